@@ -1,0 +1,215 @@
+//! Admission: the fold that every event passes on its way into the log, the same in every backend.
+//!
+//! It skips repeats, turns the same id with other content into a `source.conflict`, gives log time and marks late
+//! events. It is a pure fold over the records before and the clock's reading passed in, so that a log copied record by
+//! record has the same times, repeats and conflicts.
+//!
+//! Log time is kept per system: what another system in the same partition does moves nobody's time. A record gets
+//! `max(proposed, time of the system's last record + 1 ns)`, where `proposed` is the reading of the clock (wall) or the
+//! time that the record carries (recorded). keywatch's own records in a recorded log carry no time and so take the
+//! system's current time, moved on by 1 ns.
+
+use std::collections::{HashMap, VecDeque};
+
+use sha2::{Digest, Sha256};
+
+use crate::event::{Detail, EventId, Origin};
+use crate::inventory::Inventory;
+use crate::limits::REPEAT_HORIZON_NS;
+use crate::{Clock, Event, Instant, kinds, line};
+
+/// First 16 bytes of SHA-256 over what an event says, log time and lateness left out.
+pub type Fingerprint = [u8; 16];
+
+/// The state of the fold.
+#[derive(Debug)]
+pub struct Admission {
+    clock: Clock,
+    systems: HashMap<String, SystemState>,
+    seen: HashMap<EventId, Fingerprint>,
+    /// Ids in the order they were admitted, with the log time of their system at which they are forgotten.
+    forget_order: HashMap<String, VecDeque<(Instant, EventId)>>,
+}
+
+#[derive(Debug, Default)]
+struct SystemState {
+    time: Instant,
+    /// Declared delay of each source, nanoseconds.
+    delays: HashMap<String, i64>,
+}
+
+/// What became of one event.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// To be written, with its log time.
+    New(Box<Event>),
+    /// The same id and content stands in the log within the horizon.
+    Repeat,
+    /// The same id stands there with other content; this `source.conflict` is to be written instead.
+    Conflict(Box<Event>),
+}
+
+impl Admission {
+    /// An empty log's admission.
+    #[must_use]
+    pub fn new(clock: Clock) -> Admission {
+        Admission { clock, systems: HashMap::new(), seen: HashMap::new(), forget_order: HashMap::new() }
+    }
+
+    /// Decides on one event. `now` is the wall clock's reading and is not looked at by a recorded clock.
+    pub fn admit(&mut self, event: Event, now: Instant) -> Admitted {
+        let fingerprint = fingerprint(&event);
+        match self.seen.get(&event.event_id) {
+            Some(kept) if *kept == fingerprint => return Admitted::Repeat,
+            Some(_) => return self.conflict(&event, now),
+            None => {}
+        }
+        Admitted::New(Box::new(self.accept(event, fingerprint, now)))
+    }
+
+    /// Takes in a record that stands in the log already: the fold that rebuilds this state on opening.
+    pub fn replay(&mut self, event: &Event) {
+        let fingerprint = fingerprint(event);
+        self.remember(event, fingerprint);
+    }
+
+    /// Log time of the last record of a system.
+    #[must_use]
+    pub fn time_of(&self, system: &str) -> Option<Instant> {
+        self.systems.get(system).map(|state| state.time)
+    }
+
+    /// The systems that have a record.
+    pub fn systems(&self) -> impl Iterator<Item = &str> {
+        self.systems.keys().map(String::as_str)
+    }
+
+    /// The clock of the log.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn accept(&mut self, mut event: Event, fingerprint: Fingerprint, now: Instant) -> Event {
+        let state = self.systems.entry(event.system.clone()).or_default();
+        let proposed = match self.clock {
+            Clock::Wall => now,
+            Clock::Recorded => event.time,
+        };
+        event.time = proposed.max(state.time.saturating_add(1));
+        if let Some(delay) = state.delays.get(&event.source) {
+            event.late |= event.time.0.saturating_sub(event.event_time.0) > *delay;
+        }
+        if event.kind == "source.reject"
+            || kinds::find(&event.kind).is_none_or(|kind| kind.writer != kinds::Writer::Source)
+        {
+            event.late = false;
+        }
+        self.remember(&event, fingerprint);
+        event
+    }
+
+    fn remember(&mut self, event: &Event, fingerprint: Fingerprint) {
+        let state = self.systems.entry(event.system.clone()).or_default();
+        state.time = state.time.max(event.time);
+        if event.kind == "inventory.activated" {
+            state.delays =
+                Inventory::from_activation(event).map(|inventory| inventory.delays(&event.system)).unwrap_or_default();
+        }
+        let now = state.time;
+        self.seen.insert(event.event_id, fingerprint);
+        let order = self.forget_order.entry(event.system.clone()).or_default();
+        order.push_back((event.time.saturating_add(REPEAT_HORIZON_NS), event.event_id));
+        while order.front().is_some_and(|(forget_at, _)| *forget_at < now) {
+            let (_, id) = order.pop_front().expect("the front was just looked at");
+            self.seen.remove(&id);
+        }
+    }
+
+    fn conflict(&mut self, event: &Event, now: Instant) -> Admitted {
+        let origin = Origin { system: event.system.clone(), source: event.source.clone() };
+        let said = line::write(event);
+        let source_id = format!("conflict/{}/{}", event.event_id, hex::encode(fingerprint(event)));
+        let mut conflict = Event::new(&origin, &source_id, "source.conflict", event.event_time);
+        conflict.time = event.time;
+        conflict.reason = Some(format!("{} was said again with other content", event.kind));
+        conflict.detail = Detail::from(&serde_json::json!({
+            "conflicting_event": event.event_id.to_string(),
+            "line": said.chars().take(crate::limits::REJECT_RAW_BYTES_MAX).collect::<String>(),
+        }));
+        let fingerprint = self::fingerprint(&conflict);
+        if self.seen.get(&conflict.event_id) == Some(&fingerprint) {
+            return Admitted::Repeat;
+        }
+        Admitted::Conflict(Box::new(self.accept(conflict, fingerprint, now)))
+    }
+}
+
+/// What an event says, apart from when the log took it.
+#[must_use]
+pub fn fingerprint(event: &Event) -> Fingerprint {
+    let mut said = event.clone();
+    said.time = Instant::UNASSIGNED;
+    said.late = false;
+    let digest = Sha256::digest(line::write(&said).as_bytes());
+    let mut fingerprint = [0; 16];
+    fingerprint.copy_from_slice(&digest[..16]);
+    fingerprint
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(system: &str, id: &str, time: i64) -> Event {
+        let mut event =
+            Event::new(&Origin { system: system.into(), source: "a".into() }, id, "source.heartbeat", Instant(time));
+        event.time = Instant(time);
+        event
+    }
+
+    fn time_of(admitted: Admitted) -> i64 {
+        match admitted {
+            Admitted::New(event) | Admitted::Conflict(event) => event.time.0,
+            Admitted::Repeat => panic!("a repeat has no time"),
+        }
+    }
+
+    #[test]
+    fn time_strictly_increases_within_a_system_and_systems_do_not_move_each_other() {
+        let mut admission = Admission::new(Clock::Recorded);
+        assert_eq!(time_of(admission.admit(event("s", "1", 100), Instant(0))), 100);
+        assert_eq!(time_of(admission.admit(event("s", "2", 100), Instant(0))), 101);
+        assert_eq!(time_of(admission.admit(event("s", "3", 7), Instant(0))), 102);
+        assert_eq!(time_of(admission.admit(event("other", "1", 50), Instant(0))), 50);
+    }
+
+    #[test]
+    fn a_wall_clock_ignores_what_the_record_claims() {
+        let mut admission = Admission::new(Clock::Wall);
+        assert_eq!(time_of(admission.admit(event("s", "1", 9_999), Instant(100))), 100);
+        assert_eq!(time_of(admission.admit(event("s", "2", 9_999), Instant(90))), 101);
+    }
+
+    #[test]
+    fn repeats_are_skipped_and_conflicts_kept_once() {
+        let mut admission = Admission::new(Clock::Recorded);
+        admission.admit(event("s", "1", 100), Instant(0));
+        assert_eq!(admission.admit(event("s", "1", 100), Instant(0)), Admitted::Repeat);
+        let mut other = event("s", "1", 100);
+        other.reason = Some("changed".into());
+        let Admitted::Conflict(conflict) = admission.admit(other.clone(), Instant(0)) else { panic!("no conflict") };
+        assert_eq!(conflict.kind, "source.conflict");
+        assert_eq!(admission.admit(other, Instant(0)), Admitted::Repeat);
+    }
+
+    #[test]
+    fn an_id_is_forgotten_after_the_horizon_of_its_own_system() {
+        let mut admission = Admission::new(Clock::Recorded);
+        admission.admit(event("s", "1", 100), Instant(0));
+        admission.admit(event("other", "2", 101 + 2 * REPEAT_HORIZON_NS), Instant(0));
+        assert_eq!(admission.admit(event("s", "1", 100), Instant(0)), Admitted::Repeat);
+        admission.admit(event("s", "3", 101 + REPEAT_HORIZON_NS), Instant(0));
+        assert!(matches!(admission.admit(event("s", "1", 100), Instant(0)), Admitted::New(_)));
+    }
+}

@@ -1,0 +1,437 @@
+//! The inventory: what an organisation declares about its systems. Written as TOML, activated as records of the log,
+//! one `inventory.activated` a system, so that rules see the inventory as of their row's own time.
+//!
+//! Every entry is one row of a table that rules may join; [`TABLES`] lists them with their keys. Addresses of chains
+//! with case-insensitive forms are to be written lower case, as the feeds write them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::event::{Detail, Origin};
+use crate::time::SECOND_NS;
+use crate::{Error, Event, Instant};
+
+/// A table that rules may join.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// Name in SQL.
+    pub name: &'static str,
+    /// What a row is.
+    pub meaning: &'static str,
+    /// Columns that, together with `system`, identify a row.
+    pub key: &'static [&'static str],
+    /// Columns besides `system`: name, type, meaning.
+    pub columns: &'static [(&'static str, Cell, &'static str)],
+}
+
+/// Type of an inventory column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// UTF-8 text.
+    Text,
+    /// 64-bit integer.
+    Integer,
+    /// True or false.
+    Boolean,
+}
+
+/// The tables.
+pub const TABLES: &[Table] = &[
+    Table {
+        name: "systems",
+        meaning: "trusted environments",
+        key: &[],
+        columns: &[
+            ("name", Cell::Text, "display name"),
+            ("designation", Cell::Text, "self_custody, qualified_service_provider, full_system"),
+            ("ccss_level", Cell::Integer, "1, 2 or 3"),
+        ],
+    },
+    Table {
+        name: "wallets",
+        meaning: "wallets of the system",
+        key: &["wallet"],
+        columns: &[
+            ("wallet", Cell::Text, "address or vault id"),
+            ("chain", Cell::Text, "chain name"),
+            ("temperature", Cell::Text, "hot, warm, cold"),
+            ("technology", Cell::Text, "safe, mpc, hsm, kms, p2sh …"),
+            ("threshold", Cell::Integer, "signatures needed"),
+            ("implementation", Cell::Text, "approved implementation contract"),
+            ("contract_version", Cell::Text, "version of the multisig contract, e.g. 1.1.1"),
+        ],
+    },
+    Table {
+        name: "owners",
+        meaning: "who may sign for a wallet",
+        key: &["wallet", "owner"],
+        columns: &[
+            ("wallet", Cell::Text, "the wallet"),
+            ("owner", Cell::Text, "address or key id of the signer"),
+            ("person", Cell::Text, "who holds it"),
+        ],
+    },
+    Table {
+        name: "destinations",
+        meaning: "approved destinations",
+        key: &["address"],
+        columns: &[("address", Cell::Text, "the address"), ("label", Cell::Text, "whose it is")],
+    },
+    Table {
+        name: "people",
+        meaning: "people and service accounts",
+        key: &["subject"],
+        columns: &[
+            ("subject", Cell::Text, "as sessions and decisions name them"),
+            ("role", Cell::Text, "custodian, analyst, administrator, service"),
+        ],
+    },
+    Table {
+        name: "sources",
+        meaning: "sources that are expected to speak",
+        key: &["source"],
+        columns: &[
+            ("source", Cell::Text, "the authenticated source"),
+            ("feed", Cell::Text, "feed that reads it"),
+            ("trust_group", Cell::Text, "sources that one attacker could hold together"),
+            ("max_delay_seconds", Cell::Integer, "documented delivery delay"),
+            ("heartbeat_seconds", Cell::Integer, "longest ordinary silence; 0 when silence is ordinary"),
+        ],
+    },
+];
+
+/// Looks a table up.
+#[must_use]
+pub fn table(name: &str) -> Option<&'static Table> {
+    TABLES.iter().find(|table| table.name == name)
+}
+
+impl Table {
+    /// Arrow schema: `system`, then the columns, all nullable but `system`.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        let mut fields = vec![Field::new("system", DataType::Utf8, false)];
+        fields.extend(self.columns.iter().map(|(name, cell, _)| {
+            let kind = match cell {
+                Cell::Text => DataType::Utf8,
+                Cell::Integer => DataType::Int64,
+                Cell::Boolean => DataType::Boolean,
+            };
+            Field::new(*name, kind, true)
+        }));
+        Arc::new(Schema::new(fields))
+    }
+}
+
+macro_rules! rows {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident : $kind:ty),* $(,)? })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name { $($(#[$field_meta])* pub $field: $kind),* }
+    )*};
+}
+
+rows! {
+    /// One trusted environment, with everything declared about it.
+    System {
+        /// Identifier, the partition key of the log.
+        id: String,
+        /// Display name.
+        #[serde(default)]
+        name: String,
+        /// `self_custody`, `qualified_service_provider` or `full_system`.
+        #[serde(default)]
+        designation: String,
+        /// 1, 2 or 3.
+        #[serde(default)]
+        ccss_level: i64,
+        /// Wallets.
+        #[serde(default)]
+        wallets: Vec<Wallet>,
+        /// Who may sign.
+        #[serde(default)]
+        owners: Vec<Owner>,
+        /// Approved destinations.
+        #[serde(default)]
+        destinations: Vec<Destination>,
+        /// People and service accounts.
+        #[serde(default)]
+        people: Vec<Person>,
+        /// Expected sources.
+        #[serde(default)]
+        sources: Vec<Source>,
+    }
+    /// A wallet.
+    Wallet {
+        /// Address or vault id.
+        wallet: String,
+        /// Chain name.
+        chain: String,
+        /// `hot`, `warm` or `cold`.
+        #[serde(default)]
+        temperature: String,
+        /// `safe`, `mpc`, `hsm`, `kms`, `p2sh` …
+        #[serde(default)]
+        technology: String,
+        /// Signatures needed.
+        #[serde(default)]
+        threshold: i64,
+        /// Approved implementation contract.
+        #[serde(default)]
+        implementation: String,
+        /// Version of the multisig contract.
+        #[serde(default)]
+        contract_version: String,
+    }
+    /// A signer of a wallet.
+    Owner {
+        /// The wallet.
+        wallet: String,
+        /// Address or key id.
+        owner: String,
+        /// Who holds it.
+        #[serde(default)]
+        person: String,
+    }
+    /// An approved destination.
+    Destination {
+        /// The address.
+        address: String,
+        /// Whose it is.
+        #[serde(default)]
+        label: String,
+    }
+    /// A person or service account.
+    Person {
+        /// As sessions and decisions name them.
+        subject: String,
+        /// `custodian`, `analyst`, `administrator` or `service`.
+        role: String,
+    }
+    /// An expected source.
+    Source {
+        /// The authenticated source.
+        source: String,
+        /// Feed that reads it.
+        feed: String,
+        /// Sources that one attacker could hold together.
+        #[serde(default)]
+        trust_group: String,
+        /// Documented delivery delay, seconds.
+        #[serde(default)]
+        max_delay_seconds: i64,
+        /// Longest ordinary silence, seconds; 0 when silence is ordinary.
+        #[serde(default)]
+        heartbeat_seconds: i64,
+    }
+}
+
+/// Everything declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inventory {
+    /// Trusted environments.
+    #[serde(default)]
+    pub systems: Vec<System>,
+}
+
+impl Inventory {
+    /// Reads TOML; `file` is how errors name it.
+    ///
+    /// # Errors
+    /// [`Error::Inventory`] with line, field and problem: bad TOML, an unknown field, an empty or doubled key.
+    pub fn parse(file: &str, text: &str) -> Result<Inventory, Error> {
+        let refuse = |problem: String| Error::Inventory { file: file.to_owned(), problem };
+        let inventory: Inventory =
+            toml::from_str(text).map_err(|error| refuse(error.to_string().trim_end().to_owned()))?;
+        for system in &inventory.systems {
+            system.check().map_err(|problem| refuse(format!("system `{}`: {problem}", system.id)))?;
+        }
+        let mut ids: Vec<&str> = inventory.systems.iter().map(|system| system.id.as_str()).collect();
+        ids.sort_unstable();
+        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(refuse(format!("system `{}` is declared twice", pair[0])));
+        }
+        Ok(inventory)
+    }
+
+    /// The system of that id.
+    #[must_use]
+    pub fn system(&self, id: &str) -> Option<&System> {
+        self.systems.iter().find(|system| system.id == id)
+    }
+
+    /// Declared delay of each source of a system, nanoseconds.
+    #[must_use]
+    pub fn delays(&self, system: &str) -> HashMap<String, i64> {
+        let sources = self.system(system).map(|system| system.sources.as_slice()).unwrap_or_default();
+        sources
+            .iter()
+            .map(|source| (source.source.clone(), source.max_delay_seconds.saturating_mul(SECOND_NS)))
+            .collect()
+    }
+
+    /// The records that activate this inventory at `time`: for each system one `inventory.activated`, then one
+    /// `source.expected` for each source with a heartbeat. The id is the content's hash and the time's, so that
+    /// activating the same inventory again later is a new record.
+    #[must_use]
+    pub fn activation(&self, time: Instant) -> Vec<Event> {
+        self.systems.iter().flat_map(|system| system.activation(time)).collect()
+    }
+
+    /// Reads an `inventory.activated` back; `None` when the record does not hold one.
+    #[must_use]
+    pub fn from_activation(event: &Event) -> Option<Inventory> {
+        let system = System::deserialize(event.detail.value().get("declared")?).ok()?;
+        Some(Inventory { systems: vec![system] })
+    }
+}
+
+impl System {
+    fn check(&self) -> Result<(), String> {
+        if self.id.is_empty() {
+            return Err("`id` is empty".to_owned());
+        }
+        for table in TABLES {
+            let mut keys = Vec::new();
+            for row in self.rows(table.name) {
+                let key: Vec<String> =
+                    table.key.iter().map(|column| row[*column].as_str().unwrap_or_default().to_owned()).collect();
+                if key.iter().any(String::is_empty) {
+                    return Err(format!("an entry of `{}` has an empty `{}`", table.name, table.key.join("` or `")));
+                }
+                keys.push(key);
+            }
+            keys.sort();
+            if let Some(pair) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(format!("`{}` has {} twice", table.name, pair[0].join(" ")));
+            }
+        }
+        if self.sources.iter().any(|source| source.max_delay_seconds < 0 || source.heartbeat_seconds < 0) {
+            return Err("a source has a negative delay or heartbeat".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The rows of one table as JSON objects, `system` included.
+    #[must_use]
+    pub fn rows(&self, table: &str) -> Vec<Map<String, Value>> {
+        let values = match table {
+            "systems" => json!([{ "name": self.name, "designation": self.designation, "ccss_level": self.ccss_level }]),
+            "wallets" => json!(self.wallets),
+            "owners" => json!(self.owners),
+            "destinations" => json!(self.destinations),
+            "people" => json!(self.people),
+            "sources" => json!(self.sources),
+            _ => json!([]),
+        };
+        let Value::Array(values) = values else { return Vec::new() };
+        let objects = values.into_iter().filter_map(|value| match value {
+            Value::Object(row) => Some(row),
+            _ => None,
+        });
+        objects
+            .map(|mut row| {
+                row.insert("system".to_owned(), Value::from(self.id.as_str()));
+                row
+            })
+            .collect()
+    }
+
+    /// One table as an Arrow batch.
+    ///
+    /// # Errors
+    /// [`Error::Arrow`] when a column outgrows 2 GiB.
+    pub fn batch(&self, table: &Table) -> Result<RecordBatch, Error> {
+        let rows = self.rows(table.name);
+        let schema = table.schema();
+        let columns = schema.fields().iter().map(|field| -> ArrayRef {
+            let cells = rows.iter().map(|row| row.get(field.name()));
+            match field.data_type() {
+                DataType::Int64 => Arc::new(cells.map(|cell| cell.and_then(Value::as_i64)).collect::<Int64Array>()),
+                DataType::Boolean => {
+                    Arc::new(cells.map(|cell| cell.and_then(Value::as_bool)).collect::<BooleanArray>())
+                }
+                _ => Arc::new(cells.map(|cell| cell.and_then(Value::as_str)).collect::<StringArray>()),
+            }
+        });
+        let columns: Vec<ArrayRef> = columns.collect();
+        Ok(RecordBatch::try_new(schema, columns)?)
+    }
+
+    fn activation(&self, time: Instant) -> Vec<Event> {
+        let origin = Origin { system: self.id.clone(), source: "keywatch".to_owned() };
+        let declared = Detail::from(&json!(self));
+        let digest = hex::encode(Sha256::digest(declared.as_str().as_bytes()));
+        let mut activated = Event::new(&origin, &format!("inventory/{digest}/{time}"), "inventory.activated", time);
+        activated.time = time;
+        activated.detail = Detail::from(&json!({ "declared": declared.value(), "sha256": digest }));
+        let mut events = vec![activated];
+        for source in self.sources.iter().filter(|source| source.heartbeat_seconds > 0) {
+            let origin = Origin { system: self.id.clone(), source: source.source.clone() };
+            let mut expected = Event::new(&origin, &format!("expected/{digest}/{time}"), "source.expected", time);
+            expected.time = time;
+            expected.detail = Detail::from(&json!({ "heartbeat_seconds": source.heartbeat_seconds }));
+            events.push(expected);
+        }
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOML: &str = r#"
+        [[systems]]
+        id = "cold"
+        [[systems.wallets]]
+        wallet = "0xabc"
+        chain = "ethereum"
+        threshold = 3
+        [[systems.sources]]
+        source = "opa"
+        feed = "opa"
+        max_delay_seconds = 600
+        heartbeat_seconds = 60
+    "#;
+
+    #[test]
+    fn an_activation_holds_the_whole_inventory() {
+        let inventory = Inventory::parse("i.toml", TOML).unwrap();
+        let events = inventory.activation(Instant(5));
+        assert_eq!(events.len(), 2);
+        assert_eq!(Inventory::from_activation(&events[0]), Some(inventory));
+        assert_eq!(events[1].kind, "source.expected");
+    }
+
+    #[test]
+    fn every_table_becomes_a_batch_of_its_schema() {
+        let inventory = Inventory::parse("i.toml", TOML).unwrap();
+        for table in TABLES {
+            let batch = inventory.systems[0].batch(table).unwrap();
+            assert_eq!(batch.schema(), table.schema());
+            assert_eq!(batch.num_rows(), inventory.systems[0].rows(table.name).len());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, said) in [
+            (TOML.replace("threshold", "treshold"), "treshold"),
+            (TOML.replace("threshold = 3", "threshold = \"3\""), "line 7"),
+            (TOML.replace("0xabc", ""), "empty `wallet`"),
+            (format!("{TOML}\n[[systems]]\nid = \"cold\""), "twice"),
+        ] {
+            let error = Inventory::parse("i.toml", &text).unwrap_err().to_string();
+            assert!(error.starts_with("i.toml: ") && error.contains(said), "{error}");
+        }
+    }
+}

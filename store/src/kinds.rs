@@ -1,0 +1,269 @@
+//! The registry of kinds: every dotted name an event may carry, what it means, and what it says in `outcome` and
+//! `detail`. The reference page `docs/events.md` is generated from this file and checked by a test.
+
+/// One kind of event.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Dotted name; the part before the first dot is its family.
+    pub name: &'static str,
+    /// What has happened when an event of this kind stands in the log.
+    pub meaning: &'static str,
+    /// Who may write it.
+    pub writer: Writer,
+    /// The words of `outcome`, or nothing where the column stays empty.
+    pub outcomes: &'static [&'static str],
+    /// Fields of `detail` that rules may rely on: name, type, meaning.
+    pub detail: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// Who may write a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// Any authenticated source, for its own system.
+    Source,
+    /// keywatch itself, in the events log.
+    Keywatch,
+    /// keywatch itself, in the conclusions log.
+    Conclusion,
+}
+
+/// Looks a kind up by name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
+}
+
+const fn source(
+    name: &'static str,
+    meaning: &'static str,
+    outcomes: &'static [&'static str],
+    detail: &'static [(&'static str, &'static str, &'static str)],
+) -> Kind {
+    Kind { name, meaning, writer: Writer::Source, outcomes, detail }
+}
+
+const fn keywatch(
+    name: &'static str,
+    meaning: &'static str,
+    outcomes: &'static [&'static str],
+    detail: &'static [(&'static str, &'static str, &'static str)],
+) -> Kind {
+    Kind { name, meaning, writer: Writer::Keywatch, outcomes, detail }
+}
+
+const fn conclusion(name: &'static str, meaning: &'static str) -> Kind {
+    Kind { name, meaning, writer: Writer::Conclusion, outcomes: &[], detail: &[] }
+}
+
+/// Every kind, by family.
+pub const KINDS: &[Kind] = &[
+    source("session.started", "a session was opened at the identity provider", &["success", "failure"], &[]),
+    source("session.presented", "a session was used: a sign-on, a page, an API call", &["success", "failure"], &[]),
+    source("session.ended", "a session ended by log-out or expiry", &[], &[]),
+    source("session.revoked", "the identity provider says that a session was revoked", &[], &[]),
+    source(
+        "session.mfa",
+        "a second factor was asked for",
+        &["success", "failure", "bypass"],
+        &[("factor", "text", "factor used")],
+    ),
+    source(
+        "session.mfa_changed",
+        "a factor was enrolled, reset or removed",
+        &[],
+        &[("change", "text", "create, revoke, update, delete")],
+    ),
+    source(
+        "session.posture",
+        "the state of a device, or of the device of a session",
+        &["compliant", "not_compliant", "unknown"],
+        &[("check", "text", "what was checked, e.g. disk_encryption")],
+    ),
+    source("session.risk", "the identity provider rates a session or person", &["low", "medium", "high"], &[]),
+    source("session.network", "a network connection of a session", &[], &[]),
+    source(
+        "decision",
+        "the policy decision point answered a query",
+        &["allow", "deny", "undefined", "error"],
+        &[
+            ("input", "object", "the input as logged, masked fields left out"),
+            ("path", "text", "the policy path asked, without a leading slash"),
+            ("labels", "object", "labels of the replica"),
+            ("erased", "array", "JSON pointers erased or masked by the replica"),
+            ("amount_type", "text", "JSON type of the input's amount, `absent` or `masked`"),
+            ("amount_positive", "boolean", "the amount is a number above zero"),
+            ("risk_type", "text", "JSON type of the input's risk score, `absent` or `masked`"),
+            ("approvals_type", "text", "JSON type of the input's approvals, `absent` or `masked`"),
+            ("approvals", "integer", "approvals the input lists"),
+            ("approvers_distinct", "integer", "distinct non-empty approvers with an affirmative approval, case-folded"),
+            ("self_approved", "boolean", "an affirmative approval is by the initiator"),
+        ],
+    ),
+    source(
+        "signing.requested",
+        "a signature was asked for; the request id is the hash or id it is filed under",
+        &["verified", "mismatch", "unverifiable"],
+        SAFE_REQUEST,
+    ),
+    source(
+        "signing.approved",
+        "a person or signer approved a request; for a multisig, one confirmation",
+        &["verified", "mismatch", "unverifiable"],
+        &[
+            ("signature_type", "text", "EOA, ETH_SIGN, APPROVED_HASH, CONTRACT_SIGNATURE"),
+            ("signer_claimed", "text", "address the confirmation is filed under"),
+            ("signer_recovered", "text", "address the signature recovers to over the filed hash"),
+            ("hash_filed", "text", "safeTxHash as filed"),
+            ("hash_recomputed", "text", "safeTxHash recomputed from the fields"),
+            ("operation", "integer", "0 call, 1 delegatecall"),
+            ("nonce", "integer", "the wallet's nonce"),
+            ("provenance", "text", "public or reconstructed, in replay data"),
+        ],
+    ),
+    source("signing.rejected", "a person or signer rejected a request", &[], &[]),
+    source("signing.signed", "a request got its full signature", &["success", "failed"], SAFE_REQUEST),
+    source("signing.failed", "a signer could not or would not sign", &[], &[]),
+    source("signing.round", "one round of an MPC protocol", &["ok", "abort"], &[]),
+    source(
+        "chain.tx",
+        "a transaction of a wallet was seen on its chain",
+        &["success", "failed", "unconfirmed"],
+        &[
+            ("fee", "text", "fee paid, base units, decimal digits"),
+            ("fee_rate", "integer", "base units of fee for each unit of size (sat/vB, wei/gas)"),
+            ("operation", "integer", "0 call, 1 delegatecall, for a multisig"),
+            ("nonce", "integer", "the wallet's nonce"),
+            ("block", "integer", "block height, absent while unconfirmed"),
+            ("inputs", "integer", "inputs spent, on UTXO chains"),
+            ("outputs", "integer", "outputs made, on UTXO chains"),
+            ("change_outputs", "integer", "outputs back to the wallet, on UTXO chains"),
+            ("provenance", "text", "public or reconstructed, in replay data"),
+        ],
+    ),
+    source(
+        "chain.transfer",
+        "value moved from or to a wallet on its chain",
+        &["success", "failed", "unconfirmed"],
+        &[("direction", "text", "out or in, as the wallet sees it"), ("block", "integer", "block height")],
+    ),
+    source(
+        "chain.contract",
+        "a wallet contract changed: implementation, owner, threshold, module, guard",
+        &[],
+        &[
+            ("change", "text", "implementation, owner_added, owner_removed, threshold, module, guard"),
+            ("slot", "text", "storage slot read, hexadecimal"),
+            ("before", "text", "value before"),
+            ("after", "text", "value after"),
+        ],
+    ),
+    source("control.policy", "a policy was changed", &[], &[]),
+    source("control.destination", "a destination was added to or removed from an allow-list", &[], &[]),
+    source("control.key", "a key was created, disabled, granted, re-pointed or scheduled for deletion", &[], &[]),
+    source("control.wallet", "a wallet or account was created or changed", &[], &[]),
+    source("control.iam", "an identity, role or grant was changed", &[], &[]),
+    source("control.network", "a network rule, route or peering was changed", &[], &[]),
+    source("control.logging", "a log, trail or sensor was changed", &[], &[]),
+    source(
+        "custody.request",
+        "the business asked for a movement: withdrawal ledger, ticket",
+        &["open", "done", "cancelled"],
+        &[],
+    ),
+    source("custody.access", "a vault, safe or ceremony room was entered", &[], &[]),
+    source("source.status", "a source speaks of its own health", &["ok", "degraded", "down"], &[]),
+    source("source.heartbeat", "a source says that it is alive", &[], &[]),
+    keywatch(
+        "source.expected",
+        "the inventory expects this source to speak",
+        &[],
+        &[("heartbeat_seconds", "integer", "longest silence that is ordinary")],
+    ),
+    keywatch(
+        "source.reject",
+        "input of an authenticated source could not be understood",
+        &[],
+        &[
+            ("feed", "text", "feed that read it"),
+            ("raw", "text", "the first bytes, masked, lossy UTF-8"),
+            ("bytes", "integer", "size of the input"),
+            ("field", "text", "field at fault"),
+        ],
+    ),
+    keywatch(
+        "source.conflict",
+        "a source said something else under an id it had used",
+        &[],
+        &[("conflicting_event", "text", "the event kept first"), ("line", "text", "what was said now")],
+    ),
+    keywatch("source.gap", "an interval that was not seen or not evaluated", &[], &[]),
+    keywatch(
+        "inventory.activated",
+        "the inventory of a system from this log time on",
+        &[],
+        &[
+            ("declared", "object", "the system as declared in the inventory"),
+            ("sha256", "text", "of `declared` as canonical JSON"),
+        ],
+    ),
+    keywatch("rule.activated", "a rule version with its parameters, from this log time on", &[], &[]),
+    keywatch("rule.parked", "a rule failed and is not evaluated until retried", &[], &[]),
+    keywatch("response.proposed", "a revocation waits for a person's approval", &[], RESPONSE),
+    keywatch(
+        "response.requested",
+        "a revocation is decided and will be carried out; written before anything is done",
+        &[],
+        RESPONSE,
+    ),
+    keywatch("response.published", "the revocation document was written to the policy decision point", &[], RESPONSE),
+    keywatch(
+        "response.verified",
+        "the effect was probed",
+        &["denied_at_pdp", "already_denied", "unconfirmed"],
+        RESPONSE,
+    ),
+    keywatch(
+        "response.failed",
+        "the policy decision point could not be reached or refused; will be tried again",
+        &[],
+        RESPONSE,
+    ),
+    keywatch("tick", "log time went on; nothing else is said", &[], &[]),
+    conclusion("finding.created", "a rule concluded something; the detail is the finding"),
+    conclusion("alert.opened", "a finding is told to people"),
+    conclusion("alert.updated", "an open alert rose in severity or joined further entities"),
+    conclusion("alert.suppressed", "a finding was counted on an open alert, nobody was told again"),
+    conclusion("alert.notified", "a destination took a notification"),
+    conclusion("alert.failed", "a destination did not take a notification; it will be tried again"),
+];
+
+const SAFE_REQUEST: &[(&str, &str, &str)] = &[
+    ("hash_filed", "text", "safeTxHash as filed"),
+    ("hash_recomputed", "text", "safeTxHash recomputed from the fields"),
+    ("operation", "integer", "0 call, 1 delegatecall"),
+    ("nonce", "integer", "the wallet's nonce"),
+    ("to", "text", "address called, as opposed to the recipient of value in `to_address`"),
+    ("call", "object", "decoded call: name and arguments"),
+    ("executor", "text", "who sent the transaction"),
+    ("provenance", "text", "public or reconstructed, in replay data"),
+];
+
+const RESPONSE: &[(&str, &str, &str)] = &[
+    ("response_id", "text", "the same for every step of one revocation"),
+    ("alert_id", "text", "the alert it answers"),
+    ("targets", "object", "sessions, subjects, devices, requests, wallets"),
+    ("sequence", "integer", "sequence number of the revocation document"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_dotted_lower_case() {
+        for (index, kind) in KINDS.iter().enumerate() {
+            assert!(KINDS[..index].iter().all(|other| other.name != kind.name), "{}", kind.name);
+            assert!(kind.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'.' || byte == b'_'));
+        }
+    }
+}

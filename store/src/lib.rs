@@ -1,0 +1,40 @@
+//! What happened: the event, its Arrow schema, the registry of kinds, the log and its clocks, the inventory, the finding.
+//!
+//! The rooms meet here and only here. This room knows nothing of feeds (how bytes become events), of rules (what does
+//! not add up) and of alerts (who is told).
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`event`] | the one noun: [`Event`], and how its id is derived |
+//! | [`line`] | the JSON line, which is also the form an event has in the log |
+//! | [`schema`] | the flat Arrow schema and events → `RecordBatch` |
+//! | [`kinds`] | the registry of kinds, from which `docs/events.md` is generated |
+//! | [`amount`] | exact amounts in base units |
+//! | [`time`] | nanosecond UTC instants |
+//! | [`admission`] | the fold that gives log time, skips repeats, finds conflicts, marks late events |
+//! | [`log`] | the [`Log`] trait, lanes and positions; [`memory`] and [`embedded`] implement it |
+//! | [`inventory`] | what is declared: systems, wallets, owners, destinations, sources, people |
+//! | [`finding`] | what a rule concluded |
+
+pub mod admission;
+pub mod amount;
+pub mod embedded;
+pub mod error;
+pub mod event;
+pub mod finding;
+pub mod inventory;
+pub mod kinds;
+pub mod limits;
+pub mod line;
+pub mod log;
+pub mod memory;
+pub mod schema;
+pub mod time;
+
+pub use amount::Amount;
+pub use error::Error;
+pub use event::{Event, EventId};
+pub use finding::{Finding, Severity};
+pub use inventory::Inventory;
+pub use log::{Appended, Clock, Lane, Log, Position};
+pub use time::Instant;

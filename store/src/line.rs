@@ -1,0 +1,330 @@
+//! The event line: one event as one line of JSON. The log stores these bytes, files hold them, `keywatch import` prints
+//! them; so a file is just another reader.
+//!
+//! Fields stand in the order of the schema, empty ones are left out, `detail` is canonical JSON. Amounts are decimal
+//! strings, times RFC 3339. Unknown fields, unknown kinds and values that do not fit are refused with the field's name.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::event::{Detail, Event, EventId};
+use crate::{Amount, Error, Instant, kinds, limits};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire<'a> {
+    event_id: EventId,
+    #[serde(borrow)]
+    system: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "is_unassigned")]
+    time: Instant,
+    event_time: Instant,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    late: bool,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    actor: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    session: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    device: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    ip: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    country: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asn: Option<i64>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    wallet: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    key: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    request: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    decision: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    tx: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    chain: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    asset: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    from_address: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    to_address: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    amount: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    amount_usd: Option<UsdText>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    outcome: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a RawValue>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_unassigned(time: &Instant) -> bool {
+    *time == Instant::UNASSIGNED
+}
+
+/// US dollars as text with exactly two decimals in the line, cents in memory.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct UsdText(i64);
+
+impl From<UsdText> for String {
+    fn from(usd: UsdText) -> String {
+        format_usd(usd.0)
+    }
+}
+
+impl TryFrom<String> for UsdText {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_usd(&text).map(UsdText)
+    }
+}
+
+/// Cents as dollars with two decimals: `-12.05`.
+#[must_use]
+pub fn format_usd(cents: i64) -> String {
+    let sign = if cents < 0 { "-" } else { "" };
+    let magnitude = cents.unsigned_abs();
+    format!("{sign}{}.{:02}", magnitude / 100, magnitude % 100)
+}
+
+/// Dollars with at most two decimals, as cents.
+///
+/// # Errors
+/// A text that is not a decimal number, has more than two decimals, or does not fit 64 bits of cents.
+pub fn parse_usd(text: &str) -> Result<i64, String> {
+    let refuse = || format!("`{text}` is not an amount of US dollars with at most two decimals");
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let negative = whole.starts_with('-');
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !plain(digits) || !plain(fraction) || fraction.len() > 2 {
+        return Err(refuse());
+    }
+    let cents_of_fraction: i64 = format!("{fraction:0<2}").parse().map_err(|_| refuse())?;
+    let cents = digits.parse::<i64>().ok().and_then(|dollars| dollars.checked_mul(100)?.checked_add(cents_of_fraction));
+    let cents = cents.ok_or_else(refuse)?;
+    Ok(if negative { -cents } else { cents })
+}
+
+/// Writes one event as one line, without the line feed.
+#[must_use]
+pub fn write(event: &Event) -> String {
+    let text = |value: &'_ Option<String>| value.as_deref().map(|text| Cow::Owned(text.to_owned()));
+    let raw = (!event.detail.is_empty()).then(|| event.detail.as_str());
+    let raw: Option<&RawValue> = raw.map(|text| serde_json::from_str(text).expect("a detail is valid JSON"));
+    let wire = Wire {
+        event_id: event.event_id,
+        system: Cow::Borrowed(&event.system),
+        time: event.time,
+        event_time: event.event_time,
+        source: Cow::Borrowed(&event.source),
+        kind: Cow::Borrowed(&event.kind),
+        late: event.late,
+        actor: text(&event.actor),
+        session: text(&event.session),
+        device: text(&event.device),
+        ip: text(&event.ip),
+        country: text(&event.country),
+        asn: event.asn,
+        wallet: text(&event.wallet),
+        key: text(&event.key),
+        request: text(&event.request),
+        decision: text(&event.decision),
+        tx: text(&event.tx),
+        chain: text(&event.chain),
+        asset: text(&event.asset),
+        from_address: text(&event.from_address),
+        to_address: text(&event.to_address),
+        amount: event.amount.clone(),
+        amount_usd: event.amount_usd_cents.map(UsdText),
+        outcome: text(&event.outcome),
+        reason: text(&event.reason),
+        detail: raw,
+    };
+    serde_json::to_string(&wire).expect("an event line has only string keys and finite values")
+}
+
+/// Reads one line.
+///
+/// # Errors
+/// [`Error::Line`] naming the field: malformed JSON, a wrong type, an unknown field, an unknown kind, a value that does
+/// not fit, a line above [`limits::LINE_BYTES_MAX`].
+pub fn read(line: &[u8]) -> Result<Event, Error> {
+    if line.len() > limits::LINE_BYTES_MAX {
+        let problem = format!("{} bytes, at most {} are accepted", line.len(), limits::LINE_BYTES_MAX);
+        return Err(Error::line("line", problem));
+    }
+    let text = std::str::from_utf8(line).map_err(|error| Error::line("line", format!("invalid UTF-8: {error}")))?;
+    let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| explain(text, &error))?;
+    let event = unwire(wire)?;
+    check(&event)?;
+    Ok(event)
+}
+
+/// Parses once more, slowly, to learn which field is at fault.
+fn explain(text: &str, error: &serde_json::Error) -> Error {
+    let deserializer = &mut serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, Wire<'_>>(deserializer) {
+        Err(traced) if traced.path().to_string() != "." && !traced.inner().is_eof() => {
+            Error::line(traced.path().to_string(), traced.inner().to_string())
+        }
+        _ => Error::line("line", error.to_string()),
+    }
+}
+
+fn unwire(wire: Wire<'_>) -> Result<Event, Error> {
+    let text = |value: Option<Cow<'_, str>>| value.map(Cow::into_owned);
+    let detail = match wire.detail {
+        None => Detail::default(),
+        Some(raw) => {
+            let value: serde_json::Value =
+                serde_json::from_str(raw.get()).map_err(|error| Error::line("detail", error.to_string()))?;
+            if !value.is_object() {
+                return Err(Error::line("detail", "must be a JSON object"));
+            }
+            Detail::from(&value)
+        }
+    };
+    Ok(Event {
+        event_id: wire.event_id,
+        system: wire.system.into_owned(),
+        time: wire.time,
+        event_time: wire.event_time,
+        source: wire.source.into_owned(),
+        kind: wire.kind.into_owned(),
+        late: wire.late,
+        actor: text(wire.actor),
+        session: text(wire.session),
+        device: text(wire.device),
+        ip: text(wire.ip),
+        country: text(wire.country),
+        asn: wire.asn,
+        wallet: text(wire.wallet),
+        key: text(wire.key),
+        request: text(wire.request),
+        decision: text(wire.decision),
+        tx: text(wire.tx),
+        chain: text(wire.chain),
+        asset: text(wire.asset),
+        from_address: text(wire.from_address),
+        to_address: text(wire.to_address),
+        amount: wire.amount,
+        amount_usd_cents: wire.amount_usd.map(|usd| usd.0),
+        outcome: text(wire.outcome),
+        reason: text(wire.reason),
+        detail,
+    })
+}
+
+/// What holds for every event, wherever it comes from: a known kind, names present, texts within their limit.
+///
+/// # Errors
+/// [`Error::Line`] naming the field.
+pub fn check(event: &Event) -> Result<(), Error> {
+    if kinds::find(&event.kind).is_none() {
+        return Err(Error::line("kind", format!("unknown kind `{}`; docs/events.md lists them", event.kind)));
+    }
+    for (field, value) in [("system", &event.system), ("source", &event.source)] {
+        if value.is_empty() {
+            return Err(Error::line(field, "must not be empty"));
+        }
+    }
+    let texts = [
+        ("system", Some(&event.system)),
+        ("source", Some(&event.source)),
+        ("actor", event.actor.as_ref()),
+        ("session", event.session.as_ref()),
+        ("device", event.device.as_ref()),
+        ("ip", event.ip.as_ref()),
+        ("country", event.country.as_ref()),
+        ("wallet", event.wallet.as_ref()),
+        ("key", event.key.as_ref()),
+        ("request", event.request.as_ref()),
+        ("decision", event.decision.as_ref()),
+        ("tx", event.tx.as_ref()),
+        ("chain", event.chain.as_ref()),
+        ("asset", event.asset.as_ref()),
+        ("from_address", event.from_address.as_ref()),
+        ("to_address", event.to_address.as_ref()),
+        ("outcome", event.outcome.as_ref()),
+        ("reason", event.reason.as_ref()),
+    ];
+    for (field, value) in texts {
+        let length = value.map_or(0, String::len);
+        if length > limits::TEXT_BYTES_MAX {
+            return Err(Error::line(field, format!("{length} bytes, at most {}", limits::TEXT_BYTES_MAX)));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = concat!(
+        r#"{"event_id":"000102030405060708090a0b0c0d0e0f","system":"s","time":"2025-02-21T05:42:40.788469Z","#,
+        r#""event_time":"2025-02-21T05:42:40.788469Z","source":"safe","kind":"signing.approved","late":true,"#,
+        r#""actor":"a","asn":64512,"amount":"115792089237316195423570985008687907853269984665640564039457584007913129639935","#,
+        r#""amount_usd":"-12.05","outcome":"mismatch","detail":{"a":1,"b":[true,null]}}"#
+    );
+
+    #[test]
+    fn a_line_is_read_and_written_byte_for_byte() {
+        assert_eq!(write(&read(LINE.as_bytes()).unwrap()), LINE);
+    }
+
+    #[test]
+    fn what_is_wrong_names_its_field() {
+        for (from, to, field, problem) in [
+            (r#""asn":64512"#, r#""asn":"x""#, "asn", "invalid type"),
+            (r#""asn":64512"#, r#""asn":99999999999999999999"#, "asn", ""),
+            (r#""amount_usd":"-12.05""#, r#""amount_usd":"12.055""#, "amount_usd", "two decimals"),
+            ("signing.approved", "signing.nonsense", "kind", "unknown kind"),
+            (r#""actor":"a""#, r#""actress":"a""#, "actress", "unknown field"),
+            (r#""event_time":"2025-02-21T05:42:40.788469Z""#, r#""event_time":"yesterday""#, "event_time", "RFC 3339"),
+            (r#""detail":{"a":1,"b":[true,null]}"#, r#""detail":[1]"#, "detail", "object"),
+            (r#""system":"s""#, r#""system":"""#, "system", "empty"),
+            (r#"null]}}"#, r#"null]}"#, "line", "EOF"),
+        ] {
+            let Err(Error::Line { field: named, problem: said }) = read(LINE.replace(from, to).as_bytes()) else {
+                panic!("{to} was accepted");
+            };
+            assert_eq!(named, field, "{said}");
+            assert!(said.contains(problem), "{said}");
+        }
+    }
+
+    #[test]
+    fn size_and_encoding_are_checked_before_parsing() {
+        assert!(read(&vec![b' '; limits::LINE_BYTES_MAX + 1]).unwrap_err().to_string().contains("bytes"));
+        assert!(read(b"{\"event_id\":\"\xff\"}").unwrap_err().to_string().contains("UTF-8"));
+    }
+
+    #[test]
+    fn dollars_are_exact() {
+        for (text, cents) in
+            [("0.01", 1), ("-0.10", -10), ("12", 1200), ("12.5", 1250), ("1500000000.00", 150_000_000_000)]
+        {
+            assert_eq!(parse_usd(text), Ok(cents));
+            assert_eq!(parse_usd(&format_usd(cents)), Ok(cents));
+        }
+        for text in ["", ".", "1.", "1e3", "--1", "99999999999999999999"] {
+            assert!(parse_usd(text).is_err(), "{text}");
+        }
+    }
+}

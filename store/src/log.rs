@@ -1,0 +1,99 @@
+//! The log: two lanes of records in one total order each, and the trait that every backend keeps.
+//!
+//! A record is an [`Event`]. Within a system log time strictly increases; log time is a fold over the records before
+//! (see [`crate::admission`]), so that two logs with the same records have the same times.
+
+use std::fmt;
+
+use crate::{Error, Event, Instant};
+
+/// Where a log takes its time from; fixed when it is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Log time is the moment of appending, moved on by 1 ns where needed.
+    Wall,
+    /// Log time travels in the record (imports, copies, incidents, the demo); keywatch's own records take the log's
+    /// current time.
+    Recorded,
+}
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Clock::Wall => "wall",
+            Clock::Recorded => "recorded",
+        })
+    }
+}
+
+/// The two lanes. Rules read events only, so that a conclusion can never feed back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// What feeds and keywatch say: observations, ticks, inventory and rule activations, responses.
+    Events,
+    /// What keywatch concludes: `finding.*`, `alert.*`.
+    Conclusions,
+}
+
+impl Lane {
+    /// Both lanes.
+    pub const ALL: [Lane; 2] = [Lane::Events, Lane::Conclusions];
+
+    /// The name used on disk.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Lane::Events => "events",
+            Lane::Conclusions => "conclusions",
+        }
+    }
+}
+
+/// The ordinal of a record within its lane, from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+impl Position {
+    /// The position `records` further on.
+    #[must_use]
+    pub fn plus(self, records: usize) -> Position {
+        Position(self.0 + records as u64)
+    }
+}
+
+/// What an append did, once it is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Position of the first record written (the end of the lane when none was).
+    pub first: Position,
+    /// The records written, with their log time; conflicts stand here as `source.conflict`.
+    pub written: Vec<Event>,
+    /// Events skipped because the same id and content stood in the log already.
+    pub repeats: usize,
+    /// Events whose id stood in the log with other content.
+    pub conflicts: usize,
+}
+
+/// An append-only log of one partition.
+pub trait Log: Send + Sync {
+    /// Appends events in their order and returns when they are durable (promise P2).
+    ///
+    /// # Errors
+    /// [`Error::CannotWrite`], [`Error::ClockJump`], [`Error::Closed`]; nothing of the batch is then acknowledged.
+    fn append(&self, lane: Lane, events: Vec<Event>) -> Result<Appended, Error>;
+
+    /// Reads at most `records_max` records from `from` on; empty at the end of the lane.
+    ///
+    /// # Errors
+    /// [`Error::Expired`] when `from` is no longer kept, [`Error::Tampered`] when a batch does not verify.
+    fn read(&self, lane: Lane, from: Position, records_max: usize) -> Result<Vec<Event>, Error>;
+
+    /// The position after the last record of a lane.
+    fn end(&self, lane: Lane) -> Position;
+
+    /// The log time that a record of keywatch's own would get now in `system`: the time of the system's last record.
+    fn time_of(&self, system: &str) -> Option<Instant>;
+
+    /// Where this log takes its time from.
+    fn clock(&self) -> Clock;
+}
