@@ -1,0 +1,47 @@
+# The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test fmt lint deny unit bench docs tools
+
+include .ci/versions
+HOME ?= /root
+KEYWATCH_CACHE ?= $(HOME)/.cache/keywatch
+# Outlives a clone, so that a second one starts warm.
+CARGO_TARGET_DIR ?= $(KEYWATCH_CACHE)/target
+KEYWATCH_TEST_OPA ?= $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa
+CARGO_DENY := $(KEYWATCH_CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+export CARGO_TARGET_DIR KEYWATCH_TEST_OPA
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## play the Bybit theft of 2025-02-21 through the running pipeline (ARGS="--incident 2024-05-dmm-bitcoin")
+	cargo run --release --locked -- demo $(ARGS)
+
+test: fmt lint deny unit ## everything that has to hold before a change is taken; installs what it needs
+
+fmt: ## check the formatting
+	cargo fmt --all --check
+
+lint: ## clippy over every target, warnings are errors
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+
+deny: $(CARGO_DENY) ## licences, bans, sources and (where reachable) advisories of the dependencies
+	.ci/deny $(CARGO_DENY)
+
+unit: $(KEYWATCH_TEST_OPA) ## all tests, against the real OPA too
+	cargo test --release --locked --workspace
+
+bench: ## print events/s, time from append to finding, time of a durable append
+	cargo test --release --locked --workspace -- --ignored --nocapture --test-threads 1 bench_
+
+docs: ## write the generated pages (docs/events.md) and bless golden files anew
+	UPDATE_EXPECT=1 cargo test --release --locked --workspace
+
+tools: $(KEYWATCH_TEST_OPA) $(CARGO_DENY) ## install the pinned OPA and cargo-deny into the cache
+
+$(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa:
+	.ci/install-opa $(@D)
+
+$(CARGO_DENY):
+	.ci/install-cargo-deny $(KEYWATCH_CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)
