@@ -1,0 +1,72 @@
+/*
+version: 1
+title: Two different requests, {request} and {other_request}, claim nonce {nonce} of wallet {wallet}
+severity: high
+entity: the wallet and the nonce
+proof: corroborated
+response: [wallet]
+suppress_for: 1h
+meaning: >-
+  A multisig executes one transaction for each nonce. A second request with the same nonce is what is left to be seen
+  when people sign one thing and another is executed with their signatures. A plain cancellation (nothing sent to the
+  wallet itself) is left out.
+runbook:
+  - "Put the two side by side: SELECT time, kind, request, actor, to_address, asset, amount, detail FROM events WHERE wallet = '<wallet>' AND request IN ('<request>', '<other_request>') ORDER BY time"
+  - Ask the proposer of the later one, by voice, why there is a second. A replacement has a person who can say what was wrong with the first.
+  - Look whether the later one has a proposer at all, and whether its operation or its call differs from the first.
+  - Compare the signatures under both. The same bytes under both prove that what was signed is not what was shown.
+  - Without an explanation, hold the wallet until the owners have confirmed one of the two by voice.
+false_positives:
+  - A request that was corrected by filing a replacement under the same nonce.
+  - Two people who prepared two payments at once and got the same nonce.
+ccss: ["1.05.8.1", "2.02.3.2"]
+attack: [T1565.002]
+parameters:
+  reach:
+    type: duration
+    default: 30 days
+    meaning: how far apart the two requests may lie
+*/
+SELECT
+  event_id,
+  wallet || ' ' || CAST(nonce AS VARCHAR) AS entity,
+  actor,
+  session,
+  wallet,
+  request,
+  tx,
+  amount,
+  to_address,
+  evidence_other,
+  other_request,
+  nonce
+FROM (
+  SELECT
+    *,
+    first_value(request) OVER nonce_so_far AS other_request,
+    first_value(event_id) OVER nonce_so_far AS evidence_other,
+    -- Only the first record of the second request is told.
+    count(*) OVER (
+      PARTITION BY wallet, nonce, request ORDER BY time
+      RANGE BETWEEN $reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+    ) AS shown_before
+  FROM (
+    SELECT *, detail_int(detail, 'nonce') AS nonce
+    FROM events
+    WHERE kind IN ('signing.requested', 'signing.approved', 'signing.signed')
+      AND wallet IS NOT NULL
+      AND request IS NOT NULL
+      AND detail_int(detail, 'nonce') IS NOT NULL
+      -- Owners cancel a request by signing an empty call to the wallet itself under its nonce.
+      AND (
+        coalesce(detail_text(detail, 'to'), to_address) = wallet
+        AND detail_text(detail, 'call.name') IS NULL
+        AND (amount > 0) IS NOT TRUE
+        AND (detail_int(detail, 'operation') = 1) IS NOT TRUE
+      ) IS NOT TRUE
+  )
+  WINDOW nonce_so_far AS (
+    PARTITION BY wallet, nonce ORDER BY time RANGE BETWEEN $reach PRECEDING AND CURRENT ROW
+  )
+)
+WHERE request <> other_request AND shown_before = 0
