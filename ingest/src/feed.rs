@@ -1,0 +1,48 @@
+//! The shape of a feed.
+
+use keywatch_store::event::Origin;
+use keywatch_store::inventory::Wallet;
+use keywatch_store::{Event, Inventory};
+
+use crate::Reject;
+
+/// A foreign format: how its bytes become events. Pure: no clock, no I/O, the same bytes give the same events.
+pub trait Feed: Send + Sync {
+    /// The name in URLs, on the command line and in the inventory.
+    fn name(&self) -> &'static str;
+
+    /// Reads one body. Every record in it becomes events or a [`Reject`], and one bad record costs no other.
+    ///
+    /// A body above [`crate::limits::BODY_BYTES_MAX`] or [`crate::limits::RECORDS_MAX`] is one reject as a whole. The
+    /// events carry no log time; a log with a recorded clock expects its writer to set it.
+    fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading;
+}
+
+/// What a feed may know besides the bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Who speaks: the authenticated source and the system it may write for.
+    pub origin: &'a Origin,
+    /// What is declared; a Safe's contract version and chain come from here.
+    pub inventory: Option<&'a Inventory>,
+}
+
+impl Context<'_> {
+    /// The declaration of a wallet of the speaker's system; `wallet` in lower case where its form ignores case.
+    #[must_use]
+    pub fn wallet(&self, wallet: &str) -> Option<&Wallet> {
+        let system = self.inventory?.system(&self.origin.system)?;
+        system.wallets.iter().find(|declared| declared.wallet.eq_ignore_ascii_case(wallet))
+    }
+}
+
+/// What came of one body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// In the order of the records.
+    pub events: Vec<Event>,
+    /// What could not be understood.
+    pub rejects: Vec<Reject>,
+    /// Records seen: those that became events and those rejected.
+    pub records: usize,
+}

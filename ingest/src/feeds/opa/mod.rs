@@ -1,0 +1,163 @@
+//! Decision logs of the Open Policy Agent: each `EventV1` becomes one `decision`.
+//!
+//! Source of the format: OPA, `v1/plugins/logs/plugin.go` and the page "Decision Logs". OPA sends an array, gzip'd;
+//! files hold one object a line. At least once and in no order: `decision_id` with `labels.id` is the identity.
+//!
+//! What a result means. `allow`: the boolean `true`, or an object whose member `allow` is the boolean `true`. `undefined`: no
+//! result. `error`: the log carries an error. Everything else is `deny`, the text `"true"` and the number 1 too: an
+//! enforcement point that lets them pass is at fault, and the type is kept in `result_type` so that a rule can say so.
+//!
+//! Where the input keeps its fields is the [`Dialect`]. A field that the replica erased or masked is never read, and is
+//! told apart from one that was not there.
+
+mod dialect;
+mod facts;
+
+use std::collections::BTreeMap;
+
+pub use dialect::Dialect;
+use keywatch_store::Event;
+use keywatch_store::event::Detail;
+use serde_json::{Map, Value, json};
+
+use crate::fields::{Fields, type_name};
+use crate::reject::capped;
+use crate::{Context, Feed, Problem, Reading, limits, mask, records};
+use dialect::Input;
+
+/// The feed `opa`.
+#[derive(Clone, Debug)]
+pub struct Opa {
+    /// Where the input keeps its fields.
+    pub dialect: Dialect,
+}
+
+impl Opa {
+    /// With the standard dialect.
+    pub const STANDARD: Opa = Opa { dialect: Dialect::STANDARD };
+}
+
+impl Feed for Opa {
+    fn name(&self) -> &'static str {
+        "opa"
+    }
+
+    fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {
+        records::read_each(body, None, |record| Ok(vec![self.read_record(context, record)?]))
+    }
+}
+
+impl Opa {
+    fn read_record(&self, context: &Context<'_>, record: &Value) -> Result<Event, Problem> {
+        let fields = Fields::of(record)?;
+        let labels = fields.value("labels").ok_or_else(|| fields.missing("labels"))?;
+        let replica = Fields::at(labels, "labels")?.need_text("id")?;
+        let decision = fields.need_text("decision_id")?;
+        let time = fields.need_time("timestamp")?;
+        let hidden = hidden(&fields)?;
+        let nothing = Value::Null;
+        let input = Input::new(fields.value("input").unwrap_or(&nothing), &hidden);
+
+        let mut event = Event::new(context.origin, &format!("{replica}/{decision}"), "decision", time);
+        event.decision = Some(decision.to_owned());
+        let (outcome, reason) = outcome(&fields);
+        event.outcome = Some(outcome.to_owned());
+        event.reason = reason;
+        self.dialect.fill(&mut event, &input);
+        event.chain = event.wallet.as_deref().and_then(|wallet| Some(context.wallet(wallet)?.chain.clone()));
+        event.detail = Detail::from(&Value::Object(self.detail(&fields, &input, hidden)?));
+        Ok(event)
+    }
+
+    fn detail(
+        &self,
+        fields: &Fields<'_>,
+        input: &Input<'_>,
+        hidden: Vec<String>,
+    ) -> Result<Map<String, Value>, Problem> {
+        let mut detail = Map::new();
+        facts::add(&mut detail, &self.dialect, input);
+        detail.insert("input".to_owned(), input.shown());
+        if let Some(path) = fields.text("path")? {
+            detail.insert("path".to_owned(), Value::from(path.trim_matches('/')));
+        }
+        for name in ["query", "requested_by", "trace_id"] {
+            if let Some(text) = fields.text(name)? {
+                detail.insert(name.to_owned(), Value::from(text));
+            }
+        }
+        for name in ["labels", "req_id"] {
+            if let Some(value) = fields.value(name) {
+                detail.insert(name.to_owned(), value.clone());
+            }
+        }
+        if let Some(bundles) = fields.value("bundles") {
+            detail.insert("bundles".to_owned(), json!(revisions(&Fields::at(bundles, "bundles")?)));
+        }
+        if !hidden.is_empty() {
+            detail.insert("erased".to_owned(), json!(hidden));
+        }
+        add_result(&mut detail, fields);
+        Ok(detail)
+    }
+}
+
+/// Pointers that the replica erased or masked, with one leading slash, sorted.
+fn hidden(fields: &Fields<'_>) -> Result<Vec<String>, Problem> {
+    let mut pointers = Vec::new();
+    for name in ["erased", "masked"] {
+        let Some(listed) = fields.value(name) else { continue };
+        let listed = listed.as_array().ok_or_else(|| fields.problem(name, "must be an array of JSON pointers"))?;
+        for pointer in listed {
+            let pointer = pointer.as_str().ok_or_else(|| fields.problem(name, "must hold JSON pointers as text"))?;
+            pointers.push(format!("/{}", pointer.trim_start_matches('/')));
+        }
+    }
+    pointers.sort();
+    pointers.dedup();
+    Ok(pointers)
+}
+
+fn outcome(fields: &Fields<'_>) -> (&'static str, Option<String>) {
+    if let Some(error) = fields.value("error") {
+        return ("error", Some(error_text(error)));
+    }
+    if !fields.has("result") {
+        return ("undefined", None);
+    }
+    let Some(result) = fields.value("result") else { return ("deny", Some("the result is null".to_owned())) };
+    match (result, result.get("allow")) {
+        (Value::Bool(true), _) | (_, Some(Value::Bool(true))) => ("allow", None),
+        (Value::Bool(false), _) | (_, Some(Value::Bool(false))) => ("deny", None),
+        (Value::Object(_), Some(other)) => ("deny", Some(format!("`allow` is a {}, not a boolean", type_name(other)))),
+        (other, _) => ("deny", Some(format!("the result is a {}, not a boolean", type_name(other)))),
+    }
+}
+
+/// The message of an error, which is text or an object with `message`.
+fn error_text(error: &Value) -> String {
+    let message = match error {
+        Value::String(text) => text.clone(),
+        other => other.get("message").and_then(Value::as_str).map_or_else(|| other.to_string(), str::to_owned),
+    };
+    capped(&mask::text(&message), limits::REASON_BYTES_MAX)
+}
+
+fn revisions(bundles: &Fields<'_>) -> BTreeMap<String, Value> {
+    let revision = |name: &String| bundles.value(name).and_then(|bundle| bundle.get("revision")).cloned();
+    bundles.names().map(|name| (name.clone(), revision(name).unwrap_or(Value::Null))).collect()
+}
+
+/// The result's type, and the result itself unless it is large.
+fn add_result(detail: &mut Map<String, Value>, fields: &Fields<'_>) {
+    let kind = fields.value("result").map_or(if fields.has("result") { "null" } else { "absent" }, type_name);
+    detail.insert("result_type".to_owned(), Value::from(kind));
+    let Some(mut result) = fields.value("result").cloned() else { return };
+    mask::values(&mut result);
+    if result.to_string().len() <= limits::RESULT_BYTES_MAX {
+        detail.insert("result".to_owned(), result);
+    }
+}
+
+#[cfg(test)]
+mod tests;

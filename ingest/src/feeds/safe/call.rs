@@ -1,0 +1,236 @@
+//! What a multisig transaction calls, decoded from its bytes. The service's own decoding is not believed.
+
+use alloy::primitives::{Address, U256, hex};
+use alloy::sol_types::SolInterface;
+use serde_json::{Value, json};
+
+use super::written;
+use crate::limits::{ARGUMENT_BYTES_MAX, CALL_NESTING_MAX, INNER_CALLS_MAX};
+use abi::Known::KnownCalls;
+
+mod abi {
+    #![allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated from the contracts' own definitions")]
+    alloy::sol! {
+        interface Known {
+            function transfer(address to, uint256 value);
+            function transferFrom(address from, address to, uint256 value);
+            function approve(address spender, uint256 value);
+            function increaseAllowance(address spender, uint256 addedValue);
+            function addOwnerWithThreshold(address owner, uint256 threshold);
+            function removeOwner(address prevOwner, address owner, uint256 threshold);
+            function swapOwner(address prevOwner, address oldOwner, address newOwner);
+            function changeThreshold(uint256 threshold);
+            function enableModule(address module);
+            function disableModule(address prevModule, address module);
+            function setGuard(address guard);
+            function setFallbackHandler(address handler);
+            function changeMasterCopy(address masterCopy);
+            function upgradeTo(address implementation);
+            function upgradeToAndCall(address implementation, bytes data);
+            function transferOwnership(address newOwner);
+            function approveHash(bytes32 hashToApprove);
+            function multiSend(bytes transactions);
+            function execTransaction(address to, uint256 value, bytes data, uint8 operation, uint256 safeTxGas, uint256 baseGas, uint256 gasPrice, address gasToken, address refundReceiver, bytes signatures);
+            function execTransactionFromModule(address to, uint256 value, bytes data, uint8 operation);
+        }
+    }
+}
+
+/// A token movement, or a permission for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Movement {
+    pub(super) recipient: Address,
+    pub(super) amount: U256,
+}
+
+/// A call that is known by its selector and whose arguments fit.
+#[derive(Debug)]
+pub(super) struct Call {
+    name: &'static str,
+    arguments: Value,
+    /// Token units moved, or allowed to be moved, and to whom.
+    pub(super) movement: Option<Movement>,
+}
+
+impl Call {
+    /// Decodes call data; `None` when there is none or it is not known.
+    pub(super) fn decode(data: &[u8]) -> Option<Call> {
+        Call::decode_at(data, 0)
+    }
+
+    /// `{name, args}`; addresses and bytes in hexadecimal, numbers as decimal text.
+    pub(super) fn to_json(&self) -> Value {
+        json!({ "name": self.name, "args": self.arguments })
+    }
+
+    fn decode_at(data: &[u8], depth: usize) -> Option<Call> {
+        if depth >= CALL_NESTING_MAX {
+            return None;
+        }
+        let call = KnownCalls::abi_decode(data).ok()?;
+        let (name, arguments) = tell(&call, depth);
+        Some(Call { name, arguments, movement: movement(&call) })
+    }
+}
+
+fn movement(call: &KnownCalls) -> Option<Movement> {
+    let (recipient, amount) = match call {
+        KnownCalls::transfer(call) => (call.to, call.value),
+        KnownCalls::transferFrom(call) => (call.to, call.value),
+        KnownCalls::approve(call) => (call.spender, call.value),
+        KnownCalls::increaseAllowance(call) => (call.spender, call.addedValue),
+        _ => return None,
+    };
+    Some(Movement { recipient, amount })
+}
+
+fn tell(call: &KnownCalls, depth: usize) -> (&'static str, Value) {
+    let address = |address: Address| written(address);
+    let number = |number: U256| number.to_string();
+    match call {
+        KnownCalls::transfer(c) => ("transfer", json!({"to": address(c.to), "value": number(c.value)})),
+        KnownCalls::transferFrom(c) => {
+            ("transferFrom", json!({"from": address(c.from), "to": address(c.to), "value": number(c.value)}))
+        }
+        KnownCalls::approve(c) => ("approve", json!({"spender": address(c.spender), "value": number(c.value)})),
+        KnownCalls::increaseAllowance(c) => {
+            ("increaseAllowance", json!({"spender": address(c.spender), "added_value": number(c.addedValue)}))
+        }
+        KnownCalls::addOwnerWithThreshold(c) => {
+            ("addOwnerWithThreshold", json!({"owner": address(c.owner), "threshold": number(c.threshold)}))
+        }
+        KnownCalls::removeOwner(c) => (
+            "removeOwner",
+            json!({"prev_owner": address(c.prevOwner), "owner": address(c.owner), "threshold": number(c.threshold)}),
+        ),
+        KnownCalls::swapOwner(c) => (
+            "swapOwner",
+            json!({"prev_owner": address(c.prevOwner), "old_owner": address(c.oldOwner), "new_owner": address(c.newOwner)}),
+        ),
+        KnownCalls::changeThreshold(c) => ("changeThreshold", json!({"threshold": number(c.threshold)})),
+        KnownCalls::enableModule(c) => ("enableModule", json!({"module": address(c.module)})),
+        KnownCalls::disableModule(c) => {
+            ("disableModule", json!({"prev_module": address(c.prevModule), "module": address(c.module)}))
+        }
+        KnownCalls::setGuard(c) => ("setGuard", json!({"guard": address(c.guard)})),
+        KnownCalls::setFallbackHandler(c) => ("setFallbackHandler", json!({"handler": address(c.handler)})),
+        KnownCalls::changeMasterCopy(c) => ("changeMasterCopy", json!({"master_copy": address(c.masterCopy)})),
+        KnownCalls::upgradeTo(c) => ("upgradeTo", json!({"implementation": address(c.implementation)})),
+        KnownCalls::upgradeToAndCall(c) => {
+            ("upgradeToAndCall", json!({"implementation": address(c.implementation), "data": bytes(&c.data)}))
+        }
+        KnownCalls::transferOwnership(c) => ("transferOwnership", json!({"new_owner": address(c.newOwner)})),
+        KnownCalls::approveHash(c) => ("approveHash", json!({"hash": format!("{:#x}", c.hashToApprove)})),
+        KnownCalls::multiSend(c) => ("multiSend", multi_send(&c.transactions, depth)),
+        KnownCalls::execTransaction(c) => ("execTransaction", inner(c.operation, c.to, c.value, &c.data, depth)),
+        KnownCalls::execTransactionFromModule(c) => {
+            ("execTransactionFromModule", inner(c.operation, c.to, c.value, &c.data, depth))
+        }
+    }
+}
+
+/// A call within a call.
+fn inner(operation: u8, to: Address, value: U256, data: &[u8], depth: usize) -> Value {
+    let mut told = json!({"operation": operation, "to": written(to), "value": value.to_string()});
+    if let Some(call) = Call::decode_at(data, depth + 1) {
+        told["call"] = call.to_json();
+    } else if !data.is_empty() {
+        told["data"] = Value::from(bytes(data));
+    }
+    told
+}
+
+/// The packed calls of `MultiSend.sol`: operation (1 byte), to (20), value (32), length (32), data.
+fn multi_send(packed: &[u8], depth: usize) -> Value {
+    let mut calls = Vec::new();
+    let mut count = 0_usize;
+    let mut rest = packed;
+    while let Some((head, tail)) = rest.split_first_chunk::<85>() {
+        let length = U256::from_be_slice(&head[53..85]);
+        let Some(data) = usize::try_from(length).ok().and_then(|length| tail.get(..length)) else { break };
+        rest = &tail[data.len()..];
+        count += 1;
+        if calls.len() < INNER_CALLS_MAX {
+            let value = U256::from_be_slice(&head[21..53]);
+            calls.push(inner(head[0], Address::from_slice(&head[1..21]), value, data, depth));
+        }
+    }
+    json!({"calls": calls, "count": count, "undecoded_bytes": rest.len()})
+}
+
+/// The first bytes in hexadecimal, and how many there are if not all are shown.
+fn bytes(data: &[u8]) -> String {
+    if data.len() <= ARGUMENT_BYTES_MAX {
+        return hex::encode_prefixed(data);
+    }
+    format!("{}… ({} bytes)", hex::encode_prefixed(&data[..ARGUMENT_BYTES_MAX]), data.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::address;
+    use alloy::sol_types::SolCall;
+
+    use super::*;
+
+    #[test]
+    fn known_selectors_are_those_of_the_contracts() {
+        use abi::Known as k;
+        for (selector, expected) in [
+            (k::transferCall::SELECTOR, "a9059cbb"),
+            (k::approveCall::SELECTOR, "095ea7b3"),
+            (k::addOwnerWithThresholdCall::SELECTOR, "0d582f13"),
+            (k::removeOwnerCall::SELECTOR, "f8dc5dd9"),
+            (k::execTransactionCall::SELECTOR, "6a761202"),
+            (k::multiSendCall::SELECTOR, "8d80ff0a"),
+            (k::changeMasterCopyCall::SELECTOR, "7de7edef"),
+            (k::enableModuleCall::SELECTOR, "610b5925"),
+            (k::setGuardCall::SELECTOR, "e19a9dd9"),
+        ] {
+            assert_eq!(hex::encode(selector), expected);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_told_call_by_call() {
+        let token = address!("0xdac17f958d2ee523a2206206994597c13d831ec7");
+        let thief = address!("0x0fa09c3a328792253f8dee7116848723b72a6d2e");
+        let approve = abi::Known::approveCall { spender: thief, value: U256::MAX }.abi_encode();
+        let mut packed = vec![0];
+        packed.extend(token.as_slice());
+        packed.extend(U256::ZERO.to_be_bytes::<32>());
+        packed.extend(U256::from(approve.len()).to_be_bytes::<32>());
+        packed.extend(&approve);
+        let whole = abi::Known::multiSendCall { transactions: packed.into() }.abi_encode();
+        let told = Call::decode(&whole).unwrap().to_json();
+        assert_eq!(told["args"]["count"], 1);
+        assert_eq!(told["args"]["calls"][0]["call"]["name"], "approve");
+        assert_eq!(told["args"]["calls"][0]["call"]["args"]["value"], U256::MAX.to_string());
+        assert_eq!(Call::decode(&approve).unwrap().movement, Some(Movement { recipient: thief, amount: U256::MAX }));
+    }
+
+    #[test]
+    fn calls_within_calls_end() {
+        let mut data = Vec::new();
+        for _ in 0..10 {
+            let call = abi::Known::execTransactionFromModuleCall {
+                to: Address::ZERO,
+                value: U256::ZERO,
+                data: data.into(),
+                operation: 0,
+            };
+            data = call.abi_encode();
+        }
+        let told = Call::decode(&data).unwrap().to_json().to_string();
+        assert_eq!(told.matches("execTransactionFromModule").count(), CALL_NESTING_MAX);
+    }
+
+    #[test]
+    fn what_is_not_known_or_cut_short_is_no_call() {
+        for data in [&[][..], &[0xa9, 0x05], &[0xa9, 0x05, 0x9c, 0xbb, 1], &[1, 2, 3, 4, 5]] {
+            assert!(Call::decode(data).is_none());
+        }
+        let huge = [[0; 53].as_slice(), &[0xff; 32], &[7; 10]].concat();
+        assert_eq!(multi_send(&huge, 0)["undecoded_bytes"], huge.len());
+    }
+}

@@ -1,0 +1,209 @@
+//! Records of the Safe transaction service: proposals, confirmations, executions of a multisig wallet.
+//!
+//! Source of the format: safe-global/safe-transaction-service, `GET /api/v1/safes/{address}/multisig-transactions/`. A body
+//! is one record, an array, JSON lines, or the service's page `{count, next, results}`.
+//!
+//! The service is not believed. From the fields of a record the `safeTxHash` is recomputed, and the signer of every
+//! confirmation is recovered from its signature over the hash under which it is filed. What does not agree is said in
+//! `outcome`; only what nothing but the chain could tell is called unverifiable.
+//!
+//! A record becomes `signing.requested`, one `signing.approved` a confirmation, and when executed `signing.signed` and
+//! `chain.tx`. A record is mutable; a later revision gives the same events again, which the log skips by their ids, and
+//! the new ones. So an event holds only what does not change from one revision to the next.
+
+mod call;
+mod hash;
+mod record;
+mod signature;
+
+use alloy::primitives::{Address, hex};
+use keywatch_store::event::Detail;
+use keywatch_store::{Amount, Event, Instant};
+use serde_json::{Map, Value, json};
+
+use crate::{Context, Feed, Reading, chains, records};
+use call::Call;
+use hash::Recomputed;
+use record::{Confirmation, Execution, Record};
+use signature::Verdict;
+
+/// The feed `safe`.
+#[derive(Clone, Copy, Debug)]
+pub struct Safe;
+
+impl Feed for Safe {
+    fn name(&self) -> &'static str {
+        "safe"
+    }
+
+    fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {
+        records::read_each(body, Some("results"), |value| {
+            let record = Record::read(value)?;
+            let verdicts = record.verdicts();
+            Ok(Telling::new(context, &record, &verdicts).events())
+        })
+    }
+}
+
+/// An address in the written form of events.
+fn written(address: Address) -> String {
+    format!("{address:#x}")
+}
+
+/// One record as it is told in events.
+struct Telling<'a> {
+    context: &'a Context<'a>,
+    record: &'a Record,
+    verdicts: &'a [Verdict],
+    recomputed: Recomputed,
+    call: Option<Call>,
+    /// What moves: asset, amount, effective recipient.
+    asset: String,
+    amount: Amount,
+    recipient: String,
+}
+
+impl<'a> Telling<'a> {
+    fn new(context: &'a Context<'a>, record: &'a Record, verdicts: &'a [Verdict]) -> Telling<'a> {
+        let recomputed = hash::recompute(record, context.wallet(&written(record.safe)));
+        let call = Call::decode(&record.data);
+        let contract = written(record.to);
+        // Code that is delegated to moves what it likes; its arguments are no transfer.
+        let movement = call.as_ref().and_then(|call| call.movement.clone()).filter(|_| record.operation == 0);
+        let (asset, amount, recipient) = match movement {
+            Some(movement) => {
+                (chains::token(&recomputed.chain, &contract), movement.amount, written(movement.recipient))
+            }
+            None => {
+                let native = chains::find(&recomputed.chain).map_or("ETH", |chain| chain.asset);
+                (native.to_owned(), record.value, contract)
+            }
+        };
+        let amount = Amount::from_digits(&amount.to_string()).expect("a 256-bit word has at most 78 digits");
+        Telling { context, record, verdicts, recomputed, call, asset, amount, recipient }
+    }
+
+    fn events(&self) -> Vec<Event> {
+        let mut events = vec![self.requested()];
+        let confirmed = self.record.confirmations.iter().zip(self.verdicts);
+        events.extend(confirmed.map(|(confirmation, verdict)| self.approved(confirmation, verdict)));
+        if let Some(execution) = &self.record.execution {
+            events.push(self.signed(execution));
+            events.push(self.transaction(execution));
+        }
+        events
+    }
+
+    fn requested(&self) -> Event {
+        let id = format!("requested/{:#x}", self.record.hash);
+        let mut event = self.event(&id, "signing.requested", self.record.submitted);
+        event.actor = self.record.proposer.map(written);
+        event.outcome = Some(self.recomputed.outcome.to_owned());
+        event.reason.clone_from(&self.recomputed.reason);
+        self.complete(event, self.request_detail())
+    }
+
+    fn approved(&self, confirmation: &Confirmation, verdict: &Verdict) -> Event {
+        let owner = written(confirmation.owner);
+        let id = format!("approved/{:#x}/{owner}", self.record.hash);
+        let mut event = self.event(&id, "signing.approved", confirmation.submitted);
+        event.outcome = Some(verdict.outcome.to_owned());
+        event.reason.clone_from(&verdict.reason);
+        let mut detail = self.hash_detail();
+        put(&mut detail, "signature_type", Some(json!(verdict.kind)));
+        put(&mut detail, "signature_type_filed", confirmation.kind.as_deref().map(Value::from));
+        put(&mut detail, "signer_claimed", Some(json!(owner)));
+        put(&mut detail, "signer_recovered", verdict.recovered.map(|signer| json!(written(signer))));
+        event.actor = Some(owner);
+        self.complete(event, detail)
+    }
+
+    fn signed(&self, execution: &Execution) -> Event {
+        let id = format!("signed/{:#x}", self.record.hash);
+        let mut event = self.event(&id, "signing.signed", execution.time);
+        self.executed(&mut event, execution);
+        let mut detail = self.request_detail();
+        let signers = self.verdicts.iter().filter_map(|verdict| verdict.recovered).map(written);
+        put(&mut detail, "signers", Some(json!(signers.collect::<Vec<_>>())));
+        put(&mut detail, "executor", execution.executor.map(|executor| json!(written(executor))));
+        put(&mut detail, "confirmations_required", self.record.confirmations_required.map(Value::from));
+        put(&mut detail, "trusted", self.record.trusted.map(Value::from));
+        self.complete(event, detail)
+    }
+
+    fn transaction(&self, execution: &Execution) -> Event {
+        let id = format!("tx/{:#x}", execution.transaction);
+        let mut event = self.event(&id, "chain.tx", execution.time);
+        self.executed(&mut event, execution);
+        event.from_address.clone_from(&event.wallet);
+        let mut detail = Map::new();
+        self.add_what_is_called(&mut detail);
+        put(&mut detail, "block", execution.block.map(Value::from));
+        self.complete(event, detail)
+    }
+
+    /// What is true of every event of the record.
+    fn event(&self, id: &str, kind: &str, time: Instant) -> Event {
+        let mut event = Event::new(self.context.origin, id, kind, time);
+        event.wallet = Some(written(self.record.safe));
+        event.request = Some(format!("{:#x}", self.record.hash));
+        event.chain = Some(self.recomputed.chain.clone());
+        event.to_address = Some(self.recipient.clone());
+        event.asset = Some(self.asset.clone());
+        event
+    }
+
+    fn executed(&self, event: &mut Event, execution: &Execution) {
+        event.actor = execution.executor.map(written);
+        event.tx = Some(format!("{:#x}", execution.transaction));
+        event.outcome = Some(if execution.successful { "success" } else { "failed" }.to_owned());
+    }
+
+    fn complete(&self, mut event: Event, detail: Map<String, Value>) -> Event {
+        event.detail = Detail::from(&Value::Object(detail));
+        event.set_amount(self.amount.clone());
+        event
+    }
+
+    fn hash_detail(&self) -> Map<String, Value> {
+        let mut detail = Map::new();
+        put(&mut detail, "hash_filed", Some(json!(format!("{:#x}", self.record.hash))));
+        put(&mut detail, "hash_recomputed", self.recomputed.hash.map(|hash| json!(format!("{hash:#x}"))));
+        put(&mut detail, "operation", Some(json!(self.record.operation)));
+        put(&mut detail, "nonce", Some(integer_or_text(&self.record.nonce.to_string())));
+        detail
+    }
+
+    fn request_detail(&self) -> Map<String, Value> {
+        let mut detail = self.hash_detail();
+        put(&mut detail, "hash_scheme", self.recomputed.scheme.clone().map(Value::from));
+        put(&mut detail, "proposer", self.record.proposer.map(|proposer| json!(written(proposer))));
+        self.add_what_is_called(&mut detail);
+        detail
+    }
+
+    fn add_what_is_called(&self, detail: &mut Map<String, Value>) {
+        put(detail, "operation", Some(json!(self.record.operation)));
+        put(detail, "nonce", Some(integer_or_text(&self.record.nonce.to_string())));
+        put(detail, "to", Some(json!(written(self.record.to))));
+        put(detail, "value", Some(json!(self.record.value.to_string())));
+        let selector = self.record.data.get(..4).map(hex::encode_prefixed);
+        put(detail, "selector", selector.map(Value::from));
+        put(detail, "data_bytes", (!self.record.data.is_empty()).then(|| json!(self.record.data.len())));
+        put(detail, "call", self.call.as_ref().map(Call::to_json));
+    }
+}
+
+fn put(detail: &mut Map<String, Value>, name: &str, value: Option<Value>) {
+    if let Some(value) = value {
+        detail.insert(name.to_owned(), value);
+    }
+}
+
+/// A nonce is a small integer, but the field is a 256-bit word.
+fn integer_or_text(digits: &str) -> Value {
+    digits.parse::<i64>().map_or_else(|_| Value::from(digits), Value::from)
+}
+
+#[cfg(test)]
+mod tests;

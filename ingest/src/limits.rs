@@ -1,0 +1,37 @@
+//! Every hard limit of this room, with its unit in the name (promise P7).
+
+/// Bytes of one body, as sent and again after decompression: 32 MiB.
+pub const BODY_BYTES_MAX: usize = 32 << 20;
+
+/// Records of one body.
+pub const RECORDS_MAX: usize = 50_000;
+
+/// Bytes of one record.
+pub const RECORD_BYTES_MAX: usize = 512 << 10;
+
+/// Arrays and objects inside one another in one record.
+pub const NESTING_MAX: usize = 64;
+
+/// Bytes of an event's detail. With every text column at its limit and escaped, the event line still fits the store's.
+pub const DETAIL_BYTES_MAX: usize = 512 << 10;
+
+/// Bytes of a source's own id for an event.
+pub const SOURCE_ID_BYTES_MAX: usize = 1024;
+
+/// Confirmations of one Safe transaction: each costs a public-key recovery.
+pub const CONFIRMATIONS_MAX: usize = 256;
+
+/// Calls listed out of one `multiSend`; the rest are counted.
+pub const INNER_CALLS_MAX: usize = 64;
+
+/// Calls inside calls that are decoded (`multiSend` within `execTransaction` …).
+pub const CALL_NESTING_MAX: usize = 3;
+
+/// Bytes of an undecoded `bytes` argument that are shown.
+pub const ARGUMENT_BYTES_MAX: usize = 256;
+
+/// Bytes of a PDP's result that are kept as text.
+pub const RESULT_BYTES_MAX: usize = 4096;
+
+/// Bytes of the sentence that says why a record was rejected.
+pub const REASON_BYTES_MAX: usize = 1024;

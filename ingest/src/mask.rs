@@ -1,0 +1,227 @@
+//! Hides what looks like a secret in bytes that are kept or shown: values of telling names, bearer tokens, JSON Web
+//! Tokens, private keys. Works on text that need not be valid JSON, since it is mostly used on what did not parse.
+
+use serde_json::Value;
+
+use crate::reject::capped;
+
+/// What stands in place of a secret.
+pub(crate) const MASK: &str = "***";
+
+/// Words that, standing in a name, say that its value is secret.
+const SECRET_WORDS: &[&str] = &[
+    "authorization",
+    "bearer",
+    "cookie",
+    "credential",
+    "credentials",
+    "jwt",
+    "mnemonic",
+    "passphrase",
+    "passwd",
+    "password",
+    "pwd",
+    "secret",
+    "secrets",
+    "seed",
+    "token",
+    "tokens",
+];
+
+/// Pairs of words that say so only together.
+const SECRET_PAIRS: &[(&str, &str)] = &[("private", "key"), ("api", "key"), ("access", "key"), ("signing", "key")];
+
+/// Names that contain such a word and hold a contract's address or a token's number.
+const PUBLIC_NAMES: &[&str] = &["gasToken", "gas_token", "tokenAddress", "token_address", "tokenId", "token_id"];
+
+/// Whether a member of that name holds a secret.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    if PUBLIC_NAMES.contains(&name) {
+        return false;
+    }
+    let words = words(name);
+    words.iter().any(|word| SECRET_WORDS.contains(&word.as_str()))
+        || words.windows(2).any(|pair| SECRET_PAIRS.contains(&(&pair[0], &pair[1])))
+        || ["privatekey", "apikey"].iter().any(|run_together| words.iter().any(|word| word == run_together))
+}
+
+/// Replaces the values of secret names within a JSON value.
+pub(crate) fn values(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members.iter_mut() {
+                if is_secret_name(name) {
+                    *member = Value::from(MASK);
+                } else {
+                    values(member);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(values),
+        _ => {}
+    }
+}
+
+/// The first `bytes_max` bytes of `raw` as text, secrets masked.
+pub(crate) fn raw(raw: &[u8], bytes_max: usize) -> String {
+    let prefix = &raw[..raw.len().min(bytes_max)];
+    capped(&text(&String::from_utf8_lossy(prefix)), bytes_max)
+}
+
+/// `text` with secrets masked.
+pub(crate) fn text(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let secret = secret_at(rest);
+        if let Some((shown, hidden)) = secret {
+            masked.push_str(&rest[..shown]);
+            masked.push_str(MASK);
+            rest = &rest[shown + hidden..];
+        } else {
+            let taken = word_length(rest).max(character.len_utf8());
+            masked.push_str(&rest[..taken]);
+            rest = &rest[taken..];
+        }
+    }
+    masked
+}
+
+/// If a secret is announced at the start of `text`: the length of the announcement and of the secret.
+fn secret_at(text: &str) -> Option<(usize, usize)> {
+    if let Some(after) = text.strip_prefix("-----BEGIN ") {
+        let end = after.find("-----END").unwrap_or(after.len());
+        return after[..end].lines().next()?.contains("PRIVATE KEY").then(|| (text.len() - after.len(), end));
+    }
+    let word = &text[..word_length(text)];
+    let after = &text[word.len()..];
+    if word.starts_with("eyJ") && after.starts_with('.') {
+        let length = text.find(|character: char| !is_word(character) && character != '.').unwrap_or(text.len());
+        return Some((0, length));
+    }
+    if word.eq_ignore_ascii_case("bearer") && after.starts_with(' ') {
+        let value = after.trim_start_matches(' ');
+        return Some((text.len() - value.len(), unquoted_length(value, &[' '])));
+    }
+    if word.is_empty() || !is_secret_name(word) {
+        return None;
+    }
+    value_after(after).map(|(shown, hidden)| (word.len() + shown, hidden))
+}
+
+/// The value after a name: `": "x"`, `=x`, `: Bearer x`. Lengths of what stands between and of the value.
+fn value_after(text: &str) -> Option<(usize, usize)> {
+    let separator = text.trim_start_matches(['"', '\'', '\\', ' ', '\t']);
+    let value = separator.strip_prefix([':', '='])?.trim_start_matches([' ', '\t', '\r', '\n']);
+    let unescaped = value.trim_start_matches('\\');
+    let backslashes = value.len() - unescaped.len();
+    let shown = text.len() - value.len();
+    match unescaped.chars().next() {
+        Some(quote @ ('"' | '\'')) => {
+            let inside = &unescaped[1..];
+            Some((shown + backslashes + 1, quoted_length(inside, quote, backslashes)))
+        }
+        Some('{' | '[') => Some((shown, bracketed_length(value))),
+        _ => Some((shown, unquoted_length(value, &[]))),
+    }
+}
+
+/// Bytes up to the quote that has as many backslashes before it as the opening one.
+fn quoted_length(text: &str, quote: char, backslashes: usize) -> usize {
+    let mut run = 0;
+    for (index, character) in text.char_indices() {
+        if character == quote && run <= backslashes {
+            return index - run;
+        }
+        run = if character == '\\' { run + 1 } else { 0 };
+    }
+    text.len()
+}
+
+fn bracketed_length(text: &str) -> usize {
+    let mut depth = 0_usize;
+    for (index, character) in text.char_indices() {
+        match character {
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return index + 1;
+        }
+    }
+    text.len()
+}
+
+fn unquoted_length(text: &str, also: &[char]) -> usize {
+    let ends = |character: char| ",;&}]\"\n\r".contains(character) || also.contains(&character);
+    text.find(ends).unwrap_or(text.len())
+}
+
+fn is_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_' || character == '-'
+}
+
+fn word_length(text: &str) -> usize {
+    // A leading `-----BEGIN` is looked at on its own and must not be swallowed by the word before it.
+    let length = text.find(|character: char| !is_word(character)).unwrap_or(text.len());
+    match text[..length].find("-----BEGIN") {
+        Some(position) if position > 0 => position,
+        _ => length,
+    }
+}
+
+/// `sessionToken` → session, token; `X-Api-Key` → x, api, key.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut after_lower = false;
+    for character in name.chars() {
+        let ends = !character.is_ascii_alphanumeric() || (character.is_ascii_uppercase() && after_lower);
+        if ends {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (character.is_ascii_alphanumeric(), words.last_mut()) {
+            word.push(character.to_ascii_lowercase());
+        }
+        after_lower = character.is_ascii_lowercase() || character.is_ascii_digit();
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_hidden_and_the_rest_is_kept() {
+        for (given, kept) in [
+            (r#"{"user":"a","password":"hun\"ter2","x":1}"#, r#"{"user":"a","password":"***","x":1}"#),
+            (r#"{"sessionToken": 12345, "x": 1}"#, r#"{"sessionToken": ***, "x": 1}"#),
+            (r#"{"secrets":["a","b"],"x":1}"#, r#"{"secrets":***,"x":1}"#),
+            (r#"{\"api_key\":\"abc\",\"x\":1}"#, r#"{\"api_key\":\"***\",\"x\":1}"#),
+            ("Authorization: Bearer abc.def\nHost: x", "Authorization: ***\nHost: x"),
+            ("got bearer abcdef here", "got bearer *** here"),
+            ("t=eyJhbGciOi.J9.sig_-nature&y=2", "t=***&y=2"),
+            ("user=a&client_secret=b&c=d", "user=a&client_secret=***&c=d"),
+            (
+                "k: -----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----",
+                "k: -----BEGIN ***-----END EC PRIVATE KEY-----",
+            ),
+            (r#"{"password":"cut of"#, r#"{"password":"***"#),
+            (r#"{"gasToken":"0x00","to":"0x11"}"#, r#"{"gasToken":"0x00","to":"0x11"}"#),
+            (r#"{"nonsense": "ünï", "tokenize": 1}"#, r#"{"nonsense": "ünï", "tokenize": 1}"#),
+        ] {
+            assert_eq!(text(given), kept);
+        }
+    }
+
+    #[test]
+    fn members_of_a_value_are_masked_by_name() {
+        let mut value = json!({"a": [{"access_token": "x", "b": 1}], "privateKey": {"d": "y"}});
+        values(&mut value);
+        assert_eq!(value, json!({"a": [{"access_token": "***", "b": 1}], "privateKey": "***"}));
+    }
+}
