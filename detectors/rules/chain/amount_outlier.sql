@@ -58,5 +58,6 @@ FROM (
 )
 WHERE (outcome IS DISTINCT FROM 'failed')
   AND moved_before >= $history_minimum
+  AND amount > largest_before
   -- The product must stay within 38 digits whatever amounts a chain reports; beyond 10^36 the bound is 10^36.
   AND amount > least(largest_before, CAST('1000000000000000000000000000000000000' AS DECIMAL(38, 0))) * $factor
