@@ -1,1 +1,25 @@
-//! placeholder
+//! What does not add up: rules as SQL, and the engine that runs them over the log.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`rule`] | a rule as written: front matter, SQL, parameters, the events it fires and stays quiet on |
+//! | `plan` | SQL text → a physical plan that is run once for each batch; what a rule may say |
+//! | [`window`] | `KeyedWindow`, the only thing that remembers |
+//! | `lookup` | inventory joins, as of each row's own time |
+//! | [`engine`] | all rules over the log: batches in, findings out |
+//! | [`check`] | a rule against its own events |
+//!
+//! This room knows nothing of clocks, of the network, of files other than rules, and of who is told.
+
+pub mod check;
+pub mod engine;
+pub mod error;
+pub mod limits;
+mod lookup;
+mod plan;
+pub mod rule;
+pub mod window;
+
+pub use engine::{Decided, Engine, Outcome, Parked};
+pub use error::Error;
+pub use rule::{Rule, Settings};

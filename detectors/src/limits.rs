@@ -1,0 +1,22 @@
+//! Every hard limit of this room, with its unit in the name (promise P7).
+
+/// Bytes of one rule file.
+pub const RULE_FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Rules in one pack.
+pub const RULES_MAX: usize = 2_000;
+
+/// Rows of one run of a plan; longer batches are cut.
+pub const RUN_ROWS_MAX: usize = 65_536;
+
+/// Rows that a `ROWS n PRECEDING` frame or a `lag` may look back.
+pub const FRAME_ROWS_MAX: u64 = 100_000;
+
+/// Nanoseconds that a `RANGE` frame may look ahead: one day. Every row ahead of which something is awaited is held.
+pub const FOLLOWING_NS_MAX: i64 = 86_400 * 1_000_000_000;
+
+/// Nanoseconds that a `RANGE` frame may look back: 400 days, as long as the log keeps.
+pub const PRECEDING_NS_MAX: i64 = 400 * 86_400 * 1_000_000_000;
+
+/// Versions of a system's inventory that rows on hold can still see.
+pub const INVENTORY_VERSIONS_MAX: usize = 64;

@@ -1,0 +1,172 @@
+//! The SQL functions of our own: typed reading of `detail`, and the shape that imitated addresses copy.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// All of them.
+pub(crate) fn all() -> Vec<ScalarUDF> {
+    let text = |name, output, make: fn(&mut dyn Iterator<Item = Option<&str>>) -> Result<ArrayRef>| {
+        detail_function(name, output, make)
+    };
+    vec![
+        text("detail_text", DataType::Utf8, |raw| {
+            Ok(Arc::new(raw.map(|raw| raw.and_then(as_text)).collect::<StringArray>()))
+        }),
+        text("detail_int", DataType::Int64, |raw| {
+            Ok(Arc::new(raw.map(|raw| raw.and_then(as_text)?.parse().ok()).collect::<Int64Array>()))
+        }),
+        text("detail_bool", DataType::Boolean, |raw| {
+            Ok(Arc::new(raw.map(|raw| raw.and_then(as_text)?.parse().ok()).collect::<BooleanArray>()))
+        }),
+        text("detail_amount", DataType::Decimal128(38, 0), |raw| {
+            let amounts = raw.map(|raw| {
+                let digits = as_text(raw?)?;
+                keywatch_store::Amount::from_digits(&digits).ok().map(|amount| amount.saturated())
+            });
+            Ok(Arc::new(amounts.collect::<Decimal128Array>().with_precision_and_scale(38, 0)?))
+        }),
+        create_udf(
+            "lookalike_shape",
+            vec![DataType::Utf8],
+            DataType::Utf8,
+            Volatility::Immutable,
+            Arc::new(|arguments| {
+                let addresses = strings(&arguments[0], 1)?;
+                let shapes = addresses.as_string::<i32>().iter().map(|address| address.and_then(lookalike_shape));
+                Ok(ColumnarValue::Array(Arc::new(shapes.collect::<StringArray>())))
+            }),
+        ),
+    ]
+}
+
+fn detail_function(
+    name: &str,
+    output: DataType,
+    make: fn(&mut dyn Iterator<Item = Option<&str>>) -> Result<ArrayRef>,
+) -> ScalarUDF {
+    let called = name.to_owned();
+    let body = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
+        let [detail, ColumnarValue::Scalar(path)] = arguments else {
+            return Err(DataFusionError::Plan(format!("{called}(detail, 'path') takes a literal path")));
+        };
+        let path = path.try_as_str().flatten().unwrap_or_default().to_owned();
+        let rows = match detail {
+            ColumnarValue::Array(array) => array.len(),
+            ColumnarValue::Scalar(_) => 1,
+        };
+        let details = strings(detail, rows)?;
+        let mut raw = details.as_string::<i32>().iter().map(|detail| find(detail?, &path));
+        Ok(ColumnarValue::Array(make(&mut raw)?))
+    };
+    create_udf(name, vec![DataType::Utf8, DataType::Utf8], output, Volatility::Immutable, Arc::new(body))
+}
+
+fn strings(value: &ColumnarValue, rows: usize) -> Result<ArrayRef> {
+    Ok(cast(&value.clone().into_array(rows)?, &DataType::Utf8)?)
+}
+
+/// The raw JSON at a dotted path; `None` when there is nothing.
+fn find<'a>(json: &'a str, path: &str) -> Option<&'a str> {
+    path.split('.').try_fold(json, |json, key| {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        deserializer.deserialize_map(Member { key }).ok().flatten().map(RawValue::get)
+    })
+}
+
+/// JSON as text: a string without its quotes, other scalars and containers as they stand, null as nothing.
+fn as_text(raw: &str) -> Option<String> {
+    match raw.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(raw).ok(),
+        _ if raw == "null" => None,
+        _ => Some(raw.to_owned()),
+    }
+}
+
+/// Reads one member of an object and skips the others.
+struct Member<'k> {
+    key: &'k str,
+}
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if key == self.key {
+                found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The characters of an address that an imitation copies, because people compare them: for hexadecimal (`0x`) the first
+/// four and last four digits; for bech32 the prefix, the first four and last four; for base58 the first five and last
+/// two. Hexadecimal and bech32 ignore case.
+pub(crate) fn lookalike_shape(address: &str) -> Option<String> {
+    let lower = address.to_ascii_lowercase();
+    let (prefix, body, first, last) = if let Some(digits) = lower.strip_prefix("0x") {
+        ("0x", digits, 4, 4)
+    } else if let Some((prefix, data)) =
+        lower.split_once('1').filter(|(prefix, _)| matches!(*prefix, "bc" | "tb" | "bcrt" | "ltc"))
+    {
+        (prefix, data, 4, 4)
+    } else {
+        ("", address, 5, 2)
+    };
+    let characters: Vec<char> = body.chars().collect();
+    if characters.len() < first + last + 4 {
+        return None;
+    }
+    let head: String = characters[..first].iter().collect();
+    let tail: String = characters[characters.len() - last..].iter().collect();
+    Some(format!("{prefix}{head}…{tail}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_finds_what_is_there_and_nothing_else() {
+        let json = r#"{"a":{"b":[1,2],"c":null,"d":"x\"y"},"e":7}"#;
+        let text = |path| find(json, path).and_then(as_text);
+        assert_eq!(text("a.b").as_deref(), Some("[1,2]"));
+        assert_eq!(text("a.d").as_deref(), Some("x\"y"));
+        assert_eq!(text("e").as_deref(), Some("7"));
+        assert_eq!(text("a.c"), None);
+        assert_eq!(text("a.b.c"), None);
+        assert_eq!(text("z"), None);
+    }
+
+    #[test]
+    fn an_imitation_has_the_shape_of_what_it_imitates() {
+        let shape = |address| lookalike_shape(address).unwrap();
+        assert_eq!(shape("1B6rJRfjTXwEy36SCs5zofGMmdv2kdZw7P"), shape("1B6rJ6ZKfZmkqMyBGe5KR27oWkEbQdNM7P"));
+        assert_eq!(
+            shape("0xABCD000000000000000000000000000000001234"),
+            shape("0xabcd111111111111111111111111111111111234")
+        );
+        assert_ne!(
+            shape("0xabcd000000000000000000000000000000001234"),
+            shape("0xabce000000000000000000000000000000001234")
+        );
+        assert_eq!(lookalike_shape("short"), None);
+    }
+}

@@ -1,0 +1,173 @@
+//! After the last optimizer rule: windows become [`KeyedWindowNode`]s, joins with inventory become [`LookupNode`]s, and
+//! what a filter above a window asks of the row alone becomes the window's anchor predicate.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, JoinType};
+use datafusion::error::{DataFusionError, Result as PlanResult};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{Expr, Extension, Filter, Join, LogicalPlan, Window};
+use keywatch_store::inventory;
+
+use super::EVENTS;
+use super::scope::{explain, refused};
+use crate::error::Error;
+use crate::lookup::{LookupKind, LookupNode};
+use crate::window::{KeyedWindowNode, read_call};
+
+/// Replaces windows, joins and the filters above windows.
+pub(crate) fn rewrite(rule: &str, plan: LogicalPlan) -> Result<LogicalPlan, Error> {
+    let rewritten = plan.transform_up(|node| match node {
+        LogicalPlan::Window(window) => Ok(Transformed::yes(extension(rewrite_window(window)?))),
+        LogicalPlan::Join(join) => Ok(Transformed::yes(rewrite_join(join)?)),
+        LogicalPlan::Filter(filter) => absorb_filter(filter),
+        other => Ok(Transformed::no(other)),
+    });
+    Ok(rewritten.map_err(|error| explain(rule, &error))?.data)
+}
+
+/// Nanoseconds between a row and the record that decides it: what all windows of the plan look ahead, together.
+pub(crate) fn following_ns(plan: &LogicalPlan) -> i64 {
+    let below: i64 = plan.inputs().into_iter().map(following_ns).max().unwrap_or(0);
+    as_window(plan).map_or(0, own_following_ns).saturating_add(below)
+}
+
+fn own_following_ns(node: &KeyedWindowNode) -> i64 {
+    let frames = node.windows.iter().filter_map(|window| read_call(window).ok()).map(|call| call.frame.following_ns());
+    frames.max().unwrap_or(0)
+}
+
+fn as_window(plan: &LogicalPlan) -> Option<&KeyedWindowNode> {
+    match plan {
+        LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
+        _ => None,
+    }
+}
+
+fn extension(node: KeyedWindowNode) -> LogicalPlan {
+    LogicalPlan::Extension(Extension { node: Arc::new(node) })
+}
+
+fn rewrite_window(window: Window) -> PlanResult<KeyedWindowNode> {
+    for expr in &window.window_expr {
+        let call = read_call(expr).map_err(|(construct, instead)| refused(&construct, &instead))?;
+        check_types(&call, &window.input)?;
+    }
+    check_lookups_below(&window.input)?;
+    if let Some(lower) = as_window(&window.input)
+        && lower.anchor.is_none()
+        && refers_only_to(&window.window_expr, &lower.input)
+    {
+        let windows = [lower.windows.clone(), window.window_expr].concat();
+        return Ok(KeyedWindowNode { windows, schema: window.schema, ..lower.clone() });
+    }
+    let lag_ns = following_ns(&window.input);
+    let input = Arc::unwrap_or_clone(window.input);
+    Ok(KeyedWindowNode { input, windows: window.window_expr, anchor: None, schema: window.schema, lag_ns })
+}
+
+fn check_types(call: &crate::window::WindowCall<'_>, input: &LogicalPlan) -> PlanResult<()> {
+    use datafusion::logical_expr::ExprSchemable;
+    let kind = call.argument.get_type(input.schema())?;
+    if !crate::window::is_supported(&kind) {
+        return Err(refused(&format!("a window over values of type {kind}"), "take numbers, text, booleans or times"));
+    }
+    if kind.is_floating() && call.function.adds_up() {
+        return Err(refused(
+            "a sum or average over floating-point numbers",
+            "floats drift as rows leave the frame: CAST the argument to DECIMAL(38, 6) first",
+        ));
+    }
+    Ok(())
+}
+
+fn check_lookups_below(plan: &LogicalPlan) -> PlanResult<()> {
+    plan.apply(|node| {
+        if let LogicalPlan::Extension(extension) = node
+            && extension.node.as_any().downcast_ref::<LookupNode>().is_some_and(|lookup| !lookup.unique)
+        {
+            return Err(refused(
+                "an inventory join below a window whose key is not unique",
+                "join on the whole key of the table, or join above the window: a doubled row would be counted twice",
+            ));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
+}
+
+fn refers_only_to(exprs: &[Expr], plan: &LogicalPlan) -> bool {
+    let known = |column: &Column| plan.schema().maybe_index_of_column(column).is_some();
+    exprs.iter().all(|expr| expr.column_refs().into_iter().all(known))
+}
+
+/// Conjuncts that do not use the windows' results say which rows are answered and held.
+fn absorb_filter(filter: Filter) -> PlanResult<Transformed<LogicalPlan>> {
+    let Some(window) = as_window(&filter.input) else { return Ok(Transformed::no(LogicalPlan::Filter(filter))) };
+    let conjuncts = split_conjunction_owned(filter.predicate.clone());
+    let (anchors, rest): (Vec<Expr>, Vec<Expr>) =
+        conjuncts.into_iter().partition(|conjunct| refers_only_to(std::slice::from_ref(conjunct), &window.input));
+    let anchor = conjunction(window.anchor.clone().into_iter().chain(anchors));
+    let window = extension(KeyedWindowNode { anchor, ..window.clone() });
+    Ok(Transformed::yes(match conjunction(rest) {
+        None => window,
+        Some(predicate) => LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(window))?),
+    }))
+}
+
+fn rewrite_join(join: Join) -> PlanResult<LogicalPlan> {
+    let events_first = reads_events(&join.left);
+    let kind = match (join.join_type, events_first) {
+        (JoinType::Inner, _) => LookupKind::Inner,
+        (JoinType::Left, true) | (JoinType::Right, false) => LookupKind::Left,
+        (other, _) => {
+            return Err(refused(
+                &format!("a {other} join"),
+                "use LEFT JOIN or JOIN from events to the inventory table",
+            ));
+        }
+    };
+    let on: Vec<(Expr, Expr)> =
+        join.on.into_iter().map(|(left, right)| if events_first { (left, right) } else { (right, left) }).collect();
+    if on.is_empty() {
+        return Err(refused(
+            "a join without an equality",
+            "join the inventory table ON x.system = e.system AND x.key = e.column",
+        ));
+    }
+    let (events, table) = if events_first { (join.left, join.right) } else { (join.right, join.left) };
+    if super::lineage::column_of(&events, "system").is_none() || super::lineage::column_of(&events, "time").is_none() {
+        return Err(refused(
+            "a join whose events side drops `system` or `time`",
+            "keep both in its SELECT list, or SELECT *",
+        ));
+    }
+    let unique = is_unique(&table, &on)?;
+    let (input, table) = (Arc::unwrap_or_clone(events), Arc::unwrap_or_clone(table));
+    let node = LookupNode { input, table, on, filter: join.filter, kind, events_first, unique, schema: join.schema };
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+fn reads_events(plan: &LogicalPlan) -> bool {
+    plan.exists(|node| Ok(matches!(node, LogicalPlan::TableScan(scan) if scan.table_name.table() == EVENTS)))
+        .unwrap_or(false)
+}
+
+/// Whether the looked-up columns cover the key of the one table on that side.
+fn is_unique(table: &LogicalPlan, on: &[(Expr, Expr)]) -> PlanResult<bool> {
+    let mut names = Vec::new();
+    table.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            names.push(scan.table_name.table().to_owned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let [name] = names.as_slice() else {
+        return Err(refused("a join of inventory tables with each other", "join each to events"));
+    };
+    let table =
+        inventory::table(name).ok_or_else(|| DataFusionError::Plan(format!("`{name}` is no inventory table")))?;
+    let covers = |key: &&str| on.iter().any(|(_, expr)| matches!(expr, Expr::Column(column) if column.name == **key));
+    Ok(table.key.iter().all(|key| covers(&key)))
+}

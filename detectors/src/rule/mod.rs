@@ -1,0 +1,27 @@
+//! A rule: one SQL file with front matter, and the events that it fires and stays quiet on.
+
+mod duration;
+mod header;
+mod pack;
+mod parameters;
+
+pub use header::{Header, Parameter, ParameterKind};
+pub use pack::{load, load_one, shipped};
+pub use parameters::{Settings, Value};
+
+use keywatch_store::Event;
+
+/// A rule as written, not yet planned.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// `family/name`, from its path.
+    pub id: String,
+    /// The front matter.
+    pub header: Header,
+    /// The SELECT, parameters not yet filled in.
+    pub sql: String,
+    /// Events on which it must fire, in the order of the log.
+    pub fires: Vec<Event>,
+    /// Events on which it must stay quiet.
+    pub quiet: Vec<Event>,
+}

@@ -1,0 +1,61 @@
+//! The logical node that takes the place of `LogicalPlan::Window` after the last optimizer rule.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use datafusion::common::DFSchemaRef;
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+
+/// Windows over one input, answered for the rows that satisfy `anchor`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct KeyedWindowNode {
+    pub(crate) input: LogicalPlan,
+    pub(crate) windows: Vec<Expr>,
+    pub(crate) anchor: Option<Expr>,
+    pub(crate) schema: DFSchemaRef,
+    /// Nanoseconds by which the operators below lag behind the log.
+    pub(crate) lag_ns: i64,
+}
+
+impl PartialOrd for KeyedWindowNode {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for KeyedWindowNode {
+    #[expect(clippy::unnecessary_literal_bound, reason = "the signature is the trait's")]
+    fn name(&self) -> &str {
+        "KeyedWindow"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    /// None: the node is made after the optimizer, and nothing may rewrite what it holds.
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyedWindow: windows=[")?;
+        for (index, window) in self.windows.iter().enumerate() {
+            write!(f, "{}{window}", if index > 0 { ", " } else { "" })?;
+        }
+        write!(f, "]")?;
+        match &self.anchor {
+            Some(anchor) => write!(f, ", answers where {anchor}"),
+            None => Ok(()),
+        }
+    }
+
+    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        Ok(KeyedWindowNode { input: inputs.swap_remove(0), ..self.clone() })
+    }
+}
