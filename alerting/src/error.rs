@@ -1,0 +1,92 @@
+//! What can go wrong in this room, and what a caller can do about it.
+
+use std::time::Duration;
+
+pub use keywatch_store::error::Remedy;
+
+/// An error of alerting.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log did not take or give a record; what depends on the record is not done.
+    #[error(transparent)]
+    Log(#[from] keywatch_store::Error),
+    /// The policy decision point did not answer in time, or answered that it cannot.
+    #[error("the policy decision point {endpoint} does not answer: {problem}; the intent is kept and tried again")]
+    PdpSilent {
+        /// Its address, or what it is.
+        endpoint: String,
+        /// What happened.
+        problem: String,
+    },
+    /// The policy decision point refused what it was told; the same will be refused again until a person changes it.
+    #[error("the policy decision point {endpoint} refused: {problem}")]
+    PdpRefused {
+        /// Its address, or what it is.
+        endpoint: String,
+        /// What it said.
+        problem: String,
+    },
+    /// A policy text that does not load.
+    #[error("{file}: {problem}")]
+    Rego {
+        /// File of the policy.
+        file: String,
+        /// Line and what is wrong.
+        problem: String,
+    },
+    /// No policy decision point is configured for a system whose session is to be revoked.
+    #[error("system `{system}` has no policy decision point; configure one, the intent is kept")]
+    NoPdp {
+        /// The system.
+        system: String,
+    },
+    /// There is no such proposal or response, or it is closed.
+    #[error("there is no open response `{response}`; it may have been released, or its id mistyped")]
+    NoResponse {
+        /// What was asked for.
+        response: String,
+    },
+    /// A destination whose configuration cannot be accepted.
+    #[error("destination `{destination}`: {problem}")]
+    Destination {
+        /// Name of the destination.
+        destination: String,
+        /// What is wrong and what to write instead.
+        problem: String,
+    },
+    /// A destination did not take a notification.
+    #[error("destination `{destination}` did not take the notification: {problem}")]
+    Undelivered {
+        /// Name of the destination.
+        destination: String,
+        /// What it answered.
+        problem: String,
+        /// What becomes of the notification.
+        fate: Fate,
+    },
+}
+
+/// What becomes of a notification that a destination did not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is tried again, not before this long if the destination said so.
+    Retry(Option<Duration>),
+    /// It is put aside with its reason: trying the same again cannot help.
+    Dead,
+    /// The destination says that it is gone; nothing further is sent there.
+    Gone,
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Error::Log(error) => error.remedy(),
+            Error::PdpSilent { .. } | Error::NoPdp { .. } | Error::PdpRefused { .. } => Remedy::Retry,
+            Error::Undelivered { fate: Fate::Retry(_), .. } => Remedy::Retry,
+            Error::Undelivered { .. } | Error::NoResponse { .. } => Remedy::Reject,
+            Error::Rego { .. } | Error::Destination { .. } => Remedy::Stop,
+        }
+    }
+}

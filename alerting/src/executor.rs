@@ -1,0 +1,292 @@
+//! Performs what [`crate::plan`] decides. It decides nothing itself: every intent is written to the log first, then done,
+//! then what happened is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backon::Retryable;
+use keywatch_store::{Event, Finding, Inventory, Lane, Log};
+use tokio::sync::Mutex as Turn;
+use tokio::time::timeout;
+
+use crate::action::Action;
+use crate::error::Error;
+use crate::ledger::Ledger;
+use crate::limits::PAGE_HELD_MS_MAX;
+use crate::outbox::{Outbox, Schedule};
+use crate::own::{destination_gone, response_unconfirmed};
+use crate::plan::plan;
+use crate::policy::Policy;
+use crate::record;
+use crate::responder::{Outcome, Responder, Site};
+use crate::response::{Degree, Response, Step};
+use crate::sink::Sink;
+use crate::state::AlertState;
+use crate::webhook::WallClock;
+
+/// What the executor works with.
+pub struct Means {
+    /// The log that it reads its state from and writes to.
+    pub log: Arc<dyn Log>,
+    /// The operator's settings. Trust groups are taken from the inventory in the log.
+    pub policy: Policy,
+    /// Decision points by system.
+    pub sites: BTreeMap<String, Site>,
+    /// Destinations of notifications.
+    pub sinks: Vec<Arc<dyn Sink>>,
+    /// Waits between attempts at one delivery.
+    pub deliveries: Schedule,
+    /// Waits between attempts at a decision point; the last one is repeated.
+    pub revocations: Schedule,
+    /// Stamps revocation documents.
+    pub clock: WallClock,
+}
+
+/// The executor. Clones share everything.
+#[derive(Clone)]
+pub struct Executor {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ledger: Arc<Ledger>,
+    policy: Mutex<Policy>,
+    responder: Responder,
+    outbox: Arc<Outbox>,
+    revocations: Schedule,
+    /// Systems whose open responses are being retried.
+    retried: Mutex<BTreeSet<String>>,
+    /// Held from planning until the intents are in the log, so that no two findings are planned on the same state.
+    turn: Turn<()>,
+}
+
+impl Executor {
+    /// Rebuilds the state from the log. Nothing is done yet: see [`Executor::resume`].
+    ///
+    /// # Errors
+    /// [`Error::Log`] when the log cannot be read.
+    pub fn open(means: Means) -> Result<Executor, Error> {
+        let Means { log, mut policy, sites, sinks, deliveries, revocations, clock } = means;
+        let ledger = Ledger::open(log, |event| adopt(&mut policy, event))?;
+        let ledger = Arc::new(ledger);
+        let outbox = Outbox::new(Arc::clone(&ledger), sinks, deliveries);
+        policy.destinations = outbox.destinations();
+        let responder = Responder::new(Arc::clone(&ledger), sites, clock);
+        let shared = Shared {
+            ledger,
+            policy: Mutex::new(policy),
+            responder,
+            outbox,
+            revocations,
+            retried: Mutex::default(),
+            turn: Turn::new(()),
+        };
+        Ok(Executor { shared: Arc::new(shared) })
+    }
+
+    /// Learns from records that others appended: decisions, of which probes are made, and the inventory.
+    pub fn observe(&self, events: &[Event]) {
+        for event in events {
+            self.shared.ledger.observe(event);
+            adopt(&mut self.shared.policy(), event);
+        }
+    }
+
+    /// Records a finding, decides on it, writes the intents down and performs them. Returns once revocations were tried
+    /// and deliveries have begun; a finding that was taken before yields nothing.
+    ///
+    /// # Errors
+    /// [`Error::Log`]; then nothing further was done. A decision point that does not answer is no error here: the intent
+    /// stands in the log and is retried in the background.
+    pub async fn take(&self, finding: &Finding) -> Result<Vec<Action>, Error> {
+        let actions = self.intend(finding).await?;
+        if actions.iter().any(|action| matches!(action, Action::Revoke(_))) {
+            self.respond_before_paging(&finding.system).await?;
+        }
+        self.shared.outbox.dispatch();
+        Ok(actions)
+    }
+
+    /// Takes up what the last run left: publishes the revocation documents, finishes open responses, plans findings that
+    /// were not planned, delivers what was not taken.
+    ///
+    /// # Errors
+    /// [`Error::Log`] only.
+    pub async fn resume(&self) -> Result<(), Error> {
+        self.refresh().await?;
+        let left: Vec<Finding> = self.shared.ledger.state().unplanned().cloned().collect();
+        for finding in &left {
+            self.take(finding).await?;
+        }
+        for unconfirmed in self.unreported() {
+            self.take(&unconfirmed).await?;
+        }
+        self.shared.outbox.dispatch();
+        Ok(())
+    }
+
+    /// The heartbeat: publishes the revocation document of every system with a fresh stamp, finishing open responses on
+    /// the way, and tells of destinations that are gone. Call it at least every 30 s.
+    ///
+    /// # Errors
+    /// [`Error::Log`] only.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let systems: Vec<String> = self.shared.responder.systems().map(str::to_owned).collect();
+        for system in systems {
+            let refreshed = self.shared.responder.refresh(&system).await;
+            self.settle(&system, refreshed).await?;
+        }
+        for (destination, record) in self.shared.outbox.gone() {
+            self.take_own(&destination_gone(&record.finding.system, &destination, record.finding.decided)).await?;
+        }
+        self.shared.outbox.dispatch();
+        Ok(())
+    }
+
+    /// Carries out a proposal that a person has approved.
+    ///
+    /// # Errors
+    /// [`Error::NoResponse`] when it does not wait for a person, or [`Error::Log`].
+    pub async fn approve(&self, response_id: &str, person: &str) -> Result<(), Error> {
+        let turn = self.shared.turn.lock().await;
+        let response = self.waiting(response_id)?;
+        let system = response.system.clone();
+        let approved = Response { approved_by: Some(person.to_owned()), ..response };
+        self.shared.ledger.append(Lane::Events, vec![record::requested(&approved)])?;
+        drop(turn);
+        self.respond(&system).await?;
+        self.shared.outbox.dispatch();
+        Ok(())
+    }
+
+    /// Waits until every delivery was taken or put aside.
+    pub async fn idle(&self) {
+        self.shared.outbox.idle().await;
+    }
+
+    /// Looks at the state.
+    pub fn with_state<T>(&self, look: impl FnOnce(&AlertState) -> T) -> T {
+        look(&self.shared.ledger.state())
+    }
+
+    async fn intend(&self, finding: &Finding) -> Result<Vec<Action>, Error> {
+        let _turn = self.shared.turn.lock().await;
+        let ledger = &self.shared.ledger;
+        if ledger.state().is_planned(finding) {
+            return Ok(Vec::new());
+        }
+        ledger.append(Lane::Conclusions, vec![record::finding_created(finding)])?;
+        let actions = plan(finding, &ledger.state(), &self.shared.policy());
+        let records = record::records(&actions);
+        for lane in Lane::ALL {
+            let events: Vec<Event> =
+                records.iter().filter(|(of, _)| *of == lane).map(|(_, event)| event.clone()).collect();
+            ledger.append(lane, events)?;
+        }
+        Ok(actions)
+    }
+
+    /// Responds, so that the page can say what came of it; a slow decision point holds the page up only so long.
+    async fn respond_before_paging(&self, system: &str) -> Result<(), Error> {
+        let executor = self.clone();
+        let of = system.to_owned();
+        let responding = tokio::spawn(async move { executor.respond(&of).await });
+        match timeout(Duration::from_millis(PAGE_HELD_MS_MAX), responding).await {
+            Ok(Ok(responded)) => responded,
+            Ok(Err(error)) => {
+                tracing::error!(system, %error, "a response broke off; it is taken up at the next heartbeat");
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn respond(&self, system: &str) -> Result<(), Error> {
+        let answered = self.shared.responder.answer(system).await;
+        self.settle(system, answered).await
+    }
+
+    /// What follows from an attempt at a decision point: a page when the effect is not confirmed, a retry when it did not
+    /// answer.
+    async fn settle(&self, system: &str, answered: Result<Vec<Outcome>, Error>) -> Result<(), Error> {
+        match answered {
+            Ok(outcomes) => {
+                if outcomes.iter().any(|outcome| outcome.degree == Degree::Unconfirmed) {
+                    for unconfirmed in self.unreported() {
+                        self.take_own(&unconfirmed).await?;
+                    }
+                }
+                Ok(())
+            }
+            Err(Error::Log(error)) => Err(error.into()),
+            Err(Error::NoPdp { .. }) => Ok(()),
+            Err(_) => {
+                self.retry_in_background(system);
+                Ok(())
+            }
+        }
+    }
+
+    /// A finding of keywatch's own asks for no response, so it needs the intents and the deliveries only.
+    async fn take_own(&self, finding: &Finding) -> Result<(), Error> {
+        self.intend(finding).await?;
+        self.shared.outbox.dispatch();
+        Ok(())
+    }
+
+    /// Findings about responses whose effect is not confirmed, as far as nobody was told.
+    fn unreported(&self) -> Vec<Finding> {
+        let state = self.shared.ledger.state();
+        let unconfirmed = state.responses().iter().filter_map(response_unconfirmed);
+        unconfirmed.filter(|finding| !state.is_planned(finding)).collect()
+    }
+
+    fn waiting(&self, response_id: &str) -> Result<Response, Error> {
+        let state = self.shared.ledger.state();
+        let progress = state.responses().get(response_id).filter(|progress| progress.step == Step::Proposed);
+        let progress = progress.ok_or_else(|| Error::NoResponse { response: response_id.to_owned() })?;
+        Ok(progress.response.clone())
+    }
+
+    fn retry_in_background(&self, system: &str) {
+        let open =
+            self.with_state(|state| state.responses().open().iter().any(|progress| progress.response.system == system));
+        if !open || !self.shared.retried().insert(system.to_owned()) {
+            return;
+        }
+        let executor = self.clone();
+        let system = system.to_owned();
+        tokio::spawn(async move { executor.retry(&system).await });
+    }
+
+    async fn retry(&self, system: &str) {
+        let answered = (|| self.shared.responder.answer(system))
+            .retry(self.shared.revocations.without_end())
+            .when(|error| !matches!(error, Error::Log(_)))
+            .await;
+        self.shared.retried().remove(system);
+        if let Err(error) = Box::pin(self.settle(system, answered)).await {
+            tracing::error!(system, %error, "a revocation is not recorded; it is taken up at the next heartbeat");
+        }
+        self.shared.outbox.dispatch();
+    }
+}
+
+impl Shared {
+    fn policy(&self) -> MutexGuard<'_, Policy> {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn retried(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.retried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn adopt(policy: &mut Policy, event: &Event) {
+    if event.kind == "inventory.activated"
+        && let Some(inventory) = Inventory::from_activation(event)
+    {
+        policy.adopt(&inventory);
+    }
+}

@@ -1,0 +1,64 @@
+//! Every hard limit of this room, with its unit in the name (promise P7).
+
+/// One hour of log time: the span of the revocation budgets.
+pub const BUDGET_SPAN_NS: i64 = 3_600 * 1_000_000_000;
+
+/// Log time since its last finding after which an incident takes in no more.
+pub const INCIDENT_OPEN_NS: i64 = 72 * 3_600 * 1_000_000_000;
+
+/// Log time within which two trust groups must speak to corroborate each other.
+pub const CORROBORATION_NS: i64 = 24 * 3_600 * 1_000_000_000;
+
+/// Log time for which a finished response is remembered.
+pub const RESPONSE_KEPT_NS: i64 = 30 * 86_400 * 1_000_000_000;
+
+/// Alert records between two sweeps of what can no longer matter.
+pub const SWEEP_RECORDS: u64 = 1_024;
+
+/// Wallets, destinations and sessions that an alert remembers; beyond these a new one no longer pages again.
+pub const ALERT_MEMBERS_MAX: usize = 1_024;
+
+/// Names in one section of the revocation document; a response beyond them waits for a person.
+pub const REVOKED_NAMES_MAX: usize = 10_000;
+
+/// Findings whose planning is remembered, so that none is planned twice.
+pub const FINDINGS_REMEMBERED_MAX: usize = 200_000;
+
+/// Last allowed inputs that are remembered for probing.
+pub const PROBE_INPUTS_MAX: usize = 20_000;
+
+/// Bytes of one remembered input.
+pub const PROBE_INPUT_BYTES_MAX: usize = 16 * 1_024;
+
+/// Decision ids of our own probes that are remembered.
+pub const PROBE_IDS_MAX: usize = 20_000;
+
+/// Records read from the log at once while the state is rebuilt.
+pub const FOLD_RECORDS: usize = 4_096;
+
+/// Milliseconds that one call to a policy decision point may take.
+pub const PDP_CALL_MS_MAX: u64 = 3_000;
+
+/// Milliseconds for which a page waits to learn what came of its revocation.
+pub const PAGE_HELD_MS_MAX: u64 = 4_000;
+
+/// Bytes of a policy decision point's answer that are read.
+pub const PDP_ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Seconds that one attempt at a webhook may take.
+pub const WEBHOOK_ATTEMPT_SECONDS_MAX: u64 = 15;
+
+/// Bytes of a webhook's body (Standard Webhooks 1.0.0 asks for less than 20 kB).
+pub const WEBHOOK_BODY_BYTES_MAX: usize = 20_000;
+
+/// Longest wait, in seconds, that a `Retry-After` may ask for.
+pub const RETRY_AFTER_SECONDS_MAX: u64 = 3_600;
+
+/// Deliveries that one webhook has under way at once.
+pub const WEBHOOK_DELIVERIES_MAX: usize = 8;
+
+/// Evidence ids and facts that a notification shows.
+pub const NOTIFICATION_ITEMS_MAX: usize = 50;
+
+/// Characters of one text of a notification.
+pub const NOTIFICATION_TEXT_CHARS_MAX: usize = 2_000;

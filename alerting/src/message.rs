@@ -1,0 +1,236 @@
+//! What people read: composed from the alert's record and from what the log says of its responses, never from what was
+//! merely attempted. Session ids are shortened; control characters are taken out, since titles and facts quote what an
+//! attacker may have written.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use keywatch_store::finding::Target;
+use keywatch_store::{Finding, Instant, Severity};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::limits::{NOTIFICATION_ITEMS_MAX, NOTIFICATION_TEXT_CHARS_MAX};
+use crate::response::{Degree, Progress, Step, Targets, word};
+use crate::state::AlertState;
+use crate::tellings::{Occasion, Pending};
+
+/// A message to people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notification {
+    /// Idempotency key, the same at every attempt and every destination.
+    pub key: String,
+    /// `alert.opened`, `alert.updated` or `response.verified`.
+    #[serde(skip)]
+    pub kind: &'static str,
+    /// The alert.
+    pub alert_id: String,
+    /// The incident it belongs to.
+    pub incident: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The trusted environment.
+    pub system: String,
+    /// Log time of the event that it hangs on.
+    pub when: Instant,
+    /// What happened.
+    pub title: String,
+    /// Rule id.
+    pub rule: String,
+    /// What it is about.
+    pub entity: String,
+    /// Why it is told again, if it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<String>,
+    /// Findings counted on the alert and not told.
+    pub counted: u64,
+    /// Why it matters.
+    pub meaning: String,
+    /// What to do.
+    pub runbook: String,
+    /// What keywatch did, and in which degree that is confirmed.
+    pub did: Vec<String>,
+    /// Who and what: actor, session (shortened), device, wallet, request, tx, amount, destination.
+    pub about: BTreeMap<&'static str, String>,
+    /// The rule's other columns.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+    /// Ids of the events that prove it, the anchor first.
+    pub evidence: Vec<String>,
+    /// Status of each response that `did` speaks of.
+    #[serde(skip)]
+    pub said: BTreeMap<String, String>,
+}
+
+/// Composes what `pending` is to say now.
+#[must_use]
+pub fn compose(pending: &Pending, state: &AlertState) -> Notification {
+    let record = &pending.record;
+    let finding = &record.finding;
+    let clean = |text: &str| clean(text, finding);
+    let responses: Vec<&Progress> = match &pending.occasion {
+        Occasion::Answered(progress) => vec![progress],
+        _ => state.responses().of_alert(&record.alert_id).collect(),
+    };
+    let facts = finding.facts.iter().take(NOTIFICATION_ITEMS_MAX);
+    Notification {
+        key: pending.key.clone(),
+        kind: match &pending.occasion {
+            Occasion::Opened => "alert.opened",
+            Occasion::Updated => "alert.updated",
+            Occasion::Answered(_) => "response.verified",
+        },
+        alert_id: record.alert_id.clone(),
+        incident: record.incident.clone(),
+        severity: finding.severity,
+        system: clean(&finding.system),
+        when: finding.time,
+        title: clean(&finding.title),
+        rule: finding.rule.clone(),
+        entity: clean(&finding.entity),
+        again: record.causes.iter().map(ToString::to_string).collect(),
+        counted: state.suppressed(&record.alert_id),
+        meaning: clean(&finding.meaning),
+        runbook: clean(&finding.runbook),
+        did: did(&responses, finding),
+        about: about(finding),
+        facts: facts.map(|(name, value)| (clean(name), clean(value))).collect(),
+        evidence: finding.evidence.iter().take(NOTIFICATION_ITEMS_MAX).map(ToString::to_string).collect(),
+        said: responses.iter().map(|progress| (progress.response.id.clone(), progress.status())).collect(),
+    }
+}
+
+/// The message as text, one thing a line.
+#[must_use]
+pub fn render(notification: &Notification) -> String {
+    let n = notification;
+    let mut text = String::new();
+    let mut line = |label: &str, value: &str| {
+        for (index, part) in value.lines().filter(|part| !part.trim().is_empty()).enumerate() {
+            let _ = writeln!(text, "  {:<9} {}", if index == 0 { label } else { "" }, part.trim_end());
+        }
+    };
+    line("system", &n.system);
+    line("when", &format!("{} (log time)", n.when));
+    line("about", &n.entity);
+    for (name, value) in &n.about {
+        line(name, value);
+    }
+    line("again", &n.again.join("; "));
+    if n.counted > 0 {
+        line("counted", &format!("{} further findings were not told", n.counted));
+    }
+    line("why", &n.meaning);
+    line("do", &n.runbook);
+    line("did", &n.did.join("\n"));
+    for (name, value) in &n.facts {
+        line("fact", &format!("{name} = {value}"));
+    }
+    line("evidence", &n.evidence.join("\n"));
+    line("rule", &n.rule);
+    line("alert", &format!("{} in incident {}", n.key, n.incident));
+    format!("{} {}\n{text}", n.severity.to_string().to_uppercase(), n.title)
+}
+
+fn about(finding: &Finding) -> BTreeMap<&'static str, String> {
+    let named = [
+        ("actor", &finding.actor),
+        ("device", &finding.device),
+        ("wallet", &finding.wallet),
+        ("request", &finding.request),
+        ("tx", &finding.tx),
+        ("amount", &finding.amount),
+        ("to", &finding.to_address),
+        ("session", &finding.session),
+    ];
+    let present = named.into_iter().filter_map(|(name, value)| Some((name, clean(value.as_deref()?, finding))));
+    present.collect()
+}
+
+fn did(responses: &[&Progress], finding: &Finding) -> Vec<String> {
+    if responses.is_empty() {
+        let asked = !finding.response.is_empty();
+        let said =
+            if asked { "nothing new: what the rule asks for is stopped or proposed already" } else { "told you" };
+        return vec![said.to_owned()];
+    }
+    let mut lines: Vec<String> = responses.iter().map(|progress| did_one(progress)).collect();
+    if responses.iter().any(|progress| !matches!(progress.step, Step::Proposed | Step::Released)) {
+        lines.push(
+            "signatures and approvals given before stay valid: a decision point cannot take them back".to_owned(),
+        );
+    }
+    lines
+}
+
+fn did_one(progress: &Progress) -> String {
+    let response = &progress.response;
+    let targets = name_targets(&response.targets);
+    let why = &response.why;
+    match &progress.step {
+        Step::Proposed => {
+            format!("proposes to stop {targets}; waits for a person ({why}); response {}", response.id)
+        }
+        Step::Released => format!("the proposal to stop {targets} was taken over by another response"),
+        Step::Requested | Step::Published => match &progress.failed_because {
+            None => format!("is stopping {targets} ({why}); not confirmed yet"),
+            Some(problem) => format!("could NOT yet stop {targets}: {}; goes on trying", strip(problem)),
+        },
+        Step::Verified { degree, reason } => {
+            let sequence = progress.sequence;
+            let reason = strip(reason);
+            match degree {
+                Degree::DeniedAtPdp => {
+                    format!("stopped {targets} ({why}); denied_at_pdp, document {sequence}: {reason}")
+                }
+                Degree::AlreadyDenied => format!("{targets}: already_denied, document {sequence}: {reason}"),
+                Degree::Unconfirmed => {
+                    format!("published document {sequence} against {targets}; the effect is UNCONFIRMED: {reason}")
+                }
+            }
+        }
+    }
+}
+
+/// The targets in words, sessions shortened.
+#[must_use]
+pub fn name_targets(targets: &Targets) -> String {
+    let names: Vec<String> =
+        targets.iter().map(|(target, name)| format!("{} {}", word(target), strip(&short(target, name)))).collect();
+    names.join(", ")
+}
+
+/// A name as messages show it: session ids are often bearer secrets, so enough to recognise one and not enough to use it.
+#[must_use]
+pub fn short(target: Target, name: &str) -> String {
+    if target == Target::Session { short_session(name) } else { name.to_owned() }
+}
+
+/// The first characters of a session id and a hash of all of it.
+#[must_use]
+pub fn short_session(session: &str) -> String {
+    let digest = hex::encode(&Sha256::digest(session.as_bytes())[..4]);
+    let shown = (session.chars().count() / 3).min(8);
+    format!("{}…#{digest}", session.chars().take(shown).collect::<String>())
+}
+
+fn clean(text: &str, finding: &Finding) -> String {
+    let text = match &finding.session {
+        Some(session) if session.chars().count() > 3 => text.replace(session.as_str(), &short_session(session)),
+        _ => text.to_owned(),
+    };
+    strip(&text)
+}
+
+/// Takes out what could move a terminal's cursor or turn the direction of text, and cuts to length.
+fn strip(text: &str) -> String {
+    let harmless = |c: char| {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c != '\n' && (c.is_control() || turns) { '\u{fffd}' } else { c }
+    };
+    let mut stripped: String = text.chars().take(NOTIFICATION_TEXT_CHARS_MAX).map(harmless).collect();
+    if text.chars().nth(NOTIFICATION_TEXT_CHARS_MAX).is_some() {
+        stripped.push('…');
+    }
+    stripped
+}

@@ -1,0 +1,47 @@
+//! The policy decision point, as revocation needs it: something that takes the revocation document and answers queries.
+
+mod embedded;
+mod opa;
+
+use std::pin::Pin;
+
+use serde_json::Value;
+
+pub use embedded::EmbeddedPdp;
+pub(crate) use opa::chain;
+pub use opa::{OpaPdp, OpaSettings};
+
+use crate::Error;
+use crate::revocation::RevocationDocument;
+
+/// The path of the decision, without a leading slash.
+pub const DECISION_PATH: &str = "wallet/signing/allow";
+
+/// A call to a policy decision point under way.
+pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the input is allowed. An undefined answer or one that is not a boolean is a denial.
+    pub allow: bool,
+    /// Under which id the decision was logged; absent where the decision point logs none.
+    pub decision_id: Option<String>,
+    /// Sequence number of the revocation document in force, where the decision point says so.
+    pub sequence: Option<u64>,
+}
+
+/// A policy decision point.
+pub trait PolicyDecisionPoint: Send + Sync {
+    /// Puts the document in force, in place of the one before.
+    ///
+    /// # Errors
+    /// [`Error::PdpSilent`] or [`Error::PdpRefused`]; the document may be in force or not.
+    fn publish<'a>(&'a self, document: &'a RevocationDocument) -> Call<'a, ()>;
+
+    /// Asks whether `input` is allowed.
+    ///
+    /// # Errors
+    /// [`Error::PdpSilent`] or [`Error::PdpRefused`] when there is no answer; a denial is an answer.
+    fn ask<'a>(&'a self, input: &'a Value) -> Call<'a, Decision>;
+}

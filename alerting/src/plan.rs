@@ -1,0 +1,224 @@
+//! What a finding deserves. Pure: the same finding, state and policy give the same actions.
+//!
+//! Every finding ends in exactly one alert record (opened, updated or suppressed), so that a finding without one is a
+//! finding that is still to be planned. Responses come before it: keywatch first writes down what it is going to do.
+
+use std::collections::BTreeSet;
+
+use keywatch_store::finding::{Proof, Target};
+use keywatch_store::time::SECOND_NS;
+use keywatch_store::{Finding, Instant, Severity};
+
+use crate::action::{Action, AlertRecord, Cause, derive_id};
+use crate::incident::Joined;
+use crate::limits::{ALERT_MEMBERS_MAX, CORROBORATION_NS, REVOKED_NAMES_MAX};
+use crate::policy::Policy;
+use crate::response::{Response, Targets};
+use crate::responses::{Spending, uses_reserve};
+use crate::state::{Alert, AlertState, Member, alert_id, amount, members};
+
+/// Decides on one finding. Nothing is returned for a finding that was planned before.
+#[must_use]
+pub fn plan(finding: &Finding, state: &AlertState, policy: &Policy) -> Vec<Action> {
+    if state.is_planned(finding) {
+        return Vec::new();
+    }
+    let incident = state.incidents().join(finding);
+    let alert = state.alert(finding).filter(|alert| finding.decided < alert.quiet_until);
+    let alert_id = alert.map_or_else(|| alert_id(finding), |alert| alert.alert_id.clone());
+    let mut actions = respond(finding, &alert_id, &incident, state, policy);
+    let responded = !actions.is_empty() || has_responded(finding, state);
+    actions.extend(tell(finding, alert_id, alert, incident, responded, policy));
+    actions
+}
+
+/// A response to this finding stands in the log, though its alert record does not: keywatch stopped in between.
+fn has_responded(finding: &Finding, state: &AlertState) -> bool {
+    let ids = [response_id(finding, "revoke"), response_id(finding, "propose")];
+    ids.iter().any(|id| state.responses().get(id).is_some())
+}
+
+fn tell(
+    finding: &Finding,
+    alert_id: String,
+    alert: Option<&Alert>,
+    incident: Joined,
+    responded: bool,
+    policy: &Policy,
+) -> Vec<Action> {
+    let causes = alert.map(|alert| causes(finding, alert, responded)).unwrap_or_default();
+    let suppressed = alert.is_some() && causes.is_empty();
+    let told_before = alert.map_or(0, |alert| alert.tellings);
+    let notify = !suppressed && finding.severity >= policy.notify_from;
+    let key = if told_before == 0 { alert_id.clone() } else { format!("{alert_id}-{told_before}") };
+    let record = AlertRecord {
+        alert_id: alert_id.clone(),
+        key: key.clone(),
+        incident: incident.id,
+        merges: incident.merges,
+        causes,
+        notify,
+        destinations: if notify { policy.destinations.clone() } else { Vec::new() },
+        finding: if suppressed { lean(finding) } else { finding.clone() },
+    };
+    let mut actions = vec![match alert {
+        None => Action::OpenAlert(record),
+        Some(_) if suppressed => Action::Suppress(record),
+        Some(_) => Action::UpdateAlert(record),
+    }];
+    if notify {
+        actions.push(Action::Notify { alert_id, key });
+    }
+    actions
+}
+
+/// What tells it apart and links it stays; what its `finding.created` holds anyway goes.
+fn lean(finding: &Finding) -> Finding {
+    Finding {
+        meaning: String::new(),
+        runbook: String::new(),
+        evidence: vec![finding.anchor],
+        facts: std::collections::BTreeMap::new(),
+        ..finding.clone()
+    }
+}
+
+fn causes(finding: &Finding, alert: &Alert, responded: bool) -> Vec<Cause> {
+    let mut causes = BTreeSet::new();
+    if finding.severity > alert.severity {
+        causes.insert(Cause::Severity);
+    }
+    if alert.members.len() < ALERT_MEMBERS_MAX {
+        let new = members(finding).filter(|member| !alert.members.contains(member));
+        causes.extend(new.map(|(member, _)| match member {
+            Member::Wallet => Cause::Wallet,
+            Member::Destination => Cause::Destination,
+            Member::Session => Cause::Session,
+        }));
+    }
+    let told = alert.amount.unwrap_or(0);
+    if amount(finding).is_some_and(|amount| amount > 0 && amount >= told.saturating_mul(2)) {
+        causes.insert(Cause::Amount);
+    }
+    if responded {
+        causes.insert(Cause::Response);
+    }
+    causes.into_iter().collect()
+}
+
+fn respond(finding: &Finding, alert_id: &str, incident: &Joined, state: &AlertState, policy: &Policy) -> Vec<Action> {
+    let now = finding.decided;
+    let responses = state.responses();
+    let still_free =
+        |target: Target, name: &str| !responses.is_revoked(&finding.system, target, name, now, finding.suppress_ns);
+    let mut wanted = Targets::asked_by(finding).filtered(still_free);
+    let ids: Vec<&str> = std::iter::once(&incident.id).chain(&incident.merges).map(String::as_str).collect();
+    let proposals: Vec<&Response> = responses.proposals(&ids).collect();
+    let base = |kind: &str, targets: Targets, why: String| Response {
+        id: response_id(finding, kind),
+        system: finding.system.clone(),
+        alert_id: alert_id.to_owned(),
+        incident: incident.id.clone(),
+        finding_id: finding.id.clone(),
+        rule: finding.rule.clone(),
+        source: finding.source.clone(),
+        severity: finding.severity,
+        late: finding.late,
+        decided: now,
+        sessions_until: now.saturating_add(policy.session_lifetime_seconds.saturating_mul(SECOND_NS)).unix_seconds(),
+        targets,
+        why,
+        releases: Vec::new(),
+        approved_by: None,
+    };
+    match may_act_alone(finding, incident, policy) {
+        Ok(why) => {
+            let released: Vec<&Response> =
+                proposals.into_iter().filter(|proposal| is_releasable(proposal, finding, incident, policy)).collect();
+            for proposal in &released {
+                wanted.extend(&proposal.targets.filtered(still_free));
+            }
+            if wanted.is_empty() {
+                return Vec::new();
+            }
+            if let Err(reason) = within_budget(finding, &wanted, state, policy) {
+                return propose(&wanted, &released, |targets| base("propose", targets, reason));
+            }
+            let releases = released.into_iter().map(|proposal| proposal.id.clone()).collect();
+            vec![Action::Revoke(Response { releases, ..base("revoke", wanted, why) })]
+        }
+        Err(reason) => propose(&wanted, &proposals, |targets| base("propose", targets, reason)),
+    }
+}
+
+/// A proposal for what is not proposed already.
+fn propose(wanted: &Targets, open: &[&Response], proposal: impl FnOnce(Targets) -> Response) -> Vec<Action> {
+    let waits = |target: Target, name: &str| open.iter().any(|open| open.targets.section(target).contains(name));
+    let targets = wanted.filtered(|target, name| !waits(target, name));
+    if targets.is_empty() { Vec::new() } else { vec![Action::Propose(proposal(targets))] }
+}
+
+/// Why keywatch may revoke without a person, or why it may not.
+fn may_act_alone(finding: &Finding, incident: &Joined, policy: &Policy) -> Result<String, String> {
+    if policy.shadow {
+        return Err("shadow mode: nothing is revoked without a person".to_owned());
+    }
+    if finding.late {
+        return Err("the evidence came late; late evidence never revokes without a person".to_owned());
+    }
+    if finding.proof == Proof::Itself && finding.severity == Severity::Critical {
+        return Ok("the evidence proves itself".to_owned());
+    }
+    let groups = agreeing_groups(finding, incident, policy);
+    if groups.len() < 2 {
+        return Err("one trust group alone says so; a second, independent one or a person has to agree".to_owned());
+    }
+    if finding.severity < Severity::High {
+        return Err(format!("a finding of severity {} revokes nothing without a person", finding.severity));
+    }
+    let groups: Vec<&str> = groups.into_iter().collect();
+    Ok(format!("independent trust groups agree: {}", groups.join(", ")))
+}
+
+/// Trust groups whose sources spoke in the incident of late enough to be speaking of the same thing.
+fn agreeing_groups<'a>(finding: &Finding, incident: &Joined, policy: &'a Policy) -> BTreeSet<&'a str> {
+    let recent = |time: &Instant| time.saturating_add(CORROBORATION_NS) >= finding.decided;
+    let witnesses = incident.witnesses.iter().filter(|(_, time)| recent(time));
+    witnesses.filter_map(|(source, _)| policy.trust_group(&finding.system, source)).collect()
+}
+
+/// Proposals become deeds only when trust groups agree: a finding that proves itself says nothing of other findings.
+fn is_releasable(proposal: &Response, finding: &Finding, incident: &Joined, policy: &Policy) -> bool {
+    proposal.system == finding.system
+        && !proposal.late
+        && proposal.severity >= Severity::High
+        && agreeing_groups(finding, incident, policy).len() >= 2
+}
+
+fn within_budget(finding: &Finding, wanted: &Targets, state: &AlertState, policy: &Policy) -> Result<(), String> {
+    let responses = state.responses();
+    for (target, _) in wanted.iter() {
+        let names = responses.revoked_names(&finding.system, target) + wanted.section(target).len();
+        if names > REVOKED_NAMES_MAX {
+            return Err(format!("the revocation document is full: {REVOKED_NAMES_MAX} names in one section"));
+        }
+    }
+    let Spending { system, rule, source } =
+        responses.spending(&finding.system, &finding.rule, &finding.source, finding.decided);
+    let budgets = policy.budgets;
+    let reserve = if uses_reserve(finding.severity) { 0 } else { budgets.reserved_for_critical };
+    let spent = [
+        ("rule", rule, budgets.rule_per_hour),
+        ("source", source, budgets.source_per_hour),
+        ("system", system, budgets.system_per_hour.saturating_sub(reserve)),
+    ];
+    match spent.into_iter().find(|(_, spent, budget)| spent >= budget) {
+        Some((whose, spent, _)) => Err(format!("the {whose}'s budget is spent: {spent} revocations in the last hour")),
+        None => Ok(()),
+    }
+}
+
+/// The id of the response that `finding` causes.
+fn response_id(finding: &Finding, kind: &str) -> String {
+    derive_id(&["response", kind, &finding.id])
+}

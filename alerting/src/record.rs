@@ -1,0 +1,146 @@
+//! Actions and outcomes as records of the log. Ids are derived from what is said, so that saying it twice is a repeat
+//! that the log skips. Log time is given by the log.
+
+use std::collections::BTreeMap;
+
+use keywatch_store::event::{Detail, Origin};
+use keywatch_store::{Amount, Event, Finding, Lane};
+use serde_json::{Value, json};
+
+use crate::action::{Action, AlertRecord, derive_id};
+use crate::response::{Before, Degree, Progress, Response};
+use crate::revocation::RevocationDocument;
+
+/// The source under which keywatch's own records stand.
+pub const SOURCE: &str = "keywatch";
+
+/// The records of what was decided, responses first: an intent is in the log before anything follows from it.
+/// [`Action::Notify`] has none of its own: the alert's record holds its key and destinations.
+#[must_use]
+pub fn records(actions: &[Action]) -> Vec<(Lane, Event)> {
+    let record = |action: &Action| match action {
+        Action::Propose(response) => Some((Lane::Events, step("response.proposed", response, "", json!({})))),
+        Action::Revoke(response) => Some((Lane::Events, requested(response))),
+        Action::OpenAlert(record) => Some((Lane::Conclusions, alert("alert.opened", record))),
+        Action::UpdateAlert(record) => Some((Lane::Conclusions, alert("alert.updated", record))),
+        Action::Suppress(record) => Some((Lane::Conclusions, alert("alert.suppressed", record))),
+        Action::Notify { .. } => None,
+    };
+    actions.iter().filter_map(record).collect()
+}
+
+/// The `finding.created` record of a finding.
+#[must_use]
+pub fn finding_created(finding: &Finding) -> Event {
+    about(finding, &format!("finding/{}", finding.id), "finding.created", &json!(finding))
+}
+
+/// The `response.requested` record: the durable intent.
+#[must_use]
+pub fn requested(response: &Response) -> Event {
+    step("response.requested", response, "", json!({}))
+}
+
+/// The `response.published` record: what probes answered `before`, and the ids of those answers.
+#[must_use]
+pub fn published(response: &Response, document: &RevocationDocument, before: &Before, decisions: &[String]) -> Event {
+    let extra = json!({
+        "sequence": document.sequence, "sha256": document.sha256(), "before": before, "decisions": decisions,
+    });
+    step("response.published", response, "", extra)
+}
+
+/// The `response.verified` record; `decisions` are the ids under which probes were answered after publishing.
+#[must_use]
+pub fn verified(response: &Response, sequence: u64, degree: Degree, reason: &str, decisions: &[String]) -> Event {
+    let mut event = step("response.verified", response, "", json!({ "sequence": sequence, "decisions": decisions }));
+    event.outcome = Some(degree.to_string());
+    event.reason = Some(reason.to_owned());
+    event
+}
+
+/// The `response.failed` record of the attempt after `progress`.
+#[must_use]
+pub fn failed(progress: &Progress, reason: &str) -> Event {
+    let attempt = progress.failures + 1;
+    let mut event = step(
+        "response.failed",
+        &progress.response,
+        &format!("/{attempt}"),
+        json!({ "sequence": progress.sequence, "attempt": attempt }),
+    );
+    event.reason = Some(reason.to_owned());
+    event
+}
+
+/// The `alert.notified` record: `destination` took what is told under `key`; `said` is the status of each response that
+/// the message spoke of.
+#[must_use]
+pub fn notified(record: &AlertRecord, key: &str, destination: &str, said: &BTreeMap<String, String>) -> Event {
+    let detail = json!({ "alert_id": record.alert_id, "key": key, "destination": destination, "said": said });
+    let mut event = about(&record.finding, &format!("notified/{destination}/{key}"), "alert.notified", &detail);
+    event.time = keywatch_store::Instant::UNASSIGNED;
+    event
+}
+
+/// The `alert.failed` record. `dead` says that it is put aside and not tried again.
+#[must_use]
+pub fn undelivered(record: &AlertRecord, key: &str, destination: &str, problem: &str, dead: bool) -> Event {
+    let detail = json!({ "alert_id": record.alert_id, "key": key, "destination": destination, "dead": dead });
+    let what = if dead { "dead" } else { "failed" };
+    // Another start may fail for another reason: that is another record.
+    let source_id = format!("{what}/{destination}/{key}/{}", derive_id(&[problem]));
+    let mut event = about(&record.finding, &source_id, "alert.failed", &detail);
+    event.time = keywatch_store::Instant::UNASSIGNED;
+    event.reason = Some(problem.to_owned());
+    event
+}
+
+fn alert(kind: &str, record: &AlertRecord) -> Event {
+    about(&record.finding, &format!("alert/{}", record.finding.id), kind, &json!(record))
+}
+
+/// A conclusion about a finding. It carries the log time at which the finding was settled: the conclusions of a recorded
+/// log stand at the times of their events.
+fn about(finding: &Finding, source_id: &str, kind: &str, detail: &Value) -> Event {
+    let origin = Origin { system: finding.system.clone(), source: SOURCE.to_owned() };
+    let mut event = Event::new(&origin, source_id, kind, finding.time);
+    event.time = finding.decided;
+    event.actor.clone_from(&finding.actor);
+    event.session.clone_from(&finding.session);
+    event.device.clone_from(&finding.device);
+    event.wallet.clone_from(&finding.wallet);
+    event.request.clone_from(&finding.request);
+    event.tx.clone_from(&finding.tx);
+    event.to_address.clone_from(&finding.to_address);
+    event.reason = Some(finding.title.clone());
+    event.detail = Detail::from(detail);
+    if let Some(amount) = finding.amount.as_deref().and_then(|digits| Amount::from_digits(digits).ok()) {
+        event.set_amount(amount);
+    }
+    event
+}
+
+fn step(kind: &str, response: &Response, suffix: &str, extra: Value) -> Event {
+    let origin = Origin { system: response.system.clone(), source: SOURCE.to_owned() };
+    let name = kind.rsplit('.').next().unwrap_or(kind);
+    let source_id = format!("response/{}/{name}{suffix}", response.id);
+    let mut event = Event::new(&origin, &source_id, kind, response.decided);
+    let mut detail = json!(response);
+    if let (Value::Object(all), Value::Object(more)) = (&mut detail, extra) {
+        all.extend(more);
+    }
+    event.reason = Some(response.why.clone());
+    event.session = only(&response.targets.sessions);
+    event.device = only(&response.targets.devices);
+    event.request = only(&response.targets.requests);
+    event.wallet = only(&response.targets.wallets);
+    event.actor = response.approved_by.clone().or_else(|| only(&response.targets.subjects));
+    event.detail = Detail::from(&detail);
+    event
+}
+
+/// The one name of a section; a column holds no more than one, the detail holds all.
+fn only(names: &std::collections::BTreeSet<String>) -> Option<String> {
+    if names.len() == 1 { names.first().cloned() } else { None }
+}

@@ -1,0 +1,213 @@
+//! Carries revocations out and proves them (promise P5).
+//!
+//! A response is in the log before this module sees it. Then: ask the probes, publish the document, record that, ask the
+//! probes again, record what they prove. Each step can be the last before a crash; the next start takes every response up
+//! that has no `response.verified` and goes through the same steps, with what the log remembers of the first ones. All
+//! open responses of a system are probed before any of them is published, since one document holds them all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keywatch_store::Lane;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::error::Error;
+use crate::ledger::Ledger;
+use crate::limits::PDP_CALL_MS_MAX;
+use crate::pdp::{Call, Decision, PolicyDecisionPoint};
+use crate::probe::{Probe, Round, judge, probes};
+use crate::record;
+use crate::response::{Before, Degree, Progress};
+use crate::revocation::RevocationDocument;
+use crate::webhook::WallClock;
+
+/// Where the revocations of one system go.
+pub struct Site {
+    /// The decision point.
+    pub pdp: Arc<dyn PolicyDecisionPoint>,
+    /// Input of a healthy control session, which is allowed as long as the decision point works.
+    pub control: Value,
+    turn: Mutex<()>,
+}
+
+impl Site {
+    /// A decision point and the control input it must go on allowing.
+    #[must_use]
+    pub fn new(pdp: Arc<dyn PolicyDecisionPoint>, control: Value) -> Site {
+        Site { pdp, control, turn: Mutex::new(()) }
+    }
+}
+
+/// What became of one response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The response.
+    pub response_id: String,
+    /// In which degree its effect is confirmed.
+    pub degree: Degree,
+    /// In words.
+    pub reason: String,
+}
+
+/// The responder.
+pub struct Responder {
+    ledger: Arc<Ledger>,
+    sites: BTreeMap<String, Site>,
+    clock: WallClock,
+}
+
+impl Responder {
+    /// `sites` by system; `clock` stamps the documents.
+    #[must_use]
+    pub fn new(ledger: Arc<Ledger>, sites: BTreeMap<String, Site>, clock: WallClock) -> Responder {
+        Responder { ledger, sites, clock }
+    }
+
+    /// Systems that have a decision point.
+    pub fn systems(&self) -> impl Iterator<Item = &str> {
+        self.sites.keys().map(String::as_str)
+    }
+
+    /// Takes up every open response of a system; with none open, does nothing.
+    ///
+    /// # Errors
+    /// The decision point's or the log's error. What failed at the decision point is recorded as `response.failed`; in any
+    /// case the responses stay open.
+    pub async fn answer(&self, system: &str) -> Result<Vec<Outcome>, Error> {
+        let Some(site) = self.sites.get(system) else {
+            let error = Error::NoPdp { system: system.to_owned() };
+            self.record_failure(&self.open(system).0, &error)?;
+            return Err(error);
+        };
+        let _turn = site.turn.lock().await;
+        let (open, document) = self.open(system);
+        if open.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answered = self.carry_out(site, &open, document).await;
+        if let Err(error) = &answered
+            && !matches!(error, Error::Log(_))
+        {
+            self.record_failure(&open, error)?;
+        }
+        answered
+    }
+
+    /// Publishes the document of a system again with a fresh stamp, open responses first. The policy denies everything
+    /// once the stamp is two minutes old, so call this several times in that span.
+    ///
+    /// # Errors
+    /// The decision point's or the log's error.
+    pub async fn refresh(&self, system: &str) -> Result<Vec<Outcome>, Error> {
+        let answered = self.answer(system).await?;
+        if answered.is_empty() {
+            let site = self.sites.get(system).ok_or_else(|| Error::NoPdp { system: system.to_owned() })?;
+            let _turn = site.turn.lock().await;
+            // What became open meanwhile is left to its own turn: publishing it here would spoil its first probes.
+            let (open, document) = self.open(system);
+            if open.is_empty() {
+                within_time(site.pdp.publish(&document.stamped((self.clock)()))).await?;
+            }
+        }
+        Ok(answered)
+    }
+
+    fn open(&self, system: &str) -> (Vec<Progress>, RevocationDocument) {
+        let state = self.ledger.state();
+        let open = state.responses().open().into_iter().filter(|progress| progress.response.system == system);
+        (open.cloned().collect(), state.responses().document(system))
+    }
+
+    async fn carry_out(
+        &self,
+        site: &Site,
+        open: &[Progress],
+        document: RevocationDocument,
+    ) -> Result<Vec<Outcome>, Error> {
+        let asked: Vec<Vec<Probe>> = {
+            let state = self.ledger.state();
+            open.iter().map(|progress| probes(&progress.response, &site.control, state.inputs())).collect()
+        };
+        let mut before = Vec::new();
+        for (progress, asked) in open.iter().zip(&asked) {
+            before.push(match &progress.before {
+                Some(known) => Round { answers: known.clone(), decisions: Vec::new() },
+                None => ask(site, asked).await?,
+            });
+        }
+        let document = document.stamped((self.clock)());
+        within_time(site.pdp.publish(&document)).await?;
+        let first_time = open.iter().zip(&before).filter(|(progress, _)| progress.before.is_none());
+        let published = first_time.map(|(progress, round)| {
+            record::published(&progress.response, &document, &round.answers, &round.decisions)
+        });
+        self.ledger.append(Lane::Events, published.collect())?;
+        let mut outcomes = Vec::new();
+        for ((progress, asked), before) in open.iter().zip(&asked).zip(&before) {
+            outcomes.push(self.verify(site, progress, asked, &before.answers, document.sequence).await?);
+        }
+        Ok(outcomes)
+    }
+
+    async fn verify(
+        &self,
+        site: &Site,
+        progress: &Progress,
+        asked: &[Probe],
+        before: &Before,
+        sequence: u64,
+    ) -> Result<Outcome, Error> {
+        let after = ask(site, asked).await?;
+        let (degree, mut reason) = judge(asked, before, &after.answers);
+        if degree == Degree::AlreadyDenied && (progress.failures > 0 || progress.before.is_some()) {
+            reason.push_str("; an earlier attempt of this response may have done it");
+        }
+        let record = record::verified(&progress.response, sequence, degree, &reason, &after.decisions);
+        self.ledger.append(Lane::Events, vec![record])?;
+        tracing::info!(response = %progress.response.id, %degree, %reason, "revocation probed");
+        Ok(Outcome { response_id: progress.response.id.clone(), degree, reason })
+    }
+
+    fn record_failure(&self, open: &[Progress], error: &Error) -> Result<(), Error> {
+        let problem = error.to_string();
+        tracing::warn!(%problem, responses = open.len(), "revocation not carried out yet");
+        let state = self.ledger.state();
+        let still: Vec<Progress> = open
+            .iter()
+            .filter_map(|progress| state.responses().get(&progress.response.id))
+            .filter(|progress| progress.is_open())
+            .cloned()
+            .collect();
+        drop(state);
+        let failed = still.iter().map(|progress| record::failed(progress, &problem)).collect();
+        self.ledger.append(Lane::Events, failed)?;
+        Ok(())
+    }
+}
+
+async fn ask(site: &Site, probes: &[Probe]) -> Result<Round, Error> {
+    let mut round = Round::default();
+    let control = within_time(site.pdp.ask(&site.control)).await?;
+    round.answers.control = control.allow;
+    round.decisions.extend(control.decision_id);
+    for probe in probes {
+        let Decision { allow, decision_id, .. } = within_time(site.pdp.ask(&probe.input)).await?;
+        round.answers.probes.insert(probe.name.clone(), allow);
+        round.decisions.extend(decision_id);
+    }
+    Ok(round)
+}
+
+/// A decision point that never answers must not hold up the next page.
+async fn within_time<T>(call: Call<'_, T>) -> Result<T, Error> {
+    match timeout(Duration::from_millis(PDP_CALL_MS_MAX), call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Error::PdpSilent {
+            endpoint: "configured for the system".to_owned(),
+            problem: format!("no answer within {PDP_CALL_MS_MAX} ms"),
+        }),
+    }
+}

@@ -1,0 +1,203 @@
+//! Responses and revocation documents as the log knows them: a fold over `response.*` records. Publishes nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use keywatch_store::finding::Target;
+use keywatch_store::{Event, Instant, Severity};
+use serde::Deserialize;
+
+use crate::inputs::LastInputs;
+use crate::limits::{BUDGET_SPAN_NS, RESPONSE_KEPT_NS};
+use crate::response::{Before, Degree, Progress, Response, Step};
+use crate::revocation::RevocationDocument;
+
+/// All responses, and the revocation document of each system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Responses {
+    by_id: BTreeMap<String, Progress>,
+    documents: BTreeMap<String, RevocationDocument>,
+    /// Revocations decided without a person, of the last hour, by system.
+    spent: BTreeMap<String, VecDeque<Spent>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Spent {
+    decided: Instant,
+    rule: String,
+    source: String,
+}
+
+/// Revocations that were decided without a person in the last hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spending {
+    /// In the system.
+    pub system: usize,
+    /// By the rule.
+    pub rule: usize,
+    /// On the word of the source.
+    pub source: usize,
+}
+
+#[derive(Deserialize)]
+struct Extra {
+    #[serde(default)]
+    before: Option<Before>,
+    #[serde(default)]
+    decisions: Vec<String>,
+}
+
+impl Responses {
+    /// Takes in a `response.*` record; one that does not hold a response is passed over.
+    pub(crate) fn apply(&mut self, event: &Event, inputs: &mut LastInputs) {
+        let detail = event.detail.value();
+        let (Ok(response), Ok(extra)) = (Response::deserialize(&detail), Extra::deserialize(&detail)) else { return };
+        extra.decisions.iter().for_each(|id| inputs.remember_probe(id));
+        match event.kind.as_str() {
+            "response.proposed" => self.propose(response),
+            "response.requested" => self.request(response),
+            kind => {
+                if let Some(progress) = self.by_id.get_mut(&response.id) {
+                    advance(progress, kind, event, extra);
+                }
+            }
+        }
+    }
+
+    fn propose(&mut self, response: Response) {
+        self.by_id.entry(response.id.clone()).or_insert_with(|| begun(response, Step::Proposed, 0));
+    }
+
+    fn request(&mut self, response: Response) {
+        if self.by_id.get(&response.id).is_some_and(|progress| progress.step != Step::Proposed) {
+            return;
+        }
+        let empty = || RevocationDocument::empty(&response.system);
+        let document = self.documents.entry(response.system.clone()).or_insert_with(empty);
+        document.merge(&response);
+        let sequence = document.sequence;
+        for released in &response.releases {
+            if let Some(progress) = self.by_id.get_mut(released) {
+                progress.step = Step::Released;
+            }
+        }
+        self.spend(&response);
+        self.by_id.insert(response.id.clone(), begun(response, Step::Requested, sequence));
+    }
+
+    fn spend(&mut self, response: &Response) {
+        let spent = self.spent.entry(response.system.clone()).or_default();
+        while spent.front().is_some_and(|first| is_past(first.decided, response.decided)) {
+            spent.pop_front();
+        }
+        if response.approved_by.is_none() {
+            let Response { decided, rule, source, .. } = response;
+            spent.push_back(Spent { decided: *decided, rule: rule.clone(), source: source.clone() });
+        }
+    }
+
+    /// What the last hour before `now` has cost of the budgets.
+    #[must_use]
+    pub fn spending(&self, system: &str, rule: &str, source: &str, now: Instant) -> Spending {
+        let recent = || self.spent.get(system).into_iter().flatten().filter(|spent| !is_past(spent.decided, now));
+        Spending {
+            system: recent().count(),
+            rule: recent().filter(|spent| spent.rule == rule).count(),
+            source: recent().filter(|spent| spent.source == source).count(),
+        }
+    }
+
+    /// The response of that id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Progress> {
+        self.by_id.get(id)
+    }
+
+    /// Every response that is remembered, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Progress> {
+        self.by_id.values()
+    }
+
+    /// Responses that answer an alert.
+    pub fn of_alert(&self, alert_id: &str) -> impl Iterator<Item = &Progress> {
+        self.by_id.values().filter(move |progress| progress.response.alert_id == alert_id)
+    }
+
+    /// Decided and not probed yet, in the order they were decided.
+    #[must_use]
+    pub fn open(&self) -> Vec<&Progress> {
+        let mut open: Vec<&Progress> = self.by_id.values().filter(|progress| progress.is_open()).collect();
+        open.sort_by_key(|progress| (&progress.response.system, progress.sequence));
+        open
+    }
+
+    /// Proposals that wait for a person in any of these incidents.
+    pub fn proposals<'a>(&'a self, incidents: &'a [&'a str]) -> impl Iterator<Item = &'a Response> {
+        let waiting = self.by_id.values().filter(|progress| progress.step == Step::Proposed);
+        waiting.map(|progress| &progress.response).filter(|response| incidents.contains(&response.incident.as_str()))
+    }
+
+    /// The revocation document of a system, unstamped.
+    #[must_use]
+    pub fn document(&self, system: &str) -> RevocationDocument {
+        self.documents.get(system).cloned().unwrap_or_else(|| RevocationDocument::empty(system))
+    }
+
+    /// Whether a response stops this name already. A cut-off stops only the sessions begun before it, so for a subject it
+    /// counts for `grace_ns` of log time.
+    #[must_use]
+    pub fn is_revoked(&self, system: &str, target: Target, name: &str, now: Instant, grace_ns: i64) -> bool {
+        let entry = self.documents.get(system).and_then(|document| document.entry(target, name));
+        let Some(entry) = entry.filter(|entry| entry.is_valid(now)) else { return false };
+        let since = Instant::from_unix_seconds(entry.at).unwrap_or_default();
+        target != Target::Subject || since.saturating_add(grace_ns) >= now
+    }
+
+    /// Names in a section of the document of a system.
+    #[must_use]
+    pub fn revoked_names(&self, system: &str, target: Target) -> usize {
+        self.documents.get(system).map_or(0, |document| document.len(target))
+    }
+
+    pub(crate) fn sweep(&mut self, system: &str, now: Instant) {
+        self.by_id.retain(|_, progress| {
+            let old = progress.response.decided.saturating_add(RESPONSE_KEPT_NS) < now;
+            progress.is_open() || progress.response.system != system || !old
+        });
+    }
+}
+
+fn begun(response: Response, step: Step, sequence: u64) -> Progress {
+    Progress { response, step, sequence, before: None, failures: 0, failed_because: None }
+}
+
+fn is_past(decided: Instant, now: Instant) -> bool {
+    decided.saturating_add(BUDGET_SPAN_NS) <= now
+}
+
+fn advance(progress: &mut Progress, kind: &str, event: &Event, extra: Extra) {
+    match kind {
+        "response.published" if progress.is_open() => {
+            progress.step = Step::Published;
+            progress.before = progress.before.take().or(extra.before);
+        }
+        "response.verified" => {
+            let degree = match event.outcome.as_deref() {
+                Some("denied_at_pdp") => Degree::DeniedAtPdp,
+                Some("already_denied") => Degree::AlreadyDenied,
+                _ => Degree::Unconfirmed,
+            };
+            progress.step = Step::Verified { degree, reason: event.reason.clone().unwrap_or_default() };
+        }
+        "response.failed" => {
+            progress.failures += 1;
+            progress.failed_because.clone_from(&event.reason);
+        }
+        _ => {}
+    }
+}
+
+/// Whether a severity may use the reserve.
+#[must_use]
+pub fn uses_reserve(severity: Severity) -> bool {
+    severity == Severity::Critical
+}

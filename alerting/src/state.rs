@@ -1,0 +1,265 @@
+//! What alerting knows: a fold over the log, rebuilt from it after a restart and never kept elsewhere. Reads no clock.
+//!
+//! The two lanes may be folded in any relation to each other; within a lane their order counts.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+
+use keywatch_store::{Amount, Event, Finding, Instant, Severity};
+use serde::Deserialize;
+
+use crate::action::{AlertRecord, derive_id};
+use crate::incident::Incidents;
+use crate::inputs::LastInputs;
+use crate::limits::{ALERT_MEMBERS_MAX, FINDINGS_REMEMBERED_MAX, SWEEP_RECORDS};
+use crate::responses::Responses;
+use crate::tellings::{Occasion, Pending, Tellings};
+
+/// An alert that further findings of the same rule and entity are counted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// 32 hexadecimal digits.
+    pub alert_id: String,
+    /// The trusted environment.
+    pub system: String,
+    /// Rule id.
+    pub rule: String,
+    /// What it is about.
+    pub entity: String,
+    /// The incident it belongs to.
+    pub incident: String,
+    /// Worst severity told.
+    pub severity: Severity,
+    /// Log time of the finding that opened it.
+    pub opened: Instant,
+    /// Log time until which further findings are counted, not told.
+    pub quiet_until: Instant,
+    /// How often it was told, the opening included.
+    pub tellings: u32,
+    /// Findings that were counted and not told.
+    pub suppressed: u64,
+    /// Wallets, destinations and sessions of its findings, each with its kind.
+    pub members: BTreeSet<(Member, String)>,
+    /// Largest amount of its findings that was told.
+    pub amount: Option<i128>,
+}
+
+/// What may join an alert and page again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Member {
+    /// A wallet.
+    Wallet,
+    /// A destination.
+    Destination,
+    /// A session.
+    Session,
+}
+
+type AlertName = (String, String, String);
+
+/// The state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertState {
+    alerts: BTreeMap<AlertName, Alert>,
+    incidents: Incidents,
+    responses: Responses,
+    inputs: LastInputs,
+    tellings: Tellings,
+    unplanned: BTreeMap<(Instant, String), Finding>,
+    planned: HashSet<String>,
+    planned_order: VecDeque<String>,
+    records: u64,
+}
+
+#[derive(Deserialize)]
+struct Delivery {
+    key: String,
+    destination: String,
+    #[serde(default)]
+    dead: bool,
+    #[serde(default)]
+    said: BTreeMap<String, String>,
+}
+
+impl AlertState {
+    /// Takes in one record of either lane; kinds that do not concern alerting are passed over.
+    pub fn apply(&mut self, event: &Event) {
+        match event.kind.as_str() {
+            "decision" => self.inputs.apply(event),
+            "finding.created" => self.found(event),
+            "alert.opened" | "alert.updated" | "alert.suppressed" => self.recorded(event),
+            "alert.notified" | "alert.failed" => self.delivered(event),
+            kind if kind.starts_with("response.") => self.responses.apply(event, &mut self.inputs),
+            _ => {}
+        }
+    }
+
+    fn found(&mut self, event: &Event) {
+        let Ok(finding) = Finding::deserialize(event.detail.value()) else { return };
+        if !self.planned.contains(&finding.id) {
+            self.unplanned.insert((finding.decided, finding.id.clone()), finding);
+        }
+    }
+
+    fn recorded(&mut self, event: &Event) {
+        let Ok(record) = AlertRecord::deserialize(event.detail.value()) else { return };
+        let finding = &record.finding;
+        self.unplanned.remove(&(finding.decided, finding.id.clone()));
+        self.remember_planned(&finding.id);
+        self.incidents.apply(&record.incident, &record.merges, finding);
+        let suppressed = event.kind == "alert.suppressed";
+        self.note(&record, suppressed);
+        self.records += 1;
+        if self.records.is_multiple_of(SWEEP_RECORDS) {
+            self.sweep(&finding.system.clone(), finding.decided);
+        }
+        if record.notify && !suppressed {
+            let opened = event.kind == "alert.opened";
+            self.tellings.opened(record, if opened { Occasion::Opened } else { Occasion::Updated });
+        }
+    }
+
+    fn note(&mut self, record: &AlertRecord, suppressed: bool) {
+        let finding = &record.finding;
+        let known = self.alerts.remove(&name(finding)).filter(|alert| alert.alert_id == record.alert_id);
+        let mut alert = known.unwrap_or_else(|| opened(record));
+        alert.incident.clone_from(&record.incident);
+        alert.members.extend(members(finding).take(ALERT_MEMBERS_MAX.saturating_sub(alert.members.len())));
+        if suppressed {
+            alert.suppressed += 1;
+        } else {
+            alert.tellings += 1;
+            alert.severity = alert.severity.max(finding.severity);
+            alert.quiet_until = finding.decided.saturating_add(finding.suppress_ns);
+            alert.amount = alert.amount.max(amount(finding));
+        }
+        self.alerts.insert(name(finding), alert);
+    }
+
+    fn delivered(&mut self, event: &Event) {
+        let Ok(delivery) = Delivery::deserialize(event.detail.value()) else { return };
+        if event.kind == "alert.notified" {
+            self.tellings.notified(&delivery.destination, &delivery.key, &delivery.said);
+        } else if delivery.dead {
+            self.tellings.died(&delivery.destination, &delivery.key);
+        }
+    }
+
+    fn remember_planned(&mut self, finding_id: &str) {
+        if self.planned.insert(finding_id.to_owned()) {
+            self.planned_order.push_back(finding_id.to_owned());
+        }
+        if self.planned_order.len() > FINDINGS_REMEMBERED_MAX
+            && let Some(oldest) = self.planned_order.pop_front()
+        {
+            self.planned.remove(&oldest);
+        }
+    }
+
+    /// Forgets what no later finding of the system can meet. It runs every so many records, so that it happens at the
+    /// same place of the log whenever the log is folded.
+    fn sweep(&mut self, system: &str, now: Instant) {
+        self.incidents.sweep(system, now);
+        self.responses.sweep(system, now);
+        self.tellings.sweep(&self.responses);
+        let incidents = &self.incidents;
+        self.alerts.retain(|_, alert| {
+            alert.system != system || alert.quiet_until >= now || incidents.get(&alert.incident).is_some()
+        });
+    }
+
+    /// Whether the finding was planned before.
+    #[must_use]
+    pub fn is_planned(&self, finding: &Finding) -> bool {
+        self.planned.contains(&finding.id)
+    }
+
+    /// Findings in the log on which nothing was decided yet, in the order they were settled.
+    pub fn unplanned(&self) -> impl Iterator<Item = &Finding> {
+        self.unplanned.values()
+    }
+
+    /// The last alert of the finding's rule and entity.
+    #[must_use]
+    pub fn alert(&self, finding: &Finding) -> Option<&Alert> {
+        self.alerts.get(&name(finding))
+    }
+
+    /// Every alert that is remembered.
+    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.values()
+    }
+
+    /// Incidents that may still grow.
+    #[must_use]
+    pub fn incidents(&self) -> &Incidents {
+        &self.incidents
+    }
+
+    /// Responses and revocation documents.
+    #[must_use]
+    pub fn responses(&self) -> &Responses {
+        &self.responses
+    }
+
+    /// Inputs that probes are made of.
+    #[must_use]
+    pub fn inputs(&self) -> &LastInputs {
+        &self.inputs
+    }
+
+    /// What a destination has not taken yet, worst first.
+    #[must_use]
+    pub fn undelivered(&self, destination: &str) -> Vec<Pending> {
+        self.tellings.undelivered(destination, &self.responses)
+    }
+
+    /// Findings counted on an alert and not told.
+    #[must_use]
+    pub fn suppressed(&self, alert_id: &str) -> u64 {
+        self.alerts.values().find(|alert| alert.alert_id == alert_id).map_or(0, |alert| alert.suppressed)
+    }
+}
+
+fn name(finding: &Finding) -> AlertName {
+    (finding.system.clone(), finding.rule.clone(), finding.entity.clone())
+}
+
+fn opened(record: &AlertRecord) -> Alert {
+    let finding = &record.finding;
+    Alert {
+        alert_id: record.alert_id.clone(),
+        system: finding.system.clone(),
+        rule: finding.rule.clone(),
+        entity: finding.entity.clone(),
+        incident: record.incident.clone(),
+        severity: finding.severity,
+        opened: finding.decided,
+        quiet_until: finding.decided,
+        tellings: 0,
+        suppressed: 0,
+        members: BTreeSet::new(),
+        amount: None,
+    }
+}
+
+/// The id of the alert that `finding` opens.
+#[must_use]
+pub(crate) fn alert_id(finding: &Finding) -> String {
+    derive_id(&["alert", &finding.system, &finding.rule, &finding.entity, &finding.id])
+}
+
+/// What of the finding may join an alert.
+pub(crate) fn members(finding: &Finding) -> impl Iterator<Item = (Member, String)> {
+    let named = [
+        (Member::Wallet, &finding.wallet),
+        (Member::Destination, &finding.to_address),
+        (Member::Session, &finding.session),
+    ];
+    named.into_iter().filter_map(|(member, name)| Some((member, name.clone()?)))
+}
+
+/// The finding's amount as far as the column holds it.
+pub(crate) fn amount(finding: &Finding) -> Option<i128> {
+    let digits = finding.amount.as_deref()?;
+    Amount::from_digits(digits).ok().map(|amount| amount.saturated())
+}

@@ -1,0 +1,135 @@
+//! The durable outbox as the log knows it: what was to be told to which destination, and what each destination took.
+//! A fold; sends nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keywatch_store::{Instant, Severity};
+
+use crate::action::AlertRecord;
+use crate::response::{Progress, Step};
+use crate::responses::Responses;
+
+/// What is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A new alert.
+    Opened,
+    /// An open alert that became worse.
+    Updated,
+    /// The outcome of a response that was still open when its alert was told.
+    Answered(Box<Progress>),
+}
+
+/// Something that a destination has not taken yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Idempotency key.
+    pub key: String,
+    /// What is told.
+    pub occasion: Occasion,
+    /// The alert, as its record says.
+    pub record: AlertRecord,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Telling {
+    record: AlertRecord,
+    occasion: Occasion,
+    waiting: BTreeSet<String>,
+}
+
+/// The outbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tellings {
+    by_key: BTreeMap<String, Telling>,
+    /// (destination, response) → the status it was told last.
+    told: BTreeMap<(String, String), String>,
+    /// (destination, key) put aside.
+    dead: BTreeSet<(String, String)>,
+}
+
+impl Tellings {
+    pub(crate) fn opened(&mut self, record: AlertRecord, occasion: Occasion) {
+        let waiting = record.destinations.iter().cloned().collect();
+        self.by_key.insert(record.key.clone(), Telling { record, occasion, waiting });
+    }
+
+    pub(crate) fn notified(&mut self, destination: &str, key: &str, said: &BTreeMap<String, String>) {
+        if let Some(telling) = self.by_key.get_mut(key) {
+            telling.waiting.remove(destination);
+        }
+        for (response, status) in said {
+            self.told.insert((destination.to_owned(), response.clone()), status.clone());
+        }
+    }
+
+    pub(crate) fn died(&mut self, destination: &str, key: &str) {
+        match self.by_key.get_mut(key) {
+            Some(telling) => {
+                telling.waiting.remove(destination);
+            }
+            None => {
+                self.dead.insert((destination.to_owned(), key.to_owned()));
+            }
+        }
+    }
+
+    /// What `destination` has not taken yet: worst first, then oldest first.
+    #[must_use]
+    pub fn undelivered(&self, destination: &str, responses: &Responses) -> Vec<Pending> {
+        let waiting = self.by_key.values().filter(|telling| telling.waiting.contains(destination));
+        let mut pending: Vec<Pending> = waiting
+            .map(|telling| Pending {
+                key: telling.record.key.clone(),
+                occasion: telling.occasion.clone(),
+                record: telling.record.clone(),
+            })
+            .collect();
+        pending.extend(self.answers(destination, responses));
+        pending.sort_by(|one, other| rank(one).cmp(&rank(other)));
+        pending
+    }
+
+    fn answers<'a>(&'a self, destination: &'a str, responses: &'a Responses) -> impl Iterator<Item = Pending> + 'a {
+        let told = self.told.iter().filter(move |((to, _), _)| to == destination);
+        told.filter_map(move |((_, response), status)| {
+            let progress = responses.get(response)?;
+            let settled = matches!(progress.step, Step::Verified { .. });
+            let key = format!("{response}-{}", progress.status());
+            let dead = self.dead.contains(&(destination.to_owned(), key.clone()));
+            if !settled || dead || progress.status() == *status {
+                return None;
+            }
+            let telling = self.by_key.values().rev().find(|told| told.record.alert_id == progress.response.alert_id)?;
+            let occasion = Occasion::Answered(Box::new(progress.clone()));
+            Some(Pending { key, occasion, record: telling.record.clone() })
+        })
+    }
+
+    /// Forgets what every destination took and whose alert waits for no response.
+    pub(crate) fn sweep(&mut self, responses: &Responses) {
+        let unsettled = |alert_id: &str| {
+            responses.of_alert(alert_id).any(|progress| {
+                let status = progress.status();
+                let told = self.told.iter().filter(|((_, response), _)| *response == progress.response.id);
+                progress.is_open() || told.clone().any(|(_, said)| *said != status)
+            })
+        };
+        let done: Vec<String> = self
+            .by_key
+            .iter()
+            .filter(|(_, telling)| telling.waiting.is_empty() && !unsettled(&telling.record.alert_id))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in done {
+            self.by_key.remove(&key);
+        }
+        self.told.retain(|(_, response), _| responses.get(response).is_some());
+        self.dead.retain(|(_, key)| key.split('-').next().is_some_and(|response| responses.get(response).is_some()));
+    }
+}
+
+fn rank(pending: &Pending) -> (std::cmp::Reverse<Severity>, Instant, &str) {
+    let finding = &pending.record.finding;
+    (std::cmp::Reverse(finding.severity), finding.decided, &pending.key)
+}
