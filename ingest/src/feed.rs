@@ -39,7 +39,7 @@ impl Context<'_> {
 /// What came of one body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// In the order of the records.
+    /// By event time, equal times in the order of the records: services list the newest first, logs upload out of order.
     pub events: Vec<Event>,
     /// What could not be understood.
     pub rejects: Vec<Reject>,

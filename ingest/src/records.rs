@@ -35,6 +35,7 @@ pub(crate) fn read_each(
             Err(problem) => reading.rejects.push(Reject::new(&problem, Some(record.line), record.bytes)),
         }
     }
+    reading.events.sort_by_key(|event| event.event_time);
     reading
 }
 
@@ -141,7 +142,7 @@ impl Cutter<'_, '_> {
             at = self.value(start, self.body.len());
         }
         while let Some(start) = self.next_solid(at) {
-            at = if self.body[start] == b'[' { self.array(start) } else { self.lines(start) };
+            at = if self.body[start] == b'[' { self.array(start, self.body.len()) } else { self.lines(start) };
             if self.records.len() > limits::RECORDS_MAX {
                 return false;
             }
@@ -154,11 +155,11 @@ impl Cutter<'_, '_> {
         self.body[at..].iter().position(|byte| !byte.is_ascii_whitespace()).map(|offset| at + offset)
     }
 
-    /// Cuts the array that opens at `open`; gives the position after it.
-    fn array(&mut self, open: usize) -> usize {
+    /// Cuts the array that opens at `open` and lies before `end`; gives the position after it.
+    fn array(&mut self, open: usize, end: usize) -> usize {
         let mut scan = Scan::default();
         let mut start = open + 1;
-        for index in open + 1..self.body.len() {
+        for index in open + 1..end {
             let byte = self.body[index];
             let outside = scan.depth == 0 && !scan.in_string;
             if outside && byte == b']' {
@@ -172,20 +173,20 @@ impl Cutter<'_, '_> {
                 self.push(start, index, false);
                 start = index + 1;
                 if self.records.len() > limits::RECORDS_MAX {
-                    return self.body.len();
+                    return end;
                 }
             }
             scan.step(byte);
         }
-        self.push(start, self.body.len(), true);
-        self.body.len()
+        self.push(start, end, true);
+        end
     }
 
     /// Takes one value, or the array within it when it is a wrapper; gives `end`.
     fn value(&mut self, start: usize, end: usize) -> usize {
         match self.wrapper.and_then(|name| array_member(&self.body[start..end], name)) {
             Some(offset) => {
-                self.array(start + offset);
+                self.array(start + offset, end);
             }
             None => self.push(start, end, false),
         }
@@ -296,6 +297,13 @@ mod tests {
     fn a_body_cut_short_says_so() {
         let records = cut(b"[{\"a\":1},{\"b\":2}", None).unwrap();
         assert_eq!(records.iter().map(|record| record.cut).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn an_array_cut_short_within_a_line_ends_with_the_line() {
+        let records = cut(b"{\"results\":[1,2\n{\"a\":1}\n", Some("results")).unwrap();
+        let told: Vec<(&[u8], bool)> = records.iter().map(|record| (record.bytes, record.cut)).collect();
+        assert_eq!(told, [(b"1".as_slice(), false), (b"2", true), (b"{\"a\":1}", false)]);
     }
 
     #[test]

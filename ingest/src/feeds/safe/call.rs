@@ -36,11 +36,13 @@ mod abi {
     }
 }
 
-/// A token movement, or a permission for one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Movement {
-    pub(super) recipient: Address,
-    pub(super) amount: U256,
+/// What a call does with tokens, in their base units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tokens {
+    /// They go to `recipient`.
+    Move { recipient: Address, amount: U256 },
+    /// Somebody may take them later.
+    Allow { amount: U256 },
 }
 
 /// A call that is known by its selector and whose arguments fit.
@@ -48,8 +50,7 @@ pub(super) struct Movement {
 pub(super) struct Call {
     name: &'static str,
     arguments: Value,
-    /// Token units moved, or allowed to be moved, and to whom.
-    pub(super) movement: Option<Movement>,
+    pub(super) tokens: Option<Tokens>,
 }
 
 impl Call {
@@ -69,19 +70,18 @@ impl Call {
         }
         let call = KnownCalls::abi_decode(data).ok()?;
         let (name, arguments) = tell(&call, depth);
-        Some(Call { name, arguments, movement: movement(&call) })
+        Some(Call { name, arguments, tokens: tokens(&call) })
     }
 }
 
-fn movement(call: &KnownCalls) -> Option<Movement> {
-    let (recipient, amount) = match call {
-        KnownCalls::transfer(call) => (call.to, call.value),
-        KnownCalls::transferFrom(call) => (call.to, call.value),
-        KnownCalls::approve(call) => (call.spender, call.value),
-        KnownCalls::increaseAllowance(call) => (call.spender, call.addedValue),
+fn tokens(call: &KnownCalls) -> Option<Tokens> {
+    Some(match call {
+        KnownCalls::transfer(call) => Tokens::Move { recipient: call.to, amount: call.value },
+        KnownCalls::transferFrom(call) => Tokens::Move { recipient: call.to, amount: call.value },
+        KnownCalls::approve(call) => Tokens::Allow { amount: call.value },
+        KnownCalls::increaseAllowance(call) => Tokens::Allow { amount: call.addedValue },
         _ => return None,
-    };
-    Some(Movement { recipient, amount })
+    })
 }
 
 fn tell(call: &KnownCalls, depth: usize) -> (&'static str, Value) {
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(told["args"]["count"], 1);
         assert_eq!(told["args"]["calls"][0]["call"]["name"], "approve");
         assert_eq!(told["args"]["calls"][0]["call"]["args"]["value"], U256::MAX.to_string());
-        assert_eq!(Call::decode(&approve).unwrap().movement, Some(Movement { recipient: thief, amount: U256::MAX }));
+        assert_eq!(Call::decode(&approve).unwrap().tokens, Some(Tokens::Allow { amount: U256::MAX }));
     }
 
     #[test]

@@ -16,13 +16,13 @@ mod hash;
 mod record;
 mod signature;
 
-use alloy::primitives::{Address, hex};
+use alloy::primitives::{Address, U256, hex};
 use keywatch_store::event::Detail;
 use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Map, Value, json};
 
 use crate::{Context, Feed, Reading, chains, records};
-use call::Call;
+use call::{Call, Tokens};
 use hash::Recomputed;
 use record::{Confirmation, Execution, Record};
 use signature::Verdict;
@@ -57,30 +57,39 @@ struct Telling<'a> {
     verdicts: &'a [Verdict],
     recomputed: Recomputed,
     call: Option<Call>,
-    /// What moves: asset, amount, effective recipient.
+}
+
+/// What a transaction moves, or would let somebody move.
+struct Effect {
     asset: String,
-    amount: Amount,
-    recipient: String,
+    amount: U256,
+    recipient: Address,
 }
 
 impl<'a> Telling<'a> {
     fn new(context: &'a Context<'a>, record: &'a Record, verdicts: &'a [Verdict]) -> Telling<'a> {
         let recomputed = hash::recompute(record, context.wallet(&written(record.safe)));
-        let call = Call::decode(&record.data);
-        let contract = written(record.to);
-        // Code that is delegated to moves what it likes; its arguments are no transfer.
-        let movement = call.as_ref().and_then(|call| call.movement.clone()).filter(|_| record.operation == 0);
-        let (asset, amount, recipient) = match movement {
-            Some(movement) => {
-                (chains::token(&recomputed.chain, &contract), movement.amount, written(movement.recipient))
+        Telling { context, record, verdicts, recomputed, call: Call::decode(&record.data) }
+    }
+
+    /// Token units where a token is called, else the native value. A request for an allowance tells the allowance, so
+    /// that an unlimited one shows; on the chain it moves nothing, and a wallet's history of amounts must not learn it.
+    fn effect(&self, on_chain: bool) -> Effect {
+        let record = self.record;
+        let asset = || chains::token(&self.recomputed.chain, &written(record.to));
+        match self.tokens() {
+            Some(Tokens::Move { recipient, amount }) => Effect { asset: asset(), amount, recipient },
+            Some(Tokens::Allow { amount }) if !on_chain => Effect { asset: asset(), amount, recipient: record.to },
+            _ => {
+                let native = chains::find(&self.recomputed.chain).map_or("ETH", |chain| chain.asset);
+                Effect { asset: native.to_owned(), amount: record.value, recipient: record.to }
             }
-            None => {
-                let native = chains::find(&recomputed.chain).map_or("ETH", |chain| chain.asset);
-                (native.to_owned(), record.value, contract)
-            }
-        };
-        let amount = Amount::from_digits(&amount.to_string()).expect("a 256-bit word has at most 78 digits");
-        Telling { context, record, verdicts, recomputed, call, asset, amount, recipient }
+        }
+    }
+
+    /// What is done with tokens. Code that is delegated to does what it likes, whatever its call looks like.
+    fn tokens(&self) -> Option<Tokens> {
+        self.call.as_ref().filter(|_| self.record.operation == 0)?.tokens
     }
 
     fn events(&self) -> Vec<Event> {
@@ -148,8 +157,6 @@ impl<'a> Telling<'a> {
         event.wallet = Some(written(self.record.safe));
         event.request = Some(format!("{:#x}", self.record.hash));
         event.chain = Some(self.recomputed.chain.clone());
-        event.to_address = Some(self.recipient.clone());
-        event.asset = Some(self.asset.clone());
         event
     }
 
@@ -160,8 +167,11 @@ impl<'a> Telling<'a> {
     }
 
     fn complete(&self, mut event: Event, detail: Map<String, Value>) -> Event {
+        let effect = self.effect(event.kind == "chain.tx");
+        event.to_address = Some(written(effect.recipient));
+        event.asset = Some(effect.asset);
         event.detail = Detail::from(&Value::Object(detail));
-        event.set_amount(self.amount.clone());
+        event.set_amount(amount(effect.amount));
         event
     }
 
@@ -198,6 +208,10 @@ fn put(detail: &mut Map<String, Value>, name: &str, value: Option<Value>) {
     if let Some(value) = value {
         detail.insert(name.to_owned(), value);
     }
+}
+
+fn amount(units: U256) -> Amount {
+    Amount::from_digits(&units.to_string()).expect("a 256-bit word has at most 78 digits")
 }
 
 /// A nonce is a small integer, but the field is a 256-bit word.
