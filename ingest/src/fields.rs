@@ -1,6 +1,6 @@
 //! Typed access to the members of a foreign JSON object; what is missing or of a wrong type is named by its path.
 
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, B256, U256, hex};
 use keywatch_store::{Amount, Instant};
 use serde_json::{Map, Value};
 
@@ -138,7 +138,7 @@ impl<'a> Fields<'a> {
     /// Bytes written as hexadecimal with or without `0x`.
     pub(crate) fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let decoded = hex::decode(text.strip_prefix("0x").unwrap_or(text));
+        let decoded = hex::decode(text);
         decoded.map(Some).map_err(|error| self.problem(name, format!("is not hexadecimal: {error}")))
     }
 }

@@ -66,10 +66,25 @@ fn parse(record: &Record<'_>) -> Result<Value, Problem> {
     }
     let text = std::str::from_utf8(record.bytes);
     let text = text.map_err(|error| Problem::new("record", format!("invalid UTF-8: {error}")))?;
+    let too_deep = || Problem::new("record", format!("nested deeper than {}", limits::NESTING_MAX));
     if nesting(record.bytes) > limits::NESTING_MAX {
-        return Err(Problem::new("record", format!("nested deeper than {}", limits::NESTING_MAX)));
+        return Err(too_deep());
     }
-    serde_json::from_str(text).map_err(|error| Problem::new("record", format!("not valid JSON: {error}")))
+    let value: Value =
+        serde_json::from_str(text).map_err(|error| Problem::new("record", format!("not valid JSON: {error}")))?;
+    // The parser unpacks text under a private name of its own, so a value can be deeper than its bytes look.
+    if depth(&value) > limits::NESTING_MAX {
+        return Err(too_deep());
+    }
+    Ok(value)
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 /// What must hold of every event before the log sees it.
@@ -214,9 +229,8 @@ impl Cutter<'_, '_> {
 
     fn push(&mut self, start: usize, end: usize, cut: bool) {
         let from = self.next_solid(start).map_or(end, |solid| solid.min(end));
-        let newlines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
         if from >= self.counted_to {
-            self.line += newlines(&self.body[self.counted_to..from]);
+            self.line += self.body[self.counted_to..from].split(|byte| *byte == b'\n').count() - 1;
             self.counted_to = from;
         }
         self.records.push(Record { line: self.line, bytes: self.body[from..end].trim_ascii_end(), cut });

@@ -79,8 +79,8 @@ fn read_cloud_event(context: &Context<'_>, fields: &Fields<'_>) -> Result<Event,
             fields.problem("specversion", format!("`{}` is not 1.0", version.chars().take(16).collect::<String>()))
         );
     }
-    let content = fields.text("datacontenttype")?.unwrap_or("application/json");
-    let media = content.split(';').next().unwrap_or_default().trim();
+    let media = fields.text("datacontenttype")?.unwrap_or("application/json");
+    let media = media.split(';').next().unwrap_or_default().trim();
     if media != "application/json" && !media.ends_with("+json") {
         return Err(fields.problem("datacontenttype", "must be JSON"));
     }

@@ -65,16 +65,11 @@ impl Opa {
         event.reason = reason;
         self.dialect.fill(&mut event, &input);
         event.chain = event.wallet.as_deref().and_then(|wallet| Some(context.wallet(wallet)?.chain.clone()));
-        event.detail = Detail::from(&Value::Object(self.detail(&fields, &input, hidden)?));
+        event.detail = Detail::from(&Value::Object(self.detail(&fields, &input, &hidden)?));
         Ok(event)
     }
 
-    fn detail(
-        &self,
-        fields: &Fields<'_>,
-        input: &Input<'_>,
-        hidden: Vec<String>,
-    ) -> Result<Map<String, Value>, Problem> {
+    fn detail(&self, fields: &Fields<'_>, input: &Input<'_>, hidden: &[String]) -> Result<Map<String, Value>, Problem> {
         let mut detail = Map::new();
         facts::add(&mut detail, &self.dialect, input);
         detail.insert("input".to_owned(), input.shown());
@@ -140,7 +135,8 @@ fn error_text(error: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.get("message").and_then(Value::as_str).map_or_else(|| other.to_string(), str::to_owned),
     };
-    capped(&mask::text(&message), limits::REASON_BYTES_MAX)
+    // Cut before it is masked: masking long text costs more than its length.
+    capped(&mask::text(&capped(&message, limits::REASON_BYTES_MAX)), limits::REASON_BYTES_MAX)
 }
 
 fn revisions(bundles: &Fields<'_>) -> BTreeMap<String, Value> {

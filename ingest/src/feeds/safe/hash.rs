@@ -92,7 +92,8 @@ pub(super) fn recompute(record: &Record, wallet: Option<&Wallet>) -> Recomputed 
         Ok(expected) => expected,
         Err(reason) => return unverifiable(chain, reason),
     };
-    let fitting = all_schemes().find(|scheme| hash(record, *scheme) == record.hash);
+    let fits = |scheme: &Scheme| hash(record, *scheme) == record.hash;
+    let fitting = expected.filter(fits).or_else(|| all_schemes().find(fits));
     match (expected, fitting) {
         (Some(expected), Some(fitting)) if fitting != expected => {
             let reason = format!(

@@ -130,7 +130,7 @@ impl<'a> Telling<'a> {
     fn signed(&self, execution: &Execution) -> Event {
         let id = format!("signed/{:#x}", self.record.hash);
         let mut event = self.event(&id, "signing.signed", execution.time);
-        self.executed(&mut event, execution);
+        execution.fill(&mut event);
         let mut detail = self.request_detail();
         let signers = self.verdicts.iter().filter_map(|verdict| verdict.recovered).map(written);
         put(&mut detail, "signers", Some(json!(signers.collect::<Vec<_>>())));
@@ -143,7 +143,7 @@ impl<'a> Telling<'a> {
     fn transaction(&self, execution: &Execution) -> Event {
         let id = format!("tx/{:#x}", execution.transaction);
         let mut event = self.event(&id, "chain.tx", execution.time);
-        self.executed(&mut event, execution);
+        execution.fill(&mut event);
         event.from_address.clone_from(&event.wallet);
         let mut detail = Map::new();
         self.add_what_is_called(&mut detail);
@@ -158,12 +158,6 @@ impl<'a> Telling<'a> {
         event.request = Some(format!("{:#x}", self.record.hash));
         event.chain = Some(self.recomputed.chain.clone());
         event
-    }
-
-    fn executed(&self, event: &mut Event, execution: &Execution) {
-        event.actor = execution.executor.map(written);
-        event.tx = Some(format!("{:#x}", execution.transaction));
-        event.outcome = Some(if execution.successful { "success" } else { "failed" }.to_owned());
     }
 
     fn complete(&self, mut event: Event, detail: Map<String, Value>) -> Event {
@@ -207,6 +201,14 @@ impl<'a> Telling<'a> {
 fn put(detail: &mut Map<String, Value>, name: &str, value: Option<Value>) {
     if let Some(value) = value {
         detail.insert(name.to_owned(), value);
+    }
+}
+
+impl Execution {
+    fn fill(&self, event: &mut Event) {
+        event.actor = self.executor.map(written);
+        event.tx = Some(format!("{:#x}", self.transaction));
+        event.outcome = Some(if self.successful { "success" } else { "failed" }.to_owned());
     }
 }
 

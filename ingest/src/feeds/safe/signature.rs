@@ -43,10 +43,10 @@ fn named(kind: &'static str, signature: &[u8; 65], owner: Address, reason: &str)
     mismatch(kind, format!("the signature names {named:#x}, not {owner:#x} under whom it is filed"))
 }
 
-fn recovered(kind: &'static str, signature: &[u8; 65], v: u8, signed: B256, owner: Address) -> Verdict {
+fn recovered(kind: &'static str, signature: &[u8; 65], v: u8, prehash: B256, owner: Address) -> Verdict {
     let r = U256::from_be_slice(&signature[..32]);
     let s = U256::from_be_slice(&signature[32..64]);
-    match Signature::new(r, s, v == 28).recover_address_from_prehash(&signed) {
+    match Signature::new(r, s, v == 28).recover_address_from_prehash(&prehash) {
         Ok(signer) if signer == owner => Verdict { kind, recovered: Some(signer), outcome: "verified", reason: None },
         Ok(signer) => {
             let reason = format!("the signature recovers to {signer:#x}, not to {owner:#x} under whom it is filed");

@@ -398,7 +398,7 @@ fn what_is_missing_or_wrong_is_named_and_costs_no_other_record() {
 
 #[test]
 fn a_record_a_list_lines_and_the_services_page_are_the_same() {
-    let lines: String = records().iter().map(|record| format!("{record}\n")).collect();
+    let lines = records().iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let list = Value::from(records()).to_string();
     let whole = read(PAGE);
     assert_eq!(read(&lines).events, whole.events);
