@@ -39,9 +39,11 @@ SELECT
   device,
   wallet,
   request,
-  coalesce(country, '?') || ' AS' || coalesce(CAST(asn AS VARCHAR), '?') AS place_now,
-  coalesce(country_before, '?') || ' AS' || coalesce(CAST(asn_before AS VARCHAR), '?') AS place_before,
+  CASE WHEN country <> country_before THEN country ELSE 'AS' || CAST(asn AS VARCHAR) END AS place_now,
+  CASE WHEN country <> country_before THEN country_before ELSE 'AS' || CAST(asn_before AS VARCHAR) END AS place_before,
   ip,
+  country,
+  asn,
   coalesce(evidence_country, evidence_asn) AS evidence_before
 FROM (
   SELECT
