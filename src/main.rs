@@ -1,1 +1,124 @@
-fn main() {}
+//! The `keywatch` command. One file a subcommand; this one reads the command line and turns outcomes into exit codes.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`demo`] | plays an incident through the running pipeline |
+//! | [`replay`] | runs the rules over recorded events, with no outside effect |
+//! | [`run`] | serves the pipeline on this machine; [`config`], [`server`], [`intake`], [`credentials`], [`listener`], [`readiness`] are its parts |
+//! | [`import`] | turns foreign files into event lines |
+//! | [`detectors`] | lists, checks, tests and explains rules |
+//! | [`pipeline`], [`watch`], [`means`], [`incident`] | log → rules → alerting; following the log; what alerting works with; replay data |
+//! | [`output`], [`metrics`], [`clock`], [`limits`] | what is printed, what is counted, what time it is, what is bounded |
+//!
+//! It wires and decides nothing: what an event, a rule or an alert is stands in the rooms.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod clock;
+mod config;
+mod credentials;
+mod demo;
+mod detectors;
+mod import;
+mod incident;
+mod intake;
+mod limits;
+mod listener;
+mod means;
+mod metrics;
+mod output;
+mod pipeline;
+mod readiness;
+mod replay;
+mod run;
+mod server;
+mod watch;
+
+/// Watches the environment in which crypto-custody keys are used, and cuts the session when something stops adding up.
+///
+/// keywatch joins what happens around a signature (session, policy decision, signing request, approvals, signature,
+/// transaction) into one append-only log, runs rules over it, tells people within a second, and revokes the session at
+/// the policy decision point, with proof.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 110,
+    after_help = "\
+Start here:
+  keywatch demo                                          watch the Bybit theft of 2025-02-21 being caught
+  keywatch replay replay-data/2025-02-bybit --check      the same records, and whether the findings are as expected
+  keywatch detectors list                                the rules
+  keywatch import --feed safe --system cold FILE         your own records as event lines
+  keywatch run --print-config > keywatch.toml            then edit it, and: keywatch run --config keywatch.toml
+
+Exit codes: 0 done, 1 done and something is not as it should be (a check differs, a record was rejected), 2 not done.
+KEYWATCH_LOG selects log lines on standard error, e.g. KEYWATCH_LOG=debug."
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Arguments),
+    Replay(replay::Arguments),
+    Run(run::Arguments),
+    Import(import::Arguments),
+    Detectors(detectors::Arguments),
+}
+
+fn main() -> ExitCode {
+    let command = CommandLine::parse().command;
+    // Nothing else in this process chooses a cryptography provider, so the first choice stands.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let outcome = match &command {
+        Command::Run(arguments) => run::run(arguments),
+        other => {
+            output::start_logging("warn", output::LogFormat::Text);
+            offline(other)
+        }
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) if output::nobody_reads(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::failure(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn offline(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
+        Command::Detectors(arguments) => detectors::run(arguments),
+        Command::Run(arguments) => run::run(arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_says_what_it_is_for_and_shows_an_example() {
+        for command in CommandLine::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} has no description");
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(examples.contains(&format!("keywatch {name}")), "{name} shows no example");
+        }
+    }
+}

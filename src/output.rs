@@ -1,0 +1,135 @@
+//! The only place that prints. Standard output carries results, standard error carries what is said about them.
+//!
+//! Text that comes from outside is shown with its control characters escaped, so that a record cannot write to the
+//! terminal of who looks at it. Nothing here decides what is said.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use tracing_subscriber::EnvFilter;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sends log lines to standard error. `KEYWATCH_LOG` selects what is logged (`info`, `keywatch=debug`, …); `level` holds
+/// where it is not set.
+pub(crate) fn start_logging(level: &str, format: LogFormat) {
+    let filter = EnvFilter::try_from_env("KEYWATCH_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal());
+    // A second start (there is none outside tests) keeps the first.
+    let _ = match format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
+}
+
+/// Writes one line of results.
+///
+/// # Errors
+/// Standard output is closed or full.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut out = stdout();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")
+}
+
+/// Writes text of results as it is.
+///
+/// # Errors
+/// Standard output is closed or full.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    stdout().write_all(text.as_bytes())
+}
+
+/// A buffer before standard output, for many lines; the caller flushes it.
+pub(crate) fn buffered() -> io::BufWriter<io::Stdout> {
+    io::BufWriter::with_capacity(1 << 16, stdout())
+}
+
+/// Says something beside the results. A closed standard error is nobody's loss.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(stderr(), "{}", printable(text));
+}
+
+/// Says why a command could not be carried out: the chain of causes, on one line.
+pub(crate) fn failure(error: &anyhow::Error) {
+    note(&format!("keywatch: {error:#}"));
+}
+
+/// Whether the error is only that nobody reads the results any more (`keywatch … | head`).
+pub(crate) fn nobody_reads(error: &anyhow::Error) -> bool {
+    let kind = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    error.chain().any(|cause| kind(cause) == Some(io::ErrorKind::BrokenPipe))
+}
+
+/// Where the terminal sink writes pages: beside the results and the log lines.
+pub(crate) fn pages() -> io::Stderr {
+    stderr()
+}
+
+/// Whether standard output is a terminal.
+pub(crate) fn is_terminal() -> bool {
+    stdout().is_terminal()
+}
+
+/// A table under its headings, as wide as the terminal allows.
+pub(crate) fn table<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings);
+    for row in rows {
+        table.add_row(row.map(|cell| printable(&cell)));
+    }
+    table.to_string()
+}
+
+/// The text with control characters escaped, line feeds and tabs kept.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && !matches!(character, '\n' | '\t') {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module is where printing happens")]
+fn stdout() -> io::Stdout {
+    io::stdout()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module is where printing happens")]
+fn stderr() -> io::Stderr {
+    io::stderr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_from_outside_cannot_drive_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\n\tc\u{9b}d"), "a\\u{1b}[2Jb\n\tc\\u{9b}d");
+        assert!(table(["who"], [["\u{7}me".to_owned()]]).contains("\\u{7}me"));
+    }
+
+    #[test]
+    fn a_closed_reader_is_told_from_a_full_disk() {
+        let error = |kind| anyhow::Error::from(io::Error::from(kind)).context("cannot write");
+        assert!(nobody_reads(&error(io::ErrorKind::BrokenPipe)));
+        assert!(!nobody_reads(&error(io::ErrorKind::StorageFull)));
+    }
+}

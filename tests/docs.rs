@@ -1,0 +1,170 @@
+//! Documents that are generated are as the code has them, and those written by hand point to what exists.
+
+#![allow(clippy::unwrap_used, reason = "a test panics by design")]
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+
+use keywatch_store::inventory::{Cell, TABLES};
+use keywatch_store::kinds::{KINDS, Kind, Writer};
+use keywatch_store::schema::{COLUMNS, ColumnType};
+
+#[path = "support/golden.rs"]
+mod golden;
+#[path = "support/tree.rs"]
+mod tree;
+
+#[test]
+fn the_event_reference_is_as_the_registry_has_it() {
+    golden::check(&tree::root().join("docs/events.md"), &event_reference());
+}
+
+#[test]
+fn the_inventory_reference_is_as_the_tables_have_it() {
+    golden::check(&tree::root().join("docs/inventory.md"), &inventory_reference());
+}
+
+fn event_reference() -> String {
+    let mut page = String::from(
+        "# Events\n\nGenerated from `store/src/schema.rs` and `store/src/kinds.rs` by `make docs`; edit those.\n\n\
+         ## Columns\n\nOne flat table, `events`. Rules select from it; an event line has the same fields, the empty \
+         ones left out.\n\n| column | type | may be empty | meaning |\n|---|---|---|---|\n",
+    );
+    for (name, column, nullable, meaning) in COLUMNS {
+        let empty = if *nullable { "yes" } else { "no" };
+        row(&mut page, &[&code(name), column_type(*column), empty, meaning]);
+    }
+    let families: BTreeSet<&str> = KINDS.iter().map(family).collect();
+    for family_name in families {
+        write!(page, "\n## {family_name}\n").unwrap();
+        for kind in KINDS.iter().filter(|kind| family(kind) == family_name) {
+            describe(&mut page, kind);
+        }
+    }
+    page
+}
+
+fn family(kind: &Kind) -> &'static str {
+    kind.name.split('.').next().unwrap_or(kind.name)
+}
+
+fn describe(page: &mut String, kind: &Kind) {
+    let writer = match kind.writer {
+        Writer::Source => "a source",
+        Writer::Keywatch => "keywatch, in the events lane",
+        Writer::Conclusion => "keywatch, in the conclusions lane",
+    };
+    let mut meaning = kind.meaning.to_owned();
+    meaning[..1].make_ascii_uppercase();
+    write!(page, "\n### `{}`\n\n{meaning}. Written by {writer}.", kind.name).unwrap();
+    if !kind.outcomes.is_empty() {
+        let outcomes: Vec<String> = kind.outcomes.iter().map(|outcome| code(outcome)).collect();
+        write!(page, " `outcome` is one of {}.", outcomes.join(", ")).unwrap();
+    }
+    page.push('\n');
+    if !kind.detail.is_empty() {
+        page.push_str("\n| in `detail` | type | meaning |\n|---|---|---|\n");
+        for (name, field_type, meaning) in kind.detail {
+            row(page, &[&code(name), field_type, meaning]);
+        }
+    }
+}
+
+fn inventory_reference() -> String {
+    let mut page = String::from(
+        "# Inventory\n\nGenerated from `store/src/inventory.rs` by `make docs`; edit that.\n\n\
+         What you declare about your systems, as TOML: one `[[systems]]` for each trusted environment, with the tables \
+         below as arrays in it (`[[systems.wallets]]` and so on). Rules join them under the names below; every table also \
+         has the column `system`, and a row of `events` sees the inventory as of its own time.\n",
+    );
+    for table in TABLES {
+        write!(page, "\n## {}\n\nRows are {}.", table.name, table.meaning).unwrap();
+        if !table.key.is_empty() {
+            let key: Vec<String> = table.key.iter().map(|column| code(column)).collect();
+            write!(page, " Within a system a row is identified by {}.", key.join(" and ")).unwrap();
+        }
+        page.push_str("\n\n| column | type | meaning |\n|---|---|---|\n");
+        for (name, cell, meaning) in table.columns {
+            let cell = match cell {
+                Cell::Text => "text",
+                Cell::Integer => "integer",
+                Cell::Boolean => "boolean",
+            };
+            row(&mut page, &[&code(name), cell, meaning]);
+        }
+    }
+    page
+}
+
+fn column_type(column: ColumnType) -> &'static str {
+    match column {
+        ColumnType::Text => "text",
+        ColumnType::Time => "timestamp (ns, UTC)",
+        ColumnType::Boolean => "boolean",
+        ColumnType::Integer => "integer",
+        ColumnType::Amount => "decimal(38, 0)",
+        ColumnType::Usd => "decimal(38, 2)",
+    }
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+fn row(page: &mut String, cells: &[&str]) {
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    writeln!(page, "| {} |", cells.join(" | ")).unwrap();
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for (file, text) in tree::texts(&["md"]) {
+        let here = tree::root().join(file.parent().unwrap_or(Path::new("")));
+        for target in links(&text) {
+            let path = target.split('#').next().unwrap_or_default();
+            let inside = !path.is_empty() && !path.contains("://") && !path.starts_with("mailto:");
+            assert!(!inside || here.join(path).exists(), "{}: `{target}` leads nowhere", file.display());
+        }
+    }
+}
+
+/// Targets of `[text](target)`.
+fn links(text: &str) -> Vec<&str> {
+    let starts = text.match_indices("](").map(|(index, _)| &text[index + 2..]);
+    starts.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target).collect()
+}
+
+#[test]
+fn commands_that_documents_name_exist() {
+    let makefile = std::fs::read_to_string(tree::root().join("Makefile")).unwrap();
+    let targets: BTreeSet<&str> = makefile.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
+    for (file, text) in tree::texts(&["md"]) {
+        for (line, words) in commands(&text) {
+            let place = format!("{}: {line}", file.display());
+            match words.as_slice() {
+                ["make", target, ..] => assert!(targets.contains(target), "{place}"),
+                ["keywatch", subcommand, ..] => assert!(is_subcommand(subcommand), "{place}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Words of the commands in a page: in backquotes, indented or fenced; each with the line it stands on.
+fn commands(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut fenced = false;
+    let mut commands = Vec::new();
+    for line in text.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        let block = (fenced || line.starts_with("    ")).then_some(line);
+        let quoted = line.split('`').skip(1).step_by(2);
+        commands.extend(quoted.chain(block).map(|command| (line, command.split_whitespace().collect())));
+    }
+    commands
+}
+
+fn is_subcommand(word: &str) -> bool {
+    let asked = std::process::Command::new(env!("CARGO_BIN_EXE_keywatch")).args([word, "--help"]).output().unwrap();
+    word.starts_with('-') || asked.status.success()
+}

@@ -1,0 +1,89 @@
+//! A real Open Policy Agent on a loopback port of its own, stopped when it is dropped.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The policies of this tree.
+pub(crate) fn policies() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("alerting/policies")
+}
+
+/// The pinned binary: where `KEYWATCH_TEST_OPA` says, else where `make tools` puts it.
+pub(crate) fn binary() -> PathBuf {
+    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("OPA_VERSION="));
+    let cache = || {
+        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
+        Path::new(&home).join(".cache/keywatch/tools").join(format!("opa-{}", pinned.unwrap())).join("opa")
+    };
+    let binary = std::env::var_os("KEYWATCH_TEST_OPA").map_or_else(cache, PathBuf::from);
+    let place = binary.display();
+    assert!(
+        binary.is_file(),
+        "the real OPA is not at {place}: `make tools` installs it, KEYWATCH_TEST_OPA may name another"
+    );
+    binary
+}
+
+/// A server.
+pub(crate) struct Opa {
+    child: Child,
+    port: u16,
+}
+
+impl Opa {
+    /// Starts one with the policies of this tree and waits until it answers.
+    pub(crate) fn start() -> Opa {
+        // The port is free when it is looked for and may be taken a moment later: then the next one.
+        (0..5).find_map(|_| Opa::start_on(free_port())).expect("OPA did not start on any of five free ports")
+    }
+
+    /// Starts one on that port; `None` when it did not come up.
+    pub(crate) fn start_on(port: u16) -> Option<Opa> {
+        let mut command = Command::new(binary());
+        command.args(["run", "--server", "--disable-telemetry", "--log-level", "error"]);
+        command.arg("--addr").arg(format!("127.0.0.1:{port}"));
+        command.args(["revocations.rego", "wallet_signing.rego"].map(|file| policies().join(file)));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut opa = Opa { child, port };
+        let until = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < until && opa.child.try_wait().unwrap().is_none() {
+            if opa.is_healthy() {
+                return Some(opa);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
+    }
+
+    /// Its base address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn is_healthy(&self) -> bool {
+        use std::io::{Read, Write};
+        let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let mut answer = [0; 12];
+        let asked = stream.write_all(b"GET /health HTTP/1.1\r\nHost: opa\r\nConnection: close\r\n\r\n");
+        asked.is_ok() && stream.read_exact(&mut answer).is_ok() && answer.ends_with(b" 200")
+    }
+}
+
+impl Drop for Opa {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,58 @@
+//! `keywatch run` as a child process.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A `keywatch run` that listens, killed when it is dropped.
+pub(crate) struct Serving {
+    child: Child,
+    /// Its base address.
+    pub(crate) url: String,
+}
+
+impl Serving {
+    /// Starts it in `directory` and waits until it says where it listens.
+    pub(crate) fn start(directory: &Path, arguments: &[&str]) -> Serving {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keywatch"));
+        command.arg("run").args(arguments).current_dir(directory).env_remove("KEYWATCH_CONFIG");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let url = said.trim().strip_prefix("keywatch listens on ").map(str::to_owned);
+        let Some(url) = url else {
+            child.kill().unwrap();
+            panic!("keywatch did not come up, it said: {said}");
+        };
+        Serving { child, url }
+    }
+
+    /// Asks it to stop, as a service manager does, and waits until it has.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "keywatch did not stop within a minute");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Kills it without warning.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
