@@ -1,15 +1,16 @@
 //! Semantics are per system, never per partition of the log: `system` goes before every partition key. And the hidden
 //! columns that every finding needs are carried to the top.
 
+use arrow::datatypes::DataType;
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::expr::WindowFunction;
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection, Window};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Projection, Window};
 
 use super::lineage;
 use crate::error::Error;
-use crate::window::unalias;
+use crate::window::{read_function, unalias};
 
 /// Hidden output column: the anchor's system.
 pub(crate) const HIDDEN_SYSTEM: &str = "__system";
@@ -24,7 +25,8 @@ pub(crate) const HIDDEN_LATE: &str = "__late";
 pub(crate) fn prepare(rule: &str, plan: LogicalPlan) -> Result<LogicalPlan, Error> {
     let scoped = plan.transform_up(|node| match node {
         LogicalPlan::Window(window) => Ok(Transformed::yes(LogicalPlan::Window(scope_window(window)?))),
-        other => Ok(Transformed::no(other)),
+        // An average below may have another type now.
+        other => Ok(Transformed::yes(other.recompute_schema()?)),
     });
     let scoped = scoped.map_err(|error| explain(rule, &error))?.data;
     add_hidden_columns(rule, scoped)
@@ -37,13 +39,27 @@ fn scope_window(window: Window) -> PlanResult<Window> {
         let Expr::WindowFunction(function) = unalias(expr) else {
             return Err(DataFusionError::Plan(format!("`{expr}` is not a window")));
         };
+        // Before the optimizer, which drops a window whose result it can foresee.
+        read_function(function).map_err(|(construct, instead)| refused(&construct, &instead))?;
         check_order(function, &window.input)?;
         let mut function = function.clone();
         function.params.partition_by.insert(0, system.clone());
+        average_exactly(&mut function, &window.input)?;
         Ok(Expr::from(*function).alias(name))
     });
     let windows = windows.collect::<PlanResult<Vec<_>>>()?;
     Window::try_new(windows, window.input)
+}
+
+/// SQL averages integers as floats; here they are decimals with four places, which neither drift nor differ by machine.
+fn average_exactly(function: &mut WindowFunction, input: &LogicalPlan) -> PlanResult<()> {
+    let is_average = function.fun.name().eq_ignore_ascii_case("avg");
+    if let Some(argument) = function.params.args.first_mut().filter(|_| is_average)
+        && argument.get_type(input.schema())?.is_integer()
+    {
+        *argument = Expr::Cast(Cast::new(Box::new(argument.clone()), DataType::Decimal128(20, 0)));
+    }
+    Ok(())
 }
 
 fn check_order(function: &WindowFunction, input: &LogicalPlan) -> PlanResult<()> {

@@ -25,3 +25,14 @@ pub struct Rule {
     /// Events on which it must stay quiet.
     pub quiet: Vec<Event>,
 }
+
+impl Rule {
+    /// A rule from the text of its `.sql` file alone, with no events beside it: for a query tried out, not for a pack.
+    ///
+    /// # Errors
+    /// [`crate::Error::FrontMatter`] naming the field at fault.
+    pub fn parse(id: &str, text: &str) -> Result<Rule, crate::Error> {
+        let (header, sql) = header::split(id, text)?;
+        Ok(Rule { id: id.to_owned(), header, sql, fires: Vec::new(), quiet: Vec::new() })
+    }
+}

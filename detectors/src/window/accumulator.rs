@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use arrow::datatypes::{DataType, i256};
 use hashbrown::HashMap;
 
-use super::value::{self, Value};
+use super::value::Value;
 
 /// What is computed over a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -164,17 +164,13 @@ fn saturate(sum: i256) -> i128 {
     sum.to_i128().unwrap_or(if sum.is_negative() { i128::MIN } else { i128::MAX })
 }
 
-/// Sum by count: decimals truncate at the scale of the output, integers are divided once as a float.
+/// Sum by count, truncated at the scale of the output. Only decimals come here: an average of integers is planned as one.
 fn average(sum: i256, count: i64, argument: &DataType, output: &DataType) -> Value {
-    match (argument, output) {
-        (DataType::Decimal128(_, from), DataType::Decimal128(_, to)) => {
-            let scale = i256::from_i128(10_i128.pow(u32::from(to.saturating_sub(*from).cast_unsigned())));
-            let scaled = sum.checked_mul(scale).unwrap_or(sum);
-            Value::Number(saturate(scaled.wrapping_div(i256::from_i128(i128::from(count)))))
-        }
-        #[expect(clippy::cast_precision_loss, reason = "avg of integers is a float by SQL; the sum before it is exact")]
-        _ => value::from_float(saturate(sum) as f64 / count as f64),
-    }
+    let scale_of = |kind: &DataType| if let DataType::Decimal128(_, scale) = kind { *scale } else { 0 };
+    let places = scale_of(output).saturating_sub(scale_of(argument)).max(0);
+    let scale = i256::from_i128(10_i128.pow(u32::from(places.cast_unsigned())));
+    let scaled = sum.checked_mul(scale).unwrap_or(sum);
+    Value::Number(saturate(scaled.wrapping_div(i256::from_i128(i128::from(count)))))
 }
 
 #[cfg(test)]

@@ -44,20 +44,10 @@ pub(crate) fn read_call(expr: &Expr) -> Result<WindowCall<'_>, (String, String)>
     };
     let params = &window.params;
     let name = window.fun.name().to_lowercase();
+    let function = read_function(window)?;
     if let WindowFunctionDefinition::WindowUDF(_) = &window.fun {
-        return read_window_function(window, &name);
+        return read_window_function(window, &name, function);
     }
-    let function = match (name.as_str(), params.distinct) {
-        ("count", true) => Function::CountDistinct,
-        ("count", false) => Function::Count,
-        ("sum", false) => Function::Sum,
-        ("avg", false) => Function::Average,
-        ("min", _) => Function::Min,
-        ("max", _) => Function::Max,
-        ("first_value", false) => Function::First,
-        ("last_value", false) => Function::Last,
-        _ => return Err(unknown_function(&name, params.distinct)),
-    };
     let frame = Frame::read(&params.window_frame).map_err(|refused| (refused.construct, refused.instead))?;
     if frame.is_unbounded() && !function.is_constant_size() {
         let instead = "its state would grow for ever: bound the frame, e.g. RANGE BETWEEN INTERVAL '7 days' PRECEDING AND CURRENT ROW";
@@ -67,7 +57,34 @@ pub(crate) fn read_call(expr: &Expr) -> Result<WindowCall<'_>, (String, String)>
     Ok(WindowCall { function, frame, argument, window })
 }
 
-fn read_window_function<'a>(window: &'a WindowFunction, name: &str) -> Result<WindowCall<'a>, (String, String)> {
+/// The function of a window; `lag` is the first value of a frame of one row.
+///
+/// # Errors
+/// As [`read_call`], for a function that is not part of the language.
+pub(crate) fn read_function(window: &WindowFunction) -> Result<Function, (String, String)> {
+    let name = window.fun.name().to_lowercase();
+    Ok(match (name.as_str(), window.params.distinct) {
+        ("count", true) => Function::CountDistinct,
+        ("count", false) => Function::Count,
+        ("sum", false) => Function::Sum,
+        ("avg", false) => Function::Average,
+        ("min", _) => Function::Min,
+        ("max", _) => Function::Max,
+        ("first_value" | "lag", false) => Function::First,
+        ("last_value", false) => Function::Last,
+        ("lead", _) => {
+            let instead = "an idle key would wait for ever: use first_value(x) with RANGE BETWEEN INTERVAL '1 nanosecond' FOLLOWING AND INTERVAL '…' FOLLOWING";
+            return Err(("lead".to_owned(), instead.to_owned()));
+        }
+        (_, distinct) => return Err(unknown_function(&name, distinct)),
+    })
+}
+
+fn read_window_function<'a>(
+    window: &'a WindowFunction,
+    name: &str,
+    function: Function,
+) -> Result<WindowCall<'a>, (String, String)> {
     let args = &window.params.args;
     match (name, args.as_slice()) {
         ("lag", [argument]) => Ok(lag(window, argument, 1)),
@@ -78,15 +95,11 @@ fn read_window_function<'a>(window: &'a WindowFunction, name: &str) -> Result<Wi
             _ => Err(("lag by that many rows".to_owned(), "lag by 1 to 100000 rows".to_owned())),
         },
         ("lag", _) => Err(("lag with a default".to_owned(), "wrap it: coalesce(lag(x), default)".to_owned())),
-        ("first_value" | "last_value", [argument]) => {
-            let function = if name == "first_value" { Function::First } else { Function::Last };
-            let frame = Frame::read(&window.params.window_frame).map_err(|refused| (refused.construct, refused.instead))?;
+        (_, [argument]) => {
+            let frame =
+                Frame::read(&window.params.window_frame).map_err(|refused| (refused.construct, refused.instead))?;
             Ok(WindowCall { function, frame, argument: argument.clone(), window })
         }
-        ("lead", _) => Err((
-            "lead".to_owned(),
-            "an idle key would wait for ever: use first_value(x) with RANGE BETWEEN INTERVAL '1 nanosecond' FOLLOWING AND INTERVAL '…' FOLLOWING".to_owned(),
-        )),
         _ => Err(unknown_function(name, false)),
     }
 }

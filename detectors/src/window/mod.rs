@@ -10,7 +10,7 @@ mod node;
 mod operator;
 mod value;
 
-pub(crate) use exec::{KeyedWindowExec, WindowCall, plan_operator, read_call, unalias};
+pub(crate) use exec::{KeyedWindowExec, WindowCall, plan_operator, read_call, read_function, unalias};
 pub(crate) use node::KeyedWindowNode;
 pub(crate) use operator::Completeness;
 pub(crate) use operator::Operator;

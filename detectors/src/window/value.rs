@@ -146,11 +146,6 @@ fn write_by_cast(values: &[Option<Value>], kind: &DataType) -> Result<ArrayRef> 
     Ok(cast(&write(values, &plain)?, kind)?)
 }
 
-/// A float as the number that [`write`] turns back into it.
-pub(crate) fn from_float(value: f64) -> Value {
-    Value::Number(i128::from(ordered_bits(value)))
-}
-
 fn number(value: &Option<Value>) -> Option<i128> {
     match value {
         Some(Value::Number(number)) => Some(*number),
@@ -185,7 +180,8 @@ mod tests {
         let floats = [f64::NEG_INFINITY, -1.5, -0.0, 0.0, 1e-300, 2.5, f64::INFINITY];
         let bits: Vec<i64> = floats.iter().map(|float| ordered_bits(*float)).collect();
         assert!(bits.is_sorted());
-        let values: Vec<Option<Value>> = floats.iter().map(|float| Some(from_float(*float))).collect();
+        let values: Vec<Option<Value>> =
+            floats.iter().map(|float| Some(Value::Number(i128::from(ordered_bits(*float))))).collect();
         let array = write(&values, &DataType::Float64).unwrap();
         let back: Vec<u64> = array.as_primitive::<Float64Type>().values().iter().map(|float| float.to_bits()).collect();
         assert_eq!(back, floats.map(f64::to_bits));
