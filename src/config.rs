@@ -268,7 +268,9 @@ mod tests {
     #[test]
     fn the_printed_default_is_the_default() {
         assert_eq!(parse("default", DEFAULT).unwrap(), Config::default());
-        let is_example = |line: &str| line.starts_with("# [[") || line.starts_with("# ") && line.contains(" = ");
+        let is_field = |line: &str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
+        let is_example =
+            |line: &str| line.strip_prefix("# ").is_some_and(|line| line.starts_with("[[") || is_field(line));
         let examples: String =
             DEFAULT.lines().filter(|line| is_example(line)).map(|line| format!("{}\n", &line[2..])).collect();
         let example = parse("examples", &examples).unwrap();

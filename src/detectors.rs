@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use keywatch_detectors::rule::{self, Header, Rule};
+use keywatch_detectors::rule::{self, Header, Rule, Value};
 use keywatch_detectors::{Engine, Settings, check};
 use keywatch_store::finding::{Proof, Target};
 use keywatch_store::time::SECOND_NS;
@@ -168,7 +168,7 @@ fn explanation(rule: &Rule, plan: &str, following_ns: i64) -> Result<String, std
         writeln!(text, "\nParameters:")?;
     }
     for (name, parameter) in &header.parameters {
-        writeln!(text, "  {name} = {:?}: {}", parameter.default, parameter.meaning)?;
+        writeln!(text, "  {name} = {}: {}", shown(&parameter.default), parameter.meaning)?;
     }
     write!(text, "\nSQL:\n\n{}\n\nPlan:\n\n{}", rule.sql, plan.trim_end())?;
     Ok(text)
@@ -180,6 +180,14 @@ fn section(text: &mut String, heading: &str, items: &[String]) -> std::fmt::Resu
     }
     writeln!(text, "\n{heading}:")?;
     items.iter().enumerate().try_for_each(|(index, item)| writeln!(text, "  {}. {}", index + 1, item.trim()))
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Integer(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+        Value::List(texts) => texts.join(", "),
+    }
 }
 
 fn targets(response: &[Target]) -> String {

@@ -47,13 +47,16 @@ mod watch;
     max_term_width = 110,
     after_help = "\
 Start here:
-  keywatch demo                                          watch the Bybit theft of 2025-02-21 being caught
-  keywatch replay replay-data/2025-02-bybit --check      the same records, and whether the findings are as expected
-  keywatch detectors list                                the rules
-  keywatch import --feed safe --system cold FILE         your own records as event lines
-  keywatch run --print-config > keywatch.toml            then edit it, and: keywatch run --config keywatch.toml
+  keywatch demo                          the Bybit theft of 2025-02-21, caught
+  keywatch replay replay-data/2025-02-bybit --check
+                                         its records, and are the findings right?
+  keywatch detectors list                the rules
+  keywatch import --feed safe --system cold FILE
+                                         your own records as event lines
+  keywatch run --print-config            a configuration for your own machine
 
-Exit codes: 0 done, 1 done and something is not as it should be (a check differs, a record was rejected), 2 not done.
+Exit codes: 0 done; 1 done, and something is not as it should be (a check
+differs, a record was rejected); 2 not done.
 KEYWATCH_LOG selects log lines on standard error, e.g. KEYWATCH_LOG=debug."
 )]
 struct CommandLine {

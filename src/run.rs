@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         output::text(config::DEFAULT)?;
         return Ok(ExitCode::SUCCESS);
     }
-    output::start_logging("info", arguments.log_format);
+    output::start_logging("info,fjall=warn,lsm_tree=warn", arguments.log_format);
     let (config, inventory) = config::load(&arguments.config, &arguments.overrides)?;
     let log = EmbeddedLog::open(&config.data, Options::new(Clock::Wall))?;
     // TLS of webhooks and decision points. It fails only where a provider is installed already.

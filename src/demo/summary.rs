@@ -1,0 +1,127 @@
+//! What it came to: the first finding and how long before the loss, what was revoked and in which degree that is
+//! confirmed, what revocation could not have stopped, and the proof.
+
+use keywatch_store::{Finding, Instant, Lane, Log, Severity};
+
+use super::stage::Stage;
+use super::{teller, words};
+use crate::incident::Story;
+use crate::pipeline::Taken;
+
+/// A decision that was allowed when it happened and is denied now.
+pub(crate) struct Denied {
+    pub(crate) time: Instant,
+    pub(crate) session: Option<String>,
+    pub(crate) request: Option<String>,
+}
+
+/// What is noted while it plays.
+pub(crate) struct Ledger {
+    pub(crate) story: Story,
+    pub(crate) denied: Vec<Denied>,
+    pub(crate) pages: usize,
+    findings: Vec<Finding>,
+}
+
+impl Ledger {
+    pub(crate) fn new(story: Story) -> Ledger {
+        Ledger { story, denied: Vec::new(), pages: 0, findings: Vec::new() }
+    }
+
+    pub(crate) fn note(&mut self, taken: &[Taken]) {
+        self.findings.extend(taken.iter().map(|taken| taken.finding.clone()));
+    }
+}
+
+/// Tells it.
+///
+/// # Errors
+/// Standard output is closed, the log does not verify.
+pub(crate) fn tell(stage: &Stage, ledger: &Ledger) -> anyhow::Result<()> {
+    teller::heading("\nSummary")?;
+    row("lost", &format!("{}, at {}", ledger.story.lost, ledger.story.lost_at))?;
+    findings(ledger)?;
+    responses(stage)?;
+    for denied in &ledger.denied {
+        let session = denied.session.as_deref().unwrap_or("a session");
+        let request = denied.request.as_deref().map(words::short).unwrap_or_default();
+        row(
+            "denied",
+            &format!(
+                "{} to {session} for request {request}: allowed then, denied by the decision point now",
+                denied.time
+            ),
+        )?;
+    }
+    for sentence in &ledger.story.beyond {
+        row("beyond", sentence)?;
+    }
+    proof(stage)?;
+    Ok(())
+}
+
+fn findings(ledger: &Ledger) -> anyhow::Result<()> {
+    let lead = |finding: &Finding| teller::span(ledger.story.lost_at.0.saturating_sub(finding.decided.0).max(0));
+    let before = |finding: &&Finding| finding.decided < ledger.story.lost_at;
+    let critical = ledger.findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
+    let early = ledger.findings.iter().filter(before).count();
+    row(
+        "found",
+        &format!(
+            "{} findings, {critical} of them critical, {early} before the loss; people told {} times",
+            ledger.findings.len(),
+            ledger.pages
+        ),
+    )?;
+    if let Some(first) = ledger.findings.first() {
+        row("first", &format!("{} {} {}: {} before the loss", first.time, first.severity, first.rule, lead(first)))?;
+    }
+    if let Some(first) = ledger.findings.iter().find(|finding| finding.severity == Severity::Critical) {
+        row("critical", &format!("{} {}: {} before the loss", first.time, first.rule, lead(first)))?;
+    }
+    Ok(())
+}
+
+fn responses(stage: &Stage) -> anyhow::Result<()> {
+    let told: Vec<(Vec<String>, String)> = stage.pipeline.executor().with_state(|state| {
+        let targets = |response: &keywatch_alerting::Response| {
+            response
+                .targets
+                .iter()
+                .map(|(target, name)| format!("{} {}", keywatch_alerting::response::word(target), words::short(name)))
+                .collect()
+        };
+        state.responses().iter().map(|progress| (targets(&progress.response), progress.status())).collect()
+    });
+    if told.is_empty() {
+        row("revoked", "nothing: no finding proved itself or was agreed on by two independent sources")?;
+    }
+    for (targets, status) in told {
+        row("revoked", &format!("{}: {status}", targets.join(", ")))?;
+    }
+    Ok(())
+}
+
+fn proof(stage: &Stage) -> anyhow::Result<()> {
+    for lane in Lane::ALL {
+        let verified = stage.log.verify(lane, |_| {})?;
+        let (end, hash) = stage.log.head(lane);
+        let text = format!(
+            "{} log: {} records in {} hash-chained, signed batches verified; head {}",
+            lane.name(),
+            end.0,
+            verified.batches,
+            hex::encode(hash)
+        );
+        row("proof", &text)?;
+    }
+    let waiting = stage.pipeline.waiting();
+    row(
+        "open",
+        &format!("{waiting} rows wait for records that did not come; {} records in all", stage.log.end(Lane::Events).0),
+    )
+}
+
+fn row(label: &str, text: &str) -> anyhow::Result<()> {
+    teller::plain(&format!("  {label:<9} {text}"))
+}
