@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -34,10 +35,10 @@ impl Machine {
         let mut inventory = "[[systems]]\nid = \"cold\"\n".to_owned();
         let mut config = "[server]\nlisten = \"127.0.0.1:0\"\n".to_owned();
         for (source, feed) in sources {
-            inventory += &format!("[[systems.sources]]\nsource = \"{source}\"\nfeed = \"{feed}\"\n");
+            writeln!(inventory, "[[systems.sources]]\nsource = \"{source}\"\nfeed = \"{feed}\"").unwrap();
             let hash = hex::encode(Sha256::digest(token(source)));
-            config += "[[credentials]]\nsystem = \"cold\"\n";
-            config += &format!("source = \"{source}\"\nfeed = \"{feed}\"\ntoken_sha256 = \"{hash}\"\n");
+            writeln!(config, "[[credentials]]\nsystem = \"cold\"\nsource = \"{source}\"").unwrap();
+            writeln!(config, "feed = \"{feed}\"\ntoken_sha256 = \"{hash}\"").unwrap();
         }
         std::fs::write(directory.path().join("inventory.toml"), inventory).unwrap();
         std::fs::write(directory.path().join("keywatch.toml"), config).unwrap();
@@ -108,7 +109,7 @@ async fn p2_a_source_is_answered_after_its_events_are_durable() {
 
     // Killed without warning right after the answer.
     let Machine { directory, keywatch, .. } = machine;
-    keywatch.kill();
+    drop(keywatch);
     let kinds: Vec<String> = brought(directory.path()).into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds, ["source.heartbeat", "source.heartbeat"]);
 }

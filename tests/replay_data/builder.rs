@@ -45,7 +45,8 @@ impl Incident {
         assert_eq!(inventory.systems.len(), 1, "{}: an incident is told for one system", self.name);
         let mut events: Vec<Event> =
             inventory.systems[0].sources.iter().flat_map(|source| self.observed(&inventory, source)).collect();
-        let (first, last) = (span(&events, Iterator::min), span(&events, Iterator::max));
+        let times = || events.iter().map(|event| event.time);
+        let (first, last) = times().min().zip(times().max()).expect("an incident has events");
         events.extend(ticks(&inventory.systems[0].id, first, last));
         events.sort_by(|one, other| (one.time, &one.source).cmp(&(other.time, &other.source)));
         let activation =
@@ -80,10 +81,6 @@ fn with_provenance(mut event: Event, provenance: &str) -> Event {
     detail["provenance"] = provenance.into();
     event.detail = Detail::from(&detail);
     event
-}
-
-fn span(events: &[Event], pick: impl Fn(Box<dyn Iterator<Item = Instant> + '_>) -> Option<Instant>) -> Instant {
-    pick(Box::new(events.iter().map(|event| event.time))).expect("an incident has events")
 }
 
 fn start_of_day(time: Instant) -> Instant {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A `keywatch run` that listens, killed when it is dropped.
+/// A `keywatch run` that listens, killed without warning when it is dropped.
 pub(crate) struct Serving {
     child: Child,
     /// Its base address.
@@ -32,7 +32,7 @@ impl Serving {
     pub(crate) fn stop(mut self) -> ExitStatus {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_mins(1);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
@@ -40,12 +40,6 @@ impl Serving {
             assert!(Instant::now() < until, "keywatch did not stop within a minute");
             std::thread::sleep(Duration::from_millis(10));
         }
-    }
-
-    /// Kills it without warning.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
     }
 }
 
