@@ -1,6 +1,8 @@
 //! `replay-data/`: the one builder of every `events.jsonl`, and the proof that the foreign records in `sources/` are what
 //! the READMEs say they are. `UPDATE_EXPECT=1` writes the event files anew; `expected.jsonl` is written by hand only.
 
+#![allow(clippy::unwrap_used, reason = "a test panics by design")]
+
 #[path = "replay_data/builder.rs"]
 mod builder;
 #[path = "replay_data/bybit.rs"]
@@ -15,7 +17,7 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant, Severity, line};
 use serde::Deserialize;
 
-use builder::{INCIDENTS, Incident};
+use builder::{BYBIT, INCIDENTS, Incident};
 
 /// Bytes that one incident's `events.jsonl` may have.
 const EVENTS_BYTES_MAX: usize = 2 << 20;
@@ -34,6 +36,14 @@ struct Expected {
 
 fn committed(incident: &Incident) -> Vec<Event> {
     incident.read("events.jsonl").lines().map(|text| line::read(text.as_bytes()).unwrap()).collect()
+}
+
+#[test]
+fn every_folder_is_an_incident_that_is_built() {
+    let folders = std::fs::read_dir(BYBIT.path("..")).unwrap().map(|entry| entry.unwrap());
+    let folders = folders.filter(|entry| entry.file_type().unwrap().is_dir());
+    let folders: BTreeSet<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    assert_eq!(folders, INCIDENTS.iter().map(|incident| incident.name.to_owned()).collect());
 }
 
 #[test]

@@ -104,7 +104,9 @@ fn rlp_of(transaction: &Value, last: [U256; 3]) -> Vec<u8> {
     text(transaction, "to").parse::<Address>().unwrap().encode(&mut payload);
     word(transaction, "value").encode(&mut payload);
     text(transaction, "input").parse::<Bytes>().unwrap().encode(&mut payload);
-    last.iter().for_each(|field| field.encode(&mut payload));
+    for field in last {
+        field.encode(&mut payload);
+    }
     let mut out = Vec::new();
     Header { list: true, payload_length: payload.len() }.encode(&mut out);
     out.extend(payload);
