@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "2025-02-bybit")]
     pub(crate) incident: String,
     /// How many times faster than it happened; pauses where the story does, for three seconds at most
-    #[arg(long, value_name = "N", default_value_t = 3600.0)]
+    #[arg(long, value_name = "N", default_value_t = 240.0)]
     pub(crate) speed: f64,
     /// Directory for the log, new or empty, kept afterwards [default: a temporary one]
     #[arg(long, value_name = "DIR")]

@@ -20,7 +20,7 @@ small := {
 	"signer": "ci-bot", "initiator": "alice", "human_approvals": [], "operation": 0,
 }
 
-asked(change) := signing.allow with input as object.union(small, change) with data.revocations as document
+asked(change) if signing.allow with input as object.union(small, change) with data.revocations as document
 
 yes(user) := {"user": user, "approved": true}
 

@@ -78,7 +78,7 @@ async fn happen(stage: &mut Stage, event: &Event, ledger: &mut Ledger) -> anyhow
         teller::found(taken, &ledger.story)?;
     }
     for page in stage.pages.take() {
-        teller::told(&page)?;
+        teller::told(&page, event.time)?;
         ledger.pages += 1;
     }
     ledger.note(&found);

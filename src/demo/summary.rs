@@ -83,7 +83,7 @@ fn findings(ledger: &Ledger) -> anyhow::Result<()> {
 }
 
 fn responses(stage: &Stage) -> anyhow::Result<()> {
-    let told: Vec<(Vec<String>, String)> = stage.pipeline.executor().with_state(|state| {
+    let mut told: Vec<(Instant, Vec<String>, String)> = stage.pipeline.executor().with_state(|state| {
         let targets = |response: &keywatch_alerting::Response| {
             response
                 .targets
@@ -91,12 +91,17 @@ fn responses(stage: &Stage) -> anyhow::Result<()> {
                 .map(|(target, name)| format!("{} {}", keywatch_alerting::response::word(target), words::short(name)))
                 .collect()
         };
-        state.responses().iter().map(|progress| (targets(&progress.response), progress.status())).collect()
+        state
+            .responses()
+            .iter()
+            .map(|progress| (progress.response.decided, targets(&progress.response), progress.status()))
+            .collect()
     });
     if told.is_empty() {
         row("revoked", "nothing: no finding proved itself or was agreed on by two independent sources")?;
     }
-    for (targets, status) in told {
+    told.sort();
+    for (_, targets, status) in told {
         row("revoked", &format!("{}: {status}", targets.join(", ")))?;
     }
     Ok(())
@@ -107,7 +112,7 @@ fn proof(stage: &Stage) -> anyhow::Result<()> {
         let verified = stage.log.verify(lane, |_| {})?;
         let (end, hash) = stage.log.head(lane);
         let text = format!(
-            "{} log: {} records in {} hash-chained, signed batches verified; head {}",
+            "{} log: {} records in {} hash-chained batches, hashes, links and MACs verified; head {}",
             lane.name(),
             end.0,
             verified.batches,

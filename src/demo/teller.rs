@@ -13,9 +13,9 @@ use crate::output;
 use crate::pipeline::Taken;
 
 /// What is written before each line.
-const HAPPENS: &str = "       ";
-const FOUND: &str = " FOUND ";
-const DOES: &str = "  does ";
+const HAPPENS: &str = "        ";
+const FOUND: &str = " FOUND  ";
+const DONE: &str = " DONE   ";
 
 #[derive(Clone, Copy)]
 enum Colour {
@@ -30,7 +30,11 @@ enum Colour {
 /// The title.
 pub(crate) fn opening(story: &Story) -> anyhow::Result<()> {
     say(Colour::Bold, &format!("\nkeywatch demo: {}", story.title))?;
-    say(Colour::Dim, "real records, embedded log, embedded policy decision point; times are the log's, UTC\n")
+    say(
+        Colour::Dim,
+        "Public and reconstructed records (replay-data says which is which) through the running pipeline: embedded log,\n\
+         every shipped rule, alerting, and a policy decision point. Times are the log's, UTC.\n",
+    )
 }
 
 /// What the past came to.
@@ -69,9 +73,10 @@ pub(crate) fn happened(event: &Event, asked: Option<bool>) -> anyhow::Result<()>
     say(Colour::Plain, &format!("{}{HAPPENS}{}", stamp(event.time), output::printable(&words)))?;
     if asked == Some(false) {
         let actor = event.actor.as_deref().unwrap_or("somebody");
-        let text =
-            format!("so it was; the decision point asked now DENIES it to {actor}: the request and wallet are held");
-        say(Colour::Green, &format!("{}{DOES}{}", stamp(event.time), output::printable(&text)))?;
+        let text = format!(
+            "that is how it was; asked now, the decision point DENIES it to {actor}: request and wallet are held"
+        );
+        say(Colour::Green, &format!("{}{DONE}{}", stamp(event.time), output::printable(&text)))?;
     }
     Ok(())
 }
@@ -83,20 +88,23 @@ pub(crate) fn found(taken: &Taken, story: &Story) -> anyhow::Result<()> {
     let lead = story.lost_at.0.saturating_sub(finding.decided.0);
     let lead = if lead > 0 { format!("{} before the loss", span(lead)) } else { "too late".to_owned() };
     let severity = finding.severity.to_string().to_uppercase();
-    let text = format!("{severity} {}: {} [{lead}]", finding.rule, finding.title);
-    say(colour, &format!("{}{FOUND}{}", stamp(finding.time), output::printable(&text)))?;
+    let text = format!("{severity} {}: {} [{lead}]", finding.rule, words::shortened(&finding.title));
+    say(colour, &format!("{}{FOUND}{}", stamp(finding.decided), output::printable(&text)))?;
     if taken.actions.iter().all(|action| matches!(action, Action::Suppress(_))) && !taken.actions.is_empty() {
-        say(Colour::Dim, &format!("{}{DOES}counted on the open alert; nobody is told twice", stamp(finding.time)))?;
+        say(Colour::Dim, &format!("{}{DONE}counted on the open alert, nobody is told twice", stamp(finding.decided)))?;
     }
     Ok(())
 }
 
-/// What people are told, and what was done by then.
-pub(crate) fn told(page: &Notification) -> anyhow::Result<()> {
-    let again = if page.again.is_empty() { String::new() } else { format!(" again: {}", page.again.join("; ")) };
-    say(Colour::Bold, &format!("{}{DOES}people are told{again} ({})", stamp(page.when), page.kind))?;
-    for did in &page.did {
-        say(Colour::Green, &format!("{}{DOES}{did}", stamp(page.when)))?;
+/// What people are told at `now`, and what was done by then.
+pub(crate) fn told(page: &Notification, now: Instant) -> anyhow::Result<()> {
+    let again = if page.again.is_empty() { String::new() } else { format!(" again ({})", page.again.join("; ")) };
+    say(Colour::Bold, &format!("{}{DONE}people are told{again}: {} {}", stamp(now), page.severity, page.rule))?;
+    // A page without a response says so in words; the live view shows what was done.
+    let done =
+        page.did.iter().filter(|_| !page.said.is_empty()).filter(|did| !did.starts_with("signatures and approvals"));
+    for did in done {
+        say(Colour::Green, &format!("{}{DONE}{}", stamp(now), words::shortened(did)))?;
     }
     Ok(())
 }

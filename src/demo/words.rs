@@ -50,6 +50,27 @@ pub(crate) fn short(name: &str) -> String {
     if name.len() > 20 && name.is_ascii() { format!("{}…", &name[..10]) } else { name.to_owned() }
 }
 
+/// A sentence with its addresses and hashes shortened and its base units as people say them.
+pub(crate) fn shortened(sentence: &str) -> String {
+    let words: Vec<&str> = sentence.split(' ').collect();
+    let mut said: Vec<String> = Vec::new();
+    let mut index = 0;
+    while index < words.len() {
+        if let [digits, "base", "units", "of", asset, ..] = words[index..]
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            let comma = if asset.ends_with(',') { "," } else { "" };
+            said.push(format!("{}{comma}", amount(digits, asset.trim_end_matches(','))));
+            index += 5;
+            continue;
+        }
+        let end = words[index].trim_end_matches([',', ';', ':', '.']);
+        said.push(format!("{}{}", short(end), &words[index][end.len()..]));
+        index += 1;
+    }
+    said.join(" ")
+}
+
 /// Base units as people say them: `30,000 ETH`.
 pub(crate) fn amount(digits: &str, asset: &str) -> String {
     let decimals = match asset {
@@ -122,6 +143,15 @@ fn text(value: Option<&str>) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sentence_keeps_its_words_and_loses_its_hashes() {
+        let long = "0x1db92e2eebc8e0c075a02bea49a2935bcd2dfcf4";
+        assert_eq!(
+            shortened(&format!("Wallet {long}, moves 401346000000000000000000 base units of ETH, so: {long}")),
+            "Wallet 0x1db92e2e…, moves 401,346 ETH, so: 0x1db92e2e…"
+        );
+    }
 
     #[test]
     fn amounts_are_said_as_people_say_them() {

@@ -1,6 +1,6 @@
 /*
 version: 1
-title: Wallet {wallet} moves {amount} base units of {asset}, at most {largest_before} ever before
+title: Wallet {wallet} moves {amount} base units of {asset}, at most {largest_before} base units of {asset} ever before
 severity: high
 entity: the wallet and the asset
 proof: corroborated

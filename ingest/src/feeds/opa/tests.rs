@@ -1,3 +1,5 @@
+//! The OPA feed on records as replicas send them, and on what they should never send.
+
 use keywatch_store::Inventory;
 use keywatch_store::event::Origin;
 
