@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit bench docs tools
+.PHONY: help demo test fmt lint deny unit bench docs tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -15,7 +15,7 @@ export CARGO_TARGET_DIR KEYWATCH_TEST_OPA
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: ## play the Bybit theft of 2025-02-21 through the running pipeline (ARGS="--incident 2024-05-dmm-bitcoin")
+demo: claim ## play the Bybit theft of 2025-02-21 through the running pipeline (ARGS="--incident 2024-05-dmm-bitcoin")
 	cargo run --release --locked -- demo $(ARGS)
 
 test: fmt lint deny unit ## everything that has to hold before a change is taken; installs what it needs
@@ -23,20 +23,23 @@ test: fmt lint deny unit ## everything that has to hold before a change is taken
 fmt: ## check the formatting
 	cargo fmt --all --check
 
-lint: ## clippy over every target, warnings are errors
+lint: claim ## clippy over every target, warnings are errors
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
 deny: $(CARGO_DENY) ## licences, bans, sources and (where reachable) advisories of the dependencies
 	.ci/deny $(CARGO_DENY)
 
-unit: $(KEYWATCH_TEST_OPA) ## all tests, against the real OPA too
+unit: claim $(KEYWATCH_TEST_OPA) ## all tests, against the real OPA too
 	cargo test --release --locked --workspace
 
-bench: ## print events/s, time from append to finding, time of a durable append
+bench: claim ## print events/s, time from append to finding, time of a durable append
 	cargo test --release --locked --workspace -- --ignored --nocapture --test-threads 1 bench_
 
-docs: ## write the generated pages (docs/events.md) and bless golden files anew
+docs: claim ## write the generated pages (docs/events.md) and bless golden files anew
 	UPDATE_EXPECT=1 cargo test --release --locked --workspace
+
+claim:
+	@.ci/claim-target "$(CARGO_TARGET_DIR)"
 
 tools: $(KEYWATCH_TEST_OPA) $(CARGO_DENY) ## install the pinned OPA and cargo-deny into the cache
 

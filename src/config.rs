@@ -271,9 +271,8 @@ mod tests {
         let is_field = |line: &str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
         let is_example =
             |line: &str| line.strip_prefix("# ").is_some_and(|line| line.starts_with("[[") || is_field(line));
-        let examples: String =
-            DEFAULT.lines().filter(|line| is_example(line)).map(|line| format!("{}\n", &line[2..])).collect();
-        let example = parse("examples", &examples).unwrap();
+        let examples: Vec<&str> = DEFAULT.lines().filter(|line| is_example(line)).map(|line| &line[2..]).collect();
+        let example = parse("examples", &examples.join("\n")).unwrap();
         let counts = (example.credentials.len(), example.webhooks.len(), example.decision_points.len());
         assert_eq!(counts, (1, 1, 1), "the commented examples can be taken as they are");
     }
@@ -282,7 +281,8 @@ mod tests {
     fn what_is_wrong_is_named_with_its_place() {
         let inventory = Inventory::parse("i.toml", INVENTORY).unwrap();
         assert!(check(&config(), &inventory).is_ok());
-        let cases: [(fn(&mut Config), &str); 9] = [
+        type Spoil = fn(&mut Config);
+        let cases: [(Spoil, &str); 9] = [
             (|c| c.server.listen = ([0, 0, 0, 0], 1).into(), "beyond_loopback"),
             (|c| c.decision_points[0].system = "hot".into(), "decision_points[0]"),
             (|c| c.credentials.clear(), "[[credentials]]"),

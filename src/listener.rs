@@ -105,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn p7_a_further_connection_waits_until_one_is_free() {
-        let (mut listener, address) = listening(1, Duration::from_secs(60)).await;
+        let (mut listener, address) = listening(1, Duration::from_mins(1)).await;
         let _clients = (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
         let (first, _) = listener.accept().await;
         let waited = tokio::time::timeout(Duration::from_millis(20), listener.accept()).await;

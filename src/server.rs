@@ -252,3 +252,72 @@ impl IntoResponse for Refusal {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keywatch_store::{Appended, Clock, Error, Event, Instant, Inventory, Lane, Log, Position};
+    use sha2::{Digest, Sha256};
+    use tokio::net::TcpListener;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::config;
+
+    /// A log on a full disk.
+    struct FullDisk;
+
+    impl Log for FullDisk {
+        fn append(&self, _: Lane, _: Vec<Event>) -> Result<Appended, Error> {
+            Err(Error::CannotWrite { path: "log".into(), problem: "no space left on device".into() })
+        }
+
+        fn read(&self, _: Lane, _: Position, _: usize) -> Result<Vec<Event>, Error> {
+            Ok(Vec::new())
+        }
+
+        fn end(&self, _: Lane) -> Position {
+            Position(0)
+        }
+
+        fn time_of(&self, _: &str) -> Option<Instant> {
+            None
+        }
+
+        fn clock(&self) -> Clock {
+            Clock::Wall
+        }
+    }
+
+    #[tokio::test]
+    async fn p2_on_a_full_disk_a_source_is_told_to_repeat() {
+        // The provider of the process; another test may have installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let credential = config::Credential {
+            system: "cold".into(),
+            source: "idp".into(),
+            feed: "events".into(),
+            token_sha256: hex::encode(Sha256::digest("token")),
+        };
+        let metrics = Metrics::new();
+        let intake = Intake {
+            log: Arc::new(FullDisk),
+            inventory: Arc::new(Inventory::default()),
+            metrics: Arc::clone(&metrics),
+            appended: Arc::new(Notify::new()),
+        };
+        let server = Server::new(Credentials::new(&[credential]).unwrap(), intake, Readiness::new(metrics.clone()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1/ingest/events", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, router(server)).into_future());
+
+        let event = r#"{"id":"1","kind":"source.heartbeat","event_time":"2025-02-21T00:00:00Z"}"#;
+        let request = reqwest::Client::new().post(url).bearer_auth("token").body(event);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 503);
+        assert_eq!(answer.headers()["retry-after"], "1");
+        assert!(answer.text().await.unwrap().contains("no space left on device"));
+        let counted = metrics.render().unwrap();
+        assert!(counted.contains(r#"keywatch_log_failures_total{lane="events"} 1"#), "{counted}");
+        assert!(!counted.contains("keywatch_ingest_events_total"), "nothing is counted as taken: {counted}");
+    }
+}
