@@ -277,11 +277,12 @@ mod tests {
         assert_eq!(counts, (1, 1, 1), "the commented examples can be taken as they are");
     }
 
+    type Spoil = fn(&mut Config);
+
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
         let inventory = Inventory::parse("i.toml", INVENTORY).unwrap();
         assert!(check(&config(), &inventory).is_ok());
-        type Spoil = fn(&mut Config);
         let cases: [(Spoil, &str); 9] = [
             (|c| c.server.listen = ([0, 0, 0, 0], 1).into(), "beyond_loopback"),
             (|c| c.decision_points[0].system = "hot".into(), "decision_points[0]"),
