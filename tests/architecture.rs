@@ -14,7 +14,7 @@ mod tree;
 const ROOMS: [&str; 4] = ["alerting", "detectors", "ingest", "store"];
 
 /// What may stand at the top, besides hidden files and `*.toml`.
-const TOP: [&str; 18] = [
+const TOP: [&str; 19] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -24,6 +24,7 @@ const TOP: [&str; 18] = [
     "Makefile",
     "README.md",
     "alerting",
+    "benches",
     "dashboards",
     "detectors",
     "docker-compose.yml",
