@@ -27,8 +27,6 @@ pub struct Admission {
     clock: Clock,
     systems: HashMap<String, SystemState>,
     seen: HashMap<EventId, Fingerprint>,
-    /// Ids in the order they were admitted, with the log time of their system at which they are forgotten.
-    forget_order: HashMap<String, VecDeque<(Instant, EventId)>>,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +34,8 @@ struct SystemState {
     time: Instant,
     /// Declared delay of each source, nanoseconds.
     delays: HashMap<String, i64>,
+    /// Ids in the order they were admitted, with the log time at which they are forgotten.
+    forget_order: VecDeque<(Instant, EventId)>,
 }
 
 /// What became of one event.
@@ -53,12 +53,17 @@ impl Admission {
     /// An empty log's admission.
     #[must_use]
     pub fn new(clock: Clock) -> Admission {
-        Admission { clock, systems: HashMap::new(), seen: HashMap::new(), forget_order: HashMap::new() }
+        Admission { clock, systems: HashMap::new(), seen: HashMap::new() }
     }
 
     /// Decides on one event. `now` is the wall clock's reading and is not looked at by a recorded clock.
     pub fn admit(&mut self, event: Event, now: Instant) -> Admitted {
         let fingerprint = fingerprint(&event);
+        self.admit_known(event, fingerprint, now)
+    }
+
+    /// As [`Admission::admit`], where the caller has the event's fingerprint already.
+    pub(crate) fn admit_known(&mut self, event: Event, fingerprint: Fingerprint, now: Instant) -> Admitted {
         match self.seen.get(&event.event_id) {
             Some(kept) if *kept == fingerprint => return Admitted::Repeat,
             Some(_) => return self.conflict(&event, now),
@@ -71,6 +76,28 @@ impl Admission {
     pub fn replay(&mut self, event: &Event) {
         let fingerprint = fingerprint(event);
         self.remember(event, fingerprint);
+    }
+
+    /// Takes up a system where a closed log left it: the time of its last record and its sources' delays.
+    pub(crate) fn resume(&mut self, system: &str, time: Instant, delays: HashMap<String, i64>) {
+        self.systems.insert(system.to_owned(), SystemState { time, delays, forget_order: VecDeque::new() });
+    }
+
+    /// Takes up the id of a record of a resumed system, in the order of the log; `false` when it is forgotten by now.
+    pub(crate) fn recall(&mut self, system: &str, time: Instant, id: EventId, fingerprint: Fingerprint) -> bool {
+        let Some(state) = self.systems.get_mut(system) else { return false };
+        let forget_at = time.saturating_add(REPEAT_HORIZON_NS);
+        if forget_at < state.time {
+            return false;
+        }
+        self.seen.insert(id, fingerprint);
+        state.forget_order.push_back((forget_at, id));
+        true
+    }
+
+    /// The declared delay of each source of a system, nanoseconds.
+    pub(crate) fn delays(&self, system: &str) -> Option<&HashMap<String, i64>> {
+        self.systems.get(system).map(|state| &state.delays)
     }
 
     /// Log time of the last record of a system.
@@ -91,11 +118,11 @@ impl Admission {
     }
 
     fn accept(&mut self, mut event: Event, fingerprint: Fingerprint, now: Instant) -> Event {
-        let state = self.systems.entry(event.system.clone()).or_default();
         let proposed = match self.clock {
             Clock::Wall => now,
             Clock::Recorded => event.time,
         };
+        let state = self.system(&event.system);
         event.time = proposed.max(state.time.saturating_add(1));
         if let Some(delay) = state.delays.get(&event.source) {
             event.late |= event.time.0.saturating_sub(event.event_time.0) > *delay;
@@ -109,19 +136,28 @@ impl Admission {
         event
     }
 
+    fn system(&mut self, name: &str) -> &mut SystemState {
+        if !self.systems.contains_key(name) {
+            self.systems.insert(name.to_owned(), SystemState::default());
+        }
+        self.systems.get_mut(name).expect("it was just put there if it was not")
+    }
+
     fn remember(&mut self, event: &Event, fingerprint: Fingerprint) {
-        let state = self.systems.entry(event.system.clone()).or_default();
+        self.seen.insert(event.event_id, fingerprint);
+        let state = self.system(&event.system);
         state.time = state.time.max(event.time);
         if event.kind == "inventory.activated" {
             state.delays =
                 Inventory::from_activation(event).map(|inventory| inventory.delays(&event.system)).unwrap_or_default();
         }
+        state.forget_order.push_back((event.time.saturating_add(REPEAT_HORIZON_NS), event.event_id));
         let now = state.time;
-        self.seen.insert(event.event_id, fingerprint);
-        let order = self.forget_order.entry(event.system.clone()).or_default();
-        order.push_back((event.time.saturating_add(REPEAT_HORIZON_NS), event.event_id));
-        while order.front().is_some_and(|(forget_at, _)| *forget_at < now) {
-            let (_, id) = order.pop_front().expect("the front was just looked at");
+        let mut forgotten = Vec::new();
+        while state.forget_order.front().is_some_and(|(forget_at, _)| *forget_at < now) {
+            forgotten.extend(state.forget_order.pop_front().map(|(_, id)| id));
+        }
+        for id in forgotten {
             self.seen.remove(&id);
         }
     }
@@ -148,10 +184,11 @@ impl Admission {
 /// What an event says, apart from when the log took it.
 #[must_use]
 pub fn fingerprint(event: &Event) -> Fingerprint {
-    let mut said = event.clone();
-    said.time = Instant::UNASSIGNED;
-    said.late = false;
-    let digest = Sha256::digest(line::write(&said).as_bytes());
+    fingerprint_of(&line::Template::of(event))
+}
+
+pub(crate) fn fingerprint_of(said: &line::Template) -> Fingerprint {
+    let digest = Sha256::digest(said.as_str().as_bytes());
     let mut fingerprint = [0; 16];
     fingerprint.copy_from_slice(&digest[..16]);
     fingerprint

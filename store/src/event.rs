@@ -33,7 +33,9 @@ impl EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        let mut digits = [0; 32];
+        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -71,7 +73,7 @@ impl<'de> Deserialize<'de> for EventId {
 pub struct Detail(String);
 
 impl Detail {
-    /// Takes text that is canonical already (as [`Detail::as_str`] gave it).
+    /// Takes text that is canonical already, because [`Detail::as_str`] gave it before it was kept.
     pub(crate) fn from_canonical(text: &str) -> Detail {
         Detail(text.to_owned())
     }
@@ -84,6 +86,7 @@ impl Detail {
 
     /// The parsed object.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "a detail is valid JSON by construction")]
     pub fn value(&self) -> Value {
         serde_json::from_str(&self.0).expect("a detail is valid JSON by construction")
     }

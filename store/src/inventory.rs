@@ -256,8 +256,8 @@ impl Inventory {
         }
         let mut ids: Vec<&str> = inventory.systems.iter().map(|system| system.id.as_str()).collect();
         ids.sort_unstable();
-        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(refuse(format!("system `{}` is declared twice", pair[0])));
+        if let Some([twice, _]) = ids.array_windows().find(|[one, next]| one == next) {
+            return Err(refuse(format!("system `{twice}` is declared twice")));
         }
         Ok(inventory)
     }

@@ -13,11 +13,13 @@
 //! | [`time`] | nanosecond UTC instants |
 //! | [`admission`] | the fold that gives log time, skips repeats, finds conflicts, marks late events |
 //! | [`log`] | the [`Log`] trait, lanes and positions; [`memory`] and [`embedded`] implement it |
+//! | [`chain`] | how a batch is framed, hashed, linked and signed |
 //! | [`inventory`] | what is declared: systems, wallets, owners, destinations, sources, people |
 //! | [`finding`] | what a rule concluded |
 
 pub mod admission;
 pub mod amount;
+pub mod chain;
 pub mod embedded;
 pub mod error;
 pub mod event;

@@ -23,3 +23,24 @@ pub const RETENTION_DAYS: i64 = 400;
 
 /// Largest difference, in nanoseconds, between the wall clock and a monotonic second clock before the writer stops.
 pub const CLOCK_JUMP_NS_MAX: i64 = 2 * 1_000_000_000;
+
+/// Appends that may wait for the embedded log's writer; a further caller blocks.
+pub const QUEUE_APPENDS_MAX: usize = 256;
+
+/// Bytes of lines that one commit of the embedded log gathers before it takes no further append.
+pub const COMMIT_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes of lines after which a batch is closed and the next one begins.
+pub const BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// Records of one batch of the embedded log.
+pub const BATCH_RECORDS_MAX: usize = 8192;
+
+/// Different systems in one batch of the embedded log.
+pub const BATCH_SYSTEMS_MAX: usize = 1024;
+
+/// Partly read batches of a lane that the embedded log keeps at hand for their readers.
+pub const OPEN_BATCHES_MAX: usize = 4;
+
+/// Batches that one commit of retention deletes.
+pub const RETIRE_BATCHES_MAX: usize = 1024;

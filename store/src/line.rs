@@ -5,6 +5,7 @@
 //! strings, times RFC 3339. Unknown fields, unknown kinds and values that do not fit are refused with the field's name.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -12,7 +13,8 @@ use serde_json::value::RawValue;
 use crate::event::{Detail, Event, EventId};
 use crate::{Amount, Error, Instant, kinds, limits};
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 #[serde(deny_unknown_fields)]
 struct Wire<'a> {
     event_id: EventId,
@@ -69,6 +71,7 @@ struct Wire<'a> {
     detail: Option<&'a RawValue>,
 }
 
+#[cfg(test)]
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn is_unassigned(time: &Instant) -> bool {
     *time == Instant::UNASSIGNED
@@ -123,39 +126,106 @@ pub fn parse_usd(text: &str) -> Result<i64, String> {
 /// Writes one event as one line, without the line feed.
 #[must_use]
 pub fn write(event: &Event) -> String {
-    let text = |value: &'_ Option<String>| value.as_deref().map(|text| Cow::Owned(text.to_owned()));
-    let raw = (!event.detail.is_empty()).then(|| event.detail.as_str());
-    let raw: Option<&RawValue> = raw.map(|text| serde_json::from_str(text).expect("a detail is valid JSON"));
-    let wire = Wire {
-        event_id: event.event_id,
-        system: Cow::Borrowed(&event.system),
-        time: event.time,
-        event_time: event.event_time,
-        source: Cow::Borrowed(&event.source),
-        kind: Cow::Borrowed(&event.kind),
-        late: event.late,
-        actor: text(&event.actor),
-        session: text(&event.session),
-        device: text(&event.device),
-        ip: text(&event.ip),
-        country: text(&event.country),
-        asn: event.asn,
-        wallet: text(&event.wallet),
-        key: text(&event.key),
-        request: text(&event.request),
-        decision: text(&event.decision),
-        tx: text(&event.tx),
-        chain: text(&event.chain),
-        asset: text(&event.asset),
-        from_address: text(&event.from_address),
-        to_address: text(&event.to_address),
-        amount: event.amount.clone(),
-        amount_usd: event.amount_usd_cents.map(UsdText),
-        outcome: text(&event.outcome),
-        reason: text(&event.reason),
-        detail: raw,
-    };
-    serde_json::to_string(&wire).expect("an event line has only string keys and finite values")
+    let template = Template::of(event);
+    let mut line = String::with_capacity(template.text.len() + 64);
+    template.fill(event.time, event.late, &mut line);
+    line
+}
+
+/// A line but for log time and lateness, the two fields that a log gives. It is written once, hashed for the
+/// fingerprint, and completed when the log has admitted the event.
+#[derive(Debug)]
+pub(crate) struct Template {
+    text: String,
+    time_at: usize,
+    late_at: usize,
+}
+
+impl Template {
+    /// The line of `event` without its log time and lateness.
+    pub(crate) fn of(event: &Event) -> Template {
+        let mut text = String::with_capacity(512);
+        let _ = write!(text, r#"{{"event_id":"{}""#, event.event_id);
+        push_text(&mut text, "system", &event.system);
+        let time_at = text.len();
+        let _ = write!(text, r#","event_time":"{}""#, event.event_time);
+        push_text(&mut text, "source", &event.source);
+        push_text(&mut text, "kind", &event.kind);
+        let late_at = text.len();
+        push_columns(&mut text, event);
+        if !event.detail.is_empty() {
+            text.push_str(r#","detail":"#);
+            text.push_str(event.detail.as_str());
+        }
+        text.push('}');
+        Template { text, time_at, late_at }
+    }
+
+    /// The line without log time and lateness.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Appends the whole line to `out`, without the line feed.
+    pub(crate) fn fill(&self, time: Instant, late: bool, out: &mut String) {
+        out.push_str(&self.text[..self.time_at]);
+        if time != Instant::UNASSIGNED {
+            let _ = write!(out, r#","time":"{time}""#);
+        }
+        out.push_str(&self.text[self.time_at..self.late_at]);
+        if late {
+            out.push_str(r#","late":true"#);
+        }
+        out.push_str(&self.text[self.late_at..]);
+    }
+}
+
+fn push_columns(out: &mut String, event: &Event) {
+    push_optional(out, "actor", event.actor.as_deref());
+    push_optional(out, "session", event.session.as_deref());
+    push_optional(out, "device", event.device.as_deref());
+    push_optional(out, "ip", event.ip.as_deref());
+    push_optional(out, "country", event.country.as_deref());
+    if let Some(asn) = event.asn {
+        let _ = write!(out, r#","asn":{asn}"#);
+    }
+    push_optional(out, "wallet", event.wallet.as_deref());
+    push_optional(out, "key", event.key.as_deref());
+    push_optional(out, "request", event.request.as_deref());
+    push_optional(out, "decision", event.decision.as_deref());
+    push_optional(out, "tx", event.tx.as_deref());
+    push_optional(out, "chain", event.chain.as_deref());
+    push_optional(out, "asset", event.asset.as_deref());
+    push_optional(out, "from_address", event.from_address.as_deref());
+    push_optional(out, "to_address", event.to_address.as_deref());
+    if let Some(amount) = &event.amount {
+        let _ = write!(out, r#","amount":"{amount}""#);
+    }
+    if let Some(cents) = event.amount_usd_cents {
+        let _ = write!(out, r#","amount_usd":"{}""#, format_usd(cents));
+    }
+    push_optional(out, "outcome", event.outcome.as_deref());
+    push_optional(out, "reason", event.reason.as_deref());
+}
+
+fn push_optional(out: &mut String, field: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        push_text(out, field, value);
+    }
+}
+
+/// Most values need no escape, so they are copied; the others go through the JSON writer.
+fn push_text(out: &mut String, field: &str, value: &str) {
+    out.push_str(",\"");
+    out.push_str(field);
+    out.push_str("\":");
+    if value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(&serde_json::to_string(value).expect("a text is always JSON"));
+    } else {
+        out.push('"');
+        out.push_str(value);
+        out.push('"');
+    }
 }
 
 /// Reads one line.
@@ -170,9 +240,19 @@ pub fn read(line: &[u8]) -> Result<Event, Error> {
     }
     let text = std::str::from_utf8(line).map_err(|error| Error::line("line", format!("invalid UTF-8: {error}")))?;
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| explain(text, &error))?;
-    let event = unwire(wire)?;
+    let detail = canonical_detail(wire.detail)?;
+    let event = unwire(wire, detail);
     check(&event)?;
     Ok(event)
+}
+
+/// Reads a line that [`write`] wrote and whose bytes a hash and a MAC have vouched for: what was checked then, the kind
+/// and the form of the detail among it, is not checked again.
+pub(crate) fn read_kept(line: &[u8]) -> Result<Event, Error> {
+    let text = std::str::from_utf8(line).map_err(|error| Error::line("line", format!("invalid UTF-8: {error}")))?;
+    let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| explain(text, &error))?;
+    let detail = wire.detail.map_or_else(Detail::default, |raw| Detail::from_canonical(raw.get()));
+    Ok(unwire(wire, detail))
 }
 
 /// Parses once more, slowly, to learn which field is at fault.
@@ -186,20 +266,19 @@ fn explain(text: &str, error: &serde_json::Error) -> Error {
     }
 }
 
-fn unwire(wire: Wire<'_>) -> Result<Event, Error> {
+fn canonical_detail(raw: Option<&RawValue>) -> Result<Detail, Error> {
+    let Some(raw) = raw else { return Ok(Detail::default()) };
+    let value: serde_json::Value =
+        serde_json::from_str(raw.get()).map_err(|error| Error::line("detail", error.to_string()))?;
+    if !value.is_object() {
+        return Err(Error::line("detail", "must be a JSON object"));
+    }
+    Ok(Detail::from(&value))
+}
+
+fn unwire(wire: Wire<'_>, detail: Detail) -> Event {
     let text = |value: Option<Cow<'_, str>>| value.map(Cow::into_owned);
-    let detail = match wire.detail {
-        None => Detail::default(),
-        Some(raw) => {
-            let value: serde_json::Value =
-                serde_json::from_str(raw.get()).map_err(|error| Error::line("detail", error.to_string()))?;
-            if !value.is_object() {
-                return Err(Error::line("detail", "must be a JSON object"));
-            }
-            Detail::from(&value)
-        }
-    };
-    Ok(Event {
+    Event {
         event_id: wire.event_id,
         system: wire.system.into_owned(),
         time: wire.time,
@@ -227,7 +306,7 @@ fn unwire(wire: Wire<'_>) -> Result<Event, Error> {
         outcome: text(wire.outcome),
         reason: text(wire.reason),
         detail,
-    })
+    }
 }
 
 /// What holds for every event, wherever it comes from: a known kind, names present, texts within their limit.
@@ -299,7 +378,7 @@ mod tests {
             (r#""event_time":"2025-02-21T05:42:40.788469Z""#, r#""event_time":"yesterday""#, "event_time", "RFC 3339"),
             (r#""detail":{"a":1,"b":[true,null]}"#, r#""detail":[1]"#, "detail", "object"),
             (r#""system":"s""#, r#""system":"""#, "system", "empty"),
-            (r#"null]}}"#, r#"null]}"#, "line", "EOF"),
+            ("null]}}", "null]}", "line", "EOF"),
         ] {
             let Err(Error::Line { field: named, problem: said }) = read(LINE.replace(from, to).as_bytes()) else {
                 panic!("{to} was accepted");

@@ -1,1 +1,257 @@
-//! The embedded log.
+//! The embedded log: crash-safe, on one machine, in one directory.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `clocks` | the wall clock, the monotonic clock, and the guard between them |
+//! | `directory` | the directory, its lock and the writer's key |
+//! | `disk` | batches and small values on the storage crate; nothing else knows that crate |
+//! | `state` | the small values |
+//! | `marks`, `recovery` | which batches hold ids that are still remembered; opening |
+//! | `writer` | group commit |
+//! | `reader` | reading and checking |
+//! | `retention` | deleting what is old and archived |
+//! | `shared` | what the writer publishes and others wait for |
+//!
+//! It does not know what an event means, and it never repairs: what does not verify is reported.
+
+mod clocks;
+mod directory;
+mod disk;
+mod marks;
+mod reader;
+mod recovery;
+mod retention;
+mod shared;
+mod state;
+mod writer;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::chain::{Hash, Key};
+use crate::limits::{APPEND_EVENTS_MAX, LINE_BYTES_MAX, QUEUE_APPENDS_MAX};
+use crate::{Appended, Clock, Error, Event, Instant, Lane, Log, Position, line};
+
+pub use clocks::{Clocks, SystemClocks};
+pub use reader::Verified;
+
+use clocks::JumpGuard;
+use disk::Disk;
+use reader::Reader;
+use recovery::recover;
+use shared::{LaneView, Shared};
+use writer::{LaneWriter, Prepared, Request, Writer};
+
+/// Bytes that a line may grow by when the log fills in time and lateness.
+const LOG_FIELDS_BYTES: usize = 64;
+
+/// How a log is opened.
+pub struct Options {
+    /// The clock; it must be the one the log was created with.
+    pub clock: Clock,
+    /// The role that writes, and whose key signs each batch.
+    pub role: String,
+    /// The file with the role's key, 64 hexadecimal digits; `<directory>/<role>.key` when absent. It is drawn and
+    /// written when the log is created and the file is not there.
+    pub key_file: Option<PathBuf>,
+    /// Where the writer reads the time.
+    pub clocks: Box<dyn Clocks>,
+}
+
+impl Options {
+    /// A log with `clock`, written by role `keywatch` on the machine's clocks, its key beside it.
+    #[must_use]
+    pub fn new(clock: Clock) -> Options {
+        let clocks = Box::new(SystemClocks::default());
+        Options { clock, role: "keywatch".to_owned(), key_file: None, clocks }
+    }
+}
+
+/// A [`Log`] in a directory. Dropping it waits for the commit under way and closes it.
+pub struct EmbeddedLog {
+    disk: Arc<Disk>,
+    shared: Arc<Shared>,
+    reader: Reader,
+    clock: Clock,
+    key: Key,
+    queue: Option<SyncSender<Request>>,
+    writer: Option<JoinHandle<()>>,
+    retiring: Mutex<()>,
+    /// Unlocks the directory when everything above is gone.
+    _lock: File,
+}
+
+impl EmbeddedLog {
+    /// Opens the log in `path`, or creates it there.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] while another process has it open, [`Error::OtherClock`], [`Error::Tampered`] when what is
+    /// needed to go on does not verify, [`Error::Storage`], [`Error::CannotWrite`].
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<EmbeddedLog, Error> {
+        let path = path.as_ref();
+        let lock = directory::lock(path)?;
+        let disk = Arc::new(Disk::open(path)?);
+        let key = key(&disk, &options)?;
+        let clock = match state::clock(&disk, &key, path)? {
+            Some(clock) => clock,
+            None => create(&disk, options.clock, &key)?,
+        };
+        if clock != options.clock {
+            return Err(Error::OtherClock { path: path.to_owned(), found: clock, wanted: options.clock });
+        }
+        start(lock, disk, key, options)
+    }
+
+    /// The end of a lane and the hash of its last batch: what evidence of the lane refers to.
+    #[must_use]
+    pub fn head(&self, lane: Lane) -> (Position, Hash) {
+        let tip = self.shared.lane(lane).tip;
+        (tip.position, tip.hash)
+    }
+
+    /// The position of the oldest record kept.
+    #[must_use]
+    pub fn oldest(&self, lane: Lane) -> Position {
+        self.shared.lane(lane).kept.position
+    }
+
+    /// The systems that have a record in the events lane, in order of their names.
+    #[must_use]
+    pub fn systems(&self) -> Vec<String> {
+        self.shared.view().times.keys().cloned().collect()
+    }
+
+    /// Waits until a lane ends beyond `position`, the writer stops, or `timeout` passes; the end of the lane then.
+    #[must_use]
+    pub fn wait_past(&self, lane: Lane, position: Position, timeout: Duration) -> Position {
+        self.shared.wait_past(lane, position, timeout)
+    }
+
+    /// Checks hash, MAC and link of every batch of a lane, from the oldest kept to the end that it has at the call.
+    /// `progress` is told the position reached after each batch.
+    ///
+    /// # Errors
+    /// [`Error::Tampered`] at the first batch that does not verify.
+    pub fn verify(&self, lane: Lane, progress: impl FnMut(Position)) -> Result<Verified, Error> {
+        self.reader.verify(lane, progress)
+    }
+
+    fn prepare(events: Vec<Event>) -> Result<Vec<Prepared>, Error> {
+        if events.len() > APPEND_EVENTS_MAX {
+            let problem = format!("{} events, at most {APPEND_EVENTS_MAX} are taken at once; split it", events.len());
+            return Err(Error::line("append", problem));
+        }
+        let prepare = |event: Event| {
+            line::check(&event)?;
+            let prepared = Prepared::new(event);
+            match prepared.line_bytes() + LOG_FIELDS_BYTES {
+                bytes if bytes > LINE_BYTES_MAX => {
+                    Err(Error::line("line", format!("{bytes} bytes, at most {LINE_BYTES_MAX} are accepted")))
+                }
+                _ => Ok(prepared),
+            }
+        };
+        events.into_iter().map(prepare).collect()
+    }
+}
+
+impl Log for EmbeddedLog {
+    fn append(&self, lane: Lane, events: Vec<Event>) -> Result<Appended, Error> {
+        let events = EmbeddedLog::prepare(events)?;
+        let (answer, answered) = sync_channel(1);
+        let stopped = || self.shared.why_stopped(self.disk.path());
+        let queue = self.queue.as_ref().ok_or(Error::Closed)?;
+        queue.send(Request { lane, events, answer }).map_err(|_| stopped())?;
+        answered.recv().map_err(|_| stopped())
+    }
+
+    fn read(&self, lane: Lane, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
+        self.reader.read(lane, from, records_max)
+    }
+
+    fn end(&self, lane: Lane) -> Position {
+        self.shared.lane(lane).tip.position
+    }
+
+    fn time_of(&self, system: &str) -> Option<Instant> {
+        self.shared.view().times.get(system).copied()
+    }
+
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+}
+
+impl Drop for EmbeddedLog {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!(path = %self.disk.path().display(), "the log's writer panicked");
+        }
+    }
+}
+
+impl std::fmt::Debug for EmbeddedLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedLog")
+            .field("path", &self.disk.path())
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+fn key(disk: &Disk, options: &Options) -> Result<Key, Error> {
+    let file = options.key_file.clone().unwrap_or_else(|| directory::key_file(disk.path(), &options.role));
+    if !disk.has_value(state::LOG)? {
+        directory::create_key(&file)?;
+    }
+    directory::read_key(&file)
+}
+
+fn create(disk: &Disk, clock: Clock, key: &Key) -> Result<Clock, Error> {
+    let mut change = disk.change();
+    state::put_clock(&mut change, clock, key);
+    change.commit()?;
+    Ok(clock)
+}
+
+fn start(lock: File, disk: Arc<Disk>, key: Key, options: Options) -> Result<EmbeddedLog, Error> {
+    let Options { clock, role, clocks, .. } = options;
+    let events = recover(&disk, Lane::Events, clock, &role, &key)?;
+    let conclusions = recover(&disk, Lane::Conclusions, clock, &role, &key)?;
+    let times = events.admission.systems().filter_map(|name| Some((name.to_owned(), events.admission.time_of(name)?)));
+    let lanes = [&events, &conclusions].map(|lane| LaneView { kept: lane.kept, tip: lane.tip });
+    let shared = Arc::new(Shared::new(lanes, times.collect()));
+    let (queue, waiting) = sync_channel(QUEUE_APPENDS_MAX);
+    let writer = Writer {
+        disk: Arc::clone(&disk),
+        shared: Arc::clone(&shared),
+        role: role.clone(),
+        key: key.clone(),
+        clock,
+        guard: JumpGuard::new(&*clocks),
+        clocks,
+        lanes: [LaneWriter::from(events), LaneWriter::from(conclusions)],
+    };
+    let thread = std::thread::Builder::new().name("log-writer".to_owned());
+    let thread =
+        thread.spawn(move || writer.run(&waiting)).map_err(|error| directory::cannot_write(disk.path(), &error))?;
+    let reader = Reader::new(Arc::clone(&disk), Arc::clone(&shared), role, key.clone());
+    Ok(EmbeddedLog {
+        disk,
+        shared,
+        reader,
+        clock,
+        key,
+        queue: Some(queue),
+        writer: Some(thread),
+        retiring: Mutex::new(()),
+        _lock: lock,
+    })
+}

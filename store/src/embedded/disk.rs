@@ -1,0 +1,206 @@
+//! What the log keeps on disk, and the only place that knows the storage crate.
+//!
+//! Three keyspaces: `heads` and `lines` hold the two parts of each batch (see [`crate::chain`]) under lane and first
+//! position; `state` holds small values, each sealed with the role's key under its name. Everything that belongs to one
+//! commit is one atomic write of the storage crate, synced before it returns.
+
+use std::path::{Path, PathBuf};
+
+use fjall::{
+    Database, Guard, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode, UserValue,
+};
+
+use crate::chain::{self, Broken, Hash, Key};
+use crate::{Error, Lane, Position};
+
+/// Bytes of journal that are replayed on opening at most.
+const JOURNAL_BYTES_MAX: u64 = 128 << 20;
+
+pub(super) struct Disk {
+    path: PathBuf,
+    database: Database,
+    heads: Keyspace,
+    lines: Keyspace,
+    state: Keyspace,
+}
+
+/// A name, or the rest of one, and its value.
+type Named = (Vec<u8>, Vec<u8>);
+
+/// A batch as it lies on disk, unchecked.
+pub(super) struct Stored {
+    pub(super) first: Position,
+    pub(super) head: UserValue,
+    /// `None` when the lines are gone.
+    pub(super) lines: Option<UserValue>,
+}
+
+impl Disk {
+    pub(super) fn open(directory: &Path) -> Result<Disk, Error> {
+        let opened = (|| {
+            let builder = Database::builder(directory.join("data")).max_journaling_size(JOURNAL_BYTES_MAX);
+            let database = builder.open()?;
+            let heads = database.keyspace("heads", KeyspaceCreateOptions::default)?;
+            let lines = database.keyspace("lines", || {
+                KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default()))
+            })?;
+            let state = database.keyspace("state", KeyspaceCreateOptions::default)?;
+            Ok(Disk { path: directory.to_owned(), database, heads, lines, state })
+        })();
+        opened.map_err(|error: fjall::Error| storage(directory, &error))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a value stands under `name`, genuine or not.
+    pub(super) fn has_value(&self, name: &[u8]) -> Result<bool, Error> {
+        self.state.contains_key(name).map_err(|error| self.failed(&error))
+    }
+
+    /// The value under `name`.
+    pub(super) fn value(&self, name: &[u8], key: &Key) -> Result<Option<Vec<u8>>, Error> {
+        let sealed = self.state.get(name).map_err(|error| self.failed(&error))?;
+        sealed.map(|sealed| unseal(name, &sealed, key)).transpose()
+    }
+
+    /// All values whose name begins with `prefix`, with the rest of their names.
+    pub(super) fn values(&self, prefix: &[u8], key: &Key) -> Result<Vec<Named>, Error> {
+        let entries = self.state.prefix(prefix).map(|entry| {
+            let (name, sealed) = entry.into_inner().map_err(|error| self.failed(&error))?;
+            Ok((name[prefix.len()..].to_vec(), unseal(&name, &sealed, key)?))
+        });
+        entries.collect()
+    }
+
+    /// The batch that begins at `position` or is the last to begin before it.
+    pub(super) fn first_at_or_before(&self, lane: Lane, position: Position) -> Result<Option<Position>, Error> {
+        let found = self.heads.range(name(lane, Position(0))..=name(lane, position)).next_back();
+        found.map(|entry| Ok(first_of(&entry.key().map_err(|error| self.failed(&error))?))).transpose()
+    }
+
+    /// The hash that the last batch before `position` states.
+    pub(super) fn stated_hash_before(&self, lane: Lane, position: Position) -> Result<Option<Hash>, Error> {
+        let Some(entry) = self.heads.range(name(lane, Position(0))..name(lane, position)).next_back() else {
+            return Ok(None);
+        };
+        let (key, head) = self.pair(entry)?;
+        chain::stated_hash(&head).map(Some).map_err(|broken| broken.at(first_of(&key)))
+    }
+
+    /// The heads from the batch that begins at `first` on.
+    pub(super) fn heads(
+        &self,
+        lane: Lane,
+        first: Position,
+    ) -> impl Iterator<Item = Result<(Position, UserValue), Error>> + '_ {
+        let entries = self.heads.range(name(lane, first)..=name(lane, Position(u64::MAX)));
+        entries.map(|entry| self.pair(entry).map(|(key, head)| (first_of(&key), head)))
+    }
+
+    /// The batches from the one that begins at `first` on.
+    pub(super) fn batches(&self, lane: Lane, first: Position) -> impl Iterator<Item = Result<Stored, Error>> + '_ {
+        let range = name(lane, first)..=name(lane, Position(u64::MAX));
+        let heads = self.heads.range(range.clone());
+        let mut lines = Pairs { entries: self.lines.range(range), waiting: None };
+        heads.map(move |entry| {
+            let (key, head) = self.pair(entry)?;
+            let lines = lines.at(&key).map_err(|error| self.failed(&error))?;
+            Ok(Stored { first: first_of(&key), head, lines })
+        })
+    }
+
+    pub(super) fn change(&self) -> Change<'_> {
+        Change { disk: self, write: self.database.batch().durability(Some(PersistMode::SyncData)) }
+    }
+
+    fn pair(&self, entry: Guard) -> Result<(UserValue, UserValue), Error> {
+        entry.into_inner().map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &fjall::Error) -> Error {
+        storage(&self.path, error)
+    }
+}
+
+/// What one commit writes; all of it or nothing.
+pub(super) struct Change<'a> {
+    disk: &'a Disk,
+    write: OwnedWriteBatch,
+}
+
+impl Change<'_> {
+    pub(super) fn put_batch(&mut self, lane: Lane, first: Position, head: Vec<u8>, lines: Vec<u8>) {
+        self.write.insert(&self.disk.heads, name(lane, first), head);
+        self.write.insert(&self.disk.lines, name(lane, first), lines);
+    }
+
+    pub(super) fn drop_batch(&mut self, lane: Lane, first: Position) {
+        self.write.remove(&self.disk.heads, name(lane, first));
+        self.write.remove(&self.disk.lines, name(lane, first));
+    }
+
+    pub(super) fn put_value(&mut self, name: &[u8], value: &[u8], key: &Key) {
+        self.write.insert(&self.disk.state, name, key.seal_value(name, value));
+    }
+
+    /// Returns when all of it is durable.
+    pub(super) fn commit(self) -> Result<(), Error> {
+        let path = self.disk.path.clone();
+        self.write.commit().map_err(|error| Error::CannotWrite { path, problem: describe(&error) })
+    }
+}
+
+/// Walks the lines beside the heads, so that a scan needs no lookup a batch.
+struct Pairs {
+    entries: fjall::Iter,
+    waiting: Option<(UserValue, UserValue)>,
+}
+
+impl Pairs {
+    /// The value under `key`, if there is one; keys are asked for in rising order.
+    fn at(&mut self, key: &[u8]) -> fjall::Result<Option<UserValue>> {
+        loop {
+            if self.waiting.is_none() {
+                self.waiting = self.entries.next().map(Guard::into_inner).transpose()?;
+            }
+            match self.waiting.take() {
+                Some((found, value)) if *found == *key => return Ok(Some(value)),
+                Some((found, _)) if *found < *key => {}
+                further => {
+                    self.waiting = further;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+fn name(lane: Lane, first: Position) -> [u8; 9] {
+    let mut name = [chain::lane_number(lane); 9];
+    name[1..].copy_from_slice(&first.0.to_be_bytes());
+    name
+}
+
+fn first_of(name: &[u8]) -> Position {
+    Position(name.get(1..).and_then(|first| first.try_into().ok()).map_or(u64::MAX, u64::from_be_bytes))
+}
+
+fn unseal(name: &[u8], sealed: &[u8], key: &Key) -> Result<Vec<u8>, Error> {
+    let value = key.open_value(name, sealed).map(<[u8]>::to_vec);
+    value.ok_or_else(|| Broken::Value(String::from_utf8_lossy(name).into_owned()).at(Position(0)))
+}
+
+fn storage(path: &Path, error: &fjall::Error) -> Error {
+    Error::Storage { path: path.to_owned(), problem: describe(error) }
+}
+
+/// The storage crate prints its errors for programmers; a full disk should read as one.
+fn describe(error: &fjall::Error) -> String {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => error.to_string(),
+        fjall::Error::Poisoned => "an earlier write in the background failed, often because the disk was full".into(),
+        other => other.to_string(),
+    }
+}

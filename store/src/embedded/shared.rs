@@ -1,0 +1,93 @@
+//! What the writer publishes and readers see: ends, heads, times, and why the writer stopped.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::state::Joint;
+use crate::{Error, Instant, Lane, Position};
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    view: Mutex<View>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) lanes: [LaneView; 2],
+    /// Log time of the last record of each system in the events lane.
+    pub(super) times: BTreeMap<String, Instant>,
+    stopped: Option<Stopped>,
+}
+
+/// The kept stretch of a lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneView {
+    pub(super) kept: Joint,
+    pub(super) tip: Joint,
+}
+
+/// Why no further append is taken.
+#[derive(Clone, Debug)]
+enum Stopped {
+    CannotWrite(String),
+    ClockJump(i64),
+    Closed,
+}
+
+impl Shared {
+    pub(super) fn new(lanes: [LaneView; 2], times: BTreeMap<String, Instant>) -> Shared {
+        Shared { view: Mutex::new(View { lanes, times, stopped: None }), changed: Condvar::new() }
+    }
+
+    pub(super) fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lane(&self, lane: Lane) -> LaneView {
+        self.view().lanes[index(lane)]
+    }
+
+    /// Changes what readers see and wakes those that wait.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut View)) {
+        change(&mut self.view());
+        self.changed.notify_all();
+    }
+
+    /// Notes why the writer stops; the first reason stands.
+    pub(super) fn stop(&self, why: &Error) {
+        let stopped = match why {
+            Error::ClockJump { jump_ms } => Stopped::ClockJump(*jump_ms),
+            Error::Closed => Stopped::Closed,
+            Error::CannotWrite { problem, .. } => Stopped::CannotWrite(problem.clone()),
+            other => Stopped::CannotWrite(other.to_string()),
+        };
+        self.publish(|view| view.stopped = view.stopped.take().or(Some(stopped)));
+    }
+
+    /// Why the writer stopped, as the error of an append.
+    pub(super) fn why_stopped(&self, path: &Path) -> Error {
+        match self.view().stopped.clone() {
+            Some(Stopped::CannotWrite(problem)) => Error::CannotWrite { path: path.to_owned(), problem },
+            Some(Stopped::ClockJump(jump_ms)) => Error::ClockJump { jump_ms },
+            Some(Stopped::Closed) | None => Error::Closed,
+        }
+    }
+
+    /// Waits until a lane ends beyond `position`, the writer stops, or the timeout passes; the end then.
+    pub(super) fn wait_past(&self, lane: Lane, position: Position, timeout: Duration) -> Position {
+        let not_yet = |view: &mut View| view.lanes[index(lane)].tip.position <= position && view.stopped.is_none();
+        let waited = self.changed.wait_timeout_while(self.view(), timeout, not_yet);
+        let (view, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        view.lanes[index(lane)].tip.position
+    }
+}
+
+pub(super) fn index(lane: Lane) -> usize {
+    match lane {
+        Lane::Events => 0,
+        Lane::Conclusions => 1,
+    }
+}

@@ -1,0 +1,135 @@
+//! The small values of the log and their bytes: which log this is, where each lane begins and ends, where each system
+//! stands. They are committed with the batch that changes them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::disk::{Change, Disk};
+use crate::chain::{Broken, GENESIS, Hash, Key};
+use crate::{Clock, Error, Instant, Lane, Position};
+
+/// The name of the value that says which log this is.
+pub(super) const LOG: &[u8] = b"log";
+
+/// A place between two batches of a lane: a position and the hash of the batch before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Joint {
+    pub(super) position: Position,
+    pub(super) hash: Hash,
+}
+
+impl Joint {
+    pub(super) const START: Joint = Joint { position: Position(0), hash: GENESIS };
+
+    fn to_bytes(self) -> Vec<u8> {
+        [self.position.0.to_be_bytes().as_slice(), &self.hash].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Joint> {
+        let (position, hash) = bytes.split_first_chunk()?;
+        Some(Joint { position: Position(u64::from_be_bytes(*position)), hash: hash.try_into().ok()? })
+    }
+}
+
+/// Where a system stands in a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SystemPlace {
+    /// Log time of its last record.
+    pub(super) time: Instant,
+    /// First position of the oldest batch with an id of it that is not forgotten.
+    pub(super) remembered_from: Position,
+    /// First position of the last batch with a record of it.
+    pub(super) last: Position,
+}
+
+impl SystemPlace {
+    fn to_bytes(self) -> Vec<u8> {
+        [self.time.0.to_be_bytes(), self.remembered_from.0.to_be_bytes(), self.last.0.to_be_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<SystemPlace> {
+        let (time, rest) = bytes.split_first_chunk()?;
+        let (remembered_from, last) = rest.split_first_chunk()?;
+        Some(SystemPlace {
+            time: Instant(i64::from_be_bytes(*time)),
+            remembered_from: Position(u64::from_be_bytes(*remembered_from)),
+            last: Position(u64::from_be_bytes(last.try_into().ok()?)),
+        })
+    }
+}
+
+pub(super) fn put_clock(change: &mut Change<'_>, clock: Clock, key: &Key) {
+    change.put_value(LOG, format!("1 {clock}").as_bytes(), key);
+}
+
+pub(super) fn clock(disk: &Disk, key: &Key, path: &Path) -> Result<Option<Clock>, Error> {
+    let Some(value) = disk.value(LOG, key)? else { return Ok(None) };
+    match value.as_slice() {
+        b"1 wall" => Ok(Some(Clock::Wall)),
+        b"1 recorded" => Ok(Some(Clock::Recorded)),
+        other => {
+            let problem = format!("is a log of format `{}`, which this keywatch does not know", other.escape_ascii());
+            Err(Error::Storage { path: path.to_owned(), problem })
+        }
+    }
+}
+
+/// Where a lane ends.
+pub(super) fn put_tip(change: &mut Change<'_>, lane: Lane, tip: Joint, key: &Key) {
+    change.put_value(&named("tip", lane), &tip.to_bytes(), key);
+}
+
+pub(super) fn tip(disk: &Disk, lane: Lane, key: &Key) -> Result<Joint, Error> {
+    joint(disk, &named("tip", lane), key)
+}
+
+/// Where the kept part of a lane begins.
+pub(super) fn put_kept(change: &mut Change<'_>, lane: Lane, kept: Joint, key: &Key) {
+    change.put_value(&named("kept", lane), &kept.to_bytes(), key);
+}
+
+pub(super) fn kept(disk: &Disk, lane: Lane, key: &Key) -> Result<Joint, Error> {
+    joint(disk, &named("kept", lane), key)
+}
+
+pub(super) fn put_system(change: &mut Change<'_>, lane: Lane, system: &str, place: SystemPlace, key: &Key) {
+    change.put_value(&of_system("system", lane, system), &place.to_bytes(), key);
+}
+
+pub(super) fn systems(disk: &Disk, lane: Lane, key: &Key) -> Result<HashMap<String, SystemPlace>, Error> {
+    let values = disk.values(&of_system("system", lane, ""), key)?;
+    let read = values.into_iter().map(|(name, value)| {
+        let name = String::from_utf8(name).map_err(|_| malformed("system"))?;
+        let place = SystemPlace::from_bytes(&value).ok_or_else(|| malformed(&name))?;
+        Ok((name, place))
+    });
+    read.collect()
+}
+
+/// The declared delays of a system's sources, nanoseconds.
+pub(super) fn put_delays(change: &mut Change<'_>, lane: Lane, system: &str, delays: &HashMap<String, i64>, key: &Key) {
+    let json = serde_json::to_vec(delays).expect("a map from texts to integers is always JSON");
+    change.put_value(&of_system("delays", lane, system), &json, key);
+}
+
+pub(super) fn delays(disk: &Disk, lane: Lane, system: &str, key: &Key) -> Result<HashMap<String, i64>, Error> {
+    let Some(json) = disk.value(&of_system("delays", lane, system), key)? else { return Ok(HashMap::new()) };
+    serde_json::from_slice(&json).map_err(|_| malformed("delays"))
+}
+
+fn joint(disk: &Disk, name: &[u8], key: &Key) -> Result<Joint, Error> {
+    let Some(value) = disk.value(name, key)? else { return Ok(Joint::START) };
+    Joint::from_bytes(&value).ok_or_else(|| malformed(&String::from_utf8_lossy(name)))
+}
+
+fn named(what: &str, lane: Lane) -> Vec<u8> {
+    format!("{what}/{}", lane.name()).into_bytes()
+}
+
+fn of_system(what: &str, lane: Lane, system: &str) -> Vec<u8> {
+    format!("{what}/{}/{system}", lane.name()).into_bytes()
+}
+
+fn malformed(name: &str) -> Error {
+    Broken::Value(name.to_owned()).at(Position(0))
+}
