@@ -93,6 +93,13 @@ pub(crate) fn table<const COLUMNS: usize>(
     table.to_string()
 }
 
+/// A bar on standard error for `records` of long work; nothing is drawn where standard error is no terminal.
+pub(crate) fn progress(records: usize) -> indicatif::ProgressBar {
+    let style = "{bar:30} {human_pos}/{human_len} records, {per_sec}, {eta} left";
+    let bar = indicatif::ProgressBar::new(records as u64);
+    bar.with_style(indicatif::ProgressStyle::with_template(style).expect("the template is a constant"))
+}
+
 /// The text with control characters escaped, line feeds and tabs kept.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

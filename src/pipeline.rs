@@ -178,7 +178,11 @@ impl Pipeline {
                 }
                 Some(step @ ("notified" | "failed")) => {
                     let destination = detail["destination"].as_str().unwrap_or("unknown");
-                    let outcome = if step == "notified" { "delivered" } else { "dead" };
+                    let outcome = match (step, detail["dead"].as_bool()) {
+                        ("notified", _) => "delivered",
+                        (_, Some(true)) => "dead",
+                        _ => "retry",
+                    };
                     self.metrics.notifications.with_label_values(&[destination, outcome]).inc();
                 }
                 _ => {}

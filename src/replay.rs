@@ -143,19 +143,22 @@ fn fill(log: &MemoryLog, events: Vec<Event>) -> anyhow::Result<usize> {
 }
 
 /// What the rules gave.
-pub(crate) struct Ran {
-    pub(crate) findings: Vec<Finding>,
-    pub(crate) waiting: usize,
-    pub(crate) parked: Vec<(String, String)>,
+struct Ran {
+    findings: Vec<Finding>,
+    waiting: usize,
+    parked: Vec<(String, String)>,
 }
 
 fn run_rules(log: &MemoryLog) -> anyhow::Result<Ran> {
     let mut engine = Engine::new(&rule::shipped()?, &Settings::default())?;
     let mut ran = Ran { findings: Vec::new(), waiting: 0, parked: Vec::new() };
     let mut position = Position::default();
+    let bar = output::progress(usize::try_from(log.end(Lane::Events).0)?);
     loop {
         let events = log.read(Lane::Events, position, PIPELINE_RECORDS_MAX)?;
+        bar.set_position(position.0);
         if events.is_empty() {
+            bar.finish_and_clear();
             ran.waiting = engine.state_size().waiting;
             return Ok(ran);
         }
@@ -220,7 +223,8 @@ fn compare(expected: &[Expected], findings: &[Finding]) -> anyhow::Result<bool> 
     for (line, count) in differing {
         let sign = if count > 0 { '-' } else { '+' };
         let times = if count.abs() > 1 { format!(" ({} times)", count.abs()) } else { String::new() };
-        text.push_str(&format!("\n{sign} {} {} {} {}{times}", line.time, line.severity, line.rule, line.entity));
+        let Expected { time, rule, entity, severity } = line;
+        text.extend([format!("\n{sign} {time} {severity} {rule} {entity}{times}")]);
     }
     output::note(&text);
     Ok(false)

@@ -1,5 +1,7 @@
 //! What a rule may not say is refused as it loads, by name, with what to write instead.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use keywatch_detectors::{Engine, Error, Settings};

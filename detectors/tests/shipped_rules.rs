@@ -1,5 +1,7 @@
 //! Every shipped rule fires on its `fires` events and stays quiet on its `quiet` events.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use keywatch_detectors::{Settings, check, rule};
 
 #[test]

@@ -1,5 +1,7 @@
 //! Windows against a naive evaluator (nested loops), and promise P1 on generated logs.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::BTreeMap;

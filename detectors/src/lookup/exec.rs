@@ -101,7 +101,7 @@ impl LookupExec {
             indexes.push(self.index(&version, context).await?);
         }
         let candidates = self.candidates(batch, &versions.by_row, &indexes)?;
-        let matches = self.filter(batch, candidates, &indexes)?;
+        let matches = self.filter(batch, &candidates, &indexes)?;
         self.joined(batch, &matches, &indexes)
     }
 
@@ -146,11 +146,11 @@ impl LookupExec {
     }
 
     /// Drops candidates that the filter refuses and, in a left lookup, gives every unmatched event its null row.
-    fn filter(&self, batch: &RecordBatch, candidates: Matches, indexes: &[Arc<Index>]) -> Result<Matches> {
+    fn filter(&self, batch: &RecordBatch, candidates: &Matches, indexes: &[Arc<Index>]) -> Result<Matches> {
         let keep: Option<BooleanArray> = match &self.plan.filter {
             None => None,
             Some(filter) => {
-                let joined = self.joined(batch, &candidates, indexes)?;
+                let joined = self.joined(batch, candidates, indexes)?;
                 Some(filter.evaluate(&joined)?.into_array(joined.num_rows())?.as_boolean().clone())
             }
         };

@@ -169,5 +169,5 @@ fn is_unique(table: &LogicalPlan, on: &[(Expr, Expr)]) -> PlanResult<bool> {
     let table =
         inventory::table(name).ok_or_else(|| DataFusionError::Plan(format!("`{name}` is no inventory table")))?;
     let covers = |key: &&str| on.iter().any(|(_, expr)| matches!(expr, Expr::Column(column) if column.name == **key));
-    Ok(table.key.iter().all(|key| covers(&key)))
+    Ok(table.key.iter().all(covers))
 }

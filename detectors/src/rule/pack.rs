@@ -20,7 +20,7 @@ static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/rules");
 pub fn shipped() -> Result<Vec<Rule>, Error> {
     let mut files = Vec::new();
     collect_shipped(&SHIPPED, &mut files);
-    read_all(files.into_iter().map(|(id, name)| (id, name)), &|path| {
+    read_all(files.into_iter(), &|path| {
         let file = SHIPPED.get_file(path);
         file.map(|file| String::from_utf8_lossy(file.contents()).into_owned()).ok_or_else(|| missing(path))
     })

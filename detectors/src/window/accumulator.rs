@@ -96,7 +96,7 @@ impl Accumulator {
                 while candidates.back().is_some_and(|(_, other)| beaten(other)) {
                     candidates.pop_back();
                 }
-                if !(stays && !candidates.is_empty()) {
+                if !stays || candidates.is_empty() {
                     candidates.push_back((*entered, value.clone()));
                 }
                 *entered += 1;
@@ -177,8 +177,8 @@ fn average(sum: i256, count: i64, argument: &DataType, output: &DataType) -> Val
 mod tests {
     use super::*;
 
-    fn number(number: i128) -> Input {
-        Some(Some(Value::Number(number)))
+    fn number(number: i128) -> Value {
+        Value::Number(number)
     }
 
     fn slide(function: Function, numbers: &[i128], width: usize) -> Vec<Option<Value>> {
@@ -186,9 +186,9 @@ mod tests {
         let decimal = DataType::Decimal128(38, 0);
         let mut answers = Vec::new();
         for (row, entering) in numbers.iter().enumerate() {
-            accumulator.enter(&number(*entering), false);
+            accumulator.enter(&Some(Some(number(*entering))), false);
             if row >= width {
-                accumulator.leave(&number(numbers[row - width]));
+                accumulator.leave(&Some(Some(number(numbers[row - width]))));
             }
             answers.push(accumulator.answer(function, &decimal, &decimal));
         }

@@ -145,13 +145,12 @@ pub(crate) fn plan_operator(
             filter: params.filter.as_deref().map(physical).transpose()?,
         };
         let shared = groups.iter_mut().find(|(keys, group)| *keys == params.partition_by && group.frame == call.frame);
-        match shared {
-            Some((_, group)) => group.calls.push(planned),
-            None => {
-                let partition_by = params.partition_by.iter().map(physical).collect::<Result<_>>()?;
-                let group = GroupPlan { frame: call.frame, partition_by, calls: vec![planned] };
-                groups.push((params.partition_by.clone(), group));
-            }
+        if let Some((_, group)) = shared {
+            group.calls.push(planned);
+        } else {
+            let partition_by = params.partition_by.iter().map(physical).collect::<Result<_>>()?;
+            let group = GroupPlan { frame: call.frame, partition_by, calls: vec![planned] };
+            groups.push((params.partition_by.clone(), group));
         }
     }
     let column = |base: &str| {

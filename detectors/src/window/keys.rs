@@ -72,15 +72,12 @@ impl Keys {
 
     fn insert(&mut self, bytes: &[u8], hash: u64, accumulators: Vec<Accumulator>) -> KeyId {
         let slot = Slot { bytes: bytes.into(), hash, references: 0, accumulators, ring: VecDeque::new(), entered: 0 };
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.slots[id] = Some(slot);
-                id
-            }
-            None => {
-                self.slots.push(Some(slot));
-                self.slots.len() - 1
-            }
+        let id = if let Some(id) = self.free.pop() {
+            self.slots[id] = Some(slot);
+            id
+        } else {
+            self.slots.push(Some(slot));
+            self.slots.len() - 1
         };
         let slots = &self.slots;
         self.table.insert_unique(hash, id, |other| slots[*other].as_ref().map_or(0, |slot| slot.hash));

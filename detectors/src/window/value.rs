@@ -114,24 +114,26 @@ fn flip(bits: i64) -> i64 {
 /// Values as an Arrow array of `kind`; a number that does not fit saturates.
 pub(crate) fn write(values: &[Option<Value>], kind: &DataType) -> Result<ArrayRef> {
     Ok(match kind {
-        DataType::Int64 => Arc::new(values.iter().map(|value| number(value).map(clamp)).collect::<Int64Array>()),
+        DataType::Int64 => {
+            Arc::new(values.iter().map(|value| number(value.as_ref()).map(clamp)).collect::<Int64Array>())
+        }
         DataType::Decimal128(precision, scale) => {
             let limit = 10_i128.pow(u32::from(*precision)) - 1;
-            let numbers = values.iter().map(|value| number(value).map(|units| units.clamp(-limit, limit)));
+            let numbers = values.iter().map(|value| number(value.as_ref()).map(|units| units.clamp(-limit, limit)));
             Arc::new(numbers.collect::<Decimal128Array>().with_precision_and_scale(*precision, *scale)?)
         }
         DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
-            let numbers = values.iter().map(|value| number(value).map(clamp));
+            let numbers = values.iter().map(|value| number(value.as_ref()).map(clamp));
             Arc::new(numbers.collect::<TimestampNanosecondArray>().with_timezone_opt(zone.clone()))
         }
         DataType::Float64 => Arc::new(
             values
                 .iter()
-                .map(|value| number(value).map(|bits| f64::from_bits(flip(clamp(bits)).cast_unsigned())))
+                .map(|value| number(value.as_ref()).map(|bits| f64::from_bits(flip(clamp(bits)).cast_unsigned())))
                 .collect::<Float64Array>(),
         ),
-        DataType::Boolean => Arc::new(values.iter().map(boolean).collect::<BooleanArray>()),
-        DataType::Utf8 => Arc::new(values.iter().map(text).collect::<StringArray>()),
+        DataType::Boolean => Arc::new(values.iter().map(|value| boolean(value.as_ref())).collect::<BooleanArray>()),
+        DataType::Utf8 => Arc::new(values.iter().map(|value| text(value.as_ref())).collect::<StringArray>()),
         other => return write_by_cast(values, other),
     })
 }
@@ -146,21 +148,21 @@ fn write_by_cast(values: &[Option<Value>], kind: &DataType) -> Result<ArrayRef> 
     Ok(cast(&write(values, &plain)?, kind)?)
 }
 
-fn number(value: &Option<Value>) -> Option<i128> {
+fn number(value: Option<&Value>) -> Option<i128> {
     match value {
         Some(Value::Number(number)) => Some(*number),
         _ => None,
     }
 }
 
-fn boolean(value: &Option<Value>) -> Option<bool> {
+fn boolean(value: Option<&Value>) -> Option<bool> {
     match value {
         Some(Value::Boolean(boolean)) => Some(*boolean),
         _ => None,
     }
 }
 
-fn text(value: &Option<Value>) -> Option<&str> {
+fn text(value: Option<&Value>) -> Option<&str> {
     match value {
         Some(Value::Text(text)) => Some(text),
         _ => None,

@@ -5,14 +5,14 @@ use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant, Position};
 
 /// A rule of that SELECT, with the least front matter.
-pub fn rule(id: &str, sql: &str) -> Rule {
+pub(crate) fn rule(id: &str, sql: &str) -> Rule {
     let front =
         "/*\nversion: 1\ntitle: t\nseverity: low\nentity: e\nmeaning: m\nrunbook: [look]\nsuppress_for: 1h\n*/\n";
     Rule::parse(id, &format!("{front}{sql}")).unwrap()
 }
 
 /// An event of `system` at `time` nanoseconds.
-pub fn event(system: &str, id: &str, kind: &str, time: i64) -> Event {
+pub(crate) fn event(system: &str, id: &str, kind: &str, time: i64) -> Event {
     let mut event = Event::new(&Origin { system: system.into(), source: "source".into() }, id, kind, Instant(time));
     event.time = Instant(time);
     event
@@ -20,13 +20,13 @@ pub fn event(system: &str, id: &str, kind: &str, time: i64) -> Event {
 
 /// All findings of the rules over the events, run in one piece.
 #[allow(dead_code, reason = "not every test binary uses every helper")]
-pub fn findings(rules: &[Rule], events: &[Event]) -> Vec<Decided> {
+pub(crate) fn findings(rules: &[Rule], events: &[Event]) -> Vec<Decided> {
     run_cut(rules, events, &[])
 }
 
 /// All findings, with the events cut into batches at `cuts` (indices in ascending order).
 #[allow(dead_code, reason = "not every test binary uses every helper")]
-pub fn run_cut(rules: &[Rule], events: &[Event], cuts: &[usize]) -> Vec<Decided> {
+pub(crate) fn run_cut(rules: &[Rule], events: &[Event], cuts: &[usize]) -> Vec<Decided> {
     let mut engine = Engine::new(rules, &Settings::default()).unwrap();
     let mut found = Vec::new();
     let mut from = 0;
