@@ -13,7 +13,7 @@ fn every_shipped_rule_fires_and_stays_quiet_as_its_files_say() {
         match check::check(rule, &Settings::default()) {
             Ok(report) if report.is_good() => {}
             Ok(report) => {
-                faults.push(format!("{}: fired {}, noise {}", rule.id, report.fired.len(), report.noise.len()))
+                faults.push(format!("{}: fired {}, noise {}", rule.id, report.fired.len(), report.noise.len()));
             }
             Err(error) => faults.push(error.to_string()),
         }

@@ -90,7 +90,7 @@ pub(crate) fn amount(digits: &str, asset: &str) -> String {
 pub(crate) fn grouped(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -122,7 +122,7 @@ fn place(event: &Event) -> String {
 }
 
 fn operation(detail: &Value) -> &'static str {
-    if detail["operation"] == Value::from(1) { ", as a DELEGATECALL" } else { "" }
+    if detail["operation"] == 1 { ", as a DELEGATECALL" } else { "" }
 }
 
 fn checked(event: &Event, detail: &Value) -> String {
