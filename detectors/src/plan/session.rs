@@ -5,6 +5,8 @@ use std::sync::Arc;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use keywatch_store::inventory::TABLES;
 use keywatch_store::schema;
@@ -20,6 +22,7 @@ pub(crate) fn state(run: &Arc<Run>) -> SessionState {
         .with_config(config())
         .with_default_features()
         .with_query_planner(Arc::new(RulePlanner { run: run.clone() }))
+        .with_physical_optimizer_rules(physical_rules())
         .build();
     for function in functions::all() {
         state.register_udf(Arc::new(function)).expect("our functions have names of their own");
@@ -38,6 +41,12 @@ pub(crate) fn state(run: &Arc<Run>) -> SessionState {
     catalog.register_schema("public", Arc::new(tables)).expect("an in-memory catalog takes any schema");
     state.catalog_list().register_catalog("datafusion".to_owned(), Arc::new(catalog));
     state
+}
+
+/// The stock rules but for the one that lets a plan yield to tokio: a plan is run to its end in one go, and within a task
+/// whose budget is spent it would wait for a scheduler that waits for it.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    PhysicalOptimizer::new().rules.into_iter().filter(|rule| rule.name() != "EnsureCooperative").collect()
 }
 
 fn config() -> SessionConfig {
