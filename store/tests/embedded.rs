@@ -1,5 +1,7 @@
 //! The embedded log against the log's contract: the same records as the log in memory, locked, retained, guarded.
 
+#![expect(clippy::unwrap_used, reason = "a test panics by design")]
+
 mod common;
 
 use std::path::Path;
@@ -195,7 +197,7 @@ fn a_wall_clock_gives_the_time_of_appending_until_it_jumps() {
             let stopped = log.append(Lane::Events, vec![event("s", "3", 7)]).unwrap_err();
             assert!(matches!(stopped, Error::ClockJump { jump_ms } if jump_ms == jump / 1_000_000), "{stopped}");
         }
-        assert_eq!(log.wait_past(Lane::Events, Position(2), Duration::from_secs(3600)), Position(2));
+        assert_eq!(log.wait_past(Lane::Events, Position(2), Duration::from_hours(1)), Position(2));
         drop(log);
         let log = open_wall(directory.path(), &clocks);
         let again = log.append(Lane::Events, vec![event("s", "2", 7), event("s", "3", 7)]).unwrap();
@@ -213,7 +215,7 @@ fn a_follower_wakes_when_its_lane_grows() {
         let follower = scope.spawn(|| {
             let mut next = Position(0);
             while next < Position(100) {
-                let end = log.wait_past(Lane::Events, next, Duration::from_secs(60));
+                let end = log.wait_past(Lane::Events, next, Duration::from_mins(1));
                 assert!(end > next, "woke for nothing");
                 next = next.plus(log.read(Lane::Events, next, 1000).unwrap().len());
             }

@@ -4,6 +4,7 @@
 //! position; `state` holds small values, each sealed with the role's key under its name. Everything that belongs to one
 //! commit is one atomic write of the storage crate, synced before it returns.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use fjall::{
@@ -193,7 +194,20 @@ fn unseal(name: &[u8], sealed: &[u8], key: &Key) -> Result<Vec<u8>, Error> {
 }
 
 fn storage(path: &Path, error: &fjall::Error) -> Error {
-    Error::Storage { path: path.to_owned(), problem: describe(error) }
+    let (path, problem) = (path.to_owned(), describe(error));
+    match io_kind(error) {
+        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem) => {
+            Error::CannotWrite { path, problem }
+        }
+        _ => Error::Storage { path, problem },
+    }
+}
+
+fn io_kind(error: &fjall::Error) -> Option<ErrorKind> {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => Some(error.kind()),
+        _ => None,
+    }
 }
 
 /// The storage crate prints its errors for programmers; a full disk should read as one.
