@@ -83,11 +83,10 @@ fn each_construct_outside_the_language_is_named() {
         (window("count(*)", "PARTITION BY wallet"), "order of log time"),
         (window("sum(CAST(asn AS DOUBLE))", &day), "floating-point"),
         (
-            format!(
                 "SELECT event_id, entity FROM (SELECT e.*, d.label AS entity, count(*) OVER (PARTITION BY e.wallet ORDER BY e.time \
                  RANGE BETWEEN INTERVAL '1 day' PRECEDING AND CURRENT ROW) AS n FROM events e JOIN destinations d ON \
                  lookalike_shape(d.address) = lookalike_shape(e.to_address)) WHERE n > 1"
-            ),
+                .to_owned(),
             "an inventory join below a window whose key is not unique",
         ),
     ] {

@@ -1,0 +1,150 @@
+//! Lines round trip, and what is no line is told with its field.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::Origin;
+
+const LINE: &str = concat!(
+    r#"{"event_id":"000102030405060708090a0b0c0d0e0f","system":"s","time":"2025-02-21T05:42:40.788469Z","#,
+    r#""event_time":"2025-02-21T05:42:40.788469Z","source":"safe","kind":"signing.approved","late":true,"#,
+    r#""actor":"a","asn":64512,"amount":"115792089237316195423570985008687907853269984665640564039457584007913129639935","#,
+    r#""amount_usd":"-12.05","outcome":"mismatch","detail":{"a":1,"b":[true,null]}}"#
+);
+
+#[test]
+fn a_line_is_read_and_written_byte_for_byte() {
+    assert_eq!(write(&read(LINE.as_bytes()).unwrap()), LINE);
+}
+
+/// The line as serde writes it.
+fn oracle(event: &Event) -> String {
+    fn text(value: Option<&String>) -> Option<Cow<'_, str>> {
+        value.map(|text| Cow::Borrowed(text.as_str()))
+    }
+    let raw = (!event.detail.is_empty()).then(|| serde_json::from_str(event.detail.as_str()).unwrap());
+    let wire = Wire {
+        event_id: event.event_id,
+        system: Cow::Borrowed(&event.system),
+        time: event.time,
+        event_time: event.event_time,
+        source: Cow::Borrowed(&event.source),
+        kind: Cow::Borrowed(&event.kind),
+        late: event.late,
+        actor: text(event.actor.as_ref()),
+        session: text(event.session.as_ref()),
+        device: text(event.device.as_ref()),
+        ip: text(event.ip.as_ref()),
+        country: text(event.country.as_ref()),
+        asn: event.asn,
+        wallet: text(event.wallet.as_ref()),
+        key: text(event.key.as_ref()),
+        request: text(event.request.as_ref()),
+        decision: text(event.decision.as_ref()),
+        tx: text(event.tx.as_ref()),
+        chain: text(event.chain.as_ref()),
+        asset: text(event.asset.as_ref()),
+        from_address: text(event.from_address.as_ref()),
+        to_address: text(event.to_address.as_ref()),
+        amount: event.amount.clone(),
+        amount_usd: event.amount_usd_cents.map(UsdText),
+        outcome: text(event.outcome.as_ref()),
+        reason: text(event.reason.as_ref()),
+        detail: raw,
+    };
+    serde_json::to_string(&wire).unwrap()
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let text = prop_oneof!["[a-z0-9]{1,8}", "\\PC{0,6}", "[\u{0}-\u{7f}\\\\\"]{0,6}"];
+    let texts = prop::collection::vec(prop::option::of(text), 20);
+    (
+        texts,
+        any::<i64>(),
+        any::<i64>(),
+        any::<bool>(),
+        any::<Option<i64>>(),
+        any::<Option<i64>>(),
+        any::<Option<u128>>(),
+    )
+        .prop_map(|(texts, time, event_time, late, asn, cents, amount)| {
+            let mut texts = texts.into_iter();
+            let mut text = || texts.next().flatten();
+            let origin = Origin { system: text().unwrap_or_default(), source: text().unwrap_or_default() };
+            let base = Event::new(&origin, "id", "decision", Instant(event_time));
+            let detail = text().map_or_else(Detail::default, |said| (&serde_json::json!({ "said": said })).into());
+            Event {
+                time: Instant(time),
+                late,
+                actor: text(),
+                session: text(),
+                device: text(),
+                ip: text(),
+                country: text(),
+                asn,
+                wallet: text(),
+                key: text(),
+                request: text(),
+                decision: text(),
+                tx: text(),
+                chain: text(),
+                asset: text(),
+                from_address: text(),
+                to_address: text(),
+                amount: amount.map(Amount::from_u128),
+                amount_usd_cents: cents,
+                outcome: text(),
+                reason: text(),
+                detail,
+                ..base
+            }
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_line_is_what_serde_writes_and_reads_back(event in any_event()) {
+        let line = write(&event);
+        prop_assert_eq!(&line, &oracle(&event));
+        prop_assert_eq!(read_kept(line.as_bytes()).unwrap(), event);
+    }
+}
+
+#[test]
+fn what_is_wrong_names_its_field() {
+    for (from, to, field, problem) in [
+        (r#""asn":64512"#, r#""asn":"x""#, "asn", "invalid type"),
+        (r#""asn":64512"#, r#""asn":99999999999999999999"#, "asn", ""),
+        (r#""amount_usd":"-12.05""#, r#""amount_usd":"12.055""#, "amount_usd", "two decimals"),
+        ("signing.approved", "signing.nonsense", "kind", "unknown kind"),
+        (r#""actor":"a""#, r#""actress":"a""#, "actress", "unknown field"),
+        (r#""event_time":"2025-02-21T05:42:40.788469Z""#, r#""event_time":"yesterday""#, "event_time", "RFC 3339"),
+        (r#""detail":{"a":1,"b":[true,null]}"#, r#""detail":[1]"#, "detail", "object"),
+        (r#""system":"s""#, r#""system":"""#, "system", "empty"),
+        ("null]}}", "null]}", "line", "EOF"),
+    ] {
+        let Err(Error::Line { field: named, problem: said }) = read(LINE.replace(from, to).as_bytes()) else {
+            panic!("{to} was accepted");
+        };
+        assert_eq!(named, field, "{said}");
+        assert!(said.contains(problem), "{said}");
+    }
+}
+
+#[test]
+fn size_and_encoding_are_checked_before_parsing() {
+    assert!(read(&vec![b' '; limits::LINE_BYTES_MAX + 1]).unwrap_err().to_string().contains("bytes"));
+    assert!(read(b"{\"event_id\":\"\xff\"}").unwrap_err().to_string().contains("UTF-8"));
+}
+
+#[test]
+fn dollars_are_exact() {
+    for (text, cents) in [("0.01", 1), ("-0.10", -10), ("12", 1200), ("12.5", 1250), ("1500000000.00", 150_000_000_000)]
+    {
+        assert_eq!(parse_usd(text), Ok(cents));
+        assert_eq!(parse_usd(&format_usd(cents)), Ok(cents));
+    }
+    for text in ["", ".", "1.", "1e3", "--1", "99999999999999999999"] {
+        assert!(parse_usd(text).is_err(), "{text}");
+    }
+}
