@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::limits::PAGE_HELD_MS_MAX;
 use crate::outbox::{Outbox, Schedule};
-use crate::own::{destination_gone, response_unconfirmed};
+use crate::own::{destination_gone, heartbeat_failed, response_unconfirmed};
 use crate::plan::plan;
 use crate::policy::Policy;
 use crate::record;
@@ -127,7 +127,7 @@ impl Executor {
     }
 
     /// The heartbeat: publishes the revocation document of every system with a fresh stamp, finishing open responses on
-    /// the way, and tells of destinations that are gone. Call it at least every 30 s.
+    /// the way, and tells of decision points and destinations that fail. Call it at least every 30 s.
     ///
     /// # Errors
     /// [`Error::Log`] only.
@@ -135,6 +135,12 @@ impl Executor {
         let systems: Vec<String> = self.shared.responder.systems().map(str::to_owned).collect();
         for system in systems {
             let refreshed = self.shared.responder.refresh(&system).await;
+            if let Err(error) = &refreshed
+                && !matches!(error, Error::Log(_))
+            {
+                let now = self.shared.ledger.time_of(&system);
+                self.take_own(&heartbeat_failed(&system, &error.to_string(), now)).await?;
+            }
             self.settle(&system, refreshed).await?;
         }
         for (destination, record) in self.shared.outbox.gone() {

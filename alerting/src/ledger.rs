@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use keywatch_store::{Error as StoreError, Event, Lane, Log, Position};
+use keywatch_store::{Error as StoreError, Event, Instant, Lane, Log, Position};
 
 use crate::Error;
 use crate::limits::FOLD_RECORDS;
@@ -50,6 +50,11 @@ impl Ledger {
         let appended = self.log.append(lane, events)?;
         appended.written.iter().for_each(|event| state.apply(event));
         Ok(appended.written)
+    }
+
+    /// Log time of the last record of a system.
+    pub fn time_of(&self, system: &str) -> Instant {
+        self.log.time_of(system).unwrap_or_default()
     }
 
     /// Folds a record that somebody else wrote. keywatch's own conclusions and responses are passed over: they were

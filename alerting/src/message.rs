@@ -180,9 +180,10 @@ fn did_one(progress: &Progress) -> String {
             let sequence = progress.sequence;
             let reason = strip(reason);
             match degree {
-                Degree::DeniedAtPdp => {
-                    format!("stopped {targets} ({why}); denied_at_pdp, document {sequence}: {reason}")
-                }
+                Degree::DeniedAtPdp => format!(
+                    "stopped {targets} ({why}); denied_at_pdp: probes of document {sequence} are denied, a healthy \
+                     control session is still allowed"
+                ),
                 Degree::AlreadyDenied => format!("{targets}: already_denied, document {sequence}: {reason}"),
                 Degree::Unconfirmed => {
                     format!("published document {sequence} against {targets}; the effect is UNCONFIRMED: {reason}")

@@ -121,9 +121,9 @@ impl Outbox {
         let state = self.ledger.state();
         let mut under_way = self.under_way();
         let busy = under_way.iter().filter(|(to, _)| to == name).count();
-        let mut pending = state.undelivered(name);
-        pending.retain(|pending| !under_way.contains(&(name.to_owned(), pending.key.clone())));
-        pending.truncate(sink.deliveries_max().saturating_sub(busy));
+        let room = sink.deliveries_max().saturating_sub(busy);
+        let is_under_way = |key: &str| under_way.contains(&(name.to_owned(), key.to_owned()));
+        let pending = state.undelivered(name, is_under_way, room);
         under_way.extend(pending.iter().map(|pending| (name.to_owned(), pending.key.clone())));
         self.count.send_replace(under_way.len());
         pending

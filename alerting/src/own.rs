@@ -36,6 +36,22 @@ pub fn response_unconfirmed(progress: &Progress) -> Option<Finding> {
     Some(finding)
 }
 
+/// The finding that a decision point did not take the revocation document; the same one for an hour of log time.
+#[must_use]
+pub fn heartbeat_failed(system: &str, problem: &str, now: Instant) -> Finding {
+    let hour = now.nanoseconds().div_euclid(HOUR_NS);
+    let anchor = EventId::derive(system, SOURCE, &format!("heartbeat/{hour}"));
+    let mut finding = own("keywatch/heartbeat_failed", system, system, anchor, now);
+    finding.title = format!("The revocation document cannot be renewed: {problem}");
+    finding.meaning = "The policy denies every request once the document is two minutes old. Nothing can be revoked \
+                       meanwhile, and people will look for ways around the decision point."
+        .to_owned();
+    finding.runbook = "Bring the decision point back.\n\
+                       Until then take every signature for one that no decision stands behind."
+        .to_owned();
+    finding
+}
+
 /// The finding that a destination of notifications says it is gone, as of log time `now`.
 #[must_use]
 pub fn destination_gone(system: &str, destination: &str, now: Instant) -> Finding {

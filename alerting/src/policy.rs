@@ -23,7 +23,7 @@ pub struct Policy {
     pub destinations: Vec<String>,
     /// System → source → trust group, from the inventory.
     #[serde(skip)]
-    trust_groups: BTreeMap<String, BTreeMap<String, String>>,
+    pub trust_groups: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Revocations carried out alone in one hour of log time. What goes beyond is proposed to a person.

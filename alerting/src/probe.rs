@@ -20,6 +20,9 @@ pub struct Probe {
     pub label: String,
     /// What is asked.
     pub input: Value,
+    /// Taken from a decision log rather than made here: whoever wrote it must not be able to hold up a revocation with an
+    /// input that cannot be evaluated.
+    pub foreign: bool,
 }
 
 /// The probes of a response. For every target the healthy control input with that one name put in; for a session, person
@@ -29,15 +32,15 @@ pub fn probes(response: &Response, control: &Value, inputs: &LastInputs) -> Vec<
     let mut probes = Vec::new();
     for (target, name) in response.targets.iter() {
         let label = format!("{} {}", word(target), crate::message::short(target, name));
-        let mut add = |made_of: &str, input: Value| {
+        let mut add = |made_of: &str, input: Value, foreign: bool| {
             let name = format!("{}/{made_of}/{name}", section_name(target));
-            probes.push(Probe { name, label: label.clone(), input });
+            probes.push(Probe { name, label: label.clone(), input, foreign });
         };
         if let Some(last) = inputs.get(&response.system, target, name) {
-            add("last", last);
+            add("last", last, true);
         }
         if let Some(input) = with_target(control, target, name, response.decided.unix_seconds()) {
-            add("control", input);
+            add("control", input, false);
         }
     }
     probes
@@ -85,6 +88,9 @@ pub fn judge(probes: &[Probe], before: &Before, after: &Before) -> (Degree, Stri
     if !after.control {
         return (Degree::Unconfirmed, "the healthy control session is denied as well: everything may be".to_owned());
     }
+    if after.probes.is_empty() {
+        return (Degree::Unconfirmed, "no probe was answered".to_owned());
+    }
     let allowed: Vec<&str> = labels(probes, &after.probes, true);
     if !allowed.is_empty() {
         return (Degree::Unconfirmed, format!("still allowed after publishing: {}", allowed.join(", ")));
@@ -97,9 +103,9 @@ pub fn judge(probes: &[Probe], before: &Before, after: &Before) -> (Degree, Stri
     (Degree::DeniedAtPdp, format!("denied: {denied}; the healthy control session is allowed"))
 }
 
-/// Labels of the probes that answered `allow`. A probe without an answer counts as allowed.
+/// Labels of the probes that were answered with `allow`.
 fn labels<'a>(probes: &'a [Probe], answers: &BTreeMap<String, bool>, allow: bool) -> Vec<&'a str> {
-    let answered = probes.iter().filter(|probe| answers.get(&probe.name).copied().unwrap_or(true) == allow);
+    let answered = probes.iter().filter(|probe| answers.get(&probe.name) == Some(&allow));
     let mut labels: Vec<&str> = answered.map(|probe| probe.label.as_str()).collect();
     labels.dedup();
     labels

@@ -207,10 +207,10 @@ impl AlertState {
         &self.inputs
     }
 
-    /// What a destination has not taken yet, worst first.
+    /// What a destination has not taken yet, worst first: at most `most`, leaving out the keys that are `under_way`.
     #[must_use]
-    pub fn undelivered(&self, destination: &str) -> Vec<Pending> {
-        self.tellings.undelivered(destination, &self.responses)
+    pub fn undelivered(&self, destination: &str, under_way: impl Fn(&str) -> bool, most: usize) -> Vec<Pending> {
+        self.tellings.undelivered(destination, &self.responses, under_way, most)
     }
 
     /// Findings counted on an alert and not told.

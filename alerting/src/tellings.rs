@@ -74,20 +74,26 @@ impl Tellings {
         }
     }
 
-    /// What `destination` has not taken yet: worst first, then oldest first.
+    /// The first `most` that `destination` has not taken yet and whose key is not `under_way`: worst first, then oldest
+    /// first; the outcomes of responses after that.
     #[must_use]
-    pub fn undelivered(&self, destination: &str, responses: &Responses) -> Vec<Pending> {
+    pub fn undelivered(
+        &self,
+        destination: &str,
+        responses: &Responses,
+        under_way: impl Fn(&str) -> bool,
+        most: usize,
+    ) -> Vec<Pending> {
         let waiting = self.by_key.values().filter(|telling| telling.waiting.contains(destination));
-        let mut pending: Vec<Pending> = waiting
-            .map(|telling| Pending {
-                key: telling.record.key.clone(),
-                occasion: telling.occasion.clone(),
-                record: telling.record.clone(),
-            })
-            .collect();
-        pending.extend(self.answers(destination, responses));
-        pending.sort_by(|one, other| rank(one).cmp(&rank(other)));
-        pending
+        let mut waiting: Vec<&Telling> = waiting.filter(|telling| !under_way(&telling.record.key)).collect();
+        waiting.sort_by(|one, other| rank(&one.record).cmp(&rank(&other.record)));
+        let tellings = waiting.into_iter().map(|telling| Pending {
+            key: telling.record.key.clone(),
+            occasion: telling.occasion.clone(),
+            record: telling.record.clone(),
+        });
+        let answers = self.answers(destination, responses).filter(|pending| !under_way(&pending.key));
+        tellings.chain(answers).take(most).collect()
     }
 
     fn answers<'a>(&'a self, destination: &'a str, responses: &'a Responses) -> impl Iterator<Item = Pending> + 'a {
@@ -129,7 +135,6 @@ impl Tellings {
     }
 }
 
-fn rank(pending: &Pending) -> (std::cmp::Reverse<Severity>, Instant, &str) {
-    let finding = &pending.record.finding;
-    (std::cmp::Reverse(finding.severity), finding.decided, &pending.key)
+fn rank(record: &AlertRecord) -> (std::cmp::Reverse<Severity>, Instant, &str) {
+    (std::cmp::Reverse(record.finding.severity), record.finding.decided, &record.key)
 }
