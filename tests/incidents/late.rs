@@ -100,11 +100,11 @@ fn documented_delays_change_no_critical_finding_and_revoke_nothing_more() {
         let events = delayed(&incident);
         assert!(events.iter().all(|event| !event.late), "{}", incident.name);
         let on_time = findings(&admitted(incident.events.clone()));
-        let outcome = play(events);
+        let outcome = play(&events);
         let critical = |found: &[Finding]| anchors(found, Severity::Critical);
         assert_eq!(critical(&outcome.findings), critical(&on_time), "{}", incident.name);
         assert_eq!(in_the_baseline(&incident, &outcome.findings), Vec::<&Finding>::new(), "{}", incident.name);
-        let undisturbed = play(incident.events.clone());
+        let undisturbed = play(&incident.events);
         assert!(undisturbed.revoked().len() >= 2, "{}: {:?}", incident.name, undisturbed.revoked());
         assert_eq!(outcome.revoked(), undisturbed.revoked(), "{}", incident.name);
     }
@@ -113,14 +113,14 @@ fn documented_delays_change_no_critical_finding_and_revoke_nothing_more() {
 #[test]
 fn an_outage_of_all_sources_changes_no_critical_finding_and_revokes_nothing_more() {
     for incident in incidents() {
-        let on_time = play(incident.events.clone());
+        let on_time = play(&incident.events);
         let hours = || critical_hours(&incident).into_iter().chain(ordinary_hours(&incident));
         let uploads = [Upload::AsItHappened, Upload::SourceBySource, Upload::SourceBySourceReversed];
         for (hour, upload) in uploads.into_iter().flat_map(|upload| hours().map(move |hour| (hour, upload))) {
             let events = outage(&incident, hour, upload, |_| true);
             let late = events.iter().filter(|event| event.late).count();
             assert!(late > 0 && events.iter().filter(|event| event.late).all(is_observed), "{late} late");
-            let outcome = play(events);
+            let outcome = play(&events);
             // The node's records alone come before the signer's.
             let before_the_signer = if upload == Upload::SourceBySource { "signer" } else { "" };
             same_criticals(&incident, before_the_signer, &on_time, &outcome, &[]);
@@ -134,11 +134,11 @@ fn an_outage_of_all_sources_changes_no_critical_finding_and_revokes_nothing_more
 fn an_outage_of_one_source_pages_for_missing_links_at_most_and_revokes_nothing_more() {
     let mut paged = BTreeSet::new();
     for incident in incidents() {
-        let on_time = play(incident.events.clone());
+        let on_time = play(&incident.events);
         let inventory = inventory(&incident);
         for source in &inventory.systems[0].sources {
             for hour in critical_hours(&incident).into_iter().chain(ordinary_hours(&incident)) {
-                let outcome = play(outage(&incident, hour, Upload::AsItHappened, |name| name == source.source));
+                let outcome = play(&outage(&incident, hour, Upload::AsItHappened, |name| name == source.source));
                 no_extra_revocation(&incident, &on_time, &outcome);
                 let group = source.trust_group.as_str();
                 let missing: Vec<&str> =

@@ -183,7 +183,7 @@ impl Outcome {
 }
 
 /// The events through the whole pipeline on a log in memory.
-pub(crate) fn play(events: Vec<Event>) -> Outcome {
+pub(crate) fn play(events: &[Event]) -> Outcome {
     let (system, first) = (events[0].system.clone(), events[0].time);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
