@@ -32,7 +32,7 @@ deny: $(CARGO_DENY) ## licences, bans, sources and (where reachable) advisories 
 unit: claim $(KEYWATCH_TEST_OPA) ## all tests, against the real OPA too
 	cargo test --release --locked --workspace
 
-bench: claim ## print events/s, time from append to finding, time of a durable append
+bench: claim ## what a second holds: replay, time from append to finding, durable appends
 	cargo bench --locked --workspace --bench '*'
 	cargo test --release --locked --workspace -- --ignored --nocapture --test-threads 1 bench_
 	cargo run --release --locked -- replay replay-data/2025-02-bybit --check

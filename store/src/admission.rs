@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{Detail, EventId, Origin};
 use crate::inventory::Inventory;
-use crate::limits::REPEAT_HORIZON_NS;
+use crate::limits::{LATENESS_TOLERANCE_NS, REPEAT_HORIZON_NS};
 use crate::{Clock, Event, Instant, kinds, line};
 
 /// First 16 bytes of SHA-256 over what an event says, log time and lateness left out.
@@ -125,7 +125,8 @@ impl Admission {
         let state = self.system(&event.system);
         event.time = proposed.max(state.time.saturating_add(1));
         if let Some(delay) = state.delays.get(&event.source) {
-            event.late |= event.time.0.saturating_sub(event.event_time.0) > *delay;
+            let lag = event.time.0.saturating_sub(event.event_time.0);
+            event.late |= lag > delay.saturating_add(LATENESS_TOLERANCE_NS);
         }
         if event.kind == "source.reject"
             || kinds::find(&event.kind).is_none_or(|kind| kind.writer != kinds::Writer::Source)

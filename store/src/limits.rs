@@ -44,3 +44,7 @@ pub const OPEN_BATCHES_MAX: usize = 4;
 
 /// Batches that one commit of retention deletes.
 pub const RETIRE_BATCHES_MAX: usize = 1024;
+
+/// Log time, in nanoseconds, by which a record may exceed its source's delay without being late: records of one instant
+/// are moved apart by 1 ns each.
+pub const LATENESS_TOLERANCE_NS: i64 = 1_000_000;

@@ -2,14 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics by design")]
 
-mod common;
+mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{event, open, read_all, saying};
+use support::{event, open, read_all, saying};
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 use keywatch_store::chain::{Head, Key};
 use keywatch_store::embedded::{EmbeddedLog, Options};

@@ -2,14 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics by design")]
 
-mod common;
+mod support;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use common::{event, open, read_all, saying};
+use support::{event, open, read_all, saying};
 use keywatch_store::embedded::{Clocks, EmbeddedLog, Options};
 use keywatch_store::error::Remedy;
 use keywatch_store::limits::{APPEND_EVENTS_MAX, BATCH_BYTES_MAX, CLOCK_JUMP_NS_MAX, REPEAT_HORIZON_NS};

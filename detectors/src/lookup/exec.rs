@@ -11,17 +11,16 @@ use arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalExprRef};
-use datafusion::physical_plan::execution_plan::{
-    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
-};
+use datafusion::physical_expr::{PhysicalExpr, PhysicalExprRef};
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::TryStreamExt;
 use keywatch_store::Instant;
 
 use super::index::Index;
 use super::node::LookupKind;
+use crate::plan::properties;
 use crate::plan::run::{Run, Version};
 
 /// What the node is planned with.
@@ -69,12 +68,7 @@ impl LookupExec {
     ) -> Result<Self> {
         let types = plan.table_keys.iter().map(|key| Ok(SortField::new(key.data_type(&plan.table)?)));
         let converter = Arc::new(RowConverter::new(types.collect::<Result<_>>()?)?);
-        let properties = Arc::new(PlanProperties::new(
-            EquivalenceProperties::new(plan.output.clone()),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        ));
+        let properties = properties(plan.output.clone());
         let indexes = Arc::default();
         Ok(LookupExec { input, table, plan: Arc::new(plan), converter, indexes, run, properties })
     }

@@ -19,12 +19,14 @@ mod session;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, reset_plan_states};
+use datafusion::physical_plan::{ExecutionPlan, Partitioning, PlanProperties};
 use futures::TryStreamExt;
 
 pub(crate) use scope::{HIDDEN_LATE, HIDDEN_SOURCE, HIDDEN_SYSTEM, HIDDEN_TIME};
@@ -69,6 +71,12 @@ async fn bind(state: &SessionState, sql: &str) -> Result<LogicalPlan> {
 fn sql_error(rule: &str, error: &DataFusionError) -> Error {
     let problem = error.strip_backtrace();
     Error::Sql { rule: rule.to_owned(), problem }
+}
+
+/// What DataFusion wants to know of each of our nodes: one partition, finite, no order that it should rely on.
+pub(crate) fn properties(schema: SchemaRef) -> Arc<PlanProperties> {
+    let (partitioning, emission) = (Partitioning::UnknownPartitioning(1), EmissionType::Final);
+    Arc::new(PlanProperties::new(EquivalenceProperties::new(schema), partitioning, emission, Boundedness::Bounded))
 }
 
 impl Planned {

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use keywatch_store::Severity;
 use keywatch_store::finding::{Proof, Target};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::duration;
-use super::parameters::Value;
 use crate::error::Error;
 
 /// What a rule says of itself.
@@ -74,6 +73,18 @@ pub enum ParameterKind {
     Duration,
     /// A list for IN.
     TextList,
+}
+
+/// The value of a parameter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// For `integer`.
+    Integer(i64),
+    /// For `text` and `duration`.
+    Text(String),
+    /// For `text_list`.
+    List(Vec<String>),
 }
 
 fn suppress_ns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {

@@ -5,9 +5,9 @@ mod header;
 mod pack;
 mod parameters;
 
-pub use header::{Header, Parameter, ParameterKind};
+pub use header::{Header, Parameter, ParameterKind, Value};
 pub use pack::{load, load_one, shipped};
-pub use parameters::{Settings, Value};
+pub use parameters::Settings;
 
 use keywatch_store::Event;
 

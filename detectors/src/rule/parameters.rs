@@ -6,21 +6,9 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use serde::{Deserialize, Serialize};
 
-use super::header::{Parameter, ParameterKind};
+use super::header::{Parameter, ParameterKind, Value};
 use super::{Rule, duration};
 use crate::error::Error;
-
-/// The value of a parameter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Value {
-    /// For `integer`.
-    Integer(i64),
-    /// For `text` and `duration`.
-    Text(String),
-    /// For `text_list`.
-    List(Vec<String>),
-}
 
 /// What the configuration says about rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,10 +10,10 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, WindowFunctionDefinition};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalExprRef};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_expr::{PhysicalExpr, PhysicalExprRef};
+use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
@@ -22,8 +22,8 @@ use super::frame::Frame;
 use super::group::Call;
 use super::node::KeyedWindowNode;
 use super::operator::{CallPlan, GroupPlan, Operator, OperatorPlan};
-use crate::plan::lineage;
 use crate::plan::run::Run;
+use crate::plan::{lineage, properties};
 
 /// One window expression taken apart: the function, its frame and its argument.
 pub(crate) struct WindowCall<'a> {
@@ -179,12 +179,7 @@ pub(crate) struct KeyedWindowExec {
 
 impl KeyedWindowExec {
     pub(crate) fn new(input: Arc<dyn ExecutionPlan>, plan: OperatorPlan, run: Arc<Run>) -> Result<Self> {
-        let properties = Arc::new(PlanProperties::new(
-            EquivalenceProperties::new(plan.output.clone()),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        ));
+        let properties = properties(plan.output.clone());
         let state = Arc::new(Mutex::new(Operator::new(plan)?));
         run.register(&state);
         Ok(KeyedWindowExec { input, state, run, properties })
