@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use support::{event, open, read_all, saying};
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 use keywatch_store::chain::{Head, Key};
 use keywatch_store::embedded::{EmbeddedLog, Options};
 use keywatch_store::error::Remedy;
 use keywatch_store::limits::REPEAT_HORIZON_NS;
 use keywatch_store::{Clock, Error, Event, EventId, Lane, Log, Position};
+use support::{event, open, read_all, saying};
 
 /// Where the child process appends.
 const DIRECTORY: &str = "KEYWATCH_TEST_DIRECTORY";
