@@ -46,7 +46,11 @@ FROM (
     *,
     -- Log time is the time of arrival, so an allow that was given before the approval may stand behind it.
     count(*) FILTER (WHERE kind = 'decision' AND outcome = 'allow') OVER around AS allows,
-    count(*) FILTER (WHERE kind = 'decision' AND outcome <> 'allow') OVER around AS denials
+    count(*) FILTER (WHERE kind = 'decision' AND outcome <> 'allow') OVER around AS denials,
+    -- A system without a decision point has no allow to miss.
+    count(*) FILTER (WHERE kind = 'decision') OVER (
+      ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS decisions_ever
   FROM events
   WHERE kind IN ('decision', 'signing.approved') AND request IS NOT NULL AND wallet IS NOT NULL
   WINDOW around AS (
@@ -54,4 +58,4 @@ FROM (
     RANGE BETWEEN $allow_reach PRECEDING AND $decision_delay FOLLOWING
   )
 )
-WHERE kind = 'signing.approved' AND allows = 0
+WHERE kind = 'signing.approved' AND allows = 0 AND decisions_ever > 0
