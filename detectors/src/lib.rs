@@ -20,6 +20,6 @@ mod plan;
 pub mod rule;
 pub mod window;
 
-pub use engine::{Decided, Engine, Outcome, Parked};
+pub use engine::{Decided, Engine, Outcome, Parked, Stopwatch, Usage};
 pub use error::Error;
 pub use rule::{Rule, Settings};

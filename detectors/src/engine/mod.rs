@@ -6,7 +6,9 @@
 mod findings;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keywatch_store::{Event, Finding, Instant, Inventory, Position, schema};
 
@@ -46,19 +48,37 @@ pub struct Outcome {
     pub parked: Vec<Parked>,
 }
 
+/// What a rule costs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Rule id.
+    pub rule: String,
+    /// Processor time since the engine was made; zero without a stopwatch.
+    pub busy: Duration,
+    /// What its windows remember.
+    pub state: StateSize,
+}
+
+/// Reads a clock that only ever goes forward; the engine has none of its own.
+pub type Stopwatch = fn() -> Duration;
+
 /// The rules, planned, with everything that their windows remember.
 #[derive(Debug)]
 pub struct Engine {
     rules: Vec<Loaded>,
     run: Arc<Run>,
     completeness: Completeness,
+    stopwatch: Stopwatch,
 }
 
 #[derive(Debug)]
 struct Loaded {
     rule: Rule,
     planned: Planned,
+    /// Which of the run's operators are this rule's.
+    operators: Range<usize>,
     parked: bool,
+    busy: Duration,
 }
 
 /// The records of one run: times of each system with their positions.
@@ -75,10 +95,30 @@ impl Engine {
         let run = Arc::new(Run::default());
         let wanted = rules.iter().filter(|rule| !settings.disabled.contains(&rule.id));
         let loaded = wanted.map(|rule| {
+            let first = run.operators();
             let planned = plan::compile(&rule.id, &settings.fill_in(rule)?, &run)?;
-            Ok(Loaded { rule: rule.clone(), planned, parked: false })
+            let operators = first..run.operators();
+            Ok(Loaded { rule: rule.clone(), planned, operators, parked: false, busy: Duration::ZERO })
         });
-        Ok(Engine { rules: loaded.collect::<Result<_, Error>>()?, run, completeness: Completeness::new() })
+        let rules = loaded.collect::<Result<_, Error>>()?;
+        Ok(Engine { rules, run, completeness: Completeness::new(), stopwatch: || Duration::ZERO })
+    }
+
+    /// Times the rules by that clock, for [`Engine::usage`].
+    #[must_use]
+    pub fn with_stopwatch(mut self, stopwatch: Stopwatch) -> Engine {
+        self.stopwatch = stopwatch;
+        self
+    }
+
+    /// What each rule has cost and remembers, in the order of the rules.
+    #[must_use]
+    pub fn usage(&self) -> Vec<Usage> {
+        let of = |loaded: &Loaded| {
+            let (rule, busy) = (loaded.rule.id.clone(), loaded.busy);
+            Usage { rule, busy, state: self.run.state_size(loaded.operators.clone()) }
+        };
+        self.rules.iter().map(of).collect()
     }
 
     /// Runs all rules over the next records of the log; `first` is the position of the first.
@@ -98,7 +138,7 @@ impl Engine {
     /// How much all windows remember.
     #[must_use]
     pub fn state_size(&self) -> StateSize {
-        self.run.state_size()
+        self.run.state_size(0..self.run.operators())
     }
 
     /// The rules that are run, by id.
@@ -118,8 +158,12 @@ impl Engine {
         self.run.set(schema::to_batch(events)?, self.completeness.clone());
         let mut findings = Vec::new();
         for loaded in self.rules.iter_mut().filter(|loaded| !loaded.parked) {
+            let begun = (self.stopwatch)();
             let rows = loaded.planned.run();
-            match rows.and_then(|rows| findings::read(&loaded.rule, loaded.planned.following_ns, &rows, &records)) {
+            let found =
+                rows.and_then(|rows| findings::read(&loaded.rule, loaded.planned.following_ns, &rows, &records));
+            loaded.busy += (self.stopwatch)().saturating_sub(begun);
+            match found {
                 Ok(found) => findings.extend(found),
                 Err(error) => {
                     loaded.parked = true;

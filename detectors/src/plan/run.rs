@@ -2,6 +2,7 @@
 //! All plans of an engine share it; the engine sets it before it runs them.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arrow::array::RecordBatch;
@@ -82,12 +83,14 @@ impl Run {
         lock(&self.operators).push(Arc::downgrade(operator));
     }
 
-    /// How much all operators of this run remember.
-    pub(crate) fn state_size(&self) -> StateSize {
-        let operators: Vec<_> = lock(&self.operators).iter().filter_map(Weak::upgrade).collect();
-        operators.iter().fold(StateSize::default(), |sum, operator| {
-            let size = lock(operator).size();
-            StateSize { rows: sum.rows + size.rows, keys: sum.keys + size.keys, waiting: sum.waiting + size.waiting }
-        })
+    /// How many operators are registered.
+    pub(crate) fn operators(&self) -> usize {
+        lock(&self.operators).len()
+    }
+
+    /// How much those operators remember.
+    pub(crate) fn state_size(&self, which: Range<usize>) -> StateSize {
+        let operators: Vec<_> = lock(&self.operators)[which].iter().filter_map(Weak::upgrade).collect();
+        operators.iter().map(|operator| lock(operator).size()).sum()
     }
 }

@@ -82,6 +82,19 @@ pub struct StateSize {
     pub keys: usize,
     /// Rows that wait for their frame to close.
     pub waiting: usize,
+    /// Bytes of all that, without what the allocator adds.
+    pub bytes: usize,
+}
+
+impl std::iter::Sum for StateSize {
+    fn sum<I: Iterator<Item = StateSize>>(sizes: I) -> StateSize {
+        sizes.fold(StateSize::default(), |sum, size| StateSize {
+            rows: sum.rows + size.rows,
+            keys: sum.keys + size.keys,
+            waiting: sum.waiting + size.waiting,
+            bytes: sum.bytes + size.bytes,
+        })
+    }
 }
 
 /// The state of one operator.
@@ -138,7 +151,7 @@ impl Operator {
     pub(crate) fn size(&self) -> StateSize {
         let sizes = self.groups.iter().map(Group::size);
         let (rows, keys) = sizes.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
-        StateSize { rows, keys, waiting: self.waiting.iter().map(VecDeque::len).sum() }
+        StateSize { rows, keys, waiting: self.waiting.iter().map(VecDeque::len).sum(), bytes: 0 }
     }
 
     /// Takes in one batch (empty ones too) and gives the rows that are decided, with their window columns.
