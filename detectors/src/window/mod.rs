@@ -8,7 +8,7 @@ mod group;
 mod keys;
 mod node;
 mod operator;
-mod value;
+pub(crate) mod value;
 
 pub(crate) use exec::{KeyedWindowExec, WindowCall, plan_operator, read_call, read_function, unalias};
 pub(crate) use node::KeyedWindowNode;

@@ -24,6 +24,8 @@ pub(crate) enum Value {
     Text(Arc<str>),
     /// True or false.
     Boolean(bool),
+    /// A list, which only ever is an answer.
+    List(Arc<[Option<Value>]>),
 }
 
 /// A column of values, whatever its Arrow type.
