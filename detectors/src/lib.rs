@@ -11,6 +11,7 @@
 //!
 //! This room knows nothing of clocks, of the network, of files other than rules, and of who is told.
 
+mod aggregate;
 pub mod check;
 pub mod engine;
 pub mod error;

@@ -20,3 +20,18 @@ pub const PRECEDING_NS_MAX: i64 = 400 * 86_400 * 1_000_000_000;
 
 /// Versions of a system's inventory that rows on hold can still see.
 pub const INVENTORY_VERSIONS_MAX: usize = 64;
+
+/// Windows of one operator that share a ring; more with the same key open another one.
+pub const RING_CALLS_MAX: usize = 16;
+
+/// Counts that are only compared with numbers below this keep the last times of a key instead of every row.
+pub const COUNTED_MAX: u32 = 16;
+
+/// Rows from the start of the frame that `nth_value` may ask for.
+pub const NTH_MAX: usize = 1_000;
+
+/// Keys that are looked at in each run, besides two for each row, to see whether they are still needed.
+pub(crate) const SWEEP_STEPS: usize = 16;
+
+/// Rows of a batch below which handing rules to other threads costs more than it gives.
+pub(crate) const THREADED_ROWS_MIN: usize = 512;

@@ -29,13 +29,17 @@ impl EventId {
         id.copy_from_slice(&digest[..16]);
         EventId(id)
     }
+
+    /// The id as 32 hexadecimal digits, without an allocation.
+    pub fn write_digits(self, digits: &mut [u8; 32]) -> &str {
+        hex::encode_to_slice(self.0, digits).expect("16 bytes make 32 digits");
+        std::str::from_utf8(digits).expect("digits are ASCII")
+    }
 }
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut digits = [0; 32];
-        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
-        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
+        f.write_str(self.write_digits(&mut [0; 32]))
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -116,10 +116,10 @@ impl Table {
     /// Arrow schema: `system`, then the columns, all nullable but `system`.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
-        let mut fields = vec![Field::new("system", DataType::Utf8, false)];
+        let mut fields = vec![Field::new("system", DataType::Utf8View, false)];
         fields.extend(self.columns.iter().map(|(name, cell, _)| {
             let kind = match cell {
-                Cell::Text => DataType::Utf8,
+                Cell::Text => DataType::Utf8View,
                 Cell::Integer => DataType::Int64,
                 Cell::Boolean => DataType::Boolean,
             };
@@ -359,7 +359,7 @@ impl System {
                 DataType::Boolean => {
                     Arc::new(cells.map(|cell| cell.and_then(Value::as_bool)).collect::<BooleanArray>())
                 }
-                _ => Arc::new(cells.map(|cell| cell.and_then(Value::as_str)).collect::<StringArray>()),
+                _ => Arc::new(cells.map(|cell| cell.and_then(Value::as_str)).collect::<StringViewArray>()),
             }
         });
         let columns: Vec<ArrayRef> = columns.collect();

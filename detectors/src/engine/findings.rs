@@ -18,13 +18,11 @@ const FIELDS: [&str; 10] =
     ["event_id", "entity", "actor", "session", "device", "wallet", "request", "tx", "amount", "to_address"];
 
 /// Reads what a rule returned; a row without an entity is about nothing and left out.
-pub(super) fn read(rule: &Rule, following_ns: i64, rows: &[RecordBatch], records: &Records) -> Result<Vec<Decided>> {
+pub(super) fn read(rule: &Rule, following_ns: i64, rows: &RecordBatch, records: &Records) -> Result<Vec<Decided>> {
     let mut found = Vec::new();
-    for batch in rows {
-        let columns = Columns::new(batch)?;
-        for row in 0..batch.num_rows() {
-            found.extend(columns.finding(rule, following_ns, row, records)?);
-        }
+    let columns = Columns::new(rows)?;
+    for row in 0..rows.num_rows() {
+        found.extend(columns.finding(rule, following_ns, row, records)?);
     }
     Ok(found)
 }

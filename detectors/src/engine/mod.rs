@@ -3,21 +3,23 @@
 //! It knows nothing of clocks, files or who is told. What it gives depends on the records alone: wherever a batch is
 //! cut, the same findings come out in the same order (promise P1).
 
+mod dispatch;
 mod findings;
+mod workers;
 
 use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
-use keywatch_store::{Event, Finding, Instant, Inventory, Position, schema};
+use keywatch_store::{Event, Finding, Instant, Inventory, Position};
 
 use crate::error::Error;
 use crate::limits::RUN_ROWS_MAX;
-use crate::plan::run::Run;
+use crate::plan::chain::Source;
+use crate::plan::run::{Inventories, Run};
 use crate::plan::{self, Planned};
 use crate::rule::{Rule, Settings};
-use crate::window::{Completeness, StateSize};
+use crate::window::{Operator, StateSize, Systems};
+use dispatch::{Batch, Dispatch};
 
 /// A finding and the position of the record that settled it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,17 +68,19 @@ pub type Stopwatch = fn() -> Duration;
 #[derive(Debug)]
 pub struct Engine {
     rules: Vec<Loaded>,
-    run: Arc<Run>,
-    completeness: Completeness,
+    dispatch: Dispatch,
+    systems: Systems,
+    inventories: Inventories,
     stopwatch: Stopwatch,
+    threads: usize,
 }
 
 #[derive(Debug)]
 struct Loaded {
     rule: Rule,
     planned: Planned,
-    /// Which of the run's operators are this rule's.
-    operators: Range<usize>,
+    /// Number of the set of kinds that it can match; `None` for all.
+    kinds: Option<usize>,
     parked: bool,
     busy: Duration,
 }
@@ -86,22 +90,25 @@ pub(crate) struct Records {
     by_system: HashMap<String, Vec<(Instant, Position)>>,
 }
 
+/// What one rule made of one run.
+type Found = datafusion::error::Result<Vec<Decided>>;
+
 impl Engine {
     /// Plans the rules that `settings` does not disable.
     ///
     /// # Errors
     /// The first rule that does not load: [`Error::FrontMatter`], [`Error::Sql`], [`Error::Refused`].
     pub fn new(rules: &[Rule], settings: &Settings) -> Result<Engine, Error> {
-        let run = Arc::new(Run::default());
+        let mut dispatch = Dispatch::default();
         let wanted = rules.iter().filter(|rule| !settings.disabled.contains(&rule.id));
         let loaded = wanted.map(|rule| {
-            let first = run.operators();
-            let planned = plan::compile(&rule.id, &settings.fill_in(rule)?, &run)?;
-            let operators = first..run.operators();
-            Ok(Loaded { rule: rule.clone(), planned, operators, parked: false, busy: Duration::ZERO })
+            let planned = plan::compile(&rule.id, &settings.fill_in(rule)?)?;
+            let kinds = planned.kinds.as_ref().map(|kinds| dispatch.number(kinds));
+            Ok(Loaded { rule: rule.clone(), planned, kinds, parked: false, busy: Duration::ZERO })
         });
         let rules = loaded.collect::<Result<_, Error>>()?;
-        Ok(Engine { rules, run, completeness: Completeness::new(), stopwatch: || Duration::ZERO })
+        let (systems, inventories) = (Systems::default(), Inventories::default());
+        Ok(Engine { rules, dispatch, systems, inventories, stopwatch: || Duration::ZERO, threads: 1 })
     }
 
     /// Times the rules by that clock, for [`Engine::usage`].
@@ -111,14 +118,11 @@ impl Engine {
         self
     }
 
-    /// What each rule has cost and remembers, in the order of the rules.
+    /// Runs large batches on up to that many threads; what is found is the same on any number.
     #[must_use]
-    pub fn usage(&self) -> Vec<Usage> {
-        let of = |loaded: &Loaded| {
-            let (rule, busy) = (loaded.rule.id.clone(), loaded.busy);
-            Usage { rule, busy, state: self.run.state_size(loaded.operators.clone()) }
-        };
-        self.rules.iter().map(of).collect()
+    pub fn with_threads(mut self, threads: usize) -> Engine {
+        self.threads = threads.max(1);
+        self
     }
 
     /// Runs all rules over the next records of the log; `first` is the position of the first.
@@ -129,16 +133,27 @@ impl Engine {
         let mut outcome = Outcome::default();
         let mut position = first;
         for batch in events.chunks(RUN_ROWS_MAX) {
-            self.run_batch(position, batch, &mut outcome)?;
+            self.run_batch(position, batch, &mut outcome);
             position = position.plus(batch.len());
         }
         Ok(outcome)
     }
 
+    /// What each rule has cost and remembers, in the order of the rules.
+    #[must_use]
+    pub fn usage(&self) -> Vec<Usage> {
+        let of = |loaded: &Loaded| Usage {
+            rule: loaded.rule.id.clone(),
+            busy: loaded.busy,
+            state: loaded.planned.chain.operators().map(Operator::size).sum(),
+        };
+        self.rules.iter().map(of).collect()
+    }
+
     /// How much all windows remember.
     #[must_use]
     pub fn state_size(&self) -> StateSize {
-        self.run.state_size(0..self.run.operators())
+        self.rules.iter().flat_map(|loaded| loaded.planned.chain.operators()).map(Operator::size).sum()
     }
 
     /// The rules that are run, by id.
@@ -153,16 +168,20 @@ impl Engine {
         Some((&loaded.planned.shown, loaded.planned.following_ns))
     }
 
-    fn run_batch(&mut self, first: Position, events: &[Event], outcome: &mut Outcome) -> Result<(), Error> {
+    fn run_batch(&mut self, first: Position, events: &[Event], outcome: &mut Outcome) {
         let records = self.observe(first, events);
-        self.run.set(schema::to_batch(events)?, self.completeness.clone());
+        let batch = self.dispatch.sort(events);
+        let run = Run { systems: &self.systems, inventories: &self.inventories };
+        let stopwatch = self.stopwatch;
+        let one = |loaded: &mut Loaded| {
+            let begun = stopwatch();
+            let found = loaded.run(&batch, &run, &records);
+            loaded.busy += stopwatch().saturating_sub(begun);
+            found
+        };
+        let awake = self.rules.iter_mut().filter(|loaded| !loaded.parked).collect();
         let mut findings = Vec::new();
-        for loaded in self.rules.iter_mut().filter(|loaded| !loaded.parked) {
-            let begun = (self.stopwatch)();
-            let rows = loaded.planned.run();
-            let found =
-                rows.and_then(|rows| findings::read(&loaded.rule, loaded.planned.following_ns, &rows, &records));
-            loaded.busy += (self.stopwatch)().saturating_sub(begun);
+        for (loaded, found) in workers::run(awake, self.threads, events.len(), &one) {
             match found {
                 Ok(found) => findings.extend(found),
                 Err(error) => {
@@ -172,9 +191,9 @@ impl Engine {
                 }
             }
         }
+        outcome.parked.sort_by(|one, other| one.rule.cmp(&other.rule));
         findings::sort(&mut findings);
         outcome.findings.extend(findings);
-        Ok(())
     }
 
     /// Notes how far each system is complete and which inventory holds from when.
@@ -188,16 +207,31 @@ impl Engine {
             }
             if event.kind == "inventory.activated" {
                 for system in Inventory::from_activation(event).map(|inventory| inventory.systems).unwrap_or_default() {
-                    self.run.activate(event.time, system);
+                    self.inventories.activate(event.time, system);
                 }
             }
         }
+        self.systems.begin();
         for (system, times) in &records.by_system {
             if let Some((last, _)) = times.last() {
-                self.completeness.insert(Arc::from(system.as_str()), last.0);
+                self.systems.note(system, last.0);
             }
         }
         records
+    }
+}
+
+impl Loaded {
+    fn run(&mut self, batch: &Batch<'_>, run: &Run<'_>, records: &Records) -> Found {
+        let chain = &mut self.planned.chain;
+        let rows = match &chain.source {
+            Source::Events(columns) => batch.rows(self.kinds, columns, &chain.schema)?,
+            Source::Inventory(..) => None,
+        };
+        match chain.run(rows, run)? {
+            Some(rows) => findings::read(&self.rule, self.planned.following_ns, &rows, records),
+            None => Ok(Vec::new()),
+        }
     }
 }
 

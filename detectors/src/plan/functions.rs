@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, StringArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
@@ -18,8 +18,8 @@ pub(crate) fn all() -> Vec<ScalarUDF> {
         detail_function(name, output, make)
     };
     vec![
-        text("detail_text", DataType::Utf8, |raw| {
-            Ok(Arc::new(raw.map(|raw| raw.and_then(as_text)).collect::<StringArray>()))
+        text("detail_text", DataType::Utf8View, |raw| {
+            Ok(Arc::new(raw.map(|raw| raw.and_then(as_text)).collect::<StringViewArray>()))
         }),
         text("detail_int", DataType::Int64, |raw| {
             Ok(Arc::new(raw.map(|raw| raw.and_then(as_text)?.parse().ok()).collect::<Int64Array>()))
@@ -36,13 +36,13 @@ pub(crate) fn all() -> Vec<ScalarUDF> {
         }),
         create_udf(
             "lookalike_shape",
-            vec![DataType::Utf8],
-            DataType::Utf8,
+            vec![DataType::Utf8View],
+            DataType::Utf8View,
             Volatility::Immutable,
             Arc::new(|arguments| {
                 let addresses = strings(&arguments[0], 1)?;
-                let shapes = addresses.as_string::<i32>().iter().map(|address| address.and_then(lookalike_shape));
-                Ok(ColumnarValue::Array(Arc::new(shapes.collect::<StringArray>())))
+                let shapes = addresses.as_string_view().iter().map(|address| address.and_then(lookalike_shape));
+                Ok(ColumnarValue::Array(Arc::new(shapes.collect::<StringViewArray>())))
             }),
         ),
     ]
@@ -64,14 +64,14 @@ fn detail_function(
             ColumnarValue::Scalar(_) => 1,
         };
         let details = strings(detail, rows)?;
-        let mut raw = details.as_string::<i32>().iter().map(|detail| find(detail?, &path));
+        let mut raw = details.as_string_view().iter().map(|detail| find(detail?, &path));
         Ok(ColumnarValue::Array(make(&mut raw)?))
     };
-    create_udf(name, vec![DataType::Utf8, DataType::Utf8], output, Volatility::Immutable, Arc::new(body))
+    create_udf(name, vec![DataType::Utf8View, DataType::Utf8View], output, Volatility::Immutable, Arc::new(body))
 }
 
 fn strings(value: &ColumnarValue, rows: usize) -> Result<ArrayRef> {
-    Ok(cast(&value.clone().into_array(rows)?, &DataType::Utf8)?)
+    Ok(cast(&value.clone().into_array(rows)?, &DataType::Utf8View)?)
 }
 
 /// The raw JSON at a dotted path; `None` when there is nothing.

@@ -14,28 +14,23 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 use super::lineage;
-use super::run::Run;
-use crate::lookup::{LookupExec, LookupNode, LookupPlan};
-use crate::window::{KeyedWindowExec, KeyedWindowNode, plan_operator};
+use super::node::{Node, Planned};
+use crate::lookup::{LookupNode, LookupPlan};
+use crate::window::{KeyedWindowNode, plan_operator};
 
 /// The query planner of a rule's session.
 #[derive(Debug)]
-pub(crate) struct RulePlanner {
-    pub(crate) run: Arc<Run>,
-}
+pub(crate) struct RulePlanner;
 
 #[async_trait]
 impl QueryPlanner for RulePlanner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let nodes = Arc::new(NodePlanner { run: self.run.clone() });
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![nodes]);
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(NodePlanner)]);
         planner.create_physical_plan(plan, session).await
     }
 }
 
-struct NodePlanner {
-    run: Arc<Run>,
-}
+struct NodePlanner;
 
 #[async_trait]
 impl ExtensionPlanner for NodePlanner {
@@ -51,13 +46,13 @@ impl ExtensionPlanner for NodePlanner {
         let over = |schema: &DFSchema, expr: &Expr| planner.create_physical_expr(expr, schema, session, context);
         if let Some(window) = node.as_any().downcast_ref::<KeyedWindowNode>() {
             let plan = plan_operator(window, logical[0], &|expr| over(logical[0].schema(), expr))?;
-            let exec = KeyedWindowExec::new(physical[0].clone(), plan, self.run.clone())?;
-            return Ok(Some(Arc::new(exec)));
+            let schema = plan.output.clone();
+            return Ok(Some(Arc::new(Node::new(Planned::Windows(Arc::new(plan)), physical.to_vec(), schema))));
         }
         if let Some(lookup) = node.as_any().downcast_ref::<LookupNode>() {
             let plan = plan_lookup(lookup, logical, &over)?;
-            let exec = LookupExec::new(physical[0].clone(), physical[1].clone(), plan, self.run.clone())?;
-            return Ok(Some(Arc::new(exec)));
+            let schema = plan.output.clone();
+            return Ok(Some(Arc::new(Node::new(Planned::Lookup(Arc::new(plan)), physical.to_vec(), schema))));
         }
         Ok(None)
     }

@@ -64,16 +64,17 @@ fn rewrite_window(window: Window) -> PlanResult<KeyedWindowNode> {
     }
     let lag_ns = following_ns(&window.input);
     let input = Arc::unwrap_or_clone(window.input);
-    Ok(KeyedWindowNode { input, windows: window.window_expr, anchor: None, schema: window.schema, lag_ns })
+    let (windows, schema) = (window.window_expr, window.schema);
+    Ok(KeyedWindowNode { input, windows, anchor: None, schema, lag_ns, enough: Vec::new() })
 }
 
 fn check_types(call: &crate::window::WindowCall<'_>, input: &LogicalPlan) -> PlanResult<()> {
     use datafusion::logical_expr::ExprSchemable;
-    let kind = call.argument.get_type(input.schema())?;
+    let kind = call.arguments[0].get_type(input.schema())?;
     if !crate::window::is_supported(&kind) {
         return Err(refused(&format!("a window over values of type {kind}"), "take numbers, text, booleans or times"));
     }
-    if kind.is_floating() && call.function.adds_up() {
+    if kind.is_floating() && call.named.adds_up() {
         return Err(refused(
             "a sum or average over floating-point numbers",
             "floats drift as rows leave the frame: CAST the argument to DECIMAL(38, 6) first",

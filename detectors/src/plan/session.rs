@@ -12,30 +12,27 @@ use keywatch_store::inventory::TABLES;
 use keywatch_store::schema;
 
 use super::planner::RulePlanner;
-use super::run::Run;
-use super::scan::{Slot, SlotTable};
+use super::tables::RuleTable;
 use super::{EVENTS, functions};
 
 /// A session that knows `events`, the inventory tables and our functions, and plans one batch as a finite input.
-pub(crate) fn state(run: &Arc<Run>) -> SessionState {
+pub(crate) fn state() -> SessionState {
     let mut state = SessionStateBuilder::new()
         .with_config(config())
         .with_default_features()
-        .with_query_planner(Arc::new(RulePlanner { run: run.clone() }))
+        .with_query_planner(Arc::new(RulePlanner))
         .with_physical_optimizer_rules(physical_rules())
         .build();
     for function in functions::all() {
         state.register_udf(Arc::new(function)).expect("our functions have names of their own");
     }
     let tables = MemorySchemaProvider::new();
-    let events = SlotTable { slot: Slot::Events, schema: schema::events(), run: run.clone() };
-    let register = |name: &str, table: SlotTable| {
+    let register = |name: &str, table: RuleTable| {
         tables.register_table(name.to_owned(), Arc::new(table)).expect("an in-memory schema takes any table");
     };
-    register(EVENTS, events);
+    register(EVENTS, RuleTable { inventory: None, schema: schema::events() });
     for table in TABLES {
-        let slot = Slot::Inventory(table.name);
-        register(table.name, SlotTable { slot, schema: table.schema(), run: run.clone() });
+        register(table.name, RuleTable { inventory: Some(table.name), schema: table.schema() });
     }
     let catalog = MemoryCatalogProvider::new();
     catalog.register_schema("public", Arc::new(tables)).expect("an in-memory catalog takes any schema");
@@ -43,8 +40,7 @@ pub(crate) fn state(run: &Arc<Run>) -> SessionState {
     state
 }
 
-/// The stock rules but for the one that lets a plan yield to tokio: a plan is run to its end in one go, and within a task
-/// whose budget is spent it would wait for a scheduler that waits for it.
+/// The stock rules but for those that cut a plan into tasks and batches: [`super::chain`] runs it in one go.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     PhysicalOptimizer::new().rules.into_iter().filter(|rule| rule.name() != "EnsureCooperative").collect()
 }
@@ -62,6 +58,6 @@ fn config() -> SessionConfig {
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;
     options.optimizer.enable_join_dynamic_filter_pushdown = false;
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
-    options.sql_parser.map_string_types_to_utf8view = false;
+    options.sql_parser.map_string_types_to_utf8view = true;
     config
 }

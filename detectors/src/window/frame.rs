@@ -38,6 +38,18 @@ fn refused<T>(construct: &str, instead: &str) -> Result<T, FrameRefused> {
 }
 
 impl Frame {
+    /// From the first row to the row itself.
+    pub(crate) const SO_FAR: Frame = Frame::Range { start_ns: None, end_ns: 0 };
+
+    /// Nanoseconds for which a row can be inside the frame of a later one; `None` for good.
+    #[must_use]
+    pub fn reach_ns(self) -> Option<i64> {
+        match self {
+            Frame::Range { start_ns: Some(start_ns), .. } => Some(start_ns.saturating_neg().max(0)),
+            _ => None,
+        }
+    }
+
     /// How far the frame looks ahead, nanoseconds; 0 when it does not.
     #[must_use]
     pub fn following_ns(self) -> i64 {

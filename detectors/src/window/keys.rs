@@ -1,88 +1,148 @@
-//! The keys of one group: partition key → what is remembered of it. A key vanishes when nothing refers to it any more.
+//! The keys of one ring: partition key → slot, a small number under which the accumulators remember it.
+//!
+//! A key's last row is the only thing that keeps it: when that is older than any frame reaches, a hand that goes round
+//! the slots, a few steps for each row that comes, frees it.
 
-use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::accumulator::{Accumulator, Input};
+use super::value::{Column, Value};
 
-/// Index of a key's slot.
-pub(crate) type KeyId = usize;
+/// Number of a key's slot.
+pub(super) type Slot = u32;
 
-/// What is remembered of one key.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    bytes: Box<[u8]>,
-    hash: u64,
-    references: usize,
-    pub(crate) accumulators: Vec<Accumulator>,
-    /// Rows of a `ROWS` frame and how many of them, from the front, have entered.
-    pub(crate) ring: VecDeque<Box<[Input]>>,
-    pub(crate) entered: usize,
-}
+/// No slot: a key of which nothing is remembered.
+pub(super) const NO_SLOT: Slot = u32::MAX;
 
-/// All keys of one group.
+const VACANT: u32 = u32::MAX;
+
+/// All keys of one ring.
 #[derive(Debug, Default)]
-pub(crate) struct Keys {
+pub(super) struct Keys {
     hasher: DefaultHashBuilder,
-    table: HashTable<KeyId>,
-    slots: Vec<Option<Slot>>,
-    free: Vec<KeyId>,
+    table: HashTable<Slot>,
+    bytes: Vec<Box<[u8]>>,
+    hashes: Vec<u64>,
+    /// Lane of each slot's system; `VACANT` when the slot is free.
+    lanes: Vec<u32>,
+    /// Log time of the last row of each key.
+    last: Vec<i64>,
+    free: Vec<Slot>,
+    hand: usize,
+    key_bytes: usize,
 }
 
 impl Keys {
-    /// Finds or makes the slot of `bytes` and counts one more reference to it.
-    pub(crate) fn refer(&mut self, bytes: &[u8], fresh: impl FnOnce() -> Vec<Accumulator>) -> KeyId {
-        let hash = self.hasher.hash_one(bytes);
-        let slots = &self.slots;
-        let same = |id: &KeyId| slots[*id].as_ref().is_some_and(|slot| *slot.bytes == *bytes);
-        let id = match self.table.find(hash, same) {
-            Some(id) => *id,
-            None => self.insert(bytes, hash, fresh()),
-        };
-        self.slot(id).references += 1;
-        id
+    /// The slot of a key, if anything is remembered of it.
+    pub(super) fn find(&self, lane: u32, key: &[u8]) -> Slot {
+        self.lookup(lane, key, self.hasher.hash_one(key)).unwrap_or(NO_SLOT)
     }
 
-    /// Gives one reference back; the key is freed with its last.
-    pub(crate) fn release(&mut self, id: KeyId) {
-        let slot = self.slot(id);
-        slot.references -= 1;
-        if slot.references > 0 {
-            return;
-        }
-        let hash = slot.hash;
-        if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
-            entry.remove();
-        }
-        self.slots[id] = None;
-        self.free.push(id);
-    }
-
-    /// The slot of a key that is referred to.
-    pub(crate) fn slot(&mut self, id: KeyId) -> &mut Slot {
-        self.slots[id].as_mut().expect("a key that is referred to has a slot")
+    /// The slot of a key that has a row at `time`, and whether it is new.
+    pub(super) fn refer(&mut self, lane: u32, key: &[u8], time: i64) -> (Slot, bool) {
+        let hash = self.hasher.hash_one(key);
+        let found = self.lookup(lane, key, hash);
+        let slot = found.unwrap_or_else(|| self.insert(lane, key, hash));
+        self.last[slot as usize] = time;
+        (slot, found.is_none())
     }
 
     /// Live keys.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.table.len()
     }
 
-    fn insert(&mut self, bytes: &[u8], hash: u64, accumulators: Vec<Accumulator>) -> KeyId {
-        let slot = Slot { bytes: bytes.into(), hash, references: 0, accumulators, ring: VecDeque::new(), entered: 0 };
-        let id = if let Some(id) = self.free.pop() {
-            self.slots[id] = Some(slot);
-            id
-        } else {
-            self.slots.push(Some(slot));
-            self.slots.len() - 1
-        };
-        let slots = &self.slots;
-        self.table.insert_unique(hash, id, |other| slots[*other].as_ref().map_or(0, |slot| slot.hash));
-        id
+    /// Bytes of keys and slots, without what accumulators remember.
+    pub(super) fn bytes(&self) -> usize {
+        let a_slot = size_of::<Box<[u8]>>() + size_of::<u64>() + size_of::<u32>() + size_of::<i64>();
+        self.bytes.capacity() * a_slot + self.key_bytes + self.table.capacity() * (size_of::<Slot>() + 1)
     }
+
+    /// Moves the hand on by `steps` slots and frees those whose last row is before `horizon(lane)`.
+    pub(super) fn sweep(&mut self, steps: usize, horizon: impl Fn(u32) -> i64, mut freed: impl FnMut(Slot)) {
+        for _ in 0..steps.min(self.lanes.len()) {
+            self.hand = if self.hand + 1 < self.lanes.len() { self.hand + 1 } else { 0 };
+            let lane = self.lanes[self.hand];
+            if lane != VACANT && self.last[self.hand] < horizon(lane) {
+                let slot = Slot::try_from(self.hand).expect("slots are numbered by 32 bits");
+                self.remove(slot);
+                freed(slot);
+            }
+        }
+    }
+
+    fn lookup(&self, lane: u32, key: &[u8], hash: u64) -> Option<Slot> {
+        let same = |slot: &Slot| {
+            let slot = *slot as usize;
+            self.hashes[slot] == hash && self.lanes[slot] == lane && *self.bytes[slot] == *key
+        };
+        self.table.find(hash, same).copied()
+    }
+
+    fn insert(&mut self, lane: u32, key: &[u8], hash: u64) -> Slot {
+        self.key_bytes += key.len();
+        let slot = self.free.pop().unwrap_or_else(|| {
+            let slot = Slot::try_from(self.lanes.len()).ok().filter(|slot| *slot != NO_SLOT);
+            self.bytes.push(Box::default());
+            self.hashes.push(0);
+            self.lanes.push(VACANT);
+            self.last.push(i64::MIN);
+            slot.expect("slots are numbered by 32 bits")
+        });
+        let index = slot as usize;
+        self.bytes[index] = key.into();
+        self.hashes[index] = hash;
+        self.lanes[index] = lane;
+        let hashes = &self.hashes;
+        self.table.insert_unique(hash, slot, |other| hashes[*other as usize]);
+        slot
+    }
+
+    fn remove(&mut self, slot: Slot) {
+        let index = slot as usize;
+        if let Ok(entry) = self.table.find_entry(self.hashes[index], |other| *other == slot) {
+            entry.remove();
+        }
+        self.key_bytes -= self.bytes[index].len();
+        self.bytes[index] = Box::default();
+        self.lanes[index] = VACANT;
+        self.free.push(slot);
+        if self.table.capacity() > 1024 && self.table.len() * 8 < self.table.capacity() {
+            let hashes = &self.hashes;
+            self.table.shrink_to(self.table.len() * 2, |other| hashes[*other as usize]);
+        }
+    }
+}
+
+/// Writes the key of a row: each column with its kind and length, so that different keys differ.
+pub(super) fn write_key(columns: &[Column], row: usize, key: &mut Vec<u8>) {
+    key.clear();
+    for column in columns {
+        if let Column::Text(texts) = column {
+            match column.is_valid(row).then(|| texts.value(row)) {
+                None => key.push(0),
+                Some(text) => write_text(text, key),
+            }
+            continue;
+        }
+        match column.value(row) {
+            None => key.push(0),
+            Some(Value::Number(number)) => {
+                key.push(2);
+                key.extend_from_slice(&number.to_le_bytes());
+            }
+            Some(Value::Boolean(boolean)) => key.push(3 + u8::from(boolean)),
+            Some(Value::Text(text)) => write_text(&text, key),
+            Some(Value::List(_)) => key.push(5),
+        }
+    }
+}
+
+fn write_text(text: &str, key: &mut Vec<u8>) {
+    key.push(1);
+    key.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+    key.extend_from_slice(text.as_bytes());
 }
 
 #[cfg(test)]
@@ -90,16 +150,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_lives_as_long_as_it_is_referred_to() {
+    fn a_key_lives_as_long_as_its_last_row_is_in_reach() {
         let mut keys = Keys::default();
-        let a = keys.refer(b"a", Vec::new);
-        let b = keys.refer(b"b", Vec::new);
-        assert_eq!(keys.refer(b"a", Vec::new), a);
-        assert_ne!(a, b);
-        keys.release(a);
-        assert_eq!(keys.len(), 2);
-        keys.release(a);
-        assert_eq!(keys.len(), 1);
-        assert_eq!(keys.refer(b"c", Vec::new), a, "a freed slot is used again");
+        let (a, new) = keys.refer(0, b"a", 10);
+        assert!(new);
+        let (b, _) = keys.refer(0, b"b", 20);
+        assert_eq!(keys.refer(0, b"a", 15), (a, false));
+        assert_ne!(keys.refer(1, b"a", 99).0, a, "another system's key of the same name");
+        keys.sweep(3, |_| 20, |freed| assert_eq!(freed, a));
+        assert_eq!((keys.len(), keys.find(0, b"a"), keys.find(0, b"b")), (2, NO_SLOT, b));
+        assert_eq!(keys.refer(0, b"c", 30), (a, true), "a freed slot is used again");
     }
 }

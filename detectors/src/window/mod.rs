@@ -2,17 +2,22 @@
 //! its parts. It knows nothing of SQL text, rules or findings.
 
 mod accumulator;
-mod exec;
+mod by_rows;
+mod call;
 pub mod frame;
-mod group;
+mod held;
 mod keys;
 mod node;
 mod operator;
+mod queue;
+mod ring;
+mod state;
+mod systems;
 pub(crate) mod value;
 
-pub(crate) use exec::{KeyedWindowExec, WindowCall, plan_operator, read_call, read_function, unalias};
+pub(crate) use call::{Named, OperatorPlan, WindowCall, plan_operator, read_call, read_function, unalias};
 pub(crate) use node::KeyedWindowNode;
-pub(crate) use operator::Completeness;
 pub(crate) use operator::Operator;
 pub use operator::StateSize;
+pub(crate) use systems::Systems;
 pub(crate) use value::is_supported;

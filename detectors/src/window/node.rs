@@ -16,6 +16,8 @@ pub(crate) struct KeyedWindowNode {
     pub(crate) schema: DFSchemaRef,
     /// Nanoseconds by which the operators below lag behind the log.
     pub(crate) lag_ns: i64,
+    /// For each window the count beyond which nothing is asked of it; empty when that is not known.
+    pub(crate) enough: Vec<Option<u32>>,
 }
 
 impl PartialOrd for KeyedWindowNode {
@@ -47,6 +49,9 @@ impl UserDefinedLogicalNodeCore for KeyedWindowNode {
         write!(f, "KeyedWindow: windows=[")?;
         for (index, window) in self.windows.iter().enumerate() {
             write!(f, "{}{window}", if index > 0 { ", " } else { "" })?;
+            if let Some(Some(enough)) = self.enough.get(index) {
+                write!(f, " (counted to {enough})")?;
+            }
         }
         write!(f, "]")?;
         match &self.anchor {

@@ -3,77 +3,50 @@
 //! One row's life, in an operator whose widest frame looks `F` ahead:
 //!
 //! ```text
-//!  row (system s, time t) ──▶ every group: FIFO of s ──enter──▶ accumulators of its key ──leave──▶ gone
-//!        │                                  ▲ t' ≤ a + end            ▲ t' < a + start
-//!        └─ answered? ──▶ delay line of s ──┴─ decided when s is complete through t + F: a = t, read the answers
+//!  row (system s, time t)
+//!    │   keys ─▶ slot          one lookup for all windows with the same PARTITION BY
+//!    │   ring of s: time, slot, bits of the functions that count it      ┌──────────── frame of a ────────────┐
+//!    ├──▶ [ … row row row row row row row row … ]                        │ a + start                  a + end │
+//!    │        ▲ left               ▲ entered                     ◀── rows leave ──┘                └── rows enter ──▶
+//!    │
+//!    └─ answered? ─ F = 0: at once
+//!                 └ F > 0: delay line of s, until s is complete through t + F
+//!                        └▶ a = t: for each function, rows up to a + end enter, rows before a + start leave, and the
+//!                           cell of the slot is the answer
 //! ```
 //!
-//! Within a system, rows come and are answered in the order of log time, so that each row enters and leaves each group
-//! once: O(1) a row and group, however many keys there are. What is remembered is the rows inside a frame, the keys
-//! that they or waiting rows refer to, and the waiting rows. A frame is closed by *completeness*, the log time through
-//! which a system's records have been seen; it comes out of band, so that an empty run closes frames too.
+//! Within a system, rows come and are answered in the order of log time, so that a cursor passes each row of a ring
+//! twice a frame: O(1) a row and function, however many keys there are. A batch is gone through by one function after
+//! the other ([`super::state`]). Functions that need no row once it has entered let it go at once; the widest frame of
+//! the others says how long rows stay. A frame is closed by *completeness*, the log time through which a system's
+//! records have been seen; it comes out of band ([`Systems`]), so that a run without rows closes frames too.
 //!
-//! Invariants: `entered` rows of a FIFO are exactly those in the accumulators; they are its oldest; no row older than
-//! `start` of the oldest waiting (or next possible) row is kept; answers depend on the rows of the system alone, never
-//! on where batches were cut.
+//! Invariants:
+//! * the rows between the cursors `left` and `entered` of a frame are exactly those in its accumulators;
+//! * a ring's rows are in the order of log time, and none is older than what the next answered row can see;
+//! * a key whose last row no frame reaches answers like a key that never was, so when it is freed changes no answer;
+//! * answers depend on the rows of the system alone, never on where batches were cut.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::{cast, interleave_record_batch, take_record_batch};
-use arrow::datatypes::{DataType, SchemaRef, TimestampNanosecondType};
-use arrow::row::{RowConverter, Rows, SortField};
-use datafusion::error::{DataFusionError, Result};
-use datafusion::physical_expr::PhysicalExprRef;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray, UInt32Array};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Field, Schema, TimestampNanosecondType};
+use datafusion::error::Result;
 
-use super::accumulator::Input;
-use super::frame::Frame;
-use super::group::{Call, Group};
-use super::keys::KeyId;
-use super::value::{self, Column, Value};
+use super::by_rows::ByRows;
+use super::call::{Keeping, OperatorPlan, RingPlan};
+use super::held::{Decided, Delay};
+use super::keys::Slot;
+use super::ring::{Asked, Ring, RingColumns, Rows};
+use super::state::Answers;
+use super::systems::Systems;
+use super::value::Column;
+use crate::plan::chain::{array, mask};
 
-/// One group as planned.
-#[derive(Clone, Debug)]
-pub(crate) struct GroupPlan {
-    pub(crate) frame: Frame,
-    pub(crate) partition_by: Vec<PhysicalExprRef>,
-    pub(crate) calls: Vec<CallPlan>,
-}
-
-/// One window column as planned.
-#[derive(Clone, Debug)]
-pub(crate) struct CallPlan {
-    pub(crate) call: Call,
-    pub(crate) argument: PhysicalExprRef,
-    pub(crate) filter: Option<PhysicalExprRef>,
-}
-
-/// An operator as planned.
-#[derive(Clone, Debug)]
-pub(crate) struct OperatorPlan {
-    pub(crate) groups: Vec<GroupPlan>,
-    /// Which rows are answered and held; without it, all.
-    pub(crate) anchor: Option<PhysicalExprRef>,
-    pub(crate) system_column: usize,
-    pub(crate) time_column: usize,
-    pub(crate) input: SchemaRef,
-    pub(crate) output: SchemaRef,
-    /// Nanoseconds by which the operators below lag behind the log.
-    pub(crate) lag_ns: i64,
-}
-
-impl OperatorPlan {
-    /// Nanoseconds that a row waits here.
-    pub(crate) fn following_ns(&self) -> i64 {
-        self.groups.iter().map(|group| group.frame.following_ns()).max().unwrap_or(0)
-    }
-}
-
-/// Log time through which each system's records have been seen.
-pub(crate) type Completeness = HashMap<Arc<str>, i64>;
-
-/// How much an operator remembers.
+/// How much windows remember.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateSize {
     /// Rows inside frames.
@@ -100,254 +73,245 @@ impl std::iter::Sum for StateSize {
 /// The state of one operator.
 #[derive(Debug)]
 pub(crate) struct Operator {
-    plan: OperatorPlan,
-    groups: Vec<Group>,
-    converters: Vec<RowConverter>,
-    systems: HashMap<Arc<str>, usize>,
-    names: Vec<Arc<str>>,
-    waiting: Vec<VecDeque<Waiting>>,
-    held: Held,
+    plan: Arc<OperatorPlan>,
+    rings: Vec<Ring>,
+    by_rows: Vec<ByRows>,
+    /// System number → lane.
+    lanes: HashMap<u32, usize>,
+    /// For each lane: nothing that is answered later has an earlier time.
+    horizons: Vec<i64>,
+    sources: HashMap<String, u16>,
+    delay: Delay,
+    following_ns: i64,
 }
 
-/// A row that is answered when its frames are closed.
-#[derive(Debug)]
-struct Waiting {
-    time: i64,
-    batch: u64,
-    row: usize,
-    keys: Vec<KeyId>,
-    /// Answers of `ROWS` groups, which are known as the row comes.
-    early: Vec<Option<Vec<Option<Value>>>>,
-}
-
-/// The answered rows themselves, compacted, until all of a batch are out.
-#[derive(Debug, Default)]
-struct Held {
-    first: u64,
-    batches: VecDeque<(RecordBatch, usize)>,
-}
-
-/// A batch with everything evaluated that the groups ask for.
-struct Evaluated {
-    keys: Vec<Rows>,
-    arguments: Vec<Vec<Column>>,
-    filters: Vec<Vec<Option<BooleanArray>>>,
+/// A batch as it has been taken in.
+struct TakenIn {
+    /// The rows, with a column more for each window by rows.
+    rows: RecordBatch,
+    anchors: Option<BooleanBuffer>,
+    lanes: Vec<u32>,
+    times: Vec<i64>,
+    slots: Vec<Vec<Slot>>,
 }
 
 impl Operator {
-    pub(crate) fn new(plan: OperatorPlan) -> Result<Operator> {
-        let mut converters = Vec::new();
-        let mut groups = Vec::new();
-        for group in &plan.groups {
-            let types = group.partition_by.iter().map(|expr| expr.data_type(&plan.input));
-            let fields = types.map(|kind| Ok(SortField::new(kind?))).collect::<Result<Vec<_>>>()?;
-            converters.push(RowConverter::new(fields)?);
-            groups.push(Group::new(group.frame, group.calls.iter().map(|call| call.call.clone()).collect()));
-        }
-        let held = Held::default();
-        Ok(Operator { plan, groups, converters, systems: HashMap::new(), names: Vec::new(), waiting: Vec::new(), held })
+    pub(crate) fn new(plan: Arc<OperatorPlan>) -> Result<Operator> {
+        let (by_rows, by_time): (Vec<&RingPlan>, Vec<&RingPlan>) =
+            plan.rings.iter().partition(|ring| ring.keeping == Keeping::ByRows);
+        let rings: Vec<Ring> = by_time.into_iter().map(Ring::new).collect();
+        let by_rows = by_rows.into_iter().map(ByRows::new).collect();
+        let (following_ns, delay) = (plan.following_ns(), Delay::new(rings.len()));
+        let (lanes, sources, horizons) = (HashMap::new(), HashMap::new(), Vec::new());
+        Ok(Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns })
     }
 
+    /// How much it remembers.
     pub(crate) fn size(&self) -> StateSize {
-        let sizes = self.groups.iter().map(Group::size);
-        let (rows, keys) = sizes.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
-        StateSize { rows, keys, waiting: self.waiting.iter().map(VecDeque::len).sum(), bytes: 0 }
+        let sizes = self.rings.iter().map(Ring::size).chain(self.by_rows.iter().map(ByRows::size));
+        let (rows, keys, bytes) =
+            sizes.fold((0, 0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1, sum.2 + size.2));
+        StateSize { rows, keys, waiting: self.delay.len(), bytes: bytes + self.delay.bytes() }
     }
 
-    /// Takes in one batch (empty ones too) and gives the rows that are decided, with their window columns.
-    pub(crate) fn run(&mut self, batch: &RecordBatch, complete: &Completeness) -> Result<RecordBatch> {
-        if batch.num_rows() > 0 {
-            self.take_in(batch)?;
-        }
-        self.decide(complete)
-    }
-
-    fn take_in(&mut self, batch: &RecordBatch) -> Result<()> {
-        let evaluated = self.evaluate(batch)?;
-        let anchors = self.anchors(batch)?;
-        let held = self.held.push(batch, anchors.as_ref())?;
-        let systems = cast(batch.column(self.plan.system_column), &DataType::Utf8)?;
-        let systems: &StringArray = systems.as_string();
-        let times = batch.column(self.plan.time_column).as_primitive::<TimestampNanosecondType>();
-        let mut held_row = 0;
-        for row in 0..batch.num_rows() {
-            let system = self.system(systems.value(row));
-            let time = times.value(row);
-            self.push(system, time, &evaluated, row);
-            if anchors.as_ref().is_none_or(|anchors| anchors.is_valid(row) && anchors.value(row)) {
-                let waiting = self.wait(time, &evaluated, row, held, held_row);
-                self.waiting[system].push_back(waiting);
-                held_row += 1;
+    /// Takes in the rows of one run, if there are any, and gives those that are decided, with their window columns.
+    pub(crate) fn run(&mut self, rows: Option<&RecordBatch>, systems: &Systems) -> Result<Option<RecordBatch>> {
+        let taken_in = rows.map(|rows| self.take_in(rows, systems)).transpose()?;
+        let (decided, rows) = match taken_in {
+            Some(taken_in) if self.following_ns == 0 => self.decide_now(taken_in, systems)?,
+            Some(taken_in) => {
+                let TakenIn { rows, anchors, lanes, times, slots } = taken_in;
+                self.delay.push(&rows, anchors.as_ref(), &lanes, &times, &slots)?;
+                self.decide_delayed(systems)?
             }
-        }
-        Ok(())
-    }
-
-    fn evaluate(&mut self, batch: &RecordBatch) -> Result<Evaluated> {
-        let mut evaluated = Evaluated { keys: Vec::new(), arguments: Vec::new(), filters: Vec::new() };
-        for (group, converter) in self.plan.groups.iter().zip(&self.converters) {
-            let columns: Vec<ArrayRef> =
-                group.partition_by.iter().map(|expr| array(expr, batch)).collect::<Result<_>>()?;
-            evaluated.keys.push(converter.convert_columns(&columns)?);
-            let arguments = group.calls.iter().map(|call| Column::read(&array(&call.argument, batch)?));
-            evaluated.arguments.push(arguments.collect::<Result<_>>()?);
-            let filters = group.calls.iter().map(|call| call.filter.as_ref().map(|expr| mask(expr, batch)).transpose());
-            evaluated.filters.push(filters.collect::<Result<_>>()?);
-        }
-        Ok(evaluated)
-    }
-
-    fn anchors(&self, batch: &RecordBatch) -> Result<Option<BooleanArray>> {
-        self.plan.anchor.as_ref().map(|anchor| mask(anchor, batch)).transpose()
-    }
-
-    fn system(&mut self, name: &str) -> usize {
-        if let Some(system) = self.systems.get(name) {
-            return *system;
-        }
-        let system = self.waiting.len();
-        self.systems.insert(Arc::from(name), system);
-        self.names.push(Arc::from(name));
-        self.waiting.push(VecDeque::new());
-        system
-    }
-
-    fn push(&mut self, system: usize, time: i64, evaluated: &Evaluated, row: usize) {
-        for (index, group) in self.groups.iter_mut().enumerate() {
-            let inputs: Box<[Input]> =
-                (0..group.calls.len()).map(|call| evaluated.input(index, call, row, &group.calls[call])).collect();
-            group.push(system, time, evaluated.keys[index].row(row).as_ref(), inputs);
-        }
-    }
-
-    fn wait(&mut self, time: i64, evaluated: &Evaluated, row: usize, batch: u64, held_row: usize) -> Waiting {
-        let mut keys = Vec::with_capacity(self.groups.len());
-        let mut early = Vec::with_capacity(self.groups.len());
-        for (index, group) in self.groups.iter_mut().enumerate() {
-            let key = group.refer(evaluated.keys[index].row(row).as_ref());
-            keys.push(key);
-            early.push(matches!(group.frame, Frame::Rows { .. }).then(|| group.answers(key)));
-        }
-        Waiting { time, batch, row: held_row, keys, early }
-    }
-
-    fn decide(&mut self, complete: &Completeness) -> Result<RecordBatch> {
-        let following = self.plan.following_ns();
-        let mut rows = Vec::new();
-        let mut columns = vec![Vec::new(); self.plan.output.fields().len() - self.plan.input.fields().len()];
-        for system in 0..self.names.len() {
-            let Some(complete) = complete.get(&self.names[system]).map(|time| time.saturating_sub(self.plan.lag_ns))
-            else {
-                continue;
-            };
-            while self.waiting[system].front().is_some_and(|row| row.time.saturating_add(following) <= complete) {
-                let row = self.waiting[system].pop_front().expect("the front was just looked at");
-                rows.push((row.batch, row.row));
-                self.answer(system, row, &mut columns);
-            }
-            let horizon = self.waiting[system].front().map_or(complete.saturating_add(1), |row| row.time);
-            for group in &mut self.groups {
-                group.forget_before(system, horizon);
-            }
-        }
-        let output = self.output(&rows, &columns);
-        self.held.release(&rows);
-        output
-    }
-
-    fn answer(&mut self, system: usize, row: Waiting, columns: &mut [Vec<Option<Value>>]) {
-        for ((group, key), early) in self.groups.iter_mut().zip(row.keys).zip(row.early) {
-            let answers = early.unwrap_or_else(|| {
-                group.advance(system, row.time);
-                group.answers(key)
-            });
-            for (call, answer) in group.calls.iter().zip(answers) {
-                columns[call.column].push(answer);
-            }
-            group.release(key);
-        }
-    }
-
-    fn output(&self, rows: &[(u64, usize)], columns: &[Vec<Option<Value>>]) -> Result<RecordBatch> {
-        if rows.is_empty() {
-            return Ok(RecordBatch::new_empty(self.plan.output.clone()));
-        }
-        let mut arrays = self.held.gather(rows)?.columns().to_vec();
-        let inputs = arrays.len();
-        for (column, values) in columns.iter().enumerate() {
-            arrays.push(value::write(values, self.plan.output.field(inputs + column).data_type())?);
-        }
-        Ok(RecordBatch::try_new(self.plan.output.clone(), arrays)?)
-    }
-}
-
-impl Evaluated {
-    fn input(&self, group: usize, call: usize, row: usize, spec: &Call) -> Input {
-        if let Some(filter) = &self.filters[group][call]
-            && !(filter.is_valid(row) && filter.value(row))
-        {
-            return None;
-        }
-        let column = &self.arguments[group][call];
-        if spec.function == super::accumulator::Function::Count {
-            return column.is_valid(row).then_some(None);
-        }
-        let value = column.value(row);
-        let keeps_nulls = spec.function.respects_nulls() && !spec.ignore_nulls;
-        (keeps_nulls || value.is_some()).then_some(value)
-    }
-}
-
-impl Held {
-    /// Keeps the answered rows of a batch and gives the batch's number.
-    fn push(&mut self, batch: &RecordBatch, anchors: Option<&BooleanArray>) -> Result<u64> {
-        let kept = match anchors {
-            None => batch.clone(),
-            Some(anchors) => {
-                let rows = (0..).zip(anchors.iter()).filter(|(_, keep)| *keep == Some(true)).map(|(row, _)| row);
-                take_record_batch(batch, &UInt32Array::from_iter_values(rows))?
-            }
+            None => self.decide_delayed(systems)?,
         };
-        let number = self.first + self.batches.len() as u64;
-        let rows = kept.num_rows();
-        self.batches.push_back((kept, rows));
-        Ok(number)
+        self.answer(&decided, rows, systems)
     }
 
-    fn gather(&self, rows: &[(u64, usize)]) -> Result<RecordBatch> {
-        let batches: Vec<&RecordBatch> = self.batches.iter().map(|(batch, _)| batch).collect();
-        let indices = rows.iter().map(|(batch, row)| {
-            usize::try_from(batch - self.first)
-                .map(|batch| (batch, *row))
-                .map_err(|error| DataFusionError::External(error.into()))
-        });
-        Ok(interleave_record_batch(&batches, &indices.collect::<Result<Vec<_>>>()?)?)
+    fn take_in(&mut self, batch: &RecordBatch, systems: &Systems) -> Result<TakenIn> {
+        let anchors = self.plan.anchor.as_ref().map(|anchor| mask(anchor, batch)).transpose()?.map(|anchors| truths(&anchors));
+        let lanes = self.lanes_of(batch.column(self.plan.system_column).as_string_view(), systems);
+        let times = batch.column(self.plan.time_column).as_primitive::<TimestampNanosecondType>().values().to_vec();
+        let sources = self.sources_of(batch.column(self.plan.source_column).as_string_view());
+        let wait = self.following_ns > 0;
+        let rows = Rows { lanes: &lanes, times: &times, sources: &sources, anchors: anchors.as_ref(), wait };
+        let by_time = self.plan.rings.iter().filter(|ring| ring.keeping != Keeping::ByRows);
+        let mut slots = Vec::with_capacity(self.rings.len());
+        for (ring, plan) in self.rings.iter_mut().zip(by_time) {
+            slots.push(ring.take_in(&rows, &evaluate(plan, batch)?));
+        }
+        let by_rows = self.plan.rings.iter().filter(|ring| ring.keeping == Keeping::ByRows);
+        let mut early = Vec::new();
+        for (ring, plan) in self.by_rows.iter_mut().zip(by_rows) {
+            early.extend(ring.take_in(&rows, &evaluate(plan, batch)?)?);
+        }
+        Ok(TakenIn { rows: widen(batch, early)?, anchors, lanes, times, slots })
     }
 
-    /// Lets go of batches whose rows are all out.
-    fn release(&mut self, rows: &[(u64, usize)]) {
-        for (batch, _) in rows {
-            if let Some((_, left)) =
-                usize::try_from(batch - self.first).ok().and_then(|index| self.batches.get_mut(index))
-            {
-                *left -= 1;
+    /// Nothing ahead matters: the answered rows of the batch are decided, lane by lane.
+    fn decide_now(&self, taken_in: TakenIn, systems: &Systems) -> Result<(Decided, RecordBatch)> {
+        let TakenIn { rows, anchors, lanes, times, slots } = taken_in;
+        let is_one_lane = lanes.windows(2).all(|pair| pair[0] == pair[1]);
+        if is_one_lane && anchors.as_ref().is_none_or(|anchors| anchors.count_set_bits() == rows.num_rows()) {
+            let lanes = vec![(lanes[0] as usize, times.len())];
+            return Ok((Decided { lanes, times, slots, ..Decided::default() }, rows));
+        }
+        let mut by_lane: Vec<Vec<u32>> = vec![Vec::new(); self.horizons.len()];
+        let asked = |row: &usize| anchors.as_ref().is_none_or(|anchors| anchors.value(*row));
+        for row in (0..rows.num_rows()).filter(asked) {
+            by_lane[lanes[row] as usize].push(u32::try_from(row).expect("a run has fewer rows than 2^32"));
+        }
+        let mut order = Vec::new();
+        let mut decided = Decided::default();
+        for lane in systems.advanced().iter().filter_map(|system| self.lanes.get(system)) {
+            if !by_lane[*lane].is_empty() {
+                decided.lanes.push((*lane, by_lane[*lane].len()));
+                order.append(&mut by_lane[*lane]);
             }
         }
-        while self.batches.front().is_some_and(|(_, left)| *left == 0) {
-            self.batches.pop_front();
-            self.first += 1;
+        decided.times = order.iter().map(|row| times[*row as usize]).collect();
+        decided.slots = slots.iter().map(|slots| order.iter().map(|row| slots[*row as usize]).collect()).collect();
+        let rows = take_record_batch(&rows, &UInt32Array::from(order))?;
+        Ok((decided, rows))
+    }
+
+    fn decide_delayed(&mut self, systems: &Systems) -> Result<(Decided, RecordBatch)> {
+        let mut decided = Decided::default();
+        for system in systems.advanced() {
+            if let Some(lane) = self.lanes.get(system) {
+                let complete = systems.complete(*system).saturating_sub(self.plan.lag_ns);
+                self.delay.take(*lane, complete, self.following_ns, &mut decided);
+            }
         }
+        let rows = match decided.times.is_empty() {
+            true => RecordBatch::new_empty(self.plan.input.clone()),
+            false => self.delay.gather(&decided)?,
+        };
+        Ok((decided, rows))
+    }
+
+    /// Moves every lane that came further on, and puts the answers beside the decided rows.
+    fn answer(&mut self, decided: &Decided, rows: RecordBatch, systems: &Systems) -> Result<Option<RecordBatch>> {
+        let count = decided.times.len();
+        let mut answers: Vec<Vec<Answers>> = self.rings.iter().map(|ring| ring.answers(count)).collect();
+        let mut from = 0;
+        let mut parts = decided.lanes.iter().peekable();
+        for system in systems.advanced() {
+            let Some(lane) = self.lanes.get(system).copied() else { continue };
+            let complete = systems.complete(*system).saturating_sub(self.plan.lag_ns);
+            let horizon = self.delay.first_time(lane).unwrap_or(complete.saturating_add(1));
+            self.horizons[lane] = horizon;
+            let part = parts.next_if(|(other, _)| *other == lane).map_or(0, |(_, count)| *count);
+            for (number, ring) in self.rings.iter_mut().enumerate() {
+                let slots = decided.slots.get(number).map_or(&[][..], |slots| &slots[from..from + part]);
+                let asked = Asked { lane, times: &decided.times[from..from + part], slots, horizon };
+                ring.pass(&asked, &mut answers[number])?;
+            }
+            from += part;
+        }
+        let horizons = &self.horizons;
+        self.rings.iter_mut().for_each(|ring| ring.sweep(|lane| horizons[lane as usize]));
+        if count == 0 {
+            return Ok(None);
+        }
+        self.output(&rows, answers).map(Some)
+    }
+
+    fn output(&self, rows: &RecordBatch, answers: Vec<Vec<Answers>>) -> Result<RecordBatch> {
+        let inputs = self.plan.input.fields().len();
+        let mut windows: Vec<Option<ArrayRef>> = vec![None; self.plan.output.fields().len() - inputs];
+        for (ring, answers) in self.rings.iter().zip(answers) {
+            for (call, answers) in ring.calls.iter().zip(answers) {
+                windows[call.call.column] = Some(answers.finish(&call.call.output)?);
+            }
+        }
+        let early = self.by_rows.iter().flat_map(|ring| &ring.calls).map(|call| call.call.column);
+        for (column, array) in early.zip(&rows.columns()[inputs..]) {
+            windows[column] = Some(array.clone());
+        }
+        let columns = rows.columns()[..inputs].iter().cloned().chain(windows.into_iter().flatten());
+        Ok(RecordBatch::try_new(self.plan.output.clone(), columns.collect())?)
+    }
+
+    fn lanes_of(&mut self, systems: &StringViewArray, known: &Systems) -> Vec<u32> {
+        let mut last: Option<(&str, u32)> = None;
+        let lanes = (0..systems.len()).map(|row| {
+            let name = systems.value(row);
+            let lane = match last {
+                Some((other, lane)) if other == name => lane,
+                _ => self.lane(known.number(name).expect("the engine notes the system of every record")),
+            };
+            last = Some((name, lane));
+            lane
+        });
+        lanes.collect()
+    }
+
+    fn lane(&mut self, system: u32) -> u32 {
+        let next = self.horizons.len();
+        let lane = *self.lanes.entry(system).or_insert(next);
+        if lane == next {
+            self.horizons.push(i64::MIN);
+        }
+        u32::try_from(lane).expect("systems are declared, so they are few")
+    }
+
+    fn sources_of(&mut self, sources: &StringViewArray) -> Vec<u16> {
+        let mut last: Option<(&str, u16)> = None;
+        let numbers = (0..sources.len()).map(|row| {
+            let name = sources.value(row);
+            let number = match last {
+                Some((other, number)) if other == name => number,
+                _ => source_number(&mut self.sources, name),
+            };
+            last = Some((name, number));
+            number
+        });
+        numbers.collect()
     }
 }
 
-fn array(expr: &PhysicalExprRef, batch: &RecordBatch) -> Result<ArrayRef> {
-    expr.evaluate(batch)?.into_array(batch.num_rows())
+/// Sources are declared, so they are few; those beyond 2^16 share the last number.
+fn source_number(sources: &mut HashMap<String, u16>, name: &str) -> u16 {
+    if let Some(number) = sources.get(name) {
+        return *number;
+    }
+    let number = u16::try_from(sources.len()).unwrap_or(u16::MAX);
+    if number < u16::MAX {
+        sources.insert(name.to_owned(), number);
+    }
+    number
 }
 
-fn mask(expr: &PhysicalExprRef, batch: &RecordBatch) -> Result<BooleanArray> {
-    let array = array(expr, batch)?;
-    Ok(match array.data_type() {
-        DataType::Boolean => array.as_boolean().clone(),
-        _ => cast(&array, &DataType::Boolean)?.as_boolean().clone(),
-    })
+/// Everything that a ring asks of a batch.
+fn evaluate(plan: &RingPlan, batch: &RecordBatch) -> Result<RingColumns> {
+    let column = |expr| Column::read(&array(expr, batch)?);
+    let calls = plan.calls.iter().map(|call| {
+        let arguments = call.arguments.iter().map(column).collect::<Result<_>>()?;
+        Ok((arguments, call.filter.as_ref().map(|filter| mask(filter, batch)).transpose()?))
+    });
+    let calls = calls.collect::<Result<_>>()?;
+    Ok(RingColumns { keys: plan.partition_by.iter().map(column).collect::<Result<_>>()?, calls })
+}
+
+/// Where a predicate holds; a null is no.
+fn truths(mask: &BooleanArray) -> BooleanBuffer {
+    match mask.nulls() {
+        None => mask.values().clone(),
+        Some(nulls) => mask.values() & nulls.inner(),
+    }
+}
+
+/// Puts columns beside those of a batch.
+fn widen(batch: &RecordBatch, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+    if columns.is_empty() {
+        return Ok(batch.clone());
+    }
+    let mut fields: Vec<Arc<Field>> = batch.schema().fields().iter().cloned().collect();
+    fields.extend((0..).zip(&columns).map(|(number, column)| {
+        Arc::new(Field::new(format!("__window_{number}"), column.data_type().clone(), true))
+    }));
+    let columns = batch.columns().iter().cloned().chain(columns);
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.collect())?)
 }

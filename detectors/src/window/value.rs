@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, PrimitiveArray, StringArray,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray, PrimitiveArray,
+    StringViewArray,
     TimestampNanosecondArray,
 };
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Decimal128Type, Float64Type, Int64Type, TimeUnit, TimestampNanosecondType, UInt64Type,
+    DataType, Decimal128Type, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampNanosecondType, UInt64Type,
 };
 use datafusion::error::{DataFusionError, Result};
 
@@ -36,8 +38,8 @@ pub(crate) enum Column {
     Time(PrimitiveArray<TimestampNanosecondType>),
     Float(PrimitiveArray<Float64Type>),
     Boolean(BooleanArray),
-    Text(StringArray),
-    Null,
+    Text(StringViewArray),
+    Null(usize),
 }
 
 /// Whether [`Column`] can read that type.
@@ -60,7 +62,7 @@ pub(crate) fn is_supported(kind: &DataType) -> bool {
 impl Column {
     pub(crate) fn read(array: &ArrayRef) -> Result<Column> {
         Ok(match array.data_type() {
-            DataType::Null => Column::Null,
+            DataType::Null => Column::Null(array.len()),
             DataType::UInt64 => Column::Unsigned(array.as_primitive().clone()),
             kind if kind.is_integer() => Column::Integer(cast(array, &DataType::Int64)?.as_primitive().clone()),
             DataType::Decimal128(..) => Column::Decimal(array.as_primitive().clone()),
@@ -71,7 +73,7 @@ impl Column {
                 Column::Float(cast(array, &DataType::Float64)?.as_primitive().clone())
             }
             DataType::Boolean => Column::Boolean(array.as_boolean().clone()),
-            _ => Column::Text(cast(array, &DataType::Utf8)?.as_string::<i32>().clone()),
+            _ => Column::Text(cast(array, &DataType::Utf8View)?.as_string_view().clone()),
         })
     }
 
@@ -86,7 +88,30 @@ impl Column {
             }
             Column::Boolean(array) => array.is_valid(row).then(|| Value::Boolean(array.value(row))),
             Column::Text(array) => array.is_valid(row).then(|| Value::Text(Arc::from(array.value(row)))),
-            Column::Null => None,
+            Column::Null(_) => None,
+        }
+    }
+
+    /// The number of a row that has one.
+    pub(crate) fn number(&self, row: usize) -> i128 {
+        match self {
+            Column::Integer(array) => i128::from(array.value(row)),
+            Column::Decimal(array) => array.value(row),
+            other => number(other.value(row).as_ref()).unwrap_or_default(),
+        }
+    }
+
+    /// Which rows have a value; `None` when all have.
+    pub(crate) fn nulls(&self) -> Option<NullBuffer> {
+        match self {
+            Column::Integer(array) => array.nulls().cloned(),
+            Column::Unsigned(array) => array.nulls().cloned(),
+            Column::Decimal(array) => array.nulls().cloned(),
+            Column::Time(array) => array.nulls().cloned(),
+            Column::Float(array) => array.nulls().cloned(),
+            Column::Boolean(array) => array.nulls().cloned(),
+            Column::Text(array) => array.nulls().cloned(),
+            Column::Null(rows) => Some(NullBuffer::new_null(*rows)),
         }
     }
 
@@ -99,7 +124,7 @@ impl Column {
             Column::Float(array) => array.is_valid(row),
             Column::Boolean(array) => array.is_valid(row),
             Column::Text(array) => array.is_valid(row),
-            Column::Null => false,
+            Column::Null(_) => false,
         }
     }
 }
@@ -135,7 +160,10 @@ pub(crate) fn write(values: &[Option<Value>], kind: &DataType) -> Result<ArrayRe
                 .collect::<Float64Array>(),
         ),
         DataType::Boolean => Arc::new(values.iter().map(|value| boolean(value.as_ref())).collect::<BooleanArray>()),
-        DataType::Utf8 => Arc::new(values.iter().map(|value| text(value.as_ref())).collect::<StringArray>()),
+        DataType::Utf8View => {
+            Arc::new(values.iter().map(|value| text(value.as_ref())).collect::<StringViewArray>())
+        }
+        DataType::List(field) => write_list(values, field)?,
         other => return write_by_cast(values, other),
     })
 }
@@ -144,10 +172,22 @@ fn write_by_cast(values: &[Option<Value>], kind: &DataType) -> Result<ArrayRef> 
     let plain = match kind {
         kind if kind.is_integer() => DataType::Int64,
         DataType::Float32 => DataType::Float64,
-        DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::LargeUtf8 | DataType::Utf8 => DataType::Utf8View,
         other => return Err(DataFusionError::Internal(format!("a window cannot give values of type {other}"))),
     };
     Ok(cast(&write(values, &plain)?, kind)?)
+}
+
+fn write_list(values: &[Option<Value>], field: &FieldRef) -> Result<ArrayRef> {
+    let lists = values.iter().map(|value| match value {
+        Some(Value::List(items)) => Some(items.as_ref()),
+        _ => None,
+    });
+    let items: Vec<Option<Value>> = lists.clone().flatten().flatten().cloned().collect();
+    let lengths = OffsetBuffer::from_lengths(lists.clone().map(|list| list.map_or(0, <[_]>::len)));
+    let nulls = NullBuffer::from_iter(lists.map(|list| list.is_some()));
+    let items = write(&items, field.data_type())?;
+    Ok(Arc::new(ListArray::try_new(field.clone(), lengths, items, Some(nulls))?))
 }
 
 fn number(value: Option<&Value>) -> Option<i128> {

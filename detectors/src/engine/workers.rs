@@ -1,0 +1,35 @@
+//! Rules on several threads. Each rule is run by one of them, the dearest first; what they find is put in order after.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use super::{Found, Loaded};
+use crate::limits::THREADED_ROWS_MIN;
+
+/// Runs the rules over one batch.
+pub(super) fn run<'a>(
+    mut rules: Vec<&'a mut Loaded>,
+    threads: usize,
+    rows: usize,
+    one: &(dyn Fn(&mut Loaded) -> Found + Sync),
+) -> Vec<(&'a mut Loaded, Found)> {
+    let each = |loaded: &'a mut Loaded| {
+        let found = one(loaded);
+        (loaded, found)
+    };
+    if threads < 2 || rows < THREADED_ROWS_MIN {
+        return rules.into_iter().map(each).collect();
+    }
+    rules.sort_by_key(|loaded| std::cmp::Reverse(loaded.busy));
+    let queue = Mutex::new(rules.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || std::iter::from_fn(next).map(each).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    })
+}

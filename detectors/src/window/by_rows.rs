@@ -1,0 +1,129 @@
+//! `ROWS` frames and `lag`: the last rows of each key. They are answered as a row comes, since nothing ahead matters to
+//! them, and a key stays for good: however long it is idle, its last rows stay its last rows.
+
+use std::collections::VecDeque;
+
+use arrow::array::ArrayRef;
+use datafusion::error::{DataFusionError, Result};
+
+use super::accumulator::Accumulator;
+use super::call::{CallPlan, Function, RingPlan};
+use super::frame::Frame;
+use super::keys::{Keys, Slot, write_key};
+use super::ring::{RingColumns, Rows};
+use super::value::{self, Value};
+use crate::aggregate::Sliding;
+
+/// The windows of one operator that look at the last rows of a key.
+#[derive(Debug)]
+pub(super) struct ByRows {
+    pub(super) shown: String,
+    pub(super) calls: Vec<CallPlan>,
+    keys: Keys,
+    /// For each slot, for each function.
+    windows: Vec<Vec<Window>>,
+}
+
+/// The last rows of one key for one function.
+#[derive(Debug)]
+struct Window {
+    object: Box<dyn Sliding>,
+    /// Arguments of each row, if the function counts it.
+    rows: VecDeque<(i64, Option<Box<[Option<Value>]>>)>,
+    /// How many of them, from the front, have entered.
+    entered: usize,
+}
+
+impl ByRows {
+    pub(super) fn new(plan: &RingPlan) -> ByRows {
+        ByRows { shown: plan.shown.clone(), calls: plan.calls.clone(), keys: Keys::default(), windows: Vec::new() }
+    }
+
+    /// Takes in the rows of a batch and gives a column for each function; rows that are not answered have any value.
+    pub(super) fn take_in(&mut self, rows: &Rows<'_>, columns: &RingColumns) -> Result<Vec<ArrayRef>> {
+        let mut answers = vec![vec![None; rows.times.len()]; self.calls.len()];
+        let mut key = Vec::new();
+        for row in 0..rows.times.len() {
+            write_key(&columns.keys, row, &mut key);
+            let (slot, is_new) = self.keys.refer(rows.lanes[row], &key, rows.times[row]);
+            if is_new {
+                self.open(slot);
+            }
+            let asked = rows.anchors.is_none_or(|anchors| anchors.value(row));
+            let windows = self.calls.iter().zip(&mut self.windows[slot as usize]);
+            for (number, (call, window)) in windows.enumerate() {
+                window.push(call.frame, rows.times[row], arguments(call, columns, number, row));
+                if asked {
+                    answers[number][row] = window.object.answer(rows.times[row]).map_err(DataFusionError::Execution)?;
+                }
+            }
+        }
+        answers.iter().zip(&self.calls).map(|(answers, call)| value::write(answers, &call.call.output)).collect()
+    }
+
+    /// Rows and keys that are remembered, and their bytes.
+    pub(super) fn size(&self) -> (usize, usize, usize) {
+        let windows = || self.windows.iter().flatten();
+        let rows = windows().map(|window| window.rows.len()).sum();
+        let bytes: usize = windows().map(Window::bytes).sum();
+        (rows, self.keys.len(), bytes + self.keys.bytes())
+    }
+
+    fn open(&mut self, slot: Slot) {
+        let windows = self.calls.iter().map(|call| Window { object: object(call), rows: VecDeque::new(), entered: 0 });
+        let windows = windows.collect();
+        match self.windows.get_mut(slot as usize) {
+            Some(place) => *place = windows,
+            None => self.windows.push(windows),
+        }
+    }
+}
+
+fn object(call: &CallPlan) -> Box<dyn Sliding> {
+    match &call.call.function {
+        Function::Other(factory) => factory.make(),
+        _ => Box::new(Accumulator::new(&call.call, !call.frame.is_unbounded())),
+    }
+}
+
+/// What a row brings to a function; nothing when it does not count it.
+fn arguments(call: &CallPlan, columns: &RingColumns, number: usize, row: usize) -> Option<Box<[Option<Value>]>> {
+    let (arguments, filter) = &columns.calls[number];
+    let passes = filter.as_ref().is_none_or(|filter| {
+        use arrow::array::Array;
+        filter.is_valid(row) && filter.value(row)
+    });
+    let counts = passes && (call.call.counts_nulls || arguments[0].is_valid(row));
+    counts.then(|| arguments.iter().map(|column| column.value(row)).collect())
+}
+
+impl Window {
+    fn push(&mut self, frame: Frame, time: i64, arguments: Option<Box<[Option<Value>]>>) {
+        let Frame::Rows { start, end } = frame else { return };
+        let end = usize::try_from(end).unwrap_or(usize::MAX);
+        self.rows.push_back((time, arguments));
+        while self.rows.len() - self.entered > end {
+            let (time, entering) = &self.rows[self.entered];
+            if let Some(arguments) = entering {
+                self.object.enter(*time, arguments);
+            }
+            self.entered += 1;
+            if start.is_none() {
+                self.rows.pop_front();
+                self.entered = 0;
+            }
+        }
+        let Some(start) = start.and_then(|start| usize::try_from(start).ok()) else { return };
+        while self.entered > 0 && self.rows.len() > start + 1 {
+            if let Some((time, Some(arguments))) = self.rows.pop_front() {
+                self.object.leave(time, &arguments);
+            }
+            self.entered -= 1;
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let row = size_of::<(i64, Option<Box<[Option<Value>]>>)>() + size_of::<Option<Value>>();
+        size_of::<Window>() + self.rows.capacity() * row + self.object.bytes()
+    }
+}

@@ -1,0 +1,172 @@
+//! The delay line: rows that are answered when their frames are closed, system by system in the order of log time.
+
+use std::collections::VecDeque;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{interleave_record_batch, take_record_batch};
+use arrow::datatypes::DataType;
+use datafusion::error::Result;
+
+use super::keys::Slot;
+use super::queue::Queue;
+
+/// The delay line of an operator.
+#[derive(Debug)]
+pub(super) struct Delay {
+    lanes: Vec<Lane>,
+    batches: Batches,
+    /// Slots of each waiting row: one for each ring.
+    rings: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    rows: Queue<Waiting>,
+    slots: Queue<Slot>,
+}
+
+/// A row that waits, and where it is held.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    time: i64,
+    batch: u32,
+    row: u32,
+}
+
+/// The waiting rows themselves, compacted, until all of a batch are out.
+#[derive(Debug, Default)]
+struct Batches {
+    /// Number of the oldest; numbers wrap.
+    first: u32,
+    held: VecDeque<(RecordBatch, usize)>,
+}
+
+/// Rows that are decided: in the order of their lanes, within a lane in the order of log time.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    /// Lane, and how many of the rows are its.
+    pub(super) lanes: Vec<(usize, usize)>,
+    pub(super) times: Vec<i64>,
+    /// For each ring the slots of the rows' keys.
+    pub(super) slots: Vec<Vec<Slot>>,
+    /// Where each row is: batch and row.
+    pub(super) places: Vec<(u32, u32)>,
+}
+
+impl Delay {
+    pub(super) fn new(rings: usize) -> Delay {
+        Delay { lanes: Vec::new(), batches: Batches::default(), rings }
+    }
+
+    /// Rows that wait.
+    pub(super) fn len(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.rows.len()).sum()
+    }
+
+    /// Bytes that they take. What batches of the log share with each other is counted in each.
+    pub(super) fn bytes(&self) -> usize {
+        let lanes: usize = self.lanes.iter().map(|lane| lane.rows.bytes() + lane.slots.bytes()).sum();
+        lanes + self.batches.held.iter().map(|(batch, _)| batch.get_array_memory_size()).sum::<usize>()
+    }
+
+    /// Holds the answered rows of a batch.
+    pub(super) fn push(
+        &mut self,
+        batch: &RecordBatch,
+        anchors: Option<&BooleanBuffer>,
+        lanes: &[u32],
+        times: &[i64],
+        slots: &[Vec<Slot>],
+    ) -> Result<()> {
+        let all = BooleanBuffer::new_set(batch.num_rows());
+        let anchors = anchors.unwrap_or(&all);
+        let number = self.batches.push(batch, anchors)?;
+        let Some(number) = number else { return Ok(()) };
+        for (held, row) in (0_u32..).zip(anchors.set_indices()) {
+            let lane = lanes[row] as usize;
+            if self.lanes.len() <= lane {
+                self.lanes.resize_with(lane + 1, Lane::default);
+            }
+            self.lanes[lane].rows.push(Waiting { time: times[row], batch: number, row: held });
+            slots.iter().for_each(|slots| self.lanes[lane].slots.push(slots[row]));
+        }
+        Ok(())
+    }
+
+    /// Takes out the rows of a lane that are decided once the lane is complete through `complete`.
+    pub(super) fn take(&mut self, lane: usize, complete: i64, following_ns: i64, decided: &mut Decided) {
+        decided.slots.resize_with(self.rings, Vec::new);
+        let Some(waiting) = self.lanes.get_mut(lane) else { return };
+        let rows = waiting.rows.slice(waiting.rows.first(), waiting.rows.end());
+        let count = rows.partition_point(|row| row.time.saturating_add(following_ns) <= complete);
+        if count == 0 {
+            return;
+        }
+        decided.lanes.push((lane, count));
+        decided.times.extend(rows[..count].iter().map(|row| row.time));
+        decided.places.extend(rows[..count].iter().map(|row| (row.batch, row.row)));
+        waiting.rows.drop_before(waiting.rows.first() + count as u64);
+        let first = waiting.slots.first();
+        let slots = waiting.slots.slice(first, first + (count * self.rings) as u64);
+        for (number, slot) in slots.iter().enumerate() {
+            decided.slots[number % self.rings].push(*slot);
+        }
+        waiting.slots.drop_before(first + (count * self.rings) as u64);
+    }
+
+    /// Log time of the first row of a lane that still waits.
+    pub(super) fn first_time(&self, lane: usize) -> Option<i64> {
+        let rows = &self.lanes.get(lane)?.rows;
+        (rows.len() > 0).then(|| rows.get(rows.first()).time)
+    }
+
+    /// The decided rows themselves; what held them is let go of.
+    pub(super) fn gather(&mut self, decided: &Decided) -> Result<RecordBatch> {
+        let batches: Vec<&RecordBatch> = self.batches.held.iter().map(|(batch, _)| batch).collect();
+        let place = |(batch, row): &(u32, u32)| (batch.wrapping_sub(self.batches.first) as usize, *row as usize);
+        let places: Vec<(usize, usize)> = decided.places.iter().map(place).collect();
+        let rows = interleave_record_batch(&batches, &places)?;
+        self.batches.release(&places);
+        Ok(rows)
+    }
+}
+
+impl Batches {
+    fn push(&mut self, batch: &RecordBatch, anchors: &BooleanBuffer) -> Result<Option<u32>> {
+        let kept = anchors.count_set_bits();
+        if kept == 0 {
+            return Ok(None);
+        }
+        let indices = anchors.set_indices().filter_map(|row| u32::try_from(row).ok());
+        let rows = match kept == batch.num_rows() {
+            true => batch.clone(),
+            false => take_record_batch(batch, &UInt32Array::from_iter_values(indices))?,
+        };
+        let rows = if kept * 2 < batch.num_rows() { compact(&rows)? } else { rows };
+        self.held.push_back((rows, kept));
+        let newest = u32::try_from(self.held.len() - 1).expect("fewer batches than rows");
+        Ok(Some(self.first.wrapping_add(newest)))
+    }
+
+    fn release(&mut self, places: &[(usize, usize)]) {
+        for (batch, _) in places {
+            self.held[*batch].1 -= 1;
+        }
+        while self.held.front().is_some_and(|(_, left)| *left == 0) {
+            self.held.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+    }
+}
+
+/// Copies the texts that a few rows refer to, so that the batch they come from can go.
+fn compact(rows: &RecordBatch) -> Result<RecordBatch> {
+    let columns = rows.columns().iter().map(|column| -> ArrayRef {
+        match column.data_type() {
+            DataType::Utf8View => std::sync::Arc::new(column.as_string_view().gc()),
+            _ => column.clone(),
+        }
+    });
+    Ok(RecordBatch::try_new(rows.schema(), columns.collect())?)
+}

@@ -1,0 +1,274 @@
+//! A ring: the windows of one operator that share a partition key. One lookup of the key, one FIFO of rows for each
+//! system, however many functions and frames there are.
+
+use arrow::array::{Array, BooleanArray};
+use arrow::buffer::BooleanBuffer;
+use datafusion::error::Result;
+
+use super::call::{Call, RingPlan};
+use super::frame::Frame;
+use super::keys::{Keys, NO_SLOT, Slot, write_key};
+use super::queue::Queue;
+use super::state::{Answers, At, Cursor, Part, Passage, State};
+use super::value::Column;
+
+/// A row as a ring remembers it; the values that functions need are in their own queues.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) time: i64,
+    pub(super) slot: Slot,
+    /// Which of the ring's functions count it, one bit each.
+    pub(super) calls: u16,
+    /// Number of its source, for the limits.
+    pub(super) source: u16,
+}
+
+/// The state of one ring.
+#[derive(Debug)]
+pub(super) struct Ring {
+    pub(super) shown: String,
+    pub(super) frames: Vec<Frame>,
+    pub(super) calls: Vec<RingCall>,
+    keys: Keys,
+    pub(super) lanes: Vec<Lane>,
+    /// Nanoseconds for which a key matters after its last row; `None` for good.
+    reach_ns: Option<i64>,
+    /// Rows that came since the hand last went on.
+    came: usize,
+    stops: Vec<(Cursor, At)>,
+}
+
+/// One function of a ring.
+#[derive(Debug)]
+pub(super) struct RingCall {
+    pub(super) call: Call,
+    frame: usize,
+    /// Whether its rows stay in the ring until they leave the frame.
+    leaves: bool,
+    state: State,
+}
+
+/// The rows of one system.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    pub(super) rows: Queue<Row>,
+    /// For each frame.
+    cursors: Vec<Cursor>,
+}
+
+/// What a ring is given of a batch.
+pub(super) struct RingColumns {
+    pub(super) keys: Vec<Column>,
+    /// For each function its arguments, and which rows its FILTER lets through.
+    pub(super) calls: Vec<(Vec<Column>, Option<BooleanArray>)>,
+}
+
+/// The rows of a batch as every ring sees them.
+pub(super) struct Rows<'a> {
+    pub(super) lanes: &'a [u32],
+    pub(super) times: &'a [i64],
+    pub(super) sources: &'a [u16],
+    /// Which are answered; without it, all.
+    pub(super) anchors: Option<&'a BooleanBuffer>,
+    /// Whether answered rows wait, so that their key must be remembered for them.
+    pub(super) wait: bool,
+}
+
+/// Rows of a lane that are answered in a run.
+pub(super) struct Asked<'a> {
+    pub(super) lane: usize,
+    pub(super) times: &'a [i64],
+    pub(super) slots: &'a [Slot],
+    /// No row that is answered later has an earlier time.
+    pub(super) horizon: i64,
+}
+
+impl Ring {
+    pub(super) fn new(plan: &RingPlan) -> Ring {
+        let mut frames: Vec<Frame> = Vec::new();
+        let mut calls = Vec::new();
+        for planned in &plan.calls {
+            let known = frames.iter().position(|frame| *frame == planned.frame);
+            let frame = known.unwrap_or_else(|| {
+                frames.push(planned.frame);
+                frames.len() - 1
+            });
+            let state = State::new(&planned.call, planned.frame);
+            let leaves = state.needs_leaving() && !planned.frame.is_unbounded();
+            calls.push(RingCall { call: planned.call.clone(), frame, leaves, state });
+        }
+        let reach_ns = frames.iter().map(|frame| frame.reach_ns()).try_fold(0, |most, reach| Some(reach?.max(most)));
+        Ring {
+            shown: plan.shown.clone(),
+            frames,
+            calls,
+            keys: Keys::default(),
+            lanes: Vec::new(),
+            reach_ns,
+            came: 0,
+            stops: Vec::new(),
+        }
+    }
+
+    /// Takes in the rows of a batch and gives the slot of each answered row's key.
+    pub(super) fn take_in(&mut self, rows: &Rows<'_>, columns: &RingColumns) -> Vec<Slot> {
+        let counted = self.counted(columns);
+        let calls = calls_of_rows(&counted, rows.times.len());
+        let slots = self.find_slots(rows, columns, &calls);
+        for row in (0..rows.times.len()).filter(|row| calls[*row] != 0) {
+            let entry = Row { time: rows.times[row], slot: slots[row], calls: calls[row], source: rows.sources[row] };
+            self.lanes[rows.lanes[row] as usize].rows.push(entry);
+            self.came += 1;
+        }
+        for ((call, (arguments, _)), counted) in self.calls.iter_mut().zip(&columns.calls).zip(&counted) {
+            let of = |row: usize| (row, rows.lanes[row] as usize, slots[row]);
+            match counted {
+                None => call.state.admit(arguments, (0..rows.times.len()).map(of)),
+                Some(counted) => call.state.admit(arguments, counted.set_indices().map(of)),
+            }
+        }
+        slots
+    }
+
+    /// Moves the rows of one lane on, and answers for the rows asked about: `answers` has a place for each function.
+    pub(super) fn pass(&mut self, asked: &Asked<'_>, answers: &mut [Answers]) -> Result<()> {
+        if self.lanes.len() <= asked.lane {
+            self.lanes.resize_with(asked.lane + 1, Lane::default);
+        }
+        self.lanes[asked.lane].cursors.resize(self.frames.len(), Cursor::default());
+        for frame in 0..self.frames.len() {
+            self.pass_frame(frame, asked, answers)?;
+        }
+        self.let_go(asked.lane);
+        Ok(())
+    }
+
+    /// Lets the hand go round for the rows that came; `horizon` tells how far each lane is.
+    pub(super) fn sweep(&mut self, horizon: impl Fn(u32) -> i64) {
+        let steps = 2 * std::mem::take(&mut self.came) + crate::limits::SWEEP_STEPS;
+        if let Some(reach_ns) = self.reach_ns {
+            self.keys.sweep(steps, |lane| horizon(lane).saturating_sub(reach_ns), |_| {});
+        }
+    }
+
+    /// Empty answers, one for each function.
+    pub(super) fn answers(&self, rows: usize) -> Vec<Answers> {
+        self.calls.iter().map(|call| call.state.answers(rows)).collect()
+    }
+
+    /// Rows and keys that are remembered, and the bytes of all.
+    pub(super) fn size(&self) -> (usize, usize, usize) {
+        let rows = self.lanes.iter().map(|lane| lane.rows.len()).sum();
+        let ring: usize = self.lanes.iter().map(|lane| lane.rows.bytes()).sum();
+        let states: usize = self.calls.iter().map(|call| call.state.bytes()).sum();
+        (rows, self.keys.len(), ring + states + self.keys.bytes())
+    }
+
+    /// For each function the rows that it counts; `None` for all.
+    fn counted(&self, columns: &RingColumns) -> Vec<Option<BooleanBuffer>> {
+        let counted = self.calls.iter().zip(&columns.calls).map(|(call, (arguments, filter))| {
+            let passed = filter.as_ref().map(|filter| match filter.nulls() {
+                None => filter.values().clone(),
+                Some(nulls) => filter.values() & nulls.inner(),
+            });
+            let valid = if call.call.counts_nulls { None } else { arguments[0].nulls() };
+            match (passed, valid) {
+                (Some(passed), Some(valid)) => Some(&passed & valid.inner()),
+                (passed, valid) => passed.or(valid.map(|valid| valid.inner().clone())),
+            }
+        });
+        counted.collect()
+    }
+
+    fn find_slots(&mut self, rows: &Rows<'_>, columns: &RingColumns, calls: &[u16]) -> Vec<Slot> {
+        let mut slots = vec![NO_SLOT; rows.times.len()];
+        let mut key = Vec::new();
+        for row in 0..rows.times.len() {
+            let asked = rows.anchors.is_none_or(|anchors| anchors.value(row));
+            if calls[row] == 0 && !asked {
+                continue;
+            }
+            let lane = rows.lanes[row];
+            write_key(&columns.keys, row, &mut key);
+            if calls[row] == 0 && !rows.wait {
+                slots[row] = self.keys.find(lane, &key);
+                continue;
+            }
+            let (slot, is_new) = self.keys.refer(lane, &key, rows.times[row]);
+            if is_new {
+                self.calls.iter_mut().for_each(|call| call.state.open(slot));
+            }
+            slots[row] = slot;
+        }
+        let lanes = rows.lanes.iter().max().map_or(0, |lane| *lane as usize + 1);
+        if self.lanes.len() < lanes {
+            self.lanes.resize_with(lanes, Lane::default);
+        }
+        slots
+    }
+
+    fn pass_frame(&mut self, frame: usize, asked: &Asked<'_>, answers: &mut [Answers]) -> Result<()> {
+        let lane = &mut self.lanes[asked.lane];
+        let (rows, from) = (&lane.rows, lane.cursors[frame]);
+        let all = rows.slice(rows.first(), rows.end());
+        let mut cursor = from;
+        self.stops.clear();
+        for time in asked.times {
+            let at = self.frames[frame].move_to(*time, all, rows.first(), &mut cursor);
+            self.stops.push((cursor, at));
+        }
+        self.frames[frame].move_to(asked.horizon, all, rows.first(), &mut cursor);
+        let passage =
+            Passage { rows, lane: asked.lane, from, stops: &self.stops, slots: asked.slots, to: cursor };
+        for ((number, call), answers) in self.calls.iter_mut().enumerate().zip(answers) {
+            if call.frame == frame {
+                call.state.pass(Part { bit: 1 << number, leaves: call.leaves }, &passage, answers)?;
+            }
+        }
+        lane.cursors[frame] = cursor;
+        Ok(())
+    }
+
+    /// Drops the rows that no function needs any more.
+    fn let_go(&mut self, lane: usize) {
+        let Lane { rows, cursors } = &mut self.lanes[lane];
+        let needed = self.calls.iter().map(|call| {
+            let cursor = cursors[call.frame];
+            if call.leaves { cursor.left } else { cursor.entered }
+        });
+        if let Some(needed) = needed.min() {
+            rows.drop_before(needed);
+        }
+    }
+}
+
+impl Frame {
+    /// Moves a cursor to where the rows have come when a row at `time` is answered.
+    fn move_to(self, time: i64, rows: &[Row], first: u64, cursor: &mut Cursor) -> At {
+        let Frame::Range { start_ns, end_ns } = self else { return At { time, start: i64::MIN } };
+        let end = time.saturating_add(end_ns);
+        let start = start_ns.map_or(i64::MIN, |start_ns| time.saturating_add(start_ns));
+        let place = |number: u64| usize::try_from(number - first).expect("numbers count rows in memory");
+        while rows.get(place(cursor.entered.max(first))).is_some_and(|row| row.time <= end) {
+            cursor.entered = cursor.entered.max(first) + 1;
+        }
+        if start_ns.is_some() {
+            while cursor.left < cursor.entered && rows.get(place(cursor.left.max(first))).is_some_and(|row| row.time < start) {
+                cursor.left = cursor.left.max(first) + 1;
+            }
+        }
+        At { time, start }
+    }
+}
+
+/// For each row, the functions that count it.
+fn calls_of_rows(counted: &[Option<BooleanBuffer>], rows: usize) -> Vec<u16> {
+    let always = counted.iter().enumerate().filter(|(_, counted)| counted.is_none());
+    let mut calls = vec![always.fold(0, |bits, (call, _)| bits | 1 << call); rows];
+    for (call, counted) in counted.iter().enumerate() {
+        for row in counted.iter().flat_map(BooleanBuffer::set_indices) {
+            calls[row] |= 1 << call;
+        }
+    }
+    calls
+}

@@ -1,0 +1,89 @@
+//! `count`, and counts of which only a few are asked for.
+
+use datafusion::error::Result;
+
+use super::{Accumulate, Answers, At, cell, open_cell};
+use crate::window::keys::Slot;
+
+/// How many rows of each key are inside.
+#[derive(Debug, Default)]
+pub(in crate::window) struct Counts {
+    counts: Vec<i64>,
+}
+
+impl Accumulate for Counts {
+    fn open(&mut self, slot: Slot) {
+        open_cell(&mut self.counts, slot);
+    }
+
+    #[inline]
+    fn enter(&mut self, _: usize, slot: Slot, _: i64) {
+        self.counts[slot as usize] += 1;
+    }
+
+    #[inline]
+    fn leave(&mut self, _: usize, slot: Slot, _: i64) {
+        self.counts[slot as usize] -= 1;
+    }
+
+    #[inline]
+    fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
+        answers.number(cell(&self.counts, slot).copied().unwrap_or(0));
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.counts.capacity() * size_of::<i64>()
+    }
+}
+
+/// The last `enough` times of each key, in a circle: how many of them are inside is the answer, as far as it goes.
+#[derive(Debug)]
+pub(in crate::window) struct Recent {
+    enough: usize,
+    times: Vec<i64>,
+    /// Where the next time goes.
+    next: Vec<u8>,
+}
+
+impl Recent {
+    pub(super) fn new(enough: u32) -> Recent {
+        Recent { enough: enough.max(1) as usize, times: Vec::new(), next: Vec::new() }
+    }
+}
+
+impl Accumulate for Recent {
+    fn open(&mut self, slot: Slot) {
+        open_cell(&mut self.next, slot);
+        let first = slot as usize * self.enough;
+        if self.times.len() < first + self.enough {
+            self.times.resize(first + self.enough, i64::MIN);
+        }
+        self.times[first..first + self.enough].fill(i64::MIN);
+    }
+
+    #[inline]
+    fn enter(&mut self, _: usize, slot: Slot, time: i64) {
+        let next = &mut self.next[slot as usize];
+        self.times[slot as usize * self.enough + usize::from(*next)] = time;
+        *next = if usize::from(*next) + 1 == self.enough { 0 } else { *next + 1 };
+    }
+
+    #[inline]
+    fn leave(&mut self, _: usize, _: Slot, _: i64) {}
+
+    #[inline]
+    fn answer(&mut self, _: usize, slot: Slot, at: At, answers: &mut Answers) -> Result<()> {
+        // No row has the time that an empty place holds: log times are later.
+        let start = at.start.max(i64::MIN + 1);
+        let first = slot as usize * self.enough;
+        let times = self.times.get(first..first.saturating_add(self.enough)).unwrap_or_default();
+        let inside = times.iter().filter(|time| **time >= start).count();
+        answers.number(i64::try_from(inside).unwrap_or(i64::MAX));
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.times.capacity() * size_of::<i64>() + self.next.capacity()
+    }
+}

@@ -1,0 +1,131 @@
+//! `last_value`: the last row that entered is the last of the frame for as long as it is inside, and when it no longer
+//! is, no earlier one is either.
+
+use datafusion::error::Result;
+
+use super::inputs::Inputs;
+use super::{Accumulate, Answers, At, cell, open_cell};
+use crate::window::keys::Slot;
+use crate::window::queue::Queue;
+use crate::window::value::{Column, Value};
+
+/// The last value of each key, whatever it is.
+#[derive(Debug)]
+pub(in crate::window) struct LastValues {
+    last: Vec<Last>,
+    pub(super) inputs: Inputs<Option<Value>>,
+}
+
+#[derive(Debug)]
+struct Last {
+    time: i64,
+    value: Option<Value>,
+}
+
+impl Default for Last {
+    fn default() -> Self {
+        Last { time: i64::MIN, value: None }
+    }
+}
+
+impl Default for LastValues {
+    fn default() -> Self {
+        LastValues { last: Vec::new(), inputs: Inputs::new(false) }
+    }
+}
+
+impl Accumulate for LastValues {
+    fn open(&mut self, slot: Slot) {
+        open_cell(&mut self.last, slot);
+    }
+
+    fn enter(&mut self, lane: usize, slot: Slot, time: i64) {
+        self.last[slot as usize] = Last { time, value: self.inputs.enter_and_take(lane) };
+    }
+
+    fn leave(&mut self, _: usize, _: Slot, _: i64) {}
+
+    fn answer(&mut self, _: usize, slot: Slot, at: At, answers: &mut Answers) -> Result<()> {
+        let inside = cell(&self.last, slot).filter(|last| last.time >= at.start);
+        answers.value(inside.and_then(|last| last.value.clone()));
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.last.capacity() * size_of::<Last>() + self.inputs.bytes()
+    }
+}
+
+/// The last text of each key that is not null.
+#[derive(Debug, Default)]
+pub(in crate::window) struct LastTexts {
+    times: Vec<i64>,
+    texts: Vec<String>,
+    lanes: Vec<Texts>,
+}
+
+/// Texts of rows that have not entered, end to end.
+#[derive(Debug, Default)]
+struct Texts {
+    bytes: String,
+    taken: usize,
+    lengths: Queue<usize>,
+}
+
+impl LastTexts {
+    pub(super) fn admit(&mut self, lane: usize, column: &Column, row: usize) {
+        if self.lanes.len() <= lane {
+            self.lanes.resize_with(lane + 1, Texts::default);
+        }
+        if let Column::Text(texts) = column {
+            self.lanes[lane].push(texts.value(row));
+        }
+    }
+}
+
+impl Texts {
+    fn push(&mut self, text: &str) {
+        if self.taken * 2 >= self.bytes.len() {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.bytes.push_str(text);
+        self.lengths.push(text.len());
+    }
+
+    fn take(&mut self) -> &str {
+        let from = self.taken;
+        self.taken += self.lengths.pop();
+        &self.bytes[from..self.taken]
+    }
+}
+
+impl Accumulate for LastTexts {
+    fn open(&mut self, slot: Slot) {
+        open_cell(&mut self.texts, slot);
+        open_cell(&mut self.times, slot);
+        self.times[slot as usize] = i64::MIN;
+    }
+
+    fn enter(&mut self, lane: usize, slot: Slot, time: i64) {
+        let last = &mut self.texts[slot as usize];
+        last.clear();
+        last.push_str(self.lanes[lane].take());
+        self.times[slot as usize] = time;
+    }
+
+    fn leave(&mut self, _: usize, _: Slot, _: i64) {}
+
+    fn answer(&mut self, _: usize, slot: Slot, at: At, answers: &mut Answers) -> Result<()> {
+        let start = at.start.max(i64::MIN + 1);
+        let inside = cell(&self.times, slot).is_some_and(|time| *time >= start);
+        answers.text(inside.then(|| self.texts[slot as usize].as_str()));
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        let texts: usize = self.texts.iter().map(String::capacity).sum();
+        let waiting: usize = self.lanes.iter().map(|lane| lane.bytes.capacity() + lane.lengths.bytes()).sum();
+        self.texts.capacity() * size_of::<String>() + self.times.capacity() * size_of::<i64>() + texts + waiting
+    }
+}

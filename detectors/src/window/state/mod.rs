@@ -1,0 +1,300 @@
+//! What the keys of a ring remember for one function, and how rows pass through it.
+//!
+//! One function at a time goes over all rows of a batch, so that a loop touches one kind of cell and the ring. Each
+//! function has the leanest state that gives exact answers:
+//!
+//! | function | state of a key | what a row in the frame takes besides its 16 bytes in the ring |
+//! |---|---|---|
+//! | `count` | a number | nothing |
+//! | `count`, compared with at most n only | the last n times | nothing, and it leaves the ring as it enters |
+//! | `last_value` | the last value and its time | nothing, and it leaves the ring as it enters |
+//! | `sum`, `avg` | a 256-bit sum and a count | its number |
+//! | `min`, `max`, `first_value`, `nth_value` | numbers of the rows that can still matter | its value |
+//! | `count(DISTINCT)` | how many, and a table of values shared by all keys | 4 bytes |
+//! | anything else | an object of [`crate::aggregate`] | its arguments |
+//!
+//! Where the frame has no start, rows never leave: every state is then as small as a key, and no row stays.
+
+mod count;
+mod distinct;
+mod first;
+mod extreme;
+mod inputs;
+mod last;
+mod objects;
+mod sum;
+
+use arrow::array::{ArrayRef, Int64Array, StringViewBuilder};
+use arrow::datatypes::DataType;
+use datafusion::error::{DataFusionError, Result};
+use std::sync::Arc;
+
+pub(super) use sum::{average, saturate};
+
+use super::call::{Call, Function};
+use super::frame::Frame;
+use super::keys::{NO_SLOT, Slot};
+use super::queue::Queue;
+use super::ring::Row;
+use super::value::{self, Column, Value};
+use count::{Counts, Recent};
+use distinct::Distinct;
+use extreme::{Extremes, RunningExtremes};
+use first::{Firsts, RunningFirsts};
+use last::{LastTexts, LastValues};
+use objects::Objects;
+use sum::Sums;
+
+/// The state of one function for all keys of a ring.
+#[derive(Debug)]
+pub(super) enum State {
+    Count(Counts),
+    Recent(Recent),
+    LastText(LastTexts),
+    LastValue(LastValues),
+    Sum(Sums),
+    Extreme(Extremes),
+    RunningExtreme(RunningExtremes),
+    First(Firsts),
+    RunningFirst(RunningFirsts),
+    Distinct(Distinct),
+    Objects(Objects),
+}
+
+/// One function as rows pass through it.
+pub(super) trait Accumulate {
+    /// A slot is given to a new key; what the last one left there is forgotten.
+    fn open(&mut self, slot: Slot);
+    /// The oldest row that has not entered does.
+    fn enter(&mut self, lane: usize, slot: Slot, time: i64);
+    /// The oldest row that has entered leaves.
+    fn leave(&mut self, lane: usize, slot: Slot, time: i64);
+    /// The answer for a row whose frame starts at `start`; of a key without a slot, over no rows.
+    fn answer(&mut self, lane: usize, slot: Slot, at: At, answers: &mut Answers) -> Result<()>;
+    /// Bytes remembered, about.
+    fn bytes(&self) -> usize;
+}
+
+/// When an answer is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    /// Log time of the answered row.
+    pub(super) time: i64,
+    /// Log time at which its frame starts.
+    pub(super) start: i64,
+}
+
+/// How far a ring's rows have come in one frame, as numbers of the lane's queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cursor {
+    /// The first that has not entered.
+    pub(super) entered: u64,
+    /// The first that has not left.
+    pub(super) left: u64,
+}
+
+/// The way of one lane's rows through one frame during a run.
+pub(super) struct Passage<'a> {
+    pub(super) rows: &'a Queue<Row>,
+    pub(super) lane: usize,
+    pub(super) from: Cursor,
+    /// For each answered row, how far the rows have come by then.
+    pub(super) stops: &'a [(Cursor, At)],
+    /// Slots of the answered rows' keys.
+    pub(super) slots: &'a [Slot],
+    /// How far they come in the end.
+    pub(super) to: Cursor,
+}
+
+/// One function's part in a passage.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// Which of the rows it counts.
+    pub(super) bit: u16,
+    /// Whether it is told of rows that leave.
+    pub(super) leaves: bool,
+}
+
+/// Answers of one run, in the order of the answered rows.
+pub(super) enum Answers {
+    Numbers(Vec<i64>),
+    Texts(Box<StringViewBuilder>),
+    Values(Vec<Option<Value>>),
+}
+
+/// Takes the rows through one function.
+fn pass<A: Accumulate>(state: &mut A, part: Part, passage: &Passage<'_>, answers: &mut Answers) -> Result<()> {
+    let mut cursor = passage.from;
+    for ((stop, at), slot) in passage.stops.iter().zip(passage.slots) {
+        go(state, part, passage, cursor, *stop);
+        cursor = *stop;
+        state.answer(passage.lane, *slot, *at, answers)?;
+    }
+    go(state, part, passage, cursor, passage.to);
+    Ok(())
+}
+
+#[inline]
+fn go<A: Accumulate>(state: &mut A, part: Part, passage: &Passage<'_>, from: Cursor, to: Cursor) {
+    if from.entered < to.entered {
+        for row in passage.rows.slice(from.entered, to.entered).iter().filter(|row| row.calls & part.bit != 0) {
+            state.enter(passage.lane, row.slot, row.time);
+        }
+    }
+    if part.leaves && from.left < to.left {
+        for row in passage.rows.slice(from.left, to.left).iter().filter(|row| row.calls & part.bit != 0) {
+            state.leave(passage.lane, row.slot, row.time);
+        }
+    }
+}
+
+macro_rules! each {
+    ($state:expr, $inner:ident => $body:expr) => {
+        match $state {
+            State::Count($inner) => $body,
+            State::Recent($inner) => $body,
+            State::LastText($inner) => $body,
+            State::LastValue($inner) => $body,
+            State::Sum($inner) => $body,
+            State::Extreme($inner) => $body,
+            State::RunningExtreme($inner) => $body,
+            State::First($inner) => $body,
+            State::RunningFirst($inner) => $body,
+            State::Distinct($inner) => $body,
+            State::Objects($inner) => $body,
+        }
+    };
+}
+
+impl State {
+    /// The leanest state for a call over a frame.
+    pub(super) fn new(call: &Call, frame: Frame) -> State {
+        let keeps = !frame.is_unbounded();
+        let is_text = matches!(call.arguments.first(), Some(DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View));
+        match &call.function {
+            Function::Count => match call.enough {
+                Some(enough) => State::Recent(Recent::new(enough)),
+                None => State::Count(Counts::default()),
+            },
+            Function::CountDistinct => State::Distinct(Distinct::default()),
+            Function::Sum | Function::Average => State::Sum(Sums::new(call, keeps)),
+            Function::Min | Function::Max if keeps => State::Extreme(Extremes::new(matches!(call.function, Function::Max))),
+            Function::Min | Function::Max => State::RunningExtreme(RunningExtremes::new(matches!(call.function, Function::Max))),
+            Function::Nth(nth) if keeps => State::First(Firsts::new(*nth)),
+            Function::Nth(nth) => State::RunningFirst(RunningFirsts::new(*nth)),
+            Function::Last if is_text && call.ignore_nulls => State::LastText(LastTexts::default()),
+            Function::Last => State::LastValue(LastValues::default()),
+            Function::Other(factory) => State::Objects(Objects::new(factory.clone(), keeps)),
+        }
+    }
+
+    /// Whether rows must stay in the ring until they leave the frame.
+    pub(super) fn needs_leaving(&self) -> bool {
+        match self {
+            State::Recent(_) | State::LastText(_) | State::LastValue(_) => false,
+            State::RunningExtreme(_) | State::RunningFirst(_) => false,
+            _ => true,
+        }
+    }
+
+    /// Takes the values of the rows that it counts, `(row of the columns, lane, slot)`, into its queues.
+    pub(super) fn admit(&mut self, columns: &[Column], rows: impl Iterator<Item = (usize, usize, Slot)>) {
+        match self {
+            State::Count(_) | State::Recent(_) => {}
+            State::LastText(state) => rows.for_each(|(row, lane, _)| state.admit(lane, &columns[0], row)),
+            State::LastValue(state) => rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].value(row))),
+            State::Sum(state) => rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].number(row))),
+            State::Extreme(state) => rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].value(row))),
+            State::RunningExtreme(state) => {
+                rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].value(row)));
+            }
+            State::First(state) => rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].value(row))),
+            State::RunningFirst(state) => {
+                rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].value(row)));
+            }
+            State::Distinct(state) => {
+                rows.for_each(|(row, lane, slot)| state.admit(lane, slot, columns[0].value(row)));
+            }
+            State::Objects(state) => rows.for_each(|(row, lane, _)| {
+                state.inputs.admit(lane, columns.iter().map(|column| column.value(row)).collect());
+            }),
+        }
+    }
+
+    pub(super) fn open(&mut self, slot: Slot) {
+        each!(self, state => state.open(slot));
+    }
+
+    /// Takes the rows of one lane through.
+    pub(super) fn pass(&mut self, part: Part, passage: &Passage<'_>, answers: &mut Answers) -> Result<()> {
+        each!(self, state => pass(state, part, passage, answers))
+    }
+
+    /// Bytes remembered, about.
+    pub(super) fn bytes(&self) -> usize {
+        each!(self, state => state.bytes())
+    }
+
+    /// An empty list of answers of the kind that it gives.
+    pub(super) fn answers(&self, rows: usize) -> Answers {
+        match self {
+            State::Count(_) | State::Recent(_) | State::Distinct(_) => Answers::Numbers(Vec::with_capacity(rows)),
+            State::LastText(_) => Answers::Texts(Box::new(StringViewBuilder::with_capacity(rows))),
+            _ => Answers::Values(Vec::with_capacity(rows)),
+        }
+    }
+}
+
+impl Answers {
+    pub(super) fn number(&mut self, number: i64) {
+        if let Answers::Numbers(numbers) = self {
+            numbers.push(number);
+        }
+    }
+
+    pub(super) fn text(&mut self, text: Option<&str>) {
+        if let Answers::Texts(texts) = self {
+            texts.append_option(text);
+        }
+    }
+
+    pub(super) fn value(&mut self, value: Option<Value>) {
+        if let Answers::Values(values) = self {
+            values.push(value);
+        }
+    }
+
+    /// The answers as a column of that type.
+    pub(super) fn finish(self, kind: &DataType) -> Result<ArrayRef> {
+        let array: ArrayRef = match self {
+            Answers::Numbers(numbers) => Arc::new(Int64Array::from(numbers)),
+            Answers::Texts(mut texts) => Arc::new(texts.finish()),
+            Answers::Values(values) => return value::write(&values, kind),
+        };
+        if array.data_type() == kind { Ok(array) } else { Ok(arrow::compute::cast(&array, kind)?) }
+    }
+}
+
+/// The cell of a slot; `None` for a key of which nothing is remembered.
+fn cell<T>(cells: &[T], slot: Slot) -> Option<&T> {
+    if slot == NO_SLOT { None } else { cells.get(slot as usize) }
+}
+
+/// As [`cell`], to change it.
+fn cell_mut<T>(cells: &mut [T], slot: Slot) -> Option<&mut T> {
+    if slot == NO_SLOT { None } else { cells.get_mut(slot as usize) }
+}
+
+/// Makes the cell of a slot fresh.
+fn open_cell<T: Default>(cells: &mut Vec<T>, slot: Slot) {
+    let index = slot as usize;
+    if index < cells.len() {
+        cells[index] = T::default();
+    } else {
+        cells.resize_with(index + 1, T::default);
+    }
+}
+
+fn failed(problem: String) -> DataFusionError {
+    DataFusionError::Execution(problem)
+}

@@ -1,0 +1,65 @@
+//! Everything else: one object a key, which rows enter and leave.
+
+use std::sync::Arc;
+
+use datafusion::error::Result;
+
+use super::inputs::Inputs;
+use super::{Accumulate, Answers, At, cell_mut, failed, open_cell};
+use crate::aggregate::{Factory, Sliding};
+use crate::window::keys::Slot;
+use crate::window::value::Value;
+
+/// The objects of a function that has no state of its own kind.
+#[derive(Debug)]
+pub(in crate::window) struct Objects {
+    factory: Arc<Factory>,
+    objects: Vec<Option<Box<dyn Sliding>>>,
+    pub(super) inputs: Inputs<Box<[Option<Value>]>>,
+}
+
+impl Objects {
+    pub(super) fn new(factory: Arc<Factory>, keeps: bool) -> Objects {
+        Objects { factory, objects: Vec::new(), inputs: Inputs::new(keeps) }
+    }
+
+    fn object(&mut self, slot: Slot) -> &mut dyn Sliding {
+        self.objects[slot as usize].get_or_insert_with(|| self.factory.make()).as_mut()
+    }
+}
+
+impl Accumulate for Objects {
+    fn open(&mut self, slot: Slot) {
+        open_cell(&mut self.objects, slot);
+    }
+
+    fn enter(&mut self, lane: usize, slot: Slot, time: i64) {
+        if self.inputs.keeps() {
+            let number = self.inputs.enter(lane);
+            let object = self.objects[slot as usize].get_or_insert_with(|| self.factory.make());
+            object.enter(time, self.inputs.get(lane, number));
+        } else {
+            let arguments = self.inputs.enter_and_take(lane);
+            self.object(slot).enter(time, &arguments);
+        }
+    }
+
+    fn leave(&mut self, lane: usize, slot: Slot, time: i64) {
+        let (_, arguments) = self.inputs.leave(lane);
+        self.object(slot).leave(time, &arguments);
+    }
+
+    fn answer(&mut self, _: usize, slot: Slot, at: At, answers: &mut Answers) -> Result<()> {
+        let answer = match cell_mut(&mut self.objects, slot).and_then(Option::as_mut) {
+            Some(object) => object.answer(at.time),
+            None => self.factory.make().answer(at.time),
+        };
+        answers.value(answer.map_err(failed)?);
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        let objects: usize = self.objects.iter().flatten().map(|object| object.bytes()).sum();
+        self.objects.capacity() * size_of::<Option<Box<dyn Sliding>>>() + objects + self.inputs.bytes()
+    }
+}

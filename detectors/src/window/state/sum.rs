@@ -1,0 +1,80 @@
+//! `sum` and `avg`: nothing drifts, since sums are 256-bit integers.
+
+use arrow::datatypes::{DataType, i256};
+use datafusion::error::Result;
+
+use super::inputs::Inputs;
+use super::{Accumulate, Answers, At, cell, open_cell};
+use crate::window::call::{Call, Function};
+use crate::window::keys::Slot;
+use crate::window::value::Value;
+
+/// Sum and number of the rows of each key that are inside.
+#[derive(Debug)]
+pub(in crate::window) struct Sums {
+    sums: Vec<(i256, i64)>,
+    pub(super) inputs: Inputs<i128>,
+    averages: bool,
+    argument: DataType,
+    output: DataType,
+}
+
+impl Sums {
+    pub(super) fn new(call: &Call, keeps: bool) -> Sums {
+        let argument = call.arguments.first().cloned().unwrap_or(DataType::Int64);
+        let averages = matches!(call.function, Function::Average);
+        Sums { sums: Vec::new(), inputs: Inputs::new(keeps), averages, argument, output: call.output.clone() }
+    }
+}
+
+impl Accumulate for Sums {
+    fn open(&mut self, slot: Slot) {
+        open_cell(&mut self.sums, slot);
+    }
+
+    fn enter(&mut self, lane: usize, slot: Slot, _: i64) {
+        let number = if self.inputs.keeps() {
+            let number = self.inputs.enter(lane);
+            *self.inputs.get(lane, number)
+        } else {
+            self.inputs.enter_and_take(lane)
+        };
+        let (sum, count) = &mut self.sums[slot as usize];
+        *sum = sum.wrapping_add(i256::from_i128(number));
+        *count += 1;
+    }
+
+    fn leave(&mut self, lane: usize, slot: Slot, _: i64) {
+        let (_, number) = self.inputs.leave(lane);
+        let (sum, count) = &mut self.sums[slot as usize];
+        *sum = sum.wrapping_sub(i256::from_i128(number));
+        *count -= 1;
+    }
+
+    fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
+        let inside = cell(&self.sums, slot).filter(|(_, count)| *count > 0);
+        answers.value(inside.map(|(sum, count)| match self.averages {
+            false => Value::Number(saturate(*sum)),
+            true => average(*sum, *count, &self.argument, &self.output),
+        }));
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.sums.capacity() * size_of::<(i256, i64)>() + self.inputs.bytes()
+    }
+}
+
+/// A sum never wraps: above 128 bits it holds at the end of the range, and the column's type saturates further.
+pub(in crate::window) fn saturate(sum: i256) -> i128 {
+    sum.to_i128().unwrap_or(if sum.is_negative() { i128::MIN } else { i128::MAX })
+}
+
+/// Sum by count, truncated at the scale of the output. Only decimals come here: an average of integers is planned as one.
+pub(in crate::window) fn average(sum: i256, count: i64, argument: &DataType, output: &DataType) -> Value {
+    let scale_of = |kind: &DataType| if let DataType::Decimal128(_, scale) = kind { *scale } else { 0 };
+    let places = scale_of(output).saturating_sub(scale_of(argument)).max(0);
+    let scale = i256::from_i128(10_i128.pow(u32::from(places.cast_unsigned())));
+    let scaled = sum.checked_mul(scale).unwrap_or(sum);
+    Value::Number(saturate(scaled.wrapping_div(i256::from_i128(i128::from(count)))))
+}

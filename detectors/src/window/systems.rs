@@ -1,0 +1,48 @@
+//! Systems by number, and the log time through which each one's records have been seen.
+
+use std::collections::HashMap;
+
+/// All systems of a log.
+#[derive(Debug, Default)]
+pub(crate) struct Systems {
+    numbers: HashMap<String, u32>,
+    complete: Vec<i64>,
+    /// Those that came further in this run.
+    advanced: Vec<u32>,
+}
+
+impl Systems {
+    /// A new run begins.
+    pub(crate) fn begin(&mut self) {
+        self.advanced.clear();
+    }
+
+    /// Notes that the records of a system have been seen through `time`.
+    pub(crate) fn note(&mut self, name: &str, time: i64) {
+        let number = if let Some(number) = self.numbers.get(name) {
+            *number
+        } else {
+            let number = u32::try_from(self.complete.len()).expect("systems are declared, so they are few");
+            self.numbers.insert(name.to_owned(), number);
+            self.complete.push(i64::MIN);
+            number
+        };
+        self.complete[number as usize] = time;
+        self.advanced.push(number);
+    }
+
+    /// The number of a system that has been noted.
+    pub(crate) fn number(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+
+    /// Log time through which a system is complete.
+    pub(crate) fn complete(&self, number: u32) -> i64 {
+        self.complete[number as usize]
+    }
+
+    /// Systems that came further in this run.
+    pub(crate) fn advanced(&self) -> &[u32] {
+        &self.advanced
+    }
+}
