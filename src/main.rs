@@ -7,7 +7,8 @@
 //! | [`run`] | serves the pipeline on this machine; [`config`], [`server`], [`intake`], [`credentials`], [`listener`], [`readiness`] are its parts |
 //! | [`import`] | turns foreign files into event lines |
 //! | [`detectors`] | lists, checks, tests and explains rules |
-//! | [`pipeline`], [`watch`], [`means`], [`incident`] | log → rules → alerting; following the log; what alerting works with; replay data |
+//! | [`pipeline`], [`watch`], [`means`] | log → rules → alerting; following the log; what alerting works with |
+//! | [`incident`], [`recorded`] | replay data; event lines and inventories as files hold them |
 //! | [`output`], [`metrics`], [`clock`], [`limits`] | what is printed, what is counted, what time it is, what is bounded |
 //!
 //! It wires and decides nothing: what an event, a rule or an alert is stands in the rooms.
@@ -31,6 +32,7 @@ mod metrics;
 mod output;
 mod pipeline;
 mod readiness;
+mod recorded;
 mod replay;
 mod run;
 mod server;
