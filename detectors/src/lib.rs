@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`rule`] | a rule as written: front matter, SQL, parameters, the events it fires and stays quiet on |
 //! | `plan` | SQL text → a physical plan that is run once for each batch; what a rule may say |
+//! | `aggregate` | the functions of windows beyond counting, exact: spread, rows of the frame, baselines |
 //! | [`window`] | `KeyedWindow`, the only thing that remembers |
 //! | `lookup` | inventory joins, as of each row's own time |
 //! | [`engine`] | all rules over the log: batches in, findings out |
@@ -11,6 +12,8 @@
 //!
 //! This room knows nothing of clocks, of the network, of files other than rules, and of who is told.
 
+#[allow(dead_code, unused_imports, reason = "until the window operator takes it up")]
+pub(crate) mod aggregate;
 pub mod check;
 pub mod engine;
 pub mod error;
