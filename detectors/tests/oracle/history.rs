@@ -6,7 +6,7 @@ use keywatch_store::inventory::{Destination, Owner, Person, Source, System, Wall
 use keywatch_store::{Event, Instant, Inventory};
 
 use super::dice::Dice;
-use super::traffic::{self, ACTORS, ADDRESSES, SOURCES, THEMES, WALLETS};
+use super::traffic::{self, ACTORS, ADDRESSES, Cast, SOURCES, THEMES, WALLETS};
 
 /// When histories begin.
 pub(crate) const START: i64 = 1_740_000_000 * SECOND;
@@ -35,6 +35,11 @@ pub(crate) const SPANS: [i64; 16] = [
     400 * DAY,
 ];
 
+/// A few of the spans: those that one trial is about.
+pub(crate) fn spans(dice: &mut Dice, count: usize) -> Vec<i64> {
+    (0..count).map(|_| *dice.pick(&SPANS)).collect()
+}
+
 /// The log of one system, in its order.
 #[derive(Clone)]
 pub(crate) struct History {
@@ -42,16 +47,26 @@ pub(crate) struct History {
     pub(crate) events: Vec<Event>,
 }
 
-/// How the rows of a system lie in time, as weights of: a nanosecond, seconds, minutes, hours, days.
-const PACES: [[usize; 5]; 4] = [[6, 3, 1, 0, 0], [1, 6, 3, 1, 0], [1, 2, 5, 4, 1], [2, 1, 2, 5, 4]];
+/// How the rows of a system lie in time.
+struct Pace<'a> {
+    /// Weights of: a nanosecond, seconds, minutes, hours, days.
+    weights: [usize; 5],
+    /// Spans by which rows lie apart exactly.
+    spans: &'a [i64],
+    /// Whether the other distances are fractions of these spans, too.
+    is_focused: bool,
+}
+
+const WEIGHTS: [[usize; 5]; 4] = [[6, 3, 1, 0, 0], [1, 6, 3, 1, 0], [1, 2, 5, 4, 1], [2, 1, 2, 5, 4]];
 
 impl History {
-    /// A history of about `rows` rows.
-    pub(crate) fn generate(dice: &mut Dice, system: &str, rows: usize) -> History {
-        let theme = *dice.pick(&THEMES);
-        let pace = *dice.pick(&PACES);
+    /// A history of about `rows` rows, many of which lie apart by just one of these spans.
+    pub(crate) fn generate(dice: &mut Dice, system: &str, rows: usize, start: i64, spans: &[i64]) -> History {
+        let cast =
+            Cast { theme: *dice.pick(&THEMES), names: *dice.pick(&[1, 2, 3, 9]), missing: *dice.pick(&[8, 8, 40]) };
+        let pace = Pace { weights: *dice.pick(&WEIGHTS), spans, is_focused: dice.once_in(2) };
         let mut history = History { system: system.to_owned(), events: Vec::new() };
-        let mut last = START;
+        let mut last = start;
         for number in 0..rows {
             if dice.once_in(40) || number == 3 {
                 let system = inventory(dice, system);
@@ -61,8 +76,8 @@ impl History {
                     history.events.push(event);
                 }
             }
-            last = history.next_time(dice, pace, last);
-            let mut event = traffic::event(dice, system, number, theme, last);
+            last = history.next_time(dice, &pace, last);
+            let mut event = traffic::event(dice, system, number, cast, last);
             event.time = Instant(last);
             history.events.push(event);
         }
@@ -80,16 +95,20 @@ impl History {
     }
 
     /// After `last`: by the pace, or exactly (or 1 ns off) a span after an earlier row.
-    fn next_time(&self, dice: &mut Dice, pace: [usize; 5], last: i64) -> i64 {
-        if !self.events.is_empty() && dice.once_in(3) {
+    fn next_time(&self, dice: &mut Dice, pace: &Pace<'_>, last: i64) -> i64 {
+        let span = *dice.pick(pace.spans);
+        if !self.events.is_empty() && dice.once_in(2) {
             let earlier = self.events[self.events.len() - 1 - dice.below(self.events.len().min(12))].time.0;
-            let target = earlier + dice.pick(&SPANS) + dice.pick(&[0, 0, 0, 1, -1]);
-            if target > last && target < last + 2 * DAY {
+            let target = earlier + span + dice.pick(&[0, 0, 0, 1, -1]);
+            if target > last {
                 return target;
             }
         }
+        if pace.is_focused && dice.below(4) > 0 {
+            return last + (span / *dice.pick(&[2, 3, 7, 50])).max(1);
+        }
         let unit = [1, SECOND, MINUTE, HOUR, DAY];
-        let units = pace.into_iter().zip(unit).filter(|(weight, _)| *weight > 0).collect::<Vec<_>>();
+        let units = pace.weights.into_iter().zip(unit).filter(|(weight, _)| *weight > 0).collect::<Vec<_>>();
         let unit = *dice.weighed(&units);
         last + unit * i64::try_from(1 + dice.below(5)).unwrap()
     }

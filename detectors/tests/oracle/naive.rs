@@ -12,12 +12,14 @@ use super::query::{Frame, Function, Level, Lookup, Query, Window};
 use super::term::{Kind, Row, Value, shown};
 
 /// What the rule answers for the anchors in `closed`.
-pub(crate) fn answers(query: &Query, history: &History, reigns: &[(i64, System)], closed: &BTreeSet<String>) -> Answers {
-    let mut rows: Vec<Row> = history
-        .events
-        .iter()
-        .map(|event| Row { event: Rc::new(event.clone()), columns: BTreeMap::new() })
-        .collect();
+pub(crate) fn answers(
+    query: &Query,
+    history: &History,
+    reigns: &[(i64, System)],
+    closed: &BTreeSet<String>,
+) -> Answers {
+    let mut rows: Vec<Row> =
+        history.events.iter().map(|event| Row { event: Rc::new(event.clone()), columns: BTreeMap::new() }).collect();
     if query.joined_below {
         for row in &mut rows {
             let threshold = threshold(row, reigns).map_or(Value::Null, |threshold| Value::Number(threshold.into()));
@@ -39,7 +41,8 @@ pub(crate) fn answers(query: &Query, history: &History, reigns: &[(i64, System)]
 }
 
 fn output(query: &Query, row: &Row) -> Columns {
-    let shown = query.outputs().into_iter().filter_map(|(name, kind)| Some((name.clone(), shown(&row.columns[&name], kind)?)));
+    let shown =
+        query.outputs().into_iter().filter_map(|(name, kind)| Some((name.clone(), shown(&row.columns[&name], kind)?)));
     shown.chain([("evidence".to_owned(), String::new())]).collect()
 }
 
@@ -86,12 +89,18 @@ fn evaluate(window: &Window, rows: &[Row], of_key: &[usize], row: usize) -> Valu
     let value = |index: usize| window.argument.as_ref().map_or(Value::Truth(true), |term| (term.eval)(&rows[index]));
     if let Function::Lag(back) = window.function {
         let before = of_key.iter().rev().filter(|other| **other < row).map(|other| value(*other));
-        return before.filter(|value| !window.ignores_nulls || *value != Value::Null).nth(back - 1).unwrap_or(Value::Null);
+        return before
+            .filter(|value| !window.ignores_nulls || *value != Value::Null)
+            .nth(back - 1)
+            .unwrap_or(Value::Null);
+    }
+    if window.function == Function::RowNumber {
+        return Value::Number(i128::try_from(of_key.iter().filter(|other| **other <= row).count()).unwrap());
     }
     let inside = of_key.iter().filter(|other| is_inside(window.frame, rows, of_key, row, **other));
     let counted = inside.filter(|other| window.filter.as_ref().is_none_or(|filter| filter.is_true(&rows[**other])));
     let values = counted.map(|other| value(*other)).collect::<Vec<_>>();
-    aggregate(window, values)
+    aggregate(window, &values)
 }
 
 fn is_inside(frame: Frame, rows: &[Row], of_key: &[usize], row: usize, other: usize) -> bool {
@@ -101,27 +110,32 @@ fn is_inside(frame: Frame, rows: &[Row], of_key: &[usize], row: usize, other: us
             start.is_none_or(|start| offset >= i128::from(start)) && offset <= i128::from(end)
         }
         Frame::Rows(start, end) => {
-            let between = of_key.iter().filter(|index| (other + 1..=row).contains(*index)).count();
-            other <= row && between >= end && start.is_none_or(|start| between <= start)
+            let place = |index: usize| of_key.binary_search(&index).expect("both rows are of the key");
+            let back = place(row).checked_sub(place(other));
+            back.is_some_and(|back| back >= end && start.is_none_or(|start| back <= start))
         }
     }
 }
 
-fn aggregate(window: &Window, values: Vec<Value>) -> Value {
+fn aggregate(window: &Window, values: &[Value]) -> Value {
     let known = || values.iter().filter(|value| **value != Value::Null).cloned();
     let size = |size: usize| Value::Number(i128::try_from(size).unwrap());
-    let end = |mut values: Box<dyn Iterator<Item = Value> + '_>| values.next().unwrap_or(Value::Null);
     match window.function {
         Function::CountRows | Function::Count => size(known().count()),
         Function::CountDistinct => size(known().collect::<BTreeSet<_>>().len()),
         Function::Min => known().min().unwrap_or(Value::Null),
         Function::Max => known().max().unwrap_or(Value::Null),
-        Function::First if window.ignores_nulls => end(Box::new(known())),
-        Function::First => end(Box::new(values.iter().cloned())),
+        Function::First if window.ignores_nulls => known().next().unwrap_or(Value::Null),
+        Function::First => values.first().cloned().unwrap_or(Value::Null),
         Function::Last if window.ignores_nulls => known().last().unwrap_or(Value::Null),
         Function::Last => values.last().cloned().unwrap_or(Value::Null),
         Function::Sum | Function::Average => added_up(window, &known().collect::<Vec<_>>()),
-        Function::Lag(_) => unreachable!("lag has no frame"),
+        Function::Nth(row) if window.ignores_nulls => known().nth(row - 1).unwrap_or(Value::Null),
+        Function::Nth(row) => values.get(row - 1).cloned().unwrap_or(Value::Null),
+        // False is before true.
+        Function::AllTrue => known().min().unwrap_or(Value::Null),
+        Function::AnyTrue => known().max().unwrap_or(Value::Null),
+        Function::Lag(_) | Function::RowNumber => unreachable!("they have no frame"),
     }
 }
 

@@ -120,7 +120,12 @@ fn wallets_as_of(reigns: &[(i64, System)]) -> RecordBatch {
         rows.extend(system.wallets.iter().map(|wallet| (wallet.wallet.clone(), wallet.threshold, *from, until)));
     }
     let time = DataType::Timestamp(TimeUnit::Nanosecond, None);
-    let fields = [("wallet", DataType::Utf8), ("threshold", DataType::Int64), ("valid_from", time.clone()), ("valid_until", time)];
+    let fields = [
+        ("wallet", DataType::Utf8),
+        ("threshold", DataType::Int64),
+        ("valid_from", time.clone()),
+        ("valid_until", time),
+    ];
     let schema = Schema::new(fields.map(|(name, kind)| Field::new(name, kind, true)).to_vec());
     let columns: Vec<ArrayRef> = vec![
         Arc::new(rows.iter().map(|row| Some(row.0.as_str())).collect::<arrow::array::StringArray>()),

@@ -107,7 +107,9 @@ fn of_event() -> Vec<Term> {
         Term::new("coalesce(request, tx)", Kind::Text, |row| {
             text(row.event.request.as_deref().or(row.event.tx.as_deref()))
         }),
-        Term::new("upper(outcome)", Kind::Text, |row| text(row.event.outcome.as_deref().map(str::to_uppercase).as_deref())),
+        Term::new("upper(outcome)", Kind::Text, |row| {
+            text(row.event.outcome.as_deref().map(str::to_uppercase).as_deref())
+        }),
         Term::new("detail_int(detail, 'nonce')", Kind::Integer, |row| {
             let nonce = scalar::at_path(row.event.detail.as_str(), "nonce").and_then(|text| text.parse::<i64>().ok());
             number(nonce)

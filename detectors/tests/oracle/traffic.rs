@@ -72,41 +72,54 @@ pub(crate) const THEMES: [Theme; 4] = [
     ],
 ];
 
+/// Who acts in a system, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Cast {
+    pub(crate) theme: Theme,
+    /// How many of the names of each column occur: the fewer, the more rows share a key.
+    pub(crate) names: usize,
+    /// One value in so many is missing, or of another type.
+    pub(crate) missing: usize,
+}
+
 /// An event of `system`, with no log time yet; `now` is about when.
-pub(crate) fn event(dice: &mut Dice, system: &str, number: usize, theme: Theme, now: i64) -> Event {
+pub(crate) fn event(dice: &mut Dice, system: &str, number: usize, cast: Cast, now: i64) -> Event {
     let origin = Origin { system: system.to_owned(), source: (*dice.pick(&SOURCES)).to_owned() };
-    let kind = *dice.weighed(theme);
+    let kind = *dice.weighed(cast.theme);
     let mut event = Event::new(&origin, &number.to_string(), kind, Instant(claimed_time(dice, now, kind)));
     event.late = dice.once_in(8);
-    event.actor = maybe(dice, &ACTORS);
-    event.session = maybe(dice, &SESSIONS);
-    event.device = maybe(dice, &DEVICES);
-    event.ip = maybe(dice, &["198.51.100.7", "203.0.113.9"]);
-    event.country = maybe(dice, &["CH", "RO", "SG"]);
+    event.actor = maybe(dice, cast, &ACTORS);
+    event.session = maybe(dice, cast, &SESSIONS);
+    event.device = maybe(dice, cast, &DEVICES);
+    event.ip = maybe(dice, cast, &["198.51.100.7", "203.0.113.9"]);
+    event.country = maybe(dice, cast, &["CH", "RO", "SG"]);
     event.asn = number_or_end(dice);
-    event.wallet = maybe(dice, &WALLETS);
-    event.key = maybe(dice, &["k1", "k2"]);
-    event.request = maybe(dice, &REQUESTS);
-    event.decision = maybe(dice, &["d1", "d2"]);
-    event.tx = maybe(dice, &TXS);
-    event.chain = maybe(dice, &["ethereum", "ethereum", "bitcoin"]);
-    event.asset = maybe(dice, &["ETH", "BTC"]);
-    event.from_address = maybe(dice, &WALLETS);
+    event.wallet = maybe(dice, cast, &WALLETS);
+    event.key = maybe(dice, cast, &["k1", "k2"]);
+    event.request = maybe(dice, cast, &REQUESTS);
+    event.decision = maybe(dice, cast, &["d1", "d2"]);
+    event.tx = maybe(dice, cast, &TXS);
+    event.chain = maybe(dice, cast, &["ethereum", "ethereum", "bitcoin"]);
+    event.asset = maybe(dice, cast, &["ETH", "BTC"]);
+    event.from_address = maybe(dice, cast, &WALLETS);
     let destinations: Vec<&str> = ADDRESSES.into_iter().chain(WALLETS).collect();
-    event.to_address = maybe(dice, &destinations);
-    event.outcome = maybe(dice, outcomes(kind));
-    event.reason = maybe(dice, &["because", ""]);
+    event.to_address = (!dice.once_in(cast.missing)).then(|| (*dice.pick(&destinations)).to_owned());
+    event.outcome = (!dice.once_in(cast.missing)).then(|| (*dice.pick(outcomes(kind))).to_owned());
+    event.reason = maybe(dice, cast, &["because", ""]);
     event.amount_usd_cents = number_or_end(dice);
-    event.detail = Detail::from(&detail(dice, kind));
+    event.detail = Detail::from(&detail(dice, cast, kind));
     if !dice.once_in(6) {
         let digits = *dice.weighed(&[
-            (3, "0"),
-            (3, "1"),
-            (4, "10"),
-            (4, "99"),
-            (4, "100"),
+            (2, "0"),
+            (2, "1"),
+            (16, "10"),
+            (2, "40"),
+            (3, "41"),
+            (3, "50"),
+            (3, "51"),
+            (3, "60"),
+            (3, "61"),
             (3, "1000"),
-            (3, "70000"),
             (1, "1000000000000000000"),
             (1, LARGEST),
             (1, WORD),
@@ -116,8 +129,8 @@ pub(crate) fn event(dice: &mut Dice, system: &str, number: usize, theme: Theme, 
     event
 }
 
-fn maybe(dice: &mut Dice, choices: &[&str]) -> Option<String> {
-    (!dice.once_in(9)).then(|| (*dice.pick(choices)).to_owned())
+fn maybe(dice: &mut Dice, cast: Cast, choices: &[&str]) -> Option<String> {
+    (!dice.once_in(cast.missing)).then(|| (*dice.pick(&choices[..choices.len().min(cast.names)])).to_owned())
 }
 
 /// Mostly now; also the same instant for many, long ago, and the ends of the range.
@@ -159,14 +172,16 @@ fn outcomes(kind: &str) -> &'static [&'static str] {
 }
 
 /// Members of `detail` that rules read; each may be missing, null, or of another type than they expect.
-fn detail(dice: &mut Dice, kind: &str) -> Value {
+fn detail(dice: &mut Dice, cast: Cast, kind: &str) -> Value {
     let mut detail = Map::new();
     for (name, choices) in members(kind) {
-        let value = match dice.below(16) {
+        let value = match dice.below(2 * cast.missing) {
             0..2 => continue,
             // keywatch itself writes conflicts, and writes them well.
             2 if kind == "source.conflict" => Value::Null,
-            2 => dice.pick(&[Value::Null, json!("text \"quoted\""), json!(1.5), json!([1, {"a": 2}]), json!(true)]).clone(),
+            2 => dice
+                .pick(&[Value::Null, json!("text \"quoted\""), json!(1.5), json!([1, {"a": 2}]), json!(true)])
+                .clone(),
             _ => dice.pick(&choices).clone(),
         };
         detail.insert(name.to_owned(), value);
@@ -190,7 +205,15 @@ fn members(kind: &str) -> Vec<(&'static str, Vec<Value>)> {
             ("self_approved", vec![json!(true), json!(false)]),
         ],
         "chain.tx" => vec![
-            ("fee_rate", vec![json!(1), json!(2), json!(3), json!(100), json!(i64::MIN), json!(i64::MAX)]),
+            (
+                "fee_rate",
+                [
+                    vec![json!(1); 8],
+                    [8, 9, 10, 11, 12, 100].map(Value::from).to_vec(),
+                    vec![json!(i64::MIN), json!(i64::MAX)],
+                ]
+                .concat(),
+            ),
             ("change_outputs", [vec![json!(1); 11], vec![json!(0)]].concat()),
             ("inputs", vec![json!(1), json!(2), json!(5)]),
             operation,
@@ -201,7 +224,17 @@ fn members(kind: &str) -> Vec<(&'static str, Vec<Value>)> {
             ("change", texts(&["implementation", "implementation", "module", "guard", "owner_added", "threshold"])),
             ("slot", texts(&["0x360894"])),
             ("before", texts(&[ADDRESSES[0], ADDRESSES[4], "1"])),
-            ("after", texts(&[ADDRESSES[0], ADDRESSES[4], "alice", "1", "2", &format!("0x{}{}", "0".repeat(24), &ADDRESSES[0][2..])])),
+            (
+                "after",
+                texts(&[
+                    ADDRESSES[0],
+                    ADDRESSES[4],
+                    "alice",
+                    "1",
+                    "2",
+                    &format!("0x{}{}", "0".repeat(24), &ADDRESSES[0][2..]),
+                ]),
+            ),
         ],
         "session.posture" => vec![("check", texts(&["disk", "firewall"]))],
         "source.conflict" => vec![("conflicting_event", texts(&["00112233445566778899aabbccddeeff"]))],

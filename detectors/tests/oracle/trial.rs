@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use keywatch_detectors::{Decided, Engine, Rule, Settings};
-use keywatch_store::inventory::{System, TABLES};
+use keywatch_store::inventory::TABLES;
 use keywatch_store::{Event, Position, line};
 
 use super::answer::{self, Answers};
@@ -39,6 +39,13 @@ impl Subject {
         Subject::new(stock, rule, &sql, Some(query))
     }
 
+    /// A generated rule that the naive evaluator alone answers.
+    pub(crate) fn of_query_alone(id: &str, query: Query) -> Subject {
+        let (rule, settings) = (rule(id, &query.sql(Dialect::Rules)), Settings::default());
+        let prepared = Err("not asked".to_owned());
+        Subject { rule, settings, prepared, reads_inventory: false, query: Some(query) }
+    }
+
     fn new(stock: &Stock, rule: Rule, sql: &str, query: Option<Query>) -> Subject {
         let prepared = stock.plan(sql).map_err(|error| error.strip_backtrace());
         let reads_inventory = TABLES.iter().any(|table| sql.contains(&format!("JOIN {} ", table.name)));
@@ -49,6 +56,11 @@ impl Subject {
     pub(crate) fn falsified(mut self, rule: Rule, settings: Settings) -> Subject {
         (self.rule, self.settings) = (rule, settings);
         self
+    }
+
+    /// What the windows of a generated rule look ahead, by its grammar.
+    fn following_ns(&self) -> Option<i64> {
+        self.query.as_ref().map(Query::following_ns)
     }
 
     pub(crate) fn is_planned_by_stock(&self) -> bool {
@@ -69,7 +81,9 @@ impl Subject {
             let anchors: BTreeSet<String> = anchors.map(|event| event.event_id.to_string()).collect();
             stock.show_inventory(&reigns[version].1, version > 0);
             match stock.run(prepared) {
-                Ok(rows) => answer::of_batches(&rows, &mut answers, |anchor| closed.contains(anchor) && anchors.contains(anchor)),
+                Ok(rows) => answer::of_batches(&rows, &mut answers, |anchor| {
+                    closed.contains(anchor) && anchors.contains(anchor)
+                }),
                 Err(error) => return Some(Err(error.strip_backtrace())),
             }
         }
@@ -102,7 +116,9 @@ impl Subject {
         let log = Log { events: history.events.clone(), cuts: Vec::new() };
         match log.run(std::slice::from_ref(&self.rule), &self.settings) {
             Err(problem) => Some(problem),
-            Ok(ran) => self.difference(stock, history, &ran.found.iter().collect::<Vec<_>>(), ran.following_ns(&self.rule.id)),
+            Ok(ran) => {
+                self.difference(stock, history, &ran.found.iter().collect::<Vec<_>>(), ran.following_ns(&self.rule.id))
+            }
         }
     }
 }
@@ -117,7 +133,7 @@ pub(crate) struct Log {
 pub(crate) struct Ran {
     engine: Engine,
     pub(crate) found: Vec<Decided>,
-    parked: Vec<(String, String)>,
+    pub(crate) parked: Vec<(String, String)>,
 }
 
 impl Ran {
@@ -132,7 +148,8 @@ impl Log {
         let mut engine = Engine::new(rules, settings).map_err(|error| format!("the engine refuses: {error}"))?;
         let (mut found, mut parked, mut from) = (Vec::new(), Vec::new(), 0);
         for to in self.cuts.iter().copied().chain([self.events.len()]) {
-            let outcome = engine.run(Position(from as u64), &self.events[from..to]).map_err(|error| error.to_string())?;
+            let outcome =
+                engine.run(Position(from as u64), &self.events[from..to]).map_err(|error| error.to_string())?;
             found.extend(outcome.findings);
             parked.extend(outcome.parked.into_iter().map(|parked| (parked.rule, parked.problem)));
             from = to;
@@ -166,14 +183,22 @@ pub(crate) fn run(
     let events = history::interleave(dice, histories);
     let cuts = history::cuts(dice, events.len());
     let log = Log { events, cuts };
-    let rules: Vec<Rule> = subjects.iter().map(|subject| subject.rule.clone()).collect();
-    let mut ran = log.run(&rules, &merged(subjects)).unwrap();
-    falsify(&mut ran.found);
     let mut tally = Tally::default();
+    let settings = merged(subjects);
+    let rules: Vec<Rule> = subjects.iter().map(|subject| subject.rule.clone()).collect();
+    let mut ran = log.run(&rules, &settings).unwrap_or_else(|_| {
+        let (taken, refused) = rules.into_iter().partition::<Vec<Rule>, _>(|rule| refusal(rule, &settings).is_none());
+        tally.differences.extend(refused.into_iter().map(|rule| {
+            let told = format!("refused: {}\n{}", refusal(&rule, &settings).unwrap_or_default(), rule.sql);
+            Difference { rule: rule.id, told }
+        }));
+        log.run(&taken, &settings).expect("each of them is taken alone")
+    });
+    falsify(&mut ran.found);
     if let Some(told) = answer::check_decisions(&log.events, &ran.found, |rule| ran.following_ns(rule)) {
         tally.differences.push(Difference { rule: "decisions".to_owned(), told });
     }
-    for subject in subjects {
+    for subject in subjects.iter().filter(|subject| ran.engine.explain(&subject.rule.id).is_some()) {
         compare(stock, subject, histories, &ran, &mut tally);
     }
     tally
@@ -181,6 +206,13 @@ pub(crate) fn run(
 
 fn compare(stock: &Stock, subject: &Subject, histories: &[History], ran: &Ran, tally: &mut Tally) {
     let id = &subject.rule.id;
+    let following_ns = ran.following_ns(id);
+    // More is a finding later than it could be, and no wrong one; less would be, unless nothing is ever found.
+    let fires = ran.found.iter().any(|decided| decided.finding.rule == *id);
+    if let Some(right) = subject.following_ns().filter(|right| fires && *right > following_ns) {
+        let told = format!("looks ahead {right} ns, explained as {following_ns}\n{}", subject.rule.sql);
+        tally.differences.push(Difference { rule: id.clone(), told });
+    }
     let parked = ran.parked.iter().find(|(rule, _)| rule == id);
     for history in histories {
         let of_case = |decided: &&Decided| decided.finding.rule == *id && decided.finding.system == history.system;
@@ -189,12 +221,16 @@ fn compare(stock: &Stock, subject: &Subject, histories: &[History], ran: &Ran, t
         *tally.findings.entry(id.clone()).or_default() += found.len();
         let told = match parked {
             Some((_, problem)) => Some(format!("parked: {problem}")),
-            None => subject.difference(stock, history, &found, ran.following_ns(id)),
+            None => subject.difference(stock, history, &found, following_ns),
         };
         if let Some(told) = told {
             tally.differences.push(Difference { rule: id.clone(), told: format!("{}: {told}", history.system) });
         }
     }
+}
+
+fn refusal(rule: &Rule, settings: &Settings) -> Option<String> {
+    Engine::new(std::slice::from_ref(rule), settings).err().map(|error| error.to_string())
 }
 
 fn merged(subjects: &[Subject]) -> Settings {
@@ -234,11 +270,7 @@ pub(crate) fn shrink(stock: &Stock, subject: &Subject, history: &History) -> Str
 
 /// A rule of that SELECT, with the least front matter.
 pub(crate) fn rule(id: &str, sql: &str) -> Rule {
-    let front = "/*\nversion: 1\ntitle: t\nseverity: low\nentity: e\nmeaning: m\nrunbook: [look]\nsuppress_for: 1h\n*/\n";
+    let front =
+        "/*\nversion: 1\ntitle: t\nseverity: low\nentity: e\nmeaning: m\nrunbook: [look]\nsuppress_for: 1h\n*/\n";
     Rule::parse(id, &format!("{front}{sql}")).unwrap()
-}
-
-/// The version of a history's inventory that holds at the end, for reports.
-pub(crate) fn last_inventory(history: &History) -> System {
-    history.reigns().pop().unwrap().1
 }
