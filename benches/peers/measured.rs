@@ -66,8 +66,8 @@ impl Meter {
         given
     }
 
-    pub(crate) fn wall(&self) -> Duration {
-        self.wall
+    pub(crate) fn cpu(&self) -> Duration {
+        self.cpu
     }
 
     pub(crate) fn measured(&self, events: usize, findings: usize) -> Measured {

@@ -23,7 +23,7 @@ use keywatch_store::schema;
 use crate::feed::{Feed, Shape};
 use crate::measured::{Measured, Meter};
 
-/// After that much time the stream ends; what was not fed is not counted.
+/// After that much processor time the stream ends; what was not fed is not counted.
 const LIVE_MAX: Duration = Duration::from_secs(20);
 
 /// A query, the columns that it reads, and what it reads.
@@ -94,7 +94,7 @@ impl Feeding {
     /// The next batch; the meter stands still while it is made.
     fn next(&mut self, columns: &[&str]) -> Option<RecordBatch> {
         self.meter.stop();
-        let batch = if self.meter.wall() > LIVE_MAX { None } else { self.feed.next_batch(columns) };
+        let batch = if self.meter.cpu() > LIVE_MAX { None } else { self.feed.next_batch(columns) };
         self.meter.start();
         batch
     }
