@@ -3,7 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`input`] | what a path on the command line is |
-//! | [`reading`] | the reading thread: lines or log → admitted events, in batches |
+//! | [`reading`], [`parsing`] | the reading thread: lines or log → admitted events, in batches; lines parsed on several threads |
 //! | [`pack`] | a pack of rules over the batches, and a tally for each rule |
 //! | [`diff`] | what another pack adds and removes |
 //! | [`truth`] | labels of attacks, and which findings belong to which |
@@ -39,6 +39,7 @@ mod diff;
 mod input;
 mod junit;
 mod pack;
+mod parsing;
 mod reading;
 mod report;
 mod score;

@@ -57,6 +57,15 @@ pub(crate) const BACKTEST_BATCH_EVENTS_MAX: u32 = 65_536;
 /// Bytes that a backtest reads from a file at once.
 pub(crate) const BACKTEST_READ_BUFFER_BYTES: usize = 1 << 20;
 
+/// Bytes of one piece of a file that a backtest parses at once, but for its last line.
+pub(crate) const BACKTEST_PIECE_BYTES: usize = 256 << 10;
+
+/// Pieces that wait before a parser of a backtest, and as many behind it.
+pub(crate) const BACKTEST_PIECES_MAX: usize = 2;
+
+/// Threads that parse lines for a backtest.
+pub(crate) const BACKTEST_PARSERS_MAX: usize = 8;
+
 /// Rejects that a backtest lists; the rest are counted.
 pub(crate) const BACKTEST_REJECTS_SHOWN_MAX: u64 = 20;
 

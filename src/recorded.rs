@@ -28,20 +28,6 @@ impl<R: BufRead> EventLines<R> {
     pub(crate) fn new(reader: R) -> EventLines<R> {
         EventLines { reader, text: Vec::new(), number: 0 }
     }
-
-    fn read(&mut self, length: usize) -> Result<Event, String> {
-        if length > self.text.len() {
-            return Err(format!("line: {length} bytes, at most {LINE_BYTES_MAX} are accepted"));
-        }
-        let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        let mut event = line::read(text).map_err(|error| error.to_string())?;
-        // A line that no log has admitted is taken at the time that its source claims.
-        if event.time == Instant::UNASSIGNED {
-            event.time = event.event_time;
-        }
-        Ok(event)
-    }
 }
 
 impl<R: BufRead> Iterator for EventLines<R> {
@@ -57,10 +43,28 @@ impl<R: BufRead> Iterator for EventLines<R> {
             };
             self.number += 1;
             if !self.text.iter().all(u8::is_ascii_whitespace) {
-                return Some(Ok(Line { number: self.number, event: self.read(length) }));
+                return Some(Ok(Line { number: self.number, event: parse(&self.text, length) }));
             }
         }
     }
+}
+
+/// The event of a line that was `length` bytes long before its end was let go.
+///
+/// # Errors
+/// The field at fault and why.
+pub(crate) fn parse(text: &[u8], length: usize) -> Result<Event, String> {
+    if length > text.len() {
+        return Err(format!("line: {length} bytes, at most {LINE_BYTES_MAX} are accepted"));
+    }
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let mut event = line::read(text).map_err(|error| error.to_string())?;
+    // A line that no log has admitted is taken at the time that its source claims.
+    if event.time == Instant::UNASSIGNED {
+        event.time = event.event_time;
+    }
+    Ok(event)
 }
 
 /// Appends the next line, its line feed included, and gives its length. Of a line longer than `kept_bytes_max` only the
@@ -152,5 +156,41 @@ mod tests {
         assert!(declared.before(&event("b", "inventory.activated", 60)).is_empty());
         let mut declared = Declared::over(inventory);
         assert_eq!(kinds(declared.before(&event("b", "inventory.activated", 60))), [("b".to_owned(), 59)]);
+    }
+
+    /// What a second of one core reads: run with `--ignored --nocapture bench_`.
+    #[test]
+    #[ignore = "a measurement"]
+    #[expect(clippy::print_stdout, reason = "a bench prints its table")]
+    fn bench_reading_event_lines() {
+        use keywatch_store::Clock;
+        use keywatch_store::admission::Admission;
+        const TIMES: usize = 100;
+        let text =
+            std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/replay-data/2025-02-bybit/events.jsonl")).unwrap();
+        let measure = |what: &str, work: &mut dyn FnMut(Event)| {
+            let begun = std::time::Instant::now();
+            let mut events = 0;
+            for _ in 0..TIMES {
+                EventLines::new(text.as_slice())
+                    .for_each(|line| work(line.unwrap().event.inspect(|_| events += 1).unwrap()));
+            }
+            let seconds = begun.elapsed().as_secs_f64();
+            let megabytes = f64::from(u32::try_from(text.len() * TIMES).unwrap()) / 1e6;
+            let rate = f64::from(events) / seconds;
+            println!(
+                "{what:<24} {rate:>9.0} events/s, {:>5.0} MB/s, {:>5.2} µs an event",
+                megabytes / seconds,
+                1e6 / rate
+            );
+        };
+        measure("parsed", &mut drop);
+        let mut admission = Admission::new(Clock::Recorded);
+        let mut number = 0_u128;
+        measure("parsed and admitted", &mut |mut event| {
+            number += 1;
+            event.event_id = keywatch_store::EventId(number.to_be_bytes());
+            drop(admission.admit(event, Instant::UNASSIGNED));
+        });
     }
 }

@@ -244,10 +244,10 @@ fn labelled_attacks_give_the_figures_counted_by_hand() {
     assert_eq!(truth["seen_by_named_rule"], 2);
     // All 20 findings but the confirmation of 14:11:40, which lies in no label's time.
     assert_eq!((&truth["precision"], &truth["false_findings"]), (&0.95.into(), &1.into()));
-    assert_eq!(truth["findings_per_1000_sessions"], 142.857143);
-    assert_eq!(truth["false_findings_per_1000_sessions"], 7.142857);
+    assert_eq!(truth["findings_per_1000_sessions"], 142.857_143);
+    assert_eq!(truth["false_findings_per_1000_sessions"], 7.142_857);
     // 10 s after a1 begins, 4 min 22.9 s after a2 does, and a3 with its first event.
-    assert_eq!(truth["seconds_to_detect"], serde_json::json!({"p50": 10.0, "p99": 262.889083, "max": 262.889083}));
+    assert_eq!(truth["seconds_to_detect"], serde_json::json!({"p50": 10.0, "p99": 262.889_083, "max": 262.889_083}));
     let (forged, drain) = (&truth["scenarios"]["forged"], &truth["scenarios"]["drain"]);
     assert_eq!(
         (&forged["recall"], &forged["findings"], &drain["recall"], &drain["findings"]),

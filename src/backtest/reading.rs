@@ -19,9 +19,10 @@ use keywatch_store::limits::LATENESS_TOLERANCE_NS;
 use keywatch_store::{Clock, Event, Instant, Lane, Log};
 
 use super::input::{Form, Input, open_log};
+use super::parsing::each_line;
 use crate::limits::{BACKTEST_READ_BUFFER_BYTES, BACKTEST_REJECTS_SHOWN_MAX};
 use crate::output;
-use crate::recorded::{Declared, EventLines};
+use crate::recorded::Declared;
 
 /// The first and the last log time of something.
 pub(super) type Span = (Instant, Instant);
@@ -45,7 +46,7 @@ pub(super) struct Read {
     pub(super) inputs: Vec<Span>,
     /// Log time of each system.
     pub(super) systems: HashMap<String, Span>,
-    /// Time spent reading, parsing and admitting; what was waited for the rules is left out.
+    /// Time that reading, parsing and admitting took; what was waited for the rules is left out.
     pub(super) busy: Duration,
 }
 
@@ -102,9 +103,8 @@ impl Reader {
         self.lines(name, BufReader::with_capacity(BACKTEST_READ_BUFFER_BYTES, input), declared)
     }
 
-    fn lines(&mut self, name: &str, input: impl BufRead, mut declared: Declared) -> anyhow::Result<()> {
-        for line in EventLines::new(input) {
-            let line = line.with_context(|| format!("cannot read {name}"))?;
+    fn lines(&mut self, name: &str, input: impl BufRead + Send, mut declared: Declared) -> anyhow::Result<()> {
+        let taken = each_line(input, |line| {
             match line.event {
                 Ok(event) => {
                     for activation in declared.before(&event) {
@@ -114,8 +114,9 @@ impl Reader {
                 }
                 Err(problem) => self.reject(name, line.number, &problem),
             }
-        }
-        Ok(())
+            Ok(())
+        });
+        taken.with_context(|| format!("cannot read {name}"))
     }
 
     fn log(&mut self, path: &Path, bytes: u64) -> anyhow::Result<()> {

@@ -28,7 +28,7 @@ pub(super) struct Detection {
     /// By scenario.
     pub(super) scenarios: BTreeMap<String, Scenario>,
     /// By rule that found something.
-    pub(super) rules: BTreeMap<String, Precision>,
+    pub(super) rules: BTreeMap<String, RuleScore>,
 }
 
 /// Attacks of one scenario.
@@ -65,7 +65,7 @@ pub(super) struct Quantiles {
 
 /// A rule held against the labels.
 #[derive(Debug, Serialize)]
-pub(super) struct Precision {
+pub(super) struct RuleScore {
     /// Its findings.
     pub(super) findings: u64,
     /// Those that belong to an attack.
@@ -107,9 +107,9 @@ fn is_reached(attack: &Attack, sighting: &Sighting, systems: &HashMap<String, Sp
     sighting.findings > 0 || is_within(attack, systems)
 }
 
-fn precision(share: &Share) -> Precision {
+fn precision(share: &Share) -> RuleScore {
     let Share { findings, of_attacks } = *share;
-    Precision { findings, of_attacks, precision: per(of_attacks, findings) }
+    RuleScore { findings, of_attacks, precision: per(of_attacks, findings) }
 }
 
 impl Scenario {
