@@ -1,4 +1,34 @@
-//! The independent oracle.
+//! The independent oracle: what the engine finds must be what stock DataFusion and nested loops find.
+//!
+//! * **Oracle A** ([`oracle::stock`]): the same SQL, parameters filled in, on stock DataFusion over the history of one
+//!   system at a time; once for each inventory version, of which the anchors of its reign are kept. No code of the engine
+//!   takes part: `detail_*` and `lookalike_shape` are written once more in [`oracle::scalar`].
+//! * **Oracle B** ([`oracle::naive`]): generated rules by nested loops, without DataFusion.
+//!
+//! Several systems share one log, interleaved and cut anywhere, and all rules run in one engine. Compared are sets of
+//! (anchor, entity, every output column as text) of the anchors whose frames are closed; and for each finding, against
+//! the log itself, the record that decides it, its times, its source and the order. What the windows of a generated rule
+//! look ahead comes from its grammar as well as from the engine. [`oracle::mutants`] and [`oracle::parameters`] prove
+//! that errors are noticed; [`oracle::known`] says what is left out because the engine is wrong today.
+//!
+//! Everything follows from a seed, printed with the smallest history that still differs. `KEYWATCH_ORACLE_SEED` sets the
+//! first seed, `KEYWATCH_ORACLE_CASES` multiplies how many there are.
+//!
+//! # Differences by design
+//!
+//! | the engine | stock DataFusion | so the oracle |
+//! |---|---|---|
+//! | an average of integers is a decimal with four places, cut off | a float | takes the average of `DECIMAL(60, s)` |
+//! | sums and averages are exact and held at the ends of their type | wrap or fail | adds up in 256 bits and holds them there |
+//! | one finding an anchor and entity, also where a lookup doubles it | all rows | takes any of the rows |
+//! | a lookup below a window sees the inventory as of each row | one inventory a run | joins `wallets_as_of` by validity |
+//! | a row without an entity is left out | keeps it | leaves it out |
+//! | the ends of the range of log time hold | overflow | asks Oracle B alone |
+//! | `system` is part of every key | is not | runs each system alone |
+//!
+//! A new function takes a line each in `FUNCTIONS`, `call` and `result` of [`oracle::query`] and one in
+//! [`oracle::naive`]; it is generated as soon as the engine takes it. Exact aggregates of our own are registered in
+//! `Stock::new`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "seeds and counts are printed for who reads the test's output")]
@@ -96,14 +126,14 @@ fn shipped_rules_answer_as_stock_datafusion_does() {
 fn generated_windows_answer_as_both_oracles_do() {
     let stock = Stock::new();
     let language = Language::of_engine();
-    let (mut cases, mut findings, mut unplanned) = (0, 0, 0);
+    let (mut cases, mut findings, mut unplanned) = (0, 0, Vec::new());
     for seed in seeds(40) {
         let mut dice = Dice::new(seed);
         let spans = history::spans(&mut dice, 4);
         let subjects: Vec<Subject> = (0..16)
             .map(|rule| Subject::of_query(&stock, &format!("g/{rule}"), Query::generate(&mut dice, &language, &spans)))
             .collect();
-        unplanned += subjects.iter().filter(|subject| !subject.is_planned_by_stock()).count();
+        unplanned.extend(subjects.iter().filter_map(Subject::unplanned).map(str::to_owned));
         let histories = histories(&mut dice, 6, 60, &spans);
         let tally = trial::run(&stock, &mut dice, &subjects, &histories, &honest);
         demand_agreement(seed, &stock, &subjects, &histories, &tally);
@@ -111,9 +141,7 @@ fn generated_windows_answer_as_both_oracles_do() {
         findings += tally.findings.values().sum::<usize>();
     }
     let functions = language.names().join(", ");
-    eprintln!(
-        "{cases} cases, {findings} findings, {unplanned} rules that stock DataFusion cannot plan, with {functions}"
-    );
+    eprintln!("{cases} cases, {findings} findings, with {functions}; not planned by stock DataFusion: {unplanned:#?}");
     assert!(findings > 10 * cases, "{findings} findings in {cases} cases compare little");
 }
 
@@ -169,7 +197,7 @@ fn errors_of_an_engine_are_noticed_by_the_oracles() {
         }
     }
     eprintln!("mutants noticed, of how many: {noticed:?}");
-    let weak: Vec<_> = noticed.iter().filter(|(_, (noticed, tried))| noticed * 5 < *tried).collect();
+    let weak: Vec<_> = noticed.iter().filter(|(_, (noticed, tried))| noticed * 8 < *tried).collect();
     assert!(weak.is_empty() && noticed.len() == MUTATIONS.len(), "noticed too seldom: {weak:?}");
 }
 
@@ -182,7 +210,7 @@ fn a_hair_off_in_any_parameter_of_a_shipped_rule_is_noticed() {
             tried += 1;
             let subject = [Subject::of_rule(&stock, &rule).falsified(rule.clone(), wrong.settings)];
             let spans = wrong.span_ns.map_or(SPANS[2..9].to_vec(), |span| vec![span]);
-            let noticed = seeds(40).any(|seed| {
+            let noticed = seeds(30).any(|seed| {
                 let mut dice = Dice::new(seed + 2_000_000);
                 let histories = histories(&mut dice, 4, 150, &spans);
                 !trial::run(&stock, &mut dice, &subject, &histories, &honest).differences.is_empty()
@@ -191,6 +219,7 @@ fn a_hair_off_in_any_parameter_of_a_shipped_rule_is_noticed() {
         }
     }
     eprintln!("{tried} parameters a hair off, unnoticed: {unnoticed:#?}");
+    assert!(unnoticed.len() * 4 <= tried, "the logs are too blunt: {unnoticed:?}");
 }
 
 /// Errors behind the operators: in what becomes of the rows.

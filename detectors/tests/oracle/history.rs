@@ -99,7 +99,7 @@ impl History {
         let span = *dice.pick(pace.spans);
         if !self.events.is_empty() && dice.once_in(2) {
             let earlier = self.events[self.events.len() - 1 - dice.below(self.events.len().min(12))].time.0;
-            let target = earlier + span + dice.pick(&[0, 0, 0, 1, -1]);
+            let target = earlier + span + dice.pick(&[0, 0, 1, 1, -1]);
             if target > last {
                 return target;
             }

@@ -6,3 +6,7 @@ pub(crate) const LAG_DOES_NOT_PASS_OVER_NULLS: bool = true;
 
 /// `session/use_after_end` adds `grace` to a claimed time; at the end of the range that overflows and parks the rule.
 pub(crate) const LATEST_END_PARKS_USE_AFTER_END: bool = true;
+
+/// Two equal windows whose frames are spelt differently (`1 hour`, `60 minutes`) become one common expression on the way
+/// through the optimizer, and the rule is refused.
+pub(crate) const EQUAL_WINDOWS_SPELT_DIFFERENTLY_ARE_REFUSED: bool = true;

@@ -56,3 +56,41 @@ fn an_end_claimed_for_the_end_of_time_parks_no_rule() {
     let rules: Vec<Rule> = shipped().unwrap().into_iter().filter(|rule| rule.id == "session/use_after_end").collect();
     assert_eq!(answers(&rules, events).len(), 1);
 }
+
+/// Spelling is no meaning.
+#[test]
+#[ignore = "the optimizer takes the windows for one common expression, and the rule is refused"]
+fn equal_windows_may_be_spelt_differently() {
+    let sql = "SELECT event_id, system AS entity, x, y FROM (SELECT *, \
+        count(*) OVER (ORDER BY time RANGE INTERVAL '1 hour' PRECEDING) AS x, \
+        count(*) OVER (ORDER BY time RANGE INTERVAL '60 minutes' PRECEDING) AS y FROM events)";
+    assert_eq!(answers(&[rule("t/spelt", sql)], vec![event("tick", 1)]), [Some("1".to_owned())]);
+}
+
+/// `count(a, b)` counts the rows where neither is null; an engine that does not know that must refuse it.
+#[test]
+#[ignore = "all arguments but the first are dropped without a word"]
+fn no_argument_of_an_aggregate_is_dropped() {
+    for call in ["count(asn, tx)", "count(DISTINCT asn, tx)"] {
+        let sql = format!(
+            "SELECT event_id, system AS entity, x FROM (SELECT *, {call} OVER (ORDER BY time \
+             RANGE INTERVAL '1 hour' PRECEDING) AS x FROM events)"
+        );
+        let mut with_one = event("tick", 1);
+        with_one.asn = Some(7);
+        let log = Log { events: vec![with_one], cuts: Vec::new() };
+        if let Ok(ran) = log.run(&[rule("t/count", &sql)], &Settings::default()) {
+            assert_eq!(ran.found[0].finding.facts["x"], "0", "{call}");
+        }
+    }
+}
+
+/// A window whose rows all lie ahead, in a system whose last record is the one that is asked about, waits.
+#[test]
+fn a_frame_wholly_ahead_is_decided_by_the_first_record_after_it() {
+    let sql = "SELECT event_id, system AS entity, x FROM (SELECT *, count(*) OVER (ORDER BY time RANGE BETWEEN \
+        INTERVAL '2 seconds' FOLLOWING AND INTERVAL '4 seconds' FOLLOWING) AS x FROM events)";
+    let events = [1, 2, 3, 5, 6, 9].map(|second| event("tick", second)).to_vec();
+    let counts = answers(&[rule("t/ahead", sql)], events).into_iter().flatten().collect::<Vec<_>>();
+    assert_eq!(counts, ["2", "2", "2", "1"]);
+}

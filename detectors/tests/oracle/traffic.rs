@@ -140,8 +140,8 @@ fn claimed_time(dice: &mut Dice, now: i64, kind: &str) -> i64 {
         0 => i64::MIN,
         1 if !(ends_a_session(kind) && known::LATEST_END_PARKS_USE_AFTER_END) => i64::MAX,
         2..8 => super::history::START,
-        8..14 => now - MINUTE,
-        14..17 => now - MINUTE - 1,
+        8..14 => now.saturating_sub(MINUTE),
+        14..17 => now.saturating_sub(MINUTE + 1),
         _ => now,
     }
 }
