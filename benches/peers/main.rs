@@ -9,9 +9,16 @@
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on panics")]
 #![expect(clippy::cast_precision_loss, reason = "rates are shown rounded")]
 
+mod custody;
 mod feed;
+mod growth;
 mod measured;
+mod shipped;
+mod sigma;
 mod stock;
+#[path = "../pipeline/traffic.rs"]
+#[allow(dead_code, reason = "the other bench needs more of it")]
+mod traffic;
 mod windows;
 
 fn main() {
@@ -21,7 +28,14 @@ fn main() {
         println!("{}", serde_json::to_string(&cell(rest)).unwrap());
         return;
     }
-    let tables: [(&str, fn()); 2] = [("keyed", windows::keyed_table), ("groups", windows::groups_table)];
+    let tables: [(&str, fn()); 6] = [
+        ("keyed", windows::keyed_table),
+        ("groups", windows::groups_table),
+        ("shipped", shipped::table),
+        ("flink", shipped::flink_table),
+        ("rsigma", sigma::table),
+        ("growth", growth::table),
+    ];
     for (section, table) in tables {
         if arguments.is_empty() || arguments.contains(&section) {
             table();
@@ -32,6 +46,9 @@ fn main() {
 fn cell(arguments: &[&str]) -> measured::Measured {
     match *arguments {
         [what @ ("keyed" | "groups"), engine, keys, batch] => windows::cell(what, engine, keys, batch),
+        ["shipped", which, batch] => shipped::cell(which, batch),
+        ["sigma", batch] => sigma::cell(batch),
+        ["growth", kinds, count, batch] => growth::cell(kinds, count, batch),
         _ => panic!("no such cell: {arguments:?}"),
     }
 }
