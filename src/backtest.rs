@@ -119,7 +119,7 @@ enum Format {
     Table,
     /// One JSON object
     Json,
-    /// `JUnit` XML: a test case a rule
+    /// XML for continuous integration: a test case a rule
     Junit,
 }
 

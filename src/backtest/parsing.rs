@@ -115,14 +115,14 @@ impl Piece {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::bail;
+    use anyhow::ensure;
 
     use super::*;
 
     /// More than all pieces under way hold, with a blank line before each hundredth.
     fn text(lines: usize) -> String {
         let line = |number: usize| {
-            let blank = if number % 100 == 0 { "\n" } else { "" };
+            let blank = if number.is_multiple_of(100) { "\n" } else { "" };
             format!(
                 "{blank}{{\"event_id\":\"{number:032x}\",\"system\":\"s\",\"event_time\":\"2025-02-21T00:00:00Z\",\
                  \"source\":\"a\",\"kind\":\"source.heartbeat\"}}\n"
@@ -149,7 +149,8 @@ mod tests {
         let (text, mut taken) = (text(60_000), 0);
         let stopped = each_line(text.as_bytes(), |_| {
             taken += 1;
-            if taken == 5 { bail!("enough") } else { Ok(()) }
+            ensure!(taken < 5, "enough");
+            Ok(())
         });
         assert_eq!((stopped.unwrap_err().to_string(), taken), ("enough".to_owned(), 5));
     }
