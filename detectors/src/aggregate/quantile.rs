@@ -2,7 +2,7 @@
 //! their value wide, at least. Integers only, so that it is the same on every machine.
 //!
 //! A histogram counts 64-bit values. Larger ones, and those below zero, have histograms of their own, of coarser
-//! units, which are made when the first such value comes.
+//! units, which are made when the first such value comes. A counter that is full, at 2^32 − 1, takes no more rows.
 
 use std::collections::BTreeMap;
 
@@ -62,17 +62,15 @@ impl Quantile {
     fn bucket_end(&self, ordinal: u64) -> i128 {
         let mut left = ordinal;
         for (class, histogram) in &self.histograms {
-            let counted = counted(histogram);
-            if left > counted {
-                left -= counted;
+            if left > histogram.len() {
+                left -= histogram.len();
                 continue;
             }
             return if *class > 0 {
-                let end = histogram.highest_equivalent(at(histogram, left));
-                scaled(*class, u128::from(end) + 1).saturating_sub(1)
+                scaled(*class, u128::from(at(histogram, left)) + 1).saturating_sub(1)
             } else {
-                let nearest = at(histogram, counted + 1 - left);
-                -scaled(-class, u128::from(histogram.lowest_equivalent(nearest)))
+                let magnitude = at(histogram, histogram.len() + 1 - left);
+                -scaled(-class, u128::from(histogram.lowest_equivalent(magnitude)))
             };
         }
         self.max
@@ -84,22 +82,11 @@ fn scaled(class: i8, units: u128) -> i128 {
     units.checked_mul(1 << shift).and_then(|value| i128::try_from(value).ok()).unwrap_or(i128::MAX)
 }
 
-/// What its counters hold, which stop at 2^32 − 1 each.
-fn counted(histogram: &Histogram<u32>) -> u64 {
-    histogram.iter_recorded().map(|bucket| u64::from(bucket.count_at_value())).sum()
-}
-
-/// A value of the bucket that holds the `ordinal`-th smallest.
+/// The largest value of the bucket that holds the `ordinal`-th smallest. The rank is half a row below it, so that no
+/// rounding of the one multiplication inside can reach its neighbours.
+#[expect(clippy::cast_precision_loss, reason = "rows of a key are far below 2^50")]
 fn at(histogram: &Histogram<u32>, ordinal: u64) -> u64 {
-    let mut left = ordinal;
-    for bucket in histogram.iter_recorded() {
-        let count = u64::from(bucket.count_at_value());
-        if left <= count {
-            return bucket.value_iterated_to();
-        }
-        left -= count;
-    }
-    histogram.max()
+    histogram.value_at_quantile((ordinal as f64 - 0.5) / histogram.len() as f64)
 }
 
 impl Sliding for Quantile {
@@ -107,6 +94,9 @@ impl Sliding for Quantile {
         let Some(Some(Value::Number(value))) = args.first() else { return };
         let (class, units) = classify(value.unsigned_abs());
         let class = if *value < 0 { -class } else { class };
+        if self.histograms.get(&class).is_some_and(|histogram| histogram.count_at(units) == u32::MAX) {
+            return;
+        }
         self.count_up(class, units, 1).expect("a resizing histogram takes any 64-bit value");
         (self.min, self.max) = (self.min.min(*value), self.max.max(*value));
         self.count += 1;
