@@ -75,7 +75,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn load(directory: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
+/// The rules of a directory, or those built in.
+///
+/// # Errors
+/// Names the file that cannot be read, and the field at fault.
+pub(crate) fn load(directory: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
     Ok(directory.map_or_else(rule::shipped, rule::load)?)
 }
 

@@ -15,6 +15,7 @@ use keywatch_store::event::Origin;
 use keywatch_store::{Inventory, line};
 
 use crate::limits::{IMPORT_PIECE_BYTES_MAX, IMPORT_PIECE_LINES_MAX, IMPORT_REJECTS_SHOWN_MAX};
+use crate::recorded::read_line;
 use crate::{config, output};
 
 /// Turn foreign files into keywatch event lines.
@@ -131,7 +132,7 @@ impl<W: Write> Import<'_, W> {
         let (mut piece, mut first_line, mut lines) = (Vec::new(), 0, 0);
         loop {
             let begun = piece.len();
-            let whole = read_line(&mut reader, &mut piece)?;
+            let whole = read_line(&mut reader, &mut piece, RECORD_BYTES_MAX + 2)?;
             let ended = piece.len() == begun;
             if whole > RECORD_BYTES_MAX + 1 {
                 let problem = Problem::new("record", format!("{whole} bytes, at most {RECORD_BYTES_MAX}"));
@@ -177,25 +178,6 @@ impl<W: Write> Import<'_, W> {
         }
         if self.counts.rejects == IMPORT_REJECTS_SHOWN_MAX {
             output::note("further rejects are counted and not shown");
-        }
-    }
-}
-
-/// Appends the next line, its line feed included, and gives its length. Of a line longer than a record may be only the
-/// beginning is kept: the rest is read and let go.
-fn read_line(reader: &mut impl BufRead, into: &mut Vec<u8>) -> io::Result<usize> {
-    let kept_max = into.len() + RECORD_BYTES_MAX + 2;
-    let mut length = 0;
-    loop {
-        let available = reader.fill_buf()?;
-        let end = available.iter().position(|byte| *byte == b'\n').map(|index| index + 1);
-        let taken = end.unwrap_or(available.len());
-        let kept = taken.min(kept_max - into.len());
-        into.extend_from_slice(&available[..kept]);
-        length += taken;
-        reader.consume(taken);
-        if end.is_some() || taken == 0 {
-            return Ok(length);
         }
     }
 }

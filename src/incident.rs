@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use include_dir::{Dir, include_dir};
-use keywatch_store::{Event, Instant, Inventory, Severity, line};
+use keywatch_store::{Event, Instant, Inventory, Severity};
 use serde::Deserialize;
+
+use crate::recorded::EventLines;
 
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/replay-data");
 
@@ -149,23 +151,14 @@ pub(crate) fn names() -> Vec<String> {
     SHIPPED.dirs().map(|dir| dir.path().display().to_string()).collect()
 }
 
-/// Reads event lines one by one; what is no event is told apart and nothing else is lost.
+/// Reads event lines; what is no event is told apart and nothing else is lost.
 pub(crate) fn read_lines(bytes: &[u8]) -> Lines {
     let mut lines = Lines::default();
-    for (index, text) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        if text.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        match line::read(text) {
-            Ok(mut event) => {
-                // A line that no log has admitted is taken at the time that its source claims.
-                if event.time == Instant::UNASSIGNED {
-                    event.time = event.event_time;
-                }
-                lines.events.push(event);
-            }
-            Err(error) => lines.rejects.push((index + 1, error.to_string())),
+    // A slice is read without errors.
+    for line in EventLines::new(bytes).flatten() {
+        match line.event {
+            Ok(event) => lines.events.push(event),
+            Err(problem) => lines.rejects.push((line.number, problem)),
         }
     }
     lines

@@ -47,3 +47,39 @@ pub(crate) const REFRESH_SECONDS: u64 = 30;
 
 /// Seconds between two ticks of a system.
 pub(crate) const TICK_SECONDS: u64 = 1;
+
+/// Batches that wait between the reading thread of a backtest and its rules.
+pub(crate) const BACKTEST_BATCHES_MAX: usize = 4;
+
+/// Events of one batch of a backtest.
+pub(crate) const BACKTEST_BATCH_EVENTS_MAX: u32 = 65_536;
+
+/// Bytes that a backtest reads from a file at once.
+pub(crate) const BACKTEST_READ_BUFFER_BYTES: usize = 1 << 20;
+
+/// Bytes of one piece of a file that a backtest parses at once, but for its last line.
+pub(crate) const BACKTEST_PIECE_BYTES: usize = 256 << 10;
+
+/// Pieces that wait before a parser of a backtest, and as many behind it.
+pub(crate) const BACKTEST_PIECES_MAX: usize = 2;
+
+/// Threads that parse lines for a backtest.
+pub(crate) const BACKTEST_PARSERS_MAX: usize = 8;
+
+/// Rejects that a backtest lists; the rest are counted.
+pub(crate) const BACKTEST_REJECTS_SHOWN_MAX: u64 = 20;
+
+/// Distinct entities of one rule that a backtest counts; further ones are not told apart.
+pub(crate) const BACKTEST_ENTITIES_MAX: usize = 1 << 20;
+
+/// Events after which a backtest looks at how much its rules remember.
+pub(crate) const BACKTEST_STATE_EVERY_EVENTS: usize = 65_536;
+
+/// Findings that only one of two packs has, held while they are compared.
+pub(crate) const BACKTEST_DIFFERENCES_MAX: usize = 1_000_000;
+
+/// Labels of attacks that a backtest reads.
+pub(crate) const BACKTEST_ATTACKS_MAX: usize = 1_000_000;
+
+/// Attacks that nothing saw, listed for each scenario; the rest are counted.
+pub(crate) const BACKTEST_MISSED_SHOWN_MAX: usize = 20;

@@ -5,9 +5,11 @@
 //! | [`demo`] | plays an incident through the running pipeline |
 //! | [`replay`] | runs the rules over recorded events, with no outside effect |
 //! | [`run`] | serves the pipeline on this machine; [`config`], [`server`], [`intake`], [`credentials`], [`listener`], [`readiness`] are its parts |
+//! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
 //! | [`import`] | turns foreign files into event lines |
 //! | [`detectors`] | lists, checks, tests and explains rules |
-//! | [`pipeline`], [`watch`], [`means`], [`incident`] | log → rules → alerting; following the log; what alerting works with; replay data |
+//! | [`pipeline`], [`watch`], [`means`] | log → rules → alerting; following the log; what alerting works with |
+//! | [`incident`], [`recorded`] | replay data; event lines and inventories as files hold them |
 //! | [`output`], [`metrics`], [`clock`], [`limits`] | what is printed, what is counted, what time it is, what is bounded |
 //!
 //! It wires and decides nothing: what an event, a rule or an alert is stands in the rooms.
@@ -16,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod backtest;
 mod clock;
 mod config;
 mod credentials;
@@ -31,6 +34,7 @@ mod metrics;
 mod output;
 mod pipeline;
 mod readiness;
+mod recorded;
 mod replay;
 mod run;
 mod server;
@@ -51,6 +55,7 @@ Start here:
   keywatch replay replay-data/2025-02-bybit --check
                                          its records, and are the findings right?
   keywatch detectors list                the rules
+  keywatch backtest LOG                  what they would have found and cost over your history
   keywatch import --feed safe --system cold FILE
                                          your own records as event lines
   keywatch run --print-config            a configuration for your own machine
@@ -68,6 +73,7 @@ struct CommandLine {
 enum Command {
     Demo(demo::Arguments),
     Replay(replay::Arguments),
+    Backtest(backtest::Arguments),
     Run(run::Arguments),
     Import(import::Arguments),
     Detectors(detectors::Arguments),
@@ -98,6 +104,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
+        Command::Backtest(arguments) => backtest::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Detectors(arguments) => detectors::run(arguments),
         Command::Run(arguments) => run::run(arguments),

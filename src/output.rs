@@ -100,6 +100,17 @@ pub(crate) fn progress(records: usize) -> indicatif::ProgressBar {
     bar.with_style(indicatif::ProgressStyle::with_template(style).expect("the template is a constant"))
 }
 
+/// A bar on standard error for `bytes` of input, or what was read so far where nobody knows how much there is.
+pub(crate) fn progress_of_bytes(bytes: Option<u64>) -> indicatif::ProgressBar {
+    let (style, bar) = match bytes {
+        Some(bytes) => {
+            ("{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left", indicatif::ProgressBar::new(bytes))
+        }
+        None => ("{spinner} {bytes}, {bytes_per_sec}", indicatif::ProgressBar::no_length()),
+    };
+    bar.with_style(indicatif::ProgressStyle::with_template(style).expect("the template is a constant"))
+}
+
 /// The text with control characters escaped, line feeds and tabs kept.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

@@ -10,11 +10,12 @@ use std::time;
 use anyhow::{Context, bail, ensure};
 use keywatch_detectors::{Engine, Settings, rule};
 use keywatch_store::memory::MemoryLog;
-use keywatch_store::{Event, Finding, Inventory, Lane, Log, Position};
+use keywatch_store::{Event, Finding, Lane, Log, Position};
 use serde_json::json;
 
 use crate::incident::{Expected, Incident, read_lines};
 use crate::limits::PIPELINE_RECORDS_MAX;
+use crate::recorded::Declared;
 use crate::{config, output};
 
 /// Run the rules over recorded events and show the findings; nothing outside is touched.
@@ -98,20 +99,18 @@ fn read(arguments: &Arguments) -> anyhow::Result<Recording> {
         output::note(&format!("{} line {number}: {problem}", file.display()));
     }
     ensure!(!lines.events.is_empty(), "{} holds no event line", file.display());
-    let declared = match (&arguments.inventory, &incident) {
-        (Some(file), _) => Some(config::read_inventory(file)?),
-        (None, Some(incident)) if !lines.events.iter().any(|event| event.kind == "inventory.activated") => {
-            incident.inventory()?
-        }
-        _ => None,
+    let mut declared = match (&arguments.inventory, &incident) {
+        (Some(file), _) => Declared::over(config::read_inventory(file)?),
+        (None, Some(incident)) => Declared::beside(incident.inventory()?),
+        (None, None) => Declared::default(),
     };
     let expected = match (arguments.check, &incident) {
         (false, _) => None,
         (true, Some(incident)) => Some(incident.expected()?),
         (true, None) => bail!("--check needs the directory of an incident, with its expected.jsonl"),
     };
-    let events = activate(declared, lines.events);
-    Ok(Recording { events, rejects: lines.rejects.len(), expected })
+    let events = lines.events.into_iter().flat_map(|event| declared.before(&event).into_iter().chain([event]));
+    Ok(Recording { events: events.collect(), rejects: lines.rejects.len(), expected })
 }
 
 fn bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
@@ -122,13 +121,6 @@ fn bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
         bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
     Ok(bytes)
-}
-
-/// Puts an inventory before everything else.
-fn activate(inventory: Option<Inventory>, events: Vec<Event>) -> Vec<Event> {
-    let Some((inventory, first)) = inventory.zip(events.iter().map(|event| event.time).min()) else { return events };
-    let activation = inventory.activation(first.saturating_add(-1));
-    activation.into_iter().chain(events).collect()
 }
 
 fn fill(log: &MemoryLog, events: Vec<Event>) -> anyhow::Result<usize> {

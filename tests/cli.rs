@@ -31,7 +31,7 @@ fn import(directory: &Path, more: &[&str], input: &[u8]) -> std::process::Output
 fn help_teaches() {
     let here = directory(&[]);
     let top = out(&keywatch(here.path(), &["--help"], b""));
-    for subcommand in ["demo", "replay", "run", "import", "detectors"] {
+    for subcommand in ["demo", "replay", "backtest", "run", "import", "detectors"] {
         assert!(top.contains(subcommand), "{top}");
         let help = keywatch(here.path(), &[subcommand, "--help"], b"");
         assert!(help.status.success() && out(&help).contains("Examples:"), "{}", out(&help));

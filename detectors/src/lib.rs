@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`rule`] | a rule as written: front matter, SQL, parameters, the events it fires and stays quiet on |
 //! | `plan` | SQL text → a physical plan that is run once for each batch; what a rule may say |
+//! | `aggregate` | the functions of windows beyond counting, exact: spread, rows of the frame, baselines |
 //! | [`window`] | `KeyedWindow`, the only thing that remembers |
 //! | `lookup` | inventory joins, as of each row's own time |
 //! | [`engine`] | all rules over the log: batches in, findings out |
@@ -21,6 +22,13 @@ mod plan;
 pub mod rule;
 pub mod window;
 
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 pub use engine::{Decided, Engine, Outcome, Parked, Stopwatch, Usage};
 pub use error::Error;
 pub use rule::{Rule, Settings};
+
+/// Every SQL function of our own, as DataFusion knows it: to ask the same of stock DataFusion over recorded history.
+#[must_use]
+pub fn functions() -> (Vec<ScalarUDF>, Vec<AggregateUDF>) {
+    (plan::scalar_functions(), aggregate::udafs())
+}

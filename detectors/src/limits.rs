@@ -12,6 +12,15 @@ pub const RUN_ROWS_MAX: usize = 65_536;
 /// Rows that a `ROWS n PRECEDING` frame or a `lag` may look back.
 pub const FRAME_ROWS_MAX: u64 = 100_000;
 
+/// Rows of a frame that `array_agg`, `string_agg` or `nth_value` may show.
+pub const FRAME_ROWS_SHOWN_MAX: usize = 1_000;
+
+/// Nanoseconds of the shortest half-life of a baseline: one second.
+pub const HALF_LIFE_NS_MIN: i64 = 1_000_000_000;
+
+/// Nanoseconds of the longest half-life of a baseline: 400 days.
+pub const HALF_LIFE_NS_MAX: i64 = 400 * 86_400 * 1_000_000_000;
+
 /// Nanoseconds that a `RANGE` frame may look ahead: one day. Every row ahead of which something is awaited is held.
 pub const FOLLOWING_NS_MAX: i64 = 86_400 * 1_000_000_000;
 

@@ -1,7 +1,7 @@
 //! Events to the rules that can match them: by kind, once for all rules, column by column as somebody asks for it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take;

@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 
 pub(crate) use scope::{HIDDEN_LATE, HIDDEN_SOURCE, HIDDEN_SYSTEM, HIDDEN_TIME};
 
@@ -45,6 +45,11 @@ pub(crate) struct Planned {
     pub(crate) following_ns: i64,
     /// The logical plan, as text.
     pub(crate) shown: String,
+}
+
+/// The scalar functions that SQL has here beyond DataFusion's own.
+pub(crate) fn scalar_functions() -> Vec<ScalarUDF> {
+    functions::all().into_iter().chain(crate::aggregate::scalars()).collect()
 }
 
 /// Plans a rule's SQL, parameters filled in.

@@ -14,7 +14,7 @@ use super::EVENTS;
 use super::scope::{explain, refused};
 use crate::error::Error;
 use crate::lookup::{LookupKind, LookupNode};
-use crate::window::{KeyedWindowNode, read_call};
+use crate::window::{KeyedWindowNode, Named, read_call};
 
 /// Replaces windows, joins and the filters above windows.
 pub(crate) fn rewrite(rule: &str, plan: LogicalPlan) -> Result<LogicalPlan, Error> {
@@ -70,6 +70,9 @@ fn rewrite_window(window: Window) -> PlanResult<KeyedWindowNode> {
 
 fn check_types(call: &crate::window::WindowCall<'_>, input: &LogicalPlan) -> PlanResult<()> {
     use datafusion::logical_expr::ExprSchemable;
+    if call.named == Named::Other {
+        call.factory(input.schema()).map_err(|(construct, instead)| refused(&construct, &instead))?;
+    }
     let kind = call.arguments[0].get_type(input.schema())?;
     if !crate::window::is_supported(&kind) {
         return Err(refused(&format!("a window over values of type {kind}"), "take numbers, text, booleans or times"));

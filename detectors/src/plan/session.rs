@@ -13,7 +13,8 @@ use keywatch_store::schema;
 
 use super::planner::RulePlanner;
 use super::tables::RuleTable;
-use super::{EVENTS, functions};
+use super::{EVENTS, scalar_functions};
+use crate::aggregate;
 
 /// A session that knows `events`, the inventory tables and our functions, and plans one batch as a finite input.
 pub(crate) fn state() -> SessionState {
@@ -23,8 +24,11 @@ pub(crate) fn state() -> SessionState {
         .with_query_planner(Arc::new(RulePlanner))
         .with_physical_optimizer_rules(physical_rules())
         .build();
-    for function in functions::all() {
-        state.register_udf(Arc::new(function)).expect("our functions have names of their own");
+    for function in scalar_functions() {
+        state.register_udf(Arc::new(function)).expect("a session takes any function");
+    }
+    for function in aggregate::udafs() {
+        state.register_udaf(Arc::new(function)).expect("a session takes any function");
     }
     let tables = MemorySchemaProvider::new();
     let register = |name: &str, table: RuleTable| {

@@ -81,7 +81,7 @@ impl ByRows {
 
 fn object(call: &CallPlan) -> Box<dyn Sliding> {
     match &call.call.function {
-        Function::Other(factory) => factory.make(),
+        Function::Other(factory) => factory.fresh(call.frame.is_unbounded()),
         _ => Box::new(Accumulator::new(&call.call, !call.frame.is_unbounded())),
     }
 }

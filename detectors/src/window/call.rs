@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::DFSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, WindowFunctionDefinition};
@@ -150,6 +151,31 @@ pub(crate) struct WindowCall<'a> {
     nth: usize,
 }
 
+impl WindowCall<'_> {
+    /// What computes a function that the operator has no state of its own for.
+    ///
+    /// # Errors
+    /// As [`read_call`], for types, literals and frames that it is not made for.
+    pub(crate) fn factory(&self, schema: &DFSchema) -> Result<Factory, Refusal> {
+        let name = self.window.fun.name();
+        let WindowFunctionDefinition::AggregateUDF(function) = &self.window.fun else {
+            return Err(unknown_function(name, false));
+        };
+        let unknown = |error: DataFusionError| (format!("{name} OVER"), error.strip_backtrace());
+        let types = self.arguments.iter().map(|argument| argument.get_type(schema));
+        let types = types.collect::<Result<Vec<_>>>().map_err(unknown)?;
+        let output = function.return_type(&types).map_err(unknown)?;
+        let literals: Vec<Option<ScalarValue>> = self.arguments.iter().map(literal_value).collect();
+        let distinct = self.window.params.distinct;
+        let factory = aggregate::sliding(name, distinct, &types, &literals, &output)
+            .unwrap_or_else(|| aggregate::adapt(function, distinct, &types, &literals, &output))?;
+        match factory.refuse_frame(name, self.frame.is_unbounded()) {
+            Some(refusal) => Err(refusal),
+            None => Ok(factory),
+        }
+    }
+}
+
 /// Takes a window expression apart.
 ///
 /// # Errors
@@ -167,8 +193,11 @@ pub(crate) fn read_call(expr: &Expr) -> Result<WindowCall<'_>, Refusal> {
         Named::RowNumber => call.arguments = vec![one()],
         Named::Lag => {
             let rows = read_lag(&params.args)?;
-            call.frame = Frame::Rows { start: Some(rows), end: rows };
             call.arguments.truncate(1);
+            call.frame = Frame::Rows { start: Some(rows), end: rows };
+            if params.null_treatment == Some(NullTreatment::IgnoreNulls) {
+                (call.named, call.frame) = last_before(rows)?;
+            }
         }
         Named::Nth => {
             call.frame = frame()?;
@@ -176,6 +205,10 @@ pub(crate) fn read_call(expr: &Expr) -> Result<WindowCall<'_>, Refusal> {
             call.arguments.truncate(1);
         }
         _ => call.frame = frame()?,
+    }
+    if named != Named::Other && call.arguments.len() > 1 {
+        let instead = "give it one; rows that differ in several columns are counted by their text, a || ' ' || b";
+        return Err((format!("{} of several arguments", window.fun.name()), instead.to_owned()));
     }
     if call.arguments.is_empty() {
         call.arguments.push(one());
@@ -214,7 +247,7 @@ pub(crate) fn read_function(window: &WindowFunction) -> Result<Named, Refusal> {
             let instead = "it needs the end of the key's rows, and a log has none: count(*) OVER (… RANGE …) gives the place so far";
             return Err((name, instead.to_owned()));
         }
-        (_, false) if is_aggregate => Named::Other,
+        _ if is_aggregate => Named::Other,
         (_, distinct) => return Err(unknown_function(&name, distinct)),
     })
 }
@@ -230,6 +263,15 @@ fn read_lag(arguments: &[Expr]) -> Result<u64, Refusal> {
     }
 }
 
+/// `lag` over the rows that have a value: the last of them before the row.
+fn last_before(rows: u64) -> Result<(Named, Frame), Refusal> {
+    if rows == 1 {
+        return Ok((Named::Last, Frame::Range { start_ns: None, end_ns: -1 }));
+    }
+    let instead = "lag by one row, or put WHERE x IS NOT NULL below the window";
+    Err((format!("lag by {rows} rows that IGNOREs NULLS"), instead.to_owned()))
+}
+
 fn read_nth(arguments: &[Expr]) -> Result<usize, Refusal> {
     match arguments {
         [_] => Ok(0),
@@ -239,6 +281,14 @@ fn read_nth(arguments: &[Expr]) -> Result<usize, Refusal> {
             .map(|row| row - 1)
             .ok_or_else(|| ("nth_value of that row".to_owned(), "count from 1, to at most 1000".to_owned())),
         _ => Err(("nth_value of a computed row".to_owned(), "write the number itself".to_owned())),
+    }
+}
+
+fn literal_value(expr: &Expr) -> Option<ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => Some(value.clone()),
+        Expr::Cast(cast) => literal_value(&cast.expr)?.cast_to(cast.field.data_type()).ok(),
+        _ => None,
     }
 }
 
@@ -324,7 +374,7 @@ fn plan_call(
         Named::Max => Function::Max,
         Named::Nth | Named::Lag => Function::Nth(call.nth),
         Named::Last => Function::Last,
-        Named::Other => Function::Other(Arc::new(plan_other(call, &types, &output)?)),
+        Named::Other => Function::Other(Arc::new(call.factory(schema).map_err(|refusal| refused(&refusal))?)),
     };
     let params = &call.window.params;
     let ignore_nulls = params.null_treatment == Some(NullTreatment::IgnoreNulls);
@@ -336,11 +386,6 @@ fn plan_call(
         arguments: call.arguments.iter().map(physical).collect::<Result<_>>()?,
         filter: params.filter.as_deref().map(physical).transpose()?,
     })
-}
-
-fn plan_other(call: &WindowCall<'_>, types: &[DataType], output: &DataType) -> Result<Factory> {
-    let _ = (call, types, output, aggregate::Factory {});
-    Err(DataFusionError::Plan("not yet".to_owned()))
 }
 
 fn refused((construct, instead): &Refusal) -> DataFusionError {

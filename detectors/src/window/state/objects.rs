@@ -24,7 +24,8 @@ impl Objects {
     }
 
     fn object(&mut self, slot: Slot) -> &mut dyn Sliding {
-        self.objects[slot as usize].get_or_insert_with(|| self.factory.make()).as_mut()
+        let stays = !self.inputs.keeps();
+        self.objects[slot as usize].get_or_insert_with(|| self.factory.fresh(stays)).as_mut()
     }
 }
 
@@ -36,7 +37,7 @@ impl Accumulate for Objects {
     fn enter(&mut self, lane: usize, slot: Slot, time: i64) {
         if self.inputs.keeps() {
             let number = self.inputs.enter(lane);
-            let object = self.objects[slot as usize].get_or_insert_with(|| self.factory.make());
+            let object = self.objects[slot as usize].get_or_insert_with(|| self.factory.fresh(false));
             object.enter(time, self.inputs.get(lane, number));
         } else {
             let arguments = self.inputs.enter_and_take(lane);
@@ -52,7 +53,7 @@ impl Accumulate for Objects {
     fn answer(&mut self, _: usize, slot: Slot, at: At, answers: &mut Answers) -> Result<()> {
         let answer = match cell_mut(&mut self.objects, slot).and_then(Option::as_mut) {
             Some(object) => object.answer(at.time),
-            None => self.factory.make().answer(at.time),
+            None => self.factory.fresh(!self.inputs.keeps()).answer(at.time),
         };
         answers.value(answer.map_err(failed)?);
         Ok(())

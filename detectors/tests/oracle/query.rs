@@ -1,0 +1,421 @@
+//! Generated rules: windows over windows with lookups between them, as SQL for the engine and for stock DataFusion.
+
+use keywatch_detectors::limits::FOLLOWING_NS_MAX;
+use keywatch_detectors::{Engine, Settings};
+
+use super::dice::Dice;
+use super::history::SECOND;
+use super::known;
+use super::stock::WALLETS_AS_OF;
+use super::term::{self, Kind, Term};
+use super::trial;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Function {
+    CountRows,
+    Count,
+    CountDistinct,
+    Sum,
+    Average,
+    Min,
+    Max,
+    First,
+    Last,
+    Lag(usize),
+    Nth(usize),
+    AllTrue,
+    AnyTrue,
+    RowNumber,
+}
+
+/// The functions that the engine takes, with how often each is generated.
+pub(crate) struct Language(Vec<(usize, Function)>);
+
+/// Those of the language of today, then those that it may get: they are generated once the engine takes them.
+const FUNCTIONS: [(usize, Function); 16] = [
+    (6, Function::CountRows),
+    (4, Function::Count),
+    (4, Function::CountDistinct),
+    (6, Function::Sum),
+    (4, Function::Average),
+    (4, Function::Min),
+    (4, Function::Max),
+    (4, Function::First),
+    (4, Function::Last),
+    (1, Function::Lag(1)),
+    (1, Function::Lag(2)),
+    (1, Function::Lag(7)),
+    (2, Function::Nth(2)),
+    (2, Function::AllTrue),
+    (2, Function::AnyTrue),
+    (2, Function::RowNumber),
+];
+
+impl Language {
+    /// Asks the engine for each function.
+    pub(crate) fn of_engine() -> Language {
+        let takes = |function: Function| {
+            let call = function.call("late");
+            let frame = if function == Function::RowNumber { "" } else { " ROWS 2 PRECEDING" };
+            let sql = format!(
+                "SELECT event_id, kind AS entity, x FROM (SELECT *, {call} OVER (ORDER BY time{frame}) AS x FROM events)"
+            );
+            let sql =
+                if matches!(function, Function::Sum | Function::Average) { sql.replace("late", "asn") } else { sql };
+            Engine::new(&[trial::rule("g/probe", &sql)], &Settings::default()).is_ok()
+        };
+        Language(FUNCTIONS.into_iter().filter(|(_, function)| takes(*function)).collect())
+    }
+
+    /// The functions as written in a rule.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(_, function)| function.call("x")).collect()
+    }
+}
+
+impl Function {
+    fn call(self, argument: &str) -> String {
+        match self {
+            Function::CountRows => "count(*)".to_owned(),
+            Function::Count => format!("count({argument})"),
+            Function::CountDistinct => format!("count(DISTINCT {argument})"),
+            Function::Sum => format!("sum({argument})"),
+            Function::Average => format!("avg({argument})"),
+            Function::Min => format!("min({argument})"),
+            Function::Max => format!("max({argument})"),
+            Function::First => format!("first_value({argument})"),
+            Function::Last => format!("last_value({argument})"),
+            Function::Lag(1) => format!("lag({argument})"),
+            Function::Lag(rows) => format!("lag({argument}, {rows})"),
+            Function::Nth(row) => format!("nth_value({argument}, {row})"),
+            Function::AllTrue => format!("bool_and({argument})"),
+            Function::AnyTrue => format!("bool_or({argument})"),
+            Function::RowNumber => "row_number()".to_owned(),
+        }
+    }
+
+    /// Whether it picks a row of the frame: it may pass over nulls, and takes no FILTER.
+    pub(crate) fn picks(self) -> bool {
+        matches!(self, Function::First | Function::Last | Function::Lag(_) | Function::Nth(_))
+    }
+
+    /// Whether the frame means nothing to it: it looks at the rows of the key so far.
+    pub(crate) fn has_no_frame(self) -> bool {
+        matches!(self, Function::Lag(_) | Function::RowNumber)
+    }
+
+    fn result(self, argument: Option<Kind>) -> Kind {
+        match (self, argument) {
+            (Function::CountRows | Function::Count | Function::CountDistinct | Function::RowNumber, _) | (_, None) => {
+                Kind::Integer
+            }
+            (Function::Sum, Some(Kind::Decimal(precision, scale))) => Kind::Decimal((precision + 10).min(38), scale),
+            (Function::Average, Some(Kind::Integer)) => Kind::Decimal(24, 4),
+            (Function::Average, Some(Kind::Decimal(precision, scale))) => {
+                Kind::Decimal((precision + 4).min(38), (scale + 4).min(38))
+            }
+            (_, Some(kind)) => kind,
+        }
+    }
+}
+
+/// Offsets from the row that is answered, negative before it; no start is UNBOUNDED PRECEDING.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    Range(Option<i64>, i64),
+    Rows(Option<usize>, usize),
+}
+
+#[derive(Clone)]
+pub(crate) struct Window {
+    pub(crate) name: String,
+    pub(crate) function: Function,
+    pub(crate) argument: Option<Term>,
+    pub(crate) filter: Option<Term>,
+    pub(crate) ignores_nulls: bool,
+    pub(crate) keys: Vec<Term>,
+    pub(crate) frame: Frame,
+    pub(crate) kind: Kind,
+    pub(crate) spelling: usize,
+}
+
+/// One SELECT: what it keeps of the rows below, and the windows over them.
+#[derive(Clone)]
+pub(crate) struct Level {
+    pub(crate) keeps: Option<Term>,
+    pub(crate) windows: Vec<Window>,
+}
+
+/// How `wallets` is joined above all windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    None,
+    Left,
+    Inner,
+    /// With a condition besides the equalities.
+    LeftOnThreshold,
+}
+
+#[derive(Clone)]
+pub(crate) struct Query {
+    /// Whether `wallets` is joined below all windows, giving `below`.
+    pub(crate) joined_below: bool,
+    pub(crate) levels: Vec<Level>,
+    pub(crate) keeps: Option<Term>,
+    pub(crate) lookup: Lookup,
+}
+
+/// Whose SQL: the engine's, or stock DataFusion's, where exact sums and averages are spelt out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Rules,
+    Stock,
+}
+
+impl Query {
+    pub(crate) fn generate(dice: &mut Dice, language: &Language, spans: &[i64]) -> Query {
+        let joined_below = dice.once_in(6);
+        let mut added = if joined_below { vec![("below".to_owned(), Kind::Integer)] } else { Vec::new() };
+        let depth = *dice.weighed(&[(5, 1), (4, 2), (3, 3)]);
+        let levels = (0..depth).map(|level| Level::generate(dice, language, spans, level, &mut added)).collect();
+        let keeps = dice.once_in(2).then(|| term::condition(dice, &added));
+        let lookup =
+            *dice.weighed(&[(6, Lookup::None), (1, Lookup::Left), (1, Lookup::Inner), (1, Lookup::LeftOnThreshold)]);
+        Query { joined_below, levels, keeps, lookup }
+    }
+
+    /// All windows, from the lowest.
+    pub(crate) fn windows(&self) -> impl Iterator<Item = &Window> {
+        self.levels.iter().flat_map(|level| &level.windows)
+    }
+
+    /// Output columns besides anchor and entity, with their types.
+    pub(crate) fn outputs(&self) -> Vec<(String, Kind)> {
+        let mut outputs: Vec<_> = self.windows().map(|window| (window.name.clone(), window.kind)).collect();
+        outputs.extend(self.joined_below.then(|| ("below".to_owned(), Kind::Integer)));
+        outputs.extend((self.lookup != Lookup::None).then(|| ("above".to_owned(), Kind::Integer)));
+        outputs
+    }
+
+    /// What the windows look ahead, level by level.
+    pub(crate) fn following_ns(&self) -> i64 {
+        self.levels.iter().map(Level::following_ns).sum()
+    }
+
+    pub(crate) fn sql(&self, dialect: Dialect) -> String {
+        let base = match (self.joined_below, dialect) {
+            (false, _) => "events".to_owned(),
+            (true, Dialect::Rules) => "(SELECT e.*, w.threshold AS below FROM events e LEFT JOIN wallets w \
+                ON w.system = e.system AND w.wallet = e.wallet)"
+                .to_owned(),
+            (true, Dialect::Stock) => format!(
+                "(SELECT e.*, w.threshold AS below FROM events e LEFT JOIN {WALLETS_AS_OF} w \
+                 ON w.wallet = e.wallet AND w.valid_from <= e.time AND e.time < w.valid_until)"
+            ),
+        };
+        let top = self.levels.iter().fold(base, |below, level| level.sql(&below, dialect));
+        let outputs: Vec<String> = self.outputs().into_iter().map(|(name, _)| name).collect();
+        let kept = self.keeps.as_ref().map(|keeps| format!(" WHERE {}", keeps.sql)).unwrap_or_default();
+        let join = match self.lookup {
+            Lookup::None => {
+                return format!("SELECT event_id, system AS entity, {} FROM {top}{kept}", outputs.join(", "));
+            }
+            Lookup::Left => "LEFT JOIN wallets w ON w.system = e.system AND w.wallet = e.wallet",
+            Lookup::Inner => "JOIN wallets w ON w.system = e.system AND w.wallet = e.wallet",
+            Lookup::LeftOnThreshold => {
+                "LEFT JOIN wallets w ON w.system = e.system AND w.wallet = e.wallet AND w.threshold > 1"
+            }
+        };
+        let columns =
+            outputs.iter().filter(|name| *name != "above").map(|name| format!("e.{name}, ")).collect::<String>();
+        format!(
+            "SELECT e.event_id, e.system AS entity, {columns}w.threshold AS above FROM (SELECT * FROM {top}{kept}) e {join}"
+        )
+    }
+}
+
+impl Level {
+    fn generate(
+        dice: &mut Dice,
+        language: &Language,
+        spans: &[i64],
+        level: usize,
+        added: &mut Vec<(String, Kind)>,
+    ) -> Level {
+        let keeps = dice.once_in(3).then(|| term::condition(dice, added));
+        let count = *dice.weighed(&[(3, 1), (3, 2), (2, 3), (1, 5)]);
+        let mut windows: Vec<Window> = Vec::new();
+        for number in 0..count {
+            let mut window = Window::generate(dice, language, spans, format!("x{level}_{number}"), added);
+            // Windows that share key or frame are what the engine groups.
+            if let Some(other) = windows.last().filter(|_| dice.once_in(2)) {
+                window.keys = other.keys.clone();
+                if dice.once_in(2) && !(window.function == Function::CountDistinct && other.frame.is_unbounded()) {
+                    window.frame = other.frame;
+                }
+            }
+            windows.push(window);
+        }
+        added.extend(windows.iter().map(|window| (window.name.clone(), window.kind)));
+        Level { keeps, windows }
+    }
+
+    fn following_ns(&self) -> i64 {
+        self.windows.iter().map(Window::following_ns).max().unwrap_or(0)
+    }
+
+    fn sql(&self, below: &str, dialect: Dialect) -> String {
+        let kept = self.keeps.as_ref().map(|keeps| format!(" WHERE {}", keeps.sql)).unwrap_or_default();
+        let named: Vec<&Window> = self.windows.iter().filter(|window| window.is_named()).collect();
+        let names = named.iter().map(|window| format!("w_{} AS ({})", window.name, window.over()));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let clause = if named.is_empty() { String::new() } else { format!(" WINDOW {names}") };
+        let windows = self.windows.iter().map(|window| format!("{} AS {}", window.call(dialect), window.name));
+        let windows = windows.collect::<Vec<_>>().join(", ");
+        format!("(SELECT *, {windows} FROM {below}{kept}{clause})")
+    }
+}
+
+impl Window {
+    fn generate(dice: &mut Dice, language: &Language, spans: &[i64], name: String, added: &[(String, Kind)]) -> Window {
+        let function = *dice.weighed(&language.0);
+        let argument = match function {
+            Function::CountRows | Function::RowNumber => None,
+            Function::Sum | Function::Average => Some(term::any(dice, added, Kind::is_number)),
+            Function::AllTrue | Function::AnyTrue => Some(term::any(dice, added, |kind| kind == Kind::Truth)),
+            _ => Some(term::any(dice, added, |_| true)),
+        };
+        let takes_filter = !function.picks() && function != Function::RowNumber;
+        let filter = (takes_filter && dice.once_in(2)).then(|| term::condition(dice, added));
+        let passes_over_nulls =
+            function.picks() && !(matches!(function, Function::Lag(_)) && known::LAG_DOES_NOT_PASS_OVER_NULLS);
+        let ignores_nulls = passes_over_nulls && dice.once_in(2);
+        let kind = function.result(argument.as_ref().map(|argument| argument.kind));
+        let frame = Frame::generate(dice, spans, function != Function::CountDistinct);
+        let (keys, spelling) = (term::keys(dice, added), dice.below(24));
+        Window { name, function, argument, filter, ignores_nulls, keys, frame, kind, spelling }
+    }
+
+    fn following_ns(&self) -> i64 {
+        match self.frame {
+            Frame::Range(_, end) if !self.function.has_no_frame() => end.max(0),
+            _ => 0,
+        }
+    }
+
+    fn is_named(&self) -> bool {
+        self.spelling % 4 == 0
+    }
+
+    fn call(&self, dialect: Dialect) -> String {
+        let over = if self.is_named() { format!("w_{}", self.name) } else { format!("({})", self.over()) };
+        let filter = self.filter.as_ref().map(|filter| format!(" FILTER (WHERE {})", filter.sql)).unwrap_or_default();
+        let nulls = if self.ignores_nulls { " IGNORE NULLS" } else { "" };
+        let call = |argument: &str| format!("{}{nulls}{filter} OVER {over}", self.function.call(argument));
+        let argument = self.argument.as_ref().map_or("*", |argument| argument.sql.as_str());
+        let adds_up = matches!(self.function, Function::Sum | Function::Average);
+        if dialect == Dialect::Rules || !adds_up {
+            return call(argument);
+        }
+        exact(&call(&format!("CAST({argument} AS {})", self.wide())), self.kind)
+    }
+
+    /// The 256-bit type in which stock DataFusion adds up without overflow.
+    fn wide(&self) -> String {
+        let scale = match self.argument.as_ref().map(|argument| argument.kind) {
+            Some(Kind::Decimal(_, scale)) => scale,
+            _ => 0,
+        };
+        format!("DECIMAL(60, {scale})")
+    }
+
+    fn over(&self) -> String {
+        let keys: Vec<&str> = self.keys.iter().map(|key| key.sql.as_str()).collect();
+        let keys = if keys.is_empty() { String::new() } else { format!("PARTITION BY {} ", keys.join(", ")) };
+        let order = if self.spelling % 6 == 0 { "ORDER BY time ASC NULLS FIRST" } else { "ORDER BY time" };
+        let frame = if self.function.has_no_frame() { String::new() } else { self.frame.sql(self.spelling) };
+        format!("{keys}{order} {frame}").trim_end().to_owned()
+    }
+}
+
+/// A 256-bit number, held at the ends of the type that the engine answers with.
+fn exact(wide: &str, kind: Kind) -> String {
+    let (low, high, name) = match kind {
+        Kind::Decimal(precision, scale) => {
+            let nines = "9".repeat(usize::from(precision));
+            let (whole, part) = nines.split_at(usize::from(precision - scale));
+            let high = if scale == 0 { nines.clone() } else { format!("{whole}.{part}") };
+            (format!("-{high}"), high, format!("DECIMAL({precision}, {scale})"))
+        }
+        _ => (i64::MIN.to_string(), i64::MAX.to_string(), "BIGINT".to_owned()),
+    };
+    let scale = if let Kind::Decimal(_, scale) = kind { scale } else { 0 };
+    let [low, high] = [low, high].map(|end| format!("CAST('{end}' AS DECIMAL(60, {scale}))"));
+    format!("CAST(CASE WHEN {wide} > {high} THEN {high} WHEN {wide} < {low} THEN {low} ELSE {wide} END AS {name})")
+}
+
+impl Frame {
+    fn generate(dice: &mut Dice, spans: &[i64], may_be_unbounded: bool) -> Frame {
+        let unbounded = may_be_unbounded && dice.once_in(6);
+        if dice.once_in(6) {
+            let end = *dice.pick(&[0, 0, 1, 3]);
+            return Frame::Rows((!unbounded).then(|| end + dice.pick(&[0, 1, 2, 5])), end);
+        }
+        let (one, other) = (offset(dice, spans), offset(dice, spans));
+        let (start, end) = (one.min(other), one.max(other));
+        if unbounded { Frame::Range(None, *dice.pick(&[end, 0, -1])) } else { Frame::Range(Some(start), end) }
+    }
+
+    pub(crate) fn is_unbounded(self) -> bool {
+        matches!(self, Frame::Range(None, _) | Frame::Rows(None, _))
+    }
+
+    fn sql(self, spelling: usize) -> String {
+        match self {
+            Frame::Range(None, 0) if spelling % 3 == 0 => String::new(),
+            Frame::Range(None, 0) if spelling % 3 == 1 => "RANGE UNBOUNDED PRECEDING".to_owned(),
+            Frame::Range(Some(start), 0) if spelling % 3 == 0 && start < 0 => {
+                format!("RANGE {}", bound(start, spelling))
+            }
+            Frame::Range(start, end) => {
+                let start = start.map_or_else(|| "UNBOUNDED PRECEDING".to_owned(), |start| bound(start, spelling));
+                format!("RANGE BETWEEN {start} AND {}", bound(end, spelling))
+            }
+            Frame::Rows(start, end) => {
+                let rows = |rows: usize| match rows {
+                    0 => "CURRENT ROW".to_owned(),
+                    rows => format!("{rows} PRECEDING"),
+                };
+                format!(
+                    "ROWS BETWEEN {} AND {}",
+                    start.map_or_else(|| "UNBOUNDED PRECEDING".to_owned(), rows),
+                    rows(end)
+                )
+            }
+        }
+    }
+}
+
+/// Before, at or after the row: at most 400 days back and a day ahead.
+fn offset(dice: &mut Dice, spans: &[i64]) -> i64 {
+    let span = *dice.pick(spans) - *dice.pick(&[0, 0, 0, 1]);
+    match dice.below(5) {
+        0 => 0,
+        1 | 2 => -span,
+        _ => span.min(FOLLOWING_NS_MAX),
+    }
+}
+
+fn bound(offset: i64, spelling: usize) -> String {
+    let side = if offset < 0 || (offset == 0 && spelling % 2 == 0) { "PRECEDING" } else { "FOLLOWING" };
+    let size = offset.abs();
+    let interval = match (size, spelling % 3) {
+        (0, 0 | 1) => return "CURRENT ROW".to_owned(),
+        (size, 0) if size % (86_400 * SECOND) == 0 => format!("{} days", size / SECOND / 86_400),
+        (size, 1) if size % (3_600 * SECOND) == 0 => format!("{} hours", size / SECOND / 3_600),
+        (size, 2) if size > SECOND => format!("{} seconds {} nanoseconds", size / SECOND, size % SECOND),
+        (size, _) if size % SECOND == 0 => format!("{} seconds", size / SECOND),
+        (size, _) => format!("{size} nanoseconds"),
+    };
+    format!("INTERVAL '{interval}' {side}")
+}

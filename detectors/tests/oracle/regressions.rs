@@ -1,0 +1,96 @@
+//! Cases that once came out of the oracle, each with what must hold.
+
+use keywatch_detectors::rule::shipped;
+use keywatch_detectors::{Rule, Settings};
+use keywatch_store::event::Origin;
+use keywatch_store::{Event, Instant};
+
+use super::history::SECOND;
+use super::trial::{Log, rule};
+
+fn event(kind: &str, seconds: i64) -> Event {
+    let origin = Origin { system: "one".to_owned(), source: "idp".to_owned() };
+    let time = Instant(seconds * SECOND);
+    let mut event = Event::new(&origin, &seconds.to_string(), kind, time);
+    event.time = time;
+    event
+}
+
+/// The facts named `x` of the findings, in the order of the log.
+fn answers(rules: &[Rule], events: Vec<Event>) -> Vec<Option<String>> {
+    let ran = Log { events, cuts: Vec::new() }.run(rules, &Settings::default()).unwrap();
+    assert!(ran.parked.is_empty(), "{:?}", ran.parked);
+    ran.found.iter().map(|decided| decided.finding.facts.get("x").cloned()).collect()
+}
+
+/// SQL:2016 §6.10 and docs/rules.md: `IGNORE NULLS` counts back over the rows whose value is not null.
+#[test]
+#[ignore = "the engine looks at the row before only, and answers null when its value is null"]
+fn lag_ignore_nulls_passes_over_nulls() {
+    let sql = "SELECT event_id, system AS entity, x FROM (SELECT *, lag(asn) IGNORE NULLS OVER (ORDER BY time) AS x FROM events)";
+    let events = [Some(7), None, None].into_iter().zip(1..).map(|(asn, second)| {
+        let mut event = event("tick", second);
+        event.asn = asn;
+        event
+    });
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(answers(&[rule("t/lag", sql)], events.collect()), [None, text("7"), text("7")]);
+}
+
+/// Who may write an end of a session must not be able to blind the rule that watches its use.
+#[test]
+#[ignore = "`ended_at + $grace` overflows, and the rule is parked"]
+fn an_end_claimed_for_the_end_of_time_parks_no_rule() {
+    let session = |mut event: Event, name: &str| {
+        (event.session, event.outcome) = (Some(name.to_owned()), Some("success".to_owned()));
+        event
+    };
+    let mut forged = session(event("session.ended", 1), "forged");
+    forged.event_time = Instant(i64::MAX);
+    let events = vec![
+        forged,
+        session(event("session.presented", 2), "forged"),
+        session(event("session.ended", 3), "watched"),
+        session(event("session.presented", 120), "watched"),
+    ];
+    let rules: Vec<Rule> = shipped().unwrap().into_iter().filter(|rule| rule.id == "session/use_after_end").collect();
+    assert_eq!(answers(&rules, events).len(), 1);
+}
+
+/// Spelling is no meaning.
+#[test]
+#[ignore = "the optimizer takes the windows for one common expression, and the rule is refused"]
+fn equal_windows_may_be_spelt_differently() {
+    let sql = "SELECT event_id, system AS entity, x, y FROM (SELECT *, \
+        count(*) OVER (ORDER BY time RANGE INTERVAL '1 hour' PRECEDING) AS x, \
+        count(*) OVER (ORDER BY time RANGE INTERVAL '60 minutes' PRECEDING) AS y FROM events)";
+    assert_eq!(answers(&[rule("t/spelt", sql)], vec![event("tick", 1)]), [Some("1".to_owned())]);
+}
+
+/// `count(a, b)` counts the rows where neither is null; an engine that does not know that must refuse it.
+#[test]
+#[ignore = "all arguments but the first are dropped without a word"]
+fn no_argument_of_an_aggregate_is_dropped() {
+    for call in ["count(asn, tx)", "count(DISTINCT asn, tx)"] {
+        let sql = format!(
+            "SELECT event_id, system AS entity, x FROM (SELECT *, {call} OVER (ORDER BY time \
+             RANGE INTERVAL '1 hour' PRECEDING) AS x FROM events)"
+        );
+        let mut with_one = event("tick", 1);
+        with_one.asn = Some(7);
+        let log = Log { events: vec![with_one], cuts: Vec::new() };
+        if let Ok(ran) = log.run(&[rule("t/count", &sql)], &Settings::default()) {
+            assert_eq!(ran.found[0].finding.facts["x"], "0", "{call}");
+        }
+    }
+}
+
+/// A window whose rows all lie ahead, in a system whose last record is the one that is asked about, waits.
+#[test]
+fn a_frame_wholly_ahead_is_decided_by_the_first_record_after_it() {
+    let sql = "SELECT event_id, system AS entity, x FROM (SELECT *, count(*) OVER (ORDER BY time RANGE BETWEEN \
+        INTERVAL '2 seconds' FOLLOWING AND INTERVAL '4 seconds' FOLLOWING) AS x FROM events)";
+    let events = [1, 2, 3, 5, 6, 9].map(|second| event("tick", second)).to_vec();
+    let counts = answers(&[rule("t/ahead", sql)], events).into_iter().flatten().collect::<Vec<_>>();
+    assert_eq!(counts, ["2", "2", "2", "1"]);
+}

@@ -1,0 +1,137 @@
+//! Oracle A: stock DataFusion. No part of it is ours but the scalar functions; it plans each SQL text once and runs it
+//! over the history of one system at a time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampNanosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::TryStreamExt;
+use futures::executor::block_on;
+use keywatch_store::inventory::{System, TABLES};
+use keywatch_store::schema;
+
+use super::history::History;
+use super::scalar;
+
+/// The wallets of all inventory versions with `[valid_from, valid_until)`, for joins below a window.
+pub(crate) const WALLETS_AS_OF: &str = "wallets_as_of";
+
+/// A table whose rows are put in before each run.
+#[derive(Debug)]
+struct Slot {
+    schema: SchemaRef,
+    rows: Mutex<RecordBatch>,
+}
+
+impl PartitionStream for Slot {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = self.rows.lock().unwrap().clone();
+        Box::pin(MemoryStream::try_new(vec![rows], self.schema.clone(), None).unwrap())
+    }
+}
+
+/// Stock DataFusion with `events` and the inventory tables.
+pub(crate) struct Stock {
+    context: SessionContext,
+    slots: BTreeMap<&'static str, Arc<Slot>>,
+}
+
+/// One SQL text, planned.
+pub(crate) struct Prepared {
+    plan: Arc<dyn ExecutionPlan>,
+}
+
+impl Stock {
+    pub(crate) fn new() -> Stock {
+        let context = SessionContext::new_with_config(config());
+        for function in scalar::all() {
+            context.register_udf(function);
+        }
+        // Exact aggregates of our own are registered here once the crate exports them: one line a kind of function.
+        let mut stock = Stock { context, slots: BTreeMap::new() };
+        stock.add("events", schema::events());
+        for table in TABLES {
+            stock.add(table.name, table.schema());
+        }
+        stock.add(WALLETS_AS_OF, wallets_as_of(&[]).schema());
+        stock
+    }
+
+    fn add(&mut self, name: &'static str, schema: SchemaRef) {
+        let slot = Arc::new(Slot { rows: Mutex::new(RecordBatch::new_empty(schema.clone())), schema: schema.clone() });
+        let table = StreamingTable::try_new(schema, vec![slot.clone() as Arc<dyn PartitionStream>]).unwrap();
+        self.context.register_table(name, Arc::new(table)).unwrap();
+        self.slots.insert(name, slot);
+    }
+
+    fn put(&self, name: &str, rows: RecordBatch) {
+        *self.slots[name].rows.lock().unwrap() = rows;
+    }
+
+    pub(crate) fn plan(&self, sql: &str) -> Result<Prepared> {
+        let plan = block_on(async { self.context.sql(sql).await?.create_physical_plan().await })?;
+        Ok(Prepared { plan })
+    }
+
+    /// Shows the history of one system.
+    pub(crate) fn show(&self, history: &History, reigns: &[(i64, System)]) {
+        self.put("events", schema::to_batch(&history.events).unwrap());
+        self.put(WALLETS_AS_OF, wallets_as_of(reigns));
+    }
+
+    /// Shows one inventory version.
+    pub(crate) fn show_inventory(&self, system: &System, is_declared: bool) {
+        for table in TABLES {
+            let rows = system.batch(table).unwrap();
+            self.put(table.name, if is_declared { rows } else { RecordBatch::new_empty(table.schema()) });
+        }
+    }
+
+    pub(crate) fn run(&self, prepared: &Prepared) -> Result<Vec<RecordBatch>> {
+        let plan = reset_plan_states(prepared.plan.clone())?;
+        block_on(plan.execute(0, self.context.task_ctx())?.try_collect())
+    }
+}
+
+fn config() -> SessionConfig {
+    let mut config = SessionConfig::new().with_target_partitions(1).with_collect_statistics(false);
+    config.options_mut().optimizer.enable_dynamic_filter_pushdown = false;
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    config
+}
+
+fn wallets_as_of(reigns: &[(i64, System)]) -> RecordBatch {
+    let mut rows: Vec<(String, i64, i64, i64)> = Vec::new();
+    for (index, (from, system)) in reigns.iter().enumerate() {
+        let until = reigns.get(index + 1).map_or(i64::MAX, |(next, _)| *next);
+        rows.extend(system.wallets.iter().map(|wallet| (wallet.wallet.clone(), wallet.threshold, *from, until)));
+    }
+    let time = DataType::Timestamp(TimeUnit::Nanosecond, None);
+    let fields = [
+        ("wallet", DataType::Utf8),
+        ("threshold", DataType::Int64),
+        ("valid_from", time.clone()),
+        ("valid_until", time),
+    ];
+    let schema = Schema::new(fields.map(|(name, kind)| Field::new(name, kind, true)).to_vec());
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(rows.iter().map(|row| Some(row.0.as_str())).collect::<arrow::array::StringArray>()),
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1))),
+        Arc::new(TimestampNanosecondArray::from_iter_values(rows.iter().map(|row| row.2))),
+        Arc::new(TimestampNanosecondArray::from_iter_values(rows.iter().map(|row| row.3))),
+    ];
+    RecordBatch::try_new(Arc::new(schema), columns).unwrap()
+}
