@@ -26,7 +26,7 @@
 //! | the ends of the range of log time hold | overflow | asks Oracle B alone |
 //! | `system` is part of every key | is not | runs each system alone |
 //!
-//! A new function takes a line each in `FUNCTIONS`, `call` and `result` of [`oracle::query`] and one in
+//! A new function takes a line each in `FUNCTIONS`, `call` and `result` of [`oracle::function`] and one in
 //! [`oracle::naive`]; it is generated as soon as the engine takes it. Exact aggregates of our own are registered in
 //! `Stock::new`.
 
@@ -36,6 +36,8 @@
 mod oracle {
     pub(crate) mod answer;
     pub(crate) mod dice;
+    pub(crate) mod frame;
+    pub(crate) mod function;
     pub(crate) mod history;
     pub(crate) mod known;
     pub(crate) mod mutants;
@@ -54,10 +56,11 @@ use std::collections::BTreeMap;
 
 use keywatch_detectors::{Decided, Settings};
 use oracle::dice::Dice;
+use oracle::function::Language;
 use oracle::history::{self, History, SECOND, SPANS, START};
 use oracle::mutants::MUTATIONS;
 use oracle::parameters;
-use oracle::query::{Dialect, Language, Query};
+use oracle::query::{Dialect, Query};
 use oracle::stock::Stock;
 use oracle::trial::{self, Subject, Tally};
 

@@ -80,6 +80,14 @@ impl AggregateUDFImpl for Aggregate {
         })
     }
 
+    /// The answer over a frame without rows.
+    fn default_value(&self, output: &DataType) -> Result<ScalarValue> {
+        if matches!(self.name, "decayed_count" | "decayed_rate") {
+            return ScalarValue::new_zero(output);
+        }
+        ScalarValue::try_from(output)
+    }
+
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         stock(self.name, &args, true)
     }

@@ -4,8 +4,10 @@
 use keywatch_detectors::limits::{FOLLOWING_NS_MAX, PRECEDING_NS_MAX};
 
 use super::dice::Dice;
+use super::frame::Frame;
+use super::function::Function;
 use super::history::SECOND;
-use super::query::{Frame, Function, Lookup, Query, Window};
+use super::query::{Lookup, Query, Window};
 
 /// A mutation: its name, and the query with the error in it if the query has what it takes.
 pub(crate) type Mutation = (&'static str, fn(&mut Dice, &mut Query) -> bool);

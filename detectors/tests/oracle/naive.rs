@@ -7,8 +7,10 @@ use arrow::datatypes::i256;
 use keywatch_store::inventory::System;
 
 use super::answer::{Answers, Columns};
+use super::frame::Frame;
+use super::function::Function;
 use super::history::History;
-use super::query::{Frame, Function, Level, Lookup, Query, Window};
+use super::query::{Level, Lookup, Query, Window};
 use super::term::{Kind, Row, Value, shown};
 
 /// What the rule answers for the anchors in `closed`.
@@ -127,7 +129,7 @@ fn aggregate(window: &Window, values: &[Value]) -> Value {
         Function::Max => known().max().unwrap_or(Value::Null),
         Function::First if window.ignores_nulls => known().next().unwrap_or(Value::Null),
         Function::First => values.first().cloned().unwrap_or(Value::Null),
-        Function::Last if window.ignores_nulls => known().last().unwrap_or(Value::Null),
+        Function::Last if window.ignores_nulls => known().next_back().unwrap_or(Value::Null),
         Function::Last => values.last().cloned().unwrap_or(Value::Null),
         Function::Sum | Function::Average => added_up(window, &known().collect::<Vec<_>>()),
         Function::Nth(row) if window.ignores_nulls => known().nth(row - 1).unwrap_or(Value::Null),

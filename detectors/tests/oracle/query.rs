@@ -1,130 +1,11 @@
 //! Generated rules: windows over windows with lookups between them, as SQL for the engine and for stock DataFusion.
 
-use keywatch_detectors::limits::FOLLOWING_NS_MAX;
-use keywatch_detectors::{Engine, Settings};
-
 use super::dice::Dice;
-use super::history::SECOND;
+use super::frame::Frame;
+use super::function::{Function, Language};
 use super::known;
 use super::stock::WALLETS_AS_OF;
 use super::term::{self, Kind, Term};
-use super::trial;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Function {
-    CountRows,
-    Count,
-    CountDistinct,
-    Sum,
-    Average,
-    Min,
-    Max,
-    First,
-    Last,
-    Lag(usize),
-    Nth(usize),
-    AllTrue,
-    AnyTrue,
-    RowNumber,
-}
-
-/// The functions that the engine takes, with how often each is generated.
-pub(crate) struct Language(Vec<(usize, Function)>);
-
-/// Those of the language of today, then those that it may get: they are generated once the engine takes them.
-const FUNCTIONS: [(usize, Function); 16] = [
-    (6, Function::CountRows),
-    (4, Function::Count),
-    (4, Function::CountDistinct),
-    (6, Function::Sum),
-    (4, Function::Average),
-    (4, Function::Min),
-    (4, Function::Max),
-    (4, Function::First),
-    (4, Function::Last),
-    (1, Function::Lag(1)),
-    (1, Function::Lag(2)),
-    (1, Function::Lag(7)),
-    (2, Function::Nth(2)),
-    (2, Function::AllTrue),
-    (2, Function::AnyTrue),
-    (2, Function::RowNumber),
-];
-
-impl Language {
-    /// Asks the engine for each function.
-    pub(crate) fn of_engine() -> Language {
-        let takes = |function: Function| {
-            let call = function.call("late");
-            let frame = if function == Function::RowNumber { "" } else { " ROWS 2 PRECEDING" };
-            let sql = format!(
-                "SELECT event_id, kind AS entity, x FROM (SELECT *, {call} OVER (ORDER BY time{frame}) AS x FROM events)"
-            );
-            let sql =
-                if matches!(function, Function::Sum | Function::Average) { sql.replace("late", "asn") } else { sql };
-            Engine::new(&[trial::rule("g/probe", &sql)], &Settings::default()).is_ok()
-        };
-        Language(FUNCTIONS.into_iter().filter(|(_, function)| takes(*function)).collect())
-    }
-
-    /// The functions as written in a rule.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.0.iter().map(|(_, function)| function.call("x")).collect()
-    }
-}
-
-impl Function {
-    fn call(self, argument: &str) -> String {
-        match self {
-            Function::CountRows => "count(*)".to_owned(),
-            Function::Count => format!("count({argument})"),
-            Function::CountDistinct => format!("count(DISTINCT {argument})"),
-            Function::Sum => format!("sum({argument})"),
-            Function::Average => format!("avg({argument})"),
-            Function::Min => format!("min({argument})"),
-            Function::Max => format!("max({argument})"),
-            Function::First => format!("first_value({argument})"),
-            Function::Last => format!("last_value({argument})"),
-            Function::Lag(1) => format!("lag({argument})"),
-            Function::Lag(rows) => format!("lag({argument}, {rows})"),
-            Function::Nth(row) => format!("nth_value({argument}, {row})"),
-            Function::AllTrue => format!("bool_and({argument})"),
-            Function::AnyTrue => format!("bool_or({argument})"),
-            Function::RowNumber => "row_number()".to_owned(),
-        }
-    }
-
-    /// Whether it picks a row of the frame: it may pass over nulls, and takes no FILTER.
-    pub(crate) fn picks(self) -> bool {
-        matches!(self, Function::First | Function::Last | Function::Lag(_) | Function::Nth(_))
-    }
-
-    /// Whether the frame means nothing to it: it looks at the rows of the key so far.
-    pub(crate) fn has_no_frame(self) -> bool {
-        matches!(self, Function::Lag(_) | Function::RowNumber)
-    }
-
-    fn result(self, argument: Option<Kind>) -> Kind {
-        match (self, argument) {
-            (Function::CountRows | Function::Count | Function::CountDistinct | Function::RowNumber, _) | (_, None) => {
-                Kind::Integer
-            }
-            (Function::Sum, Some(Kind::Decimal(precision, scale))) => Kind::Decimal((precision + 10).min(38), scale),
-            (Function::Average, Some(Kind::Integer)) => Kind::Decimal(24, 4),
-            (Function::Average, Some(Kind::Decimal(precision, scale))) => {
-                Kind::Decimal((precision + 4).min(38), (scale + 4).min(38))
-            }
-            (_, Some(kind)) => kind,
-        }
-    }
-}
-
-/// Offsets from the row that is answered, negative before it; no start is UNBOUNDED PRECEDING.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Frame {
-    Range(Option<i64>, i64),
-    Rows(Option<usize>, usize),
-}
 
 #[derive(Clone)]
 pub(crate) struct Window {
@@ -226,10 +107,10 @@ impl Query {
                 "LEFT JOIN wallets w ON w.system = e.system AND w.wallet = e.wallet AND w.threshold > 1"
             }
         };
-        let columns =
-            outputs.iter().filter(|name| *name != "above").map(|name| format!("e.{name}, ")).collect::<String>();
+        let columns = outputs.iter().filter(|name| *name != "above").map(|name| format!("e.{name}"));
+        let columns = columns.collect::<Vec<_>>().join(", ");
         format!(
-            "SELECT e.event_id, e.system AS entity, {columns}w.threshold AS above FROM (SELECT * FROM {top}{kept}) e {join}"
+            "SELECT e.event_id, e.system AS entity, {columns}, w.threshold AS above FROM (SELECT * FROM {top}{kept}) e {join}"
         )
     }
 }
@@ -278,7 +159,7 @@ impl Level {
 
 impl Window {
     fn generate(dice: &mut Dice, language: &Language, spans: &[i64], name: String, added: &[(String, Kind)]) -> Window {
-        let function = *dice.weighed(&language.0);
+        let function = language.pick(dice);
         let argument = match function {
             Function::CountRows | Function::RowNumber => None,
             Function::Sum | Function::Average => Some(term::any(dice, added, Kind::is_number)),
@@ -304,7 +185,7 @@ impl Window {
     }
 
     fn is_named(&self) -> bool {
-        self.spelling % 4 == 0
+        self.spelling.is_multiple_of(4)
     }
 
     fn call(&self, dialect: Dialect) -> String {
@@ -332,7 +213,7 @@ impl Window {
     fn over(&self) -> String {
         let keys: Vec<&str> = self.keys.iter().map(|key| key.sql.as_str()).collect();
         let keys = if keys.is_empty() { String::new() } else { format!("PARTITION BY {} ", keys.join(", ")) };
-        let order = if self.spelling % 6 == 0 { "ORDER BY time ASC NULLS FIRST" } else { "ORDER BY time" };
+        let order = if self.spelling.is_multiple_of(6) { "ORDER BY time ASC NULLS FIRST" } else { "ORDER BY time" };
         let frame = if self.function.has_no_frame() { String::new() } else { self.frame.sql(self.spelling) };
         format!("{keys}{order} {frame}").trim_end().to_owned()
     }
@@ -352,70 +233,4 @@ fn exact(wide: &str, kind: Kind) -> String {
     let scale = if let Kind::Decimal(_, scale) = kind { scale } else { 0 };
     let [low, high] = [low, high].map(|end| format!("CAST('{end}' AS DECIMAL(60, {scale}))"));
     format!("CAST(CASE WHEN {wide} > {high} THEN {high} WHEN {wide} < {low} THEN {low} ELSE {wide} END AS {name})")
-}
-
-impl Frame {
-    fn generate(dice: &mut Dice, spans: &[i64], may_be_unbounded: bool) -> Frame {
-        let unbounded = may_be_unbounded && dice.once_in(6);
-        if dice.once_in(6) {
-            let end = *dice.pick(&[0, 0, 1, 3]);
-            return Frame::Rows((!unbounded).then(|| end + dice.pick(&[0, 1, 2, 5])), end);
-        }
-        let (one, other) = (offset(dice, spans), offset(dice, spans));
-        let (start, end) = (one.min(other), one.max(other));
-        if unbounded { Frame::Range(None, *dice.pick(&[end, 0, -1])) } else { Frame::Range(Some(start), end) }
-    }
-
-    pub(crate) fn is_unbounded(self) -> bool {
-        matches!(self, Frame::Range(None, _) | Frame::Rows(None, _))
-    }
-
-    fn sql(self, spelling: usize) -> String {
-        match self {
-            Frame::Range(None, 0) if spelling % 3 == 0 => String::new(),
-            Frame::Range(None, 0) if spelling % 3 == 1 => "RANGE UNBOUNDED PRECEDING".to_owned(),
-            Frame::Range(Some(start), 0) if spelling % 3 == 0 && start < 0 => {
-                format!("RANGE {}", bound(start, spelling))
-            }
-            Frame::Range(start, end) => {
-                let start = start.map_or_else(|| "UNBOUNDED PRECEDING".to_owned(), |start| bound(start, spelling));
-                format!("RANGE BETWEEN {start} AND {}", bound(end, spelling))
-            }
-            Frame::Rows(start, end) => {
-                let rows = |rows: usize| match rows {
-                    0 => "CURRENT ROW".to_owned(),
-                    rows => format!("{rows} PRECEDING"),
-                };
-                format!(
-                    "ROWS BETWEEN {} AND {}",
-                    start.map_or_else(|| "UNBOUNDED PRECEDING".to_owned(), rows),
-                    rows(end)
-                )
-            }
-        }
-    }
-}
-
-/// Before, at or after the row: at most 400 days back and a day ahead.
-fn offset(dice: &mut Dice, spans: &[i64]) -> i64 {
-    let span = *dice.pick(spans) - *dice.pick(&[0, 0, 0, 1]);
-    match dice.below(5) {
-        0 => 0,
-        1 | 2 => -span,
-        _ => span.min(FOLLOWING_NS_MAX),
-    }
-}
-
-fn bound(offset: i64, spelling: usize) -> String {
-    let side = if offset < 0 || (offset == 0 && spelling % 2 == 0) { "PRECEDING" } else { "FOLLOWING" };
-    let size = offset.abs();
-    let interval = match (size, spelling % 3) {
-        (0, 0 | 1) => return "CURRENT ROW".to_owned(),
-        (size, 0) if size % (86_400 * SECOND) == 0 => format!("{} days", size / SECOND / 86_400),
-        (size, 1) if size % (3_600 * SECOND) == 0 => format!("{} hours", size / SECOND / 3_600),
-        (size, 2) if size > SECOND => format!("{} seconds {} nanoseconds", size / SECOND, size % SECOND),
-        (size, _) if size % SECOND == 0 => format!("{} seconds", size / SECOND),
-        (size, _) => format!("{size} nanoseconds"),
-    };
-    format!("INTERVAL '{interval}' {side}")
 }

@@ -16,11 +16,13 @@ fn event(kind: &str, seconds: i64) -> Event {
     event
 }
 
-/// The facts named `x` of the findings, in the order of the log.
+/// The facts named `x` of the findings, in the order of their anchors.
 fn answers(rules: &[Rule], events: Vec<Event>) -> Vec<Option<String>> {
     let ran = Log { events, cuts: Vec::new() }.run(rules, &Settings::default()).unwrap();
     assert!(ran.parked.is_empty(), "{:?}", ran.parked);
-    ran.found.iter().map(|decided| decided.finding.facts.get("x").cloned()).collect()
+    let by_time: std::collections::BTreeMap<_, _> =
+        ran.found.iter().map(|decided| (decided.finding.time, decided.finding.facts.get("x").cloned())).collect();
+    by_time.into_values().collect()
 }
 
 /// SQL:2016 §6.10 and docs/rules.md: `IGNORE NULLS` counts back over the rows whose value is not null.

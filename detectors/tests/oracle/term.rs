@@ -72,8 +72,8 @@ fn number(value: Option<impl Into<i128>>) -> Value {
     value.map_or(Value::Null, |number| Value::Number(number.into()))
 }
 
-fn map_number(value: Value, map: impl Fn(i128) -> Value) -> Value {
-    if let Value::Number(number) = value { map(number) } else { Value::Null }
+fn map_number(value: &Value, map: impl Fn(i128) -> Value) -> Value {
+    if let Value::Number(number) = value { map(*number) } else { Value::Null }
 }
 
 fn column(sql: &str, get: fn(&Event) -> Option<&str>) -> Term {
@@ -98,9 +98,9 @@ fn of_event() -> Vec<Term> {
         column("session", |event| event.session.as_deref()),
         column("request", |event| event.request.as_deref()),
         column("reason", |event| event.reason.as_deref()),
-        Term::new("asn / 3", Kind::Integer, move |row| map_number(asn(row), |asn| Value::Number(asn / 3))),
-        Term::new("asn % 2", Kind::Integer, move |row| map_number(asn(row), |asn| Value::Number(asn % 2))),
-        Term::new("amount > 100", Kind::Truth, move |row| map_number(amount(row), |units| Value::Truth(units > 100))),
+        Term::new("asn / 3", Kind::Integer, move |row| map_number(&asn(row), |asn| Value::Number(asn / 3))),
+        Term::new("asn % 2", Kind::Integer, move |row| map_number(&asn(row), |asn| Value::Number(asn % 2))),
+        Term::new("amount > 100", Kind::Truth, move |row| map_number(&amount(row), |units| Value::Truth(units > 100))),
         Term::new("CASE WHEN kind = 'decision' THEN asn END", Kind::Integer, move |row| {
             if row.event.kind == "decision" { asn(row) } else { Value::Null }
         }),
@@ -146,20 +146,20 @@ pub(crate) fn condition(dice: &mut Dice, added: &[(String, Kind)]) -> Term {
         0 => {
             let (one, other) = (simple(dice, added), simple(dice, added));
             let sql = format!("({} OR {})", one.sql, other.sql);
-            Term::new(&sql, Kind::Truth, move |row| either((one.eval)(row), (other.eval)(row)))
+            Term::new(&sql, Kind::Truth, move |row| either(&(one.eval)(row), &(other.eval)(row)))
         }
         1 => {
             let (one, other) = (simple(dice, added), simple(dice, added));
             let sql = format!("({} AND {})", one.sql, other.sql);
             let not = |value| if let Value::Truth(truth) = value { Value::Truth(!truth) } else { value };
-            Term::new(&sql, Kind::Truth, move |row| not(either(not((one.eval)(row)), not((other.eval)(row)))))
+            Term::new(&sql, Kind::Truth, move |row| not(either(&not((one.eval)(row)), &not((other.eval)(row)))))
         }
         _ => simple(dice, added),
     }
 }
 
-fn either(one: Value, other: Value) -> Value {
-    match (&one, &other) {
+fn either(one: &Value, other: &Value) -> Value {
+    match (one, other) {
         (Value::Truth(true), _) | (_, Value::Truth(true)) => Value::Truth(true),
         (Value::Truth(false), Value::Truth(false)) => Value::Truth(false),
         _ => Value::Null,
@@ -194,7 +194,7 @@ fn over_added(dice: &mut Dice, added: &[(String, Kind)]) -> Term {
     let found = Term::added(&name, kind);
     if kind == Kind::Integer {
         let bound = *dice.pick(&[0_i128, 1, 2, 5, 64_501]);
-        let eval = move |row: &Row| map_number((found.eval)(row), |number| Value::Truth(number > bound));
+        let eval = move |row: &Row| map_number(&(found.eval)(row), |number| Value::Truth(number > bound));
         return Term::new(&format!("{name} > {bound}"), Kind::Truth, eval);
     }
     Term::new(&format!("{name} IS NOT NULL"), Kind::Truth, move |row| Value::Truth((found.eval)(row) != Value::Null))

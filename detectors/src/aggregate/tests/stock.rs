@@ -148,10 +148,28 @@ fn a_rate_can_be_compared_with_numbers_of_any_kind() {
     let sql = "SELECT amount > decayed_mean(amount, time, INTERVAL '1 day') OVER w AS above,
         decayed_count(time, INTERVAL '1 day') OVER w > 3 AS many, decayed_rate(time, INTERVAL '1 day') OVER w > 2.5 AS fast,
         z_score(amount, decayed_mean(amount, time, INTERVAL '1 day') OVER w, decayed_stddev(amount, time, INTERVAL '1 day') OVER w) > 3 AS far,
-        time - first_seen(time) OVER w > INTERVAL '7 days' AS known
+        first_seen(time) OVER w < time - INTERVAL '7 days' AS known
         FROM events WINDOW w AS (PARTITION BY key ORDER BY time)";
     let answers = rows_of(&context(), sql);
     assert!(answers.schema().fields().iter().all(|field| *field.data_type() == DataType::Boolean));
+}
+
+/// The shape of the example of `docs/functions.md`.
+#[test]
+fn a_rate_of_the_last_hour_is_measured_by_that_before() {
+    let sql = "SELECT lately, usual FROM (SELECT *,
+          count(*) FILTER (WHERE allowed) OVER (
+            PARTITION BY key ORDER BY time RANGE BETWEEN INTERVAL '5 hours' PRECEDING AND CURRENT ROW) AS lately,
+          decayed_rate(time, INTERVAL '14 days') FILTER (WHERE allowed) OVER so_far AS usual,
+          first_seen(time) FILTER (WHERE allowed) OVER so_far AS since
+        FROM events WINDOW so_far AS (
+          PARTITION BY key ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 hour' PRECEDING))
+      WHERE since < time - INTERVAL '1 day' AND lately >= 2 AND lately > 5 * usual";
+    assert!(rows_of(&context(), sql).num_rows() > 0);
+    let (all, _) = sql.split_once("WHERE since").unwrap();
+    let unknown = format!("SELECT count(*) FILTER (WHERE usual IS NULL) AS nulls FROM ({all})");
+    let nulls = ScalarValue::try_from_array(rows_of(&context(), &unknown).column(0), 0).unwrap();
+    assert_eq!(nulls, ScalarValue::from(0_i64));
 }
 
 #[test]
