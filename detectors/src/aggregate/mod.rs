@@ -67,6 +67,15 @@ pub(crate) trait Sliding: fmt::Debug + Send {
     fn load(&mut self, saved: &[u8]) -> Result<(), String>;
 }
 
+/// Which argument of a function must be the log time of the rows, counted from 0.
+pub(crate) fn time_argument(name: &str) -> Option<usize> {
+    match name {
+        "decayed_count" | "decayed_rate" | "first_seen" | "last_seen" => Some(0),
+        "decayed_mean" | "decayed_stddev" => Some(1),
+        _ => None,
+    }
+}
+
 /// A construct and what to write instead.
 pub(crate) type Refusal = (String, String);
 

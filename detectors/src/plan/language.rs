@@ -2,9 +2,12 @@
 //! give, f(A ++ B) = f(A) ++ f(B), with only windows remembering. What breaks that is refused, by name, with what to
 //! write instead.
 
+use arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as PlanResult;
-use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Volatility};
 
 use super::EVENTS;
 use crate::error::Error;
@@ -88,13 +91,46 @@ fn refuse_node(node: &LogicalPlan) -> Option<Refusal> {
 
 fn refuse_expressions(node: &LogicalPlan) -> PlanResult<Option<Refusal>> {
     let mut refusal = None;
+    let inputs = merge_schema(&node.inputs());
     node.apply_expressions(|expr| {
         expr.apply(|expr| {
-            refusal = refusal.take().or_else(|| refuse_expression(expr));
+            refusal = refusal.take().or_else(|| refuse_expression(expr)).or_else(|| refuse_comparison(expr, &inputs));
             Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
     })?;
     Ok(refusal)
+}
+
+/// Comparisons that DataFusion makes otherwise than they read.
+fn refuse_comparison(expr: &Expr, inputs: &DFSchema) -> Option<Refusal> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return None };
+    let compares = matches!(op, Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
+    if !compares {
+        return None;
+    }
+    if [left, right].into_iter().any(|side| is_difference_of_times(side, inputs)) {
+        return Some((
+            "a comparison of a difference of times".to_owned(),
+            "days and hours would be compared apart: compare times, a < b - INTERVAL '7 days'",
+        ));
+    }
+    let (left, right) = (left.get_type(inputs).ok()?, right.get_type(inputs).ok()?);
+    let is_amount = |kind: &DataType| matches!(kind, DataType::Decimal128(23.., _));
+    if (is_amount(&left) && right.is_floating()) || (left.is_floating() && is_amount(&right)) {
+        return Some((
+            "a comparison of an amount with a floating-point number".to_owned(),
+            "it fails on large amounts: judge by z_score(x, mean, stddev), or CAST the float to DECIMAL(38, 0)",
+        ));
+    }
+    None
+}
+
+fn is_difference_of_times(expr: &Expr, inputs: &DFSchema) -> bool {
+    let is_time = |expr: &Expr| matches!(expr.get_type(inputs), Ok(DataType::Timestamp(..)));
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Minus, right }) => is_time(left) && is_time(right),
+        _ => false,
+    }
 }
 
 fn refuse_expression(expr: &Expr) -> Option<Refusal> {

@@ -7,19 +7,19 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType};
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{Expr, Extension, Filter, Join, LogicalPlan, Window};
+use datafusion::logical_expr::{Expr, Extension, Filter, Join, LogicalPlan, Projection, Window};
 use keywatch_store::inventory;
 
 use super::EVENTS;
 use super::scope::{explain, refused};
 use crate::error::Error;
 use crate::lookup::{LookupKind, LookupNode};
-use crate::window::{KeyedWindowNode, Named, read_call};
+use crate::window::{KeyedWindowNode, Named, read_call, unalias};
 
 /// Replaces windows, joins and the filters above windows.
 pub(crate) fn rewrite(rule: &str, plan: LogicalPlan) -> Result<LogicalPlan, Error> {
     let rewritten = plan.transform_up(|node| match node {
-        LogicalPlan::Window(window) => Ok(Transformed::yes(extension(rewrite_window(window)?))),
+        LogicalPlan::Window(window) => Ok(Transformed::yes(rewrite_windows(window)?)),
         LogicalPlan::Join(join) => Ok(Transformed::yes(rewrite_join(join)?)),
         LogicalPlan::Filter(filter) => absorb_filter(filter),
         other => Ok(Transformed::no(other)),
@@ -49,6 +49,26 @@ fn extension(node: KeyedWindowNode) -> LogicalPlan {
     LogicalPlan::Extension(Extension { node: Arc::new(node) })
 }
 
+/// The optimizer computes windows that are equal once, and leaves columns among the windows in place of the others.
+fn rewrite_windows(window: Window) -> PlanResult<LogicalPlan> {
+    let is_window = |expr: &Expr| matches!(unalias(expr), Expr::WindowFunction(_));
+    if window.window_expr.iter().all(is_window) {
+        return Ok(extension(rewrite_window(window)?));
+    }
+    let columns: Vec<Expr> = window.input.schema().columns().into_iter().map(Expr::Column).collect();
+    let exprs = columns.into_iter().chain(window.window_expr.iter().map(|expr| match is_window(expr) {
+        true => Expr::Column(Column::from_name(expr.schema_name().to_string())),
+        false => expr.clone(),
+    }));
+    let exprs: Vec<Expr> = exprs.collect();
+    let windows: Vec<Expr> = window.window_expr.into_iter().filter(is_window).collect();
+    let input = match windows.is_empty() {
+        true => Arc::unwrap_or_clone(window.input),
+        false => extension(rewrite_window(Window::try_new(windows, window.input)?)?),
+    };
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?))
+}
+
 fn rewrite_window(window: Window) -> PlanResult<KeyedWindowNode> {
     for expr in &window.window_expr {
         let call = read_call(expr).map_err(|(construct, instead)| refused(&construct, &instead))?;
@@ -72,6 +92,7 @@ fn check_types(call: &crate::window::WindowCall<'_>, input: &LogicalPlan) -> Pla
     use datafusion::logical_expr::ExprSchemable;
     if call.named == Named::Other {
         call.factory(input.schema()).map_err(|(construct, instead)| refused(&construct, &instead))?;
+        check_time(call, input)?;
     }
     let kind = call.arguments[0].get_type(input.schema())?;
     if !crate::window::is_supported(&kind) {
@@ -84,6 +105,26 @@ fn check_types(call: &crate::window::WindowCall<'_>, input: &LogicalPlan) -> Pla
         ));
     }
     Ok(())
+}
+
+/// A baseline forgets by log time: what it is given as `time` must be that.
+fn check_time(call: &crate::window::WindowCall<'_>, input: &LogicalPlan) -> PlanResult<()> {
+    let name = call.window.fun.name();
+    let Some(place) = crate::aggregate::time_argument(name) else { return Ok(()) };
+    let is_log_time = |expr: &Expr| match expr {
+        Expr::Column(column) => input
+            .schema()
+            .maybe_index_of_column(column)
+            .and_then(|index| super::lineage::base_of(input, index))
+            .is_some_and(|base| base == "time"),
+        _ => false,
+    };
+    match call.arguments.get(place) {
+        Some(argument) if !is_log_time(argument) => {
+            Err(refused(&format!("{name} of another time than log time"), "give it the events' own `time`"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_lookups_below(plan: &LogicalPlan) -> PlanResult<()> {

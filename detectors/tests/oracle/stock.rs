@@ -60,7 +60,10 @@ impl Stock {
         for function in scalar::all() {
             context.register_udf(function);
         }
-        // Exact aggregates of our own are registered here once the crate exports them: one line a kind of function.
+        // Exact aggregates are the crate's own; its scalar functions are written anew here.
+        for aggregate in keywatch_detectors::functions().1 {
+            context.register_udaf(aggregate);
+        }
         let mut stock = Stock { context, slots: BTreeMap::new() };
         stock.add("events", schema::events());
         for table in TABLES {
