@@ -24,7 +24,10 @@ use crate::feed::{Feed, Shape};
 use crate::measured::{Measured, Meter};
 
 /// After that much processor time the stream ends; what was not fed is not counted.
-const LIVE_MAX: Duration = Duration::from_secs(20);
+const LIVE_MAX: Duration = Duration::from_secs(8);
+/// Batches of that size get more of it, so that one row of each table shows what it comes to.
+const LONG_BATCH: usize = 4_096;
+const LONG_LIVE_MAX: Duration = Duration::from_secs(40);
 
 /// A query, the columns that it reads, and what it reads.
 #[derive(Clone)]
@@ -45,7 +48,8 @@ impl Query {
 /// Feeds the query batch by batch.
 pub(crate) fn live(query: &Query, batch: usize) -> Measured {
     let feed = Feed::new(query.shape, batch);
-    let feeding = Arc::new(Mutex::new(Feeding { feed, meter: Meter::new() }));
+    let cpu_max = if batch == LONG_BATCH { LONG_LIVE_MAX } else { LIVE_MAX };
+    let feeding = Arc::new(Mutex::new(Feeding { feed, meter: Meter::new(), cpu_max }));
     let partition = Fed { schema: query.schema(), columns: query.columns, feeding: feeding.clone() };
     let table = StreamingTable::try_new(query.schema(), vec![Arc::new(partition)]).unwrap();
     let table = table.with_infinite_table(true).with_sort_order(vec![col("time").sort(true, false)]);
@@ -88,13 +92,14 @@ fn run(query: &Query, table: Arc<dyn TableProvider>, mode: &str, begin: impl FnO
 struct Feeding {
     feed: Feed,
     meter: Meter,
+    cpu_max: Duration,
 }
 
 impl Feeding {
     /// The next batch; the meter stands still while it is made.
     fn next(&mut self, columns: &[&str]) -> Option<RecordBatch> {
         self.meter.stop();
-        let batch = if self.meter.cpu() > LIVE_MAX { None } else { self.feed.next_batch(columns) };
+        let batch = if self.meter.cpu() > self.cpu_max { None } else { self.feed.next_batch(columns) };
         self.meter.start();
         batch
     }

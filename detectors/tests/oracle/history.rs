@@ -62,8 +62,11 @@ const WEIGHTS: [[usize; 5]; 4] = [[6, 3, 1, 0, 0], [1, 6, 3, 1, 0], [1, 2, 5, 4,
 impl History {
     /// A history of about `rows` rows, many of which lie apart by just one of these spans.
     pub(crate) fn generate(dice: &mut Dice, system: &str, rows: usize, start: i64, spans: &[i64]) -> History {
-        let cast =
-            Cast { theme: dice.pick(&THEMES), names: *dice.pick(&[1, 2, 3, 9]), missing: *dice.pick(&[8, 8, 40]) };
+        let cast = Cast {
+            theme: THEMES[dice.below(THEMES.len())],
+            names: *dice.pick(&[1, 2, 3, 9]),
+            missing: *dice.pick(&[8, 8, 40]),
+        };
         let pace = Pace { weights: *dice.pick(&WEIGHTS), spans, is_focused: dice.once_in(2) };
         let mut history = History { system: system.to_owned(), events: Vec::new() };
         let mut last = start;
