@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit bench docs tools claim
+.PHONY: help demo test fmt lint deny unit bench bench-peers docs tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -13,7 +13,7 @@ CARGO_DENY := $(KEYWATCH_CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo
 export CARGO_TARGET_DIR KEYWATCH_TEST_OPA
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: claim ## play the Bybit theft of 2025-02-21 through the running pipeline (ARGS="--incident 2024-05-dmm-bitcoin")
 	cargo run --release --locked -- demo $(ARGS)
@@ -36,6 +36,9 @@ bench: claim ## what a second holds: replay, time from append to finding, durabl
 	cargo bench --locked --workspace --bench '*'
 	cargo test --release --locked --workspace -- --ignored --nocapture --test-threads 1 bench_
 	cargo run --release --locked -- replay replay-data/2025-02-bybit --check
+
+bench-peers: claim ## keywatch beside DataFusion, Flink SQL and rsigma (ARGS="keyed groups shipped flink rsigma growth"; a quarter of an hour)
+	cargo bench --locked --workspace --bench peers -- $(ARGS)
 
 docs: claim ## write the generated pages (docs/events.md) and bless golden files anew
 	UPDATE_EXPECT=1 cargo test --release --locked --workspace
