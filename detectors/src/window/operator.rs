@@ -74,15 +74,15 @@ impl std::iter::Sum for StateSize {
 #[derive(Debug)]
 pub(crate) struct Operator {
     plan: Arc<OperatorPlan>,
-    rings: Vec<Ring>,
-    by_rows: Vec<ByRows>,
+    pub(super) rings: Vec<Ring>,
+    pub(super) by_rows: Vec<ByRows>,
     /// System number → lane.
     lanes: HashMap<u32, usize>,
     /// For each lane: nothing that is answered later has an earlier time.
     horizons: Vec<i64>,
     sources: HashMap<String, u16>,
-    delay: Delay,
-    following_ns: i64,
+    pub(super) delay: Delay,
+    pub(super) following_ns: i64,
 }
 
 /// A batch as it has been taken in.
