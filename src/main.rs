@@ -7,6 +7,7 @@
 //! | [`run`] | serves the pipeline on this machine; [`config`], [`server`], [`intake`], [`credentials`], [`listener`], [`readiness`] are its parts |
 //! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
 //! | [`import`] | turns foreign files into event lines |
+//! | [`simulate`] | makes custody traffic up |
 //! | [`detectors`] | lists, checks, tests and explains rules |
 //! | [`pipeline`], [`watch`], [`means`] | log → rules → alerting; following the log; what alerting works with |
 //! | [`incident`], [`recorded`] | replay data; event lines and inventories as files hold them |
@@ -38,6 +39,7 @@ mod recorded;
 mod replay;
 mod run;
 mod server;
+mod simulate;
 mod watch;
 
 /// Watches the environment in which crypto-custody keys are used, and cuts the session when something stops adding up.
@@ -77,6 +79,7 @@ enum Command {
     Run(run::Arguments),
     Import(import::Arguments),
     Detectors(detectors::Arguments),
+    Simulate(simulate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -107,6 +110,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Backtest(arguments) => backtest::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Detectors(arguments) => detectors::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
         Command::Run(arguments) => run::run(arguments),
     }
 }
