@@ -226,7 +226,7 @@ impl Loaded {
         let chain = &mut self.planned.chain;
         let rows = match &chain.source {
             Source::Events(columns) => batch.rows(self.kinds, columns, &chain.schema)?,
-            Source::Inventory(..) => None,
+            Source::Inventory(..) | Source::Nothing => None,
         };
         match chain.run(rows, run)? {
             Some(rows) => findings::read(&self.rule, self.planned.following_ns, &rows, records),

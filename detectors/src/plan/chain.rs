@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExprRef;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 
@@ -27,6 +28,8 @@ pub(crate) enum Source {
     Events(Vec<usize>),
     /// Columns of an inventory table.
     Inventory(&'static str, Vec<usize>),
+    /// No rows: what the rule asks for contradicts itself.
+    Nothing,
 }
 
 /// One step of a chain. No rows (`None`) and an empty batch are the same to it, and cost nothing.
@@ -65,6 +68,9 @@ impl Chain {
         if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
             let exprs = projection.expr().iter().map(|projected| projected.expr.clone()).collect();
             return Chain::new(projection.input())?.then(Step::Project { exprs, schema: node.schema() });
+        }
+        if node.is::<EmptyExec>() {
+            return Ok(Chain { source: Source::Nothing, schema: node.schema(), steps: Vec::new() });
         }
         let Some(ours) = node.downcast_ref::<Node>() else {
             return Err(DataFusionError::Plan(format!("{} is not part of the rule language", node.name())));

@@ -20,6 +20,9 @@ use crate::window::{KeyedWindowNode, Named, read_call, unalias};
 pub(crate) fn rewrite(rule: &str, plan: LogicalPlan) -> Result<LogicalPlan, Error> {
     let rewritten = plan.transform_up(|node| match node {
         LogicalPlan::Window(window) => Ok(Transformed::yes(rewrite_windows(window)?)),
+        LogicalPlan::Projection(projection) if projection.expr.iter().any(is_window) => {
+            Ok(Transformed::yes(part_windows(projection.expr, projection.input)?))
+        }
         LogicalPlan::Join(join) => Ok(Transformed::yes(rewrite_join(join)?)),
         LogicalPlan::Filter(filter) => absorb_filter(filter),
         other => Ok(Transformed::no(other)),
@@ -49,24 +52,31 @@ fn extension(node: KeyedWindowNode) -> LogicalPlan {
     LogicalPlan::Extension(Extension { node: Arc::new(node) })
 }
 
-/// The optimizer computes windows that are equal once, and leaves columns among the windows in place of the others.
+/// The optimizer computes windows that are equal once: in a projection below, with columns in place of the others.
 fn rewrite_windows(window: Window) -> PlanResult<LogicalPlan> {
-    let is_window = |expr: &Expr| matches!(unalias(expr), Expr::WindowFunction(_));
     if window.window_expr.iter().all(is_window) {
         return Ok(extension(rewrite_window(window)?));
     }
-    let columns: Vec<Expr> = window.input.schema().columns().into_iter().map(Expr::Column).collect();
-    let exprs = columns.into_iter().chain(window.window_expr.iter().map(|expr| match is_window(expr) {
-        true => Expr::Column(Column::from_name(expr.schema_name().to_string())),
-        false => expr.clone(),
-    }));
-    let exprs: Vec<Expr> = exprs.collect();
-    let windows: Vec<Expr> = window.window_expr.into_iter().filter(is_window).collect();
+    let columns = window.input.schema().columns().into_iter().map(Expr::Column);
+    part_windows(columns.chain(window.window_expr).collect(), window.input)
+}
+
+fn is_window(expr: &Expr) -> bool {
+    matches!(unalias(expr), Expr::WindowFunction(_))
+}
+
+/// A projection whose windows are computed below it.
+fn part_windows(exprs: Vec<Expr>, input: Arc<LogicalPlan>) -> PlanResult<LogicalPlan> {
+    let windows: Vec<Expr> = exprs.iter().filter(|expr| is_window(expr)).cloned().collect();
     let input = match windows.is_empty() {
-        true => Arc::unwrap_or_clone(window.input),
-        false => extension(rewrite_window(Window::try_new(windows, window.input)?)?),
+        true => input,
+        false => Arc::new(extension(rewrite_window(Window::try_new(windows, input)?)?)),
     };
-    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?))
+    let column = |expr: Expr| match is_window(&expr) {
+        true => Expr::Column(Column::from_name(expr.schema_name().to_string())),
+        false => expr,
+    };
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs.into_iter().map(column).collect(), input)?))
 }
 
 fn rewrite_window(window: Window) -> PlanResult<KeyedWindowNode> {
