@@ -104,7 +104,8 @@ fn refuse_expressions(node: &LogicalPlan) -> PlanResult<Option<Refusal>> {
 /// Comparisons that DataFusion makes otherwise than they read.
 fn refuse_comparison(expr: &Expr, inputs: &DFSchema) -> Option<Refusal> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return None };
-    let compares = matches!(op, Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
+    let compares =
+        matches!(op, Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
     if !compares {
         return None;
     }

@@ -22,11 +22,25 @@ pub(super) struct Accumulator {
 enum State {
     Count(i64),
     Distinct(HashMap<Value, u64>),
-    Sum { sum: i256, count: i64, average: Option<(DataType, DataType)> },
+    Sum {
+        sum: i256,
+        count: i64,
+        average: Option<(DataType, DataType)>,
+    },
     /// Candidates in order, each with the ordinal of its row; the front is the extreme.
-    Extreme { candidates: VecDeque<(u64, Value)>, entered: u64, left: u64, is_max: bool },
-    Nth { values: VecDeque<Option<Value>>, nth: usize },
-    Last { values: VecDeque<Option<Value>> },
+    Extreme {
+        candidates: VecDeque<(u64, Value)>,
+        entered: u64,
+        left: u64,
+        is_max: bool,
+    },
+    Nth {
+        values: VecDeque<Option<Value>>,
+        nth: usize,
+    },
+    Last {
+        values: VecDeque<Option<Value>>,
+    },
 }
 
 impl Accumulator {

@@ -11,6 +11,7 @@ use super::call::{CallPlan, Function, RingPlan};
 use super::frame::Frame;
 use super::keys::{Keys, Slot, write_key};
 use super::ring::{RingColumns, Rows};
+use super::stored::damaged;
 use super::value::{self, Value};
 use crate::aggregate::Sliding;
 
@@ -19,10 +20,16 @@ use crate::aggregate::Sliding;
 pub(super) struct ByRows {
     pub(super) shown: String,
     pub(super) calls: Vec<CallPlan>,
-    keys: Keys,
+    pub(super) keys: Keys,
     /// For each slot, for each function.
     windows: Vec<Vec<Window>>,
 }
+
+/// Of each function of a key: how many rows have entered and the object, and the rows.
+pub(super) type SavedWindows = Vec<((u64, Vec<u8>), Vec<SavedRow>)>;
+
+/// Time and, of a row that is counted, arguments.
+type SavedRow = (i64, Vec<Vec<Option<Value>>>);
 
 /// The last rows of one key for one function.
 #[derive(Debug)]
@@ -67,6 +74,43 @@ impl ByRows {
         let rows = windows().map(|window| window.rows.len()).sum();
         let bytes: usize = windows().map(Window::bytes).sum();
         (rows, self.keys.len(), bytes + self.keys.bytes())
+    }
+
+    /// What a key remembers, for a snapshot: of each function its rows, how many have entered, and, where rows never
+    /// leave, the object.
+    pub(super) fn saved_windows(&self, slot: Slot) -> SavedWindows {
+        let saved = |(window, call): (&Window, &CallPlan)| {
+            let object = if call.frame.is_unbounded() { window.object.save() } else { Vec::new() };
+            let row = |(time, arguments): &(i64, Option<Box<[Option<Value>]>>)| {
+                (*time, arguments.iter().map(|arguments| arguments.to_vec()).collect())
+            };
+            ((window.entered as u64, object), window.rows.iter().map(row).collect())
+        };
+        self.windows[slot as usize].iter().zip(&self.calls).map(saved).collect()
+    }
+
+    /// Takes over the next key.
+    pub(super) fn load_windows(&mut self, saved: SavedWindows) -> Result<()> {
+        let slot = Slot::try_from(self.windows.len()).map_err(|_| damaged("too many keys"))?;
+        self.open(slot);
+        if saved.len() != self.calls.len() {
+            return Err(damaged("windows of another number"));
+        }
+        for ((window, call), ((entered, object), rows)) in self.windows[slot as usize].iter_mut().zip(&self.calls).zip(saved) {
+            let row = |(time, arguments): (i64, Vec<Vec<Option<Value>>>)| {
+                (time, arguments.into_iter().next().map(Vec::into_boxed_slice))
+            };
+            window.rows = rows.into_iter().map(row).collect();
+            window.entered = usize::try_from(entered).map_err(|_| damaged("too many rows"))?;
+            if call.frame.is_unbounded() {
+                window.object.load(&object).map_err(|problem| damaged(&problem))?;
+                continue;
+            }
+            for (time, arguments) in window.rows.iter().take(window.entered) {
+                arguments.iter().for_each(|arguments| window.object.enter(*time, arguments));
+            }
+        }
+        Ok(())
     }
 
     fn open(&mut self, slot: Slot) {

@@ -10,6 +10,7 @@ use datafusion::error::Result;
 
 use super::keys::Slot;
 use super::queue::Queue;
+use super::stored::damaged;
 
 /// The delay line of an operator.
 #[derive(Debug)]
@@ -129,6 +130,47 @@ impl Delay {
         let rows = interleave_record_batch(&batches, &places)?;
         self.batches.release(&places);
         Ok(rows)
+    }
+}
+
+/// Everything on hold: lanes, times, slots (one for each ring of each row), rows.
+type All = (Vec<u32>, Vec<i64>, Vec<Slot>, Option<RecordBatch>);
+
+impl Delay {
+    /// Everything on hold, with the new numbers of the slots of each ring.
+    pub(super) fn all(&self, renumbered: &[Vec<Slot>]) -> Result<All> {
+        let (mut lanes, mut times, mut slots, mut places) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (number, lane) in (0..).zip(&self.lanes) {
+            for row in lane.rows.slice(lane.rows.first(), lane.rows.end()) {
+                lanes.push(number);
+                times.push(row.time);
+                places.push((row.batch.wrapping_sub(self.batches.first) as usize, row.row as usize));
+            }
+            let old = lane.slots.slice(lane.slots.first(), lane.slots.end()).iter().enumerate();
+            slots.extend(old.map(|(place, slot)| renumbered[place % self.rings][*slot as usize]));
+        }
+        let batches: Vec<&RecordBatch> = self.batches.held.iter().map(|(batch, _)| batch).collect();
+        let rows = if places.is_empty() { None } else { Some(interleave_record_batch(&batches, &places)?) };
+        Ok((lanes, times, slots, rows))
+    }
+
+    /// Takes over everything on hold.
+    pub(super) fn fill(&mut self, lanes: &[u32], times: &[i64], slots: &[Slot], rows: &RecordBatch) -> Result<()> {
+        let whole = lanes.len() == rows.num_rows() && times.len() == lanes.len();
+        if !whole || slots.len() != lanes.len() * self.rings {
+            return Err(damaged("rows on hold of another number"));
+        }
+        self.batches.held.push_back((rows.clone(), rows.num_rows()));
+        for (row, (lane, time)) in (0_u32..).zip(lanes.iter().zip(times)) {
+            let lane = *lane as usize;
+            if self.lanes.len() <= lane {
+                self.lanes.resize_with(lane + 1, Lane::default);
+            }
+            self.lanes[lane].rows.push(Waiting { time: *time, batch: self.batches.first, row });
+            let first = row as usize * self.rings;
+            slots[first..first + self.rings].iter().for_each(|slot| self.lanes[lane].slots.push(*slot));
+        }
+        Ok(())
     }
 }
 

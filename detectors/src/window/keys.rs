@@ -48,6 +48,24 @@ impl Keys {
         (slot, found.is_none())
     }
 
+    /// Slots of live keys, in ascending order.
+    pub(super) fn live(&self) -> impl Iterator<Item = Slot> {
+        (0..).zip(&self.lanes).filter(|(_, lane)| **lane != VACANT).map(|(slot, _)| slot)
+    }
+
+    pub(super) fn key(&self, slot: Slot) -> &[u8] {
+        &self.bytes[slot as usize]
+    }
+
+    pub(super) fn lane(&self, slot: Slot) -> u32 {
+        self.lanes[slot as usize]
+    }
+
+    /// Log time of its last row.
+    pub(super) fn last(&self, slot: Slot) -> i64 {
+        self.last[slot as usize]
+    }
+
     /// Live keys.
     pub(super) fn len(&self) -> usize {
         self.table.len()

@@ -11,7 +11,9 @@ mod node;
 mod operator;
 mod queue;
 mod ring;
+mod saved;
 mod state;
+pub(crate) mod stored;
 mod systems;
 pub(crate) mod value;
 

@@ -74,14 +74,14 @@ impl std::iter::Sum for StateSize {
 #[derive(Debug)]
 pub(crate) struct Operator {
     plan: Arc<OperatorPlan>,
-    rings: Vec<Ring>,
-    by_rows: Vec<ByRows>,
+    pub(super) rings: Vec<Ring>,
+    pub(super) by_rows: Vec<ByRows>,
     /// System number → lane.
-    lanes: HashMap<u32, usize>,
+    pub(super) lanes: HashMap<u32, usize>,
     /// For each lane: nothing that is answered later has an earlier time.
-    horizons: Vec<i64>,
-    sources: HashMap<String, u16>,
-    delay: Delay,
+    pub(super) horizons: Vec<i64>,
+    pub(super) sources: HashMap<String, u16>,
+    pub(super) delay: Delay,
     following_ns: i64,
 }
 
@@ -109,8 +109,7 @@ impl Operator {
     /// How much it remembers.
     pub(crate) fn size(&self) -> StateSize {
         let sizes = self.rings.iter().map(Ring::size).chain(self.by_rows.iter().map(ByRows::size));
-        let (rows, keys, bytes) =
-            sizes.fold((0, 0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1, sum.2 + size.2));
+        let (rows, keys, bytes) = sizes.fold((0, 0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1, sum.2 + size.2));
         StateSize { rows, keys, waiting: self.delay.len(), bytes: bytes + self.delay.bytes() }
     }
 
@@ -130,7 +129,8 @@ impl Operator {
     }
 
     fn take_in(&mut self, batch: &RecordBatch, systems: &Systems) -> Result<TakenIn> {
-        let anchors = self.plan.anchor.as_ref().map(|anchor| mask(anchor, batch)).transpose()?.map(|anchors| truths(&anchors));
+        let anchors =
+            self.plan.anchor.as_ref().map(|anchor| mask(anchor, batch)).transpose()?.map(|anchors| truths(&anchors));
         let lanes = self.lanes_of(batch.column(self.plan.system_column).as_string_view(), systems);
         let times = batch.column(self.plan.time_column).as_primitive::<TimestampNanosecondType>().values().to_vec();
         let sources = self.sources_of(batch.column(self.plan.source_column).as_string_view());
@@ -309,9 +309,11 @@ fn widen(batch: &RecordBatch, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
         return Ok(batch.clone());
     }
     let mut fields: Vec<Arc<Field>> = batch.schema().fields().iter().cloned().collect();
-    fields.extend((0..).zip(&columns).map(|(number, column)| {
-        Arc::new(Field::new(format!("__window_{number}"), column.data_type().clone(), true))
-    }));
+    fields.extend(
+        (0..).zip(&columns).map(|(number, column)| {
+            Arc::new(Field::new(format!("__window_{number}"), column.data_type().clone(), true))
+        }),
+    );
     let columns = batch.columns().iter().cloned().chain(columns);
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.collect())?)
 }

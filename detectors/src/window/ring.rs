@@ -29,7 +29,7 @@ pub(super) struct Ring {
     pub(super) shown: String,
     pub(super) frames: Vec<Frame>,
     pub(super) calls: Vec<RingCall>,
-    keys: Keys,
+    pub(super) keys: Keys,
     pub(super) lanes: Vec<Lane>,
     /// Nanoseconds for which a key matters after its last row; `None` for good.
     reach_ns: Option<i64>,
@@ -42,10 +42,10 @@ pub(super) struct Ring {
 #[derive(Debug)]
 pub(super) struct RingCall {
     pub(super) call: Call,
-    frame: usize,
+    pub(super) frame: usize,
     /// Whether its rows stay in the ring until they leave the frame.
-    leaves: bool,
-    state: State,
+    pub(super) leaves: bool,
+    pub(super) state: State,
 }
 
 /// The rows of one system.
@@ -53,7 +53,7 @@ pub(super) struct RingCall {
 pub(super) struct Lane {
     pub(super) rows: Queue<Row>,
     /// For each frame.
-    cursors: Vec<Cursor>,
+    pub(super) cursors: Vec<Cursor>,
 }
 
 /// What a ring is given of a batch.
@@ -218,8 +218,7 @@ impl Ring {
             self.stops.push((cursor, at));
         }
         self.frames[frame].move_to(asked.horizon, all, rows.first(), &mut cursor);
-        let passage =
-            Passage { rows, lane: asked.lane, from, stops: &self.stops, slots: asked.slots, to: cursor };
+        let passage = Passage { rows, lane: asked.lane, from, stops: &self.stops, slots: asked.slots, to: cursor };
         for ((number, call), answers) in self.calls.iter_mut().enumerate().zip(answers) {
             if call.frame == frame {
                 call.state.pass(Part { bit: 1 << number, leaves: call.leaves }, &passage, answers)?;
@@ -242,6 +241,13 @@ impl Ring {
     }
 }
 
+impl Lane {
+    /// All rows that are kept.
+    pub(super) fn all(&self) -> &[Row] {
+        self.rows.slice(self.rows.first(), self.rows.end())
+    }
+}
+
 impl Frame {
     /// Moves a cursor to where the rows have come when a row at `time` is answered.
     fn move_to(self, time: i64, rows: &[Row], first: u64, cursor: &mut Cursor) -> At {
@@ -253,7 +259,9 @@ impl Frame {
             cursor.entered = cursor.entered.max(first) + 1;
         }
         if start_ns.is_some() {
-            while cursor.left < cursor.entered && rows.get(place(cursor.left.max(first))).is_some_and(|row| row.time < start) {
+            while cursor.left < cursor.entered
+                && rows.get(place(cursor.left.max(first))).is_some_and(|row| row.time < start)
+            {
                 cursor.left = cursor.left.max(first) + 1;
             }
         }

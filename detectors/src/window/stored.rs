@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, RecordBatch};
 use arrow::datatypes::{Schema, i256};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -77,7 +77,7 @@ pub(crate) fn damaged(problem: &str) -> DataFusionError {
 /// Items as one column of bytes.
 pub(crate) fn to_bytes<'a, T: Stored + 'a>(items: impl Iterator<Item = &'a T>) -> ArrayRef {
     let mut bytes = Vec::new();
-    let array: BinaryArray = items
+    let array: LargeBinaryArray = items
         .map(|item| {
             bytes.clear();
             item.store(&mut bytes);
@@ -89,7 +89,7 @@ pub(crate) fn to_bytes<'a, T: Stored + 'a>(items: impl Iterator<Item = &'a T>) -
 
 /// Items from a column of bytes.
 pub(crate) fn from_bytes<T: Stored>(column: &ArrayRef) -> Result<Vec<T>> {
-    let column = column.as_binary_opt::<i32>().ok_or_else(|| damaged("a column that should hold bytes"))?;
+    let column = column.as_binary_opt::<i64>().ok_or_else(|| damaged("a column that should hold bytes"))?;
     let items = (0..column.len()).map(|row| {
         let mut bytes = column.value(row);
         let item = T::recall(&mut bytes)?;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(crate) struct Systems {
     numbers: HashMap<String, u32>,
+    names: Vec<String>,
     complete: Vec<i64>,
     /// Those that came further in this run.
     advanced: Vec<u32>,
@@ -24,6 +25,7 @@ impl Systems {
         } else {
             let number = u32::try_from(self.complete.len()).expect("systems are declared, so they are few");
             self.numbers.insert(name.to_owned(), number);
+            self.names.push(name.to_owned());
             self.complete.push(i64::MIN);
             number
         };
@@ -34,6 +36,16 @@ impl Systems {
     /// The number of a system that has been noted.
     pub(crate) fn number(&self, name: &str) -> Option<u32> {
         self.numbers.get(name).copied()
+    }
+
+    /// The name of a system.
+    pub(crate) fn name(&self, number: u32) -> &str {
+        &self.names[number as usize]
+    }
+
+    /// All systems by number: name, and log time through which it is complete.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.names.iter().map(String::as_str).zip(self.complete.iter().copied())
     }
 
     /// Log time through which a system is complete.

@@ -6,7 +6,6 @@ use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
-use super::known;
 
 /// Wallets; the first two are addresses, so that a wallet can be paid.
 pub(crate) const WALLETS: [&str; 3] =
@@ -86,7 +85,7 @@ pub(crate) struct Cast {
 pub(crate) fn event(dice: &mut Dice, system: &str, number: usize, cast: Cast, now: i64) -> Event {
     let origin = Origin { system: system.to_owned(), source: (*dice.pick(&SOURCES)).to_owned() };
     let kind = *dice.weighed(cast.theme);
-    let mut event = Event::new(&origin, &number.to_string(), kind, Instant(claimed_time(dice, now, kind)));
+    let mut event = Event::new(&origin, &number.to_string(), kind, Instant(claimed_time(dice, now)));
     event.late = dice.once_in(8);
     event.actor = maybe(dice, cast, &ACTORS);
     event.session = maybe(dice, cast, &SESSIONS);
@@ -134,20 +133,16 @@ fn maybe(dice: &mut Dice, cast: Cast, choices: &[&str]) -> Option<String> {
 }
 
 /// Mostly now; also the same instant for many, long ago, and the ends of the range.
-fn claimed_time(dice: &mut Dice, now: i64, kind: &str) -> i64 {
+fn claimed_time(dice: &mut Dice, now: i64) -> i64 {
     const MINUTE: i64 = 60_000_000_000;
     match dice.below(40) {
         0 => i64::MIN,
-        1 if !(ends_a_session(kind) && known::LATEST_END_PARKS_USE_AFTER_END) => i64::MAX,
+        1 => i64::MAX,
         2..8 => super::history::START,
         8..14 => now.saturating_sub(MINUTE),
         14..17 => now.saturating_sub(MINUTE + 1),
         _ => now,
     }
-}
-
-fn ends_a_session(kind: &str) -> bool {
-    matches!(kind, "session.ended" | "session.revoked")
 }
 
 fn number_or_end(dice: &mut Dice) -> Option<i64> {

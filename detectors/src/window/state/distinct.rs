@@ -2,12 +2,14 @@
 
 use std::hash::BuildHasher;
 
+use arrow::array::ArrayRef;
 use datafusion::error::Result;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::inputs::Inputs;
 use super::{Accumulate, Answers, At, cell, open_cell};
 use crate::window::keys::Slot;
+use crate::window::stored::{from_bytes, to_bytes};
 use crate::window::value::Value;
 
 /// Different values of each key that are inside.
@@ -111,8 +113,30 @@ impl Accumulate for Distinct {
         Ok(())
     }
 
+    fn save_cells(&self, _: &[Slot]) -> ArrayRef {
+        to_bytes::<u8>(std::iter::empty())
+    }
+
+    fn load_cells(&mut self, _: &ArrayRef) -> Result<()> {
+        Ok(())
+    }
+
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        let (lanes, ids) = self.inputs.items();
+        let values = ids.into_iter().map(|id| &self.entries[*id as usize].value);
+        Some((lanes, to_bytes(values)))
+    }
+
+    fn load_inputs(&mut self, lanes: &[u32], slots: &[Slot], values: &ArrayRef) -> Result<()> {
+        for ((lane, slot), value) in lanes.iter().zip(slots).zip(from_bytes::<Option<Value>>(values)?) {
+            self.admit(*lane as usize, *slot, value);
+        }
+        Ok(())
+    }
+
     fn bytes(&self) -> usize {
-        let texts = self.entries.iter().map(|entry| if let Some(Value::Text(text)) = &entry.value { text.len() } else { 0 });
+        let texts =
+            self.entries.iter().map(|entry| if let Some(Value::Text(text)) = &entry.value { text.len() } else { 0 });
         self.distinct.capacity() * size_of::<i64>()
             + self.inputs.bytes()
             + self.entries.capacity() * size_of::<Entry>()

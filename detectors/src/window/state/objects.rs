@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use datafusion::error::Result;
 
 use super::inputs::Inputs;
 use super::{Accumulate, Answers, At, cell_mut, failed, open_cell};
 use crate::aggregate::{Factory, Sliding};
 use crate::window::keys::Slot;
+use crate::window::stored::{damaged, from_bytes, to_bytes};
 use crate::window::value::Value;
 
 /// The objects of a function that has no state of its own kind.
@@ -57,6 +59,34 @@ impl Accumulate for Objects {
         };
         answers.value(answer.map_err(failed)?);
         Ok(())
+    }
+
+    fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
+        let object = |slot: &Slot| self.objects[*slot as usize].as_ref();
+        let cells = slots.iter().map(|slot| object(slot).map(|object| object.save()).into_iter().collect::<Vec<_>>());
+        to_bytes(cells.collect::<Vec<Vec<Vec<u8>>>>().iter())
+    }
+
+    fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
+        let cells: Vec<Vec<Vec<u8>>> = from_bytes(cells)?;
+        let load = |saved: Vec<Vec<u8>>| {
+            let load = |saved: Vec<u8>| {
+                let mut object = self.factory.fresh(true);
+                object.load(&saved).map_err(|problem| damaged(&problem))?;
+                Ok(object)
+            };
+            saved.into_iter().next().map(load).transpose()
+        };
+        self.objects = cells.into_iter().map(load).collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        Some(self.inputs.save())
+    }
+
+    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
+        self.inputs.load(lanes, values)
     }
 
     fn bytes(&self) -> usize {

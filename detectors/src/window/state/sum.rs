@@ -1,12 +1,14 @@
 //! `sum` and `avg`: nothing drifts, since sums are 256-bit integers.
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, i256};
 use datafusion::error::Result;
 
 use super::inputs::Inputs;
-use super::{Accumulate, Answers, At, cell, open_cell};
+use super::{Accumulate, Answers, At, cell, open_cell, store_cells};
 use crate::window::call::{Call, Function};
 use crate::window::keys::Slot;
+use crate::window::stored::from_bytes;
 use crate::window::value::Value;
 
 /// Sum and number of the rows of each key that are inside.
@@ -58,6 +60,23 @@ impl Accumulate for Sums {
             true => average(*sum, *count, &self.argument, &self.output),
         }));
         Ok(())
+    }
+
+    fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
+        store_cells(&self.sums, slots)
+    }
+
+    fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
+        self.sums = from_bytes(cells)?;
+        Ok(())
+    }
+
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        Some(self.inputs.save())
+    }
+
+    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
+        self.inputs.load(lanes, values)
     }
 
     fn bytes(&self) -> usize {
