@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod findings;
+mod snapshot;
 mod workers;
 
 use std::collections::HashMap;
@@ -78,6 +79,8 @@ pub struct Engine {
 #[derive(Debug)]
 struct Loaded {
     rule: Rule,
+    /// What its memory is known by in a snapshot.
+    fingerprint: String,
     planned: Planned,
     /// Number of the set of kinds that it can match; `None` for all.
     kinds: Option<usize>,
@@ -102,9 +105,11 @@ impl Engine {
         let mut dispatch = Dispatch::default();
         let wanted = rules.iter().filter(|rule| !settings.disabled.contains(&rule.id));
         let loaded = wanted.map(|rule| {
-            let planned = plan::compile(&rule.id, &settings.fill_in(rule)?)?;
+            let sql = settings.fill_in(rule)?;
+            let planned = plan::compile(&rule.id, &sql)?;
+            let fingerprint = snapshot::fingerprint(&rule.id, &sql, &planned.shown);
             let kinds = planned.kinds.as_ref().map(|kinds| dispatch.number(kinds));
-            Ok(Loaded { rule: rule.clone(), planned, kinds, parked: false, busy: Duration::ZERO })
+            Ok(Loaded { rule: rule.clone(), fingerprint, planned, kinds, parked: false, busy: Duration::ZERO })
         });
         let rules = loaded.collect::<Result<_, Error>>()?;
         let (systems, inventories) = (Systems::default(), Inventories::default());

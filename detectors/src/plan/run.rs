@@ -40,6 +40,13 @@ impl Inventories {
         }
     }
 
+    /// All versions, those of a system in their order.
+    pub(crate) fn all(&self) -> Vec<&Version> {
+        let mut systems: Vec<&String> = self.by_system.iter().map(|(system, _)| system).collect();
+        systems.sort();
+        systems.into_iter().flat_map(|system| &self.by_system[system]).map(Arc::as_ref).collect()
+    }
+
     /// The inventory of a system as of a log time.
     pub(crate) fn at(&self, system: &str, time: Instant) -> Option<&Arc<Version>> {
         self.by_system.get(system)?.iter().rev().find(|version| version.from <= time)

@@ -96,7 +96,9 @@ impl ByRows {
         if saved.len() != self.calls.len() {
             return Err(damaged("windows of another number"));
         }
-        for ((window, call), ((entered, object), rows)) in self.windows[slot as usize].iter_mut().zip(&self.calls).zip(saved) {
+        for ((window, call), ((entered, object), rows)) in
+            self.windows[slot as usize].iter_mut().zip(&self.calls).zip(saved)
+        {
             let row = |(time, arguments): (i64, Vec<Vec<Option<Value>>>)| {
                 (time, arguments.into_iter().next().map(Vec::into_boxed_slice))
             };

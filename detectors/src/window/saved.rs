@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, PrimitiveArray, StringArray, UInt16Array, UInt32Array, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, PrimitiveArray, StringArray, UInt16Array, UInt32Array, UInt64Array,
+};
 use arrow::datatypes::{ArrowPrimitiveType, Int64Type, UInt16Type, UInt32Type, UInt64Type};
 use datafusion::error::Result;
 
@@ -162,8 +164,12 @@ impl Ring {
         let sources = numbers::<UInt16Type>(saved, &table, "source")?;
         self.load_cursors(name, saved)?;
         for row in 0..lanes.len() {
-            let entry =
-                Row { time: times.value(row), slot: slots.value(row), calls: calls.value(row), source: sources.value(row) };
+            let entry = Row {
+                time: times.value(row),
+                slot: slots.value(row),
+                calls: calls.value(row),
+                source: sources.value(row),
+            };
             let lane = self.lanes.get_mut(lanes.value(row) as usize).filter(|_| (entry.slot as usize) < keys);
             lane.ok_or_else(|| damaged("a row of no lane or key"))?.rows.push(entry);
         }

@@ -7,8 +7,8 @@ use datafusion::error::Result;
 use super::inputs::Inputs;
 use super::{Accumulate, Answers, At, cell, open_cell};
 use crate::window::keys::Slot;
-use crate::window::stored::{from_bytes, to_bytes};
 use crate::window::queue::Queue;
+use crate::window::stored::{from_bytes, to_bytes};
 use crate::window::value::{Column, Value};
 
 /// The last value of each key, whatever it is.
