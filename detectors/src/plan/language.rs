@@ -2,18 +2,31 @@
 //! give, f(A ++ B) = f(A) ++ f(B), with only windows remembering. What breaks that is refused, by name, with what to
 //! write instead.
 
-use arrow::datatypes::DataType;
-use datafusion::common::DFSchema;
+use std::ops::ControlFlow;
+
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as PlanResult;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Volatility};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{Query, TableFactor, Visit, Visitor};
 
-use super::EVENTS;
+use super::{EVENTS, comparison};
 use crate::error::Error;
+use crate::limits::FOLLOWING_NS_MAX;
 
 /// A construct and what to write instead.
-type Refusal = (String, &'static str);
+pub(super) type Refusal = (String, &'static str);
+
+const NO_ORDER: &str = "leave it out: findings come in the order of the log";
+const NO_LIMIT: &str = "leave it out, or count(*) OVER (… RANGE …) <= n to take the first n of a while";
+
+/// Functions whose results are as exact as the mathematics library of the machine.
+const INEXACT: [&str; 22] = [
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "cot", "exp", "ln", "log",
+    "log10", "log2", "power", "sin", "sinh", "tan", "tanh", "pow",
+];
 
 /// Checks a bound, unoptimized plan.
 ///
@@ -28,11 +41,60 @@ pub(crate) fn check(rule: &str, plan: &LogicalPlan) -> Result<(), Error> {
         Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     walked.map_err(|error| Error::Sql { rule: rule.to_owned(), problem: error.strip_backtrace() })?;
-    let refusal = refusal.or_else(|| refuse_scans(scans));
-    match refusal {
+    match refusal.or_else(|| refuse_scans(scans)).or_else(|| refuse_names(plan)) {
         None => Ok(()),
-        Some((construct, instead)) => {
-            Err(Error::Refused { rule: rule.to_owned(), construct, instead: instead.to_owned() })
+        Some(refusal) => Err(refused(rule, refusal)),
+    }
+}
+
+fn refused(rule: &str, (construct, instead): Refusal) -> Error {
+    Error::Refused { rule: rule.to_owned(), construct, instead: instead.to_owned() }
+}
+
+/// A construct that the plan no longer shows, or that DataFusion's own message would not explain.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_statement(rule: &str, statement: &Statement) -> Result<(), Error> {
+    let Statement::Statement(statement) = statement else { return Ok(()) };
+    match statement.visit(&mut Unseen) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(refusal) => Err(refused(rule, refusal)),
+    }
+}
+
+/// Checks how long a row waits in all windows together.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_wait(rule: &str, following_ns: i64) -> Result<(), Error> {
+    if following_ns <= FOLLOWING_NS_MAX {
+        return Ok(());
+    }
+    let construct = "windows over windows that together look ahead for more than a day".to_owned();
+    Err(refused(rule, (construct, "shorten them: every row waits for all of them, one after the other")))
+}
+
+/// Looks for what DataFusion passes over in silence.
+struct Unseen;
+
+impl Visitor for Unseen {
+    type Break = Refusal;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
+        match (&query.order_by, &query.fetch) {
+            (Some(_), _) => ControlFlow::Break(("ORDER BY".to_owned(), NO_ORDER)),
+            (_, Some(_)) => ControlFlow::Break(("FETCH".to_owned(), NO_LIMIT)),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Refusal> {
+        match table {
+            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
+                ControlFlow::Break(("TABLESAMPLE".to_owned(), "a rule sees every event: leave it out"))
+            }
+            _ => ControlFlow::Continue(()),
         }
     }
 }
@@ -55,6 +117,15 @@ fn refuse_scans(scans: usize) -> Option<Refusal> {
     }
 }
 
+fn refuse_names(plan: &LogicalPlan) -> Option<Refusal> {
+    let fields = plan.schema().fields();
+    let ours = fields.iter().find(|field| field.name().starts_with("__"))?;
+    Some((
+        format!("a result column named `{}`", ours.name()),
+        "names that begin with __ are keywatch's own: call it otherwise",
+    ))
+}
+
 fn refuse_node(node: &LogicalPlan) -> Option<Refusal> {
     let (construct, instead) = match node {
         LogicalPlan::Projection(_)
@@ -67,10 +138,8 @@ fn refuse_node(node: &LogicalPlan) -> Option<Refusal> {
             "GROUP BY or an aggregate without OVER",
             "it has no end on a log: write agg(x) OVER (PARTITION BY … ORDER BY time RANGE BETWEEN INTERVAL '…' PRECEDING AND CURRENT ROW)",
         ),
-        LogicalPlan::Sort(_) => ("ORDER BY", "leave it out: findings come in the order of the log"),
-        LogicalPlan::Limit(_) => {
-            ("LIMIT", "leave it out, or count(*) OVER (… RANGE …) <= n to take the first n of a while")
-        }
+        LogicalPlan::Sort(_) => ("ORDER BY", NO_ORDER),
+        LogicalPlan::Limit(_) => ("LIMIT", NO_LIMIT),
         LogicalPlan::Distinct(_) => {
             ("DISTINCT", "use count(*) OVER (PARTITION BY … RANGE …) = 1 to take the first of its kind")
         }
@@ -94,44 +163,23 @@ fn refuse_expressions(node: &LogicalPlan) -> PlanResult<Option<Refusal>> {
     let inputs = merge_schema(&node.inputs());
     node.apply_expressions(|expr| {
         expr.apply(|expr| {
-            refusal = refusal.take().or_else(|| refuse_expression(expr)).or_else(|| refuse_comparison(expr, &inputs));
+            refusal = (refusal.take())
+                .or_else(|| refuse_expression(expr))
+                .or_else(|| refuse_placed(expr, node))
+                .or_else(|| comparison::refuse(expr, &inputs));
             Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
     })?;
     Ok(refusal)
 }
 
-/// Comparisons that DataFusion makes otherwise than they read.
-fn refuse_comparison(expr: &Expr, inputs: &DFSchema) -> Option<Refusal> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return None };
-    let compares =
-        matches!(op, Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
-    if !compares {
-        return None;
-    }
-    if [left, right].into_iter().any(|side| is_difference_of_times(side, inputs)) {
-        return Some((
-            "a comparison of a difference of times".to_owned(),
-            "days and hours would be compared apart: compare times, a < b - INTERVAL '7 days'",
-        ));
-    }
-    let (left, right) = (left.get_type(inputs).ok()?, right.get_type(inputs).ok()?);
-    let is_amount = |kind: &DataType| matches!(kind, DataType::Decimal128(23.., _));
-    if (is_amount(&left) && right.is_floating()) || (left.is_floating() && is_amount(&right)) {
-        return Some((
-            "a comparison of an amount with a floating-point number".to_owned(),
-            "it fails on large amounts: judge by z_score(x, mean, stddev), or CAST the float to DECIMAL(38, 0)",
-        ));
-    }
-    None
-}
-
-fn is_difference_of_times(expr: &Expr, inputs: &DFSchema) -> bool {
-    let is_time = |expr: &Expr| matches!(expr.get_type(inputs), Ok(DataType::Timestamp(..)));
-    match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Minus, right }) => is_time(left) && is_time(right),
-        _ => false,
-    }
+/// A window where only the row itself can be asked.
+fn refuse_placed(expr: &Expr, node: &LogicalPlan) -> Option<Refusal> {
+    let misplaced = matches!(expr, Expr::WindowFunction(_)) && !matches!(node, LogicalPlan::Window(_));
+    misplaced.then(|| {
+        let instead = "give it a name in the SELECT list of a subquery, and ask for that around it (or write QUALIFY)";
+        ("a window in WHERE or JOIN".to_owned(), instead)
+    })
 }
 
 fn refuse_expression(expr: &Expr) -> Option<Refusal> {
@@ -139,6 +187,14 @@ fn refuse_expression(expr: &Expr) -> Option<Refusal> {
         Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => Some((
             format!("{}()", call.func.name()),
             "an answer depends on the log alone: use the column `time`, which is log time",
+        )),
+        Expr::ScalarFunction(call) if INEXACT.contains(&call.func.name()) => Some((
+            format!("{}()", call.func.name()),
+            "its last digits differ between machines: compare products or quotients, or take a baseline (docs/functions.md)",
+        )),
+        Expr::ScalarFunction(call) if reads_computed_path(call) => Some((
+            format!("{} of a path that is computed", call.func.name()),
+            "write the path into the rule, e.g. detail_text(detail, 'a.b')",
         )),
         Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_) => {
             Some(("a subquery in an expression".to_owned(), "LEFT JOIN the inventory table and test IS NULL"))
@@ -150,4 +206,13 @@ fn refuse_expression(expr: &Expr) -> Option<Refusal> {
         Expr::ScalarVariable(..) => Some(("a session variable".to_owned(), "declare a parameter in the front matter")),
         _ => None,
     }
+}
+
+fn reads_computed_path(call: &ScalarFunction) -> bool {
+    let is_literal = |path: &Expr| match path {
+        Expr::Cast(cast) => matches!(*cast.expr, Expr::Literal(..)),
+        path => matches!(path, Expr::Literal(..)),
+    };
+    let reads_detail = ["detail_text", "detail_int", "detail_bool", "detail_amount"].contains(&call.func.name());
+    reads_detail && !call.args.get(1).is_some_and(is_literal)
 }

@@ -9,6 +9,7 @@
 
 mod bounded;
 pub(crate) mod chain;
+mod comparison;
 mod dispatch;
 mod functions;
 mod language;
@@ -23,9 +24,8 @@ mod tables;
 
 use std::collections::BTreeSet;
 
-use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::ScalarUDF;
 
 pub(crate) use scope::{HIDDEN_LATE, HIDDEN_SOURCE, HIDDEN_SYSTEM, HIDDEN_TIME};
 
@@ -55,23 +55,22 @@ pub(crate) fn scalar_functions() -> Vec<ScalarUDF> {
 /// Plans a rule's SQL, parameters filled in.
 pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
     let state = session::state();
-    let bound = futures::executor::block_on(bind(&state, sql)).map_err(|error| sql_error(rule, &error))?;
+    let dialect = state.config_options().sql_parser.dialect;
+    let statement = state.sql_to_statement(sql, &dialect).map_err(|error| sql_error(rule, &error))?;
+    language::check_statement(rule, &statement)?;
+    let bound = futures::executor::block_on(state.statement_to_plan(statement));
+    let bound = bound.map_err(|error| sql_error(rule, &error))?;
     language::check(rule, &bound)?;
     let scoped = scope::prepare(rule, bound)?;
     let optimized = state.optimize(&scoped).map_err(|error| sql_error(rule, &error))?;
     let rewritten = bounded::bound_counts(rewrite::rewrite(rule, optimized)?);
     let following_ns = rewrite::following_ns(&rewritten);
+    language::check_wait(rule, following_ns)?;
     let shown = rewritten.display_indent().to_string();
     let (plan, kinds) = dispatch::take_kinds(rewritten).map_err(|error| sql_error(rule, &error))?;
     let physical = futures::executor::block_on(state.query_planner().create_physical_plan(&plan, &state));
     let chain = physical.and_then(|plan| Chain::new(&plan)).map_err(|error| sql_error(rule, &error))?;
     Ok(Planned { chain, kinds, following_ns, shown })
-}
-
-async fn bind(state: &SessionState, sql: &str) -> Result<LogicalPlan> {
-    let dialect = state.config_options().sql_parser.dialect;
-    let statement = state.sql_to_statement(sql, &dialect)?;
-    state.statement_to_plan(statement).await
 }
 
 fn sql_error(rule: &str, error: &DataFusionError) -> Error {

@@ -117,7 +117,8 @@ fn interval_ns(bound: &ScalarValue) -> Result<i64, FrameRefused> {
             .checked_mul(DAY_NS)
             .and_then(|days| days.checked_add(i64::from(interval.milliseconds) * 1_000_000)),
         ScalarValue::IntervalMonthDayNano(_) | ScalarValue::IntervalYearMonth(_) => {
-            return refused("an interval of months or years", "months differ in length: write days");
+            let instead = "months differ in length and a number has no unit: write e.g. INTERVAL '30 days'";
+            return refused("an interval of months or years, or a number without a unit", instead);
         }
         _ => return refused("a RANGE bound that is no interval", "write e.g. INTERVAL '5 minutes' PRECEDING"),
     };
