@@ -55,7 +55,7 @@ fn extension(node: KeyedWindowNode) -> LogicalPlan {
 /// The optimizer computes windows that are equal once: in a projection below, with columns in place of the others.
 fn rewrite_windows(window: Window) -> PlanResult<LogicalPlan> {
     if window.window_expr.iter().all(is_window) {
-        return Ok(extension(rewrite_window(window)?));
+        return rewrite_window(window);
     }
     let columns = window.input.schema().columns().into_iter().map(Expr::Column);
     part_windows(columns.chain(window.window_expr).collect(), window.input)
@@ -70,7 +70,7 @@ fn part_windows(exprs: Vec<Expr>, input: Arc<LogicalPlan>) -> PlanResult<Logical
     let windows: Vec<Expr> = exprs.iter().filter(|expr| is_window(expr)).cloned().collect();
     let input = match windows.is_empty() {
         true => input,
-        false => Arc::new(extension(rewrite_window(Window::try_new(windows, input)?)?)),
+        false => Arc::new(rewrite_window(Window::try_new(windows, input)?)?),
     };
     let column = |expr: Expr| match is_window(&expr) {
         true => Expr::Column(Column::from_name(expr.schema_name().to_string())),
@@ -79,23 +79,46 @@ fn part_windows(exprs: Vec<Expr>, input: Arc<LogicalPlan>) -> PlanResult<Logical
     Ok(LogicalPlan::Projection(Projection::try_new(exprs.into_iter().map(column).collect(), input)?))
 }
 
-fn rewrite_window(window: Window) -> PlanResult<KeyedWindowNode> {
+fn rewrite_window(window: Window) -> PlanResult<LogicalPlan> {
     for expr in &window.window_expr {
         let call = read_call(expr).map_err(|(construct, instead)| refused(&construct, &instead))?;
         check_types(&call, &window.input)?;
     }
     check_lookups_below(&window.input)?;
-    if let Some(lower) = as_window(&window.input)
-        && lower.anchor.is_none()
-        && refers_only_to(&window.window_expr, &lower.input)
+    if let LogicalPlan::Projection(projection) = window.input.as_ref()
+        && projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_)))
+        && is_beside(&window, &projection.input)
     {
-        let windows = [lower.windows.clone(), window.window_expr].concat();
-        return Ok(KeyedWindowNode { windows, schema: window.schema, ..lower.clone() });
+        return above_projection(&window.window_expr, projection);
+    }
+    if is_beside(&window, &window.input) {
+        return beside(&window.window_expr, &window.input);
     }
     let lag_ns = following_ns(&window.input);
     let input = Arc::unwrap_or_clone(window.input);
     let (windows, schema) = (window.window_expr, window.schema);
-    Ok(KeyedWindowNode { input, windows, anchor: None, schema, lag_ns, enough: Vec::new() })
+    Ok(extension(KeyedWindowNode { input, windows, anchor: None, schema, lag_ns, enough: Vec::new() }))
+}
+
+/// Whether windows ask nothing of those just below, so that one operator can do for both and no row waits twice.
+fn is_beside(window: &Window, below: &LogicalPlan) -> bool {
+    as_window(below).is_some_and(|lower| lower.anchor.is_none() && refers_only_to(&window.window_expr, &lower.input))
+}
+
+/// The windows of a node below, with these beside them.
+fn beside(windows: &[Expr], below: &LogicalPlan) -> PlanResult<LogicalPlan> {
+    let both = Window::try_new(windows.to_vec(), Arc::new(below.clone()))?;
+    let lower = as_window(below).ok_or_else(|| DataFusionError::Internal("no windows below".to_owned()))?;
+    let windows = [lower.windows.clone(), both.window_expr].concat();
+    Ok(extension(KeyedWindowNode { windows, schema: both.schema, ..lower.clone() }))
+}
+
+/// As [`beside`], below a projection that only leaves columns out.
+fn above_projection(windows: &[Expr], projection: &Projection) -> PlanResult<LogicalPlan> {
+    let below = beside(windows, &projection.input)?;
+    let names = windows.iter().map(|window| Expr::Column(Column::from_name(window.schema_name().to_string())));
+    let exprs = projection.expr.iter().cloned().chain(names).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(below))?))
 }
 
 fn check_types(call: &crate::window::WindowCall<'_>, input: &LogicalPlan) -> PlanResult<()> {
