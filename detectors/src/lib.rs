@@ -24,7 +24,9 @@ pub mod window;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 pub use engine::{Decided, Engine, Outcome, Parked, Stopwatch, Usage};
+pub use engine::Description;
 pub use error::Error;
+pub use plan::describe::{Step, Windows};
 pub use rule::{Rule, Settings};
 
 /// Every SQL function of our own, as DataFusion knows it: to ask the same of stock DataFusion over recorded history.

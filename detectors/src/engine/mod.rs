@@ -3,6 +3,7 @@
 //! It knows nothing of clocks, files or who is told. What it gives depends on the records alone: wherever a batch is
 //! cut, the same findings come out in the same order (promise P1).
 
+mod describe;
 mod dispatch;
 mod findings;
 mod snapshot;
@@ -20,6 +21,7 @@ use crate::plan::run::{Inventories, Run};
 use crate::plan::{self, Planned};
 use crate::rule::{Rule, Settings};
 use crate::window::{Operator, StateSize, Systems};
+pub use describe::Description;
 use dispatch::{Batch, Dispatch};
 
 /// A finding and the position of the record that settled it.

@@ -10,6 +10,7 @@
 mod bounded;
 pub(crate) mod chain;
 mod comparison;
+pub(crate) mod describe;
 mod dispatch;
 mod functions;
 mod language;
@@ -43,6 +44,8 @@ pub(crate) struct Planned {
     pub(crate) kinds: Option<BTreeSet<String>>,
     /// Nanoseconds between a row and the record that decides it.
     pub(crate) following_ns: i64,
+    /// The logical plan, said for people; its operators stand in the chain.
+    pub(crate) steps: Vec<describe::Step>,
     /// The logical plan, as text.
     pub(crate) shown: String,
 }
@@ -62,15 +65,17 @@ pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
     let bound = bound.map_err(|error| sql_error(rule, &error))?;
     language::check(rule, &bound)?;
     let scoped = scope::prepare(rule, bound)?;
+    let names = describe::Names::of(&scoped);
     let optimized = state.optimize(&scoped).map_err(|error| sql_error(rule, &error))?;
     let rewritten = bounded::bound_counts(rewrite::rewrite(rule, optimized)?);
     let following_ns = rewrite::following_ns(&rewritten);
     language::check_wait(rule, following_ns)?;
+    let steps = describe::steps(&rewritten, &names);
     let shown = rewritten.display_indent().to_string();
     let (plan, kinds) = dispatch::take_kinds(rewritten).map_err(|error| sql_error(rule, &error))?;
     let physical = futures::executor::block_on(state.query_planner().create_physical_plan(&plan, &state));
     let chain = physical.and_then(|plan| Chain::new(&plan)).map_err(|error| sql_error(rule, &error))?;
-    Ok(Planned { chain, kinds, following_ns, shown })
+    Ok(Planned { chain, kinds, following_ns, steps, shown })
 }
 
 fn sql_error(rule: &str, error: &DataFusionError) -> Error {

@@ -4,6 +4,7 @@
 mod accumulator;
 mod by_rows;
 mod call;
+mod describe;
 pub mod frame;
 mod held;
 mod keys;
@@ -18,6 +19,7 @@ mod systems;
 pub(crate) mod value;
 
 pub(crate) use call::{Named, OperatorPlan, WindowCall, plan_operator, read_call, read_function, unalias};
+pub use describe::{Group, Window, span};
 pub(crate) use node::KeyedWindowNode;
 pub(crate) use operator::Operator;
 pub use operator::StateSize;

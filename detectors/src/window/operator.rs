@@ -82,7 +82,7 @@ pub(crate) struct Operator {
     pub(super) horizons: Vec<i64>,
     pub(super) sources: HashMap<String, u16>,
     pub(super) delay: Delay,
-    following_ns: i64,
+    pub(super) following_ns: i64,
 }
 
 /// A batch as it has been taken in.

@@ -248,6 +248,22 @@ impl Lane {
     }
 }
 
+impl RingCall {
+    /// Number of its frame in the ring.
+    pub(super) fn frame(&self) -> usize {
+        self.frame
+    }
+
+    /// Whether its rows stay in the ring until they leave the frame.
+    pub(super) fn leaves(&self) -> bool {
+        self.leaves
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+}
+
 impl Frame {
     /// Moves a cursor to where the rows have come when a row at `time` is answered.
     fn move_to(self, time: i64, rows: &[Row], first: u64, cursor: &mut Cursor) -> At {

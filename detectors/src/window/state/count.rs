@@ -63,6 +63,18 @@ impl Recent {
     }
 }
 
+impl Recent {
+    /// How many times are kept of a key.
+    pub(in crate::window) fn enough(&self) -> usize {
+        self.enough
+    }
+
+    /// Bytes of a key.
+    pub(in crate::window) fn key_bytes(&self) -> usize {
+        self.enough * size_of::<i64>() + size_of::<u8>()
+    }
+}
+
 impl Accumulate for Recent {
     fn open(&mut self, slot: Slot) {
         open_cell(&mut self.next, slot);

@@ -1,0 +1,193 @@
+//! A plan said for people: its steps from the events up, with the names and expressions that the rule was written with.
+//!
+//! It reads the logical plan, since physical expressions have lost the SQL; it plans nothing.
+
+use std::collections::BTreeMap;
+
+use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::unparser::expr_to_sql;
+
+use crate::lookup::{LookupKind, LookupNode};
+use crate::window::{Group, KeyedWindowNode, unalias};
+
+/// One step of a rule, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Rows for which all of these hold.
+    Keep(Vec<String>),
+    /// Columns that are computed: name and expression.
+    Compute(Vec<(String, String)>),
+    /// Windows.
+    Windows(Windows),
+    /// What the inventory says of each row.
+    Lookup {
+        /// The inventory table.
+        table: String,
+        /// What has to be equal, and what else has to hold.
+        on: Vec<String>,
+        /// Whether rows without a match stay.
+        keeps_unmatched: bool,
+    },
+}
+
+/// The windows of one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// Which rows are answered; all when there is nothing.
+    pub answered: Vec<String>,
+    /// Nanoseconds that a row waits for its answer.
+    pub waits_ns: i64,
+    /// Rows that wait now, and the bytes that they take.
+    pub waiting: (usize, usize),
+    /// By partition key.
+    pub groups: Vec<Group>,
+    /// For each window column its name, function and partition key.
+    pub(crate) columns: Vec<[String; 3]>,
+}
+
+/// The names that a rule gives its windows, by the names that the plan has for them.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// Reads them off a plan that the optimizer has not seen yet.
+    pub(super) fn of(plan: &LogicalPlan) -> Names {
+        let mut names = Names::default();
+        // Nothing in it fails.
+        let _ = plan.apply(|node| {
+            if let LogicalPlan::Projection(projection) = node {
+                names.take(projection);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        names
+    }
+
+    fn take(&mut self, projection: &Projection) {
+        for expr in &projection.expr {
+            if let Expr::Alias(alias) = expr
+                && let Expr::Column(column) = alias.expr.as_ref()
+                && column.name.contains(" BY [")
+            {
+                self.0.entry(column.name.clone()).or_insert_with(|| alias.name.clone());
+            }
+        }
+    }
+
+    fn get(&self, column: &str) -> Option<&str> {
+        self.0.get(column).map(String::as_str)
+    }
+
+    /// An expression as SQL: columns by the rule's names, without the tables they come from.
+    fn show(&self, expr: &Expr) -> String {
+        let plain = expr.clone().transform_up(|expr| Ok(Transformed::yes(self.plain(expr))));
+        let plain = plain.map_or_else(|_| expr.clone(), |plain| plain.data);
+        expr_to_sql(&plain).map_or_else(|_| plain.to_string(), |sql| sql.to_string())
+    }
+
+    fn plain(&self, expr: Expr) -> Expr {
+        match expr {
+            Expr::Column(column) => {
+                let name = self.get(&column.name).map_or_else(|| column.name.clone(), str::to_owned);
+                Expr::Column(Column::from_name(name))
+            }
+            Expr::Alias(alias) => *alias.expr,
+            // Casts between texts, and of literals, are DataFusion's own.
+            Expr::Cast(cast) if matches!(cast.expr.as_ref(), Expr::Literal(..)) => *cast.expr,
+            other => other,
+        }
+    }
+}
+
+/// The steps of a plan of our own language, from the events up.
+pub(super) fn steps(plan: &LogicalPlan, names: &Names) -> Vec<Step> {
+    let Some(input) = plan.inputs().first().copied() else { return scan_step(plan, names).into_iter().collect() };
+    let mut steps = steps(input, names);
+    steps.extend(match plan {
+        LogicalPlan::Filter(filter) => Some(Step::Keep(conjuncts(&filter.predicate, names))),
+        LogicalPlan::Projection(projection) => compute(projection, names),
+        LogicalPlan::Extension(extension) => {
+            let node = extension.node.as_any();
+            let windows = node.downcast_ref().map(|node| Step::Windows(windows(node, names)));
+            windows.or_else(|| node.downcast_ref().map(|node| lookup(node, names)))
+        }
+        _ => None,
+    });
+    steps
+}
+
+fn scan_step(plan: &LogicalPlan, names: &Names) -> Option<Step> {
+    match plan {
+        LogicalPlan::TableScan(scan) if !scan.filters.is_empty() => {
+            Some(Step::Keep(scan.filters.iter().map(|filter| names.show(filter)).collect()))
+        }
+        _ => None,
+    }
+}
+
+fn conjuncts(predicate: &Expr, names: &Names) -> Vec<String> {
+    split_conjunction(predicate).into_iter().map(|conjunct| names.show(conjunct)).collect()
+}
+
+/// The columns that are more than a column of the rows below.
+fn compute(projection: &Projection, names: &Names) -> Option<Step> {
+    let computed = projection.expr.iter().zip(projection.schema.fields()).filter_map(|(expr, field)| {
+        let shown = names.show(expr);
+        let name = names.get(field.name()).unwrap_or(field.name());
+        (shown != *name && !name.starts_with("__")).then(|| (name.to_owned(), shown))
+    });
+    let computed: Vec<(String, String)> = computed.collect();
+    (!computed.is_empty()).then_some(Step::Compute(computed))
+}
+
+fn windows(node: &KeyedWindowNode, names: &Names) -> Windows {
+    let first = node.input.schema().fields().len();
+    let columns = node.windows.iter().enumerate().map(|(index, expr)| {
+        let field = node.schema.field(first + index).name();
+        let name = names.get(field).map_or_else(|| format!("window {}", index + 1), str::to_owned);
+        match unalias(expr) {
+            Expr::WindowFunction(window) => [name, function(window, names), key(window, names)],
+            other => [name, names.show(other), String::new()],
+        }
+    });
+    let answered = node.anchor.as_ref().map(|anchor| conjuncts(anchor, names)).unwrap_or_default();
+    Windows { answered, columns: columns.collect(), ..Windows::default() }
+}
+
+fn function(window: &WindowFunction, names: &Names) -> String {
+    let one = |argument: &Expr| matches!(argument, Expr::Literal(ScalarValue::Int64(Some(1)), _));
+    let params = &window.params;
+    let name = window.fun.name();
+    let arguments = match params.args.as_slice() {
+        [argument] if one(argument) && name == "count" => "*".to_owned(),
+        arguments => arguments.iter().map(|argument| names.show(argument)).collect::<Vec<_>>().join(", "),
+    };
+    let distinct = if params.distinct { "DISTINCT " } else { "" };
+    let filter =
+        params.filter.as_ref().map_or_else(String::new, |filter| format!(" FILTER (WHERE {})", names.show(filter)));
+    let nulls = params.null_treatment.map_or_else(String::new, |nulls| format!(" {nulls}"));
+    format!("{name}({distinct}{arguments}){nulls}{filter}")
+}
+
+fn key(window: &WindowFunction, names: &Names) -> String {
+    window.params.partition_by.iter().map(|key| names.show(key)).collect::<Vec<_>>().join(", ")
+}
+
+fn lookup(node: &LookupNode, names: &Names) -> Step {
+    let on = node.on.iter().map(|(event, key)| format!("{} = {}", names.show(event), names.show(key)));
+    let filter = node.filter.as_ref().map(|filter| conjuncts(filter, names)).unwrap_or_default();
+    let mut table = String::new();
+    // Nothing in it fails.
+    let _ = node.table.apply(|plan| {
+        if let LogicalPlan::TableScan(scan) = plan {
+            table = scan.table_name.table().to_owned();
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    Step::Lookup { table, on: on.chain(filter).collect(), keeps_unmatched: node.kind == LookupKind::Left }
+}
