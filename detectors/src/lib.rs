@@ -23,8 +23,8 @@ pub mod rule;
 pub mod window;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
-pub use engine::{Decided, Engine, Outcome, Parked, Stopwatch, Usage};
 pub use engine::Description;
+pub use engine::{Decided, Engine, Outcome, Parked, Stopwatch, Usage};
 pub use error::Error;
 pub use plan::describe::{Step, Windows};
 pub use rule::{Rule, Settings};

@@ -64,6 +64,14 @@ fn rules() -> Vec<Rule> {
          '3 seconds' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING) AS n FROM events) WHERE n < 2 AND wallet IS NOT NULL",
     ));
     rules.push(rule(
+        "t/frames",
+        "SELECT event_id, system AS entity, a, b, c, d FROM (SELECT *, sum(asn) OVER (PARTITION BY wallet ORDER BY time RANGE BETWEEN \
+         INTERVAL '2 seconds' PRECEDING AND CURRENT ROW) AS a, count(DISTINCT tx) OVER (PARTITION BY wallet ORDER BY time RANGE BETWEEN \
+         INTERVAL '6 seconds' PRECEDING AND INTERVAL '1 second' PRECEDING) AS b, max(asn) OVER (PARTITION BY wallet ORDER BY time RANGE \
+         BETWEEN INTERVAL '1 second' PRECEDING AND CURRENT ROW) AS c, last_value(tx) IGNORE NULLS OVER (PARTITION BY wallet ORDER BY \
+         time RANGE BETWEEN INTERVAL '3 seconds' PRECEDING AND INTERVAL '1 second' PRECEDING) AS d FROM events)",
+    ));
+    rules.push(rule(
         "t/nested",
         "SELECT e.event_id, e.system AS entity, later, asn_before, w.threshold AS threshold FROM (SELECT *, count(*) OVER (PARTITION BY kind \
          ORDER BY time RANGE BETWEEN CURRENT ROW AND INTERVAL '3 seconds' FOLLOWING) AS later FROM (SELECT *, lag(asn) OVER (PARTITION BY \

@@ -52,7 +52,7 @@ impl ByRows {
         let mut key = Vec::new();
         for row in 0..rows.times.len() {
             write_key(&columns.keys, row, &mut key);
-            let (slot, is_new) = self.keys.refer(rows.lanes[row], &key, rows.times[row]);
+            let (slot, is_new) = self.keys.refer(rows.lanes[row], &key, rows.times[row], rows.sources[row]);
             if is_new {
                 self.open(slot);
             }
@@ -113,6 +113,12 @@ impl ByRows {
             }
         }
         Ok(())
+    }
+
+    /// Forgets what a key's rows were.
+    pub(super) fn lose(&mut self, slot: Slot) {
+        self.windows[slot as usize].clear();
+        self.keys.lose(slot);
     }
 
     fn open(&mut self, slot: Slot) {

@@ -4,10 +4,12 @@
 mod accumulator;
 mod by_rows;
 mod call;
+mod census;
 mod describe;
 pub mod frame;
 mod held;
 mod keys;
+mod limits;
 mod node;
 mod operator;
 mod queue;
@@ -20,6 +22,8 @@ pub(crate) mod value;
 
 pub(crate) use call::{Named, OperatorPlan, WindowCall, plan_operator, read_call, read_function, unalias};
 pub use describe::{Group, Window, span};
+pub use limits::Limits;
+pub(crate) use limits::Lost;
 pub(crate) use node::KeyedWindowNode;
 pub(crate) use operator::Operator;
 pub use operator::StateSize;

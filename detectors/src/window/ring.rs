@@ -102,7 +102,7 @@ impl Ring {
             shown: plan.shown.clone(),
             frames,
             calls,
-            keys: Keys::default(),
+            keys: Keys::default().reach(reach_ns),
             lanes: Vec::new(),
             reach_ns,
             came: 0,
@@ -147,6 +147,9 @@ impl Ring {
     pub(super) fn sweep(&mut self, horizon: impl Fn(u32) -> i64) {
         let steps = 2 * std::mem::take(&mut self.came) + crate::limits::SWEEP_STEPS;
         if let Some(reach_ns) = self.reach_ns {
+            for (number, lane) in (0..).zip(0..self.lanes.len()) {
+                self.keys.expire(lane, horizon(number).saturating_sub(1));
+            }
             self.keys.sweep(steps, |lane| horizon(lane).saturating_sub(reach_ns), |_| {});
         }
     }
@@ -194,7 +197,7 @@ impl Ring {
                 slots[row] = self.keys.find(lane, &key);
                 continue;
             }
-            let (slot, is_new) = self.keys.refer(lane, &key, rows.times[row]);
+            let (slot, is_new) = self.keys.refer(lane, &key, rows.times[row], rows.sources[row]);
             if is_new {
                 self.calls.iter_mut().for_each(|call| call.state.open(slot));
             }
@@ -238,6 +241,22 @@ impl Ring {
         if let Some(needed) = needed.min() {
             rows.drop_before(needed);
         }
+    }
+}
+
+impl RingCall {
+    /// Rows of a lane of which it still has what they brought, whether it counts them or not.
+    pub(super) fn rows_of<'a>(&self, lane: &'a Lane) -> &'a [Row] {
+        let at = lane.cursors.get(self.frame).copied().unwrap_or_default();
+        let from = if self.leaves { at.left } else { at.entered };
+        lane.rows.slice(from.max(lane.rows.first()), lane.rows.end())
+    }
+
+    /// Rows of a lane that are in its accumulators and will leave them.
+    pub(super) fn rows_inside<'a>(&self, lane: &'a Lane) -> &'a [Row] {
+        let at = lane.cursors.get(self.frame).copied().unwrap_or_default();
+        let first = lane.rows.first();
+        if self.leaves { lane.rows.slice(at.left.max(first), at.entered.max(first)) } else { &[] }
     }
 }
 

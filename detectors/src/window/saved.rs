@@ -89,6 +89,7 @@ impl Keys {
             vec![
                 ("lane", array(UInt32Array::from_iter_values(lanes))),
                 ("last", array(Int64Array::from_iter_values(last))),
+                ("source", array(UInt16Array::from_iter_values(slots.iter().map(|slot| self.source(*slot))))),
                 ("key", array(keys.collect::<arrow::array::LargeBinaryArray>())),
             ],
         )?;
@@ -101,8 +102,9 @@ impl Keys {
         let keys = keys.as_binary_opt::<i64>().ok_or_else(|| damaged("a column of another type"))?;
         let lanes = numbers::<UInt32Type>(saved, &table, "lane")?;
         let last = numbers::<Int64Type>(saved, &table, "last")?;
+        let sources = numbers::<UInt16Type>(saved, &table, "source")?;
         for row in 0..keys.len() {
-            self.refer(lanes.value(row), keys.value(row), last.value(row));
+            self.refer(lanes.value(row), keys.value(row), last.value(row), sources.value(row));
         }
         Ok(keys.len())
     }
@@ -218,19 +220,16 @@ impl RingCall {
             }
             self.state.load_cells(cells)?;
         }
-        let counted = |lane: &Lane| lane.all().iter().filter(|row| row.calls & bit != 0).copied().collect::<Vec<Row>>();
         let inputs = format!("{name}/inputs");
         if saved.contains_key(&inputs) {
             let lanes = numbers::<UInt32Type>(saved, &inputs, "lane")?;
-            let slots: Vec<Slot> = rings.iter().flat_map(counted).map(|row| row.slot).collect();
+            let rows = rings.iter().flat_map(|lane| self.rows_of(lane)).filter(|row| row.calls & bit != 0);
+            let slots: Vec<Slot> = rows.map(|row| row.slot).collect();
             self.state.load_inputs(lanes.values(), &slots, column(saved, &inputs, "value")?)?;
         }
-        if self.leaves {
-            for (number, lane) in rings.iter().enumerate() {
-                let inside = lane.cursors.get(self.frame).map_or(&[][..], |cursor| lane.rows.slice(0, cursor.entered));
-                for row in inside.iter().filter(|row| row.calls & bit != 0) {
-                    self.state.enter(number, row.slot, row.time);
-                }
+        for (number, lane) in rings.iter().enumerate() {
+            for row in self.rows_inside(lane).iter().filter(|row| row.calls & bit != 0) {
+                self.state.enter(number, row.slot, row.time);
             }
         }
         Ok(())
@@ -256,10 +255,14 @@ impl ByRows {
 
 impl Delay {
     fn save(&self, name: &str, renumbered: &[Vec<Slot>], tables: &mut Tables<'_>) -> Result<()> {
-        let (lanes, times, slots, rows) = self.all(renumbered)?;
+        let (lanes, times, sources, slots, rows) = self.all(renumbered)?;
         tables.write(
             &format!("{name}/waiting"),
-            vec![("lane", array(UInt32Array::from(lanes))), ("time", array(Int64Array::from(times)))],
+            vec![
+                ("lane", array(UInt32Array::from(lanes))),
+                ("time", array(Int64Array::from(times))),
+                ("source", array(UInt16Array::from(sources))),
+            ],
         )?;
         tables.write(&format!("{name}/slots"), vec![("slot", array(UInt32Array::from(slots)))])?;
         rows.map_or(Ok(()), |rows| tables.write_batch(&format!("{name}/rows"), &rows))
@@ -270,6 +273,8 @@ impl Delay {
         let lanes = numbers::<UInt32Type>(saved, &format!("{name}/waiting"), "lane")?;
         let times = numbers::<Int64Type>(saved, &format!("{name}/waiting"), "time")?;
         let slots = numbers::<UInt32Type>(saved, &format!("{name}/slots"), "slot")?;
-        self.fill(lanes.values(), times.values(), slots.values(), rows)
+        let sources = numbers::<UInt16Type>(saved, &format!("{name}/waiting"), "source")?;
+        let (lanes, times) = (lanes.values().to_vec(), times.values().to_vec());
+        self.fill((lanes, times, sources.values().to_vec(), slots.values().to_vec(), Some(rows.clone())))
     }
 }

@@ -58,3 +58,37 @@ impl Systems {
         &self.advanced
     }
 }
+
+/// How far one operator may go in a step: with all systems as far as the run came, or with one system to one row.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Progress<'a> {
+    /// As far as the run came, less what the operators below hold back.
+    Run { systems: &'a Systems, lag_ns: i64 },
+    /// One system through the log time of one of its rows.
+    Row { systems: &'a Systems, system: u32, time: i64 },
+}
+
+impl<'a> Progress<'a> {
+    /// All systems, whether they came further or not.
+    pub(super) fn systems(self) -> &'a Systems {
+        match self {
+            Progress::Run { systems, .. } | Progress::Row { systems, .. } => systems,
+        }
+    }
+
+    /// Systems that came further.
+    pub(super) fn advanced(&self) -> &[u32] {
+        match self {
+            Progress::Run { systems, .. } => systems.advanced(),
+            Progress::Row { system, .. } => std::slice::from_ref(system),
+        }
+    }
+
+    /// Log time through which a system's rows have come.
+    pub(super) fn complete(self, system: u32) -> i64 {
+        match self {
+            Progress::Run { systems, lag_ns } => systems.complete(system).saturating_sub(lag_ns),
+            Progress::Row { time, .. } => time,
+        }
+    }
+}
