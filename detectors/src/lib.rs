@@ -23,7 +23,7 @@ pub mod rule;
 pub mod window;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
-pub use engine::{Decided, Engine, Outcome, Parked, Stopwatch, Usage};
+pub use engine::{Caught, Decided, Engine, Outcome, Parked, Retry, Skipped, Stopwatch, Usage};
 pub use engine::Description;
 pub use error::Error;
 pub use plan::describe::{Step, Windows};

@@ -114,6 +114,15 @@ impl Operator {
         StateSize { rows, keys, waiting: self.delay.len(), bytes: bytes + self.delay.bytes() }
     }
 
+    /// Whether every expression of its windows holds on these rows. Nothing is taken in.
+    ///
+    /// # Errors
+    /// What an expression meets on a row.
+    pub(crate) fn check(&self, rows: &RecordBatch) -> Result<()> {
+        self.plan.anchor.as_ref().map(|anchor| mask(anchor, rows)).transpose()?;
+        self.plan.rings.iter().try_for_each(|ring| evaluate(ring, rows).map(drop))
+    }
+
     /// Takes in the rows of one run, if there are any, and gives those that are decided, with their window columns.
     pub(crate) fn run(&mut self, rows: Option<&RecordBatch>, systems: &Systems) -> Result<Option<RecordBatch>> {
         let taken_in = rows.map(|rows| self.take_in(rows, systems)).transpose()?;
