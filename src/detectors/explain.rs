@@ -13,6 +13,10 @@ use super::cost::{self, Cost};
 use super::{picture, shown, targets};
 use crate::output;
 
+/// What rules have in common.
+const APART: &str = "Rules share the columns of the events and the selection of their kinds, and nothing else: keys and \
+    rows belong to one rule each, so that each has limits of its own and can fail and be rebuilt alone.";
+
 /// Says all of that.
 ///
 /// # Errors
@@ -189,10 +193,7 @@ fn sharing(description: &Description, same: &[(String, Vec<String>)]) -> Result<
             writeln!(text, "{line}")?;
         }
     }
-    writeln!(
-        text,
-        "\n  Rules share the columns of the events and the selection of their kinds, and nothing else: keys and rows\n  \
-         belong to one rule each, so that each has limits of its own and can fail and be rebuilt alone."
-    )?;
+    writeln!(text)?;
+    picture::wrapped("  ", "  ", APART).iter().try_for_each(|line| writeln!(text, "{line}"))?;
     Ok(text)
 }

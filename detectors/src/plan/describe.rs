@@ -58,6 +58,8 @@ pub(super) struct Names {
     windows: BTreeMap<String, String>,
     /// Expressions that the optimizer has set apart, as the rule wrote them.
     common: BTreeMap<String, Expr>,
+    /// Inventory tables, by what the rule calls them.
+    tables: BTreeMap<String, String>,
 }
 
 /// How the optimizer names an expression that it computes once.
@@ -118,12 +120,18 @@ impl Names {
         written.map_or_else(|_| expr.clone(), |written| written.data)
     }
 
+    /// A column of an inventory table says so; one of the events does not.
+    fn placed(&self, column: Column) -> Column {
+        let table = column.relation.as_ref().and_then(|relation| self.tables.get(relation.table()));
+        Column::new(table.map(String::as_str), column.name)
+    }
+
     fn plain(&self, expr: Expr) -> Expr {
         match expr {
             Expr::Column(column) => match (self.common.get(&column.name), self.get(&column.name)) {
                 (Some(expr), _) => expr.clone(),
                 (None, Some(name)) => Expr::Column(Column::from_name(name)),
-                (None, None) => Expr::Column(Column::from_name(column.name)),
+                (None, None) => Expr::Column(self.placed(column)),
             },
             Expr::Alias(alias) => *alias.expr,
             // Casts of literals are DataFusion's own.
@@ -174,6 +182,9 @@ fn conjuncts(predicate: &Expr, names: &Names) -> Vec<String> {
 /// The columns that are more than a column of the rows below.
 fn compute(projection: &Projection, names: &Names) -> Option<Step> {
     let computed = projection.expr.iter().zip(projection.schema.fields()).filter_map(|(expr, field)| {
+        if matches!(unalias(expr), Expr::Column(column) if column.name == *field.name()) {
+            return None;
+        }
         let shown = names.show(expr);
         let name = names.get(field.name()).unwrap_or(field.name());
         (shown != *name && !name.starts_with("__") && !is_of_a_window(name)).then(|| (name.to_owned(), shown))
@@ -215,8 +226,7 @@ fn key(window: &WindowFunction, names: &Names) -> String {
     window.params.partition_by.iter().map(|key| names.show(key)).collect::<Vec<_>>().join(", ")
 }
 
-fn lookup(node: &LookupNode, names: &Names) -> Step {
-    let filter = node.filter.as_ref().map(|filter| conjuncts(filter, names)).unwrap_or_default();
+fn lookup(node: &LookupNode, names: &mut Names) -> Step {
     let mut table = String::new();
     // Nothing in it fails.
     let _ = node.table.apply(|plan| {
@@ -225,11 +235,12 @@ fn lookup(node: &LookupNode, names: &Names) -> Step {
         }
         Ok(TreeNodeRecursion::Continue)
     });
-    let key = |key: &Expr| match key {
-        Expr::Column(column) => format!("{table}.{}", column.name),
-        computed => names.show(computed),
-    };
-    let on: Vec<String> = node.on.iter().map(|(event, of)| format!("{} = {}", names.show(event), key(of))).collect();
-    let on = on.into_iter();
-    Step::Lookup { table, on: on.chain(filter).collect(), keeps_unmatched: node.kind == LookupKind::Left }
+    for (relation, _) in node.table.schema().iter() {
+        if let Some(relation) = relation {
+            names.tables.insert(relation.table().to_owned(), table.clone());
+        }
+    }
+    let on = node.on.iter().map(|(event, key)| format!("{} = {}", names.show(event), names.show(key)));
+    let on = on.chain(node.filter.iter().flat_map(|filter| conjuncts(filter, names))).collect();
+    Step::Lookup { table, on, keeps_unmatched: node.kind == LookupKind::Left }
 }
