@@ -9,6 +9,7 @@
 //! | [`import`] | turns foreign files into event lines |
 //! | [`detectors`] | lists, checks, tests and explains rules |
 //! | [`pipeline`], [`watch`], [`means`] | log → rules → alerting; following the log; what alerting works with |
+//! | [`isolation`], [`rule_records`] | parked rules on their way back; what is written about them |
 //! | [`incident`], [`recorded`] | replay data; event lines and inventories as files hold them |
 //! | [`output`], [`metrics`], [`clock`], [`limits`] | what is printed, what is counted, what time it is, what is bounded |
 //!
@@ -27,6 +28,7 @@ mod detectors;
 mod import;
 mod incident;
 mod intake;
+mod isolation;
 mod limits;
 mod listener;
 mod means;
@@ -36,6 +38,7 @@ mod pipeline;
 mod readiness;
 mod recorded;
 mod replay;
+mod rule_records;
 mod run;
 mod server;
 mod watch;

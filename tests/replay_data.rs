@@ -42,7 +42,9 @@ fn committed(incident: &Incident) -> Vec<Event> {
 fn every_folder_is_an_incident_that_is_built() {
     let folders = std::fs::read_dir(BYBIT.path("..")).unwrap().map(|entry| entry.unwrap());
     let folders = folders.filter(|entry| entry.file_type().unwrap().is_dir());
-    let folders: BTreeSet<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    let mut folders: BTreeSet<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    // What makes traffic up is no incident.
+    folders.remove("simulator");
     assert_eq!(folders, INCIDENTS.iter().map(|incident| incident.name.to_owned()).collect());
 }
 

@@ -124,7 +124,11 @@ impl Chain {
 }
 
 impl Step {
-    fn run(&mut self, rows: Option<RecordBatch>, run: &Run<'_>) -> Result<Option<RecordBatch>> {
+    /// Runs it over some rows.
+    ///
+    /// # Errors
+    /// As [`Chain::run`].
+    pub(crate) fn run(&mut self, rows: Option<RecordBatch>, run: &Run<'_>) -> Result<Option<RecordBatch>> {
         match (self, rows) {
             (Step::Windows(operator), rows) => operator.run(rows.as_ref(), run.systems),
             (_, None) => Ok(None),

@@ -18,6 +18,8 @@ pub struct Group {
     pub key: String,
     /// How long a key and its rows are kept, in words.
     pub kept: String,
+    /// Whether rows stay in the ring at all.
+    pub keeps_rows: bool,
     /// Bytes of a row in the ring, whatever the windows keep of it.
     pub row_bytes: usize,
     /// Bytes of a key, besides its text.
@@ -78,6 +80,7 @@ fn ring_group(ring: &Ring, following_ns: i64) -> Group {
     Group {
         key: String::new(),
         kept: ring_kept(ring, following_ns),
+        keeps_rows: following_ns > 0 || ring.calls.iter().any(RingCall::leaves),
         row_bytes: size_of::<Row>(),
         key_bytes: SLOT_BYTES,
         windows: ring.calls.iter().map(|call| ring_window(ring, call)).collect(),
@@ -131,6 +134,7 @@ fn rows_group(group: &ByRows) -> Group {
     Group {
         key: String::new(),
         kept: format!("the last {} rows of a key; a key for good", most.max().unwrap_or(0)),
+        keeps_rows: true,
         row_bytes: size_of::<(i64, Option<Box<[Option<Value>]>>)>(),
         key_bytes: SLOT_BYTES,
         windows,

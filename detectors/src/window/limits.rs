@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array};
 use arrow::compute::filter;
 use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
 
 use super::keys::Slot;
 use super::operator::Operator;
@@ -22,7 +23,8 @@ use super::systems::Systems;
 pub(super) const LOST_SHARE: usize = 8;
 
 /// What may be remembered of one system in one group of windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Rows inside frames.
     pub rows_max: usize,

@@ -112,11 +112,26 @@ impl Operator {
         Ok(Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns, limits, lost })
     }
 
+    /// Knows systems by other numbers from now on; one without a number it forgets.
+    pub(crate) fn renumber(&mut self, number: &dyn Fn(u32) -> Option<u32>) {
+        let old = std::mem::take(&mut self.lanes);
+        self.lanes = old.into_iter().filter_map(|(system, lane)| Some((number(system)?, lane))).collect();
+    }
+
     /// How much it remembers.
     pub(crate) fn size(&self) -> StateSize {
         let sizes = self.rings.iter().map(Ring::size).chain(self.by_rows.iter().map(ByRows::size));
         let (rows, keys, bytes) = sizes.fold((0, 0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1, sum.2 + size.2));
         StateSize { rows, keys, waiting: self.delay.len(), bytes: bytes + self.delay.bytes() }
+    }
+
+    /// Whether every expression of its windows holds on these rows. Nothing is taken in.
+    ///
+    /// # Errors
+    /// What an expression meets on a row.
+    pub(crate) fn check(&self, rows: &RecordBatch) -> Result<()> {
+        self.plan.anchor.as_ref().map(|anchor| mask(anchor, rows)).transpose()?;
+        self.plan.rings.iter().try_for_each(|ring| evaluate(ring, rows).map(drop))
     }
 
     /// Takes in the rows of one run, if there are any, and gives those that are decided, with their window columns.

@@ -1,0 +1,483 @@
+//! How a movement goes on: asked for, filed, decided and approved by enough people, signed, broadcast, mined, moved,
+//! closed. Cancellations, refusals and failures included. What is wrong in an attack is wrong here, at one place each.
+
+use keywatch_store::{Amount, Event};
+
+use crate::attack::Play;
+use crate::record::{Said, by, went, with};
+use crate::simulation::{Simulation, Step};
+use crate::system::{
+    BITCOIN, DESTINATIONS, ETHEREUM, OPA, OWNERS, PLATFORM, SAFE, Technology, batches, technology, threshold,
+};
+use crate::{Scenario, session, text};
+
+/// What a request says, in `detail`.
+pub(crate) mod details;
+
+/// A movement on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) system: usize,
+    pub(crate) wallet: u64,
+    pub(crate) number: u64,
+    /// Of the wallet; given when it is filed, or before if it shares another's.
+    pub(crate) nonce: Option<u64>,
+    pub(crate) destination: Destination,
+    pub(crate) amount: u128,
+    pub(crate) fee_rate: u64,
+    stage: Stage,
+    /// Custodians of the desk, by place, who are to approve; the first of them may have to be this one.
+    pub(crate) approvers: [u64; 3],
+    pub(crate) first_must: bool,
+    analyst: u64,
+    approved: u64,
+    refused: bool,
+    pub(crate) play: Option<Play>,
+}
+
+/// Where value goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// An approved one of the wallet.
+    Approved(u64),
+    /// Nobody knows it.
+    Stranger(u64),
+    /// It looks like an approved one.
+    Lookalike(u64, u64),
+    /// The wallet itself: an empty call that uses the nonce up.
+    Itself,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Ask,
+    File,
+    Decide,
+    Approve,
+    Sign,
+    Broadcast,
+    Mine,
+    Move,
+    Close,
+}
+
+/// One in so many requests is none of the rules' business and yet unlike the others.
+const UNUSUAL_ONE_IN: u64 = 6_000;
+const CANCELLED_ONE_IN: u64 = 60;
+const REFUSED_ONE_IN: u64 = 40;
+const FAILED_ONE_IN: u64 = 80;
+
+impl Simulation {
+    /// A moment at which the business asks for something.
+    pub(crate) fn ask(&mut self, system: usize, at: i64) {
+        let wallet = self.wallet_in_use(system, at);
+        if self.systems[system].wallets[usize::try_from(wallet).unwrap_or_default()].lost {
+            return;
+        }
+        let mut request = self.new_request(system, wallet, at);
+        match self.chance.below(UNUSUAL_ONE_IN) {
+            0 => request.destination = Destination::Stranger(self.systems[system].new_stranger()),
+            1 => request.amount *= 8,
+            2 if self.systems[system].can_spare(wallet, at) => {
+                self.change_factor(at, &request);
+                request.first_must = true;
+            }
+            _ => {}
+        }
+        self.agenda.push(at, Step::Request(Box::new(request)));
+    }
+
+    /// A wallet whose desk works at that time, or the last of five.
+    fn wallet_in_use(&mut self, system: usize, at: i64) -> u64 {
+        let state = &self.systems[system];
+        let mut wallet = 0;
+        for _ in 0..5 {
+            // Some wallets are used much more than others.
+            let half = state.wallets.len() as u64;
+            wallet = self.chance.below(half).min(self.chance.below(half));
+            if self.chance.below(100) < state.person(state.clerk(wallet, 0)).busy(at) {
+                break;
+            }
+        }
+        wallet
+    }
+
+    /// A request that is not on the agenda yet.
+    pub(crate) fn new_request(&mut self, system: usize, wallet: u64, at: i64) -> Request {
+        let state = &mut self.systems[system];
+        state.requests_begun += 1;
+        state.state(wallet).last_request = at;
+        let number = state.requests_begun;
+        let available = |place: &u64| !state.is_away(state.clerk(wallet, *place), at);
+        let (here, away): (Vec<u64>, Vec<u64>) = (0..OWNERS).map(|turn| (turn + number) % OWNERS).partition(available);
+        let mut in_turn = here.into_iter().chain(away);
+        let approvers = std::array::from_fn(|_| in_turn.next().unwrap_or_default());
+        Request {
+            system,
+            wallet,
+            number,
+            nonce: None,
+            destination: Destination::Approved(self.chance.below(DESTINATIONS)),
+            amount: self.systems[system].usual_amount(wallet) * u128::from(self.chance.between(1_000, 4_000)) / 1_000,
+            fee_rate: 10 + self.chance.below(6) + crate::random::habit(9, at.unsigned_abs() >> 42, 10),
+            stage: Stage::Ask,
+            approvers,
+            first_must: false,
+            analyst: OWNERS + self.chance.below(2),
+            approved: 0,
+            refused: false,
+            play: None,
+        }
+    }
+
+    /// The first approver gets a new telephone and then, after this request, signs nothing for a day.
+    pub(crate) fn change_factor(&mut self, at: i64, request: &Request) -> Said {
+        let clerk = self.systems[request.system].clerk(request.wallet, request.approvers[0]);
+        let state = &mut self.systems[request.system];
+        state.clerks[usize::try_from(clerk).unwrap_or_default()].away_until = at + crate::calendar::DAY_NS * 26 / 24;
+        let mut event = self.event(request.system, crate::system::IDP, "session.mfa_changed");
+        event.actor = Some(self.systems[request.system].person(clerk).name());
+        self.say(request.system, at, with(event, &serde_json::json!({ "change": "create" })))
+    }
+
+    pub(crate) fn go_on_request(&mut self, at: i64, mut request: Box<Request>) {
+        let next = match request.stage {
+            Stage::Ask => self.ask_for(at, &mut request),
+            Stage::File => self.file(at, &mut request),
+            Stage::Decide => self.decide(at, &mut request),
+            Stage::Approve => self.approve(at, &mut request),
+            Stage::Sign => self.sign(at, &mut request),
+            Stage::Broadcast => self.broadcast(at, &mut request),
+            Stage::Mine => self.mine(at, &mut request),
+            Stage::Move => self.moved(at, &mut request),
+            Stage::Close => self.close(at, &mut request),
+        };
+        match (next, request.play) {
+            (Some(after), _) => self.agenda.push(at + after, Step::Request(request)),
+            (None, Some(play)) => self.finish(play, at),
+            (None, None) => {}
+        }
+    }
+
+    fn ask_for(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+        let clerk = self.systems[request.system].clerk(request.wallet, request.analyst);
+        let Some(session) = self.desk_session(request.system, clerk, at) else {
+            return Some(self.chance.seconds(20, 60));
+        };
+        let event = self.about(request, PLATFORM, "custody.request");
+        let event = by(event, self.systems[request.system].person(clerk), session::name(session));
+        let said = self.say(request.system, at, went(event, "open"));
+        self.mark_if(request, said, Scenario::LookalikeDestination);
+        request.stage = Stage::File;
+        Some(self.chance.seconds(30, 600))
+    }
+
+    fn file(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+        let nonce = request.nonce.unwrap_or_else(|| {
+            let wallet = self.systems[request.system].state(request.wallet);
+            wallet.nonce += 1;
+            wallet.nonce - 1
+        });
+        request.nonce = Some(nonce);
+        let event = self.about(request, signer(request.wallet), "signing.requested");
+        let mut event = with(event, &self.filed(request));
+        let swapped = request.is(Scenario::SwappedProposal);
+        if swapped {
+            event.reason = Some("the fields do not hash to what the request is filed under".to_owned());
+        }
+        let said = self.say(request.system, at, went(event, if swapped { "mismatch" } else { "verified" }));
+        let wrong = [Scenario::SwappedProposal, Scenario::NonceConflict, Scenario::Delegatecall];
+        let told = [Scenario::LookalikeDestination, Scenario::WalletTakeover];
+        wrong.into_iter().chain(told).for_each(|scenario| self.mark_if(request, said, scenario));
+        if request.is(Scenario::SwappedProposal) || request.is(Scenario::NonceConflict) {
+            return None;
+        }
+        if request.play.is_none() && request.destination != Destination::Itself && self.chance.once_in(CANCELLED_ONE_IN)
+        {
+            return self.cancel(at, request);
+        }
+        request.stage = if request.is(Scenario::BypassedPolicy) { Stage::Approve } else { Stage::Decide };
+        Some(self.chance.seconds(60, 900))
+    }
+
+    /// Somebody rejects it; a multisig's nonce is then used up by an empty call to the wallet itself.
+    fn cancel(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+        let mut event = self.about(request, signer(request.wallet), "signing.rejected");
+        event.actor = Some(self.systems[request.system].owner(request.wallet, request.approvers[0]));
+        self.say(request.system, at + 1_000_000, event);
+        if technology(request.wallet) != Technology::Safe {
+            return None;
+        }
+        let mut empty = self.new_request(request.system, request.wallet, at);
+        (empty.nonce, empty.amount, empty.destination) = (request.nonce, 0, Destination::Itself);
+        empty.stage = Stage::File;
+        *request = empty;
+        Some(self.chance.seconds(60, 600))
+    }
+
+    fn decide(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+        self.replace_who_is_away(at, request);
+        let clerk = self.systems[request.system].clerk(request.wallet, request.approvers[at_place(request)]);
+        let Some(session) = self.desk_session(request.system, clerk, at) else {
+            return Some(self.chance.seconds(20, 60));
+        };
+        let refused = request.play.is_none() && !request.refused && self.chance.once_in(REFUSED_ONE_IN);
+        let mut event = self.about(request, OPA, "decision");
+        event.decision = Some(self.decision_id(request));
+        (event.asset, event.amount) = (None, None);
+        event.amount_usd_cents = Some(dollars(request) * 100);
+        let person = self.systems[request.system].person(clerk);
+        let event = with(by(event, person, session::name(session)), &self.asked(request, refused));
+        let said = self.say(request.system, at, went(event, if refused { "deny" } else { "allow" }));
+        for scenario in [Scenario::SelfApproval, Scenario::DoubledApprover, Scenario::MalformedInput] {
+            self.mark_if(request, said, scenario);
+        }
+        if request.approved == 0 {
+            self.mark_if(request, said, Scenario::FactorReset);
+        }
+        if refused {
+            request.refused = true;
+            return Some(self.chance.seconds(120, 900));
+        }
+        request.stage = Stage::Approve;
+        Some(self.chance.seconds(5, 60))
+    }
+
+    /// Somebody else of the desk takes over from an approver who went away meanwhile.
+    fn replace_who_is_away(&mut self, at: i64, request: &mut Request) {
+        let place = at_place(request);
+        let state = &self.systems[request.system];
+        let away = |place: u64| state.is_away(state.clerk(request.wallet, place), at);
+        if (place == 0 && request.first_must) || !away(request.approvers[place]) {
+            return;
+        }
+        let other = (0..OWNERS).find(|other| !away(*other) && !request.approvers.contains(other));
+        request.approvers[place] = other.unwrap_or(request.approvers[place]);
+    }
+
+    fn approve(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+        let forges = request.is(Scenario::ForgedConfirmation) || request.is(Scenario::WalletTakeover);
+        let forged = forges && request.approved == 0;
+        let mut event = self.about(request, signer(request.wallet), "signing.approved");
+        event.actor = Some(self.systems[request.system].owner(request.wallet, request.approvers[at_place(request)]));
+        if forged {
+            event.reason = Some("the signature recovers to somebody else than it is filed under".to_owned());
+        }
+        let event = with(event, &self.confirmed(request, forged));
+        let said = self.say(request.system, at, went(event, if forged { "mismatch" } else { "verified" }));
+        self.mark_if(request, said, Scenario::BypassedPolicy);
+        if forged {
+            self.mark_if(request, said, Scenario::ForgedConfirmation);
+            self.mark_if(request, said, Scenario::WalletTakeover);
+        }
+        request.approved += 1;
+        if request.is(Scenario::ForgedConfirmation) {
+            return None;
+        }
+        let enough = request.approved == threshold(request.wallet);
+        if enough && request.is(Scenario::Delegatecall) {
+            return None;
+        }
+        let next = if request.is(Scenario::BypassedPolicy) { Stage::Approve } else { Stage::Decide };
+        request.stage = if enough { Stage::Sign } else { next };
+        Some(if enough { self.chance.seconds(10, 120) } else { self.chance.seconds(30, 900) })
+    }
+
+    fn sign(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+        if request.is(Scenario::RequestAltered) {
+            request.destination = Destination::Stranger(self.systems[request.system].new_stranger());
+            self.name_entities(request);
+        }
+        let mut event = self.about(request, signer(request.wallet), "signing.signed");
+        event.tx = Some(self.systems[request.system].tx(request.wallet, request.number));
+        event.actor = Some(self.systems[request.system].owner(request.wallet, request.approvers[0]));
+        let event = with(event, &self.filed(request));
+        let said = self.say(request.system, at, went(event, "success"));
+        self.mark_if(request, said, Scenario::RequestAltered);
+        request.stage = Stage::Broadcast;
+        Some(self.chance.seconds(2, 20))
+    }
+
+    fn broadcast(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+        let said = self.transaction(at, request, "unconfirmed");
+        self.mark_on_chain(request, said);
+        request.stage = Stage::Mine;
+        let stopped = [Scenario::AmountOutlier, Scenario::FeeOutlier, Scenario::SweptCoins, Scenario::UnknownExecutor];
+        if stopped.iter().any(|scenario| request.is(*scenario)) {
+            return None;
+        }
+        Some(if technology(request.wallet) == Technology::Bitcoin {
+            self.chance.seconds(60, 3_000)
+        } else {
+            self.chance.seconds(12, 120)
+        })
+    }
+
+    fn mine(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+        let fails = request.play.is_none() && self.chance.once_in(FAILED_ONE_IN);
+        let said = self.transaction(at, request, if fails { "failed" } else { "success" });
+        self.mark_on_chain(request, said);
+        if fails {
+            return None;
+        }
+        let mined = &mut self.systems[request.system].state(request.wallet).mined;
+        *mined = [mined[1], mined[2], at];
+        if request.is(Scenario::WalletTakeover) {
+            self.take_over(at, request);
+            return None;
+        }
+        request.stage = Stage::Move;
+        (request.destination != Destination::Itself).then_some(1_000_000_000)
+    }
+
+    fn moved(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+        let tx = self.systems[request.system].tx(request.wallet, request.number);
+        let said = self.transfer_out(at, request, tx);
+        self.mark_on_chain(request, said);
+        request.stage = Stage::Close;
+        Some(self.chance.seconds(5, 60))
+    }
+
+    fn close(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+        let mut event = self.about(request, PLATFORM, "custody.request");
+        event.tx = Some(self.systems[request.system].tx(request.wallet, request.number));
+        let said = self.say(request.system, at, went(event, "done"));
+        self.mark_if(request, said, Scenario::LookalikeDestination);
+        None
+    }
+
+    fn transaction(&mut self, at: i64, request: &Request, outcome: &str) -> Said {
+        let mut event = self.about(request, node(request.wallet), "chain.tx");
+        event.request = None;
+        event.tx = Some(self.systems[request.system].tx(request.wallet, request.number));
+        event.from_address = event.wallet.clone();
+        event.actor = self.executor(request);
+        let event = with(event, &self.mined(request, at, outcome));
+        self.say(request.system, at, went(event, outcome))
+    }
+
+    /// Value leaves the wallet in transaction `tx`.
+    pub(crate) fn transfer_out(&mut self, at: i64, request: &Request, tx: String) -> Said {
+        let mut event = self.about(request, node(request.wallet), "chain.transfer");
+        event.request = None;
+        event.tx = Some(tx);
+        event.from_address = event.wallet.clone();
+        let detail = serde_json::json!({ "direction": "out", "block": block(request.wallet, at) });
+        self.say(request.system, at, went(with(event, &detail), "success"))
+    }
+
+    /// Who sends a transaction: an owner, the wallet itself, or on Bitcoin nobody that one could see.
+    fn executor(&self, request: &Request) -> Option<String> {
+        let state = &self.systems[request.system];
+        if request.is(Scenario::UnknownExecutor) || request.is(Scenario::WalletTakeover) {
+            return Some(state.stranger(request.wallet, self.stranger_of(request)));
+        }
+        match technology(request.wallet) {
+            Technology::Safe => Some(state.owner(request.wallet, request.approvers[0])),
+            Technology::Mpc => Some(state.wallet(request.wallet)),
+            Technology::Bitcoin => None,
+        }
+    }
+
+    /// An event about the movement: wallet, request, chain, asset, amount, destination.
+    pub(crate) fn about(&self, request: &Request, source: &str, kind: &str) -> Event {
+        let mut event = self.event(request.system, source, kind);
+        let (chain, asset) = match technology(request.wallet) {
+            Technology::Bitcoin => ("bitcoin", "BTC"),
+            _ => ("ethereum", "ETH"),
+        };
+        event.wallet = Some(self.systems[request.system].wallet(request.wallet));
+        event.request = Some(self.request_id(request));
+        event.chain = Some(chain.to_owned());
+        event.asset = Some(asset.to_owned());
+        event.to_address = Some(self.destination_of(request));
+        event.amount = Some(Amount::from_u128(request.amount));
+        event
+    }
+
+    pub(crate) fn request_id(&self, request: &Request) -> String {
+        match technology(request.wallet) {
+            Technology::Safe => {
+                text::hash("0x", self.systems[request.system].salt + crate::system::of::REQUEST, request.number)
+            }
+            _ => text::numbered("request-", request.number),
+        }
+    }
+
+    pub(crate) fn destination_of(&self, request: &Request) -> String {
+        let state = &self.systems[request.system];
+        match request.destination {
+            Destination::Approved(place) => state.destination(request.wallet, place),
+            Destination::Stranger(number) => state.stranger(request.wallet, number),
+            Destination::Lookalike(place, number) => {
+                let genuine = state.destination(request.wallet, place);
+                text::lookalike(&genuine, state.salt + crate::system::of::STRANGER, number)
+            }
+            Destination::Itself => state.wallet(request.wallet),
+        }
+    }
+
+    fn mark_if(&mut self, request: &Request, said: Said, scenario: Scenario) {
+        if let Some(play) = request.play.filter(|play| play.scenario == scenario) {
+            self.mark(play, said);
+        }
+    }
+
+    /// Marks a record of the chain where the attack shows there.
+    fn mark_on_chain(&mut self, request: &Request, said: Said) {
+        let shows = [
+            Scenario::AmountOutlier,
+            Scenario::FeeOutlier,
+            Scenario::LookalikeDestination,
+            Scenario::NewDestination,
+            Scenario::RequestAltered,
+            Scenario::SweptCoins,
+            Scenario::UnknownExecutor,
+            Scenario::WalletTakeover,
+        ];
+        shows.into_iter().for_each(|scenario| self.mark_if(request, said, scenario));
+    }
+}
+
+impl Request {
+    /// Whether it is played as part of this attack.
+    pub(crate) fn is(&self, scenario: Scenario) -> bool {
+        self.play.is_some_and(|play| play.scenario == scenario)
+    }
+
+    /// Whether it runs other code with the wallet's powers.
+    pub(crate) fn delegates(&self) -> bool {
+        let usually = batches(self.wallet) && self.destination != Destination::Itself;
+        usually || self.is(Scenario::Delegatecall) || self.is(Scenario::WalletTakeover)
+    }
+}
+
+/// Which approval is next.
+fn at_place(request: &Request) -> usize {
+    usize::try_from(request.approved).unwrap_or_default().min(2)
+}
+
+/// Whole US dollars, at prices that never change; the empty call counts as one.
+pub(crate) fn dollars(request: &Request) -> i64 {
+    let dollars = match technology(request.wallet) {
+        Technology::Bitcoin => request.amount * 80_000 / 100_000_000,
+        _ => request.amount * 2_500 / 1_000_000_000_000_000_000,
+    };
+    i64::try_from(dollars).unwrap_or(i64::MAX / 100).max(1)
+}
+
+/// Who speaks for a wallet's signers.
+pub(crate) fn signer(wallet: u64) -> &'static str {
+    if technology(wallet) == Technology::Safe { SAFE } else { PLATFORM }
+}
+
+/// Who speaks for a wallet's chain.
+pub(crate) fn node(wallet: u64) -> &'static str {
+    if technology(wallet) == Technology::Bitcoin { BITCOIN } else { ETHEREUM }
+}
+
+/// The height of a wallet's chain at a time.
+pub(crate) fn block(wallet: u64, at: i64) -> i64 {
+    let seconds = at.div_euclid(1_000_000_000) - 1_700_000_000;
+    if technology(wallet) == Technology::Bitcoin { 820_000 + seconds / 600 } else { 18_600_000 + seconds / 12 }
+}
