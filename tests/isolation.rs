@@ -160,6 +160,7 @@ async fn p3_a_rule_that_fails_comes_back_and_finds_what_it_missed() {
     running.present(30..40, 35).await;
     running.until("keywatch_rule_skipped_total", "", 2).await;
     running.until("keywatch_rule_parks_total", "", 1).await;
+    running.until("keywatch_rule_findings_total", "", 38).await;
     assert!(running.keywatch.stop().success());
 
     let record = Record::read(directory.path());

@@ -1,3 +1,5 @@
+//! When a parked rule is tried again, what it is shown, and what is said about it.
+
 use keywatch_detectors::{Rule, Settings};
 use keywatch_store::event::Origin;
 use keywatch_store::memory::MemoryLog;

@@ -3,6 +3,9 @@
 //!
 //! A piece in which its windows fail again is gone through record by record the next time, and the single record that
 //! fails is not shown to the rule from then on. When to try again is the caller's affair.
+//!
+//! The beginning of the log is the one place to start from so far. A snapshot from before the gap would shorten the way:
+//! it would come into [`Retry::new`] and [`Retry::again`], with its position as `next`.
 
 use std::ops::Range;
 

@@ -62,6 +62,9 @@ pub(super) struct Names {
     tables: BTreeMap<String, String>,
 }
 
+/// What a window is called that has no name in the rule, before its number.
+const UNNAMED: &str = "window_";
+
 /// How the optimizer names an expression that it computes once.
 const COMMON: &str = "__common_expr";
 
@@ -94,6 +97,14 @@ impl Names {
 
     fn get(&self, column: &str) -> Option<&str> {
         self.windows.get(column).map(String::as_str)
+    }
+
+    /// Gives a window a name that has none in the rule.
+    fn call(&mut self, column: &str) {
+        if self.get(column).is_none() && is_of_a_window(column) {
+            let next = self.windows.values().filter(|name| name.starts_with(UNNAMED)).count() + 1;
+            self.windows.insert(column.to_owned(), format!("{UNNAMED}{next}"));
+        }
     }
 
     /// Notes what the optimizer has set apart here.
@@ -193,11 +204,13 @@ fn compute(projection: &Projection, names: &Names) -> Option<Step> {
     (!computed.is_empty()).then_some(Step::Compute(computed))
 }
 
-fn windows(node: &KeyedWindowNode, names: &Names) -> Windows {
+fn windows(node: &KeyedWindowNode, names: &mut Names) -> Windows {
     let first = node.input.schema().fields().len();
+    node.schema.fields()[first..].iter().for_each(|field| names.call(field.name()));
+    let names = &*names;
     let columns = node.windows.iter().enumerate().map(|(index, expr)| {
         let field = node.schema.field(first + index).name();
-        let name = names.get(field).map_or_else(|| format!("window {}", index + 1), str::to_owned);
+        let name = names.get(field).unwrap_or(field).to_owned();
         match unalias(expr) {
             Expr::WindowFunction(window) => [name, function(window, names), key(window, names)],
             other => [name, names.show(other), String::new()],

@@ -66,6 +66,8 @@ pub(crate) const THEMES: [Theme; 4] = [
         (2, "session.presented"),
         (1, "session.ended"),
         (1, "source.conflict"),
+        (1, "rule.parked"),
+        (1, "rule.skipped"),
         (2, "source.heartbeat"),
         (3, "tick"),
     ],
@@ -172,8 +174,8 @@ fn detail(dice: &mut Dice, cast: Cast, kind: &str) -> Value {
     for (name, choices) in members(kind) {
         let value = match dice.below(2 * cast.missing) {
             0..2 => continue,
-            // keywatch itself writes conflicts, and writes them well.
-            2 if kind == "source.conflict" => Value::Null,
+            // keywatch itself writes these, and writes them well.
+            2 if kind == "source.conflict" || kind.starts_with("rule.") => Value::Null,
             2 => dice
                 .pick(&[Value::Null, json!("text \"quoted\""), json!(1.5), json!([1, {"a": 2}]), json!(true)])
                 .clone(),
@@ -230,6 +232,12 @@ fn members(kind: &str) -> Vec<(&'static str, Vec<Value>)> {
                     &format!("0x{}{}", "0".repeat(24), &ADDRESSES[0][2..]),
                 ]),
             ),
+        ],
+        "rule.parked" => vec![("rule", texts(&["chain/fee_outlier"])), ("failures", vec![json!(1), json!(2)])],
+        "rule.skipped" => vec![
+            ("rule", texts(&["chain/fee_outlier"])),
+            ("record_time", texts(&["2025-03-03T09:00:00Z"])),
+            ("event", texts(&["00112233445566778899aabbccddeeff"])),
         ],
         "session.posture" => vec![("check", texts(&["disk", "firewall"]))],
         "source.conflict" => vec![("conflicting_event", texts(&["00112233445566778899aabbccddeeff"]))],
