@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time;
 
 use keywatch_alerting::{Action, Executor};
-use keywatch_detectors::{Decided, Engine, Parked, Skipped};
+use keywatch_detectors::{Decided, Engine, Lost, Parked, Skipped};
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, EventId, Finding, Instant, Inventory, Lane, Log, Position};
 
@@ -127,6 +127,7 @@ impl Pipeline {
         self.position = self.position.plus(events.len());
         self.count_responses(&events);
         self.record_parked(&events, &outcome.parked)?;
+        self.record_limited(&outcome.lost)?;
         match &mut self.catching_up {
             Some(catching_up) => catching_up.observe(&events, &outcome.skipped),
             None => self.record_skipped(rule_records::skipped(&outcome.skipped))?,
@@ -241,6 +242,19 @@ impl Pipeline {
             let rule = record.detail.value()["rule"].as_str().unwrap_or_default().to_owned();
             tracing::error!(rule, problem = record.reason, "a rule goes on without a record that it cannot evaluate");
             self.metrics.rule_skipped.with_label_values(&[rule.as_str()]).inc();
+        }
+        Ok(())
+    }
+
+    fn record_limited(&self, lost: &[Lost]) -> anyhow::Result<()> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        // Over a log that was run before they stand in it already.
+        for record in self.log.append(Lane::Events, rule_records::limited(lost))?.written {
+            let rule = record.detail.value()["rule"].as_str().unwrap_or_default().to_owned();
+            tracing::error!(rule, detail = record.detail.as_str(), "a rule's windows reached a limit");
+            self.metrics.rule_limited.with_label_values(&[rule.as_str()]).inc();
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use keywatch_detectors::Skipped;
+use keywatch_detectors::{Lost, Skipped};
 use keywatch_store::event::{Detail, Origin};
 use keywatch_store::{Event, EventId, Instant, Lane, Log, Position};
 use serde_json::{Value, json};
@@ -65,6 +65,18 @@ pub(crate) fn skipped(skipped: &[Skipped]) -> Vec<Event> {
         record(&skipped.system, "rule.skipped", Some(&skipped.problem), &detail)
     };
     skipped.iter().map(one).collect()
+}
+
+/// What windows had to let go of, for the log.
+pub(crate) fn limited(lost: &[Lost]) -> Vec<Event> {
+    let one = |lost: &Lost| {
+        let Lost { rule, system, source, what, group, count, from, to } = lost;
+        let (from, to) = (from.to_string(), to.to_string());
+        let detail = json!({ "rule": rule, "flooding_source": source, "what": what, "group": group, "count": count,
+                             "from_time": from, "to_time": to });
+        record(system, "rule.limited", None, &detail)
+    };
+    lost.iter().map(one).collect()
 }
 
 fn record(system: &str, kind: &str, problem: Option<&str>, detail: &Value) -> Event {

@@ -243,6 +243,21 @@ pub const KINDS: &[Kind] = &[
             ("event", "text", "id of the record, where the rule still had it"),
         ],
     ),
+    keywatch(
+        "rule.limited",
+        "a rule's windows reached a limit of what they may remember, and the source that flooded them lost its oldest: \
+         answers that reach into that time may count too few",
+        &[],
+        &[
+            ("rule", "text", "the rule's id"),
+            ("flooding_source", "text", "the source that had most of them"),
+            ("what", "text", "`rows` inside frames, `keys`, or rows `waiting` to be decided"),
+            ("group", "text", "partition key of the windows"),
+            ("count", "integer", "how many"),
+            ("from_time", "text", "log time of the first"),
+            ("to_time", "text", "log time of the last"),
+        ],
+    ),
     keywatch("response.proposed", "a revocation waits for a person's approval", &[], RESPONSE),
     keywatch(
         "response.requested",
