@@ -38,7 +38,7 @@ fn others() -> Vec<Rule> {
 fn history(records: usize, poisoned: &[usize]) -> Vec<Event> {
     let one = |index: usize| {
         let (system, kind) = (["one", "two"][index * 7 % 5 % 2], if index % 4 == 3 { "tick" } else { "decision" });
-        let mut event = event(system, &index.to_string(), kind, index as i64 * 3 * SECOND);
+        let mut event = event(system, &index.to_string(), kind, i64::try_from(index).unwrap() * 3 * SECOND);
         event.actor = Some(["ann", "bob", "cyd"][index * 5 % 7 % 3].to_owned());
         event.asn = Some(if poisoned.contains(&index) { 0 } else { 7 });
         event

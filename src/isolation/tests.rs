@@ -120,7 +120,7 @@ fn p3_a_rule_whose_windows_fail_on_a_record_waits_longer_each_time_and_goes_on_w
     let (log, mut engine, mut isolation, mut now) = park(9000, 12_000, engine.with_fault(panics));
     let (end, mut found, mut said, mut skipped) = (log.end(Lane::Events), Vec::new(), Vec::new(), Vec::new());
     for seconds in [1, 2, 4] {
-        now += Duration::from_secs(seconds) - Duration::from_millis(1);
+        now += Duration::from_millis(1000 * seconds - 1);
         assert!(isolation.slice(&mut engine, &log, end, now).unwrap().is_none(), "it is not due yet");
         now += Duration::from_millis(1);
         while let Some(slice) = isolation.slice(&mut engine, &log, end, now).unwrap() {
