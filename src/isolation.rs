@@ -80,6 +80,19 @@ impl Isolation {
         records
     }
 
+    /// Takes a rule that remembers nothing through the log; it finds what is decided from a position on.
+    pub(crate) fn rebuild(&mut self, rule: &str, from: Position, now: Instant) {
+        let gap = Gap { rule: rule.to_owned(), from, systems: BTreeSet::new() };
+        let stage = Stage::Waiting(now, None);
+        let case = Case { gap, failures: 0, stage, handed_out: from, found: 0, skipped: BTreeSet::new() };
+        self.cases.insert(rule.to_owned(), case);
+    }
+
+    /// Whether every rule is evaluated with the others.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.cases.values().all(|case| matches!(case.stage, Stage::Back(_)))
+    }
+
     /// Whether a rule is parked.
     pub(crate) fn is_parked(&self, rule: &str) -> bool {
         self.cases.get(rule).is_some_and(|case| !matches!(case.stage, Stage::Back(_)))

@@ -92,3 +92,9 @@ pub(crate) const BACKTEST_ATTACKS_MAX: usize = 1_000_000;
 
 /// Attacks that nothing saw, listed for each scenario; the rest are counted.
 pub(crate) const BACKTEST_MISSED_SHOWN_MAX: usize = 20;
+
+/// Seconds between two snapshots of window state while the watch is kept; one more is made as it stops.
+pub(crate) const SNAPSHOT_SECONDS: u64 = 600;
+
+/// Records since the last snapshot below which another one is not worth its writing.
+pub(crate) const SNAPSHOT_RECORDS_MIN: u64 = 10_000;

@@ -41,6 +41,7 @@ mod replay;
 mod rule_records;
 mod run;
 mod server;
+mod snapshots;
 mod watch;
 
 /// Watches the environment in which crypto-custody keys are used, and cuts the session when something stops adding up.

@@ -1,8 +1,9 @@
 //! The pipeline: the log → the engine → findings → alerting. The same for the demo and for `keywatch run`; who appends
 //! to the log is not its affair.
 //!
-//! On opening it runs the rules over the whole log again, so that windows remember what they did before the restart;
-//! findings that stand in the conclusions log already are not taken again. That fills every gap that a parked rule left.
+//! On opening it goes on from the last snapshot of window state, or runs the rules over the whole log again, so that
+//! windows remember what they did before the restart; findings that stand in the conclusions log already are not taken
+//! again. That fills every gap that a parked rule left: no snapshot is made while one is parked.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use keywatch_store::{Event, EventId, Finding, Instant, Inventory, Lane, Log, Pos
 
 use crate::clock;
 use crate::isolation::{Ended, Isolation, Slice};
-use crate::limits::PIPELINE_RECORDS_MAX;
+use crate::limits::{PIPELINE_RECORDS_MAX, SNAPSHOT_RECORDS_MIN, SNAPSHOT_SECONDS};
 use crate::metrics::Metrics;
 use crate::rule_records::{self, OpenGaps};
+use crate::snapshots::Snapshots;
 
 /// The pipeline over one log.
 pub(crate) struct Pipeline {
@@ -35,6 +37,14 @@ pub(crate) struct Pipeline {
     isolation: Isolation,
     /// While the records of earlier lives are gone through.
     catching_up: Option<CatchingUp>,
+    snapshots: Option<Kept>,
+}
+
+/// Where window state is kept, and how far the last snapshot is.
+struct Kept {
+    snapshots: Snapshots,
+    position: Position,
+    written: time::Instant,
 }
 
 /// The rules go over what earlier lives have seen.
@@ -93,7 +103,62 @@ impl Pipeline {
         let counted = log.end(Lane::Conclusions);
         let position = Position::default();
         let (asked, isolation) = (BTreeMap::new(), Isolation::default());
-        Ok(Pipeline { log, engine, executor, metrics, position, counted, known, asked, isolation, catching_up })
+        Ok(Pipeline {
+            log,
+            engine,
+            executor,
+            metrics,
+            position,
+            counted,
+            known,
+            asked,
+            isolation,
+            catching_up,
+            snapshots: None,
+        })
+    }
+
+    /// Goes on from the position at which the engine's state was kept; `missing` are rules that were not in it. From now
+    /// on state is kept there again.
+    pub(crate) fn resume(mut self, snapshots: Snapshots, position: Position, missing: &[String]) -> Self {
+        let written = time::Instant::now();
+        self.position = position;
+        missing.iter().for_each(|rule| self.isolation.rebuild(rule, position, written));
+        self.snapshots = Some(Kept { snapshots, position, written });
+        self
+    }
+
+    /// Keeps window state, so that the next start need not go through the whole log.
+    pub(crate) fn keep_state(&mut self) {
+        // A parked rule would be missing, and its gap be taken for filled.
+        let is_whole = self.catching_up.is_none() && self.isolation.is_idle();
+        let Some(kept) = self.snapshots.as_mut().filter(|kept| is_whole && kept.position < self.position) else {
+            return;
+        };
+        let (engine, log) = (&self.engine, self.log.as_ref());
+        let outcome = match tokio::task::block_in_place(|| kept.snapshots.write(engine, log, self.position)) {
+            Ok(()) => "written",
+            Err(error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "window state cannot be kept; a restart will take longer"
+                );
+                "failed"
+            }
+        };
+        self.metrics.snapshots.with_label_values(&[outcome]).inc();
+        (kept.position, kept.written) = (self.position, time::Instant::now());
+    }
+
+    /// As [`Pipeline::keep_state`], when it is due.
+    fn keep_state_in_time(&mut self) {
+        let due = self.snapshots.as_ref().is_some_and(|kept| {
+            kept.written.elapsed() >= time::Duration::from_secs(SNAPSHOT_SECONDS)
+                && self.position.0 - kept.position.0 >= SNAPSHOT_RECORDS_MIN
+        });
+        if due {
+            self.keep_state();
+        }
     }
 
     /// Takes the next records of the log through every rule, and a parked rule that is due through a slice of what it
@@ -106,6 +171,7 @@ impl Pipeline {
         let live = self.follow().await?;
         let retried = self.retry().await?;
         self.count_conclusions()?;
+        self.keep_state_in_time();
         Ok(match (live, retried) {
             (None, None) => None,
             (live, retried) => Some(live.into_iter().chain(retried).flatten().collect()),

@@ -11,11 +11,11 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
 use datafusion::error::Result;
-use keywatch_store::Instant;
 use keywatch_store::inventory::System;
+use keywatch_store::{Instant, Position};
 use sha2::{Digest, Sha256};
 
 use super::{Engine, Loaded};
@@ -45,13 +45,17 @@ impl Engine {
         self.write(&mut Tables::new(&mut out)).map_err(|source| Error::Snapshot { source })
     }
 
-    /// Takes over what [`Engine::save`] wrote, and gives the rules that are not in it: they remember nothing yet. The
-    /// engine must be fresh.
+    /// Takes over what [`Engine::save`] wrote, and gives the rules that are not in it: they remember nothing, and are
+    /// parked until somebody takes them through the log ([`super::Retry`]). The engine must be fresh.
     ///
     /// # Errors
     /// [`Error::Snapshot`] when it is damaged or of another format; the engine must be thrown away then.
     pub fn restore(&mut self, mut input: impl Read) -> std::result::Result<Vec<String>, Error> {
-        self.read(&mut input).map_err(|source| Error::Snapshot { source })
+        let missing = self.read(&mut input).map_err(|source| Error::Snapshot { source })?;
+        for loaded in self.rules.iter_mut().filter(|loaded| missing.contains(&loaded.rule.id)) {
+            loaded.park("it is not in the snapshot".to_owned(), Position::default());
+        }
+        Ok(missing)
     }
 
     fn write(&self, tables: &mut Tables<'_>) -> Result<()> {
@@ -71,7 +75,10 @@ impl Engine {
             ],
         )?;
         for loaded in self.rules.iter().filter(|loaded| !loaded.parked) {
-            tables.write("rule", vec![("fingerprint", text([loaded.fingerprint.as_str()]))])?;
+            let sifts = if loaded.sifts { "yes" } else { "no" };
+            let columns =
+                vec![("fingerprint", text([loaded.fingerprint.as_str()]) as ArrayRef), ("sifts", text([sifts]))];
+            tables.write("rule", columns)?;
             for (number, operator) in loaded.planned.chain.operators().enumerate() {
                 operator.save(&number.to_string(), &self.systems, tables)?;
             }
@@ -120,6 +127,7 @@ impl Engine {
             }
             let known = |loaded: &&mut Loaded| Some(&loaded.fingerprint) == current.as_ref();
             if let Some(loaded) = self.rules.iter_mut().find(known) {
+                loaded.sifts = texts(&saved, "rule", "sifts")?.iter().any(|sifts| sifts == "yes");
                 loaded.load(&self.systems, &saved)?;
                 missing.retain(|rule| *rule != loaded.rule.id);
             }
