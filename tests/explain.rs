@@ -4,8 +4,8 @@
 
 #[path = "support/command.rs"]
 mod command;
-#[path = "support/tree.rs"]
-mod tree;
+
+use std::path::Path;
 
 use command::{err, keywatch, out};
 
@@ -16,7 +16,7 @@ fn part<'a>(said: &'a str, from: &str, to: &str) -> &'a str {
 }
 
 fn explain(rule: &str, more: &[&str]) -> String {
-    let done = keywatch(&tree::root(), &[&["detectors", "explain", rule], more].concat(), b"");
+    let done = keywatch(Path::new(env!("CARGO_MANIFEST_DIR")), &[&["detectors", "explain", rule], more].concat(), b"");
     assert!(done.status.success(), "{rule}: {}", err(&done));
     out(&done)
 }
@@ -64,6 +64,10 @@ fn over_a_log_it_tells_what_it_remembers_and_costs() {
             assert!(measured.contains(expected), "no `{expected}` in {measured}");
         }
     }
-    let done = keywatch(&tree::root(), &["detectors", "explain", "source/silent", "--log", "nowhere"], b"");
+    let done = keywatch(
+        Path::new(env!("CARGO_MANIFEST_DIR")),
+        &["detectors", "explain", "source/silent", "--log", "nowhere"],
+        b"",
+    );
     assert!(!done.status.success() && err(&done).contains("cannot read nowhere"), "{}", err(&done));
 }

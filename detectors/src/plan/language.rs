@@ -14,7 +14,6 @@ use datafusion::sql::sqlparser::ast::{Query, TableFactor, Visit, Visitor};
 
 use super::{EVENTS, comparison};
 use crate::error::Error;
-use crate::limits::FOLLOWING_NS_MAX;
 
 /// A construct and what to write instead.
 pub(super) type Refusal = (String, &'static str);
@@ -61,18 +60,6 @@ pub(crate) fn check_statement(rule: &str, statement: &Statement) -> Result<(), E
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(refusal) => Err(refused(rule, refusal)),
     }
-}
-
-/// Checks how long a row waits in all windows together.
-///
-/// # Errors
-/// As [`check`].
-pub(crate) fn check_wait(rule: &str, following_ns: i64) -> Result<(), Error> {
-    if following_ns <= FOLLOWING_NS_MAX {
-        return Ok(());
-    }
-    let construct = "windows over windows that together look ahead for more than a day".to_owned();
-    Err(refused(rule, (construct, "shorten them: every row waits for all of them, one after the other")))
 }
 
 /// Looks for what DataFusion passes over in silence.

@@ -69,7 +69,6 @@ pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
     let optimized = state.optimize(&scoped).map_err(|error| sql_error(rule, &error))?;
     let rewritten = bounded::bound_counts(rewrite::rewrite(rule, optimized)?);
     let following_ns = rewrite::following_ns(&rewritten);
-    language::check_wait(rule, following_ns)?;
     let shown = rewritten.display_indent().to_string();
     let (plan, kinds) = dispatch::take_kinds(rewritten).map_err(|error| sql_error(rule, &error))?;
     let steps = describe::steps(&plan, &mut names);
