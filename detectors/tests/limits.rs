@@ -1,6 +1,7 @@
 //! What windows remember is bounded, a flood costs the flooding source alone, and what goes depends on the log alone.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "the numbers of a test are small")]
 
 mod support;
 

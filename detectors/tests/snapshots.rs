@@ -151,7 +151,7 @@ proptest! {
     #[test]
     fn p1_a_restart_from_a_snapshot_anywhere_changes_no_finding((rows, seed) in (rows(), any::<u64>())) {
         let events = log(&rows);
-        let cuts: Vec<usize> = (0..=events.len()).filter(|cut| (seed >> (cut % 64)) & 3 == 0).collect();
+        let cuts: Vec<usize> = (0..=events.len()).filter(|cut| (seed >> (cut % 64)).trailing_zeros() >= 2).collect();
         prop_assert_eq!(shown(&run_restarted(&rules(), &events, &cuts)), shown(&run_cut(&rules(), &events, &[])));
     }
 }

@@ -80,8 +80,7 @@ impl Batch<'_> {
         schema: &SchemaRef,
     ) -> Result<Option<RecordBatch>> {
         let selection = set.map(|set| &self.selections[set]);
-        let count =
-            selection.and_then(|selection| selection.rows.as_ref()).map_or(self.events.len(), |rows| rows.len());
+        let count = selection.and_then(|selection| selection.rows.as_ref()).map_or(self.events.len(), UInt32Array::len);
         if count == 0 {
             return Ok(None);
         }

@@ -80,7 +80,7 @@ impl Chain {
             Planned::Events(columns) => Ok(begin(Source::Events(columns.clone()))),
             Planned::Inventory(table, columns) => Ok(begin(Source::Inventory(table, columns.clone()))),
             Planned::Windows(plan) => {
-                Chain::new(&ours.children[0])?.then(Step::Windows(Box::new(Operator::new(plan.clone())?)))
+                Chain::new(&ours.children[0])?.then(Step::Windows(Box::new(Operator::new(plan.clone()))))
             }
             Planned::Lookup(plan) => {
                 let table = Chain::new(&ours.children[1])?;

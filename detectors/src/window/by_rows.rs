@@ -31,12 +31,15 @@ pub(super) type SavedWindows = Vec<((u64, Vec<u8>), Vec<SavedRow>)>;
 /// Time and, of a row that is counted, arguments.
 type SavedRow = (i64, Vec<Vec<Option<Value>>>);
 
+/// Log time of a row and, if the function counts it, its arguments.
+type WindowRow = (i64, Option<Box<[Option<Value>]>>);
+
 /// The last rows of one key for one function.
 #[derive(Debug)]
 struct Window {
     object: Box<dyn Sliding>,
     /// Arguments of each row, if the function counts it.
-    rows: VecDeque<(i64, Option<Box<[Option<Value>]>>)>,
+    rows: VecDeque<WindowRow>,
     /// How many of them, from the front, have entered.
     entered: usize,
 }
@@ -48,7 +51,7 @@ impl ByRows {
 
     /// Takes in the rows of a batch and gives a column for each function; rows that are not answered have any value.
     pub(super) fn take_in(&mut self, rows: &Rows<'_>, columns: &RingColumns) -> Result<Vec<ArrayRef>> {
-        let mut answers = vec![vec![None; rows.times.len()]; self.calls.len()];
+        let mut answers: Vec<Vec<Option<Value>>> = vec![Vec::with_capacity(rows.times.len()); self.calls.len()];
         let mut key = Vec::new();
         for row in 0..rows.times.len() {
             write_key(&columns.keys, row, &mut key);
@@ -60,9 +63,8 @@ impl ByRows {
             let windows = self.calls.iter().zip(&mut self.windows[slot as usize]);
             for (number, (call, window)) in windows.enumerate() {
                 window.push(call.frame, rows.times[row], arguments(call, columns, number, row));
-                if asked {
-                    answers[number][row] = window.object.answer(rows.times[row]).map_err(DataFusionError::Execution)?;
-                }
+                let answer = if asked { window.object.answer(rows.times[row]) } else { Ok(None) };
+                answers[number].push(answer.map_err(DataFusionError::Execution)?);
             }
         }
         answers.iter().zip(&self.calls).map(|(answers, call)| value::write(answers, &call.call.output)).collect()
@@ -81,9 +83,8 @@ impl ByRows {
     pub(super) fn saved_windows(&self, slot: Slot) -> SavedWindows {
         let saved = |(window, call): (&Window, &CallPlan)| {
             let object = if call.frame.is_unbounded() { window.object.save() } else { Vec::new() };
-            let row = |(time, arguments): &(i64, Option<Box<[Option<Value>]>>)| {
-                (*time, arguments.iter().map(|arguments| arguments.to_vec()).collect())
-            };
+            let row =
+                |(time, arguments): &WindowRow| (*time, arguments.iter().map(|arguments| arguments.to_vec()).collect());
             ((window.entered as u64, object), window.rows.iter().map(row).collect())
         };
         self.windows[slot as usize].iter().zip(&self.calls).map(saved).collect()
@@ -175,7 +176,7 @@ impl Window {
     }
 
     fn bytes(&self) -> usize {
-        let row = size_of::<(i64, Option<Box<[Option<Value>]>>)>() + size_of::<Option<Value>>();
+        let row = size_of::<WindowRow>() + size_of::<Option<Value>>();
         size_of::<Window>() + self.rows.capacity() * row + self.object.bytes()
     }
 }

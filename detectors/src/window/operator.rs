@@ -27,7 +27,7 @@
 //! * a key whose last row no frame reaches answers like a key that never was, so when it is freed changes no answer;
 //! * answers depend on the rows of the system alone, never on where batches were cut.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray, UInt32Array};
@@ -78,10 +78,10 @@ pub(crate) struct Operator {
     pub(super) rings: Vec<Ring>,
     pub(super) by_rows: Vec<ByRows>,
     /// System number → lane.
-    pub(super) lanes: HashMap<u32, usize>,
+    pub(super) lanes: BTreeMap<u32, usize>,
     /// For each lane: nothing that is answered later has an earlier time.
     pub(super) horizons: Vec<i64>,
-    pub(super) sources: HashMap<String, u16>,
+    pub(super) sources: BTreeMap<String, u16>,
     pub(super) delay: Delay,
     pub(super) following_ns: i64,
     pub(super) limits: Limits,
@@ -101,15 +101,15 @@ struct TakenIn {
 }
 
 impl Operator {
-    pub(crate) fn new(plan: Arc<OperatorPlan>) -> Result<Operator> {
+    pub(crate) fn new(plan: Arc<OperatorPlan>) -> Operator {
         let (by_rows, by_time): (Vec<&RingPlan>, Vec<&RingPlan>) =
             plan.rings.iter().partition(|ring| ring.keeping == Keeping::ByRows);
         let rings: Vec<Ring> = by_time.into_iter().map(Ring::new).collect();
         let by_rows = by_rows.into_iter().map(ByRows::new).collect();
         let (following_ns, delay) = (plan.following_ns(), Delay::new(rings.len()));
-        let (lanes, sources, horizons) = (HashMap::new(), HashMap::new(), Vec::new());
+        let (lanes, sources, horizons) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let (limits, lost) = (Limits::default(), Vec::new());
-        Ok(Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns, limits, lost })
+        Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns, limits, lost }
     }
 
     /// Knows systems by other numbers from now on; one without a number it forgets.
@@ -156,7 +156,7 @@ impl Operator {
             }
             None => self.decide_delayed(progress)?,
         };
-        self.answer(&decided, rows, progress)
+        self.answer(&decided, &rows, progress)
     }
 
     /// Where a limit is near, what goes must depend on the log alone and not on where batches were cut: each row is gone
@@ -242,7 +242,7 @@ impl Operator {
     }
 
     /// Moves every lane that came further on, and puts the answers beside the decided rows.
-    fn answer(&mut self, decided: &Decided, rows: RecordBatch, progress: Progress<'_>) -> Result<Option<RecordBatch>> {
+    fn answer(&mut self, decided: &Decided, rows: &RecordBatch, progress: Progress<'_>) -> Result<Option<RecordBatch>> {
         let count = decided.times.len();
         let mut answers: Vec<Vec<Answers>> = self.rings.iter().map(|ring| ring.answers(count)).collect();
         let mut from = 0;
@@ -265,7 +265,7 @@ impl Operator {
         if count == 0 {
             return Ok(None);
         }
-        self.output(&rows, answers).map(Some)
+        self.output(rows, answers).map(Some)
     }
 
     fn output(&self, rows: &RecordBatch, answers: Vec<Vec<Answers>>) -> Result<RecordBatch> {
@@ -323,7 +323,7 @@ impl Operator {
 }
 
 /// Sources are declared, so they are few; those beyond 2^16 share the last number.
-fn source_number(sources: &mut HashMap<String, u16>, name: &str) -> u16 {
+fn source_number(sources: &mut BTreeMap<String, u16>, name: &str) -> u16 {
     if let Some(number) = sources.get(name) {
         return *number;
     }

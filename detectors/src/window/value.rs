@@ -182,7 +182,7 @@ fn write_list(values: &[Option<Value>], field: &FieldRef) -> Result<ArrayRef> {
     });
     let items: Vec<Option<Value>> = lists.clone().flatten().flatten().cloned().collect();
     let lengths = OffsetBuffer::from_lengths(lists.clone().map(|list| list.map_or(0, <[_]>::len)));
-    let nulls = NullBuffer::from_iter(lists.map(|list| list.is_some()));
+    let nulls = lists.map(|list| list.is_some()).collect::<NullBuffer>();
     let items = write(&items, field.data_type())?;
     Ok(Arc::new(ListArray::try_new(field.clone(), lengths, items, Some(nulls))?))
 }

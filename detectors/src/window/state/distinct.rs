@@ -15,7 +15,7 @@ use crate::window::value::Value;
 /// Different values of each key that are inside.
 #[derive(Debug)]
 pub(in crate::window) struct Distinct {
-    distinct: Vec<i64>,
+    inside_of: Vec<i64>,
     /// Rows refer to their value by its entry.
     inputs: Inputs<u32>,
     entries: Vec<Entry>,
@@ -37,7 +37,7 @@ struct Entry {
 impl Default for Distinct {
     fn default() -> Self {
         Distinct {
-            distinct: Vec::new(),
+            inside_of: Vec::new(),
             inputs: Inputs::new(true),
             entries: Vec::new(),
             free: Vec::new(),
@@ -90,26 +90,26 @@ impl Distinct {
 
 impl Accumulate for Distinct {
     fn open(&mut self, slot: Slot) {
-        open_cell(&mut self.distinct, slot);
+        open_cell(&mut self.inside_of, slot);
     }
 
     fn enter(&mut self, lane: usize, slot: Slot, _: i64) {
         let number = self.inputs.enter(lane);
         let entry = &mut self.entries[*self.inputs.get(lane, number) as usize];
         entry.inside += 1;
-        self.distinct[slot as usize] += i64::from(entry.inside == 1);
+        self.inside_of[slot as usize] += i64::from(entry.inside == 1);
     }
 
     fn leave(&mut self, lane: usize, slot: Slot, _: i64) {
         let (_, id) = self.inputs.leave(lane);
         let entry = &mut self.entries[id as usize];
         entry.inside -= 1;
-        self.distinct[slot as usize] -= i64::from(entry.inside == 0);
+        self.inside_of[slot as usize] -= i64::from(entry.inside == 0);
         self.release(id);
     }
 
     fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
-        answers.number(cell(&self.distinct, slot).copied().unwrap_or(0));
+        answers.number(cell(&self.inside_of, slot).copied().unwrap_or(0));
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl Accumulate for Distinct {
     fn bytes(&self) -> usize {
         let texts =
             self.entries.iter().map(|entry| if let Some(Value::Text(text)) = &entry.value { text.len() } else { 0 });
-        self.distinct.capacity() * size_of::<i64>()
+        self.inside_of.capacity() * size_of::<i64>()
             + self.inputs.bytes()
             + self.entries.capacity() * size_of::<Entry>()
             + self.table.capacity() * (size_of::<u32>() + 1)

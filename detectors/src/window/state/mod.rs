@@ -207,11 +207,8 @@ impl State {
 
     /// Whether rows must stay in the ring until they leave the frame.
     pub(super) fn needs_leaving(&self) -> bool {
-        match self {
-            State::Recent(_) | State::LastText(_) | State::LastValue(_) => false,
-            State::RunningExtreme(_) | State::RunningFirst(_) => false,
-            _ => true,
-        }
+        let last_is_enough = matches!(self, State::Recent(_) | State::LastText(_) | State::LastValue(_));
+        !last_is_enough && !matches!(self, State::RunningExtreme(_) | State::RunningFirst(_))
     }
 
     /// Takes the values of the rows that it counts, `(row of the columns, lane, slot)`, into its queues.

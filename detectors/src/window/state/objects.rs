@@ -16,30 +16,30 @@ use crate::window::value::Value;
 #[derive(Debug)]
 pub(in crate::window) struct Objects {
     factory: Arc<Factory>,
-    objects: Vec<Option<Box<dyn Sliding>>>,
+    of_slots: Vec<Option<Box<dyn Sliding>>>,
     pub(super) inputs: Inputs<Box<[Option<Value>]>>,
 }
 
 impl Objects {
     pub(super) fn new(factory: Arc<Factory>, keeps: bool) -> Objects {
-        Objects { factory, objects: Vec::new(), inputs: Inputs::new(keeps) }
+        Objects { factory, of_slots: Vec::new(), inputs: Inputs::new(keeps) }
     }
 
     fn object(&mut self, slot: Slot) -> &mut dyn Sliding {
         let stays = !self.inputs.keeps();
-        self.objects[slot as usize].get_or_insert_with(|| self.factory.fresh(stays)).as_mut()
+        self.of_slots[slot as usize].get_or_insert_with(|| self.factory.fresh(stays)).as_mut()
     }
 }
 
 impl Accumulate for Objects {
     fn open(&mut self, slot: Slot) {
-        open_cell(&mut self.objects, slot);
+        open_cell(&mut self.of_slots, slot);
     }
 
     fn enter(&mut self, lane: usize, slot: Slot, time: i64) {
         if self.inputs.keeps() {
             let number = self.inputs.enter(lane);
-            let object = self.objects[slot as usize].get_or_insert_with(|| self.factory.fresh(false));
+            let object = self.of_slots[slot as usize].get_or_insert_with(|| self.factory.fresh(false));
             object.enter(time, self.inputs.get(lane, number));
         } else {
             let arguments = self.inputs.enter_and_take(lane);
@@ -53,7 +53,7 @@ impl Accumulate for Objects {
     }
 
     fn answer(&mut self, _: usize, slot: Slot, at: At, answers: &mut Answers) -> Result<()> {
-        let answer = match cell_mut(&mut self.objects, slot).and_then(Option::as_mut) {
+        let answer = match cell_mut(&mut self.of_slots, slot).and_then(Option::as_mut) {
             Some(object) => object.answer(at.time),
             None => self.factory.fresh(!self.inputs.keeps()).answer(at.time),
         };
@@ -62,7 +62,7 @@ impl Accumulate for Objects {
     }
 
     fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
-        let object = |slot: &Slot| self.objects[*slot as usize].as_ref();
+        let object = |slot: &Slot| self.of_slots[*slot as usize].as_ref();
         let cells = slots.iter().map(|slot| object(slot).map(|object| object.save()).into_iter().collect::<Vec<_>>());
         to_bytes(cells.collect::<Vec<Vec<Vec<u8>>>>().iter())
     }
@@ -77,7 +77,7 @@ impl Accumulate for Objects {
             };
             saved.into_iter().next().map(load).transpose()
         };
-        self.objects = cells.into_iter().map(load).collect::<Result<_>>()?;
+        self.of_slots = cells.into_iter().map(load).collect::<Result<_>>()?;
         Ok(())
     }
 
@@ -90,7 +90,7 @@ impl Accumulate for Objects {
     }
 
     fn bytes(&self) -> usize {
-        let objects: usize = self.objects.iter().flatten().map(|object| object.bytes()).sum();
-        self.objects.capacity() * size_of::<Option<Box<dyn Sliding>>>() + objects + self.inputs.bytes()
+        let objects: usize = self.of_slots.iter().flatten().map(|object| object.bytes()).sum();
+        self.of_slots.capacity() * size_of::<Option<Box<dyn Sliding>>>() + objects + self.inputs.bytes()
     }
 }

@@ -14,7 +14,7 @@ use crate::window::value::Value;
 /// Sum and number of the rows of each key that are inside.
 #[derive(Debug)]
 pub(in crate::window) struct Sums {
-    sums: Vec<(i256, i64)>,
+    cells: Vec<(i256, i64)>,
     pub(super) inputs: Inputs<i128>,
     averages: bool,
     argument: DataType,
@@ -25,13 +25,13 @@ impl Sums {
     pub(super) fn new(call: &Call, keeps: bool) -> Sums {
         let argument = call.arguments.first().cloned().unwrap_or(DataType::Int64);
         let averages = matches!(call.function, Function::Average);
-        Sums { sums: Vec::new(), inputs: Inputs::new(keeps), averages, argument, output: call.output.clone() }
+        Sums { cells: Vec::new(), inputs: Inputs::new(keeps), averages, argument, output: call.output.clone() }
     }
 }
 
 impl Accumulate for Sums {
     fn open(&mut self, slot: Slot) {
-        open_cell(&mut self.sums, slot);
+        open_cell(&mut self.cells, slot);
     }
 
     fn enter(&mut self, lane: usize, slot: Slot, _: i64) {
@@ -41,20 +41,20 @@ impl Accumulate for Sums {
         } else {
             self.inputs.enter_and_take(lane)
         };
-        let (sum, count) = &mut self.sums[slot as usize];
+        let (sum, count) = &mut self.cells[slot as usize];
         *sum = sum.wrapping_add(i256::from_i128(number));
         *count += 1;
     }
 
     fn leave(&mut self, lane: usize, slot: Slot, _: i64) {
         let (_, number) = self.inputs.leave(lane);
-        let (sum, count) = &mut self.sums[slot as usize];
+        let (sum, count) = &mut self.cells[slot as usize];
         *sum = sum.wrapping_sub(i256::from_i128(number));
         *count -= 1;
     }
 
     fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
-        let inside = cell(&self.sums, slot).filter(|(_, count)| *count > 0);
+        let inside = cell(&self.cells, slot).filter(|(_, count)| *count > 0);
         answers.value(inside.map(|(sum, count)| match self.averages {
             false => Value::Number(saturate(*sum)),
             true => average(*sum, *count, &self.argument, &self.output),
@@ -63,11 +63,11 @@ impl Accumulate for Sums {
     }
 
     fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
-        store_cells(&self.sums, slots)
+        store_cells(&self.cells, slots)
     }
 
     fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
-        self.sums = from_bytes(cells)?;
+        self.cells = from_bytes(cells)?;
         Ok(())
     }
 
@@ -80,7 +80,7 @@ impl Accumulate for Sums {
     }
 
     fn bytes(&self) -> usize {
-        self.sums.capacity() * size_of::<(i256, i64)>() + self.inputs.bytes()
+        self.cells.capacity() * size_of::<(i256, i64)>() + self.inputs.bytes()
     }
 }
 
