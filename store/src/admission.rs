@@ -82,7 +82,7 @@ impl Admission {
     pub fn replay(&mut self, event: &Event) {
         let fingerprint = self.fingerprint(event);
         self.seen.insert(event.event_id, fingerprint);
-        let state = system(&mut self.systems, &event.system);
+        let state = self.systems.entry(event.system.clone()).or_default();
         state.remember(event, &mut self.seen);
     }
 
@@ -138,7 +138,10 @@ impl Admission {
             Clock::Wall => now,
             Clock::Recorded => event.time,
         };
-        let state = system(&mut self.systems, &event.system);
+        let state = match self.systems.get_mut(&event.system) {
+            Some(state) => state,
+            None => self.systems.entry(event.system.clone()).or_default(),
+        };
         event.time = proposed.max(state.time.saturating_add(1));
         if let Some(delay) = state.delays.get(&event.source) {
             let lag = event.time.0.saturating_sub(event.event_time.0);
@@ -174,13 +177,6 @@ impl Admission {
 /// What a source says about itself or the world may be late, what keywatch says about it may not.
 fn may_be_late(kind: &str) -> bool {
     kind != "source.reject" && kinds::find(kind).is_some_and(|kind| kind.writer == kinds::Writer::Source)
-}
-
-fn system<'a>(systems: &'a mut HashMap<String, SystemState>, name: &str) -> &'a mut SystemState {
-    if !systems.contains_key(name) {
-        systems.insert(name.to_owned(), SystemState::default());
-    }
-    systems.get_mut(name).expect("it was just put there if it was not")
 }
 
 impl SystemState {

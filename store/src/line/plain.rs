@@ -19,20 +19,17 @@ pub(super) fn read(text: &str, other_detail: impl Fn(&str) -> Option<(Detail, us
     let mut event = Event::blank();
     line.expect(b'{')?;
     loop {
-        line.blanks();
         let key = line.quoted()?;
-        line.blanks();
         line.expect(b':')?;
-        line.blanks();
         line.field(key, &mut event, &mut fields, &other_detail)?;
-        line.blanks();
-        if line.takes(b'}') {
+        if line.expect(b',').is_none() {
             break;
         }
-        line.expect(b',')?;
     }
+    line.expect(b'}')?;
     (line.at == text.len()).then_some(())?;
-    fields.complete(event)
+    fields.complete(&mut event)?;
+    Some(event)
 }
 
 /// The fields that have a value in an event that has none yet.
@@ -46,7 +43,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn complete(self, mut event: Event) -> Option<Event> {
+    fn complete(self, event: &mut Event) -> Option<()> {
         if event.system.is_empty() || event.source.is_empty() || event.kind.is_empty() {
             return None;
         }
@@ -55,7 +52,7 @@ impl Fields {
         event.time = self.time.unwrap_or_default();
         event.late = self.late.unwrap_or_default();
         event.detail = self.detail.unwrap_or_default();
-        Some(event)
+        Some(())
     }
 }
 
@@ -80,7 +77,12 @@ impl<'a> Plain<'a> {
         there
     }
 
+    /// Takes `byte`, and the spaces before it if there are any.
     fn expect(&mut self, byte: u8) -> Option<()> {
+        if self.takes(byte) {
+            return Some(());
+        }
+        self.blanks();
         self.takes(byte).then_some(())
     }
 
@@ -147,6 +149,7 @@ impl<'a> Plain<'a> {
     }
 
     fn boolean(&mut self) -> Option<bool> {
+        self.blanks();
         let rest = &self.text[self.at..];
         let value = rest.starts_with("true");
         (value || rest.starts_with("false")).then(|| self.at += if value { 4 } else { 5 })?;
@@ -155,6 +158,7 @@ impl<'a> Plain<'a> {
 
     /// A whole number as JSON has it, where it needs no more than 18 digits; what follows it is looked at by the caller.
     fn integer(&mut self) -> Option<i64> {
+        self.blanks();
         let negative = self.takes(b'-');
         let rest = &self.text.as_bytes()[self.at..];
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -166,6 +170,7 @@ impl<'a> Plain<'a> {
     }
 
     fn detail(&mut self, other: impl Fn(&str) -> Option<(Detail, usize)>) -> Option<Detail> {
+        self.blanks();
         let rest = &self.text[self.at..];
         let canonical = scan::canonical_object(rest.as_bytes());
         let canonical = canonical.map(|length| (Detail::from_canonical(&rest[..length]), length));
