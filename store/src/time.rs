@@ -95,7 +95,7 @@ impl FromStr for Instant {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the rest of a division by ten is a digit")]
+#[expect(clippy::cast_sign_loss, reason = "the rest of a division by ten is a digit")]
 fn put_digits(into: &mut [u8], number: i64) {
     into.iter_mut().rev().fold(number, |number, digit| {
         *digit = b'0' + (number % 10) as u8;

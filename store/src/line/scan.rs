@@ -15,12 +15,13 @@ const DEPTH_MAX: usize = 32;
 ///
 /// The whole is looked at without leaving early, which the compiler turns into comparisons of many bytes at once.
 pub(super) fn has_control(text: &str) -> bool {
-    text.bytes().fold(false, |found, byte| found | (byte < b' '))
+    text.bytes().fold(0, |found, byte| found | u8::from(byte < b' ')) != 0
 }
 
 /// Whether `text` stands in JSON as it is.
 pub(super) fn needs_no_escape(text: &str) -> bool {
-    !text.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\'))
+    let escaped = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    text.bytes().fold(0, |found, byte| found | escaped(byte)) == 0
 }
 
 /// The length of the text that begins after a quote and ends before the next, if it holds no escape. That there is no
