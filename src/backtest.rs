@@ -30,6 +30,7 @@ use crate::{config, detectors, output};
 use diff::{Diff, Side};
 use input::Input;
 use pack::Pack;
+pub(crate) use pack::monotonic;
 use reading::{Read, Reader};
 use report::Report;
 use truth::{Score, Truth};
@@ -144,7 +145,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let inputs = input::find_all(&arguments.paths, inventory.as_ref())?;
     let truth = arguments.truth.as_deref().map(Truth::read).transpose()?.unwrap_or_default();
     let mut bench = Bench::new(arguments, truth)?;
-    let passed = pass(inputs, arguments.batch as usize, &mut bench)?;
+    let passed = pass(inputs, arguments.batch as usize, |batches| bench.run(batches))?;
     let report = Report::new(bench, &passed, arguments);
     match arguments.format {
         Format::Table => output::text(&table::write(&report))?,
@@ -238,15 +239,39 @@ struct Passed {
     elapsed: Duration,
 }
 
+/// Hands a history on, a batch after the other with the position of its first event.
+///
+/// # Errors
+/// It cannot be read or holds no event, or `take` fails.
+pub(crate) fn each_batch(
+    paths: &[PathBuf],
+    batch_events: usize,
+    mut take: impl FnMut(Position, &[Event]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut position = Position::default();
+    let passed = pass(input::find_all(paths, None)?, batch_events, |batches| {
+        batches.iter().try_for_each(|events| {
+            take(position, &events)?;
+            position = position.plus(events.len());
+            Ok(())
+        })
+    });
+    passed.map(drop)
+}
+
 /// One pass over the history: it is read on a thread of its own.
-fn pass(inputs: Vec<Input>, batch_events: usize, bench: &mut Bench) -> anyhow::Result<Passed> {
+fn pass(
+    inputs: Vec<Input>,
+    batch_events: usize,
+    run: impl FnOnce(&Receiver<Vec<Event>>) -> anyhow::Result<()>,
+) -> anyhow::Result<Passed> {
     let bytes = inputs.iter().map(|input| input.bytes).sum::<Option<u64>>();
     let (out, batches) = sync_channel(BACKTEST_BATCHES_MAX);
     let begun = Stopwatch::now();
     let reader = Reader::new(out, batch_events, output::progress_of_bytes(bytes));
     let read = thread::scope(|scope| {
         let reading = scope.spawn(move || reader.read_all(inputs));
-        let ran = bench.run(&batches);
+        let ran = run(&batches);
         // The reader must not wait for rules that have stopped.
         drop(batches);
         let read = reading.join().map_err(|_| anyhow!("the reading thread panicked"))?;

@@ -1,23 +1,26 @@
 //! `keywatch detectors`: what the rules are, whether they load, whether they do what their own events say.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
 use keywatch_detectors::rule::{self, Header, Rule, Value};
 use keywatch_detectors::{Engine, Settings, check};
-use keywatch_store::finding::{Proof, Target};
-use keywatch_store::time::SECOND_NS;
+use keywatch_store::finding::Target;
 
 use crate::output;
+
+mod cost;
+mod explain;
+mod picture;
 
 /// List, check, test and explain rules.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   keywatch detectors list                                        every rule, with severity and title
-  keywatch detectors explain signing/confirmation_mismatch       what it means, what to do, its SQL and its plan
+  keywatch detectors explain signing/confirmation_mismatch       what it means, what to do, how it runs, its SQL and plan
+  keywatch detectors explain source/silent --log keywatch-data   what it remembers and costs over that log
   keywatch detectors check detectors/rules/signing/mine.sql      does it load, and if not, what to write instead
   keywatch detectors test                                        does each rule fire on its own events and stay quiet on the others")]
 pub(crate) struct Arguments {
@@ -49,7 +52,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         directory: Option<PathBuf>,
     },
-    /// Say what a rule means, what to do when it fires, and how it is evaluated
+    /// Say what a rule means, what to do when it fires, how it is run, what it remembers, and over a log what that costs
     Explain {
         /// Rule by id, `family/name`
         #[arg(value_name = "RULE")]
@@ -57,6 +60,10 @@ pub(crate) enum Command {
         /// Directory of rules, instead of those built in
         #[arg(long, value_name = "DIR")]
         directory: Option<PathBuf>,
+        /// Run it with the rules built in over this log (directory of a log or of an incident, file of event lines) and
+        /// say what it remembers and costs; may be given several times
+        #[arg(long, value_name = "DIR|FILE")]
+        log: Vec<PathBuf>,
     },
 }
 
@@ -69,8 +76,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::List { rules } => list(&load(rules.as_deref())?),
         Command::Check { paths } => check_all(paths),
         Command::Test { rules, directory } => test(&chosen(load(directory.as_deref())?, rules)?),
-        Command::Explain { rule, directory } => {
-            explain(&chosen(load(directory.as_deref())?, std::slice::from_ref(rule))?[0])
+        Command::Explain { rule, directory, log } => {
+            let chosen = chosen(load(directory.as_deref())?, std::slice::from_ref(rule))?;
+            explain::run(&chosen[0], rule::shipped()?, log)
         }
     }
 }
@@ -142,48 +150,6 @@ fn test(rules: &[Rule]) -> anyhow::Result<ExitCode> {
     }
     output::note(&format!("{} rules, {wrong} wrong", rules.len()));
     Ok(ExitCode::from(u8::from(wrong > 0)))
-}
-
-fn explain(rule: &Rule) -> anyhow::Result<ExitCode> {
-    let engine = Engine::new(std::slice::from_ref(rule), &Settings::default())?;
-    let (plan, following_ns) = engine.explain(&rule.id).expect("the engine was made of this rule");
-    output::line(&output::printable(&explanation(rule, plan, following_ns)?))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn explanation(rule: &Rule, plan: &str, following_ns: i64) -> Result<String, std::fmt::Error> {
-    let header = &rule.header;
-    let mut text = String::new();
-    writeln!(text, "{} (version {}, {})\n\n{}", rule.id, header.version, header.severity, header.title)?;
-    writeln!(text, "\n{}", header.meaning.trim())?;
-    section(&mut text, "What to do", &header.runbook)?;
-    section(&mut text, "When it may fire without anything being wrong", &header.false_positives)?;
-    writeln!(text, "\nEntity: {}", header.entity)?;
-    writeln!(text, "Asks to cut or hold: {}", targets(&header.response))?;
-    let alone = match header.proof {
-        Proof::Itself => "yes, its evidence proves itself",
-        Proof::Corroborated => "when a second, independent trust group agrees",
-    };
-    writeln!(text, "May be acted upon without a person: {alone}")?;
-    writeln!(text, "Told again for the same entity after: {} s", header.suppress_ns / SECOND_NS)?;
-    writeln!(text, "Decided after the event: {} s", following_ns / SECOND_NS)?;
-    writeln!(text, "CCSS: {}   ATT&CK: {}", header.ccss.join(", "), header.attack.join(", "))?;
-    if !header.parameters.is_empty() {
-        writeln!(text, "\nParameters:")?;
-    }
-    for (name, parameter) in &header.parameters {
-        writeln!(text, "  {name} = {}: {}", shown(&parameter.default), parameter.meaning)?;
-    }
-    write!(text, "\nSQL:\n\n{}\n\nPlan:\n\n{}", rule.sql, plan.trim_end())?;
-    Ok(text)
-}
-
-fn section(text: &mut String, heading: &str, items: &[String]) -> std::fmt::Result {
-    if items.is_empty() {
-        return Ok(());
-    }
-    writeln!(text, "\n{heading}:")?;
-    items.iter().enumerate().try_for_each(|(index, item)| writeln!(text, "  {}. {}", index + 1, item.trim()))
 }
 
 fn shown(value: &Value) -> String {

@@ -42,6 +42,15 @@ pub(crate) const LATENCY_WINDOW_SECONDS: u64 = 300;
 /// Records that the pipeline takes through the rules at once.
 pub(crate) const PIPELINE_RECORDS_MAX: usize = 4096;
 
+/// Seconds after which a rule that was parked is tried again; they double with each failure.
+pub(crate) const RETRY_SECONDS_MIN: u64 = 1;
+
+/// Seconds after which a rule that keeps failing is tried again.
+pub(crate) const RETRY_SECONDS_MAX: u64 = 600;
+
+/// Records that a rule could not evaluate, listed when it is back; each has a record of its own.
+pub(crate) const SKIPPED_SHOWN_MAX: usize = 100;
+
 /// Seconds between two stamps of the revocation documents; a policy denies everything once its stamp is two minutes old.
 pub(crate) const REFRESH_SECONDS: u64 = 30;
 
@@ -89,3 +98,9 @@ pub(crate) const SIMULATE_BATCH_EVENTS_MAX: usize = 4_096;
 
 /// Batches of a simulation that wait for its writer.
 pub(crate) const SIMULATE_BATCHES_MAX: usize = 4;
+
+/// Seconds between two snapshots of window state while the watch is kept; one more is made as it stops.
+pub(crate) const SNAPSHOT_SECONDS: u64 = 600;
+
+/// Records since the last snapshot below which another one is not worth its writing.
+pub(crate) const SNAPSHOT_RECORDS_MIN: u64 = 10_000;

@@ -10,6 +10,7 @@
 //! | [`simulate`] | makes custody traffic up |
 //! | [`detectors`] | lists, checks, tests and explains rules |
 //! | [`pipeline`], [`watch`], [`means`] | log → rules → alerting; following the log; what alerting works with |
+//! | [`isolation`], [`rule_records`] | parked rules on their way back; what is written about them |
 //! | [`incident`], [`recorded`] | replay data; event lines and inventories as files hold them |
 //! | [`output`], [`metrics`], [`clock`], [`limits`] | what is printed, what is counted, what time it is, what is bounded |
 //!
@@ -28,6 +29,7 @@ mod detectors;
 mod import;
 mod incident;
 mod intake;
+mod isolation;
 mod limits;
 mod listener;
 mod means;
@@ -37,9 +39,11 @@ mod pipeline;
 mod readiness;
 mod recorded;
 mod replay;
+mod rule_records;
 mod run;
 mod server;
 mod simulate;
+mod snapshots;
 mod watch;
 
 /// Watches the environment in which crypto-custody keys are used, and cuts the session when something stops adding up.

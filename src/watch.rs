@@ -21,6 +21,7 @@ use crate::limits::{REFRESH_SECONDS, TICK_SECONDS};
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Pipeline, Taken};
 use crate::readiness::Readiness;
+use crate::snapshots::Snapshots;
 use crate::{clock, means, output};
 
 /// The part that is not ready before every record of the log went through the rules.
@@ -54,11 +55,14 @@ impl Watch {
     ) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
         let rules = rules(config.rules_directory.as_deref())?;
         check_settings(&config.rules, &rules)?;
-        let engine = Engine::new(&rules, &config.rules)?;
+        let snapshots = Snapshots::at(&config.data.join("window-state"));
+        let make = || Ok(Engine::new(&rules, &config.rules)?);
+        let (engine, position, missing) = snapshots.restore(make, self.log.as_ref())?;
         let activations = pipeline::activations(self.log.as_ref(), &self.inventory, clock::now())?;
         self.log.append(Lane::Events, activations)?;
         let executor = Executor::open(self.means(config)?)?;
         let pipeline = Pipeline::open(Arc::clone(&self.log), engine, executor.clone(), Arc::clone(&self.metrics))?;
+        let pipeline = pipeline.resume(snapshots, position, &missing);
         self.readiness.obstruct(RULES, "the log is going through the rules again");
 
         let mut watching = JoinSet::new();
@@ -115,6 +119,7 @@ async fn follow(
             _ = stopping.wait_for(|stop| *stop) => {}
         }
     }
+    pipeline.keep_state();
     Ok(())
 }
 

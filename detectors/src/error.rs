@@ -56,6 +56,12 @@ pub enum Error {
         /// Why.
         source: DataFusionError,
     },
+    /// A snapshot that cannot be written, or not be taken over.
+    #[error("{source}")]
+    Snapshot {
+        /// Why.
+        source: DataFusionError,
+    },
     /// Events that cannot become one Arrow batch.
     #[error(transparent)]
     Store(#[from] keywatch_store::Error),

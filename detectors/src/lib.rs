@@ -23,11 +23,12 @@ pub mod rule;
 pub mod window;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
-pub use engine::{Decided, Engine, Outcome, Parked, Stopwatch, Usage};
 pub use engine::Description;
+pub use engine::{Caught, Decided, Engine, Lost, Outcome, Parked, Retry, Skipped, Stopwatch, Usage};
 pub use error::Error;
 pub use plan::describe::{Step, Windows};
 pub use rule::{Rule, Settings};
+pub use window::{Limits, StateSize};
 
 /// Every SQL function of our own, as DataFusion knows it: to ask the same of stock DataFusion over recorded history.
 #[must_use]

@@ -9,6 +9,9 @@ pub const RULES_MAX: usize = 2_000;
 /// Rows of one run of a plan; longer batches are cut.
 pub const RUN_ROWS_MAX: usize = 65_536;
 
+/// Milliseconds of processor time that a rule may take for a batch, unless the configuration says otherwise.
+pub const BATCH_MILLISECONDS_MAX: u64 = 2_000;
+
 /// Rows that a `ROWS n PRECEDING` frame or a `lag` may look back.
 pub const FRAME_ROWS_MAX: u64 = 100_000;
 

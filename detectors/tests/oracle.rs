@@ -9,7 +9,7 @@
 //! (anchor, entity, every output column as text) of the anchors whose frames are closed; and for each finding, against
 //! the log itself, the record that decides it, its times, its source and the order. What the windows of a generated rule
 //! look ahead comes from its grammar as well as from the engine. [`oracle::mutants`] and [`oracle::parameters`] prove
-//! that errors are noticed; [`oracle::known`] says what is left out because the engine is wrong today.
+//! that errors are noticed.
 //!
 //! Everything follows from a seed, printed with the smallest history that still differs. `KEYWATCH_ORACLE_SEED` sets the
 //! first seed, `KEYWATCH_ORACLE_CASES` multiplies how many there are.
@@ -39,7 +39,6 @@ mod oracle {
     pub(crate) mod frame;
     pub(crate) mod function;
     pub(crate) mod history;
-    pub(crate) mod known;
     pub(crate) mod mutants;
     pub(crate) mod naive;
     pub(crate) mod parameters;
@@ -200,7 +199,9 @@ fn errors_of_an_engine_are_noticed_by_the_oracles() {
         }
     }
     eprintln!("mutants noticed, of how many: {noticed:?}");
-    let weak: Vec<_> = noticed.iter().filter(|(_, (noticed, tried))| noticed * 8 < *tried).collect();
+    // Of a kind that was tried a few times only, all may happen to mean the same.
+    let judged = noticed.iter().filter(|(_, (_, tried))| *tried >= 16);
+    let weak: Vec<_> = judged.filter(|(_, (noticed, tried))| noticed * 8 < *tried).collect();
     assert!(weak.is_empty() && noticed.len() == MUTATIONS.len(), "noticed too seldom: {weak:?}");
 }
 

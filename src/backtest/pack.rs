@@ -119,7 +119,7 @@ fn tally(rule: &Rule) -> Tally {
 }
 
 /// A clock that nobody can set, from its first reading on.
-fn monotonic() -> Duration {
+pub(crate) fn monotonic() -> Duration {
     static BEGUN: OnceLock<Stopwatch> = OnceLock::new();
     BEGUN.get_or_init(Stopwatch::now).elapsed()
 }

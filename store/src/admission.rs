@@ -9,6 +9,7 @@
 //! time that the record carries (recorded). keywatch's own records in a recorded log carry no time and so take the
 //! system's current time, moved on by 1 ns.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use sha2::{Digest, Sha256};
@@ -27,6 +28,8 @@ pub struct Admission {
     clock: Clock,
     systems: HashMap<String, SystemState>,
     seen: HashMap<EventId, Fingerprint>,
+    /// What the event at hand says; kept for its room.
+    said: String,
 }
 
 #[derive(Debug, Default)]
@@ -53,29 +56,41 @@ impl Admission {
     /// An empty log's admission.
     #[must_use]
     pub fn new(clock: Clock) -> Admission {
-        Admission { clock, systems: HashMap::new(), seen: HashMap::new() }
+        Admission { clock, systems: HashMap::new(), seen: HashMap::new(), said: String::new() }
     }
 
     /// Decides on one event. `now` is the wall clock's reading and is not looked at by a recorded clock.
     pub fn admit(&mut self, event: Event, now: Instant) -> Admitted {
-        let fingerprint = fingerprint(&event);
+        let fingerprint = self.fingerprint(&event);
         self.admit_known(event, fingerprint, now)
     }
 
-    /// As [`Admission::admit`], where the caller has the event's fingerprint already.
-    pub(crate) fn admit_known(&mut self, event: Event, fingerprint: Fingerprint, now: Instant) -> Admitted {
-        match self.seen.get(&event.event_id) {
-            Some(kept) if *kept == fingerprint => return Admitted::Repeat,
-            Some(_) => return self.conflict(&event, now),
-            None => {}
-        }
-        Admitted::New(Box::new(self.accept(event, fingerprint, now)))
+    /// As [`Admission::admit`], where the caller has the event's [`fingerprint`] already: it needs no state, so that
+    /// several threads can take it beforehand.
+    pub fn admit_known(&mut self, event: Event, fingerprint: Fingerprint, now: Instant) -> Admitted {
+        match self.seen.entry(event.event_id) {
+            Entry::Occupied(kept) if *kept.get() == fingerprint => return Admitted::Repeat,
+            Entry::Occupied(_) => return self.conflict(&event, now),
+            Entry::Vacant(place) => place.insert(fingerprint),
+        };
+        let mut event = Box::new(event);
+        self.accept(&mut event, now);
+        Admitted::New(event)
     }
 
     /// Takes in a record that stands in the log already: the fold that rebuilds this state on opening.
     pub fn replay(&mut self, event: &Event) {
-        let fingerprint = fingerprint(event);
-        self.remember(event, fingerprint);
+        let fingerprint = self.fingerprint(event);
+        self.seen.insert(event.event_id, fingerprint);
+        let state = self.systems.entry(event.system.clone()).or_default();
+        state.remember(event, &mut self.seen);
+    }
+
+    /// As [`fingerprint`], in a text that is kept for the next event.
+    fn fingerprint(&mut self, event: &Event) -> Fingerprint {
+        self.said.clear();
+        line::push_said(&mut self.said, event);
+        digest(&self.said)
     }
 
     /// Takes up a system where a closed log left it: the time of its last record and its sources' delays.
@@ -117,50 +132,25 @@ impl Admission {
         self.clock
     }
 
-    fn accept(&mut self, mut event: Event, fingerprint: Fingerprint, now: Instant) -> Event {
+    /// Gives an event whose id stands among the seen ones its log time, and its system the event.
+    fn accept(&mut self, event: &mut Event, now: Instant) {
         let proposed = match self.clock {
             Clock::Wall => now,
             Clock::Recorded => event.time,
         };
-        let state = self.system(&event.system);
+        let state = match self.systems.get_mut(&event.system) {
+            Some(state) => state,
+            None => self.systems.entry(event.system.clone()).or_default(),
+        };
         event.time = proposed.max(state.time.saturating_add(1));
         if let Some(delay) = state.delays.get(&event.source) {
             let lag = event.time.0.saturating_sub(event.event_time.0);
             event.late |= lag > delay.saturating_add(LATENESS_TOLERANCE_NS);
         }
-        if event.kind == "source.reject"
-            || kinds::find(&event.kind).is_none_or(|kind| kind.writer != kinds::Writer::Source)
-        {
+        if event.late && !may_be_late(&event.kind) {
             event.late = false;
         }
-        self.remember(&event, fingerprint);
-        event
-    }
-
-    fn system(&mut self, name: &str) -> &mut SystemState {
-        if !self.systems.contains_key(name) {
-            self.systems.insert(name.to_owned(), SystemState::default());
-        }
-        self.systems.get_mut(name).expect("it was just put there if it was not")
-    }
-
-    fn remember(&mut self, event: &Event, fingerprint: Fingerprint) {
-        self.seen.insert(event.event_id, fingerprint);
-        let state = self.system(&event.system);
-        state.time = state.time.max(event.time);
-        if event.kind == "inventory.activated" {
-            state.delays =
-                Inventory::from_activation(event).map(|inventory| inventory.delays(&event.system)).unwrap_or_default();
-        }
-        state.forget_order.push_back((event.time.saturating_add(REPEAT_HORIZON_NS), event.event_id));
-        let now = state.time;
-        let mut forgotten = Vec::new();
-        while state.forget_order.front().is_some_and(|(forget_at, _)| *forget_at < now) {
-            forgotten.extend(state.forget_order.pop_front().map(|(_, id)| id));
-        }
-        for id in forgotten {
-            self.seen.remove(&id);
-        }
+        state.remember(event, &mut self.seen);
     }
 
     fn conflict(&mut self, event: &Event, now: Instant) -> Admitted {
@@ -178,18 +168,46 @@ impl Admission {
         if self.seen.get(&conflict.event_id) == Some(&fingerprint) {
             return Admitted::Repeat;
         }
-        Admitted::Conflict(Box::new(self.accept(conflict, fingerprint, now)))
+        self.seen.insert(conflict.event_id, fingerprint);
+        self.accept(&mut conflict, now);
+        Admitted::Conflict(Box::new(conflict))
+    }
+}
+
+/// What a source says about itself or the world may be late, what keywatch says about it may not.
+fn may_be_late(kind: &str) -> bool {
+    kind != "source.reject" && kinds::find(kind).is_some_and(|kind| kind.writer == kinds::Writer::Source)
+}
+
+impl SystemState {
+    /// Takes in the system's next record and lets those ids go that are beyond the horizon now.
+    fn remember(&mut self, event: &Event, seen: &mut HashMap<EventId, Fingerprint>) {
+        self.time = self.time.max(event.time);
+        if event.kind == "inventory.activated" {
+            self.delays =
+                Inventory::from_activation(event).map(|inventory| inventory.delays(&event.system)).unwrap_or_default();
+        }
+        self.forget_order.push_back((event.time.saturating_add(REPEAT_HORIZON_NS), event.event_id));
+        while let Some((_, id)) = self.forget_order.pop_front_if(|(forget_at, _)| *forget_at < self.time) {
+            seen.remove(&id);
+        }
     }
 }
 
 /// What an event says, apart from when the log took it.
 #[must_use]
 pub fn fingerprint(event: &Event) -> Fingerprint {
-    fingerprint_of(&line::Template::of(event))
+    let mut said = String::with_capacity(1024);
+    line::push_said(&mut said, event);
+    digest(&said)
 }
 
 pub(crate) fn fingerprint_of(said: &line::Template) -> Fingerprint {
-    let digest = Sha256::digest(said.as_str().as_bytes());
+    digest(said.as_str())
+}
+
+fn digest(said: &str) -> Fingerprint {
+    let digest = Sha256::digest(said.as_bytes());
     let mut fingerprint = [0; 16];
     fingerprint.copy_from_slice(&digest[..16]);
     fingerprint

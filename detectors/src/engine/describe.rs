@@ -41,7 +41,7 @@ impl Engine {
 fn columns(chain: &Chain) -> Vec<String> {
     match &chain.source {
         Source::Events(_) => chain.schema.fields().iter().map(|field| field.name().clone()).collect(),
-        Source::Inventory(..) => Vec::new(),
+        Source::Inventory(..) | Source::Nothing => Vec::new(),
     }
 }
 

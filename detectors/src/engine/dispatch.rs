@@ -80,7 +80,7 @@ impl Batch<'_> {
         schema: &SchemaRef,
     ) -> Result<Option<RecordBatch>> {
         let selection = set.map(|set| &self.selections[set]);
-        let count = selection.and_then(|selection| selection.rows.as_ref()).map_or(self.events.len(), |rows| rows.len());
+        let count = selection.and_then(|selection| selection.rows.as_ref()).map_or(self.events.len(), UInt32Array::len);
         if count == 0 {
             return Ok(None);
         }
@@ -90,7 +90,8 @@ impl Batch<'_> {
     }
 
     fn column(&self, column: usize, selection: Option<&Selection>) -> Result<ArrayRef> {
-        let Some((selection, rows)) = selection.and_then(|selection| Some((selection, selection.rows.as_ref()?))) else {
+        let Some((selection, rows)) = selection.and_then(|selection| Some((selection, selection.rows.as_ref()?)))
+        else {
             return self.whole_column(column);
         };
         if let Some(taken) = selection.columns[column].get() {

@@ -6,22 +6,27 @@
 mod describe;
 mod dispatch;
 mod findings;
+mod isolation;
+mod retry;
+mod snapshot;
 mod workers;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use keywatch_store::{Event, Finding, Instant, Inventory, Position};
+use keywatch_store::{Event, EventId, Finding, Instant, Inventory, Position};
 
 use crate::error::Error;
 use crate::limits::RUN_ROWS_MAX;
-use crate::plan::chain::Source;
+use crate::plan::chain::{Chain, Source};
 use crate::plan::run::{Inventories, Run};
 use crate::plan::{self, Planned};
 use crate::rule::{Rule, Settings};
-use crate::window::{Operator, StateSize, Systems};
+use crate::window::{Limits, Operator, StateSize, Systems};
 pub use describe::Description;
 use dispatch::{Batch, Dispatch};
+use isolation::{Sieve, guarded};
+pub use retry::{Caught, Retry};
 
 /// A finding and the position of the record that settled it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +48,21 @@ pub struct Parked {
     pub from: Position,
 }
 
+/// A record that a rule could not evaluate and went on without: its windows do not have it, or it was not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Rule id.
+    pub rule: String,
+    /// System of the record.
+    pub system: String,
+    /// Log time of the record; a system has one record at a time.
+    pub time: Instant,
+    /// Its id, where the rule still had it when it failed.
+    pub event: Option<EventId>,
+    /// Why.
+    pub problem: String,
+}
+
 /// What a run gave.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -50,6 +70,31 @@ pub struct Outcome {
     pub findings: Vec<Decided>,
     /// Rules that failed in this run; the others went on.
     pub parked: Vec<Parked>,
+    /// Records that some rule went on without.
+    pub skipped: Vec<Skipped>,
+    /// What windows had to let go of because a limit was reached.
+    pub lost: Vec<Lost>,
+}
+
+/// What a rule's windows had to let go of: answers that reach into that time may count too few.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Rule id.
+    pub rule: String,
+    /// System whose rows they were.
+    pub system: String,
+    /// The source that had most of them.
+    pub source: String,
+    /// `rows` inside frames, `keys` with all that is known of them, or rows `waiting` to be decided.
+    pub what: &'static str,
+    /// Partition key of the windows; empty for rows that wait.
+    pub group: String,
+    /// How many.
+    pub count: usize,
+    /// Log time of the first.
+    pub from: Instant,
+    /// Log time of the last.
+    pub to: Instant,
 }
 
 /// What a rule costs.
@@ -66,6 +111,10 @@ pub struct Usage {
 /// Reads a clock that only ever goes forward; the engine has none of its own.
 pub type Stopwatch = fn() -> Duration;
 
+/// Tests make a rule fail with it: it is called with the rule and the records of a run, after the rule has seen them.
+#[doc(hidden)]
+pub type Fault = fn(&str, &[Event]);
+
 /// The rules, planned, with everything that their windows remember.
 #[derive(Debug)]
 pub struct Engine {
@@ -75,15 +124,29 @@ pub struct Engine {
     inventories: Inventories,
     stopwatch: Stopwatch,
     threads: usize,
+    /// Processor time that a rule may take for a batch.
+    batch_time_max: Duration,
+    /// Whether every rule is sifted, for a log that was run before.
+    sifts: bool,
+    /// Records that no rule is shown; the engine of a single rule has such.
+    unseen: BTreeSet<Position>,
+    fault: Fault,
+    limits: Limits,
 }
 
 #[derive(Debug)]
 struct Loaded {
     rule: Rule,
+    /// Its SQL, parameters filled in.
+    sql: String,
+    /// What its memory is known by in a snapshot.
+    fingerprint: String,
     planned: Planned,
     /// Number of the set of kinds that it can match; `None` for all.
     kinds: Option<usize>,
     parked: bool,
+    /// Whether it has met records that it cannot evaluate: it goes on without them ([`isolation`]).
+    sifts: bool,
     busy: Duration,
 }
 
@@ -93,7 +156,11 @@ pub(crate) struct Records {
 }
 
 /// What one rule made of one run.
-type Found = datafusion::error::Result<Vec<Decided>>;
+struct Ran {
+    found: datafusion::error::Result<Vec<Decided>>,
+    skipped: Vec<Skipped>,
+    took: Duration,
+}
 
 impl Engine {
     /// Plans the rules that `settings` does not disable.
@@ -103,17 +170,39 @@ impl Engine {
     pub fn new(rules: &[Rule], settings: &Settings) -> Result<Engine, Error> {
         let mut dispatch = Dispatch::default();
         let wanted = rules.iter().filter(|rule| !settings.disabled.contains(&rule.id));
-        let loaded = wanted.map(|rule| {
-            let planned = plan::compile(&rule.id, &settings.fill_in(rule)?)?;
-            let kinds = planned.kinds.as_ref().map(|kinds| dispatch.number(kinds));
-            Ok(Loaded { rule: rule.clone(), planned, kinds, parked: false, busy: Duration::ZERO })
-        });
+        let loaded = wanted.map(|rule| Loaded::new(rule.clone(), settings.fill_in(rule)?, &mut dispatch));
         let rules = loaded.collect::<Result<_, Error>>()?;
-        let (systems, inventories) = (Systems::default(), Inventories::default());
-        Ok(Engine { rules, dispatch, systems, inventories, stopwatch: || Duration::ZERO, threads: 1 })
+        let batch_time_max = Duration::from_millis(settings.batch_milliseconds_max);
+        let mut engine = Engine::of(rules, dispatch, batch_time_max);
+        engine.limit(settings.limits);
+        Ok(engine)
     }
 
-    /// Times the rules by that clock, for [`Engine::usage`].
+    /// Sets what each group of windows may remember of one system.
+    fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+        let chains = self.rules.iter_mut().map(|loaded| &mut loaded.planned.chain);
+        chains.flat_map(Chain::operators_mut).for_each(|operator| operator.limit(limits));
+    }
+
+    fn of(rules: Vec<Loaded>, dispatch: Dispatch, batch_time_max: Duration) -> Engine {
+        Engine {
+            rules,
+            dispatch,
+            systems: Systems::default(),
+            inventories: Inventories::default(),
+            stopwatch: || Duration::ZERO,
+            threads: 1,
+            batch_time_max,
+            sifts: false,
+            unseen: BTreeSet::new(),
+            fault: |_, _| {},
+            limits: Limits::default(),
+        }
+    }
+
+    /// Times the rules by that clock, for [`Engine::usage`] and for the time that a batch may take. On several threads it
+    /// has to be a clock of the thread.
     #[must_use]
     pub fn with_stopwatch(mut self, stopwatch: Stopwatch) -> Engine {
         self.stopwatch = stopwatch;
@@ -125,6 +214,47 @@ impl Engine {
     pub fn with_threads(mut self, threads: usize) -> Engine {
         self.threads = threads.max(1);
         self
+    }
+
+    /// Has that function called after each rule's run.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_fault(mut self, fault: Fault) -> Engine {
+        self.fault = fault;
+        self
+    }
+
+    /// Whether rules go on without records that they cannot evaluate, instead of being parked: for a log that was run
+    /// before, where such records are known of.
+    pub fn sift(&mut self, sifts: bool) {
+        self.sifts = sifts;
+    }
+
+    /// A rule alone, in an engine that has seen nothing yet and goes on without records that the rule cannot evaluate.
+    fn alone(&self, rule: &str) -> Result<Engine, Error> {
+        let loaded = self.rules.iter().find(|loaded| loaded.rule.id == rule);
+        let problem = || Error::Sql { rule: rule.to_owned(), problem: "there is no rule of that name".to_owned() };
+        let loaded = loaded.ok_or_else(problem)?;
+        let mut dispatch = Dispatch::default();
+        let fresh = Loaded::new(loaded.rule.clone(), loaded.sql.clone(), &mut dispatch)?;
+        let mut alone = Engine::of(vec![Loaded { sifts: true, ..fresh }], dispatch, self.batch_time_max);
+        (alone.stopwatch, alone.fault) = (self.stopwatch, self.fault);
+        alone.limit(self.limits);
+        Ok(alone)
+    }
+
+    /// Takes the rules of another engine in place of its own of the same names. The other one must have seen the same
+    /// records from the beginning of the log.
+    pub fn take_back(&mut self, other: Engine) {
+        for mut loaded in other.rules {
+            let number = |system: u32| self.systems.number(other.systems.name(system));
+            loaded.planned.chain.operators_mut().for_each(|operator| operator.renumber(&number));
+            loaded.kinds = loaded.planned.kinds.as_ref().map(|kinds| self.dispatch.number(kinds));
+            if let Some(own) = self.rules.iter_mut().find(|own| own.rule.id == loaded.rule.id) {
+                loaded.busy += own.busy;
+                *own = loaded;
+            }
+        }
     }
 
     /// Runs all rules over the next records of the log; `first` is the position of the first.
@@ -172,39 +302,66 @@ impl Engine {
 
     fn run_batch(&mut self, first: Position, events: &[Event], outcome: &mut Outcome) {
         let records = self.observe(first, events);
-        let batch = self.dispatch.sort(events);
+        let shown = self.shown(first, events);
+        let shown = shown.as_deref().unwrap_or(events);
+        let batch = self.dispatch.sort(shown);
         let run = Run { systems: &self.systems, inventories: &self.inventories };
-        let stopwatch = self.stopwatch;
+        let (stopwatch, fault, sifts) = (self.stopwatch, self.fault, self.sifts);
         let one = |loaded: &mut Loaded| {
             let begun = stopwatch();
-            let found = loaded.run(&batch, &run, &records);
-            loaded.busy += stopwatch().saturating_sub(begun);
-            found
+            let mut sieve = (sifts || loaded.sifts).then(Vec::new);
+            let found = guarded(|| {
+                let found = loaded.run(&batch, &run, &records, sieve.as_mut());
+                fault(&loaded.rule.id, shown);
+                found
+            });
+            let took = stopwatch().saturating_sub(begun);
+            loaded.busy += took;
+            Ran { found, skipped: sieve.unwrap_or_default(), took }
         };
         let awake = self.rules.iter_mut().filter(|loaded| !loaded.parked).collect();
         let mut findings = Vec::new();
-        for (loaded, found) in workers::run(awake, self.threads, events.len(), &one) {
-            match found {
-                Ok(found) => findings.extend(found),
-                Err(error) => {
-                    loaded.parked = true;
-                    let problem = error.strip_backtrace();
-                    outcome.parked.push(Parked { rule: loaded.rule.id.clone(), problem, from: first });
+        for (loaded, ran) in workers::run(awake, self.threads, events.len(), &one) {
+            loaded.sifts |= !ran.skipped.is_empty();
+            outcome.lost.extend(loaded.take_lost());
+            outcome.skipped.extend(ran.skipped.into_iter().map(|skipped| skipped.among(shown)));
+            let too_slow = (ran.took > self.batch_time_max).then_some(ran.took);
+            match (ran.found, too_slow) {
+                (Ok(found), None) => findings.extend(found),
+                (Ok(found), Some(took)) => {
+                    findings.extend(found);
+                    let problem =
+                        format!("took {took:?} for {} records, at most {:?}", events.len(), self.batch_time_max);
+                    outcome.parked.push(loaded.park(problem, first.plus(events.len())));
                 }
+                (Err(error), _) => outcome.parked.push(loaded.park(error.strip_backtrace(), first)),
             }
         }
+        outcome.lost.sort_by(|one, other| (&one.rule, one.to, &one.group).cmp(&(&other.rule, other.to, &other.group)));
         outcome.parked.sort_by(|one, other| one.rule.cmp(&other.rule));
+        outcome.skipped.sort_by(|one, other| (&one.rule, one.time).cmp(&(&other.rule, other.time)));
         findings::sort(&mut findings);
         outcome.findings.extend(findings);
+    }
+
+    /// The records that rules are shown, when they are not all of them.
+    fn shown(&self, first: Position, events: &[Event]) -> Option<Vec<Event>> {
+        let positions = (0..).map(|index| first.plus(index));
+        self.unseen.range(first..first.plus(events.len())).next()?;
+        let seen = positions.zip(events).filter(|(position, _)| !self.unseen.contains(position));
+        Some(seen.map(|(_, event)| event.clone()).collect())
     }
 
     /// Notes how far each system is complete and which inventory holds from when.
     fn observe(&mut self, first: Position, events: &[Event]) -> Records {
         let mut records = Records { by_system: HashMap::new() };
+        // In the order in which they first speak, so that every engine that has seen the log numbers them alike.
+        let mut systems: Vec<&str> = Vec::new();
         for (index, event) in events.iter().enumerate() {
             if let Some(times) = records.by_system.get_mut(&event.system) {
                 times.push((event.time, first.plus(index)));
             } else {
+                systems.push(&event.system);
                 records.by_system.insert(event.system.clone(), vec![(event.time, first.plus(index))]);
             }
             if event.kind == "inventory.activated" {
@@ -214,8 +371,8 @@ impl Engine {
             }
         }
         self.systems.begin();
-        for (system, times) in &records.by_system {
-            if let Some((last, _)) = times.last() {
+        for system in systems {
+            if let Some((last, _)) = records.by_system.get(system).and_then(|times| times.last()) {
                 self.systems.note(system, last.0);
             }
         }
@@ -224,16 +381,63 @@ impl Engine {
 }
 
 impl Loaded {
-    fn run(&mut self, batch: &Batch<'_>, run: &Run<'_>, records: &Records) -> Found {
+    fn take_lost(&mut self) -> Vec<Lost> {
+        let rule = &self.rule.id;
+        let told = |lost: crate::window::Lost| {
+            let (from, to) = (Instant(lost.from), Instant(lost.to));
+            let crate::window::Lost { system, source, what, group, count, .. } = lost;
+            Lost { rule: rule.clone(), system, source, what, group, count, from, to }
+        };
+        self.planned.chain.operators_mut().flat_map(Operator::take_lost).map(told).collect()
+    }
+
+    fn new(rule: Rule, sql: String, dispatch: &mut Dispatch) -> Result<Loaded, Error> {
+        let planned = plan::compile(&rule.id, &sql)?;
+        let kinds = planned.kinds.as_ref().map(|kinds| dispatch.number(kinds));
+        let fingerprint = snapshot::fingerprint(&rule.id, &sql, &planned.shown);
+        Ok(Loaded { rule, sql, fingerprint, planned, kinds, parked: false, sifts: false, busy: Duration::ZERO })
+    }
+
+    /// Runs it over a batch; what it cannot evaluate goes into `skipped` where there is one, else it fails.
+    fn run(
+        &mut self,
+        batch: &Batch<'_>,
+        run: &Run<'_>,
+        records: &Records,
+        skipped: Option<&mut Vec<Skipped>>,
+    ) -> datafusion::error::Result<Vec<Decided>> {
         let chain = &mut self.planned.chain;
         let rows = match &chain.source {
             Source::Events(columns) => batch.rows(self.kinds, columns, &chain.schema)?,
-            Source::Inventory(..) => None,
+            Source::Inventory(..) | Source::Nothing => None,
         };
-        match chain.run(rows, run)? {
-            Some(rows) => findings::read(&self.rule, self.planned.following_ns, &rows, records),
-            None => Ok(Vec::new()),
-        }
+        let (rule, following_ns) = (&self.rule, self.planned.following_ns);
+        let Some(skipped) = skipped else {
+            let rows = chain.run(rows, run)?;
+            return rows.map_or(Ok(Vec::new()), |rows| findings::read(rule, following_ns, &rows, records));
+        };
+        let mut sieve = Sieve::new(&rule.id);
+        let rows = sieve.run(chain, rows, run)?;
+        let mut read = |rows: &_| findings::read(rule, following_ns, rows, records);
+        let found = rows.map(|rows| sieve.sift(&rows, &mut read)).unwrap_or_default();
+        skipped.append(&mut sieve.skipped);
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// It is not run any more, and what it remembers is let go of: nobody knows what a failure left of it.
+    fn park(&mut self, problem: String, from: Position) -> Parked {
+        self.parked = true;
+        self.planned.chain.steps.clear();
+        Parked { rule: self.rule.id.clone(), problem, from }
+    }
+}
+
+impl Skipped {
+    /// With the id of its record, where that is one of these.
+    fn among(mut self, events: &[Event]) -> Skipped {
+        let is_it = |event: &&Event| event.time == self.time && event.system == self.system;
+        self.event = self.event.or_else(|| events.iter().find(is_it).map(|event| event.event_id));
+        self
     }
 }
 

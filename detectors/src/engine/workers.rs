@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::{Found, Loaded};
+use super::{Loaded, Ran};
 use crate::limits::THREADED_ROWS_MIN;
 
 /// Runs the rules over one batch.
@@ -11,11 +11,11 @@ pub(super) fn run<'a>(
     mut rules: Vec<&'a mut Loaded>,
     threads: usize,
     rows: usize,
-    one: &(dyn Fn(&mut Loaded) -> Found + Sync),
-) -> Vec<(&'a mut Loaded, Found)> {
+    one: &(dyn Fn(&mut Loaded) -> Ran + Sync),
+) -> Vec<(&'a mut Loaded, Ran)> {
     let each = |loaded: &'a mut Loaded| {
-        let found = one(loaded);
-        (loaded, found)
+        let ran = one(loaded);
+        (loaded, ran)
     };
     if threads < 2 || rows < THREADED_ROWS_MIN {
         return rules.into_iter().map(each).collect();

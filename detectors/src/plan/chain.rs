@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExprRef;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 
@@ -27,6 +28,8 @@ pub(crate) enum Source {
     Events(Vec<usize>),
     /// Columns of an inventory table.
     Inventory(&'static str, Vec<usize>),
+    /// No rows: what the rule asks for contradicts itself.
+    Nothing,
 }
 
 /// One step of a chain. No rows (`None`) and an empty batch are the same to it, and cost nothing.
@@ -66,6 +69,9 @@ impl Chain {
             let exprs = projection.expr().iter().map(|projected| projected.expr.clone()).collect();
             return Chain::new(projection.input())?.then(Step::Project { exprs, schema: node.schema() });
         }
+        if node.is::<EmptyExec>() {
+            return Ok(Chain { source: Source::Nothing, schema: node.schema(), steps: Vec::new() });
+        }
         let Some(ours) = node.downcast_ref::<Node>() else {
             return Err(DataFusionError::Plan(format!("{} is not part of the rule language", node.name())));
         };
@@ -74,7 +80,7 @@ impl Chain {
             Planned::Events(columns) => Ok(begin(Source::Events(columns.clone()))),
             Planned::Inventory(table, columns) => Ok(begin(Source::Inventory(table, columns.clone()))),
             Planned::Windows(plan) => {
-                Chain::new(&ours.children[0])?.then(Step::Windows(Box::new(Operator::new(plan.clone())?)))
+                Chain::new(&ours.children[0])?.then(Step::Windows(Box::new(Operator::new(plan.clone()))))
             }
             Planned::Lookup(plan) => {
                 let table = Chain::new(&ours.children[1])?;
@@ -118,7 +124,11 @@ impl Chain {
 }
 
 impl Step {
-    fn run(&mut self, rows: Option<RecordBatch>, run: &Run<'_>) -> Result<Option<RecordBatch>> {
+    /// Runs it over some rows.
+    ///
+    /// # Errors
+    /// As [`Chain::run`].
+    pub(crate) fn run(&mut self, rows: Option<RecordBatch>, run: &Run<'_>) -> Result<Option<RecordBatch>> {
         match (self, rows) {
             (Step::Windows(operator), rows) => operator.run(rows.as_ref(), run.systems),
             (_, None) => Ok(None),

@@ -10,7 +10,8 @@ use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::scalar::ScalarValue;
-use datafusion::sql::unparser::expr_to_sql;
+use datafusion::sql::unparser::Unparser;
+use datafusion::sql::unparser::dialect::CustomDialectBuilder;
 
 use crate::lookup::{LookupKind, LookupNode};
 use crate::window::{Group, KeyedWindowNode, unalias};
@@ -50,9 +51,22 @@ pub struct Windows {
     pub(crate) columns: Vec<[String; 3]>,
 }
 
-/// The names that a rule gives its windows, by the names that the plan has for them.
+/// What the rule calls what the plan has its own names for.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<String, String>);
+pub(super) struct Names {
+    /// The names of windows.
+    windows: BTreeMap<String, String>,
+    /// Expressions that the optimizer has set apart, as the rule wrote them.
+    common: BTreeMap<String, Expr>,
+    /// Inventory tables, by what the rule calls them.
+    tables: BTreeMap<String, String>,
+}
+
+/// What a window is called that has no name in the rule, before its number.
+const UNNAMED: &str = "window_";
+
+/// How the optimizer names an expression that it computes once.
+const COMMON: &str = "__common_expr";
 
 impl Names {
     /// Reads them off a plan that the optimizer has not seen yet.
@@ -71,46 +85,88 @@ impl Names {
     fn take(&mut self, projection: &Projection) {
         for expr in &projection.expr {
             if let Expr::Alias(alias) = expr
-                && let Expr::Column(column) = alias.expr.as_ref()
-                && column.name.contains(" BY [")
+                && let Expr::Column(column) = unalias(expr)
+                && is_of_a_window(&column.name)
+                && !is_of_a_window(&alias.name)
             {
-                self.0.entry(column.name.clone()).or_insert_with(|| alias.name.clone());
+                let called = self.windows.get(&alias.name).unwrap_or(&alias.name).clone();
+                self.windows.entry(column.name.clone()).or_insert(called);
             }
         }
     }
 
     fn get(&self, column: &str) -> Option<&str> {
-        self.0.get(column).map(String::as_str)
+        self.windows.get(column).map(String::as_str)
+    }
+
+    /// Gives a window a name that has none in the rule.
+    fn call(&mut self, column: &str) {
+        if self.get(column).is_none() && is_of_a_window(column) {
+            let next = self.windows.values().filter(|name| name.starts_with(UNNAMED)).count() + 1;
+            self.windows.insert(column.to_owned(), format!("{UNNAMED}{next}"));
+        }
+    }
+
+    /// Notes what the optimizer has set apart here.
+    fn set_apart(&mut self, projection: &Projection) {
+        for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
+            let is_passed_on = matches!(unalias(expr), Expr::Column(_));
+            if field.name().starts_with(COMMON) && !is_passed_on {
+                let written = self.written(unalias(expr));
+                self.common.insert(field.name().clone(), written);
+            }
+        }
     }
 
     /// An expression as SQL: columns by the rule's names, without the tables they come from.
     fn show(&self, expr: &Expr) -> String {
-        let plain = expr.clone().transform_up(|expr| Ok(Transformed::yes(self.plain(expr))));
-        let plain = plain.map_or_else(|_| expr.clone(), |plain| plain.data);
-        expr_to_sql(&plain).map_or_else(|_| plain.to_string(), |sql| sql.to_string())
+        let written = self.written(expr);
+        let dialect = CustomDialectBuilder::new().build();
+        let sql = Unparser::new(&dialect).with_pretty(true).expr_to_sql(&written);
+        sql.map_or_else(|_| written.to_string(), |sql| sql.to_string())
+    }
+
+    fn written(&self, expr: &Expr) -> Expr {
+        let written = expr.clone().transform_up(|expr| Ok(Transformed::yes(self.plain(expr))));
+        written.map_or_else(|_| expr.clone(), |written| written.data)
+    }
+
+    /// A column of an inventory table says so; one of the events does not.
+    fn placed(&self, column: Column) -> Column {
+        let table = column.relation.as_ref().and_then(|relation| self.tables.get(relation.table()));
+        Column::new(table.map(String::as_str), column.name)
     }
 
     fn plain(&self, expr: Expr) -> Expr {
         match expr {
-            Expr::Column(column) => {
-                let name = self.get(&column.name).map_or_else(|| column.name.clone(), str::to_owned);
-                Expr::Column(Column::from_name(name))
-            }
+            Expr::Column(column) => match (self.common.get(&column.name), self.get(&column.name)) {
+                (Some(expr), _) => expr.clone(),
+                (None, Some(name)) => Expr::Column(Column::from_name(name)),
+                (None, None) => Expr::Column(self.placed(column)),
+            },
             Expr::Alias(alias) => *alias.expr,
-            // Casts between texts, and of literals, are DataFusion's own.
+            // Casts of literals are DataFusion's own.
             Expr::Cast(cast) if matches!(cast.expr.as_ref(), Expr::Literal(..)) => *cast.expr,
             other => other,
         }
     }
 }
 
+/// Whether a name is one that DataFusion gives to the column of a window.
+fn is_of_a_window(name: &str) -> bool {
+    name.contains(" BY [")
+}
+
 /// The steps of a plan of our own language, from the events up.
-pub(super) fn steps(plan: &LogicalPlan, names: &Names) -> Vec<Step> {
+pub(super) fn steps(plan: &LogicalPlan, names: &mut Names) -> Vec<Step> {
     let Some(input) = plan.inputs().first().copied() else { return scan_step(plan, names).into_iter().collect() };
     let mut steps = steps(input, names);
     steps.extend(match plan {
         LogicalPlan::Filter(filter) => Some(Step::Keep(conjuncts(&filter.predicate, names))),
-        LogicalPlan::Projection(projection) => compute(projection, names),
+        LogicalPlan::Projection(projection) => {
+            names.set_apart(projection);
+            compute(projection, names)
+        }
         LogicalPlan::Extension(extension) => {
             let node = extension.node.as_any();
             let windows = node.downcast_ref().map(|node| Step::Windows(windows(node, names)));
@@ -137,19 +193,24 @@ fn conjuncts(predicate: &Expr, names: &Names) -> Vec<String> {
 /// The columns that are more than a column of the rows below.
 fn compute(projection: &Projection, names: &Names) -> Option<Step> {
     let computed = projection.expr.iter().zip(projection.schema.fields()).filter_map(|(expr, field)| {
+        if matches!(unalias(expr), Expr::Column(column) if column.name == *field.name()) {
+            return None;
+        }
         let shown = names.show(expr);
         let name = names.get(field.name()).unwrap_or(field.name());
-        (shown != *name && !name.starts_with("__")).then(|| (name.to_owned(), shown))
+        (shown != *name && !name.starts_with("__") && !is_of_a_window(name)).then(|| (name.to_owned(), shown))
     });
     let computed: Vec<(String, String)> = computed.collect();
     (!computed.is_empty()).then_some(Step::Compute(computed))
 }
 
-fn windows(node: &KeyedWindowNode, names: &Names) -> Windows {
+fn windows(node: &KeyedWindowNode, names: &mut Names) -> Windows {
     let first = node.input.schema().fields().len();
+    node.schema.fields()[first..].iter().for_each(|field| names.call(field.name()));
+    let names = &*names;
     let columns = node.windows.iter().enumerate().map(|(index, expr)| {
         let field = node.schema.field(first + index).name();
-        let name = names.get(field).map_or_else(|| format!("window {}", index + 1), str::to_owned);
+        let name = names.get(field).unwrap_or(field).to_owned();
         match unalias(expr) {
             Expr::WindowFunction(window) => [name, function(window, names), key(window, names)],
             other => [name, names.show(other), String::new()],
@@ -178,9 +239,7 @@ fn key(window: &WindowFunction, names: &Names) -> String {
     window.params.partition_by.iter().map(|key| names.show(key)).collect::<Vec<_>>().join(", ")
 }
 
-fn lookup(node: &LookupNode, names: &Names) -> Step {
-    let on = node.on.iter().map(|(event, key)| format!("{} = {}", names.show(event), names.show(key)));
-    let filter = node.filter.as_ref().map(|filter| conjuncts(filter, names)).unwrap_or_default();
+fn lookup(node: &LookupNode, names: &mut Names) -> Step {
     let mut table = String::new();
     // Nothing in it fails.
     let _ = node.table.apply(|plan| {
@@ -189,5 +248,12 @@ fn lookup(node: &LookupNode, names: &Names) -> Step {
         }
         Ok(TreeNodeRecursion::Continue)
     });
-    Step::Lookup { table, on: on.chain(filter).collect(), keeps_unmatched: node.kind == LookupKind::Left }
+    for (relation, _) in node.table.schema().iter() {
+        if let Some(relation) = relation {
+            names.tables.insert(relation.table().to_owned(), table.clone());
+        }
+    }
+    let on = node.on.iter().map(|(event, key)| format!("{} = {}", names.show(event), names.show(key)));
+    let on = on.chain(node.filter.iter().flat_map(|filter| conjuncts(filter, names))).collect();
+    Step::Lookup { table, on, keeps_unmatched: node.kind == LookupKind::Left }
 }

@@ -14,7 +14,6 @@ use datafusion::sql::sqlparser::ast::{Query, TableFactor, Visit, Visitor};
 
 use super::{EVENTS, comparison};
 use crate::error::Error;
-use crate::limits::FOLLOWING_NS_MAX;
 
 /// A construct and what to write instead.
 pub(super) type Refusal = (String, &'static str);
@@ -61,18 +60,6 @@ pub(crate) fn check_statement(rule: &str, statement: &Statement) -> Result<(), E
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(refusal) => Err(refused(rule, refusal)),
     }
-}
-
-/// Checks how long a row waits in all windows together.
-///
-/// # Errors
-/// As [`check`].
-pub(crate) fn check_wait(rule: &str, following_ns: i64) -> Result<(), Error> {
-    if following_ns <= FOLLOWING_NS_MAX {
-        return Ok(());
-    }
-    let construct = "windows over windows that together look ahead for more than a day".to_owned();
-    Err(refused(rule, (construct, "shorten them: every row waits for all of them, one after the other")))
 }
 
 /// Looks for what DataFusion passes over in silence.
@@ -166,6 +153,7 @@ fn refuse_expressions(node: &LogicalPlan) -> PlanResult<Option<Refusal>> {
             refusal = (refusal.take())
                 .or_else(|| refuse_expression(expr))
                 .or_else(|| refuse_placed(expr, node))
+                .or_else(|| refuse_call(expr))
                 .or_else(|| comparison::refuse(expr, &inputs));
             Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
@@ -179,6 +167,22 @@ fn refuse_placed(expr: &Expr, node: &LogicalPlan) -> Option<Refusal> {
     misplaced.then(|| {
         let instead = "give it a name in the SELECT list of a subquery, and ask for that around it (or write QUALIFY)";
         ("a window in WHERE or JOIN".to_owned(), instead)
+    })
+}
+
+/// A function of different values only, where that would change what it gives; counting them is the one that is exact.
+/// And one that is given more than it takes, which DataFusion lets pass.
+fn refuse_call(expr: &Expr) -> Option<Refusal> {
+    let Expr::WindowFunction(window) = expr else { return None };
+    let name = window.fun.name();
+    if name == "first_value" && window.params.args.len() > 1 {
+        return Some((format!("{name} of several arguments"), "give it one, or write nth_value(x, n)"));
+    }
+    let is_taken = ["count", "min", "max", "bool_and", "bool_or", "first_seen", "last_seen"].contains(&name);
+    (window.params.distinct && !is_taken).then(|| {
+        let instead =
+            "leave DISTINCT out, or keep the first of each value below: count(*) OVER (PARTITION BY …, x …) = 1";
+        (format!("{name}(DISTINCT …)"), instead)
     })
 }
 

@@ -65,14 +65,13 @@ pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
     let bound = bound.map_err(|error| sql_error(rule, &error))?;
     language::check(rule, &bound)?;
     let scoped = scope::prepare(rule, bound)?;
-    let names = describe::Names::of(&scoped);
+    let mut names = describe::Names::of(&scoped);
     let optimized = state.optimize(&scoped).map_err(|error| sql_error(rule, &error))?;
     let rewritten = bounded::bound_counts(rewrite::rewrite(rule, optimized)?);
     let following_ns = rewrite::following_ns(&rewritten);
-    language::check_wait(rule, following_ns)?;
-    let steps = describe::steps(&rewritten, &names);
     let shown = rewritten.display_indent().to_string();
     let (plan, kinds) = dispatch::take_kinds(rewritten).map_err(|error| sql_error(rule, &error))?;
+    let steps = describe::steps(&plan, &mut names);
     let physical = futures::executor::block_on(state.query_planner().create_physical_plan(&plan, &state));
     let chain = physical.and_then(|plan| Chain::new(&plan)).map_err(|error| sql_error(rule, &error))?;
     Ok(Planned { chain, kinds, following_ns, steps, shown })

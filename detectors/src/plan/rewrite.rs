@@ -20,6 +20,9 @@ use crate::window::{KeyedWindowNode, Named, read_call, unalias};
 pub(crate) fn rewrite(rule: &str, plan: LogicalPlan) -> Result<LogicalPlan, Error> {
     let rewritten = plan.transform_up(|node| match node {
         LogicalPlan::Window(window) => Ok(Transformed::yes(rewrite_windows(window)?)),
+        LogicalPlan::Projection(projection) if projection.expr.iter().any(is_window) => {
+            Ok(Transformed::yes(part_windows(projection.expr, projection.input)?))
+        }
         LogicalPlan::Join(join) => Ok(Transformed::yes(rewrite_join(join)?)),
         LogicalPlan::Filter(filter) => absorb_filter(filter),
         other => Ok(Transformed::no(other)),
@@ -49,43 +52,73 @@ fn extension(node: KeyedWindowNode) -> LogicalPlan {
     LogicalPlan::Extension(Extension { node: Arc::new(node) })
 }
 
-/// The optimizer computes windows that are equal once, and leaves columns among the windows in place of the others.
+/// The optimizer computes windows that are equal once: in a projection below, with columns in place of the others.
 fn rewrite_windows(window: Window) -> PlanResult<LogicalPlan> {
-    let is_window = |expr: &Expr| matches!(unalias(expr), Expr::WindowFunction(_));
     if window.window_expr.iter().all(is_window) {
-        return Ok(extension(rewrite_window(window)?));
+        return rewrite_window(window);
     }
-    let columns: Vec<Expr> = window.input.schema().columns().into_iter().map(Expr::Column).collect();
-    let exprs = columns.into_iter().chain(window.window_expr.iter().map(|expr| match is_window(expr) {
-        true => Expr::Column(Column::from_name(expr.schema_name().to_string())),
-        false => expr.clone(),
-    }));
-    let exprs: Vec<Expr> = exprs.collect();
-    let windows: Vec<Expr> = window.window_expr.into_iter().filter(is_window).collect();
-    let input = match windows.is_empty() {
-        true => Arc::unwrap_or_clone(window.input),
-        false => extension(rewrite_window(Window::try_new(windows, window.input)?)?),
-    };
-    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?))
+    let columns = window.input.schema().columns().into_iter().map(Expr::Column);
+    part_windows(columns.chain(window.window_expr).collect(), window.input)
 }
 
-fn rewrite_window(window: Window) -> PlanResult<KeyedWindowNode> {
+fn is_window(expr: &Expr) -> bool {
+    matches!(unalias(expr), Expr::WindowFunction(_))
+}
+
+/// A projection whose windows are computed below it.
+fn part_windows(exprs: Vec<Expr>, input: Arc<LogicalPlan>) -> PlanResult<LogicalPlan> {
+    let windows: Vec<Expr> = exprs.iter().filter(|expr| is_window(expr)).cloned().collect();
+    let input = match windows.is_empty() {
+        true => input,
+        false => Arc::new(rewrite_window(Window::try_new(windows, input)?)?),
+    };
+    let column = |expr: Expr| match is_window(&expr) {
+        true => Expr::Column(Column::from_name(expr.schema_name().to_string())),
+        false => expr,
+    };
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs.into_iter().map(column).collect(), input)?))
+}
+
+fn rewrite_window(window: Window) -> PlanResult<LogicalPlan> {
     for expr in &window.window_expr {
         let call = read_call(expr).map_err(|(construct, instead)| refused(&construct, &instead))?;
         check_types(&call, &window.input)?;
     }
     check_lookups_below(&window.input)?;
-    if let Some(lower) = as_window(&window.input)
-        && lower.anchor.is_none()
-        && refers_only_to(&window.window_expr, &lower.input)
+    if let LogicalPlan::Projection(projection) = window.input.as_ref()
+        && projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_)))
+        && is_beside(&window, &projection.input)
     {
-        let windows = [lower.windows.clone(), window.window_expr].concat();
-        return Ok(KeyedWindowNode { windows, schema: window.schema, ..lower.clone() });
+        return above_projection(&window.window_expr, projection);
+    }
+    if is_beside(&window, &window.input) {
+        return beside(&window.window_expr, &window.input);
     }
     let lag_ns = following_ns(&window.input);
     let input = Arc::unwrap_or_clone(window.input);
     let (windows, schema) = (window.window_expr, window.schema);
-    Ok(KeyedWindowNode { input, windows, anchor: None, schema, lag_ns, enough: Vec::new() })
+    Ok(extension(KeyedWindowNode { input, windows, anchor: None, schema, lag_ns, enough: Vec::new() }))
+}
+
+/// Whether windows ask nothing of those just below, so that one operator can do for both and no row waits twice.
+fn is_beside(window: &Window, below: &LogicalPlan) -> bool {
+    as_window(below).is_some_and(|lower| lower.anchor.is_none() && refers_only_to(&window.window_expr, &lower.input))
+}
+
+/// The windows of a node below, with these beside them.
+fn beside(windows: &[Expr], below: &LogicalPlan) -> PlanResult<LogicalPlan> {
+    let both = Window::try_new(windows.to_vec(), Arc::new(below.clone()))?;
+    let lower = as_window(below).ok_or_else(|| DataFusionError::Internal("no windows below".to_owned()))?;
+    let windows = [lower.windows.clone(), both.window_expr].concat();
+    Ok(extension(KeyedWindowNode { windows, schema: both.schema, ..lower.clone() }))
+}
+
+/// As [`beside`], below a projection that only leaves columns out.
+fn above_projection(windows: &[Expr], projection: &Projection) -> PlanResult<LogicalPlan> {
+    let below = beside(windows, &projection.input)?;
+    let names = windows.iter().map(|window| Expr::Column(Column::from_name(window.schema_name().to_string())));
+    let exprs = projection.expr.iter().cloned().chain(names).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(below))?))
 }
 
 fn check_types(call: &crate::window::WindowCall<'_>, input: &LogicalPlan) -> PlanResult<()> {

@@ -1,6 +1,6 @@
 //! What one run of the rules sees: the rows of the log, how far each system is complete, and the inventory versions.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -27,7 +27,7 @@ pub(crate) struct Version {
 /// Every system's inventory versions that rows on hold can still see.
 #[derive(Debug, Default)]
 pub(crate) struct Inventories {
-    by_system: HashMap<String, Vec<Arc<Version>>>,
+    by_system: BTreeMap<String, Vec<Arc<Version>>>,
 }
 
 impl Inventories {
@@ -38,6 +38,11 @@ impl Inventories {
         if versions.len() > crate::limits::INVENTORY_VERSIONS_MAX {
             versions.remove(0);
         }
+    }
+
+    /// All versions, those of a system in their order.
+    pub(crate) fn all(&self) -> Vec<&Version> {
+        self.by_system.values().flatten().map(Arc::as_ref).collect()
     }
 
     /// The inventory of a system as of a log time.

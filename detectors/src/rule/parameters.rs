@@ -9,15 +9,28 @@ use serde::{Deserialize, Serialize};
 use super::header::{Parameter, ParameterKind, Value};
 use super::{Rule, duration};
 use crate::error::Error;
+use crate::limits::BATCH_MILLISECONDS_MAX;
+use crate::window::Limits;
 
 /// What the configuration says about rules.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Rules that are not run.
     pub disabled: BTreeSet<String>,
     /// Rule → parameter → value.
     pub parameters: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Milliseconds of processor time that a rule may take for a batch before it is parked.
+    pub batch_milliseconds_max: u64,
+    /// What each group of windows of a rule may remember of one system.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let (disabled, parameters) = (BTreeSet::new(), BTreeMap::new());
+        Settings { disabled, parameters, batch_milliseconds_max: BATCH_MILLISECONDS_MAX, limits: Limits::default() }
+    }
 }
 
 impl Settings {

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 
 use super::call::{Call, Function};
 use super::state::{average, saturate};
+use super::stored::Stored;
 use super::value::Value;
 use crate::aggregate::Sliding;
 
@@ -22,11 +23,25 @@ pub(super) struct Accumulator {
 enum State {
     Count(i64),
     Distinct(HashMap<Value, u64>),
-    Sum { sum: i256, count: i64, average: Option<(DataType, DataType)> },
+    Sum {
+        sum: i256,
+        count: i64,
+        average: Option<(DataType, DataType)>,
+    },
     /// Candidates in order, each with the ordinal of its row; the front is the extreme.
-    Extreme { candidates: VecDeque<(u64, Value)>, entered: u64, left: u64, is_max: bool },
-    Nth { values: VecDeque<Option<Value>>, nth: usize },
-    Last { values: VecDeque<Option<Value>> },
+    Extreme {
+        candidates: VecDeque<(u64, Value)>,
+        entered: u64,
+        left: u64,
+        is_max: bool,
+    },
+    Nth {
+        values: VecDeque<Option<Value>>,
+        nth: usize,
+    },
+    Last {
+        values: VecDeque<Option<Value>>,
+    },
 }
 
 impl Accumulator {
@@ -131,12 +146,36 @@ impl Sliding for Accumulator {
             }
     }
 
+    /// Of a function whose rows never leave; of others the rows rebuild it.
     fn save(&self) -> Vec<u8> {
-        Vec::new()
+        let mut saved = Vec::new();
+        match &self.state {
+            State::Count(count) => count.store(&mut saved),
+            State::Distinct(_) => {}
+            State::Sum { sum, count, .. } => (*sum, *count).store(&mut saved),
+            State::Extreme { candidates, .. } => {
+                candidates.front().map(|(_, value)| value.clone()).store(&mut saved);
+            }
+            State::Nth { values, .. } | State::Last { values } => {
+                values.iter().cloned().collect::<Vec<Option<Value>>>().store(&mut saved);
+            }
+        }
+        saved
     }
 
-    fn load(&mut self, _: &[u8]) -> Result<(), String> {
-        Ok(())
+    fn load(&mut self, mut saved: &[u8]) -> Result<(), String> {
+        let saved = &mut saved;
+        let loaded = match &mut self.state {
+            State::Count(count) => i64::recall(saved).map(|saved| *count = saved),
+            State::Distinct(_) => Ok(()),
+            State::Sum { sum, count, .. } => <(i256, i64)>::recall(saved).map(|saved| (*sum, *count) = saved),
+            State::Extreme { candidates, .. } => Option::<Value>::recall(saved)
+                .map(|value| *candidates = value.map(|value| (0, value)).into_iter().collect()),
+            State::Nth { values, .. } | State::Last { values } => {
+                Vec::<Option<Value>>::recall(saved).map(|saved| *values = saved.into())
+            }
+        };
+        loaded.map_err(|error| error.to_string())
     }
 }
 

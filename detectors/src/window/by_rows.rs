@@ -11,6 +11,7 @@ use super::call::{CallPlan, Function, RingPlan};
 use super::frame::Frame;
 use super::keys::{Keys, Slot, write_key};
 use super::ring::{RingColumns, Rows};
+use super::stored::damaged;
 use super::value::{self, Value};
 use crate::aggregate::Sliding;
 
@@ -19,17 +20,26 @@ use crate::aggregate::Sliding;
 pub(super) struct ByRows {
     pub(super) shown: String,
     pub(super) calls: Vec<CallPlan>,
-    keys: Keys,
+    pub(super) keys: Keys,
     /// For each slot, for each function.
     windows: Vec<Vec<Window>>,
 }
+
+/// Of each function of a key: how many rows have entered and the object, and the rows.
+pub(super) type SavedWindows = Vec<((u64, Vec<u8>), Vec<SavedRow>)>;
+
+/// Time and, of a row that is counted, arguments.
+type SavedRow = (i64, Vec<Vec<Option<Value>>>);
+
+/// Log time of a row and, if the function counts it, its arguments.
+type WindowRow = (i64, Option<Box<[Option<Value>]>>);
 
 /// The last rows of one key for one function.
 #[derive(Debug)]
 struct Window {
     object: Box<dyn Sliding>,
     /// Arguments of each row, if the function counts it.
-    rows: VecDeque<(i64, Option<Box<[Option<Value>]>>)>,
+    rows: VecDeque<WindowRow>,
     /// How many of them, from the front, have entered.
     entered: usize,
 }
@@ -41,11 +51,11 @@ impl ByRows {
 
     /// Takes in the rows of a batch and gives a column for each function; rows that are not answered have any value.
     pub(super) fn take_in(&mut self, rows: &Rows<'_>, columns: &RingColumns) -> Result<Vec<ArrayRef>> {
-        let mut answers = vec![vec![None; rows.times.len()]; self.calls.len()];
+        let mut answers: Vec<Vec<Option<Value>>> = vec![Vec::with_capacity(rows.times.len()); self.calls.len()];
         let mut key = Vec::new();
         for row in 0..rows.times.len() {
             write_key(&columns.keys, row, &mut key);
-            let (slot, is_new) = self.keys.refer(rows.lanes[row], &key, rows.times[row]);
+            let (slot, is_new) = self.keys.refer(rows.lanes[row], &key, rows.times[row], rows.sources[row]);
             if is_new {
                 self.open(slot);
             }
@@ -53,9 +63,8 @@ impl ByRows {
             let windows = self.calls.iter().zip(&mut self.windows[slot as usize]);
             for (number, (call, window)) in windows.enumerate() {
                 window.push(call.frame, rows.times[row], arguments(call, columns, number, row));
-                if asked {
-                    answers[number][row] = window.object.answer(rows.times[row]).map_err(DataFusionError::Execution)?;
-                }
+                let answer = if asked { window.object.answer(rows.times[row]) } else { Ok(None) };
+                answers[number].push(answer.map_err(DataFusionError::Execution)?);
             }
         }
         answers.iter().zip(&self.calls).map(|(answers, call)| value::write(answers, &call.call.output)).collect()
@@ -67,6 +76,50 @@ impl ByRows {
         let rows = windows().map(|window| window.rows.len()).sum();
         let bytes: usize = windows().map(Window::bytes).sum();
         (rows, self.keys.len(), bytes + self.keys.bytes())
+    }
+
+    /// What a key remembers, for a snapshot: of each function its rows, how many have entered, and, where rows never
+    /// leave, the object.
+    pub(super) fn saved_windows(&self, slot: Slot) -> SavedWindows {
+        let saved = |(window, call): (&Window, &CallPlan)| {
+            let object = if call.frame.is_unbounded() { window.object.save() } else { Vec::new() };
+            let row =
+                |(time, arguments): &WindowRow| (*time, arguments.iter().map(|arguments| arguments.to_vec()).collect());
+            ((window.entered as u64, object), window.rows.iter().map(row).collect())
+        };
+        self.windows[slot as usize].iter().zip(&self.calls).map(saved).collect()
+    }
+
+    /// Takes over the next key.
+    pub(super) fn load_windows(&mut self, saved: SavedWindows) -> Result<()> {
+        let slot = Slot::try_from(self.windows.len()).map_err(|_| damaged("too many keys"))?;
+        self.open(slot);
+        if saved.len() != self.calls.len() {
+            return Err(damaged("windows of another number"));
+        }
+        for ((window, call), ((entered, object), rows)) in
+            self.windows[slot as usize].iter_mut().zip(&self.calls).zip(saved)
+        {
+            let row = |(time, arguments): (i64, Vec<Vec<Option<Value>>>)| {
+                (time, arguments.into_iter().next().map(Vec::into_boxed_slice))
+            };
+            window.rows = rows.into_iter().map(row).collect();
+            window.entered = usize::try_from(entered).map_err(|_| damaged("too many rows"))?;
+            if call.frame.is_unbounded() {
+                window.object.load(&object).map_err(|problem| damaged(&problem))?;
+                continue;
+            }
+            for (time, arguments) in window.rows.iter().take(window.entered) {
+                arguments.iter().for_each(|arguments| window.object.enter(*time, arguments));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what a key's rows were.
+    pub(super) fn lose(&mut self, slot: Slot) {
+        self.windows[slot as usize].clear();
+        self.keys.lose(slot);
     }
 
     fn open(&mut self, slot: Slot) {
@@ -123,7 +176,7 @@ impl Window {
     }
 
     fn bytes(&self) -> usize {
-        let row = size_of::<(i64, Option<Box<[Option<Value>]>>)>() + size_of::<Option<Value>>();
+        let row = size_of::<WindowRow>() + size_of::<Option<Value>>();
         size_of::<Window>() + self.rows.capacity() * row + self.object.bytes()
     }
 }

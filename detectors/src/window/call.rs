@@ -328,9 +328,9 @@ pub(crate) fn plan_operator(
         let keys = &call.window.params.partition_by;
         let planned = plan_call(node, &call, column, input, physical)?;
         let keeping = Keeping::of(call.frame);
-        let shared = rings.iter_mut().find(|(other, ring)| {
-            other == keys && ring.keeping == keeping && ring.calls.len() < RING_CALLS_MAX
-        });
+        let shared = rings
+            .iter_mut()
+            .find(|(other, ring)| other == keys && ring.keeping == keeping && ring.calls.len() < RING_CALLS_MAX);
         if let Some((_, ring)) = shared {
             ring.calls.push(planned);
             continue;

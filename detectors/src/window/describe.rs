@@ -18,6 +18,8 @@ pub struct Group {
     pub key: String,
     /// How long a key and its rows are kept, in words.
     pub kept: String,
+    /// Whether rows stay in the ring at all.
+    pub keeps_rows: bool,
     /// Bytes of a row in the ring, whatever the windows keep of it.
     pub row_bytes: usize,
     /// Bytes of a key, besides its text.
@@ -78,6 +80,7 @@ fn ring_group(ring: &Ring, following_ns: i64) -> Group {
     Group {
         key: String::new(),
         kept: ring_kept(ring, following_ns),
+        keeps_rows: following_ns > 0 || ring.calls.iter().any(RingCall::leaves),
         row_bytes: size_of::<Row>(),
         key_bytes: SLOT_BYTES,
         windows: ring.calls.iter().map(|call| ring_window(ring, call)).collect(),
@@ -109,7 +112,7 @@ fn ring_window(ring: &Ring, call: &RingCall) -> Window {
     let frame = ring.frames[call.frame()];
     let kept = kept(call.state(), !frame.is_unbounded());
     let most = call.call.enough;
-    window(call.call.column, frame, kept, most)
+    window(call.call.column, frame, &kept, most)
 }
 
 fn rows_group(group: &ByRows) -> Group {
@@ -120,7 +123,7 @@ fn rows_group(group: &ByRows) -> Group {
             _ => "the key's last rows, with their values",
         };
         let key = if call.frame.is_unbounded() { 2 * VALUE_BYTES } else { 0 };
-        window(call.call.column, call.frame, Kept { words, row: VALUE_BYTES, key }, None)
+        window(call.call.column, call.frame, &Kept { words, row: VALUE_BYTES, key }, None)
     });
     let windows: Vec<Window> = windows.collect();
     let most = group.calls.iter().map(|call| match call.frame {
@@ -131,6 +134,7 @@ fn rows_group(group: &ByRows) -> Group {
     Group {
         key: String::new(),
         kept: format!("the last {} rows of a key; a key for good", most.max().unwrap_or(0)),
+        keeps_rows: true,
         row_bytes: size_of::<(i64, Option<Box<[Option<Value>]>>)>(),
         key_bytes: SLOT_BYTES,
         windows,
@@ -138,8 +142,8 @@ fn rows_group(group: &ByRows) -> Group {
     }
 }
 
-fn window(column: usize, frame: Frame, kept: Kept, most: Option<u32>) -> Window {
-    let Kept { words, row, key } = kept;
+fn window(column: usize, frame: Frame, kept: &Kept, most: Option<u32>) -> Window {
+    let Kept { words, row, key } = *kept;
     let (name, function) = (String::new(), String::new());
     Window { name, function, frame, state: words, most, row_bytes: row, key_bytes: key, column }
 }
@@ -188,7 +192,8 @@ pub fn span(nanoseconds: i64) -> String {
     let (mut rest, mut said) = (nanoseconds.max(0), String::new());
     for (unit, name) in units {
         if rest >= *unit {
-            said.push_str(&format!("{}{name}", rest / unit));
+            said.push_str(&(rest / unit).to_string());
+            said.push_str(name);
             rest %= unit;
         }
     }

@@ -9,7 +9,10 @@ use arrow::datatypes::DataType;
 use datafusion::error::Result;
 
 use super::keys::Slot;
+use super::limits::{LOST_SHARE, flooding};
 use super::queue::Queue;
+use super::ring::Rows;
+use super::stored::damaged;
 
 /// The delay line of an operator.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ struct Waiting {
     time: i64,
     batch: u32,
     row: u32,
+    /// Number of its source, for the limits.
+    source: u16,
 }
 
 /// The waiting rows themselves, compacted, until all of a batch are out.
@@ -71,24 +76,18 @@ impl Delay {
     }
 
     /// Holds the answered rows of a batch.
-    pub(super) fn push(
-        &mut self,
-        batch: &RecordBatch,
-        anchors: Option<&BooleanBuffer>,
-        lanes: &[u32],
-        times: &[i64],
-        slots: &[Vec<Slot>],
-    ) -> Result<()> {
+    pub(super) fn push(&mut self, batch: &RecordBatch, rows: &Rows<'_>, slots: &[Vec<Slot>]) -> Result<()> {
         let all = BooleanBuffer::new_set(batch.num_rows());
-        let anchors = anchors.unwrap_or(&all);
+        let anchors = rows.anchors.unwrap_or(&all);
         let number = self.batches.push(batch, anchors)?;
         let Some(number) = number else { return Ok(()) };
         for (held, row) in (0_u32..).zip(anchors.set_indices()) {
-            let lane = lanes[row] as usize;
+            let lane = rows.lanes[row] as usize;
             if self.lanes.len() <= lane {
                 self.lanes.resize_with(lane + 1, Lane::default);
             }
-            self.lanes[lane].rows.push(Waiting { time: times[row], batch: number, row: held });
+            let waiting = Waiting { time: rows.times[row], batch: number, row: held, source: rows.sources[row] };
+            self.lanes[lane].rows.push(waiting);
             slots.iter().for_each(|slots| self.lanes[lane].slots.push(slots[row]));
         }
         Ok(())
@@ -115,6 +114,36 @@ impl Delay {
         waiting.slots.drop_before(first + (count * self.rings) as u64);
     }
 
+    /// Rows of a lane that wait.
+    pub(super) fn waiting(&self, lane: usize) -> usize {
+        self.lanes.get(lane).map_or(0, |lane| lane.rows.len())
+    }
+
+    /// Lets the oldest rows of the source that has most of them waiting in a lane go: their number, source, and log time
+    /// of the first and last.
+    pub(super) fn lose(&mut self, lane: usize) -> Option<(usize, u16, i64, i64)> {
+        let Lane { rows, slots } = self.lanes.get_mut(lane)?;
+        let all: Vec<Waiting> = rows.slice(rows.first(), rows.end()).to_vec();
+        let old_slots: Vec<Slot> = slots.slice(slots.first(), slots.end()).to_vec();
+        let source = flooding(all.iter().map(|row| row.source))?;
+        let share = (all.iter().filter(|row| row.source == source).count() / LOST_SHARE).max(1);
+        let lost: Vec<usize> = (0..all.len()).filter(|row| all[*row].source == source).take(share).collect();
+        (*rows, *slots) = (Queue::default(), Queue::default());
+        let mut going = lost.iter().peekable();
+        for (number, row) in all.iter().enumerate() {
+            if going.next_if(|lost| **lost == number).is_none() {
+                rows.push(*row);
+                old_slots[number * self.rings..(number + 1) * self.rings].iter().for_each(|slot| slots.push(*slot));
+            }
+        }
+        let places = lost.iter().map(|row| {
+            let row = all[*row];
+            (row.batch.wrapping_sub(self.batches.first) as usize, row.row as usize)
+        });
+        self.batches.release(&places.collect::<Vec<_>>());
+        Some((lost.len(), source, all[*lost.first()?].time, all[*lost.last()?].time))
+    }
+
     /// Log time of the first row of a lane that still waits.
     pub(super) fn first_time(&self, lane: usize) -> Option<i64> {
         let rows = &self.lanes.get(lane)?.rows;
@@ -129,6 +158,51 @@ impl Delay {
         let rows = interleave_record_batch(&batches, &places)?;
         self.batches.release(&places);
         Ok(rows)
+    }
+}
+
+/// Everything on hold: lanes, times, sources, slots (one for each ring of each row), rows.
+pub(super) type All = (Vec<u32>, Vec<i64>, Vec<u16>, Vec<Slot>, Option<RecordBatch>);
+
+impl Delay {
+    /// Everything on hold, with the new numbers of the slots of each ring.
+    pub(super) fn all(&self, renumbered: &[Vec<Slot>]) -> Result<All> {
+        let (mut lanes, mut times, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut slots, mut places) = (Vec::new(), Vec::new());
+        for (number, lane) in (0..).zip(&self.lanes) {
+            for row in lane.rows.slice(lane.rows.first(), lane.rows.end()) {
+                lanes.push(number);
+                times.push(row.time);
+                sources.push(row.source);
+                places.push((row.batch.wrapping_sub(self.batches.first) as usize, row.row as usize));
+            }
+            let old = lane.slots.slice(lane.slots.first(), lane.slots.end()).iter().enumerate();
+            slots.extend(old.map(|(place, slot)| renumbered[place % self.rings][*slot as usize]));
+        }
+        let batches: Vec<&RecordBatch> = self.batches.held.iter().map(|(batch, _)| batch).collect();
+        let rows = if places.is_empty() { None } else { Some(interleave_record_batch(&batches, &places)?) };
+        Ok((lanes, times, sources, slots, rows))
+    }
+
+    /// Takes over everything on hold.
+    pub(super) fn fill(&mut self, (lanes, times, sources, slots, rows): All) -> Result<()> {
+        let Some(rows) = rows else { return Ok(()) };
+        let whole = lanes.len() == rows.num_rows() && times.len() == lanes.len() && sources.len() == lanes.len();
+        if !whole || slots.len() != lanes.len() * self.rings {
+            return Err(damaged("rows on hold of another number"));
+        }
+        let held = rows.num_rows();
+        self.batches.held.push_back((rows, held));
+        for (row, ((lane, time), source)) in (0_u32..).zip(lanes.into_iter().zip(times).zip(sources)) {
+            let lane = lane as usize;
+            if self.lanes.len() <= lane {
+                self.lanes.resize_with(lane + 1, Lane::default);
+            }
+            self.lanes[lane].rows.push(Waiting { time, batch: self.batches.first, row, source });
+            let first = row as usize * self.rings;
+            slots[first..first + self.rings].iter().for_each(|slot| self.lanes[lane].slots.push(*slot));
+        }
+        Ok(())
     }
 }
 

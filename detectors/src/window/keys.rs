@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::census::Census;
 use super::value::{Column, Value};
 
 /// Number of a key's slot.
@@ -28,6 +29,9 @@ pub(super) struct Keys {
     lanes: Vec<u32>,
     /// Log time of the last row of each key.
     last: Vec<i64>,
+    /// Number of the source of the last row of each key.
+    sources: Vec<u16>,
+    census: Census,
     free: Vec<Slot>,
     hand: usize,
     key_bytes: usize,
@@ -40,12 +44,66 @@ impl Keys {
     }
 
     /// The slot of a key that has a row at `time`, and whether it is new.
-    pub(super) fn refer(&mut self, lane: u32, key: &[u8], time: i64) -> (Slot, bool) {
+    pub(super) fn refer(&mut self, lane: u32, key: &[u8], time: i64, source: u16) -> (Slot, bool) {
         let hash = self.hasher.hash_one(key);
         let found = self.lookup(lane, key, hash);
         let slot = found.unwrap_or_else(|| self.insert(lane, key, hash));
+        let before = found.map(|slot| self.last[slot as usize]);
+        self.census.count(lane, before, time);
         self.last[slot as usize] = time;
+        self.sources[slot as usize] = source;
         (slot, found.is_none())
+    }
+
+    /// For how long a key matters after its last row; `None` for good. To be said before the first key comes.
+    pub(super) fn reach(mut self, reach_ns: Option<i64>) -> Keys {
+        self.census = Census::new(reach_ns);
+        self
+    }
+
+    /// How many keys of a lane matter at a log time: a number that depends on the log alone, whatever the hand has freed.
+    pub(super) fn living(&mut self, lane: u32, time: i64) -> usize {
+        self.census.living(lane, time)
+    }
+
+    /// No row of a lane comes any more before `time`.
+    pub(super) fn expire(&mut self, lane: usize, time: i64) {
+        self.census.expire(lane, time);
+    }
+
+    /// Number of the source of a key's last row.
+    pub(super) fn source(&self, slot: Slot) -> u16 {
+        self.sources[slot as usize]
+    }
+
+    /// Forgets a key before its time.
+    pub(super) fn lose(&mut self, slot: Slot) {
+        let index = slot as usize;
+        self.census.forget(self.lanes[index], self.last[index]);
+        self.remove(slot);
+    }
+
+    /// Slots of live keys, in ascending order.
+    pub(super) fn live(&self) -> impl Iterator<Item = Slot> {
+        (0..).zip(&self.lanes).filter(|(_, lane)| **lane != VACANT).map(|(slot, _)| slot)
+    }
+
+    pub(super) fn key(&self, slot: Slot) -> &[u8] {
+        &self.bytes[slot as usize]
+    }
+
+    pub(super) fn lane(&self, slot: Slot) -> u32 {
+        self.lanes[slot as usize]
+    }
+
+    /// Log time of its last row.
+    pub(super) fn last(&self, slot: Slot) -> i64 {
+        self.last[slot as usize]
+    }
+
+    /// Slots that have been given out, those that are free again included.
+    pub(super) fn slots(&self) -> Slot {
+        Slot::try_from(self.lanes.len()).expect("slots are numbered by 32 bits")
     }
 
     /// Live keys.
@@ -55,7 +113,7 @@ impl Keys {
 
     /// Bytes of keys and slots, without what accumulators remember.
     pub(super) fn bytes(&self) -> usize {
-        let a_slot = size_of::<Box<[u8]>>() + size_of::<u64>() + size_of::<u32>() + size_of::<i64>();
+        let a_slot = size_of::<Box<[u8]>>() + size_of::<u64>() + size_of::<u32>() + size_of::<i64>() + size_of::<u16>();
         self.bytes.capacity() * a_slot + self.key_bytes + self.table.capacity() * (size_of::<Slot>() + 1)
     }
 
@@ -64,7 +122,8 @@ impl Keys {
         for _ in 0..steps.min(self.lanes.len()) {
             self.hand = if self.hand + 1 < self.lanes.len() { self.hand + 1 } else { 0 };
             let lane = self.lanes[self.hand];
-            if lane != VACANT && self.last[self.hand] < horizon(lane) {
+            let last = self.last[self.hand];
+            if lane != VACANT && last < horizon(lane) && self.census.is_gone(lane, last) {
                 let slot = Slot::try_from(self.hand).expect("slots are numbered by 32 bits");
                 self.remove(slot);
                 freed(slot);
@@ -88,6 +147,7 @@ impl Keys {
             self.hashes.push(0);
             self.lanes.push(VACANT);
             self.last.push(i64::MIN);
+            self.sources.push(0);
             slot.expect("slots are numbered by 32 bits")
         });
         let index = slot as usize;
@@ -151,14 +211,15 @@ mod tests {
 
     #[test]
     fn a_key_lives_as_long_as_its_last_row_is_in_reach() {
-        let mut keys = Keys::default();
-        let (a, new) = keys.refer(0, b"a", 10);
+        let mut keys = Keys::default().reach(Some(0));
+        let (a, new) = keys.refer(0, b"a", 10, 0);
         assert!(new);
-        let (b, _) = keys.refer(0, b"b", 20);
-        assert_eq!(keys.refer(0, b"a", 15), (a, false));
-        assert_ne!(keys.refer(1, b"a", 99).0, a, "another system's key of the same name");
+        let (b, _) = keys.refer(0, b"b", 20, 0);
+        assert_eq!(keys.refer(0, b"a", 15, 0), (a, false));
+        assert_ne!(keys.refer(1, b"a", 99, 0).0, a, "another system's key of the same name");
+        keys.expire(0, 20);
         keys.sweep(3, |_| 20, |freed| assert_eq!(freed, a));
         assert_eq!((keys.len(), keys.find(0, b"a"), keys.find(0, b"b")), (2, NO_SLOT, b));
-        assert_eq!(keys.refer(0, b"c", 30), (a, true), "a freed slot is used again");
+        assert_eq!(keys.refer(0, b"c", 30, 0), (a, true), "a freed slot is used again");
     }
 }

@@ -4,20 +4,26 @@
 mod accumulator;
 mod by_rows;
 mod call;
+mod census;
 mod describe;
 pub mod frame;
 mod held;
 mod keys;
+mod limits;
 mod node;
 mod operator;
 mod queue;
 mod ring;
+mod saved;
 mod state;
+pub(crate) mod stored;
 mod systems;
 pub(crate) mod value;
 
 pub(crate) use call::{Named, OperatorPlan, WindowCall, plan_operator, read_call, read_function, unalias};
 pub use describe::{Group, Window, span};
+pub use limits::Limits;
+pub(crate) use limits::Lost;
 pub(crate) use node::KeyedWindowNode;
 pub(crate) use operator::Operator;
 pub use operator::StateSize;

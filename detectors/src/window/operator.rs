@@ -27,12 +27,12 @@
 //! * a key whose last row no frame reaches answers like a key that never was, so when it is freed changes no answer;
 //! * answers depend on the rows of the system alone, never on where batches were cut.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray, UInt32Array};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::take_record_batch;
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema, TimestampNanosecondType};
 use datafusion::error::Result;
 
@@ -40,9 +40,10 @@ use super::by_rows::ByRows;
 use super::call::{Keeping, OperatorPlan, RingPlan};
 use super::held::{Decided, Delay};
 use super::keys::Slot;
+use super::limits::{Limits, Lost};
 use super::ring::{Asked, Ring, RingColumns, Rows};
 use super::state::Answers;
-use super::systems::Systems;
+use super::systems::{Progress, Systems};
 use super::value::Column;
 use crate::plan::chain::{array, mask};
 
@@ -77,12 +78,15 @@ pub(crate) struct Operator {
     pub(super) rings: Vec<Ring>,
     pub(super) by_rows: Vec<ByRows>,
     /// System number → lane.
-    lanes: HashMap<u32, usize>,
+    pub(super) lanes: BTreeMap<u32, usize>,
     /// For each lane: nothing that is answered later has an earlier time.
-    horizons: Vec<i64>,
-    sources: HashMap<String, u16>,
+    pub(super) horizons: Vec<i64>,
+    pub(super) sources: BTreeMap<String, u16>,
     pub(super) delay: Delay,
     pub(super) following_ns: i64,
+    pub(super) limits: Limits,
+    /// What had to be let go of since somebody last asked.
+    pub(super) lost: Vec<Lost>,
 }
 
 /// A batch as it has been taken in.
@@ -92,45 +96,92 @@ struct TakenIn {
     anchors: Option<BooleanBuffer>,
     lanes: Vec<u32>,
     times: Vec<i64>,
+    sources: Vec<u16>,
     slots: Vec<Vec<Slot>>,
 }
 
 impl Operator {
-    pub(crate) fn new(plan: Arc<OperatorPlan>) -> Result<Operator> {
+    pub(crate) fn new(plan: Arc<OperatorPlan>) -> Operator {
         let (by_rows, by_time): (Vec<&RingPlan>, Vec<&RingPlan>) =
             plan.rings.iter().partition(|ring| ring.keeping == Keeping::ByRows);
         let rings: Vec<Ring> = by_time.into_iter().map(Ring::new).collect();
         let by_rows = by_rows.into_iter().map(ByRows::new).collect();
         let (following_ns, delay) = (plan.following_ns(), Delay::new(rings.len()));
-        let (lanes, sources, horizons) = (HashMap::new(), HashMap::new(), Vec::new());
-        Ok(Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns })
+        let (lanes, sources, horizons) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (limits, lost) = (Limits::default(), Vec::new());
+        Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns, limits, lost }
+    }
+
+    /// Knows systems by other numbers from now on; one without a number it forgets.
+    pub(crate) fn renumber(&mut self, number: &dyn Fn(u32) -> Option<u32>) {
+        let old = std::mem::take(&mut self.lanes);
+        self.lanes = old.into_iter().filter_map(|(system, lane)| Some((number(system)?, lane))).collect();
     }
 
     /// How much it remembers.
     pub(crate) fn size(&self) -> StateSize {
         let sizes = self.rings.iter().map(Ring::size).chain(self.by_rows.iter().map(ByRows::size));
-        let (rows, keys, bytes) =
-            sizes.fold((0, 0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1, sum.2 + size.2));
+        let (rows, keys, bytes) = sizes.fold((0, 0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1, sum.2 + size.2));
         StateSize { rows, keys, waiting: self.delay.len(), bytes: bytes + self.delay.bytes() }
+    }
+
+    /// Whether every expression of its windows holds on these rows. Nothing is taken in.
+    ///
+    /// # Errors
+    /// What an expression meets on a row.
+    pub(crate) fn check(&self, rows: &RecordBatch) -> Result<()> {
+        self.plan.anchor.as_ref().map(|anchor| mask(anchor, rows)).transpose()?;
+        self.plan.rings.iter().try_for_each(|ring| evaluate(ring, rows).map(drop))
     }
 
     /// Takes in the rows of one run, if there are any, and gives those that are decided, with their window columns.
     pub(crate) fn run(&mut self, rows: Option<&RecordBatch>, systems: &Systems) -> Result<Option<RecordBatch>> {
-        let taken_in = rows.map(|rows| self.take_in(rows, systems)).transpose()?;
+        let whole = Progress::Run { systems, lag_ns: self.plan.lag_ns };
+        match rows {
+            Some(rows) if !self.has_room(rows.num_rows()) => self.run_row_by_row(rows, whole),
+            rows => self.step(rows, whole),
+        }
+    }
+
+    fn step(&mut self, rows: Option<&RecordBatch>, progress: Progress<'_>) -> Result<Option<RecordBatch>> {
+        let taken_in = rows.map(|rows| self.take_in(rows, progress.systems())).transpose()?;
         let (decided, rows) = match taken_in {
-            Some(taken_in) if self.following_ns == 0 => self.decide_now(taken_in, systems)?,
+            Some(taken_in) if self.following_ns == 0 => self.decide_now(taken_in, progress)?,
             Some(taken_in) => {
-                let TakenIn { rows, anchors, lanes, times, slots } = taken_in;
-                self.delay.push(&rows, anchors.as_ref(), &lanes, &times, &slots)?;
-                self.decide_delayed(systems)?
+                let TakenIn { rows, anchors, lanes, times, sources, slots } = taken_in;
+                let rows_in =
+                    Rows { lanes: &lanes, times: &times, sources: &sources, anchors: anchors.as_ref(), wait: true };
+                self.delay.push(&rows, &rows_in, &slots)?;
+                self.decide_delayed(progress)?
             }
-            None => self.decide_delayed(systems)?,
+            None => self.decide_delayed(progress)?,
         };
-        self.answer(&decided, rows, systems)
+        self.answer(&decided, &rows, progress)
+    }
+
+    /// Where a limit is near, what goes must depend on the log alone and not on where batches were cut: each row is gone
+    /// through by itself, and after it what is too much is let go of.
+    fn run_row_by_row(&mut self, rows: &RecordBatch, whole: Progress<'_>) -> Result<Option<RecordBatch>> {
+        let systems = whole.systems();
+        let names = rows.column(self.plan.system_column).as_string_view();
+        let times = rows.column(self.plan.time_column).as_primitive::<TimestampNanosecondType>();
+        let mut decided = Vec::new();
+        for row in 0..rows.num_rows() {
+            let system = systems.number(names.value(row)).expect("the engine notes the system of every record");
+            let progress = Progress::Row { systems, system, time: times.value(row) };
+            decided.extend(self.step(Some(&rows.slice(row, 1)), progress)?);
+            self.keep_limits(system, times.value(row), systems)?;
+        }
+        decided.extend(self.step(None, whole)?);
+        match decided.is_empty() {
+            true => Ok(None),
+            false => Ok(Some(concat_batches(&self.plan.output, &decided)?)),
+        }
     }
 
     fn take_in(&mut self, batch: &RecordBatch, systems: &Systems) -> Result<TakenIn> {
-        let anchors = self.plan.anchor.as_ref().map(|anchor| mask(anchor, batch)).transpose()?.map(|anchors| truths(&anchors));
+        let anchors =
+            self.plan.anchor.as_ref().map(|anchor| mask(anchor, batch)).transpose()?.map(|anchors| truths(&anchors));
         let lanes = self.lanes_of(batch.column(self.plan.system_column).as_string_view(), systems);
         let times = batch.column(self.plan.time_column).as_primitive::<TimestampNanosecondType>().values().to_vec();
         let sources = self.sources_of(batch.column(self.plan.source_column).as_string_view());
@@ -146,12 +197,12 @@ impl Operator {
         for (ring, plan) in self.by_rows.iter_mut().zip(by_rows) {
             early.extend(ring.take_in(&rows, &evaluate(plan, batch)?)?);
         }
-        Ok(TakenIn { rows: widen(batch, early)?, anchors, lanes, times, slots })
+        Ok(TakenIn { rows: widen(batch, early)?, anchors, lanes, times, sources, slots })
     }
 
     /// Nothing ahead matters: the answered rows of the batch are decided, lane by lane.
-    fn decide_now(&self, taken_in: TakenIn, systems: &Systems) -> Result<(Decided, RecordBatch)> {
-        let TakenIn { rows, anchors, lanes, times, slots } = taken_in;
+    fn decide_now(&self, taken_in: TakenIn, progress: Progress<'_>) -> Result<(Decided, RecordBatch)> {
+        let TakenIn { rows, anchors, lanes, times, slots, .. } = taken_in;
         let is_one_lane = lanes.windows(2).all(|pair| pair[0] == pair[1]);
         if is_one_lane && anchors.as_ref().is_none_or(|anchors| anchors.count_set_bits() == rows.num_rows()) {
             let lanes = vec![(lanes[0] as usize, times.len())];
@@ -164,7 +215,7 @@ impl Operator {
         }
         let mut order = Vec::new();
         let mut decided = Decided::default();
-        for lane in systems.advanced().iter().filter_map(|system| self.lanes.get(system)) {
+        for lane in progress.advanced().iter().filter_map(|system| self.lanes.get(system)) {
             if !by_lane[*lane].is_empty() {
                 decided.lanes.push((*lane, by_lane[*lane].len()));
                 order.append(&mut by_lane[*lane]);
@@ -176,12 +227,11 @@ impl Operator {
         Ok((decided, rows))
     }
 
-    fn decide_delayed(&mut self, systems: &Systems) -> Result<(Decided, RecordBatch)> {
+    fn decide_delayed(&mut self, progress: Progress<'_>) -> Result<(Decided, RecordBatch)> {
         let mut decided = Decided::default();
-        for system in systems.advanced() {
+        for system in progress.advanced() {
             if let Some(lane) = self.lanes.get(system) {
-                let complete = systems.complete(*system).saturating_sub(self.plan.lag_ns);
-                self.delay.take(*lane, complete, self.following_ns, &mut decided);
+                self.delay.take(*lane, progress.complete(*system), self.following_ns, &mut decided);
             }
         }
         let rows = match decided.times.is_empty() {
@@ -192,14 +242,14 @@ impl Operator {
     }
 
     /// Moves every lane that came further on, and puts the answers beside the decided rows.
-    fn answer(&mut self, decided: &Decided, rows: RecordBatch, systems: &Systems) -> Result<Option<RecordBatch>> {
+    fn answer(&mut self, decided: &Decided, rows: &RecordBatch, progress: Progress<'_>) -> Result<Option<RecordBatch>> {
         let count = decided.times.len();
         let mut answers: Vec<Vec<Answers>> = self.rings.iter().map(|ring| ring.answers(count)).collect();
         let mut from = 0;
         let mut parts = decided.lanes.iter().peekable();
-        for system in systems.advanced() {
+        for system in progress.advanced() {
             let Some(lane) = self.lanes.get(system).copied() else { continue };
-            let complete = systems.complete(*system).saturating_sub(self.plan.lag_ns);
+            let complete = progress.complete(*system);
             let horizon = self.delay.first_time(lane).unwrap_or(complete.saturating_add(1));
             self.horizons[lane] = horizon;
             let part = parts.next_if(|(other, _)| *other == lane).map_or(0, |(_, count)| *count);
@@ -215,7 +265,7 @@ impl Operator {
         if count == 0 {
             return Ok(None);
         }
-        self.output(&rows, answers).map(Some)
+        self.output(rows, answers).map(Some)
     }
 
     fn output(&self, rows: &RecordBatch, answers: Vec<Vec<Answers>>) -> Result<RecordBatch> {
@@ -273,7 +323,7 @@ impl Operator {
 }
 
 /// Sources are declared, so they are few; those beyond 2^16 share the last number.
-fn source_number(sources: &mut HashMap<String, u16>, name: &str) -> u16 {
+fn source_number(sources: &mut BTreeMap<String, u16>, name: &str) -> u16 {
     if let Some(number) = sources.get(name) {
         return *number;
     }
@@ -309,9 +359,11 @@ fn widen(batch: &RecordBatch, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
         return Ok(batch.clone());
     }
     let mut fields: Vec<Arc<Field>> = batch.schema().fields().iter().cloned().collect();
-    fields.extend((0..).zip(&columns).map(|(number, column)| {
-        Arc::new(Field::new(format!("__window_{number}"), column.data_type().clone(), true))
-    }));
+    fields.extend(
+        (0..).zip(&columns).map(|(number, column)| {
+            Arc::new(Field::new(format!("__window_{number}"), column.data_type().clone(), true))
+        }),
+    );
     let columns = batch.columns().iter().cloned().chain(columns);
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.collect())?)
 }

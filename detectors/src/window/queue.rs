@@ -93,10 +93,10 @@ mod tests {
         let mut queue = Queue::default();
         for number in 0..10_000_u64 {
             queue.push(number);
+            assert_eq!(*queue.get(number), number);
             if number % 3 == 0 {
                 assert_eq!(queue.pop(), number / 3);
             }
-            assert_eq!(*queue.get(number), number);
         }
         assert_eq!(queue.slice(5_000, 5_003), [5_000, 5_001, 5_002]);
         queue.drop_before(9_999);

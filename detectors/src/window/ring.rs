@@ -29,7 +29,7 @@ pub(super) struct Ring {
     pub(super) shown: String,
     pub(super) frames: Vec<Frame>,
     pub(super) calls: Vec<RingCall>,
-    keys: Keys,
+    pub(super) keys: Keys,
     pub(super) lanes: Vec<Lane>,
     /// Nanoseconds for which a key matters after its last row; `None` for good.
     reach_ns: Option<i64>,
@@ -42,10 +42,10 @@ pub(super) struct Ring {
 #[derive(Debug)]
 pub(super) struct RingCall {
     pub(super) call: Call,
-    frame: usize,
+    pub(super) frame: usize,
     /// Whether its rows stay in the ring until they leave the frame.
-    leaves: bool,
-    state: State,
+    pub(super) leaves: bool,
+    pub(super) state: State,
 }
 
 /// The rows of one system.
@@ -53,7 +53,7 @@ pub(super) struct RingCall {
 pub(super) struct Lane {
     pub(super) rows: Queue<Row>,
     /// For each frame.
-    cursors: Vec<Cursor>,
+    pub(super) cursors: Vec<Cursor>,
 }
 
 /// What a ring is given of a batch.
@@ -102,7 +102,7 @@ impl Ring {
             shown: plan.shown.clone(),
             frames,
             calls,
-            keys: Keys::default(),
+            keys: Keys::default().reach(reach_ns),
             lanes: Vec::new(),
             reach_ns,
             came: 0,
@@ -147,6 +147,9 @@ impl Ring {
     pub(super) fn sweep(&mut self, horizon: impl Fn(u32) -> i64) {
         let steps = 2 * std::mem::take(&mut self.came) + crate::limits::SWEEP_STEPS;
         if let Some(reach_ns) = self.reach_ns {
+            for (number, lane) in (0..).zip(0..self.lanes.len()) {
+                self.keys.expire(lane, horizon(number).saturating_sub(1));
+            }
             self.keys.sweep(steps, |lane| horizon(lane).saturating_sub(reach_ns), |_| {});
         }
     }
@@ -194,7 +197,7 @@ impl Ring {
                 slots[row] = self.keys.find(lane, &key);
                 continue;
             }
-            let (slot, is_new) = self.keys.refer(lane, &key, rows.times[row]);
+            let (slot, is_new) = self.keys.refer(lane, &key, rows.times[row], rows.sources[row]);
             if is_new {
                 self.calls.iter_mut().for_each(|call| call.state.open(slot));
             }
@@ -218,8 +221,7 @@ impl Ring {
             self.stops.push((cursor, at));
         }
         self.frames[frame].move_to(asked.horizon, all, rows.first(), &mut cursor);
-        let passage =
-            Passage { rows, lane: asked.lane, from, stops: &self.stops, slots: asked.slots, to: cursor };
+        let passage = Passage { rows, lane: asked.lane, from, stops: &self.stops, slots: asked.slots, to: cursor };
         for ((number, call), answers) in self.calls.iter_mut().enumerate().zip(answers) {
             if call.frame == frame {
                 call.state.pass(Part { bit: 1 << number, leaves: call.leaves }, &passage, answers)?;
@@ -239,6 +241,29 @@ impl Ring {
         if let Some(needed) = needed.min() {
             rows.drop_before(needed);
         }
+    }
+}
+
+impl RingCall {
+    /// Rows of a lane of which it still has what they brought, whether it counts them or not.
+    pub(super) fn rows_of<'a>(&self, lane: &'a Lane) -> &'a [Row] {
+        let at = lane.cursors.get(self.frame).copied().unwrap_or_default();
+        let from = if self.leaves { at.left } else { at.entered };
+        lane.rows.slice(from.max(lane.rows.first()), lane.rows.end())
+    }
+
+    /// Rows of a lane that are in its accumulators and will leave them.
+    pub(super) fn rows_inside<'a>(&self, lane: &'a Lane) -> &'a [Row] {
+        let at = lane.cursors.get(self.frame).copied().unwrap_or_default();
+        let first = lane.rows.first();
+        if self.leaves { lane.rows.slice(at.left.max(first), at.entered.max(first)) } else { &[] }
+    }
+}
+
+impl Lane {
+    /// All rows that are kept.
+    pub(super) fn all(&self) -> &[Row] {
+        self.rows.slice(self.rows.first(), self.rows.end())
     }
 }
 
@@ -269,7 +294,9 @@ impl Frame {
             cursor.entered = cursor.entered.max(first) + 1;
         }
         if start_ns.is_some() {
-            while cursor.left < cursor.entered && rows.get(place(cursor.left.max(first))).is_some_and(|row| row.time < start) {
+            while cursor.left < cursor.entered
+                && rows.get(place(cursor.left.max(first))).is_some_and(|row| row.time < start)
+            {
                 cursor.left = cursor.left.max(first) + 1;
             }
         }

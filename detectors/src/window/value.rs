@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray, PrimitiveArray,
-    StringViewArray,
-    TimestampNanosecondArray,
+    StringViewArray, TimestampNanosecondArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
@@ -160,9 +159,7 @@ pub(crate) fn write(values: &[Option<Value>], kind: &DataType) -> Result<ArrayRe
                 .collect::<Float64Array>(),
         ),
         DataType::Boolean => Arc::new(values.iter().map(|value| boolean(value.as_ref())).collect::<BooleanArray>()),
-        DataType::Utf8View => {
-            Arc::new(values.iter().map(|value| text(value.as_ref())).collect::<StringViewArray>())
-        }
+        DataType::Utf8View => Arc::new(values.iter().map(|value| text(value.as_ref())).collect::<StringViewArray>()),
         DataType::List(field) => write_list(values, field)?,
         other => return write_by_cast(values, other),
     })
@@ -185,7 +182,7 @@ fn write_list(values: &[Option<Value>], field: &FieldRef) -> Result<ArrayRef> {
     });
     let items: Vec<Option<Value>> = lists.clone().flatten().flatten().cloned().collect();
     let lengths = OffsetBuffer::from_lengths(lists.clone().map(|list| list.map_or(0, <[_]>::len)));
-    let nulls = NullBuffer::from_iter(lists.map(|list| list.is_some()));
+    let nulls = lists.map(|list| list.is_some()).collect::<NullBuffer>();
     let items = write(&items, field.data_type())?;
     Ok(Arc::new(ListArray::try_new(field.clone(), lengths, items, Some(nulls))?))
 }

@@ -3,7 +3,6 @@
 use super::dice::Dice;
 use super::frame::Frame;
 use super::function::{Function, Language};
-use super::known;
 use super::stock::WALLETS_AS_OF;
 use super::term::{self, Kind, Term};
 
@@ -168,8 +167,8 @@ impl Window {
         };
         let takes_filter = !function.picks() && function != Function::RowNumber;
         let filter = (takes_filter && dice.once_in(2)).then(|| term::condition(dice, added));
-        let passes_over_nulls =
-            function.picks() && !(matches!(function, Function::Lag(_)) && known::LAG_DOES_NOT_PASS_OVER_NULLS);
+        // Further back than one row, lag does not pass over nulls; the language says so.
+        let passes_over_nulls = function.picks() && !matches!(function, Function::Lag(2..));
         let ignores_nulls = passes_over_nulls && dice.once_in(2);
         let kind = function.result(argument.as_ref().map(|argument| argument.kind));
         let frame = Frame::generate(dice, spans, function != Function::CountDistinct);

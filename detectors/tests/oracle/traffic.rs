@@ -6,7 +6,6 @@ use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
-use super::known;
 
 /// Wallets; the first two are addresses, so that a wallet can be paid.
 pub(crate) const WALLETS: [&str; 3] =
@@ -67,6 +66,9 @@ pub(crate) const THEMES: [Theme; 4] = [
         (2, "session.presented"),
         (1, "session.ended"),
         (1, "source.conflict"),
+        (1, "rule.parked"),
+        (1, "rule.skipped"),
+        (1, "rule.limited"),
         (2, "source.heartbeat"),
         (3, "tick"),
     ],
@@ -86,7 +88,7 @@ pub(crate) struct Cast {
 pub(crate) fn event(dice: &mut Dice, system: &str, number: usize, cast: Cast, now: i64) -> Event {
     let origin = Origin { system: system.to_owned(), source: (*dice.pick(&SOURCES)).to_owned() };
     let kind = *dice.weighed(cast.theme);
-    let mut event = Event::new(&origin, &number.to_string(), kind, Instant(claimed_time(dice, now, kind)));
+    let mut event = Event::new(&origin, &number.to_string(), kind, Instant(claimed_time(dice, now)));
     event.late = dice.once_in(8);
     event.actor = maybe(dice, cast, &ACTORS);
     event.session = maybe(dice, cast, &SESSIONS);
@@ -134,20 +136,16 @@ fn maybe(dice: &mut Dice, cast: Cast, choices: &[&str]) -> Option<String> {
 }
 
 /// Mostly now; also the same instant for many, long ago, and the ends of the range.
-fn claimed_time(dice: &mut Dice, now: i64, kind: &str) -> i64 {
+fn claimed_time(dice: &mut Dice, now: i64) -> i64 {
     const MINUTE: i64 = 60_000_000_000;
     match dice.below(40) {
         0 => i64::MIN,
-        1 if !(ends_a_session(kind) && known::LATEST_END_PARKS_USE_AFTER_END) => i64::MAX,
+        1 => i64::MAX,
         2..8 => super::history::START,
         8..14 => now.saturating_sub(MINUTE),
         14..17 => now.saturating_sub(MINUTE + 1),
         _ => now,
     }
-}
-
-fn ends_a_session(kind: &str) -> bool {
-    matches!(kind, "session.ended" | "session.revoked")
 }
 
 fn number_or_end(dice: &mut Dice) -> Option<i64> {
@@ -177,8 +175,8 @@ fn detail(dice: &mut Dice, cast: Cast, kind: &str) -> Value {
     for (name, choices) in members(kind) {
         let value = match dice.below(2 * cast.missing) {
             0..2 => continue,
-            // keywatch itself writes conflicts, and writes them well.
-            2 if kind == "source.conflict" => Value::Null,
+            // keywatch itself writes these, and writes them well.
+            2 if kind == "source.conflict" || kind.starts_with("rule.") => Value::Null,
             2 => dice
                 .pick(&[Value::Null, json!("text \"quoted\""), json!(1.5), json!([1, {"a": 2}]), json!(true)])
                 .clone(),
@@ -189,6 +187,7 @@ fn detail(dice: &mut Dice, cast: Cast, kind: &str) -> Value {
     Value::Object(detail)
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of what each kind has")]
 fn members(kind: &str) -> Vec<(&'static str, Vec<Value>)> {
     let texts = |texts: &[&str]| texts.iter().map(|text| json!(text)).collect::<Vec<_>>();
     let nonces = vec![json!(1), json!(2), json!(2), json!(3), json!("4"), json!(i64::MAX), json!(i64::MIN)];
@@ -235,6 +234,18 @@ fn members(kind: &str) -> Vec<(&'static str, Vec<Value>)> {
                     &format!("0x{}{}", "0".repeat(24), &ADDRESSES[0][2..]),
                 ]),
             ),
+        ],
+        "rule.parked" => vec![("rule", texts(&["chain/fee_outlier"])), ("failures", vec![json!(1), json!(2)])],
+        "rule.skipped" => vec![
+            ("rule", texts(&["chain/fee_outlier"])),
+            ("record_time", texts(&["2025-03-03T09:00:00Z"])),
+            ("event", texts(&["00112233445566778899aabbccddeeff"])),
+        ],
+        "rule.limited" => vec![
+            ("rule", texts(&["chain/fee_outlier"])),
+            ("flooding_source", texts(&["idp"])),
+            ("what", texts(&["rows", "keys"])),
+            ("count", vec![json!(7), json!(500_000)]),
         ],
         "session.posture" => vec![("check", texts(&["disk", "firewall"]))],
         "source.conflict" => vec![("conflicting_event", texts(&["00112233445566778899aabbccddeeff"]))],

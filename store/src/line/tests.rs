@@ -1,9 +1,16 @@
 //! Lines round trip, and what is no line is told with its field.
 
+mod differential;
+
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 
+use super::general::{UsdText, Wire};
 use super::*;
+use crate::event::Detail;
 use crate::event::Origin;
+use crate::{Amount, Instant};
 
 const LINE: &str = concat!(
     r#"{"event_id":"000102030405060708090a0b0c0d0e0f","system":"s","time":"2025-02-21T05:42:40.788469Z","#,

@@ -1,9 +1,11 @@
 //! `count`, and counts of which only a few are asked for.
 
+use arrow::array::ArrayRef;
 use datafusion::error::Result;
 
-use super::{Accumulate, Answers, At, cell, open_cell};
+use super::{Accumulate, Answers, At, cell, open_cell, store_cells};
 use crate::window::keys::Slot;
+use crate::window::stored::{damaged, from_bytes, to_bytes};
 
 /// How many rows of each key are inside.
 #[derive(Debug, Default)]
@@ -29,6 +31,15 @@ impl Accumulate for Counts {
     #[inline]
     fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
         answers.number(cell(&self.counts, slot).copied().unwrap_or(0));
+        Ok(())
+    }
+
+    fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
+        store_cells(&self.counts, slots)
+    }
+
+    fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
+        self.counts = from_bytes(cells)?;
         Ok(())
     }
 
@@ -92,6 +103,24 @@ impl Accumulate for Recent {
         let times = self.times.get(first..first.saturating_add(self.enough)).unwrap_or_default();
         let inside = times.iter().filter(|time| **time >= start).count();
         answers.number(i64::try_from(inside).unwrap_or(i64::MAX));
+        Ok(())
+    }
+
+    fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
+        let cells = slots.iter().map(|slot| {
+            let first = *slot as usize * self.enough;
+            (self.times[first..first + self.enough].to_vec(), self.next[*slot as usize])
+        });
+        to_bytes(cells.collect::<Vec<_>>().iter())
+    }
+
+    fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
+        let cells: Vec<(Vec<i64>, u8)> = from_bytes(cells)?;
+        if cells.iter().any(|(times, next)| times.len() != self.enough || usize::from(*next) >= self.enough) {
+            return Err(damaged("counts of another length"));
+        }
+        self.next = cells.iter().map(|(_, next)| *next).collect();
+        self.times = cells.into_iter().flat_map(|(times, _)| times).collect();
         Ok(())
     }
 

@@ -2,18 +2,20 @@
 
 use std::hash::BuildHasher;
 
+use arrow::array::ArrayRef;
 use datafusion::error::Result;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::inputs::Inputs;
 use super::{Accumulate, Answers, At, cell, open_cell};
 use crate::window::keys::Slot;
+use crate::window::stored::{from_bytes, to_bytes};
 use crate::window::value::Value;
 
 /// Different values of each key that are inside.
 #[derive(Debug)]
 pub(in crate::window) struct Distinct {
-    distinct: Vec<i64>,
+    inside_of: Vec<i64>,
     /// Rows refer to their value by its entry.
     inputs: Inputs<u32>,
     entries: Vec<Entry>,
@@ -35,7 +37,7 @@ struct Entry {
 impl Default for Distinct {
     fn default() -> Self {
         Distinct {
-            distinct: Vec::new(),
+            inside_of: Vec::new(),
             inputs: Inputs::new(true),
             entries: Vec::new(),
             free: Vec::new(),
@@ -88,32 +90,54 @@ impl Distinct {
 
 impl Accumulate for Distinct {
     fn open(&mut self, slot: Slot) {
-        open_cell(&mut self.distinct, slot);
+        open_cell(&mut self.inside_of, slot);
     }
 
     fn enter(&mut self, lane: usize, slot: Slot, _: i64) {
         let number = self.inputs.enter(lane);
         let entry = &mut self.entries[*self.inputs.get(lane, number) as usize];
         entry.inside += 1;
-        self.distinct[slot as usize] += i64::from(entry.inside == 1);
+        self.inside_of[slot as usize] += i64::from(entry.inside == 1);
     }
 
     fn leave(&mut self, lane: usize, slot: Slot, _: i64) {
         let (_, id) = self.inputs.leave(lane);
         let entry = &mut self.entries[id as usize];
         entry.inside -= 1;
-        self.distinct[slot as usize] -= i64::from(entry.inside == 0);
+        self.inside_of[slot as usize] -= i64::from(entry.inside == 0);
         self.release(id);
     }
 
     fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
-        answers.number(cell(&self.distinct, slot).copied().unwrap_or(0));
+        answers.number(cell(&self.inside_of, slot).copied().unwrap_or(0));
+        Ok(())
+    }
+
+    fn save_cells(&self, _: &[Slot]) -> ArrayRef {
+        to_bytes::<u8>(std::iter::empty())
+    }
+
+    fn load_cells(&mut self, _: &ArrayRef) -> Result<()> {
+        Ok(())
+    }
+
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        let (lanes, ids) = self.inputs.items();
+        let values = ids.into_iter().map(|id| &self.entries[*id as usize].value);
+        Some((lanes, to_bytes(values)))
+    }
+
+    fn load_inputs(&mut self, lanes: &[u32], slots: &[Slot], values: &ArrayRef) -> Result<()> {
+        for ((lane, slot), value) in lanes.iter().zip(slots).zip(from_bytes::<Option<Value>>(values)?) {
+            self.admit(*lane as usize, *slot, value);
+        }
         Ok(())
     }
 
     fn bytes(&self) -> usize {
-        let texts = self.entries.iter().map(|entry| if let Some(Value::Text(text)) = &entry.value { text.len() } else { 0 });
-        self.distinct.capacity() * size_of::<i64>()
+        let texts =
+            self.entries.iter().map(|entry| if let Some(Value::Text(text)) = &entry.value { text.len() } else { 0 });
+        self.inside_of.capacity() * size_of::<i64>()
             + self.inputs.bytes()
             + self.entries.capacity() * size_of::<Entry>()
             + self.table.capacity() * (size_of::<u32>() + 1)

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
+use arrow::array::ArrayRef;
 use datafusion::error::Result;
 
 use super::inputs::Inputs;
-use super::{Accumulate, Answers, At, cell, open_cell};
+use super::{Accumulate, Answers, At, cell, open_cell, store_cells};
 use crate::window::keys::Slot;
+use crate::window::stored::{from_bytes, to_bytes};
 use crate::window::value::Value;
 
 /// Whether a later value makes an earlier one useless.
@@ -59,6 +61,22 @@ impl Accumulate for Extremes {
         Ok(())
     }
 
+    fn save_cells(&self, _: &[Slot]) -> ArrayRef {
+        to_bytes::<u8>(std::iter::empty())
+    }
+
+    fn load_cells(&mut self, _: &ArrayRef) -> Result<()> {
+        Ok(())
+    }
+
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        Some(self.inputs.save())
+    }
+
+    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
+        self.inputs.load(lanes, values)
+    }
+
     fn bytes(&self) -> usize {
         let candidates: usize = self.candidates.iter().map(|candidates| candidates.capacity() * size_of::<u64>()).sum();
         self.candidates.capacity() * size_of::<VecDeque<u64>>() + candidates + self.inputs.bytes()
@@ -97,6 +115,23 @@ impl Accumulate for RunningExtremes {
     fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
         answers.value(cell(&self.extremes, slot).cloned().flatten());
         Ok(())
+    }
+
+    fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
+        store_cells(&self.extremes, slots)
+    }
+
+    fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
+        self.extremes = from_bytes(cells)?;
+        Ok(())
+    }
+
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        Some(self.inputs.save())
+    }
+
+    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
+        self.inputs.load(lanes, values)
     }
 
     fn bytes(&self) -> usize {

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
+use arrow::array::ArrayRef;
 use datafusion::error::Result;
 
 use super::inputs::Inputs;
-use super::{Accumulate, Answers, At, cell, open_cell};
+use super::{Accumulate, Answers, At, cell, open_cell, store_cells};
 use crate::window::keys::Slot;
+use crate::window::stored::{from_bytes, to_bytes};
 use crate::window::value::Value;
 
 /// The rows of each key that are inside, as numbers of its lane's values.
@@ -43,6 +45,22 @@ impl Accumulate for Firsts {
         let number = cell(&self.inside, slot).and_then(|inside| inside.get(self.nth));
         answers.value(number.and_then(|number| self.inputs.get(lane, *number).clone()));
         Ok(())
+    }
+
+    fn save_cells(&self, _: &[Slot]) -> ArrayRef {
+        to_bytes::<u8>(std::iter::empty())
+    }
+
+    fn load_cells(&mut self, _: &ArrayRef) -> Result<()> {
+        Ok(())
+    }
+
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        Some(self.inputs.save())
+    }
+
+    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
+        self.inputs.load(lanes, values)
     }
 
     fn bytes(&self) -> usize {
@@ -84,6 +102,23 @@ impl Accumulate for RunningFirsts {
     fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
         answers.value(cell(&self.firsts, slot).and_then(|firsts| firsts.get(self.nth)).cloned().flatten());
         Ok(())
+    }
+
+    fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
+        store_cells(&self.firsts, slots)
+    }
+
+    fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
+        self.firsts = from_bytes(cells)?;
+        Ok(())
+    }
+
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        Some(self.inputs.save())
+    }
+
+    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
+        self.inputs.load(lanes, values)
     }
 
     fn bytes(&self) -> usize {

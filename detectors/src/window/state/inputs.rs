@@ -1,7 +1,11 @@
 //! Values of the rows that a function counts, lane by lane in the order of the rows: from their coming until they have
 //! entered, or, where rows leave, until they have left.
 
+use arrow::array::ArrayRef;
+use datafusion::error::Result;
+
 use crate::window::queue::Queue;
+use crate::window::stored::{Stored, from_bytes, to_bytes};
 
 /// The values of one function.
 #[derive(Debug)]
@@ -57,6 +61,32 @@ impl<T: Default> Inputs<T> {
 
     pub(super) fn keeps(&self) -> bool {
         self.keeps
+    }
+
+    /// All values with their lanes.
+    pub(super) fn items(&self) -> (Vec<u32>, Vec<&T>) {
+        let items = (0..).zip(&self.lanes).flat_map(|(number, lane)| {
+            let queue = &lane.queue;
+            queue.slice(queue.first(), queue.end()).iter().map(move |item| (number, item))
+        });
+        items.unzip()
+    }
+
+    pub(super) fn save(&self) -> (Vec<u32>, ArrayRef)
+    where
+        T: Stored,
+    {
+        let (lanes, items) = self.items();
+        (lanes, to_bytes(items.into_iter()))
+    }
+
+    /// Takes over what `save` gave; none of it has entered.
+    pub(super) fn load(&mut self, lanes: &[u32], values: &ArrayRef) -> Result<()>
+    where
+        T: Stored,
+    {
+        lanes.iter().zip(from_bytes(values)?).for_each(|(lane, item)| self.admit(*lane as usize, item));
+        Ok(())
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -1,12 +1,14 @@
 //! `last_value`: the last row that entered is the last of the frame for as long as it is inside, and when it no longer
 //! is, no earlier one is either.
 
+use arrow::array::ArrayRef;
 use datafusion::error::Result;
 
 use super::inputs::Inputs;
 use super::{Accumulate, Answers, At, cell, open_cell};
 use crate::window::keys::Slot;
 use crate::window::queue::Queue;
+use crate::window::stored::{from_bytes, to_bytes};
 use crate::window::value::{Column, Value};
 
 /// The last value of each key, whatever it is.
@@ -51,6 +53,25 @@ impl Accumulate for LastValues {
         Ok(())
     }
 
+    fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
+        let cells = slots.iter().map(|slot| &self.last[*slot as usize]).map(|last| (last.time, last.value.clone()));
+        to_bytes(cells.collect::<Vec<_>>().iter())
+    }
+
+    fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
+        let cells: Vec<(i64, Option<Value>)> = from_bytes(cells)?;
+        self.last = cells.into_iter().map(|(time, value)| Last { time, value }).collect();
+        Ok(())
+    }
+
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        Some(self.inputs.save())
+    }
+
+    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
+        self.inputs.load(lanes, values)
+    }
+
     fn bytes(&self) -> usize {
         self.last.capacity() * size_of::<Last>() + self.inputs.bytes()
     }
@@ -74,12 +95,16 @@ struct Texts {
 
 impl LastTexts {
     pub(super) fn admit(&mut self, lane: usize, column: &Column, row: usize) {
+        if let Column::Text(texts) = column {
+            self.lane(lane).push(texts.value(row));
+        }
+    }
+
+    fn lane(&mut self, lane: usize) -> &mut Texts {
         if self.lanes.len() <= lane {
             self.lanes.resize_with(lane + 1, Texts::default);
         }
-        if let Column::Text(texts) = column {
-            self.lanes[lane].push(texts.value(row));
-        }
+        &mut self.lanes[lane]
     }
 }
 
@@ -91,6 +116,16 @@ impl Texts {
         }
         self.bytes.push_str(text);
         self.lengths.push(text.len());
+    }
+
+    /// All of them, in their order.
+    fn all(&self) -> impl Iterator<Item = String> {
+        let lengths = self.lengths.slice(self.lengths.first(), self.lengths.end());
+        lengths.iter().scan(self.taken, |from, length| {
+            let text = self.bytes[*from..*from + length].to_owned();
+            *from += length;
+            Some(text)
+        })
     }
 
     fn take(&mut self) -> &str {
@@ -120,6 +155,29 @@ impl Accumulate for LastTexts {
         let start = at.start.max(i64::MIN + 1);
         let inside = cell(&self.times, slot).is_some_and(|time| *time >= start);
         answers.text(inside.then(|| self.texts[slot as usize].as_str()));
+        Ok(())
+    }
+
+    fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
+        let cells = slots.iter().map(|slot| (self.times[*slot as usize], self.texts[*slot as usize].clone()));
+        to_bytes(cells.collect::<Vec<_>>().iter())
+    }
+
+    fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
+        (self.times, self.texts) = from_bytes::<(i64, String)>(cells)?.into_iter().unzip();
+        Ok(())
+    }
+
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        let texts = (0..).zip(&self.lanes).flat_map(|(lane, texts)| texts.all().map(move |text| (lane, text)));
+        let (lanes, texts): (Vec<u32>, Vec<String>) = texts.unzip();
+        Some((lanes, to_bytes(texts.iter())))
+    }
+
+    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
+        for (lane, text) in lanes.iter().zip(from_bytes::<String>(values)?) {
+            self.lane(*lane as usize).push(&text);
+        }
         Ok(())
     }
 

@@ -17,8 +17,8 @@
 
 mod count;
 mod distinct;
-mod first;
 mod extreme;
+mod first;
 mod inputs;
 mod last;
 mod objects;
@@ -36,6 +36,7 @@ use super::frame::Frame;
 use super::keys::{NO_SLOT, Slot};
 use super::queue::Queue;
 use super::ring::Row;
+use super::stored::{Stored, to_bytes};
 use super::value::{self, Column, Value};
 use count::{Counts, Recent};
 use distinct::Distinct;
@@ -73,6 +74,18 @@ pub(super) trait Accumulate {
     fn answer(&mut self, lane: usize, slot: Slot, at: At, answers: &mut Answers) -> Result<()>;
     /// Bytes remembered, about.
     fn bytes(&self) -> usize;
+    /// The cells of those slots, for a snapshot; of a function that rows leave, the rows rebuild them.
+    fn save_cells(&self, slots: &[Slot]) -> ArrayRef;
+    /// Takes over the cells of the slots from 0 on.
+    fn load_cells(&mut self, cells: &ArrayRef) -> Result<()>;
+    /// The values of rows that have not let go of them, lane by lane; `None` of a function that needs none.
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        None
+    }
+    /// Takes over such values; `slots` are those of their rows.
+    fn load_inputs(&mut self, _lanes: &[u32], _slots: &[Slot], _values: &ArrayRef) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// When an answer is asked for.
@@ -178,8 +191,12 @@ impl State {
             },
             Function::CountDistinct => State::Distinct(Distinct::default()),
             Function::Sum | Function::Average => State::Sum(Sums::new(call, keeps)),
-            Function::Min | Function::Max if keeps => State::Extreme(Extremes::new(matches!(call.function, Function::Max))),
-            Function::Min | Function::Max => State::RunningExtreme(RunningExtremes::new(matches!(call.function, Function::Max))),
+            Function::Min | Function::Max if keeps => {
+                State::Extreme(Extremes::new(matches!(call.function, Function::Max)))
+            }
+            Function::Min | Function::Max => {
+                State::RunningExtreme(RunningExtremes::new(matches!(call.function, Function::Max)))
+            }
             Function::Nth(nth) if keeps => State::First(Firsts::new(*nth)),
             Function::Nth(nth) => State::RunningFirst(RunningFirsts::new(*nth)),
             Function::Last if is_text && call.ignore_nulls => State::LastText(LastTexts::default()),
@@ -190,11 +207,8 @@ impl State {
 
     /// Whether rows must stay in the ring until they leave the frame.
     pub(super) fn needs_leaving(&self) -> bool {
-        match self {
-            State::Recent(_) | State::LastText(_) | State::LastValue(_) => false,
-            State::RunningExtreme(_) | State::RunningFirst(_) => false,
-            _ => true,
-        }
+        let last_is_enough = matches!(self, State::Recent(_) | State::LastText(_) | State::LastValue(_));
+        !last_is_enough && !matches!(self, State::RunningExtreme(_) | State::RunningFirst(_))
     }
 
     /// Takes the values of the rows that it counts, `(row of the columns, lane, slot)`, into its queues.
@@ -233,6 +247,26 @@ impl State {
     /// Bytes remembered, about.
     pub(super) fn bytes(&self) -> usize {
         each!(self, state => state.bytes())
+    }
+
+    pub(super) fn enter(&mut self, lane: usize, slot: Slot, time: i64) {
+        each!(self, state => state.enter(lane, slot, time));
+    }
+
+    pub(super) fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
+        each!(self, state => state.save_cells(slots))
+    }
+
+    pub(super) fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
+        each!(self, state => state.load_cells(cells))
+    }
+
+    pub(super) fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        each!(self, state => state.save_inputs())
+    }
+
+    pub(super) fn load_inputs(&mut self, lanes: &[u32], slots: &[Slot], values: &ArrayRef) -> Result<()> {
+        each!(self, state => state.load_inputs(lanes, slots, values))
     }
 
     /// An empty list of answers of the kind that it gives.
@@ -293,6 +327,11 @@ fn open_cell<T: Default>(cells: &mut Vec<T>, slot: Slot) {
     } else {
         cells.resize_with(index + 1, T::default);
     }
+}
+
+/// The cells of those slots as bytes.
+fn store_cells<T: Stored>(cells: &[T], slots: &[Slot]) -> ArrayRef {
+    to_bytes(slots.iter().map(|slot| &cells[*slot as usize]))
 }
 
 fn failed(problem: String) -> DataFusionError {

@@ -1,18 +1,20 @@
 //! `sum` and `avg`: nothing drifts, since sums are 256-bit integers.
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, i256};
 use datafusion::error::Result;
 
 use super::inputs::Inputs;
-use super::{Accumulate, Answers, At, cell, open_cell};
+use super::{Accumulate, Answers, At, cell, open_cell, store_cells};
 use crate::window::call::{Call, Function};
 use crate::window::keys::Slot;
+use crate::window::stored::from_bytes;
 use crate::window::value::Value;
 
 /// Sum and number of the rows of each key that are inside.
 #[derive(Debug)]
 pub(in crate::window) struct Sums {
-    sums: Vec<(i256, i64)>,
+    cells: Vec<(i256, i64)>,
     pub(super) inputs: Inputs<i128>,
     averages: bool,
     argument: DataType,
@@ -23,13 +25,13 @@ impl Sums {
     pub(super) fn new(call: &Call, keeps: bool) -> Sums {
         let argument = call.arguments.first().cloned().unwrap_or(DataType::Int64);
         let averages = matches!(call.function, Function::Average);
-        Sums { sums: Vec::new(), inputs: Inputs::new(keeps), averages, argument, output: call.output.clone() }
+        Sums { cells: Vec::new(), inputs: Inputs::new(keeps), averages, argument, output: call.output.clone() }
     }
 }
 
 impl Accumulate for Sums {
     fn open(&mut self, slot: Slot) {
-        open_cell(&mut self.sums, slot);
+        open_cell(&mut self.cells, slot);
     }
 
     fn enter(&mut self, lane: usize, slot: Slot, _: i64) {
@@ -39,20 +41,20 @@ impl Accumulate for Sums {
         } else {
             self.inputs.enter_and_take(lane)
         };
-        let (sum, count) = &mut self.sums[slot as usize];
+        let (sum, count) = &mut self.cells[slot as usize];
         *sum = sum.wrapping_add(i256::from_i128(number));
         *count += 1;
     }
 
     fn leave(&mut self, lane: usize, slot: Slot, _: i64) {
         let (_, number) = self.inputs.leave(lane);
-        let (sum, count) = &mut self.sums[slot as usize];
+        let (sum, count) = &mut self.cells[slot as usize];
         *sum = sum.wrapping_sub(i256::from_i128(number));
         *count -= 1;
     }
 
     fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
-        let inside = cell(&self.sums, slot).filter(|(_, count)| *count > 0);
+        let inside = cell(&self.cells, slot).filter(|(_, count)| *count > 0);
         answers.value(inside.map(|(sum, count)| match self.averages {
             false => Value::Number(saturate(*sum)),
             true => average(*sum, *count, &self.argument, &self.output),
@@ -60,8 +62,25 @@ impl Accumulate for Sums {
         Ok(())
     }
 
+    fn save_cells(&self, slots: &[Slot]) -> ArrayRef {
+        store_cells(&self.cells, slots)
+    }
+
+    fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
+        self.cells = from_bytes(cells)?;
+        Ok(())
+    }
+
+    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+        Some(self.inputs.save())
+    }
+
+    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
+        self.inputs.load(lanes, values)
+    }
+
     fn bytes(&self) -> usize {
-        self.sums.capacity() * size_of::<(i256, i64)>() + self.inputs.bytes()
+        self.cells.capacity() * size_of::<(i256, i64)>() + self.inputs.bytes()
     }
 }
 

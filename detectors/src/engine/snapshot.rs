@@ -1,0 +1,161 @@
+//! The engine's memory on disk: what every window remembers, at one position of the log.
+//!
+//! A snapshot is tables in Arrow's IPC format, one after the other ([`crate::window::stored`]): first one that says what
+//! it is, then the systems and their inventories, then the tables of each rule after a table that names it. A rule is
+//! known by its fingerprint, a hash of its SQL with parameters filled in, of its plan and of the format; a rule that has
+//! another one is not in the snapshot, and is rebuilt from the log while the others go on.
+//!
+//! Whoever writes one keeps it beside the position of the next record, puts it in place as a whole and checks that it is
+//! whole: this module checks what it reads, but knows no checksum.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::datatypes::Int64Type;
+use datafusion::error::Result;
+use keywatch_store::inventory::System;
+use keywatch_store::{Instant, Position};
+use sha2::{Digest, Sha256};
+
+use super::{Engine, Loaded};
+use crate::error::Error;
+use crate::window::Systems;
+use crate::window::stored::{Saved, Tables, column, damaged, read_table};
+
+/// What a snapshot is: another format has another name.
+const FORMAT: &str = "keywatch window state 1";
+
+/// Known by SQL, parameters, plan and format.
+pub(super) fn fingerprint(rule: &str, sql: &str, plan: &str) -> String {
+    let mut hasher = Sha256::new();
+    for part in [FORMAT, env!("CARGO_PKG_VERSION"), rule, sql, plan] {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hex::encode(hasher.finalize())
+}
+
+impl Engine {
+    /// Writes what the windows remember. Parked rules are left out.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] when it cannot be written.
+    pub fn save(&self, mut out: impl Write) -> std::result::Result<(), Error> {
+        self.write(&mut Tables::new(&mut out)).map_err(|source| Error::Snapshot { source })
+    }
+
+    /// Takes over what [`Engine::save`] wrote, and gives the rules that are not in it: they remember nothing, and are
+    /// parked until somebody takes them through the log ([`super::Retry`]). The engine must be fresh.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] when it is damaged or of another format; the engine must be thrown away then.
+    pub fn restore(&mut self, mut input: impl Read) -> std::result::Result<Vec<String>, Error> {
+        let missing = self.read(&mut input).map_err(|source| Error::Snapshot { source })?;
+        for loaded in self.rules.iter_mut().filter(|loaded| missing.contains(&loaded.rule.id)) {
+            loaded.park("it is not in the snapshot".to_owned(), Position::default());
+        }
+        Ok(missing)
+    }
+
+    fn write(&self, tables: &mut Tables<'_>) -> Result<()> {
+        tables.write("format", vec![("format", text([FORMAT]))])?;
+        let (names, complete): (Vec<&str>, Vec<i64>) = self.systems.all().unzip();
+        tables.write("systems", vec![("system", text(names)), ("complete", Arc::new(Int64Array::from(complete)))])?;
+        let versions: Vec<_> = self.inventories.all();
+        let declared = versions.iter().map(|version| serde_json::to_string(&version.system));
+        let declared: Vec<String> =
+            declared.collect::<std::result::Result<_, _>>().map_err(|error| damaged(&error.to_string()))?;
+        let from = versions.iter().map(|version| version.from.0);
+        tables.write(
+            "inventories",
+            vec![
+                ("declared", text(declared.iter().map(String::as_str))),
+                ("from", Arc::new(Int64Array::from_iter_values(from))),
+            ],
+        )?;
+        for loaded in self.rules.iter().filter(|loaded| !loaded.parked) {
+            let sifts = if loaded.sifts { "yes" } else { "no" };
+            let columns =
+                vec![("fingerprint", text([loaded.fingerprint.as_str()]) as ArrayRef), ("sifts", text([sifts]))];
+            tables.write("rule", columns)?;
+            for (number, operator) in loaded.planned.chain.operators().enumerate() {
+                operator.save(&number.to_string(), &self.systems, tables)?;
+            }
+        }
+        tables.write("end", vec![("rules", text([""]))])
+    }
+
+    fn read(&mut self, input: &mut dyn Read) -> Result<Vec<String>> {
+        let mut head = Saved::new();
+        for name in ["format", "systems", "inventories"] {
+            let (found, rows) = read_table(input)?;
+            if found != name {
+                return Err(damaged(&format!("`{found}` where `{name}` should be")));
+            }
+            head.insert(found, rows);
+        }
+        if texts(&head, "format", "format")?.first().map(String::as_str) != Some(FORMAT) {
+            return Err(damaged("it is of another format"));
+        }
+        self.read_systems(&head)?;
+        self.read_rules(input)
+    }
+
+    fn read_systems(&mut self, head: &Saved) -> Result<()> {
+        let complete = column(head, "systems", "complete")?.as_primitive::<Int64Type>().clone();
+        for (name, complete) in texts(head, "systems", "system")?.iter().zip(complete.values()) {
+            self.systems.note(name, *complete);
+        }
+        let from = column(head, "inventories", "from")?.as_primitive::<Int64Type>().clone();
+        for (declared, from) in texts(head, "inventories", "declared")?.iter().zip(from.values()) {
+            let system: System = serde_json::from_str(declared).map_err(|error| damaged(&error.to_string()))?;
+            self.inventories.activate(Instant(*from), system);
+        }
+        Ok(())
+    }
+
+    fn read_rules(&mut self, input: &mut dyn Read) -> Result<Vec<String>> {
+        let mut missing: Vec<String> = self.rules.iter().map(|loaded| loaded.rule.id.clone()).collect();
+        let mut current: Option<String> = None;
+        let mut saved = Saved::new();
+        loop {
+            let (name, rows) = read_table(input)?;
+            if name != "rule" && name != "end" {
+                saved.insert(name, rows);
+                continue;
+            }
+            let known = |loaded: &&mut Loaded| Some(&loaded.fingerprint) == current.as_ref();
+            if let Some(loaded) = self.rules.iter_mut().find(known) {
+                loaded.sifts = texts(&saved, "rule", "sifts")?.iter().any(|sifts| sifts == "yes");
+                loaded.load(&self.systems, &saved)?;
+                missing.retain(|rule| *rule != loaded.rule.id);
+            }
+            saved.clear();
+            if name == "end" {
+                return Ok(missing);
+            }
+            saved.insert(name, rows);
+            current = texts(&saved, "rule", "fingerprint")?.pop();
+        }
+    }
+}
+
+impl Loaded {
+    fn load(&mut self, systems: &Systems, saved: &Saved) -> Result<()> {
+        for (number, operator) in self.planned.chain.operators_mut().enumerate() {
+            operator.load(&number.to_string(), systems, saved)?;
+        }
+        Ok(())
+    }
+}
+
+fn text<'a>(texts: impl IntoIterator<Item = &'a str>) -> Arc<StringArray> {
+    Arc::new(texts.into_iter().map(Some).collect())
+}
+
+fn texts(saved: &Saved, table: &str, name: &str) -> Result<Vec<String>> {
+    let texts = column(saved, table, name)?;
+    let texts = texts.as_string_opt::<i32>().ok_or_else(|| damaged("a column of another type"))?;
+    Ok((0..texts.len()).map(|row| texts.value(row).to_owned()).collect())
+}

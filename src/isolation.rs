@@ -1,0 +1,210 @@
+//! Parked rules on their way back: when each is tried again, which records it has to see for that, and what is written
+//! into the log about it.
+//!
+//! One attempt takes a rule through the whole log, slice by slice between two steps of the pipeline, so that the others
+//! are not held up. It knows nothing of what is done about findings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use keywatch_detectors::{Caught, Decided, Engine, Parked, Retry, Skipped};
+use keywatch_store::{Event, EventId, Lane, Log, Position};
+
+use crate::limits::{PIPELINE_RECORDS_MAX, RETRY_SECONDS_MAX, RETRY_SECONDS_MIN, SKIPPED_SHOWN_MAX};
+use crate::rule_records::{self, Gap};
+
+/// Every rule that is parked, or was a while ago.
+#[derive(Default)]
+pub(crate) struct Isolation {
+    cases: BTreeMap<String, Case>,
+}
+
+/// A rule that came to grief.
+struct Case {
+    gap: Gap,
+    /// Attempts that failed, the first run among them.
+    failures: u32,
+    stage: Stage,
+    /// What was decided before that position has been handed out; a later attempt finds it again.
+    handed_out: Position,
+    /// Findings of the gap that were handed out.
+    found: usize,
+    /// Records that it went on without, as far as they are shown.
+    skipped: BTreeSet<EventId>,
+}
+
+enum Stage {
+    /// Until it is due.
+    Waiting(Instant, Option<Box<Retry>>),
+    /// It goes through the log.
+    Running(Box<Retry>),
+    /// It is evaluated again since then.
+    Back(Instant),
+}
+
+/// What one slice gave.
+#[derive(Default)]
+pub(crate) struct Slice {
+    /// Findings that the gap withheld, each once.
+    pub(crate) findings: Vec<Decided>,
+    /// Records for the events lane.
+    pub(crate) records: Vec<Event>,
+    /// Records that were skipped.
+    pub(crate) skipped: Vec<Skipped>,
+    /// The rule, and how its attempt ended, where it did.
+    pub(crate) ended: Option<(String, Ended)>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It is evaluated with the others again.
+    Resumed,
+    /// It failed again and waits longer.
+    Failed,
+}
+
+impl Isolation {
+    /// A rule was parked in a run over `events`. Gives the records that say so.
+    pub(crate) fn park(&mut self, parked: &Parked, events: &[Event], now: Instant) -> Vec<Event> {
+        let earlier = self.cases.remove(&parked.rule);
+        // One that fails again soon after it came back has not got better.
+        let relapsed = earlier.filter(|case| matches!(case.stage, Stage::Back(since) if now < since + retry_max()));
+        let failures = relapsed.map_or(0, |case| case.failures) + 1;
+        let systems: BTreeSet<String> = events.iter().map(|event| event.system.clone()).collect();
+        let gap = Gap { rule: parked.rule.clone(), from: parked.from, systems };
+        let records = rule_records::parked(&gap, &parked.problem, failures, wait(failures));
+        let stage = Stage::Waiting(now + wait(failures), None);
+        let case = Case { gap, failures, stage, handed_out: parked.from, found: 0, skipped: BTreeSet::new() };
+        self.cases.insert(parked.rule.clone(), case);
+        records
+    }
+
+    /// Takes a rule that remembers nothing through the log; it finds what is decided from a position on.
+    pub(crate) fn rebuild(&mut self, rule: &str, from: Position, now: Instant) {
+        let gap = Gap { rule: rule.to_owned(), from, systems: BTreeSet::new() };
+        let stage = Stage::Waiting(now, None);
+        let case = Case { gap, failures: 0, stage, handed_out: from, found: 0, skipped: BTreeSet::new() };
+        self.cases.insert(rule.to_owned(), case);
+    }
+
+    /// Whether every rule is evaluated with the others.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.cases.values().all(|case| matches!(case.stage, Stage::Back(_)))
+    }
+
+    /// Whether a rule is parked.
+    pub(crate) fn is_parked(&self, rule: &str) -> bool {
+        self.cases.get(rule).is_some_and(|case| !matches!(case.stage, Stage::Back(_)))
+    }
+
+    /// Takes the first rule that is due through the next slice of the log, up to `end`, where `engine` stands; gives it
+    /// back to `engine` once it stands there too. `None` when there is nothing to do yet.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(crate) fn slice(
+        &mut self,
+        engine: &mut Engine,
+        log: &dyn Log,
+        end: Position,
+        now: Instant,
+    ) -> anyhow::Result<Option<Slice>> {
+        for case in self.cases.values_mut() {
+            if !case.begin(engine, now)? {
+                continue;
+            }
+            let mut slice = Slice::default();
+            if case.advance(log, end, now, &mut slice)? {
+                case.finish(engine, log, end, now, &mut slice)?;
+            }
+            return Ok(Some(slice));
+        }
+        Ok(None)
+    }
+}
+
+impl Case {
+    /// Whether it is in an attempt; begins one when it is time.
+    fn begin(&mut self, engine: &Engine, now: Instant) -> anyhow::Result<bool> {
+        match &mut self.stage {
+            Stage::Running(_) => Ok(true),
+            Stage::Waiting(due, earlier) if *due <= now => {
+                let parked = Parked { rule: self.gap.rule.clone(), problem: String::new(), from: self.gap.from };
+                let retry = match earlier.take() {
+                    Some(mut retry) => {
+                        retry.again()?;
+                        retry
+                    }
+                    None => Box::new(Retry::new(engine, &parked)?),
+                };
+                tracing::info!(rule = self.gap.rule, failures = self.failures, "a parked rule is tried again");
+                self.stage = Stage::Running(retry);
+                Ok(true)
+            }
+            Stage::Waiting(..) | Stage::Back(_) => Ok(false),
+        }
+    }
+
+    /// Runs the next slice; whether it has come to the end.
+    fn advance(&mut self, log: &dyn Log, end: Position, now: Instant, slice: &mut Slice) -> anyhow::Result<bool> {
+        let Stage::Running(retry) = &mut self.stage else { return Ok(false) };
+        let left = usize::try_from(end.0.saturating_sub(retry.next().0)).unwrap_or(usize::MAX);
+        let events = log.read(Lane::Events, retry.next(), left.min(PIPELINE_RECORDS_MAX))?;
+        let in_gap = usize::try_from(self.gap.from.0.saturating_sub(retry.next().0)).unwrap_or(usize::MAX);
+        self.gap.systems.extend(events.iter().skip(in_gap).map(|event| event.system.clone()));
+        let Caught { findings, skipped, parked } = retry.run(&events)?;
+        let has_arrived = retry.next() >= end;
+        slice.findings = findings.into_iter().filter(|found| found.position >= self.handed_out).collect();
+        self.found += slice.findings.len();
+        self.handed_out = self.handed_out.max(retry.next());
+        let room = SKIPPED_SHOWN_MAX.saturating_sub(self.skipped.len());
+        self.skipped.extend(skipped.iter().filter_map(|skipped| skipped.event).take(room));
+        slice.skipped = skipped;
+        if let Some(parked) = parked {
+            self.park_again(&parked, now, slice);
+            return Ok(false);
+        }
+        Ok(has_arrived)
+    }
+
+    fn park_again(&mut self, parked: &Parked, now: Instant, slice: &mut Slice) {
+        self.failures = self.failures.saturating_add(1);
+        let waiting = wait(self.failures);
+        slice.records = rule_records::parked(&self.gap, &parked.problem, self.failures, waiting);
+        slice.ended = Some((self.gap.rule.clone(), Ended::Failed));
+        let stage = std::mem::replace(&mut self.stage, Stage::Back(now));
+        let earlier = if let Stage::Running(retry) = stage { Some(retry) } else { None };
+        self.stage = Stage::Waiting(now + waiting, earlier);
+    }
+
+    fn finish(
+        &mut self,
+        engine: &mut Engine,
+        log: &dyn Log,
+        end: Position,
+        now: Instant,
+        slice: &mut Slice,
+    ) -> anyhow::Result<()> {
+        if let Stage::Running(retry) = std::mem::replace(&mut self.stage, Stage::Back(now)) {
+            engine.take_back(retry.into_engine());
+        }
+        slice.records = rule_records::resumed(&self.gap, log, end, self.found, &self.skipped)?;
+        slice.ended = Some((self.gap.rule.clone(), Ended::Resumed));
+        Ok(())
+    }
+}
+
+fn retry_max() -> Duration {
+    Duration::from_secs(RETRY_SECONDS_MAX)
+}
+
+/// How long to wait after so many failures.
+fn wait(failures: u32) -> Duration {
+    let doubled = RETRY_SECONDS_MIN.saturating_mul(1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX));
+    Duration::from_secs(doubled).min(retry_max())
+}
+
+#[cfg(test)]
+#[path = "isolation/tests.rs"]
+mod tests;

@@ -1,0 +1,66 @@
+//! What an event costs before anything looks at it: reading its line, letting it go, writing it, its fingerprint, its
+//! admission. Run by hand: `cargo bench --workspace --bench reading -- EVENTS.jsonl [ROUNDS]`.
+//!
+//! One thread; each piece of the file counts with its fastest round, so that what else the machine does falls out.
+
+#![expect(clippy::unwrap_used, reason = "a bench that fails stops")]
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+#![expect(clippy::disallowed_methods, reason = "a bench reads a clock")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant as Stopwatch};
+
+use keywatch_store::admission::{Admission, Admitted, Fingerprint, fingerprint};
+use keywatch_store::{Clock, Event, Instant, line};
+
+const PIECE_LINES: usize = 8192;
+const STEPS: [&str; 5] = ["read", "write", "fingerprint", "admit", "drop"];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let text = std::fs::read(&arguments[0]).unwrap();
+    let rounds = arguments.get(1).map_or(8, |rounds| rounds.parse().unwrap());
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let pieces: Vec<&[&[u8]]> = lines.chunks(PIECE_LINES).collect();
+    let mut fastest = vec![[Duration::MAX; STEPS.len()]; pieces.len()];
+    for _ in 0..rounds {
+        let mut admission = Admission::new(Clock::Recorded);
+        for (piece, fastest) in pieces.iter().zip(&mut fastest) {
+            for (fastest, took) in fastest.iter_mut().zip(pass(piece, &mut admission)) {
+                *fastest = took.min(*fastest);
+            }
+        }
+    }
+    println!("{} events of {} bytes, nanoseconds an event", lines.len(), text.len() / lines.len());
+    for (index, step) in STEPS.iter().enumerate() {
+        let whole: Duration = fastest.iter().map(|steps| steps[index]).sum();
+        println!("{step:>12} {:6}", whole.as_nanos() / lines.len() as u128);
+    }
+}
+
+fn pass(piece: &[&[u8]], admission: &mut Admission) -> [Duration; STEPS.len()] {
+    let (read, events) = timed(|| piece.iter().map(|line| as_recorded(line)).collect::<Vec<Event>>());
+    let (write, ()) = timed(|| events.iter().for_each(|event| drop(black_box(line::write(event)))));
+    let (said, prints) = timed(|| events.iter().map(fingerprint).collect::<Vec<Fingerprint>>());
+    let (admit, admitted) = timed(|| {
+        let known = events.into_iter().zip(prints);
+        known.map(|(event, print)| admission.admit_known(event, print, Instant::UNASSIGNED)).collect::<Vec<Admitted>>()
+    });
+    let (let_go, ()) = timed(|| drop(admitted));
+    [read, write, said, admit, let_go]
+}
+
+/// A line that no log has admitted is taken at the time that its source claims.
+fn as_recorded(line: &[u8]) -> Event {
+    let mut event = line::read(line).unwrap();
+    if event.time == Instant::UNASSIGNED {
+        event.time = event.event_time;
+    }
+    event
+}
+
+fn timed<T>(step: impl FnOnce() -> T) -> (Duration, T) {
+    let begun = Stopwatch::now();
+    let made = step();
+    (begun.elapsed(), made)
+}
