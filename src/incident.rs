@@ -148,7 +148,8 @@ impl Incident {
 
 /// The names of the incidents inside the binary.
 pub(crate) fn names() -> Vec<String> {
-    SHIPPED.dirs().map(|dir| dir.path().display().to_string()).collect()
+    let incidents = SHIPPED.dirs().filter(|dir| SHIPPED.get_file(dir.path().join("events.jsonl")).is_some());
+    incidents.map(|dir| dir.path().display().to_string()).collect()
 }
 
 /// Reads event lines; what is no event is told apart and nothing else is lost.

@@ -93,6 +93,12 @@ pub(crate) const BACKTEST_ATTACKS_MAX: usize = 1_000_000;
 /// Attacks that nothing saw, listed for each scenario; the rest are counted.
 pub(crate) const BACKTEST_MISSED_SHOWN_MAX: usize = 20;
 
+/// Events that a simulation hands to its writer at once.
+pub(crate) const SIMULATE_BATCH_EVENTS_MAX: usize = 4_096;
+
+/// Batches of a simulation that wait for its writer.
+pub(crate) const SIMULATE_BATCHES_MAX: usize = 4;
+
 /// Seconds between two snapshots of window state while the watch is kept; one more is made as it stops.
 pub(crate) const SNAPSHOT_SECONDS: u64 = 600;
 

@@ -7,6 +7,7 @@
 //! | [`run`] | serves the pipeline on this machine; [`config`], [`server`], [`intake`], [`credentials`], [`listener`], [`readiness`] are its parts |
 //! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
 //! | [`import`] | turns foreign files into event lines |
+//! | [`simulate`] | makes custody traffic up |
 //! | [`detectors`] | lists, checks, tests and explains rules |
 //! | [`pipeline`], [`watch`], [`means`] | log → rules → alerting; following the log; what alerting works with |
 //! | [`isolation`], [`rule_records`] | parked rules on their way back; what is written about them |
@@ -41,6 +42,7 @@ mod replay;
 mod rule_records;
 mod run;
 mod server;
+mod simulate;
 mod snapshots;
 mod watch;
 
@@ -81,6 +83,7 @@ enum Command {
     Run(run::Arguments),
     Import(import::Arguments),
     Detectors(detectors::Arguments),
+    Simulate(simulate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -111,6 +114,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Backtest(arguments) => backtest::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Detectors(arguments) => detectors::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
         Command::Run(arguments) => run::run(arguments),
     }
 }

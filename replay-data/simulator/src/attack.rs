@@ -2,6 +2,8 @@
 //! records of their own. An attack waits until there is an occasion: a wallet with a history, a desk that can spare
 //! somebody.
 
+use std::collections::BTreeMap;
+
 use keywatch_store::Instant;
 use serde_json::json;
 
@@ -29,13 +31,13 @@ pub(crate) struct Attacks {
     scenarios: Vec<Scenario>,
     each: u64,
     begun: u64,
-    pub(crate) finished: u64,
+    finished: BTreeMap<Scenario, u64>,
 }
 
 /// Attacks begin between these parts of the span, in hundredths: before, wallets have no history yet; after, the
 /// simulation might end before them.
 const FIRST_HUNDREDTH: i64 = 10;
-const LAST_HUNDREDTH: i64 = 95;
+const LAST_HUNDREDTH: i64 = 93;
 /// How often an attack waits for an occasion before it is let go, and for which part of the span each time.
 const PUT_OFF_MAX: u64 = 50;
 const PUT_OFF_PART: i64 = 1_000;
@@ -49,10 +51,22 @@ const USES_MAX: u64 = 40;
 
 impl Attacks {
     pub(crate) fn of(settings: &Settings) -> Attacks {
-        Attacks { scenarios: settings.attacks.clone(), each: settings.attacks_each, begun: 0, finished: 0 }
+        Attacks {
+            scenarios: settings.attacks.clone(),
+            each: settings.attacks_each,
+            begun: 0,
+            finished: BTreeMap::new(),
+        }
     }
 
-    pub(crate) fn planned(&self) -> u64 {
+    /// How often each scenario was not played to its end, where it was not always.
+    pub(crate) fn missing(&self) -> Vec<(Scenario, u64)> {
+        let finished = |scenario| self.finished.get(scenario).copied().unwrap_or_default();
+        let missing = self.scenarios.iter().map(|scenario| (*scenario, self.each - finished(scenario)));
+        missing.filter(|(_, missing)| *missing > 0).collect()
+    }
+
+    fn planned(&self) -> u64 {
         self.scenarios.len() as u64 * self.each
     }
 
@@ -124,7 +138,7 @@ impl Simulation {
         label.entities.sort_unstable();
         label.entities.dedup();
         self.labels.push(label);
-        self.attacks.finished += 1;
+        *self.attacks.finished.entry(play.scenario).or_default() += 1;
     }
 
     fn name_entity(&mut self, play: Play, entity: String) {
@@ -274,12 +288,6 @@ impl Simulation {
         for _ in 0..3 {
             self.leave(request.system, at, request.wallet, 1_000, play);
         }
-    }
-
-    /// A number for the strangers of a request.
-    pub(crate) fn stranger_of(&self, request: &Request) -> u64 {
-        // Apart from those that are numbered as they come.
-        request.number | 1 << 40
     }
 
     fn silence(&mut self, system: usize, at: i64, play: Play) -> bool {

@@ -143,7 +143,7 @@ impl Rhythm {
             let weight = self.weight_of(self.hour);
             let (begin, end) = (self.before * self.moments, (self.before + weight) * self.moments);
             if sought < end {
-                let part = (sought - begin) * HOUR_NS.unsigned_abs() as u128 / (end - begin);
+                let part = (sought - begin) * u128::from(HOUR_NS.unsigned_abs()) / (end - begin);
                 return self.hour * HOUR_NS + i64::try_from(part).unwrap_or_default();
             }
             self.before += weight;

@@ -6,13 +6,13 @@ use keywatch_store::{Amount, Event};
 use crate::attack::Play;
 use crate::record::{Said, by, went, with};
 use crate::simulation::{Simulation, Step};
-use crate::system::{
-    BITCOIN, DESTINATIONS, ETHEREUM, OPA, OWNERS, PLATFORM, SAFE, Technology, batches, technology, threshold,
-};
+use crate::system::{DESTINATIONS, OPA, OWNERS, PLATFORM, Presence, SAFE, Technology, batches, technology, threshold};
 use crate::{Scenario, session, text};
 
-/// What a request says, in `detail`.
-pub(crate) mod details;
+mod chain;
+mod details;
+
+pub(crate) use chain::{block, node};
 
 /// A movement on its way.
 #[derive(Clone, Debug)]
@@ -65,7 +65,6 @@ enum Stage {
 const UNUSUAL_ONE_IN: u64 = 6_000;
 const CANCELLED_ONE_IN: u64 = 60;
 const REFUSED_ONE_IN: u64 = 40;
-const FAILED_ONE_IN: u64 = 80;
 
 impl Simulation {
     /// A moment at which the business asks for something.
@@ -108,10 +107,9 @@ impl Simulation {
         state.requests_begun += 1;
         state.state(wallet).last_request = at;
         let number = state.requests_begun;
-        let available = |place: &u64| !state.is_away(state.clerk(wallet, *place), at);
-        let (here, away): (Vec<u64>, Vec<u64>) = (0..OWNERS).map(|turn| (turn + number) % OWNERS).partition(available);
-        let mut in_turn = here.into_iter().chain(away);
-        let approvers = std::array::from_fn(|_| in_turn.next().unwrap_or_default());
+        let mut in_turn: [u64; 4] = std::array::from_fn(|turn| (turn as u64 + number) % OWNERS);
+        in_turn.sort_by_key(|place| state.presence(state.clerk(wallet, *place), at));
+        let [first, second, third, _] = in_turn;
         Request {
             system,
             wallet,
@@ -121,7 +119,7 @@ impl Simulation {
             amount: self.systems[system].usual_amount(wallet) * u128::from(self.chance.between(1_000, 4_000)) / 1_000,
             fee_rate: 10 + self.chance.below(6) + crate::random::habit(9, at.unsigned_abs() >> 42, 10),
             stage: Stage::Ask,
-            approvers,
+            approvers: [first, second, third],
             first_must: false,
             analyst: OWNERS + self.chance.below(2),
             approved: 0,
@@ -134,7 +132,7 @@ impl Simulation {
     pub(crate) fn change_factor(&mut self, at: i64, request: &Request) -> Said {
         let clerk = self.systems[request.system].clerk(request.wallet, request.approvers[0]);
         let state = &mut self.systems[request.system];
-        state.clerks[usize::try_from(clerk).unwrap_or_default()].away_until = at + crate::calendar::DAY_NS * 26 / 24;
+        state.clerks[usize::try_from(clerk).unwrap_or_default()].careful_until = at + crate::calendar::DAY_NS * 26 / 24;
         let mut event = self.event(request.system, crate::system::IDP, "session.mfa_changed");
         event.actor = Some(self.systems[request.system].person(clerk).name());
         self.say(request.system, at, with(event, &serde_json::json!({ "change": "create" })))
@@ -142,14 +140,14 @@ impl Simulation {
 
     pub(crate) fn go_on_request(&mut self, at: i64, mut request: Box<Request>) {
         let next = match request.stage {
-            Stage::Ask => self.ask_for(at, &mut request),
+            Stage::Ask => Some(self.ask_for(at, &mut request)),
             Stage::File => self.file(at, &mut request),
-            Stage::Decide => self.decide(at, &mut request),
+            Stage::Decide => Some(self.decide(at, &mut request)),
             Stage::Approve => self.approve(at, &mut request),
-            Stage::Sign => self.sign(at, &mut request),
+            Stage::Sign => Some(self.sign(at, &mut request)),
             Stage::Broadcast => self.broadcast(at, &mut request),
             Stage::Mine => self.mine(at, &mut request),
-            Stage::Move => self.moved(at, &mut request),
+            Stage::Move => Some(self.moved(at, &mut request)),
             Stage::Close => self.close(at, &mut request),
         };
         match (next, request.play) {
@@ -159,17 +157,17 @@ impl Simulation {
         }
     }
 
-    fn ask_for(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+    fn ask_for(&mut self, at: i64, request: &mut Request) -> i64 {
         let clerk = self.systems[request.system].clerk(request.wallet, request.analyst);
         let Some(session) = self.desk_session(request.system, clerk, at) else {
-            return Some(self.chance.seconds(20, 60));
+            return self.chance.seconds(20, 60);
         };
         let event = self.about(request, PLATFORM, "custody.request");
         let event = by(event, self.systems[request.system].person(clerk), session::name(session));
         let said = self.say(request.system, at, went(event, "open"));
         self.mark_if(request, said, Scenario::LookalikeDestination);
         request.stage = Stage::File;
-        Some(self.chance.seconds(30, 600))
+        self.chance.seconds(30, 600)
     }
 
     fn file(&mut self, at: i64, request: &mut Request) -> Option<i64> {
@@ -215,11 +213,11 @@ impl Simulation {
         Some(self.chance.seconds(60, 600))
     }
 
-    fn decide(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+    fn decide(&mut self, at: i64, request: &mut Request) -> i64 {
         self.replace_who_is_away(at, request);
         let clerk = self.systems[request.system].clerk(request.wallet, request.approvers[at_place(request)]);
         let Some(session) = self.desk_session(request.system, clerk, at) else {
-            return Some(self.chance.seconds(20, 60));
+            return self.chance.seconds(20, 60);
         };
         let refused = request.play.is_none() && !request.refused && self.chance.once_in(REFUSED_ONE_IN);
         let mut event = self.about(request, OPA, "decision");
@@ -237,22 +235,24 @@ impl Simulation {
         }
         if refused {
             request.refused = true;
-            return Some(self.chance.seconds(120, 900));
+            return self.chance.seconds(120, 900);
         }
         request.stage = Stage::Approve;
-        Some(self.chance.seconds(5, 60))
+        self.chance.seconds(5, 60)
     }
 
-    /// Somebody else of the desk takes over from an approver who went away meanwhile.
-    fn replace_who_is_away(&mut self, at: i64, request: &mut Request) {
+    /// Somebody else of the desk takes over from an approver who would rather not be asked by now.
+    fn replace_who_is_away(&self, at: i64, request: &mut Request) {
         let place = at_place(request);
         let state = &self.systems[request.system];
-        let away = |place: u64| state.is_away(state.clerk(request.wallet, place), at);
-        if (place == 0 && request.first_must) || !away(request.approvers[place]) {
+        let presence = |place: u64| state.presence(state.clerk(request.wallet, place), at);
+        let now = presence(request.approvers[place]);
+        if (place == 0 && request.first_must) || now == Presence::Here {
             return;
         }
-        let other = (0..OWNERS).find(|other| !away(*other) && !request.approvers.contains(other));
-        request.approvers[place] = other.unwrap_or(request.approvers[place]);
+        let others = (0..OWNERS).filter(|other| !request.approvers.contains(other));
+        let rather = others.min_by_key(|other| presence(*other)).filter(|other| presence(*other) < now);
+        request.approvers[place] = rather.unwrap_or(request.approvers[place]);
     }
 
     fn approve(&mut self, at: i64, request: &mut Request) -> Option<i64> {
@@ -283,7 +283,7 @@ impl Simulation {
         Some(if enough { self.chance.seconds(10, 120) } else { self.chance.seconds(30, 900) })
     }
 
-    fn sign(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+    fn sign(&mut self, at: i64, request: &mut Request) -> i64 {
         if request.is(Scenario::RequestAltered) {
             request.destination = Destination::Stranger(self.systems[request.system].new_stranger());
             self.name_entities(request);
@@ -295,88 +295,7 @@ impl Simulation {
         let said = self.say(request.system, at, went(event, "success"));
         self.mark_if(request, said, Scenario::RequestAltered);
         request.stage = Stage::Broadcast;
-        Some(self.chance.seconds(2, 20))
-    }
-
-    fn broadcast(&mut self, at: i64, request: &mut Request) -> Option<i64> {
-        let said = self.transaction(at, request, "unconfirmed");
-        self.mark_on_chain(request, said);
-        request.stage = Stage::Mine;
-        let stopped = [Scenario::AmountOutlier, Scenario::FeeOutlier, Scenario::SweptCoins, Scenario::UnknownExecutor];
-        if stopped.iter().any(|scenario| request.is(*scenario)) {
-            return None;
-        }
-        Some(if technology(request.wallet) == Technology::Bitcoin {
-            self.chance.seconds(60, 3_000)
-        } else {
-            self.chance.seconds(12, 120)
-        })
-    }
-
-    fn mine(&mut self, at: i64, request: &mut Request) -> Option<i64> {
-        let fails = request.play.is_none() && self.chance.once_in(FAILED_ONE_IN);
-        let said = self.transaction(at, request, if fails { "failed" } else { "success" });
-        self.mark_on_chain(request, said);
-        if fails {
-            return None;
-        }
-        let mined = &mut self.systems[request.system].state(request.wallet).mined;
-        *mined = [mined[1], mined[2], at];
-        if request.is(Scenario::WalletTakeover) {
-            self.take_over(at, request);
-            return None;
-        }
-        request.stage = Stage::Move;
-        (request.destination != Destination::Itself).then_some(1_000_000_000)
-    }
-
-    fn moved(&mut self, at: i64, request: &mut Request) -> Option<i64> {
-        let tx = self.systems[request.system].tx(request.wallet, request.number);
-        let said = self.transfer_out(at, request, tx);
-        self.mark_on_chain(request, said);
-        request.stage = Stage::Close;
-        Some(self.chance.seconds(5, 60))
-    }
-
-    fn close(&mut self, at: i64, request: &mut Request) -> Option<i64> {
-        let mut event = self.about(request, PLATFORM, "custody.request");
-        event.tx = Some(self.systems[request.system].tx(request.wallet, request.number));
-        let said = self.say(request.system, at, went(event, "done"));
-        self.mark_if(request, said, Scenario::LookalikeDestination);
-        None
-    }
-
-    fn transaction(&mut self, at: i64, request: &Request, outcome: &str) -> Said {
-        let mut event = self.about(request, node(request.wallet), "chain.tx");
-        event.request = None;
-        event.tx = Some(self.systems[request.system].tx(request.wallet, request.number));
-        event.from_address = event.wallet.clone();
-        event.actor = self.executor(request);
-        let event = with(event, &self.mined(request, at, outcome));
-        self.say(request.system, at, went(event, outcome))
-    }
-
-    /// Value leaves the wallet in transaction `tx`.
-    pub(crate) fn transfer_out(&mut self, at: i64, request: &Request, tx: String) -> Said {
-        let mut event = self.about(request, node(request.wallet), "chain.transfer");
-        event.request = None;
-        event.tx = Some(tx);
-        event.from_address = event.wallet.clone();
-        let detail = serde_json::json!({ "direction": "out", "block": block(request.wallet, at) });
-        self.say(request.system, at, went(with(event, &detail), "success"))
-    }
-
-    /// Who sends a transaction: an owner, the wallet itself, or on Bitcoin nobody that one could see.
-    fn executor(&self, request: &Request) -> Option<String> {
-        let state = &self.systems[request.system];
-        if request.is(Scenario::UnknownExecutor) || request.is(Scenario::WalletTakeover) {
-            return Some(state.stranger(request.wallet, self.stranger_of(request)));
-        }
-        match technology(request.wallet) {
-            Technology::Safe => Some(state.owner(request.wallet, request.approvers[0])),
-            Technology::Mpc => Some(state.wallet(request.wallet)),
-            Technology::Bitcoin => None,
-        }
+        self.chance.seconds(2, 20)
     }
 
     /// An event about the movement: wallet, request, chain, asset, amount, destination.
@@ -422,27 +341,17 @@ impl Simulation {
             self.mark(play, said);
         }
     }
-
-    /// Marks a record of the chain where the attack shows there.
-    fn mark_on_chain(&mut self, request: &Request, said: Said) {
-        let shows = [
-            Scenario::AmountOutlier,
-            Scenario::FeeOutlier,
-            Scenario::LookalikeDestination,
-            Scenario::NewDestination,
-            Scenario::RequestAltered,
-            Scenario::SweptCoins,
-            Scenario::UnknownExecutor,
-            Scenario::WalletTakeover,
-        ];
-        shows.into_iter().for_each(|scenario| self.mark_if(request, said, scenario));
-    }
 }
 
 impl Request {
     /// Whether it is played as part of this attack.
     pub(crate) fn is(&self, scenario: Scenario) -> bool {
         self.play.is_some_and(|play| play.scenario == scenario)
+    }
+
+    /// A number for its strangers, apart from those that are numbered as they come.
+    fn stranger(&self) -> u64 {
+        self.number | 1 << 40
     }
 
     /// Whether it runs other code with the wallet's powers.
@@ -469,15 +378,4 @@ pub(crate) fn dollars(request: &Request) -> i64 {
 /// Who speaks for a wallet's signers.
 pub(crate) fn signer(wallet: u64) -> &'static str {
     if technology(wallet) == Technology::Safe { SAFE } else { PLATFORM }
-}
-
-/// Who speaks for a wallet's chain.
-pub(crate) fn node(wallet: u64) -> &'static str {
-    if technology(wallet) == Technology::Bitcoin { BITCOIN } else { ETHEREUM }
-}
-
-/// The height of a wallet's chain at a time.
-pub(crate) fn block(wallet: u64, at: i64) -> i64 {
-    let seconds = at.div_euclid(1_000_000_000) - 1_700_000_000;
-    if technology(wallet) == Technology::Bitcoin { 820_000 + seconds / 600 } else { 18_600_000 + seconds / 12 }
 }

@@ -105,11 +105,11 @@ impl Simulation {
 
     pub(crate) fn go_on_session(&mut self, at: i64, session: Session) {
         let again = match session.stage {
-            Stage::Start => self.start(at, session),
-            Stage::Factor => self.ask_factor(at, session),
-            Stage::System | Stage::Disk => self.check_device(at, session),
-            Stage::Network => self.connect(at, session),
-            Stage::Use => self.use_it(at, session),
+            Stage::Start => Some(self.start(at, session)),
+            Stage::Factor => Some(self.ask_factor(at, session)),
+            Stage::System | Stage::Disk => Some(self.check_device(at, session)),
+            Stage::Network => Some(self.connect(at, session)),
+            Stage::Use => Some(self.use_it(at, session)),
             Stage::End => self.end(at, session),
             Stage::Beyond => self.use_beyond(at, session),
         };
@@ -118,33 +118,33 @@ impl Simulation {
         }
     }
 
-    fn start(&mut self, at: i64, session: Session) -> Option<(i64, Session)> {
+    fn start(&mut self, at: i64, session: Session) -> (i64, Session) {
         let person = self.person_of(&session);
         let mut event = from(self.by_person("session.started", IDP, &session), person.place(session.begun));
         if self.chance.once_in(40) {
             event.session = None;
             self.say(session.system, at, went(event, "failure"));
-            return Some((self.chance.seconds(4, 20), session));
+            return (self.chance.seconds(4, 20), session);
         }
         if let Some(worker) = self.systems[session.system].worker(session.person) {
             self.systems[session.system].workers[worker].open += 1;
         }
         self.say(session.system, at, went(event, "success"));
-        Some((self.chance.seconds(2, 6), Session { stage: Stage::Factor, ..session }))
+        (self.chance.seconds(2, 6), Session { stage: Stage::Factor, ..session })
     }
 
-    fn ask_factor(&mut self, at: i64, session: Session) -> Option<(i64, Session)> {
+    fn ask_factor(&mut self, at: i64, session: Session) -> (i64, Session) {
         let factor = if random::habit(6, session.person, 3) == 0 { "security_key" } else { "totp" };
         let event = with(self.by_person("session.mfa", IDP, &session), &json!({ "factor": factor }));
         if self.chance.once_in(60) {
             self.say(session.system, at, went(event, "failure"));
-            return Some((self.chance.seconds(5, 15), session));
+            return (self.chance.seconds(5, 15), session);
         }
         self.say(session.system, at, went(event, "success"));
-        Some((self.chance.seconds(1, 3), Session { stage: Stage::System, ..session }))
+        (self.chance.seconds(1, 3), Session { stage: Stage::System, ..session })
     }
 
-    fn check_device(&mut self, at: i64, session: Session) -> Option<(i64, Session)> {
+    fn check_device(&mut self, at: i64, session: Session) -> (i64, Session) {
         let (check, stage) = match session.stage {
             Stage::System => ("os_version", Stage::Disk),
             _ => ("disk_encryption", Stage::Network),
@@ -154,10 +154,10 @@ impl Simulation {
         let fails = outdated && session.stage == Stage::System;
         let event = self.posture(&session, check, if fails { "not_compliant" } else { "compliant" });
         self.say(session.system, at, event);
-        Some((self.chance.seconds(1, 3), Session { stage, ..session }))
+        (self.chance.seconds(1, 3), Session { stage, ..session })
     }
 
-    fn connect(&mut self, at: i64, session: Session) -> Option<(i64, Session)> {
+    fn connect(&mut self, at: i64, session: Session) -> (i64, Session) {
         let place = self.person_of(&session).place(session.begun);
         let event = from(self.by_person("session.network", IDP, &session), place);
         self.say(session.system, at, event);
@@ -166,10 +166,10 @@ impl Simulation {
             let on = &mut self.systems[session.system].clerks[index].signed_on;
             on.as_mut().filter(|on| on.session == session.number).into_iter().for_each(|on| on.ready = true);
         }
-        Some((self.gap(at, &session), Session { stage: Stage::Use, ..session }))
+        (self.gap(at, &session), Session { stage: Stage::Use, ..session })
     }
 
-    fn use_it(&mut self, at: i64, mut session: Session) -> Option<(i64, Session)> {
+    fn use_it(&mut self, at: i64, mut session: Session) -> (i64, Session) {
         if session.uses == session.turn {
             self.take_turn(at, &session);
         } else {
@@ -184,9 +184,9 @@ impl Simulation {
         }
         session.uses -= 1;
         if session.uses == 0 {
-            return Some(((session.until - at).max(1_000_000_000), Session { stage: Stage::End, ..session }));
+            return ((session.until - at).max(1_000_000_000), Session { stage: Stage::End, ..session });
         }
-        Some((self.gap(at, &session), session))
+        (self.gap(at, &session), session)
     }
 
     /// What makes this session unlike others.
@@ -231,12 +231,11 @@ impl Simulation {
 
     fn end(&mut self, at: i64, session: Session) -> Option<(i64, Session)> {
         let state = &mut self.systems[session.system];
-        match state.worker(session.person) {
-            Some(worker) => state.workers[worker].open = state.workers[worker].open.saturating_sub(1),
-            None => {
-                let clerk = &mut state.clerks[usize::try_from(session.person).unwrap_or_default()];
-                clerk.signed_on = clerk.signed_on.filter(|on| on.session != session.number);
-            }
+        if let Some(worker) = state.worker(session.person) {
+            state.workers[worker].open = state.workers[worker].open.saturating_sub(1);
+        } else {
+            let clerk = &mut state.clerks[usize::try_from(session.person).unwrap_or_default()];
+            clerk.signed_on = clerk.signed_on.filter(|on| on.session != session.number);
         }
         let event = self.by_person("session.ended", IDP, &session);
         self.say(session.system, at, event);

@@ -79,10 +79,10 @@ impl Settings {
     /// The rule that sees a silence looks only at sources that speak often.
     fn check_heartbeats(&self) -> Result<(), Error> {
         let seldom = Sizes::of(self).heartbeat_seconds() > HEARTBEAT_SECONDS_WATCHED_MAX;
-        match self.attacks.contains(&Scenario::SourceSilenced) && seldom {
-            true => Err(Error::TooSeldom { needed: self.systems * self.days * HEARTBEAT_EVENTS_A_DAY_MIN }),
-            false => Ok(()),
+        if self.attacks.contains(&Scenario::SourceSilenced) && seldom {
+            return Err(Error::TooSeldom { needed: self.systems * self.days * HEARTBEAT_EVENTS_A_DAY_MIN });
         }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::background::{Release, Upkeep};
 use crate::label::Label;
 use crate::random::{Chance, scatter};
 use crate::request::Request;
+use crate::scenario::Scenario;
 use crate::session::Session;
 use crate::settings::{Error, Settings, Sizes};
 use crate::system::System;
@@ -96,8 +97,8 @@ impl Simulation {
     /// Attacks asked for that found no occasion, or whose end the simulation did not reach; complete once the last
     /// event was given.
     #[must_use]
-    pub fn attacks_missing(&self) -> u64 {
-        self.attacks.planned() - self.attacks.finished
+    pub fn attacks_missing(&self) -> Vec<(Scenario, u64)> {
+        self.attacks.missing()
     }
 
     fn begin(&mut self, system: usize) {

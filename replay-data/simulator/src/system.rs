@@ -88,11 +88,20 @@ pub(crate) struct Wallet {
     pub(crate) lost: bool,
 }
 
+/// Whether somebody of a desk signs, in the order in which one would rather ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Presence {
+    Here,
+    OnHoliday,
+    Careful,
+}
+
 /// Somebody of a desk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clerk {
     pub(crate) signed_on: Option<SignedOn>,
-    pub(crate) away_until: i64,
+    /// Until when this person signs nothing, after a change of factor.
+    pub(crate) careful_until: i64,
 }
 
 /// The open session of somebody of a desk.
@@ -157,21 +166,21 @@ impl System {
         wallet % self.desks * DESK_PEOPLE + place
     }
 
-    /// Whether a custodian does not sign at a moment: on holiday, or careful after a change of factor.
-    pub(crate) fn is_away(&self, clerk: u64, at: i64) -> bool {
-        let state = &self.clerks[usize::try_from(clerk).unwrap_or_default()];
-        at < state.away_until || self.on_holiday(clerk / DESK_PEOPLE, at) == Some(clerk % DESK_PEOPLE)
-    }
-
-    fn on_holiday(&self, desk: u64, at: i64) -> Option<u64> {
+    /// Whether a custodian signs at a moment.
+    pub(crate) fn presence(&self, clerk: u64, at: i64) -> Presence {
+        let careful = at < self.clerks[usize::try_from(clerk).unwrap_or_default()].careful_until;
         let week = at.div_euclid(7 * DAY_NS).unsigned_abs();
-        Some(habit(self.salt ^ 7 ^ (week << 20), desk, HOLIDAY_WEEKS)).filter(|place| *place < OWNERS)
+        let (desk, place) = (clerk / DESK_PEOPLE, clerk % DESK_PEOPLE);
+        if careful {
+            return Presence::Careful;
+        }
+        let on_holiday = habit(self.salt ^ 7 ^ (week << 20), desk, HOLIDAY_WEEKS) == place;
+        if on_holiday { Presence::OnHoliday } else { Presence::Here }
     }
 
-    /// Whether a desk can do without one more custodian for a day.
+    /// Whether a desk can do without one more custodian for a day; somebody on holiday may have to help out.
     pub(crate) fn can_spare(&self, wallet: u64, at: i64) -> bool {
-        let clerks = (0..OWNERS).map(|place| self.clerk(wallet, place));
-        clerks.into_iter().all(|clerk| !self.is_away(clerk, at) && !self.is_away(clerk, at + 2 * DAY_NS))
+        (0..OWNERS).all(|place| self.presence(self.clerk(wallet, place), at) != Presence::Careful)
     }
 
     pub(crate) fn state(&mut self, wallet: u64) -> &mut Wallet {
@@ -302,7 +311,7 @@ pub(crate) fn technology(wallet: u64) -> Technology {
 
 /// Approvals that a request needs.
 pub(crate) fn threshold(wallet: u64) -> u64 {
-    if wallet / 2 % 3 == 0 { 2 } else { 3 }
+    if (wallet / 2).is_multiple_of(3) { 2 } else { 3 }
 }
 
 /// Some multisigs always pay by a batch contract that they call with their own powers.

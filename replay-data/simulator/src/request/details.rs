@@ -13,7 +13,7 @@ impl Simulation {
     fn called(&self, request: &Request) -> String {
         let salt = self.systems[request.system].salt;
         if request.is(Scenario::Delegatecall) || request.is(Scenario::WalletTakeover) {
-            return address(salt + of::CONTRACT, 1_000 + self.stranger_of(request));
+            return address(salt + of::CONTRACT, 1_000 + request.stranger());
         }
         if request.delegates() { address(salt + of::CONTRACT, 1) } else { self.destination_of(request) }
     }
@@ -44,7 +44,7 @@ impl Simulation {
         if technology(request.wallet) != Technology::Safe {
             return json!({ "device": owner });
         }
-        let recovered = if forged { state.stranger(request.wallet, self.stranger_of(request)) } else { owner.clone() };
+        let recovered = if forged { state.stranger(request.wallet, request.stranger()) } else { owner.clone() };
         let filed = self.request_id(request);
         json!({
             "hash_filed": filed, "hash_recomputed": filed, "nonce": request.nonce, "signature_type": "EOA",
