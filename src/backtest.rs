@@ -30,7 +30,6 @@ use crate::{config, detectors, output};
 use diff::{Diff, Side};
 use input::Input;
 use pack::Pack;
-pub(crate) use pack::monotonic;
 use reading::{Read, Reader};
 use report::Report;
 use truth::{Score, Truth};

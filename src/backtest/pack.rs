@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::OnceLock;
-use std::time::{Duration, Instant as Stopwatch};
+use std::num::NonZero;
+use std::time::Duration;
 
 use keywatch_detectors::window::StateSize;
 use keywatch_detectors::{Engine, Rule, Settings};
 use keywatch_store::{Event, Finding, Position, Severity};
 
+use crate::clock;
 use crate::limits::{BACKTEST_ENTITIES_MAX, BACKTEST_STATE_EVERY_EVENTS};
 
 /// Rules with everything that they remember.
@@ -61,7 +62,10 @@ impl Pack {
     /// # Errors
     /// The first rule that does not load.
     pub(super) fn new(rules: &[Rule]) -> anyhow::Result<Pack> {
-        let engine = Engine::new(rules, &Settings::default())?.with_stopwatch(monotonic);
+        // What is found is the same on any number of threads, so that the machine may say how many.
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let engine = Engine::new(rules, &Settings::default())?;
+        let engine = engine.with_threads(threads).with_stopwatch(clock::processor_time);
         let tallies: Vec<Tally> = engine.rules().map(tally).collect();
         let index = tallies.iter().enumerate().map(|(index, tally)| (tally.rule.clone(), index)).collect();
         Ok(Pack { engine, tallies, index, unsampled: 0, state_bytes: 0 })
@@ -116,10 +120,4 @@ fn tally(rule: &Rule) -> Tally {
     let (version, severity) = (rule.header.version, rule.header.severity);
     let (parked, busy, peak) = (None, Duration::ZERO, StateSize::default());
     Tally { rule: rule.id.clone(), version, severity, findings: 0, parked, busy, peak, entities: HashSet::new() }
-}
-
-/// A clock that nobody can set, from its first reading on.
-pub(crate) fn monotonic() -> Duration {
-    static BEGUN: OnceLock<Stopwatch> = OnceLock::new();
-    BEGUN.get_or_init(Stopwatch::now).elapsed()
 }

@@ -12,7 +12,7 @@ use keywatch_store::{Event, Position};
 
 use super::explain::all_windows;
 use crate::limits::BACKTEST_STATE_EVERY_EVENTS;
-use crate::{backtest, output};
+use crate::{backtest, clock, output};
 
 /// Events that go through the rules at once.
 const BATCH_EVENTS: usize = 4096;
@@ -73,7 +73,7 @@ impl Cost {
     /// # Errors
     /// A rule that does not load, a log that cannot be read.
     pub(super) fn measure(rule: &Rule, rules: &[Rule], log: &[PathBuf]) -> anyhow::Result<Cost> {
-        let mut engine = Engine::new(rules, &Settings::default())?.with_stopwatch(backtest::monotonic);
+        let mut engine = Engine::new(rules, &Settings::default())?.with_stopwatch(clock::processor_time);
         let kinds = engine.describe(&rule.id).and_then(|description| description.kinds);
         let is_given = |event: &&Event| kinds.as_ref().is_none_or(|kinds| kinds.contains(&event.kind));
         let mut cost = Cost::none(rule, rules.len(), log);
