@@ -15,7 +15,7 @@ pub const BATCH_MILLISECONDS_MAX: u64 = 2_000;
 /// Rows that a `ROWS n PRECEDING` frame or a `lag` may look back.
 pub const FRAME_ROWS_MAX: u64 = 100_000;
 
-/// Rows of a frame that `array_agg`, `string_agg` or `nth_value` may show.
+/// Rows of a frame that `array_agg` or `string_agg` may show.
 pub const FRAME_ROWS_SHOWN_MAX: usize = 1_000;
 
 /// Nanoseconds of the shortest half-life of a baseline: one second.

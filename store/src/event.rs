@@ -266,7 +266,8 @@ impl Event {
     }
 
     /// An event that says nothing, not even who speaks: to be filled in.
-    pub(crate) fn blank() -> Event {
+    #[must_use]
+    pub fn blank() -> Event {
         Event {
             event_id: EventId::default(),
             system: String::new(),

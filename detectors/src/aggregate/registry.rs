@@ -40,7 +40,6 @@ pub(crate) fn sliding(
         "stddev_pop" => call.spread(true, false),
         "bool_and" => call.truth(true),
         "bool_or" => call.truth(false),
-        "nth_value" => call.nth_value(),
         "array_agg" => call.array_agg(),
         "string_agg" => call.string_agg(),
         "decayed_count" => call.decayed_count(false),
@@ -144,16 +143,6 @@ impl Call<'_> {
             kind => {
                 self.refuse(&format!("of values of type {kind}"), "write a condition, e.g. bool_or(outcome = 'deny')")
             }
-        }
-    }
-
-    fn nth_value(&self) -> Result<Factory, Refusal> {
-        self.expect_arguments(&[2], "nth_value(x, n)")?;
-        let most = FRAME_ROWS_SHOWN_MAX as u64;
-        let n = self.literal(1).and_then(whole).and_then(|n| i64::try_from(n).ok());
-        match n.filter(|n| (1..=most).contains(&n.unsigned_abs())) {
-            Some(n) => Ok(Factory::new(move |stays| Box::new(RowsOfFrame::new(Show::Nth(n), stays)))),
-            None => self.refuse("without a literal place", &format!("write n from 1 to {most}, or −n from the end")),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Functions that show rows of the frame as they are: `nth_value`, `array_agg` and `string_agg`. Those of a frame that
+//! Functions that show rows of the frame as they are: `array_agg` and `string_agg`. Those of a frame that
 //! slides keep its values, since each may come to the front; those of a frame that only grows keep what they show.
 
 use std::collections::VecDeque;
@@ -11,8 +11,6 @@ use crate::window::value::Value;
 /// What is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Show {
-    /// The n-th row, from the end when negative.
-    Nth(i64),
     /// The first so many, nulls among them, as a list.
     List(usize),
     /// The first so many that are not null, as one text.
@@ -50,20 +48,6 @@ impl RowsOfFrame {
         }
     }
 
-    /// How many rows matter when none leaves, and whether they are the last ones.
-    fn wanted(&self) -> (usize, bool) {
-        match &self.show {
-            Show::Nth(n) => (usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX), *n < 0),
-            Show::List(limit) | Show::Joined(limit, _) => (*limit, false),
-        }
-    }
-
-    fn nth(&self, n: i64) -> Option<Value> {
-        let place = usize::try_from(n.unsigned_abs()).ok()?;
-        let index = if n < 0 { self.values.len().checked_sub(place) } else { place.checked_sub(1) };
-        self.values.get(index?).cloned().flatten()
-    }
-
     fn joined(&self, limit: usize, separator: &str) -> Value {
         let texts = self.values.iter().take(limit).filter_map(|value| match value {
             Some(Value::Text(text)) => Some(&**text),
@@ -80,14 +64,10 @@ fn text_bytes(value: Option<&Value>) -> usize {
 impl Sliding for RowsOfFrame {
     fn enter(&mut self, _time: i64, args: &[Option<Value>]) {
         let Some(value) = args.first().filter(|value| self.takes(value.as_ref())) else { return };
-        let (wanted, from_the_end) = self.wanted();
-        if self.stays && self.values.len() >= wanted {
-            if !from_the_end {
-                return;
-            }
-            self.pop();
+        let (Show::List(limit) | Show::Joined(limit, _)) = self.show;
+        if !self.stays || self.values.len() < limit {
+            self.push(value.clone());
         }
-        self.push(value.clone());
     }
 
     fn leave(&mut self, _time: i64, args: &[Option<Value>]) {
@@ -98,7 +78,6 @@ impl Sliding for RowsOfFrame {
 
     fn answer(&mut self, _time: i64) -> Result<Option<Value>, String> {
         Ok(match &self.show {
-            Show::Nth(n) => self.nth(*n),
             _ if self.values.is_empty() => None,
             Show::List(limit) => Some(Value::List(self.values.iter().take(*limit).cloned().collect())),
             Show::Joined(limit, separator) => Some(self.joined(*limit, separator)),

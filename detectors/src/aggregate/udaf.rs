@@ -34,7 +34,7 @@ const NAMES: [(&str, &[&str]); 15] = [
     ("last_seen", &[]),
 ];
 
-/// All of them but `nth_value`, which SQL binds to DataFusion's window function of that name.
+/// All of them.
 pub(crate) fn udafs() -> Vec<AggregateUDF> {
     let all = NAMES.iter().map(|(name, others)| {
         AggregateUDF::new_from_impl(Aggregate {

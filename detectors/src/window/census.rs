@@ -78,6 +78,11 @@ impl Census {
         self.lanes.get(lane as usize).map_or(0, |lane| lane.living)
     }
 
+    /// Keys of the lane that has most of them, and perhaps some that are out of reach already.
+    pub(super) fn most(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.living).max().unwrap_or(0)
+    }
+
     /// No row of a lane comes any more before `time`: takes the spans off that are out of its reach.
     pub(super) fn expire(&mut self, lane: usize, time: i64) {
         let (Some(reach_ns), Some(lane)) = (self.reach_ns, self.lanes.get_mut(lane)) else { return };
@@ -106,11 +111,12 @@ mod tests {
         census.count(0, None, 10_000);
         census.count(0, None, 10_050);
         census.count(0, Some(10_000), 11_000);
-        assert_eq!(census.living(0, 11_000), 2);
+        census.count(1, None, 11_000);
+        assert_eq!((census.living(0, 11_000), census.most()), (2, 2), "of one lane, not of all");
         assert_eq!(census.living(0, 13_500), 1, "the second is out of reach");
         census.count(0, Some(10_050), 13_600);
         assert_eq!(census.living(0, 13_600), 2, "and comes again");
         census.forget(0, 13_600);
-        assert_eq!((census.living(0, 13_600), census.living(1, 0)), (1, 0));
+        assert_eq!((census.living(0, 13_600), census.living(1, 13_600), census.living(2, 0)), (1, 1, 0));
     }
 }

@@ -69,6 +69,11 @@ impl Delay {
         self.lanes.iter().map(|lane| lane.rows.len()).sum()
     }
 
+    /// Rows that wait in the lane with most of them.
+    pub(super) fn longest(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.rows.len()).max().unwrap_or(0)
+    }
+
     /// Bytes that they take. What batches of the log share with each other is counted in each.
     pub(super) fn bytes(&self) -> usize {
         let lanes: usize = self.lanes.iter().map(|lane| lane.rows.bytes() + lane.slots.bytes()).sum();

@@ -66,6 +66,11 @@ impl Keys {
         self.census.living(lane, time)
     }
 
+    /// At least as many as the keys that matter in any one lane.
+    pub(super) fn most_living(&self) -> usize {
+        self.census.most()
+    }
+
     /// No row of a lane comes any more before `time`.
     pub(super) fn expire(&mut self, lane: usize, time: i64) {
         self.census.expire(lane, time);

@@ -78,11 +78,11 @@ impl Operator {
         let Limits { rows_max, keys_max, waiting_max } = self.limits;
         let ring_fits = |ring: &Ring| {
             let longest = ring.lanes.iter().map(|lane| lane.rows.len()).max().unwrap_or(0);
-            longest + rows <= rows_max && ring.keys.len() + rows <= keys_max
+            longest + rows <= rows_max && ring.keys.most_living() + rows <= keys_max
         };
         self.rings.iter().all(ring_fits)
-            && self.by_rows.iter().all(|ring| ring.keys.len() + rows <= keys_max)
-            && self.delay.len() + rows <= waiting_max
+            && self.by_rows.iter().all(|ring| ring.keys.most_living() + rows <= keys_max)
+            && self.delay.longest() + rows <= waiting_max
     }
 
     /// Lets go of what is too much after a row of a system at `time`.

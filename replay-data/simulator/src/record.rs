@@ -35,33 +35,10 @@ impl Simulation {
     /// An event of `source` that says nothing but its kind yet.
     pub(crate) fn event(&self, system: usize, source: &str, kind: &str) -> Event {
         Event {
-            event_id: EventId::default(),
             system: self.systems[system].id.clone(),
-            time: Instant::UNASSIGNED,
-            event_time: Instant::UNASSIGNED,
             source: source.to_owned(),
             kind: kind.to_owned(),
-            late: false,
-            actor: None,
-            session: None,
-            device: None,
-            ip: None,
-            country: None,
-            asn: None,
-            wallet: None,
-            key: None,
-            request: None,
-            decision: None,
-            tx: None,
-            chain: None,
-            asset: None,
-            from_address: None,
-            to_address: None,
-            amount: None,
-            amount_usd_cents: None,
-            outcome: None,
-            reason: None,
-            detail: Detail::default(),
+            ..Event::blank()
         }
     }
 

@@ -68,8 +68,6 @@ proptest! {
         let text = (DataType::Utf8, None);
         let calls = [
             ("stddev", vec![decimal.clone()], &rows),
-            ("nth_value", vec![decimal.clone(), literal(3_i64)], &rows),
-            ("nth_value", vec![decimal.clone(), literal(-2_i64)], &rows),
             ("array_agg", vec![decimal, literal(4_i64)], &rows),
             ("string_agg", vec![text, literal(","), literal(4_i64)], &texts),
         ];
@@ -89,8 +87,7 @@ proptest! {
         let text = (DataType::Utf8, None);
         let limited = literal(i64::try_from(limit).unwrap());
         let joined = slide(&factory("string_agg", &[text.clone(), literal("+"), limited.clone()]), &rows, width);
-        let listed = slide(&factory("array_agg", &[text.clone(), limited.clone()]), &rows, width);
-        let nth = slide(&factory("nth_value", &[text, limited]), &rows, width);
+        let listed = slide(&factory("array_agg", &[text, limited]), &rows, width);
         for index in 0..rows.len() {
             let frame = frame(&rows, index, width);
             let shown: Vec<String> = frame.iter().flatten().take(limit).map(|value| match value {
@@ -100,7 +97,6 @@ proptest! {
             let expected = (!shown.is_empty()).then(|| Value::Text(Arc::from(shown.join("+"))));
             prop_assert_eq!(&joined[index], &expected);
             prop_assert_eq!(&listed[index], &Some(Value::List(frame.iter().take(limit).cloned().collect())));
-            prop_assert_eq!(&nth[index], &frame.get(limit - 1).cloned().flatten());
         }
     }
 
@@ -122,8 +118,6 @@ proptest! {
         let integer = (DataType::Decimal128(38, 0), None);
         let calls = [
             ("var", vec![integer.clone()]),
-            ("nth_value", vec![integer.clone(), literal(2_i64)]),
-            ("nth_value", vec![integer.clone(), literal(-3_i64)]),
             ("array_agg", vec![integer, literal(5_i64)]),
         ];
         let times = vec![0; rows.len()];
@@ -156,7 +150,7 @@ fn a_growing_frame_keeps_what_it_shows_and_no_more() {
     let rows: Vec<Row> = (0..10_000).map(|_| vec![Some(Value::Text(Arc::from(text.as_str())))]).collect();
     for (name, arguments) in [
         ("array_agg", vec![(DataType::Utf8, None), literal(5_i64)]),
-        ("nth_value", vec![(DataType::Utf8, None), literal(-5_i64)]),
+        ("string_agg", vec![(DataType::Utf8, None), literal(","), literal(5_i64)]),
     ] {
         let mut state = factory(name, &arguments).fresh(true);
         rows.iter().for_each(|row| state.enter(0, row));

@@ -27,7 +27,6 @@ fn what_cannot_be_computed_exactly_says_what_to_write() {
         (refusal("string_agg", false, &[text(), text(), literal(5_i64)]), "literal separator"),
         (refusal("string_agg", false, &[text(), literal(",")]), "string_agg(x, separator, limit)"),
         (refusal("string_agg", false, &[integer(), literal(","), literal(5_i64)]), "CAST the argument to TEXT"),
-        (refusal("nth_value", false, &[text(), literal(0_i64)]), "n from 1"),
         (refusal("decayed_count", false, &[(TIME, None), integer()]), "INTERVAL '7 days'"),
         (refusal("decayed_count", false, &[(TIME, None), literal(month)]), "between a second and 400 days"),
         (refusal("decayed_rate", false, &[(TIME, None), half_life(999_999_999)]), "between a second and 400 days"),
