@@ -48,6 +48,10 @@ impl Times {
     }
 }
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let (sections, directories): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
