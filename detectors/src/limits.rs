@@ -45,5 +45,11 @@ pub const NTH_MAX: usize = 1_000;
 /// Keys that are looked at in each run, besides two for each row, to see whether they are still needed.
 pub(crate) const SWEEP_STEPS: usize = 16;
 
+/// Sets of columns whose keys one run remembers, so that several rules share them.
+pub(crate) const SHARED_KEYS_MAX: usize = 512;
+
+/// Rows taken from a batch are told apart with the whole batch when they are at least one in this many of it.
+pub(crate) const TAKEN_SHARE: usize = 2;
+
 /// Rows of a batch below which handing rules to other threads costs more than it gives.
 pub(crate) const THREADED_ROWS_MIN: usize = 512;

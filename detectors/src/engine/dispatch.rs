@@ -1,13 +1,16 @@
 //! Events to the rules that can match them: by kind, once for all rules, column by column as somebody asks for it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
+use hashbrown::HashMap;
 use keywatch_store::{Event, schema};
+
+use crate::window::Shared;
 
 /// The sets of kinds that rules can match.
 #[derive(Debug, Default)]
@@ -23,6 +26,8 @@ pub(super) struct Batch<'a> {
     columns: Vec<OnceLock<ArrayRef>>,
     /// For each set of kinds.
     selections: Vec<Selection>,
+    /// Learns which columns hold rows of which others.
+    shared: &'a Shared,
 }
 
 /// The events of a set of kinds.
@@ -47,10 +52,10 @@ impl Dispatch {
     }
 
     /// Sorts the events of a run.
-    pub(super) fn sort<'a>(&self, events: &'a [Event]) -> Batch<'a> {
+    pub(super) fn sort<'a>(&self, events: &'a [Event], shared: &'a Shared) -> Batch<'a> {
         let kinds: Vec<usize> = events.iter().map(|event| self.kinds.get(&event.kind).copied().unwrap_or(0)).collect();
         let selections = self.sets.iter().map(|set| Selection::new(self.rows(set, &kinds)));
-        Batch { events, columns: empty_columns(), selections: selections.collect() }
+        Batch { events, columns: empty_columns(), selections: selections.collect(), shared }
     }
 
     fn rows(&self, set: &BTreeSet<String>, kinds: &[usize]) -> Option<UInt32Array> {
@@ -97,8 +102,11 @@ impl Batch<'_> {
         if let Some(taken) = selection.columns[column].get() {
             return Ok(taken.clone());
         }
-        let taken = take(&self.whole_column(column)?, rows, None)?;
-        Ok(selection.columns[column].get_or_init(|| taken).clone())
+        let whole = self.whole_column(column)?;
+        let taken = take(&whole, rows, None)?;
+        let taken = selection.columns[column].get_or_init(|| taken);
+        self.shared.took(taken, &whole, rows);
+        Ok(taken.clone())
     }
 
     fn whole_column(&self, column: usize) -> Result<ArrayRef> {

@@ -60,7 +60,7 @@ impl Sieve<'_> {
             if let Step::Windows(operator) = step {
                 let mut hold = |rows: &RecordBatch| operator.check(rows).map(|()| Some(rows.clone()));
                 let rows = rows.map_or(Ok(None), |rows| joined(&self.sift(&rows, &mut hold)))?;
-                return guarded(|| operator.run(rows.as_ref(), run.systems));
+                return guarded(|| operator.run(rows.as_ref(), run.systems, run.shared));
             }
             rows.map_or(Ok(None), |rows| joined(&self.sift(&rows, &mut |rows| step.run(Some(rows.clone()), run))))
         })

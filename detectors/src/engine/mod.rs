@@ -11,9 +11,10 @@ mod retry;
 mod snapshot;
 mod workers;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use keywatch_store::{Event, EventId, Finding, Instant, Inventory, Position};
 
 use crate::error::Error;
@@ -22,7 +23,7 @@ use crate::plan::chain::{Chain, Source};
 use crate::plan::run::{Inventories, Run};
 use crate::plan::{self, Planned};
 use crate::rule::{Rule, Settings};
-use crate::window::{Limits, Operator, StateSize, Systems};
+use crate::window::{Limits, Operator, Shared, StateSize, Systems};
 pub use describe::Description;
 use dispatch::{Batch, Dispatch};
 use isolation::{Sieve, guarded};
@@ -304,8 +305,9 @@ impl Engine {
         let records = self.observe(first, events);
         let shown = self.shown(first, events);
         let shown = shown.as_deref().unwrap_or(events);
-        let batch = self.dispatch.sort(shown);
-        let run = Run { systems: &self.systems, inventories: &self.inventories };
+        let shared = Shared::default();
+        let batch = self.dispatch.sort(shown, &shared);
+        let run = Run { systems: &self.systems, inventories: &self.inventories, shared: &shared };
         let (stopwatch, fault, sifts) = (self.stopwatch, self.fault, self.sifts);
         let one = |loaded: &mut Loaded| {
             let begun = stopwatch();

@@ -130,7 +130,7 @@ impl Step {
     /// As [`Chain::run`].
     pub(crate) fn run(&mut self, rows: Option<RecordBatch>, run: &Run<'_>) -> Result<Option<RecordBatch>> {
         match (self, rows) {
-            (Step::Windows(operator), rows) => operator.run(rows.as_ref(), run.systems),
+            (Step::Windows(operator), rows) => operator.run(rows.as_ref(), run.systems, run.shared),
             (_, None) => Ok(None),
             (Step::Filter { predicate, columns, schema }, Some(rows)) => {
                 filter(&rows, predicate, columns.as_deref(), schema)

@@ -9,6 +9,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use memchr::memmem::Finder;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -58,13 +59,13 @@ fn detail_function(
         let [detail, ColumnarValue::Scalar(path)] = arguments else {
             return Err(DataFusionError::Plan(format!("{called}(detail, 'path') takes a literal path")));
         };
-        let path = path.try_as_str().flatten().unwrap_or_default().to_owned();
+        let path = Path::new(path.try_as_str().flatten().unwrap_or_default());
         let rows = match detail {
             ColumnarValue::Array(array) => array.len(),
             ColumnarValue::Scalar(_) => 1,
         };
         let details = strings(detail, rows)?;
-        let mut raw = details.as_string_view().iter().map(|detail| find(detail?, &path));
+        let mut raw = details.as_string_view().iter().map(|detail| path.find(detail?));
         Ok(ColumnarValue::Array(make(&mut raw)?))
     };
     create_udf(name, vec![DataType::Utf8View, DataType::Utf8View], output, Volatility::Immutable, Arc::new(body))
@@ -74,20 +75,42 @@ fn strings(value: &ColumnarValue, rows: usize) -> Result<ArrayRef> {
     Ok(cast(&value.clone().into_array(rows)?, &DataType::Utf8View)?)
 }
 
-/// The raw JSON at a dotted path; `None` when there is nothing.
-fn find<'a>(json: &'a str, path: &str) -> Option<&'a str> {
-    path.split('.').try_fold(json, |json, key| {
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        deserializer.deserialize_map(Member { key }).ok().flatten().map(RawValue::get)
-    })
+/// A dotted path into an object: the names of members.
+struct Path<'p> {
+    names: Vec<(&'p str, Finder<'p>)>,
+}
+
+impl<'p> Path<'p> {
+    fn new(path: &'p str) -> Path<'p> {
+        Path { names: path.split('.').map(|name| (name, Finder::new(name))).collect() }
+    }
+
+    /// The raw JSON there; `None` when there is nothing.
+    fn find<'a>(&self, json: &'a str) -> Option<&'a str> {
+        self.names.iter().try_fold(json, |json, (key, finder)| {
+            if !may_hold(json, finder) {
+                return None;
+            }
+            let mut deserializer = serde_json::Deserializer::from_str(json);
+            deserializer.deserialize_map(Member { key }).ok().flatten().map(RawValue::get)
+        })
+    }
+}
+
+/// Whether an object may have a member of that name. Most have not, and need not be parsed to see it: without an escape,
+/// a name stands in JSON as it is.
+fn may_hold(json: &str, name: &Finder<'_>) -> bool {
+    let quoted = |at: usize| at > 0 && json.as_bytes()[at - 1] == b'"';
+    name.find_iter(json.as_bytes()).any(quoted) || json.contains('\\')
 }
 
 /// JSON as text: a string without its quotes, other scalars and containers as they stand, null as nothing.
-fn as_text(raw: &str) -> Option<String> {
-    match raw.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(raw).ok(),
-        _ if raw == "null" => None,
-        _ => Some(raw.to_owned()),
+fn as_text(raw: &str) -> Option<Cow<'_, str>> {
+    match raw.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(text) if !text.contains('\\') => Some(Cow::Borrowed(text)),
+        Some(_) => serde_json::from_str(raw).ok().map(Cow::Owned),
+        None if raw == "null" => None,
+        None => Some(Cow::Borrowed(raw)),
     }
 }
 
@@ -146,13 +169,15 @@ mod tests {
     #[test]
     fn a_path_finds_what_is_there_and_nothing_else() {
         let json = r#"{"a":{"b":[1,2],"c":null,"d":"x\"y"},"e":7}"#;
-        let text = |path| find(json, path).and_then(as_text);
+        let text = |path| Path::new(path).find(json).and_then(as_text);
         assert_eq!(text("a.b").as_deref(), Some("[1,2]"));
         assert_eq!(text("a.d").as_deref(), Some("x\"y"));
         assert_eq!(text("e").as_deref(), Some("7"));
         assert_eq!(text("a.c"), None);
         assert_eq!(text("a.b.c"), None);
         assert_eq!(text("z"), None);
+        assert_eq!(Path::new("b").find(r#"{"a":"b"}"#), None, "a value is no name");
+        assert_eq!(Path::new("a").find(r#"{"\u0061":1}"#), Some("1"), "an escaped name is one too");
     }
 
     #[test]

@@ -8,13 +8,15 @@ use datafusion::error::{DataFusionError, Result};
 use keywatch_store::Instant;
 use keywatch_store::inventory::{System, table};
 
-use crate::window::Systems;
+use crate::window::{Shared, Systems};
 
 /// What one run sees.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) systems: &'a Systems,
     pub(crate) inventories: &'a Inventories,
+    /// What was told apart in this run already.
+    pub(crate) shared: &'a Shared,
 }
 
 /// The inventory of one system from a log time on.

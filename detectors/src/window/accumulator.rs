@@ -128,7 +128,7 @@ impl Sliding for Accumulator {
             State::Sum { count: 0, .. } => None,
             State::Sum { sum, average: None, .. } => Some(Value::Number(saturate(*sum))),
             State::Sum { sum, count, average: Some((argument, output)) } => {
-                Some(average(*sum, *count, argument, output))
+                Some(Value::Number(average(*sum, *count, argument, output)))
             }
             State::Extreme { candidates, .. } => candidates.front().map(|(_, value)| value.clone()),
             State::Nth { values, nth } => values.get(*nth).cloned().flatten(),

@@ -9,7 +9,7 @@ use datafusion::error::{DataFusionError, Result};
 use super::accumulator::Accumulator;
 use super::call::{CallPlan, Function, RingPlan};
 use super::frame::Frame;
-use super::keys::{Keys, Slot, write_key};
+use super::keys::{Keys, Slot};
 use super::ring::{RingColumns, Rows};
 use super::stored::damaged;
 use super::value::{self, Value};
@@ -52,10 +52,9 @@ impl ByRows {
     /// Takes in the rows of a batch and gives a column for each function; rows that are not answered have any value.
     pub(super) fn take_in(&mut self, rows: &Rows<'_>, columns: &RingColumns) -> Result<Vec<ArrayRef>> {
         let mut answers: Vec<Vec<Option<Value>>> = vec![Vec::with_capacity(rows.times.len()); self.calls.len()];
-        let mut key = Vec::new();
         for row in 0..rows.times.len() {
-            write_key(&columns.keys, row, &mut key);
-            let (slot, is_new) = self.keys.refer(rows.lanes[row], &key, rows.times[row], rows.sources[row]);
+            let key = columns.keys.key(columns.keys.number(row));
+            let (slot, is_new) = self.keys.refer(rows.lanes[row], key, rows.times[row], rows.sources[row]);
             if is_new {
                 self.open(slot);
             }

@@ -43,7 +43,9 @@ impl Census {
             self.lanes.resize_with(index + 1, Lane::default);
         }
         let (now, shift) = (time >> self.span_shift, self.span_shift);
-        if before.is_some_and(|before| before >> shift == now && self.lanes[index].last_in.contains_key(&now)) {
+        // It is counted in that span already, unless the span is gone.
+        let is_gone = self.lanes[index].first_span.is_some_and(|first| now < first);
+        if before.is_some_and(|before| before >> shift == now && !is_gone) {
             return;
         }
         if let Some(before) = before {

@@ -22,7 +22,7 @@ pub struct Group {
     pub keeps_rows: bool,
     /// Bytes of a row in the ring, whatever the windows keep of it.
     pub row_bytes: usize,
-    /// Bytes of a key, besides its text.
+    /// Bytes of a key, besides the text of a long one.
     pub key_bytes: usize,
     /// Its windows.
     pub windows: Vec<Window>,
@@ -58,8 +58,8 @@ struct Kept {
     key: usize,
 }
 
-/// A slot: the box around the key, its hash, lane and last time, and its place in the table.
-const SLOT_BYTES: usize = size_of::<Box<[u8]>>() + 8 + 4 + 8 + 5;
+/// A slot: the key with its hash, lane, source and last time, and its place in the table.
+const SLOT_BYTES: usize = 64 + 5;
 const VALUE_BYTES: usize = size_of::<Option<Value>>();
 
 impl Operator {
@@ -161,9 +161,10 @@ fn kept(state: &State, leaves: bool) -> Kept {
             of("the last few times only: nothing above their number is asked", 0, recent.key_bytes())
         }
         State::LastText(_) => of("the last text and its time; rows leave as they enter", 0, 8 + size_of::<String>()),
-        State::LastValue(_) => of("the last value and its time; rows leave as they enter", 0, 16 + VALUE_BYTES),
+        State::LastNumber(_) | State::LastValue(_) => of("the last value and its time; rows leave as they enter", 0, 16 + VALUE_BYTES),
         State::Sum(_) => of("an exact 256-bit sum and a count", if leaves { 16 } else { 0 }, 48),
-        State::Extreme(_) => of("the rows that no later one beats", value + 8, 32),
+        State::ExtremeNumber(_) => of("the extreme, and later rows that may follow it", 16, 64),
+        State::Extreme(_) => of("the extreme, and later rows that may follow it", value, 40 + VALUE_BYTES),
         State::RunningExtreme(_) => of("the extreme so far", 0, VALUE_BYTES),
         State::First(_) => of("the places of the rows inside, with their values", value + 8, 32),
         State::RunningFirst(_) => of("the first rows only", 0, 24 + VALUE_BYTES),

@@ -2,6 +2,7 @@
 //! its parts. It knows nothing of SQL text, rules or findings.
 
 mod accumulator;
+mod batch_keys;
 mod by_rows;
 mod call;
 mod census;
@@ -20,6 +21,7 @@ pub(crate) mod stored;
 mod systems;
 pub(crate) mod value;
 
+pub(crate) use batch_keys::Shared;
 pub(crate) use call::{Named, OperatorPlan, WindowCall, plan_operator, read_call, read_function, unalias};
 pub use describe::{Group, Window, span};
 pub use limits::Limits;

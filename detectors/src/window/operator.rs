@@ -30,12 +30,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema, TimestampNanosecondType};
 use datafusion::error::Result;
 
+use super::batch_keys::Shared;
 use super::by_rows::ByRows;
 use super::call::{Keeping, OperatorPlan, RingPlan};
 use super::held::{Decided, Delay};
@@ -131,20 +132,31 @@ impl Operator {
     /// What an expression meets on a row.
     pub(crate) fn check(&self, rows: &RecordBatch) -> Result<()> {
         self.plan.anchor.as_ref().map(|anchor| mask(anchor, rows)).transpose()?;
-        self.plan.rings.iter().try_for_each(|ring| evaluate(ring, rows).map(drop))
+        let shared = Shared::default();
+        self.plan.rings.iter().try_for_each(|ring| evaluate(ring, rows, &shared).map(drop))
     }
 
     /// Takes in the rows of one run, if there are any, and gives those that are decided, with their window columns.
-    pub(crate) fn run(&mut self, rows: Option<&RecordBatch>, systems: &Systems) -> Result<Option<RecordBatch>> {
+    pub(crate) fn run(
+        &mut self,
+        rows: Option<&RecordBatch>,
+        systems: &Systems,
+        shared: &Shared,
+    ) -> Result<Option<RecordBatch>> {
         let whole = Progress::Run { systems, lag_ns: self.plan.lag_ns };
         match rows {
             Some(rows) if !self.has_room(rows.num_rows()) => self.run_row_by_row(rows, whole),
-            rows => self.step(rows, whole),
+            rows => self.step(rows, whole, shared),
         }
     }
 
-    fn step(&mut self, rows: Option<&RecordBatch>, progress: Progress<'_>) -> Result<Option<RecordBatch>> {
-        let taken_in = rows.map(|rows| self.take_in(rows, progress.systems())).transpose()?;
+    fn step(
+        &mut self,
+        rows: Option<&RecordBatch>,
+        progress: Progress<'_>,
+        shared: &Shared,
+    ) -> Result<Option<RecordBatch>> {
+        let taken_in = rows.map(|rows| self.take_in(rows, progress.systems(), shared)).transpose()?;
         let (decided, rows) = match taken_in {
             Some(taken_in) if self.following_ns == 0 => self.decide_now(taken_in, progress)?,
             Some(taken_in) => {
@@ -169,33 +181,33 @@ impl Operator {
         for row in 0..rows.num_rows() {
             let system = systems.number(names.value(row)).expect("the engine notes the system of every record");
             let progress = Progress::Row { systems, system, time: times.value(row) };
-            decided.extend(self.step(Some(&rows.slice(row, 1)), progress)?);
+            decided.extend(self.step(Some(&rows.slice(row, 1)), progress, &Shared::default())?);
             self.keep_limits(system, times.value(row), systems)?;
         }
-        decided.extend(self.step(None, whole)?);
+        decided.extend(self.step(None, whole, &Shared::default())?);
         match decided.is_empty() {
             true => Ok(None),
             false => Ok(Some(concat_batches(&self.plan.output, &decided)?)),
         }
     }
 
-    fn take_in(&mut self, batch: &RecordBatch, systems: &Systems) -> Result<TakenIn> {
+    fn take_in(&mut self, batch: &RecordBatch, systems: &Systems, shared: &Shared) -> Result<TakenIn> {
         let anchors =
             self.plan.anchor.as_ref().map(|anchor| mask(anchor, batch)).transpose()?.map(|anchors| truths(&anchors));
-        let lanes = self.lanes_of(batch.column(self.plan.system_column).as_string_view(), systems);
+        let lanes = self.lanes_of(batch.column(self.plan.system_column), systems, shared)?;
         let times = batch.column(self.plan.time_column).as_primitive::<TimestampNanosecondType>().values().to_vec();
-        let sources = self.sources_of(batch.column(self.plan.source_column).as_string_view());
+        let sources = self.sources_of(batch.column(self.plan.source_column), shared)?;
         let wait = self.following_ns > 0;
         let rows = Rows { lanes: &lanes, times: &times, sources: &sources, anchors: anchors.as_ref(), wait };
         let by_time = self.plan.rings.iter().filter(|ring| ring.keeping != Keeping::ByRows);
         let mut slots = Vec::with_capacity(self.rings.len());
         for (ring, plan) in self.rings.iter_mut().zip(by_time) {
-            slots.push(ring.take_in(&rows, &evaluate(plan, batch)?));
+            slots.push(ring.take_in(&rows, &evaluate(plan, batch, shared)?));
         }
         let by_rows = self.plan.rings.iter().filter(|ring| ring.keeping == Keeping::ByRows);
         let mut early = Vec::new();
         for (ring, plan) in self.by_rows.iter_mut().zip(by_rows) {
-            early.extend(ring.take_in(&rows, &evaluate(plan, batch)?)?);
+            early.extend(ring.take_in(&rows, &evaluate(plan, batch, shared)?)?);
         }
         Ok(TakenIn { rows: widen(batch, early)?, anchors, lanes, times, sources, slots })
     }
@@ -284,18 +296,16 @@ impl Operator {
         Ok(RecordBatch::try_new(self.plan.output.clone(), columns.collect())?)
     }
 
-    fn lanes_of(&mut self, systems: &StringViewArray, known: &Systems) -> Vec<u32> {
-        let mut last: Option<(&str, u32)> = None;
-        let lanes = (0..systems.len()).map(|row| {
-            let name = systems.value(row);
-            let lane = match last {
-                Some((other, lane)) if other == name => lane,
-                _ => self.lane(known.number(name).expect("the engine notes the system of every record")),
-            };
-            last = Some((name, lane));
-            lane
-        });
-        lanes.collect()
+    fn lanes_of(&mut self, systems: &ArrayRef, known: &Systems, shared: &Shared) -> Result<Vec<u32>> {
+        let names = shared.names(systems)?;
+        let mut lane_of = vec![None; names.len()];
+        let lane = |row| {
+            let number = names.number(row);
+            *lane_of[number].get_or_insert_with(|| {
+                self.lane(known.number(names.text(number)).expect("the engine notes the system of every record"))
+            })
+        };
+        Ok((0..systems.len()).map(lane).collect())
     }
 
     fn lane(&mut self, system: u32) -> u32 {
@@ -307,18 +317,14 @@ impl Operator {
         u32::try_from(lane).expect("systems are declared, so they are few")
     }
 
-    fn sources_of(&mut self, sources: &StringViewArray) -> Vec<u16> {
-        let mut last: Option<(&str, u16)> = None;
-        let numbers = (0..sources.len()).map(|row| {
-            let name = sources.value(row);
-            let number = match last {
-                Some((other, number)) if other == name => number,
-                _ => source_number(&mut self.sources, name),
-            };
-            last = Some((name, number));
-            number
-        });
-        numbers.collect()
+    fn sources_of(&mut self, sources: &ArrayRef, shared: &Shared) -> Result<Vec<u16>> {
+        let names = shared.names(sources)?;
+        let mut number_of = vec![None; names.len()];
+        let number = |row| {
+            let number = names.number(row);
+            *number_of[number].get_or_insert_with(|| source_number(&mut self.sources, names.text(number)))
+        };
+        Ok((0..sources.len()).map(number).collect())
     }
 }
 
@@ -335,14 +341,16 @@ fn source_number(sources: &mut BTreeMap<String, u16>, name: &str) -> u16 {
 }
 
 /// Everything that a ring asks of a batch.
-fn evaluate(plan: &RingPlan, batch: &RecordBatch) -> Result<RingColumns> {
+fn evaluate(plan: &RingPlan, batch: &RecordBatch, shared: &Shared) -> Result<RingColumns> {
     let column = |expr| Column::read(&array(expr, batch)?);
     let calls = plan.calls.iter().map(|call| {
         let arguments = call.arguments.iter().map(column).collect::<Result<_>>()?;
         Ok((arguments, call.filter.as_ref().map(|filter| mask(filter, batch)).transpose()?))
     });
     let calls = calls.collect::<Result<_>>()?;
-    Ok(RingColumns { keys: plan.partition_by.iter().map(column).collect::<Result<_>>()?, calls })
+    let keys = plan.partition_by.iter().map(|expr| array(expr, batch)).collect::<Result<Vec<_>>>()?;
+    let keys = shared.keys(&keys, batch.num_rows())?;
+    Ok(RingColumns { keys, calls })
 }
 
 /// Where a predicate holds; a null is no.

@@ -1,13 +1,16 @@
 //! A ring: the windows of one operator that share a partition key. One lookup of the key, one FIFO of rows for each
 //! system, however many functions and frames there are.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, BooleanArray};
 use arrow::buffer::BooleanBuffer;
 use datafusion::error::Result;
 
+use super::batch_keys::BatchKeys;
 use super::call::{Call, RingPlan};
 use super::frame::Frame;
-use super::keys::{Keys, NO_SLOT, Slot, write_key};
+use super::keys::{Keys, NO_SLOT, Slot};
 use super::queue::Queue;
 use super::state::{Answers, At, Cursor, Part, Passage, State};
 use super::value::Column;
@@ -58,7 +61,7 @@ pub(super) struct Lane {
 
 /// What a ring is given of a batch.
 pub(super) struct RingColumns {
-    pub(super) keys: Vec<Column>,
+    pub(super) keys: Arc<BatchKeys>,
     /// For each function its arguments, and which rows its FILTER lets through.
     pub(super) calls: Vec<(Vec<Column>, Option<BooleanArray>)>,
 }
@@ -185,19 +188,17 @@ impl Ring {
 
     fn find_slots(&mut self, rows: &Rows<'_>, columns: &RingColumns, calls: &[u16]) -> Vec<Slot> {
         let mut slots = vec![NO_SLOT; rows.times.len()];
-        let mut key = Vec::new();
         for row in 0..rows.times.len() {
             let asked = rows.anchors.is_none_or(|anchors| anchors.value(row));
             if calls[row] == 0 && !asked {
                 continue;
             }
-            let lane = rows.lanes[row];
-            write_key(&columns.keys, row, &mut key);
+            let (lane, key) = (rows.lanes[row], columns.keys.key(columns.keys.number(row)));
             if calls[row] == 0 && !rows.wait {
-                slots[row] = self.keys.find(lane, &key);
+                slots[row] = self.keys.find(lane, key);
                 continue;
             }
-            let (slot, is_new) = self.keys.refer(lane, &key, rows.times[row], rows.sources[row]);
+            let (slot, is_new) = self.keys.refer(lane, key, rows.times[row], rows.sources[row]);
             if is_new {
                 self.calls.iter_mut().for_each(|call| call.state.open(slot));
             }

@@ -12,6 +12,7 @@ use arrow::array::{
 use arrow::datatypes::{ArrowPrimitiveType, Int64Type, UInt16Type, UInt32Type, UInt64Type};
 use datafusion::error::Result;
 
+use super::batch_keys::Key;
 use super::by_rows::ByRows;
 use super::held::Delay;
 use super::keys::{Keys, Slot};
@@ -104,7 +105,7 @@ impl Keys {
         let last = numbers::<Int64Type>(saved, &table, "last")?;
         let sources = numbers::<UInt16Type>(saved, &table, "source")?;
         for row in 0..keys.len() {
-            self.refer(lanes.value(row), keys.value(row), last.value(row), sources.value(row));
+            self.refer(lanes.value(row), Key::new(keys.value(row)), last.value(row), sources.value(row));
         }
         Ok(keys.len())
     }

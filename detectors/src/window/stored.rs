@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, RecordBatch};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{Schema, i256};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -76,15 +77,13 @@ pub(crate) fn damaged(problem: &str) -> DataFusionError {
 
 /// Items as one column of bytes.
 pub(crate) fn to_bytes<'a, T: Stored + 'a>(items: impl Iterator<Item = &'a T>) -> ArrayRef {
-    let mut bytes = Vec::new();
-    let array: LargeBinaryArray = items
-        .map(|item| {
-            bytes.clear();
-            item.store(&mut bytes);
-            Some(bytes.clone())
-        })
-        .collect();
-    Arc::new(array)
+    let (mut bytes, mut ends) = (Vec::new(), vec![0]);
+    for item in items {
+        item.store(&mut bytes);
+        ends.push(i64::try_from(bytes.len()).expect("a snapshot is smaller than 2^63 bytes"));
+    }
+    let ends = OffsetBuffer::new(ends.into());
+    Arc::new(LargeBinaryArray::new(ends, bytes.into(), None))
 }
 
 /// Items from a column of bytes.
@@ -138,6 +137,18 @@ impl Stored for String {
     fn recall(bytes: &mut &[u8]) -> Result<Self> {
         let length = usize::try_from(u64::recall(bytes)?).map_err(|_| damaged("a length out of range"))?;
         String::from_utf8(take(bytes, length)?.to_vec()).map_err(|_| damaged("text that is not UTF-8"))
+    }
+}
+
+impl Stored for Option<i128> {
+    fn store(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.is_some()));
+        self.unwrap_or_default().store(out);
+    }
+
+    fn recall(bytes: &mut &[u8]) -> Result<Self> {
+        let is_some = u8::recall(bytes)? != 0;
+        Ok(Some(i128::recall(bytes)?).filter(|_| is_some))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Systems by number, and the log time through which each one's records have been seen.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// All systems of a log.
 #[derive(Debug, Default)]

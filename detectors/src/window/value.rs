@@ -95,7 +95,10 @@ impl Column {
     pub(crate) fn number(&self, row: usize) -> i128 {
         match self {
             Column::Integer(array) => i128::from(array.value(row)),
+            Column::Unsigned(array) => i128::from(array.value(row)),
             Column::Decimal(array) => array.value(row),
+            Column::Time(array) => i128::from(array.value(row)),
+            Column::Float(array) => i128::from(ordered_bits(array.value(row))),
             other => number(other.value(row).as_ref()).unwrap_or_default(),
         }
     }
@@ -137,27 +140,48 @@ fn flip(bits: i64) -> i64 {
     bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
 }
 
-/// Values as an Arrow array of `kind`; a number that does not fit saturates.
-pub(crate) fn write(values: &[Option<Value>], kind: &DataType) -> Result<ArrayRef> {
+/// Whether its values are numbers here.
+pub(crate) fn is_number(kind: &DataType) -> bool {
+    kind.is_integer()
+        || matches!(
+            kind,
+            DataType::Decimal128(..)
+                | DataType::Timestamp(TimeUnit::Nanosecond, _)
+                | DataType::Float64
+                | DataType::Float32
+        )
+}
+
+/// Numbers as an Arrow array of `kind`; one that does not fit saturates.
+pub(crate) fn write_numbers(mut numbers: Vec<i128>, nulls: Option<NullBuffer>, kind: &DataType) -> Result<ArrayRef> {
+    let narrow = |numbers: Vec<i128>| numbers.into_iter().map(clamp).collect::<Vec<i64>>();
     Ok(match kind {
-        DataType::Int64 => {
-            Arc::new(values.iter().map(|value| number(value.as_ref()).map(clamp)).collect::<Int64Array>())
-        }
         DataType::Decimal128(precision, scale) => {
             let limit = 10_i128.pow(u32::from(*precision)) - 1;
-            let numbers = values.iter().map(|value| number(value.as_ref()).map(|units| units.clamp(-limit, limit)));
-            Arc::new(numbers.collect::<Decimal128Array>().with_precision_and_scale(*precision, *scale)?)
+            numbers.iter_mut().for_each(|units| *units = (*units).clamp(-limit, limit));
+            Arc::new(Decimal128Array::new(numbers.into(), nulls).with_precision_and_scale(*precision, *scale)?)
         }
         DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
-            let numbers = values.iter().map(|value| number(value.as_ref()).map(clamp));
-            Arc::new(numbers.collect::<TimestampNanosecondArray>().with_timezone_opt(zone.clone()))
+            Arc::new(TimestampNanosecondArray::new(narrow(numbers).into(), nulls).with_timezone_opt(zone.clone()))
         }
-        DataType::Float64 => Arc::new(
-            values
-                .iter()
-                .map(|value| number(value.as_ref()).map(|bits| f64::from_bits(flip(clamp(bits)).cast_unsigned())))
-                .collect::<Float64Array>(),
-        ),
+        DataType::Float64 => {
+            let floats = numbers.into_iter().map(|bits| f64::from_bits(flip(clamp(bits)).cast_unsigned()));
+            Arc::new(Float64Array::new(floats.collect(), nulls))
+        }
+        DataType::Int64 => Arc::new(Int64Array::new(narrow(numbers).into(), nulls)),
+        kind if kind.is_integer() => cast(&write_numbers(numbers, nulls, &DataType::Int64)?, kind)?,
+        kind => cast(&write_numbers(numbers, nulls, &DataType::Float64)?, kind)?,
+    })
+}
+
+/// Values as an Arrow array of `kind`; a number that does not fit saturates.
+pub(crate) fn write(values: &[Option<Value>], kind: &DataType) -> Result<ArrayRef> {
+    if is_number(kind) {
+        let nulls = values.iter().map(|value| number(value.as_ref()).is_some()).collect();
+        let numbers = values.iter().map(|value| number(value.as_ref()).unwrap_or_default()).collect();
+        return write_numbers(numbers, Some(nulls), kind);
+    }
+    Ok(match kind {
         DataType::Boolean => Arc::new(values.iter().map(|value| boolean(value.as_ref())).collect::<BooleanArray>()),
         DataType::Utf8View => Arc::new(values.iter().map(|value| text(value.as_ref())).collect::<StringViewArray>()),
         DataType::List(field) => write_list(values, field)?,
@@ -167,8 +191,6 @@ pub(crate) fn write(values: &[Option<Value>], kind: &DataType) -> Result<ArrayRe
 
 fn write_by_cast(values: &[Option<Value>], kind: &DataType) -> Result<ArrayRef> {
     let plain = match kind {
-        kind if kind.is_integer() => DataType::Int64,
-        DataType::Float32 => DataType::Float64,
         DataType::LargeUtf8 | DataType::Utf8 => DataType::Utf8View,
         other => return Err(DataFusionError::Internal(format!("a window cannot give values of type {other}"))),
     };

@@ -6,58 +6,93 @@ use arrow::array::ArrayRef;
 use datafusion::error::Result;
 
 use super::inputs::Inputs;
+use super::item::Item;
 use super::{Accumulate, Answers, At, cell, open_cell, store_cells};
 use crate::window::keys::Slot;
 use crate::window::stored::{from_bytes, to_bytes};
 use crate::window::value::Value;
 
 /// Whether a later value makes an earlier one useless.
-fn beats(is_max: bool, later: Option<&Value>, earlier: Option<&Value>) -> bool {
+#[inline]
+fn beats<T: Ord>(is_max: bool, later: &T, earlier: &T) -> bool {
     if is_max { later >= earlier } else { later <= earlier }
 }
 
-/// Candidates of each key, as numbers of its lane's values; the front is the extreme.
+/// The rows of each key that no later one beats, with their numbers; the first is the extreme.
 #[derive(Debug)]
-pub(in crate::window) struct Extremes {
-    candidates: Vec<VecDeque<u64>>,
-    pub(super) inputs: Inputs<Option<Value>>,
+pub(in crate::window) struct Extremes<T> {
+    candidates: Vec<Candidates<T>>,
+    pub(super) inputs: Inputs<T>,
     is_max: bool,
 }
 
-impl Extremes {
-    pub(super) fn new(is_max: bool) -> Extremes {
+/// The extreme lies in the cell itself, since it is what is asked for and often the only one.
+#[derive(Debug)]
+struct Candidates<T> {
+    number: u64,
+    extreme: T,
+    others: VecDeque<(u64, T)>,
+}
+
+/// No row has that number.
+const NONE: u64 = u64::MAX;
+
+impl<T: Default> Default for Candidates<T> {
+    fn default() -> Self {
+        Candidates { number: NONE, extreme: T::default(), others: VecDeque::new() }
+    }
+}
+
+impl<T: Item> Candidates<T> {
+    #[inline]
+    fn push(&mut self, is_max: bool, number: u64, value: T) {
+        if self.number == NONE || beats(is_max, &value, &self.extreme) {
+            (self.number, self.extreme) = (number, value);
+            self.others.clear();
+            return;
+        }
+        while self.others.back().is_some_and(|(_, earlier)| beats(is_max, &value, earlier)) {
+            self.others.pop_back();
+        }
+        self.others.push_back((number, value));
+    }
+
+    #[inline]
+    fn leave(&mut self, number: u64) {
+        if self.number == number {
+            (self.number, self.extreme) = self.others.pop_front().unwrap_or((NONE, T::default()));
+        }
+    }
+}
+
+impl<T: Item> Extremes<T> {
+    pub(super) fn new(is_max: bool) -> Extremes<T> {
         Extremes { candidates: Vec::new(), inputs: Inputs::new(true), is_max }
     }
 }
 
-impl Accumulate for Extremes {
+impl<T: Item> Accumulate for Extremes<T> {
     fn open(&mut self, slot: Slot) {
         open_cell(&mut self.candidates, slot);
     }
 
+    #[inline]
     fn enter(&mut self, lane: usize, slot: Slot, _: i64) {
         let number = self.inputs.enter(lane);
-        let value = self.inputs.get(lane, number).as_ref();
-        let candidates = &mut self.candidates[slot as usize];
-        while let Some(last) = candidates.back()
-            && beats(self.is_max, value, self.inputs.get(lane, *last).as_ref())
-        {
-            candidates.pop_back();
-        }
-        candidates.push_back(number);
+        let value = self.inputs.get(lane, number).clone();
+        self.candidates[slot as usize].push(self.is_max, number, value);
     }
 
+    #[inline]
     fn leave(&mut self, lane: usize, slot: Slot, _: i64) {
         let (number, _) = self.inputs.leave(lane);
-        let candidates = &mut self.candidates[slot as usize];
-        if candidates.front() == Some(&number) {
-            candidates.pop_front();
-        }
+        self.candidates[slot as usize].leave(number);
     }
 
-    fn answer(&mut self, lane: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
-        let extreme = cell(&self.candidates, slot).and_then(VecDeque::front);
-        answers.value(extreme.and_then(|number| self.inputs.get(lane, *number).clone()));
+    #[inline]
+    fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
+        let inside = cell(&self.candidates, slot).filter(|inside| inside.number != NONE);
+        T::tell(inside.map(|inside| &inside.extreme), answers);
         Ok(())
     }
 
@@ -78,8 +113,8 @@ impl Accumulate for Extremes {
     }
 
     fn bytes(&self) -> usize {
-        let candidates: usize = self.candidates.iter().map(|candidates| candidates.capacity() * size_of::<u64>()).sum();
-        self.candidates.capacity() * size_of::<VecDeque<u64>>() + candidates + self.inputs.bytes()
+        let others: usize = self.candidates.iter().map(|inside| inside.others.capacity()).sum();
+        self.candidates.capacity() * size_of::<Candidates<T>>() + others * size_of::<(u64, T)>() + self.inputs.bytes()
     }
 }
 
@@ -105,7 +140,7 @@ impl Accumulate for RunningExtremes {
     fn enter(&mut self, lane: usize, slot: Slot, _: i64) {
         let value = self.inputs.enter_and_take(lane);
         let extreme = &mut self.extremes[slot as usize];
-        if extreme.is_none() || beats(self.is_max, value.as_ref(), extreme.as_ref()) {
+        if extreme.is_none() || beats(self.is_max, &value, extreme) {
             *extreme = value;
         }
     }

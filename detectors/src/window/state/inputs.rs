@@ -4,8 +4,11 @@
 use arrow::array::ArrayRef;
 use datafusion::error::Result;
 
+use super::item::Item;
+use crate::window::keys::Slot;
 use crate::window::queue::Queue;
 use crate::window::stored::{Stored, from_bytes, to_bytes};
+use crate::window::value::Column;
 
 /// The values of one function.
 #[derive(Debug)]
@@ -32,6 +35,14 @@ impl<T: Default> Inputs<T> {
             self.lanes.resize_with(lane + 1, || Lane { queue: Queue::default(), entered: 0 });
         }
         self.lanes[lane].queue.push(input);
+    }
+
+    /// Takes in the values of those rows, `(row of the column, lane, slot)`.
+    pub(super) fn admit_all(&mut self, column: &Column, rows: impl Iterator<Item = (usize, usize, Slot)>)
+    where
+        T: Item,
+    {
+        rows.for_each(|(row, lane, _)| self.admit(lane, T::read(column, row)));
     }
 
     /// The number of the next value that enters; it stays in the queue.

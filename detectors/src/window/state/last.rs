@@ -5,51 +5,57 @@ use arrow::array::ArrayRef;
 use datafusion::error::Result;
 
 use super::inputs::Inputs;
+use super::item::Item;
 use super::{Accumulate, Answers, At, cell, open_cell};
 use crate::window::keys::Slot;
 use crate::window::queue::Queue;
 use crate::window::stored::{from_bytes, to_bytes};
-use crate::window::value::{Column, Value};
+use crate::window::value::Column;
 
 /// The last value of each key, whatever it is.
 #[derive(Debug)]
-pub(in crate::window) struct LastValues {
-    last: Vec<Last>,
-    pub(super) inputs: Inputs<Option<Value>>,
+pub(in crate::window) struct LastValues<T> {
+    last: Vec<Last<T>>,
+    pub(super) inputs: Inputs<T>,
 }
 
 #[derive(Debug)]
-struct Last {
+struct Last<T> {
     time: i64,
-    value: Option<Value>,
+    value: T,
 }
 
-impl Default for Last {
+impl<T: Default> Default for Last<T> {
     fn default() -> Self {
-        Last { time: i64::MIN, value: None }
+        Last { time: i64::MIN, value: T::default() }
     }
 }
 
-impl Default for LastValues {
+impl<T: Default> Default for LastValues<T> {
     fn default() -> Self {
         LastValues { last: Vec::new(), inputs: Inputs::new(false) }
     }
 }
 
-impl Accumulate for LastValues {
+impl<T: Item> Accumulate for LastValues<T> {
     fn open(&mut self, slot: Slot) {
         open_cell(&mut self.last, slot);
     }
 
+    #[inline]
     fn enter(&mut self, lane: usize, slot: Slot, time: i64) {
         self.last[slot as usize] = Last { time, value: self.inputs.enter_and_take(lane) };
     }
 
+    #[inline]
     fn leave(&mut self, _: usize, _: Slot, _: i64) {}
 
+    #[inline]
     fn answer(&mut self, _: usize, slot: Slot, at: At, answers: &mut Answers) -> Result<()> {
-        let inside = cell(&self.last, slot).filter(|last| last.time >= at.start);
-        answers.value(inside.and_then(|last| last.value.clone()));
+        // No row has the time that an empty place holds: log times are later.
+        let start = at.start.max(i64::MIN + 1);
+        let inside = cell(&self.last, slot).filter(|last| last.time >= start);
+        T::tell(inside.map(|last| &last.value), answers);
         Ok(())
     }
 
@@ -59,7 +65,7 @@ impl Accumulate for LastValues {
     }
 
     fn load_cells(&mut self, cells: &ArrayRef) -> Result<()> {
-        let cells: Vec<(i64, Option<Value>)> = from_bytes(cells)?;
+        let cells: Vec<(i64, T)> = from_bytes(cells)?;
         self.last = cells.into_iter().map(|(time, value)| Last { time, value }).collect();
         Ok(())
     }
@@ -73,7 +79,7 @@ impl Accumulate for LastValues {
     }
 
     fn bytes(&self) -> usize {
-        self.last.capacity() * size_of::<Last>() + self.inputs.bytes()
+        self.last.capacity() * size_of::<Last<T>>() + self.inputs.bytes()
     }
 }
 

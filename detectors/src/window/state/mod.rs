@@ -9,7 +9,8 @@
 //! | `count`, compared with at most n only | the last n times | nothing, and it leaves the ring as it enters |
 //! | `last_value` | the last value and its time | nothing, and it leaves the ring as it enters |
 //! | `sum`, `avg` | a 256-bit sum and a count | its number |
-//! | `min`, `max`, `first_value`, `nth_value` | numbers of the rows that can still matter | its value |
+//! | `min`, `max` | the extreme, and later rows that may follow it | its value |
+//! | `first_value`, `nth_value` | numbers of the rows inside | its value |
 //! | `count(DISTINCT)` | how many, and a table of values shared by all keys | 4 bytes |
 //! | anything else | an object of [`crate::aggregate`] | its arguments |
 //!
@@ -20,11 +21,13 @@ mod distinct;
 mod extreme;
 mod first;
 mod inputs;
+mod item;
 mod last;
 mod objects;
 mod sum;
 
-use arrow::array::{ArrayRef, Int64Array, StringViewBuilder};
+use arrow::array::{ArrayRef, Int64Array, NullBufferBuilder, StringViewBuilder};
+
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 use std::sync::Arc;
@@ -52,9 +55,11 @@ pub(super) enum State {
     Count(Counts),
     Recent(Recent),
     LastText(LastTexts),
-    LastValue(LastValues),
+    LastNumber(LastValues<Option<i128>>),
+    LastValue(LastValues<Option<Value>>),
     Sum(Sums),
-    Extreme(Extremes),
+    ExtremeNumber(Extremes<i128>),
+    Extreme(Extremes<Option<Value>>),
     RunningExtreme(RunningExtremes),
     First(Firsts),
     RunningFirst(RunningFirsts),
@@ -132,6 +137,7 @@ pub(super) struct Part {
 pub(super) enum Answers {
     Numbers(Vec<i64>),
     Texts(Box<StringViewBuilder>),
+    Wide(Vec<i128>, NullBufferBuilder),
     Values(Vec<Option<Value>>),
 }
 
@@ -167,8 +173,10 @@ macro_rules! each {
             State::Count($inner) => $body,
             State::Recent($inner) => $body,
             State::LastText($inner) => $body,
+            State::LastNumber($inner) => $body,
             State::LastValue($inner) => $body,
             State::Sum($inner) => $body,
+            State::ExtremeNumber($inner) => $body,
             State::Extreme($inner) => $body,
             State::RunningExtreme($inner) => $body,
             State::First($inner) => $body,
@@ -183,6 +191,8 @@ impl State {
     /// The leanest state for a call over a frame.
     pub(super) fn new(call: &Call, frame: Frame) -> State {
         let keeps = !frame.is_unbounded();
+        let is_max = matches!(call.function, Function::Max);
+        let is_number = call.arguments.first().is_some_and(value::is_number);
         let is_text = matches!(call.arguments.first(), Some(DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View));
         match &call.function {
             Function::Count => match call.enough {
@@ -191,15 +201,13 @@ impl State {
             },
             Function::CountDistinct => State::Distinct(Distinct::default()),
             Function::Sum | Function::Average => State::Sum(Sums::new(call, keeps)),
-            Function::Min | Function::Max if keeps => {
-                State::Extreme(Extremes::new(matches!(call.function, Function::Max)))
-            }
-            Function::Min | Function::Max => {
-                State::RunningExtreme(RunningExtremes::new(matches!(call.function, Function::Max)))
-            }
+            Function::Min | Function::Max if !keeps => State::RunningExtreme(RunningExtremes::new(is_max)),
+            Function::Min | Function::Max if is_number => State::ExtremeNumber(Extremes::new(is_max)),
+            Function::Min | Function::Max => State::Extreme(Extremes::new(is_max)),
             Function::Nth(nth) if keeps => State::First(Firsts::new(*nth)),
             Function::Nth(nth) => State::RunningFirst(RunningFirsts::new(*nth)),
             Function::Last if is_text && call.ignore_nulls => State::LastText(LastTexts::default()),
+            Function::Last if is_number => State::LastNumber(LastValues::default()),
             Function::Last => State::LastValue(LastValues::default()),
             Function::Other(factory) => State::Objects(Objects::new(factory.clone(), keeps)),
         }
@@ -207,7 +215,8 @@ impl State {
 
     /// Whether rows must stay in the ring until they leave the frame.
     pub(super) fn needs_leaving(&self) -> bool {
-        let last_is_enough = matches!(self, State::Recent(_) | State::LastText(_) | State::LastValue(_));
+        let last_is_enough =
+            matches!(self, State::Recent(_) | State::LastText(_) | State::LastNumber(_) | State::LastValue(_));
         !last_is_enough && !matches!(self, State::RunningExtreme(_) | State::RunningFirst(_))
     }
 
@@ -216,16 +225,14 @@ impl State {
         match self {
             State::Count(_) | State::Recent(_) => {}
             State::LastText(state) => rows.for_each(|(row, lane, _)| state.admit(lane, &columns[0], row)),
-            State::LastValue(state) => rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].value(row))),
-            State::Sum(state) => rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].number(row))),
-            State::Extreme(state) => rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].value(row))),
-            State::RunningExtreme(state) => {
-                rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].value(row)));
-            }
-            State::First(state) => rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].value(row))),
-            State::RunningFirst(state) => {
-                rows.for_each(|(row, lane, _)| state.inputs.admit(lane, columns[0].value(row)));
-            }
+            State::LastNumber(state) => state.inputs.admit_all(&columns[0], rows),
+            State::LastValue(state) => state.inputs.admit_all(&columns[0], rows),
+            State::Sum(state) => state.inputs.admit_all(&columns[0], rows),
+            State::ExtremeNumber(state) => state.inputs.admit_all(&columns[0], rows),
+            State::Extreme(state) => state.inputs.admit_all(&columns[0], rows),
+            State::RunningExtreme(state) => state.inputs.admit_all(&columns[0], rows),
+            State::First(state) => state.inputs.admit_all(&columns[0], rows),
+            State::RunningFirst(state) => state.inputs.admit_all(&columns[0], rows),
             State::Distinct(state) => {
                 rows.for_each(|(row, lane, slot)| state.admit(lane, slot, columns[0].value(row)));
             }
@@ -274,6 +281,9 @@ impl State {
         match self {
             State::Count(_) | State::Recent(_) | State::Distinct(_) => Answers::Numbers(Vec::with_capacity(rows)),
             State::LastText(_) => Answers::Texts(Box::new(StringViewBuilder::with_capacity(rows))),
+            State::Sum(_) | State::ExtremeNumber(_) | State::LastNumber(_) => {
+                Answers::Wide(Vec::with_capacity(rows), NullBufferBuilder::new(rows))
+            }
             _ => Answers::Values(Vec::with_capacity(rows)),
         }
     }
@@ -283,6 +293,14 @@ impl Answers {
     pub(super) fn number(&mut self, number: i64) {
         if let Answers::Numbers(numbers) = self {
             numbers.push(number);
+        }
+    }
+
+    #[inline]
+    pub(super) fn wide(&mut self, number: Option<i128>) {
+        if let Answers::Wide(numbers, nulls) = self {
+            numbers.push(number.unwrap_or_default());
+            nulls.append(number.is_some());
         }
     }
 
@@ -303,6 +321,7 @@ impl Answers {
         let array: ArrayRef = match self {
             Answers::Numbers(numbers) => Arc::new(Int64Array::from(numbers)),
             Answers::Texts(mut texts) => Arc::new(texts.finish()),
+            Answers::Wide(numbers, mut nulls) => return value::write_numbers(numbers, nulls.finish(), kind),
             Answers::Values(values) => return value::write(&values, kind),
         };
         if array.data_type() == kind { Ok(array) } else { Ok(arrow::compute::cast(&array, kind)?) }

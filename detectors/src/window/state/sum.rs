@@ -9,7 +9,6 @@ use super::{Accumulate, Answers, At, cell, open_cell, store_cells};
 use crate::window::call::{Call, Function};
 use crate::window::keys::Slot;
 use crate::window::stored::from_bytes;
-use crate::window::value::Value;
 
 /// Sum and number of the rows of each key that are inside.
 #[derive(Debug)]
@@ -34,6 +33,7 @@ impl Accumulate for Sums {
         open_cell(&mut self.cells, slot);
     }
 
+    #[inline]
     fn enter(&mut self, lane: usize, slot: Slot, _: i64) {
         let number = if self.inputs.keeps() {
             let number = self.inputs.enter(lane);
@@ -46,6 +46,7 @@ impl Accumulate for Sums {
         *count += 1;
     }
 
+    #[inline]
     fn leave(&mut self, lane: usize, slot: Slot, _: i64) {
         let (_, number) = self.inputs.leave(lane);
         let (sum, count) = &mut self.cells[slot as usize];
@@ -55,8 +56,8 @@ impl Accumulate for Sums {
 
     fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
         let inside = cell(&self.cells, slot).filter(|(_, count)| *count > 0);
-        answers.value(inside.map(|(sum, count)| match self.averages {
-            false => Value::Number(saturate(*sum)),
+        answers.wide(inside.map(|(sum, count)| match self.averages {
+            false => saturate(*sum),
             true => average(*sum, *count, &self.argument, &self.output),
         }));
         Ok(())
@@ -90,10 +91,10 @@ pub(in crate::window) fn saturate(sum: i256) -> i128 {
 }
 
 /// Sum by count, truncated at the scale of the output. Only decimals come here: an average of integers is planned as one.
-pub(in crate::window) fn average(sum: i256, count: i64, argument: &DataType, output: &DataType) -> Value {
+pub(in crate::window) fn average(sum: i256, count: i64, argument: &DataType, output: &DataType) -> i128 {
     let scale_of = |kind: &DataType| if let DataType::Decimal128(_, scale) = kind { *scale } else { 0 };
     let places = scale_of(output).saturating_sub(scale_of(argument)).max(0);
     let scale = i256::from_i128(10_i128.pow(u32::from(places.cast_unsigned())));
     let scaled = sum.checked_mul(scale).unwrap_or(sum);
-    Value::Number(saturate(scaled.wrapping_div(i256::from_i128(i128::from(count)))))
+    saturate(scaled.wrapping_div(i256::from_i128(i128::from(count))))
 }

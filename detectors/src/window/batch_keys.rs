@@ -1,0 +1,331 @@
+//! The keys of a batch's rows, written and hashed once for all windows that look at the same columns.
+//!
+//! A ring then only looks them up. Systems and sources, which are few, are told apart besides: each gets a number.
+
+use std::hash::BuildHasher;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use arrow::array::{ArrayRef, UInt32Array};
+use datafusion::error::Result;
+use hashbrown::{DefaultHashBuilder, HashMap};
+
+use super::value::{Column, Value};
+use crate::limits::{SHARED_KEYS_MAX, TAKEN_SHARE};
+
+/// One for the process, so that a hash can be shared; what is found does not depend on it.
+static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
+
+/// A key as it is looked up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key<'a> {
+    pub(super) hash: u64,
+    pub(super) bytes: &'a [u8],
+}
+
+impl Key<'_> {
+    /// A key of those bytes.
+    pub(super) fn new(bytes: &[u8]) -> Key<'_> {
+        Key { hash: HASHER.hash_one(bytes), bytes }
+    }
+}
+
+/// The keys of the rows of a batch.
+#[derive(Debug)]
+pub(crate) struct BatchKeys {
+    /// For each row the number of its key.
+    of_rows: Vec<u32>,
+    written: Arc<Written>,
+}
+
+/// Keys, by number.
+#[derive(Debug, Default)]
+struct Written {
+    hashes: Vec<u64>,
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Written {
+    fn with_capacity(keys: usize) -> Written {
+        let (hashes, ends) = (Vec::with_capacity(keys), Vec::with_capacity(keys));
+        Written { hashes, ends, bytes: Vec::with_capacity(keys * EXPECTED_BYTES) }
+    }
+
+    fn bytes(&self, number: usize) -> &[u8] {
+        let from = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[from..self.ends[number]]
+    }
+
+    /// Writes the next key behind the others.
+    fn write(&mut self, columns: &[Column], row: usize) {
+        write_key(columns, row, &mut self.bytes);
+    }
+
+    /// Keeps what was written as a key; gives its number.
+    fn keep(&mut self) -> u32 {
+        let from = self.ends.last().copied().unwrap_or(0);
+        self.hashes.push(Key::new(&self.bytes[from..]).hash);
+        self.ends.push(self.bytes.len());
+        u32::try_from(self.hashes.len() - 1).expect("a run has fewer rows than 2^32")
+    }
+
+    /// Drops what was written and was no key of its own.
+    fn drop_written(&mut self) {
+        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// What was written and not yet kept.
+    fn written(&self) -> &[u8] {
+        &self.bytes[self.ends.last().copied().unwrap_or(0)..]
+    }
+}
+
+impl BatchKeys {
+    /// The keys of rows by those columns. Rows one after the other with the same key share its number.
+    fn of_rows(columns: &[Column], rows: usize) -> BatchKeys {
+        let mut written = Written::with_capacity(rows);
+        let mut before = None;
+        let of_rows = (0..rows).map(|row| {
+            written.write(columns, row);
+            match before.filter(|before| written.bytes(*before as usize) == written.written()) {
+                Some(before) => {
+                    written.drop_written();
+                    before
+                }
+                None => *before.insert(written.keep()),
+            }
+        });
+        BatchKeys { of_rows: of_rows.collect(), written: Arc::new(written) }
+    }
+
+    /// As [`BatchKeys::of_rows`], but all rows with the same key share its number. For keys that are few.
+    fn told_apart(columns: &[Column], rows: usize) -> BatchKeys {
+        let each = BatchKeys::of_rows(columns, rows);
+        let mut written = Written::default();
+        let mut number_of: HashMap<&[u8], u32> = HashMap::new();
+        let mut numbers = Vec::with_capacity(each.len());
+        for number in 0..each.len() {
+            let key = each.written.bytes(number);
+            numbers.push(*number_of.entry(key).or_insert_with(|| {
+                written.bytes.extend_from_slice(key);
+                written.keep()
+            }));
+        }
+        let of_rows = each.of_rows.iter().map(|number| numbers[*number as usize]).collect();
+        BatchKeys { of_rows, written: Arc::new(written) }
+    }
+
+    /// Those of some of the rows.
+    fn take(&self, rows: &UInt32Array) -> BatchKeys {
+        let of_rows = rows.values().iter().map(|row| self.of_rows[*row as usize]).collect();
+        BatchKeys { of_rows, written: Arc::clone(&self.written) }
+    }
+
+    /// How many numbers there are; not each of them has a row here.
+    pub(super) fn len(&self) -> usize {
+        self.written.hashes.len()
+    }
+
+    /// Number of a row's key.
+    #[inline]
+    pub(super) fn number(&self, row: usize) -> usize {
+        self.of_rows[row] as usize
+    }
+
+    /// The key of a number.
+    #[inline]
+    pub(super) fn key(&self, number: usize) -> Key<'_> {
+        Key { hash: self.written.hashes[number], bytes: self.written.bytes(number) }
+    }
+
+    /// The key of a number as text, where the only column is one of texts; empty for a null.
+    pub(super) fn text(&self, number: usize) -> &str {
+        let text = match self.written.bytes(number) {
+            [LONG_TEXT, long @ ..] => long.get(size_of::<u32>()..).unwrap_or_default(),
+            [_, short @ ..] => short,
+            [] => &[],
+        };
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// Mixes the number of a system into a hash, so that keys of one name in many systems do not meet.
+pub(super) fn mixed(hash: u64, system: u32) -> u64 {
+    hash ^ (u64::from(system) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Bytes that memory is taken for in advance, of a key.
+const EXPECTED_BYTES: usize = 24;
+
+/// Before a text of at least this many bytes stands `LONG_TEXT` and its length, before a shorter one this and its length.
+const LONG_TEXT_BYTES: usize = 128;
+const LONG_TEXT: u8 = 1;
+
+/// Appends the key of a row: each column with its kind and length, so that different keys differ.
+fn write_key(columns: &[Column], row: usize, key: &mut Vec<u8>) {
+    for column in columns {
+        if let Column::Text(texts) = column {
+            match column.is_valid(row).then(|| texts.value(row)) {
+                None => key.push(0),
+                Some(text) => write_text(text, key),
+            }
+            continue;
+        }
+        match column.value(row) {
+            None => key.push(0),
+            Some(Value::Number(number)) => {
+                key.push(2);
+                key.extend_from_slice(&number.to_le_bytes());
+            }
+            Some(Value::Boolean(boolean)) => key.push(3 + u8::from(boolean)),
+            Some(Value::Text(text)) => write_text(&text, key),
+            Some(Value::List(_)) => key.push(5),
+        }
+    }
+}
+
+fn write_text(text: &str, key: &mut Vec<u8>) {
+    // A length that does not fit is one that no event has; keys of it would still differ by their bytes.
+    match u8::try_from(LONG_TEXT_BYTES + text.len()) {
+        Ok(length) => key.push(length),
+        Err(_) => {
+            key.push(LONG_TEXT);
+            key.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+        }
+    }
+    key.extend_from_slice(text.as_bytes());
+}
+
+/// The keys that were written in one run, and where columns come from. Columns are known by their place in memory, and
+/// held here so that no other takes it.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    known: Mutex<Vec<Known>>,
+    taken: Mutex<Vec<Taken>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    columns: Vec<ArrayRef>,
+    told_apart: bool,
+    keys: Arc<BatchKeys>,
+}
+
+/// A column that holds some rows of another one.
+#[derive(Clone, Debug)]
+struct Taken {
+    column: ArrayRef,
+    whole: ArrayRef,
+    rows: UInt32Array,
+}
+
+impl Shared {
+    /// Notes that `column` holds those rows of `whole`.
+    pub(crate) fn took(&self, column: &ArrayRef, whole: &ArrayRef, rows: &UInt32Array) {
+        let taken = Taken { column: column.clone(), whole: whole.clone(), rows: rows.clone() };
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(taken);
+    }
+
+    /// The keys of rows by those columns.
+    ///
+    /// # Errors
+    /// A column of a type that no key has.
+    pub(super) fn keys(&self, columns: &[ArrayRef], rows: usize) -> Result<Arc<BatchKeys>> {
+        self.find(columns, rows, false)
+    }
+
+    /// The keys of rows by one column of which there are few; each different one has a number.
+    ///
+    /// # Errors
+    /// As [`Shared::keys`].
+    pub(super) fn names(&self, column: &ArrayRef) -> Result<Arc<BatchKeys>> {
+        self.find(std::slice::from_ref(column), column.len(), true)
+    }
+
+    fn find(&self, columns: &[ArrayRef], rows: usize, told_apart: bool) -> Result<Arc<BatchKeys>> {
+        let is_it = |known: &&Known| {
+            known.told_apart == told_apart
+                && known.columns.len() == columns.len()
+                && known.columns.iter().zip(columns).all(|(one, other)| is_same(one, other))
+        };
+        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).iter().find(is_it) {
+            return Ok(Arc::clone(&known.keys));
+        }
+        let keys = Arc::new(self.make(columns, rows, told_apart)?);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < SHARED_KEYS_MAX {
+            known.push(Known { columns: columns.to_vec(), told_apart, keys: Arc::clone(&keys) });
+        }
+        Ok(keys)
+    }
+
+    fn make(&self, columns: &[ArrayRef], rows: usize, told_apart: bool) -> Result<BatchKeys> {
+        if let Some((wholes, taken)) = self.wholes(columns) {
+            let whole = wholes.first().map_or(0, |column| column.len());
+            // Most rows: another rule, which looks at other kinds, probably asks for the same columns.
+            if rows * TAKEN_SHARE >= whole {
+                return Ok(self.find(&wholes, whole, told_apart)?.take(&taken));
+            }
+        }
+        let columns: Vec<Column> = columns.iter().map(Column::read).collect::<Result<_>>()?;
+        Ok(if told_apart { BatchKeys::told_apart(&columns, rows) } else { BatchKeys::of_rows(&columns, rows) })
+    }
+
+    /// The columns that all of these were taken from, if it was by the same rows.
+    fn wholes(&self, columns: &[ArrayRef]) -> Option<(Vec<ArrayRef>, UInt32Array)> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let origin = |column: &ArrayRef| taken.iter().find(|taken| is_same(&taken.column, column));
+        let first = origin(columns.first()?)?;
+        let place = first.rows.values().as_ptr();
+        let whole = |column: &ArrayRef| {
+            origin(column).filter(|taken| taken.rows.values().as_ptr() == place).map(|taken| taken.whole.clone())
+        };
+        Some((columns.iter().map(whole).collect::<Option<_>>()?, first.rows.clone()))
+    }
+}
+
+fn is_same(one: &ArrayRef, other: &ArrayRef) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringViewArray;
+    use arrow::compute::take;
+
+    use super::*;
+
+    fn texts(texts: [Option<&str>; 6]) -> ArrayRef {
+        Arc::new(texts.into_iter().collect::<StringViewArray>())
+    }
+
+    #[test]
+    fn different_keys_differ_and_are_written_once() {
+        let shared = Shared::default();
+        let system = texts([Some("a"), Some("a"), Some("b"), Some("a"), Some("b"), None]);
+        let session = texts([Some("s"), Some("s"), None, Some("s"), Some(""), Some("t")]);
+        let names = shared.names(&system).unwrap();
+        let numbers: Vec<usize> = (0..6).map(|row| names.number(row)).collect();
+        assert_eq!((numbers, names.text(1), names.text(2)), (vec![0, 0, 1, 0, 1, 2], "b", ""));
+        let columns = [system, session];
+        let keys = shared.keys(&columns, 6).unwrap();
+        let bytes: Vec<&[u8]> = (0..6).map(|row| keys.key(keys.number(row)).bytes).collect();
+        assert_eq!((bytes[0], bytes[0], keys.len()), (bytes[1], bytes[3], 5), "neighbours share a number");
+        let different: std::collections::BTreeSet<&[u8]> = bytes.iter().copied().collect();
+        assert_eq!(different.len(), 4);
+        assert!(Arc::ptr_eq(&keys, &shared.keys(&columns, 6).unwrap()));
+    }
+
+    #[test]
+    fn keys_of_some_rows_are_those_of_all() {
+        let shared = Shared::default();
+        let long = "q".repeat(200);
+        let whole = texts([Some("p"), Some(&long), Some("p"), None, Some(&long), Some("r")]);
+        let rows = UInt32Array::from(vec![1, 2, 3, 4]);
+        let some = take(&whole, &rows, None).unwrap();
+        shared.took(&some, &whole, &rows);
+        let names = shared.names(&some).unwrap();
+        let texts: Vec<&str> = (0..4).map(|row| names.text(names.number(row))).collect();
+        assert_eq!((texts, names.len()), (vec![&long, "p", "", &long], 4), "the whole column was told apart");
+    }
+}
