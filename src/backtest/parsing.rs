@@ -14,10 +14,20 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use anyhow::anyhow;
+use keywatch_store::Event;
+use keywatch_store::admission::{Fingerprint, fingerprint};
 use keywatch_store::limits::LINE_BYTES_MAX;
 
 use crate::limits::{BACKTEST_PARSERS_MAX, BACKTEST_PIECE_BYTES, BACKTEST_PIECES_MAX};
-use crate::recorded::{Line, parse, read_line};
+use crate::recorded::{parse, read_line};
+
+/// One line that is not blank, with all that can be said of it alone.
+pub(super) struct Line {
+    /// Its number in the file, from 1.
+    pub(super) number: usize,
+    /// The event and its fingerprint, or the field at fault and why.
+    pub(super) event: Result<(Event, Fingerprint), String>,
+}
 
 /// Some lines of a file.
 struct Piece {
@@ -106,7 +116,11 @@ impl Piece {
             let text = &self.text[begin..end];
             begin = end;
             if !text.iter().all(u8::is_ascii_whitespace) {
-                parsed.push(Line { number: self.number + index, event: parse(text, length) });
+                let event = parse(text, length).map(|event| {
+                    let fingerprint = fingerprint(&event);
+                    (event, fingerprint)
+                });
+                parsed.push(Line { number: self.number + index, event });
             }
         }
         parsed
@@ -136,7 +150,7 @@ mod tests {
         let (text, mut taken) = (text(60_000), 0_usize);
         each_line(text.as_bytes(), |line| {
             assert_eq!(line.number, taken + taken / 100 + 2);
-            assert_eq!(line.event.unwrap().event_id.to_string(), format!("{taken:032x}"));
+            assert_eq!(line.event.unwrap().0.event_id.to_string(), format!("{taken:032x}"));
             taken += 1;
             Ok(())
         })

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use anyhow::{Context, anyhow, ensure};
 use indicatif::ProgressBar;
-use keywatch_store::admission::{Admission, Admitted};
+use keywatch_store::admission::{Admission, Fingerprint, Verdict, fingerprint};
 use keywatch_store::limits::LATENESS_TOLERANCE_NS;
 use keywatch_store::{Clock, Event, Instant, Lane, Log};
 
@@ -106,11 +106,12 @@ impl Reader {
     fn lines(&mut self, name: &str, input: impl BufRead + Send, mut declared: Declared) -> anyhow::Result<()> {
         let taken = each_line(input, |line| {
             match line.event {
-                Ok(event) => {
+                Ok((event, said)) => {
                     for activation in declared.before(&event) {
-                        self.admit(activation)?;
+                        let said = fingerprint(&activation);
+                        self.admit(activation, said)?;
                     }
-                    self.admit(event)?;
+                    self.admit(event, said)?;
                 }
                 Err(problem) => self.reject(name, line.number, &problem),
             }
@@ -130,7 +131,12 @@ impl Reader {
             ensure!(!events.is_empty(), "{} ends before its end", path.display());
             position = position.plus(events.len());
             for event in events {
-                if self.several { self.admit(event)? } else { self.push(event)? }
+                if self.several {
+                    let said = fingerprint(&event);
+                    self.admit(event, said)?;
+                } else {
+                    self.push(event)?;
+                }
             }
             let read = u128::from(bytes) * u128::from(position.0 - first.0) / u128::from(end.0 - first.0);
             self.bar.set_position(bar_begun + u64::try_from(read).unwrap_or(bytes));
@@ -138,21 +144,21 @@ impl Reader {
         Ok(())
     }
 
-    fn admit(&mut self, event: Event) -> anyhow::Result<()> {
+    fn admit(&mut self, mut event: Event, said: Fingerprint) -> anyhow::Result<()> {
         let claimed = event.time;
-        let event = match self.admission.admit(event, Instant::UNASSIGNED) {
-            Admitted::New(event) => event,
-            Admitted::Conflict(event) => {
+        match self.admission.judge(&mut event, said, Instant::UNASSIGNED) {
+            Verdict::New => {}
+            Verdict::Conflict(conflict) => {
                 self.read.conflicts += 1;
-                event
+                event = *conflict;
             }
-            Admitted::Repeat => {
+            Verdict::Repeat => {
                 self.read.repeats += 1;
                 return Ok(());
             }
-        };
+        }
         self.read.moved += u64::from(event.time.0.saturating_sub(claimed.0) > LATENESS_TOLERANCE_NS);
-        self.push(*event)
+        self.push(event)
     }
 
     fn push(&mut self, event: Event) -> anyhow::Result<()> {

@@ -1,5 +1,5 @@
 //! What an event costs before anything looks at it: reading its line, letting it go, writing it, its fingerprint, its
-//! admission. Run by hand: `cargo bench --workspace --bench reading -- EVENTS.jsonl [ROUNDS]`.
+//! admission; and making columns of them. Run by hand: `cargo bench --workspace --bench reading -- EVENTS.jsonl [ROUNDS]`.
 //!
 //! One thread; each piece of the file counts with its fastest round, so that what else the machine does falls out.
 
@@ -11,10 +11,14 @@ use std::hint::black_box;
 use std::time::{Duration, Instant as Stopwatch};
 
 use keywatch_store::admission::{Admission, Admitted, Fingerprint, fingerprint};
-use keywatch_store::{Clock, Event, Instant, line};
+use keywatch_store::{Clock, Event, Instant, line, schema};
 
-const PIECE_LINES: usize = 8192;
-const STEPS: [&str; 5] = ["read", "write", "fingerprint", "admit", "drop"];
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const PIECE_LINES: usize = 4096;
+const STEPS: [&str; 6] = ["read", "columns", "write", "fingerprint", "admit", "drop"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -40,6 +44,7 @@ fn main() {
 
 fn pass(piece: &[&[u8]], admission: &mut Admission) -> [Duration; STEPS.len()] {
     let (read, events) = timed(|| piece.iter().map(|line| as_recorded(line)).collect::<Vec<Event>>());
+    let (columns, ()) = timed(|| drop(black_box(schema::to_batch(&events).unwrap())));
     let (write, ()) = timed(|| events.iter().for_each(|event| drop(black_box(line::write(event)))));
     let (said, prints) = timed(|| events.iter().map(fingerprint).collect::<Vec<Fingerprint>>());
     let (admit, admitted) = timed(|| {
@@ -47,7 +52,7 @@ fn pass(piece: &[&[u8]], admission: &mut Admission) -> [Duration; STEPS.len()] {
         known.map(|(event, print)| admission.admit_known(event, print, Instant::UNASSIGNED)).collect::<Vec<Admitted>>()
     });
     let (let_go, ()) = timed(|| drop(admitted));
-    [read, write, said, admit, let_go]
+    [read, columns, write, said, admit, let_go]
 }
 
 /// A line that no log has admitted is taken at the time that its source claims.

@@ -9,9 +9,9 @@
 //! time that the record carries (recorded). keywatch's own records in a recorded log carry no time and so take the
 //! system's current time, moved on by 1 ns.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
+use hashbrown::hash_map::Entry;
 use sha2::{Digest, Sha256};
 
 use crate::event::{Detail, EventId, Origin};
@@ -22,12 +22,15 @@ use crate::{Clock, Event, Instant, kinds, line};
 /// First 16 bytes of SHA-256 over what an event says, log time and lateness left out.
 pub type Fingerprint = [u8; 16];
 
+/// What was said under each id; looked at for every event, so with the hash of that crate.
+type Seen = hashbrown::HashMap<EventId, Fingerprint>;
+
 /// The state of the fold.
 #[derive(Debug)]
 pub struct Admission {
     clock: Clock,
     systems: HashMap<String, SystemState>,
-    seen: HashMap<EventId, Fingerprint>,
+    seen: Seen,
     /// What the event at hand says; kept for its room.
     said: String,
 }
@@ -52,11 +55,22 @@ pub enum Admitted {
     Conflict(Box<Event>),
 }
 
+/// What became of one event that stays where it is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has its log time and is to be written.
+    New,
+    /// See [`Admitted::Repeat`].
+    Repeat,
+    /// See [`Admitted::Conflict`].
+    Conflict(Box<Event>),
+}
+
 impl Admission {
     /// An empty log's admission.
     #[must_use]
     pub fn new(clock: Clock) -> Admission {
-        Admission { clock, systems: HashMap::new(), seen: HashMap::new(), said: String::new() }
+        Admission { clock, systems: HashMap::new(), seen: Seen::new(), said: String::new() }
     }
 
     /// Decides on one event. `now` is the wall clock's reading and is not looked at by a recorded clock.
@@ -67,15 +81,23 @@ impl Admission {
 
     /// As [`Admission::admit`], where the caller has the event's [`fingerprint`] already: it needs no state, so that
     /// several threads can take it beforehand.
-    pub fn admit_known(&mut self, event: Event, fingerprint: Fingerprint, now: Instant) -> Admitted {
+    pub fn admit_known(&mut self, mut event: Event, fingerprint: Fingerprint, now: Instant) -> Admitted {
+        match self.judge(&mut event, fingerprint, now) {
+            Verdict::New => Admitted::New(Box::new(event)),
+            Verdict::Repeat => Admitted::Repeat,
+            Verdict::Conflict(conflict) => Admitted::Conflict(conflict),
+        }
+    }
+
+    /// As [`Admission::admit_known`], for an event that is not moved.
+    pub fn judge(&mut self, event: &mut Event, fingerprint: Fingerprint, now: Instant) -> Verdict {
         match self.seen.entry(event.event_id) {
-            Entry::Occupied(kept) if *kept.get() == fingerprint => return Admitted::Repeat,
-            Entry::Occupied(_) => return self.conflict(&event, now),
+            Entry::Occupied(kept) if *kept.get() == fingerprint => return Verdict::Repeat,
+            Entry::Occupied(_) => return self.conflict(event, now),
             Entry::Vacant(place) => place.insert(fingerprint),
         };
-        let mut event = Box::new(event);
-        self.accept(&mut event, now);
-        Admitted::New(event)
+        self.accept(event, now);
+        Verdict::New
     }
 
     /// Takes in a record that stands in the log already: the fold that rebuilds this state on opening.
@@ -153,7 +175,7 @@ impl Admission {
         state.remember(event, &mut self.seen);
     }
 
-    fn conflict(&mut self, event: &Event, now: Instant) -> Admitted {
+    fn conflict(&mut self, event: &Event, now: Instant) -> Verdict {
         let origin = Origin { system: event.system.clone(), source: event.source.clone() };
         let said = line::write(event);
         let source_id = format!("conflict/{}/{}", event.event_id, hex::encode(fingerprint(event)));
@@ -166,11 +188,11 @@ impl Admission {
         }));
         let fingerprint = self::fingerprint(&conflict);
         if self.seen.get(&conflict.event_id) == Some(&fingerprint) {
-            return Admitted::Repeat;
+            return Verdict::Repeat;
         }
         self.seen.insert(conflict.event_id, fingerprint);
         self.accept(&mut conflict, now);
-        Admitted::Conflict(Box::new(conflict))
+        Verdict::Conflict(Box::new(conflict))
     }
 }
 
@@ -181,7 +203,7 @@ fn may_be_late(kind: &str) -> bool {
 
 impl SystemState {
     /// Takes in the system's next record and lets those ids go that are beyond the horizon now.
-    fn remember(&mut self, event: &Event, seen: &mut HashMap<EventId, Fingerprint>) {
+    fn remember(&mut self, event: &Event, seen: &mut Seen) {
         self.time = self.time.max(event.time);
         if event.kind == "inventory.activated" {
             self.delays =

@@ -39,6 +39,9 @@ impl Amount {
     /// # Errors
     /// A text that is not a whole non-negative decimal number of at most 78 digits (2^256 − 1 has 78).
     pub fn from_digits(text: &str) -> Result<Amount, String> {
+        if let Some(units) = few_digits(text.as_bytes()) {
+            return Ok(Amount(Repr::Fits(units.into())));
+        }
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(format!("`{}` is not a whole number of base units", shorten(text)));
         }
@@ -72,6 +75,14 @@ impl Amount {
             Repr::Larger(digits) => Some(digits),
         }
     }
+}
+
+/// The number that at most 18 digits are, which is what nearly every amount has.
+fn few_digits(text: &[u8]) -> Option<i64> {
+    if !(1..=18).contains(&text.len()) {
+        return None;
+    }
+    text.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0')))
 }
 
 fn shorten(text: &str) -> String {
@@ -127,8 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn few_digits_are_read_as_many_are() {
+        for text in ["0", "7", "007", "123456789012345678", "1234567890123456789"] {
+            let long = format!("{}{text}", "0".repeat(40));
+            assert_eq!(Amount::from_digits(text), Amount::from_digits(&long), "{text}");
+            assert_eq!(Amount::from_digits(text).unwrap().to_string(), text.trim_start_matches("00"));
+        }
+    }
+
+    #[test]
     fn what_is_no_amount_is_refused() {
-        for text in ["", "-1", "1.5", "1e18", "0x10", " 1", &"9".repeat(79)] {
+        for text in ["", "-1", "+1", "1.5", "1 2", "/1", "1:", "1e18", "0x10", " 1", &"9".repeat(79)] {
             assert!(Amount::from_digits(text).is_err(), "{text}");
         }
     }

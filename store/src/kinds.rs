@@ -1,6 +1,10 @@
 //! The registry of kinds: every dotted name an event may carry, what it means, and what it says in `outcome` and
 //! `detail`. The reference page `docs/events.md` is generated from this file and checked by a test.
 
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
+
 /// One kind of event.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
@@ -30,7 +34,9 @@ pub enum Writer {
 /// Looks a kind up by name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.name == name)
+    static BY_NAME: LazyLock<HashMap<&str, &Kind>> =
+        LazyLock::new(|| KINDS.iter().map(|kind| (kind.name, kind)).collect());
+    BY_NAME.get(name).copied()
 }
 
 const fn source(

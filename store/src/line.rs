@@ -4,10 +4,19 @@
 //! Fields stand in the order of the schema, empty ones are left out, `detail` is canonical JSON. Amounts are decimal
 //! strings, times RFC 3339. Unknown fields, unknown kinds and values that do not fit are refused with the field's name.
 
+/// How the field of a text begins, after another.
+macro_rules! begins {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":\"")
+    };
+}
+
 mod dollars;
 mod general;
+mod ordered;
 mod plain;
 mod scan;
+mod signs;
 mod written;
 
 pub use dollars::{format_usd, parse_usd};
@@ -28,11 +37,15 @@ pub fn read(line: &[u8]) -> Result<Event, Error> {
         return Err(Error::line("line", problem));
     }
     let text = as_text(line)?;
-    let event = match plain::read(text, scan::other_detail) {
-        Some(event) => event,
-        None => general::read(text)?,
-    };
-    check(&event)?;
+    let mut event = Event::blank();
+    if ordered::read(text, &mut event).is_none() {
+        event = other_order(text)?;
+    }
+    check_names(&event)?;
+    // A text is no longer than the line that it stands in.
+    if line.len() > limits::TEXT_BYTES_MAX {
+        check_lengths(&event)?;
+    }
     Ok(event)
 }
 
@@ -40,7 +53,15 @@ pub fn read(line: &[u8]) -> Result<Event, Error> {
 /// and the form of the detail among it, is not checked again.
 pub(crate) fn read_kept(line: &[u8]) -> Result<Event, Error> {
     let text = as_text(line)?;
-    plain::read(text, |_| None).map_or_else(|| general::read_kept(text), Ok)
+    let mut event = Event::blank();
+    if ordered::read(text, &mut event).is_none() {
+        event = general::read_kept(text)?;
+    }
+    Ok(event)
+}
+
+fn other_order(text: &str) -> Result<Event, Error> {
+    plain::read(text, scan::other_detail).map_or_else(|| general::read(text), Ok)
 }
 
 fn as_text(line: &[u8]) -> Result<&str, Error> {
@@ -52,6 +73,11 @@ fn as_text(line: &[u8]) -> Result<&str, Error> {
 /// # Errors
 /// [`Error::Line`] naming the field.
 pub fn check(event: &Event) -> Result<(), Error> {
+    check_names(event)?;
+    check_lengths(event)
+}
+
+fn check_names(event: &Event) -> Result<(), Error> {
     if kinds::find(&event.kind).is_none() {
         return Err(Error::line("kind", format!("unknown kind `{}`; docs/events.md lists them", event.kind)));
     }
@@ -60,6 +86,10 @@ pub fn check(event: &Event) -> Result<(), Error> {
             return Err(Error::line(field, "must not be empty"));
         }
     }
+    Ok(())
+}
+
+fn check_lengths(event: &Event) -> Result<(), Error> {
     let texts = [
         ("system", Some(&event.system)),
         ("source", Some(&event.source)),

@@ -145,7 +145,7 @@ pub fn column(index: usize, events: &[Event]) -> Result<ArrayRef, Error> {
 }
 
 /// Text as views, so that rules that take some of the rows copy 16 bytes a row however long the text is.
-fn text(events: &[Event], get: fn(&Event) -> Option<&str>) -> ArrayRef {
+fn text(events: &[Event], get: impl Fn(&Event) -> Option<&str>) -> ArrayRef {
     let mut builder = StringViewBuilder::with_capacity(events.len()).with_fixed_block_size(TEXT_BLOCK_BYTES);
     for event in events {
         builder.append_option(get(event));
@@ -162,7 +162,7 @@ fn ids(events: &[Event]) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-fn time(events: &[Event], get: fn(&Event) -> i64) -> ArrayRef {
+fn time(events: &[Event], get: impl Fn(&Event) -> i64) -> ArrayRef {
     Arc::new(TimestampNanosecondArray::from_iter_values(events.iter().map(get)))
 }
 

@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use jiff::civil::{Date, Time};
 use jiff::tz::Offset;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -108,36 +107,61 @@ fn from_timestamp(timestamp: Timestamp) -> Option<Instant> {
 }
 
 /// The form that [`Instant`] is written in, read digit by digit: two times stand in every line. `None` leaves any other
-/// form, and every refusal, to the general parser. The calendar is the crate's either way.
+/// form, and every refusal, to the general parser.
 fn from_utc_text(text: &[u8]) -> Option<Instant> {
     let (whole, rest) = text.split_first_chunk::<19>()?;
     let [y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T', h0, h1, b':', mi0, mi1, b':', s0, s1] = *whole else {
         return None;
     };
     let year = pair(y0, y1)? * 100 + pair(y2, y3)?;
-    let [month, day, hour, minute, second] =
-        [pair(mo0, mo1)?, pair(d0, d1)?, pair(h0, h1)?, pair(mi0, mi1)?, pair(s0, s1)?];
-    let narrow = |number: i16| i8::try_from(number).ok();
+    let (month, day) = (pair(mo0, mo1)?, pair(d0, d1)?);
+    let (hour, minute, second) = (pair(h0, h1)?, pair(mi0, mi1)?, pair(s0, s1)?);
     let fraction = fraction_of_second(rest)?;
-    let date = Date::new(year, narrow(month)?, narrow(day)?).ok()?;
-    let time = Time::new(narrow(hour)?, narrow(minute)?, narrow(second)?, fraction).ok()?;
-    from_timestamp(Offset::UTC.to_timestamp(date.to_datetime(time)).ok()?)
+    if year == 0 || !(1..=12).contains(&month) || !(1..=days_of_month(year, month)).contains(&day) {
+        return None;
+    }
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let seconds = ((days_since_epoch(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+    // The last second before the earliest instant is left to the general parser too.
+    seconds.checked_mul(SECOND_NS)?.checked_add(fraction).map(Instant)
 }
 
-fn pair(tens: u8, ones: u8) -> Option<i16> {
+fn days_of_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01 to a day of the Gregorian calendar, from year 1 on. Years are taken to begin in March: a leap day
+/// is then the last of its year, and the months before another come to days by a straight line, rounded down.
+fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
+    const TO_EPOCH: i64 = 719_468;
+    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = years / 4 - years / 100 + years / 400;
+    years * 365 + leap_days + (153 * months + 2) / 5 + day - 1 - TO_EPOCH
+}
+
+fn pair(tens: u8, ones: u8) -> Option<i64> {
     let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then(|| i16::from(tens) * 10 + i16::from(ones))
+    (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
 }
 
 /// Nanoseconds of `Z` or of `.` with one to nine digits and `Z`.
-fn fraction_of_second(text: &[u8]) -> Option<i32> {
+fn fraction_of_second(text: &[u8]) -> Option<i64> {
     let (b'Z', fraction) = text.split_last()? else { return None };
     let Some((point, digits)) = fraction.split_first() else { return Some(0) };
     if *point != b'.' || digits.is_empty() || digits.len() > 9 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let number = digits.iter().fold(0, |number, digit| number * 10 + i32::from(digit - b'0'));
-    Some(number * 10_i32.pow(9 - u32::try_from(digits.len()).ok()?))
+    // Digits that are left out are zeros.
+    let mut nine = [b'0'; 9];
+    nine[..digits.len()].copy_from_slice(digits);
+    Some(nine.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
 }
 
 impl Serialize for Instant {
@@ -205,6 +229,38 @@ mod tests {
             "+002016-12-31T23:59:59Z",
         ] {
             assert_eq!(text.parse::<Instant>().map(|read| read.0).map_err(|_| ()), oracle(text), "{text}");
+        }
+    }
+
+    /// Every day of every year that four digits name, and the days before and after each month.
+    #[test]
+    fn every_day_is_the_crates() {
+        for year in 0..=9999 {
+            for month in 0..=13 {
+                for day in 0..=32 {
+                    let text = format!("{year:04}-{month:02}-{day:02}T23:59:59.000000001Z");
+                    let read = from_utc_text(text.as_bytes()).map(|read| read.0);
+                    match jiff::civil::Date::new(year, month, day) {
+                        Ok(date) if (1678..=2261).contains(&year) => {
+                            let at = Offset::UTC.to_timestamp(date.at(23, 59, 59, 1)).unwrap();
+                            assert_eq!(read, i64::try_from(at.as_nanosecond()).ok(), "{text}");
+                        }
+                        // The general parser is asked, unless it is within the range after all.
+                        Ok(_) => assert!(read.is_none() || read == oracle(&text).ok(), "{text}"),
+                        Err(_) => assert_eq!((read, oracle(&text)), (None, Err(())), "{text}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_second_of_a_day_and_those_that_no_day_has_are_the_crates() {
+        for (hour, minute, second) in
+            (0..=25).flat_map(|h| (0..=61).flat_map(move |m| (0..=61).map(move |s| (h, m, s))))
+        {
+            let text = format!("2016-12-31T{hour:02}:{minute:02}:{second:02}Z");
+            assert_eq!(text.parse::<Instant>().map(|read| read.0).map_err(|_| ()), oracle(&text), "{text}");
         }
     }
 

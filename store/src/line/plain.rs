@@ -1,20 +1,18 @@
 //! The reader of plain lines: the fields that an event has, each at most once and with a value of its type, texts
-//! without escapes, spaces at most between them. Nearly every line is one.
+//! without escapes, spaces at most between them. Nearly every line is one that [`super::ordered`] does not read.
 //!
 //! It refuses nothing: where anything is otherwise it gives no event, and [`super::general`] reads the line, or says
 //! what is wrong with it. What it does give is what the general reader would have given.
 
 use super::dollars::parse_usd;
 use super::scan;
+use super::signs::Signs;
 use crate::event::{Detail, Event, EventId};
 use crate::{Amount, Instant};
 
 /// The event of a plain line. `other_detail` reads a detail that is not canonical and says how long its text is.
 pub(super) fn read(text: &str, other_detail: impl Fn(&str) -> Option<(Detail, usize)>) -> Option<Event> {
-    if scan::has_control(text) {
-        return None;
-    }
-    let mut line = Plain { text, at: 0 };
+    let mut line = Plain { text, at: 0, signs: Signs::of(text.as_bytes()) };
     let mut fields = Fields::default();
     let mut event = Event::blank();
     line.expect(b'{')?;
@@ -64,6 +62,7 @@ fn put<T>(field: &mut Option<T>, value: T) -> Option<()> {
 struct Plain<'a> {
     text: &'a str,
     at: usize,
+    signs: Signs<'a>,
 }
 
 impl<'a> Plain<'a> {
@@ -90,11 +89,12 @@ impl<'a> Plain<'a> {
         while self.takes(b' ') {}
     }
 
+    #[inline]
     fn quoted(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
-        let length = scan::quoted(&self.text.as_bytes()[self.at..])?;
-        let text = &self.text[self.at..self.at + length];
-        self.at += length + 1;
+        let end = self.signs.end_of_text(self.at)?;
+        let text = &self.text[self.at..end];
+        self.at = end + 1;
         Some(text)
     }
 
@@ -156,25 +156,21 @@ impl<'a> Plain<'a> {
         Some(value)
     }
 
-    /// A whole number as JSON has it, where it needs no more than 18 digits; what follows it is looked at by the caller.
     fn integer(&mut self) -> Option<i64> {
         self.blanks();
-        let negative = self.takes(b'-');
-        let rest = &self.text.as_bytes()[self.at..];
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        (1..=18).contains(&digits).then_some(())?;
-        (rest[0] != b'0' || digits == 1 && !negative).then_some(())?;
-        self.at += digits;
-        let value = rest[..digits].iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
-        Some(if negative { -value } else { value })
+        let (value, length) = scan::integer(&self.text.as_bytes()[self.at..])?;
+        self.at += length;
+        Some(value)
     }
 
     fn detail(&mut self, other: impl Fn(&str) -> Option<(Detail, usize)>) -> Option<Detail> {
         self.blanks();
-        let rest = &self.text[self.at..];
-        let canonical = scan::canonical_object(rest.as_bytes());
-        let canonical = canonical.map(|length| (Detail::from_canonical(&rest[..length]), length));
-        let (detail, length) = canonical.or_else(|| other(rest))?;
+        if let Some(end) = scan::canonical_object(self.text.as_bytes(), self.at, &mut self.signs) {
+            let text = &self.text[self.at..end];
+            self.at = end;
+            return Some(Detail::from_canonical(text));
+        }
+        let (detail, length) = other(&self.text[self.at..])?;
         self.at += length;
         Some(detail)
     }

@@ -3,20 +3,13 @@
 //! Each of them may say no to text that is in that form after all (escapes, deep nesting): then the general reader
 //! decides. None says yes to text that the general reader would refuse or write otherwise.
 
-use memchr::memchr2;
 use serde_json::Value;
 
+use super::signs::Signs;
 use crate::event::Detail;
 
 /// Objects and lists within each other that a scan goes through.
 const DEPTH_MAX: usize = 32;
-
-/// Whether `text` holds a control character. In JSON none stands within a text, and outside only as white space.
-///
-/// The whole is looked at without leaving early, which the compiler turns into comparisons of many bytes at once.
-pub(super) fn has_control(text: &str) -> bool {
-    text.bytes().fold(0, |found, byte| found | u8::from(byte < b' ')) != 0
-}
 
 /// Whether `text` stands in JSON as it is.
 pub(super) fn needs_no_escape(text: &str) -> bool {
@@ -24,15 +17,9 @@ pub(super) fn needs_no_escape(text: &str) -> bool {
     text.bytes().fold(0, |found, byte| found | escaped(byte)) == 0
 }
 
-/// The length of the text that begins after a quote and ends before the next, if it holds no escape. That there is no
-/// control character has been seen to.
-pub(super) fn quoted(bytes: &[u8]) -> Option<usize> {
-    memchr2(b'"', b'\\', bytes).filter(|length| bytes[*length] == b'"')
-}
-
-/// The length of the canonical JSON object that `bytes`, which hold no control character, begin with.
-pub(super) fn canonical_object(bytes: &[u8]) -> Option<usize> {
-    let mut scan = Canonical { bytes, at: 0 };
+/// Where the canonical JSON object ends that begins at `begin`.
+pub(super) fn canonical_object<'a>(bytes: &'a [u8], begin: usize, signs: &mut Signs<'a>) -> Option<usize> {
+    let mut scan = Canonical { bytes, at: begin, signs };
     scan.expect(b'{')?;
     scan.object(DEPTH_MAX)?;
     Some(scan.at)
@@ -45,12 +32,24 @@ pub(super) fn other_detail(text: &str) -> Option<(Detail, usize)> {
     value.is_object().then(|| (Detail::from(&value), values.byte_offset()))
 }
 
-struct Canonical<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// A whole number as JSON has it and its length, where it needs no more than 18 digits; what follows is not looked at.
+pub(super) fn integer(bytes: &[u8]) -> Option<(i64, usize)> {
+    let negative = bytes.first() == Some(&b'-');
+    let rest = &bytes[usize::from(negative)..];
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (1..=18).contains(&digits).then_some(())?;
+    (rest[0] != b'0' || digits == 1 && !negative).then_some(())?;
+    let value = rest[..digits].iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
+    Some((if negative { -value } else { value }, usize::from(negative) + digits))
 }
 
-impl<'a> Canonical<'a> {
+struct Canonical<'a, 's> {
+    bytes: &'a [u8],
+    at: usize,
+    signs: &'s mut Signs<'a>,
+}
+
+impl<'a> Canonical<'a, '_> {
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -71,10 +70,9 @@ impl<'a> Canonical<'a> {
 
     fn text(&mut self) -> Option<&'a [u8]> {
         self.expect(b'"')?;
-        let rest = &self.bytes[self.at..];
-        let length = quoted(rest)?;
-        self.at += length + 1;
-        Some(&rest[..length])
+        let (begin, end) = (self.at, self.signs.end_of_text(self.at)?);
+        self.at = end + 1;
+        Some(&self.bytes[begin..end])
     }
 
     fn value(&mut self, depth: usize) -> Option<()> {

@@ -145,6 +145,19 @@ fn size_and_encoding_are_checked_before_parsing() {
 }
 
 #[test]
+fn a_text_beyond_the_limit_is_refused() {
+    for field in [r#""system":"s""#, r#""source":"safe""#, r#""actor":"a""#, r#""outcome":"mismatch""#] {
+        let (name, _) = field.split_once(':').unwrap();
+        for (more, accepted) in [(0, true), (1, false)] {
+            let text = "x".repeat(limits::TEXT_BYTES_MAX + more);
+            let line = LINE.replace(field, &format!(r#"{name}:"{text}""#));
+            assert_eq!(read(line.as_bytes()).is_ok(), accepted, "{name}");
+            assert_eq!(read(line.replace(',', ", ").as_bytes()).is_ok(), accepted, "{name}");
+        }
+    }
+}
+
+#[test]
 fn dollars_are_exact() {
     for (text, cents) in [("0.01", 1), ("-0.10", -10), ("12", 1200), ("12.5", 1250), ("1500000000.00", 150_000_000_000)]
     {

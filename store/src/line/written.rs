@@ -11,13 +11,6 @@ use crate::time::TIME_BYTES_MAX;
 /// Room for the columns of nearly every event.
 const COLUMNS_BYTES: usize = 512;
 
-/// How the field of a text begins, after another.
-macro_rules! begins {
-    ($name:literal) => {
-        concat!(",\"", $name, "\":\"")
-    };
-}
-
 /// Writes one event as one line, without the line feed.
 #[must_use]
 pub fn write(event: &Event) -> String {

@@ -69,6 +69,11 @@ const PIECES: &[&str] = &[
     ",\"unknown\":1",
 ];
 
+fn in_order(text: &str) -> Option<Event> {
+    let mut event = Event::blank();
+    ordered::read(text, &mut event).map(|()| event)
+}
+
 fn same(line: &[u8]) -> Result<(), TestCaseError> {
     let Ok(text) = std::str::from_utf8(line) else {
         prop_assert!(read(line).is_err());
@@ -77,8 +82,11 @@ fn same(line: &[u8]) -> Result<(), TestCaseError> {
     let general = general::read(text).and_then(|event| check(&event).map(|()| event));
     let said = |read: Result<Event, Error>| read.map_err(|error| error.to_string());
     prop_assert_eq!(said(read(line)), said(general), "{}", text);
-    if let Some(plain) = plain::read(text, |_| None) {
-        prop_assert_eq!(Ok(plain), said(general::read_kept(text)), "{}", text);
+    for read in [plain::read(text, |_| None), in_order(text)].into_iter().flatten() {
+        prop_assert_eq!(Ok(read), said(general::read_kept(text)), "{}", text);
+    }
+    if let Some(plain) = plain::read(text, scan::other_detail) {
+        prop_assert_eq!(Ok(plain), said(general::read(text)), "{}", text);
     }
     Ok(())
 }
@@ -168,6 +176,18 @@ fn every_piece_between_two_fields_and_before_the_end() {
     }
 }
 
+/// A text may end at any place of a block of the line, and a sign that ends it otherwise may stand at any.
+#[test]
+fn texts_of_every_length_with_every_sign_at_their_end() {
+    for length in 0..200 {
+        for sign in ["", "\\", "\\\"", "\\\\", "\u{1f}", "\u{7f}", "é", "\u{10ffff}", "\"", "\0"] {
+            let text = format!("{}{sign}", "x".repeat(length));
+            same(LINE.replace("mismatch", &text).as_bytes()).unwrap();
+            same(LINE.replace(r#""a":1"#, &format!(r#""{text}":"{text}""#)).as_bytes()).unwrap();
+        }
+    }
+}
+
 #[test]
 fn every_beginning_of_a_line() {
     for end in 0..=LINE.len() {
@@ -186,9 +206,10 @@ fn details_as_deep_as_the_readers_go() {
     }
 }
 
-/// Without this the comparison could hold because the plain reader reads nothing.
+/// Without this the comparison could hold because the other readers read nothing.
 #[test]
-fn a_written_line_is_plain() {
+fn a_written_line_is_in_order_and_plain() {
+    assert!(in_order(LINE).is_some());
     assert!(plain::read(LINE, |_| None).is_some());
     assert!(plain::read(&LINE.replace(',', ", "), scan::other_detail).is_some());
 }
