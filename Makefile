@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit bench bench-peers docs tools claim
+.PHONY: help demo test fmt lint deny unit bench bench-state bench-peers docs tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -33,11 +33,14 @@ unit: claim $(KEYWATCH_TEST_OPA) ## all tests, against the real OPA too
 	cargo test --release --locked --workspace
 
 bench: claim ## what a second holds: replay, time from append to finding, durable appends
-	cargo bench --locked --workspace --bench '*'
+	cargo bench --locked --workspace --bench pipeline --bench embedded --bench backends --bench reading --bench operator
 	cargo test --release --locked --workspace -- --ignored --nocapture --test-threads 1 bench_
 	cargo run --release --locked -- replay replay-data/2025-02-bybit --check
 
-bench-peers: claim ## keywatch beside DataFusion, Flink SQL and rsigma (ARGS="keyed groups shipped flink rsigma growth"; a quarter of an hour)
+bench-state: claim ## bytes a row, a flood of keys, a restart with ten million rows (ARGS="rows flood restart"; three minutes)
+	cargo bench --locked --workspace --bench state -- $(ARGS)
+
+bench-peers: claim ## keywatch beside DataFusion, Flink SQL and rsigma (ARGS="keyed groups shipped flink rsigma growth"; each up to three minutes)
 	cargo bench --locked --workspace --bench peers -- $(ARGS)
 
 docs: claim ## write the generated pages (docs/events.md) and bless golden files anew

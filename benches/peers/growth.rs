@@ -3,16 +3,20 @@
 use keywatch_detectors::Rule;
 use keywatch_detectors::rule::shipped;
 
-use crate::measured::{self, Measured};
 use crate::shipped;
+use crate::support::custody::DAY_EVENTS;
+use crate::support::measured::{self, Measured};
 
 const COUNTS: [&str; 7] = ["0", "1", "5", "10", "20", "40", "60"];
-const STRETCHES: usize = 2;
+const DAYS: usize = 2;
 
 /// Prints what rules cost whose kinds the traffic lacks, and rules whose kinds it has.
 pub(crate) fn table() {
     println!("\n### Growth with rules\n");
-    println!("{STRETCHES} × 200 003 events; processor time, ns an event, and what lies between, a rule and event.\n");
+    println!(
+        "{} events of custody traffic; processor time, ns an event, and what lies between, a rule and event.\n",
+        DAYS * DAY_EVENTS
+    );
     println!(
         "| kinds | batch | {} | a rule, 1 to 60 |\n|{}",
         COUNTS.map(|count| format!("{count} rules")).join(" | "),
@@ -33,7 +37,7 @@ pub(crate) fn table() {
 
 /// One cell: whether the traffic has the kinds, how many rules, size of a batch.
 pub(crate) fn cell(kinds: &str, count: &str, batch: &str) -> Measured {
-    shipped::run(&copies(kinds == "present", count.parse().unwrap()), STRETCHES, batch.parse().unwrap())
+    shipped::run(&copies(kinds == "present", count.parse().unwrap()), DAYS, batch.parse().unwrap())
 }
 
 /// Rule after rule, all of them before any comes a second time; all but the one that reads every kind.
@@ -60,7 +64,7 @@ fn altered(sql: &str, number: usize) -> String {
 /// With kinds that nothing has.
 fn without_kinds(sql: &str) -> String {
     let mut sql = sql.to_owned();
-    for family in ["session", "signing", "chain", "custody", "source"] {
+    for family in ["session", "signing", "chain", "custody", "control", "source", "rule"] {
         sql = sql.replace(&format!("'{family}."), &format!("'other.{family}."));
     }
     sql.replace("'decision'", "'other.decision'")

@@ -9,17 +9,18 @@
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on panics")]
 #![expect(clippy::cast_precision_loss, reason = "rates are shown rounded")]
 
-mod custody;
-mod feed;
 mod growth;
-mod measured;
 mod shipped;
 mod sigma;
 mod stock;
-#[path = "../pipeline/traffic.rs"]
-#[allow(dead_code, reason = "the other bench needs more of it")]
-mod traffic;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "the other benches need more of it")]
+mod support;
 mod windows;
+
+use std::time::Instant;
+
+use support::measured::Measured;
 
 /// As in the program.
 #[global_allocator]
@@ -42,12 +43,14 @@ fn main() {
     ];
     for (section, table) in tables {
         if arguments.is_empty() || arguments.contains(&section) {
+            let begun = Instant::now();
             table();
+            println!("\n({section}: {:.0} s)", begun.elapsed().as_secs_f64());
         }
     }
 }
 
-fn cell(arguments: &[&str]) -> measured::Measured {
+fn cell(arguments: &[&str]) -> Measured {
     match *arguments {
         [what @ ("keyed" | "groups"), engine, keys, batch] => windows::cell(what, engine, keys, batch),
         ["shipped", which, batch] => shipped::cell(which, batch),

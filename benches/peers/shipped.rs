@@ -8,12 +8,12 @@ use keywatch_detectors::rule::shipped;
 use keywatch_detectors::{Engine, Rule, Settings};
 use keywatch_store::{Event, Position};
 
-use crate::custody;
-use crate::measured::{self, Measured, Meter};
+use crate::support::custody::{self, DAY_EVENTS};
+use crate::support::measured::{self, Measured, Meter};
 
-const STRETCHES: usize = 3;
+const DAYS: usize = 3;
 /// Flink looks at every row of a frame for every row of a key, so that more of them would take it hours.
-const FLINK_STRETCHES: usize = 1;
+const FLINK_DAYS: usize = 1;
 const BATCHES: [&str; 5] = ["256", "2048", "4096", "16384", "65536"];
 /// Runs of the job in one Java machine; the first warms it up and does not count.
 const FLINK_RUNS: &str = "2";
@@ -21,7 +21,7 @@ const FLINK_RUNS: &str = "2";
 /// Prints all shipped rules at every size of batch.
 pub(crate) fn table() {
     println!("\n### All shipped rules\n");
-    println!("{STRETCHES} × 200 003 events of custody traffic in memory, one thread.\n");
+    println!("{} events of custody traffic in memory, one thread.\n", DAYS * DAY_EVENTS);
     println!("| rules | batch | {} |\n|{}", Measured::HEADER, "---|".repeat(11));
     for batch in BATCHES {
         println!("| none | {batch} | {} |", measured::least(&["shipped", "none", batch]).cells());
@@ -32,7 +32,7 @@ pub(crate) fn table() {
 /// Prints the rules that both can say.
 pub(crate) fn flink_table() {
     println!("\n### Rules that Flink SQL can say too\n");
-    println!("{FLINK_STRETCHES} × 200 003 events of custody traffic in memory.\n");
+    println!("{} events of custody traffic in memory.\n", FLINK_DAYS * DAY_EVENTS);
     println!("| engine | {} | events/s of wall | × keywatch | |\n|{}", Measured::HEADER, "---|".repeat(13));
     let ours = measured::least(&["shipped", "flink", "4096"]);
     flink_row("keywatch, batches of 4096", &ours, &ours);
@@ -42,7 +42,10 @@ pub(crate) fn flink_table() {
         let mut command = Command::new(folder().join("run"));
         command.arg(&rows).arg(folder().join("rules.sql")).args([parallelism, FLINK_RUNS]);
         match measured::read(&mut command) {
-            Ok(theirs) => flink_row(&format!("Flink, parallelism {parallelism}"), &theirs, &ours),
+            Ok(theirs) => {
+                flink_row(&format!("Flink, parallelism {parallelism}"), &theirs, &ours);
+                assert_eq!(theirs.findings, ours.findings, "both find the same");
+            }
             Err(problem) => println!("\nFlink could not be run: {problem}"),
         }
     }
@@ -57,22 +60,22 @@ fn flink_row(engine: &str, measured: &Measured, ours: &Measured) {
 
 /// One cell: which rules, size of a batch.
 pub(crate) fn cell(which: &str, batch: &str) -> Measured {
-    let (rules, stretches) = match which {
-        "none" => (Vec::new(), STRETCHES),
-        "all" => (shipped().unwrap(), STRETCHES),
-        _ => (as_in_flink(), FLINK_STRETCHES),
+    let (rules, days) = match which {
+        "none" => (Vec::new(), DAYS),
+        "all" => (shipped().unwrap(), DAYS),
+        _ => (as_in_flink(), FLINK_DAYS),
     };
-    run(&rules, stretches, batch.parse().unwrap())
+    run(&rules, days, batch.parse().unwrap())
 }
 
-pub(crate) fn run(rules: &[Rule], stretches: usize, batch: usize) -> Measured {
-    let mut stretches = custody::stretches(stretches).peekable();
-    stretches.peek();
+pub(crate) fn run(rules: &[Rule], days: usize, batch: usize) -> Measured {
+    let mut days = custody::attacked(days).peekable();
+    days.peek();
     let mut meter = Meter::new();
     let mut engine = Engine::new(rules, &Settings::default()).unwrap();
     let (mut position, mut findings) = (Position::default(), 0);
-    for stretch in stretches {
-        for events in stretch.chunks(batch) {
+    for day in days {
+        for events in day.chunks(batch) {
             let outcome = meter.time(|| engine.run(position, events)).unwrap();
             assert!(outcome.parked.is_empty(), "{:?}", outcome.parked);
             findings += outcome.findings.len();
@@ -108,7 +111,7 @@ fn as_in_flink() -> Vec<Rule> {
 fn write_rows(directory: &Path) -> PathBuf {
     let path = directory.join("rows.tsv");
     let mut file = std::io::BufWriter::new(std::fs::File::create(&path).unwrap());
-    for event in custody::stretches(FLINK_STRETCHES).flatten() {
+    for event in custody::attacked(FLINK_DAYS).flatten() {
         writeln!(file, "{}", row(&event)).unwrap();
     }
     file.flush().unwrap();

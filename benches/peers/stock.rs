@@ -20,14 +20,14 @@ use datafusion::prelude::{SessionConfig, SessionContext, col};
 use futures::{TryStreamExt, stream};
 use keywatch_store::schema;
 
-use crate::feed::{Feed, Shape};
-use crate::measured::{Measured, Meter};
+use crate::support::feed::{Feed, Shape};
+use crate::support::measured::{Measured, Meter};
 
 /// After that much processor time the stream ends; what was not fed is not counted.
-const LIVE_MAX: Duration = Duration::from_secs(8);
+const LIVE_MAX: Duration = Duration::from_secs(4);
 /// Batches of that size get more of it, so that one row of each table shows what it comes to.
 const LONG_BATCH: usize = 4_096;
-const LONG_LIVE_MAX: Duration = Duration::from_secs(40);
+const LONG_LIVE_MAX: Duration = Duration::from_secs(15);
 
 /// A query, the columns that it reads, and what it reads.
 #[derive(Clone)]

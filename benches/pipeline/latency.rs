@@ -17,9 +17,13 @@ use keywatch_store::{Clock, Event, EventId, Instant, Lane, Log, Position};
 use serde_json::json;
 
 use crate::Times;
-use crate::traffic::{self, SIGNER, SYSTEM};
+use crate::support::custody::{self, DAY_EVENTS, SYSTEM};
 
 const SPELL_SECONDS: usize = 15;
+/// Days of traffic: one before, and one for all loads.
+const DAYS: usize = 2;
+/// A source of approvals, whose records a marker imitates.
+const SIGNER: &str = "safe-transaction-service";
 const READ_RECORDS: usize = 4_096;
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 const FOUND_BY: &str = "signing/confirmation_mismatch";
@@ -53,25 +57,29 @@ pub(crate) fn table(directory: &Path) {
     let log = EmbeddedLog::open(root.path(), Options::new(Clock::Wall)).unwrap();
     let engine = Engine::new(&rule::shipped().unwrap(), &Settings::default()).unwrap();
     let mut following = Following { log: &log, engine, position: Position::default() };
-    let before = traffic::ordinary(now(), "before");
+    let mut traffic = custody::ordinary(DAYS);
+    let mut before: Vec<Event> = traffic.by_ref().take(DAY_EVENTS).collect();
+    before.iter_mut().for_each(|event| event.event_time = now());
     for events in before.chunks(READ_RECORDS) {
         log.append(Lane::Events, events.to_vec()).unwrap();
     }
     following.catch_up(|_| ());
+    // The follower needs no ticks.
+    let mut traffic = traffic.filter(|event| event.source != "keywatch");
     println!(
         "\nlatency: durable log on the wall clock, {} records before, {SPELL_SECONDS} s each; µs",
         following.position.0
     );
-    println!("{:<42} {:>26}   {:>26} {:>8}", "", "durable append", "append to finding", "");
-    let header = format!("{:>8} {:>8} {:>8}", "p50", "p99", "max");
+    println!("{:<42} {:>35}   {:>35} {:>8}", "", "durable append", "append to finding", "");
+    let header = format!("{:>8} {:>8} {:>8} {:>8}", "p50", "p99", "p99.9", "max");
     println!("{:<31} {:>10} {header}   {header} {:>8}", "appends a second × events", "reached/s", "findings");
     for load in &LOADS {
-        measure(&mut following, load);
+        measure(&mut following, load, &mut traffic);
     }
 }
 
-fn measure(following: &mut Following<'_>, load: &Load) {
-    let appends: Vec<Mutex<Vec<Event>>> = load.appends().into_iter().map(Mutex::new).collect();
+fn measure(following: &mut Following<'_>, load: &Load, traffic: &mut impl Iterator<Item = Event>) {
+    let appends: Vec<Mutex<Vec<Event>>> = load.appends(traffic).into_iter().map(Mutex::new).collect();
     let markers = appends.len() / load.marker_every;
     let (log, next) = (following.log, AtomicUsize::new(0));
     let sent: Mutex<HashMap<EventId, Stopwatch>> = Mutex::default();
@@ -124,15 +132,11 @@ fn append_in_turn(
 }
 
 impl Load {
-    /// The events of each append: ordinary traffic, at the place of every so many a marker.
-    fn appends(&self) -> Vec<Vec<Event>> {
-        let ordinary = traffic::ordinary(now(), self.name);
-        // The inventory is active and the follower needs no ticks.
-        let mut ordinary =
-            ordinary.into_iter().filter(|event| event.source != "keywatch" && event.kind != "source.expected");
+    /// The events of each append: the traffic goes on, at the place of every so many is a marker.
+    fn appends(&self, traffic: &mut impl Iterator<Item = Event>) -> Vec<Vec<Event>> {
         let appends = self.appends_a_second * SPELL_SECONDS;
         let append = |number: usize| {
-            let mut events: Vec<Event> = ordinary.by_ref().take(self.events_an_append).collect();
+            let mut events: Vec<Event> = traffic.by_ref().take(self.events_an_append).collect();
             assert_eq!(events.len(), self.events_an_append, "there is traffic for the whole spell");
             if (number + 1).is_multiple_of(self.marker_every) {
                 *events.last_mut().unwrap() = marker(&format!("{}-marker-{number}", self.name));

@@ -30,6 +30,11 @@ impl Feed {
         Feed { shape, number: 0, events: vec![event; batch] }
     }
 
+    /// From that event on.
+    pub(crate) fn from(shape: Shape, batch: usize, number: usize) -> Feed {
+        Feed { number, ..Feed::new(shape, batch) }
+    }
+
     /// The next batch and the position of its first event.
     pub(crate) fn next(&mut self) -> Option<(Position, &[Event])> {
         let first = self.number;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use cpu_time::ProcessTime;
 use hdrhistogram::Histogram;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// How often a cell is measured; the run with the least processor time counts, since other programs only add.
@@ -86,12 +87,13 @@ impl Meter {
 }
 
 /// The kernel's record of the most that was resident begins anew; where it may not, the peak includes what made the data.
-fn forget_peak() {
+pub(crate) fn forget_peak() {
     let reset = std::fs::OpenOptions::new().write(true).open("/proc/self/clear_refs");
     reset.and_then(|mut file| file.write_all(b"5")).ok();
 }
 
-fn status_bytes(field: &str) -> u64 {
+/// A line of the kernel's record of this process: `VmRSS:` is what is resident, `VmHWM:` the most that was.
+pub(crate) fn status_bytes(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kibibytes = status.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.parse().ok());
     kibibytes.unwrap_or(0_u64) * 1_024
@@ -134,18 +136,18 @@ impl Measured {
 /// Runs a cell in processes of its own and takes the one with the least processor time.
 pub(crate) fn least(cell: &[&str]) -> Measured {
     let runs = (0..RUNS).map(|_| once(cell));
-    runs.min_by_key(|run| run.cpu_ns / run.events.max(1)).unwrap()
+    runs.min_by_key(|run: &Measured| run.cpu_ns / run.events.max(1)).unwrap()
 }
 
 /// Runs a cell in a process of its own.
-pub(crate) fn once(cell: &[&str]) -> Measured {
+pub(crate) fn once<T: DeserializeOwned>(cell: &[&str]) -> T {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("cell").args(cell);
     read(&mut command).unwrap_or_else(|problem| panic!("{cell:?}: {problem}"))
 }
 
 /// What a program that measures itself wrote last.
-pub(crate) fn read(command: &mut Command) -> Result<Measured, String> {
+pub(crate) fn read<T: DeserializeOwned>(command: &mut Command) -> Result<T, String> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().rfind(|line| line.starts_with('{')).ok_or("it ended without a result")?;
