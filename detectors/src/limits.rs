@@ -42,7 +42,13 @@ pub const COUNTED_MAX: u32 = 16;
 /// Rows from the start of the frame that `nth_value` may ask for.
 pub const NTH_MAX: usize = 1_000;
 
-/// Keys that are looked at in each run, besides two for each row, to see whether they are still needed.
+/// Slots of a ring below which vacant ones are not worth giving back.
+pub(crate) const VACANT_SLOTS_MIN: usize = 65_536;
+
+/// Slots are given back when fewer than one in this many has a key.
+pub(crate) const VACANT_SHARE: usize = 8;
+
+/// Keys that are looked at in each run, besides those that log time asks for, to see whether they are still needed.
 pub(crate) const SWEEP_STEPS: usize = 16;
 
 /// Sets of columns whose keys one run remembers, so that several rules share them.

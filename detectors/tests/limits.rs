@@ -144,6 +144,45 @@ fn once_only_keys_leave_nothing_behind() {
     assert!(engine.state_size().keys < 100, "{:?}", engine.state_size());
 }
 
+#[test]
+fn a_burst_of_keys_gives_its_memory_back_and_changes_no_answer() {
+    let rules = [
+        counting("RANGE BETWEEN INTERVAL '10 seconds' PRECEDING AND CURRENT ROW", "count(*)"),
+        rule(
+            "t/delayed",
+            "SELECT event_id, session AS entity, n, most FROM (SELECT *, max(event_time) OVER w AS most, count(*) OVER w AS n \
+             FROM events WINDOW w AS (PARTITION BY session ORDER BY time RANGE BETWEEN INTERVAL '5 seconds' PRECEDING AND \
+             INTERVAL '5 seconds' FOLLOWING)) WHERE session = 'steady'",
+        ),
+    ];
+    let mut engine = Engine::new(&rules, &Settings::default()).unwrap();
+    let (mut position, mut most, mut steady) = (Position(0), 0, Vec::new());
+    for second in 0..60 {
+        let keys = if second == 20 { 200_000 } else { 10 };
+        let mut events = vec![event("quiet", second, "steady", second as i64 * SECOND)];
+        events.extend((1..=keys).map(|key| {
+            event("noisy", second * 1_000_000 + key, &format!("{second}/{key}"), second as i64 * SECOND + key as i64)
+        }));
+        let outcome = engine.run(position, &events).unwrap();
+        assert!(outcome.parked.is_empty() && outcome.lost.is_empty());
+        position = position.plus(events.len());
+        most = most.max(engine.state_size().bytes);
+        steady.extend(outcome.findings.into_iter().filter(|decided| decided.finding.entity == "steady"));
+    }
+    let end = engine.state_size();
+    assert!(most > 20_000_000 && end.bytes * 50 < most, "{most} bytes at most, in the end {end:?}");
+    for rule in ["t/counting", "t/delayed"] {
+        let counts: Vec<usize> = (steady.iter().filter(|decided| decided.finding.rule == rule))
+            .map(|decided| decided.finding.facts["n"].parse().unwrap())
+            .collect();
+        let expected = match rule {
+            "t/counting" => (0..60).map(|second: usize| second.min(10) + 1).collect::<Vec<_>>(),
+            _ => (0..55).map(|second: usize| second.min(5) + 6).collect(),
+        };
+        assert_eq!(counts, expected, "{rule}");
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Row {
     noisy: bool,

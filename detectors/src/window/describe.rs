@@ -161,7 +161,9 @@ fn kept(state: &State, leaves: bool) -> Kept {
             of("the last few times only: nothing above their number is asked", 0, recent.key_bytes())
         }
         State::LastText(_) => of("the last text and its time; rows leave as they enter", 0, 8 + size_of::<String>()),
-        State::LastNumber(_) | State::LastValue(_) => of("the last value and its time; rows leave as they enter", 0, 16 + VALUE_BYTES),
+        State::LastNumber(_) | State::LastValue(_) => {
+            of("the last value and its time; rows leave as they enter", 0, 16 + VALUE_BYTES)
+        }
         State::Sum(_) => of("an exact 256-bit sum and a count", if leaves { 16 } else { 0 }, 48),
         State::ExtremeNumber(_) => of("the extreme, and later rows that may follow it", 16, 64),
         State::Extreme(_) => of("the extreme, and later rows that may follow it", value, 40 + VALUE_BYTES),

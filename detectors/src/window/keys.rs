@@ -1,7 +1,7 @@
 //! The keys of one ring: partition key → slot, a small number under which the accumulators remember it.
 //!
 //! A key's last row is the only thing that keeps it: when that is older than any frame reaches, a hand that goes round
-//! the slots, a few steps for each row that comes, frees it.
+//! the slots as log time goes on frees it.
 
 use hashbrown::HashTable;
 
@@ -172,20 +172,17 @@ impl Keys {
 
     /// Bytes of keys and slots, without what accumulators remember.
     pub(super) fn bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>()
-            + self.long_bytes
-            + self.table.capacity() * (size_of::<Slot>() + 1)
+        self.entries.capacity() * size_of::<Entry>() + self.long_bytes + self.table.capacity() * (size_of::<Slot>() + 1)
     }
 
     /// Moves the hand on by `steps` slots and frees those whose last row is before `horizon(lane)`.
-    pub(super) fn sweep(&mut self, steps: usize, horizon: impl Fn(u32) -> i64, mut freed: impl FnMut(Slot)) {
+    pub(super) fn sweep(&mut self, steps: usize, horizon: impl Fn(u32) -> i64) {
         for _ in 0..steps.min(self.entries.len()) {
             self.hand = if self.hand + 1 < self.entries.len() { self.hand + 1 } else { 0 };
             let Entry { lane, last, .. } = self.entries[self.hand];
             if lane != VACANT && last < horizon(lane) && self.census.is_gone(lane, last) {
                 let slot = Slot::try_from(self.hand).expect("slots are numbered by 32 bits");
                 self.remove(slot);
-                freed(slot);
             }
         }
     }
@@ -249,7 +246,7 @@ mod tests {
         assert_eq!(keys.refer(0, Key::new(b"a"), 15, 0), (a, false));
         assert_ne!(keys.refer(1, Key::new(b"a"), 99, 0).0, a, "another system's key of the same name");
         keys.expire(0, 20);
-        keys.sweep(3, |_| 20, |freed| assert_eq!(freed, a));
+        keys.sweep(3, |_| 20);
         assert_eq!((keys.len(), keys.find(0, Key::new(b"a")), keys.find(0, Key::new(b"b"))), (2, NO_SLOT, b));
         assert_eq!(keys.refer(0, Key::new(b"c"), 30, 0), (a, true), "a freed slot is used again");
     }

@@ -44,6 +44,7 @@ use super::keys::Slot;
 use super::limits::{Limits, Lost};
 use super::ring::{Asked, Ring, RingColumns, Rows};
 use super::state::Answers;
+use super::stored::{Saved, Tables};
 use super::systems::{Progress, Systems};
 use super::value::Column;
 use crate::plan::chain::{array, mask};
@@ -144,10 +145,26 @@ impl Operator {
         shared: &Shared,
     ) -> Result<Option<RecordBatch>> {
         let whole = Progress::Run { systems, lag_ns: self.plan.lag_ns };
-        match rows {
+        let answered = match rows {
             Some(rows) if !self.has_room(rows.num_rows()) => self.run_row_by_row(rows, whole),
             rows => self.step(rows, whole, shared),
+        }?;
+        if self.rings.iter().any(Ring::is_mostly_vacant) {
+            self.move_together(systems)?;
         }
+        Ok(answered)
+    }
+
+    /// A flood of keys leaves slots behind, and with them cells of every function. What is alive moves into an operator
+    /// that has no others, as it would out of a snapshot.
+    fn move_together(&mut self, systems: &Systems) -> Result<()> {
+        let mut saved = Saved::new();
+        self.save("moved", systems, &mut Tables::in_memory(&mut saved))?;
+        let mut fresh = Operator::new(self.plan.clone());
+        fresh.load("moved", systems, &saved)?;
+        (fresh.limits, fresh.lost) = (self.limits, std::mem::take(&mut self.lost));
+        *self = fresh;
+        Ok(())
     }
 
     fn step(
@@ -273,7 +290,7 @@ impl Operator {
             from += part;
         }
         let horizons = &self.horizons;
-        self.rings.iter_mut().for_each(|ring| ring.sweep(|lane| horizons[lane as usize]));
+        self.rings.iter_mut().for_each(|ring| ring.sweep(horizons));
         if count == 0 {
             return Ok(None);
         }

@@ -19,8 +19,14 @@ impl<T> Default for Queue<T> {
 /// Fewer items than this are not worth moving or giving back.
 const SMALL: usize = 256;
 
+/// The place of items that have left is used again when they are one in this many.
+const IDLE_SHARE: usize = 4;
+
 impl<T> Queue<T> {
     pub(super) fn push(&mut self, item: T) {
+        if self.items.len() == self.items.capacity() {
+            self.make_room();
+        }
         self.items.push(item);
     }
 
@@ -56,13 +62,18 @@ impl<T> Queue<T> {
     pub(super) fn drop_before(&mut self, number: u64) {
         self.head = self.index(number);
         self.first = number;
-        if self.head >= SMALL && self.head * 2 >= self.items.len() {
+        if self.head >= SMALL && self.head * IDLE_SHARE >= self.items.len() {
             self.items.drain(..self.head);
             self.head = 0;
             if self.items.capacity() > 4 * self.items.len().max(SMALL) {
                 self.items.shrink_to(2 * self.items.len().max(SMALL));
             }
         }
+    }
+
+    /// More memory, a fourth of what there is: doubling would leave up to half of it unused.
+    fn make_room(&mut self) {
+        self.items.reserve_exact((self.items.len() / 4).max(SMALL));
     }
 
     /// Bytes that the items take, those not yet moved away included.

@@ -14,6 +14,7 @@ use super::keys::{Keys, NO_SLOT, Slot};
 use super::queue::Queue;
 use super::state::{Answers, At, Cursor, Part, Passage, State};
 use super::value::Column;
+use crate::limits::{VACANT_SHARE, VACANT_SLOTS_MIN};
 
 /// A row as a ring remembers it; the values that functions need are in their own queues.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +37,8 @@ pub(super) struct Ring {
     pub(super) lanes: Vec<Lane>,
     /// Nanoseconds for which a key matters after its last row; `None` for good.
     reach_ns: Option<i64>,
-    /// Rows that came since the hand last went on.
-    came: usize,
+    /// Log time to which the hand has gone on.
+    swept_to: i64,
     stops: Vec<(Cursor, At)>,
 }
 
@@ -108,7 +109,7 @@ impl Ring {
             keys: Keys::default().reach(reach_ns),
             lanes: Vec::new(),
             reach_ns,
-            came: 0,
+            swept_to: i64::MIN,
             stops: Vec::new(),
         }
     }
@@ -121,7 +122,6 @@ impl Ring {
         for row in (0..rows.times.len()).filter(|row| calls[*row] != 0) {
             let entry = Row { time: rows.times[row], slot: slots[row], calls: calls[row], source: rows.sources[row] };
             self.lanes[rows.lanes[row] as usize].rows.push(entry);
-            self.came += 1;
         }
         for ((call, (arguments, _)), counted) in self.calls.iter_mut().zip(&columns.calls).zip(&counted) {
             let of = |row: usize| (row, rows.lanes[row] as usize, slots[row]);
@@ -146,15 +146,25 @@ impl Ring {
         Ok(())
     }
 
-    /// Lets the hand go round for the rows that came; `horizon` tells how far each lane is.
-    pub(super) fn sweep(&mut self, horizon: impl Fn(u32) -> i64) {
-        let steps = 2 * std::mem::take(&mut self.came) + crate::limits::SWEEP_STEPS;
-        if let Some(reach_ns) = self.reach_ns {
-            for (number, lane) in (0..).zip(0..self.lanes.len()) {
-                self.keys.expire(lane, horizon(number).saturating_sub(1));
-            }
-            self.keys.sweep(steps, |lane| horizon(lane).saturating_sub(reach_ns), |_| {});
+    /// Lets the hand go on, so that it comes round twice while a key that is not seen any more stays in reach; `horizons`
+    /// tell how far each lane is.
+    pub(super) fn sweep(&mut self, horizons: &[i64]) {
+        let Some(reach_ns) = self.reach_ns else { return };
+        let lanes = self.lanes.len().min(horizons.len());
+        for (lane, horizon) in horizons[..lanes].iter().enumerate() {
+            self.keys.expire(lane, horizon.saturating_sub(1));
         }
+        let latest = horizons[..lanes].iter().copied().max().unwrap_or(i64::MIN);
+        let passed = latest.saturating_sub(std::mem::replace(&mut self.swept_to, latest));
+        let share = i128::from(passed.max(0)) * 2 * i128::from(self.keys.slots()) / i128::from(reach_ns.max(1));
+        let steps = usize::try_from(share).unwrap_or(usize::MAX).saturating_add(crate::limits::SWEEP_STEPS);
+        self.keys.sweep(steps, |lane| horizons[lane as usize].saturating_sub(reach_ns));
+    }
+
+    /// Whether so few of its slots have a key that it is worth moving them together.
+    pub(super) fn is_mostly_vacant(&self) -> bool {
+        let slots = self.keys.slots() as usize;
+        slots >= VACANT_SLOTS_MIN && self.keys.len() * VACANT_SHARE < slots
     }
 
     /// Empty answers, one for each function.

@@ -22,12 +22,22 @@ const NAME: &str = "keywatch.table";
 
 /// Writes tables one after the other.
 pub(crate) struct Tables<'a> {
-    out: &'a mut dyn Write,
+    out: Out<'a>,
+}
+
+enum Out<'a> {
+    Stream(&'a mut dyn Write),
+    Memory(&'a mut Saved),
 }
 
 impl<'a> Tables<'a> {
     pub(crate) fn new(out: &'a mut dyn Write) -> Tables<'a> {
-        Tables { out }
+        Tables { out: Out::Stream(out) }
+    }
+
+    /// Keeps them in memory, as they would be read.
+    pub(crate) fn in_memory(saved: &'a mut Saved) -> Tables<'a> {
+        Tables { out: Out::Memory(saved) }
     }
 
     /// Writes a table of those columns.
@@ -38,10 +48,17 @@ impl<'a> Tables<'a> {
 
     /// Writes a table.
     pub(crate) fn write_batch(&mut self, name: &str, rows: &RecordBatch) -> Result<()> {
+        let out = match &mut self.out {
+            Out::Stream(out) => out,
+            Out::Memory(saved) => {
+                saved.insert(name.to_owned(), rows.clone());
+                return Ok(());
+            }
+        };
         let metadata = HashMap::from([(NAME.to_owned(), name.to_owned())]);
         let schema = Arc::new(Schema::new(rows.schema().fields().clone()).with_metadata(metadata));
         let rows = RecordBatch::try_new(schema.clone(), rows.columns().to_vec())?;
-        let mut writer = StreamWriter::try_new(&mut *self.out, &schema)?;
+        let mut writer = StreamWriter::try_new(out, &schema)?;
         writer.write(&rows)?;
         Ok(writer.finish()?)
     }
