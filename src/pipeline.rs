@@ -109,6 +109,7 @@ impl Pipeline {
         let written = time::Instant::now();
         pipeline.position = position;
         missing.iter().for_each(|rule| pipeline.isolation.rebuild(rule, position, written));
+        pipeline.isolation.start_from(snapshots.clone());
         pipeline.snapshots = Some(Kept { snapshots, position, written });
         pipeline.counting.snapshots("restored", usize::from(position > Position::default()));
         pipeline.counting.snapshots("rejected", rejected);

@@ -9,7 +9,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use keywatch_detectors::Engine;
+use keywatch_detectors::{Engine, Retry};
 use keywatch_store::{EventId, Lane, Log, Position};
 use sha2::{Digest, Sha256};
 
@@ -107,7 +107,33 @@ impl Snapshots {
         Ok(Restored { engine: make()?, position: Position::default(), missing: Vec::new(), rejected })
     }
 
+    /// Starts a parked rule from the newest snapshot that was made before its gap and holds it. Where there is none it
+    /// starts from the beginning of the log.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub(crate) fn shorten(&self, retry: &mut Retry, log: &dyn Log) -> anyhow::Result<()> {
+        let gap_from = retry.gap_from();
+        for position in self.positions()?.into_iter().filter(|position| *position <= gap_from) {
+            let restored = self.content(log, position).and_then(|content| Ok(retry.restore(position, &*content)?));
+            match restored {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => {
+                    let path = self.path(position);
+                    tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a snapshot is left aside");
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn read(&self, engine: &mut Engine, log: &dyn Log, position: Position) -> anyhow::Result<Vec<String>> {
+        Ok(engine.restore(&*self.content(log, position)?)?)
+    }
+
+    /// What the engine wrote, once it is known to be whole and of this log.
+    fn content(&self, log: &dyn Log, position: Position) -> anyhow::Result<Vec<u8>> {
         ensure!(position <= log.end(Lane::Events), "it is of a longer log");
         let mut bytes = Vec::new();
         File::open(self.path(position))?.read_to_end(&mut bytes)?;
@@ -116,7 +142,8 @@ impl Snapshots {
         ensure!(Sha256::digest(content).as_slice() == digest, "it is damaged");
         let id = id_before(log, position)?.context("the log does not hold the record before it")?;
         ensure!(content[end..] == id.0, "it is of another log");
-        Ok(engine.restore(&content[..end])?)
+        bytes.truncate(end);
+        Ok(bytes)
     }
 
     /// Positions of the snapshots, the newest first.
