@@ -1,8 +1,8 @@
 //! Parked rules on their way back: when each is tried again, which records it has to see for that, and what is written
 //! into the log about it.
 //!
-//! One attempt takes a rule through the whole log, slice by slice between two steps of the pipeline, so that the others
-//! are not held up. It knows nothing of what is done about findings.
+//! One attempt takes a rule through the log, from the last snapshot before its gap or from the beginning, slice by slice
+//! between two steps of the pipeline, so that the others are not held up. It knows nothing of what is done about findings.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -12,11 +12,14 @@ use keywatch_store::{Event, EventId, Lane, Log, Position};
 
 use crate::limits::{PIPELINE_RECORDS_MAX, RETRY_SECONDS_MAX, RETRY_SECONDS_MIN, SKIPPED_SHOWN_MAX};
 use crate::rule_records::{self, Gap};
+use crate::snapshots::Snapshots;
 
 /// Every rule that is parked, or was a while ago.
 #[derive(Default)]
 pub(crate) struct Isolation {
     cases: BTreeMap<String, Case>,
+    /// Where window state is kept.
+    snapshots: Option<Snapshots>,
 }
 
 /// A rule that came to grief.
@@ -65,6 +68,11 @@ pub(crate) enum Ended {
 }
 
 impl Isolation {
+    /// Has rules start from snapshots where those hold them.
+    pub(crate) fn start_from(&mut self, snapshots: Snapshots) {
+        self.snapshots = Some(snapshots);
+    }
+
     /// A rule was parked in a run over `events`. Gives the records that say so.
     pub(crate) fn park(&mut self, parked: &Parked, events: &[Event], now: Instant) -> Vec<Event> {
         let earlier = self.cases.remove(&parked.rule);
@@ -111,7 +119,7 @@ impl Isolation {
         now: Instant,
     ) -> anyhow::Result<Option<Slice>> {
         for case in self.cases.values_mut() {
-            if !case.begin(engine, now)? {
+            if !case.begin(engine, log, self.snapshots.as_ref(), now)? {
                 continue;
             }
             let mut slice = Slice::default();
@@ -126,19 +134,27 @@ impl Isolation {
 
 impl Case {
     /// Whether it is in an attempt; begins one when it is time.
-    fn begin(&mut self, engine: &Engine, now: Instant) -> anyhow::Result<bool> {
+    fn begin(
+        &mut self,
+        engine: &Engine,
+        log: &dyn Log,
+        snapshots: Option<&Snapshots>,
+        now: Instant,
+    ) -> anyhow::Result<bool> {
         match &mut self.stage {
             Stage::Running(_) => Ok(true),
             Stage::Waiting(due, earlier) if *due <= now => {
                 let parked = Parked { rule: self.gap.rule.clone(), problem: String::new(), from: self.gap.from };
-                let retry = match earlier.take() {
+                let mut retry = match earlier.take() {
                     Some(mut retry) => {
                         retry.again()?;
                         retry
                     }
                     None => Box::new(Retry::new(engine, &parked)?),
                 };
-                tracing::info!(rule = self.gap.rule, failures = self.failures, "a parked rule is tried again");
+                snapshots.map_or(Ok(()), |snapshots| snapshots.shorten(&mut retry, log))?;
+                let (rule, from) = (&self.gap.rule, retry.next().0);
+                tracing::info!(rule, failures = self.failures, from, "a parked rule is tried again");
                 self.stage = Stage::Running(retry);
                 Ok(true)
             }

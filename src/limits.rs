@@ -6,6 +6,9 @@ pub(crate) const CONNECTIONS_MAX: usize = 512;
 /// Seconds a connection may stay without sending a byte.
 pub(crate) const CONNECTION_SILENCE_SECONDS_MAX: u64 = 30;
 
+/// Requests for metrics that are gathered at once; further ones wait.
+pub(crate) const GATHERING_CONCURRENT_MAX: usize = 1;
+
 /// Bodies read, parsed and appended at once.
 pub(crate) const INGEST_CONCURRENT_MAX: usize = 16;
 
@@ -98,6 +101,9 @@ pub(crate) const SIMULATE_BATCH_EVENTS_MAX: usize = 4_096;
 
 /// Batches of a simulation that wait for its writer.
 pub(crate) const SIMULATE_BATCHES_MAX: usize = 4;
+
+/// Threads that only the watch uses: rules, ticks and what people and decision points are told.
+pub(crate) const WATCH_THREADS: usize = 2;
 
 /// Seconds between two snapshots of window state while the watch is kept; one more is made as it stops.
 pub(crate) const SNAPSHOT_SECONDS: u64 = 600;

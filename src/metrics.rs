@@ -82,6 +82,8 @@ metrics! {
     log_failures: Counter "keywatch_log_failures_total" ["lane"] "appends that failed; nothing of them was acknowledged";
     log_append_latency: Latency "keywatch_log_append_latency_seconds" ["lane"] "one durable append";
     engine_lag_records: Gauge "keywatch_engine_lag_records" [] "events in the log that no rule has seen yet";
+    engine_records: Counter "keywatch_engine_records_total" []
+        "events that the rules went through; after a start also those since the last snapshot of window state";
     rules_active: Gauge "keywatch_rules_active" [] "rules that are evaluated";
     rule_parked: Gauge "keywatch_rule_parked" ["rule"] "1 while a rule is parked after a failure";
     rule_parks: Counter "keywatch_rule_parks_total" ["rule"] "failures after which a rule was parked";
@@ -89,7 +91,7 @@ metrics! {
         "attempts to take a parked rule back, by outcome: resumed, failed";
     rule_skipped: Counter "keywatch_rule_skipped_total" ["rule"] "records that a rule could not evaluate and went on without";
     rule_limited: Counter "keywatch_rule_limited_total" ["rule"] "times that a rule's windows reached a limit and lost rows or keys";
-    snapshots: Counter "keywatch_snapshots_total" ["outcome"] "snapshots of window state, by outcome: written, failed";
+    snapshots: Counter "keywatch_snapshots_total" ["outcome"] "snapshots of window state, by outcome: written, failed, restored, rejected";
     rule_findings: Counter "keywatch_rule_findings_total" ["rule", "severity"] "findings";
     engine_run_latency: Latency "keywatch_engine_run_latency_seconds" [] "one batch through every rule";
     finding_latency: Latency "keywatch_finding_latency_seconds" [] "from append to recorded finding";

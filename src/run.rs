@@ -11,7 +11,6 @@ use keywatch_store::{Clock, Inventory, Log};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
 
 use crate::config::{self, Config, Overrides};
 use crate::credentials::Credentials;
@@ -22,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::output::{self, LogFormat};
 use crate::readiness::Readiness;
 use crate::server::{self, Server};
-use crate::watch::Watch;
+use crate::watch::{Watch, Watching};
 
 /// Serve the pipeline on this machine: sources send to it, it watches, tells and revokes.
 #[derive(Debug, clap::Args)]
@@ -76,7 +75,8 @@ async fn serve(config: &Config, inventory: Inventory, log: Arc<dyn Log>) -> anyh
     let readiness = Readiness::new(Arc::clone(&metrics));
     let inventory = Arc::new(inventory);
     let appended = Arc::new(Notify::new());
-    let stopping = stop_on_signal()?;
+    let (stop, stopping) = watch::channel(false);
+    stop_on_signal(stop.clone())?;
     let watch = Watch {
         log: log.clone(),
         inventory: inventory.clone(),
@@ -86,19 +86,30 @@ async fn serve(config: &Config, inventory: Inventory, log: Arc<dyn Log>) -> anyh
     };
     let mut watching = watch.start(config, stopping.clone())?;
     let intake = Intake { log, inventory, metrics, appended };
-    let front = Server::new(Credentials::new(&config.credentials)?, intake, readiness);
+    let served = serve_front(config, intake, readiness, &mut watching, stopping).await;
+    // Whatever ended the serving: the watch ends between two steps, and keeps its state.
+    stop.send_replace(true);
+    let watched = watching.end().await;
+    served.and(watched)?;
+    tracing::info!("stopped");
+    Ok(())
+}
 
+async fn serve_front(
+    config: &Config,
+    intake: Intake,
+    readiness: Arc<Readiness>,
+    watching: &mut Watching,
+    stopping: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let front = Server::new(Credentials::new(&config.credentials)?, intake, readiness);
     let listener = listen(config).await?;
     let serving = axum::serve(listener, server::router(front)).with_graceful_shutdown(stopped(stopping.clone()));
     tokio::select! {
         served = serving.into_future() => served?,
-        failed = first_failure(&mut watching) => return Err(failed.context("keywatch cannot watch any more and stops")),
+        failed = watching.failure() => return Err(failed.context("keywatch cannot watch any more and stops")),
         () = out_of_patience(stopping) => tracing::warn!("requests were still open after {SHUTDOWN_SECONDS_MAX} s"),
     }
-    while let Some(watched) = watching.join_next().await {
-        watched??;
-    }
-    tracing::info!("stopped");
     Ok(())
 }
 
@@ -111,33 +122,18 @@ async fn listen(config: &Config) -> anyhow::Result<BoundedListener> {
     Ok(BoundedListener::new(listener, CONNECTIONS_MAX, Duration::from_secs(CONNECTION_SILENCE_SECONDS_MAX)))
 }
 
-/// The first task that ends with an error; tasks that end in order are waited out.
-async fn first_failure(watching: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error {
-    while let Some(watched) = watching.join_next().await {
-        match watched {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return error,
-            Err(broken) => return broken.into(),
-        }
-    }
-    std::future::pending().await
-}
-
-/// Becomes `true` on SIGTERM or ctrl-c.
-fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
+/// Says `true` on SIGTERM or ctrl-c.
+fn stop_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for ctrl-c")?;
-    let (stop, stopping) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
             _ = interrupt.recv() => tracing::info!(signal = "ctrl-c", "stopping"),
         }
-        // No receiver is left only when serving has ended already.
-        let _ = stop.send(true);
-        stop.closed().await;
+        stop.send_replace(true);
     });
-    Ok(stopping)
+    Ok(())
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {

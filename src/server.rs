@@ -27,7 +27,7 @@ use tokio::time::timeout;
 use crate::clock;
 use crate::credentials::{Credential, Credentials};
 use crate::intake::{Intake, Receipt};
-use crate::limits::{BODY_SECONDS_MAX, INGEST_CONCURRENT_MAX, INGEST_WAIT_SECONDS_MAX};
+use crate::limits::{BODY_SECONDS_MAX, GATHERING_CONCURRENT_MAX, INGEST_CONCURRENT_MAX, INGEST_WAIT_SECONDS_MAX};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 
@@ -40,6 +40,8 @@ pub(crate) struct Server {
     /// What is ready.
     pub(crate) readiness: Arc<Readiness>,
     turns: Arc<Semaphore>,
+    /// Turns of who asks for metrics.
+    gathering: Arc<Semaphore>,
 }
 
 /// Why a request is refused.
@@ -66,10 +68,11 @@ impl Server {
     /// A server over an intake.
     pub(crate) fn new(credentials: Credentials, intake: Intake, readiness: Arc<Readiness>) -> Arc<Server> {
         let turns = Arc::new(Semaphore::new(INGEST_CONCURRENT_MAX));
-        Arc::new(Server { credentials, intake, readiness, turns })
+        let gathering = Arc::new(Semaphore::new(GATHERING_CONCURRENT_MAX));
+        Arc::new(Server { credentials, intake, readiness, turns, gathering })
     }
 
-    fn metrics(&self) -> &Metrics {
+    fn metrics(&self) -> &Arc<Metrics> {
         &self.intake.metrics
     }
 }
@@ -94,10 +97,20 @@ async fn harden(mut response: Response) -> Response {
     response
 }
 
+/// Gathers one after the other, away from the threads that serve connections: it copies every histogram, and who asks for
+/// nothing else all day shall take one thread at most.
 async fn metrics(State(server): State<Arc<Server>>) -> Response {
-    match server.metrics().render() {
-        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    let turn = Arc::clone(&server.gathering).acquire_owned().await;
+    let metrics = Arc::clone(server.metrics());
+    // The turn is over when it is gathered, also for who has hung up.
+    let gathered = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        metrics.render()
+    });
+    match gathered.await {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        Err(broken) => (StatusCode::INTERNAL_SERVER_ERROR, broken.to_string()).into_response(),
     }
 }
 

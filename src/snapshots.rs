@@ -9,7 +9,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use keywatch_detectors::Engine;
+use keywatch_detectors::{Engine, Retry};
 use keywatch_store::{EventId, Lane, Log, Position};
 use sha2::{Digest, Sha256};
 
@@ -21,6 +21,18 @@ const DIGEST_BYTES: usize = 32;
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshots {
     directory: PathBuf,
+}
+
+/// An engine that goes on from what was kept.
+pub(crate) struct Restored {
+    /// The engine.
+    pub(crate) engine: Engine,
+    /// Position of the next record that it has to see; the beginning of the log where nothing was kept.
+    pub(crate) position: Position,
+    /// Rules that were not in the snapshot.
+    pub(crate) missing: Vec<String>,
+    /// Snapshots that could not be used.
+    pub(crate) rejected: usize,
 }
 
 /// Counts and digests what is written through it.
@@ -71,31 +83,57 @@ impl Snapshots {
         Ok(())
     }
 
-    /// An engine from `make` with the newest state that is whole and belongs to this log, the position of the next record
-    /// that it has to see, and the rules that are not in it. Whatever is wrong with a snapshot only costs time: the rules
-    /// then go through the log from an older one, or from its beginning.
+    /// An engine from `make` with the newest state that is whole and belongs to this log. Whatever is wrong with a snapshot
+    /// only costs time: the rules then go through the log from an older one, or from its beginning.
     ///
     /// # Errors
     /// The directory or the log cannot be read, or `make` fails.
-    pub(crate) fn restore(
-        &self,
-        make: impl Fn() -> anyhow::Result<Engine>,
-        log: &dyn Log,
-    ) -> anyhow::Result<(Engine, Position, Vec<String>)> {
+    pub(crate) fn restore(&self, make: impl Fn() -> anyhow::Result<Engine>, log: &dyn Log) -> anyhow::Result<Restored> {
+        let mut rejected = 0;
         for position in self.positions()? {
             let mut engine = make()?;
             match self.read(&mut engine, log, position) {
-                Ok(missing) => return Ok((engine, position, missing)),
+                Ok(missing) => {
+                    tracing::info!(position = position.0, missing = missing.len(), "window state is restored");
+                    return Ok(Restored { engine, position, missing, rejected });
+                }
+                Err(error) => {
+                    rejected += 1;
+                    let path = self.path(position);
+                    tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a snapshot is left aside");
+                }
+            }
+        }
+        Ok(Restored { engine: make()?, position: Position::default(), missing: Vec::new(), rejected })
+    }
+
+    /// Starts a parked rule from the newest snapshot that was made before its gap and holds it. Where there is none it
+    /// starts from the beginning of the log.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub(crate) fn shorten(&self, retry: &mut Retry, log: &dyn Log) -> anyhow::Result<()> {
+        let gap_from = retry.gap_from();
+        for position in self.positions()?.into_iter().filter(|position| *position <= gap_from) {
+            let restored = self.content(log, position).and_then(|content| Ok(retry.restore(position, &*content)?));
+            match restored {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
                 Err(error) => {
                     let path = self.path(position);
                     tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a snapshot is left aside");
                 }
             }
         }
-        Ok((make()?, Position::default(), Vec::new()))
+        Ok(())
     }
 
     fn read(&self, engine: &mut Engine, log: &dyn Log, position: Position) -> anyhow::Result<Vec<String>> {
+        Ok(engine.restore(&*self.content(log, position)?)?)
+    }
+
+    /// What the engine wrote, once it is known to be whole and of this log.
+    fn content(&self, log: &dyn Log, position: Position) -> anyhow::Result<Vec<u8>> {
         ensure!(position <= log.end(Lane::Events), "it is of a longer log");
         let mut bytes = Vec::new();
         File::open(self.path(position))?.read_to_end(&mut bytes)?;
@@ -104,7 +142,8 @@ impl Snapshots {
         ensure!(Sha256::digest(content).as_slice() == digest, "it is damaged");
         let id = id_before(log, position)?.context("the log does not hold the record before it")?;
         ensure!(content[end..] == id.0, "it is of another log");
-        Ok(engine.restore(&content[..end])?)
+        bytes.truncate(end);
+        Ok(bytes)
     }
 
     /// Positions of the snapshots, the newest first.
@@ -169,24 +208,24 @@ mod tests {
     fn the_newest_whole_snapshot_of_this_log_is_taken_and_two_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let (snapshots, log) = (Snapshots::at(&directory.path().join("state")), log("opa", 30));
-        let (mut engine_, position, missing) = snapshots.restore(engine, &log).unwrap();
-        assert_eq!((position, missing), (Position(0), Vec::new()), "there is none yet");
+        let Restored { engine: mut seen, position, missing, rejected } = snapshots.restore(engine, &log).unwrap();
+        assert_eq!((position, missing, rejected), (Position(0), Vec::new(), 0), "there is none yet");
         for end in [10, 20, 30] {
             let events = log.read(Lane::Events, Position(end - 10), 10).unwrap();
-            engine_.run(Position(end - 10), &events).unwrap();
-            snapshots.write(&engine_, &log, Position(end)).unwrap();
+            seen.run(Position(end - 10), &events).unwrap();
+            snapshots.write(&seen, &log, Position(end)).unwrap();
         }
         assert_eq!(snapshots.positions().unwrap(), [Position(30), Position(20)]);
-        assert_eq!(snapshots.restore(engine, &log).unwrap().1, Position(30));
+        assert_eq!(snapshots.restore(engine, &log).unwrap().position, Position(30));
 
         let newest = snapshots.path(Position(30));
         let mut bytes = fs::read(&newest).unwrap();
         bytes[100] ^= 1;
         fs::write(&newest, bytes).unwrap();
-        let (mut engine_, position, _) = snapshots.restore(engine, &log).unwrap();
-        assert_eq!(position, Position(20), "the damaged one is left aside");
+        let Restored { engine: mut seen, position, rejected, .. } = snapshots.restore(engine, &log).unwrap();
+        assert_eq!((position, rejected), (Position(20), 1), "the damaged one is left aside");
         let events = log.read(Lane::Events, position, 10).unwrap();
-        let found = engine_.run(position, &events).unwrap().findings;
+        let found = seen.run(position, &events).unwrap().findings;
         assert_eq!(found[9].finding.facts["n"], "30", "it goes on counting");
     }
 
@@ -198,7 +237,7 @@ mod tests {
         let mut seen = engine().unwrap();
         seen.run(Position(0), &mine.read(Lane::Events, Position(0), 10).unwrap()).unwrap();
         snapshots.write(&seen, &mine, Position(10)).unwrap();
-        assert_eq!(snapshots.restore(engine, &log("safe", 10)).unwrap().1, Position(0));
-        assert_eq!(snapshots.restore(engine, &log("opa", 5)).unwrap().1, Position(0), "of a longer log");
+        assert_eq!(snapshots.restore(engine, &log("safe", 10)).unwrap().position, Position(0));
+        assert_eq!(snapshots.restore(engine, &log("opa", 5)).unwrap().position, Position(0), "of a longer log");
     }
 }

@@ -1,23 +1,27 @@
 //! The watch that `keywatch run` keeps: what is appended goes through the rules at once, every second of every system is
 //! in the log whether anything happens or not, and the decision points are told regularly what is revoked.
 //!
+//! It has threads of its own: whatever is asked of those that serve, ticks, rules and revocations go on.
+//!
 //! It knows no rule and no format; [`crate::pipeline`] does what there is to do with a record.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use keywatch_alerting::{Executor, Means, Schedule, Sink, Terminal};
 use keywatch_detectors::rule::{self, Rule};
 use keywatch_detectors::{Engine, Settings};
 use keywatch_store::{Event, Inventory, Lane, Log};
-use tokio::sync::{Notify, watch};
+use tokio::runtime;
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::Config;
-use crate::limits::{REFRESH_SECONDS, TICK_SECONDS};
+use crate::limits::{REFRESH_SECONDS, SHUTDOWN_SECONDS_MAX, TICK_SECONDS, WATCH_THREADS};
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Pipeline, Taken};
 use crate::readiness::Readiness;
@@ -41,28 +45,69 @@ pub(crate) struct Watch {
     pub(crate) readiness: Arc<Readiness>,
 }
 
+/// A watch that is kept.
+pub(crate) struct Watching {
+    /// Brings how it ended; gone once that was said.
+    ended: Option<oneshot::Receiver<anyhow::Result<()>>>,
+}
+
+impl Watching {
+    /// Returns when the watch fails. What stands in the log is taken up on the next start, so the process should end then.
+    pub(crate) async fn failure(&mut self) -> anyhow::Error {
+        match self.end().await {
+            Err(error) => error,
+            Ok(()) => std::future::pending().await,
+        }
+    }
+
+    /// Returns when the watch has ended.
+    ///
+    /// # Errors
+    /// What it failed of, unless that was said before.
+    pub(crate) async fn end(&mut self) -> anyhow::Result<()> {
+        let Some(ended) = &mut self.ended else { return Ok(()) };
+        let ended =
+            ended.await.unwrap_or_else(|_| Err(anyhow::anyhow!("the watch broke off; this is a defect of keywatch")));
+        self.ended = None;
+        ended
+    }
+}
+
 impl Watch {
-    /// Activates the inventory where it has changed, makes the pipeline, and starts the tasks that keep watch. They end
-    /// in order when `stopping` becomes true. One that fails ends with its error; the process should end then, since
-    /// what stands in the log is taken up on the next start.
+    /// Activates the inventory where it has changed, makes the pipeline, and starts to keep watch on threads of its own.
+    /// It ends in order when `stopping` becomes true.
     ///
     /// # Errors
     /// A rule, a destination or a decision point that cannot be used; a log that cannot be read or written.
-    pub(crate) fn start(
-        self,
-        config: &Config,
-        stopping: watch::Receiver<bool>,
-    ) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
+    pub(crate) fn start(self, config: &Config, stopping: watch::Receiver<bool>) -> anyhow::Result<Watching> {
+        let threads = runtime::Builder::new_multi_thread().worker_threads(WATCH_THREADS).enable_all().build();
+        let threads = threads.context("cannot start threads")?;
+        let entered = threads.enter();
+        let tasks = self.prepare(config, stopping)?;
+        drop(entered);
+        let (end, ended) = oneshot::channel();
+        let keep = move || {
+            let kept = threads.block_on(until_one_fails(tasks));
+            // Deliveries under way get the time that open requests get; what is not done is done after the next start.
+            threads.shutdown_timeout(Duration::from_secs(SHUTDOWN_SECONDS_MAX));
+            // Who does not listen any more has failed itself.
+            let _ = end.send(kept);
+        };
+        thread::Builder::new().name("watch".to_owned()).spawn(keep).context("cannot start threads")?;
+        Ok(Watching { ended: Some(ended) })
+    }
+
+    fn prepare(self, config: &Config, stopping: watch::Receiver<bool>) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
         let rules = rules(config.rules_directory.as_deref())?;
         check_settings(&config.rules, &rules)?;
         let snapshots = Snapshots::at(&config.data.join("window-state"));
         let make = || Ok(Engine::new(&rules, &config.rules)?);
-        let (engine, position, missing) = snapshots.restore(make, self.log.as_ref())?;
+        let restored = snapshots.restore(make, self.log.as_ref())?;
         let activations = pipeline::activations(self.log.as_ref(), &self.inventory, clock::now())?;
         self.log.append(Lane::Events, activations)?;
         let executor = Executor::open(self.means(config)?)?;
-        let pipeline = Pipeline::open(Arc::clone(&self.log), engine, executor.clone(), Arc::clone(&self.metrics))?;
-        let pipeline = pipeline.resume(snapshots, position, &missing);
+        let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
+        let pipeline = Pipeline::resume(log, restored, executor.clone(), metrics, snapshots)?;
         self.readiness.obstruct(RULES, "the log is going through the rules again");
 
         let mut watching = JoinSet::new();
@@ -87,6 +132,14 @@ impl Watch {
             clock: Arc::new(clock::now),
         })
     }
+}
+
+/// Waits for tasks; the first that fails ends the others.
+async fn until_one_fails(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(())
 }
 
 /// Runs a task that can be dropped at any of its waits, until `stopping` becomes true.
@@ -177,4 +230,47 @@ fn check_settings(settings: &Settings, rules: &[Rule]) -> anyhow::Result<()> {
         ensure!(rules.iter().any(|rule| rule.id == *id), "[rules]: there is no rule `{id}`");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use keywatch_store::memory::MemoryLog;
+
+    use super::*;
+
+    fn ticks(log: &dyn Log) -> usize {
+        let events = log.read(Lane::Events, keywatch_store::Position(0), 1000).unwrap();
+        events.iter().filter(|event| event.kind == "tick").count()
+    }
+
+    #[test]
+    fn ticks_go_on_while_every_thread_that_serves_is_busy() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config { data: directory.path().to_owned(), ..Config::default() };
+        let (log, metrics) = (Arc::new(MemoryLog::new()), Metrics::new());
+        let watch = Watch {
+            log: log.clone(),
+            inventory: Arc::new(Inventory::parse("inventory", "[[systems]]\nid = \"cold\"").unwrap()),
+            metrics: Arc::clone(&metrics),
+            appended: Arc::new(Notify::new()),
+            readiness: Readiness::new(metrics),
+        };
+        let (stop, stopping) = watch::channel(false);
+        let front = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        front.block_on(async {
+            let mut watching = watch.start(&config, stopping).unwrap();
+            let (done, busy) = mpsc::sync_channel::<()>(1);
+            tokio::spawn(async move { busy.recv() });
+            let until = std::time::Instant::now() + Duration::from_secs(30);
+            while ticks(log.as_ref()) < 3 {
+                assert!(std::time::Instant::now() < until, "{} ticks in 30 s", ticks(log.as_ref()));
+                thread::sleep(Duration::from_millis(10));
+            }
+            drop(done);
+            stop.send_replace(true);
+            watching.end().await.unwrap();
+        });
+    }
 }

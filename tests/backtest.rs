@@ -127,7 +127,7 @@ fn p1_neither_the_cut_of_batches_nor_the_form_of_the_history_changes_a_count() {
     let path = name(directory.path());
     let used = keywatch(root(), &["backtest", path], b"");
     assert_eq!(used.status.code(), Some(2));
-    assert!(err(&used).contains("is in use by another keywatch process"), "{}", err(&used));
+    assert!(err(&used).contains("open in another keywatch") && err(&used).contains("name the copy"), "{}", err(&used));
     drop(log);
     assert_eq!(counted(&backtest(&[path], b"", 0)), expected, "an embedded log");
     // Once more the same: what happened in the last seven days is recognised, what is older is told to be out of order.

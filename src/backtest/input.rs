@@ -72,10 +72,16 @@ fn find(path: &Path, inventory: Option<&Inventory>) -> anyhow::Result<Input> {
 ///
 /// # Errors
 /// It is in use, or does not verify.
-pub(super) fn open_log(path: &Path) -> Result<EmbeddedLog, Error> {
+pub(super) fn open_log(path: &Path) -> anyhow::Result<EmbeddedLog> {
     match EmbeddedLog::open(path, Options::new(Clock::Wall)) {
-        Err(Error::OtherClock { found, .. }) => EmbeddedLog::open(path, Options::new(found)),
-        opened => opened,
+        Err(Error::OtherClock { found, .. }) => Ok(EmbeddedLog::open(path, Options::new(found))?),
+        // A storage that takes a lock for its only process cannot be read beside it.
+        Err(Error::InUse { path }) => bail!(
+            "{} is open in another keywatch, and a log is read by one process at a time; stop that one for as long as it \
+             takes to copy the directory, and name the copy",
+            path.display()
+        ),
+        opened => Ok(opened?),
     }
 }
 
@@ -88,4 +94,30 @@ fn size(directory: &Path) -> u64 {
         Err(_) => 0,
     });
     sizes.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_log_that_is_open_it_says_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, copy) = (directory.path().join("log"), directory.path().join("copy"));
+        let running = EmbeddedLog::open(&log, Options::new(Clock::Recorded)).unwrap();
+        let refused = open_log(&log).unwrap_err().to_string();
+        assert!(refused.contains("is open in another keywatch") && refused.contains("name the copy"), "{refused}");
+        drop(running);
+        copy_all(&log, &copy);
+        let _running = EmbeddedLog::open(&log, Options::new(Clock::Recorded)).unwrap();
+        assert!(open_log(&copy).is_ok(), "a copy is another log");
+    }
+
+    fn copy_all(from: &Path, to: &Path) {
+        fs::create_dir(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+            if path.is_dir() { copy_all(&path, &to) } else { fs::copy(&path, &to).map(drop).unwrap() }
+        }
+    }
 }

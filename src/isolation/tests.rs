@@ -136,3 +136,35 @@ fn p3_a_rule_whose_windows_fail_on_a_record_waits_longer_each_time_and_goes_on_w
     assert_eq!(skipped, [event(9000, 0).event_id]);
     assert_eq!(found, (8192..12_000).filter(|position| *position != 9000).collect::<Vec<_>>(), "each once");
 }
+
+#[test]
+fn p3_a_rule_comes_back_from_the_last_snapshot_before_its_gap_that_holds_it() {
+    let counted = RULE.replace(
+        "100 / asn AS share FROM events WHERE kind = 'decision'",
+        "n, 100 / asn AS share FROM (SELECT *, count(*) OVER (PARTITION BY actor ORDER BY time RANGE BETWEEN UNBOUNDED \
+         PRECEDING AND CURRENT ROW) AS n FROM events WHERE kind = 'decision')",
+    );
+    let engine = |id: &str| Engine::new(&[Rule::parse(id, &counted).unwrap()], &Settings::default()).unwrap();
+    for (kept, slices_needed) in [("t/shares", 3), ("t/other", 5)] {
+        let (log, mut engine_, mut isolation, begun) = park(17_000, 20_000, engine("t/shares"));
+        let directory = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::at(directory.path());
+        let (mut earlier, position) = (engine(kept), Position(8192));
+        earlier.run(Position(0), &log.read(Lane::Events, Position(0), 8192).unwrap()).unwrap();
+        snapshots.write(&earlier, &log, position).unwrap();
+        isolation.start_from(snapshots);
+
+        let (end, due) = (log.end(Lane::Events), begun + Duration::from_secs(1));
+        let (mut slices, mut found) = (0, Vec::new());
+        while let Some(slice) = isolation.slice(&mut engine_, &log, end, due).unwrap() {
+            slices += 1;
+            found.extend(slice.findings.into_iter().map(|found| (found.position.0, found.finding.facts["n"].clone())));
+        }
+        assert_eq!(slices, slices_needed, "a snapshot with {kept}");
+        let counted = (16_384..20_000_u64).filter(|position| *position != 17_000);
+        let counted: Vec<_> = counted.map(|position| (position, (position + 1).to_string())).collect();
+        assert_eq!(found, counted, "each once, with its count");
+        let next = engine_.run(end, &[event(20_000, 1)]).unwrap().findings;
+        assert_eq!(next[0].finding.facts["n"], "20001", "it remembers all");
+    }
+}

@@ -1,12 +1,10 @@
-//! A parked rule on its way back: a fresh engine of that rule alone goes through the log from its beginning, in pieces
-//! that the caller hands over, until it stands where all others do.
+//! A parked rule on its way back: a fresh engine of that rule alone goes through the log, from its beginning or from where
+//! a snapshot was made before the gap, in pieces that the caller hands over, until it stands where all others do.
 //!
 //! A piece in which its windows fail again is gone through record by record the next time, and the single record that
 //! fails is not shown to the rule from then on. When to try again is the caller's affair.
-//!
-//! The beginning of the log is the one place to start from so far. A snapshot from before the gap would shorten the way:
-//! it would come into [`Retry::new`] and [`Retry::again`], with its position as `next`.
 
+use std::io::Read;
 use std::ops::Range;
 
 use keywatch_store::{Event, Position};
@@ -55,11 +53,31 @@ impl Retry {
     /// # Errors
     /// As [`Retry::new`].
     pub fn again(&mut self) -> Result<(), Error> {
-        let mut alone = self.alone.alone(&self.rule)?;
-        alone.unseen = std::mem::take(&mut self.alone.unseen);
-        self.alone = alone;
+        self.alone = self.fresh()?;
         (self.next, self.has_failed) = (Position::default(), false);
         Ok(())
+    }
+
+    /// Starts from what [`Engine::save`] wrote of the rule when it had seen all before `position`, instead of from the
+    /// beginning; whether that holds it. To be called before the rule is run.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] when it is damaged; the rule then starts from the beginning.
+    pub fn restore(&mut self, position: Position, input: impl Read) -> Result<bool, Error> {
+        let mut alone = self.fresh()?;
+        if position > self.gap_from || !alone.restore(input)?.is_empty() {
+            return Ok(false);
+        }
+        alone.rules.iter_mut().for_each(|loaded| loaded.sifts = true);
+        (self.alone, self.next) = (alone, position);
+        Ok(true)
+    }
+
+    /// An engine that has seen nothing and is not shown what made the rule fail.
+    fn fresh(&self) -> Result<Engine, Error> {
+        let mut alone = self.alone.alone(&self.rule)?;
+        alone.unseen.clone_from(&self.alone.unseen);
+        Ok(alone)
     }
 
     /// Position of the record that it has to see next; what was decided by those before it has been given.

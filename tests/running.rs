@@ -1,0 +1,22 @@
+//! `keywatch run` as a process: rules that fail, restarts with and without what was kept, floods.
+//!
+//! | module | what it proves |
+//! |---|---|
+//! | [`isolation`] | P3: a rule that fails is parked, comes back and misses nothing |
+//! | [`restarts`] | P1: windows go on from a snapshot; an older, a damaged or no snapshot changes no finding |
+//! | [`flood`] | whoever asks for metrics all day takes nothing from the watch |
+//!
+//! [`machine`] is a machine with rules of its own; what it ran leaves a log, which is read in the end.
+
+#![allow(clippy::unwrap_used, reason = "a test panics by design")]
+
+#[path = "running/flood.rs"]
+mod flood;
+#[path = "running/isolation.rs"]
+mod isolation;
+#[path = "running/machine.rs"]
+mod machine;
+#[path = "running/restarts.rs"]
+mod restarts;
+#[path = "support/serving.rs"]
+mod serving;
