@@ -244,7 +244,9 @@ impl Shared {
 
     fn find(&self, columns: &[ArrayRef], rows: usize, told_apart: bool) -> Result<Arc<BatchKeys>> {
         let is_it = |known: &&Known| {
-            known.told_apart == told_apart
+            // Rows with no columns, which make up one key, are only told from others by their number.
+            known.keys.of_rows.len() == rows
+                && known.told_apart == told_apart
                 && known.columns.len() == columns.len()
                 && known.columns.iter().zip(columns).all(|(one, other)| is_same(one, other))
         };
