@@ -115,9 +115,10 @@ pub(crate) fn restore(what: &str, directory: &Path) -> Restored {
     let log = log(&next[0]);
     let make = || Ok(Engine::new(&rules_of(what), &Settings { limits: LIMITS, ..Settings::default() })?);
     let begun = Stopwatch::now();
-    let (mut engine, position, missing) = Snapshots::at(&snapshots(directory)).restore(make, &log).unwrap();
+    let crate::snapshots::Restored { mut engine, position, missing, rejected } =
+        Snapshots::at(&snapshots(directory)).restore(make, &log).unwrap();
     let seconds = begun.elapsed().as_secs_f64();
-    assert_eq!((position, missing), (POSITION, Vec::new()), "the snapshot was taken");
+    assert_eq!((position, missing, rejected), (POSITION, Vec::new(), 0), "the snapshot was taken");
     let found = found(&mut engine, &next);
     let found_seconds = begun.elapsed().as_secs_f64();
     assert!(!found.is_empty() && found.join("\n") == known, "the restored engine finds what the other one found");

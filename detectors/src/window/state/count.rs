@@ -29,6 +29,11 @@ impl Accumulate for Counts {
     }
 
     #[inline]
+    fn peek(&self, slot: Slot) -> u64 {
+        self.counts[slot as usize].cast_unsigned()
+    }
+
+    #[inline]
     fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
         answers.number(cell(&self.counts, slot).copied().unwrap_or(0));
         Ok(())

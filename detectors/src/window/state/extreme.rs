@@ -90,6 +90,11 @@ impl<T: Item> Accumulate for Extremes<T> {
     }
 
     #[inline]
+    fn peek(&self, slot: Slot) -> u64 {
+        self.candidates[slot as usize].others.back().map_or(0, |(number, _)| *number)
+    }
+
+    #[inline]
     fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
         let inside = cell(&self.candidates, slot).filter(|inside| inside.number != NONE);
         T::tell(inside.map(|inside| &inside.extreme), answers);

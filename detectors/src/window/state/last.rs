@@ -51,6 +51,11 @@ impl<T: Item> Accumulate for LastValues<T> {
     fn leave(&mut self, _: usize, _: Slot, _: i64) {}
 
     #[inline]
+    fn peek(&self, slot: Slot) -> u64 {
+        self.last[slot as usize].time.cast_unsigned()
+    }
+
+    #[inline]
     fn answer(&mut self, _: usize, slot: Slot, at: At, answers: &mut Answers) -> Result<()> {
         // No row has the time that an empty place holds: log times are later.
         let start = at.start.max(i64::MIN + 1);

@@ -77,6 +77,11 @@ pub(super) trait Accumulate {
     fn leave(&mut self, lane: usize, slot: Slot, time: i64);
     /// The answer for a row whose frame starts at `start`; of a key without a slot, over no rows.
     fn answer(&mut self, lane: usize, slot: Slot, at: At, answers: &mut Answers) -> Result<()>;
+    /// Looks at the cell of a slot, for nothing but to have it near.
+    #[inline]
+    fn peek(&self, _slot: Slot) -> u64 {
+        0
+    }
     /// Bytes remembered, about.
     fn bytes(&self) -> usize;
     /// The cells of those slots, for a snapshot; of a function that rows leave, the rows rebuild them.
@@ -143,6 +148,7 @@ pub(super) enum Answers {
 
 /// Takes the rows through one function.
 fn pass<A: Accumulate>(state: &mut A, part: Part, passage: &Passage<'_>, answers: &mut Answers) -> Result<()> {
+    fetch(state, part, passage);
     let mut cursor = passage.from;
     for ((stop, at), slot) in passage.stops.iter().zip(passage.slots) {
         go(state, part, passage, cursor, *stop);
@@ -151,6 +157,20 @@ fn pass<A: Accumulate>(state: &mut A, part: Part, passage: &Passage<'_>, answers
     }
     go(state, part, passage, cursor, passage.to);
     Ok(())
+}
+
+/// Cells lie anywhere in memory. Looked at one after the other with nothing to decide in between, many are on their way
+/// from memory at once; in the loop that changes them, each would be waited for.
+fn fetch<A: Accumulate>(state: &A, part: Part, passage: &Passage<'_>) {
+    let peek = |from: u64, to: u64| {
+        let rows = passage.rows.slice(from, to).iter();
+        rows.fold(0_u64, |seen, row| seen.wrapping_add(state.peek(row.slot)))
+    };
+    let (from, to) = (passage.from, passage.to);
+    std::hint::black_box(peek(from.entered.min(to.entered), to.entered));
+    if part.leaves {
+        std::hint::black_box(peek(from.left.min(to.left), to.left));
+    }
 }
 
 #[inline]

@@ -54,6 +54,11 @@ impl Accumulate for Sums {
         *count -= 1;
     }
 
+    #[inline]
+    fn peek(&self, slot: Slot) -> u64 {
+        self.cells[slot as usize].1.cast_unsigned()
+    }
+
     fn answer(&mut self, _: usize, slot: Slot, _: At, answers: &mut Answers) -> Result<()> {
         let inside = cell(&self.cells, slot).filter(|(_, count)| *count > 0);
         answers.wide(inside.map(|(sum, count)| match self.averages {
