@@ -1,13 +1,10 @@
 //! The delay line: rows that are answered when their frames are closed, system by system in the order of log time.
 
-use std::collections::VecDeque;
-
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{interleave_record_batch, take_record_batch};
-use arrow::datatypes::DataType;
 use datafusion::error::Result;
 
+use super::batches::{Batches, own_texts};
 use super::keys::Slot;
 use super::limits::{LOST_SHARE, flooding};
 use super::queue::Queue;
@@ -29,22 +26,13 @@ struct Lane {
     slots: Queue<Slot>,
 }
 
-/// A row that waits, and where it is held.
+/// A row that waits, and its place among all that ever did.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     time: i64,
-    batch: u32,
-    row: u32,
+    place: u64,
     /// Number of its source, for the limits.
     source: u16,
-}
-
-/// The waiting rows themselves, compacted, until all of a batch are out.
-#[derive(Debug, Default)]
-struct Batches {
-    /// Number of the oldest; numbers wrap.
-    first: u32,
-    held: VecDeque<(RecordBatch, usize)>,
 }
 
 /// Rows that are decided: in the order of their lanes, within a lane in the order of log time.
@@ -55,8 +43,8 @@ pub(super) struct Decided {
     pub(super) times: Vec<i64>,
     /// For each ring the slots of the rows' keys.
     pub(super) slots: Vec<Vec<Slot>>,
-    /// Where each row is: batch and row.
-    pub(super) places: Vec<(u32, u32)>,
+    /// Where each row is held.
+    pub(super) places: Vec<u64>,
 }
 
 impl Delay {
@@ -77,21 +65,20 @@ impl Delay {
     /// Bytes that they take. What batches of the log share with each other is counted in each.
     pub(super) fn bytes(&self) -> usize {
         let lanes: usize = self.lanes.iter().map(|lane| lane.rows.bytes() + lane.slots.bytes()).sum();
-        lanes + self.batches.held.iter().map(|(batch, _)| batch.get_array_memory_size()).sum::<usize>()
+        lanes + self.batches.bytes()
     }
 
     /// Holds the answered rows of a batch.
     pub(super) fn push(&mut self, batch: &RecordBatch, rows: &Rows<'_>, slots: &[Vec<Slot>]) -> Result<()> {
         let all = BooleanBuffer::new_set(batch.num_rows());
         let anchors = rows.anchors.unwrap_or(&all);
-        let number = self.batches.push(batch, anchors)?;
-        let Some(number) = number else { return Ok(()) };
-        for (held, row) in (0_u32..).zip(anchors.set_indices()) {
+        let first = self.batches.push(batch, anchors)?;
+        for (place, row) in (first..).zip(anchors.set_indices()) {
             let lane = rows.lanes[row] as usize;
             if self.lanes.len() <= lane {
                 self.lanes.resize_with(lane + 1, Lane::default);
             }
-            let waiting = Waiting { time: rows.times[row], batch: number, row: held, source: rows.sources[row] };
+            let waiting = Waiting { time: rows.times[row], place, source: rows.sources[row] };
             self.lanes[lane].rows.push(waiting);
             slots.iter().for_each(|slots| self.lanes[lane].slots.push(slots[row]));
         }
@@ -109,7 +96,7 @@ impl Delay {
         }
         decided.lanes.push((lane, count));
         decided.times.extend(rows[..count].iter().map(|row| row.time));
-        decided.places.extend(rows[..count].iter().map(|row| (row.batch, row.row)));
+        decided.places.extend(rows[..count].iter().map(|row| row.place));
         waiting.rows.drop_before(waiting.rows.first() + count as u64);
         let first = waiting.slots.first();
         let slots = waiting.slots.slice(first, first + (count * self.rings) as u64);
@@ -141,11 +128,7 @@ impl Delay {
                 old_slots[number * self.rings..(number + 1) * self.rings].iter().for_each(|slot| slots.push(*slot));
             }
         }
-        let places = lost.iter().map(|row| {
-            let row = all[*row];
-            (row.batch.wrapping_sub(self.batches.first) as usize, row.row as usize)
-        });
-        self.batches.release(&places.collect::<Vec<_>>());
+        lost.iter().for_each(|row| self.batches.release(all[*row].place));
         Some((lost.len(), source, all[*lost.first()?].time, all[*lost.last()?].time))
     }
 
@@ -157,11 +140,8 @@ impl Delay {
 
     /// The decided rows themselves; what held them is let go of.
     pub(super) fn gather(&mut self, decided: &Decided) -> Result<RecordBatch> {
-        let batches: Vec<&RecordBatch> = self.batches.held.iter().map(|(batch, _)| batch).collect();
-        let place = |(batch, row): &(u32, u32)| (batch.wrapping_sub(self.batches.first) as usize, *row as usize);
-        let places: Vec<(usize, usize)> = decided.places.iter().map(place).collect();
-        let rows = interleave_record_batch(&batches, &places)?;
-        self.batches.release(&places);
+        let rows = self.batches.gather(&decided.places)?;
+        decided.places.iter().for_each(|place| self.batches.release(*place));
         Ok(rows)
     }
 }
@@ -179,13 +159,12 @@ impl Delay {
                 lanes.push(number);
                 times.push(row.time);
                 sources.push(row.source);
-                places.push((row.batch.wrapping_sub(self.batches.first) as usize, row.row as usize));
+                places.push(row.place);
             }
             let old = lane.slots.slice(lane.slots.first(), lane.slots.end()).iter().enumerate();
             slots.extend(old.map(|(place, slot)| renumbered[place % self.rings][*slot as usize]));
         }
-        let batches: Vec<&RecordBatch> = self.batches.held.iter().map(|(batch, _)| batch).collect();
-        let rows = if places.is_empty() { None } else { Some(interleave_record_batch(&batches, &places)?) };
+        let rows = if places.is_empty() { None } else { Some(own_texts(&self.batches.gather(&places)?)?) };
         Ok((lanes, times, sources, slots, rows))
     }
 
@@ -196,56 +175,16 @@ impl Delay {
         if !whole || slots.len() != lanes.len() * self.rings {
             return Err(damaged("rows on hold of another number"));
         }
-        let held = rows.num_rows();
-        self.batches.held.push_back((rows, held));
-        for (row, ((lane, time), source)) in (0_u32..).zip(lanes.into_iter().zip(times).zip(sources)) {
+        let place = self.batches.push(&rows, &BooleanBuffer::new_set(rows.num_rows()))?;
+        for (row, ((lane, time), source)) in (0_usize..).zip(lanes.into_iter().zip(times).zip(sources)) {
             let lane = lane as usize;
             if self.lanes.len() <= lane {
                 self.lanes.resize_with(lane + 1, Lane::default);
             }
-            self.lanes[lane].rows.push(Waiting { time, batch: self.batches.first, row, source });
-            let first = row as usize * self.rings;
+            self.lanes[lane].rows.push(Waiting { time, place: place + row as u64, source });
+            let first = row * self.rings;
             slots[first..first + self.rings].iter().for_each(|slot| self.lanes[lane].slots.push(*slot));
         }
         Ok(())
     }
-}
-
-impl Batches {
-    fn push(&mut self, batch: &RecordBatch, anchors: &BooleanBuffer) -> Result<Option<u32>> {
-        let kept = anchors.count_set_bits();
-        if kept == 0 {
-            return Ok(None);
-        }
-        let indices = anchors.set_indices().filter_map(|row| u32::try_from(row).ok());
-        let rows = match kept == batch.num_rows() {
-            true => batch.clone(),
-            false => take_record_batch(batch, &UInt32Array::from_iter_values(indices))?,
-        };
-        let rows = if kept * 2 < batch.num_rows() { compact(&rows)? } else { rows };
-        self.held.push_back((rows, kept));
-        let newest = u32::try_from(self.held.len() - 1).expect("fewer batches than rows");
-        Ok(Some(self.first.wrapping_add(newest)))
-    }
-
-    fn release(&mut self, places: &[(usize, usize)]) {
-        for (batch, _) in places {
-            self.held[*batch].1 -= 1;
-        }
-        while self.held.front().is_some_and(|(_, left)| *left == 0) {
-            self.held.pop_front();
-            self.first = self.first.wrapping_add(1);
-        }
-    }
-}
-
-/// Copies the texts that a few rows refer to, so that the batch they come from can go.
-fn compact(rows: &RecordBatch) -> Result<RecordBatch> {
-    let columns = rows.columns().iter().map(|column| -> ArrayRef {
-        match column.data_type() {
-            DataType::Utf8View => std::sync::Arc::new(column.as_string_view().gc()),
-            _ => column.clone(),
-        }
-    });
-    Ok(RecordBatch::try_new(rows.schema(), columns.collect())?)
 }

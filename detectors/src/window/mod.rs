@@ -3,6 +3,7 @@
 
 mod accumulator;
 mod batch_keys;
+mod batches;
 mod by_rows;
 mod call;
 mod census;
