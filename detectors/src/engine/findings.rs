@@ -9,7 +9,8 @@ use arrow::util::display::array_value_to_string;
 use datafusion::error::{DataFusionError, Result};
 use keywatch_store::{EventId, Finding, Instant};
 
-use super::{Decided, Records};
+use super::Decided;
+use super::records::Records;
 use crate::plan::{HIDDEN_LATE, HIDDEN_SOURCE, HIDDEN_SYSTEM, HIDDEN_TIME};
 use crate::rule::Rule;
 
@@ -18,7 +19,7 @@ const FIELDS: [&str; 10] =
     ["event_id", "entity", "actor", "session", "device", "wallet", "request", "tx", "amount", "to_address"];
 
 /// Reads what a rule returned; a row without an entity is about nothing and left out.
-pub(super) fn read(rule: &Rule, following_ns: i64, rows: &RecordBatch, records: &Records) -> Result<Vec<Decided>> {
+pub(super) fn read(rule: &Rule, following_ns: i64, rows: &RecordBatch, records: &Records<'_>) -> Result<Vec<Decided>> {
     let mut found = Vec::new();
     let columns = Columns::new(rows)?;
     for row in 0..rows.num_rows() {
@@ -52,7 +53,7 @@ impl<'a> Columns<'a> {
         Ok(Columns { batch, texts: texts.collect::<Result<_>>()? })
     }
 
-    fn finding(&self, rule: &Rule, following_ns: i64, row: usize, records: &Records) -> Result<Option<Decided>> {
+    fn finding(&self, rule: &Rule, following_ns: i64, row: usize, records: &Records<'_>) -> Result<Option<Decided>> {
         let (Some(entity), Some(anchor)) = (self.text("entity", row)?, self.text("event_id", row)?) else {
             return Ok(None);
         };

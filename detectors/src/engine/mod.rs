@@ -7,6 +7,9 @@ mod describe;
 mod dispatch;
 mod findings;
 mod isolation;
+mod loaded;
+mod outcome;
+mod records;
 mod retry;
 mod snapshot;
 mod workers;
@@ -14,100 +17,21 @@ mod workers;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hashbrown::HashMap;
-use keywatch_store::{Event, EventId, Finding, Instant, Inventory, Position};
+use keywatch_store::{Event, Inventory, Position};
 
 use crate::error::Error;
 use crate::limits::RUN_ROWS_MAX;
-use crate::plan::chain::{Chain, Source};
+use crate::plan::chain::Chain;
 use crate::plan::run::{Inventories, Run};
-use crate::plan::{self, Planned};
 use crate::rule::{Rule, Settings};
 use crate::window::{Limits, Operator, Shared, StateSize, Systems};
 pub use describe::Description;
-use dispatch::{Batch, Dispatch};
-use isolation::{Sieve, guarded};
+use dispatch::Dispatch;
+use isolation::guarded;
+use loaded::{Loaded, Ran};
+pub use outcome::{Decided, Lost, Outcome, Parked, Skipped, Usage};
+use records::Records;
 pub use retry::{Caught, Retry};
-
-/// A finding and the position of the record that settled it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decided {
-    /// Position in the events lane.
-    pub position: Position,
-    /// The finding.
-    pub finding: Finding,
-}
-
-/// A rule that failed and is not run any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parked {
-    /// Rule id.
-    pub rule: String,
-    /// Why.
-    pub problem: String,
-    /// Position of the first record that it did not evaluate.
-    pub from: Position,
-}
-
-/// A record that a rule could not evaluate and went on without: its windows do not have it, or it was not answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// Rule id.
-    pub rule: String,
-    /// System of the record.
-    pub system: String,
-    /// Log time of the record; a system has one record at a time.
-    pub time: Instant,
-    /// Its id, where the rule still had it when it failed.
-    pub event: Option<EventId>,
-    /// Why.
-    pub problem: String,
-}
-
-/// What a run gave.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// Findings in the order (position, rule, anchor).
-    pub findings: Vec<Decided>,
-    /// Rules that failed in this run; the others went on.
-    pub parked: Vec<Parked>,
-    /// Records that some rule went on without.
-    pub skipped: Vec<Skipped>,
-    /// What windows had to let go of because a limit was reached.
-    pub lost: Vec<Lost>,
-}
-
-/// What a rule's windows had to let go of: answers that reach into that time may count too few.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// Rule id.
-    pub rule: String,
-    /// System whose rows they were.
-    pub system: String,
-    /// The source that had most of them.
-    pub source: String,
-    /// `rows` inside frames, `keys` with all that is known of them, or rows `waiting` to be decided.
-    pub what: &'static str,
-    /// Partition key of the windows; empty for rows that wait.
-    pub group: String,
-    /// How many.
-    pub count: usize,
-    /// Log time of the first.
-    pub from: Instant,
-    /// Log time of the last.
-    pub to: Instant,
-}
-
-/// What a rule costs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Rule id.
-    pub rule: String,
-    /// Processor time since the engine was made; zero without a stopwatch.
-    pub busy: Duration,
-    /// What its windows remember.
-    pub state: StateSize,
-}
 
 /// Reads a clock that only ever goes forward; the engine has none of its own.
 pub type Stopwatch = fn() -> Duration;
@@ -133,34 +57,6 @@ pub struct Engine {
     unseen: BTreeSet<Position>,
     fault: Fault,
     limits: Limits,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    rule: Rule,
-    /// Its SQL, parameters filled in.
-    sql: String,
-    /// What its memory is known by in a snapshot.
-    fingerprint: String,
-    planned: Planned,
-    /// Number of the set of kinds that it can match; `None` for all.
-    kinds: Option<usize>,
-    parked: bool,
-    /// Whether it has met records that it cannot evaluate: it goes on without them ([`isolation`]).
-    sifts: bool,
-    busy: Duration,
-}
-
-/// The records of one run: times of each system with their positions.
-pub(crate) struct Records {
-    by_system: HashMap<String, Vec<(Instant, Position)>>,
-}
-
-/// What one rule made of one run.
-struct Ran {
-    found: datafusion::error::Result<Vec<Decided>>,
-    skipped: Vec<Skipped>,
-    took: Duration,
 }
 
 impl Engine {
@@ -275,12 +171,7 @@ impl Engine {
     /// What each rule has cost and remembers, in the order of the rules.
     #[must_use]
     pub fn usage(&self) -> Vec<Usage> {
-        let of = |loaded: &Loaded| Usage {
-            rule: loaded.rule.id.clone(),
-            busy: loaded.busy,
-            state: loaded.planned.chain.operators().map(Operator::size).sum(),
-        };
-        self.rules.iter().map(of).collect()
+        self.rules.iter().map(Loaded::usage).collect()
     }
 
     /// How much all windows remember.
@@ -302,7 +193,8 @@ impl Engine {
     }
 
     fn run_batch(&mut self, first: Position, events: &[Event], outcome: &mut Outcome) {
-        let records = self.observe(first, events);
+        let records = Records::new(first, events);
+        self.observe(&records, events);
         let shown = self.shown(first, events);
         let shown = shown.as_deref().unwrap_or(events);
         let shared = Shared::default();
@@ -339,9 +231,7 @@ impl Engine {
                 (Err(error), _) => outcome.parked.push(loaded.park(error.strip_backtrace(), first)),
             }
         }
-        outcome.lost.sort_by(|one, other| (&one.rule, one.to, &one.group).cmp(&(&other.rule, other.to, &other.group)));
-        outcome.parked.sort_by(|one, other| one.rule.cmp(&other.rule));
-        outcome.skipped.sort_by(|one, other| (&one.rule, one.time).cmp(&(&other.rule, other.time)));
+        outcome.sort();
         findings::sort(&mut findings);
         outcome.findings.extend(findings);
     }
@@ -355,98 +245,13 @@ impl Engine {
     }
 
     /// Notes how far each system is complete and which inventory holds from when.
-    fn observe(&mut self, first: Position, events: &[Event]) -> Records {
-        let mut records = Records { by_system: HashMap::new() };
-        // In the order in which they first speak, so that every engine that has seen the log numbers them alike.
-        let mut systems: Vec<&str> = Vec::new();
-        for (index, event) in events.iter().enumerate() {
-            if let Some(times) = records.by_system.get_mut(&event.system) {
-                times.push((event.time, first.plus(index)));
-            } else {
-                systems.push(&event.system);
-                records.by_system.insert(event.system.clone(), vec![(event.time, first.plus(index))]);
-            }
-            if event.kind == "inventory.activated" {
-                for system in Inventory::from_activation(event).map(|inventory| inventory.systems).unwrap_or_default() {
-                    self.inventories.activate(event.time, system);
-                }
+    fn observe(&mut self, records: &Records<'_>, events: &[Event]) {
+        for event in events.iter().filter(|event| event.kind == "inventory.activated") {
+            for system in Inventory::from_activation(event).map(|inventory| inventory.systems).unwrap_or_default() {
+                self.inventories.activate(event.time, system);
             }
         }
         self.systems.begin();
-        for system in systems {
-            if let Some((last, _)) = records.by_system.get(system).and_then(|times| times.last()) {
-                self.systems.note(system, last.0);
-            }
-        }
-        records
-    }
-}
-
-impl Loaded {
-    fn take_lost(&mut self) -> Vec<Lost> {
-        let rule = &self.rule.id;
-        let told = |lost: crate::window::Lost| {
-            let (from, to) = (Instant(lost.from), Instant(lost.to));
-            let crate::window::Lost { system, source, what, group, count, .. } = lost;
-            Lost { rule: rule.clone(), system, source, what, group, count, from, to }
-        };
-        self.planned.chain.operators_mut().flat_map(Operator::take_lost).map(told).collect()
-    }
-
-    fn new(rule: Rule, sql: String, dispatch: &mut Dispatch) -> Result<Loaded, Error> {
-        let planned = plan::compile(&rule.id, &sql)?;
-        let kinds = planned.kinds.as_ref().map(|kinds| dispatch.number(kinds));
-        let fingerprint = snapshot::fingerprint(&rule.id, &sql, &planned.shown);
-        Ok(Loaded { rule, sql, fingerprint, planned, kinds, parked: false, sifts: false, busy: Duration::ZERO })
-    }
-
-    /// Runs it over a batch; what it cannot evaluate goes into `skipped` where there is one, else it fails.
-    fn run(
-        &mut self,
-        batch: &Batch<'_>,
-        run: &Run<'_>,
-        records: &Records,
-        skipped: Option<&mut Vec<Skipped>>,
-    ) -> datafusion::error::Result<Vec<Decided>> {
-        let chain = &mut self.planned.chain;
-        let rows = match &chain.source {
-            Source::Events(columns) => batch.rows(self.kinds, columns, &chain.schema)?,
-            Source::Inventory(..) | Source::Nothing => None,
-        };
-        let (rule, following_ns) = (&self.rule, self.planned.following_ns);
-        let Some(skipped) = skipped else {
-            let rows = chain.run(rows, run)?;
-            return rows.map_or(Ok(Vec::new()), |rows| findings::read(rule, following_ns, &rows, records));
-        };
-        let mut sieve = Sieve::new(&rule.id);
-        let rows = sieve.run(chain, rows, run)?;
-        let mut read = |rows: &_| findings::read(rule, following_ns, rows, records);
-        let found = rows.map(|rows| sieve.sift(&rows, &mut read)).unwrap_or_default();
-        skipped.append(&mut sieve.skipped);
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    /// It is not run any more, and what it remembers is let go of: nobody knows what a failure left of it.
-    fn park(&mut self, problem: String, from: Position) -> Parked {
-        self.parked = true;
-        self.planned.chain.steps.clear();
-        Parked { rule: self.rule.id.clone(), problem, from }
-    }
-}
-
-impl Skipped {
-    /// With the id of its record, where that is one of these.
-    fn among(mut self, events: &[Event]) -> Skipped {
-        let is_it = |event: &&Event| event.time == self.time && event.system == self.system;
-        self.event = self.event.or_else(|| events.iter().find(is_it).map(|event| event.event_id));
-        self
-    }
-}
-
-impl Records {
-    /// The first record of a system at or after `time`: the one that decides what waits until then.
-    pub(crate) fn first_at(&self, system: &str, time: Instant) -> Option<(Instant, Position)> {
-        let times = self.by_system.get(system)?;
-        times.get(times.partition_point(|(other, _)| *other < time)).copied()
+        records.complete().for_each(|(system, time)| self.systems.note(system, time.0));
     }
 }

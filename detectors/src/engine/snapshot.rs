@@ -18,7 +18,8 @@ use keywatch_store::inventory::System;
 use keywatch_store::{Instant, Position};
 use sha2::{Digest, Sha256};
 
-use super::{Engine, Loaded};
+use super::Engine;
+use super::loaded::Loaded;
 use crate::error::Error;
 use crate::window::Systems;
 use crate::window::stored::{Saved, Tables, column, damaged, read_table};

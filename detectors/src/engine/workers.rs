@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::{Loaded, Ran};
+use super::loaded::{Loaded, Ran};
 use crate::limits::THREADED_ROWS_MIN;
 
 /// Runs the rules over one batch.

@@ -1,0 +1,103 @@
+//! One rule as it is loaded and run: its plan, what its windows remember, and whether it is parked.
+//!
+//! It knows nothing of other rules, of threads or of time limits; when it is run and what follows from it is the engine's.
+
+use std::time::Duration;
+
+use datafusion::error::Result;
+use keywatch_store::{Instant, Position};
+
+use super::dispatch::{Batch, Dispatch};
+use super::isolation::Sieve;
+use super::records::Records;
+use super::{Decided, Lost, Parked, Skipped, Usage, findings, snapshot};
+use crate::error::Error;
+use crate::plan::chain::Source;
+use crate::plan::run::Run;
+use crate::plan::{self, Planned};
+use crate::rule::Rule;
+use crate::window::{self, Operator};
+
+/// A rule that is loaded.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) rule: Rule,
+    /// Its SQL, parameters filled in.
+    pub(super) sql: String,
+    /// What its memory is known by in a snapshot.
+    pub(super) fingerprint: String,
+    pub(super) planned: Planned,
+    /// Number of the set of kinds that it can match; `None` for all.
+    pub(super) kinds: Option<usize>,
+    pub(super) parked: bool,
+    /// Whether it has met records that it cannot evaluate: it goes on without them ([`super::isolation`]).
+    pub(super) sifts: bool,
+    pub(super) busy: Duration,
+}
+
+/// What one rule made of one run.
+pub(super) struct Ran {
+    pub(super) found: Result<Vec<Decided>>,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) took: Duration,
+}
+
+impl Loaded {
+    /// Plans it; `sql` is its SQL with parameters filled in.
+    pub(super) fn new(rule: Rule, sql: String, dispatch: &mut Dispatch) -> std::result::Result<Loaded, Error> {
+        let planned = plan::compile(&rule.id, &sql)?;
+        let kinds = planned.kinds.as_ref().map(|kinds| dispatch.number(kinds));
+        let fingerprint = snapshot::fingerprint(&rule.id, &sql, &planned.shown);
+        Ok(Loaded { rule, sql, fingerprint, planned, kinds, parked: false, sifts: false, busy: Duration::ZERO })
+    }
+
+    /// Runs it over a batch; what it cannot evaluate goes into `skipped` where there is one, else it fails.
+    pub(super) fn run(
+        &mut self,
+        batch: &Batch<'_>,
+        run: &Run<'_>,
+        records: &Records<'_>,
+        skipped: Option<&mut Vec<Skipped>>,
+    ) -> Result<Vec<Decided>> {
+        let chain = &mut self.planned.chain;
+        let rows = match &chain.source {
+            Source::Events(columns) => batch.rows(self.kinds, columns, &chain.schema)?,
+            Source::Inventory(..) | Source::Nothing => None,
+        };
+        let (rule, following_ns) = (&self.rule, self.planned.following_ns);
+        let Some(skipped) = skipped else {
+            let rows = chain.run(rows, run)?;
+            return rows.map_or(Ok(Vec::new()), |rows| findings::read(rule, following_ns, &rows, records));
+        };
+        let mut sieve = Sieve::new(&rule.id);
+        let rows = sieve.run(chain, rows, run)?;
+        let mut read = |rows: &_| findings::read(rule, following_ns, rows, records);
+        let found = rows.map(|rows| sieve.sift(&rows, &mut read)).unwrap_or_default();
+        skipped.append(&mut sieve.skipped);
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// It is not run any more, and what it remembers is let go of: nobody knows what a failure left of it.
+    pub(super) fn park(&mut self, problem: String, from: Position) -> Parked {
+        self.parked = true;
+        self.planned.chain.steps.clear();
+        Parked { rule: self.rule.id.clone(), problem, from }
+    }
+
+    /// What its windows had to let go of since they were last asked.
+    pub(super) fn take_lost(&mut self) -> Vec<Lost> {
+        let rule = &self.rule.id;
+        let told = |lost: window::Lost| {
+            let (from, to) = (Instant(lost.from), Instant(lost.to));
+            let window::Lost { system, source, what, group, count, .. } = lost;
+            Lost { rule: rule.clone(), system, source, what, group, count, from, to }
+        };
+        self.planned.chain.operators_mut().flat_map(Operator::take_lost).map(told).collect()
+    }
+
+    /// What it has cost and remembers.
+    pub(super) fn usage(&self) -> Usage {
+        let state = self.planned.chain.operators().map(Operator::size).sum();
+        Usage { rule: self.rule.id.clone(), busy: self.busy, state }
+    }
+}
