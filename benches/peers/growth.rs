@@ -37,7 +37,7 @@ pub(crate) fn table() {
 
 /// One cell: whether the traffic has the kinds, how many rules, size of a batch.
 pub(crate) fn cell(kinds: &str, count: &str, batch: &str) -> Measured {
-    shipped::run(&copies(kinds == "present", count.parse().unwrap()), DAYS, batch.parse().unwrap())
+    shipped::run(&copies(kinds == "present", count.parse().unwrap()), DAYS, batch.parse().unwrap(), 1)
 }
 
 /// Rule after rule, all of them before any comes a second time; all but the one that reads every kind.

@@ -53,7 +53,7 @@ fn main() {
 fn cell(arguments: &[&str]) -> Measured {
     match *arguments {
         [what @ ("keyed" | "groups"), engine, keys, batch] => windows::cell(what, engine, keys, batch),
-        ["shipped", which, batch] => shipped::cell(which, batch),
+        ["shipped", which, batch, threads] => shipped::cell(which, batch, threads),
         ["sigma", batch] => sigma::cell(batch),
         ["growth", kinds, count, batch] => growth::cell(kinds, count, batch),
         _ => panic!("no such cell: {arguments:?}"),

@@ -21,12 +21,19 @@ const FLINK_RUNS: &str = "2";
 /// Prints all shipped rules at every size of batch.
 pub(crate) fn table() {
     println!("\n### All shipped rules\n");
-    println!("{} events of custody traffic in memory, one thread.\n", DAYS * DAY_EVENTS);
-    println!("| rules | batch | {} |\n|{}", Measured::HEADER, "---|".repeat(11));
+    println!("{} events of custody traffic in memory.\n", DAYS * DAY_EVENTS);
+    println!("| rules | threads | batch | {} | events/s of wall |\n|{}", Measured::HEADER, "---|".repeat(13));
     for batch in BATCHES {
-        println!("| none | {batch} | {} |", measured::least(&["shipped", "none", batch]).cells());
-        println!("| all | {batch} | {} |", measured::least(&["shipped", "all", batch]).cells());
+        for (which, threads) in [("none", "1"), ("all", "1"), ("all", "2")] {
+            let measured = measured::least(&["shipped", which, batch, threads]);
+            println!("| {which} | {threads} | {batch} | {} | {:.0} |", measured.cells(), rate(&measured));
+        }
     }
+}
+
+/// Events a second of wall time.
+fn rate(measured: &Measured) -> f64 {
+    measured.events as f64 / (measured.wall_ns as f64 / 1e9)
 }
 
 /// Prints the rules that both can say.
@@ -34,7 +41,7 @@ pub(crate) fn flink_table() {
     println!("\n### Rules that Flink SQL can say too\n");
     println!("{} events of custody traffic in memory.\n", FLINK_DAYS * DAY_EVENTS);
     println!("| engine | {} | events/s of wall | × keywatch | |\n|{}", Measured::HEADER, "---|".repeat(13));
-    let ours = measured::least(&["shipped", "flink", "4096"]);
+    let ours = measured::least(&["shipped", "flink", "4096", "1"]);
     flink_row("keywatch, batches of 4096", &ours, &ours);
     let directory = tempfile::tempdir().unwrap();
     let rows = write_rows(directory.path());
@@ -53,26 +60,26 @@ pub(crate) fn flink_table() {
 }
 
 fn flink_row(engine: &str, measured: &Measured, ours: &Measured) {
-    let rate = measured.events as f64 / (measured.wall_ns as f64 / 1e9);
+    let rate = rate(measured);
     let ratio = measured.cpu_ns_an_event() / ours.cpu_ns_an_event();
     println!("| {engine} | {} | {rate:.0} | {ratio:.1} | {} |", measured.cells(), measured.note);
 }
 
-/// One cell: which rules, size of a batch.
-pub(crate) fn cell(which: &str, batch: &str) -> Measured {
+/// One cell: which rules, size of a batch, threads.
+pub(crate) fn cell(which: &str, batch: &str, threads: &str) -> Measured {
     let (rules, days) = match which {
         "none" => (Vec::new(), DAYS),
         "all" => (shipped().unwrap(), DAYS),
         _ => (as_in_flink(), FLINK_DAYS),
     };
-    run(&rules, days, batch.parse().unwrap())
+    run(&rules, days, batch.parse().unwrap(), threads.parse().unwrap())
 }
 
-pub(crate) fn run(rules: &[Rule], days: usize, batch: usize) -> Measured {
+pub(crate) fn run(rules: &[Rule], days: usize, batch: usize, threads: usize) -> Measured {
     let mut days = custody::attacked(days).peekable();
     days.peek();
     let mut meter = Meter::new();
-    let mut engine = Engine::new(rules, &Settings::default()).unwrap();
+    let mut engine = Engine::new(rules, &Settings::default()).unwrap().with_threads(threads);
     let (mut position, mut findings) = (Position::default(), 0);
     for day in days {
         for events in day.chunks(batch) {

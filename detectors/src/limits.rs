@@ -6,8 +6,8 @@ pub const RULE_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Rules in one pack.
 pub const RULES_MAX: usize = 2_000;
 
-/// Rows of one run of a plan; longer batches are cut.
-pub const RUN_ROWS_MAX: usize = 65_536;
+/// Rows of one run of a plan; longer batches are cut: their columns and the windows would drive each other from the cache.
+pub const RUN_ROWS_MAX: usize = 8_192;
 
 /// Milliseconds of processor time that a rule may take for a batch, unless the configuration says otherwise.
 pub const BATCH_MILLISECONDS_MAX: u64 = 2_000;
