@@ -42,6 +42,9 @@ pub const COUNTED_MAX: u32 = 16;
 /// Rows from the start of the frame that `nth_value` may ask for.
 pub const NTH_MAX: usize = 1_000;
 
+/// Nanoseconds of log time in which the hand that frees keys goes round twice at most.
+pub(crate) const STAYS_NS_MIN: i64 = 1_000_000_000;
+
 /// Slots of a ring below which vacant ones are not worth giving back.
 pub(crate) const VACANT_SLOTS_MIN: usize = 65_536;
 

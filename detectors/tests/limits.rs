@@ -183,6 +183,51 @@ fn a_burst_of_keys_gives_its_memory_back_and_changes_no_answer() {
     }
 }
 
+fn of_system(system: &str, id: usize, session: &str, time: i64) -> Event {
+    let origin = Origin { system: system.to_owned(), source: "any".to_owned() };
+    let mut event = Event::new(&origin, &id.to_string(), "session.presented", Instant(time));
+    (event.time, event.session) = (Instant(time), Some(session.to_owned()));
+    event
+}
+
+#[test]
+fn rows_on_hold_that_go_free_no_key_whose_rows_are_inside() {
+    let rules =
+        [counting("RANGE BETWEEN INTERVAL '10 seconds' PRECEDING AND INTERVAL '30 seconds' FOLLOWING", "count(*)")];
+    let limits = Limits { waiting_max: 100, ..Limits::default() };
+    let mut events = vec![of_system("one", 0, "k", SECOND)];
+    events.extend((1..=100).map(|row| of_system("one", row, "x", 26 * SECOND + row as i64)));
+    events.push(of_system("two", 101, "y", SECOND));
+    events.push(of_system("two", 102, "z", 2 * SECOND));
+    events.push(of_system("one", 103, "x", 27 * SECOND));
+    for second in 3..80 {
+        events.push(of_system("two", 100 + second, "z", second as i64 * SECOND));
+        events.push(of_system("one", 200 + second, "x", (25 + second as i64) * SECOND));
+    }
+    let whole = run(&rules, limits, &events, &[]);
+    let cuts: Vec<usize> = (1..events.len()).collect();
+    assert_eq!(whole, run(&rules, limits, &events, &cuts), "wherever the log is cut");
+    let counts = facts(&whole.0, "z");
+    let inside = |second: i64| ((second + 30).min(79) - (second - 10).max(2) + 1).to_string();
+    assert_eq!(counts, (2..=49).map(inside).collect::<Vec<_>>(), "the other system lost nothing");
+}
+
+#[test]
+fn keys_that_are_out_of_reach_are_not_counted_against_anybody() {
+    let rules = [counting("RANGE BETWEEN INTERVAL '20 seconds' PRECEDING AND CURRENT ROW", "count(*)")];
+    let limits = Limits { keys_max: 1_000, ..Limits::default() };
+    let mut events: Vec<Event> =
+        (0..3_000).map(|key| event("trickle", key, &format!("once-{key}"), (key as i64 + 1) * SECOND / 20)).collect();
+    let now = events.last().unwrap().time.0;
+    events.extend((0..700).map(|key| event("burst", 10_000 + key, &format!("burst-{key}"), now + 1 + key as i64)));
+    let whole = run(&rules, limits, &events, &[]);
+    assert!(whole.1.iter().any(|lost| lost.source == "burst") && whole.1.iter().all(|lost| lost.source == "burst"));
+    for size in [1, 7, 500] {
+        let cuts: Vec<usize> = (size..events.len()).step_by(size).collect();
+        assert_eq!(whole, run(&rules, limits, &events, &cuts), "in batches of {size}");
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Row {
     noisy: bool,

@@ -33,8 +33,8 @@ impl Key<'_> {
 #[derive(Debug)]
 pub(crate) struct BatchKeys {
     /// For each row the number of its key.
-    of_rows: Vec<u32>,
-    written: Arc<Written>,
+    numbers: Vec<u32>,
+    table: Arc<Written>,
 }
 
 /// Keys, by number.
@@ -70,12 +70,12 @@ impl Written {
     }
 
     /// Drops what was written and was no key of its own.
-    fn drop_written(&mut self) {
+    fn drop_pending(&mut self) {
         self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
     /// What was written and not yet kept.
-    fn written(&self) -> &[u8] {
+    fn pending(&self) -> &[u8] {
         &self.bytes[self.ends.last().copied().unwrap_or(0)..]
     }
 }
@@ -85,17 +85,17 @@ impl BatchKeys {
     fn of_rows(columns: &[Column], rows: usize) -> BatchKeys {
         let mut written = Written::with_capacity(rows);
         let mut before = None;
-        let of_rows = (0..rows).map(|row| {
+        let numbers = (0..rows).map(|row| {
             written.write(columns, row);
-            match before.filter(|before| written.bytes(*before as usize) == written.written()) {
+            match before.filter(|before| written.bytes(*before as usize) == written.pending()) {
                 Some(before) => {
-                    written.drop_written();
+                    written.drop_pending();
                     before
                 }
                 None => *before.insert(written.keep()),
             }
         });
-        BatchKeys { of_rows: of_rows.collect(), written: Arc::new(written) }
+        BatchKeys { numbers: numbers.collect(), table: Arc::new(written) }
     }
 
     /// As [`BatchKeys::of_rows`], but all rows with the same key share its number. For keys that are few.
@@ -103,44 +103,44 @@ impl BatchKeys {
         let each = BatchKeys::of_rows(columns, rows);
         let mut written = Written::default();
         let mut number_of: HashMap<&[u8], u32> = HashMap::new();
-        let mut numbers = Vec::with_capacity(each.len());
+        let mut number_in_table = Vec::with_capacity(each.len());
         for number in 0..each.len() {
-            let key = each.written.bytes(number);
-            numbers.push(*number_of.entry(key).or_insert_with(|| {
+            let key = each.table.bytes(number);
+            number_in_table.push(*number_of.entry(key).or_insert_with(|| {
                 written.bytes.extend_from_slice(key);
                 written.keep()
             }));
         }
-        let of_rows = each.of_rows.iter().map(|number| numbers[*number as usize]).collect();
-        BatchKeys { of_rows, written: Arc::new(written) }
+        let numbers = each.numbers.iter().map(|number| number_in_table[*number as usize]).collect();
+        BatchKeys { numbers, table: Arc::new(written) }
     }
 
     /// Those of some of the rows.
     fn take(&self, rows: &UInt32Array) -> BatchKeys {
-        let of_rows = rows.values().iter().map(|row| self.of_rows[*row as usize]).collect();
-        BatchKeys { of_rows, written: Arc::clone(&self.written) }
+        let numbers = rows.values().iter().map(|row| self.numbers[*row as usize]).collect();
+        BatchKeys { numbers, table: Arc::clone(&self.table) }
     }
 
     /// How many numbers there are; not each of them has a row here.
     pub(super) fn len(&self) -> usize {
-        self.written.hashes.len()
+        self.table.hashes.len()
     }
 
     /// Number of a row's key.
     #[inline]
     pub(super) fn number(&self, row: usize) -> usize {
-        self.of_rows[row] as usize
+        self.numbers[row] as usize
     }
 
     /// The key of a number.
     #[inline]
     pub(super) fn key(&self, number: usize) -> Key<'_> {
-        Key { hash: self.written.hashes[number], bytes: self.written.bytes(number) }
+        Key { hash: self.table.hashes[number], bytes: self.table.bytes(number) }
     }
 
     /// The key of a number as text, where the only column is one of texts; empty for a null.
     pub(super) fn text(&self, number: usize) -> &str {
-        let text = match self.written.bytes(number) {
+        let text = match self.table.bytes(number) {
             [LONG_TEXT, long @ ..] => long.get(size_of::<u32>()..).unwrap_or_default(),
             [_, short @ ..] => short,
             [] => &[],
@@ -157,7 +157,8 @@ pub(super) fn mixed(hash: u64, system: u32) -> u64 {
 /// Bytes that memory is taken for in advance, of a key.
 const EXPECTED_BYTES: usize = 24;
 
-/// Before a text of at least this many bytes stands `LONG_TEXT` and its length, before a shorter one this and its length.
+/// Before a text of at least this many bytes stand `LONG_TEXT` and its length, before a shorter one a single byte: this
+/// and its length together.
 const LONG_TEXT_BYTES: usize = 128;
 const LONG_TEXT: u8 = 1;
 
@@ -185,13 +186,12 @@ fn write_key(columns: &[Column], row: usize, key: &mut Vec<u8>) {
 }
 
 fn write_text(text: &str, key: &mut Vec<u8>) {
-    // A length that does not fit is one that no event has; keys of it would still differ by their bytes.
-    match u8::try_from(LONG_TEXT_BYTES + text.len()) {
-        Ok(length) => key.push(length),
-        Err(_) => {
-            key.push(LONG_TEXT);
-            key.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
-        }
+    if let Ok(length) = u8::try_from(LONG_TEXT_BYTES + text.len()) {
+        key.push(length);
+    } else {
+        key.push(LONG_TEXT);
+        // No event has a text whose length does not fit; keys of such would still differ by their bytes.
+        key.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
     }
     key.extend_from_slice(text.as_bytes());
 }
@@ -245,7 +245,7 @@ impl Shared {
     fn find(&self, columns: &[ArrayRef], rows: usize, told_apart: bool) -> Result<Arc<BatchKeys>> {
         let is_it = |known: &&Known| {
             // Rows with no columns, which make up one key, are only told from others by their number.
-            known.keys.of_rows.len() == rows
+            known.keys.numbers.len() == rows
                 && known.told_apart == told_apart
                 && known.columns.len() == columns.len()
                 && known.columns.iter().zip(columns).all(|(one, other)| is_same(one, other))

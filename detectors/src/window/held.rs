@@ -132,6 +132,16 @@ impl Delay {
         Some((lost.len(), source, all[*lost.first()?].time, all[*lost.last()?].time))
     }
 
+    /// Rows know the slots of a ring by new numbers from now on.
+    pub(super) fn renumber(&mut self, ring: usize, renumbered: &[Slot]) {
+        for slots in self.lanes.iter_mut().map(|lane| &mut lane.slots) {
+            for place in (slots.first()..slots.end()).skip(ring).step_by(self.rings) {
+                let slot = slots.get_mut(place);
+                *slot = renumbered[*slot as usize];
+            }
+        }
+    }
+
     /// Log time of the first row of a lane that still waits.
     pub(super) fn first_time(&self, lane: usize) -> Option<i64> {
         let rows = &self.lanes.get(lane)?.rows;

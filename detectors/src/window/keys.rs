@@ -130,6 +130,12 @@ impl Keys {
         self.census.expire(lane, time);
     }
 
+    /// Whether a key is out of reach, by the log time of its lane, and only waits to be freed.
+    pub(super) fn is_gone(&self, slot: Slot) -> bool {
+        let entry = &self.entries[slot as usize];
+        self.census.is_gone(entry.lane, entry.last)
+    }
+
     /// Number of the source of a key's last row.
     pub(super) fn source(&self, slot: Slot) -> u16 {
         self.entries[slot as usize].source

@@ -93,9 +93,10 @@ impl Operator {
             && let Some((count, source, from, to)) = self.delay.lose(lane)
         {
             lost.push(("waiting", String::new(), count, source, from, to));
-            self.horizons[lane] = self.delay.first_time(lane).unwrap_or(time.saturating_add(1));
         }
-        let (limits, horizon) = (self.limits, self.horizons[lane]);
+        // Further than the rings have come: only the lane's next step takes its rows there.
+        let horizon = self.delay.first_time(lane).unwrap_or(time.saturating_add(1));
+        let limits = self.limits;
         for ring in &mut self.rings {
             if ring.lanes.get(lane).is_some_and(|lane| lane.rows.len() > limits.rows_max)
                 && let Some((count, source, from, to)) = ring.lose_rows(lane)?
@@ -134,9 +135,9 @@ impl Operator {
 }
 
 /// The oldest eighth of the keys of the source that has most of them in a lane, of those whose last row is before
-/// `horizon`; by last row, then by name.
+/// `horizon`; by last row, then by name. Keys that are out of reach and not freed yet are none.
 fn oldest_keys(keys: &super::keys::Keys, lane: u32, horizon: i64) -> Vec<Slot> {
-    let known = || keys.live().filter(|slot| keys.lane(*slot) == lane);
+    let known = || keys.live().filter(|slot| keys.lane(*slot) == lane && !keys.is_gone(*slot));
     let Some(source) = flooding(known().map(|slot| keys.source(slot))) else { return Vec::new() };
     let mut own: Vec<Slot> = known().filter(|slot| keys.source(*slot) == source).collect();
     own.sort_by(|one, other| (keys.last(*one), keys.key(*one)).cmp(&(keys.last(*other), keys.key(*other))));

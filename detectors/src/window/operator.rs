@@ -44,7 +44,6 @@ use super::keys::Slot;
 use super::limits::{Limits, Lost};
 use super::ring::{Asked, Ring, RingColumns, Rows};
 use super::state::Answers;
-use super::stored::{Saved, Tables};
 use super::systems::{Progress, Systems};
 use super::value::Column;
 use crate::plan::chain::{array, mask};
@@ -149,21 +148,19 @@ impl Operator {
             Some(rows) if !self.has_room(rows.num_rows()) => self.run_row_by_row(rows, whole),
             rows => self.step(rows, whole, shared),
         }?;
-        if self.rings.iter().any(Ring::is_mostly_vacant) {
-            self.move_together(systems)?;
-        }
+        self.move_together()?;
         Ok(answered)
     }
 
-    /// A flood of keys leaves slots behind, and with them cells of every function. What is alive moves into an operator
-    /// that has no others, as it would out of a snapshot.
-    fn move_together(&mut self, systems: &Systems) -> Result<()> {
-        let mut saved = Saved::new();
-        self.save("moved", systems, &mut Tables::in_memory(&mut saved))?;
-        let mut fresh = Operator::new(self.plan.clone());
-        fresh.load("moved", systems, &saved)?;
-        (fresh.limits, fresh.lost) = (self.limits, std::mem::take(&mut self.lost));
-        *self = fresh;
+    /// A flood of keys leaves slots behind, and with them cells of every function: what is alive moves together.
+    fn move_together(&mut self) -> Result<()> {
+        let by_time = self.plan.rings.iter().filter(|ring| ring.keeping != Keeping::ByRows);
+        for (number, (ring, plan)) in self.rings.iter_mut().zip(by_time).enumerate() {
+            if ring.is_mostly_vacant() {
+                let slots = ring.move_together(plan)?;
+                self.delay.renumber(number, &slots);
+            }
+        }
         Ok(())
     }
 
@@ -290,7 +287,7 @@ impl Operator {
             from += part;
         }
         let horizons = &self.horizons;
-        self.rings.iter_mut().for_each(|ring| ring.sweep(horizons));
+        self.rings.iter_mut().for_each(|ring| ring.sweep(horizons, self.following_ns));
         if count == 0 {
             return Ok(None);
         }

@@ -14,7 +14,7 @@ use super::keys::{Keys, NO_SLOT, Slot};
 use super::queue::Queue;
 use super::state::{Answers, At, Cursor, Part, Passage, State};
 use super::value::Column;
-use crate::limits::{VACANT_SHARE, VACANT_SLOTS_MIN};
+use crate::limits::{STAYS_NS_MIN, SWEEP_STEPS, VACANT_SHARE, VACANT_SLOTS_MIN};
 
 /// A row as a ring remembers it; the values that functions need are in their own queues.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +37,8 @@ pub(super) struct Ring {
     pub(super) lanes: Vec<Lane>,
     /// Nanoseconds for which a key matters after its last row; `None` for good.
     reach_ns: Option<i64>,
-    /// Log time to which the hand has gone on.
-    swept_to: i64,
+    /// Log time of each lane to which the hand has gone on.
+    swept_to: Vec<i64>,
     stops: Vec<(Cursor, At)>,
 }
 
@@ -109,7 +109,7 @@ impl Ring {
             keys: Keys::default().reach(reach_ns),
             lanes: Vec::new(),
             reach_ns,
-            swept_to: i64::MIN,
+            swept_to: Vec::new(),
             stops: Vec::new(),
         }
     }
@@ -146,18 +146,22 @@ impl Ring {
         Ok(())
     }
 
-    /// Lets the hand go on, so that it comes round twice while a key that is not seen any more stays in reach; `horizons`
-    /// tell how far each lane is.
-    pub(super) fn sweep(&mut self, horizons: &[i64]) {
+    /// Lets the hand go on, so that it comes round twice while a key that is not seen any more stays: its reach, and the
+    /// `following_ns` that rows wait. `horizons` tell how far each lane is; a lane's first time is a full round.
+    pub(super) fn sweep(&mut self, horizons: &[i64], following_ns: i64) {
         let Some(reach_ns) = self.reach_ns else { return };
         let lanes = self.lanes.len().min(horizons.len());
-        for (lane, horizon) in horizons[..lanes].iter().enumerate() {
+        self.swept_to.resize(lanes.max(self.swept_to.len()), i64::MIN);
+        let mut passed = 0;
+        for (lane, (horizon, swept_to)) in horizons[..lanes].iter().zip(&mut self.swept_to).enumerate() {
+            // A row at the horizon itself can still come.
             self.keys.expire(lane, horizon.saturating_sub(1));
+            passed = passed.max(horizon.saturating_sub(*swept_to));
+            *swept_to = *horizon;
         }
-        let latest = horizons[..lanes].iter().copied().max().unwrap_or(i64::MIN);
-        let passed = latest.saturating_sub(std::mem::replace(&mut self.swept_to, latest));
-        let share = i128::from(passed.max(0)) * 2 * i128::from(self.keys.slots()) / i128::from(reach_ns.max(1));
-        let steps = usize::try_from(share).unwrap_or(usize::MAX).saturating_add(crate::limits::SWEEP_STEPS);
+        let stays_ns = reach_ns.saturating_add(following_ns).max(STAYS_NS_MIN);
+        let share = i128::from(passed) * 2 * i128::from(self.keys.slots()) / i128::from(stays_ns);
+        let steps = usize::try_from(share).unwrap_or(usize::MAX).saturating_add(SWEEP_STEPS);
         self.keys.sweep(steps, |lane| horizons[lane as usize].saturating_sub(reach_ns));
     }
 

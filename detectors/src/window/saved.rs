@@ -14,6 +14,7 @@ use datafusion::error::Result;
 
 use super::batch_keys::Key;
 use super::by_rows::ByRows;
+use super::call::RingPlan;
 use super::held::Delay;
 use super::keys::{Keys, Slot};
 use super::operator::Operator;
@@ -121,6 +122,16 @@ fn renumber(slots: &[Slot]) -> Vec<Slot> {
 }
 
 impl Ring {
+    /// Moves what is alive into a ring that has no other slots, as it would out of a snapshot; gives the new numbers of
+    /// slots by old ones.
+    pub(super) fn move_together(&mut self, plan: &RingPlan) -> Result<Vec<Slot>> {
+        let mut saved = Saved::new();
+        let renumbered = self.save("moved", &mut Tables::in_memory(&mut saved))?;
+        *self = Ring::new(plan);
+        self.load("moved", &saved)?;
+        Ok(renumbered)
+    }
+
     fn save(&self, name: &str, tables: &mut Tables<'_>) -> Result<Vec<Slot>> {
         let slots = self.keys.save(name, tables)?;
         let renumbered = renumber(&slots);
