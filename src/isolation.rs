@@ -28,6 +28,7 @@ struct Case {
     /// Attempts that failed, the first run among them.
     failures: u32,
     stage: Stage,
+    start: Start,
     /// What was decided before that position has been handed out; a later attempt finds it again.
     handed_out: Position,
     /// Findings of the gap that were handed out.
@@ -43,6 +44,29 @@ enum Stage {
     Running(Box<Retry>),
     /// It is evaluated again since then.
     Back(Instant),
+}
+
+/// Where its attempts start.
+#[derive(Clone, Copy)]
+enum Start {
+    /// No snapshot was looked at yet.
+    Unknown,
+    /// At the beginning of the log; no snapshot can be used. None is made while a rule is parked.
+    Beginning,
+    /// Where this snapshot was made.
+    Snapshot(Position),
+}
+
+impl Start {
+    /// Has an attempt start there. Snapshots are looked through for the first one only.
+    fn shorten(self, retry: &mut Retry, snapshots: &Snapshots, log: &dyn Log) -> Start {
+        let found = match self {
+            Start::Unknown => snapshots.shorten(retry, log),
+            Start::Snapshot(position) => snapshots.shorten_to(position, retry, log).then_some(position),
+            Start::Beginning => None,
+        };
+        found.map_or(Start::Beginning, Start::Snapshot)
+    }
 }
 
 /// What one slice gave.
@@ -83,8 +107,7 @@ impl Isolation {
         let gap = Gap { rule: parked.rule.clone(), from: parked.from, systems };
         let records = rule_records::parked(&gap, &parked.problem, failures, wait(failures));
         let stage = Stage::Waiting(now + wait(failures), None);
-        let case = Case { gap, failures, stage, handed_out: parked.from, found: 0, skipped: BTreeSet::new() };
-        self.cases.insert(parked.rule.clone(), case);
+        self.cases.insert(parked.rule.clone(), Case::new(gap, failures, stage));
         records
     }
 
@@ -92,8 +115,7 @@ impl Isolation {
     pub(crate) fn rebuild(&mut self, rule: &str, from: Position, now: Instant) {
         let gap = Gap { rule: rule.to_owned(), from, systems: BTreeSet::new() };
         let stage = Stage::Waiting(now, None);
-        let case = Case { gap, failures: 0, stage, handed_out: from, found: 0, skipped: BTreeSet::new() };
-        self.cases.insert(rule.to_owned(), case);
+        self.cases.insert(rule.to_owned(), Case::new(gap, 0, stage));
     }
 
     /// Whether every rule is evaluated with the others.
@@ -133,6 +155,11 @@ impl Isolation {
 }
 
 impl Case {
+    fn new(gap: Gap, failures: u32, stage: Stage) -> Case {
+        let (handed_out, start) = (gap.from, Start::Unknown);
+        Case { gap, failures, stage, start, handed_out, found: 0, skipped: BTreeSet::new() }
+    }
+
     /// Whether it is in an attempt; begins one when it is time.
     fn begin(
         &mut self,
@@ -152,7 +179,9 @@ impl Case {
                     }
                     None => Box::new(Retry::new(engine, &parked)?),
                 };
-                snapshots.map_or(Ok(()), |snapshots| snapshots.shorten(&mut retry, log))?;
+                if let Some(snapshots) = snapshots {
+                    self.start = self.start.shorten(&mut retry, snapshots, log);
+                }
                 let (rule, from) = (&self.gap.rule, retry.next().0);
                 tracing::info!(rule, failures = self.failures, from, "a parked rule is tried again");
                 self.stage = Stage::Running(retry);

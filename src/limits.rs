@@ -54,6 +54,9 @@ pub(crate) const RETRY_SECONDS_MAX: u64 = 600;
 /// Records that a rule could not evaluate, listed when it is back; each has a record of its own.
 pub(crate) const SKIPPED_SHOWN_MAX: usize = 100;
 
+/// Revocations that were asked for and not probed yet whose time is taken; beyond that the oldest is left out.
+pub(crate) const RESPONSES_TIMED_MAX: usize = 10_000;
+
 /// Seconds between two stamps of the revocation documents; a policy denies everything once its stamp is two minutes old.
 pub(crate) const REFRESH_SECONDS: u64 = 30;
 

@@ -35,7 +35,7 @@ pub(crate) struct Restored {
     pub(crate) rejected: usize,
 }
 
-/// Counts and digests what is written through it.
+/// Digests what is written through it.
 struct Digesting<W> {
     out: W,
     digest: Sha256,
@@ -108,24 +108,25 @@ impl Snapshots {
     }
 
     /// Starts a parked rule from the newest snapshot that was made before its gap and holds it. Where there is none it
-    /// starts from the beginning of the log.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub(crate) fn shorten(&self, retry: &mut Retry, log: &dyn Log) -> anyhow::Result<()> {
+    /// starts from the beginning of the log. Gives the position of the snapshot.
+    pub(crate) fn shorten(&self, retry: &mut Retry, log: &dyn Log) -> Option<Position> {
         let gap_from = retry.gap_from();
-        for position in self.positions()?.into_iter().filter(|position| *position <= gap_from) {
-            let restored = self.content(log, position).and_then(|content| Ok(retry.restore(position, &*content)?));
-            match restored {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(error) => {
-                    let path = self.path(position);
-                    tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a snapshot is left aside");
-                }
-            }
-        }
-        Ok(())
+        let positions = self.positions().unwrap_or_else(|error| {
+            tracing::warn!(error = format!("{error:#}"), "a parked rule goes through the whole log");
+            Vec::new()
+        });
+        let mut before_gap = positions.into_iter().filter(|position| *position <= gap_from);
+        before_gap.find(|position| self.shorten_to(*position, retry, log))
+    }
+
+    /// Starts a parked rule from the snapshot of that position; whether that one is whole and holds it.
+    pub(crate) fn shorten_to(&self, position: Position, retry: &mut Retry, log: &dyn Log) -> bool {
+        let restored = self.content(log, position).and_then(|content| Ok(retry.restore(position, &*content)?));
+        restored.unwrap_or_else(|error| {
+            let path = self.path(position);
+            tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a snapshot is left aside");
+            false
+        })
     }
 
     fn read(&self, engine: &mut Engine, log: &dyn Log, position: Position) -> anyhow::Result<Vec<String>> {

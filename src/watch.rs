@@ -80,6 +80,11 @@ impl Watch {
     /// # Errors
     /// A rule, a destination or a decision point that cannot be used; a log that cannot be read or written.
     pub(crate) fn start(self, config: &Config, stopping: watch::Receiver<bool>) -> anyhow::Result<Watching> {
+        // Where it fails, its threads are waited for, which those that serve must not do as they are.
+        block_in_place(|| self.start_threads(config, stopping))
+    }
+
+    fn start_threads(self, config: &Config, stopping: watch::Receiver<bool>) -> anyhow::Result<Watching> {
         let threads = runtime::Builder::new_multi_thread().worker_threads(WATCH_THREADS).enable_all().build();
         let threads = threads.context("cannot start threads")?;
         let entered = threads.enter();

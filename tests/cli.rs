@@ -121,3 +121,24 @@ fn the_printed_configuration_is_one_step_from_serving() {
     assert_eq!(done.status.code(), Some(2));
     assert!(err(&done).contains("[[credentials]]"), "{}", err(&done));
 }
+
+#[test]
+fn rules_that_cannot_be_run_as_configured_are_said_and_nothing_is_served() {
+    let server = "[server]\nlisten = \"127.0.0.1:0\"\n";
+    let credential = "[[credentials]]\nsystem = \"cold\"\nsource = \"idp\"\nfeed = \"events\"\ntoken_sha256 = ";
+    let inventory = "[[systems]]\nid = \"cold\"\n[[systems.sources]]\nsource = \"idp\"\nfeed = \"events\"\n".as_bytes();
+    for (setting, said) in [
+        ("[rules]\ndisabled = [\"no/such\"]\n", "[rules]: there is no rule `no/such`"),
+        ("rules_directory = \"none\"\n", "none: "),
+        ("rules_directory = \"rules\"\n", "own/spoiled"),
+    ] {
+        let config = format!("{setting}{server}{credential}\"{}\"\n", "5".repeat(64));
+        let here = directory(&[("keywatch.toml", config.as_bytes()), ("inventory.toml", inventory)]);
+        std::fs::create_dir_all(here.path().join("rules/own")).unwrap();
+        std::fs::write(here.path().join("rules/own/spoiled.sql"), "SELECT").unwrap();
+        let done = keywatch(here.path(), &["run"], b"");
+        assert_eq!(done.status.code(), Some(2), "{setting}: {}", err(&done));
+        assert!(err(&done).contains(said) && !err(&done).contains("panicked"), "{setting}: {}", err(&done));
+        assert_eq!(out(&done), "", "{setting}");
+    }
+}

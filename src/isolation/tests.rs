@@ -118,6 +118,10 @@ fn p3_a_rule_whose_windows_fail_on_a_record_waits_longer_each_time_and_goes_on_w
     let engine = Engine::new(&[Rule::parse("t/shares", &sql).unwrap()], &Settings::default()).unwrap();
     let panics = |_: &str, events: &[Event]| assert!(events.iter().all(|event| event.asn != Some(0)), "a bug");
     let (log, mut engine, mut isolation, mut now) = park(9000, 12_000, engine.with_fault(panics));
+    let directory = tempfile::tempdir().unwrap();
+    let unreadable = directory.path().join("not-a-directory");
+    std::fs::write(&unreadable, "").unwrap();
+    isolation.start_from(Snapshots::at(&unreadable));
     let (end, mut found, mut said, mut skipped) = (log.end(Lane::Events), Vec::new(), Vec::new(), Vec::new());
     for seconds in [1, 2, 4] {
         now += Duration::from_millis(1000 * seconds - 1);
@@ -166,5 +170,31 @@ fn p3_a_rule_comes_back_from_the_last_snapshot_before_its_gap_that_holds_it() {
         assert_eq!(found, counted, "each once, with its count");
         let next = engine_.run(end, &[event(20_000, 1)]).unwrap().findings;
         assert_eq!(next[0].finding.facts["n"], "20001", "it remembers all");
+    }
+}
+
+#[test]
+fn every_attempt_starts_from_the_snapshot_that_the_first_one_found() {
+    let sql = RULE.replace("100 / asn", "asn");
+    let engine = || Engine::new(&[Rule::parse("t/shares", &sql).unwrap()], &Settings::default()).unwrap();
+    let panics = |_: &str, events: &[Event]| assert!(events.iter().all(|event| event.asn != Some(0)), "a bug");
+    let directory = tempfile::tempdir().unwrap();
+    for (kept, slices_needed) in [(None, [3, 3, 3]), (Some(4096), [2, 2, 2])] {
+        let (log, mut parked, mut isolation, mut now) = park(9000, 12_000, engine().with_fault(panics));
+        let (snapshots, mut earlier) = (Snapshots::at(directory.path()), engine());
+        if let Some(records) = kept {
+            earlier.run(Position(0), &log.read(Lane::Events, Position(0), records).unwrap()).unwrap();
+            snapshots.write(&earlier, &log, Position(records as u64)).unwrap();
+        }
+        isolation.start_from(snapshots);
+        let mut slices = [0; 3];
+        for (attempt, slices) in slices.iter_mut().enumerate() {
+            now += wait(u32::try_from(attempt).unwrap() + 1);
+            while isolation.slice(&mut parked, &log, log.end(Lane::Events), now).unwrap().is_some() {
+                *slices += 1;
+            }
+        }
+        assert_eq!(slices, slices_needed, "a snapshot of {kept:?} records");
+        assert!(!isolation.is_parked("t/shares"));
     }
 }

@@ -9,7 +9,7 @@ use keywatch_store::{Clock, Event, Finding, Instant, Lane, Log, Position};
 
 use crate::clock;
 use crate::isolation::Ended;
-use crate::limits::PIPELINE_RECORDS_MAX;
+use crate::limits::{PIPELINE_RECORDS_MAX, RESPONSES_TIMED_MAX};
 use crate::metrics::Metrics;
 
 /// The counters of a pipeline, and what they need to remember.
@@ -17,7 +17,7 @@ pub(super) struct Counting {
     metrics: Arc<Metrics>,
     /// Next record of the conclusions lane.
     concluded: Position,
-    /// When a revocation was asked for, by its response id.
+    /// When a revocation that is not probed yet was asked for, by its response id.
     asked: BTreeMap<String, Instant>,
 }
 
@@ -92,18 +92,26 @@ impl Counting {
         self.metrics.responses.with_label_values(&[step]).inc();
         let detail = event.detail.value();
         let id = detail["response_id"].as_str().unwrap_or_default().to_owned();
-        match (step, self.asked.get(&id)) {
-            ("requested", _) => {
-                self.asked.insert(id, event.time);
-            }
-            ("verified", Some(asked)) => {
-                let nanoseconds = u64::try_from(event.time.0.saturating_sub(asked.0)).unwrap_or(0);
-                self.metrics.response_latency.observe(&[], Duration::from_nanos(nanoseconds));
+        match step {
+            "requested" => self.requested(id, event.time),
+            "verified" => {
                 let degree = event.outcome.as_deref().unwrap_or("unconfirmed");
                 self.metrics.verifications.with_label_values(&[degree]).inc();
-                self.asked.remove(&id);
+                if let Some(asked) = self.asked.remove(&id) {
+                    let nanoseconds = u64::try_from(event.time.0.saturating_sub(asked.0)).unwrap_or(0);
+                    self.metrics.response_latency.observe(&[], Duration::from_nanos(nanoseconds));
+                }
             }
             _ => {}
+        }
+    }
+
+    /// A decision point that is never reached leaves responses open for good.
+    fn requested(&mut self, id: String, at: Instant) {
+        self.asked.insert(id, at);
+        if self.asked.len() > RESPONSES_TIMED_MAX {
+            let oldest = self.asked.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone());
+            oldest.map(|id| self.asked.remove(&id));
         }
     }
 
@@ -141,4 +149,33 @@ impl Counting {
 
 fn gauge(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use keywatch_store::event::{Detail, Origin};
+    use serde_json::json;
+
+    use super::*;
+
+    fn response(step: &str, number: usize) -> Event {
+        let origin = Origin { system: "cold".to_owned(), source: "keywatch".to_owned() };
+        let time = Instant(i64::try_from(number).unwrap());
+        let mut event = Event::new(&origin, &format!("{step}/{number}"), &format!("response.{step}"), time);
+        (event.time, event.detail) = (time, Detail::from(&json!({ "response_id": number.to_string() })));
+        event
+    }
+
+    #[test]
+    fn p7_revocations_that_are_never_probed_give_way_the_oldest_first() {
+        let mut counting = Counting::new(Metrics::new(), Position::default(), 1);
+        let asked: Vec<Event> = (0..=RESPONSES_TIMED_MAX).map(|number| response("requested", number)).collect();
+        counting.responses(&asked, asked.len());
+        assert_eq!(counting.asked.len(), RESPONSES_TIMED_MAX);
+        assert!(!counting.asked.contains_key("0"));
+
+        counting.responses(&[response("verified", 0), response("verified", 1)], 0);
+        assert_eq!(counting.asked.len(), RESPONSES_TIMED_MAX - 1);
+        assert_eq!(counting.metrics.verifications.with_label_values(&["unconfirmed"]).get(), 2);
+    }
 }

@@ -22,7 +22,7 @@ use crate::{Clock, Event, Instant, kinds, line};
 /// First 16 bytes of SHA-256 over what an event says, log time and lateness left out.
 pub type Fingerprint = [u8; 16];
 
-/// What was said under each id; looked at for every event, so with the hash of that crate.
+/// What was said under each id; looked at for every event, and hashbrown's hash is quicker than the standard one.
 type Seen = hashbrown::HashMap<EventId, Fingerprint>;
 
 /// The state of the fold.

@@ -140,8 +140,8 @@ impl Engine {
         Ok(alone)
     }
 
-    /// Takes the rules of another engine in place of its own of the same names. The other one must have seen the same
-    /// records from the beginning of the log.
+    /// Takes the rules of another engine in place of its own of the same names. The other one must stand at the
+    /// same position of the log, from its beginning or from a snapshot.
     pub fn take_back(&mut self, other: Engine) {
         for mut loaded in other.rules {
             let number = |system: u32| self.systems.number(other.systems.name(system));

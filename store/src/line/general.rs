@@ -1,5 +1,6 @@
 //! The general reader: any JSON object that says an event, in whatever order and form. What it accepts is what a line
-//! is, and its words are the ones of a reject; [`super::plain`] only spares most lines the way through here.
+//! is, and its words are the ones of a reject; [`super::ordered`] and [`super::plain`] only spare most lines the way
+//! through here.
 
 use std::borrow::Cow;
 

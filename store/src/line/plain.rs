@@ -1,5 +1,6 @@
 //! The reader of plain lines: the fields that an event has, each at most once and with a value of its type, texts
-//! without escapes, spaces at most between them. Nearly every line is one that [`super::ordered`] does not read.
+//! without escapes, spaces at most between them. It reads what [`super::ordered`] leaves: lines in another order or with
+//! spaces.
 //!
 //! It refuses nothing: where anything is otherwise it gives no event, and [`super::general`] reads the line, or says
 //! what is wrong with it. What it does give is what the general reader would have given.
