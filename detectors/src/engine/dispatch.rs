@@ -77,6 +77,20 @@ impl Selection {
 }
 
 impl Batch<'_> {
+    /// Whether there are events of a set of kinds, or any at all.
+    pub(super) fn has_rows(&self, set: Option<usize>) -> bool {
+        self.count(set.map(|set| &self.selections[set])) > 0
+    }
+
+    /// Makes a column of all events, for who asks for it later; a problem is theirs to meet.
+    pub(super) fn make(&self, column: usize) {
+        drop(self.whole_column(column));
+    }
+
+    fn count(&self, selection: Option<&Selection>) -> usize {
+        selection.and_then(|selection| selection.rows.as_ref()).map_or(self.events.len(), UInt32Array::len)
+    }
+
     /// Columns of the events of a set of kinds, or of all events; `None` when there are none.
     pub(super) fn rows(
         &self,
@@ -85,7 +99,7 @@ impl Batch<'_> {
         schema: &SchemaRef,
     ) -> Result<Option<RecordBatch>> {
         let selection = set.map(|set| &self.selections[set]);
-        let count = selection.and_then(|selection| selection.rows.as_ref()).map_or(self.events.len(), UInt32Array::len);
+        let count = self.count(selection);
         if count == 0 {
             return Ok(None);
         }

@@ -51,6 +51,14 @@ impl Loaded {
         Ok(Loaded { rule, sql, fingerprint, planned, kinds, parked: false, sifts: false, busy: Duration::ZERO })
     }
 
+    /// The columns of events that it asks of a batch.
+    pub(super) fn columns(&self, batch: &Batch<'_>) -> &[usize] {
+        match &self.planned.chain.source {
+            Source::Events(columns) if batch.has_rows(self.kinds) => columns,
+            _ => &[],
+        }
+    }
+
     /// Runs it over a batch; what it cannot evaluate goes into `skipped` where there is one, else it fails.
     pub(super) fn run(
         &mut self,

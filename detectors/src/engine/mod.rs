@@ -213,6 +213,11 @@ impl Engine {
             loaded.busy += took;
             Ran { found, skipped: sieve.unwrap_or_default(), took }
         };
+        if workers::are_many(self.threads, events.len()) {
+            // Else two threads that ask for a column at the same time would both make it.
+            let wanted = self.rules.iter().filter(|loaded| !loaded.parked).flat_map(|loaded| loaded.columns(&batch));
+            workers::each(wanted.copied().collect::<BTreeSet<_>>(), self.threads, &|column| batch.make(column));
+        }
         let awake = self.rules.iter_mut().filter(|loaded| !loaded.parked).collect();
         let mut findings = Vec::new();
         for (loaded, ran) in workers::run(awake, self.threads, events.len(), &one) {

@@ -91,8 +91,10 @@ impl<'p> Path<'p> {
             if !may_hold(json, finder) {
                 return None;
             }
-            let mut deserializer = serde_json::Deserializer::from_str(json);
-            deserializer.deserialize_map(Member { key }).ok().flatten().map(RawValue::get)
+            let mut found = None;
+            // Reading ends at the member: what comes after it is not asked for, and that it was left is no problem.
+            let _ = serde_json::Deserializer::from_str(json).deserialize_map(Member { key, found: &mut found });
+            found.map(RawValue::get)
         })
     }
 }
@@ -114,28 +116,28 @@ fn as_text(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Reads one member of an object and skips the others.
-struct Member<'k> {
+/// Looks for one member of an object, whose names differ.
+struct Member<'k, 'f, 'de> {
     key: &'k str,
+    found: &'f mut Option<&'de RawValue>,
 }
 
-impl<'de> Visitor<'de> for Member<'_> {
-    type Value = Option<&'de RawValue>;
+impl<'de> Visitor<'de> for Member<'_, '_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
-        let mut found = None;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             if key == self.key {
-                found = Some(map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
+                *self.found = Some(map.next_value()?);
+                break;
             }
+            map.next_value::<IgnoredAny>()?;
         }
-        Ok(found)
+        Ok(())
     }
 }
 
