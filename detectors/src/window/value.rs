@@ -43,19 +43,8 @@ pub(crate) enum Column {
 
 /// Whether [`Column`] can read that type.
 pub(crate) fn is_supported(kind: &DataType) -> bool {
-    kind.is_integer()
-        || matches!(
-            kind,
-            DataType::Decimal128(..)
-                | DataType::Timestamp(TimeUnit::Nanosecond, _)
-                | DataType::Float64
-                | DataType::Float32
-                | DataType::Boolean
-                | DataType::Utf8
-                | DataType::LargeUtf8
-                | DataType::Utf8View
-                | DataType::Null
-        )
+    let others = [DataType::Boolean, DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View, DataType::Null];
+    is_number(kind) || others.contains(kind)
 }
 
 impl Column {
