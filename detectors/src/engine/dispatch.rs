@@ -10,6 +10,7 @@ use datafusion::error::{DataFusionError, Result};
 use hashbrown::HashMap;
 use keywatch_store::{Event, schema};
 
+use super::isolation::guarded;
 use crate::window::Shared;
 
 /// The sets of kinds that rules can match.
@@ -82,9 +83,9 @@ impl Batch<'_> {
         self.count(set.map(|set| &self.selections[set])) > 0
     }
 
-    /// Makes a column of all events, for who asks for it later; a problem is theirs to meet.
+    /// Makes a column of all events, for who asks for it later; a problem, or a panic, is theirs to meet.
     pub(super) fn make(&self, column: usize) {
-        drop(self.whole_column(column));
+        drop(guarded(|| self.whole_column(column)));
     }
 
     fn count(&self, selection: Option<&Selection>) -> usize {

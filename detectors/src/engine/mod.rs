@@ -213,8 +213,9 @@ impl Engine {
             loaded.busy += took;
             Ran { found, skipped: sieve.unwrap_or_default(), took }
         };
-        if workers::are_many(self.threads, events.len()) {
-            // Else two threads that ask for a column at the same time would both make it.
+        if workers::is_large(events.len()) {
+            // Else two threads that ask for a column at the same time would both make it, and it would be in the time of
+            // the rule that happens to ask first.
             let wanted = self.rules.iter().filter(|loaded| !loaded.parked).flat_map(|loaded| loaded.columns(&batch));
             workers::each(wanted.copied().collect::<BTreeSet<_>>(), self.threads, &|column| batch.make(column));
         }

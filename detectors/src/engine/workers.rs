@@ -8,8 +8,8 @@ use super::loaded::{Loaded, Ran};
 use crate::limits::THREADED_ROWS_MIN;
 
 /// Whether a batch of so many rows is worth several threads.
-pub(super) fn are_many(threads: usize, rows: usize) -> bool {
-    threads > 1 && rows >= THREADED_ROWS_MIN
+pub(super) fn is_large(rows: usize) -> bool {
+    rows >= THREADED_ROWS_MIN
 }
 
 /// Does something with each of some items, on that many threads.
@@ -34,7 +34,7 @@ pub(super) fn run<'a>(
         let ran = one(loaded);
         (loaded, ran)
     };
-    if !are_many(threads, rows) {
+    if threads < 2 || !is_large(rows) {
         return rules.into_iter().map(each).collect();
     }
     rules.sort_by_key(|loaded| std::cmp::Reverse(loaded.busy));

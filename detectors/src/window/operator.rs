@@ -36,13 +36,13 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema, TimestampNanosecondType};
 use datafusion::error::Result;
 
-use super::batch_keys::Shared;
 use super::by_rows::ByRows;
 use super::call::{Keeping, OperatorPlan, RingPlan};
 use super::held::{Decided, Delay};
 use super::keys::Slot;
 use super::limits::{Limits, Lost};
 use super::ring::{Asked, Ring, RingColumns, Rows};
+use super::shared::Shared;
 use super::state::Answers;
 use super::systems::{Progress, Systems};
 use super::value::Column;
