@@ -164,7 +164,7 @@ mod tests {
     #[expect(clippy::print_stdout, reason = "a bench prints its table")]
     fn bench_reading_event_lines() {
         use keywatch_store::Clock;
-        use keywatch_store::admission::Admission;
+        use keywatch_store::log::admission::Admission;
         const TIMES: usize = 100;
         let text =
             std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/replay-data/2025-02-bybit/events.jsonl")).unwrap();

@@ -9,7 +9,7 @@ use std::time;
 
 use anyhow::{Context, bail, ensure};
 use keywatch_detectors::{Engine, Settings, rule};
-use keywatch_store::memory::MemoryLog;
+use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, Finding, Lane, Log, Position};
 use serde_json::json;
 

@@ -13,7 +13,7 @@ use std::time::Instant as Stopwatch;
 
 use anyhow::{Context, anyhow, ensure};
 use keywatch_simulator::{Label, Scenario, Settings, Simulation};
-use keywatch_store::embedded::{EmbeddedLog, Options};
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Inventory, Lane, Log, line};
 
 use crate::limits::{SIMULATE_BATCH_EVENTS_MAX, SIMULATE_BATCHES_MAX};

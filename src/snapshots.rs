@@ -180,7 +180,7 @@ fn id_before(log: &dyn Log, position: Position) -> anyhow::Result<Option<EventId
 mod tests {
     use keywatch_detectors::{Rule, Settings};
     use keywatch_store::event::Origin;
-    use keywatch_store::memory::MemoryLog;
+    use keywatch_store::log::memory::MemoryLog;
     use keywatch_store::{Event, Instant};
 
     use super::*;

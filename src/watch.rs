@@ -241,7 +241,7 @@ fn check_settings(settings: &Settings, rules: &[Rule]) -> anyhow::Result<()> {
 mod tests {
     use std::sync::mpsc;
 
-    use keywatch_store::memory::MemoryLog;
+    use keywatch_store::log::memory::MemoryLog;
 
     use super::*;
 

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
-use keywatch_store::embedded::{EmbeddedLog, Options};
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Lane, Log, Position};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};

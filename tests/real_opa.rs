@@ -14,7 +14,7 @@ use keywatch_alerting::{
 };
 use keywatch_store::event::EventId;
 use keywatch_store::finding::{Proof, Target};
-use keywatch_store::memory::MemoryLog;
+use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, Finding, Lane, Log, Position, Severity};
 use serde_json::{Value, json};
 

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Stopwatch};
 
 use keywatch_detectors::{Engine, Settings, rule};
-use keywatch_store::embedded::{EmbeddedLog, Options};
 use keywatch_store::event::{Detail, Origin};
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, EventId, Instant, Lane, Log, Position};
 use serde_json::json;
 

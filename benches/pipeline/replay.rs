@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant as Stopwatch};
 
 use keywatch_detectors::{Decided, Engine, Rule, Settings, rule};
-use keywatch_store::memory::MemoryLog;
+use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, Lane, Log, Position};
 
 use crate::Times;

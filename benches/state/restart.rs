@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant as Stopwatch;
 
 use keywatch_detectors::{Engine, Limits, Rule, Settings, StateSize, rule as rules};
-use keywatch_store::memory::MemoryLog;
+use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, Instant, Lane, Log, Position, line};
 use serde::{Deserialize, Serialize};
 

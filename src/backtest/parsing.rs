@@ -15,8 +15,8 @@ use std::thread;
 
 use anyhow::anyhow;
 use keywatch_store::Event;
-use keywatch_store::admission::{Fingerprint, fingerprint};
 use keywatch_store::limits::LINE_BYTES_MAX;
+use keywatch_store::log::admission::{Fingerprint, fingerprint};
 
 use crate::limits::{BACKTEST_PARSERS_MAX, BACKTEST_PIECE_BYTES, BACKTEST_PIECES_MAX};
 use crate::recorded::{parse, read_line};

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use anyhow::{Context, anyhow, ensure};
 use indicatif::ProgressBar;
-use keywatch_store::admission::{Admission, Fingerprint, Verdict, fingerprint};
 use keywatch_store::limits::LATENESS_TOLERANCE_NS;
+use keywatch_store::log::admission::{Admission, Fingerprint, Verdict, fingerprint};
 use keywatch_store::{Clock, Event, Instant, Lane, Log};
 
 use super::input::{Form, Input, open_log};

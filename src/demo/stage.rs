@@ -8,7 +8,7 @@ use anyhow::ensure;
 use keywatch_alerting::sink::Attempt;
 use keywatch_alerting::{EmbeddedPdp, Executor, Means, Notification, Policy, Schedule, Sink, Site};
 use keywatch_detectors::{Engine, Settings, rule};
-use keywatch_store::embedded::{EmbeddedLog, Options};
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Lane, Log};
 use serde_json::{Value, json};
 

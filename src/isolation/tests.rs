@@ -2,7 +2,7 @@
 
 use keywatch_detectors::{Rule, Settings};
 use keywatch_store::event::Origin;
-use keywatch_store::memory::MemoryLog;
+use keywatch_store::log::memory::MemoryLog;
 
 use super::*;
 

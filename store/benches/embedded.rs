@@ -13,8 +13,8 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Stopwatch};
 
-use keywatch_store::admission::fingerprint;
-use keywatch_store::embedded::{EmbeddedLog, Options};
+use keywatch_store::log::admission::fingerprint;
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Instant, Lane, Log, Position, line};
 use lines::event;
 

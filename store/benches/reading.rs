@@ -10,7 +10,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant as Stopwatch};
 
-use keywatch_store::admission::{Admission, Admitted, Fingerprint, fingerprint};
+use keywatch_store::log::admission::{Admission, Admitted, Fingerprint, fingerprint};
 use keywatch_store::{Clock, Event, Instant, line, schema};
 
 /// As in the program.

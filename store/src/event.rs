@@ -1,6 +1,6 @@
 //! The event: one flat record for everything that a feed, keywatch itself or a rule says.
 //!
-//! An event is made without a log time; [`crate::admission`] gives it one. Nothing here reads a clock.
+//! An event is made without a log time; [`crate::log::admission`] gives it one. Nothing here reads a clock.
 
 use std::fmt;
 use std::str::FromStr;

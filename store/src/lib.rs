@@ -11,16 +11,11 @@
 //! | [`kinds`] | the registry of kinds, from which `docs/events.md` is generated |
 //! | [`amount`] | exact amounts in base units |
 //! | [`time`] | nanosecond UTC instants |
-//! | [`admission`] | the fold that gives log time, skips repeats, finds conflicts, marks late events |
-//! | [`log`] | the [`Log`] trait, lanes and positions; [`memory`] and [`embedded`] implement it |
-//! | [`chain`] | how a batch is framed, hashed, linked and signed |
+//! | [`log`] | the [`Log`] trait, lanes and positions; its admission, its hash chain and its backends |
 //! | [`inventory`] | what is declared: systems, wallets, owners, destinations, sources, people |
 //! | [`finding`] | what a rule concluded |
 
-pub mod admission;
 pub mod amount;
-pub mod chain;
-pub mod embedded;
 pub mod error;
 pub mod event;
 pub mod finding;
@@ -29,7 +24,6 @@ pub mod kinds;
 pub mod limits;
 pub mod line;
 pub mod log;
-pub mod memory;
 pub mod schema;
 pub mod time;
 

@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
-use keywatch_store::chain::{Head, Key};
-use keywatch_store::embedded::{EmbeddedLog, Options};
 use keywatch_store::error::Remedy;
 use keywatch_store::limits::REPEAT_HORIZON_NS;
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
+use keywatch_store::log::hash_chain::{Head, Key};
 use keywatch_store::{Clock, Error, Event, EventId, Lane, Log, Position};
 use support::{event, open, read_all, saying};
 

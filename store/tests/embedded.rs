@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use keywatch_store::embedded::{Clocks, EmbeddedLog, Options};
 use keywatch_store::error::Remedy;
 use keywatch_store::limits::{APPEND_EVENTS_MAX, BATCH_BYTES_MAX, CLOCK_JUMP_NS_MAX, REPEAT_HORIZON_NS};
-use keywatch_store::memory::MemoryLog;
+use keywatch_store::log::embedded::{Clocks, EmbeddedLog, Options};
+use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Clock, Error, Event, Instant, Inventory, Lane, Log, Position};
 use proptest::prelude::*;
 use support::{event, open, read_all, saying};

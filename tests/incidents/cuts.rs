@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use keywatch_detectors::Decided;
-use keywatch_store::embedded::{EmbeddedLog, Options};
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Lane, Log, Position};
 use proptest::prelude::*;
 

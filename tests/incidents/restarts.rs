@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use keywatch_store::embedded::{EmbeddedLog, Options};
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Lane, Log};
 
 use crate::recording::{Incident, bybit};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use keywatch_detectors::{Decided, Engine, Settings, rule};
-use keywatch_store::memory::MemoryLog;
+use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, EventId, Finding, Lane, Log, Position, Severity};
 
 /// Plans the shipped rules.

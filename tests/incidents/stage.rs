@@ -11,7 +11,7 @@ use keywatch_alerting::response::word;
 use keywatch_alerting::sink::Attempt;
 use keywatch_alerting::{EmbeddedPdp, Executor, Means, Notification, Policy, Response, Schedule, Sink, Site};
 use keywatch_detectors::Engine;
-use keywatch_store::memory::MemoryLog;
+use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Error, Event, Finding, Instant, Lane, Log, Position};
 use serde::Deserialize;
 use serde_json::json;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use keywatch_ingest::{Context, feeds};
 use keywatch_store::event::{Detail, Origin};
 use keywatch_store::inventory::Source;
+use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::log::{Lane, Log};
-use keywatch_store::memory::MemoryLog;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant, Inventory};
 

@@ -14,7 +14,7 @@ use keywatch_alerting::webhook::WallClock;
 use keywatch_alerting::{Decision, EmbeddedPdp, Error, PolicyDecisionPoint, RevocationDocument, Schedule, Sink, Site};
 use keywatch_store::event::{Detail, Origin};
 use keywatch_store::finding::{Proof, Target};
-use keywatch_store::memory::MemoryLog;
+use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{
     Appended, Clock, Error as StoreError, Event, EventId, Finding, Instant, Inventory, Lane, Log, Position, Severity,

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use keywatch_store::embedded::{EmbeddedLog, Options};
 use keywatch_store::event::Origin;
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Instant, Lane, Log, Position};
 
 /// A heartbeat of `system` that its source calls `id` and that carries `time`.

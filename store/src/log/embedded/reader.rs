@@ -10,8 +10,8 @@ use fjall::UserValue;
 use super::disk::{Disk, Stored};
 use super::shared::{LaneView, Shared, index};
 use super::state::Joint;
-use crate::chain::{Broken, Hash, Head, Key, stated_hash};
 use crate::limits::{APPEND_EVENTS_MAX, OPEN_BATCHES_MAX};
+use crate::log::hash_chain::{Broken, Hash, Head, Key, stated_hash};
 use crate::{Error, Event, Lane, Position, line};
 
 pub(super) struct Reader {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::disk::{Change, Disk};
-use crate::chain::{Broken, GENESIS, Hash, Key};
+use crate::log::hash_chain::{Broken, GENESIS, Hash, Key};
 use crate::{Clock, Error, Instant, Lane, Position};
 
 /// The name of the value that says which log this is.

@@ -1,6 +1,6 @@
 //! What the log keeps on disk, and the only place that knows the storage crate.
 //!
-//! Three keyspaces: `heads` and `lines` hold the two parts of each batch (see [`crate::chain`]) under lane and first
+//! Three keyspaces: `heads` and `lines` hold the two parts of each batch (see [`crate::log::hash_chain`]) under lane and first
 //! position; `state` holds small values, each sealed with the role's key under its name. Everything that belongs to one
 //! commit is one atomic write of the storage crate, synced before it returns.
 
@@ -11,7 +11,7 @@ use fjall::{
     Database, Guard, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode, UserValue,
 };
 
-use crate::chain::{self, Broken, Hash, Key};
+use crate::log::hash_chain::{self, Broken, Hash, Key};
 use crate::{Error, Lane, Position};
 
 /// Bytes of journal that are replayed on opening at most.
@@ -87,7 +87,7 @@ impl Disk {
             return Ok(None);
         };
         let (key, head) = self.pair(entry)?;
-        chain::stated_hash(&head).map(Some).map_err(|broken| broken.at(first_of(&key)))
+        hash_chain::stated_hash(&head).map(Some).map_err(|broken| broken.at(first_of(&key)))
     }
 
     /// The heads from the batch that begins at `first` on.
@@ -179,7 +179,7 @@ impl Pairs {
 }
 
 fn name(lane: Lane, first: Position) -> [u8; 9] {
-    let mut name = [chain::lane_number(lane); 9];
+    let mut name = [hash_chain::lane_number(lane); 9];
     name[1..].copy_from_slice(&first.0.to_be_bytes());
     name
 }

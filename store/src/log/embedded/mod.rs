@@ -32,8 +32,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::chain::{Hash, Key};
 use crate::limits::{APPEND_EVENTS_MAX, LINE_BYTES_MAX, QUEUE_APPENDS_MAX};
+use crate::log::hash_chain::{Hash, Key};
 use crate::{Appended, Clock, Error, Event, Instant, Lane, Log, Position, line};
 
 pub use clocks::{Clocks, SystemClocks};

@@ -20,7 +20,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::admission::Fingerprint;
+use crate::log::admission::Fingerprint;
 use crate::{Error, EventId, Instant, Lane, Position};
 
 /// Version of the framing that is written; it is the first byte of a head.

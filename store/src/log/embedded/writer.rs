@@ -16,10 +16,10 @@ use super::marks::Marks;
 use super::recovery::Recovered;
 use super::shared::{Shared, index};
 use super::state::{self, Joint, SystemPlace};
-use crate::admission::{self, Admission, Admitted, Fingerprint};
-use crate::chain::{Head, Key, Row};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, BATCH_SYSTEMS_MAX, COMMIT_BYTES_MAX};
 use crate::line::Template;
+use crate::log::admission::{self, Admission, Admitted, Fingerprint};
+use crate::log::hash_chain::{Head, Key, Row};
 use crate::{Appended, Clock, Error, Event, Instant, Lane, Position};
 
 /// An append that waits for the writer.

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::admission::{Admission, Admitted};
+use crate::log::admission::{Admission, Admitted};
 use crate::log::{Appended, Clock, Lane, Log, Position};
 use crate::{Error, Event, Instant};
 

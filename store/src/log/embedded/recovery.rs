@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use super::disk::Disk;
 use super::marks::Marks;
 use super::state::{self, Joint, SystemPlace};
-use crate::admission::Admission;
-use crate::chain::{Broken, Head, Key};
+use crate::log::admission::Admission;
+use crate::log::hash_chain::{Broken, Head, Key};
 use crate::{Clock, Error, Lane, Position};
 
 /// A lane as its writer needs it.
@@ -43,7 +43,7 @@ pub(super) fn recover(disk: &Disk, lane: Lane, clock: Clock, role: &str, key: &K
             }
             before = Some(Joint {
                 position: head.end(),
-                hash: crate::chain::stated_hash(&bytes).map_err(|broken| broken.at(first))?,
+                hash: crate::log::hash_chain::stated_hash(&bytes).map_err(|broken| broken.at(first))?,
             });
             recall(&head, &mut admission, &mut marks);
         }

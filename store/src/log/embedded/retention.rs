@@ -8,8 +8,8 @@ use std::sync::PoisonError;
 use super::EmbeddedLog;
 use super::shared::index;
 use super::state::{self, Joint};
-use crate::chain::Head;
 use crate::limits::{REPEAT_HORIZON_NS, RETIRE_BATCHES_MAX};
+use crate::log::hash_chain::Head;
 use crate::time::SECOND_NS;
 use crate::{Error, Instant, Lane, Position};
 
@@ -61,7 +61,7 @@ impl EmbeddedLog {
                 break;
             }
             dropped.push(first);
-            let hash = crate::chain::stated_hash(&bytes).map_err(|broken| broken.at(first))?;
+            let hash = crate::log::hash_chain::stated_hash(&bytes).map_err(|broken| broken.at(first))?;
             next = Joint { position: head.end(), hash };
         }
         Ok((dropped, next))

@@ -1,7 +1,19 @@
 //! The log: two lanes of records in one total order each, and the trait that every backend keeps.
 //!
 //! A record is an [`Event`]. Within a system log time strictly increases; log time is a fold over the records before
-//! (see [`crate::admission`]), so that two logs with the same records have the same times.
+//! (see [`admission`]), so that two logs with the same records have the same times.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`admission`] | the fold that gives log time, skips repeats, finds conflicts, marks late events |
+//! | [`hash_chain`] | how a batch is framed, hashed, linked and signed |
+//! | [`memory`] | a log in memory: what a replayed file is read into |
+//! | [`embedded`] | the log of one machine, crash-safe, on disk |
+
+pub mod admission;
+pub mod embedded;
+pub mod hash_chain;
+pub mod memory;
 
 use std::fmt;
 

@@ -13,7 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::chain::Key;
+use crate::log::hash_chain::Key;
 
 /// Makes the directory if it is not there and locks it until the file is dropped.
 pub(super) fn lock(path: &Path) -> Result<File, Error> {
