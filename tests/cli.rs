@@ -46,7 +46,7 @@ fn an_import_writes_event_lines_and_counts() {
     assert_eq!(done.status.code(), Some(0), "{}", err(&done));
     let events: Vec<_> = out(&done).lines().map(|text| line::read(text.as_bytes()).unwrap()).collect();
     assert_eq!(events.len(), 2);
-    assert!(events.iter().all(|event| event.system == "cold" && event.source == "idp"));
+    assert!(events.iter().all(|event| event.system() == "cold" && event.source() == "idp"));
     assert_eq!(err(&done).trim(), "2 files, 2 records, 2 events, 0 rejects");
 }
 

@@ -85,7 +85,7 @@ fn token(source: &str) -> String {
 fn brought(directory: &Path) -> Vec<Event> {
     let log = EmbeddedLog::open(directory.join("keywatch-data"), Options::new(Clock::Wall)).unwrap();
     let events = log.read(Lane::Events, Position(0), 100_000).unwrap();
-    events.into_iter().filter(|event| ["idp", "opa-1", "safe-1"].contains(&event.source.as_str())).collect()
+    events.into_iter().filter(|event| ["idp", "opa-1", "safe-1"].contains(&event.source())).collect()
 }
 
 fn heartbeat(id: u32) -> String {
@@ -117,7 +117,7 @@ async fn p2_a_source_is_answered_after_its_events_are_durable() {
     // Killed without warning right after the answer.
     let Machine { directory, keywatch, .. } = machine;
     drop(keywatch);
-    let kinds: Vec<String> = brought(directory.path()).into_iter().map(|event| event.kind).collect();
+    let kinds: Vec<String> = brought(directory.path()).into_iter().map(|event| event.kind()).collect();
     assert_eq!(kinds, ["source.heartbeat", "source.heartbeat"]);
 }
 
@@ -141,7 +141,7 @@ async fn a_malformed_record_is_kept_as_a_reject_and_costs_nothing_else() {
     assert_eq!(machine.post("events", "idp", " \n").await.status(), StatusCode::BAD_REQUEST);
 
     let events = machine.stop();
-    let rejects: Vec<&Event> = events.iter().filter(|event| event.kind == "source.reject").collect();
+    let rejects: Vec<&Event> = events.iter().filter(|event| event.kind() == "source.reject").collect();
     assert_eq!((events.len(), rejects.len()), (4, 2));
     let detail = rejects[0].detail.value();
     assert_eq!((&detail["feed"], &detail["field"]), (&json!("events"), &json!("kind")));
@@ -177,7 +177,7 @@ async fn p8_a_token_opens_one_feed_and_writes_under_its_own_name() {
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{claim}");
     }
     let events = machine.stop();
-    assert!(events.iter().all(|event| event.kind == "source.reject" && event.source == "idp"), "{events:?}");
+    assert!(events.iter().all(|event| event.kind() == "source.reject" && event.source() == "idp"), "{events:?}");
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn decision_logs_arrive_compressed_as_opa_sends_them() {
     assert_eq!(request(b"not gzip".to_vec(), "gzip").await.unwrap().status(), StatusCode::BAD_REQUEST);
     assert_eq!(machine.metric("keywatch_ingest_events_total").await, 2);
     let events = machine.stop();
-    let decisions: Vec<_> = events.iter().filter_map(|event| event.decision.as_deref()).collect();
+    let decisions: Vec<_> = events.iter().filter_map(|event| event.decision()).collect();
     assert_eq!(decisions, ["d1", "d2"]);
 }
 

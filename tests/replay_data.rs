@@ -68,14 +68,14 @@ fn every_event_says_whether_it_is_public_or_reconstructed() {
     for incident in INCIDENTS {
         let mut count: BTreeMap<(String, String), usize> = BTreeMap::new();
         for event in committed(incident) {
-            let provenance = event.detail.value()["provenance"].as_str().unwrap_or("nothing").to_owned();
+            let provenance = event.detail().value()["provenance"].as_str().unwrap_or("nothing").to_owned();
             assert!(
                 ["public", "reconstructed"].contains(&provenance.as_str()),
                 "{}: {}",
                 incident.name,
                 line::write(&event)
             );
-            *count.entry((event.source, provenance)).or_default() += 1;
+            *count.entry((event.source(), provenance)).or_default() += 1;
         }
         let is = |source: &str, provenance: &str| count.contains_key(&(source.to_owned(), provenance.to_owned()));
         assert!(!is("opa", "public") && !is("idp", "public"), "no source has these records: {count:?}");
@@ -86,10 +86,10 @@ fn every_event_says_whether_it_is_public_or_reconstructed() {
 fn nothing_is_late_and_every_frame_can_close() {
     for incident in INCIDENTS {
         let events = committed(incident);
-        assert_eq!(events[0].kind, "inventory.activated", "{}", incident.name);
+        assert_eq!(events[0].kind(), "inventory.activated", "{}", incident.name);
         assert!(events.windows(2).all(|pair| pair[0].time < pair[1].time), "{}: log time", incident.name);
-        assert!(events.iter().all(|event| !event.late), "{}", incident.name);
-        let happened = events.iter().filter(|event| event.kind != "tick").map(|event| event.time).max().unwrap();
+        assert!(events.iter().all(|event| !event.late()), "{}", incident.name);
+        let happened = events.iter().filter(|event| event.kind() != "tick").map(|event| event.time()).max().unwrap();
         assert!(events.last().unwrap().time >= happened.saturating_add(SETTLING_NS), "{}", incident.name);
     }
 }
@@ -97,7 +97,7 @@ fn nothing_is_late_and_every_frame_can_close() {
 #[test]
 fn what_is_expected_hangs_on_an_event_and_stands_in_order() {
     for incident in INCIDENTS {
-        let anchors: BTreeSet<Instant> = committed(incident).iter().map(|event| event.time).collect();
+        let anchors: BTreeSet<Instant> = committed(incident).iter().map(|event| event.time()).collect();
         let expected = incident.read("expected.jsonl");
         let expected: Vec<Expected> = expected.lines().map(|text| serde_json::from_str(text).unwrap()).collect();
         for finding in &expected {
@@ -122,7 +122,7 @@ async fn every_allow_in_the_record_is_one_that_the_policy_gives() {
         let now = Instant::from_unix_seconds(jiff::Timestamp::now().as_second()).unwrap();
         pdp.publish(&RevocationDocument::empty(system).stamped(now)).await.unwrap();
         let events = committed(incident);
-        let decisions: Vec<&Event> = events.iter().filter(|event| event.kind == "decision").collect();
+        let decisions: Vec<&Event> = events.iter().filter(|event| event.kind() == "decision").collect();
         assert!(decisions.len() >= 30, "{}", incident.name);
         for decision in decisions {
             let input = &decision.detail.value()["input"];
@@ -138,23 +138,23 @@ fn approvals_follow_decisions(incident: &Incident, never_asked: &[&str]) {
     let events = committed(incident);
     let inventory = incident.inventory();
     let owners = &inventory.systems[0].owners;
-    for approval in events.iter().filter(|event| event.kind == "signing.approved") {
+    for approval in events.iter().filter(|event| event.kind() == "signing.approved") {
         let request = approval.request.as_deref().unwrap();
         let person =
             owners.iter().find(|owner| Some(&owner.owner) == approval.actor.as_ref()).map(|owner| &owner.person);
         let decision = events.iter().find(|event| {
-            event.kind == "decision"
-                && event.outcome.as_deref() == Some("allow")
-                && event.request.as_deref() == Some(request)
-                && event.wallet == approval.wallet
-                && event.actor.as_ref() == person
+            event.kind() == "decision"
+                && event.outcome() == Some("allow")
+                && event.request() == Some(request)
+                && event.wallet() == approval.wallet
+                && event.actor() == person
         });
         assert_eq!(decision.is_none(), never_asked.contains(&request), "{}", line::write(approval));
         let Some(decision) = decision else { continue };
         let lead = approval.time.0 - decision.time.0;
         assert!((20 * SECOND_NS..=60 * SECOND_NS).contains(&lead), "{}", line::write(approval));
         let of_session =
-            |kind: &str| events.iter().find(|event| event.kind == kind && event.session == decision.session);
+            |kind: &str| events.iter().find(|event| event.kind() == kind && event.session() == decision.session);
         let started = of_session("session.started").unwrap();
         assert!(started.time < decision.time && decision.time < of_session("session.ended").unwrap().time);
         assert_eq!(started.actor, decision.actor);

@@ -290,7 +290,7 @@ impl Shared {
 }
 
 fn adopt(policy: &mut Policy, event: &Event) {
-    if event.kind == "inventory.activated"
+    if event.kind() == "inventory.activated"
         && let Some(inventory) = Inventory::from_activation(event)
     {
         policy.adopt(&inventory);

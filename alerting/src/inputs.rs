@@ -26,11 +26,11 @@ pub struct LastInputs {
 impl LastInputs {
     /// Takes in a `decision` event; others are passed over.
     pub fn apply(&mut self, event: &Event) {
-        let allowed = event.kind == "decision" && event.outcome.as_deref() == Some("allow");
-        if !allowed || event.decision.as_ref().is_some_and(|id| self.probes.contains(id)) {
+        let allowed = event.kind() == "decision" && event.outcome() == Some("allow");
+        if !allowed || event.decision().is_some_and(|id| self.probes.contains(id)) {
             return;
         }
-        let detail = event.detail.value();
+        let detail = event.detail().value();
         let path = detail["path"].as_str().unwrap_or(POLICY).trim_start_matches('/');
         let erased = detail["erased"].as_array().is_some_and(|pointers| !pointers.is_empty());
         let input = &detail["input"];
@@ -42,10 +42,10 @@ impl LastInputs {
             return;
         }
         let named =
-            [(Target::Session, &event.session), (Target::Subject, &event.actor), (Target::Device, &event.device)];
+            [(Target::Session, event.session()), (Target::Subject, event.actor()), (Target::Device, event.device())];
         for (target, name) in named {
             if let Some(name) = name {
-                self.remember((event.system.clone(), target, name.clone()), &text);
+                self.remember((event.system().to_owned(), target, name.to_owned()), &text);
             }
         }
     }

@@ -60,7 +60,7 @@ impl Ledger {
     /// Folds a record that somebody else wrote. keywatch's own conclusions and responses are passed over: they were
     /// folded when they were appended.
     pub fn observe(&self, event: &Event) {
-        if event.kind == "decision" {
+        if event.kind() == "decision" {
             self.state().apply(event);
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use keywatch_store::event::{Detail, Origin};
+use keywatch_store::event::{Builder, Origin};
 use keywatch_store::{Amount, Event, Finding, Lane};
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub const SOURCE: &str = "keywatch";
 #[must_use]
 pub fn records(actions: &[Action]) -> Vec<(Lane, Event)> {
     let record = |action: &Action| match action {
-        Action::Propose(response) => Some((Lane::Events, step("response.proposed", response, "", json!({})))),
+        Action::Propose(response) => Some((Lane::Events, step("response.proposed", response, "", json!({})).build_own())),
         Action::Revoke(response) => Some((Lane::Events, requested(response))),
         Action::OpenAlert(record) => Some((Lane::Conclusions, alert("alert.opened", record))),
         Action::UpdateAlert(record) => Some((Lane::Conclusions, alert("alert.updated", record))),
@@ -32,13 +32,13 @@ pub fn records(actions: &[Action]) -> Vec<(Lane, Event)> {
 /// The `finding.created` record of a finding.
 #[must_use]
 pub fn finding_created(finding: &Finding) -> Event {
-    about(finding, &format!("finding/{}", finding.id), "finding.created", &json!(finding))
+    about(finding, &format!("finding/{}", finding.id), "finding.created", &json!(finding)).build_own()
 }
 
 /// The `response.requested` record: the durable intent.
 #[must_use]
 pub fn requested(response: &Response) -> Event {
-    step("response.requested", response, "", json!({}))
+    step("response.requested", response, "", json!({})).build_own()
 }
 
 /// The `response.published` record: what probes answered `before`, and the ids of those answers.
@@ -47,16 +47,16 @@ pub fn published(response: &Response, document: &RevocationDocument, before: &Be
     let extra = json!({
         "sequence": document.sequence, "sha256": document.sha256(), "before": before, "decisions": decisions,
     });
-    step("response.published", response, "", extra)
+    step("response.published", response, "", extra).build_own()
 }
 
 /// The `response.verified` record; `decisions` are the ids under which probes were answered after publishing.
 #[must_use]
 pub fn verified(response: &Response, sequence: u64, degree: Degree, reason: &str, decisions: &[String]) -> Event {
     let mut event = step("response.verified", response, "", json!({ "sequence": sequence, "decisions": decisions }));
-    event.outcome = Some(degree.to_string());
-    event.reason = Some(reason.to_owned());
-    event
+    event.outcome(degree.to_string());
+    event.reason(reason);
+    event.build_own()
 }
 
 /// The `response.failed` record of the attempt after `progress`.
@@ -69,8 +69,8 @@ pub fn failed(progress: &Progress, reason: &str) -> Event {
         &format!("/{attempt}"),
         json!({ "sequence": progress.sequence, "attempt": attempt }),
     );
-    event.reason = Some(reason.to_owned());
-    event
+    event.reason(reason);
+    event.build_own()
 }
 
 /// The `alert.notified` record: `destination` took what is told under `key`; `said` is the status of each response that
@@ -79,8 +79,8 @@ pub fn failed(progress: &Progress, reason: &str) -> Event {
 pub fn notified(record: &AlertRecord, key: &str, destination: &str, said: &BTreeMap<String, String>) -> Event {
     let detail = json!({ "alert_id": record.alert_id, "key": key, "destination": destination, "said": said });
     let mut event = about(&record.finding, &format!("notified/{destination}/{key}"), "alert.notified", &detail);
-    event.time = keywatch_store::Instant::UNASSIGNED;
-    event
+    event.time(keywatch_store::Instant::UNASSIGNED);
+    event.build_own()
 }
 
 /// The `alert.failed` record. `dead` says that it is put aside and not tried again.
@@ -91,52 +91,50 @@ pub fn undelivered(record: &AlertRecord, key: &str, destination: &str, problem: 
     // Another start may fail for another reason: that is another record.
     let source_id = format!("{what}/{destination}/{key}/{}", derive_id(&[problem]));
     let mut event = about(&record.finding, &source_id, "alert.failed", &detail);
-    event.time = keywatch_store::Instant::UNASSIGNED;
-    event.reason = Some(problem.to_owned());
-    event
+    event.time(keywatch_store::Instant::UNASSIGNED);
+    event.reason(problem);
+    event.build_own()
 }
 
 fn alert(kind: &str, record: &AlertRecord) -> Event {
-    about(&record.finding, &format!("alert/{}", record.finding.id), kind, &json!(record))
+    about(&record.finding, &format!("alert/{}", record.finding.id), kind, &json!(record)).build_own()
 }
 
 /// A conclusion about a finding. It carries the log time at which the finding was settled: the conclusions of a recorded
 /// log stand at the times of their events.
-fn about(finding: &Finding, source_id: &str, kind: &str, detail: &Value) -> Event {
+fn about(finding: &Finding, source_id: &str, kind: &str, detail: &Value) -> Builder {
     let origin = Origin { system: finding.system.clone(), source: SOURCE.to_owned() };
-    let mut event = Event::new(&origin, source_id, kind, finding.time);
-    event.time = finding.decided;
-    event.actor.clone_from(&finding.actor);
-    event.session.clone_from(&finding.session);
-    event.device.clone_from(&finding.device);
-    event.wallet.clone_from(&finding.wallet);
-    event.request.clone_from(&finding.request);
-    event.tx.clone_from(&finding.tx);
-    event.to_address.clone_from(&finding.to_address);
-    event.reason = Some(finding.title.clone());
-    event.detail = Detail::from(detail);
-    if let Some(amount) = finding.amount.as_deref().and_then(|digits| Amount::from_digits(digits).ok()) {
-        event.set_amount(amount);
-    }
+    let mut event = Event::builder(&origin, source_id, kind, finding.time);
+    event.time(finding.decided);
+    event.actor(&finding.actor);
+    event.session(&finding.session);
+    event.device(&finding.device);
+    event.wallet(&finding.wallet);
+    event.request(&finding.request);
+    event.tx(&finding.tx);
+    event.to_address(&finding.to_address);
+    event.reason(&finding.title);
+    event.detail(detail);
+    event.amount(finding.amount.as_deref().and_then(|digits| Amount::from_digits(digits).ok()));
     event
 }
 
-fn step(kind: &str, response: &Response, suffix: &str, extra: Value) -> Event {
+fn step(kind: &str, response: &Response, suffix: &str, extra: Value) -> Builder {
     let origin = Origin { system: response.system.clone(), source: SOURCE.to_owned() };
     let name = kind.rsplit('.').next().unwrap_or(kind);
     let source_id = format!("response/{}/{name}{suffix}", response.id);
-    let mut event = Event::new(&origin, &source_id, kind, response.decided);
+    let mut event = Event::builder(&origin, &source_id, kind, response.decided);
     let mut detail = json!(response);
     if let (Value::Object(all), Value::Object(more)) = (&mut detail, extra) {
         all.extend(more);
     }
-    event.reason = Some(response.why.clone());
-    event.session = only(&response.targets.sessions);
-    event.device = only(&response.targets.devices);
-    event.request = only(&response.targets.requests);
-    event.wallet = only(&response.targets.wallets);
-    event.actor = response.approved_by.clone().or_else(|| only(&response.targets.subjects));
-    event.detail = Detail::from(&detail);
+    event.reason(&response.why);
+    event.session(only(&response.targets.sessions));
+    event.device(only(&response.targets.devices));
+    event.request(only(&response.targets.requests));
+    event.wallet(only(&response.targets.wallets));
+    event.actor(response.approved_by.clone().or_else(|| only(&response.targets.subjects)));
+    event.detail(&detail);
     event
 }
 

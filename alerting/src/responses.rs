@@ -49,10 +49,10 @@ struct Extra {
 impl Responses {
     /// Takes in a `response.*` record; one that does not hold a response is passed over.
     pub(crate) fn apply(&mut self, event: &Event, inputs: &mut LastInputs) {
-        let detail = event.detail.value();
+        let detail = event.detail().value();
         let (Ok(response), Ok(extra)) = (Response::deserialize(&detail), Extra::deserialize(&detail)) else { return };
         extra.decisions.iter().for_each(|id| inputs.remember_probe(id));
-        match event.kind.as_str() {
+        match event.kind() {
             "response.proposed" => self.propose(response),
             "response.requested" => self.request(response),
             kind => {
@@ -181,16 +181,16 @@ fn advance(progress: &mut Progress, kind: &str, event: &Event, extra: Extra) {
             progress.before = progress.before.take().or(extra.before);
         }
         "response.verified" => {
-            let degree = match event.outcome.as_deref() {
+            let degree = match event.outcome() {
                 Some("denied_at_pdp") => Degree::DeniedAtPdp,
                 Some("already_denied") => Degree::AlreadyDenied,
                 _ => Degree::Unconfirmed,
             };
-            progress.step = Step::Verified { degree, reason: event.reason.clone().unwrap_or_default() };
+            progress.step = Step::Verified { degree, reason: event.reason().unwrap_or_default().to_owned() };
         }
         "response.failed" => {
             progress.failures += 1;
-            progress.failed_because.clone_from(&event.reason);
+            progress.failed_because = event.reason().map(str::to_owned);
         }
         _ => {}
     }

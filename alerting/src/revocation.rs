@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use keywatch_store::Instant;
-use keywatch_store::event::Detail;
+use keywatch_store::event::CanonicalJson;
 use keywatch_store::finding::Target;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -104,7 +104,7 @@ impl RevocationDocument {
         if let Some(meta) = content["meta"].as_object_mut() {
             meta.remove("issued_at");
         }
-        hex::encode(Sha256::digest(Detail::from(&content).as_str().as_bytes()))
+        hex::encode(Sha256::digest(CanonicalJson::from(&content).as_str().as_bytes()))
     }
 
     /// `<sequence>-<sha256>`, the revision a bundle of it would carry.

@@ -83,7 +83,7 @@ struct Delivery {
 impl AlertState {
     /// Takes in one record of either lane; kinds that do not concern alerting are passed over.
     pub fn apply(&mut self, event: &Event) {
-        match event.kind.as_str() {
+        match event.kind() {
             "decision" => self.inputs.apply(event),
             "finding.created" => self.found(event),
             "alert.opened" | "alert.updated" | "alert.suppressed" => self.recorded(event),
@@ -94,26 +94,26 @@ impl AlertState {
     }
 
     fn found(&mut self, event: &Event) {
-        let Ok(finding) = Finding::deserialize(event.detail.value()) else { return };
+        let Ok(finding) = Finding::deserialize(event.detail().value()) else { return };
         if !self.planned.contains(&finding.id) {
             self.unplanned.insert((finding.decided, finding.id.clone()), finding);
         }
     }
 
     fn recorded(&mut self, event: &Event) {
-        let Ok(record) = AlertRecord::deserialize(event.detail.value()) else { return };
+        let Ok(record) = AlertRecord::deserialize(event.detail().value()) else { return };
         let finding = &record.finding;
         self.unplanned.remove(&(finding.decided, finding.id.clone()));
         self.remember_planned(&finding.id);
         self.incidents.apply(&record.incident, &record.merges, finding);
-        let suppressed = event.kind == "alert.suppressed";
+        let suppressed = event.kind() == "alert.suppressed";
         self.note(&record, suppressed);
         self.records += 1;
         if self.records.is_multiple_of(SWEEP_RECORDS) {
             self.sweep(&finding.system.clone(), finding.decided);
         }
         if record.notify && !suppressed {
-            let opened = event.kind == "alert.opened";
+            let opened = event.kind() == "alert.opened";
             self.tellings.opened(record, if opened { Occasion::Opened } else { Occasion::Updated });
         }
     }
@@ -136,8 +136,8 @@ impl AlertState {
     }
 
     fn delivered(&mut self, event: &Event) {
-        let Ok(delivery) = Delivery::deserialize(event.detail.value()) else { return };
-        if event.kind == "alert.notified" {
+        let Ok(delivery) = Delivery::deserialize(event.detail().value()) else { return };
+        if event.kind() == "alert.notified" {
             self.tellings.notified(&delivery.destination, &delivery.key, &delivery.said);
         } else if delivery.dead {
             self.tellings.died(&delivery.destination, &delivery.key);

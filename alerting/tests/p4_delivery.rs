@@ -81,7 +81,7 @@ async fn scene(script: &[(u16, &'static str, &'static str)]) -> (Arc<MortalLog>,
 
 fn reasons(events: &[Event]) -> Vec<(bool, String)> {
     let said =
-        |event: &Event| (event.detail.value()["dead"] == Value::Bool(true), event.reason.clone().unwrap_or_default());
+        |event: &Event| (event.detail().value()["dead"] == Value::Bool(true), event.reason().clone().unwrap_or_default());
     events.iter().map(said).collect()
 }
 

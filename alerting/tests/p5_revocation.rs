@@ -25,7 +25,7 @@ async fn scene() -> (Arc<MortalLog>, Arc<FaultyPdp>, Executor) {
 }
 
 fn degrees(log: &MortalLog) -> Vec<String> {
-    log.of_kind("response.verified").into_iter().filter_map(|event| event.outcome).collect()
+    log.of_kind("response.verified").into_iter().filter_map(|event| event.outcome()).collect()
 }
 
 fn with(name: &str, value: &str) -> Value {
@@ -150,7 +150,7 @@ fn assert_unconfirmed(log: &MortalLog, because: &str) {
     assert_eq!(verified[0].outcome.as_deref(), Some("unconfirmed"));
     assert!(verified[0].reason.as_ref().unwrap().contains(because), "{:?}", verified[0].reason);
     let opened = log.of_kind("alert.opened");
-    let own: Vec<Value> = opened.iter().map(|event| event.detail.value()["finding"].clone()).collect();
+    let own: Vec<Value> = opened.iter().map(|event| event.detail().value()["finding"].clone()).collect();
     assert_eq!(own.len(), 2);
     assert_eq!(own[1]["rule"], "keywatch/response_unconfirmed");
     assert_eq!(own[1]["severity"], "critical");
@@ -203,7 +203,7 @@ async fn a_decision_point_that_misses_its_heartbeat_is_told_of_once() {
         executor.refresh().await.unwrap();
     }
     let rules: Vec<Value> =
-        log.of_kind("alert.opened").iter().map(|event| event.detail.value()["finding"]["rule"].clone()).collect();
+        log.of_kind("alert.opened").iter().map(|event| event.detail().value()["finding"]["rule"].clone()).collect();
     assert_eq!(rules, ["keywatch/heartbeat_failed"]);
 }
 

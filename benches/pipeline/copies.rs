@@ -27,15 +27,15 @@ impl Incident {
 }
 
 fn renamed(event: &Event, copy: usize) -> Event {
-    let system = format!("{}-{copy}", event.system);
+    let system = format!("{}-{copy}", event.system());
     if let Some(mut inventory) = declared(event) {
         inventory.systems[0].id.clone_from(&system);
-        return inventory.activation(event.time).swap_remove(0);
+        return inventory.activation(event.time()).swap_remove(0);
     }
-    let event_id = EventId::derive(&system, &event.source, &event.event_id.to_string());
-    Event { event_id, system, ..event.clone() }
+    let event_id = EventId::derive(&system, event.source(), &event.event_id().to_string());
+    event.changed(|copy| copy.event_id(event_id).system(&system))
 }
 
 fn declared(event: &Event) -> Option<Inventory> {
-    (event.kind == "inventory.activated").then(|| Inventory::from_activation(event).unwrap())
+    (event.kind() == "inventory.activated").then(|| Inventory::from_activation(event).unwrap())
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Stopwatch};
 
 use keywatch_detectors::{Engine, Settings, rule};
-use keywatch_store::event::{Detail, Origin};
+use keywatch_store::event::Origin;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, EventId, Instant, Lane, Log, Position};
 use serde_json::json;
@@ -59,13 +59,13 @@ pub(crate) fn table(directory: &Path) {
     let mut following = Following { log: &log, engine, position: Position::default() };
     let mut traffic = custody::ordinary(DAYS);
     let mut before: Vec<Event> = traffic.by_ref().take(DAY_EVENTS).collect();
-    before.iter_mut().for_each(|event| event.event_time = now());
+    before.iter_mut().for_each(|event| event.event_time(now()));
     for events in before.chunks(READ_RECORDS) {
         log.append(Lane::Events, events.to_vec()).unwrap();
     }
     following.catch_up(|_| ());
     // The follower needs no ticks.
-    let mut traffic = traffic.filter(|event| event.source != "keywatch");
+    let mut traffic = traffic.filter(|event| event.source() != "keywatch");
     println!(
         "\nlatency: durable log on the wall clock, {} records before, {SPELL_SECONDS} s each; µs",
         following.position.0
@@ -120,7 +120,7 @@ fn append_in_turn(
         std::thread::sleep(due.saturating_duration_since(Stopwatch::now()));
         let claimed = now();
         for event in &mut events {
-            event.event_time = claimed;
+            event.event_time(claimed);
         }
         let before = Stopwatch::now();
         if let Some(marker) = events.last().filter(|event| is_marker(event)) {
@@ -175,15 +175,14 @@ impl Following<'_> {
 
 fn marker(request: &str) -> Event {
     let origin = Origin { system: SYSTEM.to_owned(), source: SIGNER.to_owned() };
-    let mut event = Event::new(&origin, request, "signing.approved", Instant::UNASSIGNED);
-    event.request = Some(request.to_owned());
-    event.outcome = Some("mismatch".to_owned());
-    event.detail = Detail::from(&json!({ "signer_claimed": "0x01", "signer_recovered": "0x02" }));
-    event
+    let mut event = Event::builder(&origin, request, "signing.approved", Instant::UNASSIGNED);
+    event.request(request).outcome("mismatch");
+    event.detail(&json!({ "signer_claimed": "0x01", "signer_recovered": "0x02" }));
+    event.build_own()
 }
 
 fn is_marker(event: &Event) -> bool {
-    event.outcome.as_deref() == Some("mismatch")
+    event.outcome() == Some("mismatch")
 }
 
 fn now() -> Instant {

@@ -91,9 +91,9 @@ fn run_quiet(following: &mut Following, quiet: &mut Simulation, later_ns: i64) -
     for _ in 0..QUIET_EVENTS.div_ceil(BATCH) {
         let mut events: Vec<Event> = quiet.take(BATCH).collect();
         for event in &mut events {
-            event.time = event.time.saturating_add(later_ns);
-            event.event_time = event.event_time.saturating_add(later_ns);
-            last = event.time;
+            let (time, claimed) = (event.time().saturating_add(later_ns), event.event_time().saturating_add(later_ns));
+            *event = event.changed(|event| event.time(time).event_time(claimed));
+            last = event.time();
         }
         following.run(&events);
     }
@@ -133,10 +133,9 @@ impl Flood {
     fn after(after: Instant) -> Flood {
         let origin = Origin { system: SYSTEM.to_owned(), source: "idp".to_owned() };
         let event = |index: usize| {
-            let mut event = Event::new(&origin, "flood", KINDS[index % KINDS.len()], after);
-            event.country = Some("CH".to_owned());
-            event.outcome = Some(if index % KINDS.len() == 2 { "compliant" } else { "success" }.to_owned());
-            event
+            let mut event = Event::builder(&origin, "flood", KINDS[index % KINDS.len()], after);
+            event.country("CH").outcome(if index % KINDS.len() == 2 { "compliant" } else { "success" });
+            event.build_own()
         };
         Flood { events: (0..BATCH).map(event).collect(), after }
     }
@@ -144,9 +143,9 @@ impl Flood {
     fn next(&mut self, first: usize, count: usize) -> &[Event] {
         for (number, event) in (first..).zip(&mut self.events[..count]) {
             let time = self.after.saturating_add((i64::try_from(number).unwrap() + 1) * APART_NS);
-            (event.time, event.event_time) = (time, time);
-            event.event_id.0 = (number as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes();
-            event.session = Some(format!("flood-{number:020}"));
+            let id = EventId((number as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes());
+            let session = format!("flood-{number:020}");
+            *event = event.changed(|event| event.event_id(id).time(time).event_time(time).session(&session));
         }
         &self.events[..count]
     }

@@ -166,7 +166,7 @@ fn fill(following: &mut Following, what: &str) -> Vec<Event> {
 /// These events, one of which every rule is asked about.
 fn asked(events: &[Event]) -> Vec<Event> {
     let mut events = events.to_vec();
-    events[BATCH / 2].outcome = Some("asked".to_owned());
+    events[BATCH / 2].outcome("asked".to_owned());
     events
 }
 
@@ -179,7 +179,7 @@ fn fill_with_traffic(following: &mut Following) -> Vec<Event> {
         let Some(newest) = events.last() else { break };
         last = newest.time;
         following.run(&events);
-        ended = events.iter().rfind(|event| event.kind == "session.ended").cloned().or(ended);
+        ended = events.iter().rfind(|event| event.kind() == "session.ended").cloned().or(ended);
     }
     let mut used = ended.unwrap();
     used.event_id.0[0] ^= 1;

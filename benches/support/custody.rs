@@ -36,10 +36,10 @@ pub(crate) fn attacked(days: usize) -> impl Iterator<Item = Vec<Event>> {
     let mut simulation = Simulation::new(Settings { attacks, attacks_each, ..settings }).unwrap();
     let mut last = i64::MIN;
     let mut events = std::iter::from_fn(move || {
-        let mut event = simulation.next()?;
-        last = whole_milliseconds(event.time).max(last.saturating_add(MILLISECOND_NS));
-        (event.time, event.event_time) = (Instant(last), Instant(whole_milliseconds(event.event_time)));
-        Some(event)
+        let event = simulation.next()?;
+        last = whole_milliseconds(event.time()).max(last.saturating_add(MILLISECOND_NS));
+        let claimed = Instant(whole_milliseconds(event.event_time()));
+        Some(event.changed(|event| event.time(Instant(last)).event_time(claimed)))
     });
     std::iter::from_fn(move || {
         let day: Vec<Event> = events.by_ref().take(DAY_EVENTS).collect();

@@ -2,8 +2,8 @@
 //! counted as memory. The same arguments give the same events.
 
 use arrow::array::RecordBatch;
-use keywatch_store::event::Origin;
-use keywatch_store::{Event, Instant, Position, schema};
+use keywatch_store::event::{Builder, Origin};
+use keywatch_store::{Event, EventId, Instant, Position, schema};
 
 const BEGIN_NS: i64 = 1_736_150_400_000_000_000;
 
@@ -26,7 +26,7 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn new(shape: Shape, batch: usize) -> Feed {
         let origin = Origin { system: "treasury".to_owned(), source: "idp".to_owned() };
-        let event = Event::new(&origin, "measured", "session.presented", Instant(BEGIN_NS));
+        let event = Event::builder(&origin, "measured", "session.presented", Instant(BEGIN_NS)).build_own();
         Feed { shape, number: 0, events: vec![event; batch] }
     }
 
@@ -40,7 +40,7 @@ impl Feed {
         let first = self.number;
         let length = self.events.len().min(self.shape.events - first);
         for (offset, event) in self.events[..length].iter_mut().enumerate() {
-            self.shape.fill(event, first + offset);
+            *event = event.changed(|event| self.shape.fill(event, first + offset));
         }
         self.number += length;
         (length > 0).then(|| (Position(first as u64), &self.events[..length]))
@@ -60,22 +60,22 @@ impl Feed {
 }
 
 impl Shape {
-    fn fill(self, event: &mut Event, number: usize) {
+    fn fill(self, event: &mut Builder, number: usize) -> &mut Builder {
         let time = Instant(BEGIN_NS + i64::try_from(number).unwrap() * self.apart_ns);
-        (event.time, event.event_time) = (time, time);
+        event.time(time).event_time(time);
         let id = (number as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        event.event_id.0 = id.to_be_bytes();
+        event.event_id(EventId(id.to_be_bytes()));
         let chance = scattered(number as u64);
-        event.session = Some(format!("session-{:020}", chance % self.sessions));
+        event.session(format!("session-{:020}", chance % self.sessions));
         if self.full {
             let named = |name: &str, number: u64| Some(format!("{name}-{number:012}"));
-            event.actor = named("person", scattered(chance) % 2_000);
-            event.device = named("laptop", scattered(chance) % 3_000);
-            event.wallet = named("wallet", scattered(chance ^ 1) % 200);
-            event.country =
-                Some(["CH", "SG", "JP", "DE", "US", "GB", "KR"][usize::try_from(chance % 7).unwrap()].to_owned());
-            event.amount_usd_cents = Some(i64::try_from(scattered(chance ^ 2) % 1_000_000).unwrap());
+            event.actor(named("person", scattered(chance) % 2_000));
+            event.device(named("laptop", scattered(chance) % 3_000));
+            event.wallet(named("wallet", scattered(chance ^ 1) % 200));
+            event.country(["CH", "SG", "JP", "DE", "US", "GB", "KR"][usize::try_from(chance % 7).unwrap()]);
+            event.amount_usd_cents(i64::try_from(scattered(chance ^ 2) % 1_000_000).unwrap());
         }
+        event
     }
 }
 

@@ -39,8 +39,8 @@ fn history(records: usize, poisoned: &[usize]) -> Vec<Event> {
     let one = |index: usize| {
         let (system, kind) = (["one", "two"][index * 7 % 5 % 2], if index % 4 == 3 { "tick" } else { "decision" });
         let mut event = event(system, &index.to_string(), kind, i64::try_from(index).unwrap() * 3 * SECOND);
-        event.actor = Some(["ann", "bob", "cyd"][index * 5 % 7 % 3].to_owned());
-        event.asn = Some(if poisoned.contains(&index) { 0 } else { 7 });
+        event.actor(["ann", "bob", "cyd"][index * 5 % 7 % 3].to_owned());
+        event.asn(if poisoned.contains(&index) { 0 } else { 7 });
         event
     };
     (0..records).map(one).collect()
@@ -49,7 +49,7 @@ fn history(records: usize, poisoned: &[usize]) -> Vec<Event> {
 /// The same, with the poisoned records hidden from every rule that reads decisions.
 fn hidden(records: usize, poisoned: &[usize]) -> Vec<Event> {
     let mut events = history(records, &[]);
-    poisoned.iter().for_each(|index| events[*index].kind = "tick".to_owned());
+    poisoned.iter().for_each(|index| events[*index].kind("tick".to_owned()));
     events
 }
 
@@ -146,7 +146,7 @@ fn p3_a_rule_that_failed_for_a_while_finds_what_it_missed_once_it_is_back() {
     let (rules, _) = engine(&bursts("t/fails", "true", "2"));
     let events = history(120, &[]);
     let fails_once = |rule: &str, events: &[Event]| {
-        if rule == "t/fails" && events.iter().any(|event| event.time.0 == 40 * 3 * SECOND) {
+        if rule == "t/fails" && events.iter().any(|event| event.time().0 == 40 * 3 * SECOND) {
             assert!(!BROKEN.replace(false), "the moon is full");
         }
     };
@@ -169,7 +169,7 @@ fn p3_only_the_records_that_a_rule_cannot_evaluate_are_missing_from_it() {
         let life = Life::live(engine, &events, batch, slice);
         assert_eq!((life.parks, life.skipped()), (1, poisoned.to_vec()), "batches of {batch}");
         let named: Vec<_> = life.skipped.values().map(|skipped| skipped.event.unwrap()).collect();
-        assert_eq!(named, poisoned.map(|index| events[index].event_id));
+        assert_eq!(named, poisoned.map(|index| events[index].event_id()));
         assert!(life.skipped.values().all(|skipped| skipped.problem.to_lowercase().contains("divide by zero")));
         life.assert_found(apart(&rules, &events, &hidden(120, &poisoned)));
     }
@@ -202,7 +202,7 @@ fn p3_a_record_that_fails_when_it_is_answered_still_counts_for_others() {
         assert_eq!(life.parks, 1, "batches of {batch}");
         let mut expected = apart(&rules, &events, &history(120, &[]));
         let of_poisoned =
-            |decided: &Decided| poisoned.iter().any(|index| events[*index].event_id == decided.finding.anchor);
+            |decided: &Decided| poisoned.iter().any(|index| events[*index].event_id() == decided.finding.anchor);
         let skipped =
             expected.iter().filter(|decided| decided.finding.rule == "t/fails" && of_poisoned(decided)).count();
         assert_eq!(life.skipped().len(), skipped, "only those are skipped that would have been found");
@@ -215,7 +215,7 @@ fn p3_a_record_that_fails_when_it_is_answered_still_counts_for_others() {
 fn p3_a_record_on_which_windows_panic_is_found_and_left_out() {
     let poisoned = [30, 33, 77];
     let panics = |rule: &str, events: &[Event]| {
-        assert!(rule != "t/fails" || events.iter().all(|event| event.asn != Some(0)), "a bug");
+        assert!(rule != "t/fails" || events.iter().all(|event| event.asn() != Some(0)), "a bug");
     };
     let events = history(120, &poisoned);
     for (batch, slice) in CUTS {
@@ -247,7 +247,7 @@ fn a_panic_on_another_thread_is_nobody_elses_affair() {
 fn a_rule_over_its_time_is_parked_after_the_run_and_what_it_found_stands() {
     let events = history(60, &[]);
     let works = |rule: &str, events: &[Event]| {
-        let slow = rule == "t/fails" && events.iter().any(|event| event.time.0 == 30 * 3 * SECOND);
+        let slow = rule == "t/fails" && events.iter().any(|event| event.time().0 == 30 * 3 * SECOND);
         let took = if slow && BROKEN.replace(false) { 3 } else { 1 };
         NOW.set(NOW.get() + Duration::from_secs(took));
     };

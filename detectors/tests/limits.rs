@@ -15,9 +15,8 @@ const SECOND: i64 = 1_000_000_000;
 
 fn event(source: &str, id: usize, session: &str, time: i64) -> Event {
     let origin = Origin { system: "one".to_owned(), source: source.to_owned() };
-    let mut event = Event::new(&origin, &id.to_string(), "session.presented", Instant(time));
-    (event.time, event.session) = (Instant(time), Some(session.to_owned()));
-    event
+    let mut event = Event::builder(&origin, &id.to_string(), "session.presented", Instant(time));
+    event.time(Instant(time)).session(session).build_own()
 }
 
 fn limited(limits: Limits) -> Settings {
@@ -185,9 +184,8 @@ fn a_burst_of_keys_gives_its_memory_back_and_changes_no_answer() {
 
 fn of_system(system: &str, id: usize, session: &str, time: i64) -> Event {
     let origin = Origin { system: system.to_owned(), source: "any".to_owned() };
-    let mut event = Event::new(&origin, &id.to_string(), "session.presented", Instant(time));
-    (event.time, event.session) = (Instant(time), Some(session.to_owned()));
-    event
+    let mut event = Event::builder(&origin, &id.to_string(), "session.presented", Instant(time));
+    event.time(Instant(time)).session(session).build_own()
 }
 
 #[test]

@@ -54,8 +54,8 @@ fn log(rows: &[Row]) -> Vec<Event> {
     for (index, row) in rows.iter().enumerate() {
         clocks[row.system] += row.wait.max(1);
         let mut event = event(SYSTEMS[row.system], &index.to_string(), KINDS[row.kind], clocks[row.system]);
-        event.wallet = row.wallet.map(|wallet| format!("w{wallet}"));
-        event.asn = row.amount.map(i64::from);
+        event.wallet(row.wallet.map(|wallet| format!("w{wallet}")));
+        event.asn(row.amount.map(i64::from));
         events.push(event);
         if index == rows.len() / 3 {
             clocks[row.system] += 1;
@@ -91,7 +91,7 @@ fn naive<'a>(events: &'a [Event], row: &Event, start: i64, end: i64) -> Vec<&'a 
 }
 
 fn naive_facts(frame: &[&Event]) -> BTreeMap<&'static str, Option<String>> {
-    let values: Vec<i64> = frame.iter().filter_map(|event| event.asn).collect();
+    let values: Vec<i64> = frame.iter().filter_map(|event| event.asn()).collect();
     let text = |value: Option<i64>| value.map(|value| value.to_string());
     let average = |values: &[i64]| values.iter().sum::<i64>() * 10_000 / i64::try_from(values.len()).unwrap();
     let mut distinct = values.clone();
@@ -104,15 +104,15 @@ fn naive_facts(frame: &[&Event]) -> BTreeMap<&'static str, Option<String>> {
         ("lo", text(values.iter().min().copied())),
         ("hi", text(values.iter().max().copied())),
         ("d", Some(distinct.len().to_string())),
-        ("f", text(frame.first().and_then(|event| event.asn))),
-        ("l", text(frame.last().and_then(|event| event.asn))),
+        ("f", text(frame.first().and_then(|event| event.asn()))),
+        ("l", text(frame.last().and_then(|event| event.asn()))),
     ])
 }
 
 fn check_range(events: &[Event], frame: &str, start: i64, end: i64) {
     let found = findings(&[windows_over(frame)], events);
-    let last = |system: &str| events.iter().filter(|event| event.system == system).map(|event| event.time.0).max();
-    let closed = |event: &&Event| last(&event.system).is_some_and(|last| event.time.0 + end.max(0) <= last);
+    let last = |system: &str| events.iter().filter(|event| event.system() == system).map(|event| event.time().0).max();
+    let closed = |event: &&Event| last(event.system()).is_some_and(|last| event.time().0 + end.max(0) <= last);
     let mut answers: BTreeMap<String, BTreeMap<&'static str, Option<String>>> = BTreeMap::new();
     for row in events.iter().filter(closed) {
         answers.insert(row.event_id.to_string(), naive_facts(&naive(events, row, start, end)));
@@ -175,7 +175,7 @@ proptest! {
         let mut together = shown(&findings(&rules, &events));
         let mut apart = Vec::new();
         for system in SYSTEMS {
-            let own: Vec<Event> = events.iter().filter(|event| event.system == system).cloned().collect();
+            let own: Vec<Event> = events.iter().filter(|event| event.system() == system).cloned().collect();
             apart.extend(shown(&findings(&rules, &own)));
         }
         together.sort();
@@ -212,8 +212,8 @@ fn rows_frames_and_lag_look_back_by_rows_of_the_key() {
     let events: Vec<Event> = (0..6)
         .map(|index| {
             let mut event = event("one", &index.to_string(), "tick", (index + 1) * SECOND);
-            event.wallet = Some(if index % 2 == 0 { "even" } else { "odd" }.into());
-            event.asn = Some(index);
+            event.wallet(if index % 2 == 0 { "even" } else { "odd" }.into());
+            event.asn(index);
             event
         })
         .collect();

@@ -3,7 +3,6 @@
 //! is no valid JSON is still a record of its own and its neighbours are read.
 
 use keywatch_store::Event;
-use keywatch_store::line;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -35,7 +34,7 @@ pub(crate) fn read_each(
             Err(problem) => reading.rejects.push(Reject::new(&problem, Some(record.line), record.bytes)),
         }
     }
-    reading.events.sort_by_key(|event| event.event_time);
+    reading.events.sort_by_key(|event| event.event_time());
     reading
 }
 
@@ -90,11 +89,7 @@ fn depth(value: &Value) -> usize {
 /// What must hold of every event before the log sees it.
 fn checked(events: Vec<Event>) -> Result<Vec<Event>, Problem> {
     for event in &events {
-        line::check(event).map_err(|error| match error {
-            keywatch_store::Error::Line { field, problem } => Problem::new(field, problem),
-            other => Problem::new("record", other.to_string()),
-        })?;
-        let bytes = event.detail.as_str().len();
+        let bytes = event.detail().as_str().len();
         if bytes > limits::DETAIL_BYTES_MAX {
             return Err(Problem::new("detail", format!("{bytes} bytes, at most {}", limits::DETAIL_BYTES_MAX)));
         }

@@ -1,7 +1,7 @@
 //! What could not be understood, in a form that can be kept: with its reason, capped and masked.
 
 use alloy::primitives::keccak256;
-use keywatch_store::event::{Detail, Origin};
+use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant};
 use serde_json::json;
 
@@ -21,6 +21,16 @@ impl Problem {
     /// A problem with `field`.
     pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Problem {
         Problem { field: field.into(), reason: reason.into() }
+    }
+}
+
+impl From<keywatch_store::Error> for Problem {
+    /// What [`keywatch_store::event::Builder::build`] refuses.
+    fn from(error: keywatch_store::Error) -> Problem {
+        match error {
+            keywatch_store::Error::Line { field, problem } => Problem::new(field, problem),
+            other => Problem::new("record", other.to_string()),
+        }
     }
 }
 
@@ -60,9 +70,9 @@ impl Reject {
     pub fn into_event(&self, origin: &Origin, feed: &str, received_at: Instant) -> Event {
         let line = self.line.unwrap_or_default();
         let source_id = format!("reject/{feed}/{received_at}/{line}/{}", self.digest);
-        let mut event = Event::new(origin, &source_id, "source.reject", received_at);
-        event.reason = Some(format!("{}: {}", self.field, self.reason));
-        event.detail = Detail::from(&json!({
+        let mut event = Event::builder(origin, &source_id, "source.reject", received_at);
+        event.reason(format!("{}: {}", self.field, self.reason));
+        event.detail(&json!({
             "feed": feed,
             "field": self.field,
             "line": self.line,
@@ -70,7 +80,7 @@ impl Reject {
             "bytes": self.bytes,
             "keccak256": self.digest,
         }));
-        event
+        event.build_own()
     }
 }
 
@@ -94,9 +104,8 @@ mod tests {
         assert_eq!(reject.bytes, raw.len());
         let origin = Origin { system: "s".into(), source: "idp".into() };
         let event = reject.into_event(&origin, "events", Instant(5));
-        line::check(&event).unwrap();
         assert_eq!(line::read(line::write(&event).as_bytes()).unwrap(), event);
-        assert_eq!(event.detail.value()["line"], 3);
+        assert_eq!(event.detail().value()["line"], 3);
     }
 
     #[test]
@@ -104,7 +113,7 @@ mod tests {
         let origin = Origin { system: "s".into(), source: "idp".into() };
         let problem = Problem::new("record", "no");
         let id =
-            |line, time| Reject::new(&problem, Some(line), b"x").into_event(&origin, "events", Instant(time)).event_id;
+            |line, time| Reject::new(&problem, Some(line), b"x").into_event(&origin, "events", Instant(time)).event_id();
         assert_ne!(id(1, 1), id(2, 1));
         assert_ne!(id(1, 1), id(1, 2));
         assert_eq!(id(1, 1), id(1, 1));

@@ -49,7 +49,7 @@ fn check(feed: &dyn Feed, reading: &Reading) {
     for event in &reading.events {
         let written = line::write(event);
         assert_eq!(&line::read(written.as_bytes()).unwrap(), event);
-        assert_eq!(kinds::find(&event.kind).unwrap().writer, kinds::Writer::Source);
+        assert_eq!(kinds::find(event.kind()).unwrap().writer, kinds::Writer::Source);
     }
     let origin = Origin { system: "cold".into(), source: "idp".into() };
     for reject in &reading.rejects {

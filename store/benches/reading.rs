@@ -58,8 +58,8 @@ fn pass(piece: &[&[u8]], admission: &mut Admission) -> [Duration; STEPS.len()] {
 /// A line that no log has admitted is taken at the time that its source claims.
 fn as_recorded(line: &[u8]) -> Event {
     let mut event = line::read(line).unwrap();
-    if event.time == Instant::UNASSIGNED {
-        event.time = event.event_time;
+    if event.time() == Instant::UNASSIGNED {
+        event.set_time(event.event_time());
     }
     event
 }

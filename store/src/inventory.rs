@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{Detail, Origin};
+use crate::event::{CanonicalJson, Origin};
 use crate::time::SECOND_NS;
 use crate::{Error, Event, Instant};
 
@@ -289,7 +289,7 @@ impl Inventory {
     /// Reads an `inventory.activated` back; `None` when the record does not hold one.
     #[must_use]
     pub fn from_activation(event: &Event) -> Option<Inventory> {
-        let system = System::deserialize(event.detail.value().get("declared")?).ok()?;
+        let system = System::deserialize(event.detail().value().get("declared")?).ok()?;
         Some(Inventory { systems: vec![system] })
     }
 }
@@ -368,18 +368,16 @@ impl System {
 
     fn activation(&self, time: Instant) -> Vec<Event> {
         let origin = Origin { system: self.id.clone(), source: "keywatch".to_owned() };
-        let declared = Detail::from(&json!(self));
-        let digest = hex::encode(Sha256::digest(declared.as_str().as_bytes()));
-        let mut activated = Event::new(&origin, &format!("inventory/{digest}/{time}"), "inventory.activated", time);
-        activated.time = time;
-        activated.detail = Detail::from(&json!({ "declared": declared.value(), "sha256": digest }));
-        let mut events = vec![activated];
+        let declared = json!(self);
+        let digest = hex::encode(Sha256::digest(CanonicalJson::from(&declared).as_str().as_bytes()));
+        let mut activated = Event::builder(&origin, &format!("inventory/{digest}/{time}"), "inventory.activated", time);
+        activated.time(time).detail(&json!({ "declared": declared, "sha256": digest }));
+        let mut events = vec![activated.build_own()];
         for source in self.sources.iter().filter(|source| source.heartbeat_seconds > 0) {
             let origin = Origin { system: self.id.clone(), source: source.source.clone() };
-            let mut expected = Event::new(&origin, &format!("expected/{digest}/{time}"), "source.expected", time);
-            expected.time = time;
-            expected.detail = Detail::from(&json!({ "heartbeat_seconds": source.heartbeat_seconds }));
-            events.push(expected);
+            let mut expected = Event::builder(&origin, &format!("expected/{digest}/{time}"), "source.expected", time);
+            expected.time(time).detail(&json!({ "heartbeat_seconds": source.heartbeat_seconds }));
+            events.push(expected.build_own());
         }
         events
     }
@@ -409,7 +407,7 @@ mod tests {
         let events = inventory.activation(Instant(5));
         assert_eq!(events.len(), 2);
         assert_eq!(Inventory::from_activation(&events[0]), Some(inventory));
-        assert_eq!(events[1].kind, "source.expected");
+        assert_eq!(events[1].kind(), "source.expected");
     }
 
     #[test]

@@ -23,8 +23,11 @@ pub use dollars::{format_usd, parse_usd};
 pub use written::write;
 pub(crate) use written::{Template, push_said};
 
-use crate::event::Event;
-use crate::{Error, kinds, limits};
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::event::{Columns, Event, check_kind, check_lengths};
+use crate::{Error, limits};
 
 /// Reads one line.
 ///
@@ -32,88 +35,68 @@ use crate::{Error, kinds, limits};
 /// [`Error::Line`] naming the field: malformed JSON, a wrong type, an unknown field, an unknown kind, a value that does
 /// not fit, a line above [`limits::LINE_BYTES_MAX`].
 pub fn read(line: &[u8]) -> Result<Event, Error> {
-    if line.len() > limits::LINE_BYTES_MAX {
-        let problem = format!("{} bytes, at most {} are accepted", line.len(), limits::LINE_BYTES_MAX);
-        return Err(Error::line("line", problem));
+    check_size(line.len())?;
+    read_text(as_text(line)?, || None)
+}
+
+/// Reads a line that is `range` of a text that holds many. The event's texts lie in that text, which is not copied.
+///
+/// # Errors
+/// As [`read`].
+///
+/// # Panics
+/// When the range is none of the text.
+pub fn read_within(texts: &Arc<String>, range: Range<usize>) -> Result<Event, Error> {
+    check_size(range.len())?;
+    read_text(&texts[range.clone()], || Some((texts, range.start)))
+}
+
+/// Reads a line of a log, which [`write`] wrote and whose bytes a hash and a MAC have vouched for: what was checked then,
+/// the kind and the form of the detail among it, is not checked again.
+pub(crate) fn read_kept(texts: &Arc<String>, range: Range<usize>) -> Result<Event, Error> {
+    let text = &texts[range.clone()];
+    let mut columns = Columns::BLANK;
+    if ordered::read(text, range.start, &mut columns).is_some() {
+        return Ok(Event::within(columns, Arc::clone(texts)));
     }
-    let text = as_text(line)?;
-    let mut event = Event::blank();
-    if ordered::read(text, &mut event).is_none() {
-        event = other_order(text)?;
-    }
+    general::read_kept(text)
+}
+
+fn read_text<'a>(text: &str, shared: impl Fn() -> Option<(&'a Arc<String>, usize)>) -> Result<Event, Error> {
+    let (base, texts) = match shared() {
+        Some((texts, base)) => (base, Some(texts)),
+        None => (0, None),
+    };
+    let mut columns = Columns::BLANK;
+    let event = if ordered::read(text, base, &mut columns).is_some() {
+        Event::within(columns, texts.map_or_else(|| Arc::new(text.to_owned()), Arc::clone))
+    } else {
+        plain::read(text, scan::other_detail).map_or_else(|| general::read(text), Ok)?
+    };
     check_names(&event)?;
     // A text is no longer than the line that it stands in.
-    if line.len() > limits::TEXT_BYTES_MAX {
-        check_lengths(&event)?;
+    if text.len() > limits::TEXT_BYTES_MAX {
+        check_lengths(|column| event.text(column))?;
     }
     Ok(event)
 }
 
-/// Reads a line that [`write`] wrote and whose bytes a hash and a MAC have vouched for: what was checked then, the kind
-/// and the form of the detail among it, is not checked again.
-pub(crate) fn read_kept(line: &[u8]) -> Result<Event, Error> {
-    let text = as_text(line)?;
-    let mut event = Event::blank();
-    if ordered::read(text, &mut event).is_none() {
-        event = general::read_kept(text)?;
+fn check_size(bytes: usize) -> Result<(), Error> {
+    if bytes > limits::LINE_BYTES_MAX {
+        return Err(Error::line("line", format!("{bytes} bytes, at most {} are accepted", limits::LINE_BYTES_MAX)));
     }
-    Ok(event)
-}
-
-fn other_order(text: &str) -> Result<Event, Error> {
-    plain::read(text, scan::other_detail).map_or_else(|| general::read(text), Ok)
+    Ok(())
 }
 
 fn as_text(line: &[u8]) -> Result<&str, Error> {
     std::str::from_utf8(line).map_err(|error| Error::line("line", format!("invalid UTF-8: {error}")))
 }
 
-/// What holds for every event, wherever it comes from: a known kind, names present, texts within their limit.
-///
-/// # Errors
-/// [`Error::Line`] naming the field.
-pub fn check(event: &Event) -> Result<(), Error> {
-    check_names(event)?;
-    check_lengths(event)
-}
-
 fn check_names(event: &Event) -> Result<(), Error> {
-    if kinds::find(&event.kind).is_none() {
-        return Err(Error::line("kind", format!("unknown kind `{}`; docs/events.md lists them", event.kind)));
-    }
-    for (field, value) in [("system", &event.system), ("source", &event.source)] {
+    check_kind(event.kind())?;
+    for (field, value) in [("system", event.system()), ("source", event.source())] {
         if value.is_empty() {
             return Err(Error::line(field, "must not be empty"));
-        }
-    }
-    Ok(())
-}
-
-fn check_lengths(event: &Event) -> Result<(), Error> {
-    let texts = [
-        ("system", Some(&event.system)),
-        ("source", Some(&event.source)),
-        ("actor", event.actor.as_ref()),
-        ("session", event.session.as_ref()),
-        ("device", event.device.as_ref()),
-        ("ip", event.ip.as_ref()),
-        ("country", event.country.as_ref()),
-        ("wallet", event.wallet.as_ref()),
-        ("key", event.key.as_ref()),
-        ("request", event.request.as_ref()),
-        ("decision", event.decision.as_ref()),
-        ("tx", event.tx.as_ref()),
-        ("chain", event.chain.as_ref()),
-        ("asset", event.asset.as_ref()),
-        ("from_address", event.from_address.as_ref()),
-        ("to_address", event.to_address.as_ref()),
-        ("outcome", event.outcome.as_ref()),
-        ("reason", event.reason.as_ref()),
-    ];
-    for (field, value) in texts {
-        let length = value.map_or(0, String::len);
-        if length > limits::TEXT_BYTES_MAX {
-            return Err(Error::line(field, format!("{length} bytes, at most {}", limits::TEXT_BYTES_MAX)));
         }
     }
     Ok(())

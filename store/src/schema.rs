@@ -115,32 +115,32 @@ pub fn to_batch(events: &[Event]) -> Result<RecordBatch, Error> {
 pub fn column(index: usize, events: &[Event]) -> Result<ArrayRef, Error> {
     Ok(match COLUMNS[index].0 {
         "event_id" => ids(events),
-        "system" => text(events, |event| Some(&event.system)),
-        "time" => time(events, |event| event.time.0),
-        "event_time" => time(events, |event| event.event_time.0),
-        "source" => text(events, |event| Some(&event.source)),
-        "kind" => text(events, |event| Some(&event.kind)),
-        "late" => Arc::new(events.iter().map(|event| Some(event.late)).collect::<BooleanArray>()),
-        "actor" => text(events, |event| event.actor.as_deref()),
-        "session" => text(events, |event| event.session.as_deref()),
-        "device" => text(events, |event| event.device.as_deref()),
-        "ip" => text(events, |event| event.ip.as_deref()),
-        "country" => text(events, |event| event.country.as_deref()),
-        "asn" => Arc::new(events.iter().map(|event| event.asn).collect::<Int64Array>()),
-        "wallet" => text(events, |event| event.wallet.as_deref()),
-        "key" => text(events, |event| event.key.as_deref()),
-        "request" => text(events, |event| event.request.as_deref()),
-        "decision" => text(events, |event| event.decision.as_deref()),
-        "tx" => text(events, |event| event.tx.as_deref()),
-        "chain" => text(events, |event| event.chain.as_deref()),
-        "asset" => text(events, |event| event.asset.as_deref()),
-        "from_address" => text(events, |event| event.from_address.as_deref()),
-        "to_address" => text(events, |event| event.to_address.as_deref()),
-        "amount" => decimal(38, 0, events.iter().map(|event| event.amount.as_ref().map(crate::Amount::saturated)))?,
-        "amount_usd" => decimal(38, 2, events.iter().map(|event| event.amount_usd_cents.map(i128::from)))?,
-        "outcome" => text(events, |event| event.outcome.as_deref()),
-        "reason" => text(events, |event| event.reason.as_deref()),
-        _ => text(events, |event| Some(event.detail.as_str())),
+        "system" => text(events, |event| Some(event.system())),
+        "time" => time(events, |event| event.time().0),
+        "event_time" => time(events, |event| event.event_time().0),
+        "source" => text(events, |event| Some(event.source())),
+        "kind" => text(events, |event| Some(event.kind())),
+        "late" => Arc::new(events.iter().map(|event| Some(event.late())).collect::<BooleanArray>()),
+        "actor" => text(events, Event::actor),
+        "session" => text(events, Event::session),
+        "device" => text(events, Event::device),
+        "ip" => text(events, Event::ip),
+        "country" => text(events, Event::country),
+        "asn" => Arc::new(events.iter().map(|event| event.asn()).collect::<Int64Array>()),
+        "wallet" => text(events, Event::wallet),
+        "key" => text(events, Event::key),
+        "request" => text(events, Event::request),
+        "decision" => text(events, Event::decision),
+        "tx" => text(events, Event::tx),
+        "chain" => text(events, Event::chain),
+        "asset" => text(events, Event::asset),
+        "from_address" => text(events, Event::from_address),
+        "to_address" => text(events, Event::to_address),
+        "amount" => decimal(38, 0, events.iter().map(|event| event.amount().map(crate::Amount::saturated)))?,
+        "amount_usd" => decimal(38, 2, events.iter().map(|event| event.amount_usd_cents().map(i128::from)))?,
+        "outcome" => text(events, Event::outcome),
+        "reason" => text(events, Event::reason),
+        _ => text(events, |event| Some(event.detail().as_str())),
     })
 }
 
@@ -157,7 +157,7 @@ fn ids(events: &[Event]) -> ArrayRef {
     let mut builder = StringViewBuilder::with_capacity(events.len()).with_fixed_block_size(TEXT_BLOCK_BYTES);
     let mut digits = [0; 32];
     for event in events {
-        builder.append_value(event.event_id.write_digits(&mut digits));
+        builder.append_value(event.event_id().write_digits(&mut digits));
     }
     Arc::new(builder.finish())
 }
@@ -179,11 +179,12 @@ mod tests {
     #[test]
     fn a_batch_has_every_column_and_saturates_only_the_amount() {
         let origin = Origin { system: "s".into(), source: "a".into() };
-        let mut event = Event::new(&origin, "1", "chain.transfer", Instant(7));
-        event.set_amount(Amount::from_digits(&"9".repeat(60)).unwrap());
+        let mut event = Event::builder(&origin, "1", "chain.transfer", Instant(7));
+        event.amount(Amount::from_digits(&"9".repeat(60)).unwrap());
+        let event = event.build().unwrap();
         let batch = to_batch(&[event.clone()]).unwrap();
         assert_eq!(batch.num_columns(), COLUMNS.len());
-        assert_eq!(event.detail.value()[crate::amount::EXACT_KEY], "9".repeat(60));
+        assert_eq!(event.detail().value()[crate::amount::EXACT_KEY], "9".repeat(60));
         let amounts = batch.column_by_name("amount").unwrap();
         let amounts = amounts.as_any().downcast_ref::<Decimal128Array>().unwrap();
         assert_eq!(amounts.value(0), crate::amount::AMOUNT_MAX);

@@ -96,14 +96,13 @@ fn p1_the_log_on_disk_with_a_restart_in_the_middle_gives_the_same_findings() {
 fn p1_two_systems_in_one_partition() {
     let [(one, found_in_one), (other, found_in_other)] = in_one_piece();
     // They lie months apart; they are made to happen in the same days, so that their records really alternate.
-    let moved_ns = one.last().unwrap().time.0 - other.last().unwrap().time.0 + 1_234_567_891;
-    let moved = |event: &Event| Event {
-        time: event.time.saturating_add(moved_ns),
-        event_time: event.event_time.saturating_add(moved_ns),
-        ..event.clone()
+    let moved_ns = one.last().unwrap().time().0 - other.last().unwrap().time().0 + 1_234_567_891;
+    let moved = |event: &Event| {
+        let (time, claimed) = (event.time().saturating_add(moved_ns), event.event_time().saturating_add(moved_ns));
+        event.changed(|event| event.time(time).event_time(claimed))
     };
     let together = admitted(one.iter().cloned().chain(other.iter().map(moved)).collect());
-    let turns = together.array_windows().filter(|[one, next]| one.system != next.system).count();
+    let turns = together.array_windows().filter(|[one, next]| one.system() != next.system()).count();
     assert!(turns > 1000, "the records alternate {turns} times only");
     let mut found = bytes(&decided(&together, &[]));
     let mut apart = bytes(found_in_one);

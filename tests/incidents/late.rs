@@ -25,11 +25,11 @@ fn inventory(incident: &Incident) -> Inventory {
 /// Every record arrives when its source's declared delay is nearly over.
 fn delayed(incident: &Incident) -> Vec<Event> {
     let delays = inventory(incident).delays(incident.system());
-    let arrives = |event: &Event| match delays.get(&event.source) {
-        Some(delay_ns) if *delay_ns > 0 => event.time.saturating_add(delay_ns - MARGIN_NS),
-        _ => event.time,
+    let arrives = |event: &Event| match delays.get(event.source()) {
+        Some(delay_ns) if *delay_ns > 0 => event.time().saturating_add(delay_ns - MARGIN_NS),
+        _ => event.time(),
     };
-    admitted(incident.events.iter().map(|event| Event { time: arrives(event), ..event.clone() }).collect())
+    admitted(incident.events.iter().map(|event| event.changed(|it| it.time(arrives(event)))).collect())
 }
 
 /// In which order a backlog is uploaded.
@@ -43,14 +43,14 @@ enum Upload {
 /// What these sources say between `from` and an hour later arrives at the end of that hour.
 fn outage(incident: &Incident, from: Instant, upload: Upload, is_cut_off: impl Fn(&str) -> bool) -> Vec<Event> {
     let over = from.saturating_add(HOUR_NS);
-    let held = |event: &Event| is_observed(event) && is_cut_off(&event.source) && (from..over).contains(&event.time);
+    let held = |event: &Event| is_observed(event) && is_cut_off(event.source()) && (from..over).contains(&event.time());
     let (mut late, rest): (Vec<Event>, Vec<Event>) = incident.events.iter().cloned().partition(held);
     match upload {
         Upload::AsItHappened => {}
-        Upload::SourceBySource => late.sort_by(|one, next| one.source.cmp(&next.source)),
-        Upload::SourceBySourceReversed => late.sort_by(|one, next| next.source.cmp(&one.source)),
+        Upload::SourceBySource => late.sort_by(|one, next| one.source().cmp(next.source())),
+        Upload::SourceBySourceReversed => late.sort_by(|one, next| next.source().cmp(one.source())),
     }
-    late.iter_mut().for_each(|event| event.time = over);
+    late.iter_mut().for_each(|event| event.set_time(over));
     // Equal times keep this order: what was held back stands before what happens at that very instant.
     late.extend(rest);
     admitted(late)
@@ -62,8 +62,8 @@ fn hour_of(time: Instant) -> Instant {
 
 /// Hours of ordinary business with signatures, from the first to the last.
 fn ordinary_hours(incident: &Incident) -> Vec<Instant> {
-    let signed = incident.events.iter().filter(|event| event.kind == "signing.signed" && event.time < incident.begins);
-    let hours: Vec<Instant> = signed.map(|event| hour_of(event.time)).collect();
+    let signed = incident.events.iter().filter(|event| event.kind() == "signing.signed" && event.time() < incident.begins);
+    let hours: Vec<Instant> = signed.map(|event| hour_of(event.time())).collect();
     vec![hours[0], hours[hours.len() / 2], *hours.last().unwrap()]
 }
 
@@ -77,7 +77,7 @@ fn critical_hours(incident: &Incident) -> BTreeSet<Instant> {
 
 /// When the anchor happened, by its source.
 fn happened(events: &[Event], finding: &Finding) -> Instant {
-    events.iter().find(|event| event.event_id == finding.anchor).unwrap().event_time
+    events.iter().find(|event| event.event_id() == finding.anchor).unwrap().event_time()
 }
 
 fn in_the_baseline<'a>(incident: &Incident, found: &'a [Finding]) -> Vec<&'a Finding> {
@@ -98,7 +98,7 @@ fn no_extra_revocation(incident: &Incident, on_time: &Outcome, late: &Outcome) {
 fn documented_delays_change_no_critical_finding_and_revoke_nothing_more() {
     for incident in incidents() {
         let events = delayed(&incident);
-        assert!(events.iter().all(|event| !event.late), "{}", incident.name);
+        assert!(events.iter().all(|event| !event.late()), "{}", incident.name);
         let on_time = findings(&admitted(incident.events.clone()));
         let outcome = play(&events);
         let critical = |found: &[Finding]| anchors(found, Severity::Critical);
@@ -118,8 +118,8 @@ fn an_outage_of_all_sources_changes_no_critical_finding_and_revokes_nothing_more
         let uploads = [Upload::AsItHappened, Upload::SourceBySource, Upload::SourceBySourceReversed];
         for (hour, upload) in uploads.into_iter().flat_map(|upload| hours().map(move |hour| (hour, upload))) {
             let events = outage(&incident, hour, upload, |_| true);
-            let late = events.iter().filter(|event| event.late).count();
-            assert!(late > 0 && events.iter().filter(|event| event.late).all(is_observed), "{late} late");
+            let late = events.iter().filter(|event| event.late()).count();
+            assert!(late > 0 && events.iter().filter(|event| event.late()).all(is_observed), "{late} late");
             let outcome = play(&events);
             // The node's records alone come before the signer's.
             let before_the_signer = if upload == Upload::SourceBySource { "signer" } else { "" };
@@ -170,8 +170,8 @@ fn same_criticals(incident: &Incident, group_on_its_way: &str, on_time: &Outcome
     for (rule, entity, anchor) in before.difference(&after) {
         let lost = format!("{} {group_on_its_way}: {rule} {entity} {anchor}", incident.name);
         assert_eq!((rule.as_str(), group_on_its_way), ("signing/request_altered", "signer"), "{lost}");
-        let event = incident.events.iter().find(|event| event.event_id == *anchor).unwrap();
-        assert_eq!((event.kind.as_str(), event.request.as_deref()), ("chain.tx", None), "{lost}");
+        let event = incident.events.iter().find(|event| event.event_id() == *anchor).unwrap();
+        assert_eq!((event.kind(), event.request()), ("chain.tx", None), "{lost}");
         assert!(after.iter().any(|(of, about, _)| (of, about) == (rule, entity)), "{lost}");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use keywatch_store::event::{Detail, Origin};
+use keywatch_store::event::{Builder, Origin};
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Amount, Event, EventId};
 use serde_json::Value;
@@ -39,16 +39,16 @@ fn case(rule: &'static str, fact: &'static str, put_right: fn(&mut Vec<Event>)) 
 fn of_bybit() -> Vec<Case> {
     vec![
         case("signing/confirmation_mismatch", "the signatures recover to the owners", |events| {
-            for event in events.iter_mut().filter(|event| event.outcome.as_deref() == Some("mismatch")) {
-                event.outcome = Some("verified".to_owned());
-                let claimed = event.detail.value()["signer_claimed"].clone();
+            for event in events.iter_mut().filter(|event| event.outcome() == Some("mismatch")) {
+                event.outcome("verified".to_owned());
+                let claimed = event.detail().value()["signer_claimed"].clone();
                 set(event, "signer_recovered", claimed);
             }
         }),
         case("chain/implementation_changed", "the slot holds the declared implementation", |events| {
-            let declared = events[0].detail.value()["declared"]["wallets"][0]["implementation"].clone();
+            let declared = events[0].detail().value()["declared"]["wallets"][0]["implementation"].clone();
             of_kind(events, "chain.contract").for_each(|event| {
-                if event.detail.value()["change"] == "implementation" {
+                if event.detail().value()["change"] == "implementation" {
                     set(event, "after", declared.clone());
                 }
             });
@@ -60,46 +60,43 @@ fn of_bybit() -> Vec<Case> {
             of_request(events, EXECUTED).for_each(|event| set(event, "nonce", 72.into()));
         }),
         case("signing/signature_without_allow", "an allow for the executed request", |events| {
-            let shown = |event: &&Event| event.kind == "decision" && event.request.as_deref() == Some(SHOWN);
-            let mut allow = events.iter().rfind(shown).unwrap().clone();
-            let executed = first_of_request(events, EXECUTED);
-            allow.event_id = EventId::derive(&allow.system, &allow.source, "an allow for what was executed");
-            allow.request = Some(EXECUTED.to_owned());
-            allow.time = executed.saturating_add(-30 * SECOND_NS);
-            allow.event_time = allow.time;
+            let shown = |event: &&Event| event.kind() == "decision" && event.request() == Some(SHOWN);
+            let allow = events.iter().rfind(shown).unwrap();
+            let time = first_of_request(events, EXECUTED).saturating_add(-30 * SECOND_NS);
+            let id = EventId::derive(allow.system(), allow.source(), "an allow for what was executed");
+            let other = |allow: &mut Builder| allow.event_id(id).request(EXECUTED).time(time).event_time(time);
+            let allow = allow.changed(other);
             events.push(allow);
         }),
         case("signing/unknown_executor", "an owner executes", |events| {
-            let owner = events[0].detail.value()["declared"]["owners"][0]["owner"].as_str().unwrap().to_owned();
+            let owner = events[0].detail().value()["declared"]["owners"][0]["owner"].as_str().unwrap().to_owned();
             of_request(events, EXECUTED)
-                .filter(|event| ["signing.signed", "chain.tx"].contains(&event.kind.as_str()))
-                .for_each(|event| event.actor = Some(owner.clone()));
+                .filter(|event| ["signing.signed", "chain.tx"].contains(&event.kind()))
+                .for_each(|event| *event = event.changed(|event| event.actor(&owner)));
         }),
         case("chain/destination_first_seen", "the destinations are approved", |events| {
-            let stolen = events.iter().filter(|event| event.time >= bybit().begins && event.kind.starts_with("chain."));
-            let addresses: BTreeSet<String> = stolen.filter_map(|event| event.to_address.clone()).collect();
+            let stolen = events.iter().filter(|event| event.time() >= bybit().begins && event.kind().starts_with("chain."));
+            let addresses: BTreeSet<String> = stolen.filter_map(|event| event.to_address().map(str::to_owned)).collect();
             approve(events, &addresses);
         }),
         case("chain/amount_outlier", "as much as the largest before", |events| {
-            let theft = |event: &&mut Event| event.time >= bybit().lost_at && event.asset.as_deref() == Some("ETH");
+            let theft = |event: &&mut Event| event.time() >= bybit().lost_at && event.asset() == Some("ETH");
             of_kind(events, "chain.transfer")
                 .filter(theft)
                 .for_each(|event| set_amount(event, 60_000 * 10_u128.pow(18)));
         }),
         case("chain/outflow_without_signature", "the signer has a signature for each transaction", |events| {
             let outflows: Vec<Event> = of_kind(events, "chain.transfer")
-                .filter(|event| event.time >= bybit().begins)
+                .filter(|event| event.time() >= bybit().begins)
                 .map(|event| event.clone())
                 .collect();
             for outflow in outflows {
-                let origin = Origin { system: outflow.system.clone(), source: "safe-transaction-service".to_owned() };
-                let tx = outflow.tx.clone().unwrap();
-                let mut signed = Event::new(&origin, &tx, "signing.signed", outflow.time.saturating_add(-SECOND_NS));
-                signed.time = signed.event_time;
-                signed.wallet.clone_from(&outflow.wallet);
-                signed.tx = Some(tx);
-                signed.outcome = Some("success".to_owned());
-                events.push(signed);
+                let system = outflow.system().to_owned();
+                let origin = Origin { system, source: "safe-transaction-service".to_owned() };
+                let (tx, time) = (outflow.tx().unwrap(), outflow.time().saturating_add(-SECOND_NS));
+                let mut signed = Event::builder(&origin, tx, "signing.signed", time);
+                signed.time(time).wallet(outflow.wallet()).tx(tx).outcome("success");
+                events.push(signed.build_own());
             }
         }),
     ]
@@ -108,17 +105,16 @@ fn of_bybit() -> Vec<Case> {
 fn of_dmm_bitcoin() -> Vec<Case> {
     vec![
         case("session/two_places", "the session stays in its country", |events| {
-            for event in events.iter_mut().filter(|event| event.country.as_deref() == Some("NL")) {
-                event.country = Some("JP".to_owned());
-                event.asn = Some(64_506);
+            for event in events.iter_mut().filter(|event| event.country() == Some("NL")) {
+                *event = event.changed(|event| event.country("JP").asn(64_506));
             }
         }),
         Case {
             tell_more: &[("chain/destination_lookalike", "the imitation now stands in the request itself")],
             ..case("signing/request_altered", "asked for and approved is what is signed", |events| {
-                for event in of_request(events, ALTERED).filter(|event| event.kind != "signing.signed") {
-                    event.to_address = Some(IMITATION.to_owned());
-                    if event.kind != "decision" {
+                for event in of_request(events, ALTERED).filter(|event| event.kind() != "signing.signed") {
+                    *event = event.changed(|event| event.to_address(IMITATION));
+                    if event.kind() != "decision" {
                         set_amount(event, 450_290_000_000);
                     }
                 }
@@ -126,7 +122,7 @@ fn of_dmm_bitcoin() -> Vec<Case> {
         },
         case("chain/amount_outlier", "as much as the largest before", |events| {
             of_tx(events, THEFT)
-                .filter(|event| event.kind.starts_with("chain."))
+                .filter(|event| event.kind().starts_with("chain."))
                 .for_each(|event| set_amount(event, 1_900_000_000));
         }),
         Case {
@@ -139,59 +135,59 @@ fn of_dmm_bitcoin() -> Vec<Case> {
             })
         },
         case("chain/destination_lookalike", "the address ends otherwise", |events| {
-            for event in events.iter_mut().filter(|event| event.to_address.as_deref() == Some(IMITATION)) {
-                event.to_address = Some(NO_IMITATION.to_owned());
+            for event in events.iter_mut().filter(|event| event.to_address() == Some(IMITATION)) {
+                *event = event.changed(|event| event.to_address(NO_IMITATION));
             }
         }),
         case("chain/fee_outlier", "a fee rate as before", |events| {
             of_tx(events, THEFT)
-                .filter(|event| event.kind == "chain.tx")
+                .filter(|event| event.kind() == "chain.tx")
                 .for_each(|event| set(event, "fee_rate", 100.into()));
         }),
         case("chain/missing_change_output", "change is left", |events| {
             of_tx(events, THEFT)
-                .filter(|event| event.kind == "chain.tx")
+                .filter(|event| event.kind() == "chain.tx")
                 .for_each(|event| set(event, "change_outputs", 1.into()));
         }),
     ]
 }
 
 fn set(event: &mut Event, key: &str, value: Value) {
-    let mut detail = event.detail.value();
-    assert!(detail.get(key).is_some_and(|before| *before != value), "{} at {}: {key}", event.kind, event.time);
+    let mut detail = event.detail().value();
+    assert!(detail.get(key).is_some_and(|before| *before != value), "{} at {}: {key}", event.kind(), event.time());
     detail[key] = value;
-    event.detail = Detail::from(&detail);
+    *event = event.changed(|event| event.detail(&detail));
 }
 
 fn set_amount(event: &mut Event, units: u128) {
-    event.amount = Some(Amount::from_u128(units));
+    *event = event.changed(|event| event.amount(Amount::from_u128(units)));
 }
 
 fn of_kind<'a>(events: &'a mut [Event], kind: &'a str) -> impl Iterator<Item = &'a mut Event> {
-    events.iter_mut().filter(move |event| event.kind == kind)
+    events.iter_mut().filter(move |event| event.kind() == kind)
 }
 
 fn of_request<'a>(events: &'a mut [Event], request: &'a str) -> impl Iterator<Item = &'a mut Event> {
-    events.iter_mut().filter(move |event| event.request.as_deref() == Some(request))
+    events.iter_mut().filter(move |event| event.request() == Some(request))
 }
 
 fn of_tx<'a>(events: &'a mut [Event], tx: &'a str) -> impl Iterator<Item = &'a mut Event> {
-    events.iter_mut().filter(move |event| event.tx.as_deref() == Some(tx))
+    events.iter_mut().filter(move |event| event.tx() == Some(tx))
 }
 
 fn first_of_request(events: &[Event], request: &str) -> keywatch_store::Instant {
-    events.iter().find(|event| event.request.as_deref() == Some(request)).unwrap().time
+    events.iter().find(|event| event.request() == Some(request)).unwrap().time()
 }
 
 /// Enters destinations into the inventory.
 fn approve(events: &mut [Event], addresses: &BTreeSet<String>) {
     let activation = &mut events[0];
-    let mut detail = activation.detail.value();
+    let mut detail = activation.detail().value();
     let destinations = detail["declared"]["destinations"].as_array_mut().unwrap();
     for address in addresses {
         destinations.push(serde_json::json!({ "address": address, "label": "approved after all" }));
     }
-    activation.detail = Detail::from(&detail);
+    *activation = activation.changed(|activation| activation.detail(&detail));
 }
 
 /// Rule and anchor of everything that is found.

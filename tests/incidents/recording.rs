@@ -66,11 +66,11 @@ fn read(name: &'static str) -> Incident {
 impl Incident {
     /// The system it is told for.
     pub(crate) fn system(&self) -> &str {
-        &self.events[0].system
+        &self.events[0].system()
     }
 }
 
 /// Whether a source outside keywatch said it.
 pub(crate) fn is_observed(event: &Event) -> bool {
-    event.source != "keywatch"
+    event.source() != "keywatch"
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keywatch_store::event::Detail;
+use keywatch_store::event::TextColumn;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Amount, Event, EventId, Finding, Severity};
 use serde_json::Value;
@@ -46,19 +46,29 @@ fn turn(letter: char, alphabet: &str, by: usize) -> char {
 }
 
 /// The columns that hold names.
-fn names_of(event: &mut Event) -> [&mut Option<String>; 11] {
-    let Event { actor, session, device, ip, wallet, key, request, decision, tx, from_address, to_address, .. } = event;
-    [actor, session, device, ip, wallet, key, request, decision, tx, from_address, to_address]
-}
+const NAMES: [TextColumn; 11] = [
+    TextColumn::Actor,
+    TextColumn::Session,
+    TextColumn::Device,
+    TextColumn::Ip,
+    TextColumn::Wallet,
+    TextColumn::Key,
+    TextColumn::Request,
+    TextColumn::Decision,
+    TextColumn::Tx,
+    TextColumn::FromAddress,
+    TextColumn::ToAddress,
+];
 
 /// Every name that the incident or its inventory uses.
 fn names(incident: &Incident) -> BTreeSet<String> {
     let mut names = BTreeSet::from([incident.system().to_owned()]);
     for event in incident.events.iter().filter(|event| is_observed(event)) {
-        names.insert(event.source.clone());
-        names.extend(names_of(&mut event.clone()).into_iter().filter_map(|name| name.clone()));
+        names.insert(event.source().to_owned());
+        names.extend(NAMES.iter().filter_map(|column| event.text(*column)).map(str::to_owned));
     }
-    let declared = &incident.events[0].detail.value()["declared"];
+    let activation = incident.events[0].detail().value();
+    let declared = &activation["declared"];
     for table in declared.as_object().unwrap().values().filter_map(Value::as_array) {
         for row in table {
             let keys = ["wallet", "owner", "person", "address", "subject", "source", "implementation"];
@@ -102,20 +112,20 @@ fn rename_in(value: &mut Value, renaming: &BTreeMap<String, String>) {
 /// The incident as it could have happened to somebody else.
 fn elsewhere(incident: &Incident, renaming: &BTreeMap<String, String>) -> Vec<Event> {
     let other = |event: &Event| {
-        let mut other = event.clone();
-        other.system.clone_from(&renaming[&event.system]);
-        other.source = renaming.get(&event.source).unwrap_or(&event.source).clone();
-        for name in names_of(&mut other).into_iter().filter_map(Option::as_mut) {
-            name.clone_from(&renaming[name.as_str()]);
+        let mut other = event.to_builder();
+        other.system(&renaming[event.system()]);
+        other.source(renaming.get(event.source()).map_or(event.source(), String::as_str));
+        for column in NAMES {
+            other.text(column, event.text(column).map(|name| renaming[name].as_str()));
         }
-        let mut detail = event.detail.value();
+        let mut detail = event.detail().value();
         rename_in(&mut detail, renaming);
-        other.detail = Detail::from(&detail);
-        other.amount = event.amount.as_ref().map(|amount| Amount::from_u128(units(amount) * FACTOR));
-        other.amount_usd_cents = event.amount_usd_cents.map(|cents| cents * i64::try_from(FACTOR).unwrap());
-        other.time = event.time.saturating_add(MOVED_NS);
-        other.event_time = event.event_time.saturating_add(MOVED_NS);
-        other
+        other.detail(&detail);
+        other.amount(event.amount().map(|amount| Amount::from_u128(units(amount) * FACTOR)));
+        other.amount_usd_cents(event.amount_usd_cents().map(|cents| cents * i64::try_from(FACTOR).unwrap()));
+        other.time(event.time().saturating_add(MOVED_NS));
+        other.event_time(event.event_time().saturating_add(MOVED_NS));
+        other.build_own()
     };
     incident.events.iter().map(other).collect()
 }
@@ -160,9 +170,9 @@ fn swapped(incident: &Incident) -> (Vec<Event>, usize) {
     let mut events = incident.events.clone();
     events.sort_by(|one, next| (one.event_time, &next.source).cmp(&(next.event_time, &one.source)));
     for event in &mut events {
-        event.time = event.event_time;
+        event.set_time(event.event_time());
     }
-    let order = |events: &[Event]| events.iter().map(|event| event.event_id).collect::<Vec<_>>();
+    let order = |events: &[Event]| events.iter().map(|event| event.event_id()).collect::<Vec<_>>();
     let moved = order(&events).iter().zip(order(&incident.events)).filter(|(one, other)| *one != other).count();
     (admitted(events), moved)
 }

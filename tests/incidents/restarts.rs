@@ -23,11 +23,11 @@ enum End {
 
 /// The incident in the pieces that are appended at once: what was before the story, then up to each thing that happens.
 fn steps(incident: &Incident) -> Vec<Vec<Event>> {
-    let (past, story) = incident.events.split_at(incident.events.partition_point(|event| event.time < incident.begins));
+    let (past, story) = incident.events.split_at(incident.events.partition_point(|event| event.time() < incident.begins));
     let mut steps = vec![past.to_vec(), Vec::new()];
     for event in story {
         steps.last_mut().unwrap().push(event.clone());
-        if event.kind != "tick" {
+        if event.kind() != "tick" {
             steps.push(Vec::new());
         }
     }
@@ -41,7 +41,7 @@ fn live(directory: &Path, incident: &Incident, from: usize, end: Option<End>) ->
     let outcome = runtime.block_on(async {
         let log = EmbeddedLog::open(directory, Options::new(Clock::Recorded)).unwrap();
         let log = Arc::new(MortalLog::new(log));
-        let first = incident.events[0].time;
+        let first = incident.events[0].time();
         let mut life = Life::begin(Arc::clone(&log) as _, incident.system(), first).await.unwrap();
         life.catch_up().await.unwrap();
         for (index, step) in steps(incident).into_iter().enumerate().skip(from) {
@@ -102,7 +102,7 @@ fn critical_steps(incident: &Incident) -> Vec<usize> {
     ];
     let steps = steps(incident);
     let step_of = |moment: &str| {
-        let ends_with = |step: &Vec<Event>| step.last().is_some_and(|event| event.time.to_string() == moment);
+        let ends_with = |step: &Vec<Event>| step.last().is_some_and(|event| event.time().to_string() == moment);
         steps.iter().position(ends_with).unwrap_or_else(|| panic!("nothing happens at {moment}"))
     };
     moments.map(step_of).into()

@@ -58,8 +58,8 @@ impl Life {
     ) -> Result<Life, keywatch_alerting::Error> {
         let executor = executor(&log, system, first)?;
         executor.resume().await?;
-        let known = conclusions(log.as_ref()).into_iter().filter(|event| event.kind == "finding.created");
-        let known = known.map(|event| event.detail.value()["id"].as_str().unwrap().to_owned()).collect();
+        let known = conclusions(log.as_ref()).into_iter().filter(|event| event.kind() == "finding.created");
+        let known = known.map(|event| event.detail().value()["id"].as_str().unwrap().to_owned()).collect();
         Ok(Life { log, engine: rules::engine(), executor, position: Position::default(), known })
     }
 
@@ -71,8 +71,8 @@ impl Life {
                 return Ok(());
             }
             let (own, of_others): (Vec<Event>, Vec<Event>) =
-                events.iter().cloned().partition(|event| event.kind.starts_with("response."));
-            assert!(own.iter().all(|event| event.source == "keywatch"));
+                events.iter().cloned().partition(|event| event.kind().starts_with("response."));
+            assert!(own.iter().all(|event| event.source() == "keywatch"));
             self.executor.observe(&of_others);
             let found = rules::run(&mut self.engine, usize::try_from(self.position.0).unwrap(), &events);
             self.position = self.position.plus(events.len());
@@ -147,20 +147,20 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     fn new(conclusions: &[Event], responses: Vec<(Response, String)>) -> Outcome {
-        let of_kind = |kind: &'static str| conclusions.iter().filter(move |event| event.kind == kind);
+        let of_kind = |kind: &'static str| conclusions.iter().filter(move |event| event.kind() == kind);
         let mut alerts = BTreeMap::new();
         for event in conclusions
             .iter()
-            .filter(|event| ["alert.opened", "alert.updated", "alert.suppressed"].contains(&event.kind.as_str()))
+            .filter(|event| ["alert.opened", "alert.updated", "alert.suppressed"].contains(&event.kind()))
         {
-            let finding = event.detail.value()["finding"]["id"].as_str().unwrap().to_owned();
-            *alerts.entry((event.kind.clone(), finding)).or_default() += 1;
+            let finding = event.detail().value()["finding"]["id"].as_str().unwrap().to_owned();
+            *alerts.entry((event.kind().to_owned(), finding)).or_default() += 1;
         }
         let mut told = BTreeMap::new();
         for event in of_kind("alert.notified") {
-            *told.entry(event.detail.value()["key"].as_str().unwrap().to_owned()).or_default() += 1;
+            *told.entry(event.detail().value()["key"].as_str().unwrap().to_owned()).or_default() += 1;
         }
-        let findings = of_kind("finding.created").map(|event| Finding::deserialize(event.detail.value()).unwrap());
+        let findings = of_kind("finding.created").map(|event| Finding::deserialize(event.detail().value()).unwrap());
         let responses =
             responses.into_iter().map(|(response, status)| (response.id.clone(), (response, status))).collect();
         Outcome { findings: findings.collect(), alerts, told, responses }
@@ -184,7 +184,7 @@ impl Outcome {
 
 /// The events through the whole pipeline on a log in memory.
 pub(crate) fn play(events: &[Event]) -> Outcome {
-    let (system, first) = (events[0].system.clone(), events[0].time);
+    let (system, first) = (events[0].system().to_owned(), events[0].time());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let log: Arc<dyn Log> = Arc::new(MemoryLog::new());

@@ -45,7 +45,7 @@ impl Incident {
         assert_eq!(inventory.systems.len(), 1, "{}: an incident is told for one system", self.name);
         let mut events: Vec<Event> =
             inventory.systems[0].sources.iter().flat_map(|source| self.observed(&inventory, source)).collect();
-        let times = || events.iter().map(|event| event.time);
+        let times = || events.iter().map(|event| event.time());
         let (first, last) = times().min().zip(times().max()).expect("an incident has events");
         events.extend(ticks(&inventory.systems[0].id, first, last));
         events.sort_by(|one, other| (one.time, &one.source).cmp(&(other.time, &other.source)));
@@ -64,7 +64,7 @@ impl Incident {
         let reading = feeds::find(&source.feed).unwrap().read(&context, self.read(&file).as_bytes());
         assert_eq!(reading.rejects, [], "{}/{file}", self.name);
         let timed = reading.events.into_iter().map(|mut event| {
-            event.time = event.event_time;
+            event.set_time(event.event_time());
             // Lines written for the incident say it themselves; foreign formats have no place for it.
             match source.feed.as_str() {
                 "safe" => with_provenance(event, "public"),
@@ -77,9 +77,9 @@ impl Incident {
 }
 
 fn with_provenance(mut event: Event, provenance: &str) -> Event {
-    let mut detail = event.detail.value();
+    let mut detail = event.detail().value();
     detail["provenance"] = provenance.into();
-    event.detail = Detail::from(&detail);
+    event.detail(&detail);
     event
 }
 
@@ -95,7 +95,7 @@ fn ticks(system: &str, first: Instant, last: Instant) -> Vec<Event> {
     let minutes = (0..=DAY_NS / MINUTE_NS).map(|minute| incident + minute * MINUTE_NS);
     let tick = |time: i64| {
         let time = Instant(time);
-        let mut tick = Event::new(&origin, &format!("tick/{time}"), "tick", time);
+        let mut tick = Event::builder(&origin, &format!("tick/{time}"), "tick", time);
         tick.time = time;
         with_provenance(tick, "reconstructed")
     };

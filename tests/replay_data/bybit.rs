@@ -21,7 +21,7 @@ sol! {
 }
 
 fn of_kind(kind: &str) -> Vec<Event> {
-    committed(&BYBIT).into_iter().filter(|event| event.kind == kind).collect()
+    committed(&BYBIT).into_iter().filter(|event| event.kind() == kind).collect()
 }
 
 #[test]
@@ -29,10 +29,10 @@ fn every_hash_recomputes_from_the_fields_it_is_filed_with() {
     let requested = of_kind("signing.requested");
     assert_eq!(requested.len(), 14, "nonces 59 to 70, and two requests with nonce 71");
     for event in requested {
-        let detail = event.detail.value();
+        let detail = event.detail().value();
         assert_eq!(detail["hash_filed"], detail["hash_recomputed"]);
-        assert_eq!(detail["hash_filed"].as_str(), event.request.as_deref());
-        assert_eq!(event.outcome.as_deref(), Some("verified"));
+        assert_eq!(detail["hash_filed"].as_str(), event.request());
+        assert_eq!(event.outcome(), Some("verified"));
     }
 }
 
@@ -40,16 +40,16 @@ fn every_hash_recomputes_from_the_fields_it_is_filed_with() {
 fn only_the_three_confirmations_of_the_shown_request_do_not_fit() {
     let approved = of_kind("signing.approved");
     let with =
-        |outcome: &str| approved.iter().filter(|event| event.outcome.as_deref() == Some(outcome)).collect::<Vec<_>>();
+        |outcome: &str| approved.iter().filter(|event| event.outcome() == Some(outcome)).collect::<Vec<_>>();
     assert_eq!((with("verified").len(), with("unverifiable").len()), (30 + 3, 6));
     for event in with("unverifiable") {
-        assert_eq!(event.detail.value()["signature_type"], "APPROVED_HASH");
+        assert_eq!(event.detail().value()["signature_type"], "APPROVED_HASH");
     }
     let strangers: Vec<(Option<String>, String, String)> = with("mismatch")
         .iter()
         .map(|event| {
-            let recovered = event.detail.value()["signer_recovered"].as_str().unwrap().to_lowercase();
-            (event.request.clone(), event.time.to_string(), recovered)
+            let recovered = event.detail().value()["signer_recovered"].as_str().unwrap().to_lowercase();
+            (event.request().clone(), event.time().to_string(), recovered)
         })
         .collect();
     let expected = [
@@ -66,7 +66,7 @@ fn only_the_three_confirmations_of_the_shown_request_do_not_fit() {
 #[test]
 fn what_was_executed_is_a_delegatecall_by_a_stranger_with_the_signatures_of_the_owners() {
     let signed = of_kind("signing.signed");
-    let delegated: Vec<&Event> = signed.iter().filter(|event| event.detail.value()["operation"] == 1).collect();
+    let delegated: Vec<&Event> = signed.iter().filter(|event| event.detail().value()["operation"] == 1).collect();
     assert_eq!((signed.len(), delegated.len()), (13, 1));
     assert_eq!((delegated[0].request.as_deref(), delegated[0].tx.as_deref()), (Some(EXECUTED), Some(TAKEOVER)));
     assert_eq!(

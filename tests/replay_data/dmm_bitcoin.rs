@@ -39,7 +39,7 @@ fn spent(theft: &Transaction, funding: &Transaction) -> Vec<TxOut> {
 fn node_tx(tx: &str) -> Event {
     committed(&DMM_BITCOIN)
         .into_iter()
-        .find(|event| event.kind == "chain.tx" && event.tx.as_deref() == Some(tx))
+        .find(|event| event.kind() == "chain.tx" && event.tx() == Some(tx))
         .unwrap()
 }
 
@@ -119,24 +119,24 @@ fn ordinary_withdrawals_spend_no_more_than_the_ten_bitcoin_coins() {
     let ordinary: Vec<Event> = committed(&DMM_BITCOIN)
         .into_iter()
         .filter(|event| {
-            event.kind == "chain.tx" && event.wallet.as_deref() == Some(WALLET) && event.tx.as_deref() != Some(THEFT)
+            event.kind() == "chain.tx" && event.wallet() == Some(WALLET) && event.tx() != Some(THEFT)
         })
         .collect();
-    let coins: u64 = ordinary.iter().map(|event| event.detail.value()["inputs"].as_u64().unwrap()).sum();
+    let coins: u64 = ordinary.iter().map(|event| event.detail().value()["inputs"].as_u64().unwrap()).sum();
     assert_eq!((ordinary.len(), coins), (14, 20));
     for event in ordinary {
-        let detail = event.detail.value();
-        let sat: u64 = event.amount.unwrap().to_string().parse().unwrap();
+        let detail = event.detail().value();
+        let sat: u64 = event.amount().unwrap().to_string().parse().unwrap();
         let fee: u64 = detail["fee"].as_str().unwrap().parse().unwrap();
         assert!(sat + fee < detail["inputs"].as_u64().unwrap() * 1_000_000_000, "change is left");
         assert_eq!(fee / detail["vsize"].as_u64().unwrap(), detail["fee_rate"].as_u64().unwrap());
-        assert_eq!((event.to_address.as_deref(), &detail["change_outputs"]), (Some(GENUINE), &1.into()));
+        assert_eq!((event.to_address(), &detail["change_outputs"]), (Some(GENUINE), &1.into()));
     }
 }
 
 #[test]
 fn every_approval_was_allowed_for_the_genuine_destination() {
     approvals_follow_decisions(&DMM_BITCOIN, &[]);
-    let decisions = committed(&DMM_BITCOIN).into_iter().filter(|event| event.kind == "decision");
-    assert!(decisions.into_iter().all(|event| event.to_address.as_deref() == Some(GENUINE)));
+    let decisions = committed(&DMM_BITCOIN).into_iter().filter(|event| event.kind() == "decision");
+    assert!(decisions.into_iter().all(|event| event.to_address() == Some(GENUINE)));
 }

@@ -19,8 +19,8 @@ async fn present(running: &Running, ids: std::ops::Range<u32>, poisoned: u32) {
 
 /// Rules whose findings opened an alert.
 fn alerted(record: &Record) -> BTreeSet<String> {
-    let opened = record.conclusions.iter().filter(|event| event.kind == "alert.opened");
-    opened.map(|event| event.detail.value()["finding"]["rule"].as_str().unwrap().to_owned()).collect()
+    let opened = record.conclusions.iter().filter(|event| event.kind() == "alert.opened");
+    opened.map(|event| event.detail().value()["finding"]["rule"].as_str().unwrap().to_owned()).collect()
 }
 
 fn once(ids: std::ops::Range<u32>, poisoned: &[u32]) -> BTreeMap<String, usize> {

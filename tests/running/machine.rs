@@ -149,19 +149,19 @@ pub(crate) struct Record {
 impl Record {
     /// How many records of a kind there are about the rule.
     pub(crate) fn about_the_rule(&self, kind: &str) -> usize {
-        let about = self.events.iter().filter(|event| event.kind == kind);
-        about.filter(|event| event.detail.value()["rule"] == self.rule.id).count()
+        let about = self.events.iter().filter(|event| event.kind() == kind);
+        about.filter(|event| event.detail().value()["rule"] == self.rule.id).count()
     }
 
     /// Sessions that the rule found, each as often as it stands there.
     pub(crate) fn found(&self) -> BTreeMap<String, usize> {
         let session = |anchor: &str| {
-            let event = self.events.iter().find(|event| event.event_id.to_string() == anchor);
-            event.and_then(|event| event.session.clone()).unwrap()
+            let event = self.events.iter().find(|event| event.event_id().to_string() == anchor);
+            event.and_then(|event| event.session().clone()).unwrap()
         };
         let mut found = BTreeMap::new();
-        for event in self.conclusions.iter().filter(|event| event.kind == "finding.created") {
-            let detail = event.detail.value();
+        for event in self.conclusions.iter().filter(|event| event.kind() == "finding.created") {
+            let detail = event.detail().value();
             if detail["rule"] == self.rule.id {
                 *found.entry(session(detail["anchor"].as_str().unwrap())).or_default() += 1;
             }

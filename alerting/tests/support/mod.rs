@@ -125,13 +125,13 @@ pub(crate) fn control() -> Value {
 /// The decision by which the session of [`finding`] was allowed.
 pub(crate) fn allowed(id: &str) -> Event {
     let origin = Origin { system: SYSTEM.into(), source: "opa".into() };
-    let mut event = Event::new(&origin, id, "decision", at(-60));
-    event.time = at(-60);
-    event.session = Some(SESSION.into());
-    event.actor = Some("alice".into());
-    event.decision = Some(id.into());
-    event.outcome = Some("allow".into());
-    event.detail = Detail::from(&json!({ "path": "wallet/signing/allow", "input": input(SESSION) }));
+    let mut event = Event::builder(&origin, id, "decision", at(-60));
+    event.time(at(-60));
+    event.session(SESSION.into());
+    event.actor("alice".into());
+    event.decision(id.into());
+    event.outcome("allow".into());
+    event.detail(&json!({ "path": "wallet/signing/allow", "input": input(SESSION) }));
     event
 }
 
@@ -151,7 +151,7 @@ impl MortalLog {
     }
 
     pub(crate) fn kinds(&self, lane: Lane) -> Vec<String> {
-        self.all(lane).into_iter().map(|event| event.kind).collect()
+        self.all(lane).into_iter().map(|event| event.kind()).collect()
     }
 
     pub(crate) fn all(&self, lane: Lane) -> Vec<Event> {
@@ -159,7 +159,7 @@ impl MortalLog {
     }
 
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<Event> {
-        Lane::ALL.into_iter().flat_map(|lane| self.all(lane)).filter(|event| event.kind == kind).collect()
+        Lane::ALL.into_iter().flat_map(|lane| self.all(lane)).filter(|event| event.kind() == kind).collect()
     }
 }
 

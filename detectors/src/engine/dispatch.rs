@@ -54,7 +54,7 @@ impl Dispatch {
 
     /// Sorts the events of a run.
     pub(super) fn sort<'a>(&self, events: &'a [Event], shared: &'a Shared) -> Batch<'a> {
-        let kinds: Vec<usize> = events.iter().map(|event| self.kinds.get(&event.kind).copied().unwrap_or(0)).collect();
+        let kinds: Vec<usize> = events.iter().map(|event| self.kinds.get(event.kind()).copied().unwrap_or(0)).collect();
         let selections = self.sets.iter().map(|set| Selection::new(self.rows(set, &kinds)));
         Batch { events, columns: empty_columns(), selections: selections.collect(), shared }
     }

@@ -252,9 +252,9 @@ impl Engine {
 
     /// Notes how far each system is complete and which inventory holds from when.
     fn observe(&mut self, records: &Records<'_>, events: &[Event]) {
-        for event in events.iter().filter(|event| event.kind == "inventory.activated") {
+        for event in events.iter().filter(|event| event.kind() == "inventory.activated") {
             for system in Inventory::from_activation(event).map(|inventory| inventory.systems).unwrap_or_default() {
-                self.inventories.activate(event.time, system);
+                self.inventories.activate(event.time(), system);
             }
         }
         self.systems.begin();

@@ -15,11 +15,11 @@ impl<'a> Records<'a> {
     pub(super) fn new(first: Position, events: &'a [Event]) -> Records<'a> {
         let mut records = Records { by_system: HashMap::new(), systems: Vec::new() };
         for (index, event) in events.iter().enumerate() {
-            let times = records.by_system.entry(&event.system).or_insert_with(|| {
-                records.systems.push(&event.system);
+            let times = records.by_system.entry(event.system()).or_insert_with(|| {
+                records.systems.push(event.system());
                 Vec::new()
             });
-            times.push((event.time, first.plus(index)));
+            times.push((event.time(), first.plus(index)));
         }
         records
     }

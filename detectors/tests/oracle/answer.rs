@@ -88,8 +88,8 @@ fn text(column: &arrow::array::ArrayRef, row: usize) -> Option<String> {
 
 /// The anchors whose frames are closed: a record of the system lies `following_ns` after them or later.
 pub(crate) fn closed(history: &History, following_ns: i64) -> BTreeSet<String> {
-    let closed = |event: &&Event| i128::from(event.time.0) + i128::from(following_ns) <= i128::from(history.last());
-    history.events.iter().filter(closed).map(|event| event.event_id.to_string()).collect()
+    let closed = |event: &&Event| i128::from(event.time().0) + i128::from(following_ns) <= i128::from(history.last());
+    history.events.iter().filter(closed).map(|event| event.event_id().to_string()).collect()
 }
 
 /// Compares the findings of one rule and one system with what is expected of closed anchors.
@@ -113,7 +113,7 @@ pub(crate) fn difference(found: &[&Decided], expected: &Answers) -> Option<Strin
 /// Checks position, time and source of every finding against the log itself, and their order.
 pub(crate) fn check_decisions(log: &[Event], found: &[Decided], following_ns: impl Fn(&str) -> i64) -> Option<String> {
     let by_system = history::by_system(log);
-    let anchors: BTreeMap<_, usize> = log.iter().enumerate().map(|(index, event)| (event.event_id, index)).collect();
+    let anchors: BTreeMap<_, usize> = log.iter().enumerate().map(|(index, event)| (event.event_id(), index)).collect();
     for decided in found {
         let finding = &decided.finding;
         let anchor = &log[anchors[&finding.anchor]];

@@ -75,13 +75,13 @@ impl History {
                 let system = inventory(dice, system);
                 for mut event in (Inventory { systems: vec![system] }).activation(Instant(last + 1)) {
                     last += 1;
-                    event.time = Instant(last);
+                    event.time(Instant(last));
                     history.events.push(event);
                 }
             }
             last = history.next_time(dice, &pace, last);
             let mut event = traffic::event(dice, system, number, cast, last);
-            event.time = Instant(last);
+            event.time(Instant(last));
             history.events.push(event);
         }
         if dice.once_in(2) {
@@ -92,7 +92,7 @@ impl History {
 
     fn close(&mut self, time: i64) {
         let origin = keywatch_store::event::Origin { system: self.system.clone(), source: "keywatch".to_owned() };
-        let mut tick = Event::new(&origin, "end", "tick", Instant(time));
+        let mut tick = Event::builder(&origin, "end", "tick", Instant(time));
         tick.time = Instant(time);
         self.events.push(tick);
     }
@@ -101,7 +101,7 @@ impl History {
     fn next_time(&self, dice: &mut Dice, pace: &Pace<'_>, last: i64) -> i64 {
         let span = *dice.pick(pace.spans);
         if !self.events.is_empty() && dice.once_in(2) {
-            let earlier = self.events[self.events.len() - 1 - dice.below(self.events.len().min(12))].time.0;
+            let earlier = self.events[self.events.len() - 1 - dice.below(self.events.len().min(12))].time().0;
             let target = earlier + span + dice.pick(&[0, 0, 1, 1, -1]);
             if target > last {
                 return target;
@@ -118,15 +118,15 @@ impl History {
 
     /// Log time through which the system has been seen.
     pub(crate) fn last(&self) -> i64 {
-        self.events.last().map_or(i64::MIN, |event| event.time.0)
+        self.events.last().map_or(i64::MIN, |event| event.time().0)
     }
 
     /// The inventory versions with the log time from which each holds, the empty one first.
     pub(crate) fn reigns(&self) -> Vec<(i64, System)> {
         let mut reigns = vec![(i64::MIN, System { id: self.system.clone(), ..System::default() })];
-        for event in self.events.iter().filter(|event| event.kind == "inventory.activated") {
+        for event in self.events.iter().filter(|event| event.kind() == "inventory.activated") {
             let declared = Inventory::from_activation(event).unwrap().systems;
-            reigns.extend(declared.into_iter().map(|system| (event.time.0, system)));
+            reigns.extend(declared.into_iter().map(|system| (event.time().0, system)));
         }
         reigns
     }
@@ -191,7 +191,7 @@ pub(crate) fn cuts(dice: &mut Dice, length: usize) -> Vec<usize> {
 pub(crate) fn by_system(log: &[Event]) -> BTreeMap<&str, Vec<usize>> {
     let mut indices: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, event) in log.iter().enumerate() {
-        indices.entry(&event.system).or_default().push(index);
+        indices.entry(event.system()).or_default().push(index);
     }
     indices
 }

@@ -33,9 +33,9 @@ pub(crate) fn answers(
     }
     let kept = rows.into_iter().filter(|row| query.keeps.as_ref().is_none_or(|keeps| keeps.is_true(row)));
     let mut answers = Answers::new();
-    for mut row in kept.filter(|row| closed.contains(&row.event.event_id.to_string())) {
+    for mut row in kept.filter(|row| closed.contains(&row.event.event_id().to_string())) {
         if look_up(query.lookup, &mut row, reigns) {
-            let key = (row.event.event_id.to_string(), row.event.system.clone());
+            let key = (row.event.event_id().to_string(), row.event.system().to_owned());
             answers.entry(key).or_default().insert(output(query, &row));
         }
     }
@@ -50,8 +50,8 @@ fn output(query: &Query, row: &Row) -> Columns {
 
 /// The threshold of the row's wallet as of the row's own time.
 fn threshold(row: &Row, reigns: &[(i64, System)]) -> Option<i64> {
-    let (_, system) = reigns.iter().rev().find(|(from, _)| *from <= row.event.time.0)?;
-    let wallet = system.wallets.iter().find(|wallet| Some(&wallet.wallet) == row.event.wallet.as_ref());
+    let (_, system) = reigns.iter().rev().find(|(from, _)| *from <= row.event.time().0)?;
+    let wallet = system.wallets.iter().find(|wallet| Some(&wallet.wallet) == row.event.wallet());
     wallet.map(|wallet| wallet.threshold)
 }
 
@@ -108,7 +108,7 @@ fn evaluate(window: &Window, rows: &[Row], of_key: &[usize], row: usize) -> Valu
 fn is_inside(frame: Frame, rows: &[Row], of_key: &[usize], row: usize, other: usize) -> bool {
     match frame {
         Frame::Range(start, end) => {
-            let offset = i128::from(rows[other].event.time.0) - i128::from(rows[row].event.time.0);
+            let offset = i128::from(rows[other].event.time().0) - i128::from(rows[row].event.time().0);
             start.is_none_or(|start| offset >= i128::from(start)) && offset <= i128::from(end)
         }
         Frame::Rows(start, end) => {

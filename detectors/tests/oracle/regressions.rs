@@ -11,8 +11,8 @@ use super::trial::{Log, rule};
 fn event(kind: &str, seconds: i64) -> Event {
     let origin = Origin { system: "one".to_owned(), source: "idp".to_owned() };
     let time = Instant(seconds * SECOND);
-    let mut event = Event::new(&origin, &seconds.to_string(), kind, time);
-    event.time = time;
+    let mut event = Event::builder(&origin, &seconds.to_string(), kind, time);
+    event.time(time);
     event
 }
 
@@ -31,7 +31,7 @@ fn lag_ignore_nulls_passes_over_nulls() {
     let sql = "SELECT event_id, system AS entity, x FROM (SELECT *, lag(asn) IGNORE NULLS OVER (ORDER BY time) AS x FROM events)";
     let events = [Some(7), None, None].into_iter().zip(1..).map(|(asn, second)| {
         let mut event = event("tick", second);
-        event.asn = asn;
+        event.asn(asn);
         event
     });
     let text = |text: &str| Some(text.to_owned());
@@ -41,14 +41,10 @@ fn lag_ignore_nulls_passes_over_nulls() {
 /// Who may write an end of a session must not be able to blind the rule that watches its use.
 #[test]
 fn an_end_claimed_for_the_end_of_time_parks_no_rule() {
-    let session = |mut event: Event, name: &str| {
-        (event.session, event.outcome) = (Some(name.to_owned()), Some("success".to_owned()));
-        event
-    };
-    let mut forged = session(event("session.ended", 1), "forged");
-    forged.event_time = Instant(i64::MAX);
+    let session = |event: Event, name: &str| event.changed(|event| event.session(name).outcome("success"));
+    let forged = session(event("session.ended", 1), "forged");
     let events = vec![
-        forged,
+        forged.changed(|event| event.event_time(Instant(i64::MAX))),
         session(event("session.presented", 2), "forged"),
         session(event("session.ended", 3), "watched"),
         session(event("session.presented", 120), "watched"),

@@ -82,40 +82,40 @@ fn column(sql: &str, get: fn(&Event) -> Option<&str>) -> Term {
 
 /// Terms over the event alone.
 fn of_event() -> Vec<Term> {
-    let asn = |row: &Row| number(row.event.asn);
-    let amount = |row: &Row| number(row.event.amount.as_ref().map(keywatch_store::Amount::saturated));
+    let asn = |row: &Row| number(row.event.asn());
+    let amount = |row: &Row| number(row.event.amount().map(keywatch_store::Amount::saturated));
     vec![
         Term::new("asn", Kind::Integer, asn),
         Term::new("amount", Kind::Decimal(38, 0), amount),
-        Term::new("amount_usd", Kind::Decimal(38, 2), |row| number(row.event.amount_usd_cents)),
-        Term::new("event_time", Kind::Time, |row| number(Some(row.event.event_time.0))),
-        Term::new("time", Kind::Time, |row| number(Some(row.event.time.0))),
-        Term::new("late", Kind::Truth, |row| Value::Truth(row.event.late)),
-        Term::new("event_id", Kind::Text, |row| Value::Text(row.event.event_id.to_string())),
-        column("kind", |event| Some(&event.kind)),
-        column("outcome", |event| event.outcome.as_deref()),
-        column("wallet", |event| event.wallet.as_deref()),
-        column("session", |event| event.session.as_deref()),
-        column("request", |event| event.request.as_deref()),
-        column("reason", |event| event.reason.as_deref()),
+        Term::new("amount_usd", Kind::Decimal(38, 2), |row| number(row.event.amount_usd_cents())),
+        Term::new("event_time", Kind::Time, |row| number(Some(row.event.event_time().0))),
+        Term::new("time", Kind::Time, |row| number(Some(row.event.time().0))),
+        Term::new("late", Kind::Truth, |row| Value::Truth(row.event.late())),
+        Term::new("event_id", Kind::Text, |row| Value::Text(row.event.event_id().to_string())),
+        column("kind", |event| Some(event.kind())),
+        column("outcome", |event| event.outcome()),
+        column("wallet", |event| event.wallet()),
+        column("session", |event| event.session()),
+        column("request", |event| event.request()),
+        column("reason", |event| event.reason()),
         Term::new("asn / 3", Kind::Integer, move |row| map_number(&asn(row), |asn| Value::Number(asn / 3))),
         Term::new("asn % 2", Kind::Integer, move |row| map_number(&asn(row), |asn| Value::Number(asn % 2))),
         Term::new("amount > 100", Kind::Truth, move |row| map_number(&amount(row), |units| Value::Truth(units > 100))),
         Term::new("CASE WHEN kind = 'decision' THEN asn END", Kind::Integer, move |row| {
-            if row.event.kind == "decision" { asn(row) } else { Value::Null }
+            if row.event.kind() == "decision" { asn(row) } else { Value::Null }
         }),
         Term::new("coalesce(request, tx)", Kind::Text, |row| {
-            text(row.event.request.as_deref().or(row.event.tx.as_deref()))
+            text(row.event.request().or(row.event.tx()))
         }),
         Term::new("upper(outcome)", Kind::Text, |row| {
-            text(row.event.outcome.as_deref().map(str::to_uppercase).as_deref())
+            text(row.event.outcome().map(str::to_uppercase).as_deref())
         }),
         Term::new("detail_int(detail, 'nonce')", Kind::Integer, |row| {
-            let nonce = scalar::at_path(row.event.detail.as_str(), "nonce").and_then(|text| text.parse::<i64>().ok());
+            let nonce = scalar::at_path(row.event.detail().as_str(), "nonce").and_then(|text| text.parse::<i64>().ok());
             number(nonce)
         }),
         Term::new("detail_text(detail, 'call.name')", Kind::Text, |row| {
-            text(scalar::at_path(row.event.detail.as_str(), "call.name").as_deref())
+            text(scalar::at_path(row.event.detail().as_str(), "call.name").as_deref())
         }),
     ]
 }
@@ -172,20 +172,20 @@ fn simple(dice: &mut Dice, added: &[(String, Kind)]) -> Term {
     }
     let kind = *dice.pick(&["decision", "chain.tx", "session.presented", "tick", "signing.signed"]);
     match dice.below(8) {
-        0 => Term::new(&format!("kind = '{kind}'"), Kind::Truth, move |row| Value::Truth(row.event.kind == kind)),
-        1 => Term::new(&format!("kind <> '{kind}'"), Kind::Truth, move |row| Value::Truth(row.event.kind != kind)),
+        0 => Term::new(&format!("kind = '{kind}'"), Kind::Truth, move |row| Value::Truth(row.event.kind() == kind)),
+        1 => Term::new(&format!("kind <> '{kind}'"), Kind::Truth, move |row| Value::Truth(row.event.kind() != kind)),
         2 => Term::new("outcome = 'allow'", Kind::Truth, |row| {
-            row.event.outcome.as_ref().map_or(Value::Null, |outcome| Value::Truth(outcome == "allow"))
+            row.event.outcome().map_or(Value::Null, |outcome| Value::Truth(outcome == "allow"))
         }),
         3 => Term::new("(outcome IS DISTINCT FROM 'failed')", Kind::Truth, |row| {
-            Value::Truth(row.event.outcome.as_deref() != Some("failed"))
+            Value::Truth(row.event.outcome() != Some("failed"))
         }),
-        4 => Term::new("wallet IS NOT NULL", Kind::Truth, |row| Value::Truth(row.event.wallet.is_some())),
+        4 => Term::new("wallet IS NOT NULL", Kind::Truth, |row| Value::Truth(row.event.wallet().is_some())),
         5 => Term::new("asn > 64501", Kind::Truth, |row| {
-            row.event.asn.map_or(Value::Null, |asn| Value::Truth(asn > 64_501))
+            row.event.asn().map_or(Value::Null, |asn| Value::Truth(asn > 64_501))
         }),
-        6 => Term::new("late", Kind::Truth, |row| Value::Truth(row.event.late)),
-        _ => Term::new("session IS NULL", Kind::Truth, |row| Value::Truth(row.event.session.is_none())),
+        6 => Term::new("late", Kind::Truth, |row| Value::Truth(row.event.late())),
+        _ => Term::new("session IS NULL", Kind::Truth, |row| Value::Truth(row.event.session().is_none())),
     }
 }
 

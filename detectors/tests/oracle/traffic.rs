@@ -88,28 +88,28 @@ pub(crate) struct Cast {
 pub(crate) fn event(dice: &mut Dice, system: &str, number: usize, cast: Cast, now: i64) -> Event {
     let origin = Origin { system: system.to_owned(), source: (*dice.pick(&SOURCES)).to_owned() };
     let kind = *dice.weighed(cast.theme);
-    let mut event = Event::new(&origin, &number.to_string(), kind, Instant(claimed_time(dice, now)));
-    event.late = dice.once_in(8);
-    event.actor = maybe(dice, cast, &ACTORS);
-    event.session = maybe(dice, cast, &SESSIONS);
-    event.device = maybe(dice, cast, &DEVICES);
-    event.ip = maybe(dice, cast, &["198.51.100.7", "203.0.113.9"]);
-    event.country = maybe(dice, cast, &["CH", "RO", "SG"]);
-    event.asn = number_or_end(dice);
-    event.wallet = maybe(dice, cast, &WALLETS);
-    event.key = maybe(dice, cast, &["k1", "k2"]);
-    event.request = maybe(dice, cast, &REQUESTS);
-    event.decision = maybe(dice, cast, &["d1", "d2"]);
-    event.tx = maybe(dice, cast, &TXS);
-    event.chain = maybe(dice, cast, &["ethereum", "ethereum", "bitcoin"]);
-    event.asset = maybe(dice, cast, &["ETH", "BTC"]);
-    event.from_address = maybe(dice, cast, &WALLETS);
+    let mut event = Event::builder(&origin, &number.to_string(), kind, Instant(claimed_time(dice, now)));
+    event.late(dice.once_in(8));
+    event.actor(maybe(dice, cast, &ACTORS));
+    event.session(maybe(dice, cast, &SESSIONS));
+    event.device(maybe(dice, cast, &DEVICES));
+    event.ip(maybe(dice, cast, &["198.51.100.7", "203.0.113.9"]));
+    event.country(maybe(dice, cast, &["CH", "RO", "SG"]));
+    event.asn(number_or_end(dice));
+    event.wallet(maybe(dice, cast, &WALLETS));
+    event.key(maybe(dice, cast, &["k1", "k2"]));
+    event.request(maybe(dice, cast, &REQUESTS));
+    event.decision(maybe(dice, cast, &["d1", "d2"]));
+    event.tx(maybe(dice, cast, &TXS));
+    event.chain(maybe(dice, cast, &["ethereum", "ethereum", "bitcoin"]));
+    event.asset(maybe(dice, cast, &["ETH", "BTC"]));
+    event.from_address(maybe(dice, cast, &WALLETS));
     let destinations: Vec<&str> = ADDRESSES.into_iter().chain(WALLETS).collect();
-    event.to_address = (!dice.once_in(cast.missing)).then(|| (*dice.pick(&destinations)).to_owned());
-    event.outcome = (!dice.once_in(cast.missing)).then(|| (*dice.pick(outcomes(kind))).to_owned());
-    event.reason = maybe(dice, cast, &["because", ""]);
-    event.amount_usd_cents = number_or_end(dice);
-    event.detail = Detail::from(&detail(dice, cast, kind));
+    event.to_address((!dice.once_in(cast.missing)).then(|| (*dice.pick(&destinations)).to_owned()));
+    event.outcome((!dice.once_in(cast.missing)).then(|| (*dice.pick(outcomes(kind))).to_owned()));
+    event.reason(maybe(dice, cast, &["because", ""]));
+    event.amount_usd_cents(number_or_end(dice));
+    event.detail(&detail(dice, cast, kind));
     if !dice.once_in(6) {
         let digits = *dice.weighed(&[
             (2, "0"),
@@ -126,7 +126,7 @@ pub(crate) fn event(dice: &mut Dice, system: &str, number: usize, cast: Cast, no
             (1, LARGEST),
             (1, WORD),
         ]);
-        event.set_amount(Amount::from_digits(digits).unwrap());
+        event.amount(Amount::from_digits(digits).unwrap());
     }
     event
 }

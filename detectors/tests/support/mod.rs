@@ -14,8 +14,8 @@ pub(crate) fn rule(id: &str, sql: &str) -> Rule {
 /// An event of `system` at `time` nanoseconds.
 #[allow(dead_code, reason = "not every test binary uses every helper")]
 pub(crate) fn event(system: &str, id: &str, kind: &str, time: i64) -> Event {
-    let mut event = Event::new(&Origin { system: system.into(), source: "source".into() }, id, kind, Instant(time));
-    event.time = Instant(time);
+    let mut event = Event::builder(&Origin { system: system.into(), source: "source".into() }, id, kind, Instant(time));
+    event.time(Instant(time));
     event
 }
 

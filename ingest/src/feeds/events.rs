@@ -7,7 +7,7 @@
 //! Since this format is ours, a field that is not in it is refused: a misspelt column must not vanish. Log time, event
 //! id and lateness are the log's to give.
 
-use keywatch_store::event::Detail;
+use keywatch_store::event::Builder;
 use keywatch_store::kinds::{self, Kind, Writer};
 use keywatch_store::line::parse_usd;
 use keywatch_store::{Event, Instant};
@@ -67,9 +67,9 @@ fn read_record(context: &Context<'_>, record: &Value) -> Result<Event, Problem> 
     }
     refuse_unknown(&fields, &[ENVELOPE, COLUMNS])?;
     let kind = kind(&fields, "kind", fields.need_text("kind")?)?;
-    let mut event = Event::new(context.origin, id(&fields)?, kind.name, fields.need_time("event_time")?);
+    let mut event = Event::builder(context.origin, id(&fields)?, kind.name, fields.need_time("event_time")?);
     fill(&mut event, kind, &fields)?;
-    Ok(event)
+    Ok(event.build()?)
 }
 
 fn read_cloud_event(context: &Context<'_>, fields: &Fields<'_>) -> Result<Event, Problem> {
@@ -88,7 +88,7 @@ fn read_cloud_event(context: &Context<'_>, fields: &Fields<'_>) -> Result<Event,
     let named = fields.need_text("type")?;
     let kind = kind(fields, "type", named.strip_prefix(CLOUD_EVENT_PREFIX).unwrap_or(named))?;
     let time: Instant = fields.need_time("time")?;
-    let mut event = Event::new(context.origin, id(fields)?, kind.name, time);
+    let mut event = Event::builder(context.origin, id(fields)?, kind.name, time);
     let empty = json!({});
     let data = Fields::at(fields.value("data").unwrap_or(&empty), "data")?;
     if fields.has("data_base64") {
@@ -96,7 +96,7 @@ fn read_cloud_event(context: &Context<'_>, fields: &Fields<'_>) -> Result<Event,
     }
     refuse_unknown(&data, &[COLUMNS])?;
     fill(&mut event, kind, &data)?;
-    Ok(event)
+    Ok(event.build()?)
 }
 
 /// A source may say who it is, but only the truth.
@@ -139,34 +139,32 @@ fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> Result<(), Problem>
     }
 }
 
-fn fill(event: &mut Event, kind: &Kind, fields: &Fields<'_>) -> Result<(), Problem> {
-    let text = |name: &str| Ok(fields.text(name)?.map(str::to_owned));
-    let address = |name: &str| Ok(fields.text(name)?.map(written));
-    event.actor = address("actor")?;
-    event.session = text("session")?;
-    event.device = text("device")?;
-    event.ip = text("ip")?;
-    event.country = country(fields)?;
-    event.asn = fields.integer("asn")?;
-    event.wallet = address("wallet")?;
-    event.key = text("key")?;
-    event.request = address("request")?;
-    event.decision = text("decision")?;
-    event.tx = address("tx")?;
-    event.chain = text("chain")?.map(|chain: String| chain.to_ascii_lowercase());
-    event.asset = address("asset")?;
-    event.from_address = address("from_address")?;
-    event.to_address = address("to_address")?;
-    event.amount_usd_cents = usd_cents(fields)?;
-    event.outcome = outcome(kind, fields)?;
-    event.reason = text("reason")?;
+fn fill(event: &mut Builder, kind: &Kind, fields: &Fields<'_>) -> Result<(), Problem> {
+    let text = |name: &str| fields.text(name);
+    let address = |name: &str| fields.text(name).map(|text| text.map(written));
+    event.actor(address("actor")?);
+    event.session(text("session")?);
+    event.device(text("device")?);
+    event.ip(text("ip")?);
+    event.country(country(fields)?);
+    event.asn(fields.integer("asn")?);
+    event.wallet(address("wallet")?);
+    event.key(text("key")?);
+    event.request(address("request")?);
+    event.decision(text("decision")?);
+    event.tx(address("tx")?);
+    event.chain(text("chain")?.map(str::to_ascii_lowercase));
+    event.asset(address("asset")?);
+    event.from_address(address("from_address")?);
+    event.to_address(address("to_address")?);
+    event.amount_usd_cents(usd_cents(fields)?);
+    event.outcome(outcome(kind, fields)?);
+    event.reason(text("reason")?);
     if let Some(detail) = fields.value("detail") {
         Fields::at(detail, "detail")?;
-        event.detail = Detail::from(detail);
+        event.detail(detail);
     }
-    if let Some(amount) = fields.amount("amount")? {
-        event.set_amount(amount);
-    }
+    event.amount(fields.amount("amount")?);
     Ok(())
 }
 
@@ -225,15 +223,15 @@ mod tests {
         assert_eq!(reading.rejects, []);
         let event = &reading.events[0];
         assert_eq!(
-            (event.system.as_str(), event.source.as_str(), event.kind.as_str()),
+            (event.system(), event.source(), event.kind()),
             ("cold", "idp", "session.posture")
         );
         assert_eq!(
-            (event.country.as_deref(), event.asn, event.amount_usd_cents),
+            (event.country(), event.asn(), event.amount_usd_cents()),
             (Some("AE"), Some(64512), Some(1250))
         );
-        assert_eq!((event.wallet.as_deref(), event.detail.as_str()), (Some("0xab"), r#"{"check":"disk"}"#));
-        assert_eq!(event.time, Instant::UNASSIGNED);
+        assert_eq!((event.wallet(), event.detail().as_str()), (Some("0xab"), r#"{"check":"disk"}"#));
+        assert_eq!(event.time(), Instant::UNASSIGNED);
     }
 
     #[test]
@@ -287,7 +285,7 @@ mod tests {
     fn the_largest_word_stays_exact() {
         let word = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
         let event = &read(&LINE.replace(r#""amount":1"#, &format!(r#""amount":{word}"#))).events[0];
-        assert_eq!(event.amount.as_ref().unwrap().to_string(), word);
-        assert_eq!(event.detail.value()["amount_exact"], word);
+        assert_eq!(event.amount().unwrap().to_string(), word);
+        assert_eq!(event.detail().value()["amount_exact"], word);
     }
 }

@@ -273,8 +273,8 @@ impl Simulation {
                     "before": address(salt + of::CONTRACT, 0) })
         };
         let mut event = with(self.event(system, ETHEREUM, "chain.contract"), &detail);
-        event.wallet = Some(self.systems[system].wallet(wallet));
-        event.chain = Some("ethereum".to_owned());
+        event.wallet(self.systems[system].wallet(wallet));
+        event.chain("ethereum");
         let said = self.say(system, at, event);
         self.mark(play, said);
         self.name_entity(play, foreign);
@@ -313,9 +313,9 @@ impl Simulation {
         let kept = self.systems[system].device_word;
         let mut request = self.new_request(system, wallet, at);
         request.destination = Destination::Stranger(self.systems[system].new_stranger());
-        let said = self.about(&request, PLATFORM, "custody.request");
+        let said = self.about(&request, PLATFORM, "custody.request").build_own();
         let mut event = self.event(system, PLATFORM, "source.conflict");
-        event.reason = Some("custody.request was said again with other content".to_owned());
+        event.reason("custody.request was said again with other content");
         let kept = kept.map(|(id, _)| id.to_string()).unwrap_or_default();
         let event = with(event, &json!({ "conflicting_event": kept, "line": keywatch_store::line::write(&said) }));
         let said = self.say(system, at, event);

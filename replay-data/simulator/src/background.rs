@@ -1,7 +1,7 @@
 //! Everything besides sessions and movements: chains on which strangers act, heartbeats and ticks, releases of system
 //! software, and the upkeep of an organisation.
 
-use keywatch_store::event::Detail;
+use keywatch_store::event::{CanonicalJson, TextColumn};
 use keywatch_store::{Amount, Instant};
 use serde_json::json;
 
@@ -94,8 +94,8 @@ impl Simulation {
     fn report_device(&mut self, at: i64, system: usize, worker: usize, outcome: &str) {
         let person = self.systems[system].person(self.systems[system].worker_person(worker));
         let mut event = went(self.event(system, MDM, "session.posture"), outcome);
-        event.device = Some(person.device());
-        event.detail = checked("os_version");
+        event.device(person.device());
+        event.canonical_detail(&checked("os_version"));
         self.say(system, at, event);
     }
 
@@ -117,18 +117,18 @@ impl Simulation {
         let height = block(0, at);
         let state = &mut self.systems[system];
         if state.deposit.0 != height {
-            state.deposit = (height, Detail::from(&json!({ "direction": "in", "block": height })));
+            state.deposit = (height, CanonicalJson::from(&json!({ "direction": "in", "block": height })));
         }
         let (salt, detail) = (state.salt, state.deposit.1.clone());
         let mut event = went(self.event(system, node(0), "chain.transfer"), "success");
-        event.wallet = Some(address(salt + of::DEPOSIT, number));
-        event.to_address = event.wallet.clone();
-        event.from_address = Some(address(salt + of::STRANGER, stranger));
-        event.tx = Some(hash("0x", salt + of::STRANGE_HASH, stranger));
-        event.chain = Some("ethereum".to_owned());
-        event.asset = Some("ETH".to_owned());
-        event.amount = Some(amount);
-        event.detail = detail;
+        event.wallet(address(salt + of::DEPOSIT, number));
+        event.copy(TextColumn::Wallet, TextColumn::ToAddress);
+        event.from_address(address(salt + of::STRANGER, stranger));
+        event.tx(hash("0x", salt + of::STRANGE_HASH, stranger));
+        event.chain("ethereum");
+        event.asset("ETH");
+        event.amount(amount);
+        event.canonical_detail(&detail);
         self.say(system, at, event);
     }
 
@@ -138,13 +138,13 @@ impl Simulation {
         let stranger = self.chance.below(u64::MAX);
         let state = &self.systems[system];
         let mut event = went(self.event(system, node(wallet), "chain.transfer"), "success");
-        event.wallet = Some(state.wallet(wallet));
-        event.from_address = event.wallet.clone();
-        event.to_address = Some(lookalike(&state.destination(wallet, 0), state.salt + of::STRANGER, stranger));
-        event.tx = Some(hash("0x", state.salt + of::STRANGE_HASH, stranger));
-        event.chain = Some("ethereum".to_owned());
-        event.asset = Some(address(state.salt + of::CONTRACT, 2));
-        event.amount = Some(Amount::from_u128(0));
+        event.wallet(state.wallet(wallet));
+        event.copy(TextColumn::Wallet, TextColumn::FromAddress);
+        event.to_address(lookalike(&state.destination(wallet, 0), state.salt + of::STRANGER, stranger));
+        event.tx(hash("0x", state.salt + of::STRANGE_HASH, stranger));
+        event.chain("ethereum");
+        event.asset(address(state.salt + of::CONTRACT, 2));
+        event.amount(Amount::from_u128(0));
         let detail = json!({ "direction": "out", "block": block(wallet, at) });
         self.say(system, at, with(event, &detail));
     }
@@ -155,12 +155,12 @@ impl Simulation {
         let stranger = self.chance.below(u64::MAX);
         let state = &self.systems[system];
         let mut event = went(self.event(system, node(wallet), "chain.tx"), "failed");
-        event.actor = Some(address(state.salt + of::STRANGER, stranger));
-        event.wallet = Some(state.wallet(wallet));
-        event.tx = Some(hash("0x", state.salt + of::STRANGE_HASH, stranger));
-        event.chain = Some("ethereum".to_owned());
-        event.from_address = event.actor.clone();
-        event.to_address = event.wallet.clone();
+        event.actor(address(state.salt + of::STRANGER, stranger));
+        event.wallet(state.wallet(wallet));
+        event.tx(hash("0x", state.salt + of::STRANGE_HASH, stranger));
+        event.chain("ethereum");
+        event.copy(TextColumn::Actor, TextColumn::FromAddress);
+        event.copy(TextColumn::Wallet, TextColumn::ToAddress);
         let detail = json!({ "fee_rate": 10_000_000_000_i64, "block": block(wallet, at) });
         self.say(system, at, with(event, &detail));
     }
@@ -182,24 +182,24 @@ impl Simulation {
         let chosen = self.chance.below(kinds.len() as u64);
         let (kind, source, outcome) = kinds[usize::try_from(chosen).unwrap_or_default()];
         let mut event = self.event(system, source, kind);
-        event.outcome = outcome.map(str::to_owned);
-        event.event_time = Instant(at);
+        event.outcome(outcome);
+        event.event_time(Instant(at));
         match kind {
             "chain.contract" => {
                 let wallet = self.chance.below(self.sizes.wallets) / 4 * 4;
                 debug_assert_eq!(technology(wallet), Technology::Safe, "only contracts have a threshold");
-                event.wallet = Some(self.systems[system].wallet(wallet));
-                event.chain = Some("ethereum".to_owned());
+                event.wallet(self.systems[system].wallet(wallet));
+                event.chain("ethereum");
                 let after = threshold(wallet).to_string();
                 event = with(event, &json!({ "change": "threshold", "before": after, "after": after }));
             }
             "session.mfa_changed" => {
-                event.actor = Some(person.name());
+                event.actor(person.name());
                 event = with(event, &json!({ "change": "update" }));
             }
             _ => {
-                event.actor = Some(person.name());
-                event.reason = Some(numbered("ticket ", self.chance.below(90_000)));
+                event.actor(person.name());
+                event.reason(numbered("ticket ", self.chance.below(90_000)));
             }
         }
         self.say(system, at, event);

@@ -1,8 +1,8 @@
 //! How something said becomes an event of the log: its id, its times, its place in the order.
 
-use keywatch_store::event::Detail;
+use keywatch_store::event::{Builder, TextColumn};
 use keywatch_store::time::SECOND_NS;
-use keywatch_store::{Event, EventId, Instant};
+use keywatch_store::{EventId, Instant};
 use serde_json::Value;
 
 use crate::attack::Play;
@@ -27,38 +27,38 @@ impl Simulation {
     /// The first events.
     pub(crate) fn activate(&mut self) {
         for event in self.inventory().activation(self.settings.start) {
-            let system = self.systems.iter().position(|system| system.id == event.system);
-            self.say(system.unwrap_or_default(), self.settings.start.0, event);
+            let system = self.systems.iter().position(|system| system.id == event.system());
+            self.say(system.unwrap_or_default(), self.settings.start.0, event.to_builder());
         }
     }
 
     /// An event of `source` that says nothing but its kind yet.
-    pub(crate) fn event(&self, system: usize, source: &str, kind: &str) -> Event {
-        Event {
-            system: self.systems[system].id.clone(),
-            source: source.to_owned(),
-            kind: kind.to_owned(),
-            ..Event::blank()
-        }
+    pub(crate) fn event(&self, system: usize, source: &str, kind: &str) -> Builder {
+        let mut event = Builder::blank();
+        event.system(&self.systems[system].id).source(source).kind(kind);
+        event
     }
 
     /// Puts an event into the log, unless its source is silenced.
-    pub(crate) fn say(&mut self, system: usize, at: i64, mut event: Event) -> Said {
+    pub(crate) fn say(&mut self, system: usize, at: i64, mut event: Builder) -> Said {
         let state = &mut self.systems[system];
         let time = at.max(state.last + 1);
         state.said += 1;
-        if event.event_id == EventId::default() {
-            event.event_id = numbered_id(state.salt, state.said);
+        if event.id() == EventId::default() {
+            event.event_id(numbered_id(state.salt, state.said));
         }
-        event.time = Instant(time);
-        if event.event_time == Instant::UNASSIGNED {
+        event.time(Instant(time));
+        let source = event.get(TextColumn::Source);
+        let claimed = event.claimed().unwrap_or_else(|| {
             let delay = self.chance.below(DELAY_NS_MAX);
-            let delay = if event.source == "keywatch" { 0 } else { i64::try_from(delay).unwrap_or_default() };
-            event.event_time = Instant(at - delay);
-        }
-        event.late = event.kind.starts_with("session.") && event.time.0 - event.event_time.0 > LATE_AFTER_NS;
-        let said = Said { id: event.event_id, time };
-        if event.source == MDM {
+            let delay = if source == Some("keywatch") { 0 } else { i64::try_from(delay).unwrap_or_default() };
+            Instant(at - delay)
+        });
+        event.event_time(claimed);
+        let mut event = event.build_own();
+        event.set_late(event.kind().starts_with("session.") && time - claimed.0 > LATE_AFTER_NS);
+        let said = Said { id: event.event_id(), time };
+        if event.source() == MDM {
             if at < state.silent_until {
                 return said;
             }
@@ -82,30 +82,30 @@ impl Simulation {
 }
 
 /// Fills in who acts, in which session and on which device.
-pub(crate) fn by(mut event: Event, person: Person, session: String) -> Event {
-    event.actor = Some(person.name());
-    event.session = Some(session);
-    event.device = Some(person.device());
+pub(crate) fn by(mut event: Builder, person: Person, session: String) -> Builder {
+    event.actor(person.name());
+    event.session(session);
+    event.device(person.device());
     event
 }
 
 /// Fills in from where.
-pub(crate) fn from(mut event: Event, place: Place) -> Event {
-    event.ip = Some(place.ip);
-    event.country = Some(place.country.to_owned());
-    event.asn = Some(place.asn);
+pub(crate) fn from(mut event: Builder, place: Place) -> Builder {
+    event.ip(place.ip);
+    event.country(place.country);
+    event.asn(place.asn);
     event
 }
 
 /// Fills in how it went.
-pub(crate) fn went(mut event: Event, outcome: &str) -> Event {
-    event.outcome = Some(outcome.to_owned());
+pub(crate) fn went(mut event: Builder, outcome: &str) -> Builder {
+    event.outcome(outcome);
     event
 }
 
 /// Fills in the rest.
-pub(crate) fn with(mut event: Event, detail: &Value) -> Event {
-    event.detail = Detail::from(detail);
+pub(crate) fn with(mut event: Builder, detail: &Value) -> Builder {
+    event.detail(detail);
     event
 }
 

@@ -1,7 +1,8 @@
 //! How a movement goes on: asked for, filed, decided and approved by enough people, signed, broadcast, mined, moved,
 //! closed. Cancellations, refusals and failures included. What is wrong in an attack is wrong here, at one place each.
 
-use keywatch_store::{Amount, Event};
+use keywatch_store::Amount;
+use keywatch_store::event::Builder;
 
 use crate::attack::Play;
 use crate::record::{Said, by, went, with};
@@ -134,7 +135,7 @@ impl Simulation {
         let state = &mut self.systems[request.system];
         state.clerks[usize::try_from(clerk).unwrap_or_default()].careful_until = at + crate::calendar::DAY_NS * 26 / 24;
         let mut event = self.event(request.system, crate::system::IDP, "session.mfa_changed");
-        event.actor = Some(self.systems[request.system].person(clerk).name());
+        event.actor(self.systems[request.system].person(clerk).name());
         self.say(request.system, at, with(event, &serde_json::json!({ "change": "create" })))
     }
 
@@ -181,7 +182,7 @@ impl Simulation {
         let mut event = with(event, &self.filed(request));
         let swapped = request.is(Scenario::SwappedProposal);
         if swapped {
-            event.reason = Some("the fields do not hash to what the request is filed under".to_owned());
+            event.reason("the fields do not hash to what the request is filed under");
         }
         let said = self.say(request.system, at, went(event, if swapped { "mismatch" } else { "verified" }));
         let wrong = [Scenario::SwappedProposal, Scenario::NonceConflict, Scenario::Delegatecall];
@@ -201,7 +202,7 @@ impl Simulation {
     /// Somebody rejects it; a multisig's nonce is then used up by an empty call to the wallet itself.
     fn cancel(&mut self, at: i64, request: &mut Request) -> Option<i64> {
         let mut event = self.about(request, signer(request.wallet), "signing.rejected");
-        event.actor = Some(self.systems[request.system].owner(request.wallet, request.approvers[0]));
+        event.actor(self.systems[request.system].owner(request.wallet, request.approvers[0]));
         self.say(request.system, at + 1_000_000, event);
         if technology(request.wallet) != Technology::Safe {
             return None;
@@ -221,9 +222,9 @@ impl Simulation {
         };
         let refused = request.play.is_none() && !request.refused && self.chance.once_in(REFUSED_ONE_IN);
         let mut event = self.about(request, OPA, "decision");
-        event.decision = Some(self.decision_id(request));
-        (event.asset, event.amount) = (None, None);
-        event.amount_usd_cents = Some(dollars(request) * 100);
+        event.decision(self.decision_id(request));
+        event.asset(None::<&str>).amount(None);
+        event.amount_usd_cents(dollars(request) * 100);
         let person = self.systems[request.system].person(clerk);
         let event = with(by(event, person, session::name(session)), &self.asked(request, refused));
         let said = self.say(request.system, at, went(event, if refused { "deny" } else { "allow" }));
@@ -259,9 +260,9 @@ impl Simulation {
         let forges = request.is(Scenario::ForgedConfirmation) || request.is(Scenario::WalletTakeover);
         let forged = forges && request.approved == 0;
         let mut event = self.about(request, signer(request.wallet), "signing.approved");
-        event.actor = Some(self.systems[request.system].owner(request.wallet, request.approvers[at_place(request)]));
+        event.actor(self.systems[request.system].owner(request.wallet, request.approvers[at_place(request)]));
         if forged {
-            event.reason = Some("the signature recovers to somebody else than it is filed under".to_owned());
+            event.reason("the signature recovers to somebody else than it is filed under");
         }
         let event = with(event, &self.confirmed(request, forged));
         let said = self.say(request.system, at, went(event, if forged { "mismatch" } else { "verified" }));
@@ -289,8 +290,8 @@ impl Simulation {
             self.name_entities(request);
         }
         let mut event = self.about(request, signer(request.wallet), "signing.signed");
-        event.tx = Some(self.systems[request.system].tx(request.wallet, request.number));
-        event.actor = Some(self.systems[request.system].owner(request.wallet, request.approvers[0]));
+        event.tx(self.systems[request.system].tx(request.wallet, request.number));
+        event.actor(self.systems[request.system].owner(request.wallet, request.approvers[0]));
         let event = with(event, &self.filed(request));
         let said = self.say(request.system, at, went(event, "success"));
         self.mark_if(request, said, Scenario::RequestAltered);
@@ -299,18 +300,18 @@ impl Simulation {
     }
 
     /// An event about the movement: wallet, request, chain, asset, amount, destination.
-    pub(crate) fn about(&self, request: &Request, source: &str, kind: &str) -> Event {
+    pub(crate) fn about(&self, request: &Request, source: &str, kind: &str) -> Builder {
         let mut event = self.event(request.system, source, kind);
         let (chain, asset) = match technology(request.wallet) {
             Technology::Bitcoin => ("bitcoin", "BTC"),
             _ => ("ethereum", "ETH"),
         };
-        event.wallet = Some(self.systems[request.system].wallet(request.wallet));
-        event.request = Some(self.request_id(request));
-        event.chain = Some(chain.to_owned());
-        event.asset = Some(asset.to_owned());
-        event.to_address = Some(self.destination_of(request));
-        event.amount = Some(Amount::from_u128(request.amount));
+        event.wallet(self.systems[request.system].wallet(request.wallet));
+        event.request(self.request_id(request));
+        event.chain(chain);
+        event.asset(asset);
+        event.to_address(self.destination_of(request));
+        event.amount(Amount::from_u128(request.amount));
         event
     }
 

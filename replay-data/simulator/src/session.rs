@@ -1,7 +1,6 @@
 //! How a session goes on: sign-on, second factor, posture, network, uses, end.
 
-use keywatch_store::Event;
-use keywatch_store::event::Detail;
+use keywatch_store::event::{Builder, CanonicalJson};
 use serde_json::json;
 
 use crate::attack::Play;
@@ -122,7 +121,7 @@ impl Simulation {
         let person = self.person_of(&session);
         let mut event = from(self.by_person("session.started", IDP, &session), person.place(session.begun));
         if self.chance.once_in(40) {
-            event.session = None;
+            event.session(None::<&str>);
             self.say(session.system, at, went(event, "failure"));
             return (self.chance.seconds(4, 20), session);
         }
@@ -224,7 +223,7 @@ impl Simulation {
     fn report_again(&mut self, at: i64, session: &Session) {
         let mut event = self.posture(session, "disk_encryption", "compliant");
         if self.chance.once_in(50) {
-            event.event_time = keywatch_store::Instant(at - self.chance.seconds(60, 5_400));
+            event.event_time(keywatch_store::Instant(at - self.chance.seconds(60, 5_400)));
         }
         self.say(session.system, at, event);
     }
@@ -268,13 +267,13 @@ impl Simulation {
         self.systems[session.system].person(session.person)
     }
 
-    fn by_person(&self, kind: &str, source: &str, session: &Session) -> Event {
+    fn by_person(&self, kind: &str, source: &str, session: &Session) -> Builder {
         by(self.event(session.system, source, kind), self.person_of(session), name(session.number))
     }
 
-    fn posture(&self, session: &Session, check: &str, outcome: &str) -> Event {
+    fn posture(&self, session: &Session, check: &str, outcome: &str) -> Builder {
         let mut event = went(self.by_person("session.posture", MDM, session), outcome);
-        event.detail = checked(check);
+        event.canonical_detail(&checked(check));
         event
     }
 }
@@ -285,6 +284,6 @@ pub(crate) fn name(number: u64) -> String {
 }
 
 /// The detail of a posture.
-pub(crate) fn checked(check: &str) -> Detail {
-    Detail::from(&json!({ "check": check }))
+pub(crate) fn checked(check: &str) -> CanonicalJson {
+    CanonicalJson::from(&json!({ "check": check }))
 }

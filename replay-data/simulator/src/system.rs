@@ -2,7 +2,7 @@
 //! change is kept for each wallet and person.
 
 use keywatch_store::EventId;
-use keywatch_store::event::Detail;
+use keywatch_store::event::CanonicalJson;
 use keywatch_store::inventory::{self, Destination, Owner, Source, System as Declared};
 
 use crate::calendar::{DAY_NS, Rhythm};
@@ -74,7 +74,7 @@ pub(crate) struct System {
     /// The last that it said.
     pub(crate) device_word: Option<(EventId, i64)>,
     /// The detail of a transfer of this block, kept since many are of one block.
-    pub(crate) deposit: (i64, Detail),
+    pub(crate) deposit: (i64, CanonicalJson),
 }
 
 /// What changes about a wallet.
@@ -143,7 +143,7 @@ impl System {
             strangers: 0,
             silent_until: i64::MIN,
             device_word: None,
-            deposit: (0, Detail::default()),
+            deposit: (0, CanonicalJson::from(&serde_json::json!({}))),
         }
     }
 

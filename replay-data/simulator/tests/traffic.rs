@@ -41,9 +41,9 @@ fn log_time_strictly_increases_within_a_system_and_every_event_is_a_line() {
     let mut ids = BTreeSet::new();
     let mut count = 0;
     for event in Simulation::new(settings(60_000, 7)).unwrap() {
-        let before = last.insert(event.system.clone(), event.time.0);
-        assert!(before.is_none_or(|before| before < event.time.0), "{}", line::write(&event));
-        assert!(event.event_time <= event.time && ids.insert(event.event_id), "{}", line::write(&event));
+        let before = last.insert(event.system().to_owned(), event.time().0);
+        assert!(before.is_none_or(|before| before < event.time().0), "{}", line::write(&event));
+        assert!(event.event_time() <= event.time() && ids.insert(event.event_id()), "{}", line::write(&event));
         assert_eq!(line::read(line::write(&event).as_bytes()).unwrap(), event);
         count += 1;
     }
@@ -57,7 +57,7 @@ fn it_begins_with_the_inventory_it_has() {
     let first: Vec<Event> = simulation.by_ref().take(8).collect();
     let activated = first.iter().filter_map(Inventory::from_activation).flat_map(|inventory| inventory.systems);
     assert_eq!(activated.collect::<Vec<_>>(), declared.systems);
-    assert_eq!(first.iter().filter(|event| event.kind == "source.expected").count(), 6);
+    assert_eq!(first.iter().filter(|event| event.kind() == "source.expected").count(), 6);
 }
 
 #[test]
@@ -76,17 +76,17 @@ struct Mix {
 }
 
 fn part(event: &Event) -> &'static str {
-    let paid_in_or_nothing = event.detail.as_str().contains(r#""in""#)
-        || event.amount.as_ref().is_some_and(|amount| amount.saturated() == 0);
-    match event.kind.as_str() {
+    let paid_in_or_nothing = event.detail().as_str().contains(r#""in""#)
+        || event.amount().is_some_and(|amount| amount.saturated() == 0);
+    match event.kind() {
         "tick" => "ticks",
         "source.heartbeat" => "heartbeats",
-        "decision" if event.request.is_none() => "sessions",
-        "session.posture" if event.session.is_none() => "releases",
+        "decision" if event.request().is_none() => "sessions",
+        "session.posture" if event.session().is_none() => "releases",
         "session.risk" | "session.mfa_changed" => "upkeep",
         kind if kind.starts_with("session.") => "sessions",
         "chain.transfer" if paid_in_or_nothing => "noise",
-        "chain.tx" if event.asset.is_none() => "noise",
+        "chain.tx" if event.asset().is_none() => "noise",
         "chain.tx" | "chain.transfer" | "custody.request" | "decision" => "requests",
         kind if kind.starts_with("signing.") => "requests",
         _ => "upkeep",
@@ -97,8 +97,8 @@ fn mix(settings: Settings) -> Mix {
     let (begin, mut mix) = (settings.start.0, Mix::default());
     for event in Simulation::new(settings).unwrap() {
         *mix.counts.entry(part(&event)).or_default() += 1;
-        mix.sessions.extend(event.session.clone());
-        mix.days = (event.time.0 - begin) / 86_400_000_000_000;
+        mix.sessions.extend(event.session().clone());
+        mix.days = (event.time().0 - begin) / 86_400_000_000_000;
     }
     mix
 }
@@ -132,7 +132,7 @@ fn labels_name_real_events_within_their_time() {
     let planned = 3 * attacks.len();
     let mut simulation = Simulation::new(Settings { attacks, attacks_each: 3, ..settings(800_000, 6) }).unwrap();
     let times: BTreeMap<EventId, (String, i64)> =
-        simulation.by_ref().map(|event| (event.event_id, (event.system, event.time.0))).collect();
+        simulation.by_ref().map(|event| (event.event_id(), (event.system(), event.time().0))).collect();
     let labels = simulation.take_labels();
     assert_eq!((labels.len(), simulation.attacks_missing()), (planned, Vec::new()));
     for label in labels {
@@ -162,7 +162,7 @@ fn bench_events_and_lines_a_second() {
     for keys in [100, 10_000, 100_000] {
         let simulation = || Simulation::new(Settings { keys: Some(keys), ..Settings::new(2_000_000, 30, 1) }).unwrap();
         let clock = std::time::Instant::now();
-        let events = simulation().map(|event| event.time.0).filter(|time| *time > 0).count();
+        let events = simulation().map(|event| event.time().0).filter(|time| *time > 0).count();
         let made = events as f64 / clock.elapsed().as_secs_f64();
         let kept: Vec<Event> = simulation().take(300_000).collect();
         let clock = std::time::Instant::now();

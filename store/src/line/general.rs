@@ -8,21 +8,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::dollars::{format_usd, parse_usd};
-use crate::event::{Detail, Event, EventId};
+use crate::event::{Builder, CanonicalJson, Event, EventId};
 use crate::{Amount, Error, Instant};
 
 /// Reads a line whose detail may have any form.
 pub(super) fn read(text: &str) -> Result<Event, Error> {
     let wire = wire(text)?;
     let detail = canonical_detail(wire.detail)?;
-    Ok(unwire(wire, detail))
+    Ok(unwire(&wire, detail.as_ref().map(CanonicalJson::as_str)))
 }
 
 /// Reads a line whose detail is canonical already.
 pub(super) fn read_kept(text: &str) -> Result<Event, Error> {
     let wire = wire(text)?;
-    let detail = wire.detail.map_or_else(Detail::default, |raw| Detail::from_canonical(raw.get()));
-    Ok(unwire(wire, detail))
+    Ok(unwire(&wire, wire.detail.map(RawValue::get)))
 }
 
 fn wire(text: &str) -> Result<Wire<'_>, Error> {
@@ -123,45 +122,29 @@ fn explain(text: &str, error: &serde_json::Error) -> Error {
     }
 }
 
-fn canonical_detail(raw: Option<&RawValue>) -> Result<Detail, Error> {
-    let Some(raw) = raw else { return Ok(Detail::default()) };
+fn canonical_detail(raw: Option<&RawValue>) -> Result<Option<CanonicalJson>, Error> {
+    let Some(raw) = raw else { return Ok(None) };
     let value: serde_json::Value =
         serde_json::from_str(raw.get()).map_err(|error| Error::line("detail", error.to_string()))?;
     if !value.is_object() {
         return Err(Error::line("detail", "must be a JSON object"));
     }
-    Ok(Detail::from(&value))
+    Ok(Some(CanonicalJson::from(&value)))
 }
 
-fn unwire(wire: Wire<'_>, detail: Detail) -> Event {
-    let text = |value: Option<Cow<'_, str>>| value.map(Cow::into_owned);
-    Event {
-        event_id: wire.event_id,
-        system: wire.system.into_owned(),
-        time: wire.time,
-        event_time: wire.event_time,
-        source: wire.source.into_owned(),
-        kind: wire.kind.into_owned(),
-        late: wire.late,
-        actor: text(wire.actor),
-        session: text(wire.session),
-        device: text(wire.device),
-        ip: text(wire.ip),
-        country: text(wire.country),
-        asn: wire.asn,
-        wallet: text(wire.wallet),
-        key: text(wire.key),
-        request: text(wire.request),
-        decision: text(wire.decision),
-        tx: text(wire.tx),
-        chain: text(wire.chain),
-        asset: text(wire.asset),
-        from_address: text(wire.from_address),
-        to_address: text(wire.to_address),
-        amount: wire.amount,
-        amount_usd_cents: wire.amount_usd.map(|usd| usd.0),
-        outcome: text(wire.outcome),
-        reason: text(wire.reason),
-        detail,
+fn unwire(wire: &Wire<'_>, detail: Option<&str>) -> Event {
+    let mut event = Builder::blank();
+    event.event_id(wire.event_id).time(wire.time).event_time(wire.event_time).late(wire.late);
+    event.system(&wire.system).source(&wire.source).kind(&wire.kind);
+    event.actor(&wire.actor).session(&wire.session).device(&wire.device);
+    event.ip(&wire.ip).country(&wire.country).asn(wire.asn);
+    event.wallet(&wire.wallet).key(&wire.key).request(&wire.request).decision(&wire.decision);
+    event.tx(&wire.tx).chain(&wire.chain).asset(&wire.asset);
+    event.from_address(&wire.from_address).to_address(&wire.to_address);
+    event.amount(wire.amount.clone()).amount_usd_cents(wire.amount_usd.map(|usd| usd.0));
+    event.outcome(&wire.outcome).reason(&wire.reason);
+    if let Some(detail) = detail {
+        event.put_detail(detail);
     }
+    event.take_event()
 }

@@ -1,5 +1,5 @@
 //! The reader of lines as [`super::written`] writes them: it asks for field after field in that order, so that a name is
-//! compared where it would stand and never looked for.
+//! compared where it would stand and never looked for. No text is copied: it tells where each lies.
 //!
 //! It refuses nothing: where anything is otherwise it gives no event, and [`super::plain`] or [`super::general`] reads the
 //! line. What it does give is what they would have given.
@@ -8,69 +8,84 @@ use super::dollars::parse_usd;
 use super::scan;
 use super::signs::Signs;
 use crate::Amount;
-use crate::event::{Detail, Event};
+use crate::event::{Columns, Span, TextColumn};
 
-/// Fills in `event`, which is blank, from a line in the order of the schema; what was filled in of any other line means
-/// nothing. An event is 600 bytes, which is why it stays where it is.
-pub(super) fn read(text: &str, event: &mut Event) -> Option<()> {
-    let mut line = Ordered { text, at: 0, signs: Signs::of(text.as_bytes()) };
-    event.event_id = line.after(r#"{"event_id":""#)?.parse().ok()?;
-    event.system = line.after(begins!("system"))?.to_owned();
+/// Fills in `columns`, which are blank, from a line in the order of the schema that stands at `base` of its buffer; what
+/// was filled in of any other line means nothing.
+pub(super) fn read(text: &str, base: usize, columns: &mut Columns) -> Option<()> {
+    let mut line = Ordered { text, base, at: 0, signs: Signs::of(text.as_bytes()) };
+    columns.event_id = line.after(r#"{"event_id":""#)?.parse().ok()?;
+    line.required(begins!("system"), TextColumn::System, columns)?;
     if line.takes(begins!("time")) {
-        event.time = line.quoted()?.parse().ok()?;
+        columns.time = line.quoted()?.parse().ok()?;
     }
-    event.event_time = line.after(begins!("event_time"))?.parse().ok()?;
-    event.source = line.after(begins!("source"))?.to_owned();
-    event.kind = line.after(begins!("kind"))?.to_owned();
-    event.late = line.takes(r#","late":true"#);
-    line.columns(event)?;
+    columns.event_time = line.after(begins!("event_time"))?.parse().ok()?;
+    line.required(begins!("source"), TextColumn::Source, columns)?;
+    line.required(begins!("kind"), TextColumn::Kind, columns)?;
+    columns.late = line.takes(r#","late":true"#);
+    line.columns(columns)?;
     if line.takes(r#","detail":"#) {
-        event.detail = line.detail()?;
+        columns.spans.detail = line.detail()?;
     }
     (line.takes("}") && line.at == text.len()).then_some(())
 }
 
 struct Ordered<'a> {
     text: &'a str,
+    base: usize,
     at: usize,
     signs: Signs<'a>,
 }
 
 impl<'a> Ordered<'a> {
-    fn columns(&mut self, event: &mut Event) -> Option<()> {
-        self.column(begins!("actor"), &mut event.actor)?;
-        self.column(begins!("session"), &mut event.session)?;
-        self.column(begins!("device"), &mut event.device)?;
-        self.column(begins!("ip"), &mut event.ip)?;
-        self.column(begins!("country"), &mut event.country)?;
+    fn columns(&mut self, columns: &mut Columns) -> Option<()> {
+        self.column(begins!("actor"), TextColumn::Actor, columns)?;
+        self.column(begins!("session"), TextColumn::Session, columns)?;
+        self.column(begins!("device"), TextColumn::Device, columns)?;
+        self.column(begins!("ip"), TextColumn::Ip, columns)?;
+        self.column(begins!("country"), TextColumn::Country, columns)?;
         if self.takes(r#","asn":"#) {
-            event.asn = Some(self.integer()?);
+            columns.asn = Some(self.integer()?);
         }
-        self.column(begins!("wallet"), &mut event.wallet)?;
-        self.column(begins!("key"), &mut event.key)?;
-        self.column(begins!("request"), &mut event.request)?;
-        self.column(begins!("decision"), &mut event.decision)?;
-        self.column(begins!("tx"), &mut event.tx)?;
-        self.column(begins!("chain"), &mut event.chain)?;
-        self.column(begins!("asset"), &mut event.asset)?;
-        self.column(begins!("from_address"), &mut event.from_address)?;
-        self.column(begins!("to_address"), &mut event.to_address)?;
+        self.column(begins!("wallet"), TextColumn::Wallet, columns)?;
+        self.column(begins!("key"), TextColumn::Key, columns)?;
+        self.column(begins!("request"), TextColumn::Request, columns)?;
+        self.column(begins!("decision"), TextColumn::Decision, columns)?;
+        self.column(begins!("tx"), TextColumn::Tx, columns)?;
+        self.column(begins!("chain"), TextColumn::Chain, columns)?;
+        self.column(begins!("asset"), TextColumn::Asset, columns)?;
+        self.column(begins!("from_address"), TextColumn::FromAddress, columns)?;
+        self.column(begins!("to_address"), TextColumn::ToAddress, columns)?;
         if self.takes(begins!("amount")) {
-            event.amount = Some(Amount::from_digits(self.quoted()?).ok()?);
+            columns.amount = Some(Amount::from_digits(self.quoted()?).ok()?);
         }
         if self.takes(begins!("amount_usd")) {
-            event.amount_usd_cents = Some(parse_usd(self.quoted()?).ok()?);
+            columns.amount_usd_cents = Some(parse_usd(self.quoted()?).ok()?);
         }
-        self.column(begins!("outcome"), &mut event.outcome)?;
-        self.column(begins!("reason"), &mut event.reason)
+        self.column(begins!("outcome"), TextColumn::Outcome, columns)?;
+        self.column(begins!("reason"), TextColumn::Reason, columns)
     }
 
     #[inline]
-    fn column(&mut self, begins: &str, field: &mut Option<String>) -> Option<()> {
+    fn required(&mut self, begins: &str, column: TextColumn, columns: &mut Columns) -> Option<()> {
+        let text = self.after(begins)?;
+        columns.spans.set(column, self.span_before_quote(text));
+        Some(())
+    }
+
+    #[inline]
+    fn column(&mut self, begins: &str, column: TextColumn, columns: &mut Columns) -> Option<()> {
         if self.takes(begins) {
-            *field = Some(self.quoted()?.to_owned());
+            let text = self.quoted()?;
+            columns.spans.set(column, self.span_before_quote(text));
         }
         Some(())
+    }
+
+    /// Where the text lies whose closing quote was taken last.
+    #[inline]
+    fn span_before_quote(&self, text: &str) -> Span {
+        Span::new(self.base + self.at - 1 - text.len(), text.len())
     }
 
     #[inline]
@@ -102,10 +117,11 @@ impl<'a> Ordered<'a> {
         Some(value)
     }
 
-    fn detail(&mut self) -> Option<Detail> {
+    fn detail(&mut self) -> Option<Span> {
         let end = scan::canonical_object(self.text.as_bytes(), self.at, &mut self.signs)?;
-        let text = &self.text[self.at..end];
+        let empty = end - self.at == "{}".len();
+        let span = if empty { Span::NONE } else { Span::new(self.base + self.at, end - self.at) };
         self.at = end;
-        Some(Detail::from_canonical(text))
+        Some(span)
     }
 }

@@ -8,14 +8,14 @@
 use super::dollars::parse_usd;
 use super::scan;
 use super::signs::Signs;
-use crate::event::{Detail, Event, EventId};
+use crate::event::{Builder, CanonicalJson, Event, EventId, TextColumn};
 use crate::{Amount, Instant};
 
 /// The event of a plain line. `other_detail` reads a detail that is not canonical and says how long its text is.
-pub(super) fn read(text: &str, other_detail: impl Fn(&str) -> Option<(Detail, usize)>) -> Option<Event> {
+pub(super) fn read(text: &str, other_detail: impl Fn(&str) -> Option<(CanonicalJson, usize)>) -> Option<Event> {
     let mut line = Plain { text, at: 0, signs: Signs::of(text.as_bytes()) };
     let mut fields = Fields::default();
-    let mut event = Event::blank();
+    let mut event = Builder::blank();
     line.expect(b'{')?;
     loop {
         let key = line.quoted()?;
@@ -28,29 +28,31 @@ pub(super) fn read(text: &str, other_detail: impl Fn(&str) -> Option<(Detail, us
     line.expect(b'}')?;
     (line.at == text.len()).then_some(())?;
     fields.complete(&mut event)?;
-    Some(event)
+    Some(event.take_event())
 }
 
-/// The fields that have a value in an event that has none yet.
+/// The fields that are no text.
 #[derive(Default)]
 struct Fields {
     event_id: Option<EventId>,
     time: Option<Instant>,
     event_time: Option<Instant>,
     late: Option<bool>,
-    detail: Option<Detail>,
+    asn: Option<i64>,
+    amount: Option<Amount>,
+    amount_usd_cents: Option<i64>,
+    has_detail: bool,
 }
 
 impl Fields {
-    fn complete(self, event: &mut Event) -> Option<()> {
-        if event.system.is_empty() || event.source.is_empty() || event.kind.is_empty() {
-            return None;
+    fn complete(self, event: &mut Builder) -> Option<()> {
+        for column in [TextColumn::System, TextColumn::Source, TextColumn::Kind] {
+            // An empty one is refused, which is not done here.
+            event.get(column).filter(|text| !text.is_empty())?;
         }
-        event.event_id = self.event_id?;
-        event.event_time = self.event_time?;
-        event.time = self.time.unwrap_or_default();
-        event.late = self.late.unwrap_or_default();
-        event.detail = self.detail.unwrap_or_default();
+        event.event_id(self.event_id?).event_time(self.event_time?);
+        event.time(self.time.unwrap_or_default()).late(self.late.unwrap_or_default());
+        event.asn(self.asn).amount(self.amount).amount_usd_cents(self.amount_usd_cents);
         Some(())
     }
 }
@@ -102,51 +104,29 @@ impl<'a> Plain<'a> {
     fn field(
         &mut self,
         key: &str,
-        event: &mut Event,
+        event: &mut Builder,
         fields: &mut Fields,
-        other_detail: impl Fn(&str) -> Option<(Detail, usize)>,
+        other_detail: impl Fn(&str) -> Option<(CanonicalJson, usize)>,
     ) -> Option<()> {
         match key {
             "event_id" => put(&mut fields.event_id, self.quoted()?.parse().ok()?),
-            "system" => self.name(&mut event.system),
             "time" => put(&mut fields.time, self.quoted()?.parse().ok()?),
             "event_time" => put(&mut fields.event_time, self.quoted()?.parse().ok()?),
-            "source" => self.name(&mut event.source),
-            "kind" => self.name(&mut event.kind),
             "late" => put(&mut fields.late, self.boolean()?),
-            "actor" => self.column(&mut event.actor),
-            "session" => self.column(&mut event.session),
-            "device" => self.column(&mut event.device),
-            "ip" => self.column(&mut event.ip),
-            "country" => self.column(&mut event.country),
-            "asn" => put(&mut event.asn, self.integer()?),
-            "wallet" => self.column(&mut event.wallet),
-            "key" => self.column(&mut event.key),
-            "request" => self.column(&mut event.request),
-            "decision" => self.column(&mut event.decision),
-            "tx" => self.column(&mut event.tx),
-            "chain" => self.column(&mut event.chain),
-            "asset" => self.column(&mut event.asset),
-            "from_address" => self.column(&mut event.from_address),
-            "to_address" => self.column(&mut event.to_address),
-            "amount" => put(&mut event.amount, Amount::from_digits(self.quoted()?).ok()?),
-            "amount_usd" => put(&mut event.amount_usd_cents, parse_usd(self.quoted()?).ok()?),
-            "outcome" => self.column(&mut event.outcome),
-            "reason" => self.column(&mut event.reason),
-            "detail" => put(&mut fields.detail, self.detail(other_detail)?),
-            _ => None,
+            "asn" => put(&mut fields.asn, self.integer()?),
+            "amount" => put(&mut fields.amount, Amount::from_digits(self.quoted()?).ok()?),
+            "amount_usd" => put(&mut fields.amount_usd_cents, parse_usd(self.quoted()?).ok()?),
+            "detail" => {
+                (!std::mem::replace(&mut fields.has_detail, true)).then_some(())?;
+                self.detail(event, other_detail)
+            }
+            name => {
+                let column = TextColumn::ALL.into_iter().find(|column| column.name() == name)?;
+                event.get(column).is_none().then_some(())?;
+                event.text(column, self.quoted()?);
+                Some(())
+            }
         }
-    }
-
-    /// A text that every event has. An empty one is refused, which is not done here.
-    fn name(&mut self, field: &mut String) -> Option<()> {
-        let text = self.quoted()?;
-        (field.is_empty() && !text.is_empty()).then(|| *field = text.to_owned())
-    }
-
-    fn column(&mut self, field: &mut Option<String>) -> Option<()> {
-        let text = self.quoted()?;
-        put(field, text.to_owned())
     }
 
     fn boolean(&mut self) -> Option<bool> {
@@ -164,15 +144,20 @@ impl<'a> Plain<'a> {
         Some(value)
     }
 
-    fn detail(&mut self, other: impl Fn(&str) -> Option<(Detail, usize)>) -> Option<Detail> {
+    fn detail(
+        &mut self,
+        event: &mut Builder,
+        other: impl Fn(&str) -> Option<(CanonicalJson, usize)>,
+    ) -> Option<()> {
         self.blanks();
         if let Some(end) = scan::canonical_object(self.text.as_bytes(), self.at, &mut self.signs) {
-            let text = &self.text[self.at..end];
+            event.put_detail(&self.text[self.at..end]);
             self.at = end;
-            return Some(Detail::from_canonical(text));
+            return Some(());
         }
         let (detail, length) = other(&self.text[self.at..])?;
+        event.put_detail(detail.as_str());
         self.at += length;
-        Some(detail)
+        Some(())
     }
 }

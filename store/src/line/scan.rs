@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::signs::Signs;
-use crate::event::Detail;
+use crate::event::CanonicalJson;
 
 /// Objects and lists within each other that a scan goes through.
 const DEPTH_MAX: usize = 32;
@@ -26,10 +26,10 @@ pub(super) fn canonical_object<'a>(bytes: &'a [u8], begin: usize, signs: &mut Si
 }
 
 /// A detail in any other form, and the length of its text; `None` for what is no object.
-pub(super) fn other_detail(text: &str) -> Option<(Detail, usize)> {
+pub(super) fn other_detail(text: &str) -> Option<(CanonicalJson, usize)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let value = values.next()?.ok()?;
-    value.is_object().then(|| (Detail::from(&value), values.byte_offset()))
+    value.is_object().then(|| (CanonicalJson::from(&value), values.byte_offset()))
 }
 
 /// A whole number as JSON has it and its length, where it needs no more than 18 digits; what follows is not looked at.

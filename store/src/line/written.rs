@@ -16,7 +16,7 @@ const COLUMNS_BYTES: usize = 512;
 pub fn write(event: &Event) -> String {
     let template = Template::of(event);
     let mut line = String::with_capacity(template.text.len() + 64);
-    template.fill(event.time, event.late, &mut line);
+    template.fill(event.time(), event.late(), &mut line);
     line
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Template {
 impl Template {
     /// The line of `event` without its log time and lateness.
     pub(crate) fn of(event: &Event) -> Template {
-        let mut text = String::with_capacity(COLUMNS_BYTES + event.detail.as_str().len());
+        let mut text = String::with_capacity(COLUMNS_BYTES + event.detail().as_str().len());
         let (time_at, late_at) = push_said(&mut text, event);
         Template { text, time_at, late_at }
     }
@@ -59,52 +59,52 @@ impl Template {
 /// Appends the line of `event` without its log time and lateness, and tells where in `out` these two belong.
 pub(crate) fn push_said(out: &mut String, event: &Event) -> (usize, usize) {
     out.push_str(r#"{"event_id":""#);
-    out.push_str(event.event_id.write_digits(&mut [0; 32]));
+    out.push_str(event.event_id().write_digits(&mut [0; 32]));
     out.push('"');
-    push_text(out, begins!("system"), &event.system);
+    push_text(out, begins!("system"), event.system());
     let time_at = out.len();
-    push_time(out, begins!("event_time"), event.event_time);
-    push_text(out, begins!("source"), &event.source);
-    push_text(out, begins!("kind"), &event.kind);
+    push_time(out, begins!("event_time"), event.event_time());
+    push_text(out, begins!("source"), event.source());
+    push_text(out, begins!("kind"), event.kind());
     let late_at = out.len();
     push_columns(out, event);
-    if !event.detail.is_empty() {
+    if !event.detail().is_empty() {
         out.push_str(r#","detail":"#);
-        out.push_str(event.detail.as_str());
+        out.push_str(event.detail().as_str());
     }
     out.push('}');
     (time_at, late_at)
 }
 
 fn push_columns(out: &mut String, event: &Event) {
-    push_optional(out, begins!("actor"), event.actor.as_ref());
-    push_optional(out, begins!("session"), event.session.as_ref());
-    push_optional(out, begins!("device"), event.device.as_ref());
-    push_optional(out, begins!("ip"), event.ip.as_ref());
-    push_optional(out, begins!("country"), event.country.as_ref());
-    if let Some(asn) = event.asn {
+    push_optional(out, begins!("actor"), event.actor());
+    push_optional(out, begins!("session"), event.session());
+    push_optional(out, begins!("device"), event.device());
+    push_optional(out, begins!("ip"), event.ip());
+    push_optional(out, begins!("country"), event.country());
+    if let Some(asn) = event.asn() {
         let _ = write!(out, r#","asn":{asn}"#);
     }
-    push_optional(out, begins!("wallet"), event.wallet.as_ref());
-    push_optional(out, begins!("key"), event.key.as_ref());
-    push_optional(out, begins!("request"), event.request.as_ref());
-    push_optional(out, begins!("decision"), event.decision.as_ref());
-    push_optional(out, begins!("tx"), event.tx.as_ref());
-    push_optional(out, begins!("chain"), event.chain.as_ref());
-    push_optional(out, begins!("asset"), event.asset.as_ref());
-    push_optional(out, begins!("from_address"), event.from_address.as_ref());
-    push_optional(out, begins!("to_address"), event.to_address.as_ref());
-    if let Some(amount) = &event.amount {
+    push_optional(out, begins!("wallet"), event.wallet());
+    push_optional(out, begins!("key"), event.key());
+    push_optional(out, begins!("request"), event.request());
+    push_optional(out, begins!("decision"), event.decision());
+    push_optional(out, begins!("tx"), event.tx());
+    push_optional(out, begins!("chain"), event.chain());
+    push_optional(out, begins!("asset"), event.asset());
+    push_optional(out, begins!("from_address"), event.from_address());
+    push_optional(out, begins!("to_address"), event.to_address());
+    if let Some(amount) = event.amount() {
         let _ = write!(out, r#","amount":"{amount}""#);
     }
-    if let Some(cents) = event.amount_usd_cents {
+    if let Some(cents) = event.amount_usd_cents() {
         let _ = write!(out, r#","amount_usd":"{}""#, format_usd(cents));
     }
-    push_optional(out, begins!("outcome"), event.outcome.as_ref());
-    push_optional(out, begins!("reason"), event.reason.as_ref());
+    push_optional(out, begins!("outcome"), event.outcome());
+    push_optional(out, begins!("reason"), event.reason());
 }
 
-fn push_optional(out: &mut String, begins: &str, value: Option<&String>) {
+fn push_optional(out: &mut String, begins: &str, value: Option<&str>) {
     if let Some(value) = value {
         push_text(out, begins, value);
     }

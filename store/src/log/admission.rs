@@ -14,7 +14,7 @@ use std::collections::{HashMap, VecDeque};
 use hashbrown::hash_map::Entry;
 use sha2::{Digest, Sha256};
 
-use crate::event::{Detail, EventId, Origin};
+use crate::event::{EventId, Origin};
 use crate::inventory::Inventory;
 use crate::limits::{LATENESS_TOLERANCE_NS, REPEAT_HORIZON_NS};
 use crate::{Clock, Event, Instant, kinds, line};
@@ -91,7 +91,7 @@ impl Admission {
 
     /// As [`Admission::admit_known`], for an event that is not moved.
     pub fn judge(&mut self, event: &mut Event, fingerprint: Fingerprint, now: Instant) -> Verdict {
-        match self.seen.entry(event.event_id) {
+        match self.seen.entry(event.event_id()) {
             Entry::Occupied(kept) if *kept.get() == fingerprint => return Verdict::Repeat,
             Entry::Occupied(_) => return self.conflict(event, now),
             Entry::Vacant(place) => place.insert(fingerprint),
@@ -103,8 +103,8 @@ impl Admission {
     /// Takes in a record that stands in the log already: the fold that rebuilds this state on opening.
     pub fn replay(&mut self, event: &Event) {
         let fingerprint = self.fingerprint(event);
-        self.seen.insert(event.event_id, fingerprint);
-        let state = self.systems.entry(event.system.clone()).or_default();
+        self.seen.insert(event.event_id(), fingerprint);
+        let state = self.systems.entry(event.system().to_owned()).or_default();
         state.remember(event, &mut self.seen);
     }
 
@@ -158,39 +158,39 @@ impl Admission {
     fn accept(&mut self, event: &mut Event, now: Instant) {
         let proposed = match self.clock {
             Clock::Wall => now,
-            Clock::Recorded => event.time,
+            Clock::Recorded => event.time(),
         };
-        let state = match self.systems.get_mut(&event.system) {
+        let state = match self.systems.get_mut(event.system()) {
             Some(state) => state,
-            None => self.systems.entry(event.system.clone()).or_default(),
+            None => self.systems.entry(event.system().to_owned()).or_default(),
         };
-        event.time = proposed.max(state.time.saturating_add(1));
-        if let Some(delay) = state.delays.get(&event.source) {
-            let lag = event.time.0.saturating_sub(event.event_time.0);
-            event.late |= lag > delay.saturating_add(LATENESS_TOLERANCE_NS);
+        event.set_time(proposed.max(state.time.saturating_add(1)));
+        if let Some(delay) = state.delays.get(event.source()) {
+            let lag = event.time().0.saturating_sub(event.event_time().0);
+            event.set_late(event.late() || lag > delay.saturating_add(LATENESS_TOLERANCE_NS));
         }
-        if event.late && !may_be_late(&event.kind) {
-            event.late = false;
+        if event.late() && !may_be_late(event.kind()) {
+            event.set_late(false);
         }
         state.remember(event, &mut self.seen);
     }
 
     fn conflict(&mut self, event: &Event, now: Instant) -> Verdict {
-        let origin = Origin { system: event.system.clone(), source: event.source.clone() };
+        let origin = Origin { system: event.system().to_owned(), source: event.source().to_owned() };
         let said = line::write(event);
-        let source_id = format!("conflict/{}/{}", event.event_id, hex::encode(fingerprint(event)));
-        let mut conflict = Event::new(&origin, &source_id, "source.conflict", event.event_time);
-        conflict.time = event.time;
-        conflict.reason = Some(format!("{} was said again with other content", event.kind));
-        conflict.detail = Detail::from(&serde_json::json!({
-            "conflicting_event": event.event_id.to_string(),
+        let source_id = format!("conflict/{}/{}", event.event_id(), hex::encode(fingerprint(event)));
+        let mut conflict = Event::builder(&origin, &source_id, "source.conflict", event.event_time());
+        conflict.time(event.time()).reason(format!("{} was said again with other content", event.kind()));
+        conflict.detail(&serde_json::json!({
+            "conflicting_event": event.event_id().to_string(),
             "line": said.chars().take(crate::limits::REJECT_RAW_BYTES_MAX).collect::<String>(),
         }));
+        let mut conflict = conflict.build_own();
         let fingerprint = self::fingerprint(&conflict);
-        if self.seen.get(&conflict.event_id) == Some(&fingerprint) {
+        if self.seen.get(&conflict.event_id()) == Some(&fingerprint) {
             return Verdict::Repeat;
         }
-        self.seen.insert(conflict.event_id, fingerprint);
+        self.seen.insert(conflict.event_id(), fingerprint);
         self.accept(&mut conflict, now);
         Verdict::Conflict(Box::new(conflict))
     }
@@ -204,12 +204,12 @@ fn may_be_late(kind: &str) -> bool {
 impl SystemState {
     /// Takes in the system's next record and lets those ids go that are beyond the horizon now.
     fn remember(&mut self, event: &Event, seen: &mut Seen) {
-        self.time = self.time.max(event.time);
-        if event.kind == "inventory.activated" {
+        self.time = self.time.max(event.time());
+        if event.kind() == "inventory.activated" {
             self.delays =
-                Inventory::from_activation(event).map(|inventory| inventory.delays(&event.system)).unwrap_or_default();
+                Inventory::from_activation(event).map(|inventory| inventory.delays(event.system())).unwrap_or_default();
         }
-        self.forget_order.push_back((event.time.saturating_add(REPEAT_HORIZON_NS), event.event_id));
+        self.forget_order.push_back((event.time().saturating_add(REPEAT_HORIZON_NS), event.event_id()));
         while let Some((_, id)) = self.forget_order.pop_front_if(|(forget_at, _)| *forget_at < self.time) {
             seen.remove(&id);
         }
@@ -241,14 +241,14 @@ mod tests {
 
     fn event(system: &str, id: &str, time: i64) -> Event {
         let mut event =
-            Event::new(&Origin { system: system.into(), source: "a".into() }, id, "source.heartbeat", Instant(time));
-        event.time = Instant(time);
-        event
+            Event::builder(&Origin { system: system.into(), source: "a".into() }, id, "source.heartbeat", Instant(time));
+        event.time(Instant(time));
+        event.build().unwrap()
     }
 
     fn time_of(admitted: Admitted) -> i64 {
         match admitted {
-            Admitted::New(event) | Admitted::Conflict(event) => event.time.0,
+            Admitted::New(event) | Admitted::Conflict(event) => event.time().0,
             Admitted::Repeat => panic!("a repeat has no time"),
         }
     }
@@ -274,10 +274,10 @@ mod tests {
         let mut admission = Admission::new(Clock::Recorded);
         admission.admit(event("s", "1", 100), Instant(0));
         assert_eq!(admission.admit(event("s", "1", 100), Instant(0)), Admitted::Repeat);
-        let mut other = event("s", "1", 100);
-        other.reason = Some("changed".into());
+        let mut other = event("s", "1", 100).to_builder();
+        let other = other.reason("changed").build().unwrap();
         let Admitted::Conflict(conflict) = admission.admit(other.clone(), Instant(0)) else { panic!("no conflict") };
-        assert_eq!(conflict.kind, "source.conflict");
+        assert_eq!(conflict.kind(), "source.conflict");
         assert_eq!(admission.admit(other, Instant(0)), Admitted::Repeat);
     }
 

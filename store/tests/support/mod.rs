@@ -11,14 +11,13 @@ use keywatch_store::{Clock, Event, Instant, Lane, Log, Position};
 /// A heartbeat of `system` that its source calls `id` and that carries `time`.
 pub(crate) fn event(system: &str, id: &str, time: i64) -> Event {
     let origin = Origin { system: system.into(), source: "source-1".into() };
-    let mut event = Event::new(&origin, id, "source.heartbeat", Instant(time));
-    event.time = Instant(time);
-    event
+    let mut event = Event::builder(&origin, id, "source.heartbeat", Instant(time));
+    event.time(Instant(time)).build_own()
 }
 
 /// The same with another word in it: the id stays, the content differs.
 pub(crate) fn saying(system: &str, id: &str, time: i64, reason: &str) -> Event {
-    Event { reason: Some(reason.to_owned()), ..event(system, id, time) }
+    event(system, id, time).changed(|event| event.reason(reason))
 }
 
 /// Opens with the recorded clock.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use keywatch_store::Event;
+use keywatch_store::event::Builder;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -64,18 +64,19 @@ impl Dialect {
     };
 
     /// Fills the columns. A field of another type than text fills none; its type is a fact in the detail.
-    pub(super) fn fill(&self, event: &mut Event, input: &Input<'_>) {
-        event.actor = input.text(&self.subject).map(written);
-        event.session = input.text(&self.session).map(str::to_owned);
-        event.request = input.text(&self.request).map(written);
-        event.wallet = input.text(&self.wallet).map(written);
-        event.to_address = input.text(&self.destination).map(written);
-        event.device = input.text(&self.device).map(str::to_owned);
-        event.ip = input.text(&self.ip).map(str::to_owned);
-        event.amount_usd_cents = match input.at(&self.amount_usd) {
+    pub(super) fn fill(&self, event: &mut Builder, input: &Input<'_>) {
+        event.actor(input.text(&self.subject).map(written));
+        event.session(input.text(&self.session));
+        event.request(input.text(&self.request).map(written));
+        event.wallet(input.text(&self.wallet).map(written));
+        event.to_address(input.text(&self.destination).map(written));
+        event.device(input.text(&self.device));
+        event.ip(input.text(&self.ip));
+        let cents = match input.at(&self.amount_usd) {
             Found::Value(Value::Number(number)) => usd_cents(&number.to_string()),
             _ => None,
         };
+        event.amount_usd_cents(cents);
     }
 }
 

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 pub use dialect::Dialect;
 use keywatch_store::Event;
-use keywatch_store::event::Detail;
+use keywatch_store::event::TextColumn;
 use serde_json::{Map, Value, json};
 
 use crate::fields::{Fields, type_name};
@@ -58,15 +58,16 @@ impl Opa {
         let nothing = Value::Null;
         let input = Input::new(fields.value("input").unwrap_or(&nothing), &hidden);
 
-        let mut event = Event::new(context.origin, &format!("{replica}/{decision}"), "decision", time);
-        event.decision = Some(decision.to_owned());
+        let mut event = Event::builder(context.origin, &format!("{replica}/{decision}"), "decision", time);
+        event.decision(decision);
         let (outcome, reason) = outcome(&fields);
-        event.outcome = Some(outcome.to_owned());
-        event.reason = reason;
+        event.outcome(outcome);
+        event.reason(reason);
         self.dialect.fill(&mut event, &input);
-        event.chain = event.wallet.as_deref().and_then(|wallet| Some(context.wallet(wallet)?.chain.clone()));
-        event.detail = Detail::from(&Value::Object(self.detail(&fields, &input, &hidden)?));
-        Ok(event)
+        let declared = event.get(TextColumn::Wallet).and_then(|wallet| context.wallet(wallet));
+        event.chain(declared.map(|wallet| wallet.chain.as_str()));
+        event.detail(&Value::Object(self.detail(&fields, &input, &hidden)?));
+        Ok(event.build()?)
     }
 
     fn detail(&self, fields: &Fields<'_>, input: &Input<'_>, hidden: &[String]) -> Result<Map<String, Value>, Problem> {

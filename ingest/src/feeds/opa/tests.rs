@@ -49,15 +49,15 @@ fn one(record: &Value) -> Event {
 #[test]
 fn a_decision_fills_its_columns_and_facts() {
     let event = one(&log(&input(), &json!({})));
-    assert_eq!(event.event_id, keywatch_store::EventId::derive("cold", "opa", "replica-1/d-1"));
-    assert_eq!(event.event_time.to_string(), "2025-02-21T05:42:10.123456789Z");
+    assert_eq!(event.event_id(), keywatch_store::EventId::derive("cold", "opa", "replica-1/d-1"));
+    assert_eq!(event.event_time().to_string(), "2025-02-21T05:42:10.123456789Z");
     let columns =
-        [&event.actor, &event.session, &event.device, &event.ip, &event.request, &event.to_address, &event.chain];
+        [event.actor(), event.session(), event.device(), event.ip(), event.request(), event.to_address(), event.chain()];
     let columns: Vec<&str> = columns.into_iter().map(|column| column.as_deref().unwrap()).collect();
     assert_eq!(columns, ["ceo@bybit.example", "s-1", "laptop-1", "203.0.113.7", "0xabcd", "0xef01", "ethereum"]);
-    assert_eq!(event.wallet.as_deref(), Some("0x1db92e2eebc8e0c075a02bea49a2935bcd2dfcf4"));
-    assert_eq!((event.outcome.as_deref(), event.amount_usd_cents), (Some("allow"), Some(8_100_000_050)));
-    let detail = event.detail.value();
+    assert_eq!(event.wallet(), Some("0x1db92e2eebc8e0c075a02bea49a2935bcd2dfcf4"));
+    assert_eq!((event.outcome(), event.amount_usd_cents()), (Some("allow"), Some(8_100_000_050)));
+    let detail = event.detail().value();
     for (name, value) in [
         ("path", json!("wallet/signing/allow")),
         ("amount_type", json!("number")),
@@ -92,7 +92,7 @@ fn a_result_is_an_allow_only_if_it_is_true() {
     ] {
         let event = one(&log(&input(), &json!({ "result": result })));
         assert_eq!(
-            (event.outcome.as_deref(), event.detail.value()["result_type"].as_str()),
+            (event.outcome(), event.detail().value()["result_type"].as_str()),
             (Some(outcome), Some(kind))
         );
     }
@@ -102,8 +102,8 @@ fn a_result_is_an_allow_only_if_it_is_true() {
 fn an_error_is_text_or_an_object() {
     for error in [json!("eval_conflict_error: boom"), json!({"code": "x", "message": "eval_conflict_error: boom"})] {
         let event = one(&log(&input(), &json!({"error": error, "result": "ABSENT"})));
-        assert_eq!(event.outcome.as_deref(), Some("error"));
-        assert_eq!(event.reason.as_deref(), Some("eval_conflict_error: boom"));
+        assert_eq!(event.outcome(), Some("error"));
+        assert_eq!(event.reason(), Some("eval_conflict_error: boom"));
     }
     assert_eq!(one(&log(&input(), &json!({"error": null}))).outcome.as_deref(), Some("allow"));
 }
@@ -147,8 +147,8 @@ fn a_masked_field_is_neither_read_nor_called_absent() {
         "masked": ["/input/session_id", "input/destination"], "erased": ["/input/amount_usd", "/input/human_approvals/*/user"],
     });
     let event = one(&log(&masked, &more));
-    assert_eq!((event.session, event.to_address, event.amount_usd_cents), (None, None, None));
-    let detail = event.detail.value();
+    assert_eq!((event.session(), event.to_address(), event.amount_usd_cents()), (None, None, None));
+    let detail = event.detail().value();
     assert_eq!((&detail["amount_type"], &detail["amount_positive"]), (&json!("masked"), &Value::Null));
     assert_eq!((&detail["approvals"], &detail["approvers_distinct"]), (&json!(3), &Value::Null));
     assert_eq!(detail["input"]["session_id"], Value::Null);
@@ -215,7 +215,7 @@ fn another_dialect_reads_other_pointers() {
     let reading = Opa { dialect }.read(&context, record.to_string().as_bytes());
     let event = &reading.events[0];
     assert_eq!(
-        (event.actor.as_deref(), event.wallet.as_deref(), event.session.as_deref()),
+        (event.actor(), event.wallet(), event.session()),
         (Some("carol"), Some("w"), Some("s"))
     );
 }

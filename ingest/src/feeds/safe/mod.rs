@@ -17,11 +17,11 @@ mod record;
 mod signature;
 
 use alloy::primitives::{Address, U256, hex};
-use keywatch_store::event::Detail;
+use keywatch_store::event::{Builder, TextColumn};
 use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Map, Value, json};
 
-use crate::{Context, Feed, Reading, chains, records};
+use crate::{Context, Feed, Problem, Reading, chains, records};
 use call::{Call, Tokens};
 use hash::Recomputed;
 use record::{Confirmation, Execution, Record};
@@ -40,7 +40,7 @@ impl Feed for Safe {
         records::read_each(body, Some("results"), |value| {
             let record = Record::read(value)?;
             let verdicts = record.verdicts();
-            Ok(Telling::new(context, &record, &verdicts).events())
+            Telling::new(context, &record, &verdicts).events()
         })
     }
 }
@@ -92,7 +92,7 @@ impl<'a> Telling<'a> {
         self.call.as_ref().filter(|_| self.record.operation == 0)?.tokens
     }
 
-    fn events(&self) -> Vec<Event> {
+    fn events(&self) -> Result<Vec<Event>, Problem> {
         let mut events = vec![self.requested()];
         let confirmed = self.record.confirmations.iter().zip(self.verdicts);
         events.extend(confirmed.map(|(confirmation, verdict)| self.approved(confirmation, verdict)));
@@ -100,34 +100,34 @@ impl<'a> Telling<'a> {
             events.push(self.signed(execution));
             events.push(self.transaction(execution));
         }
-        events
+        events.iter_mut().map(|event| Ok(event.build()?)).collect()
     }
 
-    fn requested(&self) -> Event {
+    fn requested(&self) -> Builder {
         let id = format!("requested/{:#x}", self.record.hash);
         let mut event = self.event(&id, "signing.requested", self.record.submitted);
-        event.actor = self.record.proposer.map(written);
-        event.outcome = Some(self.recomputed.outcome.to_owned());
-        event.reason.clone_from(&self.recomputed.reason);
+        event.actor(self.record.proposer.map(written));
+        event.outcome(self.recomputed.outcome);
+        event.reason(&self.recomputed.reason);
         self.complete(event, self.request_detail())
     }
 
-    fn approved(&self, confirmation: &Confirmation, verdict: &Verdict) -> Event {
+    fn approved(&self, confirmation: &Confirmation, verdict: &Verdict) -> Builder {
         let owner = written(confirmation.owner);
         let id = format!("approved/{:#x}/{owner}", self.record.hash);
         let mut event = self.event(&id, "signing.approved", confirmation.submitted);
-        event.outcome = Some(verdict.outcome.to_owned());
-        event.reason.clone_from(&verdict.reason);
+        event.outcome(verdict.outcome);
+        event.reason(&verdict.reason);
         let mut detail = self.hash_detail();
         put(&mut detail, "signature_type", Some(json!(verdict.kind)));
         put(&mut detail, "signature_type_filed", confirmation.kind.as_deref().map(Value::from));
         put(&mut detail, "signer_claimed", Some(json!(owner)));
         put(&mut detail, "signer_recovered", verdict.recovered.map(|signer| json!(written(signer))));
-        event.actor = Some(owner);
+        event.actor(owner);
         self.complete(event, detail)
     }
 
-    fn signed(&self, execution: &Execution) -> Event {
+    fn signed(&self, execution: &Execution) -> Builder {
         let id = format!("signed/{:#x}", self.record.hash);
         let mut event = self.event(&id, "signing.signed", execution.time);
         execution.fill(&mut event);
@@ -140,11 +140,11 @@ impl<'a> Telling<'a> {
         self.complete(event, detail)
     }
 
-    fn transaction(&self, execution: &Execution) -> Event {
+    fn transaction(&self, execution: &Execution) -> Builder {
         let id = format!("tx/{:#x}", execution.transaction);
         let mut event = self.event(&id, "chain.tx", execution.time);
         execution.fill(&mut event);
-        event.from_address.clone_from(&event.wallet);
+        event.copy(TextColumn::Wallet, TextColumn::FromAddress);
         let mut detail = Map::new();
         self.add_what_is_called(&mut detail);
         put(&mut detail, "block", execution.block.map(Value::from));
@@ -152,20 +152,20 @@ impl<'a> Telling<'a> {
     }
 
     /// What is true of every event of the record.
-    fn event(&self, id: &str, kind: &str, time: Instant) -> Event {
-        let mut event = Event::new(self.context.origin, id, kind, time);
-        event.wallet = Some(written(self.record.safe));
-        event.request = Some(format!("{:#x}", self.record.hash));
-        event.chain = Some(self.recomputed.chain.clone());
+    fn event(&self, id: &str, kind: &str, time: Instant) -> Builder {
+        let mut event = Event::builder(self.context.origin, id, kind, time);
+        event.wallet(written(self.record.safe));
+        event.request(format!("{:#x}", self.record.hash));
+        event.chain(&self.recomputed.chain);
         event
     }
 
-    fn complete(&self, mut event: Event, detail: Map<String, Value>) -> Event {
-        let effect = self.effect(event.kind == "chain.tx");
-        event.to_address = Some(written(effect.recipient));
-        event.asset = Some(effect.asset);
-        event.detail = Detail::from(&Value::Object(detail));
-        event.set_amount(amount(effect.amount));
+    fn complete(&self, mut event: Builder, detail: Map<String, Value>) -> Builder {
+        let effect = self.effect(event.get(TextColumn::Kind) == Some("chain.tx"));
+        event.to_address(written(effect.recipient));
+        event.asset(effect.asset);
+        event.detail(&Value::Object(detail));
+        event.amount(amount(effect.amount));
         event
     }
 
@@ -205,10 +205,10 @@ fn put(detail: &mut Map<String, Value>, name: &str, value: Option<Value>) {
 }
 
 impl Execution {
-    fn fill(&self, event: &mut Event) {
-        event.actor = self.executor.map(written);
-        event.tx = Some(format!("{:#x}", self.transaction));
-        event.outcome = Some(if self.successful { "success" } else { "failed" }.to_owned());
+    fn fill(&self, event: &mut Builder) {
+        event.actor(self.executor.map(written));
+        event.tx(format!("{:#x}", self.transaction));
+        event.outcome(if self.successful { "success" } else { "failed" });
     }
 }
 

@@ -59,11 +59,11 @@ fn by_nonce(nonce: i64) -> Value {
 }
 
 fn outcomes<'a>(events: &'a [Event], kind: &str) -> Vec<&'a str> {
-    events.iter().filter(|event| event.kind == kind).map(|event| event.outcome.as_deref().unwrap()).collect()
+    events.iter().filter(|event| event.kind() == kind).map(|event| event.outcome().unwrap()).collect()
 }
 
 fn of_kind<'a>(events: &'a [Event], kind: &str) -> &'a Event {
-    events.iter().find(|event| event.kind == kind).unwrap()
+    events.iter().find(|event| event.kind() == kind).unwrap()
 }
 
 #[test]
@@ -74,15 +74,15 @@ fn every_hash_recomputes_and_the_history_verifies() {
     let history: Vec<Event> = reading
         .events
         .into_iter()
-        .filter(|event| !matches!(event.request.as_deref(), Some(SHOWN | EXECUTED)))
+        .filter(|event| !matches!(event.request(), Some(SHOWN | EXECUTED)))
         .collect();
     let approved = outcomes(&history, "signing.approved");
     assert_eq!(approved.iter().filter(|outcome| **outcome == "verified").count(), 30);
     assert_eq!(approved.iter().filter(|outcome| **outcome == "unverifiable").count(), 6);
     assert_eq!(approved.len(), 36);
-    for event in history.iter().filter(|event| event.outcome.as_deref() == Some("unverifiable")) {
-        assert_eq!(event.detail.value()["signature_type"], "APPROVED_HASH");
-        assert!(event.reason.as_ref().unwrap().contains("only the chain"));
+    for event in history.iter().filter(|event| event.outcome() == Some("unverifiable")) {
+        assert_eq!(event.detail().value()["signature_type"], "APPROVED_HASH");
+        assert!(event.reason().unwrap().contains("only the chain"));
     }
     assert_eq!(outcomes(&history, "signing.signed"), ["success"; 12]);
     assert_eq!(outcomes(&history, "chain.tx"), ["success"; 12]);
@@ -96,13 +96,13 @@ fn the_signatures_of_nonce_71_are_the_owners_only_for_what_was_executed() {
         for (owner, signer) in OWNERS.into_iter().zip(recovered) {
             let event = events
                 .iter()
-                .find(|event| event.kind == "signing.approved" && event.actor.as_deref() == Some(owner))
+                .find(|event| event.kind() == "signing.approved" && event.actor() == Some(owner))
                 .unwrap();
-            let detail = event.detail.value();
+            let detail = event.detail().value();
             assert_eq!((&detail["signer_claimed"], &detail["signer_recovered"]), (&json!(owner), &json!(signer)));
             assert_eq!((&detail["hash_filed"], &detail["hash_recomputed"]), (&json!(hash), &json!(hash)));
             assert_eq!(detail["signature_type"], "ETH_SIGN");
-            assert_eq!(event.reason.is_some(), outcome == "mismatch");
+            assert_eq!(event.reason().is_some(), outcome == "mismatch");
         }
     }
     let first = &events(&record(SHOWN))[1];
@@ -117,7 +117,7 @@ fn the_signatures_of_nonce_71_are_the_owners_only_for_what_was_executed() {
 #[test]
 fn an_execution_is_told_as_a_signature_and_a_transaction() {
     let events = events(&record(EXECUTED));
-    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind()).collect();
     let approved = "signing.approved";
     assert_eq!(kinds, ["signing.requested", approved, approved, approved, "signing.signed", "chain.tx"]);
     let requested = &events[0];
@@ -128,18 +128,18 @@ fn an_execution_is_told_as_a_signature_and_a_transaction() {
         (4, format!("signed/{EXECUTED}")),
         (5, "tx/0x46deef0f52e3a983b67abf4714448a41dd7ffd6d32d32da69d62081c68ad7882".to_owned()),
     ] {
-        assert_eq!(events[index].event_id, EventId::derive("cold", source, &id));
+        assert_eq!(events[index].event_id(), EventId::derive("cold", source, &id));
     }
     let (signed, transaction) = (&events[4], &events[5]);
     for event in [signed, transaction] {
-        assert_eq!(event.actor.as_deref(), Some("0x0fa09c3a328792253f8dee7116848723b72a6d2e"));
-        assert_eq!(event.tx.as_deref(), Some("0x46deef0f52e3a983b67abf4714448a41dd7ffd6d32d32da69d62081c68ad7882"));
-        assert_eq!(event.wallet.as_deref(), Some(WALLET));
-        assert_eq!(event.chain.as_deref(), Some("ethereum"));
+        assert_eq!(event.actor(), Some("0x0fa09c3a328792253f8dee7116848723b72a6d2e"));
+        assert_eq!(event.tx(), Some("0x46deef0f52e3a983b67abf4714448a41dd7ffd6d32d32da69d62081c68ad7882"));
+        assert_eq!(event.wallet(), Some(WALLET));
+        assert_eq!(event.chain(), Some("ethereum"));
         // Delegated to, not called: the transfer that the call data shows moves nothing.
-        assert_eq!(event.to_address.as_deref(), Some("0x96221423681a6d52e184d440a8efcebb105c7242"));
-        assert_eq!(event.detail.value()["operation"], 1);
-        assert_eq!(event.detail.value()["call"]["args"]["to"], "0xbdd077f651ebe7f7b3ce16fe5f2b025be2969516");
+        assert_eq!(event.to_address(), Some("0x96221423681a6d52e184d440a8efcebb105c7242"));
+        assert_eq!(event.detail().value()["operation"], 1);
+        assert_eq!(event.detail().value()["call"]["args"]["to"], "0xbdd077f651ebe7f7b3ce16fe5f2b025be2969516");
     }
     assert_eq!(transaction.from_address.as_deref(), Some(WALLET));
     assert_eq!(transaction.detail.value()["block"], 21_895_238);
@@ -233,9 +233,9 @@ fn the_inventory_says_which_hash_is_right() {
         ("ethereum", "0.0.2", "unverifiable", "before 0.1.0"),
     ] {
         let event = requested(Some(&inventory(chain, version)));
-        assert_eq!(event.outcome.as_deref(), Some(outcome), "{chain} {version}");
-        assert!(event.reason.unwrap_or_default().contains(said), "{chain} {version}");
-        assert_eq!(event.chain.as_deref(), Some(chain));
+        assert_eq!(event.outcome(), Some(outcome), "{chain} {version}");
+        assert!(event.reason().unwrap_or_default().contains(said), "{chain} {version}");
+        assert_eq!(event.chain(), Some(chain));
     }
     let undeclared = requested(None);
     assert_eq!((undeclared.outcome.as_deref(), undeclared.chain.as_deref()), (Some("verified"), Some("ethereum")));
@@ -289,7 +289,7 @@ fn each_version_hashes_as_its_contract_does() {
         for version in versions {
             let inventory = inventory(chain, version);
             let event = read_with(Some(&inventory), &value.to_string()).events.remove(0);
-            assert_eq!(event.outcome.as_deref(), Some("verified"), "{chain} {version}");
+            assert_eq!(event.outcome(), Some("verified"), "{chain} {version}");
         }
         let undeclared = read_with(None, &value.to_string()).events.remove(0);
         assert_eq!((undeclared.outcome.as_deref(), undeclared.chain.as_deref()), (Some("verified"), Some(chain)));
@@ -322,7 +322,7 @@ fn a_confirmation_is_judged_by_its_bytes() {
         let events = events(&altered);
         let approved = events
             .iter()
-            .find(|event| event.kind == "signing.approved" && event.actor.as_deref() == Some(OWNERS[0]))
+            .find(|event| event.kind() == "signing.approved" && event.actor() == Some(OWNERS[0]))
             .unwrap();
         assert_eq!(approved.outcome.as_deref(), Some(outcome), "{filed}");
         assert_eq!(approved.detail.value()["signature_type"], kind, "{filed}");

@@ -1,5 +1,7 @@
 //! What the chain says of a request: broadcast, mined, moved; and what closes it.
 
+use keywatch_store::event::TextColumn;
+
 use super::{Destination, Request, Stage};
 use crate::Scenario;
 use crate::record::{Said, went, with};
@@ -52,7 +54,7 @@ impl Simulation {
 
     pub(super) fn close(&mut self, at: i64, request: &mut Request) -> Option<i64> {
         let mut event = self.about(request, PLATFORM, "custody.request");
-        event.tx = Some(self.systems[request.system].tx(request.wallet, request.number));
+        event.tx(self.systems[request.system].tx(request.wallet, request.number));
         let said = self.say(request.system, at, went(event, "done"));
         self.mark_if(request, said, Scenario::LookalikeDestination);
         None
@@ -60,10 +62,10 @@ impl Simulation {
 
     fn transaction(&mut self, at: i64, request: &Request, outcome: &str) -> Said {
         let mut event = self.about(request, node(request.wallet), "chain.tx");
-        event.request = None;
-        event.tx = Some(self.systems[request.system].tx(request.wallet, request.number));
-        event.from_address = event.wallet.clone();
-        event.actor = self.executor(request);
+        event.request(None::<&str>);
+        event.tx(self.systems[request.system].tx(request.wallet, request.number));
+        event.copy(TextColumn::Wallet, TextColumn::FromAddress);
+        event.actor(self.executor(request));
         let event = with(event, &self.mined(request, at, outcome));
         self.say(request.system, at, went(event, outcome))
     }
@@ -71,9 +73,9 @@ impl Simulation {
     /// Value leaves the wallet in transaction `tx`.
     pub(crate) fn transfer_out(&mut self, at: i64, request: &Request, tx: String) -> Said {
         let mut event = self.about(request, node(request.wallet), "chain.transfer");
-        event.request = None;
-        event.tx = Some(tx);
-        event.from_address = event.wallet.clone();
+        event.request(None::<&str>);
+        event.tx(tx);
+        event.copy(TextColumn::Wallet, TextColumn::FromAddress);
         let detail = serde_json::json!({ "direction": "out", "block": block(request.wallet, at) });
         self.say(request.system, at, went(with(event, &detail), "success"))
     }

@@ -70,8 +70,8 @@ const PIECES: &[&str] = &[
 ];
 
 fn in_order(text: &str) -> Option<Event> {
-    let mut event = Event::blank();
-    ordered::read(text, &mut event).map(|()| event)
+    let mut columns = Columns::BLANK;
+    ordered::read(text, 0, &mut columns).map(|()| Event::within(columns, Arc::new(text.to_owned())))
 }
 
 fn same(line: &[u8]) -> Result<(), TestCaseError> {
@@ -79,9 +79,11 @@ fn same(line: &[u8]) -> Result<(), TestCaseError> {
         prop_assert!(read(line).is_err());
         return Ok(());
     };
-    let general = general::read(text).and_then(|event| check(&event).map(|()| event));
+    let general = general::read(text).and_then(|event| event.to_builder().check().map(|()| event));
     let said = |read: Result<Event, Error>| read.map_err(|error| error.to_string());
     prop_assert_eq!(said(read(line)), said(general), "{}", text);
+    let many = Arc::new(format!("é\n{text}\n"));
+    prop_assert_eq!(said(read_within(&many, 3..3 + text.len())), said(read(line)), "{}", text);
     for read in [plain::read(text, |_| None), in_order(text)].into_iter().flatten() {
         prop_assert_eq!(Ok(read), said(general::read_kept(text)), "{}", text);
     }

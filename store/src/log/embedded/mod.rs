@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use crate::limits::{APPEND_EVENTS_MAX, LINE_BYTES_MAX, QUEUE_APPENDS_MAX};
 use crate::log::hash_chain::{Hash, Key};
-use crate::{Appended, Clock, Error, Event, Instant, Lane, Log, Position, line};
+use crate::{Appended, Clock, Error, Event, Instant, Lane, Log, Position};
 
 pub use clocks::{Clocks, SystemClocks};
 pub use reader::Verified;
@@ -146,7 +146,6 @@ impl EmbeddedLog {
             return Err(Error::line("append", problem));
         }
         let prepare = |event: Event| {
-            line::check(&event)?;
             let prepared = Prepared::new(event);
             match prepared.line_bytes() + LOG_FIELDS_BYTES {
                 bytes if bytes > LINE_BYTES_MAX => {

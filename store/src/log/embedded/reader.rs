@@ -5,8 +5,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fjall::UserValue;
-
 use super::disk::{Disk, Stored};
 use super::shared::{LaneView, Shared, index};
 use super::state::Joint;
@@ -26,7 +24,8 @@ pub(super) struct Reader {
 struct Batch {
     head: Head,
     hash: Hash,
-    lines: UserValue,
+    /// Its lines, which the events that are read of it share.
+    lines: Arc<String>,
     /// Where each record's line begins.
     starts: Vec<usize>,
 }
@@ -123,12 +122,13 @@ impl Reader {
         head.check_link(before.position, &before.hash)?;
         let lines = stored.lines.ok_or(Broken::Missing)?;
         head.check_lines(&lines)?;
+        let lines = String::from_utf8(lines.to_vec()).map_err(|_| Broken::Malformed("a line is not UTF-8"))?;
         let starts = head.rows.iter().scan(0, |next, row| {
             let start = *next;
             *next += row.line_bytes as usize;
             Some(start)
         });
-        Ok(Batch { starts: starts.collect(), hash: stated_hash(&stored.head)?, head, lines })
+        Ok(Batch { starts: starts.collect(), hash: stated_hash(&stored.head)?, head, lines: Arc::new(lines) })
     }
 
     fn open_batch(&self, lane: Lane, position: Position) -> Option<Arc<Batch>> {
@@ -181,8 +181,9 @@ impl Batch {
         let skip = usize::try_from(position.0 - self.head.first.0).unwrap_or(usize::MAX);
         let room = wanted.saturating_sub(events.len());
         for (start, row) in self.starts.iter().zip(&self.head.rows).skip(skip).take(room) {
-            let line = &self.lines[*start..*start + row.line_bytes as usize];
-            events.push(line::read_kept(line)?);
+            // The line feed that ends a line is none of it.
+            let end = *start + (row.line_bytes as usize).saturating_sub(1);
+            events.push(line::read_kept(&self.lines, *start..end)?);
         }
         Ok(())
     }

@@ -247,17 +247,17 @@ impl Draft {
 
     fn push(&mut self, event: &Event, template: &Template, fingerprint: Fingerprint) {
         let before = self.lines.len();
-        template.fill(event.time, event.late, &mut self.lines);
+        template.fill(event.time(), event.late(), &mut self.lines);
         self.lines.push('\n');
-        if event.kind == "inventory.activated" {
-            self.activated.insert(event.system.clone());
+        if event.kind() == "inventory.activated" {
+            self.activated.insert(event.system().to_owned());
         }
-        let system = self.system(&event.system);
+        let system = self.system(event.system());
         self.rows.push(Row {
             system,
-            time: event.time,
+            time: event.time(),
             line_bytes: u32::try_from(self.lines.len() - before).expect("a line is limited to far less"),
-            id: event.event_id,
+            id: event.event_id(),
             fingerprint,
         });
     }
