@@ -8,7 +8,7 @@ use include_dir::{Dir, include_dir};
 use keywatch_store::{Event, Instant, Inventory, Severity};
 use serde::Deserialize;
 
-use crate::recorded::EventLines;
+use crate::event_files::EventLines;
 
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/replay-data");
 

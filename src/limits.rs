@@ -105,10 +105,10 @@ pub(crate) const SIMULATE_BATCH_EVENTS_MAX: usize = 4_096;
 /// Batches of a simulation that wait for its writer.
 pub(crate) const SIMULATE_BATCHES_MAX: usize = 4;
 
-/// Threads that only the watch uses: rules, ticks and what people and decision points are told.
-pub(crate) const WATCH_THREADS: usize = 2;
+/// Threads that only the evaluator uses: rules, ticks, notifications and revocations.
+pub(crate) const EVALUATOR_THREADS: usize = 2;
 
-/// Seconds between two snapshots of window state while the watch is kept; one more is made as it stops.
+/// Seconds between two snapshots of window state while the evaluator runs; one more is made as it stops.
 pub(crate) const SNAPSHOT_SECONDS: u64 = 600;
 
 /// Records since the last snapshot below which another one is not worth its writing.

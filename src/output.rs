@@ -64,13 +64,13 @@ pub(crate) fn failure(error: &anyhow::Error) {
 }
 
 /// Whether the error is only that nobody reads the results any more (`keywatch … | head`).
-pub(crate) fn nobody_reads(error: &anyhow::Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
     error.chain().any(|cause| kind(cause) == Some(io::ErrorKind::BrokenPipe))
 }
 
 /// Where the terminal sink writes pages: beside the results and the log lines.
-pub(crate) fn pages() -> io::Stderr {
+pub(crate) fn notifications() -> io::Stderr {
     stderr()
 }
 
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_closed_reader_is_told_from_a_full_disk() {
         let error = |kind| anyhow::Error::from(io::Error::from(kind)).context("cannot write");
-        assert!(nobody_reads(&error(io::ErrorKind::BrokenPipe)));
-        assert!(!nobody_reads(&error(io::ErrorKind::StorageFull)));
+        assert!(is_broken_pipe(&error(io::ErrorKind::BrokenPipe)));
+        assert!(!is_broken_pipe(&error(io::ErrorKind::StorageFull)));
     }
 }
