@@ -13,9 +13,10 @@ use keywatch_store::line::parse_usd;
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
-use crate::chains::written;
-use crate::fields::Fields;
-use crate::{Context, Feed, Problem, Reading, limits, records};
+use crate::chain::address::canonical;
+use crate::feeds::fields::Fields;
+use crate::feeds::read;
+use crate::{Context, Feed, Problem, Reading, limits};
 
 /// The feed `events`.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +56,7 @@ impl Feed for Events {
     }
 
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {
-        records::read_each(body, None, |record| Ok(vec![read_record(context, record)?]))
+        read::read_each(body, None, |record| Ok(vec![read_record(context, record)?]))
     }
 }
 
@@ -141,7 +142,7 @@ fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> Result<(), Problem>
 
 fn fill(event: &mut Event, kind: &Kind, fields: &Fields<'_>) -> Result<(), Problem> {
     let text = |name: &str| Ok(fields.text(name)?.map(str::to_owned));
-    let address = |name: &str| Ok(fields.text(name)?.map(written));
+    let address = |name: &str| Ok(fields.text(name)?.map(canonical));
     event.actor = address("actor")?;
     event.session = text("session")?;
     event.device = text("device")?;

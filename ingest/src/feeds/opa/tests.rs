@@ -183,7 +183,7 @@ fn a_batch_loses_only_what_is_broken() {
         encoder.write_all(format!("[{good}]").as_bytes()).unwrap();
         encoder.finish().unwrap()
     };
-    let body = crate::body::decode(Some("gzip"), &zipped, limits::BODY_BYTES_MAX).unwrap();
+    let body = crate::transport::body::decode(Some("gzip"), &zipped, limits::BODY_BYTES_MAX).unwrap();
     assert_eq!(read(&body).events.len(), 1);
 }
 
@@ -208,11 +208,11 @@ fn what_is_missing_or_wrong_is_named() {
 
 #[test]
 fn another_dialect_reads_other_pointers() {
-    let dialect: Dialect = serde_json::from_str(r#"{"subject": "/who/name", "wallet": "/a~1b"}"#).unwrap();
+    let mapping: InputMapping = serde_json::from_str(r#"{"subject": "/who/name", "wallet": "/a~1b"}"#).unwrap();
     let origin = Origin { system: "cold".into(), source: "opa".into() };
     let record = log(&json!({"who": {"name": "carol"}, "a/b": "w", "session_id": "s"}), &json!({}));
     let context = Context { origin: &origin, inventory: None };
-    let reading = Opa { dialect }.read(&context, record.to_string().as_bytes());
+    let reading = Opa { mapping }.read(&context, record.to_string().as_bytes());
     let event = &reading.events[0];
     assert_eq!(
         (event.actor.as_deref(), event.wallet.as_deref(), event.session.as_deref()),

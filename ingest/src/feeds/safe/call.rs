@@ -4,7 +4,7 @@ use alloy::primitives::{Address, U256, hex};
 use alloy::sol_types::SolInterface;
 use serde_json::{Value, json};
 
-use super::written;
+use super::canonical;
 use crate::limits::{ARGUMENT_BYTES_MAX, CALL_NESTING_MAX, INNER_CALLS_MAX};
 use abi::Known::KnownCalls;
 
@@ -85,7 +85,7 @@ fn tokens(call: &KnownCalls) -> Option<Tokens> {
 }
 
 fn tell(call: &KnownCalls, depth: usize) -> (&'static str, Value) {
-    let address = |address: Address| written(address);
+    let address = |address: Address| canonical(address);
     let number = |number: U256| number.to_string();
     match call {
         KnownCalls::transfer(c) => ("transfer", json!({"to": address(c.to), "value": number(c.value)})),
@@ -131,7 +131,7 @@ fn tell(call: &KnownCalls, depth: usize) -> (&'static str, Value) {
 
 /// A call within a call.
 fn inner(operation: u8, to: Address, value: U256, data: &[u8], depth: usize) -> Value {
-    let mut told = json!({"operation": operation, "to": written(to), "value": value.to_string()});
+    let mut told = json!({"operation": operation, "to": canonical(to), "value": value.to_string()});
     if let Some(call) = Call::decode_at(data, depth + 1) {
         told["call"] = call.to_json();
     } else if !data.is_empty() {

@@ -16,7 +16,7 @@ use alloy::sol_types::{Eip712Domain, SolStruct};
 use keywatch_store::inventory::Wallet;
 
 use super::record::Record;
-use crate::chains::{self, CHAINS, Chain};
+use crate::chain::registry::{self, CHAINS, Chain};
 
 mod typed {
     #![allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated from the contract's own definition")]
@@ -107,7 +107,7 @@ pub(super) fn recompute(record: &Record, wallet: Option<&Wallet>) -> Recomputed 
             told(record, expected, "mismatch", Some(reason), chain)
         }
         (None, None) => {
-            let on = chains::find(&chain).unwrap_or(&CHAINS[0]);
+            let on = registry::find(&chain).unwrap_or(&CHAINS[0]);
             let reason = "the filed hash is not the hash of the fields under any known contract version and chain; \
                           declare the wallet's chain and contract_version in the inventory";
             told(record, Scheme::WithChain(on), "mismatch", Some(reason.to_owned()), chain)
@@ -130,7 +130,7 @@ fn unverifiable(chain: String, reason: String) -> Recomputed {
 
 /// The scheme that a declaration asks for; `None` when it does not say.
 fn expected(chain: &str, version: Option<(u64, u64)>) -> Result<Option<Scheme>, String> {
-    let known = chains::find(chain);
+    let known = registry::find(chain);
     match version {
         Some((0, 0)) => Err("contracts before 0.1.0 hash otherwise and are not verified".to_owned()),
         Some((0, _)) => Ok(Some(Scheme::DataGas)),

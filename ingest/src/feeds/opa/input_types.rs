@@ -5,31 +5,31 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::dialect::{Dialect, Found, Input};
-use crate::fields::type_name;
+use super::input_mapping::{Found, Input, InputMapping};
+use crate::feeds::fields::type_name;
 
-pub(super) fn add(detail: &mut Map<String, Value>, dialect: &Dialect, input: &Input<'_>) {
+pub(super) fn add(detail: &mut Map<String, Value>, mapping: &InputMapping, input: &Input<'_>) {
     let mut put = |name: &str, value: Value| detail.insert(name.to_owned(), value);
-    put("amount_type", type_at(input, &dialect.amount_usd));
-    put("risk_type", type_at(input, &dialect.risk));
-    put("approvals_type", type_at(input, &dialect.approvals));
-    match input.at(&dialect.amount_usd) {
+    put("amount_type", type_at(input, &mapping.amount_usd));
+    put("risk_type", type_at(input, &mapping.risk));
+    put("approvals_type", type_at(input, &mapping.approvals));
+    match input.at(&mapping.amount_usd) {
         Found::Masked => None,
         Found::Value(Value::Number(number)) => put("amount_positive", Value::from(is_positive(&number.to_string()))),
         _ => put("amount_positive", Value::from(false)),
     };
-    let Found::Value(Value::Array(approvals)) = input.at(&dialect.approvals) else { return };
+    let Found::Value(Value::Array(approvals)) = input.at(&mapping.approvals) else { return };
     put("approvals", Value::from(approvals.len()));
     // With approvers masked nothing can be said about them.
-    if input.hidden_within(&dialect.approvals) {
+    if input.hidden_within(&mapping.approvals) {
         return;
     }
-    let approvers = approvers(approvals, dialect);
+    let approvers = approvers(approvals, mapping);
     put("approvers_distinct", Value::from(approvers.len()));
-    if let Found::Value(initiator) = input.at(&dialect.initiator) {
+    if let Found::Value(initiator) = input.at(&mapping.initiator) {
         let initiator = initiator.as_str().unwrap_or_default().to_lowercase();
         put("self_approved", Value::from(approvers.contains(&initiator)));
-    } else if input.at(&dialect.initiator) == Found::Absent {
+    } else if input.at(&mapping.initiator) == Found::Absent {
         put("self_approved", Value::from(false));
     }
 }
@@ -43,9 +43,9 @@ fn type_at(input: &Input<'_>, pointer: &str) -> Value {
 }
 
 /// Distinct approvers with an affirmative approval, case-folded.
-fn approvers(approvals: &[Value], dialect: &Dialect) -> BTreeSet<String> {
-    let affirmed = |approval: &&Value| approval.pointer(&dialect.affirmed) == Some(&Value::Bool(true));
-    let named = |approval: &Value| Some(approval.pointer(&dialect.approver)?.as_str()?.to_lowercase());
+fn approvers(approvals: &[Value], mapping: &InputMapping) -> BTreeSet<String> {
+    let affirmed = |approval: &&Value| approval.pointer(&mapping.affirmed) == Some(&Value::Bool(true));
+    let named = |approval: &Value| Some(approval.pointer(&mapping.approver)?.as_str()?.to_lowercase());
     approvals.iter().filter(affirmed).filter_map(named).filter(|name| !name.is_empty()).collect()
 }
 

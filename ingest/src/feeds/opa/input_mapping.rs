@@ -7,8 +7,8 @@ use keywatch_store::Event;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::facts::usd_cents;
-use crate::chains::written;
+use super::input_types::usd_cents;
+use crate::chain::address::canonical;
 use crate::mask;
 
 type Pointer = Cow<'static, str>;
@@ -16,7 +16,7 @@ type Pointer = Cow<'static, str>;
 /// JSON pointers into the input. In configuration a field left out keeps its standard value.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Dialect {
+pub struct InputMapping {
     /// Who asks; text.
     pub subject: Pointer,
     /// Session id; text.
@@ -45,9 +45,9 @@ pub struct Dialect {
     pub initiator: Pointer,
 }
 
-impl Dialect {
+impl InputMapping {
     /// That of keywatch's own wallet-signing policy.
-    pub const STANDARD: Dialect = Dialect {
+    pub const STANDARD: InputMapping = InputMapping {
         subject: Cow::Borrowed("/subject"),
         session: Cow::Borrowed("/session_id"),
         request: Cow::Borrowed("/request_id"),
@@ -65,11 +65,11 @@ impl Dialect {
 
     /// Fills the columns. A field of another type than text fills none; its type is a fact in the detail.
     pub(super) fn fill(&self, event: &mut Event, input: &Input<'_>) {
-        event.actor = input.text(&self.subject).map(written);
+        event.actor = input.text(&self.subject).map(canonical);
         event.session = input.text(&self.session).map(str::to_owned);
-        event.request = input.text(&self.request).map(written);
-        event.wallet = input.text(&self.wallet).map(written);
-        event.to_address = input.text(&self.destination).map(written);
+        event.request = input.text(&self.request).map(canonical);
+        event.wallet = input.text(&self.wallet).map(canonical);
+        event.to_address = input.text(&self.destination).map(canonical);
         event.device = input.text(&self.device).map(str::to_owned);
         event.ip = input.text(&self.ip).map(str::to_owned);
         event.amount_usd_cents = match input.at(&self.amount_usd) {
@@ -79,9 +79,9 @@ impl Dialect {
     }
 }
 
-impl Default for Dialect {
+impl Default for InputMapping {
     fn default() -> Self {
-        Dialect::STANDARD
+        InputMapping::STANDARD
     }
 }
 

@@ -1,4 +1,6 @@
-//! Chains by name: their ids (EIP-155), the asset of their fees, the written form of addresses, well-known tokens.
+//! Chains by name: their ids (EIP-155), the asset of their fees, and tokens that are well known.
+
+use super::address::canonical;
 
 /// A chain of the Ethereum family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,21 +63,9 @@ pub fn find(name: &str) -> Option<&'static Chain> {
 /// The asset that a token contract stands for: its symbol when it is well known, else the contract in lower case.
 #[must_use]
 pub fn token(chain: &str, contract: &str) -> String {
-    let contract = written(contract);
+    let contract = canonical(contract);
     let known = TOKENS.iter().find(|(address, _)| chain == "ethereum" && *address == contract);
     known.map_or(contract, |(_, symbol)| (*symbol).to_owned())
-}
-
-/// The one written form of an address, hash or id: lower case where its form ignores case (hexadecimal with `0x`,
-/// bech32 in capitals, BIP-173), otherwise as it is.
-#[must_use]
-pub fn written(text: &str) -> String {
-    let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
-    let ignores_case = match hexadecimal {
-        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        None => text.starts_with("BC1") && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()),
-    };
-    if ignores_case { text.to_ascii_lowercase() } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -90,21 +80,11 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_one_written_form() {
-        for (given, kept) in [
-            ("0xD5F7838F5C461fefF7FE49ea5ebaF7728bB0ADfa", "0xd5f7838f5c461feff7fe49ea5ebaf7728bb0adfa"),
-            ("0XAB", "0xab"),
-            ("BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"),
-            ("1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2"),
-            ("Vault-A", "Vault-A"),
-            ("0xNotHex", "0xNotHex"),
-        ] {
-            assert_eq!(written(given), kept);
-        }
+    fn well_known_tokens_have_their_symbol_on_their_own_chain() {
         assert_eq!(token("ethereum", "0xD5F7838F5C461fefF7FE49ea5ebaF7728bB0ADfa"), "mETH");
         assert_eq!(
             token("base", "0xD5F7838F5C461fefF7FE49ea5ebaF7728bB0ADfa"),
-            written("0xD5F7838F5C461fefF7FE49ea5ebaF7728bB0ADfa")
+            canonical("0xD5F7838F5C461fefF7FE49ea5ebaF7728bB0ADfa")
         );
     }
 }
