@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read};
 use keywatch_store::limits::LINE_BYTES_MAX;
 use keywatch_store::{Event, Instant, Inventory, line};
 
-/// Event lines, one by one; what is no event is told apart and nothing else is lost.
+/// Event lines, one by one; what is no event is kept apart and nothing else is lost.
 pub(crate) struct EventLines<R> {
     reader: R,
     text: Vec<u8>,

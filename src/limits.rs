@@ -12,7 +12,7 @@ pub(crate) const GATHERING_CONCURRENT_MAX: usize = 1;
 /// Bodies read, parsed and appended at once.
 pub(crate) const INGEST_CONCURRENT_MAX: usize = 16;
 
-/// Seconds a request waits for its turn before it is told to come back.
+/// Seconds a request waits for its turn before it is asked to come back.
 pub(crate) const INGEST_WAIT_SECONDS_MAX: u64 = 5;
 
 /// Seconds within which a body must have arrived.
@@ -84,7 +84,7 @@ pub(crate) const BACKTEST_PARSERS_MAX: usize = 8;
 /// Rejects that a backtest lists; the rest are counted.
 pub(crate) const BACKTEST_REJECTS_SHOWN_MAX: u64 = 20;
 
-/// Distinct entities of one rule that a backtest counts; further ones are not told apart.
+/// Distinct entities of one rule that a backtest counts; further ones leave the count as it is.
 pub(crate) const BACKTEST_ENTITIES_MAX: usize = 1 << 20;
 
 /// Events after which a backtest looks at how much its rules remember.

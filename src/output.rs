@@ -1,7 +1,7 @@
-//! The only place that prints. Standard output carries results, standard error carries what is said about them.
+//! The only place that prints. Standard output carries results, standard error carries messages about them.
 //!
 //! Text that comes from outside is shown with its control characters escaped, so that a record cannot write to the
-//! terminal of who looks at it. Nothing here decides what is said.
+//! terminal of who looks at it. Nothing here decides what the messages are.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_reader_is_told_from_a_full_disk() {
+    fn a_closed_reader_is_distinguished_from_a_full_disk() {
         let error = |kind| anyhow::Error::from(io::Error::from(kind)).context("cannot write");
         assert!(is_broken_pipe(&error(io::ErrorKind::BrokenPipe)));
         assert!(!is_broken_pipe(&error(io::ErrorKind::StorageFull)));

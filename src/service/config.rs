@@ -34,9 +34,9 @@ pub(crate) struct Config {
     pub(crate) rules_directory: Option<PathBuf>,
     /// Rules that are off, and parameters that differ from a rule's own.
     pub(crate) rules: Settings,
-    /// What keywatch may do alone, and from which severity it tells.
+    /// What keywatch may do alone, and from which severity it notifies.
     pub(crate) alerting: Policy,
-    /// Who is told.
+    /// Destinations of notifications.
     pub(crate) webhooks: Vec<Webhook>,
     /// Where sessions are cut.
     pub(crate) decision_points: Vec<DecisionPoint>,
@@ -294,11 +294,11 @@ mod tests {
             (|c| c.credentials[0].token_sha256 = "secret".into(), "64 hexadecimal"),
             (|c| c.credentials.push(c.credentials[0].clone()), "used twice"),
         ];
-        for (spoil, said) in cases {
+        for (spoil, expected) in cases {
             let mut config = config();
             spoil(&mut config);
             let error = format!("{:#}", check(&config, &inventory).unwrap_err());
-            assert!(error.contains(said), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 

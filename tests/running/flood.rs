@@ -1,4 +1,4 @@
-//! Connections on which nothing but metrics is asked for, as fast as they are given: the ticks of the watch go on.
+//! Connections on which nothing but metrics is asked for, as fast as they are given: the ticks of the evaluator go on.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -247,8 +247,8 @@ mod tests {
     #[test]
     fn an_array_cut_short_within_a_line_ends_with_the_line() {
         let records = cut(b"{\"results\":[1,2\n{\"a\":1}\n", Some("results")).unwrap();
-        let told: Vec<(&[u8], bool)> = records.iter().map(|record| (record.bytes, record.cut)).collect();
-        assert_eq!(told, [(b"1".as_slice(), false), (b"2", true), (b"{\"a\":1}", false)]);
+        let found: Vec<(&[u8], bool)> = records.iter().map(|record| (record.bytes, record.cut)).collect();
+        assert_eq!(found, [(b"1".as_slice(), false), (b"2", true), (b"{\"a\":1}", false)]);
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn difference(diff: &DiffReport) -> TestSuite {
     let mut suite = TestSuite::new("diff");
     suite.add_test_cases(diff.rules.iter().map(|rule| {
         let parked = diff.parked.get(&rule.rule).map(|problem| format!("was parked: {problem}"));
-        let differs = rule.is_difference().then(|| said(rule));
+        let differs = rule.is_difference().then(|| counts(rule));
         let failures = [("parked", parked), ("diff", differs)];
         let failures =
             failures.into_iter().filter_map(|(check, message)| Some(Failure { check, rule: None, message: message? }));
@@ -76,7 +76,7 @@ fn difference(diff: &DiffReport) -> TestSuite {
     suite
 }
 
-fn said(rule: &RuleDiff) -> String {
+fn counts(rule: &RuleDiff) -> String {
     let mut text = format!("+ {}, - {}, {} of both", rule.added, rule.removed, rule.kept);
     for example in &rule.examples {
         let (sign, entity) = (example.sign.symbol(), &example.entity);

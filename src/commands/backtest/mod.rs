@@ -11,7 +11,7 @@
 //! | [`table`], [`junit`] | how the figures are written |
 //!
 //! Reading and rules run on threads of their own with a bounded channel between them. Nothing outside is touched, and
-//! nothing is told to anybody.
+//! nobody is notified.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

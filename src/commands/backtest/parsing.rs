@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn p7_a_line_beyond_the_limit_is_told_with_its_length() {
+    fn p7_a_line_beyond_the_limit_is_reported_with_its_length() {
         let text = format!("{}\n{}", "x".repeat(LINE_BYTES_MAX * 2), text(1));
         let mut taken = Vec::new();
         each_line(text.as_bytes(), |line| {

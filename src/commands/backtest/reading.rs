@@ -72,7 +72,7 @@ impl Reader {
         Reader { out, batch, batch_events, admission, several: false, bar, read, span, waited }
     }
 
-    /// Reads all of it. A line that is no event is told and counted.
+    /// Reads all of it. A line that is no event is reported and counted.
     ///
     /// # Errors
     /// Names the input that cannot be read or holds no event.
@@ -106,12 +106,12 @@ impl Reader {
     fn lines(&mut self, name: &str, input: impl BufRead + Send, mut declared: DeclaredInventory) -> anyhow::Result<()> {
         let taken = each_line(input, |line| {
             match line.event {
-                Ok((event, said)) => {
+                Ok((event, content)) => {
                     for activation in declared.activations_before(&event) {
-                        let said = fingerprint(&activation);
-                        self.admit(activation, said)?;
+                        let content = fingerprint(&activation);
+                        self.admit(activation, content)?;
                     }
-                    self.admit(event, said)?;
+                    self.admit(event, content)?;
                 }
                 Err(problem) => self.reject(name, line.number, &problem),
             }
@@ -132,8 +132,8 @@ impl Reader {
             position = position.plus(events.len());
             for event in events {
                 if self.several {
-                    let said = fingerprint(&event);
-                    self.admit(event, said)?;
+                    let content = fingerprint(&event);
+                    self.admit(event, content)?;
                 } else {
                     self.push(event)?;
                 }
@@ -144,9 +144,9 @@ impl Reader {
         Ok(())
     }
 
-    fn admit(&mut self, mut event: Event, said: Fingerprint) -> anyhow::Result<()> {
+    fn admit(&mut self, mut event: Event, content: Fingerprint) -> anyhow::Result<()> {
         let claimed = event.time;
-        match self.admission.judge(&mut event, said, Instant::UNASSIGNED) {
+        match self.admission.judge(&mut event, content, Instant::UNASSIGNED) {
             Verdict::New => {}
             Verdict::Conflict(conflict) => {
                 self.read.conflicts += 1;
@@ -177,7 +177,7 @@ impl Reader {
     fn send_batch(&mut self) -> anyhow::Result<()> {
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(self.batch_events));
         let begun = Stopwatch::now();
-        // The other end is gone only when it failed, and then its error is the one that is told.
+        // The other end is gone only when it failed, and then its error is the one that is reported.
         let sent = self.out.send(batch).map_err(|_| anyhow!("nobody takes the events any more"));
         self.waited += begun.elapsed();
         sent

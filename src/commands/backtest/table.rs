@@ -92,8 +92,8 @@ fn irregularities(report: &Report) -> Option<String> {
         ),
     ];
     let some = all.iter().filter(|(events, _)| *events > 0);
-    let said: Vec<String> = some.map(|(events, what)| format!("{} {what}", count(*events))).collect();
-    (!said.is_empty()).then(|| said.join(", "))
+    let parts: Vec<String> = some.map(|(events, what)| format!("{} {what}", count(*events))).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn detection(heading: &str, truth: &Detection) -> String {

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::service::evaluation::pipeline::Pipeline;
 use crate::service::metrics::Metrics;
 
-/// Everything that plays a part.
+/// The parts of the demo.
 pub(crate) struct Environment {
     /// The log on disk.
     pub(crate) log: Arc<EmbeddedLog>,
@@ -24,11 +24,11 @@ pub(crate) struct Environment {
     pub(crate) pipeline: Pipeline,
     /// The decision point, to be asked what it would say now.
     pub(crate) pdp: Arc<EmbeddedPdp>,
-    /// What people were told.
+    /// The notifications that people would have got.
     pub(crate) pages: Arc<Pages>,
 }
 
-/// Collects notifications, for the live view to show in its own time.
+/// Collects notifications, for the transcript to show in its own time.
 #[derive(Default)]
 pub(crate) struct Pages(Mutex<Vec<Notification>>);
 
@@ -57,7 +57,7 @@ impl Sink for Pages {
     }
 }
 
-/// Sets the environment for the systems that `events` speak of.
+/// Builds the environment for the systems that `events` speak of.
 ///
 /// # Errors
 /// The directory holds a log already, a part cannot be made.

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | [`environment`] | the pipeline on embedded parts |
 //! | [`playback`] | feeds the records in, one by one, at their own pace |
-//! | [`transcript`] | the live view |
-//! | [`narration`] | an event in words |
-//! | [`summary`] | what it came to, and the proof |
+//! | [`transcript`] | the lines that are shown while it plays |
+//! | [`narration`] | one event as a sentence |
+//! | [`summary`] | the summary at the end, and the proof |
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! An event in words, for the live view.
+//! An event in words, for the transcript.
 
 use keywatch_store::Event;
 use serde_json::Value;
@@ -53,22 +53,22 @@ pub(crate) fn short(name: &str) -> String {
 /// A sentence with its addresses and hashes shortened and its base units as people say them.
 pub(crate) fn shortened(sentence: &str) -> String {
     let words: Vec<&str> = sentence.split(' ').collect();
-    let mut said: Vec<String> = Vec::new();
+    let mut words_shown: Vec<String> = Vec::new();
     let mut index = 0;
     while index < words.len() {
         if let [digits, "base", "units", "of", asset, ..] = words[index..]
             && digits.bytes().all(|byte| byte.is_ascii_digit())
         {
             let comma = if asset.ends_with(',') { "," } else { "" };
-            said.push(format!("{}{comma}", amount(digits, asset.trim_end_matches(','))));
+            words_shown.push(format!("{}{comma}", amount(digits, asset.trim_end_matches(','))));
             index += 5;
             continue;
         }
         let end = words[index].trim_end_matches([',', ';', ':', '.']);
-        said.push(format!("{}{}", short(end), &words[index][end.len()..]));
+        words_shown.push(format!("{}{}", short(end), &words[index][end.len()..]));
         index += 1;
     }
-    said.join(" ")
+    words_shown.join(" ")
 }
 
 /// Base units as people say them: `30,000 ETH`.
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_said_as_people_say_them() {
+    fn amounts_are_shown_as_people_write_them() {
         assert_eq!(amount("30000000000000000000000", "ETH"), "30,000 ETH");
         assert_eq!(amount("90375547900000000000000", "stETH"), "90,375.5479 stETH");
         assert_eq!(amount("450290000000", "BTC"), "4,502.9 BTC");

@@ -1,4 +1,4 @@
-//! Plays the records: what is before the story at once, the story at its own pace times the speed.
+//! Plays the records back: the history before the story at once, the story at its own pace times the speed.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use crate::service::evaluation::pipeline::Handled;
 /// The longest pause between two records of the story.
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 
-/// Records of the past that are fed in at once.
-const PAST_RECORDS: usize = 2048;
+/// Records of the history that are fed in at once.
+const HISTORY_RECORDS: usize = 2048;
 
 /// Plays an incident to its end.
 ///
@@ -48,28 +48,32 @@ pub(crate) async fn play(incident: &Incident, data: &Path, speed: f64) -> anyhow
             environment.pipeline.executor().refresh().await?;
             refreshed = Instant::now();
         }
-        happen(&mut environment, event, &mut observations).await?;
+        play_event(&mut environment, event, &mut observations).await?;
     }
     environment.pipeline.executor().idle().await;
     summary::write(&environment, &observations)
 }
 
-/// The past: whatever it holds runs through without a pause.
+/// The history before the story runs through without a pause.
 async fn run_history(environment: &mut Environment, events: &[Event]) -> anyhow::Result<Vec<Handled>> {
     environment.pipeline.executor().resume().await?;
     let mut found = Vec::new();
-    for batch in events.chunks(PAST_RECORDS) {
+    for batch in events.chunks(HISTORY_RECORDS) {
         environment.log.append(Lane::Events, batch.to_vec())?;
         found.extend(environment.pipeline.run_to_end().await?);
     }
     Ok(found)
 }
 
-async fn happen(environment: &mut Environment, event: &Event, observations: &mut Observations) -> anyhow::Result<()> {
-    let asked = ask(environment, event)?;
+async fn play_event(
+    environment: &mut Environment,
+    event: &Event,
+    observations: &mut Observations,
+) -> anyhow::Result<()> {
+    let decision_now = decide_again(environment, event)?;
     environment.log.append(Lane::Events, vec![event.clone()])?;
-    transcript::event(event, asked)?;
-    if asked == Some(false) {
+    transcript::event(event, decision_now)?;
+    if decision_now == Some(false) {
         observations.denied.push(Denied {
             time: event.time,
             session: event.session.clone(),
@@ -78,8 +82,8 @@ async fn happen(environment: &mut Environment, event: &Event, observations: &mut
     }
     let found = environment.pipeline.run_to_end().await?;
     environment.pipeline.executor().idle().await;
-    for taken in &found {
-        transcript::finding(taken, &observations.story)?;
+    for handled in &found {
+        transcript::finding(handled, &observations.story)?;
     }
     for page in environment.pages.take() {
         transcript::notification(&page, event.time)?;
@@ -90,7 +94,7 @@ async fn happen(environment: &mut Environment, event: &Event, observations: &mut
 }
 
 /// What the decision point says now to the input of a decision that it allowed when it happened.
-fn ask(environment: &Environment, event: &Event) -> anyhow::Result<Option<bool>> {
+fn decide_again(environment: &Environment, event: &Event) -> anyhow::Result<Option<bool>> {
     if event.kind != "decision" || event.outcome.as_deref() != Some("allow") {
         return Ok(None);
     }

@@ -1,4 +1,4 @@
-//! What it came to: the first finding and how long before the loss, what was revoked and in which degree that is
+//! The summary at the end: the first finding and how long before the loss, what was revoked and in which degree that is
 //! confirmed, what revocation could not have stopped, and the proof.
 
 use keywatch_store::{Finding, Instant, Lane, Log, Severity};
@@ -15,7 +15,7 @@ pub(crate) struct Denied {
     pub(crate) request: Option<String>,
 }
 
-/// What is noted while it plays.
+/// What is observed while the incident plays.
 pub(crate) struct Observations {
     pub(crate) story: Story,
     pub(crate) denied: Vec<Denied>,
@@ -28,12 +28,12 @@ impl Observations {
         Observations { story, denied: Vec::new(), pages: 0, findings: Vec::new() }
     }
 
-    pub(crate) fn note(&mut self, taken: &[Handled]) {
-        self.findings.extend(taken.iter().map(|taken| taken.finding.clone()));
+    pub(crate) fn note(&mut self, handled: &[Handled]) {
+        self.findings.extend(handled.iter().map(|handled| handled.finding.clone()));
     }
 }
 
-/// Tells it.
+/// Writes the summary.
 ///
 /// # Errors
 /// Standard output is closed, the log does not verify.
@@ -84,7 +84,7 @@ fn findings(observations: &Observations) -> anyhow::Result<()> {
 }
 
 fn responses(environment: &Environment) -> anyhow::Result<()> {
-    let mut told: Vec<(Instant, Vec<String>, String)> = environment.pipeline.executor().with_state(|state| {
+    let mut revoked: Vec<(Instant, Vec<String>, String)> = environment.pipeline.executor().with_state(|state| {
         let targets = |response: &keywatch_alerting::Response| {
             response
                 .targets
@@ -100,11 +100,11 @@ fn responses(environment: &Environment) -> anyhow::Result<()> {
             .map(|progress| (progress.response.decided, targets(&progress.response), progress.status()))
             .collect()
     });
-    if told.is_empty() {
+    if revoked.is_empty() {
         row("revoked", "nothing: no finding proved itself or was agreed on by two independent sources")?;
     }
-    told.sort();
-    for (_, targets, status) in told {
+    revoked.sort();
+    for (_, targets, status) in revoked {
         row("revoked", &format!("{}: {status}", targets.join(", ")))?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The live view: one line for what happens, what is found, what is done. The same with and without a terminal; colour
+//! The transcript on the terminal: one line for what happens, what is found, what is done. The same with and without a terminal; colour
 //! only on one.
 
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub(crate) fn opening(story: &Story) -> anyhow::Result<()> {
     )
 }
 
-/// What the past came to.
+/// The history before the story, and what was found in it.
 pub(crate) fn history(events: &[Event], found: &[Handled], took: Duration) -> anyhow::Result<()> {
     let Some((first, last)) = events.first().zip(events.last()) else { return Ok(()) };
     let happened = events.iter().filter(|event| event.kind != "tick").count();
@@ -49,10 +49,10 @@ pub(crate) fn history(events: &[Event], found: &[Handled], took: Duration) -> an
         if found.is_empty() { "nothing found".to_owned() } else { format!("{} findings", found.len()) }
     );
     write(if found.is_empty() { Colour::Green } else { Colour::Yellow }, &text)?;
-    for taken in found {
+    for handled in found {
         write(
             Colour::Yellow,
-            &format!("{}{FOUND}{} {}", stamp(taken.finding.time), taken.finding.rule, taken.finding.title),
+            &format!("{}{FOUND}{} {}", stamp(handled.finding.time), handled.finding.rule, handled.finding.title),
         )?;
     }
     Ok(())
@@ -67,11 +67,11 @@ pub(crate) fn pause(from: Instant, to: Instant) -> anyhow::Result<()> {
     write(Colour::Dim, &format!("{:>24}… {} pass …", "", span(to.0.saturating_sub(from.0))))
 }
 
-/// What happens, and what the decision point says to it now.
-pub(crate) fn event(event: &Event, asked: Option<bool>) -> anyhow::Result<()> {
+/// An event, and what the decision point decides on it now.
+pub(crate) fn event(event: &Event, decision_now: Option<bool>) -> anyhow::Result<()> {
     let Some(words) = narration::sentence(event) else { return Ok(()) };
     write(Colour::Plain, &format!("{}{HAPPENS}{}", stamp(event.time), output::printable(&words)))?;
-    if asked == Some(false) {
+    if decision_now == Some(false) {
         let actor = event.actor.as_deref().unwrap_or("somebody");
         let text = format!(
             "that is how it was; asked now, the decision point DENIES it to {actor}: request and wallet are held"
@@ -81,16 +81,16 @@ pub(crate) fn event(event: &Event, asked: Option<bool>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is found, and how long before the loss.
-pub(crate) fn finding(taken: &Handled, story: &Story) -> anyhow::Result<()> {
-    let finding = &taken.finding;
+/// A finding, and how long before the loss it was made.
+pub(crate) fn finding(handled: &Handled, story: &Story) -> anyhow::Result<()> {
+    let finding = &handled.finding;
     let colour = if finding.severity >= Severity::Critical { Colour::Red } else { Colour::Yellow };
     let lead = story.lost_at.0.saturating_sub(finding.decided.0);
     let lead = if lead > 0 { format!("{} before the loss", span(lead)) } else { "too late".to_owned() };
     let severity = finding.severity.to_string().to_uppercase();
     let text = format!("{severity} {}: {} [{lead}]", finding.rule, narration::shortened(&finding.title));
     write(colour, &format!("{}{FOUND}{}", stamp(finding.decided), output::printable(&text)))?;
-    if taken.actions.iter().all(|action| matches!(action, Action::Suppress(_))) && !taken.actions.is_empty() {
+    if handled.actions.iter().all(|action| matches!(action, Action::Suppress(_))) && !handled.actions.is_empty() {
         write(
             Colour::Dim,
             &format!("{}{DONE}counted on the open alert, nobody is told twice", stamp(finding.decided)),
@@ -99,11 +99,11 @@ pub(crate) fn finding(taken: &Handled, story: &Story) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What people are told at `now`, and what was done by then.
+/// A notification at `now`, and what was done by then.
 pub(crate) fn notification(page: &Notification, now: Instant) -> anyhow::Result<()> {
     let again = if page.again.is_empty() { String::new() } else { format!(" again ({})", page.again.join("; ")) };
     write(Colour::Bold, &format!("{}{DONE}people are told{again}: {} {}", stamp(now), page.severity, page.rule))?;
-    // A page without a response says so in words; the live view shows what was done.
+    // A page without a response says so in words; the transcript shows what was done.
     let done =
         page.did.iter().filter(|_| !page.said.is_empty()).filter(|did| !did.starts_with("signatures and approvals"));
     for did in done {
@@ -126,9 +126,9 @@ pub(crate) fn heading(text: &str) -> anyhow::Result<()> {
 pub(crate) fn span(nanoseconds: i64) -> String {
     let seconds = nanoseconds / SECOND_NS;
     let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
-    let said: Vec<String> =
+    let shown: Vec<String> =
         parts.iter().filter(|(count, _)| *count > 0).take(3).map(|(count, unit)| format!("{count} {unit}")).collect();
-    if said.is_empty() { "0 s".to_owned() } else { said.join(" ") }
+    if shown.is_empty() { "0 s".to_owned() } else { shown.join(" ") }
 }
 
 fn stamp(time: Instant) -> String {
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_said_with_at_most_three_units() {
+    fn spans_are_shown_with_at_most_three_units() {
         assert_eq!(span(30_811 * SECOND_NS), "8 h 33 min 31 s");
         assert_eq!(span(156 * SECOND_NS), "2 min 36 s");
         assert_eq!(span(0), "0 s");

@@ -14,7 +14,7 @@ use super::{diagram, shown, targets};
 use crate::output;
 
 /// What rules have in common.
-const APART: &str = "Rules share the columns of the events and the selection of their kinds, and nothing else: keys and \
+const NOT_SHARED: &str = "Rules share the columns of the events and the selection of their kinds, and nothing else: keys and \
     rows belong to one rule each, so that each has limits of its own and can fail and be rebuilt alone.";
 
 /// Says all of that.
@@ -194,6 +194,6 @@ fn sharing(description: &Description, same: &[(String, Vec<String>)]) -> Result<
         }
     }
     writeln!(text)?;
-    diagram::wrapped("  ", "  ", APART).iter().try_for_each(|line| writeln!(text, "{line}"))?;
+    diagram::wrapped("  ", "  ", NOT_SHARED).iter().try_for_each(|line| writeln!(text, "{line}"))?;
     Ok(text)
 }

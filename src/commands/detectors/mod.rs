@@ -139,14 +139,14 @@ fn check_all(paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
 fn test(rules: &[Rule]) -> anyhow::Result<ExitCode> {
     let mut wrong = 0;
     for rule in rules {
-        let said = match check::check(rule, &Settings::default()) {
+        let verdict = match check::check(rule, &Settings::default()) {
             Ok(report) if report.is_good() => format!("ok     {}", rule.id),
             Ok(report) if report.fired.is_empty() => format!("wrong  {}: quiet on its .fires.jsonl", rule.id),
             Ok(report) => format!("wrong  {}: fires on its .quiet.jsonl: {}", rule.id, report.noise[0].title),
             Err(error) => format!("wrong  {error}"),
         };
-        wrong += usize::from(said.starts_with("wrong"));
-        output::line(&output::printable(&said))?;
+        wrong += usize::from(verdict.starts_with("wrong"));
+        output::line(&output::printable(&verdict))?;
     }
     output::note(&format!("{} rules, {wrong} wrong", rules.len()));
     Ok(ExitCode::from(u8::from(wrong > 0)))

@@ -1,5 +1,5 @@
 //! The evaluator of `keywatch run`: what is appended goes through the rules at once, every second of every system is in
-//! the log whether anything happens or not, and the decision points are told regularly what is revoked.
+//! the log whether anything happens or not, and the decision points regularly get the revocation documents.
 //!
 //! It has threads of its own: however busy the threads are that serve HTTP, ticks, rules and revocations go on.
 //!

@@ -99,23 +99,29 @@ pub(super) fn recompute(record: &Record, wallet: Option<&Wallet>) -> Recomputed 
             let reason = format!(
                 "the filed hash fits the fields only under {fitting}, not under {expected}, which the inventory declares"
             );
-            told(record, expected, "mismatch", Some(reason), chain)
+            recomputed(record, expected, "mismatch", Some(reason), chain)
         }
-        (_, Some(fitting)) => told(record, fitting, "verified", None, chain),
+        (_, Some(fitting)) => recomputed(record, fitting, "verified", None, chain),
         (Some(expected), None) => {
             let reason = "the filed hash is not the hash of the fields".to_owned();
-            told(record, expected, "mismatch", Some(reason), chain)
+            recomputed(record, expected, "mismatch", Some(reason), chain)
         }
         (None, None) => {
             let on = registry::find(&chain).unwrap_or(&CHAINS[0]);
             let reason = "the filed hash is not the hash of the fields under any known contract version and chain; \
                           declare the wallet's chain and contract_version in the inventory";
-            told(record, Scheme::WithChain(on), "mismatch", Some(reason.to_owned()), chain)
+            recomputed(record, Scheme::WithChain(on), "mismatch", Some(reason.to_owned()), chain)
         }
     }
 }
 
-fn told(record: &Record, scheme: Scheme, outcome: &'static str, reason: Option<String>, chain: String) -> Recomputed {
+fn recomputed(
+    record: &Record,
+    scheme: Scheme,
+    outcome: &'static str,
+    reason: Option<String>,
+    chain: String,
+) -> Recomputed {
     let chain = match scheme {
         _ if !chain.is_empty() => chain,
         Scheme::WithChain(chain) => chain.name.to_owned(),

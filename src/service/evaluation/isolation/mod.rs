@@ -1,4 +1,4 @@
-//! Parked rules on their way back: when each is tried again, which records it has to see for that, and what is written
+//! Parked rules on their way back: when each is tried again, which records it has to evaluate for that, and what is written
 //! into the log about it.
 //!
 //! One attempt takes a rule through the log, from the last snapshot before its gap or from the beginning, slice by slice
@@ -22,7 +22,7 @@ pub(crate) struct Isolation {
     snapshots: Option<Snapshots>,
 }
 
-/// A rule that came to grief.
+/// A rule that failed.
 struct ParkedRule {
     gap: Gap,
     /// Attempts that failed, the first run among them.
@@ -100,7 +100,7 @@ impl Isolation {
     /// A rule was parked in a run over `events`. Gives the records that say so.
     pub(crate) fn park(&mut self, parked: &Parked, events: &[Event], now: Instant) -> Vec<Event> {
         let earlier = self.rules.remove(&parked.rule);
-        // One that fails again soon after it came back has not got better.
+        // One that fails again soon after it came back has not recovered.
         let relapsed = earlier.filter(|rule| matches!(rule.state, State::Resumed(since) if now < since + retry_max()));
         let failures = relapsed.map_or(0, |rule| rule.failures) + 1;
         let systems: BTreeSet<String> = events.iter().map(|event| event.system.clone()).collect();

@@ -1,4 +1,4 @@
-//! When a parked rule is tried again, what it is shown, and what is said about it.
+//! When a parked rule is tried again, which records it gets, and what is written about it.
 
 use keywatch_detectors::{Rule, Settings};
 use keywatch_store::event::Origin;
@@ -100,7 +100,7 @@ fn a_rule_that_fails_again_soon_waits_longer() {
 }
 
 #[test]
-fn gaps_that_the_log_leaves_open_are_told_apart_from_those_that_were_filled() {
+fn gaps_that_the_log_leaves_open_are_distinguished_from_those_that_were_filled() {
     let gap =
         |rule: &str| Gap { rule: rule.to_owned(), from: Position(3), systems: BTreeSet::from(["cold".to_owned()]) };
     let log = MemoryLog::new();
@@ -122,7 +122,7 @@ fn p3_a_rule_whose_windows_fail_on_a_record_waits_longer_each_time_and_goes_on_w
     let unreadable = directory.path().join("not-a-directory");
     std::fs::write(&unreadable, "").unwrap();
     isolation.start_from(Snapshots::at(&unreadable));
-    let (end, mut found, mut said, mut skipped) = (log.end(Lane::Events), Vec::new(), Vec::new(), Vec::new());
+    let (end, mut found, mut written, mut skipped) = (log.end(Lane::Events), Vec::new(), Vec::new(), Vec::new());
     for seconds in [1, 2, 4] {
         now += Duration::from_millis(1000 * seconds - 1);
         assert!(isolation.slice(&mut engine, &log, end, now).unwrap().is_none(), "it is not due yet");
@@ -130,13 +130,13 @@ fn p3_a_rule_whose_windows_fail_on_a_record_waits_longer_each_time_and_goes_on_w
         while let Some(slice) = isolation.slice(&mut engine, &log, end, now).unwrap() {
             found.extend(slice.findings.iter().map(|decided| decided.position.0));
             skipped.extend(slice.skipped.iter().map(|skipped| skipped.event.unwrap()));
-            said.extend(
+            written.extend(
                 slice.records.iter().map(|record| (record.kind.clone(), record.detail.value()["failures"].as_u64())),
             );
         }
     }
     let parked = |failures| ("rule.parked".to_owned(), Some(failures));
-    assert_eq!(said, [parked(2), parked(3), ("rule.resumed".to_owned(), None)]);
+    assert_eq!(written, [parked(2), parked(3), ("rule.resumed".to_owned(), None)]);
     assert_eq!(skipped, [event(9000, 0).event_id]);
     assert_eq!(found, (8192..12_000).filter(|position| *position != 9000).collect::<Vec<_>>(), "each once");
 }
