@@ -207,7 +207,7 @@ fn what_is_missing_or_wrong_is_named() {
 }
 
 #[test]
-fn another_dialect_reads_other_pointers() {
+fn another_mapping_reads_other_pointers() {
     let mapping: InputMapping = serde_json::from_str(r#"{"subject": "/who/name", "wallet": "/a~1b"}"#).unwrap();
     let origin = Origin { system: "cold".into(), source: "opa".into() };
     let record = log(&json!({"who": {"name": "carol"}, "a/b": "w", "session_id": "s"}), &json!({}));

@@ -1,4 +1,4 @@
-//! Every rule that fires in an incident, with the one fact put right that it fires on: it falls silent, and the others go
+//! Every rule that fires in an incident, with the one fact corrected that it fires on: it falls silent, and the others go
 //! on as before. So each rule is known to look at what it says it looks at.
 
 use std::collections::BTreeSet;

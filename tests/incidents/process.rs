@@ -1,4 +1,4 @@
-//! The pipeline as the binary wires it: log → rules → alerting with the embedded decision point. One [`Life`] is one run
+//! The pipeline as the binary wires it: log → rules → alerting with the embedded decision point. One [`Process`] is one run
 //! of the process.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -22,7 +22,7 @@ use crate::rules;
 const RECORDS: usize = 512;
 
 /// A process.
-pub(crate) struct Life {
+pub(crate) struct Process {
     log: Arc<dyn Log>,
     engine: Engine,
     executor: Executor,
@@ -48,19 +48,19 @@ impl Sink for Pager {
     }
 }
 
-impl Life {
+impl Process {
     /// Starts over the log of a system, as after any start: the rules run over the whole log again, and what the last
-    /// life left open is taken up. `first` is the time of the log's first record.
+    /// run left open is taken up. `first` is the time of the log's first record.
     pub(crate) async fn begin(
         log: Arc<dyn Log>,
         system: &str,
         first: Instant,
-    ) -> Result<Life, keywatch_alerting::Error> {
+    ) -> Result<Process, keywatch_alerting::Error> {
         let executor = executor(&log, system, first)?;
         executor.resume().await?;
         let known = conclusions(log.as_ref()).into_iter().filter(|event| event.kind == "finding.created");
         let known = known.map(|event| event.detail.value()["id"].as_str().unwrap().to_owned()).collect();
-        Ok(Life { log, engine: rules::engine(), executor, position: Position::default(), known })
+        Ok(Process { log, engine: rules::engine(), executor, position: Position::default(), known })
     }
 
     /// Steps to the end of the log.
@@ -188,26 +188,26 @@ pub(crate) fn play(events: &[Event]) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
-        let mut life = Life::begin(Arc::clone(&log), &system, first).await.unwrap();
+        let mut process = Process::begin(Arc::clone(&log), &system, first).await.unwrap();
         for batch in events.chunks(RECORDS) {
             log.append(Lane::Events, batch.to_vec()).unwrap();
-            life.catch_up().await.unwrap();
+            process.catch_up().await.unwrap();
         }
-        life.idle().await;
-        life.came_to()
+        process.idle().await;
+        process.came_to()
     })
 }
 
 /// A log whose process dies at an append: that one and all after it fail.
-pub(crate) struct MortalLog<L> {
+pub(crate) struct FailingLog<L> {
     inner: L,
     appends_left: AtomicUsize,
 }
 
-impl<L: Log> MortalLog<L> {
+impl<L: Log> FailingLog<L> {
     /// Lives until it is told otherwise.
-    pub(crate) fn new(inner: L) -> MortalLog<L> {
-        MortalLog { inner, appends_left: usize::MAX.into() }
+    pub(crate) fn new(inner: L) -> FailingLog<L> {
+        FailingLog { inner, appends_left: usize::MAX.into() }
     }
 
     /// Fails from the append after the next `appends` on.
@@ -216,7 +216,7 @@ impl<L: Log> MortalLog<L> {
     }
 }
 
-impl<L: Log> Log for MortalLog<L> {
+impl<L: Log> Log for FailingLog<L> {
     fn append(&self, lane: Lane, events: Vec<Event>) -> Result<keywatch_store::Appended, Error> {
         self.appends_left.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).map_err(|_| Error::Closed)?;
         self.inner.append(lane, events)
