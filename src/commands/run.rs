@@ -14,7 +14,7 @@ use crate::output::{self, LogFormat};
 use crate::service::config::{self, Overrides};
 use crate::service::serve::serve;
 
-/// Serve the pipeline on this machine: sources send to it, it evaluates rules, notifies people and revokes.
+/// Serve the pipeline on this machine: sources send to it, it watches, tells and revokes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
