@@ -8,7 +8,7 @@ use include_dir::{Dir, include_dir};
 use keywatch_store::{Event, Instant, Inventory, Severity};
 use serde::Deserialize;
 
-use crate::recorded::EventLines;
+use crate::event_files::EventLines;
 
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/replay-data");
 
@@ -28,13 +28,13 @@ enum From {
     Directory(PathBuf),
 }
 
-/// What the demo tells about an incident, beside its events.
+/// What the demo shows about an incident, beside its events.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Story {
     /// One line.
     pub(crate) title: String,
-    /// From when on it is told; what is before runs through at once.
+    /// From when on it is played; what is before runs through at once.
     pub(crate) begins: Instant,
     /// When the money left.
     pub(crate) lost_at: Instant,
@@ -126,7 +126,7 @@ impl Incident {
         }
     }
 
-    /// What the demo tells.
+    /// What the demo shows.
     ///
     /// # Errors
     /// There is none, or a field is wrong.
@@ -152,7 +152,7 @@ pub(crate) fn names() -> Vec<String> {
     incidents.map(|dir| dir.path().display().to_string()).collect()
 }
 
-/// Reads event lines; what is no event is told apart and nothing else is lost.
+/// Reads event lines; what is no event is kept apart and nothing else is lost.
 pub(crate) fn read_lines(bytes: &[u8]) -> Lines {
     let mut lines = Lines::default();
     // A slice is read without errors.

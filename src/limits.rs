@@ -12,7 +12,7 @@ pub(crate) const GATHERING_CONCURRENT_MAX: usize = 1;
 /// Bodies read, parsed and appended at once.
 pub(crate) const INGEST_CONCURRENT_MAX: usize = 16;
 
-/// Seconds a request waits for its turn before it is told to come back.
+/// Seconds a request waits for its turn before it is asked to come back.
 pub(crate) const INGEST_WAIT_SECONDS_MAX: u64 = 5;
 
 /// Seconds within which a body must have arrived.
@@ -84,7 +84,7 @@ pub(crate) const BACKTEST_PARSERS_MAX: usize = 8;
 /// Rejects that a backtest lists; the rest are counted.
 pub(crate) const BACKTEST_REJECTS_SHOWN_MAX: u64 = 20;
 
-/// Distinct entities of one rule that a backtest counts; further ones are not told apart.
+/// Distinct entities of one rule that a backtest counts; further ones leave the count as it is.
 pub(crate) const BACKTEST_ENTITIES_MAX: usize = 1 << 20;
 
 /// Events after which a backtest looks at how much its rules remember.
@@ -105,10 +105,10 @@ pub(crate) const SIMULATE_BATCH_EVENTS_MAX: usize = 4_096;
 /// Batches of a simulation that wait for its writer.
 pub(crate) const SIMULATE_BATCHES_MAX: usize = 4;
 
-/// Threads that only the watch uses: rules, ticks and what people and decision points are told.
-pub(crate) const WATCH_THREADS: usize = 2;
+/// Threads that only the evaluator uses: rules, ticks, notifications and revocations.
+pub(crate) const EVALUATOR_THREADS: usize = 2;
 
-/// Seconds between two snapshots of window state while the watch is kept; one more is made as it stops.
+/// Seconds between two snapshots of window state while the evaluator runs; one more is made as it stops.
 pub(crate) const SNAPSHOT_SECONDS: u64 = 600;
 
 /// Records since the last snapshot below which another one is not worth its writing.

@@ -1,50 +1,27 @@
-//! The `keywatch` command. One file a subcommand; this one reads the command line and turns outcomes into exit codes.
+//! The `keywatch` command. This file reads the command line and turns outcomes into exit codes.
 //!
-//! | module | what it does |
+//! | module | what it holds |
 //! |---|---|
-//! | [`demo`] | plays an incident through the running pipeline |
-//! | [`replay`] | runs the rules over recorded events, with no outside effect |
-//! | [`run`] | serves the pipeline on this machine; [`config`], [`server`], [`intake`], [`credentials`], [`listener`], [`readiness`] are its parts |
-//! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
-//! | [`import`] | turns foreign files into event lines |
-//! | [`simulate`] | makes custody traffic up |
-//! | [`detectors`] | lists, checks, tests and explains rules |
-//! | [`pipeline`], [`watch`], [`means`] | log → rules → alerting; following the log; what alerting works with |
-//! | [`isolation`], [`rule_records`] | parked rules on their way back; what is written about them |
-//! | [`incident`], [`recorded`] | replay data; event lines and inventories as files hold them |
-//! | [`output`], [`metrics`], [`clock`], [`limits`] | what is printed, what is counted, what time it is, what is bounded |
+//! | [`commands`] | one module a subcommand: arguments in, words out |
+//! | [`service`] | what `keywatch run` is made of |
+//! | [`incident`], [`event_files`] | incidents of `replay-data/`; event lines and inventories as files hold them |
+//! | [`output`], [`clock`], [`limits`] | what is printed, what time it is, what is bounded |
 //!
-//! It wires and decides nothing: what an event, a rule or an alert is stands in the rooms.
+//! The binary wires and decides nothing: what an event, a rule or an alert is stands in the rooms.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-mod backtest;
 mod clock;
-mod config;
-mod credentials;
-mod demo;
-mod detectors;
-mod import;
+mod commands;
+mod event_files;
 mod incident;
-mod intake;
-mod isolation;
 mod limits;
-mod listener;
-mod means;
-mod metrics;
 mod output;
-mod pipeline;
-mod readiness;
-mod recorded;
-mod replay;
-mod rule_records;
-mod run;
-mod server;
-mod simulate;
-mod snapshots;
-mod watch;
+mod service;
+
+use commands::{backtest, demo, detectors, import, replay, run, simulate};
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
 /// them takes half the time that it takes with the allocator of glibc (docs/benchmarks.md).
@@ -104,7 +81,7 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
-        Err(error) if output::nobody_reads(&error) => ExitCode::SUCCESS,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::failure(&error);
             ExitCode::from(2)

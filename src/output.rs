@@ -1,7 +1,7 @@
-//! The only place that prints. Standard output carries results, standard error carries what is said about them.
+//! The only place that prints. Standard output carries results, standard error carries messages about them.
 //!
 //! Text that comes from outside is shown with its control characters escaped, so that a record cannot write to the
-//! terminal of who looks at it. Nothing here decides what is said.
+//! terminal of who looks at it. Nothing here decides what the messages are.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -64,13 +64,13 @@ pub(crate) fn failure(error: &anyhow::Error) {
 }
 
 /// Whether the error is only that nobody reads the results any more (`keywatch … | head`).
-pub(crate) fn nobody_reads(error: &anyhow::Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
     error.chain().any(|cause| kind(cause) == Some(io::ErrorKind::BrokenPipe))
 }
 
 /// Where the terminal sink writes pages: beside the results and the log lines.
-pub(crate) fn pages() -> io::Stderr {
+pub(crate) fn notifications() -> io::Stderr {
     stderr()
 }
 
@@ -145,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_reader_is_told_from_a_full_disk() {
+    fn a_closed_reader_is_distinguished_from_a_full_disk() {
         let error = |kind| anyhow::Error::from(io::Error::from(kind)).context("cannot write");
-        assert!(nobody_reads(&error(io::ErrorKind::BrokenPipe)));
-        assert!(!nobody_reads(&error(io::ErrorKind::StorageFull)));
+        assert!(is_broken_pipe(&error(io::ErrorKind::BrokenPipe)));
+        assert!(!is_broken_pipe(&error(io::ErrorKind::StorageFull)));
     }
 }

@@ -187,3 +187,103 @@ fn nothing_is_left_to_be_done() {
         }
     }
 }
+
+/// The rows of a section of `ARCHITECTURE.md`: the folder of the heading above the row, and the names in backquotes in
+/// its first cell and in the others.
+struct MapRow {
+    folder: String,
+    named: Vec<String>,
+    mentioned: Vec<String>,
+}
+
+fn map_rows(section: &str) -> Vec<MapRow> {
+    let text = std::fs::read_to_string(tree::root().join("ARCHITECTURE.md")).unwrap();
+    let heading = format!("\n## {section}\n");
+    let (_, after) = text.split_once(&heading).expect("the page has this section");
+    let body = after.split("\n## ").next().unwrap_or_default();
+    let mut folder = String::new();
+    let mut rows = Vec::new();
+    for line in body.lines() {
+        if let Some(heading) = line.strip_prefix("### ") {
+            folder = heading.trim_matches('`').to_owned();
+        } else if let Some(row) = line.strip_prefix("| ") {
+            let (first, rest) = row.split_once(" | ").unwrap_or((row, ""));
+            rows.push(MapRow { folder: folder.clone(), named: quoted(first), mentioned: quoted(rest) });
+        }
+    }
+    assert!(rows.len() > 5, "`{section}` has no tables");
+    rows
+}
+
+fn quoted(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn is_path(name: &str) -> bool {
+    name.contains('/') && !name.contains(' ')
+}
+
+#[test]
+fn every_path_of_the_code_map_exists() {
+    let exists = |path: &str| tree::root().join(path).exists();
+    for MapRow { folder, named, mentioned } in map_rows("Code map") {
+        for name in &named {
+            let path = format!("{folder}{name}");
+            assert!(exists(&path) || exists(&format!("{path}.rs")), "the code map names `{path}`, which is not there");
+        }
+        for name in mentioned.iter().filter(|name| is_path(name)) {
+            let path = format!("{folder}{name}");
+            assert!(exists(&path) || exists(name), "the code map names `{path}`, which is not there");
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_has_a_place_that_exists() {
+    for MapRow { mentioned, .. } in map_rows("Where what is missing will go") {
+        for name in mentioned.iter().filter(|name| is_path(name)) {
+            let path = tree::root().join(name);
+            let parent = path.parent().expect("it stands below the root");
+            assert!(path.exists() || parent.exists(), "`{name}` would stand where nothing is");
+        }
+    }
+}
+
+#[test]
+fn every_folder_and_module_stands_in_the_code_map() {
+    let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for MapRow { folder, named, mentioned } in map_rows("Code map") {
+        let names = named.iter().chain(&mentioned).map(|name| name.trim_end_matches('/').to_owned());
+        known.entry(folder).or_default().extend(names);
+    }
+    for file in tree::files() {
+        let path = file.to_string_lossy().into_owned();
+        let top = path.split_once('/').map_or("", |(top, _)| top);
+        assert!(top.is_empty() || top.starts_with('.') || known[""].contains(top), "the code map lacks `{top}/`");
+        let Some(room) = ROOMS
+            .iter()
+            .map(|room| format!("{room}/src/"))
+            .chain(["src/".to_owned()])
+            .find(|room| path.starts_with(room))
+        else {
+            continue;
+        };
+        for place in places(&path[room.len()..]) {
+            assert!(known[&room].contains(&place), "the code map of `{room}` lacks `{place}`");
+        }
+    }
+}
+
+/// The places of a module in its room that the map has to name: what stands directly in `src/`, and folders in that.
+/// Every room has `lib` or `main`, `limits` and `error`, which the map does not repeat.
+fn places(module: &str) -> Vec<String> {
+    let parts: Vec<&str> = module.split('/').collect();
+    let name = parts[0].trim_end_matches(".rs");
+    if Path::new(module).extension().is_none_or(|extension| extension != "rs")
+        || ["lib", "main", "limits", "error"].contains(&name)
+    {
+        return Vec::new();
+    }
+    let folder = (parts.len() > 2 && parts[1] != "tests").then(|| format!("{name}/{}", parts[1]));
+    [name.to_owned()].into_iter().chain(folder).collect()
+}

@@ -136,6 +136,22 @@ fn links(text: &str) -> Vec<&str> {
 }
 
 #[test]
+fn every_page_of_the_docs_is_linked_from_another_page() {
+    let pages = tree::texts(&["md"]);
+    let mut linked = BTreeSet::new();
+    for (file, text) in &pages {
+        let here = tree::root().join(file.parent().unwrap_or(Path::new("")));
+        let targets = links(text).into_iter().map(|target| here.join(target.split('#').next().unwrap_or_default()));
+        let own = tree::root().join(file).canonicalize().unwrap();
+        linked.extend(targets.filter_map(|target| target.canonicalize().ok()).filter(|target| *target != own));
+    }
+    for (file, _) in pages.iter().filter(|(file, _)| file.starts_with("docs")) {
+        let page = tree::root().join(file).canonicalize().unwrap();
+        assert!(linked.contains(&page), "no other page links to {}", file.display());
+    }
+}
+
+#[test]
 fn commands_that_documents_name_exist() {
     let makefile = std::fs::read_to_string(tree::root().join("Makefile")).unwrap();
     let targets: BTreeSet<&str> = makefile.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();

@@ -117,7 +117,7 @@ async fn p2_a_source_is_answered_after_its_events_are_durable() {
     // Killed without warning right after the answer.
     let Machine { directory, keywatch, .. } = machine;
     drop(keywatch);
-    let kinds: Vec<String> = brought(directory.path()).into_iter().map(|event| event.kind()).collect();
+    let kinds: Vec<String> = brought(directory.path()).into_iter().map(|event| event.kind().to_owned()).collect();
     assert_eq!(kinds, ["source.heartbeat", "source.heartbeat"]);
 }
 
@@ -143,7 +143,7 @@ async fn a_malformed_record_is_kept_as_a_reject_and_costs_nothing_else() {
     let events = machine.stop();
     let rejects: Vec<&Event> = events.iter().filter(|event| event.kind() == "source.reject").collect();
     assert_eq!((events.len(), rejects.len()), (4, 2));
-    let detail = rejects[0].detail.value();
+    let detail = rejects[0].detail().value();
     assert_eq!((&detail["feed"], &detail["field"]), (&json!("events"), &json!("kind")));
     assert!(detail["raw"].as_str().unwrap().contains("nonsense"));
 }

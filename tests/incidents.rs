@@ -7,21 +7,23 @@
 //! | [`cuts`] | P1: any batch cut, any backend, a restart, two systems in one partition |
 //! | [`late`] | documented delays and outages: the same criticals, a quiet baseline, no extra revocation |
 //! | [`renamed`] | other names, amounts, times and orders: the same findings |
-//! | [`put_right`] | each rule falls silent when its one deciding fact is put right |
+//! | [`corrected`] | each rule falls silent when its one deciding fact is put right |
 //! | [`restarts`] | P5: the pipeline stopped anywhere and started again does everything once |
 //!
-//! [`recording`] reads an incident, [`rules`] runs the rules over events, [`stage`] is the pipeline with its decision point.
+//! [`recording`] reads an incident, [`rules`] runs the rules over events, [`process`] is the pipeline with its decision point.
 
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
+#[path = "incidents/corrected.rs"]
+mod corrected;
 #[path = "incidents/cuts.rs"]
 mod cuts;
 #[path = "incidents/found.rs"]
 mod found;
 #[path = "incidents/late.rs"]
 mod late;
-#[path = "incidents/put_right.rs"]
-mod put_right;
+#[path = "incidents/process.rs"]
+mod process;
 #[path = "incidents/recording.rs"]
 mod recording;
 #[path = "incidents/renamed.rs"]
@@ -30,5 +32,3 @@ mod renamed;
 mod restarts;
 #[path = "incidents/rules.rs"]
 mod rules;
-#[path = "incidents/stage.rs"]
-mod stage;

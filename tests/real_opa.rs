@@ -130,7 +130,7 @@ async fn p5_a_session_is_reported_as_denied_after_the_real_opa_denied_it() {
     executor.take(&finding("s-stolen")).await.unwrap();
 
     let verified = first_record(&log, "response.verified").await;
-    assert_eq!(verified.outcome.as_deref(), Some("denied_at_pdp"), "{:?}", verified.reason);
+    assert_eq!(verified.outcome(), Some("denied_at_pdp"), "{:?}", verified.reason());
     let order = ["response.requested", "response.published", "response.verified"];
     let times = order.map(|kind| records(&log, kind).first().map(|event| event.time()).unwrap());
     assert!(times.is_sorted(), "the intent is written before anything is done");
@@ -157,7 +157,7 @@ async fn p5_while_opa_is_down_nothing_is_reported_and_its_return_is_enough() {
 
     let opa = Opa::start_on(port).expect("the port was this test's a moment ago");
     let verified = first_record(&log, "response.verified").await;
-    assert_ne!(verified.outcome.as_deref(), Some("unconfirmed"), "{:?}", verified.reason);
+    assert_ne!(verified.outcome(), Some("unconfirmed"), "{:?}", verified.reason());
     assert_eq!(records(&log, "response.requested").len(), 1, "decided once");
     let mut stolen = healthy();
     stolen["session_id"] = json!("s-stolen");

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`isolation`] | P3: a rule that fails is parked, comes back and misses nothing |
 //! | [`restarts`] | P1: windows go on from a snapshot; an older, a damaged or no snapshot changes no finding |
-//! | [`flood`] | whoever asks for metrics all day takes nothing from the watch |
+//! | [`flood`] | whoever asks for metrics all day takes nothing from the evaluator |
 //!
 //! [`machine`] is a machine with rules of its own; what it ran leaves a log, which is read in the end.
 

@@ -19,7 +19,9 @@ pub const SOURCE: &str = "keywatch";
 #[must_use]
 pub fn records(actions: &[Action]) -> Vec<(Lane, Event)> {
     let record = |action: &Action| match action {
-        Action::Propose(response) => Some((Lane::Events, step("response.proposed", response, "", json!({})).build_own())),
+        Action::Propose(response) => {
+            Some((Lane::Events, step("response.proposed", response, "", json!({})).build_own()))
+        }
         Action::Revoke(response) => Some((Lane::Events, requested(response))),
         Action::OpenAlert(record) => Some((Lane::Conclusions, alert("alert.opened", record))),
         Action::UpdateAlert(record) => Some((Lane::Conclusions, alert("alert.updated", record))),

@@ -80,8 +80,9 @@ async fn scene(script: &[(u16, &'static str, &'static str)]) -> (Arc<MortalLog>,
 }
 
 fn reasons(events: &[Event]) -> Vec<(bool, String)> {
-    let said =
-        |event: &Event| (event.detail().value()["dead"] == Value::Bool(true), event.reason().clone().unwrap_or_default());
+    let said = |event: &Event| {
+        (event.detail().value()["dead"] == Value::Bool(true), event.reason().unwrap_or_default().to_owned())
+    };
     events.iter().map(said).collect()
 }
 

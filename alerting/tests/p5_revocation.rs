@@ -25,7 +25,7 @@ async fn scene() -> (Arc<MortalLog>, Arc<FaultyPdp>, Executor) {
 }
 
 fn degrees(log: &MortalLog) -> Vec<String> {
-    log.of_kind("response.verified").into_iter().filter_map(|event| event.outcome()).collect()
+    log.of_kind("response.verified").into_iter().filter_map(|event| event.outcome().map(str::to_owned)).collect()
 }
 
 fn with(name: &str, value: &str) -> Value {
@@ -53,8 +53,8 @@ async fn p5_a_revocation_is_probed_before_it_is_reported() {
     assert!(everything_of_it_is_denied(&pdp));
     assert_eq!(pdp.sequence(), Some(1));
     let verified = &log.of_kind("response.verified")[0];
-    assert_eq!(verified.session.as_deref(), Some(SESSION));
-    let decisions = verified.detail.value()["decisions"].as_array().unwrap().len();
+    assert_eq!(verified.session(), Some(SESSION));
+    let decisions = verified.detail().value()["decisions"].as_array().unwrap().len();
     assert_eq!(decisions, 5, "control, last input of the session, and one for each target");
     assert!(executor.take(&finding("1", 0)).await.unwrap().is_empty(), "taking it again does nothing");
 }
@@ -147,8 +147,8 @@ async fn p5_a_decision_point_that_ignores_the_document_confirms_nothing() {
 fn assert_unconfirmed(log: &MortalLog, because: &str) {
     let verified = log.of_kind("response.verified");
     assert_eq!(verified.len(), 1);
-    assert_eq!(verified[0].outcome.as_deref(), Some("unconfirmed"));
-    assert!(verified[0].reason.as_ref().unwrap().contains(because), "{:?}", verified[0].reason);
+    assert_eq!(verified[0].outcome(), Some("unconfirmed"));
+    assert!(verified[0].reason().unwrap().contains(because), "{:?}", verified[0].reason());
     let opened = log.of_kind("alert.opened");
     let own: Vec<Value> = opened.iter().map(|event| event.detail().value()["finding"].clone()).collect();
     assert_eq!(own.len(), 2);
@@ -211,9 +211,9 @@ async fn a_decision_point_that_misses_its_heartbeat_is_told_of_once() {
 #[tokio::test]
 async fn p5_an_input_that_cannot_be_evaluated_does_not_hold_up_the_revocation() {
     let (log, pdp, executor) = scene().await;
-    let mut poisoned = allowed("d-2");
     let text = format!(r#"{{"path":"wallet/signing/allow","input":{{"amount_usd":1e{}}}}}"#, "9".repeat(400));
-    poisoned.detail = keywatch_store::event::Detail::from(&serde_json::from_str::<Value>(&text).unwrap());
+    let detail: Value = serde_json::from_str(&text).unwrap();
+    let poisoned = allowed("d-2").changed(|event| event.detail(&detail));
     executor.observe(&[poisoned]);
     executor.take(&finding("1", 0)).await.unwrap();
     assert_eq!(degrees(&log), ["denied_at_pdp"]);
@@ -230,7 +230,7 @@ async fn a_proposal_does_nothing_until_a_person_approves_it() {
     assert!(pdp.allows(&input(SESSION)), "a heartbeat publishes no proposal");
     executor.approve(&response.id, "dora").await.unwrap();
     assert!(everything_of_it_is_denied(&pdp));
-    assert_eq!(log.of_kind("response.requested")[0].actor.as_deref(), Some("dora"));
+    assert_eq!(log.of_kind("response.requested")[0].actor(), Some("dora"));
     let error = executor.approve(&response.id, "dora").await.unwrap_err();
     assert!(matches!(error, Error::NoResponse { .. }));
 }

@@ -126,7 +126,7 @@ fn write_rows(directory: &Path) -> PathBuf {
 }
 
 fn row(event: &Event) -> String {
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let text = |field: Option<&str>| field.unwrap_or_default().to_owned();
     let milliseconds = |nanoseconds: i64| (nanoseconds / 1_000_000).to_string();
     let fields = [
         milliseconds(event.time().0),

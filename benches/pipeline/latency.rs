@@ -59,7 +59,7 @@ pub(crate) fn table(directory: &Path) {
     let mut following = Following { log: &log, engine, position: Position::default() };
     let mut traffic = custody::ordinary(DAYS);
     let mut before: Vec<Event> = traffic.by_ref().take(DAY_EVENTS).collect();
-    before.iter_mut().for_each(|event| event.event_time(now()));
+    before.iter_mut().for_each(|event| *event = claiming(event, now()));
     for events in before.chunks(READ_RECORDS) {
         log.append(Lane::Events, events.to_vec()).unwrap();
     }
@@ -120,11 +120,11 @@ fn append_in_turn(
         std::thread::sleep(due.saturating_duration_since(Stopwatch::now()));
         let claimed = now();
         for event in &mut events {
-            event.event_time(claimed);
+            *event = claiming(event, claimed);
         }
         let before = Stopwatch::now();
         if let Some(marker) = events.last().filter(|event| is_marker(event)) {
-            sent.lock().unwrap().insert(marker.event_id, before);
+            sent.lock().unwrap().insert(marker.event_id(), before);
         }
         log.append(Lane::Events, events).unwrap();
         durable.note(before.elapsed());
@@ -179,6 +179,11 @@ fn marker(request: &str) -> Event {
     event.request(request).outcome("mismatch");
     event.detail(&json!({ "signer_claimed": "0x01", "signer_recovered": "0x02" }));
     event.build_own()
+}
+
+/// The event with another time that its source claims.
+fn claiming(event: &Event, time: Instant) -> Event {
+    event.changed(|event| event.event_time(time))
 }
 
 fn is_marker(event: &Event) -> bool {

@@ -3,7 +3,7 @@
 use keywatch_detectors::{Limits, rule as rules};
 use keywatch_simulator::{Settings, Simulation};
 use keywatch_store::event::Origin;
-use keywatch_store::{Event, Instant};
+use keywatch_store::{Event, EventId, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::support::custody::SYSTEM;

@@ -11,7 +11,7 @@
 mod flood;
 mod restart;
 mod rows;
-#[path = "../../src/snapshots.rs"]
+#[path = "../../src/service/evaluation/snapshots.rs"]
 #[allow(dead_code, unused_imports, reason = "the program's own way of writing a snapshot; its tests run there")]
 mod snapshots;
 #[path = "../support/mod.rs"]

@@ -166,7 +166,7 @@ fn fill(following: &mut Following, what: &str) -> Vec<Event> {
 /// These events, one of which every rule is asked about.
 fn asked(events: &[Event]) -> Vec<Event> {
     let mut events = events.to_vec();
-    events[BATCH / 2].outcome("asked".to_owned());
+    events[BATCH / 2] = events[BATCH / 2].changed(|event| event.outcome("asked"));
     events
 }
 
@@ -177,17 +177,17 @@ fn fill_with_traffic(following: &mut Following) -> Vec<Event> {
     loop {
         let events: Vec<Event> = traffic.by_ref().take(BATCH).collect();
         let Some(newest) = events.last() else { break };
-        last = newest.time;
+        last = newest.time();
         following.run(&events);
         ended = events.iter().rfind(|event| event.kind() == "session.ended").cloned().or(ended);
     }
-    let mut used = ended.unwrap();
-    used.event_id.0[0] ^= 1;
-    used.kind = "session.presented".to_owned();
-    used.outcome = Some("success".to_owned());
-    used.time = last.saturating_add(1);
-    used.event_time = used.event_time.saturating_add(2 * MINUTE_NS);
-    vec![used]
+    let ended = ended.unwrap();
+    let mut id = ended.event_id();
+    id.0[0] ^= 1;
+    let mut used = ended.to_builder();
+    used.event_id(id).kind("session.presented").outcome("success");
+    used.time(last.saturating_add(1)).event_time(ended.event_time().saturating_add(2 * MINUTE_NS));
+    vec![used.build_own()]
 }
 
 fn found(engine: &mut Engine, next: &[Event]) -> Vec<String> {

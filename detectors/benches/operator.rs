@@ -43,7 +43,7 @@ impl Endless {
     fn new(rules: &[Rule], keys: u64) -> Endless {
         let engine = Engine::new(rules, &Settings::default()).unwrap();
         let origin = Origin { system: "treasury".to_owned(), source: "idp".to_owned() };
-        let event = Event::builder(&origin, "measured", "session.presented", Instant(BEGIN_NS));
+        let event = Event::builder(&origin, "measured", "session.presented", Instant(BEGIN_NS)).build_own();
         let mut endless = Endless { engine, keys, number: 0, events: vec![event; BATCH_EVENTS] };
         while endless.number < WARM_EVENTS {
             endless.next_batch();
@@ -57,9 +57,10 @@ impl Endless {
         for event in &mut self.events {
             let mixed = (self.number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            event.time(Instant(BEGIN_NS + i64::try_from(self.number).unwrap() * BETWEEN_EVENTS_NS));
-            event.session(format!("session-{:020}", (mixed ^ (mixed >> 32)) % self.keys));
-            event.asn(64_500 + i64::try_from(mixed % 7).unwrap());
+            let time = Instant(BEGIN_NS + i64::try_from(self.number).unwrap() * BETWEEN_EVENTS_NS);
+            let session = format!("session-{:020}", (mixed ^ (mixed >> 32)) % self.keys);
+            let asn = 64_500 + i64::try_from(mixed % 7).unwrap();
+            *event = event.changed(|event| event.time(time).session(&session).asn(asn));
             self.number += 1;
         }
     }

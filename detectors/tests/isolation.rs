@@ -38,10 +38,9 @@ fn others() -> Vec<Rule> {
 fn history(records: usize, poisoned: &[usize]) -> Vec<Event> {
     let one = |index: usize| {
         let (system, kind) = (["one", "two"][index * 7 % 5 % 2], if index % 4 == 3 { "tick" } else { "decision" });
-        let mut event = event(system, &index.to_string(), kind, i64::try_from(index).unwrap() * 3 * SECOND);
-        event.actor(["ann", "bob", "cyd"][index * 5 % 7 % 3].to_owned());
-        event.asn(if poisoned.contains(&index) { 0 } else { 7 });
-        event
+        let event = event(system, &index.to_string(), kind, i64::try_from(index).unwrap() * 3 * SECOND);
+        let asn = if poisoned.contains(&index) { 0 } else { 7 };
+        event.changed(|event| event.actor(["ann", "bob", "cyd"][index * 5 % 7 % 3]).asn(asn))
     };
     (0..records).map(one).collect()
 }
@@ -49,7 +48,7 @@ fn history(records: usize, poisoned: &[usize]) -> Vec<Event> {
 /// The same, with the poisoned records hidden from every rule that reads decisions.
 fn hidden(records: usize, poisoned: &[usize]) -> Vec<Event> {
     let mut events = history(records, &[]);
-    poisoned.iter().for_each(|index| events[*index].kind("tick".to_owned()));
+    poisoned.iter().for_each(|index| events[*index] = events[*index].changed(|event| event.kind("tick")));
     events
 }
 

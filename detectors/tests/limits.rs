@@ -216,7 +216,7 @@ fn keys_that_are_out_of_reach_are_not_counted_against_anybody() {
     let limits = Limits { keys_max: 20_500, ..Limits::default() };
     let once = |key: usize| event("trickle", key, &format!("once-{key}"), (key as i64 + 1) * SECOND / 1_000);
     let mut events: Vec<Event> = (0..60_000).map(once).collect();
-    let now = events.last().unwrap().time.0;
+    let now = events.last().unwrap().time().0;
     events.extend((0..700).map(|key| event("burst", 100_000 + key, &format!("burst-{key}"), now + 1 + key as i64)));
     let whole = run(&rules, limits, &events, &[]);
     assert!(!whole.1.is_empty(), "twenty thousand and some are in reach, and seven hundred more are too many");

@@ -105,11 +105,9 @@ fn log(rows: &[Row]) -> Vec<Event> {
         let system = ["one", "two"][usize::from(row.system)];
         let clock = &mut clocks[usize::from(row.system)];
         *clock += row.wait.max(1);
-        let mut event = event(system, &index.to_string(), if row.tick { "tick" } else { "chain.tx" }, *clock);
-        event.wallet(row.wallet.map(|wallet| format!("w{wallet}")));
-        event.asn(row.asn.map(i64::from));
-        event.tx(row.tx.map(|tx| format!("0x{tx}")));
-        events.push(event);
+        let event = event(system, &index.to_string(), if row.tick { "tick" } else { "chain.tx" }, *clock);
+        let (wallet, tx) = (row.wallet.map(|wallet| format!("w{wallet}")), row.tx.map(|tx| format!("0x{tx}")));
+        events.push(event.changed(|event| event.wallet(wallet).asn(row.asn.map(i64::from)).tx(tx)));
         if index == rows.len() / 3 {
             *clock += 1;
             let text = format!(

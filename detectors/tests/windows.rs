@@ -53,10 +53,9 @@ fn log(rows: &[Row]) -> Vec<Event> {
     let mut events = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         clocks[row.system] += row.wait.max(1);
-        let mut event = event(SYSTEMS[row.system], &index.to_string(), KINDS[row.kind], clocks[row.system]);
-        event.wallet(row.wallet.map(|wallet| format!("w{wallet}")));
-        event.asn(row.amount.map(i64::from));
-        events.push(event);
+        let event = event(SYSTEMS[row.system], &index.to_string(), KINDS[row.kind], clocks[row.system]);
+        let wallet = row.wallet.map(|wallet| format!("w{wallet}"));
+        events.push(event.changed(|event| event.wallet(wallet).asn(row.amount.map(i64::from))));
         if index == rows.len() / 3 {
             clocks[row.system] += 1;
             events.extend(inventory(SYSTEMS[row.system]).activation(Instant(clocks[row.system])));
@@ -85,8 +84,8 @@ fn windows_over(frame: &str) -> Rule {
 
 /// The frame of a row by nested loops: the rows of its system and wallet whose time lies within.
 fn naive<'a>(events: &'a [Event], row: &Event, start: i64, end: i64) -> Vec<&'a Event> {
-    let same = |other: &&Event| other.system == row.system && other.wallet == row.wallet;
-    let inside = |other: &&Event| (row.time.0 + start..=row.time.0 + end).contains(&other.time.0);
+    let same = |other: &&Event| other.system() == row.system() && other.wallet() == row.wallet();
+    let inside = |other: &&Event| (row.time().0 + start..=row.time().0 + end).contains(&other.time().0);
     events.iter().filter(same).filter(inside).collect()
 }
 
@@ -115,7 +114,7 @@ fn check_range(events: &[Event], frame: &str, start: i64, end: i64) {
     let closed = |event: &&Event| last(event.system()).is_some_and(|last| event.time().0 + end.max(0) <= last);
     let mut answers: BTreeMap<String, BTreeMap<&'static str, Option<String>>> = BTreeMap::new();
     for row in events.iter().filter(closed) {
-        answers.insert(row.event_id.to_string(), naive_facts(&naive(events, row, start, end)));
+        answers.insert(row.event_id().to_string(), naive_facts(&naive(events, row, start, end)));
     }
     assert_eq!(found.len(), answers.len(), "{frame}: rows answered");
     for decided in &found {
@@ -211,10 +210,8 @@ fn p1_a_restart_at_any_record_loses_and_doubles_nothing() {
 fn rows_frames_and_lag_look_back_by_rows_of_the_key() {
     let events: Vec<Event> = (0..6)
         .map(|index| {
-            let mut event = event("one", &index.to_string(), "tick", (index + 1) * SECOND);
-            event.wallet(if index % 2 == 0 { "even" } else { "odd" }.into());
-            event.asn(index);
-            event
+            let event = event("one", &index.to_string(), "tick", (index + 1) * SECOND);
+            event.changed(|event| event.wallet(if index % 2 == 0 { "even" } else { "odd" }).asn(index))
         })
         .collect();
     let sql = "SELECT event_id, system AS entity, s, b FROM (SELECT *, sum(asn) OVER (PARTITION BY wallet ORDER BY time ROWS BETWEEN 1 \
@@ -235,9 +232,8 @@ fn a_row_sees_the_inventory_as_of_its_own_time() {
     };
     let mut events = Vec::new();
     for (index, second) in [1_i64, 3, 5].into_iter().enumerate() {
-        let mut row = event("one", &second.to_string(), "chain.tx", second * SECOND);
-        row.wallet = Some("w".into());
-        events.push(row);
+        let row = event("one", &second.to_string(), "chain.tx", second * SECOND);
+        events.push(row.changed(|row| row.wallet("w")));
         if index < 2 {
             events.extend(version(second).activation(Instant((second + 1) * SECOND)));
         }
@@ -254,8 +250,7 @@ fn a_row_sees_the_inventory_as_of_its_own_time() {
 fn undecided_rows_are_counted_and_not_flushed() {
     let mut engine =
         keywatch_detectors::Engine::new(&several_rules(), &keywatch_detectors::Settings::default()).unwrap();
-    let mut row = event("one", "1", "chain.tx", SECOND);
-    row.wallet = Some("w1".into());
+    let row = event("one", "1", "chain.tx", SECOND).changed(|row| row.wallet("w1"));
     let outcome = engine.run(keywatch_store::Position(0), &[row]).unwrap();
     assert!(outcome.findings.iter().all(|decided| decided.finding.rule != "t/silent"));
     assert!(engine.state_size().waiting > 0);

@@ -1,29 +1,26 @@
-//! How bytes from outside become events: one feed a file, each a pure function from a body to events and rejects.
+//! How bytes from outside become events: one feed a module, each a pure function from a body to events and rejects.
 //!
 //! Nothing here does I/O, reads a clock or knows a rule. A feed trusts nobody: sizes are checked before parsing, a
 //! source may write only kinds that are a source's to write, and a record that cannot be understood becomes a
 //! [`Reject`] with its reason while the records beside it go on.
 //!
-//! | module | what it holds |
+//! | part | what it knows |
 //! |---|---|
-//! | [`feed`] | the shape of a feed: [`Feed`], [`Context`], [`Reading`] |
-//! | [`feeds`] | the feeds, and [`feeds::find`] |
-//! | [`reject`] | what could not be understood, capped and masked |
-//! | [`body`] | `Content-Encoding` under a size cap |
-//! | [`chains`] | names of chains, their ids, the written form of addresses |
-//! | [`limits`] | every limit of this room |
+//! | [`feeds`] | formats: the shape of a feed ([`Feed`], [`Context`], [`Reading`]), the feeds, and [`feeds::find`] |
+//! | [`chain`] | chains: their names and ids, well-known tokens, the canonical form of addresses |
+//! | [`transport`] | how bytes arrive: `Content-Encoding` undone, a body cut into records |
+//!
+//! Feeds use the other two, which know neither feeds nor each other. Beside them stand what all parts share: [`reject`]
+//! (what could not be understood, capped and masked), [`error`] and [`limits`].
 
-pub mod body;
-pub mod chains;
+pub mod chain;
 pub mod error;
-pub mod feed;
 pub mod feeds;
-mod fields;
 pub mod limits;
 mod mask;
-mod records;
 pub mod reject;
+pub mod transport;
 
 pub use error::Error;
-pub use feed::{Context, Feed, Reading};
+pub use feeds::feed::{Context, Feed, Reading};
 pub use reject::{Problem, Reject};

@@ -112,8 +112,9 @@ mod tests {
     fn equal_records_on_two_lines_or_at_two_times_are_two_rejects() {
         let origin = Origin { system: "s".into(), source: "idp".into() };
         let problem = Problem::new("record", "no");
-        let id =
-            |line, time| Reject::new(&problem, Some(line), b"x").into_event(&origin, "events", Instant(time)).event_id();
+        let id = |line, time| {
+            Reject::new(&problem, Some(line), b"x").into_event(&origin, "events", Instant(time)).event_id()
+        };
         assert_ne!(id(1, 1), id(2, 1));
         assert_ne!(id(1, 1), id(1, 2));
         assert_eq!(id(1, 1), id(1, 1));

@@ -6,7 +6,8 @@
 use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
-use keywatch_ingest::{Context, Error, Feed, Reading, body, feeds, limits};
+use keywatch_ingest::transport::body;
+use keywatch_ingest::{Context, Error, Feed, Reading, feeds, limits};
 use keywatch_store::event::Origin;
 use keywatch_store::{Instant, kinds, line};
 use proptest::prelude::*;

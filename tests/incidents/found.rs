@@ -46,7 +46,7 @@ fn every_finding_is_proven_by_events_of_the_log_its_anchor_first() {
         let ids: HashSet<_> = events.iter().map(|event| event.event_id()).collect();
         for finding in findings(&events) {
             let anchor = events.iter().find(|event| event.event_id() == finding.anchor).unwrap();
-            assert_eq!((anchor.time, &anchor.source), (finding.time, &finding.source), "{}", finding.title);
+            assert_eq!((anchor.time(), anchor.source()), (finding.time, finding.source.as_str()), "{}", finding.title);
             assert_eq!(finding.evidence.first(), Some(&finding.anchor), "{}", finding.title);
             assert!(finding.evidence.iter().all(|id| ids.contains(id)), "{}", finding.title);
             assert!(!finding.title.contains(['{', '}']), "{}", finding.title);

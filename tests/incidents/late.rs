@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Finding, Instant, Inventory, Severity};
 
+use crate::process::{Outcome, play};
 use crate::recording::{Incident, incidents, is_observed};
 use crate::rules::{admitted, anchors, findings};
-use crate::stage::{Outcome, play};
 
 const HOUR_NS: i64 = 3600 * SECOND_NS;
 
@@ -62,7 +62,8 @@ fn hour_of(time: Instant) -> Instant {
 
 /// Hours of ordinary business with signatures, from the first to the last.
 fn ordinary_hours(incident: &Incident) -> Vec<Instant> {
-    let signed = incident.events.iter().filter(|event| event.kind() == "signing.signed" && event.time() < incident.begins);
+    let signed =
+        incident.events.iter().filter(|event| event.kind() == "signing.signed" && event.time() < incident.begins);
     let hours: Vec<Instant> = signed.map(|event| hour_of(event.time())).collect();
     vec![hours[0], hours[hours.len() / 2], *hours.last().unwrap()]
 }

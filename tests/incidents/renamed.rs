@@ -168,7 +168,7 @@ fn other_names_amounts_and_times_give_the_same_findings_on_the_corresponding_anc
 /// The events with the sources that speak at one and the same instant in the opposite order; each source's own stays.
 fn swapped(incident: &Incident) -> (Vec<Event>, usize) {
     let mut events = incident.events.clone();
-    events.sort_by(|one, next| (one.event_time, &next.source).cmp(&(next.event_time, &one.source)));
+    events.sort_by(|one, next| (one.event_time(), next.source()).cmp(&(next.event_time(), one.source())));
     for event in &mut events {
         event.set_time(event.event_time());
     }

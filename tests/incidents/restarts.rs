@@ -7,10 +7,10 @@ use std::sync::Arc;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Lane, Log};
 
+use crate::process::{FailingLog, Outcome, Process};
 use crate::recording::{Incident, bybit};
-use crate::stage::{Life, MortalLog, Outcome};
 
-/// How a life ends.
+/// How a run of the process ends.
 #[derive(Clone, Copy, Debug)]
 enum End {
     /// After everything was done about these steps.
@@ -23,7 +23,8 @@ enum End {
 
 /// The incident in the pieces that are appended at once: what was before the story, then up to each thing that happens.
 fn steps(incident: &Incident) -> Vec<Vec<Event>> {
-    let (past, story) = incident.events.split_at(incident.events.partition_point(|event| event.time() < incident.begins));
+    let (past, story) =
+        incident.events.split_at(incident.events.partition_point(|event| event.time() < incident.begins));
     let mut steps = vec![past.to_vec(), Vec::new()];
     for event in story {
         steps.last_mut().unwrap().push(event.clone());
@@ -34,16 +35,16 @@ fn steps(incident: &Incident) -> Vec<Vec<Event>> {
     steps
 }
 
-/// One life over the log in that directory: it takes in the steps from `from` on, and gives what it has come to, or the
-/// step with which the next life has to go on.
-fn live(directory: &Path, incident: &Incident, from: usize, end: Option<End>) -> Result<Outcome, usize> {
+/// One run of the process over the log in that directory: it takes in the steps from `from` on, and gives what it has come to, or the
+/// step with which the next run has to go on.
+fn run(directory: &Path, incident: &Incident, from: usize, end: Option<End>) -> Result<Outcome, usize> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(async {
         let log = EmbeddedLog::open(directory, Options::new(Clock::Recorded)).unwrap();
-        let log = Arc::new(MortalLog::new(log));
+        let log = Arc::new(FailingLog::new(log));
         let first = incident.events[0].time();
-        let mut life = Life::begin(Arc::clone(&log) as _, incident.system(), first).await.unwrap();
-        life.catch_up().await.unwrap();
+        let mut process = Process::begin(Arc::clone(&log) as _, incident.system(), first).await.unwrap();
+        process.catch_up().await.unwrap();
         for (index, step) in steps(incident).into_iter().enumerate().skip(from) {
             if let Some(End::AtAppend(at, appends)) = end
                 && at == index
@@ -56,29 +57,29 @@ fn live(directory: &Path, incident: &Incident, from: usize, end: Option<End>) ->
             if matches!(end, Some(End::Unseen(at)) if at == index) {
                 return Err(index + 1);
             }
-            if life.catch_up().await.is_err() {
+            if process.catch_up().await.is_err() {
                 return Err(index);
             }
-            life.idle().await;
+            process.idle().await;
             if matches!(end, Some(End::After(at) | End::AtAppend(at, _)) if at == index) {
                 return Err(index + 1);
             }
         }
-        Ok(life.came_to())
+        Ok(process.came_to())
     });
     // What is still under way ends with the runtime, unfinished, as it would with the process.
     drop(runtime);
     outcome
 }
 
-/// All lives, each but the last with its end.
-fn lives(incident: &Incident, ends: &[End]) -> Outcome {
+/// All runs, each but the last with its end.
+fn runs(incident: &Incident, ends: &[End]) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
     let mut from = 0;
     for end in ends {
-        from = live(directory.path(), incident, from, Some(*end)).expect_err("it ends before the story does");
+        from = run(directory.path(), incident, from, Some(*end)).expect_err("it ends before the story does");
     }
-    live(directory.path(), incident, from, None).expect("the last life comes to the end of the story")
+    run(directory.path(), incident, from, None).expect("the last run comes to the end of the story")
 }
 
 /// Everything that is told stands there once, and everything that was found was decided upon.
@@ -134,7 +135,7 @@ fn same(outcome: &Outcome, uninterrupted: &Outcome, ends: &[End]) {
 #[test]
 fn p5_a_restart_anywhere_in_the_theft_finds_tells_and_revokes_the_same_each_once() {
     let incident = bybit();
-    let uninterrupted = lives(&incident, &[]);
+    let uninterrupted = runs(&incident, &[]);
     each_once(&uninterrupted);
     assert_eq!(uninterrupted.findings.len(), incident.expected.len());
     let degrees: Vec<&str> = uninterrupted.responses.values().map(|(_, status)| status.as_str()).collect();
@@ -142,25 +143,25 @@ fn p5_a_restart_anywhere_in_the_theft_finds_tells_and_revokes_the_same_each_once
     let steps = critical_steps(&incident);
     for step in &steps {
         for end in [End::Unseen(*step), End::After(*step)] {
-            same(&lives(&incident, &[end]), &uninterrupted, &[end]);
+            same(&runs(&incident, &[end]), &uninterrupted, &[end]);
         }
     }
     let many: Vec<End> = steps.iter().map(|step| End::After(*step)).collect();
-    same(&lives(&incident, &many), &uninterrupted, &many);
+    same(&runs(&incident, &many), &uninterrupted, &many);
 }
 
 #[test]
 fn p5_a_death_at_any_append_about_the_first_critical_finding_leaves_nothing_undone_or_done_twice() {
     let incident = bybit();
-    let uninterrupted = lives(&incident, &[]);
+    let uninterrupted = runs(&incident, &[]);
     let step = critical_steps(&incident)[0];
     let mut deaths = 0;
     for appends in 0..9 {
         let end = End::AtAppend(step, appends);
         let directory = tempfile::tempdir().unwrap();
-        let next = live(directory.path(), &incident, 0, Some(end)).expect_err("it ends before the story does");
+        let next = run(directory.path(), &incident, 0, Some(end)).expect_err("it ends before the story does");
         deaths += usize::from(next == step);
-        let outcome = live(directory.path(), &incident, next, None).expect("it comes to the end of the story");
+        let outcome = run(directory.path(), &incident, next, None).expect("it comes to the end of the story");
         same(&outcome, &uninterrupted, &[end]);
     }
     assert!(deaths >= 5, "died {deaths} times before all was done: records, finding, intent, alert, published, probed");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use keywatch_ingest::{Context, feeds};
-use keywatch_store::event::{Detail, Origin};
+use keywatch_store::event::Origin;
 use keywatch_store::inventory::Source;
 use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::log::{Lane, Log};
@@ -48,9 +48,9 @@ impl Incident {
         let times = || events.iter().map(|event| event.time());
         let (first, last) = times().min().zip(times().max()).expect("an incident has events");
         events.extend(ticks(&inventory.systems[0].id, first, last));
-        events.sort_by(|one, other| (one.time, &one.source).cmp(&(other.time, &other.source)));
+        events.sort_by(|one, other| (one.time(), one.source()).cmp(&(other.time(), other.source())));
         let activation =
-            inventory.activation(start_of_day(first)).into_iter().map(|event| with_provenance(event, "reconstructed"));
+            inventory.activation(start_of_day(first)).into_iter().map(|event| with_provenance(&event, "reconstructed"));
         admit(activation.chain(events).collect())
     }
 
@@ -67,8 +67,8 @@ impl Incident {
             event.set_time(event.event_time());
             // Lines written for the incident say it themselves; foreign formats have no place for it.
             match source.feed.as_str() {
-                "safe" => with_provenance(event, "public"),
-                "opa" => with_provenance(event, "reconstructed"),
+                "safe" => with_provenance(&event, "public"),
+                "opa" => with_provenance(&event, "reconstructed"),
                 _ => event,
             }
         });
@@ -76,11 +76,10 @@ impl Incident {
     }
 }
 
-fn with_provenance(mut event: Event, provenance: &str) -> Event {
+fn with_provenance(event: &Event, provenance: &str) -> Event {
     let mut detail = event.detail().value();
     detail["provenance"] = provenance.into();
-    event.detail(&detail);
-    event
+    event.changed(|event| event.detail(&detail))
 }
 
 fn start_of_day(time: Instant) -> Instant {
@@ -96,8 +95,7 @@ fn ticks(system: &str, first: Instant, last: Instant) -> Vec<Event> {
     let tick = |time: i64| {
         let time = Instant(time);
         let mut tick = Event::builder(&origin, &format!("tick/{time}"), "tick", time);
-        tick.time = time;
-        with_provenance(tick, "reconstructed")
+        with_provenance(&tick.time(time).build_own(), "reconstructed")
     };
     days.chain(minutes).map(tick).collect()
 }

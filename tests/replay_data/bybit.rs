@@ -39,8 +39,7 @@ fn every_hash_recomputes_from_the_fields_it_is_filed_with() {
 #[test]
 fn only_the_three_confirmations_of_the_shown_request_do_not_fit() {
     let approved = of_kind("signing.approved");
-    let with =
-        |outcome: &str| approved.iter().filter(|event| event.outcome() == Some(outcome)).collect::<Vec<_>>();
+    let with = |outcome: &str| approved.iter().filter(|event| event.outcome() == Some(outcome)).collect::<Vec<_>>();
     assert_eq!((with("verified").len(), with("unverifiable").len()), (30 + 3, 6));
     for event in with("unverifiable") {
         assert_eq!(event.detail().value()["signature_type"], "APPROVED_HASH");
@@ -49,7 +48,7 @@ fn only_the_three_confirmations_of_the_shown_request_do_not_fit() {
         .iter()
         .map(|event| {
             let recovered = event.detail().value()["signer_recovered"].as_str().unwrap().to_lowercase();
-            (event.request().clone(), event.time().to_string(), recovered)
+            (event.request().map(str::to_owned), event.time().to_string(), recovered)
         })
         .collect();
     let expected = [
@@ -68,9 +67,9 @@ fn what_was_executed_is_a_delegatecall_by_a_stranger_with_the_signatures_of_the_
     let signed = of_kind("signing.signed");
     let delegated: Vec<&Event> = signed.iter().filter(|event| event.detail().value()["operation"] == 1).collect();
     assert_eq!((signed.len(), delegated.len()), (13, 1));
-    assert_eq!((delegated[0].request.as_deref(), delegated[0].tx.as_deref()), (Some(EXECUTED), Some(TAKEOVER)));
+    assert_eq!((delegated[0].request(), delegated[0].tx()), (Some(EXECUTED), Some(TAKEOVER)));
     assert_eq!(
-        delegated[0].time.unix_seconds(),
+        delegated[0].time().unix_seconds(),
         "2025-02-21T14:13:35Z".parse::<keywatch_store::Instant>().unwrap().unix_seconds()
     );
 }

@@ -37,10 +37,7 @@ fn spent(theft: &Transaction, funding: &Transaction) -> Vec<TxOut> {
 }
 
 fn node_tx(tx: &str) -> Event {
-    committed(&DMM_BITCOIN)
-        .into_iter()
-        .find(|event| event.kind() == "chain.tx" && event.tx() == Some(tx))
-        .unwrap()
+    committed(&DMM_BITCOIN).into_iter().find(|event| event.kind() == "chain.tx" && event.tx() == Some(tx)).unwrap()
 }
 
 #[test]
@@ -54,9 +51,9 @@ fn the_theft_is_told_as_its_bytes_say_it() {
     let fee_sat = inputs_sat - theft.output[0].value.to_sat();
     assert_eq!((inputs_sat, fee_sat, fee_sat / theft.vsize() as u64), (450_300_000_000, 10_000_000, 7704));
     let told = node_tx(THEFT);
-    let detail = told.detail.value();
-    assert_eq!(told.amount.unwrap().to_string(), theft.output[0].value.to_sat().to_string());
-    assert_eq!((told.to_address.as_deref(), address_of(&theft.output[0]).as_str()), (Some(IMITATION), IMITATION));
+    let detail = told.detail().value();
+    assert_eq!(told.amount().unwrap().to_string(), theft.output[0].value.to_sat().to_string());
+    assert_eq!((told.to_address(), address_of(&theft.output[0]).as_str()), (Some(IMITATION), IMITATION));
     assert_eq!(detail["fee"], fee_sat.to_string());
     for (name, number) in
         [("fee_rate", 7704), ("vsize", 1298), ("size", 3006), ("inputs", 9), ("outputs", 1), ("change_outputs", 0)]
@@ -73,9 +70,9 @@ fn the_funding_before_it_paid_a_79th_of_the_fee_and_had_change() {
     let to_wallet: u64 =
         funding.output.iter().filter(|output| address_of(output) == WALLET).map(|output| output.value.to_sat()).sum();
     let told = node_tx(FUNDING);
-    assert_eq!(told.amount.unwrap().to_string(), to_wallet.to_string());
-    assert_eq!(told.from_address.as_deref(), Some(address_of(&funding.output[0]).as_str()), "change goes back");
-    let detail = told.detail.value();
+    assert_eq!(told.amount().unwrap().to_string(), to_wallet.to_string());
+    assert_eq!(told.from_address(), Some(address_of(&funding.output[0]).as_str()), "change goes back");
+    let detail = told.detail().value();
     assert_eq!((&detail["fee"], &detail["fee_rate"]), (&"126700".into(), &100.into()));
 }
 
@@ -118,9 +115,7 @@ fn the_two_destinations_are_real_addresses_that_look_alike() {
 fn ordinary_withdrawals_spend_no_more_than_the_ten_bitcoin_coins() {
     let ordinary: Vec<Event> = committed(&DMM_BITCOIN)
         .into_iter()
-        .filter(|event| {
-            event.kind() == "chain.tx" && event.wallet() == Some(WALLET) && event.tx() != Some(THEFT)
-        })
+        .filter(|event| event.kind() == "chain.tx" && event.wallet() == Some(WALLET) && event.tx() != Some(THEFT))
         .collect();
     let coins: u64 = ordinary.iter().map(|event| event.detail().value()["inputs"].as_u64().unwrap()).sum();
     assert_eq!((ordinary.len(), coins), (14, 20));

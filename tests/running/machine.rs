@@ -157,7 +157,7 @@ impl Record {
     pub(crate) fn found(&self) -> BTreeMap<String, usize> {
         let session = |anchor: &str| {
             let event = self.events.iter().find(|event| event.event_id().to_string() == anchor);
-            event.and_then(|event| event.session().clone()).unwrap()
+            event.and_then(|event| event.session().map(str::to_owned)).unwrap()
         };
         let mut found = BTreeMap::new();
         for event in self.conclusions.iter().filter(|event| event.kind() == "finding.created") {

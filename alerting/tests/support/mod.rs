@@ -12,7 +12,7 @@ use keywatch_alerting::pdp::Call;
 use keywatch_alerting::policy::{Budgets, Policy};
 use keywatch_alerting::webhook::WallClock;
 use keywatch_alerting::{Decision, EmbeddedPdp, Error, PolicyDecisionPoint, RevocationDocument, Schedule, Sink, Site};
-use keywatch_store::event::{Detail, Origin};
+use keywatch_store::event::Origin;
 use keywatch_store::finding::{Proof, Target};
 use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::time::SECOND_NS;
@@ -127,12 +127,12 @@ pub(crate) fn allowed(id: &str) -> Event {
     let origin = Origin { system: SYSTEM.into(), source: "opa".into() };
     let mut event = Event::builder(&origin, id, "decision", at(-60));
     event.time(at(-60));
-    event.session(SESSION.into());
-    event.actor("alice".into());
-    event.decision(id.into());
-    event.outcome("allow".into());
+    event.session(SESSION);
+    event.actor("alice");
+    event.decision(id);
+    event.outcome("allow");
     event.detail(&json!({ "path": "wallet/signing/allow", "input": input(SESSION) }));
-    event
+    event.build_own()
 }
 
 /// A log whose process dies at an append: that one and all after it fail. `revive` is the next start.
@@ -151,7 +151,7 @@ impl MortalLog {
     }
 
     pub(crate) fn kinds(&self, lane: Lane) -> Vec<String> {
-        self.all(lane).into_iter().map(|event| event.kind()).collect()
+        self.all(lane).into_iter().map(|event| event.kind().to_owned()).collect()
     }
 
     pub(crate) fn all(&self, lane: Lane) -> Vec<Event> {

@@ -157,6 +157,12 @@ impl Retry {
         };
         self.alone.unseen.insert(first);
         let (rule, problem) = (self.rule.clone(), parked.problem.clone());
-        Some(Skipped { rule, system: event.system().to_owned(), time: event.time(), event: Some(event.event_id()), problem })
+        Some(Skipped {
+            rule,
+            system: event.system().to_owned(),
+            time: event.time(),
+            event: Some(event.event_id()),
+            problem,
+        })
     }
 }

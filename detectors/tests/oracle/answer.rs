@@ -117,13 +117,21 @@ pub(crate) fn check_decisions(log: &[Event], found: &[Decided], following_ns: im
     for decided in found {
         let finding = &decided.finding;
         let anchor = &log[anchors[&finding.anchor]];
-        let due = i128::from(anchor.time.0) + i128::from(following_ns(&finding.rule));
-        let mut records = by_system[anchor.system.as_str()].iter();
-        let Some(settled) = records.find(|index| i128::from(log[**index].time.0) >= due) else {
+        let due = i128::from(anchor.time().0) + i128::from(following_ns(&finding.rule));
+        let mut records = by_system[anchor.system()].iter();
+        let Some(settled) = records.find(|index| i128::from(log[**index].time().0) >= due) else {
             return Some(format!("{}: anchor {} was decided before its frames closed", finding.rule, finding.anchor));
         };
-        let got = (decided.position.0, finding.decided, finding.time, &finding.system, &finding.source, finding.late);
-        let right = (*settled as u64, log[*settled].time, anchor.time, &anchor.system, &anchor.source, anchor.late);
+        let got = (
+            decided.position.0,
+            finding.decided,
+            finding.time,
+            finding.system.as_str(),
+            finding.source.as_str(),
+            finding.late,
+        );
+        let right =
+            (*settled as u64, log[*settled].time(), anchor.time(), anchor.system(), anchor.source(), anchor.late());
         if got != right {
             return Some(format!("{}: anchor {}: {got:?}, should be {right:?}", finding.rule, finding.anchor));
         }

@@ -75,13 +75,13 @@ impl History {
                 let system = inventory(dice, system);
                 for mut event in (Inventory { systems: vec![system] }).activation(Instant(last + 1)) {
                     last += 1;
-                    event.time(Instant(last));
+                    event.set_time(Instant(last));
                     history.events.push(event);
                 }
             }
             last = history.next_time(dice, &pace, last);
             let mut event = traffic::event(dice, system, number, cast, last);
-            event.time(Instant(last));
+            event.set_time(Instant(last));
             history.events.push(event);
         }
         if dice.once_in(2) {
@@ -93,8 +93,7 @@ impl History {
     fn close(&mut self, time: i64) {
         let origin = keywatch_store::event::Origin { system: self.system.clone(), source: "keywatch".to_owned() };
         let mut tick = Event::builder(&origin, "end", "tick", Instant(time));
-        tick.time = Instant(time);
-        self.events.push(tick);
+        self.events.push(tick.time(Instant(time)).build_own());
     }
 
     /// After `last`: by the pace, or exactly (or 1 ns off) a span after an earlier row.

@@ -51,7 +51,7 @@ fn output(query: &Query, row: &Row) -> Columns {
 /// The threshold of the row's wallet as of the row's own time.
 fn threshold(row: &Row, reigns: &[(i64, System)]) -> Option<i64> {
     let (_, system) = reigns.iter().rev().find(|(from, _)| *from <= row.event.time().0)?;
-    let wallet = system.wallets.iter().find(|wallet| Some(&wallet.wallet) == row.event.wallet());
+    let wallet = system.wallets.iter().find(|wallet| Some(wallet.wallet.as_str()) == row.event.wallet());
     wallet.map(|wallet| wallet.threshold)
 }
 

@@ -13,7 +13,7 @@ fn event(kind: &str, seconds: i64) -> Event {
     let time = Instant(seconds * SECOND);
     let mut event = Event::builder(&origin, &seconds.to_string(), kind, time);
     event.time(time);
-    event
+    event.build_own()
 }
 
 /// The facts named `x` of the findings, in the order of their anchors.
@@ -29,11 +29,10 @@ fn answers(rules: &[Rule], events: Vec<Event>) -> Vec<Option<String>> {
 #[test]
 fn lag_ignore_nulls_passes_over_nulls() {
     let sql = "SELECT event_id, system AS entity, x FROM (SELECT *, lag(asn) IGNORE NULLS OVER (ORDER BY time) AS x FROM events)";
-    let events = [Some(7), None, None].into_iter().zip(1..).map(|(asn, second)| {
-        let mut event = event("tick", second);
-        event.asn(asn);
-        event
-    });
+    let events = [Some(7), None, None]
+        .into_iter()
+        .zip(1..)
+        .map(|(asn, second)| event("tick", second).changed(|event| event.asn(asn)));
     let text = |text: &str| Some(text.to_owned());
     assert_eq!(answers(&[rule("t/lag", sql)], events.collect()), [None, text("7"), text("7")]);
 }
@@ -70,8 +69,7 @@ fn no_argument_of_an_aggregate_is_dropped() {
             "SELECT event_id, system AS entity, x FROM (SELECT *, {call} OVER (ORDER BY time \
              RANGE INTERVAL '1 hour' PRECEDING) AS x FROM events)"
         );
-        let mut with_one = event("tick", 1);
-        with_one.asn = Some(7);
+        let with_one = event("tick", 1).changed(|event| event.asn(7));
         let log = Log { events: vec![with_one], cuts: Vec::new() };
         if let Ok(ran) = log.run(&[rule("t/count", &sql)], &Settings::default()) {
             assert_eq!(ran.found[0].finding.facts["x"], "0", "{call}");

@@ -104,12 +104,8 @@ fn of_event() -> Vec<Term> {
         Term::new("CASE WHEN kind = 'decision' THEN asn END", Kind::Integer, move |row| {
             if row.event.kind() == "decision" { asn(row) } else { Value::Null }
         }),
-        Term::new("coalesce(request, tx)", Kind::Text, |row| {
-            text(row.event.request().or(row.event.tx()))
-        }),
-        Term::new("upper(outcome)", Kind::Text, |row| {
-            text(row.event.outcome().map(str::to_uppercase).as_deref())
-        }),
+        Term::new("coalesce(request, tx)", Kind::Text, |row| text(row.event.request().or(row.event.tx()))),
+        Term::new("upper(outcome)", Kind::Text, |row| text(row.event.outcome().map(str::to_uppercase).as_deref())),
         Term::new("detail_int(detail, 'nonce')", Kind::Integer, |row| {
             let nonce = scalar::at_path(row.event.detail().as_str(), "nonce").and_then(|text| text.parse::<i64>().ok());
             number(nonce)

@@ -1,7 +1,7 @@
 //! One event: kinds, outcomes and details that the shipped rules look for, drawn from few names so that they meet, with
 //! nulls, wrong types and the ends of every range in between.
 
-use keywatch_store::event::{Detail, Origin};
+use keywatch_store::event::Origin;
 use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Map, Value, json};
 
@@ -128,7 +128,7 @@ pub(crate) fn event(dice: &mut Dice, system: &str, number: usize, cast: Cast, no
         ]);
         event.amount(Amount::from_digits(digits).unwrap());
     }
-    event
+    event.build_own()
 }
 
 fn maybe(dice: &mut Dice, cast: Cast, choices: &[&str]) -> Option<String> {

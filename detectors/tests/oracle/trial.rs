@@ -78,7 +78,7 @@ impl Subject {
         for version in 0..versions {
             let until = reigns.get(version + 1).filter(|_| self.reads_inventory).map_or(i64::MAX, |(from, _)| *from);
             let reign = reigns[version].0..until;
-            let anchors = history.events.iter().filter(|event| reign.contains(event.time().0));
+            let anchors = history.events.iter().filter(|event| reign.contains(&event.time().0));
             let anchors: BTreeSet<String> = anchors.map(|event| event.event_id().to_string()).collect();
             stock.show_inventory(&reigns[version].1, version > 0);
             match stock.run(prepared) {

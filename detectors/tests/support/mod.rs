@@ -16,7 +16,7 @@ pub(crate) fn rule(id: &str, sql: &str) -> Rule {
 pub(crate) fn event(system: &str, id: &str, kind: &str, time: i64) -> Event {
     let mut event = Event::builder(&Origin { system: system.into(), source: "source".into() }, id, kind, Instant(time));
     event.time(Instant(time));
-    event
+    event.build_own()
 }
 
 /// All findings of the rules over the events, run in one piece.

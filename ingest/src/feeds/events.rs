@@ -13,9 +13,10 @@ use keywatch_store::line::parse_usd;
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
-use crate::chains::written;
-use crate::fields::Fields;
-use crate::{Context, Feed, Problem, Reading, limits, records};
+use crate::chain::address::canonical;
+use crate::feeds::fields::Fields;
+use crate::feeds::read;
+use crate::{Context, Feed, Problem, Reading, limits};
 
 /// The feed `events`.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +56,7 @@ impl Feed for Events {
     }
 
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {
-        records::read_each(body, None, |record| Ok(vec![read_record(context, record)?]))
+        read::read_each(body, None, |record| Ok(vec![read_record(context, record)?]))
     }
 }
 
@@ -125,7 +126,7 @@ fn kind(fields: &Fields<'_>, field: &str, name: &str) -> Result<&'static Kind, P
     match kinds::find(name) {
         None => Err(fields.problem(field, format!("unknown kind `{}`; docs/events.md lists them", shown()))),
         Some(kind) if kind.writer != Writer::Source => {
-            Err(fields.problem(field, format!("`{}` is written by keywatch alone", shown())))
+            Err(fields.problem(field, format!("`{}` is canonical by keywatch alone", shown())))
         }
         Some(kind) => Ok(kind),
     }
@@ -141,7 +142,7 @@ fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> Result<(), Problem>
 
 fn fill(event: &mut Builder, kind: &Kind, fields: &Fields<'_>) -> Result<(), Problem> {
     let text = |name: &str| fields.text(name);
-    let address = |name: &str| fields.text(name).map(|text| text.map(written));
+    let address = |name: &str| fields.text(name).map(|text| text.map(canonical));
     event.actor(address("actor")?);
     event.session(text("session")?);
     event.device(text("device")?);
@@ -222,14 +223,8 @@ mod tests {
         let reading = read(LINE);
         assert_eq!(reading.rejects, []);
         let event = &reading.events[0];
-        assert_eq!(
-            (event.system(), event.source(), event.kind()),
-            ("cold", "idp", "session.posture")
-        );
-        assert_eq!(
-            (event.country(), event.asn(), event.amount_usd_cents()),
-            (Some("AE"), Some(64512), Some(1250))
-        );
+        assert_eq!((event.system(), event.source(), event.kind()), ("cold", "idp", "session.posture"));
+        assert_eq!((event.country(), event.asn(), event.amount_usd_cents()), (Some("AE"), Some(64512), Some(1250)));
         assert_eq!((event.wallet(), event.detail().as_str()), (Some("0xab"), r#"{"check":"disk"}"#));
         assert_eq!(event.time(), Instant::UNASSIGNED);
     }

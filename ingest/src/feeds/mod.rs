@@ -1,7 +1,18 @@
-//! The feeds, by name.
+//! The feeds, by name: foreign formats, each a pure function from a body to events and rejects.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`feed`] | the shape of a feed |
+//! | [`safe`], [`opa`], [`events`] | one feed each |
+//! | `read`, `fields` | what feeds share: the records of a body one by one; typed access to the members of an object |
+//!
+//! A new feed is a module here and an entry of [`ALL`]. This part knows formats, and neither rules nor storage nor sockets.
 
 pub mod events;
+pub mod feed;
+mod fields;
 pub mod opa;
+mod read;
 pub mod safe;
 
 use crate::{Error, Feed};

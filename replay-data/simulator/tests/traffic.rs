@@ -76,8 +76,8 @@ struct Mix {
 }
 
 fn part(event: &Event) -> &'static str {
-    let paid_in_or_nothing = event.detail().as_str().contains(r#""in""#)
-        || event.amount().is_some_and(|amount| amount.saturated() == 0);
+    let paid_in_or_nothing =
+        event.detail().as_str().contains(r#""in""#) || event.amount().is_some_and(|amount| amount.saturated() == 0);
     match event.kind() {
         "tick" => "ticks",
         "source.heartbeat" => "heartbeats",
@@ -97,7 +97,7 @@ fn mix(settings: Settings) -> Mix {
     let (begin, mut mix) = (settings.start.0, Mix::default());
     for event in Simulation::new(settings).unwrap() {
         *mix.counts.entry(part(&event)).or_default() += 1;
-        mix.sessions.extend(event.session().clone());
+        mix.sessions.extend(event.session().map(str::to_owned));
         mix.days = (event.time().0 - begin) / 86_400_000_000_000;
     }
     mix
@@ -132,7 +132,7 @@ fn labels_name_real_events_within_their_time() {
     let planned = 3 * attacks.len();
     let mut simulation = Simulation::new(Settings { attacks, attacks_each: 3, ..settings(800_000, 6) }).unwrap();
     let times: BTreeMap<EventId, (String, i64)> =
-        simulation.by_ref().map(|event| (event.event_id(), (event.system(), event.time().0))).collect();
+        simulation.by_ref().map(|event| (event.event_id(), (event.system().to_owned(), event.time().0))).collect();
     let labels = simulation.take_labels();
     assert_eq!((labels.len(), simulation.attacks_missing()), (planned, Vec::new()));
     for label in labels {

@@ -144,11 +144,7 @@ impl<'a> Plain<'a> {
         Some(value)
     }
 
-    fn detail(
-        &mut self,
-        event: &mut Builder,
-        other: impl Fn(&str) -> Option<(CanonicalJson, usize)>,
-    ) -> Option<()> {
+    fn detail(&mut self, event: &mut Builder, other: impl Fn(&str) -> Option<(CanonicalJson, usize)>) -> Option<()> {
         self.blanks();
         if let Some(end) = scan::canonical_object(self.text.as_bytes(), self.at, &mut self.signs) {
             event.put_detail(&self.text[self.at..end]);

@@ -240,8 +240,12 @@ mod tests {
     use super::*;
 
     fn event(system: &str, id: &str, time: i64) -> Event {
-        let mut event =
-            Event::builder(&Origin { system: system.into(), source: "a".into() }, id, "source.heartbeat", Instant(time));
+        let mut event = Event::builder(
+            &Origin { system: system.into(), source: "a".into() },
+            id,
+            "source.heartbeat",
+            Instant(time),
+        );
         event.time(Instant(time));
         event.build().unwrap()
     }

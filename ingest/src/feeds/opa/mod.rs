@@ -7,34 +7,35 @@
 //! result. `error`: the log carries an error. Everything else is `deny`, the text `"true"` and the number 1 too: an
 //! enforcement point that lets them pass is at fault, and the type is kept in `result_type` so that a rule can say so.
 //!
-//! Where the input keeps its fields is the [`Dialect`]. A field that the replica erased or masked is never read, and is
+//! Where the input keeps its fields is the [`InputMapping`]. A field that the replica erased or masked is never read, and is
 //! told apart from one that was not there.
 
-mod dialect;
-mod facts;
+mod input_mapping;
+mod input_types;
 
 use std::collections::BTreeMap;
 
-pub use dialect::Dialect;
+pub use input_mapping::InputMapping;
 use keywatch_store::Event;
 use keywatch_store::event::TextColumn;
 use serde_json::{Map, Value, json};
 
-use crate::fields::{Fields, type_name};
+use crate::feeds::fields::{Fields, type_name};
+use crate::feeds::read;
 use crate::reject::capped;
-use crate::{Context, Feed, Problem, Reading, limits, mask, records};
-use dialect::Input;
+use crate::{Context, Feed, Problem, Reading, limits, mask};
+use input_mapping::Input;
 
 /// The feed `opa`.
 #[derive(Clone, Debug)]
 pub struct Opa {
     /// Where the input keeps its fields.
-    pub dialect: Dialect,
+    pub mapping: InputMapping,
 }
 
 impl Opa {
-    /// With the standard dialect.
-    pub const STANDARD: Opa = Opa { dialect: Dialect::STANDARD };
+    /// With the standard mapping.
+    pub const STANDARD: Opa = Opa { mapping: InputMapping::STANDARD };
 }
 
 impl Feed for Opa {
@@ -43,7 +44,7 @@ impl Feed for Opa {
     }
 
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {
-        records::read_each(body, None, |record| Ok(vec![self.read_record(context, record)?]))
+        read::read_each(body, None, |record| Ok(vec![self.read_record(context, record)?]))
     }
 }
 
@@ -63,7 +64,7 @@ impl Opa {
         let (outcome, reason) = outcome(&fields);
         event.outcome(outcome);
         event.reason(reason);
-        self.dialect.fill(&mut event, &input);
+        self.mapping.fill(&mut event, &input);
         let declared = event.get(TextColumn::Wallet).and_then(|wallet| context.wallet(wallet));
         event.chain(declared.map(|wallet| wallet.chain.as_str()));
         event.detail(&Value::Object(self.detail(&fields, &input, &hidden)?));
@@ -72,7 +73,7 @@ impl Opa {
 
     fn detail(&self, fields: &Fields<'_>, input: &Input<'_>, hidden: &[String]) -> Result<Map<String, Value>, Problem> {
         let mut detail = Map::new();
-        facts::add(&mut detail, &self.dialect, input);
+        input_types::add(&mut detail, &self.mapping, input);
         detail.insert("input".to_owned(), input.shown());
         if let Some(path) = fields.text("path")? {
             detail.insert("path".to_owned(), Value::from(path.trim_matches('/')));

@@ -51,9 +51,16 @@ fn a_decision_fills_its_columns_and_facts() {
     let event = one(&log(&input(), &json!({})));
     assert_eq!(event.event_id(), keywatch_store::EventId::derive("cold", "opa", "replica-1/d-1"));
     assert_eq!(event.event_time().to_string(), "2025-02-21T05:42:10.123456789Z");
-    let columns =
-        [event.actor(), event.session(), event.device(), event.ip(), event.request(), event.to_address(), event.chain()];
-    let columns: Vec<&str> = columns.into_iter().map(|column| column.as_deref().unwrap()).collect();
+    let columns = [
+        event.actor(),
+        event.session(),
+        event.device(),
+        event.ip(),
+        event.request(),
+        event.to_address(),
+        event.chain(),
+    ];
+    let columns: Vec<&str> = columns.into_iter().map(|column| column.unwrap()).collect();
     assert_eq!(columns, ["ceo@bybit.example", "s-1", "laptop-1", "203.0.113.7", "0xabcd", "0xef01", "ethereum"]);
     assert_eq!(event.wallet(), Some("0x1db92e2eebc8e0c075a02bea49a2935bcd2dfcf4"));
     assert_eq!((event.outcome(), event.amount_usd_cents()), (Some("allow"), Some(8_100_000_050)));
@@ -91,10 +98,7 @@ fn a_result_is_an_allow_only_if_it_is_true() {
         (json!("ABSENT"), "undefined", "absent"),
     ] {
         let event = one(&log(&input(), &json!({ "result": result })));
-        assert_eq!(
-            (event.outcome(), event.detail().value()["result_type"].as_str()),
-            (Some(outcome), Some(kind))
-        );
+        assert_eq!((event.outcome(), event.detail().value()["result_type"].as_str()), (Some(outcome), Some(kind)));
     }
 }
 
@@ -105,7 +109,7 @@ fn an_error_is_text_or_an_object() {
         assert_eq!(event.outcome(), Some("error"));
         assert_eq!(event.reason(), Some("eval_conflict_error: boom"));
     }
-    assert_eq!(one(&log(&input(), &json!({"error": null}))).outcome.as_deref(), Some("allow"));
+    assert_eq!(one(&log(&input(), &json!({"error": null}))).outcome(), Some("allow"));
 }
 
 #[test]
@@ -134,7 +138,7 @@ fn the_traps_of_a_naive_policy_show_as_facts() {
         } else {
             input[field] = value.clone();
         }
-        assert_eq!(one(&log(&input, &json!({}))).detail.value()[fact], said, "{field} = {value}");
+        assert_eq!(one(&log(&input, &json!({}))).detail().value()[fact], said, "{field} = {value}");
     }
 }
 
@@ -155,15 +159,15 @@ fn a_masked_field_is_neither_read_nor_called_absent() {
     assert_eq!(detail["input"]["human_approvals"][0], json!({"approved": true}));
     assert_eq!(detail["erased"][0], "/input/amount_usd");
     let whole = one(&log(&input(), &json!({"masked": ["/input"]})));
-    assert_eq!(whole.detail.value()["risk_type"], "masked");
-    assert_eq!(whole.detail.value()["input"], Value::Null);
+    assert_eq!(whole.detail().value()["risk_type"], "masked");
+    assert_eq!(whole.detail().value()["input"], Value::Null);
 }
 
 #[test]
 fn secrets_in_an_input_are_not_kept() {
     let mut with_secret = input();
     with_secret["access_token"] = json!("abcdef");
-    assert_eq!(one(&log(&with_secret, &json!({}))).detail.value()["input"]["access_token"], "***");
+    assert_eq!(one(&log(&with_secret, &json!({}))).detail().value()["input"]["access_token"], "***");
 }
 
 #[test]
@@ -183,7 +187,7 @@ fn a_batch_loses_only_what_is_broken() {
         encoder.write_all(format!("[{good}]").as_bytes()).unwrap();
         encoder.finish().unwrap()
     };
-    let body = crate::body::decode(Some("gzip"), &zipped, limits::BODY_BYTES_MAX).unwrap();
+    let body = crate::transport::body::decode(Some("gzip"), &zipped, limits::BODY_BYTES_MAX).unwrap();
     assert_eq!(read(&body).events.len(), 1);
 }
 
@@ -207,15 +211,12 @@ fn what_is_missing_or_wrong_is_named() {
 }
 
 #[test]
-fn another_dialect_reads_other_pointers() {
-    let dialect: Dialect = serde_json::from_str(r#"{"subject": "/who/name", "wallet": "/a~1b"}"#).unwrap();
+fn another_mapping_reads_other_pointers() {
+    let mapping: InputMapping = serde_json::from_str(r#"{"subject": "/who/name", "wallet": "/a~1b"}"#).unwrap();
     let origin = Origin { system: "cold".into(), source: "opa".into() };
     let record = log(&json!({"who": {"name": "carol"}, "a/b": "w", "session_id": "s"}), &json!({}));
     let context = Context { origin: &origin, inventory: None };
-    let reading = Opa { dialect }.read(&context, record.to_string().as_bytes());
+    let reading = Opa { mapping }.read(&context, record.to_string().as_bytes());
     let event = &reading.events[0];
-    assert_eq!(
-        (event.actor(), event.wallet(), event.session()),
-        (Some("carol"), Some("w"), Some("s"))
-    );
+    assert_eq!((event.actor(), event.wallet(), event.session()), (Some("carol"), Some("w"), Some("s")));
 }

@@ -4,7 +4,7 @@ use alloy::primitives::{Address, U256, hex};
 use alloy::sol_types::SolInterface;
 use serde_json::{Value, json};
 
-use super::written;
+use super::canonical;
 use crate::limits::{ARGUMENT_BYTES_MAX, CALL_NESTING_MAX, INNER_CALLS_MAX};
 use abi::Known::KnownCalls;
 
@@ -69,7 +69,7 @@ impl Call {
             return None;
         }
         let call = KnownCalls::abi_decode(data).ok()?;
-        let (name, arguments) = tell(&call, depth);
+        let (name, arguments) = describe(&call, depth);
         Some(Call { name, arguments, tokens: tokens(&call) })
     }
 }
@@ -84,8 +84,8 @@ fn tokens(call: &KnownCalls) -> Option<Tokens> {
     })
 }
 
-fn tell(call: &KnownCalls, depth: usize) -> (&'static str, Value) {
-    let address = |address: Address| written(address);
+fn describe(call: &KnownCalls, depth: usize) -> (&'static str, Value) {
+    let address = |address: Address| canonical(address);
     let number = |number: U256| number.to_string();
     match call {
         KnownCalls::transfer(c) => ("transfer", json!({"to": address(c.to), "value": number(c.value)})),
@@ -131,13 +131,13 @@ fn tell(call: &KnownCalls, depth: usize) -> (&'static str, Value) {
 
 /// A call within a call.
 fn inner(operation: u8, to: Address, value: U256, data: &[u8], depth: usize) -> Value {
-    let mut told = json!({"operation": operation, "to": written(to), "value": value.to_string()});
+    let mut described = json!({"operation": operation, "to": canonical(to), "value": value.to_string()});
     if let Some(call) = Call::decode_at(data, depth + 1) {
-        told["call"] = call.to_json();
+        described["call"] = call.to_json();
     } else if !data.is_empty() {
-        told["data"] = Value::from(bytes(data));
+        described["data"] = Value::from(bytes(data));
     }
-    told
+    described
 }
 
 /// The packed calls of `MultiSend.sol`: operation (1 byte), to (20), value (32), length (32), data.
@@ -202,10 +202,10 @@ mod tests {
         packed.extend(U256::from(approve.len()).to_be_bytes::<32>());
         packed.extend(&approve);
         let whole = abi::Known::multiSendCall { transactions: packed.into() }.abi_encode();
-        let told = Call::decode(&whole).unwrap().to_json();
-        assert_eq!(told["args"]["count"], 1);
-        assert_eq!(told["args"]["calls"][0]["call"]["name"], "approve");
-        assert_eq!(told["args"]["calls"][0]["call"]["args"]["value"], U256::MAX.to_string());
+        let described = Call::decode(&whole).unwrap().to_json();
+        assert_eq!(described["args"]["count"], 1);
+        assert_eq!(described["args"]["calls"][0]["call"]["name"], "approve");
+        assert_eq!(described["args"]["calls"][0]["call"]["args"]["value"], U256::MAX.to_string());
         assert_eq!(Call::decode(&approve).unwrap().tokens, Some(Tokens::Allow { amount: U256::MAX }));
     }
 
@@ -221,8 +221,8 @@ mod tests {
             };
             data = call.abi_encode();
         }
-        let told = Call::decode(&data).unwrap().to_json().to_string();
-        assert_eq!(told.matches("execTransactionFromModule").count(), CALL_NESTING_MAX);
+        let described = Call::decode(&data).unwrap().to_json().to_string();
+        assert_eq!(described.matches("execTransactionFromModule").count(), CALL_NESTING_MAX);
     }
 
     #[test]

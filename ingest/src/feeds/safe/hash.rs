@@ -16,7 +16,7 @@ use alloy::sol_types::{Eip712Domain, SolStruct};
 use keywatch_store::inventory::Wallet;
 
 use super::record::Record;
-use crate::chains::{self, CHAINS, Chain};
+use crate::chain::registry::{self, CHAINS, Chain};
 
 mod typed {
     #![allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated from the contract's own definition")]
@@ -99,23 +99,29 @@ pub(super) fn recompute(record: &Record, wallet: Option<&Wallet>) -> Recomputed 
             let reason = format!(
                 "the filed hash fits the fields only under {fitting}, not under {expected}, which the inventory declares"
             );
-            told(record, expected, "mismatch", Some(reason), chain)
+            recomputed(record, expected, "mismatch", Some(reason), chain)
         }
-        (_, Some(fitting)) => told(record, fitting, "verified", None, chain),
+        (_, Some(fitting)) => recomputed(record, fitting, "verified", None, chain),
         (Some(expected), None) => {
             let reason = "the filed hash is not the hash of the fields".to_owned();
-            told(record, expected, "mismatch", Some(reason), chain)
+            recomputed(record, expected, "mismatch", Some(reason), chain)
         }
         (None, None) => {
-            let on = chains::find(&chain).unwrap_or(&CHAINS[0]);
+            let on = registry::find(&chain).unwrap_or(&CHAINS[0]);
             let reason = "the filed hash is not the hash of the fields under any known contract version and chain; \
                           declare the wallet's chain and contract_version in the inventory";
-            told(record, Scheme::WithChain(on), "mismatch", Some(reason.to_owned()), chain)
+            recomputed(record, Scheme::WithChain(on), "mismatch", Some(reason.to_owned()), chain)
         }
     }
 }
 
-fn told(record: &Record, scheme: Scheme, outcome: &'static str, reason: Option<String>, chain: String) -> Recomputed {
+fn recomputed(
+    record: &Record,
+    scheme: Scheme,
+    outcome: &'static str,
+    reason: Option<String>,
+    chain: String,
+) -> Recomputed {
     let chain = match scheme {
         _ if !chain.is_empty() => chain,
         Scheme::WithChain(chain) => chain.name.to_owned(),
@@ -130,7 +136,7 @@ fn unverifiable(chain: String, reason: String) -> Recomputed {
 
 /// The scheme that a declaration asks for; `None` when it does not say.
 fn expected(chain: &str, version: Option<(u64, u64)>) -> Result<Option<Scheme>, String> {
-    let known = chains::find(chain);
+    let known = registry::find(chain);
     match version {
         Some((0, 0)) => Err("contracts before 0.1.0 hash otherwise and are not verified".to_owned()),
         Some((0, _)) => Ok(Some(Scheme::DataGas)),

@@ -21,7 +21,9 @@ use keywatch_store::event::{Builder, TextColumn};
 use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Map, Value, json};
 
-use crate::{Context, Feed, Problem, Reading, chains, records};
+use crate::chain::registry;
+use crate::feeds::read;
+use crate::{Context, Feed, Problem, Reading};
 use call::{Call, Tokens};
 use hash::Recomputed;
 use record::{Confirmation, Execution, Record};
@@ -37,7 +39,7 @@ impl Feed for Safe {
     }
 
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {
-        records::read_each(body, Some("results"), |value| {
+        read::read_each(body, Some("results"), |value| {
             let record = Record::read(value)?;
             let verdicts = record.verdicts();
             Telling::new(context, &record, &verdicts).events()
@@ -45,8 +47,8 @@ impl Feed for Safe {
     }
 }
 
-/// An address in the written form of events.
-fn written(address: Address) -> String {
+/// An address in the canonical form of events.
+fn canonical(address: Address) -> String {
     format!("{address:#x}")
 }
 
@@ -68,7 +70,7 @@ struct Effect {
 
 impl<'a> Telling<'a> {
     fn new(context: &'a Context<'a>, record: &'a Record, verdicts: &'a [Verdict]) -> Telling<'a> {
-        let recomputed = hash::recompute(record, context.wallet(&written(record.safe)));
+        let recomputed = hash::recompute(record, context.wallet(&canonical(record.safe)));
         Telling { context, record, verdicts, recomputed, call: Call::decode(&record.data) }
     }
 
@@ -76,12 +78,12 @@ impl<'a> Telling<'a> {
     /// that an unlimited one shows; on the chain it moves nothing, and a wallet's history of amounts must not learn it.
     fn effect(&self, on_chain: bool) -> Effect {
         let record = self.record;
-        let asset = || chains::token(&self.recomputed.chain, &written(record.to));
+        let asset = || registry::token(&self.recomputed.chain, &canonical(record.to));
         match self.tokens() {
             Some(Tokens::Move { recipient, amount }) => Effect { asset: asset(), amount, recipient },
             Some(Tokens::Allow { amount }) if !on_chain => Effect { asset: asset(), amount, recipient: record.to },
             _ => {
-                let native = chains::find(&self.recomputed.chain).map_or("ETH", |chain| chain.asset);
+                let native = registry::find(&self.recomputed.chain).map_or("ETH", |chain| chain.asset);
                 Effect { asset: native.to_owned(), amount: record.value, recipient: record.to }
             }
         }
@@ -106,14 +108,14 @@ impl<'a> Telling<'a> {
     fn requested(&self) -> Builder {
         let id = format!("requested/{:#x}", self.record.hash);
         let mut event = self.event(&id, "signing.requested", self.record.submitted);
-        event.actor(self.record.proposer.map(written));
+        event.actor(self.record.proposer.map(canonical));
         event.outcome(self.recomputed.outcome);
         event.reason(&self.recomputed.reason);
         self.complete(event, self.request_detail())
     }
 
     fn approved(&self, confirmation: &Confirmation, verdict: &Verdict) -> Builder {
-        let owner = written(confirmation.owner);
+        let owner = canonical(confirmation.owner);
         let id = format!("approved/{:#x}/{owner}", self.record.hash);
         let mut event = self.event(&id, "signing.approved", confirmation.submitted);
         event.outcome(verdict.outcome);
@@ -122,7 +124,7 @@ impl<'a> Telling<'a> {
         put(&mut detail, "signature_type", Some(json!(verdict.kind)));
         put(&mut detail, "signature_type_filed", confirmation.kind.as_deref().map(Value::from));
         put(&mut detail, "signer_claimed", Some(json!(owner)));
-        put(&mut detail, "signer_recovered", verdict.recovered.map(|signer| json!(written(signer))));
+        put(&mut detail, "signer_recovered", verdict.recovered.map(|signer| json!(canonical(signer))));
         event.actor(owner);
         self.complete(event, detail)
     }
@@ -132,9 +134,9 @@ impl<'a> Telling<'a> {
         let mut event = self.event(&id, "signing.signed", execution.time);
         execution.fill(&mut event);
         let mut detail = self.request_detail();
-        let signers = self.verdicts.iter().filter_map(|verdict| verdict.recovered).map(written);
+        let signers = self.verdicts.iter().filter_map(|verdict| verdict.recovered).map(canonical);
         put(&mut detail, "signers", Some(json!(signers.collect::<Vec<_>>())));
-        put(&mut detail, "executor", execution.executor.map(|executor| json!(written(executor))));
+        put(&mut detail, "executor", execution.executor.map(|executor| json!(canonical(executor))));
         put(&mut detail, "confirmations_required", self.record.confirmations_required.map(Value::from));
         put(&mut detail, "trusted", self.record.trusted.map(Value::from));
         self.complete(event, detail)
@@ -154,7 +156,7 @@ impl<'a> Telling<'a> {
     /// What is true of every event of the record.
     fn event(&self, id: &str, kind: &str, time: Instant) -> Builder {
         let mut event = Event::builder(self.context.origin, id, kind, time);
-        event.wallet(written(self.record.safe));
+        event.wallet(canonical(self.record.safe));
         event.request(format!("{:#x}", self.record.hash));
         event.chain(&self.recomputed.chain);
         event
@@ -162,7 +164,7 @@ impl<'a> Telling<'a> {
 
     fn complete(&self, mut event: Builder, detail: Map<String, Value>) -> Builder {
         let effect = self.effect(event.get(TextColumn::Kind) == Some("chain.tx"));
-        event.to_address(written(effect.recipient));
+        event.to_address(canonical(effect.recipient));
         event.asset(effect.asset);
         event.detail(&Value::Object(detail));
         event.amount(amount(effect.amount));
@@ -181,7 +183,7 @@ impl<'a> Telling<'a> {
     fn request_detail(&self) -> Map<String, Value> {
         let mut detail = self.hash_detail();
         put(&mut detail, "hash_scheme", self.recomputed.scheme.clone().map(Value::from));
-        put(&mut detail, "proposer", self.record.proposer.map(|proposer| json!(written(proposer))));
+        put(&mut detail, "proposer", self.record.proposer.map(|proposer| json!(canonical(proposer))));
         self.add_what_is_called(&mut detail);
         detail
     }
@@ -189,7 +191,7 @@ impl<'a> Telling<'a> {
     fn add_what_is_called(&self, detail: &mut Map<String, Value>) {
         put(detail, "operation", Some(json!(self.record.operation)));
         put(detail, "nonce", Some(integer_or_text(&self.record.nonce.to_string())));
-        put(detail, "to", Some(json!(written(self.record.to))));
+        put(detail, "to", Some(json!(canonical(self.record.to))));
         put(detail, "value", Some(json!(self.record.value.to_string())));
         let selector = self.record.data.get(..4).map(hex::encode_prefixed);
         put(detail, "selector", selector.map(Value::from));
@@ -206,7 +208,7 @@ fn put(detail: &mut Map<String, Value>, name: &str, value: Option<Value>) {
 
 impl Execution {
     fn fill(&self, event: &mut Builder) {
-        event.actor(self.executor.map(written));
+        event.actor(self.executor.map(canonical));
         event.tx(format!("{:#x}", self.transaction));
         event.outcome(if self.successful { "success" } else { "failed" });
     }

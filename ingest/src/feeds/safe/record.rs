@@ -6,7 +6,7 @@ use keywatch_store::Instant;
 use serde_json::Value;
 
 use super::signature::{self, Verdict};
-use crate::fields::Fields;
+use crate::feeds::fields::Fields;
 use crate::{Problem, limits};
 
 /// A multisig transaction: its EIP-712 fields, then what happened to it.

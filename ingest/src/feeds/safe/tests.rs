@@ -71,11 +71,8 @@ fn every_hash_recomputes_and_the_history_verifies() {
     let reading = read(PAGE);
     assert_eq!((reading.rejects.len(), reading.records), (0, 14));
     assert_eq!(outcomes(&reading.events, "signing.requested"), ["verified"; 14]);
-    let history: Vec<Event> = reading
-        .events
-        .into_iter()
-        .filter(|event| !matches!(event.request(), Some(SHOWN | EXECUTED)))
-        .collect();
+    let history: Vec<Event> =
+        reading.events.into_iter().filter(|event| !matches!(event.request(), Some(SHOWN | EXECUTED))).collect();
     let approved = outcomes(&history, "signing.approved");
     assert_eq!(approved.iter().filter(|outcome| **outcome == "verified").count(), 30);
     assert_eq!(approved.iter().filter(|outcome| **outcome == "unverifiable").count(), 6);
@@ -94,10 +91,8 @@ fn the_signatures_of_nonce_71_are_the_owners_only_for_what_was_executed() {
         let events = events(&record(hash));
         assert_eq!(outcomes(&events, "signing.approved"), [outcome; 3]);
         for (owner, signer) in OWNERS.into_iter().zip(recovered) {
-            let event = events
-                .iter()
-                .find(|event| event.kind() == "signing.approved" && event.actor() == Some(owner))
-                .unwrap();
+            let event =
+                events.iter().find(|event| event.kind() == "signing.approved" && event.actor() == Some(owner)).unwrap();
             let detail = event.detail().value();
             assert_eq!((&detail["signer_claimed"], &detail["signer_recovered"]), (&json!(owner), &json!(signer)));
             assert_eq!((&detail["hash_filed"], &detail["hash_recomputed"]), (&json!(hash), &json!(hash)));
@@ -106,12 +101,9 @@ fn the_signatures_of_nonce_71_are_the_owners_only_for_what_was_executed() {
         }
     }
     let first = &events(&record(SHOWN))[1];
-    assert_eq!(first.event_time.to_string(), "2025-02-21T05:42:40.788469Z");
-    assert_eq!(
-        (first.to_address.as_deref(), first.asset.as_deref()),
-        (Some("0x88a1493366d48225fc3cefbdae9ebb23e323ade3"), Some("ETH"))
-    );
-    assert_eq!(first.amount.as_ref().unwrap().to_string(), "30000000000000000000000");
+    assert_eq!(first.event_time().to_string(), "2025-02-21T05:42:40.788469Z");
+    assert_eq!((first.to_address(), first.asset()), (Some("0x88a1493366d48225fc3cefbdae9ebb23e323ade3"), Some("ETH")));
+    assert_eq!(first.amount().unwrap().to_string(), "30000000000000000000000");
 }
 
 #[test]
@@ -121,7 +113,7 @@ fn an_execution_is_told_as_a_signature_and_a_transaction() {
     let approved = "signing.approved";
     assert_eq!(kinds, ["signing.requested", approved, approved, approved, "signing.signed", "chain.tx"]);
     let requested = &events[0];
-    assert_eq!(requested.actor, None);
+    assert_eq!(requested.actor(), None);
     let source = "safe-transaction-service";
     for (index, id) in [
         (0, format!("requested/{EXECUTED}")),
@@ -141,24 +133,24 @@ fn an_execution_is_told_as_a_signature_and_a_transaction() {
         assert_eq!(event.detail().value()["operation"], 1);
         assert_eq!(event.detail().value()["call"]["args"]["to"], "0xbdd077f651ebe7f7b3ce16fe5f2b025be2969516");
     }
-    assert_eq!(transaction.from_address.as_deref(), Some(WALLET));
-    assert_eq!(transaction.detail.value()["block"], 21_895_238);
-    assert_eq!(signed.detail.value()["signers"].as_array().unwrap().len(), 3);
+    assert_eq!(transaction.from_address(), Some(WALLET));
+    assert_eq!(transaction.detail().value()["block"], 21_895_238);
+    assert_eq!(signed.detail().value()["signers"].as_array().unwrap().len(), 3);
 }
 
 #[test]
 fn calls_are_decoded_and_a_token_transfer_names_its_recipient() {
     let token = events(&by_nonce(67));
     let signed = of_kind(&token, "signing.signed");
-    assert_eq!(signed.asset.as_deref(), Some("mETH"));
-    assert_eq!(signed.to_address.as_deref(), Some("0xf89d7b9c864f589bbf53a82105107622b35eaa40"));
-    assert_eq!(signed.amount.as_ref().unwrap().to_string(), "5000000000000000000000");
-    assert_eq!(signed.detail.value()["to"], "0xd5f7838f5c461feff7fe49ea5ebaf7728bb0adfa");
+    assert_eq!(signed.asset(), Some("mETH"));
+    assert_eq!(signed.to_address(), Some("0xf89d7b9c864f589bbf53a82105107622b35eaa40"));
+    assert_eq!(signed.amount().unwrap().to_string(), "5000000000000000000000");
+    assert_eq!(signed.detail().value()["to"], "0xd5f7838f5c461feff7fe49ea5ebaf7728bb0adfa");
     let removal = events(&by_nonce(60));
-    let call = &of_kind(&removal, "signing.requested").detail.value()["call"];
+    let call = &of_kind(&removal, "signing.requested").detail().value()["call"];
     assert_eq!((&call["name"], &call["args"]["threshold"]), (&json!("removeOwner"), &json!("3")));
     let addition = events(&by_nonce(59));
-    assert_eq!(of_kind(&addition, "chain.tx").detail.value()["call"]["name"], "addOwnerWithThreshold");
+    assert_eq!(of_kind(&addition, "chain.tx").detail().value()["call"]["name"], "addOwnerWithThreshold");
 }
 
 #[test]
@@ -199,10 +191,10 @@ fn every_field_that_is_signed_is_checked() {
         let mut altered = record(SHOWN);
         altered[name] = value;
         let requested = events(&altered).remove(0);
-        assert_eq!(requested.outcome.as_deref(), Some("mismatch"), "{name}");
-        let detail = requested.detail.value();
+        assert_eq!(requested.outcome(), Some("mismatch"), "{name}");
+        let detail = requested.detail().value();
         assert_ne!(detail["hash_filed"], detail["hash_recomputed"], "{name}");
-        assert!(requested.reason.is_some());
+        assert!(requested.reason().is_some());
     }
 }
 
@@ -238,8 +230,8 @@ fn the_inventory_says_which_hash_is_right() {
         assert_eq!(event.chain(), Some(chain));
     }
     let undeclared = requested(None);
-    assert_eq!((undeclared.outcome.as_deref(), undeclared.chain.as_deref()), (Some("verified"), Some("ethereum")));
-    assert_eq!(undeclared.detail.value()["hash_scheme"], "1.0.0 to before 1.3.0");
+    assert_eq!((undeclared.outcome(), undeclared.chain()), (Some("verified"), Some("ethereum")));
+    assert_eq!(undeclared.detail().value()["hash_scheme"], "1.0.0 to before 1.3.0");
 }
 
 /// The hash as the contract's source computes it, word by word, with nothing of the library but keccak.
@@ -292,7 +284,7 @@ fn each_version_hashes_as_its_contract_does() {
             assert_eq!(event.outcome(), Some("verified"), "{chain} {version}");
         }
         let undeclared = read_with(None, &value.to_string()).events.remove(0);
-        assert_eq!((undeclared.outcome.as_deref(), undeclared.chain.as_deref()), (Some("verified"), Some(chain)));
+        assert_eq!((undeclared.outcome(), undeclared.chain()), (Some("verified"), Some(chain)));
     }
 }
 
@@ -320,13 +312,11 @@ fn a_confirmation_is_judged_by_its_bytes() {
         let mut altered = record(EXECUTED);
         altered["confirmations"][0]["signature"] = filed.clone();
         let events = events(&altered);
-        let approved = events
-            .iter()
-            .find(|event| event.kind() == "signing.approved" && event.actor() == Some(OWNERS[0]))
-            .unwrap();
-        assert_eq!(approved.outcome.as_deref(), Some(outcome), "{filed}");
-        assert_eq!(approved.detail.value()["signature_type"], kind, "{filed}");
-        assert_eq!(approved.reason.is_some(), outcome != "verified", "{filed}");
+        let approved =
+            events.iter().find(|event| event.kind() == "signing.approved" && event.actor() == Some(OWNERS[0])).unwrap();
+        assert_eq!(approved.outcome(), Some(outcome), "{filed}");
+        assert_eq!(approved.detail().value()["signature_type"], kind, "{filed}");
+        assert_eq!(approved.reason().is_some(), outcome != "verified", "{filed}");
     }
 }
 
@@ -337,13 +327,13 @@ fn an_unlimited_allowance_is_told_exactly_and_moves_nothing_on_the_chain() {
     allowing["data"] = json!(format!("0x095ea7b3{spender:0>64}{}", "f".repeat(64)));
     let events = events(&allowing);
     let requested = of_kind(&events, "signing.requested");
-    assert_eq!(requested.amount.as_ref().unwrap().to_string(), U256::MAX.to_string());
-    assert_eq!(requested.detail.value()["amount_exact"], U256::MAX.to_string());
-    assert_eq!(requested.asset.as_deref(), Some("mETH"));
+    assert_eq!(requested.amount().unwrap().to_string(), U256::MAX.to_string());
+    assert_eq!(requested.detail().value()["amount_exact"], U256::MAX.to_string());
+    assert_eq!(requested.asset(), Some("mETH"));
     let line = keywatch_store::line::write(requested);
     assert_eq!(keywatch_store::line::read(line.as_bytes()).unwrap(), *requested);
     let transaction = of_kind(&events, "chain.tx");
-    assert_eq!((transaction.amount.as_ref().unwrap().saturated(), transaction.asset.as_deref()), (0, Some("ETH")));
+    assert_eq!((transaction.amount().unwrap().saturated(), transaction.asset()), (0, Some("ETH")));
 }
 
 #[test]

@@ -1,0 +1,12 @@
+//! How bytes arrive: what a transfer did to them is undone, and a body is cut into records, all under size limits.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`body`] | `Content-Encoding` under a size cap |
+//! | `records` | a body → the bytes of its records |
+//!
+//! Further ways of arriving (object storage, queues, WebSocket, syslog) will be modules here. This part knows no feed, no
+//! chain and no event; who listens on a socket stands in the service of the binary.
+
+pub mod body;
+pub(crate) mod records;

@@ -1,0 +1,261 @@
+//! Cuts a body into records without trusting it: one JSON value, an array of them, JSON lines, or an object that holds
+//! the array under a known name. The cut goes by brackets, strings and lines alone, in one pass, so that a record that
+//! is no valid JSON is still a record of its own and its neighbours are read. It knows no feed and makes no event.
+
+use serde::de::IgnoredAny;
+
+use crate::{Problem, limits};
+
+/// One record's bytes, and the line of the body on which they begin (from 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record<'a> {
+    pub(crate) line: usize,
+    pub(crate) bytes: &'a [u8],
+    /// The array around the record ended before its closing bracket.
+    pub(crate) cut: bool,
+}
+
+/// The records of a body; an object with the member `wrapper` stands for the array in it.
+///
+/// # Errors
+/// The body holds more bytes or records than are accepted.
+pub(crate) fn cut<'a>(body: &'a [u8], wrapper: Option<&str>) -> Result<Vec<Record<'a>>, Problem> {
+    if body.len() > limits::BODY_BYTES_MAX {
+        let reason = format!("{} bytes, at most {}; send smaller batches", body.len(), limits::BODY_BYTES_MAX);
+        return Err(Problem::new("body", reason));
+    }
+    let mut cutter = Cutter { body, wrapper, records: Vec::new(), counted_to: 0, line: 1 };
+    if cutter.body() {
+        return Ok(cutter.records);
+    }
+    let reason = format!("more than {} records; send smaller batches", limits::RECORDS_MAX);
+    Err(Problem::new("body", reason))
+}
+
+/// Where the scan of JSON text stands: inside a string, and how deep.
+#[derive(Default)]
+struct Scan {
+    in_string: bool,
+    escaped: bool,
+    depth: usize,
+}
+
+impl Scan {
+    /// Takes one byte. A line feed ends a string that was never closed, since JSON strings hold none.
+    fn step(&mut self, byte: u8) {
+        if self.in_string {
+            self.in_string = byte != b'\n' && (self.escaped || byte != b'"');
+            self.escaped = byte == b'\\' && !self.escaped;
+            return;
+        }
+        match byte {
+            b'"' => (self.in_string, self.escaped) = (true, false),
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+}
+
+/// How deep brackets stand inside one another, by the bytes alone.
+pub(crate) fn nesting(bytes: &[u8]) -> usize {
+    let mut scan = Scan::default();
+    let mut deepest = 0;
+    for byte in bytes {
+        scan.step(*byte);
+        deepest = deepest.max(scan.depth);
+    }
+    deepest
+}
+
+struct Cutter<'a, 'w> {
+    body: &'a [u8],
+    wrapper: Option<&'w str>,
+    records: Vec<Record<'a>>,
+    /// How far lines were counted, and the line there.
+    counted_to: usize,
+    line: usize,
+}
+
+impl Cutter<'_, '_> {
+    /// Cuts the whole body; `false` when there are too many records.
+    fn body(&mut self) -> bool {
+        let mut at = if self.body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        if let Some(start) = self.next_solid(at)
+            && self.body[start] != b'['
+            && is_one_value(&self.body[start..])
+        {
+            at = self.value(start, self.body.len());
+        }
+        while let Some(start) = self.next_solid(at) {
+            at = if self.body[start] == b'[' { self.array(start, self.body.len()) } else { self.lines(start) };
+            if self.records.len() > limits::RECORDS_MAX {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Position of the first byte from `at` on that is no white space.
+    fn next_solid(&self, at: usize) -> Option<usize> {
+        self.body[at..].iter().position(|byte| !byte.is_ascii_whitespace()).map(|offset| at + offset)
+    }
+
+    /// Cuts the array that opens at `open` and lies before `end`; gives the position after it.
+    fn array(&mut self, open: usize, end: usize) -> usize {
+        let mut scan = Scan::default();
+        let mut start = open + 1;
+        for index in open + 1..end {
+            let byte = self.body[index];
+            let outside = scan.depth == 0 && !scan.in_string;
+            if outside && byte == b']' {
+                let nothing_in_it = start == open + 1 && self.next_solid(start) == Some(index);
+                if !nothing_in_it {
+                    self.push(start, index, false);
+                }
+                return index + 1;
+            }
+            if outside && byte == b',' {
+                self.push(start, index, false);
+                start = index + 1;
+                if self.records.len() > limits::RECORDS_MAX {
+                    return end;
+                }
+            }
+            scan.step(byte);
+        }
+        self.push(start, end, true);
+        end
+    }
+
+    /// Takes one value, or the array within it when it is a wrapper; gives `end`.
+    fn value(&mut self, start: usize, end: usize) -> usize {
+        match self.wrapper.and_then(|name| array_member(&self.body[start..end], name)) {
+            Some(offset) => {
+                self.array(start + offset, end);
+            }
+            None => self.push(start, end, false),
+        }
+        end
+    }
+
+    /// Takes JSON lines up to the next array at the start of a line. A value may run over several lines as long as
+    /// they are indented or close it.
+    fn lines(&mut self, start: usize) -> usize {
+        let mut scan = Scan::default();
+        let mut at = start;
+        loop {
+            let end =
+                self.body[at..].iter().position(|byte| *byte == b'\n').map_or(self.body.len(), |length| at + length);
+            self.body[at..end].iter().for_each(|byte| scan.step(*byte));
+            scan.step(b'\n');
+            at = (end + 1).min(self.body.len());
+            let opens_another = self.body.get(at).is_none_or(|byte| matches!(byte, b'{' | b'['));
+            if scan.depth == 0 || opens_another {
+                self.value(start, end);
+                return at;
+            }
+        }
+    }
+
+    fn push(&mut self, start: usize, end: usize, cut: bool) {
+        let from = self.next_solid(start).map_or(end, |solid| solid.min(end));
+        if from >= self.counted_to {
+            self.line += self.body[self.counted_to..from].split(|byte| *byte == b'\n').count() - 1;
+            self.counted_to = from;
+        }
+        self.records.push(Record { line: self.line, bytes: self.body[from..end].trim_ascii_end(), cut });
+    }
+}
+
+fn is_one_value(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+}
+
+/// Position of the array that an object holds directly under `name`.
+fn array_member(object: &[u8], name: &str) -> Option<usize> {
+    if object.first() != Some(&b'{') {
+        return None;
+    }
+    let quoted = format!("\"{name}\"");
+    let mut scan = Scan::default();
+    for (index, byte) in object.iter().enumerate() {
+        if *byte == b'"' && !scan.in_string && scan.depth == 1 && object[index..].starts_with(quoted.as_bytes()) {
+            let after = index + quoted.len();
+            let colon = after + object[after..].iter().position(|byte| !byte.is_ascii_whitespace())?;
+            if object[colon] == b':' {
+                let value = colon + 1 + object[colon + 1..].iter().position(|byte| !byte.is_ascii_whitespace())?;
+                return (object[value] == b'[').then_some(value);
+            }
+        }
+        scan.step(*byte);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(body: &str) -> Vec<(usize, String)> {
+        let records = cut(body.as_bytes(), Some("results")).unwrap();
+        records.iter().map(|record| (record.line, String::from_utf8(record.bytes.to_vec()).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_body_is_cut_into_its_records() {
+        for (body, expected) in [
+            ("", vec![]),
+            (" [ ] ", vec![]),
+            (r#"{"a":1}"#, vec![(1, r#"{"a":1}"#)]),
+            ("{\n \"a\": 1\n}\n", vec![(1, "{\n \"a\": 1\n}")]),
+            ("{\"a\":1}\n\n{\"b\":[\"]},\"]}\r\n", vec![(1, "{\"a\":1}"), (3, "{\"b\":[\"]},\"]}")]),
+            ("[{\"a\":1},\n {\"b\":2}]", vec![(1, "{\"a\":1}"), (2, "{\"b\":2}")]),
+            ("[1]\n[2]", vec![(1, "1"), (2, "2")]),
+            ("{\"count\":2,\"results\":[{\"a\":1},{\"b\":2}],\"next\":null}", vec![(1, "{\"a\":1}"), (1, "{\"b\":2}")]),
+            ("{\"results\":\"text\"}", vec![(1, "{\"results\":\"text\"}")]),
+            ("{\"a\":{\"results\":[1]}}", vec![(1, "{\"a\":{\"results\":[1]}}")]),
+            ("\u{feff}{\"a\":1}", vec![(1, "{\"a\":1}")]),
+        ] {
+            let expected: Vec<(usize, String)> = expected.into_iter().map(|(line, text)| (line, text.into())).collect();
+            assert_eq!(pieces(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_broken_stays_within_its_record() {
+        for (body, expected) in [
+            ("[{\"a\":1},{nope},{\"b\":2}]", vec!["{\"a\":1}", "{nope}", "{\"b\":2}"]),
+            ("{\"a\":1}\n{\"b\":\nnope\n{\"c\":3}", vec!["{\"a\":1}", "{\"b\":\nnope", "{\"c\":3}"]),
+            ("nope\nnor this\n{\"c\":3}", vec!["nope", "nor this", "{\"c\":3}"]),
+            ("{\"a\": \"not closed\n{\"c\":3}", vec!["{\"a\": \"not closed", "{\"c\":3}"]),
+            ("[{\"a\":1},,{\"b\":2}]", vec!["{\"a\":1}", "", "{\"b\":2}"]),
+            ("{\"a\":1} tail\n{\"b\":2}", vec!["{\"a\":1} tail", "{\"b\":2}"]),
+            ("{\"results\":[{\"a\":1},{nope}]}", vec!["{\"a\":1}", "{nope}"]),
+        ] {
+            let texts: Vec<String> = pieces(body).into_iter().map(|(_, text)| text).collect();
+            assert_eq!(texts, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_body_cut_short_says_so() {
+        let records = cut(b"[{\"a\":1},{\"b\":2}", None).unwrap();
+        assert_eq!(records.iter().map(|record| record.cut).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn an_array_cut_short_within_a_line_ends_with_the_line() {
+        let records = cut(b"{\"results\":[1,2\n{\"a\":1}\n", Some("results")).unwrap();
+        let found: Vec<(&[u8], bool)> = records.iter().map(|record| (record.bytes, record.cut)).collect();
+        assert_eq!(found, [(b"1".as_slice(), false), (b"2", true), (b"{\"a\":1}", false)]);
+    }
+
+    #[test]
+    fn too_many_records_are_refused_as_a_whole() {
+        let lines = "1\n".repeat(limits::RECORDS_MAX + 1);
+        assert!(cut(lines.as_bytes(), None).is_err());
+        assert!(cut(&lines.as_bytes()[2..], None).is_ok());
+        assert!(cut(format!("[{}1]", "1,".repeat(limits::RECORDS_MAX)).as_bytes(), None).is_err());
+    }
+}

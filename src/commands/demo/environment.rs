@@ -1,0 +1,100 @@
+//! The pipeline on embedded parts: log, rules, policy decision point, all in this process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::ensure;
+use keywatch_alerting::sink::Attempt;
+use keywatch_alerting::{EmbeddedPdp, Executor, Means, Notification, Policy, Schedule, Sink, Site};
+use keywatch_detectors::{Engine, Settings, rule};
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
+use keywatch_store::{Clock, Event, Lane, Log};
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::service::evaluation::pipeline::Pipeline;
+use crate::service::metrics::Metrics;
+
+/// The parts of the demo.
+pub(crate) struct Environment {
+    /// The log on disk.
+    pub(crate) log: Arc<EmbeddedLog>,
+    /// The pipeline over it.
+    pub(crate) pipeline: Pipeline,
+    /// The decision point, to be asked what it would say now.
+    pub(crate) pdp: Arc<EmbeddedPdp>,
+    /// The notifications that people would have got.
+    pub(crate) pages: Arc<Pages>,
+}
+
+/// Collects notifications, for the transcript to show in its own time.
+#[derive(Default)]
+pub(crate) struct Pages(Mutex<Vec<Notification>>);
+
+impl Pages {
+    /// Takes what has come in.
+    pub(crate) fn take(&self) -> Vec<Notification> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Sink for Pages {
+    #[expect(clippy::unnecessary_literal_bound, reason = "the signature is the trait's")]
+    fn name(&self) -> &str {
+        "demo"
+    }
+
+    fn deliveries_max(&self) -> usize {
+        1
+    }
+
+    fn deliver<'a>(&'a self, notification: &'a Notification) -> Attempt<'a> {
+        Box::pin(async move {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(notification.clone());
+            Ok(())
+        })
+    }
+}
+
+/// Builds the environment for the systems that `events` speak of.
+///
+/// # Errors
+/// The directory holds a log already, a part cannot be made.
+pub(crate) fn build(data: &Path, events: &[Event]) -> anyhow::Result<Environment> {
+    let log = Arc::new(EmbeddedLog::open(data, Options::new(Clock::Recorded))?);
+    ensure!(
+        log.end(Lane::Events).0 == 0,
+        "{} holds a log already; the demo begins with an empty one, name another directory",
+        data.display()
+    );
+    let pdp = Arc::new(EmbeddedPdp::new("demo", &[])?);
+    let pages = Arc::new(Pages::default());
+    let systems: std::collections::BTreeSet<&str> = events.iter().map(|event| event.system()).collect();
+    let site = |system: &&str| ((*system).to_owned(), Site::new(pdp.clone(), control(events)));
+    let sites: BTreeMap<String, Site> = systems.iter().map(site).collect();
+    let executor = Executor::open(Means {
+        log: log.clone(),
+        policy: Policy::default(),
+        sites,
+        sinks: vec![pages.clone()],
+        deliveries: Schedule::pages(),
+        revocations: Schedule::revocations(),
+        clock: Arc::new(clock::now),
+    })?;
+    let engine = Engine::new(&rule::shipped()?, &Settings::default())?;
+    let pipeline = Pipeline::open(log.clone(), engine, executor, Metrics::new())?;
+    Ok(Environment { log, pipeline, pdp, pages })
+}
+
+/// The input of a healthy session that has nothing to do with the incident: a small payment by a service account, begun
+/// before the first record. It has to stay allowed throughout.
+fn control(events: &[Event]) -> Value {
+    let began = events.iter().map(|event| event.time()).min().unwrap_or_default().unix_seconds();
+    json!({
+        "session_id": "ses-4a1d07", "subject": "payout-service", "session_started_at": began,
+        "device_id": "srv-payout-2", "ip": "192.0.2.77", "wallet": "petty-cash", "request_id": "pay-88213",
+        "destination": "office-supplies", "amount_usd": 40, "destination_risk_score": 1, "signer": "ci-bot",
+        "initiator": "payout-service", "human_approvals": [], "operation": 0,
+    })
+}

@@ -1,0 +1,104 @@
+//! Plays the records back: the history before the story at once, the story at its own pace times the speed.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use keywatch_store::{Event, Lane, Log};
+
+use super::environment::{self, Environment};
+use super::summary::{Denied, Observations};
+use super::{summary, transcript};
+use crate::incident::Incident;
+use crate::limits::REFRESH_SECONDS;
+use crate::service::evaluation::pipeline::Handled;
+
+/// The longest pause between two records of the story.
+const PAUSE_MAX: Duration = Duration::from_secs(3);
+
+/// Records of the history that are fed in at once.
+const HISTORY_RECORDS: usize = 2048;
+
+/// Plays an incident to its end.
+///
+/// # Errors
+/// A file of the incident is wrong, a part of the pipeline fails.
+pub(crate) async fn play(incident: &Incident, data: &Path, speed: f64) -> anyhow::Result<()> {
+    let (story, events) = (incident.story()?, incident.events()?);
+    let mut environment = environment::build(data, &events)?;
+    let mut observations = Observations::new(story.clone());
+    let past = events.partition_point(|event| event.time() < story.begins);
+    transcript::opening(&story)?;
+
+    let begun = Instant::now();
+    let found = run_history(&mut environment, &events[..past]).await?;
+    transcript::history(&events[..past], &found, begun.elapsed())?;
+    observations.note(&found);
+
+    let mut refreshed = Instant::now();
+    let mut clock = story.begins;
+    for event in &events[past..] {
+        let gap = u64::try_from(event.time().0.saturating_sub(clock.0)).unwrap_or(0);
+        let pause = Duration::from_nanos(gap).div_f64(speed).min(PAUSE_MAX);
+        if event.kind() != "tick" {
+            transcript::pause(clock, event.time())?;
+            clock = event.time();
+            tokio::time::sleep(pause).await;
+        }
+        if refreshed.elapsed() > Duration::from_secs(REFRESH_SECONDS) {
+            environment.pipeline.executor().refresh().await?;
+            refreshed = Instant::now();
+        }
+        play_event(&mut environment, event, &mut observations).await?;
+    }
+    environment.pipeline.executor().idle().await;
+    summary::write(&environment, &observations)
+}
+
+/// The history before the story runs through without a pause.
+async fn run_history(environment: &mut Environment, events: &[Event]) -> anyhow::Result<Vec<Handled>> {
+    environment.pipeline.executor().resume().await?;
+    let mut found = Vec::new();
+    for batch in events.chunks(HISTORY_RECORDS) {
+        environment.log.append(Lane::Events, batch.to_vec())?;
+        found.extend(environment.pipeline.run_to_end().await?);
+    }
+    Ok(found)
+}
+
+async fn play_event(
+    environment: &mut Environment,
+    event: &Event,
+    observations: &mut Observations,
+) -> anyhow::Result<()> {
+    let decision_now = decide_again(environment, event)?;
+    environment.log.append(Lane::Events, vec![event.clone()])?;
+    transcript::event(event, decision_now)?;
+    if decision_now == Some(false) {
+        observations.denied.push(Denied {
+            time: event.time(),
+            session: event.session().map(str::to_owned),
+            request: event.request().map(str::to_owned),
+        });
+    }
+    let found = environment.pipeline.run_to_end().await?;
+    environment.pipeline.executor().idle().await;
+    for handled in &found {
+        transcript::finding(handled, &observations.story)?;
+    }
+    for page in environment.pages.take() {
+        transcript::notification(&page, event.time())?;
+        observations.pages += 1;
+    }
+    observations.note(&found);
+    Ok(())
+}
+
+/// What the decision point says now to the input of a decision that it allowed when it happened.
+fn decide_again(environment: &Environment, event: &Event) -> anyhow::Result<Option<bool>> {
+    if event.kind() != "decision" || event.outcome() != Some("allow") {
+        return Ok(None);
+    }
+    let detail = event.detail().value();
+    let input = &detail["input"];
+    Ok(if input.is_object() { Some(environment.pdp.decide(input)?.allow) } else { None })
+}

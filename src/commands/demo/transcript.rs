@@ -1,0 +1,171 @@
+//! The transcript on the terminal: one line for what happens, what is found, what is done. The same with and without a terminal; colour
+//! only on one.
+
+use std::time::Duration;
+
+use keywatch_alerting::{Action, Notification};
+use keywatch_store::time::SECOND_NS;
+use keywatch_store::{Event, Instant, Severity};
+
+use super::narration;
+use crate::incident::Story;
+use crate::output;
+use crate::service::evaluation::pipeline::Handled;
+
+/// What is written before each line.
+const HAPPENS: &str = "        ";
+const FOUND: &str = " FOUND  ";
+const DONE: &str = " DONE   ";
+
+#[derive(Clone, Copy)]
+enum Colour {
+    Plain,
+    Dim,
+    Red,
+    Yellow,
+    Green,
+    Bold,
+}
+
+/// The title.
+pub(crate) fn opening(story: &Story) -> anyhow::Result<()> {
+    write(Colour::Bold, &format!("\nkeywatch demo: {}", story.title))?;
+    write(
+        Colour::Dim,
+        "Public and reconstructed records (replay-data says which is which) through the running pipeline: embedded log,\n\
+         every shipped rule, alerting, and a policy decision point. Times are the log's, UTC.\n",
+    )
+}
+
+/// The history before the story, and what was found in it.
+pub(crate) fn history(events: &[Event], found: &[Handled], took: Duration) -> anyhow::Result<()> {
+    let Some((first, last)) = events.first().zip(events.last()) else { return Ok(()) };
+    let happened = events.iter().filter(|event| event.kind() != "tick").count();
+    let text = format!(
+        "{} to {}: {happened} records of ordinary business through every rule in {:.1} s: {}",
+        day(first.time()),
+        day(last.time()),
+        took.as_secs_f64(),
+        if found.is_empty() { "nothing found".to_owned() } else { format!("{} findings", found.len()) }
+    );
+    write(if found.is_empty() { Colour::Green } else { Colour::Yellow }, &text)?;
+    for handled in found {
+        write(
+            Colour::Yellow,
+            &format!("{}{FOUND}{} {}", stamp(handled.finding.time), handled.finding.rule, handled.finding.title),
+        )?;
+    }
+    Ok(())
+}
+
+/// Time in which nothing happens.
+pub(crate) fn pause(from: Instant, to: Instant) -> anyhow::Result<()> {
+    let minutes = to.0.saturating_sub(from.0) / (60 * SECOND_NS);
+    if minutes < 20 {
+        return Ok(());
+    }
+    write(Colour::Dim, &format!("{:>24}… {} pass …", "", span(to.0.saturating_sub(from.0))))
+}
+
+/// An event, and what the decision point decides on it now.
+pub(crate) fn event(event: &Event, decision_now: Option<bool>) -> anyhow::Result<()> {
+    let Some(words) = narration::sentence(event) else { return Ok(()) };
+    write(Colour::Plain, &format!("{}{HAPPENS}{}", stamp(event.time()), output::printable(&words)))?;
+    if decision_now == Some(false) {
+        let actor = event.actor().unwrap_or("somebody");
+        let text = format!(
+            "that is how it was; asked now, the decision point DENIES it to {actor}: request and wallet are held"
+        );
+        write(Colour::Green, &format!("{}{DONE}{}", stamp(event.time()), output::printable(&text)))?;
+    }
+    Ok(())
+}
+
+/// A finding, and how long before the loss it was made.
+pub(crate) fn finding(handled: &Handled, story: &Story) -> anyhow::Result<()> {
+    let finding = &handled.finding;
+    let colour = if finding.severity >= Severity::Critical { Colour::Red } else { Colour::Yellow };
+    let lead = story.lost_at.0.saturating_sub(finding.decided.0);
+    let lead = if lead > 0 { format!("{} before the loss", span(lead)) } else { "too late".to_owned() };
+    let severity = finding.severity.to_string().to_uppercase();
+    let text = format!("{severity} {}: {} [{lead}]", finding.rule, narration::shortened(&finding.title));
+    write(colour, &format!("{}{FOUND}{}", stamp(finding.decided), output::printable(&text)))?;
+    if handled.actions.iter().all(|action| matches!(action, Action::Suppress(_))) && !handled.actions.is_empty() {
+        write(
+            Colour::Dim,
+            &format!("{}{DONE}counted on the open alert, nobody is told twice", stamp(finding.decided)),
+        )?;
+    }
+    Ok(())
+}
+
+/// A notification at `now`, and what was done by then.
+pub(crate) fn notification(page: &Notification, now: Instant) -> anyhow::Result<()> {
+    let again = if page.again.is_empty() { String::new() } else { format!(" again ({})", page.again.join("; ")) };
+    write(Colour::Bold, &format!("{}{DONE}people are told{again}: {} {}", stamp(now), page.severity, page.rule))?;
+    // A page without a response says so in words; the transcript shows what was done.
+    let done =
+        page.did.iter().filter(|_| !page.said.is_empty()).filter(|did| !did.starts_with("signatures and approvals"));
+    for did in done {
+        write(Colour::Green, &format!("{}{DONE}{}", stamp(now), narration::shortened(did)))?;
+    }
+    Ok(())
+}
+
+/// A line of the summary.
+pub(crate) fn plain(text: &str) -> anyhow::Result<()> {
+    write(Colour::Plain, text)
+}
+
+/// A heading of the summary.
+pub(crate) fn heading(text: &str) -> anyhow::Result<()> {
+    write(Colour::Bold, text)
+}
+
+/// Nanoseconds as people say them: `8 h 33 min 31 s`.
+pub(crate) fn span(nanoseconds: i64) -> String {
+    let seconds = nanoseconds / SECOND_NS;
+    let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
+    let shown: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).take(3).map(|(count, unit)| format!("{count} {unit}")).collect();
+    if shown.is_empty() { "0 s".to_owned() } else { shown.join(" ") }
+}
+
+fn stamp(time: Instant) -> String {
+    let text = time.to_string();
+    let (date, clock) = text.split_once('T').unwrap_or((&text, ""));
+    format!("{} {} ", date.get(5..).unwrap_or(date), clock.get(..8).unwrap_or(clock))
+}
+
+fn day(time: Instant) -> String {
+    time.to_string().chars().take(10).collect()
+}
+
+fn write(colour: Colour, text: &str) -> anyhow::Result<()> {
+    let code = match colour {
+        Colour::Plain => "",
+        Colour::Dim => "2",
+        Colour::Red => "1;31",
+        Colour::Yellow => "33",
+        Colour::Green => "32",
+        Colour::Bold => "1",
+    };
+    if code.is_empty() || !output::is_terminal() {
+        output::line(text)?;
+    } else {
+        output::line(&format!("\u{1b}[{code}m{text}\u{1b}[0m"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_shown_with_at_most_three_units() {
+        assert_eq!(span(30_811 * SECOND_NS), "8 h 33 min 31 s");
+        assert_eq!(span(156 * SECOND_NS), "2 min 36 s");
+        assert_eq!(span(0), "0 s");
+    }
+}

@@ -1,0 +1,166 @@
+//! `keywatch detectors`: what the rules are, whether they load, whether they do what their own events say.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::bail;
+use keywatch_detectors::rule::{self, Header, Rule, Value};
+use keywatch_detectors::{Engine, Settings, check};
+use keywatch_store::finding::Target;
+
+use crate::output;
+
+mod cost;
+mod diagram;
+mod explain;
+
+/// List, check, test and explain rules.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  keywatch detectors list                                        every rule, with severity and title
+  keywatch detectors explain signing/confirmation_mismatch       what it means, what to do, how it runs, its SQL and plan
+  keywatch detectors explain source/silent --log keywatch-data   what it remembers and costs over that log
+  keywatch detectors check detectors/rules/signing/mine.sql      does it load, and if not, what to write instead
+  keywatch detectors test                                        does each rule fire on its own events and stay quiet on the others")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do with rules.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Every rule: id, severity, title, what it asks to be revoked
+    List {
+        /// Directory of rules, instead of those built in
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
+    },
+    /// Load rules and say what is wrong with those that do not
+    Check {
+        /// Rule files or directories of rules [default: those built in]
+        #[arg(value_name = "FILE|DIR")]
+        paths: Vec<PathBuf>,
+    },
+    /// Run each rule over the events beside it: it must fire on one file and stay quiet on the other
+    Test {
+        /// Rules by id, `family/name` [default: all]
+        #[arg(value_name = "RULE")]
+        rules: Vec<String>,
+        /// Directory of rules, instead of those built in
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// Say what a rule means, what to do when it fires, how it is run, what it remembers, and over a log what that costs
+    Explain {
+        /// Rule by id, `family/name`
+        #[arg(value_name = "RULE")]
+        rule: String,
+        /// Directory of rules, instead of those built in
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+        /// Run it with the rules built in over this log (directory of a log or of an incident, file of event lines) and
+        /// say what it remembers and costs; may be given several times
+        #[arg(long, value_name = "DIR|FILE")]
+        log: Vec<PathBuf>,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A rule that is asked for and is not there, a directory that cannot be read, a closed standard output.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match &arguments.command {
+        Command::List { rules } => list(&load(rules.as_deref())?),
+        Command::Check { paths } => check_all(paths),
+        Command::Test { rules, directory } => test(&chosen(load(directory.as_deref())?, rules)?),
+        Command::Explain { rule, directory, log } => {
+            let chosen = chosen(load(directory.as_deref())?, std::slice::from_ref(rule))?;
+            explain::run(&chosen[0], rule::shipped()?, log)
+        }
+    }
+}
+
+/// The rules of a directory, or those built in.
+///
+/// # Errors
+/// Names the file that cannot be read, and the field at fault.
+pub(crate) fn load(directory: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
+    Ok(directory.map_or_else(rule::shipped, rule::load)?)
+}
+
+/// The rules of those ids, or all when none is named.
+fn chosen(rules: Vec<Rule>, ids: &[String]) -> anyhow::Result<Vec<Rule>> {
+    if let Some(unknown) = ids.iter().find(|id| rules.iter().all(|rule| rule.id != **id)) {
+        bail!("there is no rule `{unknown}`; `keywatch detectors list` shows those there are");
+    }
+    Ok(rules.into_iter().filter(|rule| ids.is_empty() || ids.contains(&rule.id)).collect())
+}
+
+fn list(rules: &[Rule]) -> anyhow::Result<ExitCode> {
+    let rows = rules.iter().map(|rule| {
+        let Header { severity, title, response, .. } = &rule.header;
+        [rule.id.clone(), severity.to_string(), targets(response), title.clone()]
+    });
+    output::line(&output::table(["rule", "severity", "cuts or holds", "title"], rows))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Loads and plans each rule on its own, so that one that is wrong hides no other.
+fn check_all(paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let mut loaded = Vec::new();
+    if paths.is_empty() {
+        loaded.extend(rule::shipped()?.into_iter().map(Ok));
+    }
+    for path in paths {
+        if path.is_dir() {
+            loaded.extend(rule::load(path)?.into_iter().map(Ok));
+        } else {
+            loaded.push(rule::load_one(path));
+        }
+    }
+    let mut wrong = 0;
+    for rule in loaded {
+        let planned = rule.and_then(|rule| Ok((Engine::new(std::slice::from_ref(&rule), &Settings::default())?, rule)));
+        match planned {
+            Ok((_, rule)) => output::line(&format!("ok     {}", rule.id))?,
+            Err(error) => {
+                wrong += 1;
+                output::line(&format!("wrong  {}", output::printable(&error.to_string())))?;
+            }
+        }
+    }
+    Ok(ExitCode::from(u8::from(wrong > 0)))
+}
+
+/// Runs each rule over the events beside it.
+fn test(rules: &[Rule]) -> anyhow::Result<ExitCode> {
+    let mut wrong = 0;
+    for rule in rules {
+        let verdict = match check::check(rule, &Settings::default()) {
+            Ok(report) if report.is_good() => format!("ok     {}", rule.id),
+            Ok(report) if report.fired.is_empty() => format!("wrong  {}: quiet on its .fires.jsonl", rule.id),
+            Ok(report) => format!("wrong  {}: fires on its .quiet.jsonl: {}", rule.id, report.noise[0].title),
+            Err(error) => format!("wrong  {error}"),
+        };
+        wrong += usize::from(verdict.starts_with("wrong"));
+        output::line(&output::printable(&verdict))?;
+    }
+    output::note(&format!("{} rules, {wrong} wrong", rules.len()));
+    Ok(ExitCode::from(u8::from(wrong > 0)))
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Integer(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+        Value::List(texts) => texts.join(", "),
+    }
+}
+
+fn targets(response: &[Target]) -> String {
+    let names: Vec<String> = response.iter().map(|target| format!("{target:?}").to_lowercase()).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}

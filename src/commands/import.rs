@@ -1,0 +1,224 @@
+//! `keywatch import`: foreign files → event lines on standard output; what could not be read → standard error.
+//!
+//! Reads with the feeds that the HTTP front door uses. Stores nothing and reads no clock.
+
+use std::cmp::Ordering;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use keywatch_ingest::limits::{BODY_BYTES_MAX, RECORD_BYTES_MAX, RECORDS_MAX};
+use keywatch_ingest::{Context, Feed, Problem, Reject, feeds};
+use keywatch_store::event::Origin;
+use keywatch_store::{Inventory, line};
+
+use crate::event_files::read_line;
+use crate::limits::{IMPORT_PIECE_BYTES_MAX, IMPORT_PIECE_LINES_MAX, IMPORT_REJECTS_SHOWN_MAX};
+use crate::output;
+use crate::service::config;
+
+/// Turn foreign files into keywatch event lines.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  keywatch import --feed safe --system cold --inventory inventory.toml multisig-transactions.json > events.jsonl
+  zcat decisions-*.json.gz | keywatch import --feed opa --system cold - > events.jsonl
+  keywatch import --feed safe --system cold safe.json | keywatch replay -
+
+Event lines go to standard output, one JSON object a line (docs/events.md says what stands in them). Counts and rejected
+records go to standard error as FILE:LINE: FIELD: REASON. Exit code: 0 everything was read, 1 some records were rejected,
+2 nothing could be done.
+
+A file is one JSON value, an array, an object that holds the array as its service delivers it, or JSON lines. JSON lines
+may be of any length; anything else may have 32 MiB.")]
+pub(crate) struct Arguments {
+    /// Format of the files: safe, opa or events
+    #[arg(long, value_name = "NAME")]
+    feed: String,
+    /// System that the events belong to [default: the inventory's, where it has one]
+    #[arg(long, value_name = "SYSTEM")]
+    system: Option<String>,
+    /// Source that the events are written under [default: the inventory's source of that feed, else the feed's name]
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// Inventory: contract versions and chains of wallets come from here
+    #[arg(long, value_name = "FILE")]
+    inventory: Option<PathBuf>,
+    /// Files to read, `-` for standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A file that cannot be read, an inventory that is wrong, an unknown feed, a closed standard output.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let feed = feeds::find(&arguments.feed)?;
+    let inventory = arguments.inventory.as_deref().map(config::read_inventory).transpose()?;
+    let origin = origin(arguments, feed, inventory.as_ref())?;
+    let context = Context { origin: &origin, inventory: inventory.as_ref() };
+    let mut import = Import { feed, context, out: output::buffered(), counts: Counts::default() };
+    for file in &arguments.files {
+        import.file(file).with_context(|| format!("cannot import {}", file.display()))?;
+    }
+    import.out.flush()?;
+    let Counts { files, records, events, rejects } = import.counts;
+    output::note(&format!("{files} files, {records} records, {events} events, {rejects} rejects"));
+    Ok(ExitCode::from(u8::from(rejects > 0)))
+}
+
+fn origin(arguments: &Arguments, feed: &dyn Feed, inventory: Option<&Inventory>) -> anyhow::Result<Origin> {
+    let systems = inventory.map(|inventory| inventory.systems.as_slice()).unwrap_or_default();
+    let system = match (&arguments.system, systems) {
+        (Some(system), []) => system.clone(),
+        (Some(system), _) if systems.iter().any(|declared| declared.id == *system) => system.clone(),
+        (Some(system), _) => bail!("the inventory has no system `{system}`"),
+        (None, [only]) => only.id.clone(),
+        (None, _) => bail!("name the system that the events belong to: --system SYSTEM"),
+    };
+    let declared = systems.iter().find(|declared| declared.id == system).map(|declared| declared.sources.as_slice());
+    let of_feed: Vec<_> = declared.unwrap_or_default().iter().filter(|source| source.feed == feed.name()).collect();
+    let source = match (&arguments.source, of_feed.as_slice()) {
+        (Some(source), _) => source.clone(),
+        (None, [only]) => only.source.clone(),
+        (None, []) => feed.name().to_owned(),
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|source| source.source.as_str()).collect();
+            bail!("the inventory has several sources of this feed; name one: --source {}", names.join("|"))
+        }
+    };
+    Ok(Origin { system, source })
+}
+
+#[derive(Default)]
+struct Counts {
+    files: usize,
+    records: usize,
+    events: usize,
+    rejects: usize,
+}
+
+struct Import<'a, W> {
+    feed: &'a dyn Feed,
+    context: Context<'a>,
+    out: W,
+    counts: Counts,
+}
+
+impl<W: Write> Import<'_, W> {
+    fn file(&mut self, path: &Path) -> anyhow::Result<()> {
+        self.counts.files += 1;
+        if path == Path::new("-") {
+            self.stream("standard input", BufReader::new(io::stdin()))
+        } else {
+            self.stream(&path.display().to_string(), BufReader::new(File::open(path)?))
+        }
+    }
+
+    /// Reads a stream as one body where it fits, else line by line.
+    fn stream(&mut self, name: &str, mut reader: impl BufRead) -> anyhow::Result<()> {
+        let mut start = Vec::new();
+        reader.by_ref().take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut start)?;
+        let lines = start.split(|byte| *byte == b'\n').count();
+        if start.len() <= BODY_BYTES_MAX && (lines <= RECORDS_MAX || start.first() == Some(&b'[')) {
+            return self.piece(name, &start, 0);
+        }
+        self.lines(name, start.as_slice().chain(reader))
+    }
+
+    fn lines(&mut self, name: &str, mut reader: impl BufRead) -> anyhow::Result<()> {
+        let (mut piece, mut first_line, mut lines) = (Vec::new(), 0, 0);
+        loop {
+            let begun = piece.len();
+            let whole = read_line(&mut reader, &mut piece, RECORD_BYTES_MAX + 2)?;
+            let ended = piece.len() == begun;
+            if whole > RECORD_BYTES_MAX + 1 {
+                let problem = Problem::new("record", format!("{whole} bytes, at most {RECORD_BYTES_MAX}"));
+                let reject = Reject::new(&problem, Some(1), &piece[begun..]);
+                self.reject(name, &reject, first_line + lines);
+                self.counts.records += 1;
+                // An empty line in its place, so that the lines after it keep their numbers.
+                piece.truncate(begun);
+                piece.push(b'\n');
+            }
+            lines += usize::from(!ended);
+            if ended || piece.len() >= IMPORT_PIECE_BYTES_MAX || lines >= IMPORT_PIECE_LINES_MAX {
+                self.piece(name, &piece, first_line)?;
+                first_line += lines;
+                (piece, lines) = (Vec::new(), 0);
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    fn piece(&mut self, name: &str, piece: &[u8], lines_before: usize) -> anyhow::Result<()> {
+        let reading = self.feed.read(&self.context, piece);
+        for event in &reading.events {
+            writeln!(self.out, "{}", line::write(event))?;
+        }
+        for reject in &reading.rejects {
+            self.reject(name, reject, lines_before);
+        }
+        self.counts.records += reading.records;
+        self.counts.events += reading.events.len();
+        Ok(())
+    }
+
+    fn reject(&mut self, name: &str, reject: &Reject, lines_before: usize) {
+        self.counts.rejects += 1;
+        let Reject { line, field, reason, .. } = reject;
+        match (self.counts.rejects.cmp(&IMPORT_REJECTS_SHOWN_MAX), line) {
+            (Ordering::Greater, _) => {}
+            (_, Some(line)) => output::note(&format!("{name}:{}: {field}: {reason}", lines_before + line)),
+            (_, None) => output::note(&format!("{name}: {field}: {reason}")),
+        }
+        if self.counts.rejects == IMPORT_REJECTS_SHOWN_MAX {
+            output::note("further rejects are counted and not shown");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn import_lines(text: &[u8]) -> (Counts, String) {
+        let origin = Origin { system: "s".into(), source: "events".into() };
+        let feed = feeds::find("events").unwrap();
+        let context = Context { origin: &origin, inventory: None };
+        let mut import = Import { feed, context, out: Vec::new(), counts: Counts::default() };
+        import.lines("test", text).unwrap();
+        (import.counts, String::from_utf8(import.out).unwrap())
+    }
+
+    fn heartbeat(id: usize) -> String {
+        format!("{{\"id\":\"{id}\",\"kind\":\"source.heartbeat\",\"event_time\":\"2025-02-21T00:00:00Z\"}}\n")
+    }
+
+    #[test]
+    fn lines_beyond_one_piece_and_a_line_beyond_all_limits_cost_nothing_else() {
+        let mut text: Vec<u8> = (0..IMPORT_PIECE_LINES_MAX + 3).flat_map(|id| heartbeat(id).into_bytes()).collect();
+        text.extend(std::iter::repeat_n(b'x', RECORD_BYTES_MAX * 3));
+        text.push(b'\n');
+        text.extend(heartbeat(999_999).bytes());
+        let (counts, out) = import_lines(&text);
+        assert_eq!(counts.events, IMPORT_PIECE_LINES_MAX + 4);
+        assert_eq!(counts.rejects, 1);
+        assert_eq!(counts.records, IMPORT_PIECE_LINES_MAX + 5);
+        assert_eq!(out.lines().count(), counts.events);
+        for line in out.lines() {
+            line::read(line.as_bytes()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_last_line_needs_no_line_feed() {
+        let (counts, _) = import_lines(heartbeat(1).trim_end().as_bytes());
+        assert_eq!((counts.events, counts.rejects), (1, 0));
+    }
+}

@@ -1,0 +1,22 @@
+//! One file or folder a subcommand: arguments in, words and an exit code out.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`demo`] | plays an incident through the running pipeline |
+//! | [`replay`] | runs the rules over recorded events, with no outside effect |
+//! | [`run`] | serves the pipeline on this machine |
+//! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
+//! | [`import`] | turns foreign files into event lines |
+//! | [`simulate`] | generates custody traffic |
+//! | [`detectors`] | lists, checks, tests and explains rules |
+//!
+//! A further subcommand (`query`, `verify`, `evidence`, `alerts`, `init`, `doctor` …) is a module here and a line of
+//! `Command` in `main.rs`.
+
+pub(crate) mod backtest;
+pub(crate) mod demo;
+pub(crate) mod detectors;
+pub(crate) mod import;
+pub(crate) mod replay;
+pub(crate) mod run;
+pub(crate) mod simulate;

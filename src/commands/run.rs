@@ -1,0 +1,61 @@
+//! `keywatch run`: arguments, configuration and log; [`crate::service`] is what then runs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use keywatch_store::Clock;
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
+
+use crate::limits::SHUTDOWN_SECONDS_MAX;
+use crate::output::{self, LogFormat};
+use crate::service::config::{self, Overrides};
+use crate::service::serve::serve;
+
+/// Serve the pipeline on this machine: sources send to it, it watches, tells and revokes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  keywatch run --print-config > keywatch.toml      a commented configuration to start from
+  keywatch run --config keywatch.toml
+  curl --data-binary @safe.json -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8040/v1/ingest/safe
+
+A source is answered 200 only after the log has its events durably; it may repeat a request without making doubles.
+GET /metrics, /healthz and /readyz say how keywatch does. SIGTERM and ctrl-c stop it: open requests are answered first.")]
+pub(crate) struct Arguments {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", default_value = "keywatch.toml", env = "KEYWATCH_CONFIG")]
+    config: PathBuf,
+    /// Print the commented default configuration and exit
+    #[arg(long)]
+    print_config: bool,
+    /// How log lines on standard error are written
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The configuration, inventory or a rule is wrong, the log cannot be opened or written, the address cannot be listened
+/// on.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.print_config {
+        output::text(config::DEFAULT)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::start_logging("info,fjall=warn,lsm_tree=warn", arguments.log_format);
+    let (config, inventory) = config::load(&arguments.config, &arguments.overrides)?;
+    let log = EmbeddedLog::open(&config.data, Options::new(Clock::Wall))?;
+    // TLS of webhooks and decision points. It fails only where a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
+    let served = runtime.block_on(serve(&config, inventory, Arc::new(log)));
+    // Appends under way hold the log; it is closed when the last of them is done.
+    runtime.shutdown_timeout(Duration::from_secs(SHUTDOWN_SECONDS_MAX));
+    served.map(|()| ExitCode::SUCCESS)
+}

@@ -1,0 +1,329 @@
+//! The configuration of `keywatch run`: a commented default that is compiled in, then the file, then the environment and
+//! the command line. Reads and checks; opens nothing that it points to but the inventory.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use keywatch_alerting::Policy;
+use keywatch_detectors::Settings;
+use keywatch_store::Inventory;
+use keywatch_store::inventory::System;
+use serde::Deserialize;
+
+use crate::limits::CONFIG_BYTES_MAX;
+
+/// The default, with a comment on every field.
+pub(crate) const DEFAULT: &str = include_str!("config.default.toml");
+
+/// What one machine needs to know.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Directory of the log.
+    pub(crate) data: PathBuf,
+    /// Inventory file.
+    pub(crate) inventory: PathBuf,
+    /// The front door.
+    pub(crate) server: Server,
+    /// Who may send.
+    pub(crate) credentials: Vec<Credential>,
+    /// Directory of rules beside those built in.
+    pub(crate) rules_directory: Option<PathBuf>,
+    /// Rules that are off, and parameters that differ from a rule's own.
+    pub(crate) rules: Settings,
+    /// What keywatch may do alone, and from which severity it notifies.
+    pub(crate) alerting: Policy,
+    /// Destinations of notifications.
+    pub(crate) webhooks: Vec<Webhook>,
+    /// Where sessions are cut.
+    pub(crate) decision_points: Vec<DecisionPoint>,
+}
+
+/// The front door.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// Whether an address beyond this machine is meant.
+    pub(crate) beyond_loopback: bool,
+}
+
+/// A source that may send.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Credential {
+    /// The system it may write for.
+    pub(crate) system: String,
+    /// Its name, as the inventory has it.
+    pub(crate) source: String,
+    /// The one feed it may use.
+    pub(crate) feed: String,
+    /// SHA-256 of its bearer token, 64 hexadecimal digits.
+    pub(crate) token_sha256: String,
+}
+
+/// A destination of notifications, signed as Standard Webhooks asks.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Webhook {
+    /// Its name: what was delivered is recorded under it.
+    pub(crate) name: String,
+    /// Address, `https` unless it is this machine.
+    pub(crate) url: String,
+    /// Files with one `whsec_…` secret each, the newest first.
+    pub(crate) secret_files: Vec<PathBuf>,
+    /// Lets `http` leave the machine.
+    #[serde(default)]
+    pub(crate) allow_plain_http: bool,
+}
+
+/// The policy decision point of a system.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DecisionPoint {
+    /// The system whose sessions it decides on.
+    pub(crate) system: String,
+    /// Base address of the Open Policy Agent.
+    pub(crate) opa: String,
+    /// File with its bearer token, where it asks for one.
+    pub(crate) token_file: Option<PathBuf>,
+    /// File with the input of a healthy session, which has to stay allowed.
+    pub(crate) control_file: PathBuf,
+}
+
+/// Values given on the command line or in the environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(crate) struct Overrides {
+    /// Address to listen on, instead of the file's
+    #[arg(long, env = "KEYWATCH_LISTEN", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Directory of the log, instead of the file's
+    #[arg(long, env = "KEYWATCH_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Inventory file, instead of the file's
+    #[arg(long, env = "KEYWATCH_INVENTORY", value_name = "FILE")]
+    pub(crate) inventory: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data: "keywatch-data".into(),
+            inventory: "inventory.toml".into(),
+            server: Server::default(),
+            credentials: Vec::new(),
+            rules_directory: None,
+            rules: Settings::default(),
+            alerting: Policy::default(),
+            webhooks: Vec::new(),
+            decision_points: Vec::new(),
+        }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server { listen: SocketAddr::from(([127, 0, 0, 1], 8040)), beyond_loopback: false }
+    }
+}
+
+impl Config {
+    /// The paths of the file that nothing overrides.
+    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let secrets = self.webhooks.iter_mut().flat_map(|webhook| webhook.secret_files.iter_mut());
+        let points = self.decision_points.iter_mut();
+        let of_points = points.flat_map(|point| point.token_file.iter_mut().chain([&mut point.control_file]));
+        secrets.chain(of_points).chain(&mut self.rules_directory)
+    }
+}
+
+/// Reads the file, lays the overrides over it, reads the inventory and checks that the two agree.
+///
+/// # Errors
+/// Each names the file and what to write instead.
+pub(crate) fn load(file: &Path, overrides: &Overrides) -> anyhow::Result<(Config, Inventory)> {
+    let text = read(file).with_context(|| {
+        format!("cannot read {} (`keywatch run --print-config` prints one to start from)", file.display())
+    })?;
+    let mut config = parse(&file.display().to_string(), &text)?;
+    // Paths in a file are meant from where the file is.
+    let home = file.parent().unwrap_or(Path::new(""));
+    config.data = overrides.data.clone().unwrap_or_else(|| home.join(&config.data));
+    config.inventory = overrides.inventory.clone().unwrap_or_else(|| home.join(&config.inventory));
+    for path in config.paths() {
+        *path = home.join(&*path);
+    }
+    config.server.listen = overrides.listen.unwrap_or(config.server.listen);
+    let inventory = read_inventory(&config.inventory)?;
+    check(&config, &inventory).with_context(|| file.display().to_string())?;
+    Ok((config, inventory))
+}
+
+/// Reads an inventory file.
+///
+/// # Errors
+/// Names the file, and for bad TOML the line and the field.
+pub(crate) fn read_inventory(file: &Path) -> anyhow::Result<Inventory> {
+    let text = read(file).with_context(|| format!("cannot read the inventory {}", file.display()))?;
+    Ok(Inventory::parse(&file.display().to_string(), &text)?)
+}
+
+fn parse(file: &str, text: &str) -> anyhow::Result<Config> {
+    toml::from_str(text).map_err(|error| anyhow::anyhow!("{file}: {}", error.to_string().trim_end()))
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    File::open(file)?.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text)?;
+    ensure!(text.len() as u64 <= CONFIG_BYTES_MAX, "more than {CONFIG_BYTES_MAX} bytes");
+    Ok(text)
+}
+
+fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()> {
+    let listen = config.server.listen;
+    if !listen.ip().is_loopback() && !config.server.beyond_loopback {
+        bail!(
+            "server.listen: {listen} is reachable from other machines and tokens travel in the clear; \
+             end TLS in front of keywatch and set server.beyond_loopback = true"
+        );
+    }
+    ensure!(!config.credentials.is_empty(), "no [[credentials]]: no source could send; add one for each source");
+    for (index, credential) in config.credentials.iter().enumerate() {
+        check_credential(credential, inventory)
+            .with_context(|| format!("credentials[{index}] (source `{}`)", credential.source))?;
+        let earlier = &config.credentials[..index];
+        let same_token = |other: &Credential| other.token_sha256.eq_ignore_ascii_case(&credential.token_sha256);
+        ensure!(
+            !earlier.iter().any(same_token),
+            "credentials[{index}]: token_sha256 is used twice; each source needs its own"
+        );
+    }
+    for (index, point) in config.decision_points.iter().enumerate() {
+        let declared = inventory.system(&point.system).is_some();
+        ensure!(declared, "decision_points[{index}]: the inventory has no system `{}`", point.system);
+        let twice = config.decision_points[..index].iter().any(|other| other.system == point.system);
+        ensure!(!twice, "decision_points[{index}]: system `{}` has one already", point.system);
+    }
+    Ok(())
+}
+
+fn check_credential(credential: &Credential, inventory: &Inventory) -> anyhow::Result<()> {
+    keywatch_ingest::feeds::find(&credential.feed)?;
+    let digest = hex::decode(&credential.token_sha256).unwrap_or_default();
+    ensure!(digest.len() == 32, "token_sha256: not 64 hexadecimal digits");
+    ensure!(
+        digest.iter().any(|byte| *byte != 0),
+        "token_sha256: this is the example's; put the hash of a token of yours"
+    );
+    let known = || inventory.systems.iter().map(|system| system.id.as_str()).collect::<Vec<_>>().join(", ");
+    let Some(system) = inventory.system(&credential.system) else {
+        bail!("system: the inventory has no `{}`; it has {}", credential.system, known());
+    };
+    let Some(declared) = system.sources.iter().find(|source| source.source == credential.source) else {
+        bail!("source: the inventory's system `{}` has none of that name; it has {}", system.id, source_names(system));
+    };
+    ensure!(
+        declared.feed == credential.feed,
+        "feed: the inventory says that this source is read by `{}`, not `{}`",
+        declared.feed,
+        credential.feed
+    );
+    Ok(())
+}
+
+fn source_names(system: &System) -> String {
+    system.sources.iter().map(|source| source.source.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INVENTORY: &str = r#"
+        [[systems]]
+        id = "cold"
+        sources = [{ source = "opa-1", feed = "opa" }]
+    "#;
+
+    fn config() -> Config {
+        let credential = Credential {
+            system: "cold".into(),
+            source: "opa-1".into(),
+            feed: "opa".into(),
+            token_sha256: "ab".repeat(32),
+        };
+        let point = DecisionPoint {
+            system: "cold".into(),
+            opa: "http://127.0.0.1:8181".into(),
+            token_file: None,
+            control_file: "control.json".into(),
+        };
+        Config { credentials: vec![credential], decision_points: vec![point], ..Config::default() }
+    }
+
+    #[test]
+    fn the_printed_default_is_the_default() {
+        assert_eq!(parse("default", DEFAULT).unwrap(), Config::default());
+        let is_field = |line: &str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
+        let is_example =
+            |line: &str| line.strip_prefix("# ").is_some_and(|line| line.starts_with("[[") || is_field(line));
+        let examples: Vec<&str> = DEFAULT.lines().filter(|line| is_example(line)).map(|line| &line[2..]).collect();
+        let example = parse("examples", &examples.join("\n")).unwrap();
+        let counts = (example.credentials.len(), example.webhooks.len(), example.decision_points.len());
+        assert_eq!(counts, (1, 1, 1), "the commented examples can be taken as they are");
+    }
+
+    type Spoil = fn(&mut Config);
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let inventory = Inventory::parse("i.toml", INVENTORY).unwrap();
+        assert!(check(&config(), &inventory).is_ok());
+        let cases: [(Spoil, &str); 9] = [
+            (|c| c.server.listen = ([0, 0, 0, 0], 1).into(), "beyond_loopback"),
+            (|c| c.decision_points[0].system = "hot".into(), "decision_points[0]"),
+            (|c| c.credentials.clear(), "[[credentials]]"),
+            (|c| c.credentials[0].system = "hot".into(), "it has cold"),
+            (|c| c.credentials[0].source = "opa-2".into(), "it has opa-1"),
+            (|c| c.credentials[0].feed = "safe".into(), "read by `opa`"),
+            (|c| c.credentials[0].feed = "okta".into(), "there is no feed `okta`"),
+            (|c| c.credentials[0].token_sha256 = "secret".into(), "64 hexadecimal"),
+            (|c| c.credentials.push(c.credentials[0].clone()), "used twice"),
+        ];
+        for (spoil, expected) in cases {
+            let mut config = config();
+            spoil(&mut config);
+            let error = format!("{:#}", check(&config, &inventory).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_an_error_with_its_line() {
+        let error = parse("keywatch.toml", "data = \"d\"\n[server]\nlisten_on = 1\n").unwrap_err().to_string();
+        assert!(
+            error.starts_with("keywatch.toml: ") && error.contains("line 3") && error.contains("listen_on"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_command_line_goes_over_the_file_and_paths_are_meant_from_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keywatch.toml");
+        let credential = "[[credentials]]\nsystem='cold'\nsource='opa-1'\nfeed='opa'\n";
+        std::fs::write(&file, format!("{credential}token_sha256='{}'", "ab".repeat(32))).unwrap();
+        std::fs::write(directory.path().join("inventory.toml"), INVENTORY).unwrap();
+        let overrides = Overrides { listen: Some(([127, 0, 0, 1], 9).into()), ..Overrides::default() };
+        let (config, inventory) = load(&file, &overrides).unwrap();
+        assert_eq!(config.server.listen.port(), 9);
+        assert_eq!(config.data, directory.path().join("keywatch-data"));
+        assert_eq!(inventory.systems[0].id, "cold");
+        let error = format!("{:#}", load(&directory.path().join("none.toml"), &overrides).unwrap_err());
+        assert!(error.contains("--print-config"), "{error}");
+    }
+}

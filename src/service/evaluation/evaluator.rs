@@ -1,0 +1,284 @@
+//! The evaluator of `keywatch run`: what is appended goes through the rules at once, every second of every system is in
+//! the log whether anything happens or not, and the decision points regularly get the revocation documents.
+//!
+//! It has threads of its own: however busy the threads are that serve HTTP, ticks, rules and revocations go on.
+//!
+//! It knows no rule and no format; [`pipeline`] does what there is to do with a record.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use keywatch_alerting::{Executor, Means, Schedule, Sink, Terminal};
+use keywatch_detectors::rule::{self, Rule};
+use keywatch_detectors::{Engine, Settings};
+use keywatch_store::{Event, Inventory, Lane, Log};
+use tokio::runtime;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::{JoinSet, block_in_place};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::limits::{EVALUATOR_THREADS, REFRESH_SECONDS, SHUTDOWN_SECONDS_MAX, TICK_SECONDS};
+use crate::service::config::Config;
+use crate::service::evaluation::pipeline::{Handled, Pipeline};
+use crate::service::evaluation::snapshots::Snapshots;
+use crate::service::evaluation::system_records;
+use crate::service::integrations;
+use crate::service::metrics::Metrics;
+use crate::service::readiness::Readiness;
+use crate::{clock, output};
+
+/// The part that is not ready before every record of the log went through the rules.
+const RULES: &str = "rules";
+
+/// What the evaluator works over.
+pub(crate) struct Evaluator {
+    /// The log of this machine.
+    pub(crate) log: Arc<dyn Log>,
+    /// What is declared.
+    pub(crate) inventory: Arc<Inventory>,
+    /// Counters.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Rung after every append to the events lane.
+    pub(crate) appended: Arc<Notify>,
+    /// Says that the rules have caught up with the log.
+    pub(crate) readiness: Arc<Readiness>,
+}
+
+/// An evaluator whose threads run.
+pub(crate) struct RunningEvaluator {
+    /// Receives how it ended; `None` once that was returned.
+    ended: Option<oneshot::Receiver<anyhow::Result<()>>>,
+}
+
+impl RunningEvaluator {
+    /// Returns when the evaluator fails. What stands in the log is taken up on the next start, so the process should end then.
+    pub(crate) async fn failure(&mut self) -> anyhow::Error {
+        match self.end().await {
+            Err(error) => error,
+            Ok(()) => std::future::pending().await,
+        }
+    }
+
+    /// Returns when the evaluator has ended.
+    ///
+    /// # Errors
+    /// Why it failed, unless that was returned before.
+    pub(crate) async fn end(&mut self) -> anyhow::Result<()> {
+        let Some(ended) = &mut self.ended else { return Ok(()) };
+        let ended = ended
+            .await
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("the evaluator broke off; this is a defect of keywatch")));
+        self.ended = None;
+        ended
+    }
+}
+
+impl Evaluator {
+    /// Activates the inventory where it has changed, makes the pipeline, and starts to follow the log on threads of its own.
+    /// It ends in order when `stopping` becomes true.
+    ///
+    /// # Errors
+    /// A rule, a destination or a decision point that cannot be used; a log that cannot be read or written.
+    pub(crate) fn start(self, config: &Config, stopping: watch::Receiver<bool>) -> anyhow::Result<RunningEvaluator> {
+        // Where it fails, its threads are waited for, which those that serve must not do as they are.
+        block_in_place(|| self.start_threads(config, stopping))
+    }
+
+    fn start_threads(self, config: &Config, stopping: watch::Receiver<bool>) -> anyhow::Result<RunningEvaluator> {
+        let threads = runtime::Builder::new_multi_thread().worker_threads(EVALUATOR_THREADS).enable_all().build();
+        let threads = threads.context("cannot start threads")?;
+        let entered = threads.enter();
+        let tasks = self.prepare(config, stopping)?;
+        drop(entered);
+        let (end, ended) = oneshot::channel();
+        let run = move || {
+            let outcome = threads.block_on(until_one_fails(tasks));
+            // Deliveries under way get the time that open requests get; what is not done is done after the next start.
+            threads.shutdown_timeout(Duration::from_secs(SHUTDOWN_SECONDS_MAX));
+            // Who does not listen any more has failed itself.
+            let _ = end.send(outcome);
+        };
+        thread::Builder::new().name("evaluator".to_owned()).spawn(run).context("cannot start threads")?;
+        Ok(RunningEvaluator { ended: Some(ended) })
+    }
+
+    fn prepare(self, config: &Config, stopping: watch::Receiver<bool>) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
+        let rules = rules(config.rules_directory.as_deref())?;
+        check_settings(&config.rules, &rules)?;
+        let snapshots = Snapshots::at(&config.data.join("window-state"));
+        let make = || Ok(Engine::new(&rules, &config.rules)?);
+        let restored = snapshots.restore(make, self.log.as_ref())?;
+        let activations = system_records::activations(self.log.as_ref(), &self.inventory, clock::now())?;
+        self.log.append(Lane::Events, activations)?;
+        let executor = Executor::open(self.dependencies(config)?)?;
+        let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
+        let pipeline = Pipeline::resume(log, restored, executor.clone(), metrics, snapshots)?;
+        self.readiness.obstruct(RULES, "the log is going through the rules again");
+
+        let mut tasks = JoinSet::new();
+        let systems = self.inventory.systems.iter().map(|system| system.id.clone()).collect();
+        tasks.spawn(until(stopping.clone(), tick(self.log, systems, Arc::clone(&self.appended))));
+        tasks.spawn(until(stopping.clone(), refresh(executor)));
+        tasks.spawn(follow(pipeline, self.appended, self.readiness, stopping));
+        Ok(tasks)
+    }
+
+    fn dependencies(&self, config: &Config) -> anyhow::Result<Means> {
+        let terminal = Arc::new(Terminal::new("standard-error", output::notifications()));
+        let mut sinks: Vec<Arc<dyn Sink>> = vec![terminal];
+        sinks.extend(integrations::webhooks(config)?);
+        Ok(Means {
+            log: Arc::clone(&self.log),
+            policy: config.alerting.clone(),
+            sites: integrations::decision_points(config)?,
+            sinks,
+            deliveries: Schedule::pages(),
+            revocations: Schedule::revocations(),
+            clock: Arc::new(clock::now),
+        })
+    }
+}
+
+/// Waits for tasks; the first that fails ends the others.
+async fn until_one_fails(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+/// Runs a task that can be dropped at any of its waits, until `stopping` becomes true.
+async fn until(
+    mut stopping: watch::Receiver<bool>,
+    task: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        ended = task => ended,
+        _ = stopping.wait_for(|stop| *stop) => Ok(()),
+    }
+}
+
+/// Takes what is appended through the rules. Stops between two steps only, so that a finding is acted upon as a whole.
+async fn follow(
+    mut pipeline: Pipeline,
+    appended: Arc<Notify>,
+    readiness: Arc<Readiness>,
+    mut stopping: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    pipeline.executor().resume().await?;
+    while !*stopping.borrow() {
+        if let Some(handled) = pipeline.step().await? {
+            handled.iter().for_each(log_finding);
+            continue;
+        }
+        readiness.clear(RULES);
+        tokio::select! {
+            () = appended.notified() => {}
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+    }
+    pipeline.write_snapshot();
+    Ok(())
+}
+
+fn log_finding(handled: &Handled) {
+    let finding = &handled.finding;
+    tracing::info!(
+        rule = finding.rule,
+        severity = %finding.severity,
+        system = finding.system,
+        entity = finding.entity,
+        actions = handled.actions.len(),
+        "finding"
+    );
+}
+
+/// Lets log time go on in systems in which nothing happens.
+async fn tick(log: Arc<dyn Log>, systems: Vec<String>, appended: Arc<Notify>) -> anyhow::Result<()> {
+    let mut seconds = interval(Duration::from_secs(TICK_SECONDS));
+    // A machine that slept has lived through one tick, not through all that it missed.
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        seconds.tick().await;
+        let now = clock::now();
+        let ticks: Vec<Event> = systems.iter().map(|system| system_records::tick(system, now)).collect();
+        block_in_place(|| log.append(Lane::Events, ticks))?;
+        appended.notify_one();
+    }
+}
+
+/// Stamps the revocation documents anew: a policy that hears nothing denies everything after two minutes.
+async fn refresh(executor: Executor) -> anyhow::Result<()> {
+    let mut due = interval(Duration::from_secs(REFRESH_SECONDS));
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        executor.refresh().await?;
+    }
+}
+
+/// The rules built in, and those of a directory of the user's own.
+fn rules(directory: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
+    let mut rules = rule::shipped()?;
+    let own = directory.map(rule::load).transpose()?.unwrap_or_default();
+    if let Some(twice) = own.iter().find(|own| rules.iter().any(|shipped| shipped.id == own.id)) {
+        anyhow::bail!("{}: there is a rule of that name built in; give yours another", twice.id);
+    }
+    rules.extend(own);
+    rules.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(rules)
+}
+
+/// A setting for a rule that is not there would look like protection.
+fn check_settings(settings: &Settings, rules: &[Rule]) -> anyhow::Result<()> {
+    for id in settings.disabled.iter().chain(settings.parameters.keys()) {
+        ensure!(rules.iter().any(|rule| rule.id == *id), "[rules]: there is no rule `{id}`");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use keywatch_store::log::memory::MemoryLog;
+
+    use super::*;
+
+    fn ticks(log: &dyn Log) -> usize {
+        let events = log.read(Lane::Events, keywatch_store::Position(0), 1000).unwrap();
+        events.iter().filter(|event| event.kind() == "tick").count()
+    }
+
+    #[test]
+    fn ticks_go_on_while_every_thread_that_serves_is_busy() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config { data: directory.path().to_owned(), ..Config::default() };
+        let (log, metrics) = (Arc::new(MemoryLog::new()), Metrics::new());
+        let evaluator = Evaluator {
+            log: log.clone(),
+            inventory: Arc::new(Inventory::parse("inventory", "[[systems]]\nid = \"cold\"").unwrap()),
+            metrics: Arc::clone(&metrics),
+            appended: Arc::new(Notify::new()),
+            readiness: Readiness::new(metrics),
+        };
+        let (stop, stopping) = watch::channel(false);
+        let front = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        front.block_on(async {
+            let mut running = evaluator.start(&config, stopping).unwrap();
+            let (done, busy) = mpsc::sync_channel::<()>(1);
+            tokio::spawn(async move { busy.recv() });
+            let until = std::time::Instant::now() + Duration::from_secs(30);
+            while ticks(log.as_ref()) < 3 {
+                assert!(std::time::Instant::now() < until, "{} ticks in 30 s", ticks(log.as_ref()));
+                thread::sleep(Duration::from_millis(10));
+            }
+            drop(done);
+            stop.send_replace(true);
+            running.end().await.unwrap();
+        });
+    }
+}

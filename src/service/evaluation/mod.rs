@@ -1,0 +1,20 @@
+//! The evaluation of rules over the log, as it goes on: every record through every rule, findings to alerting, ticks.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`evaluator`] | the threads that follow the log, write ticks and refresh the decision points |
+//! | [`pipeline`] | one step: records → engine → findings → alerting; the demo uses it too |
+//! | [`catch_up`] | going over what earlier runs of the process have seen |
+//! | [`isolation`] | parked rules on their way back |
+//! | [`rule_records`], [`system_records`] | what is written into the log about rules and about systems |
+//! | [`snapshots`] | window state on disk |
+//! | [`pipeline_metrics`] | what Prometheus is told about all that |
+
+mod catch_up;
+pub(crate) mod evaluator;
+mod isolation;
+pub(crate) mod pipeline;
+mod pipeline_metrics;
+mod rule_records;
+mod snapshots;
+mod system_records;

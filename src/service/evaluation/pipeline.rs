@@ -1,0 +1,310 @@
+//! The pipeline: the log → the engine → findings → alerting. The same for the demo and for `keywatch run`; who appends
+//! to the log is not its concern.
+//!
+//! On opening it goes on from the last snapshot of window state, or runs the rules over the whole log again, so that
+//! windows remember what they did before the restart; findings that stand in the conclusions log already are not taken
+//! again. That fills every gap that a parked rule left: no snapshot is made while one is parked.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time;
+
+use keywatch_alerting::{Action, Executor};
+use keywatch_detectors::{Decided, Engine, Lost, Parked};
+use keywatch_store::{Event, Finding, Lane, Log, Position};
+use tokio::task::block_in_place;
+
+use crate::clock;
+use crate::limits::{PIPELINE_RECORDS_MAX, SNAPSHOT_RECORDS_MIN, SNAPSHOT_SECONDS};
+use crate::service::evaluation::catch_up::CatchUp;
+use crate::service::evaluation::isolation::{Isolation, Slice};
+use crate::service::evaluation::pipeline_metrics::PipelineMetrics;
+use crate::service::evaluation::rule_records;
+use crate::service::evaluation::snapshots::{Restored, Snapshots};
+use crate::service::metrics::Metrics;
+
+/// The pipeline over one log.
+pub(crate) struct Pipeline {
+    log: Arc<dyn Log>,
+    engine: Engine,
+    executor: Executor,
+    metrics: PipelineMetrics,
+    /// Next record of the events lane.
+    position: Position,
+    /// Ids of findings that stood in the conclusions log when it was opened.
+    known: HashSet<String>,
+    isolation: Isolation,
+    /// While the records of earlier runs of the process are gone through.
+    catch_up: Option<CatchUp>,
+    snapshots: Option<SnapshotSchedule>,
+}
+
+/// Where window state is kept, and how far the last snapshot is.
+struct SnapshotSchedule {
+    snapshots: Snapshots,
+    position: Position,
+    written: time::Instant,
+}
+
+impl SnapshotSchedule {
+    /// Whether another snapshot is due for an engine that has seen all before `position`.
+    fn is_due(&self, position: Position) -> bool {
+        self.written.elapsed() >= time::Duration::from_secs(SNAPSHOT_SECONDS)
+            && position.0 - self.position.0 >= SNAPSHOT_RECORDS_MIN
+    }
+}
+
+/// A finding, and what was decided to do about it.
+pub(crate) struct Handled {
+    /// The finding.
+    pub(crate) finding: Finding,
+    /// What alerting decided.
+    pub(crate) actions: Vec<Action>,
+}
+
+impl Pipeline {
+    /// Opens it at the beginning of the log; [`Pipeline::step`] then goes on from there.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(crate) fn open(
+        log: Arc<dyn Log>,
+        engine: Engine,
+        executor: Executor,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let mut engine = engine.with_stopwatch(clock::processor_time);
+        engine.sift(true);
+        Ok(Pipeline {
+            known: findings_in(log.as_ref())?,
+            metrics: PipelineMetrics::new(metrics, log.end(Lane::Conclusions), engine.rules().count()),
+            catch_up: Some(CatchUp::new(log.end(Lane::Events))),
+            position: Position::default(),
+            isolation: Isolation::default(),
+            snapshots: None,
+            log,
+            engine,
+            executor,
+        })
+    }
+
+    /// As [`Pipeline::open`], but goes on from where the engine's state was kept. From now on state is kept there again.
+    ///
+    /// # Errors
+    /// As [`Pipeline::open`].
+    pub(crate) fn resume(
+        log: Arc<dyn Log>,
+        restored: Restored,
+        executor: Executor,
+        metrics: Arc<Metrics>,
+        snapshots: Snapshots,
+    ) -> anyhow::Result<Self> {
+        let Restored { engine, position, missing, rejected } = restored;
+        let mut pipeline = Pipeline::open(log, engine, executor, metrics)?;
+        let written = time::Instant::now();
+        pipeline.position = position;
+        missing.iter().for_each(|rule| pipeline.isolation.rebuild(rule, position, written));
+        pipeline.isolation.start_from(snapshots.clone());
+        pipeline.snapshots = Some(SnapshotSchedule { snapshots, position, written });
+        pipeline.metrics.snapshots("restored", usize::from(position > Position::default()));
+        pipeline.metrics.snapshots("rejected", rejected);
+        Ok(pipeline)
+    }
+
+    /// Writes a snapshot of window state, so that the next start need not go through the whole log.
+    pub(crate) fn write_snapshot(&mut self) {
+        // A parked rule would be missing, and its gap be taken for filled.
+        let is_whole = self.catch_up.is_none() && self.isolation.is_idle();
+        let Some(schedule) = self.snapshots.as_mut().filter(|schedule| is_whole && schedule.position < self.position)
+        else {
+            return;
+        };
+        let (engine, log) = (&self.engine, self.log.as_ref());
+        let outcome = match block_in_place(|| schedule.snapshots.write(engine, log, self.position)) {
+            Ok(()) => "written",
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(error, "window state cannot be kept; a restart will take longer");
+                "failed"
+            }
+        };
+        self.metrics.snapshots(outcome, 1);
+        (schedule.position, schedule.written) = (self.position, time::Instant::now());
+    }
+
+    /// Takes the next records of the log through every rule, and a parked rule that is due through a slice of what it
+    /// missed; acts on what is found. Gives nothing when there is nothing to do.
+    ///
+    /// # Errors
+    /// The log cannot be read or written; nothing more should be attempted then.
+    pub(crate) async fn step(&mut self) -> anyhow::Result<Option<Vec<Handled>>> {
+        self.end_catching_up()?;
+        let live = self.follow().await?;
+        let retried = self.retry().await?;
+        self.metrics.conclusions(self.log.as_ref())?;
+        if self.snapshots.as_ref().is_some_and(|schedule| schedule.is_due(self.position)) {
+            self.write_snapshot();
+        }
+        Ok(match (live, retried) {
+            (None, None) => None,
+            (live, retried) => Some(live.into_iter().chain(retried).flatten().collect()),
+        })
+    }
+
+    async fn follow(&mut self) -> anyhow::Result<Option<Vec<Handled>>> {
+        let events = self.log.read(Lane::Events, self.position, PIPELINE_RECORDS_MAX)?;
+        if events.is_empty() {
+            return Ok(None);
+        }
+        // The executor saw its own records as it wrote them.
+        let of_others: Vec<Event> =
+            events.iter().filter(|event| !event.kind().starts_with("response.")).cloned().collect();
+        self.executor.observe(&of_others);
+        let begun = time::Instant::now();
+        let outcome = block_in_place(|| self.engine.run(self.position, &events))?;
+        let took = begun.elapsed();
+        self.position = self.position.plus(events.len());
+        self.metrics.responses(&events, self.executor.with_state(|state| state.responses().open().len()));
+        self.record_parked(&events, &outcome.parked)?;
+        self.record_limited(&outcome.lost)?;
+        match &mut self.catch_up {
+            Some(catch_up) => catch_up.observe(&events, &outcome.skipped),
+            None => self.record_skipped(rule_records::skipped(&outcome.skipped))?,
+        }
+        let mut handled = Vec::new();
+        for decided in outcome.findings {
+            handled.extend(self.handle(decided).await?);
+        }
+        let left = self.log.end(Lane::Events).0.saturating_sub(self.position.0);
+        self.metrics.run(events.len(), left, took);
+        Ok(Some(handled))
+    }
+
+    /// From here on a rule that fails is parked. What earlier runs of the process left open has been filled by now.
+    fn end_catching_up(&mut self) -> anyhow::Result<()> {
+        let Some(mut caught_up) = self.catch_up.take_if(|catch_up| catch_up.is_over(self.position)) else {
+            return Ok(());
+        };
+        self.engine.sift(false);
+        self.record_skipped(caught_up.take_skipped())?;
+        let loaded: HashSet<&str> = self.engine.rules().map(|rule| rule.id.as_str()).collect();
+        let is_filled = |rule: &str| loaded.contains(rule) && !self.isolation.is_parked(rule);
+        let records = caught_up.resumed(self.log.as_ref(), self.position, is_filled)?;
+        self.append(records)
+    }
+
+    async fn retry(&mut self) -> anyhow::Result<Option<Vec<Handled>>> {
+        let (log, now) = (self.log.as_ref(), time::Instant::now());
+        let slice = block_in_place(|| self.isolation.slice(&mut self.engine, log, self.position, now))?;
+        let Some(Slice { findings, records, skipped, ended }) = slice else { return Ok(None) };
+        let mut handled = Vec::new();
+        for decided in findings {
+            handled.extend(self.handle(decided).await?);
+        }
+        self.record_skipped(rule_records::skipped(&skipped))?;
+        self.append(records)?;
+        if let Some((rule, ended)) = ended {
+            tracing::info!(rule, ?ended, "a parked rule was tried");
+            self.metrics.retried(&rule, ended);
+        }
+        Ok(Some(handled))
+    }
+
+    /// Steps until the end of the log.
+    ///
+    /// # Errors
+    /// As [`Pipeline::step`].
+    pub(crate) async fn run_to_end(&mut self) -> anyhow::Result<Vec<Handled>> {
+        let mut all = Vec::new();
+        while let Some(handled) = self.step().await? {
+            all.extend(handled);
+        }
+        Ok(all)
+    }
+
+    /// The executor, to look at its state or refresh the decision points.
+    pub(crate) fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    /// Rows that wait for their frame to close.
+    pub(crate) fn waiting(&self) -> usize {
+        self.engine.state_size().waiting
+    }
+
+    async fn handle(&mut self, decided: Decided) -> anyhow::Result<Option<Handled>> {
+        let finding = decided.finding;
+        if self.known.remove(&finding.id) {
+            return Ok(None);
+        }
+        if let Some(catch_up) = &mut self.catch_up {
+            catch_up.found(&finding.rule);
+        }
+        self.metrics.finding(&finding);
+        let actions = self.executor.take(&finding).await?;
+        self.metrics.handled(&finding, self.log.clock());
+        Ok(Some(Handled { finding, actions }))
+    }
+
+    fn record_parked(&mut self, events: &[Event], parked: &[Parked]) -> anyhow::Result<()> {
+        for parked in parked {
+            let Parked { rule, problem, from } = parked;
+            tracing::error!(rule, problem, from = from.0, "a rule failed and is parked");
+            self.metrics.parked(parked);
+            let records = self.isolation.park(parked, events, time::Instant::now());
+            self.append(records)?;
+        }
+        Ok(())
+    }
+
+    fn record_skipped(&self, records: Vec<Event>) -> anyhow::Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        // Those that stand in the log already are no news.
+        for record in self.log.append(Lane::Events, records)?.written {
+            let rule = rule_of(&record);
+            tracing::error!(rule, problem = record.reason(), "a rule goes on without a record that it cannot evaluate");
+            self.metrics.skipped(&rule);
+        }
+        Ok(())
+    }
+
+    fn record_limited(&self, lost: &[Lost]) -> anyhow::Result<()> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        // Over a log that was run before they stand in it already.
+        for record in self.log.append(Lane::Events, rule_records::limited(lost))?.written {
+            let rule = rule_of(&record);
+            tracing::error!(rule, detail = record.detail().as_str(), "a rule's windows reached a limit");
+            self.metrics.limited(&rule);
+        }
+        Ok(())
+    }
+
+    fn append(&self, records: Vec<Event>) -> anyhow::Result<()> {
+        if !records.is_empty() {
+            self.log.append(Lane::Events, records)?;
+        }
+        Ok(())
+    }
+}
+
+fn rule_of(record: &Event) -> String {
+    record.detail().value()["rule"].as_str().unwrap_or_default().to_owned()
+}
+
+fn findings_in(log: &dyn Log) -> anyhow::Result<HashSet<String>> {
+    let mut known = HashSet::new();
+    let mut position = Position::default();
+    loop {
+        let events = log.read(Lane::Conclusions, position, PIPELINE_RECORDS_MAX)?;
+        if events.is_empty() {
+            return Ok(known);
+        }
+        position = position.plus(events.len());
+        let created = events.iter().filter(|event| event.kind() == "finding.created");
+        known.extend(created.filter_map(|event| event.detail().value()["id"].as_str().map(str::to_owned)));
+    }
+}

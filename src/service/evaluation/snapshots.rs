@@ -1,0 +1,243 @@
+//! Snapshots of window state on disk, beside the log: which position of the log one belongs to, whether it is whole, and
+//! that a new one takes the place of an old one in one step.
+//!
+//! A file is `<position>.arrow`: what [`Engine::save`] wrote, then the id of the record before the position (so that it is
+//! never taken for one of another log), then SHA-256 of all before. Two are kept.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use keywatch_detectors::{Engine, Retry};
+use keywatch_store::{EventId, Lane, Log, Position};
+use sha2::{Digest, Sha256};
+
+const KEPT: usize = 2;
+const ID_BYTES: usize = 16;
+const DIGEST_BYTES: usize = 32;
+
+/// The directory of a log's snapshots.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshots {
+    directory: PathBuf,
+}
+
+/// An engine that goes on from what was kept.
+pub(crate) struct Restored {
+    /// The engine.
+    pub(crate) engine: Engine,
+    /// Position of the next record that it has to see; the beginning of the log where nothing was kept.
+    pub(crate) position: Position,
+    /// Rules that were not in the snapshot.
+    pub(crate) missing: Vec<String>,
+    /// Snapshots that could not be used.
+    pub(crate) rejected: usize,
+}
+
+/// Digests what is written through it.
+struct Digesting<W> {
+    out: W,
+    digest: Sha256,
+}
+
+impl<W: Write> Write for Digesting<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Snapshots {
+    /// Those in a directory, which is made when the first is written.
+    pub(crate) fn at(directory: &Path) -> Snapshots {
+        Snapshots { directory: directory.to_owned() }
+    }
+
+    /// Writes the engine's state, which has seen all records before `position`. A crash leaves the older one in place.
+    ///
+    /// # Errors
+    /// The directory cannot be written, or the log not be read.
+    pub(crate) fn write(&self, engine: &Engine, log: &dyn Log, position: Position) -> anyhow::Result<()> {
+        let Some(id) = id_before(log, position)? else { return Ok(()) };
+        fs::create_dir_all(&self.directory).with_context(|| self.directory.display().to_string())?;
+        let unfinished = self.directory.join("unfinished");
+        let file = File::create(&unfinished).with_context(|| unfinished.display().to_string())?;
+        let mut out = Digesting { out: BufWriter::new(file), digest: Sha256::new() };
+        engine.save(&mut out)?;
+        out.write_all(&id.0)?;
+        let digest = out.digest.finalize();
+        let mut file = out.out;
+        file.write_all(&digest)?;
+        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&unfinished, self.directory.join(format!("{:020}.arrow", position.0)))?;
+        File::open(&self.directory)?.sync_all()?;
+        for old in self.positions()?.into_iter().skip(KEPT) {
+            fs::remove_file(self.path(old))?;
+        }
+        Ok(())
+    }
+
+    /// An engine from `make` with the newest state that is whole and belongs to this log. Whatever is wrong with a snapshot
+    /// only costs time: the rules then go through the log from an older one, or from its beginning.
+    ///
+    /// # Errors
+    /// The directory or the log cannot be read, or `make` fails.
+    pub(crate) fn restore(&self, make: impl Fn() -> anyhow::Result<Engine>, log: &dyn Log) -> anyhow::Result<Restored> {
+        let mut rejected = 0;
+        for position in self.positions()? {
+            let mut engine = make()?;
+            match self.read(&mut engine, log, position) {
+                Ok(missing) => {
+                    tracing::info!(position = position.0, missing = missing.len(), "window state is restored");
+                    return Ok(Restored { engine, position, missing, rejected });
+                }
+                Err(error) => {
+                    rejected += 1;
+                    let path = self.path(position);
+                    tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a snapshot is left aside");
+                }
+            }
+        }
+        Ok(Restored { engine: make()?, position: Position::default(), missing: Vec::new(), rejected })
+    }
+
+    /// Starts a parked rule from the newest snapshot that was made before its gap and holds it. Where there is none it
+    /// starts from the beginning of the log. Gives the position of the snapshot.
+    pub(crate) fn restore_rule(&self, retry: &mut Retry, log: &dyn Log) -> Option<Position> {
+        let gap_from = retry.gap_from();
+        let positions = self.positions().unwrap_or_else(|error| {
+            tracing::warn!(error = format!("{error:#}"), "a parked rule goes through the whole log");
+            Vec::new()
+        });
+        let mut before_gap = positions.into_iter().filter(|position| *position <= gap_from);
+        before_gap.find(|position| self.restore_rule_at(*position, retry, log))
+    }
+
+    /// Starts a parked rule from the snapshot of that position; whether that one is whole and holds it.
+    pub(crate) fn restore_rule_at(&self, position: Position, retry: &mut Retry, log: &dyn Log) -> bool {
+        let restored = self.content(log, position).and_then(|content| Ok(retry.restore(position, &*content)?));
+        restored.unwrap_or_else(|error| {
+            let path = self.path(position);
+            tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a snapshot is left aside");
+            false
+        })
+    }
+
+    fn read(&self, engine: &mut Engine, log: &dyn Log, position: Position) -> anyhow::Result<Vec<String>> {
+        Ok(engine.restore(&*self.content(log, position)?)?)
+    }
+
+    /// What the engine wrote, once it is known to be whole and of this log.
+    fn content(&self, log: &dyn Log, position: Position) -> anyhow::Result<Vec<u8>> {
+        ensure!(position <= log.end(Lane::Events), "it is of a longer log");
+        let mut bytes = Vec::new();
+        File::open(self.path(position))?.read_to_end(&mut bytes)?;
+        let end = bytes.len().checked_sub(DIGEST_BYTES + ID_BYTES).context("it is cut off")?;
+        let (content, digest) = bytes.split_at(end + ID_BYTES);
+        ensure!(Sha256::digest(content).as_slice() == digest, "it is damaged");
+        let id = id_before(log, position)?.context("the log does not hold the record before it")?;
+        ensure!(content[end..] == id.0, "it is of another log");
+        bytes.truncate(end);
+        Ok(bytes)
+    }
+
+    /// Positions of the snapshots, the newest first.
+    fn positions(&self) -> anyhow::Result<Vec<Position>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(|| self.directory.display().to_string()),
+        };
+        let mut positions = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".arrow")).and_then(|name| name.parse().ok());
+            positions.extend(number.map(Position));
+        }
+        positions.sort_unstable();
+        positions.reverse();
+        Ok(positions)
+    }
+
+    fn path(&self, position: Position) -> PathBuf {
+        self.directory.join(format!("{:020}.arrow", position.0))
+    }
+}
+
+/// The id of the last record that a snapshot at a position has seen.
+fn id_before(log: &dyn Log, position: Position) -> anyhow::Result<Option<EventId>> {
+    let Some(before) = position.0.checked_sub(1) else { return Ok(None) };
+    Ok(log.read(Lane::Events, Position(before), 1)?.first().map(|event| event.event_id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use keywatch_detectors::{Rule, Settings};
+    use keywatch_store::event::Origin;
+    use keywatch_store::log::memory::MemoryLog;
+    use keywatch_store::{Event, Instant};
+
+    use super::*;
+
+    const RULE: &str = "/*\nversion: 1\ntitle: t\nseverity: low\nentity: e\nmeaning: m\nrunbook: [look]\nsuppress_for: 1h\n*/\n
+        SELECT event_id, actor AS entity, n FROM (SELECT *, count(*) OVER (PARTITION BY actor ORDER BY time RANGE BETWEEN
+        UNBOUNDED PRECEDING AND CURRENT ROW) AS n FROM events)";
+
+    fn engine() -> anyhow::Result<Engine> {
+        Ok(Engine::new(&[Rule::parse("t/count", RULE)?], &Settings::default())?)
+    }
+
+    fn log(name: &str, records: i64) -> MemoryLog {
+        let log = MemoryLog::new();
+        let records = (1..=records).map(|index| {
+            let origin = Origin { system: "cold".to_owned(), source: name.to_owned() };
+            let mut event = Event::builder(&origin, &index.to_string(), "decision", Instant(index));
+            event.time(Instant(index)).actor("ann").build_own()
+        });
+        log.append(Lane::Events, records.collect()).unwrap();
+        log
+    }
+
+    #[test]
+    fn the_newest_whole_snapshot_of_this_log_is_taken_and_two_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let (snapshots, log) = (Snapshots::at(&directory.path().join("state")), log("opa", 30));
+        let Restored { engine: mut seen, position, missing, rejected } = snapshots.restore(engine, &log).unwrap();
+        assert_eq!((position, missing, rejected), (Position(0), Vec::new(), 0), "there is none yet");
+        for end in [10, 20, 30] {
+            let events = log.read(Lane::Events, Position(end - 10), 10).unwrap();
+            seen.run(Position(end - 10), &events).unwrap();
+            snapshots.write(&seen, &log, Position(end)).unwrap();
+        }
+        assert_eq!(snapshots.positions().unwrap(), [Position(30), Position(20)]);
+        assert_eq!(snapshots.restore(engine, &log).unwrap().position, Position(30));
+
+        let newest = snapshots.path(Position(30));
+        let mut bytes = fs::read(&newest).unwrap();
+        bytes[100] ^= 1;
+        fs::write(&newest, bytes).unwrap();
+        let Restored { engine: mut seen, position, rejected, .. } = snapshots.restore(engine, &log).unwrap();
+        assert_eq!((position, rejected), (Position(20), 1), "the damaged one is left aside");
+        let events = log.read(Lane::Events, position, 10).unwrap();
+        let found = seen.run(position, &events).unwrap().findings;
+        assert_eq!(found[9].finding.facts["n"], "30", "it goes on counting");
+    }
+
+    #[test]
+    fn a_snapshot_of_another_log_is_left_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::at(directory.path());
+        let mine = log("opa", 10);
+        let mut seen = engine().unwrap();
+        seen.run(Position(0), &mine.read(Lane::Events, Position(0), 10).unwrap()).unwrap();
+        snapshots.write(&seen, &mine, Position(10)).unwrap();
+        assert_eq!(snapshots.restore(engine, &log("safe", 10)).unwrap().position, Position(0));
+        assert_eq!(snapshots.restore(engine, &log("opa", 5)).unwrap().position, Position(0), "of a longer log");
+    }
+}

@@ -1,0 +1,166 @@
+//! The HTTP server of `keywatch run`: what all requests share, and the routes.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /v1/ingest/<feed>` | 200 with counts, once the log has it; see [`ingest`] for the rest |
+//! | `GET /metrics` | Prometheus text |
+//! | `GET /healthz` | 200 while the process serves |
+//! | `GET /readyz` | 200, or 503 naming the parts that are not ready |
+//!
+//! It knows no format and no rule: the feed reads, the intake stores.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use keywatch_ingest::limits::BODY_BYTES_MAX;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::credentials::Credentials;
+use super::ingest;
+use crate::limits::{GATHERING_CONCURRENT_MAX, INGEST_CONCURRENT_MAX};
+use crate::service::intake::Intake;
+use crate::service::metrics::Metrics;
+use crate::service::readiness::Readiness;
+
+/// What every request may use.
+pub(crate) struct Server {
+    /// Who may speak.
+    pub(crate) credentials: Credentials,
+    /// Where bodies go.
+    pub(crate) intake: Intake,
+    /// What is ready.
+    pub(crate) readiness: Arc<Readiness>,
+    pub(super) permits: Arc<Semaphore>,
+    /// Turns of who asks for metrics.
+    gathering: Arc<Semaphore>,
+}
+
+impl Server {
+    /// A server over an intake.
+    pub(crate) fn new(credentials: Credentials, intake: Intake, readiness: Arc<Readiness>) -> Arc<Server> {
+        let permits = Arc::new(Semaphore::new(INGEST_CONCURRENT_MAX));
+        let gathering = Arc::new(Semaphore::new(GATHERING_CONCURRENT_MAX));
+        Arc::new(Server { credentials, intake, readiness, permits, gathering })
+    }
+
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.intake.metrics
+    }
+}
+
+/// Every route.
+pub(crate) fn router(server: Arc<Server>) -> Router {
+    Router::new()
+        .route("/v1/ingest/{feed}", post(ingest::ingest))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { Json(json!({ "status": "serving" })) }))
+        .route("/readyz", get(readyz))
+        .fallback(|| async { (StatusCode::NOT_FOUND, Json(json!({ "error": "there is nothing here" }))) })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::map_response(add_security_headers))
+        .with_state(server)
+}
+
+async fn add_security_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Gathers one after the other, away from the threads that serve connections: it copies every histogram, and who asks for
+/// nothing else all day shall take one thread at most.
+async fn metrics(State(server): State<Arc<Server>>) -> Response {
+    let permit = Arc::clone(&server.gathering).acquire_owned().await;
+    let metrics = Arc::clone(server.metrics());
+    // The permit is over when it is gathered, also for who has hung up.
+    let gathered = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        metrics.render()
+    });
+    match gathered.await {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        Err(broken) => (StatusCode::INTERNAL_SERVER_ERROR, broken.to_string()).into_response(),
+    }
+}
+
+async fn readyz(State(server): State<Arc<Server>>) -> Response {
+    let obstacles = server.readiness.obstacles();
+    let status = if obstacles.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": obstacles.is_empty(), "obstacles": obstacles }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use keywatch_store::{Appended, Clock, Error, Event, Instant, Inventory, Lane, Log, Position};
+    use sha2::{Digest, Sha256};
+    use tokio::net::TcpListener;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::service::config;
+
+    /// A log on a full disk.
+    struct FullDisk;
+
+    impl Log for FullDisk {
+        fn append(&self, _: Lane, _: Vec<Event>) -> Result<Appended, Error> {
+            Err(Error::CannotWrite { path: "log".into(), problem: "no space left on device".into() })
+        }
+
+        fn read(&self, _: Lane, _: Position, _: usize) -> Result<Vec<Event>, Error> {
+            Ok(Vec::new())
+        }
+
+        fn end(&self, _: Lane) -> Position {
+            Position(0)
+        }
+
+        fn time_of(&self, _: &str) -> Option<Instant> {
+            None
+        }
+
+        fn clock(&self) -> Clock {
+            Clock::Wall
+        }
+    }
+
+    #[tokio::test]
+    async fn p2_on_a_full_disk_a_source_is_told_to_repeat() {
+        // The provider of the process; another test may have installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let credential = config::Credential {
+            system: "cold".into(),
+            source: "idp".into(),
+            feed: "events".into(),
+            token_sha256: hex::encode(Sha256::digest("token")),
+        };
+        let metrics = Metrics::new();
+        let intake = Intake {
+            log: Arc::new(FullDisk),
+            inventory: Arc::new(Inventory::default()),
+            metrics: Arc::clone(&metrics),
+            appended: Arc::new(Notify::new()),
+        };
+        let server = Server::new(Credentials::new(&[credential]).unwrap(), intake, Readiness::new(metrics.clone()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1/ingest/events", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, router(server)).into_future());
+
+        let event = r#"{"id":"1","kind":"source.heartbeat","event_time":"2025-02-21T00:00:00Z"}"#;
+        let request = reqwest::Client::new().post(url).bearer_auth("token").body(event);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 503);
+        assert_eq!(answer.headers()["retry-after"], "1");
+        assert!(answer.text().await.unwrap().contains("no space left on device"));
+        let counted = metrics.render().unwrap();
+        assert!(counted.contains(r#"keywatch_log_failures_total{lane="events"} 1"#), "{counted}");
+        assert!(!counted.contains("keywatch_ingest_events_total"), "nothing is counted as taken: {counted}");
+    }
+}

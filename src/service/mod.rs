@@ -1,0 +1,24 @@
+//! What `keywatch run` is made of: the service that takes events in, evaluates the rules over the log, and acts.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`serve`] | puts the parts together and ends them in order |
+//! | [`config`] | the configuration: a commented default, the file, the environment and the command line |
+//! | [`http`] | the front door: connections, credentials, routes |
+//! | [`intake`] | a body of a source → durable events, and a receipt |
+//! | [`evaluation`] | the loop over the log: rules, findings, alerting, ticks, snapshots of window state |
+//! | [`integrations`] | webhooks and policy decision points, as the configuration names them |
+//! | [`readiness`], [`metrics`] | which parts are ready; what is counted |
+//!
+//! What comes goes here: the roles `ingest`, `detect` and `respond` are three ways for [`serve`] to put these parts
+//! together; the HTTP API and the web page are modules of [`http`] beside its server. Nothing here reads arguments or
+//! knows a subcommand; the commands know the service, and never the other way round.
+
+pub(crate) mod config;
+pub(crate) mod evaluation;
+pub(crate) mod http;
+pub(crate) mod intake;
+pub(crate) mod integrations;
+pub(crate) mod metrics;
+pub(crate) mod readiness;
+pub(crate) mod serve;

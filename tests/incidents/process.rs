@@ -1,0 +1,240 @@
+//! The pipeline as the binary wires it: log → rules → alerting with the embedded decision point. One [`Process`] is one run
+//! of the process.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use keywatch_alerting::response::word;
+use keywatch_alerting::sink::Attempt;
+use keywatch_alerting::{EmbeddedPdp, Executor, Means, Notification, Policy, Response, Schedule, Sink, Site};
+use keywatch_detectors::Engine;
+use keywatch_store::log::memory::MemoryLog;
+use keywatch_store::{Error, Event, Finding, Instant, Lane, Log, Position};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::rules;
+
+/// Records that are read at once.
+const RECORDS: usize = 512;
+
+/// A process.
+pub(crate) struct Process {
+    log: Arc<dyn Log>,
+    engine: Engine,
+    executor: Executor,
+    position: Position,
+    known: HashSet<String>,
+}
+
+/// Takes every page.
+struct Pager;
+
+impl Sink for Pager {
+    #[expect(clippy::unnecessary_literal_bound, reason = "the signature is the trait's")]
+    fn name(&self) -> &str {
+        "pager"
+    }
+
+    fn deliveries_max(&self) -> usize {
+        1
+    }
+
+    fn deliver<'a>(&'a self, _: &'a Notification) -> Attempt<'a> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl Process {
+    /// Starts over the log of a system, as after any start: the rules run over the whole log again, and what the last
+    /// run left open is taken up. `first` is the time of the log's first record.
+    pub(crate) async fn begin(
+        log: Arc<dyn Log>,
+        system: &str,
+        first: Instant,
+    ) -> Result<Process, keywatch_alerting::Error> {
+        let executor = executor(&log, system, first)?;
+        executor.resume().await?;
+        let known = conclusions(log.as_ref()).into_iter().filter(|event| event.kind() == "finding.created");
+        let known = known.map(|event| event.detail().value()["id"].as_str().unwrap().to_owned()).collect();
+        Ok(Process { log, engine: rules::engine(), executor, position: Position::default(), known })
+    }
+
+    /// Steps to the end of the log.
+    pub(crate) async fn catch_up(&mut self) -> Result<(), keywatch_alerting::Error> {
+        loop {
+            let events = self.log.read(Lane::Events, self.position, RECORDS)?;
+            if events.is_empty() {
+                return Ok(());
+            }
+            let (own, of_others): (Vec<Event>, Vec<Event>) =
+                events.iter().cloned().partition(|event| event.kind().starts_with("response."));
+            assert!(own.iter().all(|event| event.source() == "keywatch"));
+            self.executor.observe(&of_others);
+            let found = rules::run(&mut self.engine, usize::try_from(self.position.0).unwrap(), &events);
+            self.position = self.position.plus(events.len());
+            for decided in found {
+                if !self.known.contains(&decided.finding.id) {
+                    self.executor.take(&decided.finding).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits until everybody was told.
+    pub(crate) async fn idle(&self) {
+        let told = tokio::time::timeout(Duration::from_secs(30), self.executor.idle());
+        told.await.expect("the pager takes every page");
+    }
+
+    /// What it has come to.
+    pub(crate) fn came_to(&self) -> Outcome {
+        let responses = self.executor.with_state(|state| {
+            let all = state.responses().iter();
+            all.map(|progress| (progress.response.clone(), progress.status())).collect::<Vec<_>>()
+        });
+        Outcome::new(&conclusions(self.log.as_ref()), responses)
+    }
+}
+
+fn executor(log: &Arc<dyn Log>, system: &str, first: Instant) -> Result<Executor, keywatch_alerting::Error> {
+    let pdp = Arc::new(EmbeddedPdp::new("incidents", &[])?);
+    // A healthy session that has nothing to do with the incident; it stays allowed throughout.
+    let control = json!({
+        "session_id": "ses-4a1d07", "subject": "payout-service", "session_started_at": first.unix_seconds(),
+        "device_id": "srv-payout-2", "ip": "192.0.2.77", "wallet": "petty-cash", "request_id": "pay-88213",
+        "destination": "office-supplies", "amount_usd": 40, "destination_risk_score": 1, "signer": "ci-bot",
+        "initiator": "payout-service", "human_approvals": [], "operation": 0,
+    });
+    Executor::open(Means {
+        log: Arc::clone(log),
+        policy: Policy::default(),
+        sites: BTreeMap::from([(system.to_owned(), Site::new(pdp, control))]),
+        sinks: vec![Arc::new(Pager)],
+        deliveries: Schedule::pages(),
+        revocations: Schedule::revocations(),
+        clock: Arc::new(|| Instant(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap())),
+    })
+}
+
+fn conclusions(log: &dyn Log) -> Vec<Event> {
+    let (mut all, mut position) = (Vec::new(), Position::default());
+    loop {
+        let events = log.read(Lane::Conclusions, position, RECORDS).unwrap();
+        if events.is_empty() {
+            return all;
+        }
+        position = position.plus(events.len());
+        all.extend(events);
+    }
+}
+
+/// What stands in the log in the end, apart from when it was written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Every finding, in the order of the log.
+    pub(crate) findings: Vec<Finding>,
+    /// Kind of alert record and finding, each as often as it stands there.
+    pub(crate) alerts: BTreeMap<(String, String), usize>,
+    /// Keys under which somebody was told, each as often as it stands there.
+    pub(crate) told: BTreeMap<String, usize>,
+    /// Every response with where it stands, by id.
+    pub(crate) responses: BTreeMap<String, (Response, String)>,
+}
+
+impl Outcome {
+    fn new(conclusions: &[Event], responses: Vec<(Response, String)>) -> Outcome {
+        let of_kind = |kind: &'static str| conclusions.iter().filter(move |event| event.kind() == kind);
+        let mut alerts = BTreeMap::new();
+        for event in conclusions
+            .iter()
+            .filter(|event| ["alert.opened", "alert.updated", "alert.suppressed"].contains(&event.kind()))
+        {
+            let finding = event.detail().value()["finding"]["id"].as_str().unwrap().to_owned();
+            *alerts.entry((event.kind().to_owned(), finding)).or_default() += 1;
+        }
+        let mut told = BTreeMap::new();
+        for event in of_kind("alert.notified") {
+            *told.entry(event.detail().value()["key"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+        let findings = of_kind("finding.created").map(|event| Finding::deserialize(event.detail().value()).unwrap());
+        let responses =
+            responses.into_iter().map(|(response, status)| (response.id.clone(), (response, status))).collect();
+        Outcome { findings: findings.collect(), alerts, told, responses }
+    }
+
+    /// What was revoked without a person, by `section name`.
+    pub(crate) fn revoked(&self) -> BTreeSet<String> {
+        let names = |response: &Response| -> Vec<String> {
+            response.targets.iter().map(|(target, name)| format!("{} {name}", word(target))).collect()
+        };
+        let done = self.responses.values().filter(|(_, status)| !["proposed", "released"].contains(&status.as_str()));
+        done.flat_map(|(response, _)| names(response)).collect()
+    }
+
+    /// Where the response to a finding stands, if it has one.
+    pub(crate) fn response_to(&self, finding: &Finding) -> Option<&str> {
+        let mut responses = self.responses.values().filter(|(response, _)| response.finding_id == finding.id);
+        responses.next().map(|(_, status)| status.as_str())
+    }
+}
+
+/// The events through the whole pipeline on a log in memory.
+pub(crate) fn play(events: &[Event]) -> Outcome {
+    let (system, first) = (events[0].system().to_owned(), events[0].time());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+        let mut process = Process::begin(Arc::clone(&log), &system, first).await.unwrap();
+        for batch in events.chunks(RECORDS) {
+            log.append(Lane::Events, batch.to_vec()).unwrap();
+            process.catch_up().await.unwrap();
+        }
+        process.idle().await;
+        process.came_to()
+    })
+}
+
+/// A log whose process dies at an append: that one and all after it fail.
+pub(crate) struct FailingLog<L> {
+    inner: L,
+    appends_left: AtomicUsize,
+}
+
+impl<L: Log> FailingLog<L> {
+    /// Lives until it is told otherwise.
+    pub(crate) fn new(inner: L) -> FailingLog<L> {
+        FailingLog { inner, appends_left: usize::MAX.into() }
+    }
+
+    /// Fails from the append after the next `appends` on.
+    pub(crate) fn dies_after(&self, appends: usize) {
+        self.appends_left.store(appends, SeqCst);
+    }
+}
+
+impl<L: Log> Log for FailingLog<L> {
+    fn append(&self, lane: Lane, events: Vec<Event>) -> Result<keywatch_store::Appended, Error> {
+        self.appends_left.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).map_err(|_| Error::Closed)?;
+        self.inner.append(lane, events)
+    }
+
+    fn read(&self, lane: Lane, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
+        self.inner.read(lane, from, records_max)
+    }
+
+    fn end(&self, lane: Lane) -> Position {
+        self.inner.end(lane)
+    }
+
+    fn time_of(&self, system: &str) -> Option<Instant> {
+        self.inner.time_of(system)
+    }
+
+    fn clock(&self) -> keywatch_store::Clock {
+        self.inner.clock()
+    }
+}
