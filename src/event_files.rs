@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
+use std::ops::Range;
+use std::sync::Arc;
 
 use keywatch_store::limits::LINE_BYTES_MAX;
-use keywatch_store::{Event, Instant, Inventory, line};
+use keywatch_store::{Error, Event, Instant, Inventory, line};
 
 /// Event lines, one by one; what is no event is kept apart and nothing else is lost.
 pub(crate) struct EventLines<R> {
@@ -54,12 +56,33 @@ impl<R: BufRead> Iterator for EventLines<R> {
 /// # Errors
 /// The field at fault and why.
 pub(crate) fn parse(text: &[u8], length: usize) -> Result<Event, String> {
-    if length > text.len() {
-        return Err(format!("line: {length} bytes, at most {LINE_BYTES_MAX} are accepted"));
-    }
+    check_whole(text.len(), length)?;
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
-    let mut event = line::read(text).map_err(|error| error.to_string())?;
+    as_recorded(line::read(text))
+}
+
+/// As [`parse`], of a line within a text that holds many: the event's texts lie there, and nothing is copied.
+///
+/// # Errors
+/// The field at fault and why.
+pub(crate) fn parse_within(texts: &Arc<String>, range: Range<usize>, length: usize) -> Result<Event, String> {
+    check_whole(range.len(), length)?;
+    let text = &texts[range.clone()];
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    as_recorded(line::read_within(texts, range.start..range.start + text.len()))
+}
+
+fn check_whole(kept: usize, length: usize) -> Result<(), String> {
+    if length > kept {
+        return Err(format!("line: {length} bytes, at most {LINE_BYTES_MAX} are accepted"));
+    }
+    Ok(())
+}
+
+fn as_recorded(read: Result<Event, Error>) -> Result<Event, String> {
+    let mut event = read.map_err(|error| error.to_string())?;
     // A line that no log has admitted is taken at the time that its source claims.
     if event.time() == Instant::UNASSIGNED {
         event.set_time(event.event_time());

@@ -1,5 +1,6 @@
 //! What an event costs before anything looks at it: reading its line, letting it go, writing it, its fingerprint, its
-//! admission; and making columns of them. Run by hand: `cargo bench --workspace --bench reading -- EVENTS.jsonl [ROUNDS]`.
+//! admission; and making columns of them. Run by hand: `cargo bench --workspace --bench reading -- EVENTS.jsonl [ROUNDS] [read]`; with
+//! `read`, as for a profile, lines are read and nothing else is done.
 //!
 //! One thread; each piece of the file counts with its fastest round, so that what else the machine does falls out.
 
@@ -26,6 +27,11 @@ fn main() {
     let rounds = arguments.get(1).map_or(8, |rounds| rounds.parse().unwrap());
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let pieces: Vec<&[&[u8]]> = lines.chunks(PIECE_LINES).collect();
+    if arguments.get(2).is_some_and(|step| step == "read") {
+        let (read, ()) = timed(|| (0..rounds).for_each(|_| pieces.iter().for_each(|piece| drop(read_all(piece)))));
+        println!("read {:6}", read.as_nanos() / (lines.len() * rounds) as u128);
+        return;
+    }
     let mut fastest = vec![[Duration::MAX; STEPS.len()]; pieces.len()];
     for _ in 0..rounds {
         let mut admission = Admission::new(Clock::Recorded);
@@ -43,7 +49,7 @@ fn main() {
 }
 
 fn pass(piece: &[&[u8]], admission: &mut Admission) -> [Duration; STEPS.len()] {
-    let (read, events) = timed(|| piece.iter().map(|line| as_recorded(line)).collect::<Vec<Event>>());
+    let (read, events) = timed(|| read_all(piece));
     let (columns, ()) = timed(|| drop(black_box(schema::to_batch(&events).unwrap())));
     let (write, ()) = timed(|| events.iter().for_each(|event| drop(black_box(line::write(event)))));
     let (said, prints) = timed(|| events.iter().map(fingerprint).collect::<Vec<Fingerprint>>());
@@ -53,6 +59,10 @@ fn pass(piece: &[&[u8]], admission: &mut Admission) -> [Duration; STEPS.len()] {
     });
     let (let_go, ()) = timed(|| drop(admitted));
     [read, columns, write, said, admit, let_go]
+}
+
+fn read_all(piece: &[&[u8]]) -> Vec<Event> {
+    piece.iter().map(|line| as_recorded(line)).collect()
 }
 
 /// A line that no log has admitted is taken at the time that its source claims.

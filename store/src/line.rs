@@ -11,6 +11,15 @@ macro_rules! begins {
     };
 }
 
+/// A literal as an array, whose length is known where it is compared.
+macro_rules! bytes {
+    ($literal:expr) => {{
+        const TEXT: &str = $literal;
+        const BYTES: &[u8; TEXT.len()] = TEXT.as_bytes().first_chunk().expect("the array is as long as the text");
+        BYTES
+    }};
+}
+
 mod dollars;
 mod general;
 mod ordered;

@@ -10,6 +10,8 @@
 //! another, and nothing has to be sorted. What waits before and after a parser is bounded.
 
 use std::io::{self, BufRead};
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -18,7 +20,7 @@ use keywatch_store::Event;
 use keywatch_store::limits::LINE_BYTES_MAX;
 use keywatch_store::log::admission::{Fingerprint, fingerprint};
 
-use crate::event_files::{parse, read_line};
+use crate::event_files::{parse, parse_within, read_line};
 use crate::limits::{BACKTEST_PARSERS_MAX, BACKTEST_PIECE_BYTES, BACKTEST_PIECES_MAX};
 
 /// One line that is not blank, with all that can be said of it alone.
@@ -110,21 +112,42 @@ impl Piece {
     }
 
     fn parse(self) -> Vec<Line> {
-        let mut parsed = Vec::with_capacity(self.lines.len());
-        let mut begin = 0;
-        for (index, (end, length)) in self.lines.into_iter().enumerate() {
-            let text = &self.text[begin..end];
-            begin = end;
-            if !text.iter().all(u8::is_ascii_whitespace) {
-                let event = parse(text, length).map(|event| {
-                    let fingerprint = fingerprint(&event);
-                    (event, fingerprint)
-                });
-                parsed.push(Line { number: self.number + index, event });
+        let Piece { number, text, lines } = self;
+        match String::from_utf8(text) {
+            Ok(text) => {
+                let texts = Arc::new(text);
+                parse_lines(number, &lines, texts.as_bytes(), |range, length| parse_within(&texts, range, length))
+            }
+            // Some line of it is no text, which is said of that line alone.
+            Err(error) => {
+                let text = error.into_bytes();
+                parse_lines(number, &lines, &text, |range, length| parse(&text[range], length))
             }
         }
-        parsed
     }
+}
+
+/// Reads every line that is not blank; `lines` are as in [`Piece`].
+fn parse_lines(
+    first: usize,
+    lines: &[(usize, usize)],
+    text: &[u8],
+    read: impl Fn(Range<usize>, usize) -> Result<Event, String>,
+) -> Vec<Line> {
+    let mut parsed = Vec::with_capacity(lines.len());
+    let mut begin = 0;
+    for (number, (end, length)) in (first..).zip(lines) {
+        let range = begin..*end;
+        begin = *end;
+        if !text[range.clone()].iter().all(u8::is_ascii_whitespace) {
+            let event = read(range, *length).map(|event| {
+                let fingerprint = fingerprint(&event);
+                (event, fingerprint)
+            });
+            parsed.push(Line { number, event });
+        }
+    }
+    parsed
 }
 
 #[cfg(test)]

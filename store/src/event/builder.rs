@@ -270,11 +270,11 @@ impl Builder {
 
 impl From<&Event> for Builder {
     fn from(event: &Event) -> Builder {
-        let mut builder = Builder { columns: event.columns.clone(), ..Builder::blank() };
+        let mut builder = Builder { columns: event.0.columns.clone(), ..Builder::blank() };
         for column in TextColumn::ALL {
             builder.text(column, event.text(column));
         }
-        let detail = event.columns.spans.detail.of(&event.texts);
+        let detail = event.0.columns.spans.detail.of(&event.0.texts);
         builder.columns.spans.detail = detail.map_or(Span::NONE, |text| builder.put(text));
         builder
     }

@@ -35,8 +35,12 @@ pub struct Origin {
 /// A clone shares the texts of the event that it is made of. Events that were read together share one buffer, so who keeps
 /// one of them for long keeps [`Event::detached`].
 #[derive(Clone)]
-pub struct Event {
-    pub(crate) columns: Columns,
+pub struct Event(Arc<Record>);
+
+/// What an event is made of. It stays where it was made: an event that goes from hand to hand is a pointer to it.
+#[derive(Clone)]
+struct Record {
+    columns: Columns,
     texts: Arc<String>,
 }
 
@@ -90,21 +94,21 @@ impl Event {
 
     /// An event whose texts lie in `texts` where `columns` says.
     pub(crate) fn within(columns: Columns, texts: Arc<String>) -> Event {
-        Event { columns, texts }
+        Event(Arc::new(Record { columns, texts }))
     }
 
     /// The text of a column; `None` when the event has none.
     #[inline]
     #[must_use]
     pub fn text(&self, column: TextColumn) -> Option<&str> {
-        self.columns.spans.get(column).of(&self.texts)
+        self.0.columns.spans.get(column).of(&self.0.texts)
     }
 
     /// Derived from system, source and the source's own id.
     #[inline]
     #[must_use]
     pub fn event_id(&self) -> EventId {
-        self.columns.event_id
+        self.0.columns.event_id
     }
 
     /// The trusted environment it belongs to.
@@ -118,14 +122,14 @@ impl Event {
     #[inline]
     #[must_use]
     pub fn time(&self) -> Instant {
-        self.columns.time
+        self.0.columns.time
     }
 
     /// What the source claims, nanoseconds UTC.
     #[inline]
     #[must_use]
     pub fn event_time(&self) -> Instant {
-        self.columns.event_time
+        self.0.columns.event_time
     }
 
     /// The authenticated source.
@@ -146,35 +150,35 @@ impl Event {
     #[inline]
     #[must_use]
     pub fn late(&self) -> bool {
-        self.columns.late
+        self.0.columns.late
     }
 
     /// Autonomous system number of `ip`.
     #[inline]
     #[must_use]
     pub fn asn(&self) -> Option<i64> {
-        self.columns.asn
+        self.0.columns.asn
     }
 
     /// Base units.
     #[inline]
     #[must_use]
     pub fn amount(&self) -> Option<&Amount> {
-        self.columns.amount.as_ref()
+        self.0.columns.amount.as_ref()
     }
 
     /// US cents.
     #[inline]
     #[must_use]
     pub fn amount_usd_cents(&self) -> Option<i64> {
-        self.columns.amount_usd_cents
+        self.0.columns.amount_usd_cents
     }
 
     /// Everything else, as canonical JSON.
     #[inline]
     #[must_use]
     pub fn detail(&self) -> Detail<'_> {
-        Detail::of(self.columns.spans.detail.of(&self.texts).unwrap_or_default())
+        Detail::of(self.0.columns.spans.detail.of(&self.0.texts).unwrap_or_default())
     }
 
     optional_texts! {
@@ -214,12 +218,15 @@ impl Event {
 
     /// Gives it a log time: the one that a log, or who writes to a log with a recorded clock, says it has.
     pub fn set_time(&mut self, time: Instant) {
-        self.columns.time = time;
+        Arc::make_mut(&mut self.0).columns.time = time;
     }
 
     /// Says whether it came late.
     pub fn set_late(&mut self, late: bool) {
-        self.columns.late = late;
+        // Nearly always it is as it was said to be.
+        if late != self.late() {
+            Arc::make_mut(&mut self.0).columns.late = late;
+        }
     }
 
     /// The same event with a buffer of its own, for who keeps it longer than those that it was read with.
@@ -243,7 +250,7 @@ impl Event {
 
 impl PartialEq for Event {
     fn eq(&self, other: &Event) -> bool {
-        let (one, two) = (&self.columns, &other.columns);
+        let (one, two) = (&self.0.columns, &other.0.columns);
         one.event_id == two.event_id
             && one.time == two.time
             && one.event_time == two.event_time

@@ -14,20 +14,20 @@ use crate::event::{Columns, Span, TextColumn};
 /// was filled in of any other line means nothing.
 pub(super) fn read(text: &str, base: usize, columns: &mut Columns) -> Option<()> {
     let mut line = Ordered { text, base, at: 0, signs: Signs::of(text.as_bytes()) };
-    columns.event_id = line.after(r#"{"event_id":""#)?.parse().ok()?;
-    line.required(begins!("system"), TextColumn::System, columns)?;
-    if line.takes(begins!("time")) {
+    columns.event_id = line.after(bytes!(r#"{"event_id":""#))?.parse().ok()?;
+    line.required(bytes!(begins!("system")), TextColumn::System, columns)?;
+    if line.takes(bytes!(begins!("time"))) {
         columns.time = line.quoted()?.parse().ok()?;
     }
-    columns.event_time = line.after(begins!("event_time"))?.parse().ok()?;
-    line.required(begins!("source"), TextColumn::Source, columns)?;
-    line.required(begins!("kind"), TextColumn::Kind, columns)?;
-    columns.late = line.takes(r#","late":true"#);
+    columns.event_time = line.after(bytes!(begins!("event_time")))?.parse().ok()?;
+    line.required(bytes!(begins!("source")), TextColumn::Source, columns)?;
+    line.required(bytes!(begins!("kind")), TextColumn::Kind, columns)?;
+    columns.late = line.takes(bytes!(r#","late":true"#));
     line.columns(columns)?;
-    if line.takes(r#","detail":"#) {
+    if line.takes(bytes!(r#","detail":"#)) {
         columns.spans.detail = line.detail()?;
     }
-    (line.takes("}") && line.at == text.len()).then_some(())
+    (line.takes(bytes!("}")) && line.at == text.len()).then_some(())
 }
 
 struct Ordered<'a> {
@@ -39,42 +39,42 @@ struct Ordered<'a> {
 
 impl<'a> Ordered<'a> {
     fn columns(&mut self, columns: &mut Columns) -> Option<()> {
-        self.column(begins!("actor"), TextColumn::Actor, columns)?;
-        self.column(begins!("session"), TextColumn::Session, columns)?;
-        self.column(begins!("device"), TextColumn::Device, columns)?;
-        self.column(begins!("ip"), TextColumn::Ip, columns)?;
-        self.column(begins!("country"), TextColumn::Country, columns)?;
-        if self.takes(r#","asn":"#) {
+        self.column(bytes!(begins!("actor")), TextColumn::Actor, columns)?;
+        self.column(bytes!(begins!("session")), TextColumn::Session, columns)?;
+        self.column(bytes!(begins!("device")), TextColumn::Device, columns)?;
+        self.column(bytes!(begins!("ip")), TextColumn::Ip, columns)?;
+        self.column(bytes!(begins!("country")), TextColumn::Country, columns)?;
+        if self.takes(bytes!(r#","asn":"#)) {
             columns.asn = Some(self.integer()?);
         }
-        self.column(begins!("wallet"), TextColumn::Wallet, columns)?;
-        self.column(begins!("key"), TextColumn::Key, columns)?;
-        self.column(begins!("request"), TextColumn::Request, columns)?;
-        self.column(begins!("decision"), TextColumn::Decision, columns)?;
-        self.column(begins!("tx"), TextColumn::Tx, columns)?;
-        self.column(begins!("chain"), TextColumn::Chain, columns)?;
-        self.column(begins!("asset"), TextColumn::Asset, columns)?;
-        self.column(begins!("from_address"), TextColumn::FromAddress, columns)?;
-        self.column(begins!("to_address"), TextColumn::ToAddress, columns)?;
-        if self.takes(begins!("amount")) {
+        self.column(bytes!(begins!("wallet")), TextColumn::Wallet, columns)?;
+        self.column(bytes!(begins!("key")), TextColumn::Key, columns)?;
+        self.column(bytes!(begins!("request")), TextColumn::Request, columns)?;
+        self.column(bytes!(begins!("decision")), TextColumn::Decision, columns)?;
+        self.column(bytes!(begins!("tx")), TextColumn::Tx, columns)?;
+        self.column(bytes!(begins!("chain")), TextColumn::Chain, columns)?;
+        self.column(bytes!(begins!("asset")), TextColumn::Asset, columns)?;
+        self.column(bytes!(begins!("from_address")), TextColumn::FromAddress, columns)?;
+        self.column(bytes!(begins!("to_address")), TextColumn::ToAddress, columns)?;
+        if self.takes(bytes!(begins!("amount"))) {
             columns.amount = Some(Amount::from_digits(self.quoted()?).ok()?);
         }
-        if self.takes(begins!("amount_usd")) {
+        if self.takes(bytes!(begins!("amount_usd"))) {
             columns.amount_usd_cents = Some(parse_usd(self.quoted()?).ok()?);
         }
-        self.column(begins!("outcome"), TextColumn::Outcome, columns)?;
-        self.column(begins!("reason"), TextColumn::Reason, columns)
+        self.column(bytes!(begins!("outcome")), TextColumn::Outcome, columns)?;
+        self.column(bytes!(begins!("reason")), TextColumn::Reason, columns)
     }
 
     #[inline]
-    fn required(&mut self, begins: &str, column: TextColumn, columns: &mut Columns) -> Option<()> {
+    fn required<const N: usize>(&mut self, begins: &[u8; N], column: TextColumn, columns: &mut Columns) -> Option<()> {
         let text = self.after(begins)?;
         columns.spans.set(column, self.span_before_quote(text));
         Some(())
     }
 
     #[inline]
-    fn column(&mut self, begins: &str, column: TextColumn, columns: &mut Columns) -> Option<()> {
+    fn column<const N: usize>(&mut self, begins: &[u8; N], column: TextColumn, columns: &mut Columns) -> Option<()> {
         if self.takes(begins) {
             let text = self.quoted()?;
             columns.spans.set(column, self.span_before_quote(text));
@@ -89,15 +89,15 @@ impl<'a> Ordered<'a> {
     }
 
     #[inline]
-    fn after(&mut self, begins: &str) -> Option<&'a str> {
+    fn after<const N: usize>(&mut self, begins: &[u8; N]) -> Option<&'a str> {
         if self.takes(begins) { self.quoted() } else { None }
     }
 
     #[inline]
-    fn takes(&mut self, literal: &str) -> bool {
-        let there = self.text.as_bytes()[self.at..].starts_with(literal.as_bytes());
+    fn takes<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
+        let there = self.text.as_bytes()[self.at..].first_chunk() == Some(literal);
         if there {
-            self.at += literal.len();
+            self.at += N;
         }
         there
     }

@@ -3,6 +3,8 @@
 //! A line has forty texts of a few bytes each, names and values. To look for the end of each is to begin forty searches,
 //! none of which gets into its stride. Here the line is gone through once, in blocks, and an end is a bit in a word.
 
+use wide::u8x16;
+
 /// Bytes of a block: as many as a word has bits.
 const BLOCK_BYTES: usize = 64;
 
@@ -58,16 +60,15 @@ fn signs_at(bytes: &[u8], block: usize) -> u64 {
     signs(&padded)
 }
 
-/// The compiler makes comparisons of many bytes at once of the first step; the second takes a bit from each of eight bytes
-/// by one multiplication.
 fn signs(block: &[u8; BLOCK_BYTES]) -> u64 {
-    let mut is_sign = [0_u8; BLOCK_BYTES];
-    for (is_sign, byte) in is_sign.iter_mut().zip(block) {
-        *is_sign = u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < b' ');
-    }
-    let (eights, _) = is_sign.as_chunks::<8>();
-    let bits = |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    eights.iter().rev().fold(0, |found, eight| found << 8 | bits(eight))
+    let (quarters, _) = block.as_chunks::<16>();
+    let bits = |quarter: &[u8; 16]| {
+        let bytes = u8x16::new(*quarter);
+        let quotes = bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
+        let control = bytes.simd_eq(bytes.min(u8x16::splat(b' ' - 1)));
+        u64::from((quotes | control).to_bitmask())
+    };
+    quarters.iter().rev().fold(0, |found, quarter| found << 16 | bits(quarter))
 }
 
 #[cfg(test)]

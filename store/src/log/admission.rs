@@ -29,7 +29,7 @@ type Seen = hashbrown::HashMap<EventId, Fingerprint>;
 #[derive(Debug)]
 pub struct Admission {
     clock: Clock,
-    systems: HashMap<String, SystemState>,
+    systems: hashbrown::HashMap<String, SystemState>,
     seen: Seen,
     /// What the event at hand says; kept for its room.
     said: String,
@@ -70,7 +70,7 @@ impl Admission {
     /// An empty log's admission.
     #[must_use]
     pub fn new(clock: Clock) -> Admission {
-        Admission { clock, systems: HashMap::new(), seen: Seen::new(), said: String::new() }
+        Admission { clock, systems: hashbrown::HashMap::new(), seen: Seen::new(), said: String::new() }
     }
 
     /// Decides on one event. `now` is the wall clock's reading and is not looked at by a recorded clock.
