@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit bench bench-state bench-peers docs tools claim
+.PHONY: help demo test fmt lint deny unit bench bench-state bench-peers docs build-cost tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -41,10 +41,13 @@ bench-state: claim ## bytes a row, a flood of keys, a restart with ten million r
 	cargo bench --locked --workspace --bench state -- $(ARGS)
 
 bench-peers: claim ## keywatch beside DataFusion, Flink SQL and rsigma (ARGS="keyed groups shipped flink rsigma growth"; each up to three minutes)
-	cargo bench --locked --workspace --bench peers -- $(ARGS)
+	cargo bench --profile peers --locked --workspace --bench peers -- $(ARGS)
 
 docs: claim ## write the generated pages (docs/events.md) and bless golden files anew
 	UPDATE_EXPECT=1 cargo test --release --locked --workspace
+
+build-cost: ## what each dependency costs to build; fails for a new one of more than a minute (builds everything anew)
+	.ci/build-cost
 
 claim:
 	@.ci/claim-target "$(CARGO_TARGET_DIR)"

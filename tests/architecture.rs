@@ -1,15 +1,12 @@
 //! The house rules that a machine can check: who may import whom, what every room has, how large a file may be.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 use std::process::Command;
 
 use serde_json::Value;
 
-#[path = "support/tree.rs"]
-mod tree;
+use crate::support::tree;
 
 const ROOMS: [&str; 5] = ["alerting", "detectors", "ingest", "replay-data/simulator", "store"];
 

@@ -1,8 +1,6 @@
 //! `keywatch backtest`: the same findings as `replay`, whatever the history is read from and wherever its batches are
 //! cut, and figures that were counted by hand from `expected.jsonl`.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +10,7 @@ use keywatch_store::{Clock, Event, Lane, Log, line};
 use quick_junit::{Report, TestCaseStatus};
 use serde_json::Value;
 
-#[path = "support/command.rs"]
-mod command;
-
-use command::{err, keywatch, out};
+use crate::support::command::{err, keywatch, out};
 
 const BYBIT: &str = "replay-data/2025-02-bybit";
 const INCIDENTS: [&str; 2] = [BYBIT, "replay-data/2024-05-dmm-bitcoin"];

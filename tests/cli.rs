@@ -1,15 +1,10 @@
 //! The command line as a user meets it: what is wrong is said with its file, line and field, and in the exit code.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
 use std::path::Path;
 
 use keywatch_store::line;
 
-#[path = "support/command.rs"]
-mod command;
-
-use command::{err, keywatch, out};
+use crate::support::command::{err, keywatch, out};
 
 const HEARTBEAT: &str = r#"{"id":"1","kind":"source.heartbeat","event_time":"2025-02-21T00:00:00Z"}"#;
 

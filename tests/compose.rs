@@ -1,16 +1,11 @@
 //! `docker-compose.yml` and what it mounts: true without an engine to run it on. The very configuration is served by the
 //! built binary, every file it mounts is there, and versions agree with `.ci/versions`.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
 use std::path::Path;
 
 use serde_norway::Value;
 
-#[path = "support/serving.rs"]
-mod serving;
-
-use serving::Serving;
+use crate::support::serving::Serving;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,14 +1,9 @@
 //! `keywatch demo` as a stranger runs it, without a terminal.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-#[path = "support/command.rs"]
-mod command;
-
-use command::{err, keywatch, out};
+use crate::support::command::{err, keywatch, out};
 
 /// How long a demo without pauses may take.
 const DEMO_MAX: Duration = Duration::from_mins(1);

@@ -1,7 +1,5 @@
 //! Documents that are generated are as the code has them, and those written by hand point to what exists.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
@@ -10,10 +8,7 @@ use keywatch_store::inventory::{Cell, TABLES};
 use keywatch_store::kinds::{KINDS, Kind, Writer};
 use keywatch_store::schema::{COLUMNS, ColumnType};
 
-#[path = "support/golden.rs"]
-mod golden;
-#[path = "support/tree.rs"]
-mod tree;
+use crate::support::{golden, tree};
 
 #[test]
 fn the_event_reference_is_as_the_registry_has_it() {
@@ -183,4 +178,18 @@ fn commands(text: &str) -> Vec<(&str, Vec<&str>)> {
 fn is_subcommand(word: &str) -> bool {
     let asked = std::process::Command::new(env!("CARGO_BIN_EXE_keywatch")).args([word, "--help"]).output().unwrap();
     word.starts_with('-') || asked.status.success()
+}
+
+#[test]
+fn every_dependency_has_its_cost_written_down() {
+    let manifest = std::fs::read_to_string(tree::root().join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = toml::from_str(&manifest).unwrap();
+    let foreign =
+        manifest["workspace"]["dependencies"].as_table().unwrap().iter().filter(|(_, how)| how.get("path").is_none());
+    let named: BTreeSet<&str> = foreign.map(|(name, _)| name.as_str()).collect();
+    let page = std::fs::read_to_string(tree::root().join("docs/dependencies.md")).unwrap();
+    let row = |line: &'_ str| Some(line.strip_prefix("| `")?.split_once("` | ")?.0.to_owned());
+    let written: BTreeSet<String> = page.lines().filter_map(row).collect();
+    let written: BTreeSet<&str> = written.iter().map(String::as_str).collect();
+    assert_eq!(named, written, "docs/dependencies.md has a row for each; `make build-cost` prints them");
 }

@@ -1,13 +1,8 @@
 //! `keywatch detectors explain`: every shipped rule can be read, drawn and measured.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
-#[path = "support/command.rs"]
-mod command;
-
 use std::path::Path;
 
-use command::{err, keywatch, out};
+use crate::support::command::{err, keywatch, out};
 
 /// What is said of a rule between two headings.
 fn part<'a>(said: &'a str, from: &str, to: &str) -> &'a str {

@@ -1,7 +1,5 @@
 //! The front door over real HTTP: who is let in, what each kind of bad input gets, and that a 200 means durable.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,10 +12,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-#[path = "support/serving.rs"]
-mod serving;
-
-use serving::Serving;
+use crate::support::serving::Serving;
 
 /// A machine that is set up: a directory, a running keywatch, and a client.
 struct Machine {

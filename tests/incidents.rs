@@ -12,23 +12,12 @@
 //!
 //! [`recording`] reads an incident, [`rules`] runs the rules over events, [`process`] is the pipeline with its decision point.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
-#[path = "incidents/corrected.rs"]
 mod corrected;
-#[path = "incidents/cuts.rs"]
 mod cuts;
-#[path = "incidents/found.rs"]
 mod found;
-#[path = "incidents/late.rs"]
 mod late;
-#[path = "incidents/process.rs"]
 mod process;
-#[path = "incidents/recording.rs"]
 mod recording;
-#[path = "incidents/renamed.rs"]
 mod renamed;
-#[path = "incidents/restarts.rs"]
 mod restarts;
-#[path = "incidents/rules.rs"]
 mod rules;

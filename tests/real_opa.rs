@@ -1,8 +1,6 @@
 //! Revocation against a real Open Policy Agent: the policies hold there too, it answers what the embedded decision point
 //! answers, and what is reported as denied is denied.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::Arc;
@@ -18,10 +16,7 @@ use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, Finding, Lane, Log, Position, Severity};
 use serde_json::{Value, json};
 
-#[path = "support/opa.rs"]
-mod opa;
-
-use opa::Opa;
+use crate::support::opa::Opa;
 
 fn now() -> keywatch_store::Instant {
     keywatch_store::Instant(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap())

@@ -1,13 +1,8 @@
 //! `replay-data/`: the one builder of every `events.jsonl`, and the proof that the foreign records in `sources/` are what
 //! the READMEs say they are. `UPDATE_EXPECT=1` writes the event files anew; `expected.jsonl` is written by hand only.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
-#[path = "replay_data/builder.rs"]
 mod builder;
-#[path = "replay_data/bybit.rs"]
 mod bybit;
-#[path = "replay_data/dmm_bitcoin.rs"]
 mod dmm_bitcoin;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,15 +8,7 @@
 //!
 //! [`machine`] is a machine with rules of its own; what it ran leaves a log, which is read in the end.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
-#[path = "running/flood.rs"]
 mod flood;
-#[path = "running/isolation.rs"]
 mod isolation;
-#[path = "running/machine.rs"]
 mod machine;
-#[path = "running/restarts.rs"]
 mod restarts;
-#[path = "support/serving.rs"]
-mod serving;

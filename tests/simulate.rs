@@ -1,8 +1,6 @@
 //! `keywatch simulate` held against the shipped rules: ordinary traffic is quiet, every scenario is seen by the rules
 //! that its label names, and the command writes what it says.
 
-#![allow(clippy::unwrap_used, reason = "a test panics by design")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -10,10 +8,7 @@ use keywatch_detectors::{Engine, Settings as EngineSettings, rule};
 use keywatch_simulator::{Label, Scenario, Settings, Simulation};
 use keywatch_store::{Event, Finding, Position};
 
-#[path = "support/command.rs"]
-mod command;
-
-use command::{err, keywatch, out};
+use crate::support::command::{err, keywatch, out};
 
 /// Findings, labels and what was not played.
 fn run(settings: Settings) -> (Vec<Finding>, Vec<Label>, Vec<(Scenario, u64)>) {

@@ -1,11 +1,8 @@
 //! What is said to an OPA, and how its answers are read. The policies in a real OPA are tested at the root.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::sync::{Arc, Mutex};
 
+use crate::support::{at, input};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -13,7 +10,6 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::routing::any;
 use keywatch_alerting::{Error, OpaPdp, OpaSettings, PolicyDecisionPoint, RevocationDocument};
 use serde_json::{Value, json};
-use support::{at, input};
 
 type Asked = Arc<Mutex<Vec<(Method, String, Option<String>, Value)>>>;
 

@@ -1,14 +1,11 @@
 //! Promise P4: a notification is delivered at least once with a stable key, whatever the receiver answers and wherever
 //! keywatch stops.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::{FaultyPdp, MortalLog, SESSION, executor, finding, until, wall_clock};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -19,7 +16,6 @@ use keywatch_alerting::executor::Executor;
 use keywatch_alerting::{Secret, Sink, Terminal, Webhook, WebhookSettings};
 use keywatch_store::{Event, Finding, Severity};
 use serde_json::Value;
-use support::{FaultyPdp, MortalLog, SESSION, executor, finding, until, wall_clock};
 
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 const NEXT_SECRET: &str = "whsec_Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";

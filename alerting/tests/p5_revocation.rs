@@ -1,18 +1,16 @@
 //! Promise P5: nothing is revoked without a durable intent, nothing is reported in a degree that was not confirmed.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
+use crate::support::{
+    FaultyPdp, MortalLog, REQUEST, SESSION, WALLET, allowed, at, control, executor, finding, input, until,
+};
 use keywatch_alerting::executor::Executor;
 use keywatch_alerting::{Action, Error, Sink, Terminal};
 use keywatch_store::finding::{Proof, Target};
 use keywatch_store::{Finding, Lane, Log};
 use serde_json::{Value, json};
-use support::{FaultyPdp, MortalLog, REQUEST, SESSION, WALLET, allowed, at, control, executor, finding, input, until};
 
 /// A log in which the session of the finding was allowed once, and a decision point with a document in force.
 async fn scene() -> (Arc<MortalLog>, Arc<FaultyPdp>, Executor) {

@@ -1,16 +1,12 @@
 //! What a finding deserves, as a table; and that planning on a state folded from the log gives the same as planning live.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
+use crate::support::{SYSTEM, at, finding, policy, shadowed, with_budgets};
 use keywatch_alerting::policy::{Budgets, Policy};
 use keywatch_alerting::record::{finding_created, records};
 use keywatch_alerting::{Action, AlertState, plan};
 use keywatch_store::finding::{Proof, Target};
 use keywatch_store::{Event, EventId, Finding, Lane, Severity};
 use proptest::prelude::*;
-use support::{SYSTEM, at, finding, policy, shadowed, with_budgets};
 
 /// Plans the findings one after another on the state that their records leave behind.
 fn play(findings: &[Finding], policy: &Policy) -> (Vec<Vec<Action>>, Vec<(Lane, Event)>, AlertState) {

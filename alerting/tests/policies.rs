@@ -1,13 +1,9 @@
 //! The shipped policies, case by case, in the embedded evaluator; and the same through the decision point.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
+use crate::support::{input, wall_clock};
 use keywatch_alerting::{EmbeddedPdp, PolicyDecisionPoint, RevocationDocument};
 use regorus::{Engine, Value as Rego};
 use serde_json::{Value, json};
-use support::{input, wall_clock};
 
 const REVOCATIONS: &str = include_str!("../policies/revocations.rego");
 const WALLET_SIGNING: &str = include_str!("../policies/wallet_signing.rego");

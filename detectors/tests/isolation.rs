@@ -1,17 +1,13 @@
 //! A rule that fails is nobody else's affair (promise P3): the others find the same, and what it missed is found once it
 //! is back, but for the records that it cannot evaluate.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::{event, rule, run_cut};
 use keywatch_detectors::{Decided, Engine, Retry, Rule, Settings, Skipped};
 use keywatch_store::{Event, Position};
-use support::{event, rule, run_cut};
 
 const SECOND: i64 = 1_000_000_000;
 

@@ -1,9 +1,5 @@
 //! What a rule may not say is refused as it loads, by name, with what to write instead.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use keywatch_detectors::{Engine, Error, Settings};
 
 /// The construct by which it is refused.

@@ -1,15 +1,12 @@
 //! What windows remember is bounded, a flood costs the flooding source alone, and what goes depends on the log alone.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "the numbers of a test are small")]
 
-mod support;
-
+use crate::support::rule;
 use keywatch_detectors::{Decided, Engine, Limits, Lost, Rule, Settings};
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant, Position};
 use proptest::prelude::*;
-use support::rule;
 
 const SECOND: i64 = 1_000_000_000;
 

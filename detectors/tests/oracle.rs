@@ -1,14 +1,14 @@
 //! The independent oracle: what the engine finds must be what stock DataFusion and nested loops find.
 //!
-//! * **Oracle A** ([`oracle::stock`]): the same SQL, parameters filled in, on stock DataFusion over the history of one
+//! * **Oracle A** ([`stock`]): the same SQL, parameters filled in, on stock DataFusion over the history of one
 //!   system at a time; once for each inventory version, of which the anchors of its reign are kept. No code of the engine
-//!   takes part: `detail_*` and `lookalike_shape` are written once more in [`oracle::scalar`].
-//! * **Oracle B** ([`oracle::naive`]): generated rules by nested loops, without DataFusion.
+//!   takes part: `detail_*` and `lookalike_shape` are written once more in [`scalar`].
+//! * **Oracle B** ([`naive`]): generated rules by nested loops, without DataFusion.
 //!
 //! Several systems share one log, interleaved and cut anywhere, and all rules run in one engine. Compared are sets of
 //! (anchor, entity, every output column as text) of the anchors whose frames are closed; and for each finding, against
 //! the log itself, the record that decides it, its times, its source and the order. What the windows of a generated rule
-//! look ahead comes from its grammar as well as from the engine. [`oracle::mutants`] and [`oracle::parameters`] prove
+//! look ahead comes from its grammar as well as from the engine. [`mutants`] and [`parameters`] prove
 //! that errors are noticed.
 //!
 //! Everything follows from a seed, printed with the smallest history that still differs. `KEYWATCH_ORACLE_SEED` sets the
@@ -26,42 +26,39 @@
 //! | the ends of the range of log time hold | overflow | asks Oracle B alone |
 //! | `system` is part of every key | is not | runs each system alone |
 //!
-//! A new function takes a line each in `FUNCTIONS`, `call` and `result` of [`oracle::function`] and one in
-//! [`oracle::naive`]; it is generated as soon as the engine takes it. Exact aggregates of our own are registered in
+//! A new function takes a line each in `FUNCTIONS`, `call` and `result` of [`function`] and one in
+//! [`naive`]; it is generated as soon as the engine takes it. Exact aggregates of our own are registered in
 //! `Stock::new`.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "seeds and counts are printed for who reads the test's output")]
 
-mod oracle {
-    pub(crate) mod answer;
-    pub(crate) mod dice;
-    pub(crate) mod frame;
-    pub(crate) mod function;
-    pub(crate) mod history;
-    pub(crate) mod mutants;
-    pub(crate) mod naive;
-    pub(crate) mod parameters;
-    pub(crate) mod query;
-    mod regressions;
-    pub(crate) mod scalar;
-    pub(crate) mod stock;
-    pub(crate) mod term;
-    pub(crate) mod traffic;
-    pub(crate) mod trial;
-}
+pub(crate) mod answer;
+pub(crate) mod dice;
+pub(crate) mod frame;
+pub(crate) mod function;
+pub(crate) mod history;
+pub(crate) mod mutants;
+pub(crate) mod naive;
+pub(crate) mod parameters;
+pub(crate) mod query;
+mod regressions;
+pub(crate) mod scalar;
+pub(crate) mod stock;
+pub(crate) mod term;
+pub(crate) mod traffic;
+pub(crate) mod trial;
 
 use std::collections::BTreeMap;
 
 use keywatch_detectors::{Decided, Settings};
-use oracle::dice::Dice;
-use oracle::function::Language;
-use oracle::history::{self, History, SECOND, SPANS, START};
-use oracle::mutants::MUTATIONS;
-use oracle::parameters;
-use oracle::query::{Dialect, Query};
-use oracle::stock::Stock;
-use oracle::trial::{self, Subject, Tally};
+
+use self::dice::Dice;
+use self::function::Language;
+use self::history::{History, SECOND, SPANS, START};
+use self::mutants::MUTATIONS;
+use self::query::{Dialect, Query};
+use self::stock::Stock;
+use self::trial::{Subject, Tally};
 
 /// How many times the default number of cases is run.
 #[expect(clippy::disallowed_methods, reason = "how long a test runs is its caller's choice; no answer depends on it")]

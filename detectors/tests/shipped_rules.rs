@@ -1,7 +1,5 @@
 //! Every shipped rule fires on its `fires` events and stays quiet on its `quiet` events.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use keywatch_detectors::{Settings, check, rule};
 
 #[test]

@@ -1,15 +1,11 @@
 //! Promise P1 across restarts from a snapshot: an engine that takes over what another one remembered goes on as that one
 //! would have, wherever the log is cut.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
+use crate::support::{event, rule, run_cut};
 use keywatch_detectors::rule::shipped;
 use keywatch_detectors::{Decided, Engine, Rule, Settings};
 use keywatch_store::{Event, Instant, Inventory, Position};
 use proptest::prelude::*;
-use support::{event, rule, run_cut};
 
 const SECOND: i64 = 1_000_000_000;
 

@@ -1,16 +1,12 @@
 //! Windows against a naive evaluator (nested loops), and promise P1 on generated logs.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{event, findings, rule, run_cut};
 use keywatch_detectors::{Decided, Rule};
 use keywatch_store::{Event, Instant, Inventory};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
-use support::{event, findings, rule, run_cut};
 
 const SECOND: i64 = 1_000_000_000;
 

@@ -1,21 +1,17 @@
 //! What the embedded log keeps when its process is killed, when the disk is full, and when its files are changed.
 
-#![expect(clippy::unwrap_used, reason = "a test panics by design")]
-
-mod support;
-
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::support::{event, open, read_all, saying};
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 use keywatch_store::error::Remedy;
 use keywatch_store::limits::REPEAT_HORIZON_NS;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::log::hash_chain::{Head, Key};
 use keywatch_store::{Clock, Error, Event, EventId, Lane, Log, Position};
-use support::{event, open, read_all, saying};
 
 /// Where the child process appends.
 const DIRECTORY: &str = "KEYWATCH_TEST_DIRECTORY";
@@ -66,7 +62,7 @@ fn child_appends_until_it_is_stopped() {
 /// Starts the child below `launcher`, kills it at `kill_after` from its first word on, and hears what it said.
 fn run_child(launcher: &[&str], directory: &Path, kill_after: Option<Duration>) -> Said {
     let program = std::env::current_exe().unwrap();
-    let arguments = ["--exact", "child_appends_until_it_is_stopped", "--ignored", "--test-threads=1"];
+    let arguments = ["--exact", "durability::child_appends_until_it_is_stopped", "--ignored", "--test-threads=1"];
     let mut command = match launcher {
         [] => Command::new(program),
         [first, rest @ ..] => {

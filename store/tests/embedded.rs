@@ -1,21 +1,17 @@
 //! The embedded log against the log's contract: the same records as the log in memory, locked, retained, guarded.
 
-#![expect(clippy::unwrap_used, reason = "a test panics by design")]
-
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use crate::support::{event, open, read_all, saying};
 use keywatch_store::error::Remedy;
 use keywatch_store::limits::{APPEND_EVENTS_MAX, BATCH_BYTES_MAX, CLOCK_JUMP_NS_MAX, REPEAT_HORIZON_NS};
 use keywatch_store::log::embedded::{Clocks, EmbeddedLog, Options};
 use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Clock, Error, Event, Instant, Inventory, Lane, Log, Position};
 use proptest::prelude::*;
-use support::{event, open, read_all, saying};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 

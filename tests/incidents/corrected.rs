@@ -8,8 +8,8 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Amount, Event, EventId};
 use serde_json::Value;
 
-use crate::recording::{Incident, bybit, dmm_bitcoin};
-use crate::rules::{admitted, findings};
+use super::recording::{Incident, bybit, dmm_bitcoin};
+use super::rules::{admitted, findings};
 
 const SHOWN: &str = "0x9d89e67333f99c136537be74029c44592985a4855172f4c2d0d942029868f98e";
 const EXECUTED: &str = "0xb3476d061aeb8fc1d605a873c483a2402d88a68a9cdd1a8b47655dd55ba004f8";

@@ -7,8 +7,8 @@ use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Lane, Log, Position};
 use proptest::prelude::*;
 
-use crate::recording::incidents;
-use crate::rules::{admitted, bytes, decided, engine, run};
+use super::recording::incidents;
+use super::rules::{admitted, bytes, decided, engine, run};
 
 /// The events of both incidents as a log has them, with what is found in one piece.
 fn in_one_piece() -> &'static [(Vec<Event>, Vec<Decided>); 2] {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use keywatch_store::Severity;
 
-use crate::recording::{Expected, bybit, incidents};
-use crate::rules::{admitted, decided, findings};
+use super::recording::{Expected, bybit, incidents};
+use super::rules::{admitted, decided, findings};
 
 #[test]
 fn the_incidents_are_found_as_expected() {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Finding, Instant, Inventory, Severity};
 
-use crate::process::{Outcome, play};
-use crate::recording::{Incident, incidents, is_observed};
-use crate::rules::{admitted, anchors, findings};
+use super::process::{Outcome, play};
+use super::recording::{Incident, incidents, is_observed};
+use super::rules::{admitted, anchors, findings};
 
 const HOUR_NS: i64 = 3600 * SECOND_NS;
 

@@ -16,7 +16,7 @@ use keywatch_store::{Error, Event, Finding, Instant, Lane, Log, Position};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::rules;
+use super::rules;
 
 /// Records that are read at once.
 const RECORDS: usize = 512;

@@ -8,8 +8,8 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Amount, Event, EventId, Finding, Severity};
 use serde_json::Value;
 
-use crate::recording::{Incident, incidents, is_observed};
-use crate::rules::{admitted, findings};
+use super::recording::{Incident, incidents, is_observed};
+use super::rules::{admitted, findings};
 
 /// By how much the other incident is moved in time: 123 days and some nanoseconds.
 const MOVED_NS: i64 = (123 * 86_400 + 4_321) * SECOND_NS + 7;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Lane, Log};
 
-use crate::process::{FailingLog, Outcome, Process};
-use crate::recording::{Incident, bybit};
+use super::process::{FailingLog, Outcome, Process};
+use super::recording::{Incident, bybit};
 
 /// How a run of the process ends.
 #[derive(Clone, Copy, Debug)]

@@ -7,8 +7,8 @@ use alloy::sol_types::SolCall;
 use keywatch_store::Event;
 use serde_json::Value;
 
-use crate::builder::BYBIT;
-use crate::{approvals_follow_decisions, committed};
+use super::builder::BYBIT;
+use super::{approvals_follow_decisions, committed};
 
 const SHOWN: &str = "0x9d89e67333f99c136537be74029c44592985a4855172f4c2d0d942029868f98e";
 const EXECUTED: &str = "0xb3476d061aeb8fc1d605a873c483a2402d88a68a9cdd1a8b47655dd55ba004f8";

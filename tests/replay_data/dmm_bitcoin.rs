@@ -7,8 +7,8 @@ use bitcoin::sighash::SighashCache;
 use bitcoin::{Address, Network, PublicKey, Script, Transaction, TxOut, ecdsa};
 use keywatch_store::Event;
 
-use crate::builder::DMM_BITCOIN;
-use crate::{approvals_follow_decisions, committed};
+use super::builder::DMM_BITCOIN;
+use super::{approvals_follow_decisions, committed};
 
 const WALLET: &str = "3P8MfdM4pULv7ozdQvfwAqNF29zAjmnUYD";
 const GENUINE: &str = "1B6rJ6ZKfZmkqMyBGe5KR27oWkEbQdNM7P";

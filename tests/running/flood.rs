@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keywatch_store::Event;
 
-use crate::machine::{Machine, Rule};
+use super::machine::{Machine, Rule};
 
 const QUIET: Rule =
     Rule { id: "own/quiet", sql: "SELECT event_id, actor AS entity FROM events WHERE kind = 'session.presented'" };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::machine::{Machine, Record, Rule, Running, presented};
+use super::machine::{Machine, Record, Rule, Running, presented};
 
 const SHARES: Rule = Rule {
     id: "own/shares",

@@ -10,7 +10,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::serving::Serving;
+use crate::support::serving::Serving;
 
 /// The most that anything here is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::machine::{Machine, Rule, Running, position, presented, snapshots};
+use super::machine::{Machine, Rule, Running, position, presented, snapshots};
 
 /// Finds the third session of an actor, and no other.
 const THIRD: Rule = Rule {

@@ -12,7 +12,6 @@ pub(crate) fn rule(id: &str, sql: &str) -> Rule {
 }
 
 /// An event of `system` at `time` nanoseconds.
-#[allow(dead_code, reason = "not every test binary uses every helper")]
 pub(crate) fn event(system: &str, id: &str, kind: &str, time: i64) -> Event {
     let mut event = Event::builder(&Origin { system: system.into(), source: "source".into() }, id, kind, Instant(time));
     event.time(Instant(time));
@@ -20,13 +19,11 @@ pub(crate) fn event(system: &str, id: &str, kind: &str, time: i64) -> Event {
 }
 
 /// All findings of the rules over the events, run in one piece.
-#[allow(dead_code, reason = "not every test binary uses every helper")]
 pub(crate) fn findings(rules: &[Rule], events: &[Event]) -> Vec<Decided> {
     run_cut(rules, events, &[])
 }
 
 /// All findings, with the events cut into batches at `cuts` (indices in ascending order).
-#[allow(dead_code, reason = "not every test binary uses every helper")]
 pub(crate) fn run_cut(rules: &[Rule], events: &[Event], cuts: &[usize]) -> Vec<Decided> {
     let mut engine = Engine::new(rules, &Settings::default()).unwrap();
     let mut found = Vec::new();

@@ -1,7 +1,5 @@
 //! What the tests of the embedded log share.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
-
 use std::path::Path;
 
 use keywatch_store::event::Origin;

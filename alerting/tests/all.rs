@@ -1,0 +1,12 @@
+//! The tests of alerting from outside, as one binary: each further one would be linked with all of HTTP and TLS.
+//!
+//! `cargo test --release -p keywatch-alerting --test all NAME::` runs one of its modules.
+
+#![allow(clippy::unwrap_used, reason = "a test panics by design")]
+
+mod opa_api;
+mod p4_delivery;
+mod p5_revocation;
+mod plan;
+mod policies;
+mod support;

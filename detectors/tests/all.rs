@@ -1,0 +1,14 @@
+//! The tests of the engine from outside, as one binary: each further one would be linked with all of DataFusion.
+//!
+//! `cargo test --release -p keywatch-detectors --test all NAME::` runs one of its modules.
+
+#![allow(clippy::unwrap_used, reason = "a test panics by design")]
+
+mod isolation;
+mod language;
+mod limits;
+mod oracle;
+mod shipped_rules;
+mod snapshots;
+mod support;
+mod windows;

@@ -1,0 +1,20 @@
+//! The tests of the whole, as one binary: each further one would be linked with all of DataFusion.
+//!
+//! `cargo test --release --test all NAME::` runs one of its modules.
+
+#![allow(clippy::unwrap_used, reason = "a test panics by design")]
+
+mod architecture;
+mod backtest;
+mod cli;
+mod compose;
+mod demo;
+mod docs;
+mod explain;
+mod http_ingest;
+mod incidents;
+mod real_opa;
+mod replay_data;
+mod running;
+mod simulate;
+mod support;

@@ -1,0 +1,7 @@
+//! What tests of the whole share: the built binary, a real Open Policy Agent, golden files, the tree.
+
+pub(crate) mod command;
+pub(crate) mod golden;
+pub(crate) mod opa;
+pub(crate) mod serving;
+pub(crate) mod tree;
