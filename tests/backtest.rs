@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Event, Lane, Log, line};
+use keywatch_store::{Clock, Event, Log, Topic, line};
 use quick_junit::{Report, TestCaseStatus};
 use serde_json::Value;
 
@@ -118,7 +118,7 @@ fn p1_neither_the_cut_of_batches_nor_the_form_of_the_history_changes_a_count() {
 
     let directory = tempfile::tempdir().unwrap();
     let log = EmbeddedLog::open(directory.path(), Options::new(Clock::Recorded)).unwrap();
-    log.append(Lane::Events, events(BYBIT)).unwrap();
+    log.append(Topic::Events, events(BYBIT)).unwrap();
     let path = name(directory.path());
     let used = keywatch(root(), &["backtest", path], b"");
     assert_eq!(used.status.code(), Some(2));
@@ -136,7 +136,7 @@ fn p1_neither_the_cut_of_batches_nor_the_form_of_the_history_changes_a_count() {
 fn a_log_with_the_wall_clock_is_read_too() {
     let directory = tempfile::tempdir().unwrap();
     let log = EmbeddedLog::open(directory.path(), Options::new(Clock::Wall)).unwrap();
-    log.append(Lane::Events, events(BYBIT).into_iter().take(3).collect()).unwrap();
+    log.append(Topic::Events, events(BYBIT).into_iter().take(3).collect()).unwrap();
     drop(log);
     assert_eq!(backtest(&[name(directory.path())], b"", 0)["events"], 3);
 }

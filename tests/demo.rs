@@ -49,8 +49,8 @@ fn the_demo_catches_the_bybit_theft_and_proves_it() {
     for rule in ["chain/implementation_changed", "signing/first_delegatecall", "chain/outflow_without_signature"] {
         says(&text, &[rule]);
     }
-    for lane in ["events", "conclusions"] {
-        says(&text, &["proof", lane]);
+    for topic in ["events", "conclusions"] {
+        says(&text, &["proof", topic]);
     }
 }
 

@@ -47,8 +47,8 @@ fn family(kind: &Kind) -> &'static str {
 fn describe(page: &mut String, kind: &Kind) {
     let writer = match kind.writer {
         Writer::Source => "a source",
-        Writer::Keywatch => "keywatch, in the events lane",
-        Writer::Conclusion => "keywatch, in the conclusions lane",
+        Writer::Keywatch => "keywatch, in the events topic",
+        Writer::Conclusion => "keywatch, in the conclusions topic",
     };
     let mut meaning = kind.meaning.to_owned();
     meaning[..1].make_ascii_uppercase();

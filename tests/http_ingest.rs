@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Event, Lane, Log, Position};
+use keywatch_store::{Clock, Event, Log, Position, Topic};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -79,7 +79,7 @@ fn token(source: &str) -> String {
 /// The events of sources and their rejects; what keywatch says of itself is left out.
 fn brought(directory: &Path) -> Vec<Event> {
     let log = EmbeddedLog::open(directory.join("keywatch-data"), Options::new(Clock::Wall)).unwrap();
-    let events = log.read(Lane::Events, Position(0), 100_000).unwrap();
+    let events = log.read(Topic::Events, Position(0), 100_000).unwrap();
     events.into_iter().filter(|event| ["idp", "opa-1", "safe-1"].contains(&event.source())).collect()
 }
 
@@ -245,7 +245,7 @@ async fn it_says_how_it_does() {
         "keywatch_build_info{version=\"",
         "keywatch_ingest_events_total{feed=\"events\",source=\"idp\",system=\"cold\"} 1",
         "keywatch_ingest_latency_seconds{feed=\"events\",quantile=\"0.99\"} 0.",
-        "keywatch_log_append_latency_seconds_count{lane=\"events\"}",
+        "keywatch_log_append_latency_seconds_count{topic=\"events\"}",
     ] {
         assert!(metrics.contains(said), "{said} is not in:\n{metrics}");
     }

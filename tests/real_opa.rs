@@ -6,14 +6,15 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keywatch_alerting::pdp::PolicyDecisionPoint;
+use keywatch_alerting::response::pdp::PolicyDecisionPoint;
 use keywatch_alerting::{
-    EmbeddedPdp, Executor, Means, OpaPdp, OpaSettings, Policy, Response, RevocationDocument, Schedule, Site, Targets,
+    Dependencies, EmbeddedPdp, EnforcementPoint, Executor, OpaPdp, OpaSettings, Policy, Response, RevocationDocument,
+    Schedule, Targets,
 };
 use keywatch_store::event::EventId;
 use keywatch_store::finding::{Proof, Target};
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Event, Finding, Lane, Log, Position, Severity};
+use keywatch_store::{Event, Finding, Log, Position, Severity, Topic};
 use serde_json::{Value, json};
 
 use crate::support::opa::Opa;
@@ -72,10 +73,10 @@ fn finding(session: &str) -> Finding {
 }
 
 fn executor(log: &Arc<MemoryLog>, opa: &Opa) -> Executor {
-    let means = Means {
+    let means = Dependencies {
         log: Arc::clone(log) as Arc<dyn Log>,
         policy: Policy::default(),
-        sites: BTreeMap::from([("cold".to_owned(), Site::new(Arc::new(client(opa)), healthy()))]),
+        sites: BTreeMap::from([("cold".to_owned(), EnforcementPoint::new(Arc::new(client(opa)), healthy()))]),
         sinks: Vec::new(),
         deliveries: Schedule::pages(),
         revocations: Schedule::new(vec![Duration::from_millis(50)]),
@@ -84,9 +85,9 @@ fn executor(log: &Arc<MemoryLog>, opa: &Opa) -> Executor {
     Executor::open(means).unwrap()
 }
 
-/// The records of that kind in the events lane.
+/// The records of that kind in the events topic.
 fn records(log: &MemoryLog, kind: &str) -> Vec<Event> {
-    let all = log.read(Lane::Events, Position(0), usize::MAX).unwrap();
+    let all = log.read(Topic::Events, Position(0), usize::MAX).unwrap();
     all.into_iter().filter(|event| event.kind() == kind).collect()
 }
 
@@ -104,7 +105,11 @@ async fn first_record(log: &MemoryLog, kind: &str) -> Event {
 #[test]
 fn the_policies_pass_the_checks_and_tests_of_the_real_opa() {
     for arguments in [["check", "--strict"].as_slice(), &["test", "--verbose"], &["fmt", "--fail", "--list"]] {
-        let output = Command::new(opa::binary()).args(arguments).arg(opa::policies()).output().unwrap();
+        let output = Command::new(crate::support::opa::binary())
+            .args(arguments)
+            .arg(crate::support::opa::policies())
+            .output()
+            .unwrap();
         let said = [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat();
         assert!(output.status.success(), "opa {}: {said}", arguments.join(" "));
         let tested = arguments[0] != "test" || said.contains("PASS:");

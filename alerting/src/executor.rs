@@ -6,33 +6,33 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::Retryable;
-use keywatch_store::{Event, Finding, Inventory, Lane, Log};
+use keywatch_store::{Event, Finding, Inventory, Log, Topic};
 use tokio::sync::Mutex as Turn;
 use tokio::time::timeout;
 
-use crate::action::Action;
+use crate::delivery::outbox::{Outbox, Schedule};
+use crate::delivery::sink::Sink;
+use crate::delivery::webhook::WallClock;
 use crate::error::Error;
-use crate::ledger::Ledger;
+use crate::lifecycle::action::Action;
+use crate::lifecycle::alert_log::AlertLog;
+use crate::lifecycle::record;
+use crate::lifecycle::self_monitoring::{destination_gone, heartbeat_failed, response_unconfirmed};
+use crate::lifecycle::state::AlertState;
 use crate::limits::PAGE_HELD_MS_MAX;
-use crate::outbox::{Outbox, Schedule};
-use crate::own::{destination_gone, heartbeat_failed, response_unconfirmed};
-use crate::plan::plan;
-use crate::policy::Policy;
-use crate::record;
-use crate::responder::{Outcome, Responder, Site};
-use crate::response::{Degree, Response, Step};
-use crate::sink::Sink;
-use crate::state::AlertState;
-use crate::webhook::WallClock;
+use crate::policy::plan::plan;
+use crate::policy::settings::Policy;
+use crate::response::intent::{Degree, Response, Step};
+use crate::response::responder::{EnforcementPoint, Outcome, Responder};
 
 /// What the executor works with.
-pub struct Means {
+pub struct Dependencies {
     /// The log that it reads its state from and writes to.
     pub log: Arc<dyn Log>,
     /// The operator's settings. Trust groups are taken from the inventory in the log.
     pub policy: Policy,
     /// Decision points by system.
-    pub sites: BTreeMap<String, Site>,
+    pub sites: BTreeMap<String, EnforcementPoint>,
     /// Destinations of notifications.
     pub sinks: Vec<Arc<dyn Sink>>,
     /// Waits between attempts at one delivery.
@@ -50,7 +50,7 @@ pub struct Executor {
 }
 
 struct Shared {
-    ledger: Arc<Ledger>,
+    alert_log: Arc<AlertLog>,
     policy: Mutex<Policy>,
     responder: Responder,
     outbox: Arc<Outbox>,
@@ -66,15 +66,15 @@ impl Executor {
     ///
     /// # Errors
     /// [`Error::Log`] when the log cannot be read.
-    pub fn open(means: Means) -> Result<Executor, Error> {
-        let Means { log, mut policy, sites, sinks, deliveries, revocations, clock } = means;
-        let ledger = Ledger::open(log, |event| adopt(&mut policy, event))?;
-        let ledger = Arc::new(ledger);
-        let outbox = Outbox::new(Arc::clone(&ledger), sinks, deliveries);
+    pub fn open(dependencies: Dependencies) -> Result<Executor, Error> {
+        let Dependencies { log, mut policy, sites, sinks, deliveries, revocations, clock } = dependencies;
+        let alert_log = AlertLog::open(log, |event| adopt(&mut policy, event))?;
+        let alert_log = Arc::new(alert_log);
+        let outbox = Outbox::new(Arc::clone(&alert_log), sinks, deliveries);
         policy.destinations = outbox.destinations();
-        let responder = Responder::new(Arc::clone(&ledger), sites, clock);
+        let responder = Responder::new(Arc::clone(&alert_log), sites, clock);
         let shared = Shared {
-            ledger,
+            alert_log,
             policy: Mutex::new(policy),
             responder,
             outbox,
@@ -88,7 +88,7 @@ impl Executor {
     /// Learns from records that others appended: decisions, of which probes are made, and the inventory.
     pub fn observe(&self, events: &[Event]) {
         for event in events {
-            self.shared.ledger.observe(event);
+            self.shared.alert_log.observe(event);
             adopt(&mut self.shared.policy(), event);
         }
     }
@@ -115,7 +115,7 @@ impl Executor {
     /// [`Error::Log`] only.
     pub async fn resume(&self) -> Result<(), Error> {
         self.refresh().await?;
-        let left: Vec<Finding> = self.shared.ledger.state().unplanned().cloned().collect();
+        let left: Vec<Finding> = self.shared.alert_log.state().unplanned().cloned().collect();
         for finding in &left {
             self.take(finding).await?;
         }
@@ -138,7 +138,7 @@ impl Executor {
             if let Err(error) = &refreshed
                 && !matches!(error, Error::Log(_))
             {
-                let now = self.shared.ledger.time_of(&system);
+                let now = self.shared.alert_log.time_of(&system);
                 self.take_own(&heartbeat_failed(&system, &error.to_string(), now)).await?;
             }
             self.settle(&system, refreshed).await?;
@@ -159,7 +159,7 @@ impl Executor {
         let response = self.waiting(response_id)?;
         let system = response.system.clone();
         let approved = Response { approved_by: Some(person.to_owned()), ..response };
-        self.shared.ledger.append(Lane::Events, vec![record::requested(&approved)])?;
+        self.shared.alert_log.append(Topic::Events, vec![record::requested(&approved)])?;
         drop(turn);
         self.respond(&system).await?;
         self.shared.outbox.dispatch();
@@ -173,22 +173,22 @@ impl Executor {
 
     /// Looks at the state.
     pub fn with_state<T>(&self, look: impl FnOnce(&AlertState) -> T) -> T {
-        look(&self.shared.ledger.state())
+        look(&self.shared.alert_log.state())
     }
 
     async fn intend(&self, finding: &Finding) -> Result<Vec<Action>, Error> {
         let _turn = self.shared.turn.lock().await;
-        let ledger = &self.shared.ledger;
-        if ledger.state().is_planned(finding) {
+        let alert_log = &self.shared.alert_log;
+        if alert_log.state().is_planned(finding) {
             return Ok(Vec::new());
         }
-        ledger.append(Lane::Conclusions, vec![record::finding_created(finding)])?;
-        let actions = plan(finding, &ledger.state(), &self.shared.policy());
+        alert_log.append(Topic::Conclusions, vec![record::finding_created(finding)])?;
+        let actions = plan(finding, &alert_log.state(), &self.shared.policy());
         let records = record::records(&actions);
-        for lane in Lane::ALL {
+        for topic in Topic::ALL {
             let events: Vec<Event> =
-                records.iter().filter(|(of, _)| *of == lane).map(|(_, event)| event.clone()).collect();
-            ledger.append(lane, events)?;
+                records.iter().filter(|(of, _)| *of == topic).map(|(_, event)| event.clone()).collect();
+            alert_log.append(topic, events)?;
         }
         Ok(actions)
     }
@@ -243,13 +243,13 @@ impl Executor {
 
     /// Findings about responses whose effect is not confirmed, as far as nobody was told.
     fn unreported(&self) -> Vec<Finding> {
-        let state = self.shared.ledger.state();
+        let state = self.shared.alert_log.state();
         let unconfirmed = state.responses().iter().filter_map(response_unconfirmed);
         unconfirmed.filter(|finding| !state.is_planned(finding)).collect()
     }
 
     fn waiting(&self, response_id: &str) -> Result<Response, Error> {
-        let state = self.shared.ledger.state();
+        let state = self.shared.alert_log.state();
         let progress = state.responses().get(response_id).filter(|progress| progress.step == Step::Proposed);
         let progress = progress.ok_or_else(|| Error::NoResponse { response: response_id.to_owned() })?;
         Ok(progress.response.clone())

@@ -4,51 +4,33 @@
 //! decision point, probes, and writes down what happened. Its state, [`AlertState`], is a fold over the log and nothing
 //! else. This room knows nothing of SQL and of raw feeds.
 //!
-//! | module | what it holds |
-//! |---|---|
-//! | [`mod@plan`], [`action`], [`policy`] | finding, state and settings → actions |
-//! | [`state`], [`incident`], [`responses`], [`tellings`], [`inputs`] | the fold over the log |
-//! | [`record`], [`ledger`] | actions and outcomes as records; the log with its state |
-//! | [`message`], [`sink`], [`webhook`], [`outbox`] | what people read, and how it reaches them |
-//! | [`response`], [`revocation`], [`probe`] | what is revoked, the document, the proof |
-//! | [`pdp`], [`responder`] | decision points; publishing and probing |
-//! | [`executor`], [`own`] | all of it together; findings about keywatch itself |
+//! | module | what it holds | what it does not know |
+//! |---|---|---|
+//! | [`policy`] | what a finding deserves: pure | how it is done |
+//! | [`lifecycle`] | alerts and incidents, a fold over the log, and its records | destinations, decision points |
+//! | [`delivery`] | messages, outbox, destinations | why somebody is told |
+//! | [`response`] | revocation, quarantine, decision points, proof | whether to respond |
+//! | [`executor`] | all of it together: it performs and decides nothing | |
 
-pub mod action;
+pub mod delivery;
 pub mod error;
 pub mod executor;
-pub mod incident;
-pub mod inputs;
-pub mod ledger;
+pub mod lifecycle;
 pub mod limits;
-pub mod message;
-pub mod outbox;
-pub mod own;
-pub mod pdp;
-pub mod plan;
 pub mod policy;
-pub mod probe;
-pub mod record;
-pub mod responder;
 pub mod response;
-pub mod responses;
-pub mod revocation;
-pub mod sink;
-pub mod state;
-pub mod tellings;
-pub mod webhook;
 
-pub use action::{Action, AlertRecord, Cause};
+pub use delivery::message::Notification;
+pub use delivery::outbox::Schedule;
+pub use delivery::sink::{Sink, Terminal};
+pub use delivery::webhook::{Secret, Webhook, WebhookSettings};
 pub use error::{Error, Fate};
-pub use executor::{Executor, Means};
-pub use message::Notification;
-pub use outbox::Schedule;
-pub use pdp::{Decision, EmbeddedPdp, OpaPdp, OpaSettings, PolicyDecisionPoint};
-pub use plan::plan;
-pub use policy::Policy;
-pub use responder::Site;
-pub use response::{Degree, Response, Targets};
-pub use revocation::RevocationDocument;
-pub use sink::{Sink, Terminal};
-pub use state::AlertState;
-pub use webhook::{Secret, Webhook, WebhookSettings};
+pub use executor::{Dependencies, Executor};
+pub use lifecycle::action::{Action, AlertRecord, Cause};
+pub use lifecycle::state::AlertState;
+pub use policy::plan::plan;
+pub use policy::settings::Policy;
+pub use response::intent::{Degree, Response, Targets};
+pub use response::pdp::{Decision, EmbeddedPdp, OpaPdp, OpaSettings, PolicyDecisionPoint};
+pub use response::responder::EnforcementPoint;
+pub use response::revocation::RevocationDocument;

@@ -9,13 +9,13 @@ use crate::support::{
 use keywatch_alerting::executor::Executor;
 use keywatch_alerting::{Action, Error, Sink, Terminal};
 use keywatch_store::finding::{Proof, Target};
-use keywatch_store::{Finding, Lane, Log};
+use keywatch_store::{Finding, Log, Topic};
 use serde_json::{Value, json};
 
 /// A log in which the session of the finding was allowed once, and a decision point with a document in force.
 async fn scene() -> (Arc<MortalLog>, Arc<FaultyPdp>, Executor) {
     let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
-    log.append(Lane::Events, vec![allowed("d-1")]).unwrap();
+    log.append(Topic::Events, vec![allowed("d-1")]).unwrap();
     let executor = executor(&log, &pdp, Vec::new());
     executor.resume().await.unwrap();
     assert!(pdp.allows(&input(SESSION)) && pdp.allows(&control()));
@@ -43,10 +43,10 @@ async fn p5_a_revocation_is_probed_before_it_is_reported() {
     let actions = executor.take(&finding("1", 0)).await.unwrap();
     assert!(matches!(actions[0], Action::Revoke(_)));
     assert_eq!(
-        log.kinds(Lane::Events)[1..],
+        log.kinds(Topic::Events)[1..],
         ["response.requested", "response.published", "response.verified"].map(str::to_owned)
     );
-    assert_eq!(log.kinds(Lane::Conclusions), ["finding.created", "alert.opened"]);
+    assert_eq!(log.kinds(Topic::Conclusions), ["finding.created", "alert.opened"]);
     assert_eq!(degrees(&log), ["denied_at_pdp"]);
     assert!(everything_of_it_is_denied(&pdp));
     assert_eq!(pdp.sequence(), Some(1));
@@ -107,7 +107,7 @@ async fn p5_a_decision_point_that_is_down_gets_it_once_when_it_returns() {
     let page: Arc<std::sync::Mutex<Vec<u8>>> = Arc::default();
     drop(executor);
     let sinks: Vec<Arc<dyn Sink>> = vec![Arc::new(Terminal::new("terminal", Shared(Arc::clone(&page))))];
-    let executor = support::executor(&log, &pdp, sinks);
+    let executor = crate::support::executor(&log, &pdp, sinks);
     executor.take(&finding("1", 0)).await.unwrap();
     executor.idle().await;
     until("two attempts failed", || log.of_kind("response.failed").len() >= 2).await;
@@ -162,8 +162,8 @@ async fn p5_an_unconfirmed_revocation_is_told_after_a_crash_before_the_telling()
     log.dies_after(5);
     executor.take(&finding("1", 0)).await.unwrap_err();
     log.dies_after(usize::MAX);
-    support::executor(&log, &pdp, Vec::new()).resume().await.unwrap();
-    support::executor(&log, &pdp, Vec::new()).resume().await.unwrap();
+    crate::support::executor(&log, &pdp, Vec::new()).resume().await.unwrap();
+    crate::support::executor(&log, &pdp, Vec::new()).resume().await.unwrap();
     assert_unconfirmed(&log, "still allowed");
 }
 
@@ -253,18 +253,18 @@ async fn subjects_and_devices_are_cut_and_a_new_session_of_the_person_is_let_in(
 async fn the_document_of_a_restart_is_the_same_and_each_names_the_one_before() {
     let (log, pdp, executor) = scene().await;
     executor.take(&finding("1", 0)).await.unwrap();
-    let first = executor.with_state(|state| state.responses().document(support::SYSTEM));
+    let first = executor.with_state(|state| state.responses().document(crate::support::SYSTEM));
     executor.take(&Finding { entity: "e".into(), session: Some("s2".into()), ..finding("2", 1) }).await.unwrap();
-    let second = executor.with_state(|state| state.responses().document(support::SYSTEM));
+    let second = executor.with_state(|state| state.responses().document(crate::support::SYSTEM));
     assert_eq!(second.prev_sha256, first.sha256());
     assert_ne!(second.sha256(), first.sha256());
-    let restarted = support::executor(&log, &pdp, Vec::new());
-    assert_eq!(restarted.with_state(|state| state.responses().document(support::SYSTEM)), second);
+    let restarted = crate::support::executor(&log, &pdp, Vec::new());
+    assert_eq!(restarted.with_state(|state| state.responses().document(crate::support::SYSTEM)), second);
     assert_eq!(second.clone().stamped(at(5)).sha256(), second.sha256(), "a heartbeat is no other document");
     // Sessions leave after their longest life, quarantines stay.
     let later = Finding { entity: "f".into(), session: Some("s3".into()), ..finding("3", 8 * 86_400) };
     restarted.take(&later).await.unwrap();
-    let third = restarted.with_state(|state| state.responses().document(support::SYSTEM));
+    let third = restarted.with_state(|state| state.responses().document(crate::support::SYSTEM));
     assert!(third.entry(Target::Session, SESSION).is_none());
     assert!(third.entry(Target::Session, "s3").is_some() && third.entry(Target::Wallet, WALLET).is_some());
 }

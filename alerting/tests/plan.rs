@@ -1,20 +1,20 @@
 //! What a finding deserves, as a table; and that planning on a state folded from the log gives the same as planning live.
 
 use crate::support::{SYSTEM, at, finding, policy, shadowed, with_budgets};
-use keywatch_alerting::policy::{Budgets, Policy};
-use keywatch_alerting::record::{finding_created, records};
+use keywatch_alerting::lifecycle::record::{finding_created, records};
+use keywatch_alerting::policy::settings::{Budgets, Policy};
 use keywatch_alerting::{Action, AlertState, plan};
 use keywatch_store::finding::{Proof, Target};
-use keywatch_store::{Event, EventId, Finding, Lane, Severity};
+use keywatch_store::{Event, EventId, Finding, Severity, Topic};
 use proptest::prelude::*;
 
 /// Plans the findings one after another on the state that their records leave behind.
-fn play(findings: &[Finding], policy: &Policy) -> (Vec<Vec<Action>>, Vec<(Lane, Event)>, AlertState) {
+fn play(findings: &[Finding], policy: &Policy) -> (Vec<Vec<Action>>, Vec<(Topic, Event)>, AlertState) {
     let mut state = AlertState::default();
     let mut log = Vec::new();
     let mut all = Vec::new();
     for finding in findings {
-        let created = (Lane::Conclusions, finding_created(finding));
+        let created = (Topic::Conclusions, finding_created(finding));
         state.apply(&created.1);
         log.push(created);
         let actions = plan(finding, &state, policy);
@@ -319,10 +319,10 @@ proptest! {
     fn replaying_the_log_gives_the_same_actions(findings in history(), cut in 0..60_usize) {
         let policy = policy();
         let (actions, log, state) = play(&findings, &policy);
-        // The lanes are folded one after the other here and interleaved there.
+        // The topics are folded one after the other here and interleaved there.
         let mut folded = AlertState::default();
-        for lane in Lane::ALL {
-            log.iter().filter(|(of, _)| *of == lane).for_each(|(_, event)| folded.apply(event));
+        for topic in Topic::ALL {
+            log.iter().filter(|(of, _)| *of == topic).for_each(|(_, event)| folded.apply(event));
         }
         prop_assert_eq!(&folded, &state);
         // A restart in the middle changes no later action.
@@ -346,9 +346,9 @@ proptest! {
         let (actions, _, state) = play(&findings, &policy);
         let mut revoked_at = Vec::new();
         for (finding, actions) in findings.iter().zip(&actions) {
-            let tellings = actions.iter().filter(|action| matches!(action,
+            let deliveries = actions.iter().filter(|action| matches!(action,
                 Action::OpenAlert(_) | Action::UpdateAlert(_) | Action::Suppress(_)));
-            prop_assert_eq!(tellings.count(), 1);
+            prop_assert_eq!(deliveries.count(), 1);
             for action in actions {
                 let Action::Revoke(response) = action else { continue };
                 prop_assert!(!finding.late && finding.severity >= Severity::High && !response.targets.is_empty());

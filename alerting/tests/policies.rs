@@ -229,7 +229,7 @@ async fn the_embedded_decision_point_denies_until_a_document_is_published() {
     pdp.publish(&RevocationDocument::empty("cold").stamped(wall_clock()())).await.unwrap();
     let after = pdp.ask(&input).await.unwrap();
     assert!(after.allow && after.sequence == Some(0) && after.decision_id != before.decision_id);
-    let record = pdp.decision_record(&input, &after, support::at(0));
+    let record = pdp.decision_record(&input, &after, crate::support::at(0));
     assert_eq!(record["result"], json!(true));
     assert_eq!(record["path"], "wallet/signing/allow");
     assert!(record["bundles"]["revocations"]["revision"].as_str().unwrap().starts_with("0-"));

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant as Stopwatch};
 use keywatch_detectors::{Engine, Settings, rule};
 use keywatch_store::event::Origin;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Event, EventId, Instant, Lane, Log, Position};
+use keywatch_store::{Clock, Event, EventId, Instant, Log, Position, Topic};
 use serde_json::json;
 
 use crate::Times;
@@ -61,7 +61,7 @@ pub(crate) fn table(directory: &Path) {
     let mut before: Vec<Event> = traffic.by_ref().take(DAY_EVENTS).collect();
     before.iter_mut().for_each(|event| *event = claiming(event, now()));
     for events in before.chunks(READ_RECORDS) {
-        log.append(Lane::Events, events.to_vec()).unwrap();
+        log.append(Topic::Events, events.to_vec()).unwrap();
     }
     following.catch_up(|_| ());
     // The follower needs no ticks.
@@ -126,7 +126,7 @@ fn append_in_turn(
         if let Some(marker) = events.last().filter(|event| is_marker(event)) {
             sent.lock().unwrap().insert(marker.event_id(), before);
         }
-        log.append(Lane::Events, events).unwrap();
+        log.append(Topic::Events, events).unwrap();
         durable.note(before.elapsed());
     }
 }
@@ -151,7 +151,7 @@ impl Following<'_> {
     /// Follows the log until so many markers are found, or nothing comes any more.
     fn until(&mut self, markers: usize, sent: &Mutex<HashMap<EventId, Stopwatch>>, found: &mut Times) {
         while found.len() < markers as u64 {
-            if self.log.wait_past(Lane::Events, self.position, SILENCE_MAX) <= self.position {
+            if self.log.wait_past(Topic::Events, self.position, SILENCE_MAX) <= self.position {
                 return;
             }
             self.catch_up(|anchor| found.note(sent.lock().unwrap()[&anchor].elapsed()));
@@ -160,7 +160,7 @@ impl Following<'_> {
 
     fn catch_up(&mut self, mut tell: impl FnMut(EventId)) {
         loop {
-            let events = self.log.read(Lane::Events, self.position, READ_RECORDS).unwrap();
+            let events = self.log.read(Topic::Events, self.position, READ_RECORDS).unwrap();
             if events.is_empty() {
                 return;
             }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use keywatch_detectors::{Decided, Engine, Rule, Settings, rule};
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Event, Lane, Log, Position};
+use keywatch_store::{Event, Log, Position, Topic};
 
 use crate::Times;
 use crate::copies::Incident;
@@ -53,7 +53,7 @@ pub(crate) fn rules_table() {
     let cost = |rules: &[Rule]| {
         let nanoseconds = |log: &MemoryLog, size: usize| {
             let runs = (0..RUNS).map(|_| run(rules, log, size).engine).collect();
-            median(runs).as_nanos() as f64 / log.end(Lane::Events).0 as f64
+            median(runs).as_nanos() as f64 / log.end(Topic::Events).0 as f64
         };
         (nanoseconds(&all, 4_096), nanoseconds(&few, 1) / 1_000.0)
     };
@@ -76,7 +76,7 @@ fn filled(events: Vec<Event>) -> MemoryLog {
     let log = MemoryLog::new();
     let mut events = events.into_iter().peekable();
     while events.peek().is_some() {
-        let appended = log.append(Lane::Events, events.by_ref().take(FILL_RECORDS).collect()).unwrap();
+        let appended = log.append(Topic::Events, events.by_ref().take(FILL_RECORDS).collect()).unwrap();
         assert_eq!(appended.repeats + appended.conflicts, 0, "every event has an id of its own");
     }
     log
@@ -91,7 +91,7 @@ fn measure(what: &str, rules: &[Rule], log: &MemoryLog, is_right: impl Fn(&Run) 
             batches.add(&run.batches);
         }
         let rate = |taken: fn(&Run) -> Duration| {
-            log.end(Lane::Events).0 as f64 / median(runs.iter().map(taken).collect()).as_secs_f64()
+            log.end(Topic::Events).0 as f64 / median(runs.iter().map(taken).collect()).as_secs_f64()
         };
         let [alone, read] = [rate(|run| run.engine), rate(|run| run.engine + run.reading)];
         println!("{what:<34} {size:>6} {alone:>9.0} {read:>9.0}   {}", batches.shown());
@@ -104,7 +104,7 @@ fn run(rules: &[Rule], log: &MemoryLog, size: usize) -> Run {
     let mut position = Position::default();
     loop {
         let begun = Stopwatch::now();
-        let events = log.read(Lane::Events, position, size).unwrap();
+        let events = log.read(Topic::Events, position, size).unwrap();
         run.reading += begun.elapsed();
         if events.is_empty() {
             return run;

@@ -9,7 +9,7 @@ use std::time::Instant as Stopwatch;
 
 use keywatch_detectors::{Engine, Limits, Rule, Settings, StateSize, rule as rules};
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Event, Instant, Lane, Log, Position, line};
+use keywatch_store::{Event, Instant, Log, Position, Topic, line};
 use serde::{Deserialize, Serialize};
 
 use crate::snapshots::Snapshots;
@@ -199,7 +199,7 @@ fn found(engine: &mut Engine, next: &[Event]) -> Vec<String> {
 /// A log whose last record before the snapshot is that one.
 fn log(event: &Event) -> MemoryLog {
     let log = MemoryLog::new();
-    log.append(Lane::Events, vec![event.clone()]).unwrap();
+    log.append(Topic::Events, vec![event.clone()]).unwrap();
     log
 }
 

@@ -2,9 +2,11 @@
 
 use keywatch_detectors::{Engine, Error, Settings};
 
+use crate::support::rule;
+
 /// The construct by which it is refused.
 fn refusal(sql: &str) -> Result<String, String> {
-    match Engine::new(&[support::rule("t/refused", sql)], &Settings::default()) {
+    match Engine::new(&[rule("t/refused", sql)], &Settings::default()) {
         Ok(_) => Err(format!("accepted: {sql}")),
         Err(Error::Refused { instead, .. }) if instead.len() <= 10 => Err(format!("without advice: {sql}")),
         Err(Error::Refused { construct, .. }) => Ok(construct),
@@ -326,7 +328,7 @@ fn each_construct_of_the_language_loads() {
     let windows = windows.chain(by_row.iter().map(|call| window(call, by_time)));
     let windows = windows.chain(frames.iter().map(|frame| window("count(*)", frame)));
     for sql in windows.chain(whole.map(str::to_owned)) {
-        if let Err(error) = Engine::new(&[support::rule("t/taken", &sql)], &Settings::default()) {
+        if let Err(error) = Engine::new(&[rule("t/taken", &sql)], &Settings::default()) {
             panic!("{sql}\n{error}");
         }
     }
@@ -354,7 +356,7 @@ fn bad_sql_is_told_with_its_place() {
         ),
         ("SELECT event_id, wallet AS entity FROM events; SELECT 1", "single SQL statement"),
     ] {
-        let error = Engine::new(&[support::rule("t/bad", sql)], &Settings::default()).unwrap_err().to_string();
+        let error = Engine::new(&[rule("t/bad", sql)], &Settings::default()).unwrap_err().to_string();
         assert!(error.contains("t/bad") && error.contains(said), "{error}");
     }
 }
@@ -373,7 +375,7 @@ fn what_the_documents_show_loads() {
         let snippets = snippets(text);
         assert!(!snippets.is_empty(), "{page} shows no SQL");
         for sql in snippets {
-            if let Err(error) = Engine::new(&[support::rule("t/shown", &sql)], &Settings::default()) {
+            if let Err(error) = Engine::new(&[rule("t/shown", &sql)], &Settings::default()) {
                 panic!("docs/{page}: {error}\n{sql}");
             }
         }

@@ -10,7 +10,7 @@ use std::time;
 use anyhow::{Context, bail, ensure};
 use keywatch_detectors::{Engine, Settings, rule};
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Event, Finding, Lane, Log, Position};
+use keywatch_store::{Event, Finding, Log, Position, Topic};
 use serde_json::json;
 
 use crate::event_files::DeclaredInventory;
@@ -126,7 +126,7 @@ fn bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn fill(log: &MemoryLog, events: Vec<Event>) -> anyhow::Result<usize> {
-    let appended = log.append(Lane::Events, events)?;
+    let appended = log.append(Topic::Events, events)?;
     if appended.repeats + appended.conflicts > 0 {
         output::note(&format!(
             "{} repeats skipped, {} conflicts kept as source.conflict",
@@ -147,9 +147,9 @@ fn run_rules(log: &MemoryLog) -> anyhow::Result<Ran> {
     let mut engine = Engine::new(&rule::shipped()?, &Settings::default())?;
     let mut ran = Ran { findings: Vec::new(), waiting: 0, parked: Vec::new() };
     let mut position = Position::default();
-    let bar = output::progress(usize::try_from(log.end(Lane::Events).0)?);
+    let bar = output::progress(usize::try_from(log.end(Topic::Events).0)?);
     loop {
-        let events = log.read(Lane::Events, position, PIPELINE_RECORDS_MAX)?;
+        let events = log.read(Topic::Events, position, PIPELINE_RECORDS_MAX)?;
         bar.set_position(position.0);
         if events.is_empty() {
             bar.finish_and_clear();

@@ -14,7 +14,7 @@ use std::time::Instant as Stopwatch;
 use anyhow::{Context, anyhow, ensure};
 use keywatch_simulator::{Label, Scenario, Settings, Simulation};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Event, Inventory, Lane, Log, line};
+use keywatch_store::{Clock, Event, Inventory, Log, Topic, line};
 
 use crate::limits::{SIMULATE_BATCH_EVENTS_MAX, SIMULATE_BATCHES_MAX};
 use crate::output;
@@ -204,7 +204,7 @@ impl Sink {
                 }
                 Ok(events)
             }
-            Events::Log(log) => Ok(log.append(Lane::Events, events)?.written),
+            Events::Log(log) => Ok(log.append(Topic::Events, events)?.written),
         }
     }
 
@@ -237,7 +237,7 @@ fn is_log(out: &Path) -> bool {
 
 fn new_log(out: &Path) -> anyhow::Result<EmbeddedLog> {
     let log = EmbeddedLog::open(out, Options::new(Clock::Recorded))?;
-    ensure!(log.end(Lane::Events).0 == 0, "{} holds records already; name a log that does not exist", out.display());
+    ensure!(log.end(Topic::Events).0 == 0, "{} holds records already; name a log that does not exist", out.display());
     Ok(log)
 }
 

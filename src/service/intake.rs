@@ -6,7 +6,7 @@ use std::time;
 
 use keywatch_ingest::{Context, Reading, Reject};
 use keywatch_store::limits::APPEND_EVENTS_MAX;
-use keywatch_store::{Appended, Error, Event, Instant, Inventory, Lane, Log};
+use keywatch_store::{Appended, Error, Event, Instant, Inventory, Log, Topic};
 use serde::Serialize;
 use tokio::sync::Notify;
 
@@ -22,7 +22,7 @@ pub(crate) struct Intake {
     pub(crate) inventory: Arc<Inventory>,
     /// Counters.
     pub(crate) metrics: Arc<Metrics>,
-    /// Rung after every append to [`Lane::Events`]; who reads the log waits on it.
+    /// Rung after every append to [`Topic::Events`]; who reads the log waits on it.
     pub(crate) appended: Arc<Notify>,
 }
 
@@ -74,31 +74,31 @@ impl Intake {
             .iter()
             .map(|reject| reject.into_event(&credential.origin, credential.feed.name(), received_at));
         let events: Vec<Event> = reading.events.iter().cloned().chain(kept).collect();
-        let (repeats, conflicts) = self.append(Lane::Events, events)?;
+        let (repeats, conflicts) = self.append(Topic::Events, events)?;
         let receipt = Receipt::new(&reading, repeats, conflicts);
         self.count(credential, body.len(), &receipt);
         Ok(receipt)
     }
 
     /// Appends in pieces that the log takes at once; gives repeats and conflicts.
-    fn append(&self, lane: Lane, mut events: Vec<Event>) -> Result<(usize, usize), Error> {
+    fn append(&self, topic: Topic, mut events: Vec<Event>) -> Result<(usize, usize), Error> {
         let (mut repeats, mut conflicts) = (0, 0);
         while !events.is_empty() {
             let rest = events.split_off(events.len().min(APPEND_EVENTS_MAX));
-            let appended = self.append_piece(lane, std::mem::replace(&mut events, rest))?;
+            let appended = self.append_piece(topic, std::mem::replace(&mut events, rest))?;
             repeats += appended.repeats;
             conflicts += appended.conflicts;
         }
         Ok((repeats, conflicts))
     }
 
-    fn append_piece(&self, lane: Lane, events: Vec<Event>) -> Result<Appended, Error> {
+    fn append_piece(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, Error> {
         let begun = time::Instant::now();
-        let appended = self.log.append(lane, events).inspect_err(|_| {
-            self.metrics.log_failures.with_label_values(&[lane.name()]).inc();
+        let appended = self.log.append(topic, events).inspect_err(|_| {
+            self.metrics.log_failures.with_label_values(&[topic.name()]).inc();
         })?;
-        self.metrics.log_append_latency.observe(&[lane.name()], begun.elapsed());
-        self.metrics.log_records.with_label_values(&[lane.name()]).inc_by(appended.written.len() as u64);
+        self.metrics.log_append_latency.observe(&[topic.name()], begun.elapsed());
+        self.metrics.log_records.with_label_values(&[topic.name()]).inc_by(appended.written.len() as u64);
         self.appended.notify_one();
         Ok(appended)
     }

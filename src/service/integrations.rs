@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use keywatch_alerting::{OpaPdp, OpaSettings, Secret, Sink, Site, Webhook, WebhookSettings};
+use keywatch_alerting::{EnforcementPoint, OpaPdp, OpaSettings, Secret, Sink, Webhook, WebhookSettings};
 
 use crate::clock;
 use crate::service::config::{self, Config};
@@ -24,7 +24,7 @@ pub(crate) fn webhooks(config: &Config) -> anyhow::Result<Vec<Arc<dyn Sink>>> {
 ///
 /// # Errors
 /// A token or control file that cannot be read, an address that is none.
-pub(crate) fn decision_points(config: &Config) -> anyhow::Result<BTreeMap<String, Site>> {
+pub(crate) fn decision_points(config: &Config) -> anyhow::Result<BTreeMap<String, EnforcementPoint>> {
     let site = |point: &config::DecisionPoint| Ok((point.system.clone(), site(point)?));
     config.decision_points.iter().map(site).collect()
 }
@@ -42,12 +42,12 @@ fn webhook(configured: &config::Webhook) -> anyhow::Result<Arc<dyn Sink>> {
     Ok(Arc::new(Webhook::new(settings, Arc::new(clock::now))?))
 }
 
-fn site(point: &config::DecisionPoint) -> anyhow::Result<Site> {
+fn site(point: &config::DecisionPoint) -> anyhow::Result<EnforcementPoint> {
     let token = point.token_file.as_deref().map(read).transpose()?.map(|token| token.trim().to_owned());
     let pdp = OpaPdp::new(&OpaSettings { url: point.opa.clone(), token })?;
     let control = serde_json::from_str(&read(&point.control_file)?)
         .with_context(|| format!("{} is not JSON", point.control_file.display()))?;
-    Ok(Site::new(Arc::new(pdp), control))
+    Ok(EnforcementPoint::new(Arc::new(pdp), control))
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {

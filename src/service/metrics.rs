@@ -78,9 +78,9 @@ metrics! {
         "events whose id the log had with other content, kept as source.conflict";
     ingest_latency: Latency "keywatch_ingest_latency_seconds" ["feed"]
         "from the head of a request to its durable answer";
-    log_records: Counter "keywatch_log_records_total" ["lane"] "records written to the log";
-    log_failures: Counter "keywatch_log_failures_total" ["lane"] "appends that failed; nothing of them was acknowledged";
-    log_append_latency: Latency "keywatch_log_append_latency_seconds" ["lane"] "one durable append";
+    log_records: Counter "keywatch_log_records_total" ["topic"] "records written to the log";
+    log_failures: Counter "keywatch_log_failures_total" ["topic"] "appends that failed; nothing of them was acknowledged";
+    log_append_latency: Latency "keywatch_log_append_latency_seconds" ["topic"] "one durable append";
     engine_lag_records: Gauge "keywatch_engine_lag_records" [] "events in the log that no rule has seen yet";
     engine_records: Counter "keywatch_engine_records_total" []
         "events that the rules went through; after a start also those since the last snapshot of window state";
@@ -297,8 +297,8 @@ mod tests {
         }
         let text = metrics.render().unwrap();
         assert!(text.contains("# TYPE keywatch_log_append_latency_seconds summary"), "{text}");
-        assert!(text.contains(r#"keywatch_log_append_latency_seconds{lane="events",quantile="0.5"} 0.05"#), "{text}");
-        assert!(text.contains(r#"keywatch_log_append_latency_seconds_count{lane="events"} 100"#), "{text}");
+        assert!(text.contains(r#"keywatch_log_append_latency_seconds{topic="events",quantile="0.5"} 0.05"#), "{text}");
+        assert!(text.contains(r#"keywatch_log_append_latency_seconds_count{topic="events"} 100"#), "{text}");
 
         let one_window = start + Duration::from_secs(LATENCY_WINDOW_SECONDS);
         let three_windows = start + Duration::from_secs(4 * LATENCY_WINDOW_SECONDS);

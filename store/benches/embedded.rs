@@ -15,7 +15,7 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use keywatch_store::log::admission::fingerprint;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Event, Instant, Lane, Log, Position, line};
+use keywatch_store::{Clock, Event, Instant, Log, Position, Topic, line};
 use lines::event;
 
 const RECORDS: usize = 1_000_000;
@@ -57,7 +57,7 @@ fn appends(log: &EmbeddedLog, threads: usize, size: usize, next: &mut usize) {
             let begin = number;
             while started.elapsed() < SPELL {
                 let events = (number..number + size).map(event).collect();
-                log.append(Lane::Events, events).unwrap();
+                log.append(Topic::Events, events).unwrap();
                 number += size;
             }
             number - begin
@@ -74,7 +74,7 @@ fn reads(log: &EmbeddedLog, step: usize) {
     let started = Stopwatch::now();
     let mut position = Position(0);
     loop {
-        let events = log.read(Lane::Events, position, step).unwrap();
+        let events = log.read(Topic::Events, position, step).unwrap();
         if events.is_empty() {
             break;
         }
@@ -95,8 +95,8 @@ fn crashed(path: &Path, size: usize) {
         let started = Stopwatch::now();
         let log = open(path);
         println!("{:<40} {:>10.3} s", format!("open 1 M records {what}"), started.elapsed().as_secs_f64());
-        assert_eq!(log.end(Lane::Events), Position(RECORDS as u64));
-        assert_eq!(log.append(Lane::Events, vec![event(0), event(RECORDS - 1)]).unwrap().repeats, 2);
+        assert_eq!(log.end(Topic::Events), Position(RECORDS as u64));
+        assert_eq!(log.append(Topic::Events, vec![event(0), event(RECORDS - 1)]).unwrap().repeats, 2);
         let started = Stopwatch::now();
         drop(log);
         println!("{:<40} {:>10.3} s", "close", started.elapsed().as_secs_f64());
@@ -106,7 +106,7 @@ fn crashed(path: &Path, size: usize) {
 fn load(path: &Path, size: usize) -> ! {
     let log = open(path);
     for first in (0..RECORDS).step_by(size) {
-        log.append(Lane::Events, (first..first + size).map(event).collect()).unwrap();
+        log.append(Topic::Events, (first..first + size).map(event).collect()).unwrap();
     }
     std::process::abort()
 }
@@ -134,11 +134,11 @@ fn main() {
             reads(&log, step);
         }
         let started = Stopwatch::now();
-        let verified = log.verify(Lane::Events, |_| ()).unwrap();
+        let verified = log.verify(Topic::Events, |_| ()).unwrap();
         println!("{:<40} {:>10.2} s for {} batches", "verify", started.elapsed().as_secs_f64(), verified.batches);
         let started = Stopwatch::now();
         let now = Instant(i64::MAX);
-        log.retire(Lane::Events, Position(RECORDS as u64), now, 400).unwrap();
+        log.retire(Topic::Events, Position(RECORDS as u64), now, 400).unwrap();
         println!("{:<40} {:>10.2} s", "retire all", started.elapsed().as_secs_f64());
     }
 }

@@ -219,7 +219,7 @@ pub const KINDS: &[Kind] = &[
         &[],
         &[
             ("rule", "text", "the rule's id"),
-            ("from_position", "integer", "first record of the events lane that it did not evaluate"),
+            ("from_position", "integer", "first record of the events topic that it did not evaluate"),
             ("failures", "integer", "attempts that failed so far"),
             ("retry_after_seconds", "integer", "how long it waits for the next one"),
         ],

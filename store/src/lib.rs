@@ -11,7 +11,7 @@
 //! | [`kinds`] | the registry of kinds, from which `docs/events.md` is generated |
 //! | [`amount`] | exact amounts in base units |
 //! | [`time`] | nanosecond UTC instants |
-//! | [`log`] | the [`Log`] trait, lanes and positions; its admission, its hash chain and its backends |
+//! | [`log`] | the [`Log`] trait, topics and positions; its admission, its hash chain and its backends |
 //! | [`inventory`] | what is declared: systems, wallets, owners, destinations, sources, people |
 //! | [`finding`] | what a rule concluded |
 
@@ -32,5 +32,5 @@ pub use error::Error;
 pub use event::{Event, EventId};
 pub use finding::{Finding, Severity};
 pub use inventory::Inventory;
-pub use log::{Appended, Clock, Lane, Log, Position};
+pub use log::{Appended, Clock, Log, Position, Topic};
 pub use time::Instant;

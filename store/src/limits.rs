@@ -39,7 +39,7 @@ pub const BATCH_RECORDS_MAX: usize = 8192;
 /// Different systems in one batch of the embedded log.
 pub const BATCH_SYSTEMS_MAX: usize = 1024;
 
-/// Partly read batches of a lane that the embedded log keeps at hand for their readers.
+/// Partly read batches of a topic that the embedded log keeps at hand for their readers.
 pub const OPEN_BATCHES_MAX: usize = 4;
 
 /// Batches that one commit of retention deletes.

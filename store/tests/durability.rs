@@ -11,25 +11,25 @@ use keywatch_store::error::Remedy;
 use keywatch_store::limits::REPEAT_HORIZON_NS;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::log::hash_chain::{Head, Key};
-use keywatch_store::{Clock, Error, Event, EventId, Lane, Log, Position};
+use keywatch_store::{Clock, Error, Event, EventId, Log, Position, Topic};
 
 /// Where the child process appends.
 const DIRECTORY: &str = "KEYWATCH_TEST_DIRECTORY";
 
 /// The event that stands at `number`, in a log to which only these were appended.
-fn numbered(lane: Lane, number: u64) -> Event {
-    saying("s", &format!("{}/{number}", lane.name()), i64::try_from(number).unwrap() + 1, &"z".repeat(300))
+fn numbered(topic: Topic, number: u64) -> Event {
+    saying("s", &format!("{}/{number}", topic.name()), i64::try_from(number).unwrap() + 1, &"z".repeat(300))
 }
 
 /// What a child said before it died.
 #[derive(Debug, Default)]
 struct Said {
-    /// For each lane, the end of what was acknowledged.
+    /// For each topic, the end of what was acknowledged.
     acknowledged: [u64; 2],
     failure: Option<String>,
 }
 
-/// Appends numbered events to both lanes from two threads until it is killed or cannot write, saying what was
+/// Appends numbered events to both topics from two threads until it is killed or cannot write, saying what was
 /// acknowledged. It begins a few events before the end, as a source does that has missed an answer.
 #[test]
 #[ignore = "the child process of the tests below"]
@@ -37,15 +37,15 @@ struct Said {
 fn child_appends_until_it_is_stopped() {
     let log = open(Path::new(&std::env::var(DIRECTORY).unwrap()));
     std::thread::scope(|scope| {
-        for (lane_number, lane) in Lane::ALL.into_iter().enumerate() {
+        for (topic_number, topic) in Topic::ALL.into_iter().enumerate() {
             let log = &log;
             scope.spawn(move || {
-                let mut next = log.end(lane).0.saturating_sub(5);
+                let mut next = log.end(topic).0.saturating_sub(5);
                 for round in 1.. {
                     let end = next + round % 9;
-                    let appended = log.append(lane, (next..end).map(|number| numbered(lane, number)).collect());
+                    let appended = log.append(topic, (next..end).map(|number| numbered(topic, number)).collect());
                     let said = match &appended {
-                        Ok(_) => format!("acknowledged {lane_number} {end}\n"),
+                        Ok(_) => format!("acknowledged {topic_number} {end}\n"),
                         Err(error) => format!("failed {error}\n"),
                     };
                     std::io::stdout().lock().write_all(said.as_bytes()).unwrap();
@@ -80,7 +80,9 @@ fn run_child(launcher: &[&str], directory: &Path, kill_after: Option<Duration>) 
             let line = line.unwrap();
             let words: Vec<&str> = line.split(' ').collect();
             match words.as_slice() {
-                ["acknowledged", lane, end] => said.acknowledged[lane.parse::<usize>().unwrap()] = end.parse().unwrap(),
+                ["acknowledged", topic, end] => {
+                    said.acknowledged[topic.parse::<usize>().unwrap()] = end.parse().unwrap()
+                }
                 ["failed", ..] => said.failure = Some(line.clone()),
                 _ => continue,
             }
@@ -102,15 +104,15 @@ fn run_child(launcher: &[&str], directory: &Path, kill_after: Option<Duration>) 
 fn check_numbered(directory: &Path, acknowledged: [u64; 2]) -> [u64; 2] {
     let log = open(directory);
     let mut ends = [0; 2];
-    for (index, lane) in Lane::ALL.into_iter().enumerate() {
-        let kept = read_all(&log, lane, Position(0), 1000);
+    for (index, topic) in Topic::ALL.into_iter().enumerate() {
+        let kept = read_all(&log, topic, Position(0), 1000);
         for (number, event) in kept.iter().enumerate() {
-            assert_eq!(*event, numbered(lane, number as u64));
+            assert_eq!(*event, numbered(topic, number as u64));
         }
-        ends[index] = log.end(lane).0;
+        ends[index] = log.end(topic).0;
         assert_eq!(ends[index], kept.len() as u64);
         assert!(ends[index] >= acknowledged[index], "{} acknowledged, {} kept", acknowledged[index], ends[index]);
-        assert_eq!(log.verify(lane, |_| ()).unwrap().end, Position(ends[index]));
+        assert_eq!(log.verify(topic, |_| ()).unwrap().end, Position(ends[index]));
     }
     ends
 }
@@ -177,8 +179,8 @@ fn p2_a_full_disk_is_an_error_and_loses_nothing_acknowledged() {
     disk.grow();
     let ends = check_numbered(directory.path(), said.acknowledged);
     let log = open(directory.path());
-    let again: Vec<Event> = (said.acknowledged[0]..ends[0] + 3).map(|number| numbered(Lane::Events, number)).collect();
-    assert_eq!(log.append(Lane::Events, again).unwrap().written.len(), 3);
+    let again: Vec<Event> = (said.acknowledged[0]..ends[0] + 3).map(|number| numbered(Topic::Events, number)).collect();
+    assert_eq!(log.append(Topic::Events, again).unwrap().written.len(), 3);
     drop(log);
     check_numbered(directory.path(), [ends[0] + 3, ends[1]]);
 }
@@ -211,7 +213,7 @@ impl Files {
     }
 }
 
-/// The name of the events lane's batch that begins at `first`.
+/// The name of the events topic's batch that begins at `first`.
 fn batch(first: u64) -> [u8; 9] {
     let mut name = [0; 9];
     name[1..].copy_from_slice(&first.to_be_bytes());
@@ -286,7 +288,7 @@ fn p6_whatever_is_changed_is_found_with_its_position() {
             4,
             "malformed",
         ),
-        ("the end of the lane", |files, _| files.change("state", b"tip/events", |tip| tip[7] -= 2), 0, "`tip/events`"),
+        ("the end of the topic", |files, _| files.change("state", b"tip/events", |tip| tip[7] -= 2), 0, "`tip/events`"),
         (
             "a system's time",
             |files, _| files.change("state", b"system/events/s", |place| place[0] = 1),
@@ -312,12 +314,12 @@ fn p6_a_reader_that_starts_behind_a_removed_batch_notices_too() {
     five_batches(directory.path());
     Files::open(directory.path()).remove(&["heads", "lines"], &batch(4));
     let log = open(directory.path());
-    assert_eq!(log.read(Lane::Events, Position(0), 4).unwrap().len(), 4);
+    assert_eq!(log.read(Topic::Events, Position(0), 4).unwrap().len(), 4);
     for (from, problem) in [(4, "missing"), (5, "missing"), (6, "link does not match")] {
-        let found = log.read(Lane::Events, Position(from), 1).unwrap_err();
+        let found = log.read(Topic::Events, Position(from), 1).unwrap_err();
         assert!(found.to_string().contains(problem), "{from}: {found}");
     }
-    assert_eq!(log.read(Lane::Events, Position(8), 1).unwrap().len(), 1);
+    assert_eq!(log.read(Topic::Events, Position(8), 1).unwrap().len(), 1);
 }
 
 /// Batches at 0, 2, 4, 6 and 8, further apart than the horizon, so that opening needs the last one only.
@@ -326,7 +328,7 @@ fn five_batches(directory: &Path) {
     for first in [0, 2, 4, 6, 8] {
         let time = 1 + first * REPEAT_HORIZON_NS;
         let events = [event("s", &first.to_string(), time), event("s", &format!("{first}+1"), time)];
-        log.append(Lane::Events, events.to_vec()).unwrap();
+        log.append(Topic::Events, events.to_vec()).unwrap();
     }
 }
 
@@ -335,19 +337,19 @@ fn first_problem(directory: &Path) -> Result<(), Error> {
     let log = EmbeddedLog::open(directory, Options::new(Clock::Recorded))?;
     let mut position = Position(0);
     let read = loop {
-        match log.read(Lane::Events, position, 3) {
+        match log.read(Topic::Events, position, 3) {
             Ok(events) if events.is_empty() => break Ok(()),
             Ok(events) => position = position.plus(events.len()),
             // The step may hold good records before the bad batch.
             Err(Error::Tampered { position: bad, .. }) if bad > position.0 => {
                 let before = usize::try_from(bad - position.0).unwrap();
-                assert_eq!(log.read(Lane::Events, position, before)?.len(), before);
+                assert_eq!(log.read(Topic::Events, position, before)?.len(), before);
                 position = Position(bad);
             }
             Err(error) => break Err(error),
         }
     };
-    let verified = log.verify(Lane::Events, |_| ());
+    let verified = log.verify(Topic::Events, |_| ());
     assert_eq!(read.as_ref().err().map(Error::to_string), verified.as_ref().err().map(Error::to_string));
     read
 }

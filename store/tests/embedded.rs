@@ -10,7 +10,7 @@ use keywatch_store::error::Remedy;
 use keywatch_store::limits::{APPEND_EVENTS_MAX, BATCH_BYTES_MAX, CLOCK_JUMP_NS_MAX, REPEAT_HORIZON_NS};
 use keywatch_store::log::embedded::{Clocks, EmbeddedLog, Options};
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Clock, Error, Event, Instant, Inventory, Lane, Log, Position};
+use keywatch_store::{Clock, Error, Event, Instant, Inventory, Log, Position, Topic};
 use proptest::prelude::*;
 
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -19,22 +19,22 @@ const DAY_NS: i64 = 86_400_000_000_000;
 fn what_is_appended_is_read_back_before_and_after_reopening() {
     let directory = tempfile::tempdir().unwrap();
     let log = open(directory.path());
-    let first = log.append(Lane::Events, vec![event("s", "1", 100), event("t", "1", 50)]).unwrap();
+    let first = log.append(Topic::Events, vec![event("s", "1", 100), event("t", "1", 50)]).unwrap();
     assert_eq!((first.first, first.written.len()), (Position(0), 2));
-    let second = log.append(Lane::Events, vec![event("s", "1", 100), event("s", "2", 90)]).unwrap();
+    let second = log.append(Topic::Events, vec![event("s", "1", 100), event("s", "2", 90)]).unwrap();
     assert_eq!((second.first, second.written.len(), second.repeats), (Position(2), 1, 1));
-    log.append(Lane::Conclusions, vec![event("s", "1", 7)]).unwrap();
+    log.append(Topic::Conclusions, vec![event("s", "1", 7)]).unwrap();
     let written = [first.written, second.written].concat();
-    let head = log.head(Lane::Events);
+    let head = log.head(Topic::Events);
     let check = |log: &EmbeddedLog| {
-        assert_eq!(log.read(Lane::Events, Position(0), 10).unwrap(), written);
-        assert_eq!(log.read(Lane::Events, Position(1), 1).unwrap(), written[1..2]);
-        assert_eq!(log.read(Lane::Events, Position(3), 10).unwrap(), []);
-        assert_eq!(log.end(Lane::Conclusions), Position(1));
+        assert_eq!(log.read(Topic::Events, Position(0), 10).unwrap(), written);
+        assert_eq!(log.read(Topic::Events, Position(1), 1).unwrap(), written[1..2]);
+        assert_eq!(log.read(Topic::Events, Position(3), 10).unwrap(), []);
+        assert_eq!(log.end(Topic::Conclusions), Position(1));
         assert_eq!(log.time_of("s"), Some(Instant(101)));
         assert_eq!(log.systems(), ["s", "t"]);
-        assert_eq!(log.head(Lane::Events), head);
-        assert_eq!(log.verify(Lane::Events, |_| ()).unwrap().hash, head.1);
+        assert_eq!(log.head(Topic::Events), head);
+        assert_eq!(log.verify(Topic::Events, |_| ()).unwrap().hash, head.1);
     };
     check(&log);
     drop(log);
@@ -74,11 +74,11 @@ fn what_could_not_be_read_back_is_refused_and_nothing_of_it_written() {
     let log = open(directory.path());
     let blob = serde_json::json!({ "blob": "x".repeat(1 << 20) });
     let long = event("s", "2", 2).changed(|event| event.detail(&blob));
-    let refused = log.append(Lane::Events, vec![event("s", "1", 1), long]).unwrap_err();
+    let refused = log.append(Topic::Events, vec![event("s", "1", 1), long]).unwrap_err();
     assert!(matches!(&refused, Error::Line { field, .. } if field == "line"), "{refused}");
     let many = (0..=APPEND_EVENTS_MAX).map(|number| event("s", &number.to_string(), 1)).collect();
-    assert_eq!(log.append(Lane::Events, many).unwrap_err().remedy(), Remedy::Reject);
-    assert_eq!(log.append(Lane::Events, vec![event("s", "1", 1)]).unwrap().first, Position(0));
+    assert_eq!(log.append(Topic::Events, many).unwrap_err().remedy(), Remedy::Reject);
+    assert_eq!(log.append(Topic::Events, vec![event("s", "1", 1)]).unwrap().first, Position(0));
 }
 
 #[test]
@@ -88,15 +88,15 @@ fn a_large_append_is_cut_into_batches_and_read_in_any_steps() {
     let wide = |number: usize| saying("s", &number.to_string(), 1, &"y".repeat(number % 4000));
     let events: Vec<Event> = (0..10_000).map(wide).collect();
     let bytes: usize = events.iter().map(|event| keywatch_store::line::write(event).len()).sum();
-    let written = log.append(Lane::Events, events).unwrap().written;
+    let written = log.append(Topic::Events, events).unwrap().written;
     let mut reached = Vec::new();
-    let verified = log.verify(Lane::Events, |position| reached.push(position)).unwrap();
+    let verified = log.verify(Topic::Events, |position| reached.push(position)).unwrap();
     assert!(reached.len() > bytes / BATCH_BYTES_MAX, "{reached:?}");
     assert_eq!((verified.batches, verified.end), (reached.len() as u64, Position(10_000)));
     for step in [1, 7, 999, 20_000] {
-        assert!(read_all(&log, Lane::Events, Position(0), step) == written, "in steps of {step}");
+        assert!(read_all(&log, Topic::Events, Position(0), step) == written, "in steps of {step}");
     }
-    assert!(read_all(&log, Lane::Events, Position(1234), 100) == written[1234..]);
+    assert!(read_all(&log, Topic::Events, Position(1234), 100) == written[1234..]);
 }
 
 #[test]
@@ -112,13 +112,13 @@ fn delays_declared_before_reopening_still_make_late() {
     "#;
     let inventory = Inventory::parse("i.toml", declared).unwrap();
     let log = open(directory.path());
-    log.append(Lane::Events, inventory.activation(Instant(1))).unwrap();
+    log.append(Topic::Events, inventory.activation(Instant(1))).unwrap();
     drop(log);
     let log = open(directory.path());
     let said = |id: &str, event_time: i64| {
         event("s", id, 10_000_000_000).changed(|event| event.event_time(Instant(event_time)))
     };
-    let appended = log.append(Lane::Events, vec![said("1", 4_000_000_000), said("2", 6_000_000_000)]).unwrap();
+    let appended = log.append(Topic::Events, vec![said("1", 4_000_000_000), said("2", 6_000_000_000)]).unwrap();
     let late: Vec<bool> = appended.written.iter().map(|event| event.late()).collect();
     assert_eq!(late, [true, false]);
 }
@@ -127,20 +127,20 @@ fn delays_declared_before_reopening_still_make_late() {
 fn ids_are_remembered_over_the_horizon_across_reopening() {
     let directory = tempfile::tempdir().unwrap();
     let log = open(directory.path());
-    log.append(Lane::Events, vec![event("s", "1", 100), event("idle", "1", 100)]).unwrap();
+    log.append(Topic::Events, vec![event("s", "1", 100), event("idle", "1", 100)]).unwrap();
     for step in 1..=7 {
-        log.append(Lane::Events, vec![event("s", &format!("day {step}"), 100 + step * DAY_NS)]).unwrap();
+        log.append(Topic::Events, vec![event("s", &format!("day {step}"), 100 + step * DAY_NS)]).unwrap();
     }
     drop(log);
     let log = open(directory.path());
-    assert_eq!(log.append(Lane::Events, vec![event("s", "1", 100)]).unwrap().repeats, 1);
-    assert_eq!(log.append(Lane::Events, vec![saying("s", "1", 100, "other")]).unwrap().conflicts, 1);
-    log.append(Lane::Events, vec![event("s", "later", 100 + REPEAT_HORIZON_NS + DAY_NS)]).unwrap();
+    assert_eq!(log.append(Topic::Events, vec![event("s", "1", 100)]).unwrap().repeats, 1);
+    assert_eq!(log.append(Topic::Events, vec![saying("s", "1", 100, "other")]).unwrap().conflicts, 1);
+    log.append(Topic::Events, vec![event("s", "later", 100 + REPEAT_HORIZON_NS + DAY_NS)]).unwrap();
     drop(log);
     let log = open(directory.path());
-    let again = log.append(Lane::Events, vec![event("s", "1", 100), event("s", "day 2", 100 + 2 * DAY_NS)]).unwrap();
+    let again = log.append(Topic::Events, vec![event("s", "1", 100), event("s", "day 2", 100 + 2 * DAY_NS)]).unwrap();
     assert_eq!((again.written.len(), again.repeats), (1, 1));
-    assert_eq!(log.append(Lane::Events, vec![event("idle", "1", 100)]).unwrap().repeats, 1);
+    assert_eq!(log.append(Topic::Events, vec![event("idle", "1", 100)]).unwrap().repeats, 1);
 }
 
 #[derive(Clone, Default)]
@@ -179,40 +179,40 @@ fn a_wall_clock_gives_the_time_of_appending_until_it_jumps() {
         clocks.advance(1_000 * DAY_NS, 0);
         let log = open_wall(directory.path(), &clocks);
         clocks.advance(DAY_NS + CLOCK_JUMP_NS_MAX, DAY_NS);
-        let written = log.append(Lane::Events, vec![event("s", "1", 7), event("s", "2", 7)]).unwrap().written;
+        let written = log.append(Topic::Events, vec![event("s", "1", 7), event("s", "2", 7)]).unwrap().written;
         let expected = 1_001 * DAY_NS + CLOCK_JUMP_NS_MAX;
         assert_eq!([written[0].time(), written[1].time()], [Instant(expected), Instant(expected + 1)]);
         clocks.advance(jump - CLOCK_JUMP_NS_MAX, 0);
         for _ in 0..2 {
-            let stopped = log.append(Lane::Events, vec![event("s", "3", 7)]).unwrap_err();
+            let stopped = log.append(Topic::Events, vec![event("s", "3", 7)]).unwrap_err();
             assert!(matches!(stopped, Error::ClockJump { jump_ms } if jump_ms == jump / 1_000_000), "{stopped}");
         }
-        assert_eq!(log.wait_past(Lane::Events, Position(2), Duration::from_hours(1)), Position(2));
+        assert_eq!(log.wait_past(Topic::Events, Position(2), Duration::from_hours(1)), Position(2));
         drop(log);
         let log = open_wall(directory.path(), &clocks);
-        let again = log.append(Lane::Events, vec![event("s", "2", 7), event("s", "3", 7)]).unwrap();
+        let again = log.append(Topic::Events, vec![event("s", "2", 7), event("s", "3", 7)]).unwrap();
         assert_eq!((again.repeats, again.written.len()), (1, 1));
         assert!(again.written[0].time() > Instant(expected + 1));
     }
 }
 
 #[test]
-fn a_follower_wakes_when_its_lane_grows() {
+fn a_follower_wakes_when_its_topic_grows() {
     let directory = tempfile::tempdir().unwrap();
     let log = open(directory.path());
-    assert_eq!(log.wait_past(Lane::Events, Position(0), Duration::from_millis(5)), Position(0));
+    assert_eq!(log.wait_past(Topic::Events, Position(0), Duration::from_millis(5)), Position(0));
     std::thread::scope(|scope| {
         let follower = scope.spawn(|| {
             let mut next = Position(0);
             while next < Position(100) {
-                let end = log.wait_past(Lane::Events, next, Duration::from_mins(1));
+                let end = log.wait_past(Topic::Events, next, Duration::from_mins(1));
                 assert!(end > next, "woke for nothing");
-                next = next.plus(log.read(Lane::Events, next, 1000).unwrap().len());
+                next = next.plus(log.read(Topic::Events, next, 1000).unwrap().len());
             }
             next
         });
         for number in 0..100 {
-            log.append(Lane::Events, vec![event("s", &number.to_string(), 1)]).unwrap();
+            log.append(Topic::Events, vec![event("s", &number.to_string(), 1)]).unwrap();
         }
         assert_eq!(follower.join().unwrap(), Position(100));
     });
@@ -228,14 +228,14 @@ fn threads_that_append_together_share_commits_and_lose_nothing() {
             scope.spawn(move || {
                 for number in 0..100 {
                     let sent = event(&format!("s{}", thread % 3), &format!("{thread}/{number}"), 1);
-                    let appended = log.append(Lane::Events, vec![sent.clone()]).unwrap();
-                    let kept = log.read(Lane::Events, appended.first, 1).unwrap();
+                    let appended = log.append(Topic::Events, vec![sent.clone()]).unwrap();
+                    let kept = log.read(Topic::Events, appended.first, 1).unwrap();
                     assert_eq!((kept[0].event_id(), &kept), (sent.event_id(), &appended.written));
                 }
             });
         }
     });
-    let verified = log.verify(Lane::Events, |_| ()).unwrap();
+    let verified = log.verify(Topic::Events, |_| ()).unwrap();
     assert_eq!(verified.end, Position(800));
 }
 
@@ -245,31 +245,31 @@ fn retention_deletes_only_what_is_old_and_archived_and_the_chain_goes_on() {
     let log = open(directory.path());
     for day in 0..500 {
         let events = (0..3).map(|part| event("s", &format!("{day}/{part}"), 1 + day * DAY_NS + part)).collect();
-        log.append(Lane::Events, events).unwrap();
+        log.append(Topic::Events, events).unwrap();
     }
     let now = Instant(500 * DAY_NS);
-    let retire = |through: u64, days: i64| log.retire(Lane::Events, Position(through), now, days).unwrap();
+    let retire = |through: u64, days: i64| log.retire(Topic::Events, Position(through), now, days).unwrap();
     assert_eq!(retire(0, 400), Position(0), "nothing is archived");
     assert_eq!(retire(32, 400), Position(30), "only whole batches below what is archived");
     assert_eq!(retire(1500, 400), Position(300), "only what is older");
-    let gone = log.read(Lane::Events, Position(299), 1).unwrap_err();
+    let gone = log.read(Topic::Events, Position(299), 1).unwrap_err();
     assert!(matches!(gone, Error::Expired { asked: 299, oldest: 300 }), "{gone}");
-    let (end, hash) = log.head(Lane::Events);
+    let (end, hash) = log.head(Topic::Events);
     drop(log);
     let log = open(directory.path());
-    assert_eq!((log.oldest(Lane::Events), log.head(Lane::Events)), (Position(300), (end, hash)));
-    let verified = log.verify(Lane::Events, |_| ()).unwrap();
+    assert_eq!((log.oldest(Topic::Events), log.head(Topic::Events)), (Position(300), (end, hash)));
+    let verified = log.verify(Topic::Events, |_| ()).unwrap();
     assert_eq!((verified.first, verified.end, verified.batches), (Position(300), end, 400));
-    assert_eq!(read_all(&log, Lane::Events, Position(300), 1000).len(), 1200);
-    assert_eq!(log.retire(Lane::Events, end, now, 0).unwrap(), Position(1479), "ids of the horizon are kept");
-    assert_eq!(log.append(Lane::Events, vec![event("s", "499/0", 1 + 499 * DAY_NS)]).unwrap().repeats, 1);
+    assert_eq!(read_all(&log, Topic::Events, Position(300), 1000).len(), 1200);
+    assert_eq!(log.retire(Topic::Events, end, now, 0).unwrap(), Position(1479), "ids of the horizon are kept");
+    assert_eq!(log.append(Topic::Events, vec![event("s", "499/0", 1 + 499 * DAY_NS)]).unwrap().repeats, 1);
     let later = Instant(600 * DAY_NS);
-    assert_eq!(log.retire(Lane::Events, end, later, 0).unwrap(), end, "a lane may become empty");
+    assert_eq!(log.retire(Topic::Events, end, later, 0).unwrap(), end, "a topic may become empty");
     drop(log);
     let log = open(directory.path());
     assert_eq!(log.time_of("s"), Some(Instant(3 + 499 * DAY_NS)));
-    assert_eq!(log.append(Lane::Events, vec![event("s", "new", 0)]).unwrap().first, end);
-    assert_eq!(log.verify(Lane::Events, |_| ()).unwrap().batches, 1);
+    assert_eq!(log.append(Topic::Events, vec![event("s", "new", 0)]).unwrap().first, end);
+    assert_eq!(log.verify(Topic::Events, |_| ()).unwrap().batches, 1);
 }
 
 fn appends() -> impl Strategy<Value = Vec<(bool, Vec<Event>)>> {
@@ -297,13 +297,13 @@ proptest! {
                 drop(log);
                 log = open(directory.path());
             }
-            let lane = if observed { Lane::Events } else { Lane::Conclusions };
-            prop_assert_eq!(log.append(lane, events.clone()).unwrap(), memory.append(lane, events).unwrap());
+            let topic = if observed { Topic::Events } else { Topic::Conclusions };
+            prop_assert_eq!(log.append(topic, events.clone()).unwrap(), memory.append(topic, events).unwrap());
         }
-        for lane in Lane::ALL {
-            let expected = memory.read(lane, Position(0), usize::MAX).unwrap();
-            prop_assert_eq!(read_all(&log, lane, Position(0), step), expected);
-            prop_assert_eq!(log.end(lane), memory.end(lane));
+        for topic in Topic::ALL {
+            let expected = memory.read(topic, Position(0), usize::MAX).unwrap();
+            prop_assert_eq!(read_all(&log, topic, Position(0), step), expected);
+            prop_assert_eq!(log.end(topic), memory.end(topic));
         }
         for system in ["a", "b", "ü"] {
             prop_assert_eq!(log.time_of(system), memory.time_of(system));

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use keywatch_detectors::Decided;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Event, Lane, Log, Position};
+use keywatch_store::{Clock, Event, Log, Position, Topic};
 use proptest::prelude::*;
 
 use super::recording::incidents;
@@ -63,7 +63,7 @@ fn open(directory: &std::path::Path) -> EmbeddedLog {
 fn read_and_run(log: &EmbeddedLog, records: usize) -> Vec<Decided> {
     let (mut engine, mut position, mut found) = (engine(), Position::default(), Vec::new());
     loop {
-        let events = log.read(Lane::Events, position, records).unwrap();
+        let events = log.read(Topic::Events, position, records).unwrap();
         if events.is_empty() {
             return found;
         }
@@ -78,12 +78,12 @@ fn p1_the_log_on_disk_with_a_restart_in_the_middle_gives_the_same_findings() {
         for stop in [events.len() / 3, events.len() - 590, events.len() - 400] {
             let directory = tempfile::tempdir().unwrap();
             let log = open(directory.path());
-            log.append(Lane::Events, events[..stop].to_vec()).unwrap();
+            log.append(Topic::Events, events[..stop].to_vec()).unwrap();
             let before = read_and_run(&log, 700);
             drop(log);
             let log = open(directory.path());
-            log.append(Lane::Events, events[stop..].to_vec()).unwrap();
-            assert_eq!(log.read(Lane::Events, Position::default(), events.len()).unwrap(), *events);
+            log.append(Topic::Events, events[stop..].to_vec()).unwrap();
+            assert_eq!(log.read(Topic::Events, Position::default(), events.len()).unwrap(), *events);
             let again = read_and_run(&log, 333);
             assert_eq!(bytes(&again), bytes(whole), "stopped before record {stop}");
             let after: Vec<Decided> = again.into_iter().filter(|decided| decided.position.0 >= stop as u64).collect();

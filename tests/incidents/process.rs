@@ -7,12 +7,14 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use keywatch_alerting::response::word;
-use keywatch_alerting::sink::Attempt;
-use keywatch_alerting::{EmbeddedPdp, Executor, Means, Notification, Policy, Response, Schedule, Sink, Site};
+use keywatch_alerting::delivery::sink::Attempt;
+use keywatch_alerting::response::intent::word;
+use keywatch_alerting::{
+    Dependencies, EmbeddedPdp, EnforcementPoint, Executor, Notification, Policy, Response, Schedule, Sink,
+};
 use keywatch_detectors::Engine;
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Error, Event, Finding, Instant, Lane, Log, Position};
+use keywatch_store::{Error, Event, Finding, Instant, Log, Position, Topic};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -66,7 +68,7 @@ impl Process {
     /// Steps to the end of the log.
     pub(crate) async fn catch_up(&mut self) -> Result<(), keywatch_alerting::Error> {
         loop {
-            let events = self.log.read(Lane::Events, self.position, RECORDS)?;
+            let events = self.log.read(Topic::Events, self.position, RECORDS)?;
             if events.is_empty() {
                 return Ok(());
             }
@@ -109,10 +111,10 @@ fn executor(log: &Arc<dyn Log>, system: &str, first: Instant) -> Result<Executor
         "destination": "office-supplies", "amount_usd": 40, "destination_risk_score": 1, "signer": "ci-bot",
         "initiator": "payout-service", "human_approvals": [], "operation": 0,
     });
-    Executor::open(Means {
+    Executor::open(Dependencies {
         log: Arc::clone(log),
         policy: Policy::default(),
-        sites: BTreeMap::from([(system.to_owned(), Site::new(pdp, control))]),
+        sites: BTreeMap::from([(system.to_owned(), EnforcementPoint::new(pdp, control))]),
         sinks: vec![Arc::new(Pager)],
         deliveries: Schedule::pages(),
         revocations: Schedule::revocations(),
@@ -123,7 +125,7 @@ fn executor(log: &Arc<dyn Log>, system: &str, first: Instant) -> Result<Executor
 fn conclusions(log: &dyn Log) -> Vec<Event> {
     let (mut all, mut position) = (Vec::new(), Position::default());
     loop {
-        let events = log.read(Lane::Conclusions, position, RECORDS).unwrap();
+        let events = log.read(Topic::Conclusions, position, RECORDS).unwrap();
         if events.is_empty() {
             return all;
         }
@@ -190,7 +192,7 @@ pub(crate) fn play(events: &[Event]) -> Outcome {
         let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
         let mut process = Process::begin(Arc::clone(&log), &system, first).await.unwrap();
         for batch in events.chunks(RECORDS) {
-            log.append(Lane::Events, batch.to_vec()).unwrap();
+            log.append(Topic::Events, batch.to_vec()).unwrap();
             process.catch_up().await.unwrap();
         }
         process.idle().await;
@@ -217,17 +219,17 @@ impl<L: Log> FailingLog<L> {
 }
 
 impl<L: Log> Log for FailingLog<L> {
-    fn append(&self, lane: Lane, events: Vec<Event>) -> Result<keywatch_store::Appended, Error> {
+    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<keywatch_store::Appended, Error> {
         self.appends_left.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).map_err(|_| Error::Closed)?;
-        self.inner.append(lane, events)
+        self.inner.append(topic, events)
     }
 
-    fn read(&self, lane: Lane, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
-        self.inner.read(lane, from, records_max)
+    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
+        self.inner.read(topic, from, records_max)
     }
 
-    fn end(&self, lane: Lane) -> Position {
-        self.inner.end(lane)
+    fn end(&self, topic: Topic) -> Position {
+        self.inner.end(topic)
     }
 
     fn time_of(&self, system: &str) -> Option<Instant> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Event, Lane, Log};
+use keywatch_store::{Clock, Event, Log, Topic};
 
 use super::process::{FailingLog, Outcome, Process};
 use super::recording::{Incident, bybit};
@@ -51,7 +51,7 @@ fn run(directory: &Path, incident: &Incident, from: usize, end: Option<End>) -> 
             {
                 log.dies_after(appends);
             }
-            if log.append(Lane::Events, step).is_err() {
+            if log.append(Topic::Events, step).is_err() {
                 return Err(index);
             }
             if matches!(end, Some(End::Unseen(at)) if at == index) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use keywatch_detectors::{Decided, Engine, Settings, rule};
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Event, EventId, Finding, Lane, Log, Position, Severity};
+use keywatch_store::{Event, EventId, Finding, Log, Position, Severity, Topic};
 
 /// Plans the shipped rules.
 pub(crate) fn engine() -> Engine {
@@ -15,7 +15,7 @@ pub(crate) fn engine() -> Engine {
 pub(crate) fn admitted(mut events: Vec<Event>) -> Vec<Event> {
     events.sort_by_key(|event| event.time());
     let given = events.len();
-    let appended = MemoryLog::new().append(Lane::Events, events).unwrap();
+    let appended = MemoryLog::new().append(Topic::Events, events).unwrap();
     assert_eq!((appended.written.len(), appended.repeats, appended.conflicts), (given, 0, 0));
     appended.written
 }

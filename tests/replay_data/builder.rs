@@ -6,7 +6,7 @@ use keywatch_ingest::{Context, feeds};
 use keywatch_store::event::Origin;
 use keywatch_store::inventory::Source;
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::log::{Lane, Log};
+use keywatch_store::log::{Log, Topic};
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant, Inventory};
 
@@ -102,7 +102,7 @@ fn ticks(system: &str, first: Instant, last: Instant) -> Vec<Event> {
 
 fn admit(events: Vec<Event>) -> Vec<Event> {
     let given = events.len();
-    let appended = MemoryLog::new().append(Lane::Events, events).unwrap();
+    let appended = MemoryLog::new().append(Topic::Events, events).unwrap();
     assert_eq!((appended.written.len(), appended.repeats, appended.conflicts), (given, 0, 0));
     appended.written
 }

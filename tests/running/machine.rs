@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Event, Lane, Log, Position};
+use keywatch_store::{Clock, Event, Log, Position, Topic};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -76,8 +76,8 @@ impl Machine {
     /// What its log holds; keywatch must not run.
     pub(crate) fn record(&self) -> Record {
         let log = EmbeddedLog::open(self.path("keywatch-data"), Options::new(Clock::Wall)).unwrap();
-        let all = |lane| log.read(lane, Position(0), 100_000).unwrap();
-        Record { rule: self.rule, events: all(Lane::Events), conclusions: all(Lane::Conclusions) }
+        let all = |topic| log.read(topic, Position(0), 100_000).unwrap();
+        Record { rule: self.rule, events: all(Topic::Events), conclusions: all(Topic::Conclusions) }
     }
 }
 
@@ -140,9 +140,9 @@ impl Running {
 /// What stands in the log in the end.
 pub(crate) struct Record {
     rule: Rule,
-    /// The events lane.
+    /// The events topic.
     pub(crate) events: Vec<Event>,
-    /// The conclusions lane.
+    /// The conclusions topic.
     pub(crate) conclusions: Vec<Event>,
 }
 

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use keywatch_alerting::executor::{Executor, Means};
-use keywatch_alerting::pdp::Call;
-use keywatch_alerting::policy::{Budgets, Policy};
-use keywatch_alerting::webhook::WallClock;
-use keywatch_alerting::{Decision, EmbeddedPdp, Error, PolicyDecisionPoint, RevocationDocument, Schedule, Sink, Site};
+use keywatch_alerting::delivery::webhook::WallClock;
+use keywatch_alerting::executor::{Dependencies, Executor};
+use keywatch_alerting::policy::settings::{Budgets, Policy};
+use keywatch_alerting::response::pdp::Call;
+use keywatch_alerting::{
+    Decision, EmbeddedPdp, EnforcementPoint, Error, PolicyDecisionPoint, RevocationDocument, Schedule, Sink,
+};
 use keywatch_store::event::Origin;
 use keywatch_store::finding::{Proof, Target};
 use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{
-    Appended, Clock, Error as StoreError, Event, EventId, Finding, Instant, Inventory, Lane, Log, Position, Severity,
+    Appended, Clock, Error as StoreError, Event, EventId, Finding, Instant, Inventory, Log, Position, Severity, Topic,
 };
 use serde_json::{Value, json};
 
@@ -148,21 +150,21 @@ impl MortalLog {
         self.appends_left.store(appends, Ordering::SeqCst);
     }
 
-    pub(crate) fn kinds(&self, lane: Lane) -> Vec<String> {
-        self.all(lane).into_iter().map(|event| event.kind().to_owned()).collect()
+    pub(crate) fn kinds(&self, topic: Topic) -> Vec<String> {
+        self.all(topic).into_iter().map(|event| event.kind().to_owned()).collect()
     }
 
-    pub(crate) fn all(&self, lane: Lane) -> Vec<Event> {
-        self.inner.read(lane, Position(0), usize::MAX).unwrap()
+    pub(crate) fn all(&self, topic: Topic) -> Vec<Event> {
+        self.inner.read(topic, Position(0), usize::MAX).unwrap()
     }
 
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<Event> {
-        Lane::ALL.into_iter().flat_map(|lane| self.all(lane)).filter(|event| event.kind() == kind).collect()
+        Topic::ALL.into_iter().flat_map(|topic| self.all(topic)).filter(|event| event.kind() == kind).collect()
     }
 }
 
 impl Log for MortalLog {
-    fn append(&self, lane: Lane, events: Vec<Event>) -> Result<Appended, StoreError> {
+    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
         let left = self.appends_left.load(Ordering::SeqCst);
         if left == 0 {
             return Err(StoreError::Closed);
@@ -170,15 +172,15 @@ impl Log for MortalLog {
         if left != usize::MAX {
             self.appends_left.store(left - 1, Ordering::SeqCst);
         }
-        self.inner.append(lane, events)
+        self.inner.append(topic, events)
     }
 
-    fn read(&self, lane: Lane, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
-        self.inner.read(lane, from, records_max)
+    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
+        self.inner.read(topic, from, records_max)
     }
 
-    fn end(&self, lane: Lane) -> Position {
-        self.inner.end(lane)
+    fn end(&self, topic: Topic) -> Position {
+        self.inner.end(topic)
     }
 
     fn time_of(&self, system: &str) -> Option<Instant> {
@@ -256,10 +258,10 @@ pub(crate) fn executor(log: &Arc<MortalLog>, pdp: &Arc<FaultyPdp>, sinks: Vec<Ar
     let pdp: Arc<dyn PolicyDecisionPoint> = Arc::clone(pdp) as _;
     let mut policy = Policy::default();
     policy.adopt(&inventory());
-    Executor::open(Means {
+    Executor::open(Dependencies {
         log: Arc::clone(log) as _,
         policy,
-        sites: BTreeMap::from([(SYSTEM.to_owned(), Site::new(pdp, control()))]),
+        sites: BTreeMap::from([(SYSTEM.to_owned(), EnforcementPoint::new(pdp, control()))]),
         sinks,
         deliveries: milliseconds(&[5, 5, 5, 5]),
         revocations: milliseconds(&[5]),

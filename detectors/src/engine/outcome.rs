@@ -11,7 +11,7 @@ use crate::window::StateSize;
 /// A finding and the position of the record that settled it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decided {
-    /// Position in the events lane.
+    /// Position in the events topic.
     pub position: Position,
     /// The finding.
     pub finding: Finding,

@@ -52,11 +52,11 @@ fn characters(prefix: &str, salt: u64, number: u64, count: usize, bits: u32, of:
     let mut text = String::with_capacity(prefix.len() + count);
     text.push_str(prefix);
     let each = 64 / bits;
-    let (mut word, mut left, mut lane) = (0, 0, 0_u64);
+    let (mut word, mut left, mut topic) = (0, 0, 0_u64);
     for _ in 0..count {
         if left == 0 {
-            word = belonging(salt.wrapping_add(lane), number);
-            (left, lane) = (each, lane + 1);
+            word = belonging(salt.wrapping_add(topic), number);
+            (left, topic) = (each, topic + 1);
         }
         let [low, ..] = word.to_le_bytes();
         text.push(char::from(of(low)));

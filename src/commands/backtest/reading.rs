@@ -16,7 +16,7 @@ use anyhow::{Context, anyhow, ensure};
 use indicatif::ProgressBar;
 use keywatch_store::limits::LATENESS_TOLERANCE_NS;
 use keywatch_store::log::admission::{Admission, Fingerprint, Verdict, fingerprint};
-use keywatch_store::{Clock, Event, Instant, Lane, Log};
+use keywatch_store::{Clock, Event, Instant, Log, Topic};
 
 use super::input::{Form, Input, open_log};
 use super::parsing::each_line;
@@ -122,12 +122,12 @@ impl Reader {
 
     fn log(&mut self, path: &Path, bytes: u64) -> anyhow::Result<()> {
         let log = open_log(path)?;
-        let (first, end) = (log.oldest(Lane::Events), log.end(Lane::Events));
+        let (first, end) = (log.oldest(Topic::Events), log.end(Topic::Events));
         ensure!(first < end, "{} is a log without events", path.display());
         let bar_begun = self.bar.position();
         let mut position = first;
         while position < end {
-            let events = log.read(Lane::Events, position, self.batch_events)?;
+            let events = log.read(Topic::Events, position, self.batch_events)?;
             ensure!(!events.is_empty(), "{} ends before its end", path.display());
             position = position.plus(events.len());
             for event in events {

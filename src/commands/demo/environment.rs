@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::ensure;
-use keywatch_alerting::sink::Attempt;
-use keywatch_alerting::{EmbeddedPdp, Executor, Means, Notification, Policy, Schedule, Sink, Site};
+use keywatch_alerting::delivery::sink::Attempt;
+use keywatch_alerting::{Dependencies, EmbeddedPdp, EnforcementPoint, Executor, Notification, Policy, Schedule, Sink};
 use keywatch_detectors::{Engine, Settings, rule};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Event, Lane, Log};
+use keywatch_store::{Clock, Event, Log, Topic};
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -64,16 +64,16 @@ impl Sink for Pages {
 pub(crate) fn build(data: &Path, events: &[Event]) -> anyhow::Result<Environment> {
     let log = Arc::new(EmbeddedLog::open(data, Options::new(Clock::Recorded))?);
     ensure!(
-        log.end(Lane::Events).0 == 0,
+        log.end(Topic::Events).0 == 0,
         "{} holds a log already; the demo begins with an empty one, name another directory",
         data.display()
     );
     let pdp = Arc::new(EmbeddedPdp::new("demo", &[])?);
     let pages = Arc::new(Pages::default());
     let systems: std::collections::BTreeSet<&str> = events.iter().map(|event| event.system()).collect();
-    let site = |system: &&str| ((*system).to_owned(), Site::new(pdp.clone(), control(events)));
-    let sites: BTreeMap<String, Site> = systems.iter().map(site).collect();
-    let executor = Executor::open(Means {
+    let site = |system: &&str| ((*system).to_owned(), EnforcementPoint::new(pdp.clone(), control(events)));
+    let sites: BTreeMap<String, EnforcementPoint> = systems.iter().map(site).collect();
+    let executor = Executor::open(Dependencies {
         log: log.clone(),
         policy: Policy::default(),
         sites,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use keywatch_store::{Event, Lane, Log};
+use keywatch_store::{Event, Log, Topic};
 
 use super::environment::{self, Environment};
 use super::summary::{Denied, Observations};
@@ -59,7 +59,7 @@ async fn run_history(environment: &mut Environment, events: &[Event]) -> anyhow:
     environment.pipeline.executor().resume().await?;
     let mut found = Vec::new();
     for batch in events.chunks(HISTORY_RECORDS) {
-        environment.log.append(Lane::Events, batch.to_vec())?;
+        environment.log.append(Topic::Events, batch.to_vec())?;
         found.extend(environment.pipeline.run_to_end().await?);
     }
     Ok(found)
@@ -71,7 +71,7 @@ async fn play_event(
     observations: &mut Observations,
 ) -> anyhow::Result<()> {
     let decision_now = decide_again(environment, event)?;
-    environment.log.append(Lane::Events, vec![event.clone()])?;
+    environment.log.append(Topic::Events, vec![event.clone()])?;
     transcript::event(event, decision_now)?;
     if decision_now == Some(false) {
         observations.denied.push(Denied {

@@ -1,7 +1,7 @@
 //! The summary at the end: the first finding and how long before the loss, what was revoked and in which degree that is
 //! confirmed, what revocation could not have stopped, and the proof.
 
-use keywatch_store::{Finding, Instant, Lane, Log, Severity};
+use keywatch_store::{Finding, Instant, Log, Severity, Topic};
 
 use super::environment::Environment;
 use super::{narration, transcript};
@@ -90,7 +90,7 @@ fn responses(environment: &Environment) -> anyhow::Result<()> {
                 .targets
                 .iter()
                 .map(|(target, name)| {
-                    format!("{} {}", keywatch_alerting::response::word(target), narration::short(name))
+                    format!("{} {}", keywatch_alerting::response::intent::word(target), narration::short(name))
                 })
                 .collect()
         };
@@ -111,12 +111,12 @@ fn responses(environment: &Environment) -> anyhow::Result<()> {
 }
 
 fn proof(environment: &Environment) -> anyhow::Result<()> {
-    for lane in Lane::ALL {
-        let verified = environment.log.verify(lane, |_| {})?;
-        let (end, hash) = environment.log.head(lane);
+    for topic in Topic::ALL {
+        let verified = environment.log.verify(topic, |_| {})?;
+        let (end, hash) = environment.log.head(topic);
         let text = format!(
             "{} log: {} records in {} hash-chained batches, hashes, links and MACs verified; head {}",
-            lane.name(),
+            topic.name(),
             end.0,
             verified.batches,
             hex::encode(hash)
@@ -128,7 +128,7 @@ fn proof(environment: &Environment) -> anyhow::Result<()> {
         "open",
         &format!(
             "{waiting} rows wait for records that did not come; {} records in all",
-            environment.log.end(Lane::Events).0
+            environment.log.end(Topic::Events).0
         ),
     )
 }

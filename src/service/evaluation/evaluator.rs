@@ -11,10 +11,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use keywatch_alerting::{Executor, Means, Schedule, Sink, Terminal};
+use keywatch_alerting::{Dependencies, Executor, Schedule, Sink, Terminal};
 use keywatch_detectors::rule::{self, Rule};
 use keywatch_detectors::{Engine, Settings};
-use keywatch_store::{Event, Inventory, Lane, Log};
+use keywatch_store::{Event, Inventory, Log, Topic};
 use tokio::runtime;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
@@ -41,7 +41,7 @@ pub(crate) struct Evaluator {
     pub(crate) inventory: Arc<Inventory>,
     /// Counters.
     pub(crate) metrics: Arc<Metrics>,
-    /// Rung after every append to the events lane.
+    /// Rung after every append to the events topic.
     pub(crate) appended: Arc<Notify>,
     /// Says that the rules have caught up with the log.
     pub(crate) readiness: Arc<Readiness>,
@@ -112,7 +112,7 @@ impl Evaluator {
         let make = || Ok(Engine::new(&rules, &config.rules)?);
         let restored = snapshots.restore(make, self.log.as_ref())?;
         let activations = system_records::activations(self.log.as_ref(), &self.inventory, clock::now())?;
-        self.log.append(Lane::Events, activations)?;
+        self.log.append(Topic::Events, activations)?;
         let executor = Executor::open(self.dependencies(config)?)?;
         let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
         let pipeline = Pipeline::resume(log, restored, executor.clone(), metrics, snapshots)?;
@@ -126,11 +126,11 @@ impl Evaluator {
         Ok(tasks)
     }
 
-    fn dependencies(&self, config: &Config) -> anyhow::Result<Means> {
+    fn dependencies(&self, config: &Config) -> anyhow::Result<Dependencies> {
         let terminal = Arc::new(Terminal::new("standard-error", output::notifications()));
         let mut sinks: Vec<Arc<dyn Sink>> = vec![terminal];
         sinks.extend(integrations::webhooks(config)?);
-        Ok(Means {
+        Ok(Dependencies {
             log: Arc::clone(&self.log),
             policy: config.alerting.clone(),
             sites: integrations::decision_points(config)?,
@@ -205,7 +205,7 @@ async fn tick(log: Arc<dyn Log>, systems: Vec<String>, appended: Arc<Notify>) ->
         seconds.tick().await;
         let now = clock::now();
         let ticks: Vec<Event> = systems.iter().map(|system| system_records::tick(system, now)).collect();
-        block_in_place(|| log.append(Lane::Events, ticks))?;
+        block_in_place(|| log.append(Topic::Events, ticks))?;
         appended.notify_one();
     }
 }
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     fn ticks(log: &dyn Log) -> usize {
-        let events = log.read(Lane::Events, keywatch_store::Position(0), 1000).unwrap();
+        let events = log.read(Topic::Events, keywatch_store::Position(0), 1000).unwrap();
         events.iter().filter(|event| event.kind() == "tick").count()
     }
 

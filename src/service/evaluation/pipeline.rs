@@ -11,7 +11,7 @@ use std::time;
 
 use keywatch_alerting::{Action, Executor};
 use keywatch_detectors::{Decided, Engine, Lost, Parked};
-use keywatch_store::{Event, Finding, Lane, Log, Position};
+use keywatch_store::{Event, Finding, Log, Position, Topic};
 use tokio::task::block_in_place;
 
 use crate::clock;
@@ -29,7 +29,7 @@ pub(crate) struct Pipeline {
     engine: Engine,
     executor: Executor,
     metrics: PipelineMetrics,
-    /// Next record of the events lane.
+    /// Next record of the events topic.
     position: Position,
     /// Ids of findings that stood in the conclusions log when it was opened.
     known: HashSet<String>,
@@ -77,8 +77,8 @@ impl Pipeline {
         engine.sift(true);
         Ok(Pipeline {
             known: findings_in(log.as_ref())?,
-            metrics: PipelineMetrics::new(metrics, log.end(Lane::Conclusions), engine.rules().count()),
-            catch_up: Some(CatchUp::new(log.end(Lane::Events))),
+            metrics: PipelineMetrics::new(metrics, log.end(Topic::Conclusions), engine.rules().count()),
+            catch_up: Some(CatchUp::new(log.end(Topic::Events))),
             position: Position::default(),
             isolation: Isolation::default(),
             snapshots: None,
@@ -152,7 +152,7 @@ impl Pipeline {
     }
 
     async fn follow(&mut self) -> anyhow::Result<Option<Vec<Handled>>> {
-        let events = self.log.read(Lane::Events, self.position, PIPELINE_RECORDS_MAX)?;
+        let events = self.log.read(Topic::Events, self.position, PIPELINE_RECORDS_MAX)?;
         if events.is_empty() {
             return Ok(None);
         }
@@ -175,7 +175,7 @@ impl Pipeline {
         for decided in outcome.findings {
             handled.extend(self.handle(decided).await?);
         }
-        let left = self.log.end(Lane::Events).0.saturating_sub(self.position.0);
+        let left = self.log.end(Topic::Events).0.saturating_sub(self.position.0);
         self.metrics.run(events.len(), left, took);
         Ok(Some(handled))
     }
@@ -262,7 +262,7 @@ impl Pipeline {
             return Ok(());
         }
         // Those that stand in the log already are no news.
-        for record in self.log.append(Lane::Events, records)?.written {
+        for record in self.log.append(Topic::Events, records)?.written {
             let rule = rule_of(&record);
             tracing::error!(rule, problem = record.reason(), "a rule goes on without a record that it cannot evaluate");
             self.metrics.skipped(&rule);
@@ -275,7 +275,7 @@ impl Pipeline {
             return Ok(());
         }
         // Over a log that was run before they stand in it already.
-        for record in self.log.append(Lane::Events, rule_records::limited(lost))?.written {
+        for record in self.log.append(Topic::Events, rule_records::limited(lost))?.written {
             let rule = rule_of(&record);
             tracing::error!(rule, detail = record.detail().as_str(), "a rule's windows reached a limit");
             self.metrics.limited(&rule);
@@ -285,7 +285,7 @@ impl Pipeline {
 
     fn append(&self, records: Vec<Event>) -> anyhow::Result<()> {
         if !records.is_empty() {
-            self.log.append(Lane::Events, records)?;
+            self.log.append(Topic::Events, records)?;
         }
         Ok(())
     }
@@ -299,7 +299,7 @@ fn findings_in(log: &dyn Log) -> anyhow::Result<HashSet<String>> {
     let mut known = HashSet::new();
     let mut position = Position::default();
     loop {
-        let events = log.read(Lane::Conclusions, position, PIPELINE_RECORDS_MAX)?;
+        let events = log.read(Topic::Conclusions, position, PIPELINE_RECORDS_MAX)?;
         if events.is_empty() {
             return Ok(known);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keywatch_detectors::Parked;
-use keywatch_store::{Clock, Event, Finding, Instant, Lane, Log, Position};
+use keywatch_store::{Clock, Event, Finding, Instant, Log, Position, Topic};
 
 use crate::clock;
 use crate::limits::{PIPELINE_RECORDS_MAX, RESPONSES_TIMED_MAX};
@@ -15,7 +15,7 @@ use crate::service::metrics::Metrics;
 /// The counters of a pipeline, and what they need to remember.
 pub(super) struct PipelineMetrics {
     metrics: Arc<Metrics>,
-    /// Next record of the conclusions lane.
+    /// Next record of the conclusions topic.
     concluded: Position,
     /// When a revocation that is not probed yet was asked for, by its response id.
     asked: BTreeMap<String, Instant>,
@@ -115,12 +115,12 @@ impl PipelineMetrics {
         }
     }
 
-    /// What the conclusions lane has got since the last call.
+    /// What the conclusions topic has got since the last call.
     ///
     /// # Errors
     /// The log cannot be read.
     pub(super) fn conclusions(&mut self, log: &dyn Log) -> anyhow::Result<()> {
-        let events = log.read(Lane::Conclusions, self.concluded, PIPELINE_RECORDS_MAX)?;
+        let events = log.read(Topic::Conclusions, self.concluded, PIPELINE_RECORDS_MAX)?;
         self.concluded = self.concluded.plus(events.len());
         events.iter().for_each(|event| self.conclusion(event));
         Ok(())

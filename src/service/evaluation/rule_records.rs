@@ -1,4 +1,4 @@
-//! What keywatch writes into the events lane about its rules: that one is parked, that it is evaluated again, that it
+//! What keywatch writes into the events topic about its rules: that one is parked, that it is evaluated again, that it
 //! went on without a record. The id of each depends on all that it says, so that the same one is written once.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keywatch_detectors::{Lost, Skipped};
 use keywatch_store::event::Origin;
-use keywatch_store::{Event, EventId, Instant, Lane, Log, Position};
+use keywatch_store::{Event, EventId, Instant, Log, Position, Topic};
 use serde_json::{Value, json};
 
 /// Characters of a problem that are kept.
@@ -90,7 +90,7 @@ fn record(system: &str, kind: &str, problem: Option<&str>, detail: &Value) -> Ev
 }
 
 fn time_at(log: &dyn Log, position: Position) -> anyhow::Result<Option<String>> {
-    Ok(log.read(Lane::Events, position, 1)?.first().map(|event| event.time().to_string()))
+    Ok(log.read(Topic::Events, position, 1)?.first().map(|event| event.time().to_string()))
 }
 
 /// Gaps that the log leaves open: what an earlier run of the process parked and did not resume.

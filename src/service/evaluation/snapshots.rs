@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use keywatch_detectors::{Engine, Retry};
-use keywatch_store::{EventId, Lane, Log, Position};
+use keywatch_store::{EventId, Log, Position, Topic};
 use sha2::{Digest, Sha256};
 
 const KEPT: usize = 2;
@@ -135,7 +135,7 @@ impl Snapshots {
 
     /// What the engine wrote, once it is known to be whole and of this log.
     fn content(&self, log: &dyn Log, position: Position) -> anyhow::Result<Vec<u8>> {
-        ensure!(position <= log.end(Lane::Events), "it is of a longer log");
+        ensure!(position <= log.end(Topic::Events), "it is of a longer log");
         let mut bytes = Vec::new();
         File::open(self.path(position))?.read_to_end(&mut bytes)?;
         let end = bytes.len().checked_sub(DIGEST_BYTES + ID_BYTES).context("it is cut off")?;
@@ -173,7 +173,7 @@ impl Snapshots {
 /// The id of the last record that a snapshot at a position has seen.
 fn id_before(log: &dyn Log, position: Position) -> anyhow::Result<Option<EventId>> {
     let Some(before) = position.0.checked_sub(1) else { return Ok(None) };
-    Ok(log.read(Lane::Events, Position(before), 1)?.first().map(|event| event.event_id()))
+    Ok(log.read(Topic::Events, Position(before), 1)?.first().map(|event| event.event_id()))
 }
 
 #[cfg(test)]
@@ -200,7 +200,7 @@ mod tests {
             let mut event = Event::builder(&origin, &index.to_string(), "decision", Instant(index));
             event.time(Instant(index)).actor("ann").build_own()
         });
-        log.append(Lane::Events, records.collect()).unwrap();
+        log.append(Topic::Events, records.collect()).unwrap();
         log
     }
 
@@ -211,7 +211,7 @@ mod tests {
         let Restored { engine: mut seen, position, missing, rejected } = snapshots.restore(engine, &log).unwrap();
         assert_eq!((position, missing, rejected), (Position(0), Vec::new(), 0), "there is none yet");
         for end in [10, 20, 30] {
-            let events = log.read(Lane::Events, Position(end - 10), 10).unwrap();
+            let events = log.read(Topic::Events, Position(end - 10), 10).unwrap();
             seen.run(Position(end - 10), &events).unwrap();
             snapshots.write(&seen, &log, Position(end)).unwrap();
         }
@@ -224,7 +224,7 @@ mod tests {
         fs::write(&newest, bytes).unwrap();
         let Restored { engine: mut seen, position, rejected, .. } = snapshots.restore(engine, &log).unwrap();
         assert_eq!((position, rejected), (Position(20), 1), "the damaged one is left aside");
-        let events = log.read(Lane::Events, position, 10).unwrap();
+        let events = log.read(Topic::Events, position, 10).unwrap();
         let found = seen.run(position, &events).unwrap().findings;
         assert_eq!(found[9].finding.facts["n"], "30", "it goes on counting");
     }
@@ -235,7 +235,7 @@ mod tests {
         let snapshots = Snapshots::at(directory.path());
         let mine = log("opa", 10);
         let mut seen = engine().unwrap();
-        seen.run(Position(0), &mine.read(Lane::Events, Position(0), 10).unwrap()).unwrap();
+        seen.run(Position(0), &mine.read(Topic::Events, Position(0), 10).unwrap()).unwrap();
         snapshots.write(&seen, &mine, Position(10)).unwrap();
         assert_eq!(snapshots.restore(engine, &log("safe", 10)).unwrap().position, Position(0));
         assert_eq!(snapshots.restore(engine, &log("opa", 5)).unwrap().position, Position(0), "of a longer log");

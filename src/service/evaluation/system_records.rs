@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use keywatch_store::event::Origin;
-use keywatch_store::{Event, Instant, Inventory, Lane, Log, Position};
+use keywatch_store::{Event, Instant, Inventory, Log, Position, Topic};
 
 use crate::limits::PIPELINE_RECORDS_MAX;
 
@@ -15,7 +15,7 @@ pub(crate) fn activations(log: &dyn Log, inventory: &Inventory, now: Instant) ->
     let mut last: BTreeMap<String, String> = BTreeMap::new();
     let mut position = Position::default();
     loop {
-        let events = log.read(Lane::Events, position, PIPELINE_RECORDS_MAX)?;
+        let events = log.read(Topic::Events, position, PIPELINE_RECORDS_MAX)?;
         if events.is_empty() {
             break;
         }

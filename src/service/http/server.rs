@@ -98,7 +98,7 @@ async fn readyz(State(server): State<Arc<Server>>) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use keywatch_store::{Appended, Clock, Error, Event, Instant, Inventory, Lane, Log, Position};
+    use keywatch_store::{Appended, Clock, Error, Event, Instant, Inventory, Log, Position, Topic};
     use sha2::{Digest, Sha256};
     use tokio::net::TcpListener;
     use tokio::sync::Notify;
@@ -110,15 +110,15 @@ mod tests {
     struct FullDisk;
 
     impl Log for FullDisk {
-        fn append(&self, _: Lane, _: Vec<Event>) -> Result<Appended, Error> {
+        fn append(&self, _: Topic, _: Vec<Event>) -> Result<Appended, Error> {
             Err(Error::CannotWrite { path: "log".into(), problem: "no space left on device".into() })
         }
 
-        fn read(&self, _: Lane, _: Position, _: usize) -> Result<Vec<Event>, Error> {
+        fn read(&self, _: Topic, _: Position, _: usize) -> Result<Vec<Event>, Error> {
             Ok(Vec::new())
         }
 
-        fn end(&self, _: Lane) -> Position {
+        fn end(&self, _: Topic) -> Position {
             Position(0)
         }
 
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(answer.headers()["retry-after"], "1");
         assert!(answer.text().await.unwrap().contains("no space left on device"));
         let counted = metrics.render().unwrap();
-        assert!(counted.contains(r#"keywatch_log_failures_total{lane="events"} 1"#), "{counted}");
+        assert!(counted.contains(r#"keywatch_log_failures_total{topic="events"} 1"#), "{counted}");
         assert!(!counted.contains("keywatch_ingest_events_total"), "nothing is counted as taken: {counted}");
     }
 }

@@ -5,7 +5,7 @@
 //! positioned and checked for repeats without reading a line.
 //!
 //! ```text
-//! head  = version u8 · lane u8 · role (u8 length, bytes) · first u64 · count u32 · previous hash [32]
+//! head  = version u8 · topic u8 · role (u8 length, bytes) · first u64 · count u32 · previous hash [32]
 //!       · SHA-256 of the lines [32] · systems (u16 count, each u16 length, bytes)
 //!       · count × ( system u16 · log time i64 · line length u32 · event id [16] · fingerprint [16] )
 //!       · hash [32] = SHA-256 of everything before it
@@ -13,7 +13,7 @@
 //! lines = the event lines one after the other, each ended by a line feed (counted in its length)
 //! ```
 //!
-//! Integers are big-endian. `previous` is the hash of the batch before in the same lane, [`GENESIS`] for the first.
+//! Integers are big-endian. `previous` is the hash of the batch before in the same topic, [`GENESIS`] for the first.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::log::admission::Fingerprint;
-use crate::{Error, EventId, Instant, Lane, Position};
+use crate::{Error, EventId, Instant, Position, Topic};
 
 /// Version of the framing that is written; it is the first byte of a head.
 pub const VERSION: u8 = 1;
@@ -29,7 +29,7 @@ pub const VERSION: u8 = 1;
 /// What a batch's hash and MAC are: 32 bytes.
 pub type Hash = [u8; 32];
 
-/// The `previous` of a lane's first batch.
+/// The `previous` of a topic's first batch.
 pub const GENESIS: Hash = [0; 32];
 
 const BATCH_DOMAIN: &[u8] = b"keywatch batch 1\0";
@@ -136,8 +136,8 @@ pub struct Row {
 /// The head of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The lane it belongs to.
-    pub lane: Lane,
+    /// The topic it belongs to.
+    pub topic: Topic,
     /// The role that wrote it.
     pub role: String,
     /// Position of its first record.
@@ -172,7 +172,7 @@ impl Head {
     #[must_use]
     pub fn seal(&self, key: &Key) -> (Vec<u8>, Hash) {
         let mut out = Vec::with_capacity(128 + self.rows.len() * ROW_BYTES + SEAL_BYTES);
-        out.extend([VERSION, lane_number(self.lane)]);
+        out.extend([VERSION, topic_number(self.topic)]);
         out.push(u8::try_from(self.role.len()).expect("a role name is short"));
         out.extend(self.role.as_bytes());
         out.extend(self.first.0.to_be_bytes());
@@ -253,12 +253,12 @@ pub fn stated_hash(bytes: &[u8]) -> Result<Hash, Broken> {
     seal.first_chunk().copied().ok_or(Broken::Malformed("too short"))
 }
 
-/// The number of a lane on disk.
+/// The number of a topic on disk.
 #[must_use]
-pub fn lane_number(lane: Lane) -> u8 {
-    match lane {
-        Lane::Events => 0,
-        Lane::Conclusions => 1,
+pub fn topic_number(topic: Topic) -> u8 {
+    match topic {
+        Topic::Events => 0,
+        Topic::Conclusions => 1,
     }
 }
 
@@ -273,8 +273,8 @@ fn parse(body: &[u8]) -> Result<Head, Broken> {
         return Err(Broken::Malformed("unknown version"));
     }
     let [number] = reader.array()?;
-    let lane = Lane::ALL.into_iter().find(|lane| lane_number(*lane) == number);
-    let lane = lane.ok_or(Broken::Malformed("unknown lane"))?;
+    let topic = Topic::ALL.into_iter().find(|topic| topic_number(*topic) == number);
+    let topic = topic.ok_or(Broken::Malformed("unknown topic"))?;
     let [role_bytes] = reader.array()?;
     let role = reader.text(usize::from(role_bytes))?;
     let first = Position(u64::from_be_bytes(reader.array()?));
@@ -292,7 +292,7 @@ fn parse(body: &[u8]) -> Result<Head, Broken> {
     if rows.iter().any(|row| usize::from(row.system) >= systems.len()) {
         return Err(Broken::Malformed("a record without system"));
     }
-    Ok(Head { lane, role, first, previous, lines_hash, systems, rows })
+    Ok(Head { topic, role, first, previous, lines_hash, systems, rows })
 }
 
 fn parse_row(bytes: &[u8]) -> Result<Row, Broken> {
@@ -341,7 +341,7 @@ mod tests {
             fingerprint: [id + 1; 16],
         };
         Head {
-            lane: Lane::Conclusions,
+            topic: Topic::Conclusions,
             role: "keywatch".into(),
             first: Position(41),
             previous: [7; 32],

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::log::admission::{Admission, Admitted};
-use crate::log::{Appended, Clock, Lane, Log, Position};
+use crate::log::{Appended, Clock, Log, Position, Topic};
 use crate::{Error, Event, Instant};
 
 /// A [`Log`] without durability, with the recorded clock.
@@ -14,14 +14,14 @@ pub struct MemoryLog {
 
 #[derive(Debug)]
 struct State {
-    lanes: [Vec<Event>; 2],
+    topics: [Vec<Event>; 2],
     admissions: [Admission; 2],
 }
 
 impl Default for MemoryLog {
     fn default() -> Self {
         let admissions = [Admission::new(Clock::Recorded), Admission::new(Clock::Recorded)];
-        MemoryLog { state: Mutex::new(State { lanes: [Vec::new(), Vec::new()], admissions }) }
+        MemoryLog { state: Mutex::new(State { topics: [Vec::new(), Vec::new()], admissions }) }
     }
 }
 
@@ -37,20 +37,20 @@ impl MemoryLog {
     }
 }
 
-fn index(lane: Lane) -> usize {
-    match lane {
-        Lane::Events => 0,
-        Lane::Conclusions => 1,
+fn index(topic: Topic) -> usize {
+    match topic {
+        Topic::Events => 0,
+        Topic::Conclusions => 1,
     }
 }
 
 impl Log for MemoryLog {
-    fn append(&self, lane: Lane, events: Vec<Event>) -> Result<Appended, Error> {
+    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, Error> {
         let mut state = self.state();
-        let first = Position(state.lanes[index(lane)].len() as u64);
+        let first = Position(state.topics[index(topic)].len() as u64);
         let mut appended = Appended { first, written: Vec::with_capacity(events.len()), repeats: 0, conflicts: 0 };
         for event in events {
-            match state.admissions[index(lane)].admit(event, Instant::UNASSIGNED) {
+            match state.admissions[index(topic)].admit(event, Instant::UNASSIGNED) {
                 Admitted::New(event) => appended.written.push(*event),
                 Admitted::Conflict(event) => {
                     appended.conflicts += 1;
@@ -59,22 +59,22 @@ impl Log for MemoryLog {
                 Admitted::Repeat => appended.repeats += 1,
             }
         }
-        state.lanes[index(lane)].extend(appended.written.iter().cloned());
+        state.topics[index(topic)].extend(appended.written.iter().cloned());
         Ok(appended)
     }
 
-    fn read(&self, lane: Lane, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
+    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
         let state = self.state();
         let start = usize::try_from(from.0).unwrap_or(usize::MAX);
-        Ok(state.lanes[index(lane)].iter().skip(start).take(records_max).cloned().collect())
+        Ok(state.topics[index(topic)].iter().skip(start).take(records_max).cloned().collect())
     }
 
-    fn end(&self, lane: Lane) -> Position {
-        Position(self.state().lanes[index(lane)].len() as u64)
+    fn end(&self, topic: Topic) -> Position {
+        Position(self.state().topics[index(topic)].len() as u64)
     }
 
     fn time_of(&self, system: &str) -> Option<Instant> {
-        self.state().admissions[index(Lane::Events)].time_of(system)
+        self.state().admissions[index(Topic::Events)].time_of(system)
     }
 
     fn clock(&self) -> Clock {

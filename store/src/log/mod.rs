@@ -1,4 +1,4 @@
-//! The log: two lanes of records in one total order each, and the trait that every backend keeps.
+//! The log: two topics of records in one total order each, and the trait that every backend keeps.
 //!
 //! A record is an [`Event`]. Within a system log time strictly increases; log time is a fold over the records before
 //! (see [`admission`]), so that two logs with the same records have the same times.
@@ -38,30 +38,30 @@ impl fmt::Display for Clock {
     }
 }
 
-/// The two lanes. Rules read events only, so that a conclusion can never feed back.
+/// The two topics. Rules read events only, so that a conclusion can never feed back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Lane {
+pub enum Topic {
     /// What feeds and keywatch say: observations, ticks, inventory and rule activations, responses.
     Events,
     /// What keywatch concludes: `finding.*`, `alert.*`.
     Conclusions,
 }
 
-impl Lane {
-    /// Both lanes.
-    pub const ALL: [Lane; 2] = [Lane::Events, Lane::Conclusions];
+impl Topic {
+    /// Both topics.
+    pub const ALL: [Topic; 2] = [Topic::Events, Topic::Conclusions];
 
     /// The name used on disk.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Lane::Events => "events",
-            Lane::Conclusions => "conclusions",
+            Topic::Events => "events",
+            Topic::Conclusions => "conclusions",
         }
     }
 }
 
-/// The ordinal of a record within its lane, from 0.
+/// The ordinal of a record within its topic, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
@@ -76,7 +76,7 @@ impl Position {
 /// What an append did, once it is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// Position of the first record written (the end of the lane when none was).
+    /// Position of the first record written (the end of the topic when none was).
     pub first: Position,
     /// The records written, with their log time; conflicts stand here as `source.conflict`.
     pub written: Vec<Event>,
@@ -92,16 +92,16 @@ pub trait Log: Send + Sync {
     ///
     /// # Errors
     /// [`Error::CannotWrite`], [`Error::ClockJump`], [`Error::Closed`]; nothing of the batch is then acknowledged.
-    fn append(&self, lane: Lane, events: Vec<Event>) -> Result<Appended, Error>;
+    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, Error>;
 
-    /// Reads at most `records_max` records from `from` on; empty at the end of the lane.
+    /// Reads at most `records_max` records from `from` on; empty at the end of the topic.
     ///
     /// # Errors
     /// [`Error::Expired`] when `from` is no longer kept, [`Error::Tampered`] when a batch does not verify.
-    fn read(&self, lane: Lane, from: Position, records_max: usize) -> Result<Vec<Event>, Error>;
+    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, Error>;
 
-    /// The position after the last record of a lane.
-    fn end(&self, lane: Lane) -> Position;
+    /// The position after the last record of a topic.
+    fn end(&self, topic: Topic) -> Position;
 
     /// The log time that a record of keywatch's own would get now in `system`: the time of the system's last record.
     fn time_of(&self, system: &str) -> Option<Instant>;

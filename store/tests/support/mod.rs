@@ -4,7 +4,7 @@ use std::path::Path;
 
 use keywatch_store::event::Origin;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Event, Instant, Lane, Log, Position};
+use keywatch_store::{Clock, Event, Instant, Log, Position, Topic};
 
 /// A heartbeat of `system` that its source calls `id` and that carries `time`.
 pub(crate) fn event(system: &str, id: &str, time: i64) -> Event {
@@ -24,10 +24,10 @@ pub(crate) fn open(path: &Path) -> EmbeddedLog {
 }
 
 /// Everything from `from` on, read `records_max` at a time.
-pub(crate) fn read_all(log: &dyn Log, lane: Lane, from: Position, records_max: usize) -> Vec<Event> {
+pub(crate) fn read_all(log: &dyn Log, topic: Topic, from: Position, records_max: usize) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
-        let read = log.read(lane, from.plus(events.len()), records_max).unwrap();
+        let read = log.read(topic, from.plus(events.len()), records_max).unwrap();
         if read.is_empty() {
             return events;
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use keywatch_detectors::{Caught, Decided, Engine, Parked, Retry, Skipped};
-use keywatch_store::{Event, EventId, Lane, Log, Position};
+use keywatch_store::{Event, EventId, Log, Position, Topic};
 
 use crate::limits::{PIPELINE_RECORDS_MAX, RETRY_SECONDS_MAX, RETRY_SECONDS_MIN, SKIPPED_SHOWN_MAX};
 use crate::service::evaluation::rule_records::{self, Gap};
@@ -74,7 +74,7 @@ impl Start {
 pub(crate) struct Slice {
     /// Findings that the gap withheld, each once.
     pub(crate) findings: Vec<Decided>,
-    /// Records for the events lane.
+    /// Records for the events topic.
     pub(crate) records: Vec<Event>,
     /// Records that were skipped.
     pub(crate) skipped: Vec<Skipped>,
@@ -195,7 +195,7 @@ impl ParkedRule {
     fn advance(&mut self, log: &dyn Log, end: Position, now: Instant, slice: &mut Slice) -> anyhow::Result<bool> {
         let State::Running(retry) = &mut self.state else { return Ok(false) };
         let left = usize::try_from(end.0.saturating_sub(retry.next().0)).unwrap_or(usize::MAX);
-        let events = log.read(Lane::Events, retry.next(), left.min(PIPELINE_RECORDS_MAX))?;
+        let events = log.read(Topic::Events, retry.next(), left.min(PIPELINE_RECORDS_MAX))?;
         let in_gap = usize::try_from(self.gap.from.0.saturating_sub(retry.next().0)).unwrap_or(usize::MAX);
         self.gap.systems.extend(events.iter().skip(in_gap).map(|event| event.system().to_owned()));
         let Caught { findings, skipped, parked } = retry.run(&events)?;

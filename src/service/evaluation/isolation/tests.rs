@@ -24,11 +24,11 @@ fn parked_at(poisoned: i64, records: i64) -> (MemoryLog, Engine, Isolation, Inst
 
 fn park(poisoned: i64, records: i64, mut engine: Engine) -> (MemoryLog, Engine, Isolation, Instant) {
     let log = MemoryLog::new();
-    log.append(Lane::Events, (0..records).map(|index| event(index, i64::from(index != poisoned))).collect()).unwrap();
+    log.append(Topic::Events, (0..records).map(|index| event(index, i64::from(index != poisoned))).collect()).unwrap();
     let (mut isolation, now) = (Isolation::default(), Instant::now());
     let mut position = Position::default();
-    while position < log.end(Lane::Events) {
-        let events = log.read(Lane::Events, position, PIPELINE_RECORDS_MAX).unwrap();
+    while position < log.end(Topic::Events) {
+        let events = log.read(Topic::Events, position, PIPELINE_RECORDS_MAX).unwrap();
         for parked in engine.run(position, &events).unwrap().parked {
             let records = isolation.park(&parked, &events, now);
             assert_eq!(records.len(), 1);
@@ -50,7 +50,7 @@ fn waits_double_and_end_at_ten_minutes() {
 #[test]
 fn p3_a_parked_rule_is_taken_through_the_log_in_slices_once_it_is_due() {
     let (log, mut engine, mut isolation, begun) = parked_at(5000, 20_000);
-    let end = log.end(Lane::Events);
+    let end = log.end(Topic::Events);
     assert!(isolation.slice(&mut engine, &log, end, begun).unwrap().is_none(), "it is not due yet");
 
     let due = begun + Duration::from_secs(1);
@@ -82,7 +82,7 @@ fn p3_a_parked_rule_is_taken_through_the_log_in_slices_once_it_is_due() {
 #[test]
 fn a_rule_that_fails_again_soon_waits_longer() {
     let (log, mut engine, mut isolation, begun) = parked_at(10, 100);
-    let end = log.end(Lane::Events);
+    let end = log.end(Topic::Events);
     let due = begun + Duration::from_secs(1);
     isolation.slice(&mut engine, &log, end, due).unwrap().unwrap();
     assert!(!isolation.is_parked("t/shares"));
@@ -121,7 +121,7 @@ fn p3_a_rule_whose_windows_fail_on_a_record_waits_longer_each_time_and_goes_on_w
     let unreadable = directory.path().join("not-a-directory");
     std::fs::write(&unreadable, "").unwrap();
     isolation.start_from(Snapshots::at(&unreadable));
-    let (end, mut found, mut written, mut skipped) = (log.end(Lane::Events), Vec::new(), Vec::new(), Vec::new());
+    let (end, mut found, mut written, mut skipped) = (log.end(Topic::Events), Vec::new(), Vec::new(), Vec::new());
     for seconds in [1, 2, 4] {
         now += Duration::from_millis(1000 * seconds - 1);
         assert!(isolation.slice(&mut engine, &log, end, now).unwrap().is_none(), "it is not due yet");
@@ -156,11 +156,11 @@ fn p3_a_rule_comes_back_from_the_last_snapshot_before_its_gap_that_holds_it() {
         let directory = tempfile::tempdir().unwrap();
         let snapshots = Snapshots::at(directory.path());
         let (mut earlier, position) = (engine(kept), Position(8192));
-        earlier.run(Position(0), &log.read(Lane::Events, Position(0), 8192).unwrap()).unwrap();
+        earlier.run(Position(0), &log.read(Topic::Events, Position(0), 8192).unwrap()).unwrap();
         snapshots.write(&earlier, &log, position).unwrap();
         isolation.start_from(snapshots);
 
-        let (end, due) = (log.end(Lane::Events), begun + Duration::from_secs(1));
+        let (end, due) = (log.end(Topic::Events), begun + Duration::from_secs(1));
         let (mut slices, mut found) = (0, Vec::new());
         while let Some(slice) = isolation.slice(&mut engine_, &log, end, due).unwrap() {
             slices += 1;
@@ -185,14 +185,14 @@ fn every_attempt_starts_from_the_snapshot_that_the_first_one_found() {
         let (log, mut parked, mut isolation, mut now) = park(9000, 12_000, engine().with_fault(panics));
         let (snapshots, mut earlier) = (Snapshots::at(directory.path()), engine());
         if let Some(records) = kept {
-            earlier.run(Position(0), &log.read(Lane::Events, Position(0), records).unwrap()).unwrap();
+            earlier.run(Position(0), &log.read(Topic::Events, Position(0), records).unwrap()).unwrap();
             snapshots.write(&earlier, &log, Position(records as u64)).unwrap();
         }
         isolation.start_from(snapshots);
         let mut slices = [0; 3];
         for (attempt, slices) in slices.iter_mut().enumerate() {
             now += wait(u32::try_from(attempt).unwrap() + 1);
-            while isolation.slice(&mut parked, &log, log.end(Lane::Events), now).unwrap().is_some() {
+            while isolation.slice(&mut parked, &log, log.end(Topic::Events), now).unwrap().is_some() {
                 *slices += 1;
             }
         }

@@ -1,6 +1,6 @@
 //! What the log keeps on disk, and the only place that knows the storage crate.
 //!
-//! Three keyspaces: `heads` and `lines` hold the two parts of each batch (see [`crate::log::hash_chain`]) under lane and first
+//! Three keyspaces: `heads` and `lines` hold the two parts of each batch (see [`crate::log::hash_chain`]) under topic and first
 //! position; `state` holds small values, each sealed with the role's key under its name. Everything that belongs to one
 //! commit is one atomic write of the storage crate, synced before it returns.
 
@@ -12,7 +12,7 @@ use fjall::{
 };
 
 use crate::log::hash_chain::{self, Broken, Hash, Key};
-use crate::{Error, Lane, Position};
+use crate::{Error, Position, Topic};
 
 /// Bytes of journal that are replayed on opening at most.
 const JOURNAL_BYTES_MAX: u64 = 128 << 20;
@@ -76,14 +76,14 @@ impl Disk {
     }
 
     /// The batch that begins at `position` or is the last to begin before it.
-    pub(super) fn first_at_or_before(&self, lane: Lane, position: Position) -> Result<Option<Position>, Error> {
-        let found = self.heads.range(name(lane, Position(0))..=name(lane, position)).next_back();
+    pub(super) fn first_at_or_before(&self, topic: Topic, position: Position) -> Result<Option<Position>, Error> {
+        let found = self.heads.range(name(topic, Position(0))..=name(topic, position)).next_back();
         found.map(|entry| Ok(first_of(&entry.key().map_err(|error| self.failed(&error))?))).transpose()
     }
 
     /// The hash that the last batch before `position` states.
-    pub(super) fn stated_hash_before(&self, lane: Lane, position: Position) -> Result<Option<Hash>, Error> {
-        let Some(entry) = self.heads.range(name(lane, Position(0))..name(lane, position)).next_back() else {
+    pub(super) fn stated_hash_before(&self, topic: Topic, position: Position) -> Result<Option<Hash>, Error> {
+        let Some(entry) = self.heads.range(name(topic, Position(0))..name(topic, position)).next_back() else {
             return Ok(None);
         };
         let (key, head) = self.pair(entry)?;
@@ -93,16 +93,16 @@ impl Disk {
     /// The heads from the batch that begins at `first` on.
     pub(super) fn heads(
         &self,
-        lane: Lane,
+        topic: Topic,
         first: Position,
     ) -> impl Iterator<Item = Result<(Position, UserValue), Error>> + '_ {
-        let entries = self.heads.range(name(lane, first)..=name(lane, Position(u64::MAX)));
+        let entries = self.heads.range(name(topic, first)..=name(topic, Position(u64::MAX)));
         entries.map(|entry| self.pair(entry).map(|(key, head)| (first_of(&key), head)))
     }
 
     /// The batches from the one that begins at `first` on.
-    pub(super) fn batches(&self, lane: Lane, first: Position) -> impl Iterator<Item = Result<Stored, Error>> + '_ {
-        let range = name(lane, first)..=name(lane, Position(u64::MAX));
+    pub(super) fn batches(&self, topic: Topic, first: Position) -> impl Iterator<Item = Result<Stored, Error>> + '_ {
+        let range = name(topic, first)..=name(topic, Position(u64::MAX));
         let heads = self.heads.range(range.clone());
         let mut lines = Pairs { entries: self.lines.range(range), waiting: None };
         heads.map(move |entry| {
@@ -132,14 +132,14 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
-    pub(super) fn put_batch(&mut self, lane: Lane, first: Position, head: Vec<u8>, lines: Vec<u8>) {
-        self.write.insert(&self.disk.heads, name(lane, first), head);
-        self.write.insert(&self.disk.lines, name(lane, first), lines);
+    pub(super) fn put_batch(&mut self, topic: Topic, first: Position, head: Vec<u8>, lines: Vec<u8>) {
+        self.write.insert(&self.disk.heads, name(topic, first), head);
+        self.write.insert(&self.disk.lines, name(topic, first), lines);
     }
 
-    pub(super) fn drop_batch(&mut self, lane: Lane, first: Position) {
-        self.write.remove(&self.disk.heads, name(lane, first));
-        self.write.remove(&self.disk.lines, name(lane, first));
+    pub(super) fn drop_batch(&mut self, topic: Topic, first: Position) {
+        self.write.remove(&self.disk.heads, name(topic, first));
+        self.write.remove(&self.disk.lines, name(topic, first));
     }
 
     pub(super) fn put_value(&mut self, name: &[u8], value: &[u8], key: &Key) {
@@ -178,8 +178,8 @@ impl Pairs {
     }
 }
 
-fn name(lane: Lane, first: Position) -> [u8; 9] {
-    let mut name = [hash_chain::lane_number(lane); 9];
+fn name(topic: Topic, first: Position) -> [u8; 9] {
+    let mut name = [hash_chain::topic_number(topic); 9];
     name[1..].copy_from_slice(&first.0.to_be_bytes());
     name
 }

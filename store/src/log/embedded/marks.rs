@@ -8,7 +8,7 @@ use crate::{Instant, Position};
 
 const GRAIN_NS: i64 = REPEAT_HORIZON_NS / 1000;
 
-/// The stretches of a lane that hold one system's remembered ids.
+/// The stretches of a topic that hold one system's remembered ids.
 #[derive(Debug, Default)]
 pub(super) struct Marks(VecDeque<Mark>);
 

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use crate::limits::{APPEND_EVENTS_MAX, LINE_BYTES_MAX, QUEUE_APPENDS_MAX};
 use crate::log::hash_chain::{Hash, Key};
-use crate::{Appended, Clock, Error, Event, Instant, Lane, Log, Position};
+use crate::{Appended, Clock, Error, Event, Instant, Log, Position, Topic};
 
 pub use clocks::{Clocks, SystemClocks};
 pub use reader::Verified;
@@ -43,8 +43,8 @@ use clocks::JumpGuard;
 use disk::Disk;
 use reader::Reader;
 use recovery::recover;
-use shared::{LaneView, Shared};
-use writer::{LaneWriter, Prepared, Request, Writer};
+use shared::{Shared, TopicView};
+use writer::{Prepared, Request, TopicWriter, Writer};
 
 /// Bytes that a line may grow by when the log fills in time and lateness.
 const LOG_FIELDS_BYTES: usize = 64;
@@ -106,38 +106,38 @@ impl EmbeddedLog {
         start(lock, disk, key, options)
     }
 
-    /// The end of a lane and the hash of its last batch: what evidence of the lane refers to.
+    /// The end of a topic and the hash of its last batch: what evidence of the topic refers to.
     #[must_use]
-    pub fn head(&self, lane: Lane) -> (Position, Hash) {
-        let tip = self.shared.lane(lane).tip;
+    pub fn head(&self, topic: Topic) -> (Position, Hash) {
+        let tip = self.shared.topic(topic).tip;
         (tip.position, tip.hash)
     }
 
     /// The position of the oldest record kept.
     #[must_use]
-    pub fn oldest(&self, lane: Lane) -> Position {
-        self.shared.lane(lane).kept.position
+    pub fn oldest(&self, topic: Topic) -> Position {
+        self.shared.topic(topic).kept.position
     }
 
-    /// The systems that have a record in the events lane, in order of their names.
+    /// The systems that have a record in the events topic, in order of their names.
     #[must_use]
     pub fn systems(&self) -> Vec<String> {
         self.shared.view().times.keys().cloned().collect()
     }
 
-    /// Waits until a lane ends beyond `position`, the writer stops, or `timeout` passes; the end of the lane then.
+    /// Waits until a topic ends beyond `position`, the writer stops, or `timeout` passes; the end of the topic then.
     #[must_use]
-    pub fn wait_past(&self, lane: Lane, position: Position, timeout: Duration) -> Position {
-        self.shared.wait_past(lane, position, timeout)
+    pub fn wait_past(&self, topic: Topic, position: Position, timeout: Duration) -> Position {
+        self.shared.wait_past(topic, position, timeout)
     }
 
-    /// Checks hash, MAC and link of every batch of a lane, from the oldest kept to the end that it has at the call.
+    /// Checks hash, MAC and link of every batch of a topic, from the oldest kept to the end that it has at the call.
     /// `progress` is told the position reached after each batch.
     ///
     /// # Errors
     /// [`Error::Tampered`] at the first batch that does not verify.
-    pub fn verify(&self, lane: Lane, progress: impl FnMut(Position)) -> Result<Verified, Error> {
-        self.reader.verify(lane, progress)
+    pub fn verify(&self, topic: Topic, progress: impl FnMut(Position)) -> Result<Verified, Error> {
+        self.reader.verify(topic, progress)
     }
 
     fn prepare(events: Vec<Event>) -> Result<Vec<Prepared>, Error> {
@@ -159,21 +159,21 @@ impl EmbeddedLog {
 }
 
 impl Log for EmbeddedLog {
-    fn append(&self, lane: Lane, events: Vec<Event>) -> Result<Appended, Error> {
+    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, Error> {
         let events = EmbeddedLog::prepare(events)?;
         let (answer, answered) = sync_channel(1);
         let stopped = || self.shared.why_stopped(self.disk.path());
         let queue = self.queue.as_ref().ok_or(Error::Closed)?;
-        queue.send(Request { lane, events, answer }).map_err(|_| stopped())?;
+        queue.send(Request { topic, events, answer }).map_err(|_| stopped())?;
         answered.recv().map_err(|_| stopped())
     }
 
-    fn read(&self, lane: Lane, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
-        self.reader.read(lane, from, records_max)
+    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
+        self.reader.read(topic, from, records_max)
     }
 
-    fn end(&self, lane: Lane) -> Position {
-        self.shared.lane(lane).tip.position
+    fn end(&self, topic: Topic) -> Position {
+        self.shared.topic(topic).tip.position
     }
 
     fn time_of(&self, system: &str) -> Option<Instant> {
@@ -222,11 +222,11 @@ fn create(disk: &Disk, clock: Clock, key: &Key) -> Result<Clock, Error> {
 
 fn start(lock: File, disk: Arc<Disk>, key: Key, options: Options) -> Result<EmbeddedLog, Error> {
     let Options { clock, role, clocks, .. } = options;
-    let events = recover(&disk, Lane::Events, clock, &role, &key)?;
-    let conclusions = recover(&disk, Lane::Conclusions, clock, &role, &key)?;
+    let events = recover(&disk, Topic::Events, clock, &role, &key)?;
+    let conclusions = recover(&disk, Topic::Conclusions, clock, &role, &key)?;
     let times = events.admission.systems().filter_map(|name| Some((name.to_owned(), events.admission.time_of(name)?)));
-    let lanes = [&events, &conclusions].map(|lane| LaneView { kept: lane.kept, tip: lane.tip });
-    let shared = Arc::new(Shared::new(lanes, times.collect()));
+    let topics = [&events, &conclusions].map(|topic| TopicView { kept: topic.kept, tip: topic.tip });
+    let shared = Arc::new(Shared::new(topics, times.collect()));
     let (queue, waiting) = sync_channel(QUEUE_APPENDS_MAX);
     let writer = Writer {
         disk: Arc::clone(&disk),
@@ -236,7 +236,7 @@ fn start(lock: File, disk: Arc<Disk>, key: Key, options: Options) -> Result<Embe
         clock,
         guard: JumpGuard::new(&*clocks),
         clocks,
-        lanes: [LaneWriter::from(events), LaneWriter::from(conclusions)],
+        topics: [TopicWriter::from(events), TopicWriter::from(conclusions)],
     };
     let thread = std::thread::Builder::new().name("log-writer".to_owned());
     let thread =

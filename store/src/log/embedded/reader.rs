@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, Stored};
-use super::shared::{LaneView, Shared, index};
+use super::shared::{Shared, TopicView, index};
 use super::state::Joint;
 use crate::limits::{APPEND_EVENTS_MAX, OPEN_BATCHES_MAX};
 use crate::log::hash_chain::{Broken, Hash, Head, Key, stated_hash};
-use crate::{Error, Event, Lane, Position, line};
+use crate::{Error, Event, Position, Topic, line};
 
 pub(super) struct Reader {
     pub(super) disk: Arc<Disk>,
@@ -48,13 +48,13 @@ impl Reader {
         Reader { disk, shared, role, key, open: [Mutex::default(), Mutex::default()] }
     }
 
-    pub(super) fn read(&self, lane: Lane, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
-        let view = self.shared.lane(lane);
+    pub(super) fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
+        let view = self.shared.topic(topic);
         if from < view.kept.position {
             return Err(Error::Expired { asked: from.0, oldest: view.kept.position.0 });
         }
-        let read = self.read_within(lane, view, from, records_max);
-        let kept = self.shared.lane(lane).kept.position;
+        let read = self.read_within(topic, view, from, records_max);
+        let kept = self.shared.topic(topic).kept.position;
         match read {
             // Retention took it away while it was being read.
             Err(Error::Tampered { .. }) if from < kept => Err(Error::Expired { asked: from.0, oldest: kept.0 }),
@@ -62,36 +62,36 @@ impl Reader {
         }
     }
 
-    fn read_within(&self, lane: Lane, view: LaneView, from: Position, max: usize) -> Result<Vec<Event>, Error> {
+    fn read_within(&self, topic: Topic, view: TopicView, from: Position, max: usize) -> Result<Vec<Event>, Error> {
         let end = view.tip.position;
         let wanted = usize::try_from(end.0.saturating_sub(from.0)).unwrap_or(usize::MAX).min(max);
         let mut events = Vec::with_capacity(wanted.min(APPEND_EVENTS_MAX));
         if wanted == 0 {
             return Ok(events);
         }
-        if let Some(batch) = self.open_batch(lane, from) {
+        if let Some(batch) = self.open_batch(topic, from) {
             batch.decode(from, wanted, &mut events)?;
-            self.keep_open(lane, &batch, from.plus(events.len()));
+            self.keep_open(topic, &batch, from.plus(events.len()));
         }
         if events.len() < wanted {
-            let mut scan = self.scan(lane, view.kept, from.plus(events.len()))?;
+            let mut scan = self.scan(topic, view.kept, from.plus(events.len()))?;
             while events.len() < wanted {
                 let position = from.plus(events.len());
                 let batch = Arc::new(scan.next(position)?);
                 batch.decode(position, wanted, &mut events)?;
-                self.keep_open(lane, &batch, from.plus(events.len()));
+                self.keep_open(topic, &batch, from.plus(events.len()));
             }
         }
         Ok(events)
     }
 
-    /// Checks a lane from its oldest batch to its end, telling `progress` the position reached after each batch.
-    pub(super) fn verify(&self, lane: Lane, mut progress: impl FnMut(Position)) -> Result<Verified, Error> {
-        let view = self.shared.lane(lane);
+    /// Checks a topic from its oldest batch to its end, telling `progress` the position reached after each batch.
+    pub(super) fn verify(&self, topic: Topic, mut progress: impl FnMut(Position)) -> Result<Verified, Error> {
+        let view = self.shared.topic(topic);
         let mut verified =
             Verified { first: view.kept.position, end: view.kept.position, batches: 0, hash: view.kept.hash };
         if view.kept.position < view.tip.position {
-            let mut scan = self.scan(lane, view.kept, view.kept.position)?;
+            let mut scan = self.scan(topic, view.kept, view.kept.position)?;
             while verified.end < view.tip.position {
                 let batch = scan.next(verified.end)?;
                 (verified.end, verified.hash) = (batch.head.end(), batch.hash);
@@ -105,18 +105,18 @@ impl Reader {
         Ok(verified)
     }
 
-    fn scan(&self, lane: Lane, kept: Joint, from: Position) -> Result<Scan<'_>, Error> {
-        let first = self.disk.first_at_or_before(lane, from)?;
+    fn scan(&self, topic: Topic, kept: Joint, from: Position) -> Result<Scan<'_>, Error> {
+        let first = self.disk.first_at_or_before(topic, from)?;
         let first = first.filter(|first| *first >= kept.position).ok_or_else(|| Broken::Missing.at(from))?;
         let previous =
-            if first == kept.position { Some(kept.hash) } else { self.disk.stated_hash_before(lane, first)? };
+            if first == kept.position { Some(kept.hash) } else { self.disk.stated_hash_before(topic, first)? };
         let before = Joint { position: first, hash: previous.ok_or_else(|| Broken::Missing.at(from))? };
-        Ok(Scan { reader: self, lane, stored: Box::new(self.disk.batches(lane, first)), before })
+        Ok(Scan { reader: self, topic, stored: Box::new(self.disk.batches(topic, first)), before })
     }
 
-    fn check(&self, lane: Lane, stored: Stored, before: Joint) -> Result<Batch, Broken> {
+    fn check(&self, topic: Topic, stored: Stored, before: Joint) -> Result<Batch, Broken> {
         let head = Head::open(&stored.head, &self.role, &self.key)?;
-        if head.lane != lane || head.first != stored.first {
+        if head.topic != topic || head.first != stored.first {
             return Err(Broken::Malformed("it belongs to another place"));
         }
         head.check_link(before.position, &before.hash)?;
@@ -131,13 +131,13 @@ impl Reader {
         Ok(Batch { starts: starts.collect(), hash: stated_hash(&stored.head)?, head, lines: Arc::new(lines) })
     }
 
-    fn open_batch(&self, lane: Lane, position: Position) -> Option<Arc<Batch>> {
-        self.opened(lane).iter().find(|batch| batch.head.first <= position && position < batch.head.end()).cloned()
+    fn open_batch(&self, topic: Topic, position: Position) -> Option<Arc<Batch>> {
+        self.opened(topic).iter().find(|batch| batch.head.first <= position && position < batch.head.end()).cloned()
     }
 
     /// Keeps a batch at hand while `next`, where its reader goes on, lies in it.
-    fn keep_open(&self, lane: Lane, batch: &Arc<Batch>, next: Position) {
-        let mut opened = self.opened(lane);
+    fn keep_open(&self, topic: Topic, batch: &Arc<Batch>, next: Position) {
+        let mut opened = self.opened(topic);
         opened.retain(|other| other.head.first != batch.head.first);
         if next < batch.head.end() {
             opened.truncate(OPEN_BATCHES_MAX - 1);
@@ -145,15 +145,15 @@ impl Reader {
         }
     }
 
-    fn opened(&self, lane: Lane) -> MutexGuard<'_, VecDeque<Arc<Batch>>> {
-        self.open[index(lane)].lock().unwrap_or_else(PoisonError::into_inner)
+    fn opened(&self, topic: Topic) -> MutexGuard<'_, VecDeque<Arc<Batch>>> {
+        self.open[index(topic)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A walk along a lane that checks each batch against the one before.
+/// A walk along a topic that checks each batch against the one before.
 struct Scan<'a> {
     reader: &'a Reader,
-    lane: Lane,
+    topic: Topic,
     stored: Box<dyn Iterator<Item = Result<Stored, Error>> + 'a>,
     before: Joint,
 }
@@ -163,7 +163,7 @@ impl Scan<'_> {
     fn next(&mut self, position: Position) -> Result<Batch, Error> {
         let stored = self.stored.next().ok_or_else(|| Broken::Missing.at(position))??;
         let first = stored.first;
-        let batch = self.reader.check(self.lane, stored, self.before).map_err(|broken| match broken {
+        let batch = self.reader.check(self.topic, stored, self.before).map_err(|broken| match broken {
             Broken::Missing if first > self.before.position => broken.at(self.before.position),
             broken => broken.at(first),
         })?;

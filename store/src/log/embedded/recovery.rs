@@ -10,29 +10,29 @@ use super::marks::Marks;
 use super::state::{self, Joint, SystemPlace};
 use crate::log::admission::Admission;
 use crate::log::hash_chain::{Broken, Head, Key};
-use crate::{Clock, Error, Lane, Position};
+use crate::{Clock, Error, Position, Topic};
 
-/// A lane as its writer needs it.
+/// A topic as its writer needs it.
 pub(super) struct Recovered {
-    pub(super) lane: Lane,
+    pub(super) topic: Topic,
     pub(super) kept: Joint,
     pub(super) tip: Joint,
     pub(super) admission: Admission,
     pub(super) marks: HashMap<String, Marks>,
 }
 
-pub(super) fn recover(disk: &Disk, lane: Lane, clock: Clock, role: &str, key: &Key) -> Result<Recovered, Error> {
-    let (kept, tip) = (state::kept(disk, lane, key)?, state::tip(disk, lane, key)?);
-    check_tip(disk, lane, kept, tip)?;
-    let places = state::systems(disk, lane, key)?;
+pub(super) fn recover(disk: &Disk, topic: Topic, clock: Clock, role: &str, key: &Key) -> Result<Recovered, Error> {
+    let (kept, tip) = (state::kept(disk, topic, key)?, state::tip(disk, topic, key)?);
+    check_tip(disk, topic, kept, tip)?;
+    let places = state::systems(disk, topic, key)?;
     let mut admission = Admission::new(clock);
     for (system, place) in &places {
-        admission.resume(system, place.time, state::delays(disk, lane, system, key)?);
+        admission.resume(system, place.time, state::delays(disk, topic, system, key)?);
     }
     let mut marks = HashMap::new();
     for (from, through) in stretches(places.values(), kept.position) {
         let mut before: Option<Joint> = None;
-        for entry in disk.heads(lane, from) {
+        for entry in disk.heads(topic, from) {
             let (first, bytes) = entry?;
             if first > through {
                 break;
@@ -48,12 +48,12 @@ pub(super) fn recover(disk: &Disk, lane: Lane, clock: Clock, role: &str, key: &K
             recall(&head, &mut admission, &mut marks);
         }
     }
-    Ok(Recovered { lane, kept, tip, admission, marks })
+    Ok(Recovered { topic, kept, tip, admission, marks })
 }
 
-/// The last batch must be the one that the lane's tip names: none cut off, none put behind.
-fn check_tip(disk: &Disk, lane: Lane, kept: Joint, tip: Joint) -> Result<(), Error> {
-    let last = disk.stated_hash_before(lane, Position(u64::MAX))?;
+/// The last batch must be the one that the topic's tip names: none cut off, none put behind.
+fn check_tip(disk: &Disk, topic: Topic, kept: Joint, tip: Joint) -> Result<(), Error> {
+    let last = disk.stated_hash_before(topic, Position(u64::MAX))?;
     match last {
         Some(hash) if hash == tip.hash => Ok(()),
         None if kept == tip => Ok(()),

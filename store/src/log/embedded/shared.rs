@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::state::Joint;
-use crate::{Error, Instant, Lane, Position};
+use crate::{Error, Instant, Position, Topic};
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -16,15 +16,15 @@ pub(super) struct Shared {
 
 #[derive(Debug)]
 pub(super) struct View {
-    pub(super) lanes: [LaneView; 2],
-    /// Log time of the last record of each system in the events lane.
+    pub(super) topics: [TopicView; 2],
+    /// Log time of the last record of each system in the events topic.
     pub(super) times: BTreeMap<String, Instant>,
     stopped: Option<Stopped>,
 }
 
-/// The kept stretch of a lane.
+/// The kept stretch of a topic.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LaneView {
+pub(super) struct TopicView {
     pub(super) kept: Joint,
     pub(super) tip: Joint,
 }
@@ -38,16 +38,16 @@ enum Stopped {
 }
 
 impl Shared {
-    pub(super) fn new(lanes: [LaneView; 2], times: BTreeMap<String, Instant>) -> Shared {
-        Shared { view: Mutex::new(View { lanes, times, stopped: None }), changed: Condvar::new() }
+    pub(super) fn new(topics: [TopicView; 2], times: BTreeMap<String, Instant>) -> Shared {
+        Shared { view: Mutex::new(View { topics, times, stopped: None }), changed: Condvar::new() }
     }
 
     pub(super) fn view(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn lane(&self, lane: Lane) -> LaneView {
-        self.view().lanes[index(lane)]
+    pub(super) fn topic(&self, topic: Topic) -> TopicView {
+        self.view().topics[index(topic)]
     }
 
     /// Changes what readers see and wakes those that wait.
@@ -76,18 +76,18 @@ impl Shared {
         }
     }
 
-    /// Waits until a lane ends beyond `position`, the writer stops, or the timeout passes; the end then.
-    pub(super) fn wait_past(&self, lane: Lane, position: Position, timeout: Duration) -> Position {
-        let not_yet = |view: &mut View| view.lanes[index(lane)].tip.position <= position && view.stopped.is_none();
+    /// Waits until a topic ends beyond `position`, the writer stops, or the timeout passes; the end then.
+    pub(super) fn wait_past(&self, topic: Topic, position: Position, timeout: Duration) -> Position {
+        let not_yet = |view: &mut View| view.topics[index(topic)].tip.position <= position && view.stopped.is_none();
         let waited = self.changed.wait_timeout_while(self.view(), timeout, not_yet);
         let (view, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        view.lanes[index(lane)].tip.position
+        view.topics[index(topic)].tip.position
     }
 }
 
-pub(super) fn index(lane: Lane) -> usize {
-    match lane {
-        Lane::Events => 0,
-        Lane::Conclusions => 1,
+pub(super) fn index(topic: Topic) -> usize {
+    match topic {
+        Topic::Events => 0,
+        Topic::Conclusions => 1,
     }
 }

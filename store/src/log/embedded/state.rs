@@ -1,4 +1,4 @@
-//! The small values of the log and their bytes: which log this is, where each lane begins and ends, where each system
+//! The small values of the log and their bytes: which log this is, where each topic begins and ends, where each system
 //! stands. They are committed with the batch that changes them.
 
 use std::collections::HashMap;
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::disk::{Change, Disk};
 use crate::log::hash_chain::{Broken, GENESIS, Hash, Key};
-use crate::{Clock, Error, Instant, Lane, Position};
+use crate::{Clock, Error, Instant, Position, Topic};
 
 /// The name of the value that says which log this is.
 pub(super) const LOG: &[u8] = b"log";
 
-/// A place between two batches of a lane: a position and the hash of the batch before it.
+/// A place between two batches of a topic: a position and the hash of the batch before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Joint {
     pub(super) position: Position,
@@ -31,7 +31,7 @@ impl Joint {
     }
 }
 
-/// Where a system stands in a lane.
+/// Where a system stands in a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SystemPlace {
     /// Log time of its last record.
@@ -74,30 +74,30 @@ pub(super) fn clock(disk: &Disk, key: &Key, path: &Path) -> Result<Option<Clock>
     }
 }
 
-/// Where a lane ends.
-pub(super) fn put_tip(change: &mut Change<'_>, lane: Lane, tip: Joint, key: &Key) {
-    change.put_value(&named("tip", lane), &tip.to_bytes(), key);
+/// Where a topic ends.
+pub(super) fn put_tip(change: &mut Change<'_>, topic: Topic, tip: Joint, key: &Key) {
+    change.put_value(&named("tip", topic), &tip.to_bytes(), key);
 }
 
-pub(super) fn tip(disk: &Disk, lane: Lane, key: &Key) -> Result<Joint, Error> {
-    joint(disk, &named("tip", lane), key)
+pub(super) fn tip(disk: &Disk, topic: Topic, key: &Key) -> Result<Joint, Error> {
+    joint(disk, &named("tip", topic), key)
 }
 
-/// Where the kept part of a lane begins.
-pub(super) fn put_kept(change: &mut Change<'_>, lane: Lane, kept: Joint, key: &Key) {
-    change.put_value(&named("kept", lane), &kept.to_bytes(), key);
+/// Where the kept part of a topic begins.
+pub(super) fn put_kept(change: &mut Change<'_>, topic: Topic, kept: Joint, key: &Key) {
+    change.put_value(&named("kept", topic), &kept.to_bytes(), key);
 }
 
-pub(super) fn kept(disk: &Disk, lane: Lane, key: &Key) -> Result<Joint, Error> {
-    joint(disk, &named("kept", lane), key)
+pub(super) fn kept(disk: &Disk, topic: Topic, key: &Key) -> Result<Joint, Error> {
+    joint(disk, &named("kept", topic), key)
 }
 
-pub(super) fn put_system(change: &mut Change<'_>, lane: Lane, system: &str, place: SystemPlace, key: &Key) {
-    change.put_value(&of_system("system", lane, system), &place.to_bytes(), key);
+pub(super) fn put_system(change: &mut Change<'_>, topic: Topic, system: &str, place: SystemPlace, key: &Key) {
+    change.put_value(&of_system("system", topic, system), &place.to_bytes(), key);
 }
 
-pub(super) fn systems(disk: &Disk, lane: Lane, key: &Key) -> Result<HashMap<String, SystemPlace>, Error> {
-    let values = disk.values(&of_system("system", lane, ""), key)?;
+pub(super) fn systems(disk: &Disk, topic: Topic, key: &Key) -> Result<HashMap<String, SystemPlace>, Error> {
+    let values = disk.values(&of_system("system", topic, ""), key)?;
     let read = values.into_iter().map(|(name, value)| {
         let name = String::from_utf8(name).map_err(|_| malformed("system"))?;
         let place = SystemPlace::from_bytes(&value).ok_or_else(|| malformed(&name))?;
@@ -107,13 +107,19 @@ pub(super) fn systems(disk: &Disk, lane: Lane, key: &Key) -> Result<HashMap<Stri
 }
 
 /// The declared delays of a system's sources, nanoseconds.
-pub(super) fn put_delays(change: &mut Change<'_>, lane: Lane, system: &str, delays: &HashMap<String, i64>, key: &Key) {
+pub(super) fn put_delays(
+    change: &mut Change<'_>,
+    topic: Topic,
+    system: &str,
+    delays: &HashMap<String, i64>,
+    key: &Key,
+) {
     let json = serde_json::to_vec(delays).expect("a map from texts to integers is always JSON");
-    change.put_value(&of_system("delays", lane, system), &json, key);
+    change.put_value(&of_system("delays", topic, system), &json, key);
 }
 
-pub(super) fn delays(disk: &Disk, lane: Lane, system: &str, key: &Key) -> Result<HashMap<String, i64>, Error> {
-    let Some(json) = disk.value(&of_system("delays", lane, system), key)? else { return Ok(HashMap::new()) };
+pub(super) fn delays(disk: &Disk, topic: Topic, system: &str, key: &Key) -> Result<HashMap<String, i64>, Error> {
+    let Some(json) = disk.value(&of_system("delays", topic, system), key)? else { return Ok(HashMap::new()) };
     serde_json::from_slice(&json).map_err(|_| malformed("delays"))
 }
 
@@ -122,12 +128,12 @@ fn joint(disk: &Disk, name: &[u8], key: &Key) -> Result<Joint, Error> {
     Joint::from_bytes(&value).ok_or_else(|| malformed(&String::from_utf8_lossy(name)))
 }
 
-fn named(what: &str, lane: Lane) -> Vec<u8> {
-    format!("{what}/{}", lane.name()).into_bytes()
+fn named(what: &str, topic: Topic) -> Vec<u8> {
+    format!("{what}/{}", topic.name()).into_bytes()
 }
 
-fn of_system(what: &str, lane: Lane, system: &str) -> Vec<u8> {
-    format!("{what}/{}/{system}", lane.name()).into_bytes()
+fn of_system(what: &str, topic: Topic, system: &str) -> Vec<u8> {
+    format!("{what}/{}/{system}", topic.name()).into_bytes()
 }
 
 fn malformed(name: &str) -> Error {

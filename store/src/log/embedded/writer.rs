@@ -20,11 +20,11 @@ use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, BATCH_SYSTEMS_MAX, COMMI
 use crate::line::Template;
 use crate::log::admission::{self, Admission, Admitted, Fingerprint};
 use crate::log::hash_chain::{Head, Key, Row};
-use crate::{Appended, Clock, Error, Event, Instant, Lane, Position};
+use crate::{Appended, Clock, Error, Event, Instant, Position, Topic};
 
 /// An append that waits for the writer.
 pub(super) struct Request {
-    pub(super) lane: Lane,
+    pub(super) topic: Topic,
     pub(super) events: Vec<Prepared>,
     pub(super) answer: SyncSender<Appended>,
 }
@@ -57,21 +57,21 @@ pub(super) struct Writer {
     pub(super) clock: Clock,
     pub(super) clocks: Box<dyn Clocks>,
     pub(super) guard: JumpGuard,
-    pub(super) lanes: [LaneWriter; 2],
+    pub(super) topics: [TopicWriter; 2],
 }
 
-pub(super) struct LaneWriter {
-    lane: Lane,
+pub(super) struct TopicWriter {
+    topic: Topic,
     tip: Joint,
     admission: Admission,
     marks: HashMap<String, Marks>,
     drafts: Vec<Draft>,
 }
 
-impl From<Recovered> for LaneWriter {
-    fn from(recovered: Recovered) -> LaneWriter {
-        let Recovered { lane, tip, admission, marks, .. } = recovered;
-        LaneWriter { lane, tip, admission, marks, drafts: Vec::new() }
+impl From<Recovered> for TopicWriter {
+    fn from(recovered: Recovered) -> TopicWriter {
+        let Recovered { topic, tip, admission, marks, .. } = recovered;
+        TopicWriter { topic, tip, admission, marks, drafts: Vec::new() }
     }
 }
 
@@ -89,7 +89,7 @@ impl Writer {
 
     fn turn(&mut self, requests: Vec<Request>) -> Result<(), Error> {
         let (answers, appends): (Vec<_>, Vec<_>) =
-            requests.into_iter().map(|request| (request.answer, (request.lane, request.events))).unzip();
+            requests.into_iter().map(|request| (request.answer, (request.topic, request.events))).unzip();
         // Whoever waits finds its answer's sender dropped and then asks why; so the reason is noted before.
         let written = self.write(appends).inspect_err(|error| self.shared.stop(error))?;
         for (answer, appended) in answers.into_iter().zip(written) {
@@ -99,12 +99,12 @@ impl Writer {
         Ok(())
     }
 
-    fn write(&mut self, appends: Vec<(Lane, Vec<Prepared>)>) -> Result<Vec<Appended>, Error> {
+    fn write(&mut self, appends: Vec<(Topic, Vec<Prepared>)>) -> Result<Vec<Appended>, Error> {
         let now = match self.clock {
             Clock::Wall => self.guard.now(&*self.clocks)?,
             Clock::Recorded => Instant::UNASSIGNED,
         };
-        let admit = |(lane, events): (Lane, Vec<Prepared>)| self.lanes[index(lane)].admit(events, now);
+        let admit = |(topic, events): (Topic, Vec<Prepared>)| self.topics[index(topic)].admit(events, now);
         let appended = appends.into_iter().map(admit).collect();
         self.commit()?;
         Ok(appended)
@@ -112,7 +112,7 @@ impl Writer {
 
     fn commit(&mut self) -> Result<(), Error> {
         let mut change = self.disk.change();
-        let [events, conclusions] = &mut self.lanes;
+        let [events, conclusions] = &mut self.topics;
         let moved = events.put(&mut change, &self.role, &self.key);
         let concluded = conclusions.put(&mut change, &self.role, &self.key);
         if moved.is_empty() && concluded.is_empty() {
@@ -120,8 +120,8 @@ impl Writer {
         }
         change.commit()?;
         self.shared.publish(|view| {
-            view.lanes[index(Lane::Events)].tip = events.tip;
-            view.lanes[index(Lane::Conclusions)].tip = conclusions.tip;
+            view.topics[index(Topic::Events)].tip = events.tip;
+            view.topics[index(Topic::Conclusions)].tip = conclusions.tip;
             view.times.extend(moved.into_iter().map(|(system, place)| (system, place.time)));
         });
         Ok(())
@@ -141,7 +141,7 @@ fn gather(first: Request, queue: &Receiver<Request>) -> Vec<Request> {
     requests
 }
 
-impl LaneWriter {
+impl TopicWriter {
     fn admit(&mut self, events: Vec<Prepared>, now: Instant) -> Appended {
         let pending: usize = self.drafts.iter().map(|draft| draft.rows.len()).sum();
         let first = self.tip.position.plus(pending);
@@ -181,17 +181,17 @@ impl LaneWriter {
             self.put_batch(draft, change, role, key);
         }
         if !lasts.is_empty() {
-            state::put_tip(change, self.lane, self.tip, key);
+            state::put_tip(change, self.topic, self.tip, key);
         }
         for system in activated {
             if let Some(delays) = self.admission.delays(&system) {
-                state::put_delays(change, self.lane, &system, delays, key);
+                state::put_delays(change, self.topic, &system, delays, key);
             }
         }
         let mut places = Vec::with_capacity(lasts.len());
         for (system, last) in lasts {
             let place = self.place(&system, last);
-            state::put_system(change, self.lane, &system, place, key);
+            state::put_system(change, self.topic, &system, place, key);
             places.push((system, place));
         }
         places
@@ -207,7 +207,7 @@ impl LaneWriter {
         let first = self.tip.position;
         let lines = draft.lines.into_bytes();
         let head = Head {
-            lane: self.lane,
+            topic: self.topic,
             role: role.to_owned(),
             first,
             previous: self.tip.hash,
@@ -223,7 +223,7 @@ impl LaneWriter {
             self.marks.get_mut(system).expect("it was just put there if it was not").note(first, row.time);
         }
         let (bytes, hash) = head.seal(key);
-        change.put_batch(self.lane, first, bytes, lines);
+        change.put_batch(self.topic, first, bytes, lines);
         self.tip = Joint { position: head.end(), hash };
     }
 }

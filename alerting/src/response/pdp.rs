@@ -12,7 +12,7 @@ pub(crate) use opa::chain;
 pub use opa::{OpaPdp, OpaSettings};
 
 use crate::Error;
-use crate::revocation::RevocationDocument;
+use crate::response::revocation::RevocationDocument;
 
 /// The path of the decision, without a leading slash.
 pub const DECISION_PATH: &str = "wallet/signing/allow";

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use keywatch_store::finding::Proof;
 use keywatch_store::{EventId, Finding, Instant, Severity};
 
-use crate::message::name_targets;
-use crate::record::SOURCE;
-use crate::response::{Degree, Progress, Step};
+use crate::delivery::message::name_targets;
+use crate::lifecycle::record::SOURCE;
+use crate::response::intent::{Degree, Progress, Step};
 
 const HOUR_NS: i64 = 3_600 * 1_000_000_000;
 

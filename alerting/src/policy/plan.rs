@@ -9,13 +9,13 @@ use keywatch_store::finding::{Proof, Target};
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Finding, Instant, Severity};
 
-use crate::action::{Action, AlertRecord, Cause, derive_id};
-use crate::incident::Joined;
+use crate::lifecycle::action::{Action, AlertRecord, Cause, derive_id};
+use crate::lifecycle::incident::Joined;
+use crate::lifecycle::state::{Alert, AlertState, Member, alert_id, amount, members};
 use crate::limits::{ALERT_MEMBERS_MAX, CORROBORATION_NS, REVOKED_NAMES_MAX};
-use crate::policy::Policy;
-use crate::response::{Response, Targets};
-use crate::responses::{Spending, uses_reserve};
-use crate::state::{Alert, AlertState, Member, alert_id, amount, members};
+use crate::policy::settings::Policy;
+use crate::response::intent::{Response, Targets};
+use crate::response::responses::{Spending, uses_reserve};
 
 /// Decides on one finding. Nothing is returned for a finding that was planned before.
 #[must_use]
@@ -48,7 +48,7 @@ fn tell(
 ) -> Vec<Action> {
     let causes = alert.map(|alert| causes(finding, alert, responded)).unwrap_or_default();
     let suppressed = alert.is_some() && causes.is_empty();
-    let told_before = alert.map_or(0, |alert| alert.tellings);
+    let told_before = alert.map_or(0, |alert| alert.deliveries);
     let notify = !suppressed && finding.severity >= policy.notify_from;
     let key = if told_before == 0 { alert_id.clone() } else { format!("{alert_id}-{told_before}") };
     let record = AlertRecord {

@@ -6,7 +6,7 @@ use keywatch_store::Finding;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::response::Response;
+use crate::response::intent::Response;
 
 /// One thing to be done about a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,23 +9,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywatch_store::Lane;
+use keywatch_store::Topic;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use crate::delivery::webhook::WallClock;
 use crate::error::Error;
-use crate::ledger::Ledger;
+use crate::lifecycle::alert_log::AlertLog;
+use crate::lifecycle::record;
 use crate::limits::PDP_CALL_MS_MAX;
-use crate::pdp::{Call, Decision, PolicyDecisionPoint};
-use crate::probe::{Probe, Round, judge, probes};
-use crate::record;
-use crate::response::{Before, Degree, Progress};
-use crate::revocation::RevocationDocument;
-use crate::webhook::WallClock;
+use crate::response::intent::{Before, Degree, Progress};
+use crate::response::pdp::{Call, Decision, PolicyDecisionPoint};
+use crate::response::probe::{Probe, Round, judge, probes};
+use crate::response::revocation::RevocationDocument;
 
 /// Where the revocations of one system go.
-pub struct Site {
+pub struct EnforcementPoint {
     /// The decision point.
     pub pdp: Arc<dyn PolicyDecisionPoint>,
     /// Input of a healthy control session, which is allowed as long as the decision point works.
@@ -33,11 +33,11 @@ pub struct Site {
     turn: Mutex<()>,
 }
 
-impl Site {
+impl EnforcementPoint {
     /// A decision point and the control input it must go on allowing.
     #[must_use]
-    pub fn new(pdp: Arc<dyn PolicyDecisionPoint>, control: Value) -> Site {
-        Site { pdp, control, turn: Mutex::new(()) }
+    pub fn new(pdp: Arc<dyn PolicyDecisionPoint>, control: Value) -> EnforcementPoint {
+        EnforcementPoint { pdp, control, turn: Mutex::new(()) }
     }
 }
 
@@ -54,16 +54,16 @@ pub struct Outcome {
 
 /// The responder.
 pub struct Responder {
-    ledger: Arc<Ledger>,
-    sites: BTreeMap<String, Site>,
+    alert_log: Arc<AlertLog>,
+    sites: BTreeMap<String, EnforcementPoint>,
     clock: WallClock,
 }
 
 impl Responder {
     /// `sites` by system; `clock` stamps the documents.
     #[must_use]
-    pub fn new(ledger: Arc<Ledger>, sites: BTreeMap<String, Site>, clock: WallClock) -> Responder {
-        Responder { ledger, sites, clock }
+    pub fn new(alert_log: Arc<AlertLog>, sites: BTreeMap<String, EnforcementPoint>, clock: WallClock) -> Responder {
+        Responder { alert_log, sites, clock }
     }
 
     /// Systems that have a decision point.
@@ -116,19 +116,19 @@ impl Responder {
     }
 
     fn open(&self, system: &str) -> (Vec<Progress>, RevocationDocument) {
-        let state = self.ledger.state();
+        let state = self.alert_log.state();
         let open = state.responses().open().into_iter().filter(|progress| progress.response.system == system);
         (open.cloned().collect(), state.responses().document(system))
     }
 
     async fn carry_out(
         &self,
-        site: &Site,
+        site: &EnforcementPoint,
         open: &[Progress],
         document: RevocationDocument,
     ) -> Result<Vec<Outcome>, Error> {
         let asked: Vec<Vec<Probe>> = {
-            let state = self.ledger.state();
+            let state = self.alert_log.state();
             open.iter().map(|progress| probes(&progress.response, &site.control, state.inputs())).collect()
         };
         let mut before = Vec::new();
@@ -145,7 +145,7 @@ impl Responder {
         let published = first_time.map(|(progress, round)| {
             record::published(&progress.response, &document, &round.answers, &round.decisions)
         });
-        self.ledger.append(Lane::Events, published.collect())?;
+        self.alert_log.append(Topic::Events, published.collect())?;
         let mut outcomes = Vec::new();
         for ((progress, asked), before) in open.iter().zip(&asked).zip(&before) {
             outcomes.push(self.verify(site, progress, asked, &before.answers, document.sequence).await?);
@@ -155,7 +155,7 @@ impl Responder {
 
     async fn verify(
         &self,
-        site: &Site,
+        site: &EnforcementPoint,
         progress: &Progress,
         asked: &[Probe],
         before: &Before,
@@ -167,7 +167,7 @@ impl Responder {
             reason.push_str("; an earlier attempt of this response may have done it");
         }
         let record = record::verified(&progress.response, sequence, degree, &reason, &after.decisions);
-        self.ledger.append(Lane::Events, vec![record])?;
+        self.alert_log.append(Topic::Events, vec![record])?;
         tracing::info!(response = %progress.response.id, %degree, %reason, "revocation probed");
         Ok(Outcome { response_id: progress.response.id.clone(), degree, reason })
     }
@@ -175,7 +175,7 @@ impl Responder {
     fn record_failure(&self, open: &[Progress], error: &Error) -> Result<(), Error> {
         let problem = error.to_string();
         tracing::warn!(%problem, responses = open.len(), "revocation not carried out yet");
-        let state = self.ledger.state();
+        let state = self.alert_log.state();
         let still: Vec<Progress> = open
             .iter()
             .filter_map(|progress| state.responses().get(&progress.response.id))
@@ -184,12 +184,12 @@ impl Responder {
             .collect();
         drop(state);
         let failed = still.iter().map(|progress| record::failed(progress, &problem)).collect();
-        self.ledger.append(Lane::Events, failed)?;
+        self.alert_log.append(Topic::Events, failed)?;
         Ok(())
     }
 }
 
-async fn ask(site: &Site, probes: &[Probe]) -> Result<Round, Error> {
+async fn ask(site: &EnforcementPoint, probes: &[Probe]) -> Result<Round, Error> {
     let mut round = Round::default();
     let control = within_time(site.pdp.ask(&site.control)).await?;
     round.answers.control = control.allow;

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use keywatch_store::event::{Builder, Origin};
-use keywatch_store::{Amount, Event, Finding, Lane};
+use keywatch_store::{Amount, Event, Finding, Topic};
 use serde_json::{Value, json};
 
-use crate::action::{Action, AlertRecord, derive_id};
-use crate::response::{Before, Degree, Progress, Response};
-use crate::revocation::RevocationDocument;
+use crate::lifecycle::action::{Action, AlertRecord, derive_id};
+use crate::response::intent::{Before, Degree, Progress, Response};
+use crate::response::revocation::RevocationDocument;
 
 /// The source under which keywatch's own records stand.
 pub const SOURCE: &str = "keywatch";
@@ -17,15 +17,15 @@ pub const SOURCE: &str = "keywatch";
 /// The records of what was decided, responses first: an intent is in the log before anything follows from it.
 /// [`Action::Notify`] has none of its own: the alert's record holds its key and destinations.
 #[must_use]
-pub fn records(actions: &[Action]) -> Vec<(Lane, Event)> {
+pub fn records(actions: &[Action]) -> Vec<(Topic, Event)> {
     let record = |action: &Action| match action {
         Action::Propose(response) => {
-            Some((Lane::Events, step("response.proposed", response, "", json!({})).build_own()))
+            Some((Topic::Events, step("response.proposed", response, "", json!({})).build_own()))
         }
-        Action::Revoke(response) => Some((Lane::Events, requested(response))),
-        Action::OpenAlert(record) => Some((Lane::Conclusions, alert("alert.opened", record))),
-        Action::UpdateAlert(record) => Some((Lane::Conclusions, alert("alert.updated", record))),
-        Action::Suppress(record) => Some((Lane::Conclusions, alert("alert.suppressed", record))),
+        Action::Revoke(response) => Some((Topic::Events, requested(response))),
+        Action::OpenAlert(record) => Some((Topic::Conclusions, alert("alert.opened", record))),
+        Action::UpdateAlert(record) => Some((Topic::Conclusions, alert("alert.updated", record))),
+        Action::Suppress(record) => Some((Topic::Conclusions, alert("alert.suppressed", record))),
         Action::Notify { .. } => None,
     };
     actions.iter().filter_map(record).collect()

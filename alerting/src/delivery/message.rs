@@ -10,10 +10,10 @@ use keywatch_store::{Finding, Instant, Severity};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::delivery::deliveries::{Occasion, PendingNotification};
+use crate::lifecycle::state::AlertState;
 use crate::limits::{NOTIFICATION_ITEMS_MAX, NOTIFICATION_TEXT_CHARS_MAX};
-use crate::response::{Degree, Progress, Step, Targets, word};
-use crate::state::AlertState;
-use crate::tellings::{Occasion, Pending};
+use crate::response::intent::{Degree, Progress, Step, Targets, word};
 
 /// A message to people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -64,7 +64,7 @@ pub struct Notification {
 
 /// Composes what `pending` is to say now.
 #[must_use]
-pub fn compose(pending: &Pending, state: &AlertState) -> Notification {
+pub fn compose(pending: &PendingNotification, state: &AlertState) -> Notification {
     let record = &pending.record;
     let finding = &record.finding;
     let clean = |text: &str| clean(text, finding);

@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::Retryable;
-use keywatch_store::Lane;
+use keywatch_store::Topic;
 use tokio::sync::watch;
 
-use crate::action::AlertRecord;
+use crate::delivery::deliveries::PendingNotification;
+use crate::delivery::message::{Notification, compose};
+use crate::delivery::sink::Sink;
 use crate::error::{Error, Fate};
-use crate::ledger::Ledger;
-use crate::message::{Notification, compose};
-use crate::record;
-use crate::sink::Sink;
-use crate::tellings::Pending;
+use crate::lifecycle::action::AlertRecord;
+use crate::lifecycle::alert_log::AlertLog;
+use crate::lifecycle::record;
 
 /// Waits between attempts at one delivery.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl Schedule {
 
 /// The deliveries.
 pub struct Outbox {
-    ledger: Arc<Ledger>,
+    alert_log: Arc<AlertLog>,
     sinks: Vec<Arc<dyn Sink>>,
     schedule: Schedule,
     under_way: Mutex<HashSet<(String, String)>>,
@@ -76,9 +76,9 @@ pub struct Outbox {
 impl Outbox {
     /// Sends nothing yet.
     #[must_use]
-    pub fn new(ledger: Arc<Ledger>, sinks: Vec<Arc<dyn Sink>>, schedule: Schedule) -> Arc<Outbox> {
+    pub fn new(alert_log: Arc<AlertLog>, sinks: Vec<Arc<dyn Sink>>, schedule: Schedule) -> Arc<Outbox> {
         let (count, _) = watch::channel(0);
-        Arc::new(Outbox { ledger, sinks, schedule, under_way: Mutex::default(), count, gone: Mutex::default() })
+        Arc::new(Outbox { alert_log, sinks, schedule, under_way: Mutex::default(), count, gone: Mutex::default() })
     }
 
     /// Names of the destinations.
@@ -116,9 +116,9 @@ impl Outbox {
     }
 
     /// Marks what is next for a sink as under way and composes it.
-    fn next(&self, sink: &dyn Sink) -> Vec<(Pending, Notification)> {
+    fn next(&self, sink: &dyn Sink) -> Vec<(PendingNotification, Notification)> {
         let name = sink.name();
-        let state = self.ledger.state();
+        let state = self.alert_log.state();
         let mut under_way = self.under_way();
         let busy = under_way.iter().filter(|(to, _)| to == name).count();
         let room = sink.deliveries_max().saturating_sub(busy);
@@ -135,7 +135,7 @@ impl Outbox {
             .collect()
     }
 
-    async fn carry(self: &Arc<Outbox>, sink: &dyn Sink, pending: &Pending, notification: &Notification) {
+    async fn carry(self: &Arc<Outbox>, sink: &dyn Sink, pending: &PendingNotification, notification: &Notification) {
         let outcome = self.deliver(sink, pending, notification).await;
         let record = match &outcome {
             Ok(()) => record::notified(&pending.record, &pending.key, sink.name(), &notification.said),
@@ -145,7 +145,7 @@ impl Outbox {
             let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
             gone.entry(sink.name().to_owned()).or_insert_with(|| pending.record.clone());
         }
-        let written = self.ledger.append(Lane::Conclusions, vec![record]);
+        let written = self.alert_log.append(Topic::Conclusions, vec![record]);
         {
             let mut under_way = self.under_way();
             under_way.remove(&(sink.name().to_owned(), pending.key.clone()));
@@ -163,7 +163,12 @@ impl Outbox {
         }
     }
 
-    async fn deliver(&self, sink: &dyn Sink, pending: &Pending, notification: &Notification) -> Result<(), Error> {
+    async fn deliver(
+        &self,
+        sink: &dyn Sink,
+        pending: &PendingNotification,
+        notification: &Notification,
+    ) -> Result<(), Error> {
         let mut noted = false;
         (|| sink.deliver(notification))
             .retry(self.schedule.waits(&pending.key))
@@ -183,9 +188,9 @@ impl Outbox {
     }
 
     /// The first failed attempt is recorded, so that people see in the log that a page is late.
-    fn note_failure(&self, sink: &dyn Sink, pending: &Pending, error: &Error) {
+    fn note_failure(&self, sink: &dyn Sink, pending: &PendingNotification, error: &Error) {
         let record = record::undelivered(&pending.record, &pending.key, sink.name(), &error.to_string(), false);
-        if let Err(error) = self.ledger.append(Lane::Conclusions, vec![record]) {
+        if let Err(error) = self.alert_log.append(Topic::Conclusions, vec![record]) {
             tracing::error!(destination = sink.name(), %error, "a failed delivery could not be recorded");
         }
     }

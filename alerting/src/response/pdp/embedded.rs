@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::{Call, DECISION_PATH, Decision, PolicyDecisionPoint};
 use crate::Error;
-use crate::action::derive_id;
-use crate::revocation::RevocationDocument;
+use crate::lifecycle::action::derive_id;
+use crate::response::revocation::RevocationDocument;
 
 /// The policies, by file name.
 const POLICIES: [(&str, &str); 2] = [
-    ("revocations.rego", include_str!("../../policies/revocations.rego")),
-    ("wallet_signing.rego", include_str!("../../policies/wallet_signing.rego")),
+    ("revocations.rego", include_str!("../../../policies/revocations.rego")),
+    ("wallet_signing.rego", include_str!("../../../policies/wallet_signing.rego")),
 ];
 
 /// The policies of this tree behind a lock.

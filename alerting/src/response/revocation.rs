@@ -13,7 +13,7 @@ use keywatch_store::finding::Target;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::response::{Response, SECTIONS};
+use crate::response::intent::{Response, SECTIONS};
 
 /// Why and since when a name is revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]

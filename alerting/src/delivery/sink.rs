@@ -5,8 +5,8 @@ use std::io::Write;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
+use crate::delivery::message::{Notification, render};
 use crate::error::{Error, Fate};
-use crate::message::{Notification, render};
 
 /// An attempt under way.
 pub type Attempt<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;

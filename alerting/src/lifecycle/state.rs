@@ -1,18 +1,18 @@
 //! What alerting knows: a fold over the log, rebuilt from it after a restart and never kept elsewhere. Reads no clock.
 //!
-//! The two lanes may be folded in any relation to each other; within a lane their order counts.
+//! The two topics may be folded in any relation to each other; within a topic their order counts.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use keywatch_store::{Amount, Event, Finding, Instant, Severity};
 use serde::Deserialize;
 
-use crate::action::{AlertRecord, derive_id};
-use crate::incident::Incidents;
-use crate::inputs::LastInputs;
+use crate::delivery::deliveries::{Deliveries, Occasion, PendingNotification};
+use crate::lifecycle::action::{AlertRecord, derive_id};
+use crate::lifecycle::incident::Incidents;
 use crate::limits::{ALERT_MEMBERS_MAX, FINDINGS_REMEMBERED_MAX, SWEEP_RECORDS};
-use crate::responses::Responses;
-use crate::tellings::{Occasion, Pending, Tellings};
+use crate::response::last_inputs::LastInputs;
+use crate::response::responses::Responses;
 
 /// An alert that further findings of the same rule and entity are counted on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Alert {
     /// Log time until which further findings are counted, not told.
     pub quiet_until: Instant,
     /// How often it was told, the opening included.
-    pub tellings: u32,
+    pub deliveries: u32,
     /// Findings that were counted and not told.
     pub suppressed: u64,
     /// Wallets, destinations and sessions of its findings, each with its kind.
@@ -63,7 +63,7 @@ pub struct AlertState {
     incidents: Incidents,
     responses: Responses,
     inputs: LastInputs,
-    tellings: Tellings,
+    deliveries: Deliveries,
     unplanned: BTreeMap<(Instant, String), Finding>,
     planned: HashSet<String>,
     planned_order: VecDeque<String>,
@@ -81,7 +81,7 @@ struct Delivery {
 }
 
 impl AlertState {
-    /// Takes in one record of either lane; kinds that do not concern alerting are passed over.
+    /// Takes in one record of either topic; kinds that do not concern alerting are passed over.
     pub fn apply(&mut self, event: &Event) {
         match event.kind() {
             "decision" => self.inputs.apply(event),
@@ -114,7 +114,7 @@ impl AlertState {
         }
         if record.notify && !suppressed {
             let opened = event.kind() == "alert.opened";
-            self.tellings.opened(record, if opened { Occasion::Opened } else { Occasion::Updated });
+            self.deliveries.opened(record, if opened { Occasion::Opened } else { Occasion::Updated });
         }
     }
 
@@ -127,7 +127,7 @@ impl AlertState {
         if suppressed {
             alert.suppressed += 1;
         } else {
-            alert.tellings += 1;
+            alert.deliveries += 1;
             alert.severity = alert.severity.max(finding.severity);
             alert.quiet_until = finding.decided.saturating_add(finding.suppress_ns);
             alert.amount = alert.amount.max(amount(finding));
@@ -138,9 +138,9 @@ impl AlertState {
     fn delivered(&mut self, event: &Event) {
         let Ok(delivery) = Delivery::deserialize(event.detail().value()) else { return };
         if event.kind() == "alert.notified" {
-            self.tellings.notified(&delivery.destination, &delivery.key, &delivery.said);
+            self.deliveries.notified(&delivery.destination, &delivery.key, &delivery.said);
         } else if delivery.dead {
-            self.tellings.died(&delivery.destination, &delivery.key);
+            self.deliveries.died(&delivery.destination, &delivery.key);
         }
     }
 
@@ -160,7 +160,7 @@ impl AlertState {
     fn sweep(&mut self, system: &str, now: Instant) {
         self.incidents.sweep(system, now);
         self.responses.sweep(system, now);
-        self.tellings.sweep(&self.responses);
+        self.deliveries.sweep(&self.responses);
         let incidents = &self.incidents;
         self.alerts.retain(|_, alert| {
             alert.system != system || alert.quiet_until >= now || incidents.get(&alert.incident).is_some()
@@ -209,8 +209,13 @@ impl AlertState {
 
     /// What a destination has not taken yet, worst first: at most `most`, leaving out the keys that are `under_way`.
     #[must_use]
-    pub fn undelivered(&self, destination: &str, under_way: impl Fn(&str) -> bool, most: usize) -> Vec<Pending> {
-        self.tellings.undelivered(destination, &self.responses, under_way, most)
+    pub fn undelivered(
+        &self,
+        destination: &str,
+        under_way: impl Fn(&str) -> bool,
+        most: usize,
+    ) -> Vec<PendingNotification> {
+        self.deliveries.undelivered(destination, &self.responses, under_way, most)
     }
 
     /// Findings counted on an alert and not told.
@@ -235,7 +240,7 @@ fn opened(record: &AlertRecord) -> Alert {
         severity: finding.severity,
         opened: finding.decided,
         quiet_until: finding.decided,
-        tellings: 0,
+        deliveries: 0,
         suppressed: 0,
         members: BTreeSet::new(),
         amount: None,

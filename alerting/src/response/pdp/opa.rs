@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Call, DECISION_PATH, Decision, PolicyDecisionPoint};
 use crate::Error;
 use crate::limits::{PDP_ANSWER_BYTES_MAX, PDP_CALL_MS_MAX};
-use crate::revocation::RevocationDocument;
+use crate::response::revocation::RevocationDocument;
 
 /// How an OPA is reached.
 #[derive(Clone)]

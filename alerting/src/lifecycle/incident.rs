@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use keywatch_store::{Finding, Instant, Severity};
 
-use crate::action::derive_id;
+use crate::lifecycle::action::derive_id;
 use crate::limits::INCIDENT_OPEN_NS;
 
 /// One incident.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use keywatch_store::{Instant, Severity};
 
-use crate::action::AlertRecord;
-use crate::response::{Progress, Step};
-use crate::responses::Responses;
+use crate::lifecycle::action::AlertRecord;
+use crate::response::intent::{Progress, Step};
+use crate::response::responses::Responses;
 
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Occasion {
 
 /// Something that a destination has not taken yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
+pub struct PendingNotification {
     /// Idempotency key.
     pub key: String,
     /// What is told.
@@ -40,7 +40,7 @@ struct Telling {
 
 /// The outbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tellings {
+pub struct Deliveries {
     by_key: BTreeMap<String, Telling>,
     /// (destination, response) → the status it was told last.
     told: BTreeMap<(String, String), String>,
@@ -48,7 +48,7 @@ pub struct Tellings {
     dead: BTreeSet<(String, String)>,
 }
 
-impl Tellings {
+impl Deliveries {
     pub(crate) fn opened(&mut self, record: AlertRecord, occasion: Occasion) {
         let waiting = record.destinations.iter().cloned().collect();
         self.by_key.insert(record.key.clone(), Telling { record, occasion, waiting });
@@ -83,20 +83,24 @@ impl Tellings {
         responses: &Responses,
         under_way: impl Fn(&str) -> bool,
         most: usize,
-    ) -> Vec<Pending> {
+    ) -> Vec<PendingNotification> {
         let waiting = self.by_key.values().filter(|telling| telling.waiting.contains(destination));
         let mut waiting: Vec<&Telling> = waiting.filter(|telling| !under_way(&telling.record.key)).collect();
         waiting.sort_by(|one, other| rank(&one.record).cmp(&rank(&other.record)));
-        let tellings = waiting.into_iter().map(|telling| Pending {
+        let deliveries = waiting.into_iter().map(|telling| PendingNotification {
             key: telling.record.key.clone(),
             occasion: telling.occasion.clone(),
             record: telling.record.clone(),
         });
         let answers = self.answers(destination, responses).filter(|pending| !under_way(&pending.key));
-        tellings.chain(answers).take(most).collect()
+        deliveries.chain(answers).take(most).collect()
     }
 
-    fn answers<'a>(&'a self, destination: &'a str, responses: &'a Responses) -> impl Iterator<Item = Pending> + 'a {
+    fn answers<'a>(
+        &'a self,
+        destination: &'a str,
+        responses: &'a Responses,
+    ) -> impl Iterator<Item = PendingNotification> + 'a {
         let told = self.told.iter().filter(move |((to, _), _)| to == destination);
         told.filter_map(move |((_, response), status)| {
             let progress = responses.get(response)?;
@@ -108,7 +112,7 @@ impl Tellings {
             }
             let telling = self.by_key.values().rev().find(|told| told.record.alert_id == progress.response.alert_id)?;
             let occasion = Occasion::Answered(Box::new(progress.clone()));
-            Some(Pending { key, occasion, record: telling.record.clone() })
+            Some(PendingNotification { key, occasion, record: telling.record.clone() })
         })
     }
 

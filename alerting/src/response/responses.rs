@@ -6,10 +6,10 @@ use keywatch_store::finding::Target;
 use keywatch_store::{Event, Instant, Severity};
 use serde::Deserialize;
 
-use crate::inputs::LastInputs;
 use crate::limits::{BUDGET_SPAN_NS, RESPONSE_KEPT_NS};
-use crate::response::{Before, Degree, Progress, Response, Step};
-use crate::revocation::RevocationDocument;
+use crate::response::intent::{Before, Degree, Progress, Response, Step};
+use crate::response::last_inputs::LastInputs;
+use crate::response::revocation::RevocationDocument;
 
 /// All responses, and the revocation document of each system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -18,13 +18,13 @@ use reqwest::{Client, StatusCode, Url, redirect};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use crate::delivery::message::Notification;
+use crate::delivery::sink::{Attempt, Sink};
 use crate::error::{Error, Fate};
 use crate::limits::{
     RETRY_AFTER_SECONDS_MAX, WEBHOOK_ATTEMPT_SECONDS_MAX, WEBHOOK_BODY_BYTES_MAX, WEBHOOK_DELIVERIES_MAX,
 };
-use crate::message::Notification;
-use crate::pdp::chain;
-use crate::sink::{Attempt, Sink};
+use crate::response::pdp::chain;
 
 /// Reads the wall clock.
 pub type WallClock = Arc<dyn Fn() -> Instant + Send + Sync>;

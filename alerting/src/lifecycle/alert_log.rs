@@ -3,33 +3,33 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use keywatch_store::{Error as StoreError, Event, Instant, Lane, Log, Position};
+use keywatch_store::{Error as StoreError, Event, Instant, Log, Position, Topic};
 
 use crate::Error;
+use crate::lifecycle::state::AlertState;
 use crate::limits::FOLD_RECORDS;
-use crate::state::AlertState;
 
 /// The log and its state.
-pub struct Ledger {
+pub struct AlertLog {
     log: Arc<dyn Log>,
     state: Mutex<AlertState>,
 }
 
-impl Ledger {
-    /// Folds both lanes of `log`, from the oldest record that is kept. `seen` is shown every record, e.g. to learn the
+impl AlertLog {
+    /// Folds both topics of `log`, from the oldest record that is kept. `seen` is shown every record, e.g. to learn the
     /// inventory.
     ///
     /// # Errors
     /// [`Error::Log`] when the log cannot be read.
-    pub fn open(log: Arc<dyn Log>, mut seen: impl FnMut(&Event)) -> Result<Ledger, Error> {
+    pub fn open(log: Arc<dyn Log>, mut seen: impl FnMut(&Event)) -> Result<AlertLog, Error> {
         let mut state = AlertState::default();
-        for lane in Lane::ALL {
-            fold(log.as_ref(), lane, |event| {
+        for topic in Topic::ALL {
+            fold(log.as_ref(), topic, |event| {
                 state.apply(event);
                 seen(event);
             })?;
         }
-        Ok(Ledger { log, state: Mutex::new(state) })
+        Ok(AlertLog { log, state: Mutex::new(state) })
     }
 
     /// The state. Do not hold it across an await or while appending.
@@ -42,12 +42,12 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Log`]; then nothing counts as written.
-    pub fn append(&self, lane: Lane, events: Vec<Event>) -> Result<Vec<Event>, Error> {
+    pub fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Vec<Event>, Error> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
         let mut state = self.state();
-        let appended = self.log.append(lane, events)?;
+        let appended = self.log.append(topic, events)?;
         appended.written.iter().for_each(|event| state.apply(event));
         Ok(appended.written)
     }
@@ -66,10 +66,10 @@ impl Ledger {
     }
 }
 
-fn fold(log: &dyn Log, lane: Lane, mut each: impl FnMut(&Event)) -> Result<(), Error> {
+fn fold(log: &dyn Log, topic: Topic, mut each: impl FnMut(&Event)) -> Result<(), Error> {
     let mut from = Position::default();
-    while from < log.end(lane) {
-        match log.read(lane, from, FOLD_RECORDS) {
+    while from < log.end(topic) {
+        match log.read(topic, from, FOLD_RECORDS) {
             Ok(events) if events.is_empty() => break,
             Ok(events) => {
                 from = from.plus(events.len());

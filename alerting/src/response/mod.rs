@@ -1,0 +1,21 @@
+//! What is revoked and quarantined, how the policy decision point learns of it, and the proof that it took effect.
+//!
+//! Pure: [`intent`], [`responses`], [`revocation`] and [`last_inputs`]. [`pdp`], [`probe`] and [`responder`] ask decision
+//! points. It does not decide whether to respond. A further path of response stands here.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`intent`] | what is to be revoked, and the degrees of proof |
+//! | [`responses`] | where each response stands, a fold over the log |
+//! | [`revocation`] | the document that a decision point reads |
+//! | [`last_inputs`] | the last inputs of sessions, which probes are made of |
+//! | [`pdp`] | decision points: embedded, Open Policy Agent |
+//! | [`probe`], [`responder`] | publishing, and proving that it took effect |
+
+pub mod intent;
+pub mod last_inputs;
+pub mod pdp;
+pub mod probe;
+pub mod responder;
+pub mod responses;
+pub mod revocation;
