@@ -14,10 +14,10 @@ pub const AMOUNT_MAX: i128 = 99_999_999_999_999_999_999_999_999_999_999_999_999;
 pub const EXACT_KEY: &str = "amount_exact";
 
 /// A non-negative integer of base units, kept exactly.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Amount(Repr);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Repr {
     Fits(i128),
     /// Canonical decimal digits of an integer above [`AMOUNT_MAX`].

@@ -18,7 +18,7 @@ use std::thread;
 use anyhow::anyhow;
 use keywatch_store::Event;
 use keywatch_store::limits::LINE_BYTES_MAX;
-use keywatch_store::log::admission::{Fingerprint, fingerprint};
+use keywatch_store::log::admission::{ContentHash, Fingerprint};
 
 use crate::event_files::{parse, parse_within, read_line};
 use crate::limits::{BACKTEST_PARSERS_MAX, BACKTEST_PIECE_BYTES, BACKTEST_PIECES_MAX};
@@ -27,7 +27,7 @@ use crate::limits::{BACKTEST_PARSERS_MAX, BACKTEST_PIECE_BYTES, BACKTEST_PIECES_
 pub(super) struct Line {
     /// Its number in the file, from 1.
     pub(super) number: usize,
-    /// The event and its fingerprint, or the field at fault and why.
+    /// The event and the hash of its content, or the field at fault and why.
     pub(super) event: Result<(Event, Fingerprint), String>,
 }
 
@@ -46,6 +46,7 @@ struct Piece {
 /// The input cannot be read, or what `take` says; nothing more is taken then.
 pub(super) fn each_line(
     input: impl BufRead + Send,
+    content: &ContentHash,
     mut take: impl FnMut(Line) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     thread::scope(|scope| {
@@ -53,7 +54,7 @@ pub(super) fn each_line(
             let (out, pieces) = sync_channel::<Piece>(BACKTEST_PIECES_MAX);
             let (lines, parsed) = sync_channel::<Vec<Line>>(BACKTEST_PIECES_MAX);
             // Nobody takes lines any more once one of them could not be taken.
-            scope.spawn(move || pieces.iter().try_for_each(|piece| lines.send(piece.parse())));
+            scope.spawn(move || pieces.iter().try_for_each(|piece| lines.send(piece.parse(content))));
             (out, parsed)
         };
         let (outs, parsed): (Vec<_>, Vec<_>) = (0..parsers()).map(|_| parser()).unzip();
@@ -111,17 +112,19 @@ impl Piece {
         Ok(piece)
     }
 
-    fn parse(self) -> Vec<Line> {
+    fn parse(self, content: &ContentHash) -> Vec<Line> {
         let Piece { number, text, lines } = self;
         match String::from_utf8(text) {
             Ok(text) => {
                 let texts = Arc::new(text);
-                parse_lines(number, &lines, texts.as_bytes(), |range, length| parse_within(&texts, range, length))
+                parse_lines(number, &lines, texts.as_bytes(), content, |range, length| {
+                    parse_within(&texts, range, length)
+                })
             }
             // Some line of it is no text, which is said of that line alone.
             Err(error) => {
                 let text = error.into_bytes();
-                parse_lines(number, &lines, &text, |range, length| parse(&text[range], length))
+                parse_lines(number, &lines, &text, content, |range, length| parse(&text[range], length))
             }
         }
     }
@@ -132,6 +135,7 @@ fn parse_lines(
     first: usize,
     lines: &[(usize, usize)],
     text: &[u8],
+    content: &ContentHash,
     read: impl Fn(Range<usize>, usize) -> Result<Event, String>,
 ) -> Vec<Line> {
     let mut parsed = Vec::with_capacity(lines.len());
@@ -141,8 +145,8 @@ fn parse_lines(
         begin = *end;
         if !text[range.clone()].iter().all(u8::is_ascii_whitespace) {
             let event = read(range, *length).map(|event| {
-                let fingerprint = fingerprint(&event);
-                (event, fingerprint)
+                let hash = content.of(&event);
+                (event, hash)
             });
             parsed.push(Line { number, event });
         }
@@ -171,7 +175,7 @@ mod tests {
     #[test]
     fn lines_are_taken_in_their_order_with_their_numbers() {
         let (text, mut taken) = (text(60_000), 0_usize);
-        each_line(text.as_bytes(), |line| {
+        each_line(text.as_bytes(), &ContentHash::default(), |line| {
             assert_eq!(line.number, taken + taken / 100 + 2);
             assert_eq!(line.event.unwrap().0.event_id().to_string(), format!("{taken:032x}"));
             taken += 1;
@@ -184,7 +188,7 @@ mod tests {
     #[test]
     fn who_takes_no_more_ends_it() {
         let (text, mut taken) = (text(60_000), 0);
-        let stopped = each_line(text.as_bytes(), |_| {
+        let stopped = each_line(text.as_bytes(), &ContentHash::default(), |_| {
             taken += 1;
             ensure!(taken < 5, "enough");
             Ok(())
@@ -196,7 +200,7 @@ mod tests {
     fn p7_a_line_beyond_the_limit_is_reported_with_its_length() {
         let text = format!("{}\n{}", "x".repeat(LINE_BYTES_MAX * 2), text(1));
         let mut taken = Vec::new();
-        each_line(text.as_bytes(), |line| {
+        each_line(text.as_bytes(), &ContentHash::default(), |line| {
             taken.push((line.number, line.event.map_err(|problem| problem.contains("2097153 bytes, at most")).is_ok()));
             Ok(())
         })

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant as Stopwatch};
 use anyhow::{Context, anyhow, ensure};
 use indicatif::ProgressBar;
 use keywatch_store::limits::LATENESS_TOLERANCE_NS;
-use keywatch_store::log::admission::{Admission, Fingerprint, Verdict, fingerprint};
+use keywatch_store::log::admission::{Admission, ContentHash, Fingerprint, Verdict};
 use keywatch_store::{Clock, Event, Instant, Log, Topic};
 
 use super::input::{Form, Input, open_log};
@@ -56,6 +56,8 @@ pub(super) struct Reader {
     batch: Vec<Event>,
     batch_events: usize,
     admission: Admission,
+    /// What tells a repeat from a conflict.
+    content: ContentHash,
     several: bool,
     bar: ProgressBar,
     read: Read,
@@ -67,9 +69,10 @@ impl Reader {
     /// Hands on batches of `batch_events` and moves the bar by the bytes read.
     pub(super) fn new(out: SyncSender<Vec<Event>>, batch_events: usize, bar: ProgressBar) -> Reader {
         let batch = Vec::with_capacity(batch_events);
-        let admission = Admission::new(Clock::Recorded);
+        let content = ContentHash::default();
+        let admission = Admission::passing(Clock::Recorded, content.clone());
         let (read, span, waited) = (Read::default(), None, Duration::ZERO);
-        Reader { out, batch, batch_events, admission, several: false, bar, read, span, waited }
+        Reader { out, batch, batch_events, admission, content, several: false, bar, read, span, waited }
     }
 
     /// Reads all of it. A line that is no event is reported and counted.
@@ -104,11 +107,12 @@ impl Reader {
     }
 
     fn lines(&mut self, name: &str, input: impl BufRead + Send, mut declared: DeclaredInventory) -> anyhow::Result<()> {
-        let taken = each_line(input, |line| {
+        let hash = self.content.clone();
+        let taken = each_line(input, &hash, |line| {
             match line.event {
                 Ok((event, content)) => {
                     for activation in declared.activations_before(&event) {
-                        let content = fingerprint(&activation);
+                        let content = self.content.of(&activation);
                         self.admit(activation, content)?;
                     }
                     self.admit(event, content)?;
@@ -132,7 +136,7 @@ impl Reader {
             position = position.plus(events.len());
             for event in events {
                 if self.several {
-                    let content = fingerprint(&event);
+                    let content = self.content.of(&event);
                     self.admit(event, content)?;
                 } else {
                     self.push(event)?;
