@@ -1,8 +1,8 @@
 //! A rule as it is run, said for people: what it is given, its steps, and what its windows remember now.
 
 use crate::engine::Engine;
-use crate::plan::chain::{Chain, Source};
 use crate::plan::describe::{Step, Windows};
+use crate::plan::pipeline::{Pipeline, Source};
 use crate::window::Operator;
 
 /// How a rule is run.
@@ -28,19 +28,19 @@ impl Engine {
             Step::Windows(windows) => Some(windows),
             _ => None,
         });
-        windows.zip(planned.chain.operators()).for_each(|(windows, operator)| fill_in(windows, operator));
+        windows.zip(planned.pipeline.operators()).for_each(|(windows, operator)| fill_in(windows, operator));
         Some(Description {
             kinds: planned.kinds.as_ref().map(|kinds| kinds.iter().cloned().collect()),
-            columns: columns(&planned.chain),
+            columns: columns(&planned.pipeline),
             following_ns: planned.following_ns,
             steps,
         })
     }
 }
 
-fn columns(chain: &Chain) -> Vec<String> {
-    match &chain.source {
-        Source::Events(_) => chain.schema.fields().iter().map(|field| field.name().clone()).collect(),
+fn columns(pipeline: &Pipeline) -> Vec<String> {
+    match &pipeline.source {
+        Source::Events(_) => pipeline.schema.fields().iter().map(|field| field.name().clone()).collect(),
         Source::Inventory(..) | Source::Nothing => Vec::new(),
     }
 }

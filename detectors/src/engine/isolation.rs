@@ -17,7 +17,7 @@ use datafusion::scalar::ScalarValue;
 use keywatch_store::{EventId, Instant};
 
 use super::Skipped;
-use crate::plan::chain::{Chain, Step};
+use crate::plan::pipeline::{Pipeline, Step};
 use crate::plan::run::Run;
 use crate::plan::{HIDDEN_SYSTEM, HIDDEN_TIME};
 
@@ -34,28 +34,28 @@ fn words(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Leaves out single rows of one rule in one run.
-pub(super) struct Sieve<'a> {
+pub(super) struct RowFilter<'a> {
     rule: &'a str,
     /// What was left out.
     pub(super) skipped: Vec<Skipped>,
 }
 
-impl Sieve<'_> {
-    pub(super) fn new(rule: &str) -> Sieve<'_> {
-        Sieve { rule, skipped: Vec::new() }
+impl RowFilter<'_> {
+    pub(super) fn new(rule: &str) -> RowFilter<'_> {
+        RowFilter { rule, skipped: Vec::new() }
     }
 
-    /// Runs the steps of a chain over the rows on which they hold.
+    /// Runs the steps of a pipeline over the rows on which they hold.
     ///
     /// # Errors
     /// A window fails, not a row.
     pub(super) fn run(
         &mut self,
-        chain: &mut Chain,
+        pipeline: &mut Pipeline,
         rows: Option<RecordBatch>,
         run: &Run<'_>,
     ) -> Result<Option<RecordBatch>> {
-        chain.steps.iter_mut().try_fold(rows, |rows, step| {
+        pipeline.steps.iter_mut().try_fold(rows, |rows, step| {
             let rows = rows.filter(|rows| rows.num_rows() > 0);
             if let Step::Windows(operator) = step {
                 let mut hold = |rows: &RecordBatch| operator.check(rows).map(|()| Some(rows.clone()));

@@ -8,11 +8,11 @@ use datafusion::error::Result;
 use keywatch_store::{Instant, Position};
 
 use super::dispatch::{Batch, Dispatch};
-use super::isolation::Sieve;
+use super::isolation::RowFilter;
 use super::records::Records;
 use super::{Decided, Lost, Parked, Skipped, Usage, findings, snapshot};
 use crate::error::Error;
-use crate::plan::chain::Source;
+use crate::plan::pipeline::Source;
 use crate::plan::run::Run;
 use crate::plan::{self, Planned};
 use crate::rule::Rule;
@@ -53,7 +53,7 @@ impl Loaded {
 
     /// The columns of events that it asks of a batch.
     pub(super) fn columns(&self, batch: &Batch<'_>) -> &[usize] {
-        match &self.planned.chain.source {
+        match &self.planned.pipeline.source {
             Source::Events(columns) if batch.has_rows(self.kinds) => columns,
             _ => &[],
         }
@@ -67,28 +67,28 @@ impl Loaded {
         records: &Records<'_>,
         skipped: Option<&mut Vec<Skipped>>,
     ) -> Result<Vec<Decided>> {
-        let chain = &mut self.planned.chain;
-        let rows = match &chain.source {
-            Source::Events(columns) => batch.rows(self.kinds, columns, &chain.schema)?,
+        let pipeline = &mut self.planned.pipeline;
+        let rows = match &pipeline.source {
+            Source::Events(columns) => batch.rows(self.kinds, columns, &pipeline.schema)?,
             Source::Inventory(..) | Source::Nothing => None,
         };
         let (rule, following_ns) = (&self.rule, self.planned.following_ns);
         let Some(skipped) = skipped else {
-            let rows = chain.run(rows, run)?;
+            let rows = pipeline.run(rows, run)?;
             return rows.map_or(Ok(Vec::new()), |rows| findings::read(rule, following_ns, &rows, records));
         };
-        let mut sieve = Sieve::new(&rule.id);
-        let rows = sieve.run(chain, rows, run)?;
+        let mut filter = RowFilter::new(&rule.id);
+        let rows = filter.run(pipeline, rows, run)?;
         let mut read = |rows: &_| findings::read(rule, following_ns, rows, records);
-        let found = rows.map(|rows| sieve.sift(&rows, &mut read)).unwrap_or_default();
-        skipped.append(&mut sieve.skipped);
+        let found = rows.map(|rows| filter.sift(&rows, &mut read)).unwrap_or_default();
+        skipped.append(&mut filter.skipped);
         Ok(found.into_iter().flatten().collect())
     }
 
     /// It is not run any more, and what it remembers is let go of: nobody knows what a failure left of it.
     pub(super) fn park(&mut self, problem: String, from: Position) -> Parked {
         self.parked = true;
-        self.planned.chain.steps.clear();
+        self.planned.pipeline.steps.clear();
         Parked { rule: self.rule.id.clone(), problem, from }
     }
 
@@ -100,12 +100,12 @@ impl Loaded {
             let window::Lost { system, source, what, group, count, .. } = lost;
             Lost { rule: rule.clone(), system, source, what, group, count, from, to }
         };
-        self.planned.chain.operators_mut().flat_map(Operator::take_lost).map(told).collect()
+        self.planned.pipeline.operators_mut().flat_map(Operator::take_lost).map(told).collect()
     }
 
     /// What it has cost and remembers.
     pub(super) fn usage(&self) -> Usage {
-        let state = self.planned.chain.operators().map(Operator::size).sum();
+        let state = self.planned.pipeline.operators().map(Operator::size).sum();
         Usage { rule: self.rule.id.clone(), busy: self.busy, state }
     }
 }

@@ -21,7 +21,7 @@ use keywatch_store::{Event, Inventory, Position};
 
 use crate::error::Error;
 use crate::limits::RUN_ROWS_MAX;
-use crate::plan::chain::Chain;
+use crate::plan::pipeline::Pipeline;
 use crate::plan::run::{Inventories, Run};
 use crate::rule::{Rule, Settings};
 use crate::window::{Limits, Operator, Shared, StateSize, Systems};
@@ -78,8 +78,8 @@ impl Engine {
     /// Sets what each group of windows may remember of one system.
     fn limit(&mut self, limits: Limits) {
         self.limits = limits;
-        let chains = self.rules.iter_mut().map(|loaded| &mut loaded.planned.chain);
-        chains.flat_map(Chain::operators_mut).for_each(|operator| operator.limit(limits));
+        let chains = self.rules.iter_mut().map(|loaded| &mut loaded.planned.pipeline);
+        chains.flat_map(Pipeline::operators_mut).for_each(|operator| operator.limit(limits));
     }
 
     fn of(rules: Vec<Loaded>, dispatch: Dispatch, batch_time_max: Duration) -> Engine {
@@ -145,7 +145,7 @@ impl Engine {
     pub fn take_back(&mut self, other: Engine) {
         for mut loaded in other.rules {
             let number = |system: u32| self.systems.number(other.systems.name(system));
-            loaded.planned.chain.operators_mut().for_each(|operator| operator.renumber(&number));
+            loaded.planned.pipeline.operators_mut().for_each(|operator| operator.renumber(&number));
             loaded.kinds = loaded.planned.kinds.as_ref().map(|kinds| self.dispatch.number(kinds));
             if let Some(own) = self.rules.iter_mut().find(|own| own.rule.id == loaded.rule.id) {
                 loaded.busy += own.busy;
@@ -177,7 +177,7 @@ impl Engine {
     /// How much all windows remember.
     #[must_use]
     pub fn state_size(&self) -> StateSize {
-        self.rules.iter().flat_map(|loaded| loaded.planned.chain.operators()).map(Operator::size).sum()
+        self.rules.iter().flat_map(|loaded| loaded.planned.pipeline.operators()).map(Operator::size).sum()
     }
 
     /// The rules that are run, by id.
@@ -203,15 +203,15 @@ impl Engine {
         let (stopwatch, fault, sifts) = (self.stopwatch, self.fault, self.sifts);
         let one = |loaded: &mut Loaded| {
             let begun = stopwatch();
-            let mut sieve = (sifts || loaded.sifts).then(Vec::new);
+            let mut filter = (sifts || loaded.sifts).then(Vec::new);
             let found = guarded(|| {
-                let found = loaded.run(&batch, &run, &records, sieve.as_mut());
+                let found = loaded.run(&batch, &run, &records, filter.as_mut());
                 fault(&loaded.rule.id, shown);
                 found
             });
             let took = stopwatch().saturating_sub(begun);
             loaded.busy += took;
-            Ran { found, skipped: sieve.unwrap_or_default(), took }
+            Ran { found, skipped: filter.unwrap_or_default(), took }
         };
         if workers::is_large(events.len()) {
             // Else two threads that ask for a column at the same time would both make it, and it would be in the time of

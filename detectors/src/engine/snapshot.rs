@@ -80,7 +80,7 @@ impl Engine {
             let columns =
                 vec![("fingerprint", text([loaded.fingerprint.as_str()]) as ArrayRef), ("sifts", text([sifts]))];
             tables.write("rule", columns)?;
-            for (number, operator) in loaded.planned.chain.operators().enumerate() {
+            for (number, operator) in loaded.planned.pipeline.operators().enumerate() {
                 operator.save(&number.to_string(), &self.systems, tables)?;
             }
         }
@@ -144,7 +144,7 @@ impl Engine {
 
 impl Loaded {
     fn load(&mut self, systems: &Systems, saved: &Saved) -> Result<()> {
-        for (number, operator) in self.planned.chain.operators_mut().enumerate() {
+        for (number, operator) in self.planned.pipeline.operators_mut().enumerate() {
             operator.load(&number.to_string(), systems, saved)?;
         }
         Ok(())

@@ -13,7 +13,7 @@ use keywatch_store::Instant;
 
 use super::index::Index;
 use super::node::LookupKind;
-use crate::plan::chain::{Chain, Source, array};
+use crate::plan::pipeline::{Pipeline, Source, array};
 use crate::plan::run::{Run, Version};
 
 /// What a lookup is planned with.
@@ -35,7 +35,7 @@ pub(crate) struct LookupPlan {
 pub(crate) struct Lookup {
     plan: Arc<LookupPlan>,
     /// What is done to the table before it is indexed.
-    table: Chain,
+    table: Pipeline,
     converter: RowConverter,
     /// By system and the log time from which the inventory holds.
     indexes: HashMap<(String, Instant), Arc<Index>>,
@@ -49,7 +49,7 @@ struct Matches {
 }
 
 impl Lookup {
-    pub(crate) fn new(plan: Arc<LookupPlan>, table: Chain) -> Result<Lookup> {
+    pub(crate) fn new(plan: Arc<LookupPlan>, table: Pipeline) -> Result<Lookup> {
         let types = plan.table_keys.iter().map(|key| Ok(SortField::new(key.data_type(&plan.table)?)));
         let converter = RowConverter::new(types.collect::<Result<_>>()?)?;
         Ok(Lookup { plan, table, converter, indexes: HashMap::new() })

@@ -1,14 +1,13 @@
-//! From SQL text to a chain of steps that is run for each batch of the log.
+//! From SQL text to a pipeline of steps that is run for each batch of the log.
 //!
 //! 1. DataFusion parses and binds the text; [`language`] refuses what cannot be answered from the log alone, on the
 //!    plan before any optimizer has hidden it.
 //! 2. [`scope`] puts `system` before every partition key and adds the hidden columns that a finding needs.
 //! 3. DataFusion optimizes; then [`rewrite`] replaces windows and inventory joins by our own nodes, [`bounded`] finds
 //!    the counts of which only a few are asked for, and [`dispatch`] the kinds that the rule can match.
-//! 4. DataFusion plans the rest, [`planner`] our nodes, and [`chain`] lays the physical plan out flat.
+//! 4. DataFusion plans the rest, [`planner`] our nodes, and [`pipeline`] lays the physical plan out flat.
 
 mod bounded;
-pub(crate) mod chain;
 mod comparison;
 pub(crate) mod describe;
 mod dispatch;
@@ -16,6 +15,7 @@ mod functions;
 mod language;
 pub(crate) mod lineage;
 mod node;
+pub(crate) mod pipeline;
 mod planner;
 mod rewrite;
 pub(crate) mod run;
@@ -31,7 +31,7 @@ use datafusion::logical_expr::ScalarUDF;
 pub(crate) use scope::{HIDDEN_LATE, HIDDEN_SOURCE, HIDDEN_SYSTEM, HIDDEN_TIME};
 
 use crate::error::Error;
-use chain::Chain;
+use pipeline::Pipeline;
 
 /// The one table of events.
 pub(crate) const EVENTS: &str = "events";
@@ -39,12 +39,12 @@ pub(crate) const EVENTS: &str = "events";
 /// A rule's SQL, planned.
 #[derive(Debug)]
 pub(crate) struct Planned {
-    pub(crate) chain: Chain,
+    pub(crate) pipeline: Pipeline,
     /// Kinds of events that it can match; `None` for all.
     pub(crate) kinds: Option<BTreeSet<String>>,
     /// Nanoseconds between a row and the record that decides it.
     pub(crate) following_ns: i64,
-    /// The logical plan, said for people; its operators stand in the chain.
+    /// The logical plan, said for people; its operators stand in the pipeline.
     pub(crate) steps: Vec<describe::Step>,
     /// The logical plan, as text.
     pub(crate) shown: String,
@@ -73,8 +73,8 @@ pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
     let (plan, kinds) = dispatch::take_kinds(rewritten).map_err(|error| sql_error(rule, &error))?;
     let steps = describe::steps(&plan, &mut names);
     let physical = futures::executor::block_on(state.query_planner().create_physical_plan(&plan, &state));
-    let chain = physical.and_then(|plan| Chain::new(&plan)).map_err(|error| sql_error(rule, &error))?;
-    Ok(Planned { chain, kinds, following_ns, steps, shown })
+    let pipeline = physical.and_then(|plan| Pipeline::new(&plan)).map_err(|error| sql_error(rule, &error))?;
+    Ok(Planned { pipeline, kinds, following_ns, steps, shown })
 }
 
 fn sql_error(rule: &str, error: &DataFusionError) -> Error {

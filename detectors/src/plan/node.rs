@@ -1,4 +1,4 @@
-//! Our nodes inside DataFusion's physical plan: it plans around them, and [`super::chain`] takes them out again.
+//! Our nodes inside DataFusion's physical plan: it plans around them, and [`super::pipeline`] takes them out again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -94,6 +94,6 @@ impl ExecutionPlan for Node {
     }
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        Err(DataFusionError::Internal(format!("{} is run by the chain that it was planned for", self.name())))
+        Err(DataFusionError::Internal(format!("{} is run by the pipeline that it was planned for", self.name())))
     }
 }

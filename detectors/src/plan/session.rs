@@ -44,7 +44,7 @@ pub(crate) fn state() -> SessionState {
     state
 }
 
-/// The stock rules but for those that cut a plan into tasks and batches: [`super::chain`] runs it in one go.
+/// The stock rules but for those that cut a plan into tasks and batches: [`super::pipeline`] runs it in one go.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     PhysicalOptimizer::new().rules.into_iter().filter(|rule| rule.name() != "EnsureCooperative").collect()
 }

@@ -6,7 +6,7 @@
 use hashbrown::HashTable;
 
 use super::batch_keys::{Key, mixed};
-use super::census::Census;
+use super::key_count::KeyCount;
 
 /// Number of a key's slot.
 pub(super) type Slot = u32;
@@ -21,7 +21,7 @@ const VACANT: u32 = u32::MAX;
 pub(super) struct Keys {
     table: HashTable<Slot>,
     entries: Vec<Entry>,
-    census: Census,
+    key_count: KeyCount,
     free: Vec<Slot>,
     hand: usize,
     /// Bytes of keys that have no room in their entry.
@@ -98,12 +98,12 @@ impl Keys {
     pub(super) fn refer(&mut self, lane: u32, key: Key<'_>, time: i64, source: u16) -> (Slot, bool) {
         if let Some(slot) = self.lookup(lane, key) {
             let entry = &mut self.entries[slot as usize];
-            self.census.count(lane, Some(entry.last), time);
+            self.key_count.count(lane, Some(entry.last), time);
             (entry.last, entry.source) = (time, source);
             return (slot, false);
         }
         let slot = self.insert(lane, key);
-        self.census.count(lane, None, time);
+        self.key_count.count(lane, None, time);
         let entry = &mut self.entries[slot as usize];
         (entry.last, entry.source) = (time, source);
         (slot, true)
@@ -111,29 +111,29 @@ impl Keys {
 
     /// For how long a key matters after its last row; `None` for good. To be said before the first key comes.
     pub(super) fn reach(mut self, reach_ns: Option<i64>) -> Keys {
-        self.census = Census::new(reach_ns);
+        self.key_count = KeyCount::new(reach_ns);
         self
     }
 
     /// How many keys of a lane matter at a log time: a number that depends on the log alone, whatever the hand has freed.
     pub(super) fn living(&mut self, lane: u32, time: i64) -> usize {
-        self.census.living(lane, time)
+        self.key_count.living(lane, time)
     }
 
     /// At least as many as the keys that matter in any one lane.
     pub(super) fn most_living(&self) -> usize {
-        self.census.most()
+        self.key_count.most()
     }
 
     /// No row of a lane comes any more before `time`.
     pub(super) fn expire(&mut self, lane: usize, time: i64) {
-        self.census.expire(lane, time);
+        self.key_count.expire(lane, time);
     }
 
     /// Whether a key is out of reach, by the log time of its lane, and only waits to be freed.
     pub(super) fn is_gone(&self, slot: Slot) -> bool {
         let entry = &self.entries[slot as usize];
-        self.census.is_gone(entry.lane, entry.last)
+        self.key_count.is_gone(entry.lane, entry.last)
     }
 
     /// Number of the source of a key's last row.
@@ -144,7 +144,7 @@ impl Keys {
     /// Forgets a key before its time.
     pub(super) fn lose(&mut self, slot: Slot) {
         let entry = &self.entries[slot as usize];
-        self.census.forget(entry.lane, entry.last);
+        self.key_count.forget(entry.lane, entry.last);
         self.remove(slot);
     }
 
@@ -186,7 +186,7 @@ impl Keys {
         for _ in 0..steps.min(self.entries.len()) {
             self.hand = if self.hand + 1 < self.entries.len() { self.hand + 1 } else { 0 };
             let Entry { lane, last, .. } = self.entries[self.hand];
-            if lane != VACANT && last < horizon(lane) && self.census.is_gone(lane, last) {
+            if lane != VACANT && last < horizon(lane) && self.key_count.is_gone(lane, last) {
                 let slot = Slot::try_from(self.hand).expect("slots are numbered by 32 bits");
                 self.remove(slot);
             }

@@ -3,7 +3,7 @@
 //! A limit is one of each system and group of windows, so that one system's flood costs no other system anything. At the
 //! limit the source with the most rows (or keys) there loses the oldest eighth of its own: a source that floods forgets
 //! itself, and another's evidence stays. Which rows go depends on the log alone (promise P1): near a limit rows are gone
-//! through one by one, and keys are counted by log time ([`super::census`]). What is lost is told, so that it can be
+//! through one by one, and keys are counted by log time ([`super::key_count`]). What is lost is told, so that it can be
 //! recorded and alerted: an answer whose frame reaches into the lost span may count too few.
 
 use std::collections::BTreeMap;

@@ -38,7 +38,7 @@ use datafusion::error::Result;
 
 use super::by_rows::ByRows;
 use super::call::{Keeping, OperatorPlan, RingPlan};
-use super::held::{Decided, Delay};
+use super::delay_line::{Decided, Delay};
 use super::keys::Slot;
 use super::limits::{Limits, Lost};
 use super::ring::{Asked, Ring, RingColumns, Rows};
@@ -46,7 +46,7 @@ use super::shared::Shared;
 use super::state::Answers;
 use super::systems::{Progress, Systems};
 use super::value::Column;
-use crate::plan::chain::{array, mask};
+use crate::plan::pipeline::{array, mask};
 
 /// How much windows remember.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use datafusion::error::Result;
 use super::batch_keys::Key;
 use super::by_rows::ByRows;
 use super::call::RingPlan;
-use super::held::Delay;
+use super::delay_line::Delay;
 use super::keys::{Keys, Slot};
 use super::operator::Operator;
 use super::ring::{Lane, Ring, RingCall, Row};

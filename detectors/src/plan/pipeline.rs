@@ -1,4 +1,4 @@
-//! A rule as it is run: a chain of steps from the rows of a batch to the rows that the rule returns.
+//! A rule as it is run: the steps from the rows of a batch to the rows that the rule returns.
 //!
 //! The rule language leaves only plans without branches over `events`, so the physical plan that DataFusion made is
 //! laid out flat: its filters and projections with DataFusion's own expressions, our windows and lookups in between.
@@ -21,7 +21,7 @@ use super::run::Run;
 use crate::lookup::Lookup;
 use crate::window::Operator;
 
-/// Where a chain begins.
+/// Where a pipeline begins.
 #[derive(Debug)]
 pub(crate) enum Source {
     /// Columns of `events`.
@@ -32,7 +32,7 @@ pub(crate) enum Source {
     Nothing,
 }
 
-/// One step of a chain. No rows (`None`) and an empty batch are the same to it, and cost nothing.
+/// One step of a pipeline. No rows (`None`) and an empty batch are the same to it, and cost nothing.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Rows for which the predicate holds, and of them those columns.
@@ -47,50 +47,50 @@ pub(crate) enum Step {
 
 /// A planned rule, or the inventory side of a lookup.
 #[derive(Debug)]
-pub(crate) struct Chain {
+pub(crate) struct Pipeline {
     pub(crate) source: Source,
     pub(crate) schema: SchemaRef,
     pub(crate) steps: Vec<Step>,
 }
 
-impl Chain {
+impl Pipeline {
     /// Lays a physical plan out flat.
     ///
     /// # Errors
     /// A node that the rule language should have refused.
-    pub(crate) fn new(plan: &Arc<dyn ExecutionPlan>) -> Result<Chain> {
+    pub(crate) fn new(plan: &Arc<dyn ExecutionPlan>) -> Result<Pipeline> {
         let node = plan.as_ref();
         if let Some(filter) = node.downcast_ref::<FilterExec>() {
             let columns = filter.projection().as_ref().map(|columns| columns.iter().copied().collect());
             let step = Step::Filter { predicate: filter.predicate().clone(), columns, schema: node.schema() };
-            return Chain::new(filter.input())?.then(step);
+            return Pipeline::new(filter.input())?.then(step);
         }
         if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
             let exprs = projection.expr().iter().map(|projected| projected.expr.clone()).collect();
-            return Chain::new(projection.input())?.then(Step::Project { exprs, schema: node.schema() });
+            return Pipeline::new(projection.input())?.then(Step::Project { exprs, schema: node.schema() });
         }
         if node.is::<EmptyExec>() {
-            return Ok(Chain { source: Source::Nothing, schema: node.schema(), steps: Vec::new() });
+            return Ok(Pipeline { source: Source::Nothing, schema: node.schema(), steps: Vec::new() });
         }
         let Some(ours) = node.downcast_ref::<Node>() else {
             return Err(DataFusionError::Plan(format!("{} is not part of the rule language", node.name())));
         };
-        let begin = |source| Chain { source, schema: node.schema(), steps: Vec::new() };
+        let begin = |source| Pipeline { source, schema: node.schema(), steps: Vec::new() };
         match &ours.planned {
             Planned::Events(columns) => Ok(begin(Source::Events(columns.clone()))),
             Planned::Inventory(table, columns) => Ok(begin(Source::Inventory(table, columns.clone()))),
             Planned::Windows(plan) => {
-                Chain::new(&ours.children[0])?.then(Step::Windows(Box::new(Operator::new(plan.clone()))))
+                Pipeline::new(&ours.children[0])?.then(Step::Windows(Box::new(Operator::new(plan.clone()))))
             }
             Planned::Lookup(plan) => {
-                let table = Chain::new(&ours.children[1])?;
-                Chain::new(&ours.children[0])?.then(Step::Lookup(Box::new(Lookup::new(plan.clone(), table)?)))
+                let table = Pipeline::new(&ours.children[1])?;
+                Pipeline::new(&ours.children[0])?.then(Step::Lookup(Box::new(Lookup::new(plan.clone(), table)?)))
             }
         }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it ends a chain of fallible calls")]
-    fn then(mut self, step: Step) -> Result<Chain> {
+    fn then(mut self, step: Step) -> Result<Pipeline> {
         self.steps.push(step);
         Ok(self)
     }
@@ -114,7 +114,7 @@ impl Chain {
         })
     }
 
-    /// As [`Chain::operators`].
+    /// As [`Pipeline::operators`].
     pub(crate) fn operators_mut(&mut self) -> impl Iterator<Item = &mut Operator> {
         self.steps.iter_mut().filter_map(|step| match step {
             Step::Windows(operator) => Some(operator.as_mut()),
@@ -127,7 +127,7 @@ impl Step {
     /// Runs it over some rows.
     ///
     /// # Errors
-    /// As [`Chain::run`].
+    /// As [`Pipeline::run`].
     pub(crate) fn run(&mut self, rows: Option<RecordBatch>, run: &Run<'_>) -> Result<Option<RecordBatch>> {
         match (self, rows) {
             (Step::Windows(operator), rows) => operator.run(rows.as_ref(), run.systems, run.shared),

@@ -8,7 +8,7 @@ const SPANS: i64 = 32;
 
 /// The count of one ring.
 #[derive(Debug)]
-pub(super) struct Census {
+pub(super) struct KeyCount {
     reach_ns: Option<i64>,
     /// A span is 2 to this many nanoseconds.
     span_shift: u32,
@@ -24,16 +24,16 @@ struct Lane {
     first_span: Option<i64>,
 }
 
-impl Default for Census {
+impl Default for KeyCount {
     fn default() -> Self {
-        Census::new(None)
+        KeyCount::new(None)
     }
 }
 
-impl Census {
-    pub(super) fn new(reach_ns: Option<i64>) -> Census {
+impl KeyCount {
+    pub(super) fn new(reach_ns: Option<i64>) -> KeyCount {
         let span = reach_ns.unwrap_or(i64::MAX).max(SPANS) / SPANS;
-        Census { reach_ns, span_shift: span.ilog2(), lanes: Vec::new() }
+        KeyCount { reach_ns, span_shift: span.ilog2(), lanes: Vec::new() }
     }
 
     /// A key has a row at `time`; `before` is the time of its last one, if it is remembered.
@@ -109,16 +109,16 @@ mod tests {
 
     #[test]
     fn keys_are_counted_once_and_until_they_are_out_of_reach() {
-        let mut census = Census::new(Some(3_200));
-        census.count(0, None, 10_000);
-        census.count(0, None, 10_050);
-        census.count(0, Some(10_000), 11_000);
-        census.count(1, None, 11_000);
-        assert_eq!((census.living(0, 11_000), census.most()), (2, 2), "of one lane, not of all");
-        assert_eq!(census.living(0, 13_500), 1, "the second is out of reach");
-        census.count(0, Some(10_050), 13_600);
-        assert_eq!(census.living(0, 13_600), 2, "and comes again");
-        census.forget(0, 13_600);
-        assert_eq!((census.living(0, 13_600), census.living(1, 13_600), census.living(2, 0)), (1, 1, 0));
+        let mut key_count = KeyCount::new(Some(3_200));
+        key_count.count(0, None, 10_000);
+        key_count.count(0, None, 10_050);
+        key_count.count(0, Some(10_000), 11_000);
+        key_count.count(1, None, 11_000);
+        assert_eq!((key_count.living(0, 11_000), key_count.most()), (2, 2), "of one lane, not of all");
+        assert_eq!(key_count.living(0, 13_500), 1, "the second is out of reach");
+        key_count.count(0, Some(10_050), 13_600);
+        assert_eq!(key_count.living(0, 13_600), 2, "and comes again");
+        key_count.forget(0, 13_600);
+        assert_eq!((key_count.living(0, 13_600), key_count.living(1, 13_600), key_count.living(2, 0)), (1, 1, 0));
     }
 }
