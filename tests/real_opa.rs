@@ -132,7 +132,7 @@ async fn p5_a_session_is_reported_as_denied_after_the_real_opa_denied_it() {
     let verified = first_record(&log, "response.verified").await;
     assert_eq!(verified.outcome(), Some("denied_at_pdp"), "{:?}", verified.reason());
     let order = ["response.requested", "response.published", "response.verified"];
-    let times = order.map(|kind| records(&log, kind).first().map(|event| event.time()).unwrap());
+    let times = order.map(|kind| records(&log, kind).first().map(keywatch_store::Event::time).unwrap());
     assert!(times.is_sorted(), "the intent is written before anything is done");
     for (field, name) in [("session_id", "s-stolen"), ("request_id", "0xbad"), ("wallet", "0xcold")] {
         let mut input = healthy();

@@ -84,7 +84,8 @@ fn nothing_is_late_and_every_frame_can_close() {
         assert_eq!(events[0].kind(), "inventory.activated", "{}", incident.name);
         assert!(events.windows(2).all(|pair| pair[0].time() < pair[1].time()), "{}: log time", incident.name);
         assert!(events.iter().all(|event| !event.late()), "{}", incident.name);
-        let happened = events.iter().filter(|event| event.kind() != "tick").map(|event| event.time()).max().unwrap();
+        let happened =
+            events.iter().filter(|event| event.kind() != "tick").map(keywatch_store::Event::time).max().unwrap();
         assert!(events.last().unwrap().time() >= happened.saturating_add(SETTLING_NS), "{}", incident.name);
     }
 }
@@ -92,7 +93,7 @@ fn nothing_is_late_and_every_frame_can_close() {
 #[test]
 fn what_is_expected_hangs_on_an_event_and_stands_in_order() {
     for incident in INCIDENTS {
-        let anchors: BTreeSet<Instant> = committed(incident).iter().map(|event| event.time()).collect();
+        let anchors: BTreeSet<Instant> = committed(incident).iter().map(keywatch_store::Event::time).collect();
         let expected = incident.read("expected.jsonl");
         let expected: Vec<Expected> = expected.lines().map(|text| serde_json::from_str(text).unwrap()).collect();
         for finding in &expected {

@@ -126,7 +126,7 @@ pub fn column(index: usize, events: &[Event]) -> Result<ArrayRef, Error> {
         "device" => text(events, Event::device),
         "ip" => text(events, Event::ip),
         "country" => text(events, Event::country),
-        "asn" => Arc::new(events.iter().map(|event| event.asn()).collect::<Int64Array>()),
+        "asn" => Arc::new(events.iter().map(super::event::Event::asn).collect::<Int64Array>()),
         "wallet" => text(events, Event::wallet),
         "key" => text(events, Event::key),
         "request" => text(events, Event::request),
@@ -182,7 +182,7 @@ mod tests {
         let mut event = Event::builder(&origin, "1", "chain.transfer", Instant(7));
         event.amount(Amount::from_digits(&"9".repeat(60)).unwrap());
         let event = event.build().unwrap();
-        let batch = to_batch(&[event.clone()]).unwrap();
+        let batch = to_batch(std::slice::from_ref(&event)).unwrap();
         assert_eq!(batch.num_columns(), COLUMNS.len());
         assert_eq!(event.detail().value()[crate::amount::EXACT_KEY], "9".repeat(60));
         let amounts = batch.column_by_name("amount").unwrap();

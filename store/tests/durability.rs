@@ -81,7 +81,7 @@ fn run_child(launcher: &[&str], directory: &Path, kill_after: Option<Duration>) 
             let words: Vec<&str> = line.split(' ').collect();
             match words.as_slice() {
                 ["acknowledged", topic, end] => {
-                    said.acknowledged[topic.parse::<usize>().unwrap()] = end.parse().unwrap()
+                    said.acknowledged[topic.parse::<usize>().unwrap()] = end.parse().unwrap();
                 }
                 ["failed", ..] => said.failure = Some(line.clone()),
                 _ => continue,

@@ -119,7 +119,7 @@ fn delays_declared_before_reopening_still_make_late() {
         event("s", id, 10_000_000_000).changed(|event| event.event_time(Instant(event_time)))
     };
     let appended = log.append(Topic::Events, vec![said("1", 4_000_000_000), said("2", 6_000_000_000)]).unwrap();
-    let late: Vec<bool> = appended.written.iter().map(|event| event.late()).collect();
+    let late: Vec<bool> = appended.written.iter().map(keywatch_store::Event::late).collect();
     assert_eq!(late, [true, false]);
 }
 

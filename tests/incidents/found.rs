@@ -43,7 +43,7 @@ fn the_first_critical_finding_of_bybit_is_the_first_confirmation_that_does_not_f
 fn every_finding_is_proven_by_events_of_the_log_its_anchor_first() {
     for incident in incidents() {
         let events = admitted(incident.events);
-        let ids: HashSet<_> = events.iter().map(|event| event.event_id()).collect();
+        let ids: HashSet<_> = events.iter().map(keywatch_store::Event::event_id).collect();
         for finding in findings(&events) {
             let anchor = events.iter().find(|event| event.event_id() == finding.anchor).unwrap();
             assert_eq!((anchor.time(), anchor.source()), (finding.time, finding.source.as_str()), "{}", finding.title);

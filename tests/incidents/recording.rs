@@ -66,7 +66,7 @@ fn read(name: &'static str) -> Incident {
 impl Incident {
     /// The system it is told for.
     pub(crate) fn system(&self) -> &str {
-        &self.events[0].system()
+        self.events[0].system()
     }
 }
 

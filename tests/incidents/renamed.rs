@@ -172,7 +172,7 @@ fn swapped(incident: &Incident) -> (Vec<Event>, usize) {
     for event in &mut events {
         event.set_time(event.event_time());
     }
-    let order = |events: &[Event]| events.iter().map(|event| event.event_id()).collect::<Vec<_>>();
+    let order = |events: &[Event]| events.iter().map(keywatch_store::Event::event_id).collect::<Vec<_>>();
     let moved = order(&events).iter().zip(order(&incident.events)).filter(|(one, other)| *one != other).count();
     (admitted(events), moved)
 }

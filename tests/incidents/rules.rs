@@ -13,7 +13,7 @@ pub(crate) fn engine() -> Engine {
 
 /// The events as a log takes them in: in order of their times, each instant given once, late ones marked.
 pub(crate) fn admitted(mut events: Vec<Event>) -> Vec<Event> {
-    events.sort_by_key(|event| event.time());
+    events.sort_by_key(keywatch_store::Event::time);
     let given = events.len();
     let appended = MemoryLog::new().append(Topic::Events, events).unwrap();
     assert_eq!((appended.written.len(), appended.repeats, appended.conflicts), (given, 0, 0));

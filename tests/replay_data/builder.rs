@@ -45,7 +45,7 @@ impl Incident {
         assert_eq!(inventory.systems.len(), 1, "{}: an incident is told for one system", self.name);
         let mut events: Vec<Event> =
             inventory.systems[0].sources.iter().flat_map(|source| self.observed(&inventory, source)).collect();
-        let times = || events.iter().map(|event| event.time());
+        let times = || events.iter().map(keywatch_store::Event::time);
         let (first, last) = times().min().zip(times().max()).expect("an incident has events");
         events.extend(ticks(&inventory.systems[0].id, first, last));
         events.sort_by(|one, other| (one.time(), one.source()).cmp(&(other.time(), other.source())));

@@ -101,7 +101,7 @@ impl Skipped {
     /// With the id of its record, where that is one of these.
     pub(super) fn among(mut self, events: &[Event]) -> Skipped {
         let is_it = |event: &&Event| event.time() == self.time && event.system() == self.system;
-        self.event = self.event.or_else(|| events.iter().find(is_it).map(|event| event.event_id()));
+        self.event = self.event.or_else(|| events.iter().find(is_it).map(keywatch_store::Event::event_id));
         self
     }
 }

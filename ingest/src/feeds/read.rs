@@ -24,7 +24,7 @@ pub(crate) fn read_each(
             Err(problem) => reading.rejects.push(Reject::new(&problem, Some(record.line), record.bytes)),
         }
     }
-    reading.events.sort_by_key(|event| event.event_time());
+    reading.events.sort_by_key(keywatch_store::Event::event_time);
     reading
 }
 

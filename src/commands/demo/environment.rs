@@ -70,7 +70,7 @@ pub(crate) fn build(data: &Path, events: &[Event]) -> anyhow::Result<Environment
     );
     let pdp = Arc::new(EmbeddedPdp::new("demo", &[])?);
     let pages = Arc::new(Pages::default());
-    let systems: std::collections::BTreeSet<&str> = events.iter().map(|event| event.system()).collect();
+    let systems: std::collections::BTreeSet<&str> = events.iter().map(keywatch_store::Event::system).collect();
     let site = |system: &&str| ((*system).to_owned(), EnforcementPoint::new(pdp.clone(), control(events)));
     let sites: BTreeMap<String, EnforcementPoint> = systems.iter().map(site).collect();
     let executor = Executor::open(Dependencies {
@@ -90,7 +90,7 @@ pub(crate) fn build(data: &Path, events: &[Event]) -> anyhow::Result<Environment
 /// The input of a healthy session that has nothing to do with the incident: a small payment by a service account, begun
 /// before the first record. It has to stay allowed throughout.
 fn control(events: &[Event]) -> Value {
-    let began = events.iter().map(|event| event.time()).min().unwrap_or_default().unix_seconds();
+    let began = events.iter().map(keywatch_store::Event::time).min().unwrap_or_default().unix_seconds();
     json!({
         "session_id": "ses-4a1d07", "subject": "payout-service", "session_started_at": began,
         "device_id": "srv-payout-2", "ip": "192.0.2.77", "wallet": "petty-cash", "request_id": "pay-88213",

@@ -35,7 +35,8 @@ impl CatchUp {
         self.gaps.observe(events);
         self.skipped.extend(rule_records::skipped(skipped));
         if !self.skipped.is_empty() {
-            let written = events.iter().filter(|event| event.kind() == "rule.skipped").map(|event| event.event_id());
+            let written =
+                events.iter().filter(|event| event.kind() == "rule.skipped").map(keywatch_store::Event::event_id);
             let written: HashSet<EventId> = written.collect();
             self.skipped.retain(|record| !written.contains(&record.event_id()));
         }

@@ -173,7 +173,7 @@ impl Snapshots {
 /// The id of the last record that a snapshot at a position has seen.
 fn id_before(log: &dyn Log, position: Position) -> anyhow::Result<Option<EventId>> {
     let Some(before) = position.0.checked_sub(1) else { return Ok(None) };
-    Ok(log.read(Topic::Events, Position(before), 1)?.first().map(|event| event.event_id()))
+    Ok(log.read(Topic::Events, Position(before), 1)?.first().map(keywatch_store::Event::event_id))
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ fn the_signatures_of_nonce_71_are_the_owners_only_for_what_was_executed() {
 #[test]
 fn an_execution_is_told_as_a_signature_and_a_transaction() {
     let events = events(&record(EXECUTED));
-    let kinds: Vec<&str> = events.iter().map(|event| event.kind()).collect();
+    let kinds: Vec<&str> = events.iter().map(keywatch_store::Event::kind).collect();
     let approved = "signing.approved";
     assert_eq!(kinds, ["signing.requested", approved, approved, approved, "signing.signed", "chain.tx"]);
     let requested = &events[0];
