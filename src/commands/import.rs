@@ -65,8 +65,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         import.file(file).with_context(|| format!("cannot import {}", file.display()))?;
     }
     import.out.flush()?;
-    let Counts { files, records, events, rejects } = import.counts;
-    output::note(&format!("{files} files, {records} records, {events} events, {rejects} rejects"));
+    let Counts { files, records, events, skipped, rejects } = import.counts;
+    let skipped = if skipped > 0 { format!(", {skipped} skipped (nothing of this feed's)") } else { String::new() };
+    output::note(&format!("{files} files, {records} records, {events} events, {rejects} rejects{skipped}"));
     Ok(ExitCode::from(u8::from(rejects > 0)))
 }
 
@@ -98,6 +99,7 @@ struct Counts {
     files: usize,
     records: usize,
     events: usize,
+    skipped: usize,
     rejects: usize,
 }
 
@@ -166,6 +168,7 @@ impl<W: Write> Import<'_, W> {
         }
         self.counts.records += reading.records;
         self.counts.events += reading.events.len();
+        self.counts.skipped += reading.skipped;
         Ok(())
     }
 

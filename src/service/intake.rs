@@ -37,6 +37,8 @@ pub(crate) struct Receipt {
     pub(crate) repeats: usize,
     /// Events among them whose id the log had with other content.
     pub(crate) conflicts: usize,
+    /// Records that are nothing of the feed's: counted, neither kept nor rejected.
+    pub(crate) skipped: usize,
     /// Records that could not be read.
     pub(crate) rejected: usize,
     /// The first of those, with the reason.
@@ -113,6 +115,7 @@ impl Intake {
             (&metrics.ingest_repeats, receipt.repeats),
             (&metrics.ingest_conflicts, receipt.conflicts),
             (&metrics.ingest_rejects, receipt.rejected),
+            (&metrics.ingest_skipped, receipt.skipped),
         ] {
             counter.with_label_values(&labels).inc_by(count as u64);
         }
@@ -127,6 +130,7 @@ impl Receipt {
             events: reading.events.len(),
             repeats,
             conflicts,
+            skipped: reading.skipped,
             rejected: reading.rejects.len(),
             rejects: reading.rejects.iter().take(REJECTS_SHOWN_MAX).map(ShownReject::from).collect(),
         }

@@ -72,6 +72,8 @@ metrics! {
     ingest_events: Counter "keywatch_ingest_events_total" ["system", "source", "feed"] "events written to the log";
     ingest_rejects: Counter "keywatch_ingest_rejects_total" ["system", "source", "feed"]
         "records that could not be understood, kept as source.reject";
+    ingest_skipped: Counter "keywatch_ingest_skipped_total" ["system", "source", "feed"]
+        "records that are nothing of the feed's, as the other lines of a container's output";
     ingest_repeats: Counter "keywatch_ingest_repeats_total" ["system", "source", "feed"]
         "events skipped because the log had them already";
     ingest_conflicts: Counter "keywatch_ingest_conflicts_total" ["system", "source", "feed"]

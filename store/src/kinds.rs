@@ -90,8 +90,9 @@ pub const KINDS: &[Kind] = &[
     source(
         "decision",
         "the policy decision point answered a query",
-        &["allow", "deny", "undefined", "error"],
+        &["allow", "deny", "undefined", "error", "unknown"],
         &[
+            ("batch_decision_id", "text", "the same for every decision of one batch query"),
             ("input", "object", "the input as logged, masked fields left out"),
             ("path", "text", "the policy path asked, without a leading slash"),
             ("labels", "object", "labels of the replica"),
@@ -138,6 +139,11 @@ pub const KINDS: &[Kind] = &[
             ("fee", "text", "fee paid, base units, decimal digits"),
             ("fee_rate", "integer", "base units of fee for each unit of size (sat/vB, wei/gas)"),
             ("operation", "integer", "0 call, 1 delegatecall, for a multisig"),
+            (
+                "inner_delegate_to",
+                "text",
+                "first address that a call within a batch delegates to and that is no batching contract",
+            ),
             ("nonce", "integer", "the wallet's nonce"),
             ("block", "integer", "block height, absent while unconfirmed"),
             ("inputs", "integer", "inputs spent, on UTXO chains"),
@@ -151,6 +157,23 @@ pub const KINDS: &[Kind] = &[
         "value moved from or to a wallet on its chain",
         &["success", "failed", "unconfirmed"],
         &[("direction", "text", "out or in, as the wallet sees it"), ("block", "integer", "block height")],
+    ),
+    source(
+        "chain.module_tx",
+        "a module of a multisig wallet acted for it, without any signature of its owners",
+        &["success", "failed"],
+        &[
+            ("module", "text", "address of the module"),
+            ("operation", "integer", "0 call, 1 delegatecall"),
+            ("to", "text", "address called, as opposed to the recipient of value in `to_address`"),
+            ("call", "object", "decoded call: name and arguments"),
+            (
+                "inner_delegate_to",
+                "text",
+                "first address that a call within a batch delegates to and that is no batching contract",
+            ),
+            ("block", "integer", "block height"),
+        ],
     ),
     source(
         "chain.contract",
@@ -300,6 +323,11 @@ const SAFE_REQUEST: &[(&str, &str, &str)] = &[
     ("nonce", "integer", "the wallet's nonce"),
     ("to", "text", "address called, as opposed to the recipient of value in `to_address`"),
     ("call", "object", "decoded call: name and arguments"),
+    (
+        "inner_delegate_to",
+        "text",
+        "first address that a call within a batch delegates to and that is no batching contract",
+    ),
     ("executor", "text", "who sent the transaction"),
     ("provenance", "text", "public or reconstructed, in replay data"),
 ];

@@ -24,6 +24,7 @@ pub mod kinds;
 pub mod limits;
 pub mod line;
 pub mod log;
+pub mod multisend;
 pub mod schema;
 pub mod time;
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, StringViewArray};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use keywatch_store::inventory::Network;
 use memchr::memmem::Finder;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -35,6 +36,27 @@ pub(crate) fn all() -> Vec<ScalarUDF> {
             });
             Ok(Arc::new(amounts.collect::<Decimal128Array>().with_precision_and_scale(38, 0)?))
         }),
+        create_udf(
+            "is_multisend",
+            vec![DataType::Utf8View],
+            DataType::Boolean,
+            Volatility::Immutable,
+            Arc::new(|arguments| {
+                let addresses = strings(&arguments[0], 1)?;
+                let known = addresses
+                    .as_string_view()
+                    .iter()
+                    .map(|address| address.map(keywatch_store::multisend::is_deployment));
+                Ok(ColumnarValue::Array(Arc::new(known.collect::<BooleanArray>())))
+            }),
+        ),
+        create_udf(
+            "in_network",
+            vec![DataType::Utf8View, DataType::Int64, DataType::Utf8View],
+            DataType::Boolean,
+            Volatility::Immutable,
+            Arc::new(in_network),
+        ),
         create_udf(
             "lookalike_shape",
             vec![DataType::Utf8View],
@@ -69,6 +91,22 @@ fn detail_function(
         Ok(ColumnarValue::Array(make(&mut raw)?))
     };
     create_udf(name, vec![DataType::Utf8View, DataType::Utf8View], output, Volatility::Immutable, Arc::new(body))
+}
+
+/// `in_network(ip, asn, network)`: whether a speaker with that address and autonomous system is in a declared network.
+fn in_network(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let rows = arguments.iter().find_map(|argument| match argument {
+        ColumnarValue::Array(array) => Some(array.len()),
+        ColumnarValue::Scalar(_) => None,
+    });
+    let rows = rows.unwrap_or(1);
+    let (ips, networks) = (strings(&arguments[0], rows)?, strings(&arguments[2], rows)?);
+    let systems = cast(&arguments[1].clone().into_array(rows)?, &DataType::Int64)?;
+    let speakers = ips.as_string_view().iter().zip(systems.as_primitive::<Int64Type>());
+    let inside = speakers.zip(networks.as_string_view()).map(|((ip, asn), network)| {
+        network.map(|network| network.parse::<Network>().is_ok_and(|network| network.contains(ip, asn)))
+    });
+    Ok(ColumnarValue::Array(Arc::new(inside.collect::<BooleanArray>())))
 }
 
 fn strings(value: &ColumnarValue, rows: usize) -> Result<ArrayRef> {

@@ -2,11 +2,16 @@
 //!
 //! A line is an object with `id` (the source's own), `kind`, `event_time` (RFC 3339), any columns of an event, and
 //! `detail`. In a CloudEvent (`specversion` present; CloudEvents 1.0 §3, JSON format §3 and §4) `id` is the same, `type`
-//! is the kind, with or without `io.keywatch.` before it, `time` is the event time, and `data` holds the columns.
+//! is the kind, with or without `io.keywatch.` before it, `time` is the event time, and `data` (or `data_base64`, with JSON in
+//! it) holds the columns. Its `source` is a URI reference of the producer's choice: it names nobody to keywatch, whose
+//! source is the credential. It is kept as `cloudevent_source` in the detail, and makes the event's identity together
+//! with `id` (CloudEvents 1.0 §3.1: the two are unique together).
 //!
 //! Since this format is ours, a field that is not in it is refused: a misspelt column must not vanish. Log time, event
 //! id and lateness are the log's to give.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use keywatch_store::event::Builder;
 use keywatch_store::kinds::{self, Kind, Writer};
 use keywatch_store::line::parse_usd;
@@ -15,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::chain::address::canonical;
 use crate::feeds::fields::Fields;
-use crate::feeds::read;
+use crate::feeds::{json as json_text, read};
 use crate::{Context, Feed, Problem, Reading, limits};
 
 /// The feed `events`.
@@ -62,10 +67,11 @@ impl Feed for Events {
 
 fn read_record(context: &Context<'_>, record: &Value) -> Result<Event, Problem> {
     let fields = Fields::of(record)?;
-    check_speaker(context, &fields)?;
+    check_speaker(&fields, "system", &context.origin.system)?;
     if fields.has("specversion") {
         return read_cloud_event(context, &fields);
     }
+    check_speaker(&fields, "source", &context.origin.source)?;
     refuse_unknown(&fields, &[ENVELOPE, COLUMNS])?;
     let kind = kind(&fields, "kind", fields.need_text("kind")?)?;
     let mut event = Event::builder(context.origin, id(&fields)?, kind.name, fields.need_time("event_time")?);
@@ -85,31 +91,55 @@ fn read_cloud_event(context: &Context<'_>, fields: &Fields<'_>) -> Result<Event,
     if media != "application/json" && !media.ends_with("+json") {
         return Err(fields.problem("datacontenttype", "must be JSON"));
     }
-    fields.need_text("source")?;
+    let producer = fields.need_text("source")?;
     let named = fields.need_text("type")?;
     let kind = kind(fields, "type", named.strip_prefix(CLOUD_EVENT_PREFIX).unwrap_or(named))?;
     let time: Instant = fields.need_time("time")?;
-    let mut event = Event::builder(context.origin, id(fields)?, kind.name, time);
-    let empty = json!({});
-    let data = Fields::at(fields.value("data").unwrap_or(&empty), "data")?;
-    if fields.has("data_base64") {
-        return Err(fields.problem("data_base64", "is not accepted; send `data` as a JSON object"));
-    }
+    let foreign = producer != context.origin.source;
+    let id = if foreign { foreign_id(fields, producer)? } else { id(fields)?.to_owned() };
+    let mut event = Event::builder(context.origin, &id, kind.name, time);
+    let data = cloud_event_data(fields)?;
+    let data = Fields::at(&data, "data")?;
     refuse_unknown(&data, &[COLUMNS])?;
     fill(&mut event, kind, &data)?;
+    if foreign {
+        let mut detail = data.value("detail").cloned().unwrap_or_else(|| json!({}));
+        detail["cloudevent_source"] = Value::from(producer);
+        event.detail(&detail);
+    }
     Ok(event.build()?)
 }
 
-/// A source may say who it is, but only the truth.
-fn check_speaker(context: &Context<'_>, fields: &Fields<'_>) -> Result<(), Problem> {
-    for (name, authenticated) in [("system", &context.origin.system), ("source", &context.origin.source)] {
-        if let Some(claimed) = fields.text(name)?
-            && claimed != authenticated
-        {
-            return Err(fields.problem(name, format!("this credential may write for `{authenticated}` only")));
-        }
+/// Their source and their id, which are unique together. A URI reference holds no space (RFC 3986 §2).
+fn foreign_id(fields: &Fields<'_>, producer: &str) -> Result<String, Problem> {
+    if producer.contains(char::is_whitespace) || producer.len() > limits::SOURCE_ID_BYTES_MAX {
+        let reason = format!("must be a URI reference of at most {} bytes", limits::SOURCE_ID_BYTES_MAX);
+        return Err(fields.problem("source", reason));
     }
-    Ok(())
+    Ok(format!("{producer} {}", id(fields)?))
+}
+
+/// The columns: `data`, or the JSON in `data_base64` (JSON format of CloudEvents 1.0 §3.1.1).
+fn cloud_event_data(fields: &Fields<'_>) -> Result<Value, Problem> {
+    let Some(encoded) = fields.text("data_base64")? else {
+        return Ok(fields.value("data").cloned().unwrap_or_else(|| json!({})));
+    };
+    if fields.has("data") {
+        return Err(fields.problem("data_base64", "stands beside `data`; send one of the two"));
+    }
+    let bytes = BASE64.decode(encoded);
+    let bytes = bytes.map_err(|error| fields.problem("data_base64", format!("is not Base64: {error}")))?;
+    json_text::parse(&bytes).map_err(|problem| fields.problem("data_base64", problem.to_string()))
+}
+
+/// A source may say who it is, but only the truth.
+fn check_speaker(fields: &Fields<'_>, name: &str, authenticated: &str) -> Result<(), Problem> {
+    match fields.text(name)? {
+        Some(claimed) if claimed != authenticated => {
+            Err(fields.problem(name, format!("this credential may write for `{authenticated}` only")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn id<'a>(fields: &Fields<'a>) -> Result<&'a str, Problem> {
@@ -238,7 +268,8 @@ mod tests {
         for (from, to, field) in [
             (r#""specversion":"1.0""#, r#""specversion":"0.3""#, "specversion"),
             (r#""time":"2025-02-21T05:42:40Z","#, "", "time"),
-            (r#""source":"idp""#, r#""source":"opa""#, "source"),
+            (r#""source":"idp""#, r#""source":"a b""#, "source"),
+            (r#""subject":"ignored""#, r#""system":"hot""#, "system"),
             (r#""source":"idp","#, "", "source"),
             (r#""session":"s1""#, r#""sesion":"s1""#, "data.sesion"),
             (r#""subject":"ignored""#, r#""data_base64":"AA==""#, "data_base64"),
@@ -246,6 +277,46 @@ mod tests {
         ] {
             assert_eq!(refusal(&cloud.replace(from, to)).0, field);
         }
+    }
+
+    #[test]
+    fn a_foreign_producer_is_kept_and_makes_the_identity() {
+        let event = |source: &str| {
+            let cloud = format!(
+                r#"{{"specversion":"1.0","id":"e-1","source":"{source}","type":"session.presented","time":"2026-03-02T10:00:00Z","data":{{"session":"s-1","detail":{{"page":"/"}}}}}}"#
+            );
+            read(&cloud).events.remove(0)
+        };
+        let (one, other, own) = (event("https://idp.example/7"), event("https://idp.example/8"), event("idp"));
+        assert_eq!(one.source(), "idp");
+        assert_eq!(one.detail().as_str(), r#"{"cloudevent_source":"https://idp.example/7","page":"/"}"#);
+        assert_eq!(own.detail().as_str(), r#"{"page":"/"}"#);
+        assert!(one.event_id() != other.event_id() && one.event_id() != own.event_id());
+    }
+
+    #[test]
+    fn data_may_be_base64_around_json() {
+        let cloud = |data: &str| {
+            let encoded = BASE64.encode(data);
+            format!(
+                r#"{{"specversion":"1.0","id":"e-1","source":"idp","type":"session.presented","time":"2026-03-02T10:00:00Z","data_base64":"{encoded}"}}"#
+            )
+        };
+        assert_eq!(read(&cloud(r#"{"session":"s-1"}"#)).events[0].session(), Some("s-1"));
+        for (data, said) in
+            [("nope", "not valid JSON"), (r#"{"session":"a","session":"b"}"#, "session: is there twice")]
+        {
+            let (field, reason) = refusal(&cloud(data));
+            assert_eq!(field, "data_base64");
+            assert!(reason.contains(said), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_there_twice_is_refused() {
+        let (field, reason) = refusal(&LINE.replace(r#""session":"s1""#, r#""session":"s1","session":"s2""#));
+        assert_eq!(field, "session");
+        assert!(reason.contains("twice"), "{reason}");
     }
 
     #[test]

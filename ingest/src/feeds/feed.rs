@@ -1,7 +1,7 @@
 //! The shape of a feed.
 
 use keywatch_store::event::Origin;
-use keywatch_store::inventory::Wallet;
+use keywatch_store::inventory::{Source, Wallet};
 use keywatch_store::{Event, Inventory};
 
 use crate::Reject;
@@ -34,6 +34,13 @@ impl Context<'_> {
         let system = self.inventory?.system(&self.origin.system)?;
         system.wallets.iter().find(|declared| declared.wallet.eq_ignore_ascii_case(wallet))
     }
+
+    /// The declaration of the source that speaks.
+    #[must_use]
+    pub fn source(&self) -> Option<&Source> {
+        let system = self.inventory?.system(&self.origin.system)?;
+        system.sources.iter().find(|declared| declared.source == self.origin.source)
+    }
 }
 
 /// What came of one body.
@@ -43,6 +50,9 @@ pub struct Reading {
     pub events: Vec<Event>,
     /// What could not be understood.
     pub rejects: Vec<Reject>,
-    /// Records seen: those that became events and those rejected.
+    /// Records that are nothing of this feed's, as the lines around the decisions in a container's output: counted, neither
+    /// kept nor rejected.
+    pub skipped: usize,
+    /// Records seen: those that became events, those rejected and those skipped.
     pub records: usize,
 }

@@ -4,13 +4,14 @@
 //! |---|---|
 //! | [`feed`] | the shape of a feed |
 //! | [`safe`], [`opa`], [`events`] | one feed each |
-//! | `read`, `fields` | what feeds share: the records of a body one by one; typed access to the members of an object |
+//! | `read`, `json`, `fields` | what feeds share: the records of a body one by one; JSON that is read in one way only; typed access to the members of an object |
 //!
 //! A new feed is a module here and an entry of [`ALL`]. This part knows formats, and neither rules nor storage nor sockets.
 
 pub mod events;
 pub mod feed;
 mod fields;
+mod json;
 pub mod opa;
 mod read;
 pub mod safe;

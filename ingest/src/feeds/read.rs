@@ -4,13 +4,33 @@
 use keywatch_store::Event;
 use serde_json::Value;
 
+use super::json;
 use crate::transport::records::{self, Record};
 use crate::{Problem, Reading, Reject, limits};
 
-/// Reads every record of `body` with `read`; an object with the member `wrapper` stands for the array in it.
+/// Reads every record of `body` with `read`; an object with the member `wrapper` stands for the array in it. A record
+/// that gives no event is nothing of this feed's, and is counted as skipped.
 pub(crate) fn read_each(
     body: &[u8],
     wrapper: Option<&str>,
+    read: impl Fn(&Value) -> Result<Vec<Event>, Problem>,
+) -> Reading {
+    read_records(body, wrapper, |_| 0, read)
+}
+
+/// As [`read_each`], where the JSON of a record begins after as many of its bytes as `prefix_bytes` says.
+pub(crate) fn read_each_after(
+    body: &[u8],
+    prefix_bytes: impl Fn(&[u8]) -> usize,
+    read: impl Fn(&Value) -> Result<Vec<Event>, Problem>,
+) -> Reading {
+    read_records(body, None, prefix_bytes, read)
+}
+
+fn read_records(
+    body: &[u8],
+    wrapper: Option<&str>,
+    prefix_bytes: impl Fn(&[u8]) -> usize,
     read: impl Fn(&Value) -> Result<Vec<Event>, Problem>,
 ) -> Reading {
     let records = match records::cut(body, wrapper) {
@@ -19,7 +39,8 @@ pub(crate) fn read_each(
     };
     let mut reading = Reading { records: records.len(), ..Reading::default() };
     for record in records {
-        match parse(&record).and_then(|value| read(&value)).and_then(checked) {
+        match parse(&record, prefix_bytes(record.bytes)).and_then(|value| read(&value)).and_then(checked) {
+            Ok(events) if events.is_empty() => reading.skipped += 1,
             Ok(events) => reading.events.extend(events),
             Err(problem) => reading.rejects.push(Reject::new(&problem, Some(record.line), record.bytes)),
         }
@@ -29,10 +50,10 @@ pub(crate) fn read_each(
 }
 
 fn refuse_whole(problem: &Problem, body: &[u8]) -> Reading {
-    Reading { events: Vec::new(), rejects: vec![Reject::new(problem, None, body)], records: 1 }
+    Reading { events: Vec::new(), rejects: vec![Reject::new(problem, None, body)], skipped: 0, records: 1 }
 }
 
-fn parse(record: &Record<'_>) -> Result<Value, Problem> {
+fn parse(record: &Record<'_>, prefix_bytes: usize) -> Result<Value, Problem> {
     if record.cut {
         return Err(Problem::new("record", "the array is not closed: the body was cut here"));
     }
@@ -40,27 +61,7 @@ fn parse(record: &Record<'_>) -> Result<Value, Problem> {
         let reason = format!("{} bytes, at most {}", record.bytes.len(), limits::RECORD_BYTES_MAX);
         return Err(Problem::new("record", reason));
     }
-    let text = std::str::from_utf8(record.bytes);
-    let text = text.map_err(|error| Problem::new("record", format!("invalid UTF-8: {error}")))?;
-    let too_deep = || Problem::new("record", format!("nested deeper than {}", limits::NESTING_MAX));
-    if records::nesting(record.bytes) > limits::NESTING_MAX {
-        return Err(too_deep());
-    }
-    let value: Value =
-        serde_json::from_str(text).map_err(|error| Problem::new("record", format!("not valid JSON: {error}")))?;
-    // The parser unpacks text under a private name of its own, so a value can be deeper than its bytes look.
-    if depth(&value) > limits::NESTING_MAX {
-        return Err(too_deep());
-    }
-    Ok(value)
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
-        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or_default(),
-        _ => 0,
-    }
+    json::parse(&record.bytes[prefix_bytes..])
 }
 
 /// What must hold of every event before the log sees it.

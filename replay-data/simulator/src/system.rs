@@ -249,6 +249,7 @@ impl System {
                 .collect(),
             people: (0..self.clerks.len() as u64).map(|clerk| self.declared_person(clerk)).collect(),
             sources: sources(sizes.heartbeat_seconds()),
+            ..inventory::System::default()
         }
     }
 
@@ -267,6 +268,7 @@ impl System {
             threshold: i64::try_from(threshold(wallet)).unwrap_or_default(),
             implementation: code,
             contract_version: if named == "safe" { "1.4.1".to_owned() } else { String::new() },
+            ..inventory::Wallet::default()
         }
     }
 
@@ -288,6 +290,7 @@ fn sources(heartbeat_seconds: i64) -> Vec<Source> {
         trust_group: trust_group.to_owned(),
         max_delay_seconds: 30,
         heartbeat_seconds: if HEARTBEATS.contains(&source) { heartbeat_seconds } else { 0 },
+        ..Source::default()
     };
     vec![
         source(IDP, "identity"),

@@ -3,15 +3,16 @@
 //! Source of the format: OPA, `v1/plugins/logs/plugin.go` and the page "Decision Logs". OPA sends an array, gzip'd;
 //! files hold one object a line. At least once and in no order: `decision_id` with `labels.id` is the identity.
 //!
-//! What a result means. `allow`: the boolean `true`, or an object whose member `allow` is the boolean `true`. `undefined`: no
-//! result. `error`: the log carries an error. Everything else is `deny`, the text `"true"` and the number 1 too: an
-//! enforcement point that lets them pass is at fault, and the type is kept in `result_type` so that a rule can say so.
+//! What a result means is said in [`verdict`]. The output of a container with decision logs on its console holds other
+//! lines too, and the name of the container before each: what stands before the object is passed over, and what the
+//! replica says beside its decisions is skipped.
 //!
 //! Where the input keeps its fields is the [`InputMapping`]. A field that the replica erased or masked is never read, and is
 //! told apart from one that was not there.
 
 mod input_mapping;
 mod input_types;
+pub mod verdict;
 
 use std::collections::BTreeMap;
 
@@ -44,7 +45,9 @@ impl Feed for Opa {
     }
 
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {
-        read::read_each(body, None, |record| Ok(vec![self.read_record(context, record)?]))
+        read::read_each_after(body, prefix_bytes, |record| {
+            if is_console_line(record) { Ok(Vec::new()) } else { Ok(vec![self.read_record(context, record)?]) }
+        })
     }
 }
 
@@ -61,7 +64,7 @@ impl Opa {
 
         let mut event = Event::builder(context.origin, &format!("{replica}/{decision}"), "decision", time);
         event.decision(decision);
-        let (outcome, reason) = outcome(&fields);
+        let (outcome, reason) = outcome(context, &fields)?;
         event.outcome(outcome);
         event.reason(reason);
         self.mapping.fill(&mut event, &input);
@@ -78,7 +81,7 @@ impl Opa {
         if let Some(path) = fields.text("path")? {
             detail.insert("path".to_owned(), Value::from(path.trim_matches('/')));
         }
-        for name in ["query", "requested_by", "trace_id"] {
+        for name in ["batch_decision_id", "query", "requested_by", "trace_id"] {
             if let Some(text) = fields.text(name)? {
                 detail.insert(name.to_owned(), Value::from(text));
             }
@@ -115,20 +118,32 @@ fn hidden(fields: &Fields<'_>) -> Result<Vec<String>, Problem> {
     Ok(pointers)
 }
 
-fn outcome(fields: &Fields<'_>) -> (&'static str, Option<String>) {
+/// What stands before the object of a line that a container runtime wrote: a time, a stream, a name.
+fn prefix_bytes(line: &[u8]) -> usize {
+    match line.first() {
+        None | Some(b'{' | b'[') => 0,
+        Some(_) => line.iter().position(|byte| *byte == b'{').unwrap_or_default(),
+    }
+}
+
+/// A line of the replica's own log that is no decision: it has a level and a message, and neither the identity of a
+/// decision nor the type under which decisions are logged.
+fn is_console_line(record: &Value) -> bool {
+    let has = |name: &str| record.get(name).is_some();
+    let logged = record.get("type").and_then(Value::as_str) == Some("openpolicyagent.org/decision_logs");
+    has("level") && has("msg") && !logged && !has("decision_id")
+}
+
+fn outcome(context: &Context<'_>, fields: &Fields<'_>) -> Result<(&'static str, Option<String>), Problem> {
     if let Some(error) = fields.value("error") {
-        return ("error", Some(error_text(error)));
+        return Ok(("error", Some(error_text(error))));
     }
     if !fields.has("result") {
-        return ("undefined", None);
+        return Ok(("undefined", None));
     }
-    let Some(result) = fields.value("result") else { return ("deny", Some("the result is null".to_owned())) };
-    match (result, result.get("allow")) {
-        (Value::Bool(true), _) | (_, Some(Value::Bool(true))) => ("allow", None),
-        (Value::Bool(false), _) | (_, Some(Value::Bool(false))) => ("deny", None),
-        (Value::Object(_), Some(other)) => ("deny", Some(format!("`allow` is a {}, not a boolean", type_name(other)))),
-        (other, _) => ("deny", Some(format!("the result is a {}, not a boolean", type_name(other)))),
-    }
+    let nothing = BTreeMap::new();
+    let declared = context.source().map_or(&nothing, |source| &source.verdicts);
+    Ok(verdict::of(fields.value("result"), fields.text("path")?, declared))
 }
 
 /// The message of an error, which is text or an object with `message`.

@@ -89,12 +89,13 @@ fn a_result_is_an_allow_only_if_it_is_true() {
         (json!({"allow": true, "reasons": []}), "allow", "object"),
         (json!(false), "deny", "boolean"),
         (json!({"allow": false}), "deny", "object"),
-        (json!("true"), "deny", "string"),
-        (json!({"allow": "true"}), "deny", "object"),
-        (json!({}), "deny", "object"),
-        (json!([true]), "deny", "array"),
-        (json!(1), "deny", "number"),
-        (Value::Null, "deny", "null"),
+        (json!({"allowed": true, "reasons": []}), "allow", "object"),
+        (json!("true"), "unknown", "string"),
+        (json!({"allow": "true"}), "unknown", "object"),
+        (json!({}), "unknown", "object"),
+        (json!([true]), "unknown", "array"),
+        (json!(1), "unknown", "number"),
+        (Value::Null, "unknown", "null"),
         (json!("ABSENT"), "undefined", "absent"),
     ] {
         let event = one(&log(&input(), &json!({ "result": result })));
@@ -219,4 +220,40 @@ fn another_mapping_reads_other_pointers() {
     let reading = Opa { mapping }.read(&context, record.to_string().as_bytes());
     let event = &reading.events[0];
     assert_eq!((event.actor(), event.wallet(), event.session()), (Some("carol"), Some("w"), Some("s")));
+}
+
+#[test]
+fn the_inventory_says_where_the_verdict_of_a_path_stands() {
+    let inventory = Inventory::parse(
+        "i",
+        "[[systems]]\nid = \"cold\"\n[[systems.sources]]\nsource = \"opa\"\nfeed = \"opa\"\nverdicts = { \"portal/authz\" = \"/grant\" }",
+    )
+    .unwrap();
+    let origin = Origin { system: "cold".into(), source: "opa".into() };
+    let context = Context { origin: &origin, inventory: Some(&inventory) };
+    let record = log(&input(), &json!({"path": "/portal/authz", "result": {"grant": false, "allow": true}}));
+    let reading = Opa::STANDARD.read(&context, record.to_string().as_bytes());
+    assert_eq!(reading.events[0].outcome(), Some("deny"));
+}
+
+#[test]
+fn the_console_of_a_container_is_read_for_its_decisions_alone() {
+    let decision =
+        log(&input(), &json!({"level": "info", "msg": "Decision Log", "type": "openpolicyagent.org/decision_logs"}));
+    let body = format!(
+        "{}\nopa-1  | {decision}\n2026-03-02T10:00:00Z stdout F {}\n{}\n",
+        json!({"level": "info", "msg": "Initializing server.", "addrs": [":8181"]}),
+        json!({"level": "error", "msg": "Bundle load failed", "name": "policy", "type": "plugin"}),
+        log(&input(), &json!({"level": "info", "decision_id": "d-2", "labels": "ABSENT"})),
+    );
+    let reading = read(body.as_bytes());
+    assert_eq!((reading.records, reading.events.len(), reading.skipped), (4, 1, 2));
+    // A decision without its replica is a decision that cannot be identified, and no line to pass over.
+    assert_eq!(reading.rejects[0].field, "labels");
+}
+
+#[test]
+fn the_batch_of_a_decision_is_kept() {
+    let event = one(&log(&input(), &json!({"batch_decision_id": "b-1"})));
+    assert_eq!(event.detail().value()["batch_decision_id"], "b-1");
 }

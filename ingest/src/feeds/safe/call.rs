@@ -2,6 +2,7 @@
 
 use alloy::primitives::{Address, U256, hex};
 use alloy::sol_types::SolInterface;
+use keywatch_store::multisend;
 use serde_json::{Value, json};
 
 use super::canonical;
@@ -74,6 +75,30 @@ impl Call {
     }
 }
 
+/// Where a call runs code of somebody else as the wallet, however deep within batches: the first address delegated to
+/// that is no batching contract of the multisig itself.
+pub(super) fn foreign_delegate(data: &[u8]) -> Option<Address> {
+    delegated_at(data, 0)
+}
+
+fn delegated_at(data: &[u8], depth: usize) -> Option<Address> {
+    if depth >= CALL_NESTING_MAX {
+        return None;
+    }
+    let within = |operation: u8, to: Address, data: &[u8]| {
+        let foreign = operation == 1 && !multisend::is_deployment(&canonical(to));
+        if foreign { Some(to) } else { delegated_at(data, depth + 1) }
+    };
+    match KnownCalls::abi_decode(data).ok()? {
+        KnownCalls::multiSend(call) => {
+            packed_calls(&call.transactions).find_map(|inner| within(inner.operation, inner.to, inner.data))
+        }
+        KnownCalls::execTransaction(call) => within(call.operation, call.to, &call.data),
+        KnownCalls::execTransactionFromModule(call) => within(call.operation, call.to, &call.data),
+        _ => None,
+    }
+}
+
 fn tokens(call: &KnownCalls) -> Option<Tokens> {
     Some(match call {
         KnownCalls::transfer(call) => Tokens::Move { recipient: call.to, amount: call.value },
@@ -140,22 +165,37 @@ fn inner(operation: u8, to: Address, value: U256, data: &[u8], depth: usize) -> 
     described
 }
 
+/// One call of a batch.
+struct Packed<'a> {
+    operation: u8,
+    to: Address,
+    value: U256,
+    data: &'a [u8],
+}
+
 /// The packed calls of `MultiSend.sol`: operation (1 byte), to (20), value (32), length (32), data.
+fn packed_calls(mut rest: &[u8]) -> impl Iterator<Item = Packed<'_>> {
+    std::iter::from_fn(move || {
+        let (head, tail) = rest.split_first_chunk::<85>()?;
+        let length = U256::from_be_slice(&head[53..85]);
+        let data = tail.get(..usize::try_from(length).ok()?)?;
+        rest = &tail[data.len()..];
+        let value = U256::from_be_slice(&head[21..53]);
+        Some(Packed { operation: head[0], to: Address::from_slice(&head[1..21]), value, data })
+    })
+}
+
 fn multi_send(packed: &[u8], depth: usize) -> Value {
     let mut calls = Vec::new();
-    let mut count = 0_usize;
-    let mut rest = packed;
-    while let Some((head, tail)) = rest.split_first_chunk::<85>() {
-        let length = U256::from_be_slice(&head[53..85]);
-        let Some(data) = usize::try_from(length).ok().and_then(|length| tail.get(..length)) else { break };
-        rest = &tail[data.len()..];
+    let (mut count, mut decoded) = (0_usize, 0);
+    for call in packed_calls(packed) {
         count += 1;
+        decoded += 85 + call.data.len();
         if calls.len() < INNER_CALLS_MAX {
-            let value = U256::from_be_slice(&head[21..53]);
-            calls.push(inner(head[0], Address::from_slice(&head[1..21]), value, data, depth));
+            calls.push(inner(call.operation, call.to, call.value, call.data, depth));
         }
     }
-    json!({"calls": calls, "count": count, "undecoded_bytes": rest.len()})
+    json!({"calls": calls, "count": count, "undecoded_bytes": packed.len() - decoded})
 }
 
 /// The first bytes in hexadecimal, and how many there are if not all are shown.
@@ -207,6 +247,31 @@ mod tests {
         assert_eq!(described["args"]["calls"][0]["call"]["name"], "approve");
         assert_eq!(described["args"]["calls"][0]["call"]["args"]["value"], U256::MAX.to_string());
         assert_eq!(Call::decode(&approve).unwrap().tokens, Some(Tokens::Allow { amount: U256::MAX }));
+    }
+
+    fn packed(operation: u8, to: Address, data: &[u8]) -> Vec<u8> {
+        let mut packed = vec![operation];
+        packed.extend(to.as_slice());
+        packed.extend(U256::ZERO.to_be_bytes::<32>());
+        packed.extend(U256::from(data.len()).to_be_bytes::<32>());
+        packed.extend(data);
+        packed
+    }
+
+    fn batch(calls: &[Vec<u8>]) -> Vec<u8> {
+        abi::Known::multiSendCall { transactions: calls.concat().into() }.abi_encode()
+    }
+
+    #[test]
+    fn a_delegatecall_within_a_batch_is_found_behind_any_number_of_calls() {
+        let (batching, foreign) = (address!("0x38869bf66a61cf6bdb996a6ae40d5853fd43b526"), Address::repeat_byte(0x66));
+        let ordinary = packed(0, Address::repeat_byte(1), &[1, 2, 3, 4]);
+        let mut calls = vec![ordinary.clone(); INNER_CALLS_MAX + 5];
+        assert_eq!(foreign_delegate(&batch(&calls)), None);
+        calls.push(packed(1, batching, &batch(std::slice::from_ref(&ordinary))));
+        assert_eq!(foreign_delegate(&batch(&calls)), None, "a batch within a batch is still the multisig's own");
+        calls.push(packed(1, batching, &batch(&[ordinary, packed(1, foreign, &[])])));
+        assert_eq!(foreign_delegate(&batch(&calls)), Some(foreign));
     }
 
     #[test]

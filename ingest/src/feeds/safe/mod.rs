@@ -8,13 +8,14 @@
 //! `outcome`; only what nothing but the chain could tell is called unverifiable.
 //!
 //! A record becomes `signing.requested`, one `signing.approved` a confirmation, and when executed `signing.signed` and
-//! `chain.tx`. A record is mutable; a later revision gives the same events again, which the log skips by their ids, and
+//! `chain.tx`. What modules did and what others sent (`unsigned`) is read from the list of all transactions. A record is mutable; a later revision gives the same events again, which the log skips by their ids, and
 //! the new ones. So an event holds only what does not change from one revision to the next.
 
 mod call;
 mod hash;
 mod record;
 mod signature;
+mod unsigned;
 
 use alloy::primitives::{Address, U256, hex};
 use keywatch_store::event::{Builder, TextColumn};
@@ -22,6 +23,7 @@ use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Map, Value, json};
 
 use crate::chain::registry;
+use crate::feeds::fields::Fields;
 use crate::feeds::read;
 use crate::{Context, Feed, Problem, Reading};
 use call::{Call, Tokens};
@@ -40,9 +42,18 @@ impl Feed for Safe {
 
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {
         read::read_each(body, Some("results"), |value| {
-            let record = Record::read(value)?;
-            let verdicts = record.verdicts();
-            Telling::new(context, &record, &verdicts).events()
+            let fields = Fields::of(value)?;
+            match fields.text("txType")? {
+                None | Some("MULTISIG_TRANSACTION") => {
+                    let record = Record::read(&fields)?;
+                    let verdicts = record.verdicts();
+                    Told::new(context, &record, &verdicts).events()
+                }
+                Some("MODULE_TRANSACTION") => unsigned::module_transaction(context, &fields),
+                Some("ETHEREUM_TRANSACTION") => unsigned::transfers(context, &fields),
+                Some(_) => Err(fields
+                    .problem("txType", "must be MULTISIG_TRANSACTION, MODULE_TRANSACTION or ETHEREUM_TRANSACTION")),
+            }
         })
     }
 }
@@ -53,7 +64,7 @@ fn canonical(address: Address) -> String {
 }
 
 /// One record as it is told in events.
-struct Telling<'a> {
+struct Told<'a> {
     context: &'a Context<'a>,
     record: &'a Record,
     verdicts: &'a [Verdict],
@@ -68,10 +79,10 @@ struct Effect {
     recipient: Address,
 }
 
-impl<'a> Telling<'a> {
-    fn new(context: &'a Context<'a>, record: &'a Record, verdicts: &'a [Verdict]) -> Telling<'a> {
+impl<'a> Told<'a> {
+    fn new(context: &'a Context<'a>, record: &'a Record, verdicts: &'a [Verdict]) -> Told<'a> {
         let recomputed = hash::recompute(record, context.wallet(&canonical(record.safe)));
-        Telling { context, record, verdicts, recomputed, call: Call::decode(&record.data) }
+        Told { context, record, verdicts, recomputed, call: Call::decode(&record.data) }
     }
 
     /// Token units where a token is called, else the native value. A request for an allowance tells the allowance, so
@@ -197,6 +208,8 @@ impl<'a> Telling<'a> {
         put(detail, "selector", selector.map(Value::from));
         put(detail, "data_bytes", (!self.record.data.is_empty()).then(|| json!(self.record.data.len())));
         put(detail, "call", self.call.as_ref().map(Call::to_json));
+        let delegated = call::foreign_delegate(&self.record.data);
+        put(detail, "inner_delegate_to", delegated.map(|to| json!(canonical(to))));
     }
 }
 

@@ -3,7 +3,6 @@
 
 use alloy::primitives::{Address, B256, U256};
 use keywatch_store::Instant;
-use serde_json::Value;
 
 use super::signature::{self, Verdict};
 use crate::feeds::fields::Fields;
@@ -53,13 +52,7 @@ pub(super) struct Execution {
 }
 
 impl Record {
-    pub(super) fn read(value: &Value) -> Result<Record, Problem> {
-        let fields = Fields::of(value)?;
-        if let Some(kind) = fields.text("txType")?
-            && kind != "MULTISIG_TRANSACTION"
-        {
-            return Err(fields.problem("txType", "only MULTISIG_TRANSACTION is read"));
-        }
+    pub(super) fn read(fields: &Fields<'_>) -> Result<Record, Problem> {
         let base_gas = if fields.has("baseGas") { "baseGas" } else { "dataGas" };
         if !fields.has(base_gas) {
             return Err(fields.missing("baseGas"));
@@ -69,20 +62,20 @@ impl Record {
             to: fields.need_address("to")?,
             value: fields.need_word("value")?,
             data: fields.bytes("data")?.unwrap_or_default(),
-            operation: operation(&fields)?,
+            operation: operation(fields)?,
             safe_tx_gas: fields.need_word("safeTxGas")?,
             base_gas: fields.need_word(base_gas)?,
             gas_price: fields.need_word("gasPrice")?,
-            gas_token: address_or_zero(&fields, "gasToken")?,
-            refund_receiver: address_or_zero(&fields, "refundReceiver")?,
+            gas_token: address_or_zero(fields, "gasToken")?,
+            refund_receiver: address_or_zero(fields, "refundReceiver")?,
             nonce: fields.need_word("nonce")?,
             hash: fields.need_hash("safeTxHash")?,
             proposer: fields.address("proposer")?,
             submitted: fields.need_time("submissionDate")?,
             confirmations_required: fields.integer("confirmationsRequired")?,
             trusted: fields.flag("trusted")?,
-            confirmations: confirmations(&fields)?,
-            execution: execution(&fields)?,
+            confirmations: confirmations(fields)?,
+            execution: execution(fields)?,
         })
     }
 
@@ -95,7 +88,7 @@ impl Record {
     }
 }
 
-fn operation(fields: &Fields<'_>) -> Result<u8, Problem> {
+pub(super) fn operation(fields: &Fields<'_>) -> Result<u8, Problem> {
     let operation = fields.integer("operation")?.ok_or_else(|| fields.missing("operation"))?;
     match u8::try_from(operation) {
         Ok(operation @ 0..=2) => Ok(operation),

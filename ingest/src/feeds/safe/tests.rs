@@ -276,7 +276,7 @@ fn each_version_hashes_as_its_contract_does() {
         (data_gas, None, "ethereum", ["0.1.0", "0.1.0", "0.1.0"]),
     ] {
         let mut value = by_nonce(67);
-        let hash = hash_by_hand(&Record::read(&value).unwrap(), type_hash, chain_id);
+        let hash = hash_by_hand(&Record::read(&Fields::of(&value).unwrap()).unwrap(), type_hash, chain_id);
         value["safeTxHash"] = json!(format!("{hash:#x}"));
         for version in versions {
             let inventory = inventory(chain, version);
@@ -366,7 +366,7 @@ fn what_is_missing_or_wrong_is_named_and_costs_no_other_record() {
         ("confirmations", json!({}), "must be an array"),
         ("confirmations", json!([{"owner": OWNERS[0]}]), "missing"),
         ("confirmations", json!(vec![0; 300]), "at most 256"),
-        ("txType", json!("MODULE_TRANSACTION"), "only MULTISIG_TRANSACTION"),
+        ("txType", json!("SOMETHING"), "must be MULTISIG_TRANSACTION, MODULE"),
     ] {
         let mut broken = record(EXECUTED);
         if value == absent {
@@ -394,4 +394,60 @@ fn a_record_a_list_lines_and_the_services_page_are_the_same() {
     assert_eq!(read(&lines).events, whole.events);
     assert_eq!(read(&list).events, whole.events);
     assert_eq!(read(&lines).records, 14);
+}
+
+/// One page of the list of all transactions: what a module did, and what a stranger sent.
+fn all_transactions() -> Value {
+    json!({"count": 2, "next": null, "results": [
+        {
+            "txType": "MODULE_TRANSACTION", "executionDate": "2025-03-02T10:00:00Z", "blockNumber": 5, "isSuccessful": true,
+            "transactionHash": format!("0x{}", "ab".repeat(32)), "safe": WALLET, "module": STRANGERS[0], "to": STRANGERS[1],
+            "value": "1000000000000000000", "data": null, "operation": 0, "moduleTransactionId": "iab0,0", "transfers": [],
+        },
+        {
+            "txType": "ETHEREUM_TRANSACTION", "executionDate": "2025-03-02T09:00:00Z", "to": WALLET, "data": null, "blockNumber": 4,
+            "txHash": format!("0x{}", "ef".repeat(32)), "from": STRANGERS[2],
+            "transfers": [
+                {
+                    "type": "ETHER_TRANSFER", "executionDate": "2025-03-02T09:00:00Z", "blockNumber": 4, "from": STRANGERS[2],
+                    "transactionHash": format!("0x{}", "ef".repeat(32)), "to": WALLET, "value": "59592030000000000",
+                    "tokenId": null, "tokenAddress": null, "transferId": "ief0",
+                },
+                {
+                    "type": "ERC721_TRANSFER", "executionDate": "2025-03-02T09:00:00Z", "blockNumber": 4, "from": WALLET,
+                    "transactionHash": format!("0x{}", "ef".repeat(32)), "to": STRANGERS[2], "value": null,
+                    "tokenId": "77", "tokenAddress": STRANGERS[0], "transferId": "eef1",
+                },
+            ],
+        },
+    ]})
+}
+
+#[test]
+fn a_module_that_acts_is_an_event_of_its_own() {
+    let reading = read(&all_transactions().to_string());
+    assert_eq!((reading.records, reading.rejects.len(), reading.events.len()), (2, 0, 3));
+    let event = reading.events.iter().find(|event| event.kind() == "chain.module_tx").unwrap();
+    assert_eq!((event.actor(), event.wallet(), event.outcome()), (Some(STRANGERS[0]), Some(WALLET), Some("success")));
+    assert_eq!((event.to_address(), event.asset()), (Some(STRANGERS[1]), Some("ETH")));
+    assert_eq!(event.amount().unwrap().to_string(), "1000000000000000000");
+    assert_eq!(event.detail().value()["module"], STRANGERS[0]);
+}
+
+#[test]
+fn what_came_and_what_left_are_transfers_as_the_wallet_sees_them() {
+    let reading = read(&all_transactions().to_string());
+    let transfers: Vec<&Event> = reading.events.iter().filter(|event| event.kind() == "chain.transfer").collect();
+    let told = |event: &Event| {
+        let detail = event.detail().value();
+        (
+            detail["direction"].clone(),
+            event.asset().unwrap().to_owned(),
+            event.amount().unwrap().to_string(),
+            detail["token_id"].clone(),
+        )
+    };
+    assert_eq!(told(transfers[0]), (json!("in"), "ETH".to_owned(), "59592030000000000".to_owned(), Value::Null));
+    assert_eq!(told(transfers[1]), (json!("out"), STRANGERS[0].to_owned(), "1".to_owned(), json!("77")));
+    assert!(transfers.iter().all(|event| event.wallet() == Some(WALLET) && event.chain() == Some("ethereum")));
 }

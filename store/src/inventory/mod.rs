@@ -4,234 +4,28 @@
 //! Every entry is one row of a table that rules may join; [`TABLES`] lists them with their keys. Addresses of chains
 //! with case-insensitive forms are to be written lower case, as the feeds write them.
 
+mod declared;
+mod network;
+mod tables;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringViewArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+pub use declared::{
+    Destination, Library, Module, Network as DeclaredNetwork, Owner, PURPOSES, Person, Source, System, Wallet,
+};
+pub use network::Network;
+pub use tables::{Cell, TABLES, Table, table};
+
 use crate::event::{CanonicalJson, Origin};
 use crate::time::SECOND_NS;
 use crate::{Error, Event, Instant};
-
-/// A table that rules may join.
-#[derive(Clone, Copy, Debug)]
-pub struct Table {
-    /// Name in SQL.
-    pub name: &'static str,
-    /// What a row is.
-    pub meaning: &'static str,
-    /// Columns that, together with `system`, identify a row.
-    pub key: &'static [&'static str],
-    /// Columns besides `system`: name, type, meaning.
-    pub columns: &'static [(&'static str, Cell, &'static str)],
-}
-
-/// Type of an inventory column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cell {
-    /// UTF-8 text.
-    Text,
-    /// 64-bit integer.
-    Integer,
-    /// True or false.
-    Boolean,
-}
-
-/// The tables.
-pub const TABLES: &[Table] = &[
-    Table {
-        name: "systems",
-        meaning: "trusted environments",
-        key: &[],
-        columns: &[
-            ("name", Cell::Text, "display name"),
-            ("designation", Cell::Text, "self_custody, qualified_service_provider, full_system"),
-            ("ccss_level", Cell::Integer, "1, 2 or 3"),
-        ],
-    },
-    Table {
-        name: "wallets",
-        meaning: "wallets of the system",
-        key: &["wallet"],
-        columns: &[
-            ("wallet", Cell::Text, "address or vault id"),
-            ("chain", Cell::Text, "chain name"),
-            ("temperature", Cell::Text, "hot, warm, cold"),
-            ("technology", Cell::Text, "safe, mpc, hsm, kms, p2sh …"),
-            ("threshold", Cell::Integer, "signatures needed"),
-            ("implementation", Cell::Text, "approved implementation contract"),
-            ("contract_version", Cell::Text, "version of the multisig contract, e.g. 1.1.1"),
-        ],
-    },
-    Table {
-        name: "owners",
-        meaning: "who may sign for a wallet",
-        key: &["wallet", "owner"],
-        columns: &[
-            ("wallet", Cell::Text, "the wallet"),
-            ("owner", Cell::Text, "address or key id of the signer"),
-            ("person", Cell::Text, "who holds it"),
-        ],
-    },
-    Table {
-        name: "destinations",
-        meaning: "approved destinations",
-        key: &["address"],
-        columns: &[("address", Cell::Text, "the address"), ("label", Cell::Text, "whose it is")],
-    },
-    Table {
-        name: "people",
-        meaning: "people and service accounts",
-        key: &["subject"],
-        columns: &[
-            ("subject", Cell::Text, "as sessions and decisions name them"),
-            ("role", Cell::Text, "custodian, analyst, administrator, service"),
-        ],
-    },
-    Table {
-        name: "sources",
-        meaning: "sources that are expected to speak",
-        key: &["source"],
-        columns: &[
-            ("source", Cell::Text, "the authenticated source"),
-            ("feed", Cell::Text, "feed that reads it"),
-            ("trust_group", Cell::Text, "sources that one attacker could hold together"),
-            ("max_delay_seconds", Cell::Integer, "documented delivery delay"),
-            ("heartbeat_seconds", Cell::Integer, "longest ordinary silence; 0 when silence is ordinary"),
-        ],
-    },
-];
-
-/// Looks a table up.
-#[must_use]
-pub fn table(name: &str) -> Option<&'static Table> {
-    TABLES.iter().find(|table| table.name == name)
-}
-
-impl Table {
-    /// Arrow schema: `system`, then the columns, all nullable but `system`.
-    #[must_use]
-    pub fn schema(&self) -> SchemaRef {
-        let mut fields = vec![Field::new("system", DataType::Utf8View, false)];
-        fields.extend(self.columns.iter().map(|(name, cell, _)| {
-            let kind = match cell {
-                Cell::Text => DataType::Utf8View,
-                Cell::Integer => DataType::Int64,
-                Cell::Boolean => DataType::Boolean,
-            };
-            Field::new(*name, kind, true)
-        }));
-        Arc::new(Schema::new(fields))
-    }
-}
-
-macro_rules! rows {
-    ($($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident : $kind:ty),* $(,)? })*) => {$(
-        $(#[$meta])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub struct $name { $($(#[$field_meta])* pub $field: $kind),* }
-    )*};
-}
-
-rows! {
-    /// One trusted environment, with everything declared about it.
-    System {
-        /// Identifier, the partition key of the log.
-        id: String,
-        /// Display name.
-        #[serde(default)]
-        name: String,
-        /// `self_custody`, `qualified_service_provider` or `full_system`.
-        #[serde(default)]
-        designation: String,
-        /// 1, 2 or 3.
-        #[serde(default)]
-        ccss_level: i64,
-        /// Wallets.
-        #[serde(default)]
-        wallets: Vec<Wallet>,
-        /// Who may sign.
-        #[serde(default)]
-        owners: Vec<Owner>,
-        /// Approved destinations.
-        #[serde(default)]
-        destinations: Vec<Destination>,
-        /// People and service accounts.
-        #[serde(default)]
-        people: Vec<Person>,
-        /// Expected sources.
-        #[serde(default)]
-        sources: Vec<Source>,
-    }
-    /// A wallet.
-    Wallet {
-        /// Address or vault id.
-        wallet: String,
-        /// Chain name.
-        chain: String,
-        /// `hot`, `warm` or `cold`.
-        #[serde(default)]
-        temperature: String,
-        /// `safe`, `mpc`, `hsm`, `kms`, `p2sh` …
-        #[serde(default)]
-        technology: String,
-        /// Signatures needed.
-        #[serde(default)]
-        threshold: i64,
-        /// Approved implementation contract.
-        #[serde(default)]
-        implementation: String,
-        /// Version of the multisig contract.
-        #[serde(default)]
-        contract_version: String,
-    }
-    /// A signer of a wallet.
-    Owner {
-        /// The wallet.
-        wallet: String,
-        /// Address or key id.
-        owner: String,
-        /// Who holds it.
-        #[serde(default)]
-        person: String,
-    }
-    /// An approved destination.
-    Destination {
-        /// The address.
-        address: String,
-        /// Whose it is.
-        #[serde(default)]
-        label: String,
-    }
-    /// A person or service account.
-    Person {
-        /// As sessions and decisions name them.
-        subject: String,
-        /// `custodian`, `analyst`, `administrator` or `service`.
-        role: String,
-    }
-    /// An expected source.
-    Source {
-        /// The authenticated source.
-        source: String,
-        /// Feed that reads it.
-        feed: String,
-        /// Sources that one attacker could hold together.
-        #[serde(default)]
-        trust_group: String,
-        /// Documented delivery delay, seconds.
-        #[serde(default)]
-        max_delay_seconds: i64,
-        /// Longest ordinary silence, seconds; 0 when silence is ordinary.
-        #[serde(default)]
-        heartbeat_seconds: i64,
-    }
-}
 
 /// Everything declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -317,6 +111,25 @@ impl System {
         if self.sources.iter().any(|source| source.max_delay_seconds < 0 || source.heartbeat_seconds < 0) {
             return Err("a source has a negative delay or heartbeat".to_owned());
         }
+        for network in &self.networks {
+            network.network.parse::<Network>().map_err(|problem| format!("`networks`: {problem}"))?;
+        }
+        self.wallets.iter().try_for_each(|wallet| self.check_wallet(wallet))
+    }
+
+    /// A wallet's sources have to be declared themselves: a misspelt one would never be heard, and what it should have
+    /// said would never be missed.
+    fn check_wallet(&self, wallet: &Wallet) -> Result<(), String> {
+        let name = &wallet.wallet;
+        if !wallet.purpose.is_empty() && !PURPOSES.contains(&wallet.purpose.as_str()) {
+            let known = PURPOSES.join(", ");
+            return Err(format!("wallet {name}: purpose `{}` is none of {known}", wallet.purpose));
+        }
+        for (role, source) in wallet.sources() {
+            if !self.sources.iter().any(|declared| declared.source == source) {
+                return Err(format!("wallet {name}: its {role} `{source}` is not among the system's sources"));
+            }
+        }
         Ok(())
     }
 
@@ -327,7 +140,10 @@ impl System {
             "systems" => json!([{ "name": self.name, "designation": self.designation, "ccss_level": self.ccss_level }]),
             "wallets" => json!(self.wallets),
             "owners" => json!(self.owners),
+            "modules" => json!(self.modules),
+            "libraries" => json!(self.libraries),
             "destinations" => json!(self.destinations),
+            "networks" => json!(self.networks),
             "people" => json!(self.people),
             "sources" => json!(self.sources),
             _ => json!([]),
@@ -383,6 +199,19 @@ impl System {
     }
 }
 
+impl Wallet {
+    /// The sources that are declared for it, each with its role.
+    pub fn sources(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let roles = [
+            ("signer", &self.signer),
+            ("node", &self.node),
+            ("ledger", &self.ledger),
+            ("decision_point", &self.decision_point),
+        ];
+        roles.into_iter().filter(|(_, source)| !source.is_empty()).map(|(role, source)| (role, source.as_str()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -427,6 +256,9 @@ mod tests {
             (TOML.replace("threshold = 3", "threshold = \"3\""), "line 7"),
             (TOML.replace("0xabc", ""), "empty `wallet`"),
             (format!("{TOML}\n[[systems]]\nid = \"cold\""), "twice"),
+            (TOML.replace("threshold = 3", "purpose = \"fun\""), "purpose `fun` is none of customer_withdrawals"),
+            (TOML.replace("threshold = 3", "signer = \"opb\""), "its signer `opb` is not among"),
+            (format!("{TOML}\n[[systems.networks]]\nnetwork = \"10.0.0.0/33\""), "10.0.0.0/33"),
         ] {
             let error = Inventory::parse("i.toml", &text).unwrap_err().to_string();
             assert!(error.starts_with("i.toml: ") && error.contains(said), "{error}");
