@@ -113,3 +113,6 @@ pub(crate) const SNAPSHOT_SECONDS: u64 = 600;
 
 /// Records since the last snapshot below which another one is not worth its writing.
 pub(crate) const SNAPSHOT_RECORDS_MIN: u64 = 10_000;
+
+/// Newest records of the log that a start looks at to know what was heard of each wallet.
+pub(crate) const COVERAGE_RECORDS: u64 = 200_000;

@@ -17,4 +17,5 @@ mod real_opa;
 mod replay_data;
 mod running;
 mod simulate;
+mod strangers;
 mod support;

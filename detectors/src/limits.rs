@@ -62,3 +62,6 @@ pub(crate) const TAKEN_SHARE: usize = 2;
 
 /// Rows of a batch below which handing rules to other threads costs more than it gives.
 pub(crate) const THREADED_ROWS_MIN: usize = 512;
+
+/// Wallets of a system whose sources are remembered for coverage; more are shown as unseen.
+pub(crate) const COVERED_WALLETS_MAX: usize = 100_000;

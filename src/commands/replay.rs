@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use std::time;
 
 use anyhow::{Context, bail, ensure};
-use keywatch_detectors::{Engine, Settings, rule};
+use keywatch_detectors::rule::{self, Heard, Need, Seen};
+use keywatch_detectors::{Engine, Rule, Settings};
+use keywatch_store::inventory::System;
 use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, Finding, Log, Position, Topic};
 use serde_json::json;
@@ -18,6 +20,9 @@ use crate::incident::{Expected, Incident, read_lines};
 use crate::limits::PIPELINE_RECORDS_MAX;
 use crate::output;
 use crate::service::config;
+
+/// Wallets that a notice names.
+const UNSEEN_WALLETS_SHOWN: usize = 3;
 
 /// Run the rules over recorded events and show the findings; nothing outside is touched.
 #[derive(Debug, clap::Args)]
@@ -75,6 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ran.findings.len(),
         ran.waiting
     ));
+    ran.unseen.iter().for_each(|notice| output::note(notice));
     for (rule, problem) in &ran.parked {
         output::note(&format!("rule {rule} failed and was parked: {problem}"));
     }
@@ -141,11 +147,15 @@ struct Ran {
     findings: Vec<Finding>,
     waiting: usize,
     parked: Vec<(String, String)>,
+    /// What was not judged since nobody tells of it.
+    unseen: Vec<String>,
 }
 
 fn run_rules(log: &MemoryLog) -> anyhow::Result<Ran> {
-    let mut engine = Engine::new(&rule::shipped()?, &Settings::default())?;
-    let mut ran = Ran { findings: Vec::new(), waiting: 0, parked: Vec::new() };
+    let rules = rule::shipped()?;
+    let mut engine = Engine::new(&rules, &Settings::default())?;
+    let mut ran = Ran { findings: Vec::new(), waiting: 0, parked: Vec::new(), unseen: Vec::new() };
+    let mut seen = Seen::default();
     let mut position = Position::default();
     let bar = output::progress(usize::try_from(log.end(Topic::Events).0)?);
     loop {
@@ -154,13 +164,33 @@ fn run_rules(log: &MemoryLog) -> anyhow::Result<Ran> {
         if events.is_empty() {
             bar.finish_and_clear();
             ran.waiting = engine.state_size().waiting;
+            ran.unseen = unseen(&rules, &seen);
             return Ok(ran);
+        }
+        for event in &events {
+            seen.take(event);
         }
         let outcome = engine.run(position, &events)?;
         position = position.plus(events.len());
         ran.findings.extend(outcome.findings.into_iter().map(|decided| decided.finding));
         ran.parked.extend(outcome.parked.into_iter().map(|parked| (parked.rule, parked.problem)));
     }
+}
+
+/// What no rule could judge, in sentences: a link that nobody tells of is shown and not paged.
+fn unseen(rules: &[Rule], seen: &Seen) -> Vec<String> {
+    let notice = |system: &str, need: &Need, wallets: &[String]| {
+        let named = wallets.iter().take(UNSEEN_WALLETS_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = wallets.len().saturating_sub(UNSEEN_WALLETS_SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let need = need.to_string().replace('_', " ");
+        format!("system {system}: no {need} is connected for {named}{more}; rules that need one do not judge it")
+    };
+    let of_system = |(system, heard): (System, Heard)| {
+        let missing = rule::missing_links(rules, &system, &heard);
+        missing.iter().map(|(need, wallets)| notice(&system.id, need, wallets)).collect::<Vec<_>>()
+    };
+    seen.each().flat_map(of_system).collect()
 }
 
 fn show(findings: &[Finding], format: Format) -> anyhow::Result<()> {
@@ -173,6 +203,8 @@ fn show(findings: &[Finding], format: Format) -> anyhow::Result<()> {
             out.flush()?;
         }
         Format::Table => {
+            let mut findings: Vec<&Finding> = findings.iter().collect();
+            findings.sort_by_key(|finding| finding.time);
             let rows = findings.iter().map(|finding| {
                 [finding.time.to_string(), finding.severity.to_string(), finding.rule.clone(), finding.title.clone()]
             });

@@ -87,6 +87,8 @@ metrics! {
     engine_records: Counter "keywatch_engine_records_total" []
         "events that the rules went through; after a start also those since the last snapshot of window state";
     rules_active: Gauge "keywatch_rules_active" [] "rules that are evaluated";
+    rule_coverage: Gauge "keywatch_rule_coverage" ["rule", "system"]
+        "what a rule can see of a system: 2 everything that it needs, 1 some of it, 0 nothing that it could judge";
     rule_parked: Gauge "keywatch_rule_parked" ["rule"] "1 while a rule is parked after a failure";
     rule_parks: Counter "keywatch_rule_parks_total" ["rule"] "failures after which a rule was parked";
     rule_retries: Counter "keywatch_rule_retries_total" ["rule", "outcome"]

@@ -144,6 +144,7 @@ pub const KINDS: &[Kind] = &[
                 "text",
                 "first address that a call within a batch delegates to and that is no batching contract",
             ),
+            ("unlimited_spender", "text", "first address that is given an allowance of at least 2^255 units"),
             ("nonce", "integer", "the wallet's nonce"),
             ("block", "integer", "block height, absent while unconfirmed"),
             ("inputs", "integer", "inputs spent, on UTXO chains"),
@@ -172,6 +173,7 @@ pub const KINDS: &[Kind] = &[
                 "text",
                 "first address that a call within a batch delegates to and that is no batching contract",
             ),
+            ("unlimited_spender", "text", "first address that is given an allowance of at least 2^255 units"),
             ("block", "integer", "block height"),
         ],
     ),
@@ -328,6 +330,7 @@ const SAFE_REQUEST: &[(&str, &str, &str)] = &[
         "text",
         "first address that a call within a batch delegates to and that is no batching contract",
     ),
+    ("unlimited_spender", "text", "first address that is given an allowance of at least 2^255 units"),
     ("executor", "text", "who sent the transaction"),
     ("provenance", "text", "public or reconstructed, in replay data"),
 ];

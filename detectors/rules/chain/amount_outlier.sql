@@ -1,9 +1,14 @@
 /*
-version: 1
-title: Wallet {wallet} moves {amount} base units of {asset}, at most {largest_before} base units of {asset} ever before
+version: 2
+title: Wallet {wallet} moves {amount} base units of {asset}, at most {largest_before} in {moved_before} movements before
 severity: high
 entity: the wallet and the asset
 proof: corroborated
+needs: [node]
+uses: [payments]
+without_history: >-
+  Quiet below `history_minimum` movements of the asset; where a ledger is known, `chain/unordered_payment` and
+  `chain/unordered_destination` judge from the first on. The title says on how many movements the judgement stands.
 response: []
 suppress_for: 1h
 meaning: >-
@@ -22,11 +27,15 @@ parameters:
   factor:
     type: integer
     default: 5
-    meaning: how many times the largest earlier amount is too much
+    meaning: how many times the largest earlier amount is too much, where nobody ordered it
+  ordered_factor:
+    type: integer
+    default: 50
+    meaning: the same where the business ordered this amount; an order can be forged too
   history_minimum:
     type: integer
     default: 3
-    meaning: earlier outgoing records in the asset below which no amount counts as unusual
+    meaning: earlier movements of the asset below which no amount counts as unusual
 */
 SELECT
   event_id,
@@ -39,25 +48,32 @@ SELECT
   to_address,
   asset,
   largest_before,
-  moved_before
+  moved_before,
+  ordered
 FROM (
   SELECT
     *,
     max(amount) FILTER (WHERE outcome = 'success') OVER before AS largest_before,
-    count(amount) FILTER (WHERE outcome = 'success') OVER before AS moved_before
-  FROM events
-  WHERE wallet IS NOT NULL
-    AND asset IS NOT NULL
-    -- A call that moves nothing says nothing about usual amounts.
-    AND amount > 0
-    AND (kind = 'chain.tx' OR (kind = 'chain.transfer' AND detail_text(detail, 'direction') = 'out'))
+    count(amount) FILTER (WHERE outcome = 'success' AND NOT repeats) OVER before AS moved_before
+  FROM (
+    SELECT
+      *,
+      -- A transaction and the transfer in it are records of one movement.
+      count(*) FILTER (WHERE outcome = 'success') OVER (
+        PARTITION BY wallet, tx, to_address, asset ORDER BY time
+        RANGE BETWEEN INTERVAL '1 day' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+      ) > 0 AS repeats
+    FROM payments
+    WHERE asset IS NOT NULL
+  )
   WINDOW before AS (
     PARTITION BY wallet, chain, asset ORDER BY time
     RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
   )
 )
-WHERE (outcome IS DISTINCT FROM 'failed')
+WHERE NOT internal
   AND moved_before >= $history_minimum
   AND amount > largest_before
   -- The product must stay within 38 digits whatever amounts a chain reports; beyond 10^36 the bound is 10^36.
-  AND amount > least(largest_before, CAST('1000000000000000000000000000000000000' AS DECIMAL(38, 0))) * $factor
+  AND amount > least(largest_before, CAST('1000000000000000000000000000000000000' AS DECIMAL(38, 0)))
+    * (CASE WHEN ordered THEN $ordered_factor ELSE $factor END)

@@ -1,14 +1,19 @@
 /*
-version: 1
+version: 2
 title: Wallet {wallet} pays {to_address} for the first time, which is not an approved destination
 severity: medium
 entity: the wallet and the destination
 proof: corroborated
+needs: [node]
+uses: [payments]
+without_history: >-
+  Quiet below `history_minimum` payments that are a day old, since nothing is unusual yet. Where a ledger is known,
+  `chain/unordered_payment` and `chain/unordered_destination` judge from the first payment on.
 response: []
 suppress_for: 1d
 meaning: >-
-  The wallet has a history of payments, and neither this destination is in it nor is it on the list of approved
-  destinations. Thefts nearly always go to an address that was never paid before.
+  The wallet usually pays the same destinations; this one is not among them, nor on the list of approved destinations,
+  and no ledger says what the business ordered. Thefts nearly always go to an address that was never paid before.
 runbook:
   - "Look for the request behind it: SELECT time, source, kind, actor, request, to_address, amount FROM events WHERE tx = '<tx>' OR to_address = '<to_address>' ORDER BY time"
   - Confirm destination and amount with the person who asked for the payment, on another channel than the request came by.
@@ -16,55 +21,50 @@ runbook:
   - A regular counterparty is entered in the approved destinations by two persons. Otherwise raise the alert and hold the wallet.
 false_positives:
   - A new counterparty or a new deposit address of a known one that was not entered in the inventory.
-  - Wallets that pay customers. Give them no rule of this kind; disable it for their system or keep such wallets in a system of their own.
+  - Wallets that begin to pay customers. Declare the purpose `customer_withdrawals`, or better the ledger that orders their payments.
 ccss: ["1.05.8.1", "2.02.4.1"]
 attack: [T1657]
 parameters:
   history_minimum:
     type: integer
     default: 3
-    meaning: earlier outgoing records of the wallet below which no destination counts as unusual
+    meaning: payments of the wallet, at least a day old, below which no destination counts as unusual
 */
 SELECT
   event_id,
-  e.wallet || ' ' || e.to_address AS entity,
-  e.actor,
-  e.wallet,
-  e.request,
-  e.tx,
-  e.amount,
-  e.to_address,
-  e.asset,
+  wallet || ' ' || to_address AS entity,
+  actor,
+  wallet,
+  request,
+  tx,
+  amount,
+  to_address,
+  asset,
   paid_before
 FROM (
   SELECT
     *,
-    count(*) FILTER (WHERE happened) OVER (
-      PARTITION BY wallet ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
-    ) AS paid_before,
-    count(*) FILTER (WHERE happened) OVER (
-      PARTITION BY wallet, to_address ORDER BY time
-      RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
-    ) AS paid_here_before
+    -- A habit is not formed within a day: the first payments of a theft shall not excuse the next.
+    count(*) OVER wallet_before AS paid_before,
+    count(*) FILTER (WHERE paid_here_before = 0) OVER wallet_before AS first_payments_before
   FROM (
-    SELECT *, (outcome IS DISTINCT FROM 'failed') AS happened
-    FROM events
-    WHERE wallet IS NOT NULL
-      AND to_address IS NOT NULL
-      AND (
-        kind = 'chain.tx'
-        -- Anybody can make a token report a transfer of nothing from a stranger's wallet, so as to plant an address in
-        -- its history. Such transfers neither count nor teach.
-        OR (kind = 'chain.transfer' AND detail_text(detail, 'direction') = 'out' AND amount > 0)
-      )
+    SELECT
+      *,
+      count(*) OVER (
+        PARTITION BY wallet, to_address ORDER BY time
+        RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+      ) AS paid_here_before
+    FROM payments
   )
-) AS e
-LEFT JOIN destinations AS d ON d.system = e.system AND d.address = e.to_address
-LEFT JOIN wallets AS own ON own.system = e.system AND own.wallet = e.to_address
-WHERE d.address IS NULL
-  AND own.wallet IS NULL
-  -- A wallet that calls itself changes its own settings.
-  AND e.to_address <> e.wallet
-  AND happened
+  WINDOW wallet_before AS (
+    PARTITION BY wallet ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 day' PRECEDING
+  )
+)
+WHERE NOT ledger_known
+  AND NOT approved
+  AND NOT internal
+  AND (purpose IS DISTINCT FROM 'customer_withdrawals')
   AND paid_before >= $history_minimum
   AND paid_here_before = 0
+  -- For a wallet that pays somebody new every other time, new addresses are no news.
+  AND 2 * first_payments_before < paid_before

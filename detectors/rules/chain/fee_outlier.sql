@@ -1,9 +1,12 @@
 /*
-version: 1
-title: Wallet {wallet} pays a fee of {fee_rate} a unit, at most {usual} in the time before
+version: 2
+title: Wallet {wallet} pays a fee of {fee_rate} a unit, at most {usual} in {fees_before} transactions before
 severity: high
 entity: the wallet
 proof: corroborated
+needs: [node]
+without_history: >-
+  Quiet below `history_minimum` fees within `reach`. The title says on how many fees the judgement stands.
 response: []
 suppress_for: 1h
 meaning: >-
@@ -15,10 +18,18 @@ runbook:
   - Look at the rest of the shape. Destination, number of inputs and outputs, change; with another finding on the same transaction treat it as a theft.
   - Unconfirmed and not yours. Replace it now with a higher fee to your own address.
 false_positives:
-  - A rush on the chain, or an operator who raised the fee by hand of a transaction that was stuck.
+  - The first transaction in a rush on the chain, or an operator who raised the fee by hand of a transaction that was stuck.
 ccss: ["2.02.4.1"]
 attack: [T1657]
 parameters:
+  market_reach:
+    type: duration
+    default: 6 hours
+    meaning: how far back the fees of other wallets on the chain are looked at; what they pay too is a rush, not haste
+  market_factor:
+    type: integer
+    default: 2
+    meaning: how many times the highest fee of other wallets is still put down to a rush
   factor:
     type: integer
     default: 5
@@ -43,12 +54,20 @@ SELECT
   to_address,
   fee_rate,
   usual,
-  fees_before
+  fees_before,
+  market
 FROM (
   SELECT
     *,
     max(fee_rate) FILTER (WHERE outcome = 'success') OVER before AS usual,
-    count(fee_rate) FILTER (WHERE outcome = 'success') OVER before AS fees_before
+    count(fee_rate) FILTER (WHERE outcome = 'success') OVER before AS fees_before,
+    max(fee_rate) FILTER (WHERE outcome = 'success') OVER (
+      PARTITION BY chain ORDER BY time RANGE BETWEEN $market_reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+    ) AS market,
+    max(fee_rate) FILTER (WHERE outcome = 'success') OVER (
+      PARTITION BY wallet, chain ORDER BY time
+      RANGE BETWEEN $market_reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+    ) AS own_recent
   FROM (
     SELECT *, detail_int(detail, 'fee_rate') AS fee_rate
     FROM events
@@ -63,3 +82,5 @@ WHERE (outcome IS DISTINCT FROM 'failed')
   AND fees_before >= $history_minimum
   -- Divided, not multiplied: a forged rate near the largest integer must not overflow.
   AND fee_rate / $factor > usual
+  -- What this wallet itself paid just now is no market.
+  AND (market IS NULL OR market = own_recent OR fee_rate / $market_factor > market)

@@ -1,9 +1,13 @@
 /*
-version: 1
+version: 2
 title: "{amount} base units of {asset} left wallet {wallet} by {tx}, for which no signature is known"
 severity: critical
 entity: the wallet
 proof: corroborated
+needs: [node, signer]
+uses: [outflows]
+without_history: >-
+  A wallet whose signer is neither declared nor has ever spoken is not judged; coverage shows it as blind.
 response: [wallet]
 suppress_for: 1h
 meaning: >-
@@ -17,20 +21,12 @@ runbook:
   - Take away what lets it happen. Revoke the allowance, disable the module; with new code or a copied key only speed helps, so move what is left.
   - Trace the destination and ask exchanges and issuers to freeze.
 false_positives:
-  - The signer's record is later than `signer_delay`, for example after an outage.
+  - The signer's record is later than `signer_delay` though it said nothing bad about itself; while it is silent or unwell, `chain/outflow_unverified` tells of the transfer instead.
   - An allowance or module that is meant to move funds (recurring payments, staking). Its transactions carry no signature of the wallet.
   - A worthless token whose contract claims transfers that nobody made; let the chain follower report known assets only.
 ccss: ["2.02.3.2", "2.02.4.1"]
 attack: [T1657, T1078]
-parameters:
-  signature_reach:
-    type: duration
-    default: 7 days
-    meaning: how long before the transfer its signature may have been recorded
-  signer_delay:
-    type: duration
-    default: 5 minutes
-    meaning: how long after the transfer the signer's record may still arrive
+parameters: {}
 */
 SELECT
   event_id,
@@ -41,20 +37,7 @@ SELECT
   tx,
   amount,
   to_address,
-  asset
-FROM (
-  SELECT
-    *,
-    count(*) FILTER (WHERE kind = 'signing.signed' AND (outcome IS DISTINCT FROM 'failed')) OVER (
-      PARTITION BY tx ORDER BY time RANGE BETWEEN $signature_reach PRECEDING AND $signer_delay FOLLOWING
-    ) AS signatures
-  FROM events
-  WHERE kind IN ('chain.transfer', 'signing.signed') AND tx IS NOT NULL
-)
-WHERE kind = 'chain.transfer'
-  AND detail_text(detail, 'direction') = 'out'
-  AND wallet IS NOT NULL
-  AND (outcome IS DISTINCT FROM 'failed')
-  -- Anybody can make a token report a transfer of nothing from a stranger's wallet.
-  AND (amount = 0) IS NOT TRUE
-  AND signatures = 0
+  asset,
+  signer
+FROM outflows
+WHERE signatures = 0 AND signer_state = 'heard'

@@ -1,9 +1,12 @@
 /*
-version: 1
+version: 2
 title: "Device {device} of session {session} is no longer compliant: {failed_check}"
 severity: high
 entity: the session
 proof: corroborated
+needs: [session.posture]
+without_history: >-
+  Quiet until the device was compliant once within `session_reach`: a device that never was is the policy's matter.
 response: [session]
 suppress_for: 1h
 meaning: >-
@@ -16,11 +19,15 @@ runbook:
   - Ask the person what was done on the device. A check that was switched off by nobody is an incident on that machine.
   - Hold requests that this session approved since the last compliant report until somebody else has looked at them.
 false_positives:
-  - An update or a restart that switches a check off for minutes.
+  - An update that takes longer than `recovery`. What is allowed meanwhile is told by session/allowed_while_not_compliant.
   - A change of the compliance policy itself, which turns many devices at once.
 ccss: ["1.05.2.1", "2.02.3.2"]
 attack: [T1562.001]
 parameters:
+  recovery:
+    type: duration
+    default: 15 minutes
+    meaning: how long an update or a restart may fail a check before it is told
   session_reach:
     type: duration
     default: 12 hours
@@ -47,6 +54,11 @@ FROM (
       *,
       last_value(CASE WHEN known THEN outcome END) IGNORE NULLS OVER whole_before AS before_whole,
       last_value(CASE WHEN known THEN outcome END) IGNORE NULLS OVER check_before AS before_check,
+      -- An update or a restart fails a check for minutes.
+      count(*) FILTER (WHERE known AND outcome = 'compliant') OVER (
+        PARTITION BY subject, check_name ORDER BY time
+        RANGE BETWEEN INTERVAL '1 nanosecond' FOLLOWING AND $recovery FOLLOWING
+      ) AS recovered,
       last_value(CASE WHEN lives THEN session END) IGNORE NULLS OVER whole_before AS last_session,
       last_value(CASE WHEN lives THEN actor END) IGNORE NULLS OVER whole_before AS last_actor,
       last_value(CASE WHEN lives THEN kind END) IGNORE NULLS OVER whole_before AS last_act,
@@ -76,5 +88,6 @@ FROM (
 WHERE kind = 'session.posture'
   AND outcome = 'not_compliant'
   AND open_session IS NOT NULL
+  AND recovered = 0
   -- Against the same check where it was reported before, else against the device's last word.
   AND coalesce(before_check, before_whole) = 'compliant'

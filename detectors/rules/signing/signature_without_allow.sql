@@ -1,9 +1,13 @@
 /*
-version: 1
+version: 2
 title: Request {request} of wallet {wallet} was approved by {actor} without an allow of the policy decision point
 severity: critical
 entity: the signing request
 proof: corroborated
+needs: [signer, decision_point]
+uses: [approvals]
+without_history: >-
+  A wallet whose decision point is neither declared nor has ever decided is not judged; coverage shows it as blind.
 response: [request, wallet]
 suppress_for: 1h
 meaning: >-
@@ -17,19 +21,11 @@ runbook:
   - A request that was never allowed at all, while its signatures are valid, may have been signed under another request's cover. Compare nonce and signatures with other requests of the wallet.
   - If emergency access was used, attach the emergency case to the finding.
 false_positives:
-  - The decision log is later than `decision_delay`, for example after an outage; the decisions then arrive marked late.
+  - The decision log is later than `decision_delay` though the decision point said nothing bad about itself; while it is silent or unwell, `signing/signature_undecided` tells of the approval instead.
   - The policy's input carries the request or wallet under another name than the feed is configured for.
 ccss: ["1.05.8.1", "2.02.1.2", "2.02.3.2"]
 attack: [T1078, T1556]
-parameters:
-  allow_reach:
-    type: duration
-    default: 2 hours
-    meaning: how long before an approval its allow may have been recorded
-  decision_delay:
-    type: duration
-    default: 10 minutes
-    meaning: how long after an approval its allow may still arrive; the longest upload delay of the decision log
+parameters: {}
 */
 SELECT
   event_id,
@@ -40,22 +36,8 @@ SELECT
   request,
   amount,
   to_address,
-  denials
-FROM (
-  SELECT
-    *,
-    -- Log time is the time of arrival, so an allow that was given before the approval may stand behind it.
-    count(*) FILTER (WHERE kind = 'decision' AND outcome = 'allow') OVER around AS allows,
-    count(*) FILTER (WHERE kind = 'decision' AND outcome <> 'allow') OVER around AS denials,
-    -- A system without a decision point has no allow to miss.
-    count(*) FILTER (WHERE kind = 'decision') OVER (
-      ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS decisions_ever
-  FROM events
-  WHERE kind IN ('decision', 'signing.approved') AND request IS NOT NULL AND wallet IS NOT NULL
-  WINDOW around AS (
-    PARTITION BY wallet, request ORDER BY time
-    RANGE BETWEEN $allow_reach PRECEDING AND $decision_delay FOLLOWING
-  )
-)
-WHERE kind = 'signing.approved' AND allows = 0 AND decisions_ever > 0
+  denials,
+  decider
+FROM approvals
+-- A decision whose verdict could not be read is no denial, and not nothing either.
+WHERE allows = 0 AND unknowns = 0 AND decider_state = 'heard'

@@ -14,6 +14,12 @@ use memchr::memmem::Finder;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::geography;
+
+/// Autonomous systems whose addresses say where a relay stands and not where a person is: Cloudflare (WARP, iCloud
+/// Private Relay), Akamai and Fastly (iCloud Private Relay), Zscaler, Netskope, Palo Alto Networks, Cisco Umbrella.
+const RELAYS: [i64; 9] = [13_335, 36_183, 54_113, 22_616, 53_813, 62_044, 55_256, 54_538, 36_692];
+
 /// All of them.
 pub(crate) fn all() -> Vec<ScalarUDF> {
     let text = |name, output, make: fn(&mut dyn Iterator<Item = Option<&str>>) -> Result<ArrayRef>| {
@@ -58,6 +64,30 @@ pub(crate) fn all() -> Vec<ScalarUDF> {
             Arc::new(in_network),
         ),
         create_udf(
+            "least_km",
+            vec![DataType::Utf8View, DataType::Utf8View],
+            DataType::Int64,
+            Volatility::Immutable,
+            Arc::new(|arguments| {
+                let rows = rows(arguments);
+                let (one, other) = (strings(&arguments[0], rows)?, strings(&arguments[1], rows)?);
+                let pairs = one.as_string_view().iter().zip(other.as_string_view());
+                let apart = pairs.map(|(one, other)| geography::least_km(one?, other?));
+                Ok(ColumnarValue::Array(Arc::new(apart.collect::<Int64Array>())))
+            }),
+        ),
+        create_udf(
+            "is_relay",
+            vec![DataType::Int64],
+            DataType::Boolean,
+            Volatility::Immutable,
+            Arc::new(|arguments| {
+                let systems = cast(&arguments[0].clone().into_array(rows(arguments))?, &DataType::Int64)?;
+                let relays = systems.as_primitive::<Int64Type>().iter().map(|asn| asn.map(|asn| RELAYS.contains(&asn)));
+                Ok(ColumnarValue::Array(Arc::new(relays.collect::<BooleanArray>())))
+            }),
+        ),
+        create_udf(
             "lookalike_shape",
             vec![DataType::Utf8View],
             DataType::Utf8View,
@@ -95,11 +125,7 @@ fn detail_function(
 
 /// `in_network(ip, asn, network)`: whether a speaker with that address and autonomous system is in a declared network.
 fn in_network(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
-    let rows = arguments.iter().find_map(|argument| match argument {
-        ColumnarValue::Array(array) => Some(array.len()),
-        ColumnarValue::Scalar(_) => None,
-    });
-    let rows = rows.unwrap_or(1);
+    let rows = rows(arguments);
     let (ips, networks) = (strings(&arguments[0], rows)?, strings(&arguments[2], rows)?);
     let systems = cast(&arguments[1].clone().into_array(rows)?, &DataType::Int64)?;
     let speakers = ips.as_string_view().iter().zip(systems.as_primitive::<Int64Type>());
@@ -107,6 +133,15 @@ fn in_network(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
         network.map(|network| network.parse::<Network>().is_ok_and(|network| network.contains(ip, asn)))
     });
     Ok(ColumnarValue::Array(Arc::new(inside.collect::<BooleanArray>())))
+}
+
+/// Rows of a call: those of its first column, or one where all arguments are literals.
+fn rows(arguments: &[ColumnarValue]) -> usize {
+    let lengths = arguments.iter().find_map(|argument| match argument {
+        ColumnarValue::Array(array) => Some(array.len()),
+        ColumnarValue::Scalar(_) => None,
+    });
+    lengths.unwrap_or(1)
 }
 
 fn strings(value: &ColumnarValue, rows: usize) -> Result<ArrayRef> {

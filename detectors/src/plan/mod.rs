@@ -12,6 +12,7 @@ mod comparison;
 pub(crate) mod describe;
 mod dispatch;
 mod functions;
+mod geography;
 mod language;
 pub(crate) mod lineage;
 mod node;

@@ -85,6 +85,10 @@ fn rewrite_window(window: Window) -> PlanResult<LogicalPlan> {
         check_types(&call, &window.input)?;
     }
     check_lookups_below(&window.input)?;
+    if let Some((lifted, filter)) = lift_filter(&window)? {
+        let windows = rewrite_window(lifted)?;
+        return Ok(absorb_filter(Filter::try_new(filter, Arc::new(windows))?)?.data);
+    }
     if let LogicalPlan::Projection(projection) = window.input.as_ref()
         && projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_)))
         && is_beside(&window, &projection.input)
@@ -100,9 +104,38 @@ fn rewrite_window(window: Window) -> PlanResult<LogicalPlan> {
     Ok(extension(KeyedWindowNode { input, windows, anchor: None, schema, lag_ns, enough: Vec::new() }))
 }
 
-/// Whether windows ask nothing of those just below, so that one operator can do for both and no row waits twice.
+/// Windows without the filter below them, where only that keeps them from standing beside those further down. A filter
+/// that asks of partition keys alone says the same above the windows; the optimizer has pushed it down from there.
+fn lift_filter(window: &Window) -> PlanResult<Option<(Window, Expr)>> {
+    let LogicalPlan::Filter(filter) = window.input.as_ref() else { return Ok(None) };
+    if !window.window_expr.iter().all(|expr| is_of_partition(&filter.predicate, expr)) {
+        return Ok(None);
+    }
+    let lifted = Window::try_new(window.window_expr.clone(), Arc::clone(&filter.input))?;
+    let stands_beside = match lifted.input.as_ref() {
+        LogicalPlan::Projection(projection) => {
+            projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_))) && is_beside(&lifted, &projection.input)
+        }
+        below => is_beside(&lifted, below),
+    };
+    Ok(stands_beside.then(|| (lifted, filter.predicate.clone())))
+}
+
+/// Whether windows ask nothing of those just below, so that one operator can do for both and no row waits twice. What the
+/// lower ones leave out must not be counted by these either: it is not, where that is asked of their partition keys alone
+/// (which is where the optimizer pushes a filter down), since then all rows of a key are left out or none.
 fn is_beside(window: &Window, below: &LogicalPlan) -> bool {
-    as_window(below).is_some_and(|lower| lower.anchor.is_none() && refers_only_to(&window.window_expr, &lower.input))
+    as_window(below).is_some_and(|lower| {
+        let spares = |expr: &Expr| lower.anchor.as_ref().is_none_or(|anchor| is_of_partition(anchor, expr));
+        window.window_expr.iter().all(spares) && refers_only_to(&window.window_expr, &lower.input)
+    })
+}
+
+/// Whether a predicate asks only of columns by which a window is partitioned.
+fn is_of_partition(predicate: &Expr, window: &Expr) -> bool {
+    let Expr::WindowFunction(function) = unalias(window) else { return false };
+    let keys = &function.params.partition_by;
+    predicate.column_refs().into_iter().all(|column| keys.contains(&Expr::Column(column.clone())))
 }
 
 /// The windows of a node below, with these beside them.

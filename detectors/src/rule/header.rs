@@ -6,7 +6,8 @@ use keywatch_store::Severity;
 use keywatch_store::finding::{Proof, Target};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::duration;
+use super::coverage::Need;
+use super::{duration, views};
 use crate::error::Error;
 
 /// What a rule says of itself.
@@ -43,6 +44,15 @@ pub struct Header {
     /// Whether it may be acted upon without a person.
     #[serde(default)]
     pub proof: Proof,
+    /// What has to be seen of a system for the rule to judge it.
+    #[serde(default)]
+    pub needs: Vec<Need>,
+    /// What the rule does where it has no history to compare with; every rule that asks for history says so.
+    #[serde(default)]
+    pub without_history: String,
+    /// Views that its SQL reads instead of `events` ([`super::views`]).
+    #[serde(default)]
+    pub uses: Vec<String>,
     /// Parameters by name.
     #[serde(default)]
     pub parameters: BTreeMap<String, Parameter>,
@@ -92,16 +102,18 @@ fn suppress_ns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Err
     duration::nanoseconds(&text).map_err(de::Error::custom)
 }
 
-/// Splits a file into its front matter and its SQL and reads the former.
+/// The text of the leading comment, and what follows it.
+pub(super) fn comment(text: &str) -> Result<(&str, &str), String> {
+    let body = text.trim_start().strip_prefix("/*").ok_or("the file must begin with `/*`, YAML, `*/`")?;
+    let (yaml, sql) = body.split_once("*/").ok_or("the leading comment is not closed by `*/`")?;
+    Ok((yaml, sql.trim()))
+}
+
+/// Splits a file into its front matter and its SQL and reads the former; views that the rule uses are put in front.
 pub(crate) fn split(rule: &str, text: &str) -> Result<(Header, String), Error> {
     let refuse = |problem: String| Error::FrontMatter { rule: rule.to_owned(), problem };
-    let body = text
-        .trim_start()
-        .strip_prefix("/*")
-        .ok_or_else(|| refuse("the file must begin with `/*`, YAML, `*/`".to_owned()))?;
-    let (yaml, sql) =
-        body.split_once("*/").ok_or_else(|| refuse("the leading comment is not closed by `*/`".to_owned()))?;
-    let header: Header = serde_norway::from_str(yaml).map_err(|error| refuse(error.to_string()))?;
+    let (yaml, sql) = comment(text).map_err(refuse)?;
+    let mut header: Header = serde_norway::from_str(yaml).map_err(|error| refuse(error.to_string()))?;
     for (field, text) in [("title", &header.title), ("entity", &header.entity), ("meaning", &header.meaning)] {
         if text.trim().is_empty() {
             return Err(refuse(format!("{field}: must not be empty")));
@@ -110,5 +122,6 @@ pub(crate) fn split(rule: &str, text: &str) -> Result<(Header, String), Error> {
     if header.runbook.is_empty() {
         return Err(refuse("runbook: must have at least one step".to_owned()));
     }
-    Ok((header, sql.trim().to_owned()))
+    let sql = views::apply(rule, &mut header, sql)?;
+    Ok((header, sql))
 }

@@ -1,13 +1,17 @@
 //! A rule: one SQL file with front matter, and the events that it fires and stays quiet on.
 
+mod coverage;
 mod duration;
 mod header;
 mod pack;
 mod parameters;
+mod views;
 
+pub use coverage::{Coverage, Heard, Need, Seen, Sight, coverage, missing_links};
 pub use header::{Header, Parameter, ParameterKind, Value};
 pub use pack::{load, load_one, shipped};
 pub use parameters::Settings;
+pub use views::{View, ViewHeader, views};
 
 use keywatch_store::Event;
 

@@ -11,6 +11,7 @@ use keywatch_store::finding::Target;
 use crate::output;
 
 mod cost;
+mod coverage;
 mod diagram;
 mod explain;
 
@@ -22,6 +23,7 @@ Examples:
   keywatch detectors explain signing/confirmation_mismatch       what it means, what to do, how it runs, its SQL and plan
   keywatch detectors explain source/silent --log keywatch-data   what it remembers and costs over that log
   keywatch detectors check detectors/rules/signing/mine.sql      does it load, and if not, what to write instead
+  keywatch detectors coverage --log keywatch-data                what of each system the rules see, and what they are blind to
   keywatch detectors test                                        does each rule fire on its own events and stay quiet on the others")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -65,6 +67,25 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR|FILE")]
         log: Vec<PathBuf>,
     },
+    /// Say which rule sees what of which system: sees, half blind (and what is missing), blind
+    Coverage(CoverageArguments),
+}
+
+/// What a system is seen by.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CoverageArguments {
+    /// Inventory [default: the one that the history brings]
+    #[arg(long, value_name = "FILE")]
+    inventory: Option<PathBuf>,
+    /// What was heard: directory of a log or of an incident, or file of event lines; may be given several times
+    #[arg(long, value_name = "DIR|FILE")]
+    log: Vec<PathBuf>,
+    /// Directory of rules, instead of those built in
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// List the rules that see everything too
+    #[arg(long)]
+    all: bool,
 }
 
 /// Runs the command.
@@ -80,6 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let chosen = chosen(load(directory.as_deref())?, std::slice::from_ref(rule))?;
             explain::run(&chosen[0], rule::shipped()?, log)
         }
+        Command::Coverage(arguments) => coverage::run(arguments, &load(arguments.directory.as_deref())?),
     }
 }
 

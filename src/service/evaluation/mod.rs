@@ -5,12 +5,14 @@
 //! | [`evaluator`] | the threads that follow the log, write ticks and refresh the decision points |
 //! | [`pipeline`] | one step: records → engine → findings → alerting; the demo uses it too |
 //! | [`catch_up`] | going over what earlier runs of the process have seen |
+//! | [`coverage`] | what the rules can see of each system |
 //! | [`isolation`] | parked rules on their way back |
 //! | [`rule_records`], [`system_records`] | what is written into the log about rules and about systems |
 //! | [`snapshots`] | window state on disk |
 //! | [`pipeline_metrics`] | what Prometheus is told about all that |
 
 mod catch_up;
+mod coverage;
 pub(crate) mod evaluator;
 mod isolation;
 pub(crate) mod pipeline;

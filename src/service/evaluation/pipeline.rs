@@ -17,6 +17,7 @@ use tokio::task::block_in_place;
 use crate::clock;
 use crate::limits::{PIPELINE_RECORDS_MAX, SNAPSHOT_RECORDS_MIN, SNAPSHOT_SECONDS};
 use crate::service::evaluation::catch_up::CatchUp;
+use crate::service::evaluation::coverage::CoverageWatch;
 use crate::service::evaluation::isolation::{Isolation, Slice};
 use crate::service::evaluation::pipeline_metrics::PipelineMetrics;
 use crate::service::evaluation::rule_records;
@@ -37,6 +38,7 @@ pub(crate) struct Pipeline {
     /// While the records of earlier runs of the process are gone through.
     catch_up: Option<CatchUp>,
     snapshots: Option<SnapshotSchedule>,
+    coverage: Option<CoverageWatch>,
 }
 
 /// Where window state is kept, and how far the last snapshot is.
@@ -82,6 +84,7 @@ impl Pipeline {
             position: Position::default(),
             isolation: Isolation::default(),
             snapshots: None,
+            coverage: None,
             log,
             engine,
             executor,
@@ -100,7 +103,10 @@ impl Pipeline {
         snapshots: Snapshots,
     ) -> anyhow::Result<Self> {
         let Restored { engine, position, missing, rejected } = restored;
+        let rules = engine.rules().cloned().collect();
+        let coverage = CoverageWatch::open(rules, log.as_ref(), position, Arc::clone(&metrics))?;
         let mut pipeline = Pipeline::open(log, engine, executor, metrics)?;
+        pipeline.coverage = Some(coverage);
         let written = time::Instant::now();
         pipeline.position = position;
         missing.iter().for_each(|rule| pipeline.isolation.rebuild(rule, position, written));
@@ -164,6 +170,9 @@ impl Pipeline {
         let outcome = block_in_place(|| self.engine.run(self.position, &events))?;
         let took = begun.elapsed();
         self.position = self.position.plus(events.len());
+        if let Some(coverage) = &mut self.coverage {
+            coverage.observe(&events);
+        }
         self.metrics.responses(&events, self.executor.with_state(|state| state.responses().open().len()));
         self.record_parked(&events, &outcome.parked)?;
         self.record_limited(&outcome.lost)?;
@@ -186,6 +195,7 @@ impl Pipeline {
             return Ok(());
         };
         self.engine.sift(false);
+        self.coverage.iter().for_each(CoverageWatch::report);
         self.record_skipped(caught_up.take_skipped())?;
         let loaded: HashSet<&str> = self.engine.rules().map(|rule| rule.id.as_str()).collect();
         let is_filled = |rule: &str| loaded.contains(rule) && !self.isolation.is_parked(rule);

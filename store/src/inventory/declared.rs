@@ -44,6 +44,9 @@ rows! {
         /// Contracts that wallets may delegate to.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         libraries: Vec<Library>,
+        /// Amounts from which on more is asked for a payment.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        limits: Vec<Limit>,
         /// Approved destinations.
         #[serde(default)]
         destinations: Vec<Destination>,
@@ -109,6 +112,18 @@ rows! {
         /// Its address.
         address: String,
         /// What it is.
+        #[serde(default)]
+        label: String,
+    }
+    /// An amount of an asset from which on a payment of a wallet needs more than one below it.
+    Limit {
+        /// The wallet.
+        wallet: String,
+        /// Asset symbol or contract, as its events name it.
+        asset: String,
+        /// Base units, decimal digits.
+        amount: String,
+        /// What is asked for from there on.
         #[serde(default)]
         label: String,
     }

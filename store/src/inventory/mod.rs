@@ -18,14 +18,14 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 pub use declared::{
-    Destination, Library, Module, Network as DeclaredNetwork, Owner, PURPOSES, Person, Source, System, Wallet,
+    Destination, Library, Limit, Module, Network as DeclaredNetwork, Owner, PURPOSES, Person, Source, System, Wallet,
 };
 pub use network::Network;
 pub use tables::{Cell, TABLES, Table, table};
 
 use crate::event::{CanonicalJson, Origin};
 use crate::time::SECOND_NS;
-use crate::{Error, Event, Instant};
+use crate::{Amount, Error, Event, Instant};
 
 /// Everything declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +114,11 @@ impl System {
         for network in &self.networks {
             network.network.parse::<Network>().map_err(|problem| format!("`networks`: {problem}"))?;
         }
+        for limit in &self.limits {
+            if limit.amount.len() > 38 || Amount::from_digits(&limit.amount).is_err() {
+                return Err(format!("`limits`: `{}` is no amount in base units of up to 38 digits", limit.amount));
+            }
+        }
         self.wallets.iter().try_for_each(|wallet| self.check_wallet(wallet))
     }
 
@@ -142,6 +147,7 @@ impl System {
             "owners" => json!(self.owners),
             "modules" => json!(self.modules),
             "libraries" => json!(self.libraries),
+            "limits" => json!(self.limits),
             "destinations" => json!(self.destinations),
             "networks" => json!(self.networks),
             "people" => json!(self.people),
@@ -258,6 +264,10 @@ mod tests {
             (format!("{TOML}\n[[systems]]\nid = \"cold\""), "twice"),
             (TOML.replace("threshold = 3", "purpose = \"fun\""), "purpose `fun` is none of customer_withdrawals"),
             (TOML.replace("threshold = 3", "signer = \"opb\""), "its signer `opb` is not among"),
+            (
+                format!("{TOML}\n[[systems.limits]]\nwallet = \"0xabc\"\nasset = \"ETH\"\namount = \"1.5\""),
+                "`1.5` is no amount",
+            ),
             (format!("{TOML}\n[[systems.networks]]\nnetwork = \"10.0.0.0/33\""), "10.0.0.0/33"),
         ] {
             let error = Inventory::parse("i.toml", &text).unwrap_err().to_string();

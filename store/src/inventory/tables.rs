@@ -76,6 +76,17 @@ pub const TABLES: &[Table] = &[
         columns: &[("address", Cell::Text, "the contract"), ("label", Cell::Text, "what it is")],
     },
     Table {
+        name: "limits",
+        meaning: "amounts from which on a payment of a wallet needs more than one below it",
+        key: &["wallet", "asset"],
+        columns: &[
+            ("wallet", Cell::Text, "the wallet"),
+            ("asset", Cell::Text, "asset symbol or contract, as its events name it"),
+            ("amount", Cell::Text, "base units, decimal digits: `CAST(amount AS DECIMAL(38, 0))`"),
+            ("label", Cell::Text, "what is asked for from there on"),
+        ],
+    },
+    Table {
         name: "networks",
         meaning: "networks of the company and of its providers: a person who speaks from there has not travelled",
         key: &["network"],

@@ -17,6 +17,7 @@ mod abi {
             function transferFrom(address from, address to, uint256 value);
             function approve(address spender, uint256 value);
             function increaseAllowance(address spender, uint256 addedValue);
+            function setApprovalForAll(address operator, bool approved);
             function addOwnerWithThreshold(address owner, uint256 threshold);
             function removeOwner(address prevOwner, address owner, uint256 threshold);
             function swapOwner(address prevOwner, address oldOwner, address newOwner);
@@ -99,6 +100,30 @@ fn delegated_at(data: &[u8], depth: usize) -> Option<Address> {
     }
 }
 
+/// Whom a call lets take any amount of a token, however deep within batches: the first spender of an allowance of at
+/// least 2^255 units. No token has as many.
+pub(super) fn unlimited_spender(data: &[u8]) -> Option<Address> {
+    spender_at(data, 0)
+}
+
+fn spender_at(data: &[u8], depth: usize) -> Option<Address> {
+    if depth >= CALL_NESTING_MAX {
+        return None;
+    }
+    let unlimited = |spender: Address, amount: U256| amount.bit(255).then_some(spender);
+    match KnownCalls::abi_decode(data).ok()? {
+        KnownCalls::approve(call) => unlimited(call.spender, call.value),
+        KnownCalls::increaseAllowance(call) => unlimited(call.spender, call.addedValue),
+        KnownCalls::setApprovalForAll(call) => call.approved.then_some(call.operator),
+        KnownCalls::multiSend(call) => {
+            packed_calls(&call.transactions).find_map(|inner| spender_at(inner.data, depth + 1))
+        }
+        KnownCalls::execTransaction(call) => spender_at(&call.data, depth + 1),
+        KnownCalls::execTransactionFromModule(call) => spender_at(&call.data, depth + 1),
+        _ => None,
+    }
+}
+
 fn tokens(call: &KnownCalls) -> Option<Tokens> {
     Some(match call {
         KnownCalls::transfer(call) => Tokens::Move { recipient: call.to, amount: call.value },
@@ -120,6 +145,9 @@ fn describe(call: &KnownCalls, depth: usize) -> (&'static str, Value) {
         KnownCalls::approve(c) => ("approve", json!({"spender": address(c.spender), "value": number(c.value)})),
         KnownCalls::increaseAllowance(c) => {
             ("increaseAllowance", json!({"spender": address(c.spender), "added_value": number(c.addedValue)}))
+        }
+        KnownCalls::setApprovalForAll(c) => {
+            ("setApprovalForAll", json!({"operator": address(c.operator), "approved": c.approved}))
         }
         KnownCalls::addOwnerWithThreshold(c) => {
             ("addOwnerWithThreshold", json!({"owner": address(c.owner), "threshold": number(c.threshold)}))
@@ -272,6 +300,19 @@ mod tests {
         assert_eq!(foreign_delegate(&batch(&calls)), None, "a batch within a batch is still the multisig's own");
         calls.push(packed(1, batching, &batch(&[ordinary, packed(1, foreign, &[])])));
         assert_eq!(foreign_delegate(&batch(&calls)), Some(foreign));
+    }
+
+    #[test]
+    fn an_allowance_without_limit_is_found_within_batches() {
+        let spender = Address::repeat_byte(0x77);
+        let approve = |value| abi::Known::approveCall { spender, value }.abi_encode();
+        assert_eq!(unlimited_spender(&approve(U256::MAX)), Some(spender));
+        assert_eq!(unlimited_spender(&approve(U256::from(u128::MAX))), None);
+        let ordinary = packed(0, Address::repeat_byte(1), &[1, 2, 3, 4]);
+        let within = batch(&[ordinary, packed(0, Address::repeat_byte(2), &approve(U256::MAX))]);
+        assert_eq!(unlimited_spender(&within), Some(spender));
+        let all = |approved| abi::Known::setApprovalForAllCall { operator: spender, approved }.abi_encode();
+        assert_eq!((unlimited_spender(&all(true)), unlimited_spender(&all(false))), (Some(spender), None));
     }
 
     #[test]

@@ -210,6 +210,8 @@ impl<'a> Told<'a> {
         put(detail, "call", self.call.as_ref().map(Call::to_json));
         let delegated = call::foreign_delegate(&self.record.data);
         put(detail, "inner_delegate_to", delegated.map(|to| json!(canonical(to))));
+        let spender = call::unlimited_spender(&self.record.data);
+        put(detail, "unlimited_spender", spender.map(|spender| json!(canonical(spender))));
     }
 }
 

@@ -9,7 +9,7 @@ use keywatch_store::Event;
 use keywatch_store::event::Builder;
 use serde_json::{Map, Value, json};
 
-use super::call::{Call, Tokens, foreign_delegate};
+use super::call::{Call, Tokens, foreign_delegate, unlimited_spender};
 use super::record::operation;
 use super::{amount, canonical, put};
 use crate::chain::registry;
@@ -49,6 +49,7 @@ pub(super) fn module_transaction(context: &Context<'_>, fields: &Fields<'_>) -> 
     put(&mut detail, "to", Some(json!(canonical(called))));
     put(&mut detail, "call", call.as_ref().map(Call::to_json));
     put(&mut detail, "inner_delegate_to", foreign_delegate(&data).map(|to| json!(canonical(to))));
+    put(&mut detail, "unlimited_spender", unlimited_spender(&data).map(|spender| json!(canonical(spender))));
     put(&mut detail, "block", fields.integer("blockNumber")?.map(Value::from));
     event.detail(&Value::Object(detail));
     Ok(vec![event.build()?])

@@ -1,0 +1,65 @@
+/*
+version: 1
+title: "{movements} movements of {asset} from wallet {wallet} within a day stay just below the limit of {limit_amount}"
+severity: medium
+entity: the wallet and the asset
+proof: corroborated
+needs: [ledger]
+without_history: >-
+  Needs none: amounts are held against the limits that the inventory declares.
+response: []
+suppress_for: 1d
+meaning: >-
+  Amounts within a tenth below the limit at which another approval is due, several times within a day. Who knows the limit
+  and wants to stay unseen asks for just a little less.
+runbook:
+  - "List the day's payments of the asset: SELECT time, kind, request, tx, actor, to_address, amount FROM events WHERE wallet = '<wallet>' AND asset = '<asset>' ORDER BY time DESC"
+  - Ask who asked for them, on another channel than the requests came by, and why in these amounts.
+  - Hold those that are not signed yet until somebody above the limit has seen all of them together.
+false_positives:
+  - Customers who know the limit too and withdraw as much as they may.
+ccss: ["1.05.8.1", "2.02.4.1"]
+attack: [T1657]
+parameters:
+  movements_minimum:
+    type: integer
+    default: 3
+    meaning: movements within a day from which on it is told
+*/
+SELECT
+  event_id,
+  wallet || ' ' || asset AS entity,
+  actor,
+  session,
+  wallet,
+  request,
+  amount,
+  to_address,
+  asset,
+  limit_amount,
+  movements
+FROM (
+  SELECT
+    *,
+    count(DISTINCT movement) OVER (
+      PARTITION BY wallet, asset ORDER BY time RANGE BETWEEN INTERVAL '1 day' PRECEDING AND CURRENT ROW
+    ) AS movements,
+    count(*) OVER (
+      PARTITION BY movement ORDER BY time RANGE BETWEEN INTERVAL '1 day' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+    ) AS told_before
+  FROM (
+    SELECT
+      e.*,
+      CAST(l.amount AS DECIMAL(38, 0)) AS limit_amount,
+      -- One movement has many records; the business's own order is the one that counts, else the request to the signer.
+      coalesce(e.request, e.event_id) AS movement
+    FROM events AS e
+    LEFT JOIN limits AS l ON l.system = e.system AND l.wallet = e.wallet AND l.asset = e.asset
+    WHERE e.kind IN ('custody.request', 'signing.requested')
+      AND e.wallet IS NOT NULL
+      AND e.asset IS NOT NULL
+      AND (e.outcome IS DISTINCT FROM 'cancelled')
+  )
+  WHERE amount < limit_amount AND amount >= limit_amount - limit_amount / 10
+)
+WHERE movements >= $movements_minimum AND told_before = 0

@@ -1,0 +1,74 @@
+/*
+version: 1
+title: "{movements} movements of {asset} to {to_address} within an hour come to {together}, above the limit of {limit_amount}"
+severity: medium
+entity: the wallet and the asset
+proof: corroborated
+needs: [ledger]
+without_history: >-
+  Needs none: amounts are held against the limits that the inventory declares.
+response: []
+suppress_for: 1d
+meaning: >-
+  Each movement is below the limit at which another approval is due, and together they are above it: one payment was
+  split. The second pair of eyes that the limit is for was not asked.
+runbook:
+  - "List the day's payments of the asset: SELECT time, kind, request, tx, actor, to_address, amount FROM events WHERE wallet = '<wallet>' AND asset = '<asset>' ORDER BY time DESC"
+  - Ask who asked for them, on another channel than the requests came by, and why in these amounts.
+  - Hold those that are not signed yet until somebody above the limit has seen all of them together.
+false_positives:
+  - A customer who withdraws several times.
+ccss: ["1.05.8.1", "2.02.4.1"]
+attack: [T1657]
+parameters:
+  movements_minimum:
+    type: integer
+    default: 2
+    meaning: movements within an hour from which on it is told
+*/
+SELECT
+  event_id,
+  wallet || ' ' || to_address AS entity,
+  actor,
+  session,
+  wallet,
+  request,
+  amount,
+  to_address,
+  asset,
+  limit_amount,
+  together,
+  movements
+FROM (
+  SELECT
+    *,
+    count(*) OVER hour_before AS movements,
+    sum(amount) OVER hour_before AS together
+  FROM (
+    SELECT
+      *,
+      count(*) OVER (
+        PARTITION BY movement ORDER BY time
+        RANGE BETWEEN INTERVAL '1 day' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+      ) AS stated_before
+    FROM (
+      SELECT
+      e.*,
+      CAST(l.amount AS DECIMAL(38, 0)) AS limit_amount,
+      -- One movement has many records; the business's own order is the one that counts, else the request to the signer.
+      coalesce(e.request, e.event_id) AS movement
+    FROM events AS e
+    LEFT JOIN limits AS l ON l.system = e.system AND l.wallet = e.wallet AND l.asset = e.asset
+    WHERE e.kind IN ('custody.request', 'signing.requested')
+      AND e.wallet IS NOT NULL
+      AND e.asset IS NOT NULL
+      AND (e.outcome IS DISTINCT FROM 'cancelled')
+    )
+    WHERE amount < limit_amount AND to_address IS NOT NULL
+  )
+  WHERE stated_before = 0
+  WINDOW hour_before AS (
+    PARTITION BY wallet, asset, to_address ORDER BY time RANGE BETWEEN INTERVAL '1 hour' PRECEDING AND CURRENT ROW
+  )
+)
+WHERE movements >= $movements_minimum AND together > limit_amount

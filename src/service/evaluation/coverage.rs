@@ -1,0 +1,129 @@
+//! What the rules can see of each system, while the service runs: as a metric, and in the log of the start. What nobody
+//! tells of is shown here and never paged.
+
+use std::sync::Arc;
+
+use keywatch_detectors::Rule;
+use keywatch_detectors::rule::{self, Seen, Sight};
+use keywatch_store::{Event, Log, Position, Topic};
+
+use crate::limits::{COVERAGE_RECORDS, PIPELINE_RECORDS_MAX};
+use crate::service::metrics::Metrics;
+
+/// What was heard so far, and what that lets the rules see.
+pub(crate) struct CoverageWatch {
+    rules: Vec<Rule>,
+    seen: Seen,
+    metrics: Arc<Metrics>,
+}
+
+impl CoverageWatch {
+    /// Looks at the newest records before `position`, so that a restart goes on with what was heard before it.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(crate) fn open(
+        rules: Vec<Rule>,
+        log: &dyn Log,
+        position: Position,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<CoverageWatch> {
+        let mut watch = CoverageWatch { rules, seen: Seen::default(), metrics };
+        let mut next = Position(position.0.saturating_sub(COVERAGE_RECORDS));
+        while next < position {
+            let events = log.read(Topic::Events, next, PIPELINE_RECORDS_MAX)?;
+            if events.is_empty() {
+                break;
+            }
+            next = next.plus(events.len());
+            events.iter().for_each(|event| {
+                watch.seen.take(event);
+            });
+        }
+        watch.show();
+        Ok(watch)
+    }
+
+    /// Takes note of what is heard now.
+    pub(crate) fn observe(&mut self, events: &[Event]) {
+        let mut news = false;
+        for event in events {
+            news |= self.seen.take(event);
+        }
+        if news {
+            self.show();
+        }
+    }
+
+    /// Tells the log what is not seen.
+    pub(crate) fn report(&self) {
+        for (system, heard) in self.seen.each() {
+            let covered = self.rules.iter().map(|rule| (rule, rule::coverage(rule, &system, &heard)));
+            let (mut half, mut blind) = (Vec::new(), Vec::new());
+            for (rule, coverage) in covered {
+                match coverage.sight {
+                    Sight::Sees => {}
+                    Sight::HalfBlind => half.push(rule.id.as_str()),
+                    Sight::Blind => blind.push(rule.id.as_str()),
+                }
+            }
+            let sees = self.rules.len() - half.len() - blind.len();
+            tracing::info!(
+                system = system.id,
+                sees,
+                half_blind = half.join(", "),
+                blind = blind.join(", "),
+                "coverage: `keywatch detectors coverage` says what is missing"
+            );
+        }
+    }
+
+    fn show(&self) {
+        for (system, heard) in self.seen.each() {
+            for rule in &self.rules {
+                let level = match rule::coverage(rule, &system, &heard).sight {
+                    Sight::Blind => 0,
+                    Sight::HalfBlind => 1,
+                    Sight::Sees => 2,
+                };
+                self.metrics.rule_coverage.with_label_values(&[rule.id.as_str(), system.id.as_str()]).set(level);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keywatch_store::event::Origin;
+    use keywatch_store::log::memory::MemoryLog;
+    use keywatch_store::{Instant, Inventory};
+
+    use super::*;
+
+    fn said(kind: &str, id: &str) -> Event {
+        let origin = Origin { system: "cold".to_owned(), source: "hsm".to_owned() };
+        let mut event = Event::builder(&origin, id, kind, Instant(5));
+        event.wallet("0xabc").build_own()
+    }
+
+    #[test]
+    fn a_rule_sees_once_its_source_has_spoken_and_still_after_a_restart() {
+        let log = MemoryLog::new();
+        let toml = "[[systems]]\nid = \"cold\"\n[[systems.wallets]]\nwallet = \"0xabc\"\nchain = \"ethereum\"";
+        log.append(Topic::Events, Inventory::parse("i", toml).unwrap().activation(Instant(1))).unwrap();
+        let rules = rule::shipped().unwrap();
+        let level = |metrics: &Metrics| {
+            metrics.rule_coverage.with_label_values(&["signing/signature_without_allow", "cold"]).get()
+        };
+        let metrics = Metrics::new();
+        let mut watch = CoverageWatch::open(rules.clone(), &log, log.end(Topic::Events), Arc::clone(&metrics)).unwrap();
+        assert_eq!(level(&metrics), 0);
+        let heard = vec![said("signing.approved", "1"), said("decision", "2")];
+        watch.observe(&heard);
+        assert_eq!(level(&metrics), 2);
+        log.append(Topic::Events, heard).unwrap();
+        let restarted = Metrics::new();
+        CoverageWatch::open(rules, &log, log.end(Topic::Events), Arc::clone(&restarted)).unwrap();
+        assert_eq!(level(&restarted), 2);
+    }
+}
