@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit bench bench-state bench-peers docs build-cost tools claim
+.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-peers docs build-cost tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -31,6 +31,10 @@ deny: $(CARGO_DENY) ## licences, bans, sources and (where reachable) advisories 
 
 unit: claim $(KEYWATCH_TEST_OPA) ## all tests, against the real OPA too
 	cargo test --release --locked --workspace
+
+SEEDS ?= 1 2 3
+noise: claim ## alerts in honest months of a generator that knows no rule, by rule, severity, system and week (SEEDS="1 2 3")
+	.ci/noise "$(CARGO_TARGET_DIR)" 30 $(SEEDS)
 
 bench: claim ## what a second holds: replay, time from append to finding, durable appends
 	cargo bench --locked --workspace --bench pipeline --bench embedded --bench backends --bench reading --bench operator

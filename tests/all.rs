@@ -13,6 +13,7 @@ mod docs;
 mod explain;
 mod http_ingest;
 mod incidents;
+mod noise;
 mod real_opa;
 mod replay_data;
 mod running;

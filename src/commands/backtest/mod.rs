@@ -7,6 +7,7 @@
 //! | [`pack`] | a pack of rules over the batches, and a tally for each rule |
 //! | [`diff`] | what another pack adds and removes |
 //! | [`truth`] | labels of attacks, and which findings belong to which |
+//! | [`alerts`] | how many alerts its findings come to |
 //! | [`report`], [`score`], [`checks`] | the figures; those of the labels; what is not as it should be |
 //! | [`table`], [`junit`] | how the figures are written |
 //!
@@ -29,6 +30,7 @@ use crate::limits::{BACKTEST_BATCH_EVENTS_MAX, BACKTEST_BATCHES_MAX};
 use crate::output;
 use crate::service::config;
 
+use alerts::Alerts;
 use diff::{Diff, Side};
 use input::Input;
 use pack::Pack;
@@ -36,6 +38,7 @@ use reading::{Read, Reader};
 use report::Report;
 use truth::{Score, Truth};
 
+mod alerts;
 mod checks;
 mod diff;
 mod input;
@@ -160,6 +163,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 struct Backtest {
     first: Pack,
     first_score: Score,
+    alerts: Alerts,
     other: Option<Other>,
     truth: Truth,
     position: Position,
@@ -194,7 +198,8 @@ impl Backtest {
         })?;
         let (first, first_score) = (pack(first)?, Score::new(&truth));
         let (busy, waited) = (Duration::ZERO, Duration::ZERO);
-        Ok(Backtest { first, first_score, other, truth, position: Position::default(), busy, waited })
+        let (alerts, position) = (Alerts::default(), Position::default());
+        Ok(Backtest { first, first_score, alerts, other, truth, position, busy, waited })
     }
 
     /// Runs all that comes.
@@ -212,6 +217,7 @@ impl Backtest {
     fn evaluate(&mut self, events: &[Event]) -> anyhow::Result<()> {
         let found = self.first.run(self.position, events)?;
         self.first_score.add(&self.truth, &found);
+        self.alerts.add(events, &found);
         if let Some(other) = &mut self.other {
             other.diff.add(Side::Removed, &found)?;
             let found = other.pack.run(self.position, events)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use keywatch_store::{Instant, Severity};
 use serde::Serialize;
 
+use super::alerts::AlertCount;
 use super::checks::{self, Failure};
 use super::diff::RuleDiff;
 use super::pack::Tally;
@@ -58,6 +59,8 @@ pub(super) struct Report {
     pub(super) findings: u64,
     /// Findings by severity, the worst first in the table.
     pub(super) severities: BTreeMap<Severity, u64>,
+    /// Alerts that the findings come to, by system, rule, severity and week.
+    pub(super) alerts: Vec<AlertCount>,
     /// By rule, sorted as asked for.
     pub(super) rules: Vec<RuleReport>,
     /// The comparison with another pack.
@@ -124,7 +127,7 @@ pub(super) struct DiffReport {
 impl Report {
     /// The figures of a pass.
     pub(super) fn new(backtest: Backtest, pass: &Pass, arguments: &Arguments) -> Report {
-        let Backtest { first, first_score, other, truth, busy, waited, .. } = backtest;
+        let Backtest { first, first_score, alerts, other, truth, busy, waited, .. } = backtest;
         let Pass { read, elapsed } = pass;
         let of_labels = |score: &_| arguments.truth.is_some().then(|| score::detection(&truth, score, read));
         let (tallies, mut state_bytes) = first.finish();
@@ -159,6 +162,7 @@ impl Report {
             moved: read.moved,
             findings: tallies.iter().map(|tally| tally.findings).sum(),
             severities: severities(&tallies),
+            alerts: alerts.finish(),
             rules,
             diff,
             truth: detected,
