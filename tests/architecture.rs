@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::support::tree;
 
-const ROOMS: [&str; 6] =
-    ["alerting", "detectors", "ingest", "replay-data/simulator", "replay-data/stranger", "store"];
+const ROOMS: [&str; 6] = ["alerting", "detectors", "ingest", "replay-data/simulator", "replay-data/stranger", "store"];
 
 /// Rooms that import nothing of ours: the centre, and the stranger, who is to agree with nobody.
 const ALONE: [&str; 2] = ["keywatch-store", "keywatch-stranger"];

@@ -1,19 +1,22 @@
 /*
 meaning: >-
-  Approvals of signing requests beside the decisions on them, and beside the state of the decision point: the one that
+  Approvals and signatures of signing requests beside the decisions on them, and beside the state of the decision point: the one that
   the inventory declares for the wallet, or else the one that last decided for it.
 columns:
+  gated: >-
+    the policy is asked at this step: always before a signature, and before an approval where nearly all earlier
+    approvals of the wallet had been allowed before
   allows: allows for the same wallet and request
   denials: denials, where a verdict was recognised
   unknowns: decisions whose verdict was not recognised
   decider: the decision point, or null when none is known
   decider_state: >-
-    heard, or silent, or unwell (by its own word, or in a gap) around the approval; unknown where no decision point is
+    heard, or silent, or unwell (by its own word, or in a gap), or slow (declared to be later than is waited) around the approval; unknown where no decision point is
 parameters:
   allow_reach:
     type: duration
-    default: 2 hours
-    meaning: how long before an approval its allow may have been recorded
+    default: 24 hours
+    meaning: how long before a signature or approval its allow may have been recorded
   decision_delay:
     type: duration
     default: 10 minutes
@@ -25,9 +28,12 @@ parameters:
 */
 SELECT
   *,
+  kind = 'signing.signed' OR (gated_before >= 3 AND gated_before > 4 * ungated_before) AS gated,
   CASE
     WHEN troubles > 0 THEN 'unwell'
     WHEN decider IS NULL THEN 'unknown'
+    WHEN CAST(time AS BIGINT) + 1000000000 * least(coalesce(max_delay_seconds, 0), 1000000)
+      > CAST(least(time, TIMESTAMP '2200-01-01') + $decision_delay AS BIGINT) THEN 'slow'
     WHEN coalesce(heartbeat_seconds, 0) = 0 THEN 'heard'
     WHEN CAST(coalesce(heard_next, least(time, TIMESTAMP '2200-01-01') + $decision_delay) AS BIGINT)
       - CAST(heard_last AS BIGINT) <= 2000000000 * heartbeat_seconds THEN 'heard'
@@ -53,21 +59,42 @@ FROM (
     SELECT
       d.*,
       s.heartbeat_seconds AS heartbeat_seconds,
-      CASE WHEN d.kind <> 'signing.approved' THEN d.time END AS spoke_at,
+      s.max_delay_seconds AS max_delay_seconds,
+      CASE WHEN d.kind NOT IN ('signing.approved', 'signing.signed') THEN d.time END AS spoke_at,
       CASE WHEN d.kind = 'decision' THEN d.outcome END AS verdict
     FROM (
       SELECT
         e.*,
-        CASE WHEN kind = 'signing.approved' THEN coalesce(w.decision_point, decided_by) ELSE source END AS decider
+        CASE
+          WHEN kind IN ('signing.approved', 'signing.signed') THEN coalesce(w.decision_point, decided_by)
+          ELSE source
+        END AS decider
       FROM (
         SELECT
           *,
           last_value(CASE WHEN kind = 'decision' THEN source END) IGNORE NULLS OVER (
             PARTITION BY wallet ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-          ) AS decided_by
-        FROM events
-        WHERE kind IN ('source.heartbeat', 'source.status', 'source.gap')
-          OR (kind IN ('decision', 'signing.approved') AND request IS NOT NULL AND wallet IS NOT NULL)
+          ) AS decided_by,
+          count(*) FILTER (WHERE kind = 'signing.approved' AND allowed_so_far > 0) OVER wallet_before AS gated_before,
+          count(*) FILTER (WHERE kind = 'signing.approved' AND allowed_so_far = 0) OVER wallet_before AS ungated_before
+        FROM (
+          SELECT
+            *,
+            count(*) FILTER (WHERE kind = 'decision' AND outcome = 'allow') OVER (
+              PARTITION BY wallet, request ORDER BY time RANGE BETWEEN $allow_reach PRECEDING AND CURRENT ROW
+            ) AS allowed_so_far
+          FROM events
+          WHERE kind IN ('source.heartbeat', 'source.status', 'source.gap')
+            OR (
+              kind IN ('decision', 'signing.approved', 'signing.signed')
+              AND request IS NOT NULL
+              AND wallet IS NOT NULL
+              AND (kind <> 'signing.signed' OR (outcome IS DISTINCT FROM 'failed'))
+            )
+        )
+        WINDOW wallet_before AS (
+          PARTITION BY wallet ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 hour' PRECEDING
+        )
       ) AS e
       LEFT JOIN wallets AS w ON w.system = e.system AND w.wallet = e.wallet
     ) AS d
@@ -78,4 +105,4 @@ FROM (
     RANGE BETWEEN $allow_reach PRECEDING AND $decision_delay FOLLOWING
   )
 )
-WHERE kind = 'signing.approved'
+WHERE kind IN ('signing.approved', 'signing.signed')

@@ -1,8 +1,9 @@
 /*
 meaning: >-
   Value that leaves a wallet, one row for each record that a chain source makes of it, beside what the business ordered.
-  Failed transactions, transfers of nothing and calls of a wallet to itself are left out: anybody can make a token report
-  a transfer of nothing from a stranger's wallet.
+  Failed transactions, transfers of nothing and calls of a wallet to itself are left out, and so are tokens that the
+  business never dealt in: anybody can make a token of their own report transfers from a stranger's wallet. A transaction
+  that pays several is told by its transfers.
 columns:
   ordered: the ledger has an order for this wallet, destination and asset of at least this amount
   ledger_known: a ledger is declared for the wallet, or has ordered from it within the last thirty days
@@ -32,7 +33,10 @@ FROM (
     ) AS ordered_most,
     count(*) FILTER (WHERE orders) OVER (
       PARTITION BY wallet ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND CURRENT ROW
-    ) AS orders_before
+    ) AS orders_before,
+    count(*) FILTER (WHERE NOT pays) OVER (
+      PARTITION BY asset ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS dealt_in
   FROM (
     SELECT
       e.*,
@@ -42,14 +46,18 @@ FROM (
       d.address IS NOT NULL AS approved,
       -- Where the ledger is declared, nobody else can order.
       kind = 'custody.request' AND (outcome IS DISTINCT FROM 'cancelled') AND (w.ledger IS NULL OR w.ledger = source)
-        AS orders
+        AS orders,
+      kind IN ('chain.tx', 'chain.transfer') AS pays
     FROM events AS e
     LEFT JOIN wallets AS w ON w.system = e.system AND w.wallet = e.wallet
     LEFT JOIN wallets AS own ON own.system = e.system AND own.wallet = e.to_address
     LEFT JOIN destinations AS d ON d.system = e.system AND d.address = e.to_address
     WHERE (
-        kind = 'custody.request'
-        OR kind = 'chain.tx'
+        kind IN ('custody.request', 'signing.requested', 'signing.signed')
+        OR (
+          kind = 'chain.tx'
+          AND coalesce(detail_int(detail, 'outputs'), 1) - coalesce(detail_int(detail, 'change_outputs'), 0) <= 1
+        )
         OR (kind = 'chain.transfer' AND detail_text(detail, 'direction') = 'out')
       )
       AND e.wallet IS NOT NULL
@@ -57,4 +65,8 @@ FROM (
       AND e.amount > 0
   )
 )
-WHERE kind <> 'custody.request' AND to_address <> wallet AND (outcome IS DISTINCT FROM 'failed')
+WHERE pays
+  AND to_address <> wallet
+  AND (outcome IS DISTINCT FROM 'failed')
+  -- Symbols are the chain follower's own, for what it knows; everything else is the address of some contract.
+  AND (asset IS NULL OR char_length(asset) < 20 OR dealt_in > 0)

@@ -31,7 +31,11 @@ parameters:
   ordered_factor:
     type: integer
     default: 50
-    meaning: the same where the business ordered this amount; an order can be forged too
+    meaning: the same where the business ordered this amount (an order can be forged too), or within `probation`
+  probation:
+    type: duration
+    default: 7 days
+    meaning: how long an asset must have moved before a few times the largest amount is unusual
   history_minimum:
     type: integer
     default: 3
@@ -54,7 +58,8 @@ FROM (
   SELECT
     *,
     max(amount) FILTER (WHERE outcome = 'success') OVER before AS largest_before,
-    count(amount) FILTER (WHERE outcome = 'success' AND NOT repeats) OVER before AS moved_before
+    count(amount) FILTER (WHERE outcome = 'success' AND NOT repeats) OVER before AS moved_before,
+    first_seen(time) OVER before AS moves_since
   FROM (
     SELECT
       *,
@@ -76,4 +81,4 @@ WHERE NOT internal
   AND amount > largest_before
   -- The product must stay within 38 digits whatever amounts a chain reports; beyond 10^36 the bound is 10^36.
   AND amount > least(largest_before, CAST('1000000000000000000000000000000000000' AS DECIMAL(38, 0)))
-    * (CASE WHEN ordered THEN $ordered_factor ELSE $factor END)
+    * (CASE WHEN ordered OR moves_since > time - $probation THEN $ordered_factor ELSE $factor END)

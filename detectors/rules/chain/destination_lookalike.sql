@@ -1,9 +1,13 @@
 /*
-version: 1
+version: 2
 title: "{to_address} looks like the approved destination {imitated} but is another address"
 severity: high
 entity: the wallet and the destination
 proof: corroborated
+needs: [node]
+without_history: >-
+  Needs none: addresses are held against those that the inventory approves. A token that the business never dealt in
+  is passed over, whatever it claims.
 response: []
 suppress_for: 1d
 meaning: >-
@@ -33,7 +37,15 @@ SELECT
   e.to_address,
   imitated.address AS imitated,
   imitated.label AS imitated_label
-FROM events AS e
+FROM (
+  SELECT
+    *,
+    count(*) FILTER (WHERE kind IN ('custody.request', 'signing.requested', 'signing.signed')) OVER (
+      PARTITION BY asset ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS dealt_in
+  FROM events
+  WHERE kind IN ('custody.request', 'signing.requested', 'signing.signed', 'chain.tx', 'chain.transfer')
+) AS e
 INNER JOIN destinations AS imitated
   ON imitated.system = e.system AND lookalike_shape(imitated.address) = lookalike_shape(e.to_address)
 LEFT JOIN destinations AS approved ON approved.system = e.system AND approved.address = e.to_address
@@ -43,6 +55,12 @@ WHERE approved.address IS NULL
   AND e.wallet IS NOT NULL
   AND (
     e.kind IN ('custody.request', 'signing.requested', 'chain.tx')
-    -- Transfers of nothing plant look-alikes in a wallet's history every day; only paying one is told.
-    OR (e.kind = 'chain.transfer' AND detail_text(e.detail, 'direction') = 'out' AND e.amount > 0)
+    -- Transfers of nothing, or of a token made for it, plant look-alikes in a wallet's history every day; only paying
+    -- one is told.
+    OR (
+      e.kind = 'chain.transfer'
+      AND detail_text(e.detail, 'direction') = 'out'
+      AND e.amount > 0
+      AND (e.asset IS NULL OR char_length(e.asset) < 20 OR dealt_in > 0)
+    )
   )

@@ -22,6 +22,10 @@ false_positives:
 ccss: ["2.02.4.1"]
 attack: [T1657]
 parameters:
+  ordered_factor:
+    type: integer
+    default: 50
+    meaning: how many times the highest earlier fee rate is too much for a payment that the business ordered
   market_reach:
     type: duration
     default: 6 hours
@@ -59,6 +63,9 @@ SELECT
 FROM (
   SELECT
     *,
+    max(CASE WHEN kind = 'custody.request' AND (outcome IS DISTINCT FROM 'cancelled') THEN amount END) OVER (
+      PARTITION BY wallet, to_address, asset ORDER BY time RANGE BETWEEN INTERVAL '8 days' PRECEDING AND CURRENT ROW
+    ) AS ordered_most,
     max(fee_rate) FILTER (WHERE outcome = 'success') OVER before AS usual,
     count(fee_rate) FILTER (WHERE outcome = 'success') OVER before AS fees_before,
     max(fee_rate) FILTER (WHERE outcome = 'success') OVER (
@@ -71,16 +78,17 @@ FROM (
   FROM (
     SELECT *, detail_int(detail, 'fee_rate') AS fee_rate
     FROM events
-    WHERE kind = 'chain.tx' AND wallet IS NOT NULL
+    WHERE kind IN ('chain.tx', 'custody.request') AND wallet IS NOT NULL
   )
   WINDOW before AS (
     -- One address lives on many chains, and each has its own prices.
     PARTITION BY wallet, chain ORDER BY time RANGE BETWEEN $reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
   )
 )
-WHERE (outcome IS DISTINCT FROM 'failed')
+WHERE kind = 'chain.tx'
+  AND (outcome IS DISTINCT FROM 'failed')
   AND fees_before >= $history_minimum
   -- Divided, not multiplied: a forged rate near the largest integer must not overflow.
-  AND fee_rate / $factor > usual
+  AND fee_rate / (CASE WHEN ordered_most >= amount THEN $ordered_factor ELSE $factor END) > usual
   -- What this wallet itself paid just now is no market.
   AND (market IS NULL OR market = own_recent OR fee_rate / $market_factor > market)

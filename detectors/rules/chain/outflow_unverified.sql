@@ -37,4 +37,4 @@ SELECT
   signer,
   signer_state
 FROM outflows
-WHERE signatures = 0 AND signer_state IN ('silent', 'unwell')
+WHERE signatures = 0 AND signer_state IN ('silent', 'unwell', 'slow')

@@ -48,8 +48,12 @@ FROM (
     ) AS payments,
     count(DISTINCT tx) OVER (
       PARTITION BY wallet ORDER BY time RANGE BETWEEN INTERVAL '8 days' PRECEDING AND INTERVAL '1 day' PRECEDING
-    ) AS payments_last_week
+    ) AS payments_last_week,
+    first_seen(time) OVER (PARTITION BY wallet ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+      AS pays_since
   FROM payments
   WHERE NOT ordered AND NOT internal
 )
-WHERE payments >= $payments_minimum AND 7 * payments > payments_last_week
+WHERE payments >= $payments_minimum
+  -- More than on an average day; where there is no week to compare with, more than there ever was.
+  AND CASE WHEN pays_since <= time - INTERVAL '8 days' THEN 7 ELSE 1 END * payments > payments_last_week

@@ -47,6 +47,10 @@ FROM (
     *,
     -- Orders reach a day further back than payments, so that what was ordered in time is never missed.
     sum(CASE WHEN first_order THEN amount END) OVER orders AS ordered_sum,
+    -- Anybody can make a token of their own report transfers from a stranger's wallet.
+    count(*) FILTER (WHERE kind = 'custody.request') OVER (
+      PARTITION BY asset ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS dealt_in,
     sum(CASE WHEN withdrawal THEN amount END) OVER orders AS withdrawn_sum,
     sum(CASE WHEN pays AND settled AND settled_before = 0 THEN amount END) OVER (
       PARTITION BY wallet, to_address, asset ORDER BY time
@@ -87,7 +91,11 @@ FROM (
           AND e.amount > 0
           AND (
             (e.kind = 'custody.request' AND e.source = w.ledger)
-            OR e.kind = 'chain.tx'
+            -- A transaction that pays several is told by its transfers.
+            OR (
+              e.kind = 'chain.tx'
+              AND coalesce(detail_int(e.detail, 'outputs'), 1) - coalesce(detail_int(e.detail, 'change_outputs'), 0) <= 1
+            )
             OR (e.kind = 'chain.transfer' AND detail_text(e.detail, 'direction') = 'out')
           )
         )
@@ -108,6 +116,7 @@ WHERE p.pays
   AND p.settled_before = 0
   AND own.wallet IS NULL
   AND (p.outcome IS DISTINCT FROM 'failed')
+  AND (p.asset IS NULL OR char_length(p.asset) < 20 OR dealt_in > 0)
   AND coalesce(paid_sum, 0) + p.amount > coalesce(ordered_sum, 0) - coalesce(withdrawn_sum, 0)
   -- A ledger that is unwell or not heard cannot be missed; that itself is told by source/silent.
   AND ledger_troubles = 0

@@ -1,8 +1,9 @@
 /*
-version: 1
+version: 2
 title: The policy allowed request {request} although {fault}
 severity: high
 entity: the session, or the request or decision when no session is known
+needs: [decision_point]
 proof: corroborated
 response: [session]
 suppress_for: 1h
@@ -54,8 +55,9 @@ FROM (
       detail_text(detail, 'risk_type') AS risk_type,
       detail_text(detail, 'approvals_type') AS approvals_type
     FROM events
-    -- Other decisions (may this person log in?) have no amount and need none.
     WHERE kind = 'decision' AND outcome = 'allow' AND (request IS NOT NULL OR wallet IS NOT NULL)
   )
+  -- Other decisions (may this person log in, or look at this wallet?) have nothing of it and need none.
+  WHERE request IS NOT NULL OR amount_type <> 'absent' OR risk_type <> 'absent' OR approvals_type <> 'absent'
 )
 WHERE fault IS NOT NULL

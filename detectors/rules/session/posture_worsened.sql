@@ -26,8 +26,12 @@ attack: [T1562.001]
 parameters:
   recovery:
     type: duration
-    default: 15 minutes
-    meaning: how long an update or a restart may fail a check before it is told
+    default: 20 minutes
+    meaning: how long an update or a restart may fail a check before it is told, with the delay of the report
+  version_checks:
+    type: text_list
+    default: [os_version, os_patch, patch_level, agent_version, browser_version, signature_age]
+    meaning: checks that fail because what is asked of devices has moved on, and not the device
   session_reach:
     type: duration
     default: 12 hours
@@ -89,5 +93,6 @@ WHERE kind = 'session.posture'
   AND outcome = 'not_compliant'
   AND open_session IS NOT NULL
   AND recovered = 0
+  AND (check_name IS NULL OR check_name NOT IN $version_checks)
   -- Against the same check where it was reported before, else against the device's last word.
   AND coalesce(before_check, before_whole) = 'compliant'

@@ -1,6 +1,6 @@
 /*
 version: 1
-title: Request {request} of wallet {wallet} was approved by {actor} while no verdict of {decider} could be read
+title: Request {request} of wallet {wallet} was {step} while no verdict of {decider} could be read
 severity: medium
 entity: the wallet
 proof: corroborated
@@ -11,7 +11,7 @@ without_history: >-
 response: []
 suppress_for: 1d
 meaning: >-
-  A signer's approval stands in the record without an allow; but the decision point was not heard at that time, said that
+  An approval or signature stands in the record without an allow; but the decision point was not heard at that time, said that
   it was unwell, or its answers carry no verdict where keywatch looks for one. So the missing allow proves nothing, and
   neither does it clear the approval. Signing should wait until the decision point is back.
 runbook:
@@ -34,8 +34,11 @@ SELECT
   request,
   amount,
   to_address,
+  CASE WHEN kind = 'signing.signed' THEN 'signed' ELSE 'approved by ' || coalesce(actor, 'somebody') END AS step,
   unknowns,
   decider,
   decider_state
 FROM approvals
-WHERE allows = 0 AND (decider_state IN ('silent', 'unwell') OR (unknowns > 0 AND decider_state = 'heard'))
+WHERE gated
+  AND allows = 0
+  AND (decider_state IN ('silent', 'unwell', 'slow') OR (unknowns > 0 AND decider_state = 'heard'))

@@ -1,6 +1,6 @@
 /*
 version: 2
-title: Request {request} of wallet {wallet} was approved by {actor} without an allow of the policy decision point
+title: Request {request} of wallet {wallet} was {step} without an allow of the policy decision point
 severity: critical
 entity: the signing request
 proof: corroborated
@@ -11,9 +11,10 @@ without_history: >-
 response: [request, wallet]
 suppress_for: 1h
 meaning: >-
-  Every approval has to pass the policy decision point first. Here a signer's approval stands in the record and no allow
-  for the same request and wallet was logged shortly before it, nor afterwards while the decision log could still be on
-  its way. Somebody approved around the policy, or the decision log has lost records.
+  Every signature has to pass the policy decision point first, and where the policy is asked at each approval, every
+  approval too. Here one stands in the record and no allow for the same request and wallet was logged before it, nor
+  afterwards while the decision log could still be on its way. Somebody went around the policy, or the decision log has
+  lost records.
 runbook:
   - "See what was decided on this request: SELECT time, event_time, kind, actor, outcome, reason, late FROM events WHERE request = '<request>' ORDER BY time"
   - "Check that the decision log was heard at all: SELECT source, max(time), max(event_time) FROM events WHERE kind = 'decision' GROUP BY source. If it was not, look at the loss counters of the policy decision point and at source/silent."
@@ -36,8 +37,9 @@ SELECT
   request,
   amount,
   to_address,
+  CASE WHEN kind = 'signing.signed' THEN 'signed' ELSE 'approved by ' || coalesce(actor, 'somebody') END AS step,
   denials,
   decider
 FROM approvals
 -- A decision whose verdict could not be read is no denial, and not nothing either.
-WHERE allows = 0 AND unknowns = 0 AND decider_state = 'heard'
+WHERE gated AND allows = 0 AND unknowns = 0 AND decider_state = 'heard'
