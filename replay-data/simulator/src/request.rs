@@ -163,10 +163,12 @@ impl Simulation {
         let Some(session) = self.desk_session(request.system, clerk, at) else {
             return self.chance.seconds(20, 60);
         };
-        let event = self.about(request, PLATFORM, "custody.request");
-        let event = by(event, self.systems[request.system].person(clerk), session::name(session));
-        let said = self.say(request.system, at, went(event, "open"));
-        self.mark_if(request, said, Scenario::LookalikeDestination);
+        if request.is_ordered() {
+            let event = self.about(request, PLATFORM, "custody.request");
+            let event = by(event, self.systems[request.system].person(clerk), session::name(session));
+            let said = self.say(request.system, at, went(event, "open"));
+            self.mark_if(request, said, Scenario::LookalikeDestination);
+        }
         request.stage = Stage::File;
         self.chance.seconds(30, 600)
     }
@@ -295,6 +297,7 @@ impl Simulation {
         let event = with(event, &self.filed(request));
         let said = self.say(request.system, at, went(event, "success"));
         self.mark_if(request, said, Scenario::RequestAltered);
+        self.mark_if(request, said, Scenario::BypassedPolicy);
         request.stage = Stage::Broadcast;
         self.chance.seconds(2, 20)
     }
@@ -348,6 +351,11 @@ impl Request {
     /// Whether it is played as part of this attack.
     pub(crate) fn is(&self, scenario: Scenario) -> bool {
         self.play.is_some_and(|play| play.scenario == scenario)
+    }
+
+    /// Whether the business asks for it; a thief asks nobody.
+    pub(crate) fn is_ordered(&self) -> bool {
+        ![Scenario::NewDestination, Scenario::FeeOutlier, Scenario::SweptCoins].iter().any(|scenario| self.is(*scenario))
     }
 
     /// A number for its strangers, apart from those that are numbered as they come.

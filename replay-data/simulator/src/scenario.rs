@@ -53,19 +53,19 @@ scenarios! {
         "a request is allowed on two approvals of one person";
     FactorReset "factor-reset" ["session/factor_changed_before_signing"]
         "a second factor is enrolled anew, then the decision point allows a request to its owner";
-    FeeOutlier "fee-outlier" ["chain/fee_outlier"]
-        "a transaction pays many times the usual fee; it is replaced before it is mined";
+    FeeOutlier "fee-outlier" ["chain/fee_outlier", "chain/unordered_payment"]
+        "a transaction that nobody ordered pays many times the usual fee; it is replaced before it is mined";
     ForgedConfirmation "forged-confirmation" ["signing/confirmation_mismatch"]
         "a confirmation recovers to somebody else than it is filed under";
-    LookalikeDestination "lookalike-destination" ["chain/destination_lookalike", "chain/destination_first_seen"]
+    LookalikeDestination "lookalike-destination" ["chain/destination_lookalike"]
         "a request pays an address that shows the same ends as an approved one";
     MalformedInput "malformed-input" ["policy/malformed_input_allowed"]
         "the decision point allows a request whose amount is a text";
-    NewDestination "new-destination" ["chain/destination_first_seen"]
-        "a wallet pays somebody it never paid, who is not approved";
+    NewDestination "new-destination" ["chain/unordered_payment"]
+        "a wallet pays somebody it never paid, and nobody ordered it";
     NonceConflict "nonce-conflict" ["signing/nonce_conflict"]
         "a second request is filed under a nonce that has one";
-    RequestAltered "request-altered" ["signing/request_altered", "chain/destination_first_seen"]
+    RequestAltered "request-altered" ["signing/request_altered", "chain/unordered_payment"]
         "what is signed and sent goes elsewhere than what was approved";
     RevivedSession "revived-session" ["session/use_after_end"]
         "a session is used after it has ended";
@@ -79,13 +79,13 @@ scenarios! {
         "a session is used from another country";
     SwappedProposal "swapped-proposal" ["signing/proposal_hash_mismatch"]
         "a request is filed under a hash that its fields do not have";
-    SweptCoins "swept-coins" ["chain/missing_change_output", "chain/destination_first_seen"]
-        "a transaction takes all coins of a wallet and leaves no change; it is replaced before it is mined";
+    SweptCoins "swept-coins" ["chain/missing_change_output", "chain/unordered_payment"]
+        "a transaction that nobody ordered takes all coins of a wallet and leaves no change; it is replaced before it is mined";
     UnknownExecutor "unknown-executor" ["signing/unknown_executor"]
         "a stranger sends a wallet's transaction; it is replaced before it is mined";
-    UnsignedOutflow "unsigned-outflow" ["chain/outflow_without_signature", "chain/destination_first_seen"]
+    UnsignedOutflow "unsigned-outflow" ["chain/outflow_without_signature", "chain/unordered_payment"]
         "value leaves a wallet by a transaction that no signer knows";
-    WalletTakeover "wallet-takeover" ["signing/confirmation_mismatch", "signing/first_delegatecall", "signing/unknown_executor", "chain/implementation_changed", "chain/outflow_without_signature", "chain/destination_first_seen", "chain/amount_outlier"]
+    WalletTakeover "wallet-takeover" ["signing/confirmation_mismatch", "signing/first_delegatecall", "signing/unknown_executor", "chain/implementation_changed", "chain/outflow_without_signature", "chain/unordered_payment", "chain/amount_outlier"]
         "the theft of 2025-02-21 in small: a forged confirmation, a delegatecall, new code, and everything leaves";
 }
 

@@ -174,7 +174,8 @@ impl Simulation {
         } else {
             match self.chance.below(100) {
                 0..=6 => self.ask_console(at, &session),
-                7..=9 => self.report_again(at, &session),
+                // Who switched the protection off does not let the device say otherwise.
+                7..=9 if session.turn == u64::MAX || session.uses > session.turn => self.report_again(at, &session),
                 _ => {
                     let place = self.person_of(&session).place(session.begun);
                     self.present(at, &session, place);

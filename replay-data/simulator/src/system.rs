@@ -3,7 +3,7 @@
 
 use keywatch_store::EventId;
 use keywatch_store::event::CanonicalJson;
-use keywatch_store::inventory::{self, Destination, Owner, Source, System as Declared};
+use keywatch_store::inventory::{self, Destination, Library, Owner, Source, System as Declared};
 
 use crate::calendar::{DAY_NS, Rhythm};
 use crate::people::Person;
@@ -249,6 +249,7 @@ impl System {
                 .collect(),
             people: (0..self.clerks.len() as u64).map(|clerk| self.declared_person(clerk)).collect(),
             sources: sources(sizes.heartbeat_seconds()),
+            libraries: vec![Library { address: address(self.salt + of::CONTRACT, 1), label: "batch contract".to_owned() }],
             ..inventory::System::default()
         }
     }
@@ -268,7 +269,11 @@ impl System {
             threshold: i64::try_from(threshold(wallet)).unwrap_or_default(),
             implementation: code,
             contract_version: if named == "safe" { "1.4.1".to_owned() } else { String::new() },
-            ..inventory::Wallet::default()
+            purpose: "treasury".to_owned(),
+            signer: crate::request::signer(wallet).to_owned(),
+            node: crate::request::node(wallet).to_owned(),
+            ledger: PLATFORM.to_owned(),
+            decision_point: OPA.to_owned(),
         }
     }
 

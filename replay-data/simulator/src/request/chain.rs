@@ -53,6 +53,9 @@ impl Simulation {
     }
 
     pub(super) fn close(&mut self, at: i64, request: &mut Request) -> Option<i64> {
+        if !request.is_ordered() {
+            return None;
+        }
         let mut event = self.about(request, PLATFORM, "custody.request");
         event.tx(self.systems[request.system].tx(request.wallet, request.number));
         let said = self.say(request.system, at, went(event, "done"));
