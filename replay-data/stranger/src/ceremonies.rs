@@ -7,7 +7,7 @@
 
 use serde_json::json;
 
-use crate::calendar::{HOUR, MINUTE, is_weekend};
+use crate::calendar::{HOUR, MINUTE, SECOND, is_weekend};
 use crate::chance::Chance;
 use crate::event::{Column, Event};
 use crate::firm::{Firm, IMPLEMENTATIONS, node, place};
@@ -15,7 +15,7 @@ use crate::inventory::Register;
 use crate::journal::Journal;
 use crate::money;
 use crate::multisig::{Multisig, Operation};
-use crate::names::Chain;
+use crate::names::{self, Chain};
 use crate::people::Role;
 use crate::season::Season;
 
@@ -220,20 +220,24 @@ fn changed(safe: &Multisig<'_>, change: &str, before: &str, after: &str, at: i64
     journal.tell(safe.firm.system, event, at);
 }
 
-/// The yearly drill (CCSS 2.04.2.1): a session is revoked, the signer fails over to its second site, a little money goes to the
-/// other wallet and back.
+/// The yearly drill (CCSS 2.04.2.1): the session of an account that is there for drills is revoked and not used again, the
+/// signer fails over to its second site, a little money goes to the other wallet.
 fn drill(safe: &mut Multisig<'_>, at: i64, journal: &mut Journal, chance: &mut Chance) -> Option<i64> {
     let firm = safe.firm;
     let (at, span) = firm.roster.next(at, |one| firm.people[one].role == Role::Administrator)?;
-    let event = span.say(Event::new(firm.sources.idp, "session.revoked"), at);
-    journal.tell(firm.system, event.say(Column::Reason, "drill DR-9"), at + 5 * MINUTE);
+    let session = format!("idx{}", names::digits(chance, 22));
+    for (kind, outcome, second) in
+        [("session.started", "success", 0), ("session.mfa", "success", 9), ("session.revoked", "", 300)]
+    {
+        let event = span.say(Event::new(firm.sources.idp, kind), at).say(Column::Actor, "drill.account");
+        let event = event.say(Column::Session, &session).say(Column::Outcome, outcome);
+        let reason = if kind == "session.revoked" { "drill DR-9" } else { "" };
+        journal.tell(firm.system, event.say(Column::Reason, reason), at + second * SECOND);
+    }
     for (outcome, minute) in [("degraded", 10), ("ok", 22)] {
         let event = Event::new(firm.sources.signer, "source.status").say(Column::Outcome, outcome);
-        journal.note(
-            firm.system,
-            event.say(Column::Reason, "drill DR-9: fail-over to the second site"),
-            at + minute * MINUTE,
-        );
+        let event = event.say(Column::Reason, "drill DR-9: fail-over to the second site");
+        journal.note(firm.system, event, at + minute * MINUTE);
     }
     in_the_room(firm, &[safe.wallet.owners[0].1, safe.wallet.owners[1].1], at + 15 * MINUTE, journal);
     let to = firm.wallets[place::COLD_ETHEREUM].address.clone();

@@ -7,7 +7,7 @@
 
 use crate::calendar::{DAY, HOUR, MINUTE, SECOND};
 use crate::decision::Asking;
-use crate::event::{Column, Event};
+use crate::event::{Column, Event, dollars};
 use crate::firm::{Wallet, node};
 use crate::infrastructure::after;
 use crate::names::Chain;
@@ -89,7 +89,9 @@ impl Cashier<'_> {
         let total: u128 = orders.iter().map(|order| order.units).sum();
         self.signer_says("signing.signed", request, order, at, |event| {
             let event = event.say(Column::Outcome, "success").say(Column::Tx, signed).say(Column::Key, &wallet.key);
-            let event = event.say(Column::Amount, total);
+            let cents = orders.iter().map(|order| order.cents).sum();
+            let event = event.say(Column::Amount, total).say(Column::AmountUsd, dollars(cents));
+            let event = several(event, orders);
             match nonce {
                 Some(nonce) => event.with("nonce", nonce),
                 None => event,
@@ -145,7 +147,8 @@ impl Cashier<'_> {
         let event = fill(Event::new(node(wallet.chain), "chain.tx"), order, wallet).say(Column::Request, "");
         let event = event.say(Column::FromAddress, &wallet.address).say(Column::Tx, &sent.tx);
         let event = event.say(Column::Outcome, outcome).say(Column::Reason, reason);
-        let event = event.say(Column::AmountUsd, "").say(Column::Amount, total).with("fee_rate", sent.fee_rate);
+        let event = several(event.say(Column::AmountUsd, "").say(Column::Amount, total), orders);
+        let event = event.with("fee_rate", sent.fee_rate);
         let event = if outcome == "unconfirmed" { event } else { event.with("block", wallet.chain.block(at)) };
         let event = match sent.nonce {
             Some(nonce) => event.with("nonce", nonce),
@@ -177,4 +180,9 @@ impl Cashier<'_> {
             self.journal.tell(self.firm.system, event, at);
         }
     }
+}
+
+/// A transaction that pays several has no single destination.
+fn several(event: Event, orders: &[Order]) -> Event {
+    if orders.len() == 1 { event } else { event.say(Column::ToAddress, "").with("destinations", orders.len()) }
 }

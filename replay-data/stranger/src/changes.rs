@@ -97,7 +97,7 @@ fn hand_overs(firm: &Firm, season: &Season, absences: &Absences, journal: &mut J
             let Some((at, span)) = firm.roster.next(day * DAY - 14 * HOUR, of_shift) else { continue };
             let event = span.say(Event::new(firm.sources.idp, "control.iam"), at).say(Column::Outcome, "success");
             let event = event.with("action", action).with("role", "approver, standing in");
-            journal.tell(firm.system, event.with("for", firm.people[*away].subject.as_str()), at + 20 * MINUTE);
+            journal.tell(firm.system, event.with("for", firm.people[*away].subject.as_str()), at);
         }
     }
 }

@@ -63,7 +63,9 @@ fn pay_batch(cashier: &mut Cashier<'_>, orders: Vec<Order>, at: i64) {
         format!("batch-{}-{}", first.at / MINUTE, cashier.chance.between(100, 999))
     };
     let units = orders.iter().map(|order| order.units).sum();
-    let mut asked = Order { request: batch.clone(), at, cents, units, ..first.clone() };
+    // A batch has no single destination.
+    let to = if orders.len() == 1 { first.to.clone() } else { String::new() };
+    let mut asked = Order { request: batch.clone(), at, cents, units, to, ..first.clone() };
     let Some(allowed) = cashier.allow(&mut asked) else { return };
     // The signature is filed under the batch, the ledger's entries under each order.
     let mut orders = orders;

@@ -63,7 +63,7 @@ impl Customers {
     fn order(&mut self, day: i64, chance: &mut Chance) -> Order {
         let at = day * DAY + hour(chance) * HOUR + chance.between(0, HOUR - 1);
         let (asset, wallet) = if self.is_desk { desk_asset(chance) } else { exchange_asset(chance) };
-        let least = if self.is_desk { 150_000 } else { 4_000 };
+        let least = if self.is_desk { 150_000 } else { 15_000 };
         let cents = chance.heavy(least, if self.is_desk { 300 } else { 8_000 });
         let cents = cents * Season::size_percent(day).cast_unsigned() / 100;
         let number = if chance.thousandths(110) {

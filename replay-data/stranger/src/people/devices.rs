@@ -67,17 +67,20 @@ pub(crate) fn plan(people: &mut [Person], season: &Season, chance: &mut Chance) 
 pub(crate) fn tell(firm: &Firm, planned: &[Planned], journal: &mut Journal, chance: &mut Chance) {
     for Planned { person, at, change } in planned {
         // People do this at work, so on a day on which they are there.
-        let Some((at, span)) = firm.roster.next(*at, |index| index == *person) else { continue };
+        let Some((at, _)) = firm.roster.next(*at, |index| index == *person) else { continue };
         let factor = |change: &str, factor: &str, at: i64, journal: &mut Journal| {
+            let Some((at, span)) = firm.roster.next(at, |index| index == *person) else { return };
             let event = span.say(Event::new(firm.sources.idp, "session.mfa_changed"), at);
             journal.tell(firm.system, event.with("change", change).with("factor", factor), at);
         };
         match change {
             Change::Laptop => {
-                // The first day with it: a key of the new device, and the old laptop's one out some days later.
-                factor("create", "webauthn", at + 6 * MINUTE, journal);
-                factor("revoke", "webauthn", at + chance.between(1, 4) * DAY, journal);
-                is_set_up(firm, *person, at, journal, chance);
+                // It is set up before its first day; on that day a key of it is enrolled, and the old laptop's one goes out some
+                // days later.
+                let Some((device, first)) = first_day(firm, *person, at) else { continue };
+                is_set_up(firm, *person, &device, first - 80 * MINUTE, journal, chance);
+                factor("create", "webauthn", first + 6 * MINUTE, journal);
+                factor("revoke", "webauthn", first + chance.between(1, 4) * DAY, journal);
             }
             Change::Phone => {
                 factor("create", "push", at + 2 * MINUTE, journal);
@@ -97,16 +100,22 @@ pub(crate) fn tell(firm: &Firm, planned: &[Planned], journal: &mut Journal, chan
     }
 }
 
+/// The laptop that somebody has from then on, and when its first session begins.
+fn first_day(firm: &Firm, person: usize, at: i64) -> Option<(String, i64)> {
+    let device = firm.people[person].laptops.last().map(|(_, device)| device.clone())?;
+    let first = firm.roster.all().iter().find(|span| span.device == device && span.from >= at - DAY)?;
+    Some((device, first.from))
+}
+
 /// A new laptop is unknown, then fails what is not installed yet, then is as it should be.
-fn is_set_up(firm: &Firm, index: usize, at: i64, journal: &mut Journal, chance: &mut Chance) {
+fn is_set_up(firm: &Firm, index: usize, device: &str, at: i64, journal: &mut Journal, chance: &mut Chance) {
     let person = &firm.people[index];
-    let device = person.laptop(at + HOUR).to_owned();
     let mut then = at;
     for (outcome, check) in
         [("unknown", "enrolment"), ("not_compliant", "disk_encryption"), ("compliant", "disk_encryption")]
     {
         let event = Event::new(firm.sources.edr, "session.posture").say(Column::Actor, &person.subject);
-        let event = event.say(Column::Device, &device).say(Column::Outcome, outcome).with("check", check);
+        let event = event.say(Column::Device, device).say(Column::Outcome, outcome).with("check", check);
         let seen = networks::home(person.number, person.site.country, at / DAY);
         journal.tell(firm.system, seen.say(event), then);
         then += chance.between(4, 26) * MINUTE;
