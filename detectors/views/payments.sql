@@ -1,12 +1,18 @@
 /*
 meaning: >-
-  Value that leaves a wallet, one row for each record that a chain source makes of it, beside what the business ordered.
-  Failed transactions, transfers of nothing and calls of a wallet to itself are left out, and so are tokens that the
-  business never dealt in: anybody can make a token of their own report transfers from a stranger's wallet. A transaction
-  that pays several is told by its transfers.
+  What the chain says of value that leaves a wallet, one row for each record, beside what the business ordered. Orders are
+  used up: what left for a destination within a week is held against what was ordered for it, so that an order is not
+  paid twice, nor excuses another payment.
 columns:
-  ordered: the ledger has an order for this wallet, destination and asset of at least this amount
+  pays: >-
+    value leaves for one destination. A transaction that pays several is told by its transfers. Failed transactions,
+    transfers of nothing, calls of a wallet to itself, and tokens that the business never dealt in are no payments:
+    anybody can make a token of their own report transfers from a stranger's wallet
+  repeats: another record told of this payment before, as a transaction and the transfer in it do
+  ordered: the ledger ordered this payment
   ledger_known: a ledger is declared for the wallet, or has ordered from it within the last thirty days
+  ordered_in_all: base units ordered for this destination and asset within `order_reach`, those withdrawn left out
+  paid_before: base units that left for it within a week before
   internal: the destination is a wallet of the same system
   approved: the destination is in the inventory
   purpose: what the wallet is for
@@ -14,7 +20,7 @@ parameters:
   order_reach:
     type: duration
     default: 8 days
-    meaning: how long before a payment its order may have been recorded
+    meaning: how long before a payment its order may have been recorded; a day more than payments are held against it
   ledger_delay:
     type: duration
     default: 2 minutes
@@ -22,51 +28,73 @@ parameters:
 */
 SELECT
   *,
-  coalesce(ordered_most >= amount, false) AS ordered,
-  ledger IS NOT NULL OR orders_before > 0 AS ledger_known
+  paid_before + CASE WHEN repeats THEN 0 ELSE amount END <= ordered_in_all AS ordered,
+  ledger IS NOT NULL OR orders_before > 0 AS ledger_known,
+  single
+    AND amount > 0
+    AND to_address <> wallet
+    AND (outcome IS DISTINCT FROM 'failed')
+    -- Symbols are the chain follower's own, for what it knows; everything else is the address of some contract.
+    AND (asset IS NULL OR char_length(asset) < 20 OR dealt_in > 0) AS pays
 FROM (
   SELECT
     *,
-    max(amount) FILTER (WHERE orders) OVER (
+    coalesce(sum(CASE WHEN opens THEN amount WHEN withdraws THEN -amount END) OVER (
       PARTITION BY wallet, to_address, asset ORDER BY time
       RANGE BETWEEN $order_reach PRECEDING AND $ledger_delay FOLLOWING
-    ) AS ordered_most,
-    count(*) FILTER (WHERE orders) OVER (
+    ), 0) AS ordered_in_all,
+    coalesce(sum(CASE WHEN settles THEN amount END) OVER (
+      PARTITION BY wallet, to_address, asset ORDER BY time
+      RANGE BETWEEN INTERVAL '7 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+    ), 0) AS paid_before,
+    count(*) FILTER (WHERE opens) OVER (
       PARTITION BY wallet ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND CURRENT ROW
     ) AS orders_before,
-    count(*) FILTER (WHERE NOT pays) OVER (
+    count(*) FILTER (WHERE NOT tells) OVER (
       PARTITION BY asset ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS dealt_in
   FROM (
     SELECT
-      e.*,
-      w.purpose AS purpose,
-      w.ledger AS ledger,
-      own.wallet IS NOT NULL AS internal,
-      d.address IS NOT NULL AS approved,
-      -- Where the ledger is declared, nobody else can order.
-      kind = 'custody.request' AND (outcome IS DISTINCT FROM 'cancelled') AND (w.ledger IS NULL OR w.ledger = source)
-        AS orders,
-      kind IN ('chain.tx', 'chain.transfer') AS pays
-    FROM events AS e
-    LEFT JOIN wallets AS w ON w.system = e.system AND w.wallet = e.wallet
-    LEFT JOIN wallets AS own ON own.system = e.system AND own.wallet = e.to_address
-    LEFT JOIN destinations AS d ON d.system = e.system AND d.address = e.to_address
-    WHERE (
-        kind IN ('custody.request', 'signing.requested', 'signing.signed')
-        OR (
-          kind = 'chain.tx'
-          AND coalesce(detail_int(detail, 'outputs'), 1) - coalesce(detail_int(detail, 'change_outputs'), 0) <= 1
-        )
-        OR (kind = 'chain.transfer' AND detail_text(detail, 'direction') = 'out')
+      *,
+      orders AND (outcome IS DISTINCT FROM 'cancelled') AND stated_before = 0 AS opens,
+      orders AND outcome = 'cancelled' AND stated_before > 0 AS withdraws,
+      tells AND single AND (outcome IS NULL OR outcome = 'success') AND settled_before = 0 AS settles,
+      tells AND settled_before > 0 AS repeats
+    FROM (
+      SELECT
+        *,
+        -- A transaction and the transfers in it are records of one payment.
+        count(*) FILTER (WHERE tells AND single AND (outcome IS NULL OR outcome = 'success')) OVER (
+          PARTITION BY wallet, tx, to_address, asset ORDER BY time
+          RANGE BETWEEN INTERVAL '7 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+        ) AS settled_before,
+        -- An order is opened, done or withdrawn under one name.
+        count(*) FILTER (WHERE orders AND (outcome IS DISTINCT FROM 'cancelled')) OVER (
+          PARTITION BY wallet, to_address, asset, request ORDER BY time
+          RANGE BETWEEN INTERVAL '16 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+        ) AS stated_before
+      FROM (
+        SELECT
+          e.*,
+          w.purpose AS purpose,
+          w.ledger AS ledger,
+          own.wallet IS NOT NULL AS internal,
+          d.address IS NOT NULL AS approved,
+          -- Where the ledger is declared, nobody else can order.
+          kind = 'custody.request' AND (w.ledger IS NULL OR w.ledger = source) AS orders,
+          kind IN ('chain.tx', 'chain.transfer') AS tells,
+          coalesce(detail_int(detail, 'outputs'), 1) - coalesce(detail_int(detail, 'change_outputs'), 0) <= 1 AS single
+        FROM events AS e
+        LEFT JOIN wallets AS w ON w.system = e.system AND w.wallet = e.wallet
+        LEFT JOIN wallets AS own ON own.system = e.system AND own.wallet = e.to_address
+        LEFT JOIN destinations AS d ON d.system = e.system AND d.address = e.to_address
+        WHERE (
+            kind IN ('custody.request', 'signing.requested', 'signing.signed', 'chain.tx')
+            OR (kind = 'chain.transfer' AND detail_text(detail, 'direction') = 'out')
+          )
+          AND e.wallet IS NOT NULL
       )
-      AND e.wallet IS NOT NULL
-      AND e.to_address IS NOT NULL
-      AND e.amount > 0
+    )
   )
 )
-WHERE pays
-  AND to_address <> wallet
-  AND (outcome IS DISTINCT FROM 'failed')
-  -- Symbols are the chain follower's own, for what it knows; everything else is the address of some contract.
-  AND (asset IS NULL OR char_length(asset) < 20 OR dealt_in > 0)
+WHERE tells

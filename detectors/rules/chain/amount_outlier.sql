@@ -60,17 +60,8 @@ FROM (
     max(amount) FILTER (WHERE outcome = 'success') OVER before AS largest_before,
     count(amount) FILTER (WHERE outcome = 'success' AND NOT repeats) OVER before AS moved_before,
     first_seen(time) OVER before AS moves_since
-  FROM (
-    SELECT
-      *,
-      -- A transaction and the transfer in it are records of one movement.
-      count(*) FILTER (WHERE outcome = 'success') OVER (
-        PARTITION BY wallet, tx, to_address, asset ORDER BY time
-        RANGE BETWEEN INTERVAL '1 day' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
-      ) > 0 AS repeats
-    FROM payments
-    WHERE asset IS NOT NULL
-  )
+  FROM payments
+  WHERE pays AND asset IS NOT NULL
   WINDOW before AS (
     PARTITION BY wallet, chain, asset ORDER BY time
     RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 nanosecond' PRECEDING

@@ -50,6 +50,6 @@ FROM (
       PARTITION BY wallet ORDER BY time RANGE BETWEEN INTERVAL '8 days' PRECEDING AND INTERVAL '1 day' PRECEDING
     ) AS assets_last_week
   FROM payments
-  WHERE NOT ordered AND NOT internal AND asset IS NOT NULL
+  WHERE pays AND NOT ordered AND NOT internal AND asset IS NOT NULL
 )
 WHERE assets >= $assets_minimum AND assets > assets_last_week

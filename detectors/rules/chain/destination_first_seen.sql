@@ -40,12 +40,12 @@ SELECT
   amount,
   to_address,
   asset,
-  paid_before
+  payments_before
 FROM (
   SELECT
     *,
     -- A habit is not formed within a day: the first payments of a theft shall not excuse the next.
-    count(*) OVER wallet_before AS paid_before,
+    count(*) OVER wallet_before AS payments_before,
     count(*) FILTER (WHERE paid_here_before = 0) OVER wallet_before AS first_payments_before
   FROM (
     SELECT
@@ -55,6 +55,7 @@ FROM (
         RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
       ) AS paid_here_before
     FROM payments
+    WHERE pays
   )
   WINDOW wallet_before AS (
     PARTITION BY wallet ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 day' PRECEDING
@@ -64,7 +65,7 @@ WHERE NOT ledger_known
   AND NOT approved
   AND NOT internal
   AND (purpose IS DISTINCT FROM 'customer_withdrawals')
-  AND paid_before >= $history_minimum
+  AND payments_before >= $history_minimum
   AND paid_here_before = 0
   -- For a wallet that pays somebody new every other time, new addresses are no news.
-  AND 2 * first_payments_before < paid_before
+  AND 2 * first_payments_before < payments_before

@@ -50,6 +50,6 @@ FROM (
       RANGE BETWEEN INTERVAL '8 days' PRECEDING AND INTERVAL '1 day' PRECEDING
     ) AS payments_last_week
   FROM payments
-  WHERE NOT ordered AND NOT internal AND asset IS NOT NULL
+  WHERE pays AND NOT ordered AND NOT internal AND asset IS NOT NULL
 )
 WHERE payments >= $payments_minimum AND payments_last_week < $payments_minimum

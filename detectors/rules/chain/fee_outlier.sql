@@ -5,6 +5,7 @@ severity: high
 entity: the wallet
 proof: corroborated
 needs: [node]
+uses: [payments]
 without_history: >-
   Quiet below `history_minimum` fees within `reach`. The title says on how many fees the judgement stands.
 response: []
@@ -63,9 +64,6 @@ SELECT
 FROM (
   SELECT
     *,
-    max(CASE WHEN kind = 'custody.request' AND (outcome IS DISTINCT FROM 'cancelled') THEN amount END) OVER (
-      PARTITION BY wallet, to_address, asset ORDER BY time RANGE BETWEEN INTERVAL '8 days' PRECEDING AND CURRENT ROW
-    ) AS ordered_most,
     max(fee_rate) FILTER (WHERE outcome = 'success') OVER before AS usual,
     count(fee_rate) FILTER (WHERE outcome = 'success') OVER before AS fees_before,
     max(fee_rate) FILTER (WHERE outcome = 'success') OVER (
@@ -77,18 +75,17 @@ FROM (
     ) AS own_recent
   FROM (
     SELECT *, detail_int(detail, 'fee_rate') AS fee_rate
-    FROM events
-    WHERE kind IN ('chain.tx', 'custody.request') AND wallet IS NOT NULL
+    FROM payments
+    WHERE kind = 'chain.tx'
   )
   WINDOW before AS (
     -- One address lives on many chains, and each has its own prices.
     PARTITION BY wallet, chain ORDER BY time RANGE BETWEEN $reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
   )
 )
-WHERE kind = 'chain.tx'
-  AND (outcome IS DISTINCT FROM 'failed')
+WHERE (outcome IS DISTINCT FROM 'failed')
   AND fees_before >= $history_minimum
   -- Divided, not multiplied: a forged rate near the largest integer must not overflow.
-  AND fee_rate / (CASE WHEN ordered_most >= amount THEN $ordered_factor ELSE $factor END) > usual
+  AND fee_rate / (CASE WHEN ordered THEN $ordered_factor ELSE $factor END) > usual
   -- What this wallet itself paid just now is no market.
   AND (market IS NULL OR market = own_recent OR fee_rate / $market_factor > market)

@@ -52,7 +52,7 @@ FROM (
     first_seen(time) OVER (PARTITION BY wallet ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
       AS pays_since
   FROM payments
-  WHERE NOT ordered AND NOT internal
+  WHERE pays AND NOT ordered AND NOT internal
 )
 WHERE payments >= $payments_minimum
   -- More than on an average day; where there is no week to compare with, more than there ever was.

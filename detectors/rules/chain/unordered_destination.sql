@@ -36,7 +36,8 @@ SELECT
   amount,
   to_address,
   asset,
-  ordered_most AS ordered_at_most
+  ordered_in_all,
+  paid_before
 FROM (
   SELECT
     *,
@@ -45,5 +46,6 @@ FROM (
       RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
     ) AS paid_here_before
   FROM payments
+  WHERE pays
 )
 WHERE ledger IS NULL AND ledger_known AND NOT ordered AND NOT approved AND NOT internal AND paid_here_before = 0

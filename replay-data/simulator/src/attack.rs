@@ -182,7 +182,10 @@ impl Simulation {
         let stranger = self.systems[system].new_stranger();
         match play.scenario {
             Scenario::AmountOutlier => request.amount *= 1_000,
-            Scenario::FeeOutlier => request.fee_rate *= 20,
+            Scenario::FeeOutlier => {
+                request.fee_rate *= 20;
+                request.destination = Destination::Stranger(stranger);
+            }
             Scenario::NewDestination | Scenario::SweptCoins => request.destination = Destination::Stranger(stranger),
             Scenario::LookalikeDestination => request.destination = Destination::Lookalike(0, stranger),
             Scenario::NonceConflict => {
