@@ -11,7 +11,7 @@ use fjall::{
     Database, Guard, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode, UserValue,
 };
 
-use crate::log::hash_chain::{self, Broken, Hash, Key};
+use crate::log::hash_chain::{self, IntegrityError, Hash, Key};
 use crate::{Error, Position, Topic};
 
 /// Bytes of journal that are replayed on opening at most.
@@ -87,7 +87,7 @@ impl Disk {
             return Ok(None);
         };
         let (key, head) = self.pair(entry)?;
-        hash_chain::stated_hash(&head).map(Some).map_err(|broken| broken.at(first_of(&key)))
+        hash_chain::stated_hash(&head).map(Some).map_err(|failed| failed.at(first_of(&key)))
     }
 
     /// The heads from the batch that begins at `first` on.
@@ -190,7 +190,7 @@ fn first_of(name: &[u8]) -> Position {
 
 fn unseal(name: &[u8], sealed: &[u8], key: &Key) -> Result<Vec<u8>, Error> {
     let value = key.open_value(name, sealed).map(<[u8]>::to_vec);
-    value.ok_or_else(|| Broken::Value(String::from_utf8_lossy(name).into_owned()).at(Position(0)))
+    value.ok_or_else(|| IntegrityError::Value(String::from_utf8_lossy(name).into_owned()).at(Position(0)))
 }
 
 fn storage(path: &Path, error: &fjall::Error) -> Error {

@@ -6,7 +6,7 @@
 //! | `directory` | the directory, its lock and the writer's key |
 //! | `disk` | batches and small values on the storage crate; nothing else knows that crate |
 //! | `state` | the small values |
-//! | `marks`, `recovery` | which batches hold ids that are still remembered; opening |
+//! | `time_index`, `recovery` | which batches hold ids that are still remembered; opening |
 //! | `writer` | group commit |
 //! | `reader` | reading and checking |
 //! | `retention` | deleting what is old and archived |
@@ -17,7 +17,7 @@
 mod clocks;
 mod directory;
 mod disk;
-mod marks;
+mod time_index;
 mod reader;
 mod recovery;
 mod retention;

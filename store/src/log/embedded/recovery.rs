@@ -6,19 +6,19 @@
 use std::collections::HashMap;
 
 use super::disk::Disk;
-use super::marks::Marks;
-use super::state::{self, Joint, SystemPlace};
+use super::time_index::TimeIndex;
+use super::state::{self, ChainLink, SystemPlace};
 use crate::log::admission::Admission;
-use crate::log::hash_chain::{Broken, Head, Key};
+use crate::log::hash_chain::{IntegrityError, Head, Key};
 use crate::{Clock, Error, Position, Topic};
 
 /// A topic as its writer needs it.
 pub(super) struct Recovered {
     pub(super) topic: Topic,
-    pub(super) kept: Joint,
-    pub(super) tip: Joint,
+    pub(super) kept: ChainLink,
+    pub(super) tip: ChainLink,
     pub(super) admission: Admission,
-    pub(super) marks: HashMap<String, Marks>,
+    pub(super) times: HashMap<String, TimeIndex>,
 }
 
 pub(super) fn recover(disk: &Disk, topic: Topic, clock: Clock, role: &str, key: &Key) -> Result<Recovered, Error> {
@@ -29,47 +29,47 @@ pub(super) fn recover(disk: &Disk, topic: Topic, clock: Clock, role: &str, key: 
     for (system, place) in &places {
         admission.resume(system, place.time, state::delays(disk, topic, system, key)?);
     }
-    let mut marks = HashMap::new();
+    let mut times = HashMap::new();
     for (from, through) in stretches(places.values(), kept.position) {
-        let mut before: Option<Joint> = None;
+        let mut before: Option<ChainLink> = None;
         for entry in disk.heads(topic, from) {
             let (first, bytes) = entry?;
             if first > through {
                 break;
             }
-            let head = Head::open(&bytes, role, key).map_err(|broken| broken.at(first))?;
+            let head = Head::open(&bytes, role, key).map_err(|failed| failed.at(first))?;
             if let Some(before) = before {
-                head.check_link(before.position, &before.hash).map_err(|broken| broken.at(before.position))?;
+                head.check_link(before.position, &before.hash).map_err(|failed| failed.at(before.position))?;
             }
-            before = Some(Joint {
+            before = Some(ChainLink {
                 position: head.end(),
-                hash: crate::log::hash_chain::stated_hash(&bytes).map_err(|broken| broken.at(first))?,
+                hash: crate::log::hash_chain::stated_hash(&bytes).map_err(|failed| failed.at(first))?,
             });
-            recall(&head, &mut admission, &mut marks);
+            recall(&head, &mut admission, &mut times);
         }
     }
-    Ok(Recovered { topic, kept, tip, admission, marks })
+    Ok(Recovered { topic, kept, tip, admission, times })
 }
 
 /// The last batch must be the one that the topic's tip names: none cut off, none put behind.
-fn check_tip(disk: &Disk, topic: Topic, kept: Joint, tip: Joint) -> Result<(), Error> {
+fn check_tip(disk: &Disk, topic: Topic, kept: ChainLink, tip: ChainLink) -> Result<(), Error> {
     let last = disk.stated_hash_before(topic, Position(u64::MAX))?;
     match last {
         Some(hash) if hash == tip.hash => Ok(()),
         None if kept == tip => Ok(()),
-        Some(_) => Err(Broken::Link.at(tip.position)),
-        None => Err(Broken::Missing.at(tip.position)),
+        Some(_) => Err(IntegrityError::Link.at(tip.position)),
+        None => Err(IntegrityError::Missing.at(tip.position)),
     }
 }
 
-fn recall(head: &Head, admission: &mut Admission, marks: &mut HashMap<String, Marks>) {
+fn recall(head: &Head, admission: &mut Admission, times: &mut HashMap<String, TimeIndex>) {
     for row in &head.rows {
         let system = &head.systems[usize::from(row.system)];
         if admission.recall(system, row.time, row.id, row.fingerprint) {
-            if !marks.contains_key(system) {
-                marks.insert(system.clone(), Marks::default());
+            if !times.contains_key(system) {
+                times.insert(system.clone(), TimeIndex::default());
             }
-            marks.get_mut(system).expect("it was just put there if it was not").note(head.first, row.time);
+            times.get_mut(system).expect("it was just put there if it was not").note(head.first, row.time);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::state::Joint;
+use super::state::ChainLink;
 use crate::{Error, Instant, Position, Topic};
 
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(super) struct View {
 /// The kept stretch of a topic.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TopicView {
-    pub(super) kept: Joint,
-    pub(super) tip: Joint,
+    pub(super) kept: ChainLink,
+    pub(super) tip: ChainLink,
 }
 
 /// Why no further append is taken.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::disk::{Change, Disk};
-use crate::log::hash_chain::{Broken, GENESIS, Hash, Key};
+use crate::log::hash_chain::{IntegrityError, GENESIS, Hash, Key};
 use crate::{Clock, Error, Instant, Position, Topic};
 
 /// The name of the value that says which log this is.
@@ -13,21 +13,21 @@ pub(super) const LOG: &[u8] = b"log";
 
 /// A place between two batches of a topic: a position and the hash of the batch before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Joint {
+pub(super) struct ChainLink {
     pub(super) position: Position,
     pub(super) hash: Hash,
 }
 
-impl Joint {
-    pub(super) const START: Joint = Joint { position: Position(0), hash: GENESIS };
+impl ChainLink {
+    pub(super) const START: ChainLink = ChainLink { position: Position(0), hash: GENESIS };
 
     fn to_bytes(self) -> Vec<u8> {
         [self.position.0.to_be_bytes().as_slice(), &self.hash].concat()
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Joint> {
+    fn from_bytes(bytes: &[u8]) -> Option<ChainLink> {
         let (position, hash) = bytes.split_first_chunk()?;
-        Some(Joint { position: Position(u64::from_be_bytes(*position)), hash: hash.try_into().ok()? })
+        Some(ChainLink { position: Position(u64::from_be_bytes(*position)), hash: hash.try_into().ok()? })
     }
 }
 
@@ -75,21 +75,21 @@ pub(super) fn clock(disk: &Disk, key: &Key, path: &Path) -> Result<Option<Clock>
 }
 
 /// Where a topic ends.
-pub(super) fn put_tip(change: &mut Change<'_>, topic: Topic, tip: Joint, key: &Key) {
+pub(super) fn put_tip(change: &mut Change<'_>, topic: Topic, tip: ChainLink, key: &Key) {
     change.put_value(&named("tip", topic), &tip.to_bytes(), key);
 }
 
-pub(super) fn tip(disk: &Disk, topic: Topic, key: &Key) -> Result<Joint, Error> {
-    joint(disk, &named("tip", topic), key)
+pub(super) fn tip(disk: &Disk, topic: Topic, key: &Key) -> Result<ChainLink, Error> {
+    chain_link(disk, &named("tip", topic), key)
 }
 
 /// Where the kept part of a topic begins.
-pub(super) fn put_kept(change: &mut Change<'_>, topic: Topic, kept: Joint, key: &Key) {
+pub(super) fn put_kept(change: &mut Change<'_>, topic: Topic, kept: ChainLink, key: &Key) {
     change.put_value(&named("kept", topic), &kept.to_bytes(), key);
 }
 
-pub(super) fn kept(disk: &Disk, topic: Topic, key: &Key) -> Result<Joint, Error> {
-    joint(disk, &named("kept", topic), key)
+pub(super) fn kept(disk: &Disk, topic: Topic, key: &Key) -> Result<ChainLink, Error> {
+    chain_link(disk, &named("kept", topic), key)
 }
 
 pub(super) fn put_system(change: &mut Change<'_>, topic: Topic, system: &str, place: SystemPlace, key: &Key) {
@@ -123,9 +123,9 @@ pub(super) fn delays(disk: &Disk, topic: Topic, system: &str, key: &Key) -> Resu
     serde_json::from_slice(&json).map_err(|_| malformed("delays"))
 }
 
-fn joint(disk: &Disk, name: &[u8], key: &Key) -> Result<Joint, Error> {
-    let Some(value) = disk.value(name, key)? else { return Ok(Joint::START) };
-    Joint::from_bytes(&value).ok_or_else(|| malformed(&String::from_utf8_lossy(name)))
+fn chain_link(disk: &Disk, name: &[u8], key: &Key) -> Result<ChainLink, Error> {
+    let Some(value) = disk.value(name, key)? else { return Ok(ChainLink::START) };
+    ChainLink::from_bytes(&value).ok_or_else(|| malformed(&String::from_utf8_lossy(name)))
 }
 
 fn named(what: &str, topic: Topic) -> Vec<u8> {
@@ -137,5 +137,5 @@ fn of_system(what: &str, topic: Topic, system: &str) -> Vec<u8> {
 }
 
 fn malformed(name: &str) -> Error {
-    Broken::Value(name.to_owned()).at(Position(0))
+    IntegrityError::Value(name.to_owned()).at(Position(0))
 }

@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 
 use super::clocks::{Clocks, JumpGuard};
 use super::disk::{Change, Disk};
-use super::marks::Marks;
+use super::time_index::TimeIndex;
 use super::recovery::Recovered;
 use super::shared::{Shared, index};
-use super::state::{self, Joint, SystemPlace};
+use super::state::{self, ChainLink, SystemPlace};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, BATCH_SYSTEMS_MAX, COMMIT_BYTES_MAX};
 use crate::line::Template;
 use crate::log::admission::{self, Admission, Admitted, Fingerprint};
@@ -62,16 +62,16 @@ pub(super) struct Writer {
 
 pub(super) struct TopicWriter {
     topic: Topic,
-    tip: Joint,
+    tip: ChainLink,
     admission: Admission,
-    marks: HashMap<String, Marks>,
+    times: HashMap<String, TimeIndex>,
     drafts: Vec<Draft>,
 }
 
 impl From<Recovered> for TopicWriter {
     fn from(recovered: Recovered) -> TopicWriter {
-        let Recovered { topic, tip, admission, marks, .. } = recovered;
-        TopicWriter { topic, tip, admission, marks, drafts: Vec::new() }
+        let Recovered { topic, tip, admission, times, .. } = recovered;
+        TopicWriter { topic, tip, admission, times, drafts: Vec::new() }
     }
 }
 
@@ -199,7 +199,7 @@ impl TopicWriter {
 
     fn place(&mut self, system: &str, last: Position) -> SystemPlace {
         let time = self.admission.time_of(system).unwrap_or_default();
-        let oldest = self.marks.get_mut(system).and_then(|marks| marks.forget(time));
+        let oldest = self.times.get_mut(system).and_then(|times| times.forget(time));
         SystemPlace { time, remembered_from: oldest.unwrap_or(last), last }
     }
 
@@ -217,14 +217,14 @@ impl TopicWriter {
         };
         for row in &head.rows {
             let system = &head.systems[usize::from(row.system)];
-            if !self.marks.contains_key(system) {
-                self.marks.insert(system.clone(), Marks::default());
+            if !self.times.contains_key(system) {
+                self.times.insert(system.clone(), TimeIndex::default());
             }
-            self.marks.get_mut(system).expect("it was just put there if it was not").note(first, row.time);
+            self.times.get_mut(system).expect("it was just put there if it was not").note(first, row.time);
         }
         let (bytes, hash) = head.seal(key);
         change.put_batch(self.topic, first, bytes, lines);
-        self.tip = Joint { position: head.end(), hash };
+        self.tip = ChainLink { position: head.end(), hash };
     }
 }
 
