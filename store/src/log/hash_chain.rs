@@ -217,6 +217,19 @@ impl Head {
         Ok(head)
     }
 
+    /// Reads a head and checks its hash, but not who wrote it; gives the hash too. For telling what a damaged log held.
+    ///
+    /// # Errors
+    /// The check that failed.
+    pub fn unsigned(bytes: &[u8]) -> Result<(Head, Hash), IntegrityError> {
+        let (body, seal) = split_seal(bytes)?;
+        let hash: Hash = Sha256::digest(body).into();
+        if seal[..32] != hash {
+            return Err(IntegrityError::Hash);
+        }
+        Ok((parse(body)?, hash))
+    }
+
     /// Checks that `lines` are those that the head was sealed with.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::disk::{Disk, Stored};
 use super::shared::{Shared, TopicView, index};
 use super::state::ChainLink;
 use crate::limits::{APPEND_EVENTS_MAX, OPEN_BATCHES_MAX};
-use crate::log::hash_chain::{IntegrityError, Hash, Head, Key, stated_hash};
+use crate::log::hash_chain::{Hash, Head, IntegrityError, Key, stated_hash};
 use crate::{Error, Event, Position, Topic, line};
 
 pub(super) struct Reader {

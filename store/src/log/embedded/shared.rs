@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::state::ChainLink;
+use crate::log::TopicHead;
 use crate::{Error, Instant, Position, Topic};
 
 #[derive(Debug)]
@@ -27,6 +28,14 @@ pub(super) struct View {
 pub(super) struct TopicView {
     pub(super) kept: ChainLink,
     pub(super) tip: ChainLink,
+    /// The latest log time in the last batch.
+    pub(super) latest: Instant,
+}
+
+impl TopicView {
+    pub(super) fn head(&self) -> TopicHead {
+        TopicHead { position: self.tip.position, time: self.latest, hash: self.tip.hash }
+    }
 }
 
 /// Why no further append is taken.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::disk::{Change, Disk};
-use crate::log::hash_chain::{IntegrityError, GENESIS, Hash, Key};
+use crate::log::hash_chain::{GENESIS, Hash, IntegrityError, Key};
 use crate::{Clock, Error, Instant, Position, Topic};
 
 /// The name of the value that says which log this is.
@@ -58,20 +58,32 @@ impl SystemPlace {
     }
 }
 
+/// Notes that this is a log with `clock` that has a head file beside it.
 pub(super) fn put_clock(change: &mut Change<'_>, clock: Clock, key: &Key) {
-    change.put_value(LOG, format!("1 {clock}").as_bytes(), key);
+    change.put_value(LOG, format!("2 {clock}").as_bytes(), key);
 }
 
-pub(super) fn clock(disk: &Disk, key: &Key, path: &Path) -> Result<Option<Clock>, Error> {
+/// Which log this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) clock: Clock,
+    /// Whether a head file must lie beside it; logs of format 1 had none.
+    pub(super) has_head: bool,
+}
+
+pub(super) fn kind(disk: &Disk, key: &Key, path: &Path) -> Result<Option<Kind>, Error> {
     let Some(value) = disk.value(LOG, key)? else { return Ok(None) };
-    match value.as_slice() {
-        b"1 wall" => Ok(Some(Clock::Wall)),
-        b"1 recorded" => Ok(Some(Clock::Recorded)),
+    let (clock, has_head) = match value.as_slice() {
+        b"1 wall" => (Clock::Wall, false),
+        b"1 recorded" => (Clock::Recorded, false),
+        b"2 wall" => (Clock::Wall, true),
+        b"2 recorded" => (Clock::Recorded, true),
         other => {
             let problem = format!("is a log of format `{}`, which this keywatch does not know", other.escape_ascii());
-            Err(Error::Storage { path: path.to_owned(), problem })
+            return Err(Error::Storage { path: path.to_owned(), problem });
         }
-    }
+    };
+    Ok(Some(Kind { clock, has_head }))
 }
 
 /// Where a topic ends.
