@@ -244,8 +244,11 @@ fn storage(path: &Path, error: &fjall::Error) -> Error {
         Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem) => {
             Error::CannotWrite { path: path.to_owned(), problem: describe(error) }
         }
-        Some(ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => damaged(path, &describe(error)),
-        Some(_) => Error::Storage { path: path.to_owned(), problem: describe(error) },
+        // A file that was cut short shows in many kinds of errors, and the error does not name it.
+        Some(_) => match files::first_damaged_table(&path.join("data")) {
+            Some(file) => Damage::from(file).of(path),
+            None => Error::Storage { path: path.to_owned(), problem: describe(error) },
+        },
         None if matches!(error, fjall::Error::Locked) => Error::InUse { path: path.to_owned() },
         None => damaged(path, &describe(error)),
     }

@@ -10,6 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Options;
 use super::damage::{Damage, FileDamage, Loss};
@@ -20,6 +21,7 @@ use super::head_file::{self, HeadFile, Heads};
 use super::recovery::{Recovered, recover};
 use super::shared::index;
 use super::state::{self, Kind};
+use crate::limits::CLOSING_MS_MAX;
 use crate::log::TopicHead;
 use crate::log::hash_chain::Key;
 use crate::{Clock, Error, Position, Topic};
@@ -35,6 +37,7 @@ pub(super) struct Opened {
 /// Opens the log in a locked directory, or makes it.
 pub(super) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
     let key_file = options.key_file.clone().unwrap_or_else(|| directory::key_file(path, &options.role));
+    await_closed(path)?;
     let heads = heads(path, &key_file)?;
     JournalCopy::put_back(path)?;
     let inspection = inspect(path, heads.as_ref())?;
@@ -47,6 +50,20 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
         _ => {}
     }
     opened
+}
+
+/// Waits for a log of this process that was closed a moment ago: threads of the storage crate may still be at its files.
+/// Nobody else has them open, since the directory is locked.
+fn await_closed(path: &Path) -> Result<(), Error> {
+    let Ok(lock) = fs::File::open(path.join("data").join("lock")) else { return Ok(()) };
+    for _ in 0..CLOSING_MS_MAX {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            Err(fs::TryLockError::Error(error)) => return Err(cannot_write(path, &error)),
+        }
+    }
+    Err(Error::InUse { path: path.to_owned() })
 }
 
 /// What the head file says, where there is one.
