@@ -21,7 +21,7 @@ mod limits;
 mod output;
 mod service;
 
-use commands::{backtest, demo, detectors, import, replay, run, simulate};
+use commands::{backtest, demo, detectors, import, log, replay, run, simulate};
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
 /// them takes half the time that it takes with the allocator of glibc (docs/benchmarks.md).
@@ -47,6 +47,7 @@ Start here:
   keywatch import --feed safe --system cold FILE
                                          your own records as event lines
   keywatch run --print-config            a configuration for your own machine
+  keywatch log check keywatch-data       is the log whole?
 
 Exit codes: 0 done; 1 done, and something is not as it should be (a check
 differs, a record was rejected); 2 not done.
@@ -64,6 +65,7 @@ enum Command {
     Backtest(backtest::Arguments),
     Run(run::Arguments),
     Import(import::Arguments),
+    Log(log::Arguments),
     Detectors(detectors::Arguments),
     Simulate(simulate::Arguments),
 }
@@ -95,6 +97,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Replay(arguments) => replay::run(arguments),
         Command::Backtest(arguments) => backtest::run(arguments),
         Command::Import(arguments) => import::run(arguments),
+        Command::Log(arguments) => log::run(arguments),
         Command::Detectors(arguments) => detectors::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Run(arguments) => run::run(arguments),

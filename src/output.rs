@@ -111,6 +111,13 @@ pub(crate) fn progress_of_bytes(bytes: Option<u64>) -> indicatif::ProgressBar {
     bar.with_style(indicatif::ProgressStyle::with_template(style).expect("the template is a constant"))
 }
 
+/// A count on standard error of records that nobody knows the number of.
+pub(crate) fn progress_of_records() -> indicatif::ProgressBar {
+    let style = "{spinner} {human_pos} records, {per_sec}";
+    let bar = indicatif::ProgressBar::no_length();
+    bar.with_style(indicatif::ProgressStyle::with_template(style).expect("the template is a constant"))
+}
+
 /// The text with control characters escaped, line feeds and tabs kept.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

@@ -8,6 +8,7 @@ mod architecture;
 mod backtest;
 mod cli;
 mod compose;
+mod damaged_log;
 mod demo;
 mod docs;
 mod explain;

@@ -1,7 +1,7 @@
 # What keywatch has revoked, asked fail-closed: a document that is missing, incomplete, stale or from the future denies.
 #
 # keywatch writes the document at the data root `revocations`:
-#   meta                               system, seq, issued_at (unix seconds), prev_sha256
+#   meta                               system, seq, issued_at (unix seconds), prev_sha256, log_head {position, hash}
 #   sessions devices requests wallets  name -> {alert_id, at, reason, expires_at}
 #   subjects                           name -> {not_before}: sessions begun until then are cut, later ones are let in
 package keywatch.revocations

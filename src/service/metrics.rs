@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use keywatch_store::Topic;
+use keywatch_store::log::TopicHead;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType, Quantile, Summary};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -83,6 +85,11 @@ metrics! {
     log_records: Counter "keywatch_log_records_total" ["topic"] "records written to the log";
     log_failures: Counter "keywatch_log_failures_total" ["topic"] "appends that failed; nothing of them was acknowledged";
     log_append_latency: Latency "keywatch_log_append_latency_seconds" ["topic"] "one durable append";
+    log_head_position: Gauge "keywatch_log_head_position" ["topic"]
+        "where the log ends; it never falls, whatever happens, unless the log was cut";
+    log_head_hash: Gauge "keywatch_log_head_hash" ["topic"]
+        "first six bytes of the last batch's hash, as a number: with the position it says which log this is";
+    log_head_time: Gauge "keywatch_log_head_time" ["topic"] "log time of the last batch, unix seconds";
     engine_lag_records: Gauge "keywatch_engine_lag_records" [] "events in the log that no rule has seen yet";
     engine_records: Counter "keywatch_engine_records_total" []
         "events that the rules went through; after a start also those since the last snapshot of window state";
@@ -111,6 +118,20 @@ metrics! {
 }
 
 impl Metrics {
+    /// Shows where the log ends, so that somebody outside keeps what tells whether it was cut.
+    pub(crate) fn show_head(&self, topic: Topic, head: &TopicHead) {
+        let [first, second, third, fourth, fifth, sixth, ..] = head.hash;
+        let prefix = i64::from_be_bytes([0, 0, first, second, third, fourth, fifth, sixth]);
+        let position = i64::try_from(head.position.0).unwrap_or(i64::MAX);
+        for (gauge, value) in [
+            (&self.log_head_position, position),
+            (&self.log_head_hash, prefix),
+            (&self.log_head_time, head.time.unix_seconds()),
+        ] {
+            gauge.with_label_values(&[topic.name()]).set(value);
+        }
+    }
+
     /// The text form that Prometheus scrapes (exposition format 0.0.4).
     ///
     /// # Errors

@@ -57,12 +57,24 @@ pub enum Error {
         problem: String,
     },
     /// A batch whose hash, chain link or MAC is wrong.
-    #[error("log record at {position}: {problem}")]
+    #[error("log record at {position}: {problem}; `keywatch log check` on the log's directory says all that is wrong")]
     Tampered {
         /// Position of the first record of the batch.
         position: u64,
         /// Which check failed.
         problem: String,
+    },
+    /// A log that is not whole: it ends before its head, or its files are not as they were written. Nothing was changed.
+    #[error(
+        "{} is damaged: {damage}; nothing was changed: restore the directory from a copy, or look at what stands with \
+         `keywatch log check {}`, or go on without what is missing with `keywatch log accept-loss {} --by NAME --reason TEXT`",
+        path.display(), path.display(), path.display()
+    )]
+    Damaged {
+        /// The log directory.
+        path: PathBuf,
+        /// What is missing and where the damage is.
+        damage: Box<crate::log::embedded::Damage>,
     },
     /// The wall clock jumped while the writer ran.
     #[error(

@@ -227,7 +227,21 @@ pub const KINDS: &[Kind] = &[
         &[],
         &[("conflicting_event", "text", "the event kept first"), ("line", "text", "what was said now")],
     ),
-    keywatch("source.gap", "an interval that was not seen or not evaluated", &[], &[]),
+    keywatch(
+        "source.gap",
+        "records of the log are lost, and `actor` accepted it; `reason` says why",
+        &[],
+        &[
+            ("topic", "text", "what lost them: events or conclusions"),
+            ("from_position", "integer", "position of the first that is lost, as the damaged log counted"),
+            ("to_position", "integer", "position after the last"),
+            ("records", "integer", "how many, of all systems"),
+            ("from_time", "text", "log time of the last record before them"),
+            ("to_time", "text", "log time of the first record behind them, or of the log's head"),
+            ("cause", "text", "what did not verify"),
+            ("accepted_by", "text", "who went on without them"),
+        ],
+    ),
     keywatch(
         "inventory.activated",
         "the inventory of a system from this log time on",

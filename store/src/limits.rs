@@ -45,6 +45,21 @@ pub const OPEN_BATCHES_MAX: usize = 4;
 /// Batches that one commit of retention deletes.
 pub const RETIRE_BATCHES_MAX: usize = 1024;
 
+/// Milliseconds that opening a log waits for one that this process has just closed.
+pub const CLOSING_MS_MAX: u32 = 10_000;
+
+/// Bytes of one journal of the storage crate: it begins another at 64 MB, after the commit that reaches it.
+pub const JOURNAL_FILE_BYTES_MAX: u64 = 512 << 20;
+
+/// Bytes that are read at once of a file whose checksum is taken.
+pub const FILE_PIECE_BYTES: usize = 1 << 20;
+
+/// Bytes of tables that are read to name the damaged one in an error.
+pub const TABLE_SEARCH_BYTES_MAX: u64 = 1 << 30;
+
+/// Losses and damaged files that an error lists; the rest are counted.
+pub const DAMAGE_SHOWN_MAX: usize = 5;
+
 /// Log time, in nanoseconds, by which a record may exceed its source's delay without being late: records of one instant
 /// are moved apart by 1 ns each.
 pub const LATENESS_TOLERANCE_NS: i64 = 1_000_000;

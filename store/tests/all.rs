@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
+mod damage;
 mod durability;
 mod embedded;
+mod flips;
 mod support;

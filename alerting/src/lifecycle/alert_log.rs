@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use keywatch_store::log::TopicHead;
 use keywatch_store::{Error as StoreError, Event, Instant, Log, Position, Topic};
 
 use crate::Error;
@@ -55,6 +56,11 @@ impl AlertLog {
     /// Log time of the last record of a system.
     pub fn time_of(&self, system: &str) -> Instant {
         self.log.time_of(system).unwrap_or_default()
+    }
+
+    /// Where the events topic ends.
+    pub fn head(&self) -> TopicHead {
+        self.log.head(Topic::Events)
     }
 
     /// Folds a record that somebody else wrote. keywatch's own conclusions and responses are passed over: they were

@@ -109,7 +109,7 @@ impl Responder {
             // What became open meanwhile is left to its own turn: publishing it here would spoil its first probes.
             let (open, document) = self.open(system);
             if open.is_empty() {
-                within_time(site.pdp.publish(&document.stamped((self.clock)()))).await?;
+                within_time(site.pdp.publish(&self.stamped(document))).await?;
             }
         }
         Ok(answered)
@@ -119,6 +119,10 @@ impl Responder {
         let state = self.alert_log.state();
         let open = state.responses().open().into_iter().filter(|progress| progress.response.system == system);
         (open.cloned().collect(), state.responses().document(system))
+    }
+
+    fn stamped(&self, document: RevocationDocument) -> RevocationDocument {
+        document.stamped((self.clock)()).with_log_head(&self.alert_log.head())
     }
 
     async fn carry_out(
@@ -139,7 +143,7 @@ impl Responder {
                 None => ask(site, asked).await.unwrap_or_default(),
             });
         }
-        let document = document.stamped((self.clock)());
+        let document = self.stamped(document);
         within_time(site.pdp.publish(&document)).await?;
         let first_time = open.iter().zip(&before).filter(|(progress, _)| progress.before.is_none());
         let published = first_time.map(|(progress, round)| {

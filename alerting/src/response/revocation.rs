@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use keywatch_store::Instant;
 use keywatch_store::event::CanonicalJson;
 use keywatch_store::finding::Target;
+use keywatch_store::log::TopicHead;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -39,6 +40,9 @@ pub struct RevocationDocument {
     pub prev_sha256: String,
     /// When it was stamped, unix seconds of the wall clock; 0 until [`RevocationDocument::stamped`].
     pub issued_at: i64,
+    /// Where the events topic ended when it was stamped, and the first 16 digits of the hash of its last batch: a place
+    /// outside that can tell later whether the log was cut.
+    pub log_head: Option<(u64, String)>,
     sections: BTreeMap<Target, BTreeMap<String, Entry>>,
 }
 
@@ -97,12 +101,20 @@ impl RevocationDocument {
         self
     }
 
-    /// SHA-256 of the content as canonical JSON, `issued_at` left out, hexadecimal.
+    /// The same document with the head of the log beside its stamp.
+    #[must_use]
+    pub fn with_log_head(mut self, head: &TopicHead) -> RevocationDocument {
+        self.log_head = Some((head.position.0, hex::encode(&head.hash[..8])));
+        self
+    }
+
+    /// SHA-256 of the content as canonical JSON, the stamp left out, hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut content = self.to_value();
         if let Some(meta) = content["meta"].as_object_mut() {
             meta.remove("issued_at");
+            meta.remove("log_head");
         }
         hex::encode(Sha256::digest(CanonicalJson::from(&content).as_str().as_bytes()))
     }
@@ -120,6 +132,9 @@ impl RevocationDocument {
         let mut value = json!({ "meta": {
             "system": self.system, "seq": self.sequence, "issued_at": self.issued_at, "prev_sha256": self.prev_sha256,
         }});
+        if let Some((position, hash)) = &self.log_head {
+            value["meta"]["log_head"] = json!({ "position": position, "hash": hash });
+        }
         for target in SECTIONS {
             let entries = self.sections.get(&target).into_iter().flatten();
             let section: serde_json::Map<String, Value> =

@@ -69,6 +69,7 @@ pub(crate) const THEMES: [Theme; 4] = [
         (1, "rule.parked"),
         (1, "rule.skipped"),
         (1, "rule.limited"),
+        (1, "source.gap"),
         (2, "source.heartbeat"),
         (3, "tick"),
     ],
@@ -248,6 +249,11 @@ fn members(kind: &str) -> Vec<(&'static str, Vec<Value>)> {
             ("count", vec![json!(7), json!(500_000)]),
         ],
         "session.posture" => vec![("check", texts(&["disk", "firewall"]))],
+        "source.gap" => vec![
+            ("topic", texts(&["events", "conclusions"])),
+            ("records", vec![json!(0), json!(90_010)]),
+            ("accepted_by", texts(&["alice"])),
+        ],
         "source.conflict" => vec![("conflicting_event", texts(&["00112233445566778899aabbccddeeff"]))],
         kind if kind.starts_with("signing") => vec![
             ("nonce", nonces),

@@ -23,7 +23,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::limits::{EVALUATOR_THREADS, REFRESH_SECONDS, SHUTDOWN_SECONDS_MAX, TICK_SECONDS};
 use crate::service::config::Config;
 use crate::service::evaluation::pipeline::{Handled, Pipeline};
-use crate::service::evaluation::snapshots::Snapshots;
+use crate::service::evaluation::snapshots::{self, Snapshots};
 use crate::service::evaluation::system_records;
 use crate::service::integrations;
 use crate::service::metrics::Metrics;
@@ -108,7 +108,7 @@ impl Evaluator {
     fn prepare(self, config: &Config, stopping: watch::Receiver<bool>) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
         let rules = rules(config.rules_directory.as_deref())?;
         check_settings(&config.rules, &rules)?;
-        let snapshots = Snapshots::at(&config.data.join("window-state"));
+        let snapshots = Snapshots::at(&config.data.join(snapshots::DIRECTORY));
         let make = || Ok(Engine::new(&rules, &config.rules)?);
         let restored = snapshots.restore(make, self.log.as_ref())?;
         let activations = system_records::activations(self.log.as_ref(), &self.inventory, clock::now())?;

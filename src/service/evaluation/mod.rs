@@ -18,5 +18,5 @@ mod isolation;
 pub(crate) mod pipeline;
 mod pipeline_metrics;
 mod rule_records;
-mod snapshots;
+pub(crate) mod snapshots;
 mod system_records;

@@ -4,6 +4,7 @@
 //! A file is `<position>.arrow`: what [`Engine::save`] wrote, then the id of the record before the position (so that it is
 //! never taken for one of another log), then SHA-256 of all before. Two are kept.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use anyhow::{Context, ensure};
 use keywatch_detectors::{Engine, Retry};
 use keywatch_store::{EventId, Log, Position, Topic};
 use sha2::{Digest, Sha256};
+
+/// Name of the directory of snapshots within that of the log.
+pub(crate) const DIRECTORY: &str = "window-state";
 
 const KEPT: usize = 2;
 const ID_BYTES: usize = 16;
@@ -34,6 +38,31 @@ pub(crate) struct Restored {
     /// Snapshots that could not be used.
     pub(crate) rejected: usize,
 }
+
+/// A whole snapshot has seen records that the log does not hold.
+#[derive(Debug)]
+pub(crate) struct LogTooShort {
+    snapshot: PathBuf,
+    position: Position,
+    log_end: Position,
+}
+
+impl fmt::Display for LogTooShort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LogTooShort { snapshot, position, log_end } = self;
+        write!(
+            f,
+            "the log ends at {}, but {} was made when it had {} records, so that {} are missing; restore the log from a \
+             copy, look at it with `keywatch log check`, or, where the snapshot is of another log, remove it",
+            log_end.0,
+            snapshot.display(),
+            position.0,
+            position.0 - log_end.0
+        )
+    }
+}
+
+impl std::error::Error for LogTooShort {}
 
 /// Digests what is written through it.
 struct Digesting<W> {
@@ -84,10 +113,11 @@ impl Snapshots {
     }
 
     /// An engine from `make` with the newest state that is whole and belongs to this log. Whatever is wrong with a snapshot
-    /// only costs time: the rules then go through the log from an older one, or from its beginning.
+    /// only costs time: the rules then go through the log from an older one, or from its beginning. But a snapshot also
+    /// vouches for the log: what it has seen must be there.
     ///
     /// # Errors
-    /// The directory or the log cannot be read, or `make` fails.
+    /// [`LogTooShort`], the directory or the log cannot be read, or `make` fails.
     pub(crate) fn restore(&self, make: impl Fn() -> anyhow::Result<Engine>, log: &dyn Log) -> anyhow::Result<Restored> {
         let mut rejected = 0;
         for position in self.positions()? {
@@ -97,6 +127,7 @@ impl Snapshots {
                     tracing::info!(position = position.0, missing = missing.len(), "window state is restored");
                     return Ok(Restored { engine, position, missing, rejected });
                 }
+                Err(error) if error.is::<LogTooShort>() => return Err(error),
                 Err(error) => {
                     rejected += 1;
                     let path = self.path(position);
@@ -135,12 +166,15 @@ impl Snapshots {
 
     /// What the engine wrote, once it is known to be whole and of this log.
     fn content(&self, log: &dyn Log, position: Position) -> anyhow::Result<Vec<u8>> {
-        ensure!(position <= log.end(Topic::Events), "it is of a longer log");
         let mut bytes = Vec::new();
         File::open(self.path(position))?.read_to_end(&mut bytes)?;
         let end = bytes.len().checked_sub(DIGEST_BYTES + ID_BYTES).context("it is cut off")?;
         let (content, digest) = bytes.split_at(end + ID_BYTES);
         ensure!(Sha256::digest(content).as_slice() == digest, "it is damaged");
+        let log_end = log.end(Topic::Events);
+        if position > log_end {
+            return Err(LogTooShort { snapshot: self.path(position), position, log_end }.into());
+        }
         let id = id_before(log, position)?.context("the log does not hold the record before it")?;
         ensure!(content[end..] == id.0, "it is of another log");
         bytes.truncate(end);
@@ -238,6 +272,19 @@ mod tests {
         seen.run(Position(0), &mine.read(Topic::Events, Position(0), 10).unwrap()).unwrap();
         snapshots.write(&seen, &mine, Position(10)).unwrap();
         assert_eq!(snapshots.restore(engine, &log("safe", 10)).unwrap().position, Position(0));
-        assert_eq!(snapshots.restore(engine, &log("opa", 5)).unwrap().position, Position(0), "of a longer log");
+    }
+
+    #[test]
+    fn p6_a_log_that_ends_before_its_snapshot_is_not_taken_for_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::at(directory.path());
+        let mut seen = engine().unwrap();
+        let whole = log("opa", 10);
+        seen.run(Position(0), &whole.read(Topic::Events, Position(0), 10).unwrap()).unwrap();
+        snapshots.write(&seen, &whole, Position(10)).unwrap();
+        let refused = snapshots.restore(engine, &log("opa", 5)).err().unwrap().to_string();
+        assert!(refused.contains("ends at 5") && refused.contains("5 are missing"), "{refused}");
+        fs::write(snapshots.path(Position(10)), "damaged, so that it vouches for nothing").unwrap();
+        assert_eq!(snapshots.restore(engine, &log("opa", 5)).unwrap().position, Position(0));
     }
 }

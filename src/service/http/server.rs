@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use keywatch_ingest::limits::BODY_BYTES_MAX;
+use keywatch_store::Topic;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -78,6 +79,9 @@ async fn add_security_headers(mut response: Response) -> Response {
 async fn metrics(State(server): State<Arc<Server>>) -> Response {
     let permit = Arc::clone(&server.gathering).acquire_owned().await;
     let metrics = Arc::clone(server.metrics());
+    for topic in Topic::ALL {
+        metrics.show_head(topic, &server.intake.log.head(topic));
+    }
     // The permit is over when it is gathered, also for who has hung up.
     let gathered = tokio::task::spawn_blocking(move || {
         let _permit = permit;
@@ -98,7 +102,7 @@ async fn readyz(State(server): State<Arc<Server>>) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use keywatch_store::{Appended, Clock, Error, Event, Instant, Inventory, Log, Position, Topic};
+    use keywatch_store::{Appended, Clock, Error, Event, Instant, Inventory, Log, Position};
     use sha2::{Digest, Sha256};
     use tokio::net::TcpListener;
     use tokio::sync::Notify;

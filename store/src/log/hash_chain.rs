@@ -83,7 +83,7 @@ impl Key {
 
 /// Which check of a batch failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
+pub enum IntegrityError {
     /// Bytes that are no head, or the head of another place.
     #[error("the batch head is malformed ({0})")]
     Malformed(&'static str),
@@ -110,7 +110,7 @@ pub enum Broken {
     Value(String),
 }
 
-impl Broken {
+impl IntegrityError {
     /// As an error of the room, at the first position of the batch.
     #[must_use]
     pub fn at(&self, first: Position) -> Error {
@@ -201,30 +201,43 @@ impl Head {
     ///
     /// # Errors
     /// The check that failed.
-    pub fn open(bytes: &[u8], role: &str, key: &Key) -> Result<Head, Broken> {
+    pub fn open(bytes: &[u8], role: &str, key: &Key) -> Result<Head, IntegrityError> {
         let (body, seal) = split_seal(bytes)?;
         let (hash, mac) = seal.split_at(32);
         if Sha256::digest(body).as_slice() != hash {
-            return Err(Broken::Hash);
+            return Err(IntegrityError::Hash);
         }
         let head = parse(body)?;
         if head.role != role {
-            return Err(Broken::Role(head.role));
+            return Err(IntegrityError::Role(head.role));
         }
         if key.over(BATCH_DOMAIN, &[hash]).verify_slice(mac).is_err() {
-            return Err(Broken::Mac(head.role));
+            return Err(IntegrityError::Mac(head.role));
         }
         Ok(head)
+    }
+
+    /// Reads a head and checks its hash, but not who wrote it; gives the hash too. For telling what a damaged log held.
+    ///
+    /// # Errors
+    /// The check that failed.
+    pub fn unsigned(bytes: &[u8]) -> Result<(Head, Hash), IntegrityError> {
+        let (body, seal) = split_seal(bytes)?;
+        let hash: Hash = Sha256::digest(body).into();
+        if seal[..32] != hash {
+            return Err(IntegrityError::Hash);
+        }
+        Ok((parse(body)?, hash))
     }
 
     /// Checks that `lines` are those that the head was sealed with.
     ///
     /// # Errors
-    /// [`Broken::Lines`].
-    pub fn check_lines(&self, lines: &[u8]) -> Result<(), Broken> {
+    /// [`IntegrityError::Lines`].
+    pub fn check_lines(&self, lines: &[u8]) -> Result<(), IntegrityError> {
         let lengths: u64 = self.rows.iter().map(|row| u64::from(row.line_bytes)).sum();
         if lengths != lines.len() as u64 || Sha256::digest(lines).as_slice() != self.lines_hash {
-            return Err(Broken::Lines);
+            return Err(IntegrityError::Lines);
         }
         Ok(())
     }
@@ -232,13 +245,13 @@ impl Head {
     /// Checks that it continues a batch with this hash and end.
     ///
     /// # Errors
-    /// [`Broken::Link`], [`Broken::Missing`] when it begins further on.
-    pub fn check_link(&self, end: Position, hash: &Hash) -> Result<(), Broken> {
+    /// [`IntegrityError::Link`], [`IntegrityError::Missing`] when it begins further on.
+    pub fn check_link(&self, end: Position, hash: &Hash) -> Result<(), IntegrityError> {
         if self.first > end {
-            return Err(Broken::Missing);
+            return Err(IntegrityError::Missing);
         }
         if self.first < end || self.previous != *hash {
-            return Err(Broken::Link);
+            return Err(IntegrityError::Link);
         }
         Ok(())
     }
@@ -247,10 +260,10 @@ impl Head {
 /// The hash that a sealed head states; only [`Head::open`] tells whether it is true.
 ///
 /// # Errors
-/// [`Broken::Malformed`] when the bytes are too few.
-pub fn stated_hash(bytes: &[u8]) -> Result<Hash, Broken> {
+/// [`IntegrityError::Malformed`] when the bytes are too few.
+pub fn stated_hash(bytes: &[u8]) -> Result<Hash, IntegrityError> {
     let (_, seal) = split_seal(bytes)?;
-    seal.first_chunk().copied().ok_or(Broken::Malformed("too short"))
+    seal.first_chunk().copied().ok_or(IntegrityError::Malformed("too short"))
 }
 
 /// The number of a topic on disk.
@@ -262,19 +275,19 @@ pub fn topic_number(topic: Topic) -> u8 {
     }
 }
 
-fn split_seal(bytes: &[u8]) -> Result<(&[u8], &[u8]), Broken> {
-    let body = bytes.len().checked_sub(SEAL_BYTES).ok_or(Broken::Malformed("too short"))?;
+fn split_seal(bytes: &[u8]) -> Result<(&[u8], &[u8]), IntegrityError> {
+    let body = bytes.len().checked_sub(SEAL_BYTES).ok_or(IntegrityError::Malformed("too short"))?;
     Ok(bytes.split_at(body))
 }
 
-fn parse(body: &[u8]) -> Result<Head, Broken> {
+fn parse(body: &[u8]) -> Result<Head, IntegrityError> {
     let mut reader = Reader(body);
     if reader.array::<1>()? != [VERSION] {
-        return Err(Broken::Malformed("unknown version"));
+        return Err(IntegrityError::Malformed("unknown version"));
     }
     let [number] = reader.array()?;
     let topic = Topic::ALL.into_iter().find(|topic| topic_number(*topic) == number);
-    let topic = topic.ok_or(Broken::Malformed("unknown topic"))?;
+    let topic = topic.ok_or(IntegrityError::Malformed("unknown topic"))?;
     let [role_bytes] = reader.array()?;
     let role = reader.text(usize::from(role_bytes))?;
     let first = Position(u64::from_be_bytes(reader.array()?));
@@ -286,16 +299,16 @@ fn parse(body: &[u8]) -> Result<Head, Broken> {
         systems.push(reader.text(usize::from(bytes))?);
     }
     if reader.0.len() != count.saturating_mul(ROW_BYTES) {
-        return Err(Broken::Malformed("wrong length"));
+        return Err(IntegrityError::Malformed("wrong length"));
     }
     let rows = reader.0.chunks_exact(ROW_BYTES).map(parse_row).collect::<Result<Vec<_>, _>>()?;
     if rows.iter().any(|row| usize::from(row.system) >= systems.len()) {
-        return Err(Broken::Malformed("a record without system"));
+        return Err(IntegrityError::Malformed("a record without system"));
     }
     Ok(Head { topic, role, first, previous, lines_hash, systems, rows })
 }
 
-fn parse_row(bytes: &[u8]) -> Result<Row, Broken> {
+fn parse_row(bytes: &[u8]) -> Result<Row, IntegrityError> {
     let mut reader = Reader(bytes);
     Ok(Row {
         system: u16::from_be_bytes(reader.array()?),
@@ -309,16 +322,16 @@ fn parse_row(bytes: &[u8]) -> Result<Row, Broken> {
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
-        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(Broken::Malformed("too short"))?;
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], IntegrityError> {
+        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(IntegrityError::Malformed("too short"))?;
         self.0 = rest;
         Ok(*taken)
     }
 
-    fn text(&mut self, bytes: usize) -> Result<String, Broken> {
-        let (taken, rest) = self.0.split_at_checked(bytes).ok_or(Broken::Malformed("too short"))?;
+    fn text(&mut self, bytes: usize) -> Result<String, IntegrityError> {
+        let (taken, rest) = self.0.split_at_checked(bytes).ok_or(IntegrityError::Malformed("too short"))?;
         self.0 = rest;
-        String::from_utf8(taken.to_vec()).map_err(|_| Broken::Malformed("a name is not UTF-8"))
+        String::from_utf8(taken.to_vec()).map_err(|_| IntegrityError::Malformed("a name is not UTF-8"))
     }
 }
 
@@ -372,7 +385,7 @@ mod tests {
         for at in 0..LINES.len() {
             let mut changed = LINES.to_vec();
             changed[at] ^= 1;
-            assert_eq!(head().check_lines(&changed), Err(Broken::Lines), "byte {at}");
+            assert_eq!(head().check_lines(&changed), Err(IntegrityError::Lines), "byte {at}");
         }
         for length in 0..bytes.len() {
             assert!(Head::open(&bytes[..length], "keywatch", &key(1)).is_err(), "{length} bytes");
@@ -382,16 +395,16 @@ mod tests {
     #[test]
     fn another_key_or_role_is_named() {
         let (bytes, _) = head().seal(&key(2));
-        assert_eq!(Head::open(&bytes, "keywatch", &key(1)), Err(Broken::Mac("keywatch".into())));
-        assert_eq!(Head::open(&bytes, "ingest", &key(2)), Err(Broken::Role("keywatch".into())));
+        assert_eq!(Head::open(&bytes, "keywatch", &key(1)), Err(IntegrityError::Mac("keywatch".into())));
+        assert_eq!(Head::open(&bytes, "ingest", &key(2)), Err(IntegrityError::Role("keywatch".into())));
     }
 
     #[test]
     fn a_link_is_the_position_and_the_hash_before() {
         assert_eq!(head().check_link(Position(41), &[7; 32]), Ok(()));
-        assert_eq!(head().check_link(Position(41), &[8; 32]), Err(Broken::Link));
-        assert_eq!(head().check_link(Position(40), &[7; 32]), Err(Broken::Missing));
-        assert_eq!(head().check_link(Position(42), &[7; 32]), Err(Broken::Link));
+        assert_eq!(head().check_link(Position(41), &[8; 32]), Err(IntegrityError::Link));
+        assert_eq!(head().check_link(Position(40), &[7; 32]), Err(IntegrityError::Missing));
+        assert_eq!(head().check_link(Position(42), &[7; 32]), Err(IntegrityError::Link));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod memory;
 use std::fmt;
 
 use crate::{Error, Event, Instant};
+use hash_chain::{GENESIS, Hash};
 
 /// Where a log takes its time from; fixed when it is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,22 @@ impl Position {
     }
 }
 
+/// Where a topic ends: what evidence of the topic refers to, and what tells a log that was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicHead {
+    /// The position after the last record.
+    pub position: Position,
+    /// The latest log time in the last batch.
+    pub time: Instant,
+    /// Hash of the last batch; [`hash_chain::GENESIS`] where the topic is empty or the backend keeps no chain.
+    pub hash: Hash,
+}
+
+impl TopicHead {
+    /// Of an empty topic.
+    pub const START: TopicHead = TopicHead { position: Position(0), time: Instant::UNASSIGNED, hash: GENESIS };
+}
+
 /// What an append did, once it is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -102,6 +119,11 @@ pub trait Log: Send + Sync {
 
     /// The position after the last record of a topic.
     fn end(&self, topic: Topic) -> Position;
+
+    /// Where a topic ends, and the hash of its last batch where the backend keeps a chain.
+    fn head(&self, topic: Topic) -> TopicHead {
+        TopicHead { position: self.end(topic), ..TopicHead::START }
+    }
 
     /// The log time that a record of keywatch's own would get now in `system`: the time of the system's last record.
     fn time_of(&self, system: &str) -> Option<Instant>;

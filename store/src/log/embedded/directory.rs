@@ -3,6 +3,7 @@
 //! ```text
 //! <directory>/LOCK            held by the process that has the log open
 //! <directory>/<role>.key      64 hexadecimal digits, readable by the owner alone
+//! <directory>/head            where each topic ends (`head_file`)
 //! <directory>/data/           the storage crate's files
 //! ```
 
@@ -73,7 +74,8 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
     handle.sync_all()
 }
 
-fn sync_directory(file: &Path) -> std::io::Result<()> {
+/// Makes a new name in the directory of `file` durable.
+pub(super) fn sync_directory(file: &Path) -> std::io::Result<()> {
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()
 }

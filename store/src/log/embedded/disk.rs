@@ -11,7 +11,9 @@ use fjall::{
     Database, Guard, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode, UserValue,
 };
 
-use crate::log::hash_chain::{self, Broken, Hash, Key};
+use super::damage::{Damage, FileDamage};
+use super::files;
+use crate::log::hash_chain::{self, Hash, IntegrityError, Key};
 use crate::{Error, Position, Topic};
 
 /// Bytes of journal that are replayed on opening at most.
@@ -38,7 +40,8 @@ pub(super) struct Stored {
 
 impl Disk {
     pub(super) fn open(directory: &Path) -> Result<Disk, Error> {
-        let opened = (|| {
+        // It meets some damage with a panic.
+        let opened = std::panic::catch_unwind(|| {
             let builder = Database::builder(directory.join("data")).max_journaling_size(JOURNAL_BYTES_MAX);
             let database = builder.open()?;
             let heads = database.keyspace("heads", KeyspaceCreateOptions::default)?;
@@ -47,8 +50,11 @@ impl Disk {
             })?;
             let state = database.keyspace("state", KeyspaceCreateOptions::default)?;
             Ok(Disk { path: directory.to_owned(), database, heads, lines, state })
-        })();
-        opened.map_err(|error: fjall::Error| storage(directory, &error))
+        });
+        match opened {
+            Ok(opened) => opened.map_err(|error: fjall::Error| storage(directory, &error)),
+            Err(_) => Err(damaged(directory, "the storage crate broke off on opening it")),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -81,13 +87,20 @@ impl Disk {
         found.map(|entry| Ok(first_of(&entry.key().map_err(|error| self.failed(&error))?))).transpose()
     }
 
+    /// The last batch's head, and its first position.
+    pub(super) fn last_head(&self, topic: Topic) -> Result<Option<(Position, UserValue)>, Error> {
+        let range = name(topic, Position(0))..=name(topic, Position(u64::MAX));
+        let last = self.heads.range(range).next_back();
+        last.map(|entry| self.pair(entry).map(|(key, head)| (first_of(&key), head))).transpose()
+    }
+
     /// The hash that the last batch before `position` states.
     pub(super) fn stated_hash_before(&self, topic: Topic, position: Position) -> Result<Option<Hash>, Error> {
         let Some(entry) = self.heads.range(name(topic, Position(0))..name(topic, position)).next_back() else {
             return Ok(None);
         };
         let (key, head) = self.pair(entry)?;
-        hash_chain::stated_hash(&head).map(Some).map_err(|broken| broken.at(first_of(&key)))
+        hash_chain::stated_hash(&head).map(Some).map_err(|failed| failed.at(first_of(&key)))
     }
 
     /// The heads from the batch that begins at `first` on.
@@ -110,6 +123,39 @@ impl Disk {
             let lines = lines.at(&key).map_err(|error| self.failed(&error))?;
             Ok(Stored { first: first_of(&key), head, lines })
         })
+    }
+
+    /// The lines of the batch that begins at `first`.
+    pub(super) fn lines(&self, topic: Topic, first: Position) -> Result<Option<UserValue>, Error> {
+        self.lines.get(name(topic, first)).map_err(|error| self.failed(&error))
+    }
+
+    /// The first head from `from` on that can be read: where one cannot, the crate does not say how far the damage reaches,
+    /// so its end is looked for by doubling steps and then halving them.
+    pub(super) fn next_readable_head(&self, topic: Topic, from: Position) -> Option<(Position, UserValue)> {
+        let readable = |position: u64| self.heads(topic, Position(position)).next().transpose();
+        if let Ok(found) = readable(from.0) {
+            return found;
+        }
+        let (mut unreadable, mut step) = (from.0, 1_u64);
+        let mut beyond = loop {
+            let probe = from.0.saturating_add(step);
+            if readable(probe).is_ok() {
+                break probe;
+            }
+            if probe == u64::MAX {
+                return None;
+            }
+            (unreadable, step) = (probe, step.saturating_mul(2));
+        };
+        while beyond - unreadable > 1 {
+            let middle = unreadable + (beyond - unreadable) / 2;
+            match readable(middle) {
+                Ok(_) => beyond = middle,
+                Err(_) => unreadable = middle,
+            }
+        }
+        readable(beyond).ok().flatten()
     }
 
     pub(super) fn change(&self) -> Change<'_> {
@@ -190,17 +236,29 @@ fn first_of(name: &[u8]) -> Position {
 
 fn unseal(name: &[u8], sealed: &[u8], key: &Key) -> Result<Vec<u8>, Error> {
     let value = key.open_value(name, sealed).map(<[u8]>::to_vec);
-    value.ok_or_else(|| Broken::Value(String::from_utf8_lossy(name).into_owned()).at(Position(0)))
+    value.ok_or_else(|| IntegrityError::Value(String::from_utf8_lossy(name).into_owned()).at(Position(0)))
 }
 
 fn storage(path: &Path, error: &fjall::Error) -> Error {
-    let (path, problem) = (path.to_owned(), describe(error));
     match io_kind(error) {
         Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem) => {
-            Error::CannotWrite { path, problem }
+            Error::CannotWrite { path: path.to_owned(), problem: describe(error) }
         }
-        _ => Error::Storage { path, problem },
+        // A file that was cut short shows in many kinds of errors, and the error does not name it.
+        Some(_) => match files::first_damaged_table(&path.join("data")) {
+            Some(file) => Damage::from(file).of(path),
+            None => Error::Storage { path: path.to_owned(), problem: describe(error) },
+        },
+        None if matches!(error, fjall::Error::Locked) => Error::InUse { path: path.to_owned() },
+        None => damaged(path, &describe(error)),
     }
+}
+
+/// The storage crate does not say in which file it stumbled; so the file is looked for.
+fn damaged(path: &Path, problem: &str) -> Error {
+    let data = path.join("data");
+    let found = files::first_damaged_table(&data);
+    Damage::from(found.unwrap_or_else(|| FileDamage::new(&data, problem))).of(path)
 }
 
 fn io_kind(error: &fjall::Error) -> Option<ErrorKind> {
@@ -210,11 +268,20 @@ fn io_kind(error: &fjall::Error) -> Option<ErrorKind> {
     }
 }
 
-/// The storage crate prints its errors for programmers; a full disk should read as one.
+/// The storage crate prints its errors for programmers.
 fn describe(error: &fjall::Error) -> String {
+    use fjall::{Error as Crate, LsmError};
     match error {
-        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => error.to_string(),
-        fjall::Error::Poisoned => "an earlier write in the background failed, often because the disk was full".into(),
+        Crate::Io(error) | Crate::Storage(LsmError::Io(error)) => error.to_string(),
+        Crate::Poisoned => "an earlier write in the background failed, often because the disk was full".into(),
+        Crate::JournalRecovery(_) => "a journal does not verify".into(),
+        Crate::Storage(LsmError::ChecksumMismatch { .. }) => "a block of a table does not match its checksum".into(),
+        Crate::Unrecoverable | Crate::Storage(LsmError::Unrecoverable) => "files of it are missing or damaged".into(),
+        Crate::Decompress(_) | Crate::Storage(LsmError::Decompress(_)) => "a value cannot be unpacked".into(),
+        Crate::InvalidVersion(_) | Crate::Storage(LsmError::InvalidVersion(_)) => {
+            "it is of a format that this keywatch does not know".into()
+        }
+        Crate::InvalidTag(_) | Crate::InvalidTrailer | Crate::Storage(_) => "a file of it is malformed".into(),
         other => other.to_string(),
     }
 }

@@ -4,25 +4,39 @@
 //! |---|---|
 //! | `clocks` | the wall clock, the monotonic clock, and the guard between them |
 //! | `directory` | the directory, its lock and the writer's key |
+//! | `opening` | nothing is opened for writing that is not whole |
+//! | `head_file` | where each topic ends, kept apart from what it vouches for |
+//! | `files` | the storage crate's files, looked through before it may open them |
+//! | `damage` | what is wrong with a log, in words |
+//! | `check`, `walk`, `scratch` | looking through a whole log, round its damage, on a scratch copy |
+//! | `acceptance` | going on with a loss, under somebody's name |
 //! | `disk` | batches and small values on the storage crate; nothing else knows that crate |
 //! | `state` | the small values |
-//! | `marks`, `recovery` | which batches hold ids that are still remembered; opening |
+//! | `time_index`, `recovery` | which batches hold ids that are still remembered; what a log left becomes the writer's state |
 //! | `writer` | group commit |
 //! | `reader` | reading and checking |
 //! | `retention` | deleting what is old and archived |
 //! | `shared` | what the writer publishes and others wait for |
 //!
-//! It does not know what an event means, and it never repairs: what does not verify is reported.
+//! It does not know what an event means, and repairs nothing by itself: what does not verify is reported.
 
+mod acceptance;
+mod check;
 mod clocks;
+mod damage;
 mod directory;
 mod disk;
-mod marks;
+mod files;
+mod head_file;
+mod opening;
 mod reader;
 mod recovery;
 mod retention;
+mod scratch;
 mod shared;
 mod state;
+mod time_index;
+mod walk;
 mod writer;
 
 use std::fs::File;
@@ -33,16 +47,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::limits::{APPEND_EVENTS_MAX, LINE_BYTES_MAX, QUEUE_APPENDS_MAX};
-use crate::log::hash_chain::{Hash, Key};
+use crate::log::TopicHead;
+use crate::log::hash_chain::Key;
 use crate::{Appended, Clock, Error, Event, Instant, Log, Position, Topic};
 
+pub use acceptance::{Acceptance, Accepted, accept_loss};
+pub use check::{Progress, Report, TopicReport, check};
 pub use clocks::{Clocks, SystemClocks};
+pub use damage::{Damage, FileDamage, Loss};
 pub use reader::Verified;
 
 use clocks::JumpGuard;
 use disk::Disk;
+use opening::Opened;
 use reader::Reader;
-use recovery::recover;
 use shared::{Shared, TopicView};
 use writer::{Prepared, Request, TopicWriter, Writer};
 
@@ -89,28 +107,15 @@ impl EmbeddedLog {
     /// Opens the log in `path`, or creates it there.
     ///
     /// # Errors
-    /// [`Error::InUse`] while another process has it open, [`Error::OtherClock`], [`Error::Tampered`] when what is
-    /// needed to go on does not verify, [`Error::Storage`], [`Error::CannotWrite`].
+    /// [`Error::InUse`] while another process has it open, [`Error::OtherClock`], [`Error::Damaged`] when it ends before
+    /// its head or its files are not as they were written, [`Error::Tampered`] when what is needed to go on does not
+    /// verify, [`Error::Storage`], [`Error::CannotWrite`].
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<EmbeddedLog, Error> {
         let path = path.as_ref();
         let lock = directory::lock(path)?;
-        let disk = Arc::new(Disk::open(path)?);
-        let key = key(&disk, &options)?;
-        let clock = match state::clock(&disk, &key, path)? {
-            Some(clock) => clock,
-            None => create(&disk, options.clock, &key)?,
-        };
-        if clock != options.clock {
-            return Err(Error::OtherClock { path: path.to_owned(), found: clock, wanted: options.clock });
-        }
-        start(lock, disk, key, options)
-    }
-
-    /// The end of a topic and the hash of its last batch: what evidence of the topic refers to.
-    #[must_use]
-    pub fn head(&self, topic: Topic) -> (Position, Hash) {
-        let tip = self.shared.topic(topic).tip;
-        (tip.position, tip.hash)
+        acceptance::finish(path)?;
+        let opened = opening::open(path, &options)?;
+        start(lock, opened, options)
     }
 
     /// The position of the oldest record kept.
@@ -176,6 +181,10 @@ impl Log for EmbeddedLog {
         self.shared.topic(topic).tip.position
     }
 
+    fn head(&self, topic: Topic) -> TopicHead {
+        self.shared.topic(topic).head()
+    }
+
     fn time_of(&self, system: &str) -> Option<Instant> {
         self.shared.view().times.get(system).copied()
     }
@@ -205,27 +214,12 @@ impl std::fmt::Debug for EmbeddedLog {
     }
 }
 
-fn key(disk: &Disk, options: &Options) -> Result<Key, Error> {
-    let file = options.key_file.clone().unwrap_or_else(|| directory::key_file(disk.path(), &options.role));
-    if !disk.has_value(state::LOG)? {
-        directory::create_key(&file)?;
-    }
-    directory::read_key(&file)
-}
-
-fn create(disk: &Disk, clock: Clock, key: &Key) -> Result<Clock, Error> {
-    let mut change = disk.change();
-    state::put_clock(&mut change, clock, key);
-    change.commit()?;
-    Ok(clock)
-}
-
-fn start(lock: File, disk: Arc<Disk>, key: Key, options: Options) -> Result<EmbeddedLog, Error> {
+fn start(lock: File, opened: Opened, options: Options) -> Result<EmbeddedLog, Error> {
     let Options { clock, role, clocks, .. } = options;
-    let events = recover(&disk, Topic::Events, clock, &role, &key)?;
-    let conclusions = recover(&disk, Topic::Conclusions, clock, &role, &key)?;
+    let Opened { disk, key, topics: [events, conclusions], head_file } = opened;
     let times = events.admission.systems().filter_map(|name| Some((name.to_owned(), events.admission.time_of(name)?)));
-    let topics = [&events, &conclusions].map(|topic| TopicView { kept: topic.kept, tip: topic.tip });
+    let topics =
+        [&events, &conclusions].map(|topic| TopicView { kept: topic.kept, tip: topic.tip, latest: topic.latest });
     let shared = Arc::new(Shared::new(topics, times.collect()));
     let (queue, waiting) = sync_channel(QUEUE_APPENDS_MAX);
     let writer = Writer {
@@ -237,6 +231,7 @@ fn start(lock: File, disk: Arc<Disk>, key: Key, options: Options) -> Result<Embe
         guard: JumpGuard::new(&*clocks),
         clocks,
         topics: [TopicWriter::from(events), TopicWriter::from(conclusions)],
+        head_file,
     };
     let thread = std::thread::Builder::new().name("log-writer".to_owned());
     let thread =

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, Stored};
 use super::shared::{Shared, TopicView, index};
-use super::state::Joint;
+use super::state::ChainLink;
 use crate::limits::{APPEND_EVENTS_MAX, OPEN_BATCHES_MAX};
-use crate::log::hash_chain::{Broken, Hash, Head, Key, stated_hash};
+use crate::log::hash_chain::{Hash, Head, IntegrityError, Key, stated_hash};
 use crate::{Error, Event, Position, Topic, line};
 
 pub(super) struct Reader {
@@ -100,29 +100,29 @@ impl Reader {
             }
         }
         if verified.hash != view.tip.hash {
-            return Err(Broken::Link.at(verified.end));
+            return Err(IntegrityError::Link.at(verified.end));
         }
         Ok(verified)
     }
 
-    fn scan(&self, topic: Topic, kept: Joint, from: Position) -> Result<Scan<'_>, Error> {
+    fn scan(&self, topic: Topic, kept: ChainLink, from: Position) -> Result<Scan<'_>, Error> {
         let first = self.disk.first_at_or_before(topic, from)?;
-        let first = first.filter(|first| *first >= kept.position).ok_or_else(|| Broken::Missing.at(from))?;
+        let first = first.filter(|first| *first >= kept.position).ok_or_else(|| IntegrityError::Missing.at(from))?;
         let previous =
             if first == kept.position { Some(kept.hash) } else { self.disk.stated_hash_before(topic, first)? };
-        let before = Joint { position: first, hash: previous.ok_or_else(|| Broken::Missing.at(from))? };
+        let before = ChainLink { position: first, hash: previous.ok_or_else(|| IntegrityError::Missing.at(from))? };
         Ok(Scan { reader: self, topic, stored: Box::new(self.disk.batches(topic, first)), before })
     }
 
-    fn check(&self, topic: Topic, stored: Stored, before: Joint) -> Result<Batch, Broken> {
+    fn check(&self, topic: Topic, stored: Stored, before: ChainLink) -> Result<Batch, IntegrityError> {
         let head = Head::open(&stored.head, &self.role, &self.key)?;
         if head.topic != topic || head.first != stored.first {
-            return Err(Broken::Malformed("it belongs to another place"));
+            return Err(IntegrityError::Malformed("it belongs to another place"));
         }
         head.check_link(before.position, &before.hash)?;
-        let lines = stored.lines.ok_or(Broken::Missing)?;
+        let lines = stored.lines.ok_or(IntegrityError::Missing)?;
         head.check_lines(&lines)?;
-        let lines = String::from_utf8(lines.to_vec()).map_err(|_| Broken::Malformed("a line is not UTF-8"))?;
+        let lines = String::from_utf8(lines.to_vec()).map_err(|_| IntegrityError::Malformed("a line is not UTF-8"))?;
         let starts = head.rows.iter().scan(0, |next, row| {
             let start = *next;
             *next += row.line_bytes as usize;
@@ -155,22 +155,22 @@ struct Scan<'a> {
     reader: &'a Reader,
     topic: Topic,
     stored: Box<dyn Iterator<Item = Result<Stored, Error>> + 'a>,
-    before: Joint,
+    before: ChainLink,
 }
 
 impl Scan<'_> {
     /// The next batch, which must hold `position`.
     fn next(&mut self, position: Position) -> Result<Batch, Error> {
-        let stored = self.stored.next().ok_or_else(|| Broken::Missing.at(position))??;
+        let stored = self.stored.next().ok_or_else(|| IntegrityError::Missing.at(position))??;
         let first = stored.first;
-        let batch = self.reader.check(self.topic, stored, self.before).map_err(|broken| match broken {
-            Broken::Missing if first > self.before.position => broken.at(self.before.position),
-            broken => broken.at(first),
+        let batch = self.reader.check(self.topic, stored, self.before).map_err(|failed| match failed {
+            IntegrityError::Missing if first > self.before.position => failed.at(self.before.position),
+            failed => failed.at(first),
         })?;
         if batch.head.end() <= position {
-            return Err(Broken::Missing.at(batch.head.end()));
+            return Err(IntegrityError::Missing.at(batch.head.end()));
         }
-        self.before = Joint { position: batch.head.end(), hash: batch.hash };
+        self.before = ChainLink { position: batch.head.end(), hash: batch.hash };
         Ok(batch)
     }
 }

@@ -5,71 +5,130 @@
 
 use std::collections::HashMap;
 
+use super::damage::{Damage, Loss};
 use super::disk::Disk;
-use super::marks::Marks;
-use super::state::{self, Joint, SystemPlace};
+use super::state::{self, ChainLink, SystemPlace};
+use super::time_index::TimeIndex;
+use crate::log::TopicHead;
 use crate::log::admission::Admission;
-use crate::log::hash_chain::{Broken, Head, Key};
-use crate::{Clock, Error, Position, Topic};
+use crate::log::hash_chain::{Head, IntegrityError, Key, stated_hash};
+use crate::{Clock, Error, Instant, Position, Topic};
 
 /// A topic as its writer needs it.
 pub(super) struct Recovered {
     pub(super) topic: Topic,
-    pub(super) kept: Joint,
-    pub(super) tip: Joint,
+    pub(super) kept: ChainLink,
+    pub(super) tip: ChainLink,
+    /// The latest log time in the last batch.
+    pub(super) latest: Instant,
     pub(super) admission: Admission,
-    pub(super) marks: HashMap<String, Marks>,
+    pub(super) times: HashMap<String, TimeIndex>,
 }
 
-pub(super) fn recover(disk: &Disk, topic: Topic, clock: Clock, role: &str, key: &Key) -> Result<Recovered, Error> {
+impl Recovered {
+    pub(super) fn head(&self) -> TopicHead {
+        TopicHead { position: self.tip.position, time: self.latest, hash: self.tip.hash }
+    }
+}
+
+/// `head` is what the head file says of the topic, where there is one.
+pub(super) fn recover(
+    disk: &Disk,
+    topic: Topic,
+    clock: Clock,
+    writer: (&str, &Key),
+    head: Option<TopicHead>,
+) -> Result<Recovered, Error> {
+    let (role, key) = writer;
     let (kept, tip) = (state::kept(disk, topic, key)?, state::tip(disk, topic, key)?);
-    check_tip(disk, topic, kept, tip)?;
+    let latest = End { disk, topic, kept, tip, role, key }.check(head)?;
     let places = state::systems(disk, topic, key)?;
     let mut admission = Admission::new(clock);
     for (system, place) in &places {
         admission.resume(system, place.time, state::delays(disk, topic, system, key)?);
     }
-    let mut marks = HashMap::new();
+    let mut times = HashMap::new();
     for (from, through) in stretches(places.values(), kept.position) {
-        let mut before: Option<Joint> = None;
+        let mut before: Option<ChainLink> = None;
         for entry in disk.heads(topic, from) {
             let (first, bytes) = entry?;
             if first > through {
                 break;
             }
-            let head = Head::open(&bytes, role, key).map_err(|broken| broken.at(first))?;
+            let head = Head::open(&bytes, role, key).map_err(|failed| failed.at(first))?;
             if let Some(before) = before {
-                head.check_link(before.position, &before.hash).map_err(|broken| broken.at(before.position))?;
+                head.check_link(before.position, &before.hash).map_err(|failed| failed.at(before.position))?;
             }
-            before = Some(Joint {
-                position: head.end(),
-                hash: crate::log::hash_chain::stated_hash(&bytes).map_err(|broken| broken.at(first))?,
-            });
-            recall(&head, &mut admission, &mut marks);
+            before =
+                Some(ChainLink { position: head.end(), hash: stated_hash(&bytes).map_err(|failed| failed.at(first))? });
+            recall(&head, &mut admission, &mut times);
         }
     }
-    Ok(Recovered { topic, kept, tip, admission, marks })
+    Ok(Recovered { topic, kept, tip, latest, admission, times })
 }
 
-/// The last batch must be the one that the topic's tip names: none cut off, none put behind.
-fn check_tip(disk: &Disk, topic: Topic, kept: Joint, tip: Joint) -> Result<(), Error> {
-    let last = disk.stated_hash_before(topic, Position(u64::MAX))?;
-    match last {
-        Some(hash) if hash == tip.hash => Ok(()),
-        None if kept == tip => Ok(()),
-        Some(_) => Err(Broken::Link.at(tip.position)),
-        None => Err(Broken::Missing.at(tip.position)),
+/// Where the state says that a topic ends.
+struct End<'a> {
+    disk: &'a Disk,
+    topic: Topic,
+    kept: ChainLink,
+    tip: ChainLink,
+    role: &'a str,
+    key: &'a Key,
+}
+
+impl End<'_> {
+    /// The last batch must be the one that the topic's tip names, none cut off and none put behind, and must not be before
+    /// the head. The latest log time in it.
+    fn check(&self, head: Option<TopicHead>) -> Result<Instant, Error> {
+        let End { topic, kept, tip, .. } = *self;
+        let latest = match self.disk.last_head(topic)? {
+            Some((_, bytes)) if stated_hash(&bytes) != Ok(tip.hash) => {
+                return Err(IntegrityError::Link.at(tip.position));
+            }
+            Some((first, bytes)) => {
+                let last = Head::open(&bytes, self.role, self.key).map_err(|failed| failed.at(first))?;
+                last.latest().unwrap_or_default()
+            }
+            None if kept == tip => head.map(|head| head.time).unwrap_or_default(),
+            None => return Err(IntegrityError::Missing.at(tip.position)),
+        };
+        let Some(head) = head else { return Ok(latest) };
+        if tip.position < head.position {
+            let loss = Loss::new(topic, tip.position, head.position).between(Some(latest), Some(head.time));
+            return Err(Damage::from(loss.because("the log ends before its head")).of(self.disk.path()));
+        }
+        self.check_from(&head)?;
+        Ok(latest)
+    }
+
+    /// What stands behind the head must continue it.
+    fn check_from(&self, head: &TopicHead) -> Result<(), Error> {
+        let mut before = ChainLink { position: head.position, hash: head.hash };
+        if before.position < self.kept.position {
+            before = self.kept;
+        }
+        if before.position < self.tip.position {
+            for entry in self.disk.heads(self.topic, before.position) {
+                let (first, bytes) = entry?;
+                let next = Head::open(&bytes, self.role, self.key).map_err(|failed| failed.at(first))?;
+                next.check_link(before.position, &before.hash).map_err(|failed| failed.at(first))?;
+                before =
+                    ChainLink { position: next.end(), hash: stated_hash(&bytes).map_err(|failed| failed.at(first))? };
+            }
+        }
+        if before == self.tip { Ok(()) } else { Err(IntegrityError::Link.at(before.position)) }
     }
 }
 
-fn recall(head: &Head, admission: &mut Admission, marks: &mut HashMap<String, Marks>) {
+fn recall(head: &Head, admission: &mut Admission, times: &mut HashMap<String, TimeIndex>) {
     for row in &head.rows {
         let system = &head.systems[usize::from(row.system)];
         if admission.recall(system, row.time, row.id, row.fingerprint) {
-            if !marks.contains_key(system) {
-                marks.insert(system.clone(), Marks::default());
+            if !times.contains_key(system) {
+                times.insert(system.clone(), TimeIndex::default());
             }
-            marks.get_mut(system).expect("it was just put there if it was not").note(head.first, row.time);
+            times.get_mut(system).expect("it was just put there if it was not").note(head.first, row.time);
         }
     }
 }
@@ -92,7 +151,6 @@ fn stretches<'a>(places: impl Iterator<Item = &'a SystemPlace>, kept: Position) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Instant;
 
     #[test]
     fn only_the_stretches_that_systems_need_are_read() {

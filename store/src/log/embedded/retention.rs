@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use super::EmbeddedLog;
 use super::shared::index;
-use super::state::{self, Joint};
+use super::state::{self, ChainLink};
 use crate::limits::{REPEAT_HORIZON_NS, RETIRE_BATCHES_MAX};
 use crate::log::hash_chain::Head;
 use crate::time::SECOND_NS;
@@ -47,22 +47,22 @@ impl EmbeddedLog {
     fn retirable(
         &self,
         topic: Topic,
-        kept: Joint,
+        kept: ChainLink,
         archived_through: Position,
         cut_off: Instant,
-    ) -> Result<(Vec<Position>, Joint), Error> {
+    ) -> Result<(Vec<Position>, ChainLink), Error> {
         let (mut dropped, mut next) = (Vec::new(), kept);
         for entry in self.disk.heads(topic, kept.position).take(RETIRE_BATCHES_MAX) {
             let (first, bytes) = entry?;
             let checked = Head::open(&bytes, &self.reader.role, &self.key);
             let checked = checked.and_then(|head| head.check_link(next.position, &next.hash).map(|()| head));
-            let head = checked.map_err(|broken| broken.at(first))?;
+            let head = checked.map_err(|failed| failed.at(first))?;
             if head.end() > archived_through || head.latest().is_some_and(|latest| latest >= cut_off) {
                 break;
             }
             dropped.push(first);
-            let hash = crate::log::hash_chain::stated_hash(&bytes).map_err(|broken| broken.at(first))?;
-            next = Joint { position: head.end(), hash };
+            let hash = crate::log::hash_chain::stated_hash(&bytes).map_err(|failed| failed.at(first))?;
+            next = ChainLink { position: head.end(), hash };
         }
         Ok((dropped, next))
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::state::Joint;
+use super::state::ChainLink;
+use crate::log::TopicHead;
 use crate::{Error, Instant, Position, Topic};
 
 #[derive(Debug)]
@@ -25,8 +26,16 @@ pub(super) struct View {
 /// The kept stretch of a topic.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TopicView {
-    pub(super) kept: Joint,
-    pub(super) tip: Joint,
+    pub(super) kept: ChainLink,
+    pub(super) tip: ChainLink,
+    /// The latest log time in the last batch.
+    pub(super) latest: Instant,
+}
+
+impl TopicView {
+    pub(super) fn head(&self) -> TopicHead {
+        TopicHead { position: self.tip.position, time: self.latest, hash: self.tip.hash }
+    }
 }
 
 /// Why no further append is taken.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::disk::{Change, Disk};
-use crate::log::hash_chain::{Broken, GENESIS, Hash, Key};
+use crate::log::hash_chain::{GENESIS, Hash, IntegrityError, Key};
 use crate::{Clock, Error, Instant, Position, Topic};
 
 /// The name of the value that says which log this is.
@@ -13,21 +13,21 @@ pub(super) const LOG: &[u8] = b"log";
 
 /// A place between two batches of a topic: a position and the hash of the batch before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Joint {
+pub(super) struct ChainLink {
     pub(super) position: Position,
     pub(super) hash: Hash,
 }
 
-impl Joint {
-    pub(super) const START: Joint = Joint { position: Position(0), hash: GENESIS };
+impl ChainLink {
+    pub(super) const START: ChainLink = ChainLink { position: Position(0), hash: GENESIS };
 
     fn to_bytes(self) -> Vec<u8> {
         [self.position.0.to_be_bytes().as_slice(), &self.hash].concat()
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Joint> {
+    fn from_bytes(bytes: &[u8]) -> Option<ChainLink> {
         let (position, hash) = bytes.split_first_chunk()?;
-        Some(Joint { position: Position(u64::from_be_bytes(*position)), hash: hash.try_into().ok()? })
+        Some(ChainLink { position: Position(u64::from_be_bytes(*position)), hash: hash.try_into().ok()? })
     }
 }
 
@@ -58,38 +58,50 @@ impl SystemPlace {
     }
 }
 
+/// Notes that this is a log with `clock` that has a head file beside it.
 pub(super) fn put_clock(change: &mut Change<'_>, clock: Clock, key: &Key) {
-    change.put_value(LOG, format!("1 {clock}").as_bytes(), key);
+    change.put_value(LOG, format!("2 {clock}").as_bytes(), key);
 }
 
-pub(super) fn clock(disk: &Disk, key: &Key, path: &Path) -> Result<Option<Clock>, Error> {
+/// Which log this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) clock: Clock,
+    /// Whether a head file must lie beside it; logs of format 1 had none.
+    pub(super) has_head: bool,
+}
+
+pub(super) fn kind(disk: &Disk, key: &Key, path: &Path) -> Result<Option<Kind>, Error> {
     let Some(value) = disk.value(LOG, key)? else { return Ok(None) };
-    match value.as_slice() {
-        b"1 wall" => Ok(Some(Clock::Wall)),
-        b"1 recorded" => Ok(Some(Clock::Recorded)),
+    let (clock, has_head) = match value.as_slice() {
+        b"1 wall" => (Clock::Wall, false),
+        b"1 recorded" => (Clock::Recorded, false),
+        b"2 wall" => (Clock::Wall, true),
+        b"2 recorded" => (Clock::Recorded, true),
         other => {
             let problem = format!("is a log of format `{}`, which this keywatch does not know", other.escape_ascii());
-            Err(Error::Storage { path: path.to_owned(), problem })
+            return Err(Error::Storage { path: path.to_owned(), problem });
         }
-    }
+    };
+    Ok(Some(Kind { clock, has_head }))
 }
 
 /// Where a topic ends.
-pub(super) fn put_tip(change: &mut Change<'_>, topic: Topic, tip: Joint, key: &Key) {
+pub(super) fn put_tip(change: &mut Change<'_>, topic: Topic, tip: ChainLink, key: &Key) {
     change.put_value(&named("tip", topic), &tip.to_bytes(), key);
 }
 
-pub(super) fn tip(disk: &Disk, topic: Topic, key: &Key) -> Result<Joint, Error> {
-    joint(disk, &named("tip", topic), key)
+pub(super) fn tip(disk: &Disk, topic: Topic, key: &Key) -> Result<ChainLink, Error> {
+    chain_link(disk, &named("tip", topic), key)
 }
 
 /// Where the kept part of a topic begins.
-pub(super) fn put_kept(change: &mut Change<'_>, topic: Topic, kept: Joint, key: &Key) {
+pub(super) fn put_kept(change: &mut Change<'_>, topic: Topic, kept: ChainLink, key: &Key) {
     change.put_value(&named("kept", topic), &kept.to_bytes(), key);
 }
 
-pub(super) fn kept(disk: &Disk, topic: Topic, key: &Key) -> Result<Joint, Error> {
-    joint(disk, &named("kept", topic), key)
+pub(super) fn kept(disk: &Disk, topic: Topic, key: &Key) -> Result<ChainLink, Error> {
+    chain_link(disk, &named("kept", topic), key)
 }
 
 pub(super) fn put_system(change: &mut Change<'_>, topic: Topic, system: &str, place: SystemPlace, key: &Key) {
@@ -123,9 +135,9 @@ pub(super) fn delays(disk: &Disk, topic: Topic, system: &str, key: &Key) -> Resu
     serde_json::from_slice(&json).map_err(|_| malformed("delays"))
 }
 
-fn joint(disk: &Disk, name: &[u8], key: &Key) -> Result<Joint, Error> {
-    let Some(value) = disk.value(name, key)? else { return Ok(Joint::START) };
-    Joint::from_bytes(&value).ok_or_else(|| malformed(&String::from_utf8_lossy(name)))
+fn chain_link(disk: &Disk, name: &[u8], key: &Key) -> Result<ChainLink, Error> {
+    let Some(value) = disk.value(name, key)? else { return Ok(ChainLink::START) };
+    ChainLink::from_bytes(&value).ok_or_else(|| malformed(&String::from_utf8_lossy(name)))
 }
 
 fn named(what: &str, topic: Topic) -> Vec<u8> {
@@ -137,5 +149,5 @@ fn of_system(what: &str, topic: Topic, system: &str) -> Vec<u8> {
 }
 
 fn malformed(name: &str) -> Error {
-    Broken::Value(name.to_owned()).at(Position(0))
+    IntegrityError::Value(name.to_owned()).at(Position(0))
 }

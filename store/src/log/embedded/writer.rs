@@ -12,12 +12,14 @@ use sha2::{Digest, Sha256};
 
 use super::clocks::{Clocks, JumpGuard};
 use super::disk::{Change, Disk};
-use super::marks::Marks;
+use super::head_file::HeadFile;
 use super::recovery::Recovered;
 use super::shared::{Shared, index};
-use super::state::{self, Joint, SystemPlace};
+use super::state::{self, ChainLink, SystemPlace};
+use super::time_index::TimeIndex;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, BATCH_SYSTEMS_MAX, COMMIT_BYTES_MAX};
 use crate::line::Template;
+use crate::log::TopicHead;
 use crate::log::admission::{self, Admission, Admitted, Fingerprint};
 use crate::log::hash_chain::{Head, Key, Row};
 use crate::{Appended, Clock, Error, Event, Instant, Position, Topic};
@@ -58,20 +60,23 @@ pub(super) struct Writer {
     pub(super) clocks: Box<dyn Clocks>,
     pub(super) guard: JumpGuard,
     pub(super) topics: [TopicWriter; 2],
+    pub(super) head_file: HeadFile,
 }
 
 pub(super) struct TopicWriter {
     topic: Topic,
-    tip: Joint,
+    tip: ChainLink,
+    /// The latest log time in the last batch.
+    latest: Instant,
     admission: Admission,
-    marks: HashMap<String, Marks>,
+    times: HashMap<String, TimeIndex>,
     drafts: Vec<Draft>,
 }
 
 impl From<Recovered> for TopicWriter {
     fn from(recovered: Recovered) -> TopicWriter {
-        let Recovered { topic, tip, admission, marks, .. } = recovered;
-        TopicWriter { topic, tip, admission, marks, drafts: Vec::new() }
+        let Recovered { topic, tip, latest, admission, times, .. } = recovered;
+        TopicWriter { topic, tip, latest, admission, times, drafts: Vec::new() }
     }
 }
 
@@ -119,9 +124,14 @@ impl Writer {
             return Ok(());
         }
         change.commit()?;
+        // After the commit, so that a head is never ahead of its log; before any answer, so that it is never behind what
+        // somebody relies on.
+        self.head_file.write([events.head(), conclusions.head()])?;
         self.shared.publish(|view| {
-            view.topics[index(Topic::Events)].tip = events.tip;
-            view.topics[index(Topic::Conclusions)].tip = conclusions.tip;
+            for topic in [events, conclusions] {
+                let shown = &mut view.topics[index(topic.topic)];
+                (shown.tip, shown.latest) = (topic.tip, topic.latest);
+            }
             view.times.extend(moved.into_iter().map(|(system, place)| (system, place.time)));
         });
         Ok(())
@@ -142,6 +152,10 @@ fn gather(first: Request, queue: &Receiver<Request>) -> Vec<Request> {
 }
 
 impl TopicWriter {
+    pub(super) fn head(&self) -> TopicHead {
+        TopicHead { position: self.tip.position, time: self.latest, hash: self.tip.hash }
+    }
+
     fn admit(&mut self, events: Vec<Prepared>, now: Instant) -> Appended {
         let pending: usize = self.drafts.iter().map(|draft| draft.rows.len()).sum();
         let first = self.tip.position.plus(pending);
@@ -199,7 +213,7 @@ impl TopicWriter {
 
     fn place(&mut self, system: &str, last: Position) -> SystemPlace {
         let time = self.admission.time_of(system).unwrap_or_default();
-        let oldest = self.marks.get_mut(system).and_then(|marks| marks.forget(time));
+        let oldest = self.times.get_mut(system).and_then(|times| times.forget(time));
         SystemPlace { time, remembered_from: oldest.unwrap_or(last), last }
     }
 
@@ -217,14 +231,15 @@ impl TopicWriter {
         };
         for row in &head.rows {
             let system = &head.systems[usize::from(row.system)];
-            if !self.marks.contains_key(system) {
-                self.marks.insert(system.clone(), Marks::default());
+            if !self.times.contains_key(system) {
+                self.times.insert(system.clone(), TimeIndex::default());
             }
-            self.marks.get_mut(system).expect("it was just put there if it was not").note(first, row.time);
+            self.times.get_mut(system).expect("it was just put there if it was not").note(first, row.time);
         }
         let (bytes, hash) = head.seal(key);
+        self.latest = head.latest().unwrap_or(self.latest);
         change.put_batch(self.topic, first, bytes, lines);
-        self.tip = Joint { position: head.end(), hash };
+        self.tip = ChainLink { position: head.end(), hash };
     }
 }
 
