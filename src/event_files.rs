@@ -7,8 +7,11 @@ use std::io::{self, BufRead, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
+use keywatch_detectors::Engine;
 use keywatch_store::limits::LINE_BYTES_MAX;
 use keywatch_store::{Error, Event, Instant, Inventory, line};
+
+use crate::service::evaluation::system_records;
 
 /// Event lines, one by one; what is no event is kept apart and nothing else is lost.
 pub(crate) struct EventLines<R> {
@@ -96,6 +99,31 @@ pub(crate) fn read_line(reader: &mut impl BufRead, into: &mut Vec<u8>, kept_byte
     let kept = reader.by_ref().take(kept_bytes_max as u64).read_until(b'\n', into)?;
     let whole = kept < kept_bytes_max || into.last() == Some(&b'\n');
     Ok(if whole { kept } else { kept + reader.skip_until(b'\n')? })
+}
+
+/// Where each system's records end, so that log time can be let go on beyond it.
+#[derive(Default)]
+pub(crate) struct Ends {
+    last: BTreeMap<String, Instant>,
+}
+
+impl Ends {
+    /// Takes note of records.
+    pub(crate) fn take(&mut self, events: &[Event]) {
+        for event in events {
+            match self.last.get_mut(event.system()) {
+                Some(last) => *last = event.time(),
+                None => drop(self.last.insert(event.system().to_owned(), event.time())),
+            }
+        }
+    }
+
+    /// A tick for each system, so late that everything an engine has on hold is decided.
+    pub(crate) fn closing_ticks(&self, engine: &Engine) -> Vec<Event> {
+        let ahead = engine.rules().filter_map(|rule| engine.explain(&rule.id)).map(|(_, ahead)| ahead).max();
+        let later = ahead.unwrap_or_default().saturating_add(1);
+        self.last.iter().map(|(system, last)| system_records::tick(system, last.saturating_add(later))).collect()
+    }
 }
 
 /// An inventory that stands beside recorded events: each system's is activated just before its first record.

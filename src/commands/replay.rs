@@ -15,7 +15,7 @@ use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, Finding, Log, Position, Topic};
 use serde_json::json;
 
-use crate::event_files::DeclaredInventory;
+use crate::event_files::{DeclaredInventory, Ends};
 use crate::incident::{Expected, Incident, read_lines};
 use crate::limits::PIPELINE_RECORDS_MAX;
 use crate::output;
@@ -31,6 +31,7 @@ Examples:
   keywatch replay replay-data/2025-02-bybit              findings as a table
   keywatch replay replay-data/2025-02-bybit --check      compare with expected.jsonl; exit code 1 and a diff if they differ
   keywatch replay events.jsonl --format jsonl            findings as JSON lines
+  keywatch replay events.jsonl --complete                decide what still waits at the end of foreign records
   keywatch import --feed safe --system cold safe.json | keywatch replay -
 
 A directory holds events.jsonl and, if there is one, inventory.toml and expected.jsonl. A finding as a JSON line has at
@@ -45,6 +46,9 @@ pub(crate) struct Arguments {
     /// Compare with the incident's expected.jsonl and exit with 1 if they differ
     #[arg(long)]
     pub(crate) check: bool,
+    /// Let log time go on after the last record until everything is decided; what is absent after it counts as absent
+    #[arg(long)]
+    pub(crate) complete: bool,
     /// Inventory, instead of the directory's
     #[arg(long, value_name = "FILE")]
     pub(crate) inventory: Option<PathBuf>,
@@ -69,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let log = MemoryLog::new();
     let records = fill(&log, recording.events)?;
     let begun = time::Instant::now();
-    let ran = run_rules(&log)?;
+    let ran = run_rules(&log, arguments.complete)?;
     let seconds = begun.elapsed().as_secs_f64();
 
     show(&ran.findings, arguments.format)?;
@@ -151,11 +155,11 @@ struct Ran {
     unseen: Vec<String>,
 }
 
-fn run_rules(log: &MemoryLog) -> anyhow::Result<Ran> {
+fn run_rules(log: &MemoryLog, complete: bool) -> anyhow::Result<Ran> {
     let rules = rule::shipped()?;
     let mut engine = Engine::new(&rules, &Settings::default())?;
     let mut ran = Ran { findings: Vec::new(), waiting: 0, parked: Vec::new(), unseen: Vec::new() };
-    let mut seen = Seen::default();
+    let (mut seen, mut ends) = (Seen::default(), Ends::default());
     let mut position = Position::default();
     let bar = output::progress(usize::try_from(log.end(Topic::Events).0)?);
     loop {
@@ -163,10 +167,15 @@ fn run_rules(log: &MemoryLog) -> anyhow::Result<Ran> {
         bar.set_position(position.0);
         if events.is_empty() {
             bar.finish_and_clear();
+            if complete {
+                let outcome = engine.run(position, &ends.closing_ticks(&engine))?;
+                ran.findings.extend(outcome.findings.into_iter().map(|decided| decided.finding));
+            }
             ran.waiting = engine.state_size().waiting;
             ran.unseen = unseen(&rules, &seen);
             return Ok(ran);
         }
+        ends.take(&events);
         for event in &events {
             seen.take(event);
         }

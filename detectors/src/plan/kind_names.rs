@@ -6,7 +6,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan};
+use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 use keywatch_store::kinds::{self, Writer};
 
 /// What is wrong with the kinds that a bound plan compares `kind` with, each once.
@@ -26,13 +26,18 @@ pub(super) fn unknown(plan: &LogicalPlan) -> Result<Vec<String>> {
 
 fn kinds_asked(expr: &Expr) -> Vec<String> {
     match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.is_comparison_operator() => {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_equality(*op) => {
             let pairs = [(left, right), (right, left)];
             pairs.into_iter().filter(|(column, _)| is_kind(column)).filter_map(|(_, literal)| text(literal)).collect()
         }
         Expr::InList(InList { expr, list, .. }) if is_kind(expr) => list.iter().filter_map(text).collect(),
         _ => Vec::new(),
     }
+}
+
+fn is_equality(operator: Operator) -> bool {
+    use Operator::{Eq, IsDistinctFrom, IsNotDistinctFrom, NotEq};
+    matches!(operator, Eq | NotEq | IsDistinctFrom | IsNotDistinctFrom)
 }
 
 fn is_kind(expr: &Expr) -> bool {
@@ -60,7 +65,9 @@ fn problem(name: &str) -> Option<String> {
                 normalized_levenshtein(one.name, name).total_cmp(&normalized_levenshtein(other.name, name))
             });
             let near = near.map(|kind| kind.name).unwrap_or_default();
-            Some(format!("there is no kind `{name}`, so this can never match; did you mean `{near}`? (docs/events.md has all)"))
+            Some(format!(
+                "there is no kind `{name}`, so this can never match; did you mean `{near}`? (docs/events.md has all)"
+            ))
         }
     }
 }

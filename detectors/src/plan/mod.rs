@@ -104,7 +104,10 @@ fn sql_error(rule: &str, error: &DataFusionError) -> Error {
     if problem.contains("table 'datafusion.public.") {
         problem = problem.replace("datafusion.public.", "");
         let tables: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
-        problem = format!("{problem}; there are {EVENTS}, {}, and the views that the rule names in `uses`", tables.join(", "));
+        problem = format!(
+            "{problem}; there are {EVENTS}, {}, and the views that the rule names in `uses`",
+            tables.join(", ")
+        );
     }
     Error::Sql { rule: rule.to_owned(), problem }
 }

@@ -11,7 +11,7 @@ mod views;
 pub use coverage::{Coverage, Heard, Need, Seen, Sight, coverage, missing_links};
 pub use draft::{Draft, inspect};
 pub use header::{Header, Parameter, ParameterKind, Value};
-pub use pack::{load, load_drafts, load_one, shipped};
+pub use pack::{files, load, load_drafts, load_one, shipped};
 pub use parameters::Settings;
 pub use views::{View, ViewHeader, views};
 

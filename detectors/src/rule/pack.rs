@@ -60,7 +60,8 @@ pub fn load_one(file: &Path) -> Result<Rule, Error> {
 pub fn load_drafts(directory: &Path) -> Result<Vec<Rule>, Error> {
     let mut files = Vec::new();
     collect(directory, directory, &mut files)?;
-    let whole = |base: &str| ["fires", "quiet"].iter().all(|kind| directory.join(format!("{base}.{kind}.jsonl")).exists());
+    let whole =
+        |base: &str| ["fires", "quiet"].iter().all(|kind| directory.join(format!("{base}.{kind}.jsonl")).exists());
     let text = |path: &str| read_file(&directory.join(path));
     let read = |(id, base): (String, String)| match whole(&base) {
         true => read(&id, &base, &text),
@@ -69,6 +70,16 @@ pub fn load_drafts(directory: &Path) -> Result<Vec<Rule>, Error> {
     let mut rules = files.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     rules.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(rules)
+}
+
+/// The `.sql` files of a directory of rules, in order.
+///
+/// # Errors
+/// [`Error::File`] when it cannot be read.
+pub fn files(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    collect(directory, directory, &mut files)?;
+    Ok(files.into_iter().map(|(_, base)| directory.join(format!("{base}.sql"))).collect())
 }
 
 /// `family/name`, from the path of a `.sql` file.

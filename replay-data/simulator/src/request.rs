@@ -355,7 +355,9 @@ impl Request {
 
     /// Whether the business asks for it; a thief asks nobody.
     pub(crate) fn is_ordered(&self) -> bool {
-        ![Scenario::NewDestination, Scenario::FeeOutlier, Scenario::SweptCoins].iter().any(|scenario| self.is(*scenario))
+        ![Scenario::NewDestination, Scenario::FeeOutlier, Scenario::SweptCoins]
+            .iter()
+            .any(|scenario| self.is(*scenario))
     }
 
     /// A number for its strangers, apart from those that are numbered as they come.

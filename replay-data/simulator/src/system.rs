@@ -249,7 +249,10 @@ impl System {
                 .collect(),
             people: (0..self.clerks.len() as u64).map(|clerk| self.declared_person(clerk)).collect(),
             sources: sources(sizes.heartbeat_seconds()),
-            libraries: vec![Library { address: address(self.salt + of::CONTRACT, 1), label: "batch contract".to_owned() }],
+            libraries: vec![Library {
+                address: address(self.salt + of::CONTRACT, 1),
+                label: "batch contract".to_owned(),
+            }],
             ..inventory::System::default()
         }
     }

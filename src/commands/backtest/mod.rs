@@ -26,6 +26,7 @@ use keywatch_detectors::Rule;
 use keywatch_store::{Event, Position};
 
 use crate::commands::detectors;
+use crate::event_files::Ends;
 use crate::limits::{BACKTEST_BATCH_EVENTS_MAX, BACKTEST_BATCHES_MAX};
 use crate::output;
 use crate::service::config;
@@ -71,9 +72,12 @@ pub(crate) struct Arguments {
     /// History: the directory of a log or of an incident, a file of event lines, or `-` for standard input
     #[arg(required = true, value_name = "LOG|DIR|FILE")]
     paths: Vec<PathBuf>,
-    /// Directory of rules, instead of those built in
-    #[arg(long, value_name = "DIR")]
+    /// Rules instead of those built in: a directory, or one file; drafts that have no events yet are taken too
+    #[arg(long, value_name = "DIR|FILE")]
     rules: Option<PathBuf>,
+    /// Let log time go on after the last record until everything is decided; what is absent after it counts as absent
+    #[arg(long)]
+    complete: bool,
     /// Run this rule only, `family/name`; may be given several times
     #[arg(long = "rule", value_name = "RULE")]
     only: Vec<String>,
@@ -170,6 +174,8 @@ struct Backtest {
     /// Time within the rules, and waiting for the next events.
     busy: Duration,
     waited: Duration,
+    /// Where the records end, if log time is to go on beyond it.
+    ends: Option<Ends>,
 }
 
 /// The pack that is compared with the first.
@@ -181,8 +187,8 @@ struct Other {
 
 impl Backtest {
     fn new(arguments: &Arguments, truth: Truth) -> anyhow::Result<Backtest> {
-        let first = detectors::load(arguments.rules.as_deref())?;
-        let other = arguments.diff.as_deref().map(|directory| detectors::load(Some(directory))).transpose()?;
+        let first = detectors::load_drafts(arguments.rules.as_deref())?;
+        let other = arguments.diff.as_deref().map(|directory| detectors::load_drafts(Some(directory))).transpose()?;
         let known: BTreeSet<String> = first.iter().chain(other.iter().flatten()).map(|rule| rule.id.clone()).collect();
         if let Some(unknown) = arguments.only.iter().find(|id| !known.contains(*id)) {
             bail!("there is no rule `{unknown}`{}; `keywatch detectors list` shows those there are", place(arguments));
@@ -199,14 +205,15 @@ impl Backtest {
         let (first, first_score) = (pack(first)?, Score::new(&truth));
         let (busy, waited) = (Duration::ZERO, Duration::ZERO);
         let (alerts, position) = (Alerts::default(), Position::default());
-        Ok(Backtest { first, first_score, alerts, other, truth, position, busy, waited })
+        let ends = arguments.complete.then(Ends::default);
+        Ok(Backtest { first, first_score, alerts, other, truth, position, busy, waited, ends })
     }
 
     /// Runs all that comes.
     fn run(&mut self, batches: &Receiver<Vec<Event>>) -> anyhow::Result<()> {
         loop {
             let begun = Stopwatch::now();
-            let Ok(events) = batches.recv() else { return Ok(()) };
+            let Ok(events) = batches.recv() else { return self.complete() };
             let received = Stopwatch::now();
             self.evaluate(&events)?;
             self.waited += received.duration_since(begun);
@@ -214,7 +221,18 @@ impl Backtest {
         }
     }
 
+    fn complete(&mut self) -> anyhow::Result<()> {
+        let Some(ends) = self.ends.take() else { return Ok(()) };
+        let engines = [Some(&self.first), self.other.as_ref().map(|other| &other.pack)];
+        let ticks = engines.into_iter().flatten().map(|pack| pack.closing_ticks(&ends));
+        let ticks = ticks.max_by_key(|ticks| ticks.iter().map(Event::time).max());
+        self.evaluate(&ticks.unwrap_or_default())
+    }
+
     fn evaluate(&mut self, events: &[Event]) -> anyhow::Result<()> {
+        if let Some(ends) = &mut self.ends {
+            ends.take(events);
+        }
         let found = self.first.run(self.position, events)?;
         self.first_score.add(&self.truth, &found);
         self.alerts.add(events, &found);

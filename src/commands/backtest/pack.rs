@@ -10,6 +10,7 @@ use keywatch_detectors::{Engine, Rule, Settings};
 use keywatch_store::{Event, Finding, Position, Severity};
 
 use crate::clock;
+use crate::event_files::Ends;
 use crate::limits::{BACKTEST_ENTITIES_MAX, BACKTEST_STATE_EVERY_EVENTS};
 
 /// Rules with everything that they remember.
@@ -93,6 +94,11 @@ impl Pack {
             self.sample();
         }
         Ok(findings)
+    }
+
+    /// A tick for each system, so late that everything on hold is decided.
+    pub(super) fn closing_ticks(&self, ends: &Ends) -> Vec<Event> {
+        ends.closing_ticks(&self.engine)
     }
 
     /// What the rules found and cost, in their order, and the most that they remembered together, in bytes.

@@ -113,13 +113,13 @@ fn responses(environment: &Environment) -> anyhow::Result<()> {
 fn proof(environment: &Environment) -> anyhow::Result<()> {
     for topic in Topic::ALL {
         let verified = environment.log.verify(topic, |_| {})?;
-        let (end, hash) = environment.log.head(topic);
+        let head = environment.log.head(topic);
         let text = format!(
             "{} log: {} records in {} hash-chained batches, hashes, links and MACs verified; head {}",
             topic.name(),
-            end.0,
+            head.position.0,
             verified.batches,
-            hex::encode(hash)
+            hex::encode(head.hash)
         );
         row("proof", &text)?;
     }

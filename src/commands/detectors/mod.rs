@@ -4,16 +4,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
+use keywatch_detectors::Settings;
+use keywatch_detectors::check::check as check_events;
 use keywatch_detectors::rule::{self, Header, Rule, Value};
-use keywatch_detectors::{Engine, Settings, check};
 use keywatch_store::finding::Target;
 
 use crate::output;
 
+mod check;
 mod cost;
 mod coverage;
 mod diagram;
 mod explain;
+mod new;
+mod record;
 
 /// List, check, test and explain rules.
 #[derive(Debug, clap::Args)]
@@ -22,7 +26,9 @@ Examples:
   keywatch detectors list                                        every rule, with severity and title
   keywatch detectors explain signing/confirmation_mismatch       what it means, what to do, how it runs, its SQL and plan
   keywatch detectors explain source/silent --log keywatch-data   what it remembers and costs over that log
-  keywatch detectors check detectors/rules/signing/mine.sql      does it load, and if not, what to write instead
+  keywatch detectors new signing/mine --directory rules          the skeleton of a rule
+  keywatch detectors check rules/signing/mine.sql                everything that is wrong with it, and what to write instead
+  keywatch detectors record rules/signing/mine.sql keywatch-data events on which it fires and stays quiet, out of history
   keywatch detectors coverage --log keywatch-data                what of each system the rules see, and what they are blind to
   keywatch detectors test                                        does each rule fire on its own events and stay quiet on the others")]
 pub(crate) struct Arguments {
@@ -39,7 +45,18 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         rules: Option<PathBuf>,
     },
-    /// Load rules and say what is wrong with those that do not
+    /// Write the skeleton of a rule
+    New {
+        /// Its id, `family/name`
+        #[arg(value_name = "RULE")]
+        id: String,
+        /// Directory of rules to write it into
+        #[arg(long, value_name = "DIR", default_value = "rules")]
+        directory: PathBuf,
+    },
+    /// Cut the events on which a rule fires, and those on which it stays quiet, out of history
+    Record(record::RecordArguments),
+    /// Say everything that is wrong with rules, whether or not their events are there yet
     Check {
         /// Rule files or directories of rules [default: those built in]
         #[arg(value_name = "FILE|DIR")]
@@ -95,7 +112,9 @@ pub(crate) struct CoverageArguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Command::List { rules } => list(&load(rules.as_deref())?),
-        Command::Check { paths } => check_all(paths),
+        Command::Check { paths } => check::run(paths),
+        Command::New { id, directory } => new::run(id, directory),
+        Command::Record(arguments) => record::run(arguments),
         Command::Test { rules, directory } => test(&chosen(load(directory.as_deref())?, rules)?),
         Command::Explain { rule, directory, log } => {
             let chosen = chosen(load(directory.as_deref())?, std::slice::from_ref(rule))?;
@@ -111,6 +130,21 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// Names the file that cannot be read, and the field at fault.
 pub(crate) fn load(directory: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
     Ok(directory.map_or_else(rule::shipped, rule::load)?)
+}
+
+/// The rules of a directory or of one file, whether or not their events are there yet; or those built in.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_drafts(place: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
+    let Some(place) = place else { return Ok(rule::shipped()?) };
+    if place.is_dir() {
+        return Ok(rule::load_drafts(place)?);
+    }
+    let draft = rule::inspect(place)?;
+    let problem = || draft.problems.first().map_or("does not load", |(_, problem)| problem);
+    let Some(rule) = draft.rule.clone() else { bail!("{}: {}", place.display(), problem()) };
+    Ok(vec![rule])
 }
 
 /// The rules of those ids, or all when none is named.
@@ -130,38 +164,11 @@ fn list(rules: &[Rule]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Loads and plans each rule on its own, so that one that is wrong hides no other.
-fn check_all(paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    let mut loaded = Vec::new();
-    if paths.is_empty() {
-        loaded.extend(rule::shipped()?.into_iter().map(Ok));
-    }
-    for path in paths {
-        if path.is_dir() {
-            loaded.extend(rule::load(path)?.into_iter().map(Ok));
-        } else {
-            loaded.push(rule::load_one(path));
-        }
-    }
-    let mut wrong = 0;
-    for rule in loaded {
-        let planned = rule.and_then(|rule| Ok((Engine::new(std::slice::from_ref(&rule), &Settings::default())?, rule)));
-        match planned {
-            Ok((_, rule)) => output::line(&format!("ok     {}", rule.id))?,
-            Err(error) => {
-                wrong += 1;
-                output::line(&format!("wrong  {}", output::printable(&error.to_string())))?;
-            }
-        }
-    }
-    Ok(ExitCode::from(u8::from(wrong > 0)))
-}
-
 /// Runs each rule over the events beside it.
 fn test(rules: &[Rule]) -> anyhow::Result<ExitCode> {
     let mut wrong = 0;
     for rule in rules {
-        let verdict = match check::check(rule, &Settings::default()) {
+        let verdict = match check_events(rule, &Settings::default()) {
             Ok(report) if report.is_good() => format!("ok     {}", rule.id),
             Ok(report) if report.fired.is_empty() => format!("wrong  {}: quiet on its .fires.jsonl", rule.id),
             Ok(report) => format!("wrong  {}: fires on its .quiet.jsonl: {}", rule.id, report.noise[0].title),

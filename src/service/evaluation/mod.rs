@@ -19,4 +19,4 @@ pub(crate) mod pipeline;
 mod pipeline_metrics;
 mod rule_records;
 pub(crate) mod snapshots;
-mod system_records;
+pub(crate) mod system_records;
