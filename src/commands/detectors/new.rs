@@ -29,9 +29,10 @@ pub(super) fn run(id: &str, directory: &Path) -> anyhow::Result<ExitCode> {
     fs::write(&file, SKELETON).with_context(|| format!("cannot write {}", file.display()))?;
     output::line(&format!("{}", file.display()))?;
     output::note(&format!(
-        "next: keywatch detectors check {}; keywatch backtest --rules {} HISTORY; keywatch detectors record {id} HISTORY",
+        "next: keywatch detectors check {}; keywatch backtest --rules {} HISTORY; keywatch detectors record {} HISTORY",
         file.display(),
-        directory.display()
+        directory.display(),
+        file.display()
     ));
     Ok(ExitCode::SUCCESS)
 }
