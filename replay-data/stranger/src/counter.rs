@@ -5,6 +5,7 @@
 //! when fees are low. None of these is a theft, and each looks like one: a large amount, a batch of strangers, a wallet
 //! emptied (forta-network/starter-kits#476 and #607 to #618 are false alarms of this kind).
 
+use crate::business::Business;
 use crate::calendar::{DAY, HOUR, MINUTE, weekday};
 use crate::customers::Customers;
 use crate::event::{Column, Event};
@@ -20,9 +21,15 @@ const BATCHED_BELOW_CENTS: u64 = 1_000_000;
 /// Plays the days of the counter.
 pub(crate) fn play(cashier: &mut Cashier<'_>, customers: &mut Customers) {
     let season = cashier.season;
+    let is_exchange = cashier.firm.module.is_none();
+    let business = Business::plan(cashier.firm, season, &mut cashier.chance);
     for day in season.all() {
         let mut chance = cashier.chance.clone();
-        let orders = customers.orders(season, day, &mut chance);
+        let mut orders = customers.orders(season, day, &mut chance);
+        if is_exchange {
+            orders.extend(business.orders(day, &mut chance));
+            orders.sort_by_key(|order| order.at);
+        }
         cashier.chance = chance;
         let (batched, single): (Vec<Order>, Vec<Order>) = orders
             .into_iter()
@@ -31,7 +38,7 @@ pub(crate) fn play(cashier: &mut Cashier<'_>, customers: &mut Customers) {
             cashier.pay(order);
         }
         pay_in_batches(cashier, batched);
-        if cashier.firm.module.is_none() {
+        if is_exchange {
             settle(cashier, season, day);
         }
     }

@@ -1,8 +1,8 @@
 //! Customers: who they are, how often they want their money, and to where.
 //!
 //! Few are busy and most come once in months; new ones sign up daily and pay out to addresses that nobody has seen; a market
-//! maker is paid a dozen or two times a day at the same address, some days in equal parts; a payment firm has its own customers
-//! paid, each at an address of their own. Sizes are heavy-tailed: half of all withdrawals are below some hundred dollars, and
+//! maker is paid a dozen or two times a day at the same address, some days in equal parts; who takes out much sends a little
+//! first. Sizes are heavy-tailed: half of all withdrawals are below some hundred dollars, and
 //! one in a thousand is hundreds of times that.
 
 use crate::calendar::{DAY, HOUR, MINUTE};
@@ -56,6 +56,8 @@ impl Customers {
         if !self.is_desk {
             orders.extend(self.of_market_maker(day, chance));
         }
+        let trials: Vec<Order> = orders.iter().filter_map(|order| trial(order, day, chance)).collect();
+        orders.extend(trials);
         orders.sort_by_key(|order| order.at);
         orders
     }
@@ -124,4 +126,13 @@ fn exchange_asset(chance: &mut Chance) -> (Asset, usize) {
 
 fn desk_asset(chance: &mut Chance) -> (Asset, usize) {
     (*chance.pick(&[money::USDT, money::USDT, money::USDC, money::ETH]), place::DESK_HOT)
+}
+
+/// Half of those who take out much send a little first, to see that the address is right.
+fn trial(order: &Order, day: i64, chance: &mut Chance) -> Option<Order> {
+    let is_tried = order.cents > 2_000_000 && chance.thousandths(500);
+    let at = (order.at - chance.between(8, 50) * MINUTE).max(day * DAY);
+    let (to, cents) = (order.to.clone(), chance.between(1_000, 6_000).cast_unsigned());
+    let little = Order::new(at, order.wallet, order.asset, to, cents, day, chance);
+    is_tried.then(|| Order { customer: order.customer.clone(), ..little })
 }

@@ -8,7 +8,7 @@
 //! | `firm`, `inventory`, `networks` | who there is, what they declare, where they speak from |
 //! | `season` | what kind of day it is |
 //! | `people` | working days, travel, devices, factors, posture |
-//! | `customers`, `payments`, `chains`, `counter` | orders, decisions, signatures, what becomes of them on chains |
+//! | `customers`, `business`, `payments`, `chains`, `counter` | orders, decisions, signatures, what becomes of them on chains |
 //! | `decision` | a decision with its input |
 //! | `treasury`, `multisig`, `ceremonies` | owners and what they sign |
 //! | `deposits` | what comes in, asked for or not |
@@ -17,6 +17,7 @@
 //! | `journal`, `event`, `names`, `money`, `calendar`, `chance`, `digest` | how it is written down |
 //! | `noise` | how many alerts a backtest of it gave |
 
+mod business;
 mod calendar;
 mod ceremonies;
 mod chains;
