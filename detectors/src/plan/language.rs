@@ -5,14 +5,14 @@
 use std::ops::ControlFlow;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::error::Result as PlanResult;
+use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, TableFactor, Visit, Visitor};
 
-use super::{EVENTS, comparison};
+use super::{EVENTS, comparison, kind_names};
 use crate::error::Error;
 
 /// A construct and what to write instead.
@@ -30,20 +30,36 @@ const INEXACT: [&str; 22] = [
 /// Checks a bound, unoptimized plan.
 ///
 /// # Errors
-/// [`Error::Refused`] naming the first construct that is not part of the language.
+/// [`Error::Refused`] naming the first construct that is not part of the language, [`Error::Sql`] for a kind that does not
+/// exist.
 pub(crate) fn check(rule: &str, plan: &LogicalPlan) -> Result<(), Error> {
-    let mut refusal: Option<Refusal> = None;
+    problems(rule, plan)?.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// All that [`check`] would refuse, each construct once.
+///
+/// # Errors
+/// [`Error::Sql`] when the plan cannot be walked.
+pub(crate) fn problems(rule: &str, plan: &LogicalPlan) -> Result<Vec<Error>, Error> {
+    let failed = |error: DataFusionError| Error::Sql { rule: rule.to_owned(), problem: error.strip_backtrace() };
+    let mut refusals: Vec<Refusal> = Vec::new();
     let mut scans = 0;
     let walked = plan.apply(|node| {
         scans += usize::from(is_events(node));
-        refusal = refusal.take().or_else(|| refuse_node(node)).or(refuse_expressions(node)?);
-        Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        refusals.extend(refuse_node(node));
+        refusals.extend(refuse_expressions(node)?);
+        Ok(TreeNodeRecursion::Continue)
     });
-    walked.map_err(|error| Error::Sql { rule: rule.to_owned(), problem: error.strip_backtrace() })?;
-    match refusal.or_else(|| refuse_scans(scans)).or_else(|| refuse_names(plan)) {
-        None => Ok(()),
-        Some(refusal) => Err(refused(rule, refusal)),
+    walked.map_err(failed)?;
+    let mut unique: Vec<Refusal> = Vec::new();
+    for refusal in refusals.into_iter().chain(refuse_scans(scans)).chain(refuse_names(plan)) {
+        if !unique.contains(&refusal) {
+            unique.push(refusal);
+        }
     }
+    let unknown = kind_names::unknown(plan).map_err(failed)?;
+    let unknown = unknown.into_iter().map(|problem| Error::Sql { rule: rule.to_owned(), problem });
+    Ok(unique.into_iter().map(|refusal| refused(rule, refusal)).chain(unknown).collect())
 }
 
 fn refused(rule: &str, (construct, instead): Refusal) -> Error {

@@ -13,6 +13,7 @@ pub(crate) mod describe;
 mod dispatch;
 mod functions;
 mod geography;
+mod kind_names;
 mod language;
 pub(crate) mod lineage;
 mod node;
@@ -27,7 +28,9 @@ mod tables;
 use std::collections::BTreeSet;
 
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
+use keywatch_store::inventory::TABLES;
 
 pub(crate) use scope::{HIDDEN_LATE, HIDDEN_SOURCE, HIDDEN_SYSTEM, HIDDEN_TIME};
 
@@ -56,14 +59,32 @@ pub(crate) fn scalar_functions() -> Vec<ScalarUDF> {
     functions::all().into_iter().chain(crate::aggregate::scalars()).collect()
 }
 
-/// Plans a rule's SQL, parameters filled in.
-pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
-    let state = session::state();
+/// Everything that is wrong with a rule's SQL, parameters filled in; what hides the rest (SQL that does not parse, a
+/// column that is not there) comes alone.
+pub(crate) fn problems(rule: &str, sql: &str) -> Vec<Error> {
+    let bound = match bind(&session::state(), rule, sql) {
+        Ok(bound) => bound,
+        Err(error) => return vec![error],
+    };
+    match language::problems(rule, &bound) {
+        Err(error) => vec![error],
+        Ok(problems) if problems.is_empty() => compile(rule, sql).err().into_iter().collect(),
+        Ok(problems) => problems,
+    }
+}
+
+fn bind(state: &SessionState, rule: &str, sql: &str) -> Result<LogicalPlan, Error> {
     let dialect = state.config_options().sql_parser.dialect;
     let statement = state.sql_to_statement(sql, &dialect).map_err(|error| sql_error(rule, &error))?;
     language::check_statement(rule, &statement)?;
     let bound = futures::executor::block_on(state.statement_to_plan(statement));
-    let bound = bound.map_err(|error| sql_error(rule, &error))?;
+    bound.map_err(|error| sql_error(rule, &error))
+}
+
+/// Plans a rule's SQL, parameters filled in.
+pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
+    let state = session::state();
+    let bound = bind(&state, rule, sql)?;
     language::check(rule, &bound)?;
     let scoped = scope::prepare(rule, bound)?;
     let mut names = describe::Names::of(&scoped);
@@ -79,6 +100,11 @@ pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
 }
 
 fn sql_error(rule: &str, error: &DataFusionError) -> Error {
-    let problem = error.strip_backtrace();
+    let mut problem = error.strip_backtrace();
+    if problem.contains("table 'datafusion.public.") {
+        problem = problem.replace("datafusion.public.", "");
+        let tables: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+        problem = format!("{problem}; there are {EVENTS}, {}, and the views that the rule names in `uses`", tables.join(", "));
+    }
     Error::Sql { rule: rule.to_owned(), problem }
 }

@@ -1,6 +1,7 @@
 //! A rule: one SQL file with front matter, and the events that it fires and stays quiet on.
 
 mod coverage;
+mod draft;
 mod duration;
 mod header;
 mod pack;
@@ -8,8 +9,9 @@ mod parameters;
 mod views;
 
 pub use coverage::{Coverage, Heard, Need, Seen, Sight, coverage, missing_links};
+pub use draft::{Draft, inspect};
 pub use header::{Header, Parameter, ParameterKind, Value};
-pub use pack::{load, load_one, shipped};
+pub use pack::{load, load_drafts, load_one, shipped};
 pub use parameters::Settings;
 pub use views::{View, ViewHeader, views};
 

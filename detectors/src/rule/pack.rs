@@ -48,12 +48,34 @@ pub fn load(directory: &Path) -> Result<Vec<Rule>, Error> {
 /// # Errors
 /// As [`load`].
 pub fn load_one(file: &Path) -> Result<Rule, Error> {
-    let named =
-        |part: Option<&std::ffi::OsStr>| part.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let family = named(file.parent().and_then(Path::file_name));
-    let id = format!("{family}/{}", named(file.file_stem()));
+    let id = id_of(file);
     let base = file.with_extension("");
     read(&id, &base.display().to_string(), &|path| read_file(Path::new(path)))
+}
+
+/// The rules of a directory like [`load`], those among them that have no events yet included.
+///
+/// # Errors
+/// As [`load`], but for missing event files.
+pub fn load_drafts(directory: &Path) -> Result<Vec<Rule>, Error> {
+    let mut files = Vec::new();
+    collect(directory, directory, &mut files)?;
+    let whole = |base: &str| ["fires", "quiet"].iter().all(|kind| directory.join(format!("{base}.{kind}.jsonl")).exists());
+    let text = |path: &str| read_file(&directory.join(path));
+    let read = |(id, base): (String, String)| match whole(&base) {
+        true => read(&id, &base, &text),
+        false => Rule::parse(&id, &text(&format!("{base}.sql"))?),
+    };
+    let mut rules = files.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    rules.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(rules)
+}
+
+/// `family/name`, from the path of a `.sql` file.
+pub(super) fn id_of(file: &Path) -> String {
+    let named =
+        |part: Option<&std::ffi::OsStr>| part.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    format!("{}/{}", named(file.parent().and_then(Path::file_name)), named(file.file_stem()))
 }
 
 /// Reads the text of one file of a pack.
@@ -91,7 +113,7 @@ fn read_events(file: &str, text: &str) -> Result<Vec<Event>, Error> {
     Ok(events)
 }
 
-fn read_file(path: &Path) -> Result<String, Error> {
+pub(super) fn read_file(path: &Path) -> Result<String, Error> {
     let refuse = |problem: String| Error::File { file: path.display().to_string(), problem };
     let size = fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
     if size > limits::RULE_FILE_BYTES_MAX {
