@@ -45,8 +45,11 @@ pub const OPEN_BATCHES_MAX: usize = 4;
 /// Batches that one commit of retention deletes.
 pub const RETIRE_BATCHES_MAX: usize = 1024;
 
-/// Milliseconds that opening a log waits for one that this process has just closed.
-pub const CLOSING_MS_MAX: u32 = 10_000;
+/// Milliseconds that opening a log waits for its lock: somebody else's is not given back so soon.
+pub const LOCK_WAIT_MS_MAX: u32 = 250;
+
+/// Milliseconds that opening a log waits for the storage of one that this process has just closed.
+pub const CLOSING_WAIT_MS_MAX: u32 = 10_000;
 
 /// Bytes of one journal of the storage crate: it begins another at 64 MB, after the commit that reaches it.
 pub const JOURNAL_FILE_BYTES_MAX: u64 = 512 << 20;

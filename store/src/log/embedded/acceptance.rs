@@ -174,7 +174,7 @@ impl NewLog<'_> {
             self.put_gaps(&log, &loss, &mut written)?;
         }
         if written.gaps == 0 {
-            self.put_gaps(&log, &self.nothing_lost(&log), &mut written)?;
+            self.put_gaps(&log, &nothing_lost(&log), &mut written)?;
         }
         Ok((written.gaps, written.salvaged))
     }
@@ -256,13 +256,6 @@ impl NewLog<'_> {
         event.build_own()
     }
 
-    /// Damage that took no record along is told too: somebody went on without knowing more than that.
-    fn nothing_lost(&self, log: &EmbeddedLog) -> Loss {
-        let head = log.head(Topic::Events);
-        let loss = Loss::new(Topic::Events, head.position, head.position).between(Some(head.time), Some(head.time));
-        loss.because("files of the log were damaged; no record is known to be missing")
-    }
-
     /// Gives the log its clock back, and says that it may take its place.
     fn complete(&self, set_aside: &str) -> Result<(), Error> {
         let failed = |error: std::io::Error| cannot_write(&self.directory, &error);
@@ -283,4 +276,11 @@ impl NewLog<'_> {
             .and_then(|()| sync_directory(&complete))
             .map_err(failed)
     }
+}
+
+/// Damage that took no record along is told too: somebody went on without knowing more than that.
+fn nothing_lost(log: &EmbeddedLog) -> Loss {
+    let head = log.head(Topic::Events);
+    let loss = Loss::new(Topic::Events, head.position, head.position).between(Some(head.time), Some(head.time));
+    loss.because("files of the log were damaged; no record is known to be missing")
 }

@@ -115,6 +115,11 @@ impl Check<'_> {
                 match &step {
                     Step::Loss(loss) => damage.losses.push(loss.clone()),
                     Step::Batch(batch) => {
+                        let names = |head: TopicHead| head.position == batch.head.end() && head.hash != batch.hash;
+                        if head.is_some_and(names) {
+                            let problem = format!("it names another batch before position {}", batch.head.end().0);
+                            damage.files.push(FileDamage::new(&head_file::path(self.path), problem));
+                        }
                         report.count(batch);
                         systems.extend(batch.head.systems.iter().cloned());
                         (self.progress)(Progress::Records(batch.head.rows.len() as u64));
@@ -122,7 +127,6 @@ impl Check<'_> {
                 }
                 visit(topic, step)
             })?;
-            damage.files.extend(head.and_then(|head| known.disagreement(&head, &report.end, self.path)));
         }
         let has_head = kind.is_some_and(|kind| kind.has_head);
         if has_head && known.key.is_some() && !head_file::path(self.path).exists() && !systems.is_empty() {
@@ -178,12 +182,6 @@ impl Known {
             }
             error => error,
         }
-    }
-
-    /// A topic that ends where its head does must end with the same batch.
-    fn disagreement(&self, head: &TopicHead, end: &TopicHead, path: &Path) -> Option<FileDamage> {
-        let differs = head.position == end.position && head.hash != end.hash;
-        differs.then(|| FileDamage::new(&head_file::path(path), "the last batch is not the one that it names"))
     }
 }
 

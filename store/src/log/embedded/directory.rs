@@ -12,8 +12,10 @@ use std::io::{ErrorKind, Write};
 #[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::Error;
+use crate::limits::LOCK_WAIT_MS_MAX;
 use crate::log::hash_chain::Key;
 
 /// Makes the directory if it is not there and locks it until the file is dropped.
@@ -25,11 +27,21 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
     builder.create(path).map_err(|error| cannot_write(path, &error))?;
     let file = OpenOptions::new().create(true).append(true).open(path.join("LOCK"));
     let file = file.map_err(|error| cannot_write(path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(cannot_write(path, &error)),
+    wait_for_lock(&file, path, LOCK_WAIT_MS_MAX)?;
+    Ok(file)
+}
+
+/// Locks a file that may still be held for a moment: by threads that close it, or by a child process that was forked while it
+/// was open and has not yet begun its own program.
+pub(super) fn wait_for_lock(file: &File, path: &Path, milliseconds_max: u32) -> Result<(), Error> {
+    for _ in 0..milliseconds_max {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            Err(TryLockError::Error(error)) => return Err(cannot_write(path, &error)),
+        }
     }
+    Err(Error::InUse { path: path.to_owned() })
 }
 
 /// Where a role's key lies unless the options say otherwise.

@@ -29,7 +29,7 @@ const MAGIC: &[u8] = b"keywatch head 1\n";
 const NAME: &[u8] = b"head";
 const TOPIC_BYTES: usize = 8 + 8 + 32;
 const SLOT_BYTES: usize = MAGIC.len() + 8 + 1 + 2 * TOPIC_BYTES + 32;
-const SLOT_DISTANCE: u64 = 4096;
+const SLOT_DISTANCE: usize = 4096;
 
 /// What the head file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn newest(path: &Path, key: &Key) -> Result<Option<(u64, Heads)>, FileDamage> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(FileDamage::unreadable(path, &error)),
     };
-    let slots = [0, SLOT_DISTANCE as usize].map(|at| bytes.get(at..at + SLOT_BYTES).and_then(|slot| open(slot, key)));
+    let slots = [0, SLOT_DISTANCE].map(|at| bytes.get(at..at + SLOT_BYTES).and_then(|slot| open(slot, key)));
     let newest = slots.into_iter().flatten().max_by_key(|(number, _)| *number);
     newest
         .map(Some)
@@ -97,7 +97,7 @@ impl HeadFile {
     /// Notes where the topics end; it is durable when this returns.
     pub(super) fn write(&mut self, topics: [TopicHead; 2]) -> Result<(), Error> {
         let slot = seal(self.next, &Heads { clock: self.clock, topics }, &self.key);
-        let at = self.next % 2 * SLOT_DISTANCE;
+        let at = self.next % 2 * SLOT_DISTANCE as u64;
         let written = self.file.write_all_at(&slot, at).and_then(|()| self.file.sync_data());
         written.map_err(|error| cannot_write(&self.path, &error))?;
         self.next += 1;
@@ -113,9 +113,9 @@ fn create(path: &Path, slot: &[u8]) -> std::io::Result<()> {
     #[cfg(unix)]
     options.mode(0o600);
     let file = options.open(&draft)?;
-    file.set_len(2 * SLOT_DISTANCE)?;
+    file.set_len(2 * SLOT_DISTANCE as u64)?;
     file.write_all_at(slot, 0)?;
-    file.write_all_at(slot, SLOT_DISTANCE)?;
+    file.write_all_at(slot, SLOT_DISTANCE as u64)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
     sync_directory(path)
@@ -187,7 +187,7 @@ mod tests {
             changed[at] ^= 1;
             fs::write(&path, &changed).unwrap();
             assert_eq!(read(directory.path(), &key), Ok(Some(heads(4))), "byte {at}");
-            changed[at + SLOT_DISTANCE as usize] ^= 1;
+            changed[at + SLOT_DISTANCE] ^= 1;
             fs::write(&path, &changed).unwrap();
             assert!(read(directory.path(), &key).is_err(), "byte {at} of both");
         }

@@ -10,7 +10,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Options;
 use super::damage::{Damage, FileDamage, Loss};
@@ -21,7 +20,7 @@ use super::head_file::{self, HeadFile, Heads};
 use super::recovery::{Recovered, recover};
 use super::shared::index;
 use super::state::{self, Kind};
-use crate::limits::CLOSING_MS_MAX;
+use crate::limits::CLOSING_WAIT_MS_MAX;
 use crate::log::TopicHead;
 use crate::log::hash_chain::Key;
 use crate::{Clock, Error, Position, Topic};
@@ -56,14 +55,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
 /// Nobody else has them open, since the directory is locked.
 fn await_closed(path: &Path) -> Result<(), Error> {
     let Ok(lock) = fs::File::open(path.join("data").join("lock")) else { return Ok(()) };
-    for _ in 0..CLOSING_MS_MAX {
-        match lock.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-            Err(fs::TryLockError::Error(error)) => return Err(cannot_write(path, &error)),
-        }
-    }
-    Err(Error::InUse { path: path.to_owned() })
+    directory::wait_for_lock(&lock, path, CLOSING_WAIT_MS_MAX)
 }
 
 /// What the head file says, where there is one.

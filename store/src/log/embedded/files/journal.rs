@@ -109,7 +109,7 @@ fn commit(data: &[u8], at: usize, previous: u64) -> Result<Commit<'_>, &'static 
     let count = bytes.u32()?;
     let sequence = bytes.u64()?;
     // The checksum does not cover the head of a commit, so its numbers are held against what they can be.
-    if previous != 0 && sequence <= previous || sequence - previous > SEQUENCE_STEP_MAX {
+    if (previous != 0 && sequence <= previous) || sequence - previous > SEQUENCE_STEP_MAX {
         return Err("its sequence number does not follow");
     }
     let begin = bytes.at;

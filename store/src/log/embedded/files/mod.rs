@@ -264,13 +264,13 @@ impl Inspection {
 }
 
 fn read_journal(path: &Path) -> Result<Vec<u8>, FileDamage> {
-    let mut bytes = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(JOURNAL_FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(read) if read as u64 > JOURNAL_FILE_BYTES_MAX => {
-            Err(FileDamage::new(path, "it is longer than a journal becomes"))
-        }
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(FileDamage::unreadable(path, &error)),
+    let unreadable = |error: std::io::Error| FileDamage::unreadable(path, &error);
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let length = file.metadata().map_err(unreadable)?.len();
+    if length > JOURNAL_FILE_BYTES_MAX {
+        return Err(FileDamage::new(path, "it is longer than a journal becomes"));
     }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.take(JOURNAL_FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
