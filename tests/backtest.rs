@@ -151,7 +151,7 @@ fn figures_of_the_json_are_consistent() {
     assert!((sum("cpu_share") - 1.0).abs() < 1e-3);
     assert!((sum("cpu_seconds") - number(&report, "cpu_seconds")).abs() < 1e-3);
     assert_eq!((sum("findings"), report["findings"].as_u64()), (20.0, Some(20)));
-    assert_eq!(report["severities"], serde_json::json!({"medium": 4, "high": 3, "critical": 13}));
+    assert_eq!(report["severities"], serde_json::json!({"low": 0, "medium": 3, "high": 3, "critical": 14}));
     for rule in rules {
         let a_day = number(rule, "findings") / number(&report, "days");
         assert!((number(rule, "findings_per_day") - a_day).abs() < 1e-5, "{rule}");

@@ -36,10 +36,10 @@ fn a_rule_is_taken_apart() {
     let said = explain("signing/signature_without_allow", &[]);
     let drawn = part(&said, "How it runs:", "Step by step:");
     for expected in [
-        "events   decision, signing.approved",
-        "├ keep    request IS NOT NULL",
+        "events   decision, signing.approved, signing.signed, source.gap",
+        "├ keep    kind = 'source.heartbeat'",
         "key system, wallet, request",
-        "|---2h---*--10m--|",
+        "|---24h---*--10m--|",
         "└ finding with the first record at or after 10m later",
     ] {
         assert!(drawn.contains(expected), "no `{expected}` in {drawn}");

@@ -65,3 +65,6 @@ pub(crate) const THREADED_ROWS_MIN: usize = 512;
 
 /// Wallets of a system whose sources are remembered for coverage; more are shown as unseen.
 pub(crate) const COVERED_WALLETS_MAX: usize = 100_000;
+
+/// Threads on which rules are planned.
+pub(crate) const PLANNING_THREADS: usize = 4;

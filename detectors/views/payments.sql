@@ -56,7 +56,7 @@ FROM (
   FROM (
     SELECT
       *,
-      orders AND (outcome IS DISTINCT FROM 'cancelled') AND stated_before = 0 AS opens,
+      orders AND (outcome IS NULL OR outcome = 'open') AND stated_before = 0 AS opens,
       orders AND outcome = 'cancelled' AND stated_before > 0 AS withdraws,
       tells AND single AND (outcome IS NULL OR outcome = 'success') AND settled_before = 0 AS settles,
       tells AND settled_before > 0 AS repeats
@@ -68,8 +68,8 @@ FROM (
           PARTITION BY wallet, tx, to_address, asset ORDER BY time
           RANGE BETWEEN INTERVAL '7 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
         ) AS settled_before,
-        -- An order is opened, done or withdrawn under one name.
-        count(*) FILTER (WHERE orders AND (outcome IS DISTINCT FROM 'cancelled')) OVER (
+        -- An order is opened once under its name, and withdrawn under it; that it is done orders nothing.
+        count(*) FILTER (WHERE orders AND (outcome IS NULL OR outcome = 'open')) OVER (
           PARTITION BY wallet, to_address, asset, request ORDER BY time
           RANGE BETWEEN INTERVAL '16 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
         ) AS stated_before

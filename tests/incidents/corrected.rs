@@ -131,7 +131,7 @@ fn of_dmm_bitcoin() -> Vec<Case> {
                 ("chain/destination_lookalike", "an approved address imitates nobody"),
                 ("chain/missing_change_output", "the wallet may be emptied to an approved address"),
             ],
-            ..case("chain/destination_first_seen", "the destination is approved", |events| {
+            ..case("chain/unordered_destination", "the destination is approved", |events| {
                 approve(events, &BTreeSet::from([IMITATION.to_owned()]));
             })
         },
@@ -139,6 +139,12 @@ fn of_dmm_bitcoin() -> Vec<Case> {
             for event in events.iter_mut().filter(|event| event.to_address() == Some(IMITATION)) {
                 *event = event.changed(|event| event.to_address(NO_IMITATION));
             }
+        }),
+        case("chain/asset_drained", "half of it stays", |events| {
+            of_tx(events, THEFT).filter(|event| event.kind() == "chain.transfer").for_each(|event| {
+                let half = event.amount().unwrap().saturated() / 2;
+                *event = event.changed(|event| event.amount(keywatch_store::Amount::from_u128(half.unsigned_abs())));
+            });
         }),
         case("chain/fee_outlier", "a fee rate as before", |events| {
             of_tx(events, THEFT)

@@ -11,10 +11,9 @@ use super::dispatch::{Batch, Dispatch};
 use super::isolation::RowFilter;
 use super::records::Records;
 use super::{Decided, Lost, Parked, Skipped, Usage, findings, snapshot};
-use crate::error::Error;
+use crate::plan::Planned;
 use crate::plan::pipeline::Source;
 use crate::plan::run::Run;
-use crate::plan::{self, Planned};
 use crate::rule::Rule;
 use crate::window::{self, Operator};
 
@@ -43,12 +42,11 @@ pub(super) struct Ran {
 }
 
 impl Loaded {
-    /// Plans it; `sql` is its SQL with parameters filled in.
-    pub(super) fn new(rule: Rule, sql: String, dispatch: &mut Dispatch) -> std::result::Result<Loaded, Error> {
-        let planned = plan::compile(&rule.id, &sql)?;
+    /// A rule with its plan; `sql` is its SQL with parameters filled in.
+    pub(super) fn new(rule: Rule, sql: String, planned: Planned, dispatch: &mut Dispatch) -> Loaded {
         let kinds = planned.kinds.as_ref().map(|kinds| dispatch.number(kinds));
         let fingerprint = snapshot::fingerprint(&rule.id, &sql, &planned.shown);
-        Ok(Loaded { rule, sql, fingerprint, planned, kinds, parked: false, sifts: false, busy: Duration::ZERO })
+        Loaded { rule, sql, fingerprint, planned, kinds, parked: false, sifts: false, busy: Duration::ZERO }
     }
 
     /// The columns of events that it asks of a batch.

@@ -21,6 +21,7 @@ use keywatch_store::{Event, Inventory, Position};
 
 use crate::error::Error;
 use crate::limits::RUN_ROWS_MAX;
+use crate::plan;
 use crate::plan::pipeline::Pipeline;
 use crate::plan::run::{Inventories, Run};
 use crate::rule::{Rule, Settings};
@@ -67,7 +68,11 @@ impl Engine {
     pub fn new(rules: &[Rule], settings: &Settings) -> Result<Engine, Error> {
         let mut dispatch = Dispatch::default();
         let wanted = rules.iter().filter(|rule| !settings.disabled.contains(&rule.id));
-        let loaded = wanted.map(|rule| Loaded::new(rule.clone(), settings.fill_in(rule)?, &mut dispatch));
+        let filled =
+            wanted.map(|rule| Ok((rule.clone(), settings.fill_in(rule)?))).collect::<Result<Vec<_>, Error>>()?;
+        let planned = plan::compile_all(&filled.iter().map(|(rule, sql)| (&*rule.id, &**sql)).collect::<Vec<_>>());
+        let loaded = filled.into_iter().zip(planned);
+        let loaded = loaded.map(|((rule, sql), planned)| Ok(Loaded::new(rule, sql, planned?, &mut dispatch)));
         let rules = loaded.collect::<Result<_, Error>>()?;
         let batch_time_max = Duration::from_millis(settings.batch_milliseconds_max);
         let mut engine = Engine::of(rules, dispatch, batch_time_max);
@@ -133,7 +138,8 @@ impl Engine {
         let problem = || Error::Sql { rule: rule.to_owned(), problem: "there is no rule of that name".to_owned() };
         let loaded = loaded.ok_or_else(problem)?;
         let mut dispatch = Dispatch::default();
-        let fresh = Loaded::new(loaded.rule.clone(), loaded.sql.clone(), &mut dispatch)?;
+        let planned = plan::compile(rule, &loaded.sql)?;
+        let fresh = Loaded::new(loaded.rule.clone(), loaded.sql.clone(), planned, &mut dispatch);
         let mut alone = Engine::of(vec![Loaded { sifts: true, ..fresh }], dispatch, self.batch_time_max);
         (alone.stopwatch, alone.fault) = (self.stopwatch, self.fault);
         alone.limit(self.limits);

@@ -110,7 +110,11 @@ impl Names {
     /// Notes what the optimizer has set apart here.
     fn set_apart(&mut self, projection: &Projection) {
         for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
-            let is_passed_on = matches!(unalias(expr), Expr::Column(_));
+            let is_passed_on = match unalias(expr) {
+                // What was set apart may be given on under another such name.
+                Expr::Column(column) => column.name == *field.name() || !self.common.contains_key(&column.name),
+                _ => false,
+            };
             if field.name().starts_with(COMMON) && !is_passed_on {
                 let written = self.written(unalias(expr));
                 self.common.insert(field.name().clone(), written);

@@ -26,6 +26,8 @@ mod session;
 mod tables;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
@@ -35,6 +37,7 @@ use keywatch_store::inventory::TABLES;
 pub(crate) use scope::{HIDDEN_LATE, HIDDEN_SOURCE, HIDDEN_SYSTEM, HIDDEN_TIME};
 
 use crate::error::Error;
+use crate::limits::PLANNING_THREADS;
 use pipeline::Pipeline;
 
 /// The one table of events.
@@ -79,6 +82,27 @@ fn bind(state: &SessionState, rule: &str, sql: &str) -> Result<LogicalPlan, Erro
     language::check_statement(rule, &statement)?;
     let bound = futures::executor::block_on(state.statement_to_plan(statement));
     bound.map_err(|error| sql_error(rule, &error))
+}
+
+/// Plans rules, each by its id and its SQL with the parameters filled in, on several threads.
+pub(crate) fn compile_all(rules: &[(&str, &str)]) -> Vec<Result<Planned, Error>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut planned = Vec::new();
+        while let Some((index, (id, sql))) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, rules.get(i)?)))
+        {
+            planned.push((index, compile(id, sql)));
+        }
+        planned
+    };
+    let mut planned: Vec<(usize, Result<Planned, Error>)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..PLANNING_THREADS.min(rules.len())).map(|_| scope.spawn(work)).collect();
+        let joined = threads.into_iter().map(|thread| thread.join().expect("planning a rule does not panic"));
+        joined.flatten().collect()
+    });
+    planned.sort_by_key(|(index, _)| *index);
+    planned.into_iter().map(|(_, planned)| planned).collect()
 }
 
 /// Plans a rule's SQL, parameters filled in.

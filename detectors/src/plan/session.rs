@@ -1,6 +1,6 @@
 //! The DataFusion session of one rule.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
@@ -16,8 +16,16 @@ use super::tables::RuleTable;
 use super::{EVENTS, scalar_functions};
 use crate::aggregate;
 
-/// A session that knows `events`, the inventory tables and our functions, and plans one batch as a finite input.
+/// A session that knows `events`, the inventory tables and our functions, and plans one batch as a finite input. It is put
+/// together once; each rule gets one whose names begin anew, so that its plan depends on nothing but the rule.
 pub(crate) fn state() -> SessionState {
+    static STATE: LazyLock<SessionState> = LazyLock::new(make);
+    let mut state = STATE.clone();
+    state.mark_start_execution();
+    state
+}
+
+fn make() -> SessionState {
     let mut state = SessionStateBuilder::new()
         .with_config(config())
         .with_default_features()

@@ -130,7 +130,7 @@ fn salvage(id: &str, text: &str) -> Option<(Header, String)> {
     }
     let (yaml, sql) = comment(text).ok()?;
     let parts = serde_norway::from_str(yaml).unwrap_or(Parts { uses: Vec::new(), parameters: BTreeMap::new() });
-    let stub = "version: 0\ntitle: -\nseverity: info\nentity: -\nmeaning: -\nrunbook: []\nsuppress_for: 1s\n";
+    let stub = "version: 0\ntitle: x\nseverity: info\nentity: x\nmeaning: x\nrunbook: []\nsuppress_for: 1s\n";
     let mut header: Header = serde_norway::from_str(stub).ok()?;
     (header.uses, header.parameters) = (parts.uses, parts.parameters);
     let sql = views::apply(id, &mut header, sql).ok()?;

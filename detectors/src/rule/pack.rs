@@ -33,13 +33,7 @@ pub fn shipped() -> Result<Vec<Rule>, Error> {
 /// field at fault.
 pub fn load(directory: &Path) -> Result<Vec<Rule>, Error> {
     let mut files = Vec::new();
-    collect(directory, directory, &mut files)?;
-    if files.is_empty() {
-        return Err(Error::File {
-            file: directory.display().to_string(),
-            problem: "holds no <family>/<name>.sql".to_owned(),
-        });
-    }
+    collect_some(directory, &mut files)?;
     read_all(files.into_iter(), &|path| read_file(&directory.join(path)))
 }
 
@@ -59,7 +53,7 @@ pub fn load_one(file: &Path) -> Result<Rule, Error> {
 /// As [`load`], but for missing event files.
 pub fn load_drafts(directory: &Path) -> Result<Vec<Rule>, Error> {
     let mut files = Vec::new();
-    collect(directory, directory, &mut files)?;
+    collect_some(directory, &mut files)?;
     let whole =
         |base: &str| ["fires", "quiet"].iter().all(|kind| directory.join(format!("{base}.{kind}.jsonl")).exists());
     let text = |path: &str| read_file(&directory.join(path));
@@ -78,7 +72,7 @@ pub fn load_drafts(directory: &Path) -> Result<Vec<Rule>, Error> {
 /// [`Error::File`] when it cannot be read.
 pub fn files(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
-    collect(directory, directory, &mut files)?;
+    collect_some(directory, &mut files)?;
     Ok(files.into_iter().map(|(_, base)| directory.join(format!("{base}.sql"))).collect())
 }
 
@@ -138,6 +132,15 @@ fn missing(path: &str) -> Error {
         file: path.to_owned(),
         problem: "a rule needs <name>.sql, <name>.fires.jsonl and <name>.quiet.jsonl".to_owned(),
     }
+}
+
+fn collect_some(directory: &Path, files: &mut Vec<(String, String)>) -> Result<(), Error> {
+    collect(directory, directory, files)?;
+    if files.is_empty() {
+        let problem = "holds no <family>/<name>.sql".to_owned();
+        return Err(Error::File { file: directory.display().to_string(), problem });
+    }
+    Ok(())
 }
 
 fn collect(root: &Path, directory: &Path, files: &mut Vec<(String, String)>) -> Result<(), Error> {
