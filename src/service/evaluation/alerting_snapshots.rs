@@ -109,6 +109,7 @@ impl AlertingSnapshots {
         let end = content.iter().rposition(|byte| *byte == SEPARATOR).context("it is cut off")?;
         let beside: Beside = serde_json::from_slice(&content[end + 1..])?;
         let saved = Saved::read(&content[..end])?;
+        ensure!(beside.of.len() == saved.folded.reaches().len(), "it does not say what log it is of");
         for ((topic, reached), id) in saved.folded.reaches().into_iter().zip(beside.of) {
             let log_end = log.end(topic);
             if reached > log_end {
