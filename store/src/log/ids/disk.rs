@@ -44,12 +44,14 @@ impl IdDisk {
     /// # Errors
     /// The directory cannot be written.
     pub(crate) fn open(path: &Path) -> Result<IdDisk, Error> {
-        let opened = open(path);
-        if let Err(error) = &opened {
-            tracing::warn!(path = %path.display(), %error, "the index of ids is left aside and made anew from the log");
-            return IdDisk::create(path);
-        }
-        opened.map_err(|error| failed(path, &error))
+        // The storage crate may panic over files that are not as it wrote them.
+        let problem = match std::panic::catch_unwind(|| open(path)) {
+            Ok(Ok(disk)) => return Ok(disk),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the storage crate broke off".to_owned(),
+        };
+        tracing::warn!(path = %path.display(), problem, "the index of ids is left aside and made anew from the log");
+        IdDisk::create(path)
     }
 
     /// An empty index in the place of what is in `path`.
