@@ -111,6 +111,16 @@ pub(crate) const EVALUATOR_THREADS: usize = 2;
 /// Seconds between two snapshots of window state while the evaluator runs; one more is made as it stops.
 pub(crate) const SNAPSHOT_SECONDS: u64 = 600;
 
+/// Records since the last snapshot after which the next one is made sooner: what a start has to go through at most, while
+/// no rule is parked.
+pub(crate) const SNAPSHOT_RECORDS_MAX: u64 = 2_000_000;
+
+/// Findings of earlier runs that are held one by one after a start without a snapshot; older ones are known by their time.
+pub(crate) const KNOWN_FINDINGS_MAX: usize = 500_000;
+
+/// Seconds between two words on how far a start is.
+pub(crate) const PROGRESS_SECONDS: u64 = 5;
+
 /// Records since the last snapshot below which another one is not worth its writing.
 pub(crate) const SNAPSHOT_RECORDS_MIN: u64 = 10_000;
 

@@ -40,6 +40,12 @@ pub enum Error {
         /// The system.
         system: String,
     },
+    /// A kept state that cannot be written, or is not what was written.
+    #[error("the state of alerting: {problem}")]
+    Saved {
+        /// What is wrong.
+        problem: String,
+    },
     /// There is no such proposal or response, or it is closed.
     #[error("there is no open response `{response}`; it may have been released, or its id mistyped")]
     NoResponse {
@@ -85,7 +91,7 @@ impl Error {
             Error::Log(error) => error.remedy(),
             Error::PdpSilent { .. } | Error::NoPdp { .. } | Error::PdpRefused { .. } => Remedy::Retry,
             Error::Undelivered { fate: Fate::Retry(_), .. } => Remedy::Retry,
-            Error::Undelivered { .. } | Error::NoResponse { .. } => Remedy::Reject,
+            Error::Undelivered { .. } | Error::NoResponse { .. } | Error::Saved { .. } => Remedy::Reject,
             Error::Rego { .. } | Error::Destination { .. } => Remedy::Stop,
         }
     }

@@ -2,11 +2,12 @@
 //! then what happened is written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::Retryable;
-use keywatch_store::{Event, Finding, Inventory, Log, Topic};
+use keywatch_store::{Event, Finding, Inventory, Log, Position, Topic};
 use tokio::sync::Mutex as Turn;
 use tokio::time::timeout;
 
@@ -17,6 +18,7 @@ use crate::error::Error;
 use crate::lifecycle::action::Action;
 use crate::lifecycle::alert_log::AlertLog;
 use crate::lifecycle::record;
+use crate::lifecycle::saved::{Folded, Saved};
 use crate::lifecycle::self_monitoring::{destination_gone, heartbeat_failed, response_unconfirmed};
 use crate::lifecycle::state::AlertState;
 use crate::limits::PAGE_HELD_MS_MAX;
@@ -67,8 +69,24 @@ impl Executor {
     /// # Errors
     /// [`Error::Log`] when the log cannot be read.
     pub fn open(dependencies: Dependencies) -> Result<Executor, Error> {
+        Executor::open_from(Saved::default(), dependencies, |_, _| ())
+    }
+
+    /// As [`Executor::open`], but goes on from a state that was kept. `seen` is shown every record of the log since then.
+    ///
+    /// # Errors
+    /// As [`Executor::open`].
+    pub fn open_from(
+        mut saved: Saved,
+        dependencies: Dependencies,
+        mut seen: impl FnMut(Topic, &Event),
+    ) -> Result<Executor, Error> {
         let Dependencies { log, mut policy, sites, sinks, deliveries, revocations, clock } = dependencies;
-        let alert_log = AlertLog::open(log, |event| adopt(&mut policy, event))?;
+        policy.trust_groups.append(&mut saved.trust_groups);
+        let alert_log = AlertLog::open(log, saved, |topic, event| {
+            adopt(&mut policy, event);
+            seen(topic, event);
+        })?;
         let alert_log = Arc::new(alert_log);
         let outbox = Outbox::new(Arc::clone(&alert_log), sinks, deliveries);
         policy.destinations = outbox.destinations();
@@ -85,12 +103,20 @@ impl Executor {
         Ok(Executor { shared: Arc::new(shared) })
     }
 
-    /// Learns from records that others appended: decisions, of which probes are made, and the inventory.
-    pub fn observe(&self, events: &[Event]) {
-        for event in events {
-            self.shared.alert_log.observe(event);
-            adopt(&mut self.shared.policy(), event);
-        }
+    /// Learns from the records of the events topic from `first` on, as others appended them: decisions, of which probes are
+    /// made, and the inventory. Those that it has seen before and its own responses are passed over.
+    pub fn observe(&self, first: Position, events: &[Event]) {
+        self.shared.alert_log.observe(first, events);
+        events.iter().for_each(|event| adopt(&mut self.shared.policy(), event));
+    }
+
+    /// Writes the state, so that [`Executor::open_from`] can go on from it; how far it has folded the log.
+    ///
+    /// # Errors
+    /// [`Error::Saved`] when it cannot be written.
+    pub fn save(&self, out: impl Write) -> Result<Folded, Error> {
+        let trust_groups = self.shared.policy().trust_groups.clone();
+        self.shared.alert_log.save(out, &trust_groups)
     }
 
     /// Records a finding, decides on it, writes the intents down and performs them. Returns once revocations were tried

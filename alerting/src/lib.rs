@@ -27,6 +27,7 @@ pub use delivery::webhook::{Secret, Webhook, WebhookSettings};
 pub use error::{Error, Fate};
 pub use executor::{Dependencies, Executor};
 pub use lifecycle::action::{Action, AlertRecord, Cause};
+pub use lifecycle::saved::{Folded, Saved};
 pub use lifecycle::state::AlertState;
 pub use policy::plan::plan;
 pub use policy::settings::Policy;

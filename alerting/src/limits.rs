@@ -3,7 +3,8 @@
 /// One hour of log time: the span of the revocation budgets.
 pub const BUDGET_SPAN_NS: i64 = 3_600 * 1_000_000_000;
 
-/// Log time since its last finding after which an incident takes in no more.
+/// Log time since its last finding after which an incident takes in no more; what findings share leads to it as long after
+/// the last that had it, and a quiet alert of it is kept as long.
 pub const INCIDENT_OPEN_NS: i64 = 72 * 3_600 * 1_000_000_000;
 
 /// Log time within which two trust groups must speak to corroborate each other.
@@ -21,7 +22,11 @@ pub const ALERT_MEMBERS_MAX: usize = 1_024;
 /// Names in one section of the revocation document; a response beyond them waits for a person.
 pub const REVOKED_NAMES_MAX: usize = 10_000;
 
-/// Findings whose planning is remembered, so that none is planned twice.
+/// Log time for which the planning of a finding is remembered, so that none is planned twice: as long as a response, about
+/// which there may be a finding, and a day.
+pub const FINDING_KEPT_NS: i64 = RESPONSE_KEPT_NS + 86_400 * 1_000_000_000;
+
+/// Findings whose planning is remembered; beyond these the oldest of the system with the most are forgotten.
 pub const FINDINGS_REMEMBERED_MAX: usize = 200_000;
 
 /// Last allowed inputs that are remembered for probing.
@@ -29,6 +34,9 @@ pub const PROBE_INPUTS_MAX: usize = 20_000;
 
 /// Bytes of one remembered input.
 pub const PROBE_INPUT_BYTES_MAX: usize = 16 * 1_024;
+
+/// Bytes of all remembered inputs.
+pub const PROBE_INPUTS_BYTES_MAX: usize = 32 << 20;
 
 /// Decision ids of our own probes that are remembered.
 pub const PROBE_IDS_MAX: usize = 20_000;

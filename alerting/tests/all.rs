@@ -9,4 +9,5 @@ mod p4_delivery;
 mod p5_revocation;
 mod plan;
 mod policies;
+mod restarts;
 mod support;

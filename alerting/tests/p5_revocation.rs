@@ -212,7 +212,7 @@ async fn p5_an_input_that_cannot_be_evaluated_does_not_hold_up_the_revocation() 
     let text = format!(r#"{{"path":"wallet/signing/allow","input":{{"amount_usd":1e{}}}}}"#, "9".repeat(400));
     let detail: Value = serde_json::from_str(&text).unwrap();
     let poisoned = allowed("d-2").changed(|event| event.detail(&detail));
-    executor.observe(&[poisoned]);
+    executor.observe(log.end(Topic::Events), &[poisoned]);
     executor.take(&finding("1", 0)).await.unwrap();
     assert_eq!(degrees(&log), ["denied_at_pdp"]);
     assert!(everything_of_it_is_denied(&pdp));

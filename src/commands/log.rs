@@ -11,7 +11,7 @@ use keywatch_store::log::TopicHead;
 use keywatch_store::log::embedded::{Acceptance, Accepted, Options, Progress, Report, accept_loss, check};
 use keywatch_store::{Clock, Topic};
 
-use crate::service::evaluation::snapshots;
+use crate::service::evaluation::{alerting_snapshots, snapshots};
 use crate::{clock, output};
 
 /// Check a log, or go on with one that has lost records.
@@ -91,7 +91,7 @@ fn accept(loss: &Loss) -> anyhow::Result<ExitCode> {
         reason: loss.reason.clone(),
         systems: loss.systems.clone(),
         at: clock::now(),
-        made_from_it: vec![snapshots::DIRECTORY.to_owned()],
+        made_from_it: [snapshots::DIRECTORY, alerting_snapshots::DIRECTORY].map(str::to_owned).into(),
     };
     let mut bars = Bars::new();
     let accepted =

@@ -103,6 +103,8 @@ metrics! {
     rule_skipped: Counter "keywatch_rule_skipped_total" ["rule"] "records that a rule could not evaluate and went on without";
     rule_limited: Counter "keywatch_rule_limited_total" ["rule"] "times that a rule's windows reached a limit and lost rows or keys";
     snapshots: Counter "keywatch_snapshots_total" ["outcome"] "snapshots of window state, by outcome: written, failed, restored, rejected";
+    alerting_snapshots: Counter "keywatch_alerting_snapshots_total" ["outcome"]
+        "snapshots of alerting's state, by outcome: written, failed, restored, rejected";
     rule_findings: Counter "keywatch_rule_findings_total" ["rule", "severity"] "findings";
     engine_run_latency: Latency "keywatch_engine_run_latency_seconds" [] "one batch through every rule";
     finding_latency: Latency "keywatch_finding_latency_seconds" [] "from append to recorded finding";

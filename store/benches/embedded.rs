@@ -13,6 +13,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Stopwatch};
 
+use keywatch_store::limits::RECENT_IDS_MAX;
 use keywatch_store::log::admission::fingerprint;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Instant, Log, Position, Topic, line};
@@ -20,9 +21,20 @@ use lines::event;
 
 const RECORDS: usize = 1_000_000;
 const SPELL: Duration = Duration::from_secs(2);
+const HELD: usize = 2_000_000;
 
 fn open(path: &Path) -> EmbeddedLog {
     EmbeddedLog::open(path, Options::new(Clock::Recorded)).unwrap()
+}
+
+/// A log that remembers two million ids already: all of them in memory, or most in the index.
+fn filled(path: &Path, recent_ids_max: usize) -> EmbeddedLog {
+    let options = Options { recent_ids_max, ..Options::new(Clock::Recorded) };
+    let log = EmbeddedLog::open(path, options).unwrap();
+    for first in (0..HELD).step_by(4_000) {
+        log.append(Topic::Events, (first..first + 4_000).map(event).collect()).unwrap();
+    }
+    log
 }
 
 fn each_event(what: &str, events: &[Event], mut work: impl FnMut(&Event)) {
@@ -120,12 +132,18 @@ fn main() {
     lines_table();
     let directory = arguments.first().map_or_else(std::env::temp_dir, PathBuf::from);
     let root = tempfile::tempdir_in(directory).unwrap();
-    let log = open(&root.path().join("appends"));
-    let mut next = 0;
+    let logs = [("ids in memory", usize::MAX), ("index of ids", RECENT_IDS_MAX)];
+    let logs = logs.map(|(what, recent)| (what, filled(&root.path().join(what), recent)));
+    let mut next = HELD;
     for (threads, size) in [(1, 1), (1, 100), (1, 2048), (8, 1), (8, 100)] {
-        appends(&log, threads, size, &mut next);
+        for _ in 0..2 {
+            for (what, log) in &logs {
+                print!("{what:<16}");
+                appends(log, threads, size, &mut next);
+            }
+        }
     }
-    drop(log);
+    drop(logs);
     for size in [1000, 10] {
         let path = root.path().join(size.to_string());
         crashed(&path, size);

@@ -18,6 +18,16 @@ pub const REJECT_RAW_BYTES_MAX: usize = 4096;
 /// Log time, in nanoseconds, over which a repeated event id is recognised: seven days.
 pub const REPEAT_HORIZON_NS: i64 = 7 * 86_400 * 1_000_000_000;
 
+/// Ids in memory at which those beyond the horizon are let go for the first time.
+pub const SEEN_SWEEP_IDS_MIN: usize = 65_536;
+
+/// Ids of a topic that the embedded log holds in memory before they go to its index on disk; twice as many while they are
+/// on their way.
+pub const RECENT_IDS_MAX: usize = 131_072;
+
+/// Bytes of the index of ids, its filters among them, that are kept at hand.
+pub const IDS_CACHE_BYTES_MAX: u64 = 32 << 20;
+
 /// Days that the log keeps by default.
 pub const RETENTION_DAYS: i64 = 400;
 

@@ -8,4 +8,5 @@ mod damage;
 mod durability;
 mod embedded;
 mod flips;
+mod ids;
 mod support;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use keywatch_alerting::delivery::sink::Attempt;
 use keywatch_alerting::response::intent::word;
 use keywatch_alerting::{
-    Dependencies, EmbeddedPdp, EnforcementPoint, Executor, Notification, Policy, Response, Schedule, Sink,
+    Dependencies, EmbeddedPdp, EnforcementPoint, Executor, Notification, Policy, Response, Saved, Schedule, Sink,
 };
 use keywatch_detectors::Engine;
 use keywatch_store::log::memory::MemoryLog;
@@ -52,13 +52,16 @@ impl Sink for Pager {
 
 impl Process {
     /// Starts over the log of a system, as after any start: the rules run over the whole log again, and what the last
-    /// run left open is taken up. `first` is the time of the log's first record.
+    /// run left open is taken up. `first` is the time of the log's first record, `kept` the state of alerting that an
+    /// earlier run kept.
     pub(crate) async fn begin(
         log: Arc<dyn Log>,
         system: &str,
         first: Instant,
+        kept: Option<&[u8]>,
     ) -> Result<Process, keywatch_alerting::Error> {
-        let executor = executor(&log, system, first)?;
+        let saved = kept.map(Saved::read).transpose()?.unwrap_or_default();
+        let executor = executor(saved, &log, system, first)?;
         executor.resume().await?;
         let known = conclusions(log.as_ref()).into_iter().filter(|event| event.kind() == "finding.created");
         let known = known.map(|event| event.detail().value()["id"].as_str().unwrap().to_owned()).collect();
@@ -72,10 +75,9 @@ impl Process {
             if events.is_empty() {
                 return Ok(());
             }
-            let (own, of_others): (Vec<Event>, Vec<Event>) =
-                events.iter().cloned().partition(|event| event.kind().starts_with("response."));
-            assert!(own.iter().all(|event| event.source() == "keywatch"));
-            self.executor.observe(&of_others);
+            let mut own = events.iter().filter(|event| event.kind().starts_with("response."));
+            assert!(own.all(|event| event.source() == "keywatch"));
+            self.executor.observe(self.position, &events);
             let found = rules::run(&mut self.engine, usize::try_from(self.position.0).unwrap(), &events);
             self.position = self.position.plus(events.len());
             for decided in found {
@@ -84,6 +86,13 @@ impl Process {
                 }
             }
         }
+    }
+
+    /// The state of alerting, to be kept.
+    pub(crate) fn keep(&self) -> Vec<u8> {
+        let mut kept = Vec::new();
+        self.executor.save(&mut kept).unwrap();
+        kept
     }
 
     /// Waits until everybody was told.
@@ -102,7 +111,12 @@ impl Process {
     }
 }
 
-fn executor(log: &Arc<dyn Log>, system: &str, first: Instant) -> Result<Executor, keywatch_alerting::Error> {
+fn executor(
+    saved: Saved,
+    log: &Arc<dyn Log>,
+    system: &str,
+    first: Instant,
+) -> Result<Executor, keywatch_alerting::Error> {
     let pdp = Arc::new(EmbeddedPdp::new("incidents", &[])?);
     // A healthy session that has nothing to do with the incident; it stays allowed throughout.
     let control = json!({
@@ -111,7 +125,7 @@ fn executor(log: &Arc<dyn Log>, system: &str, first: Instant) -> Result<Executor
         "destination": "office-supplies", "amount_usd": 40, "destination_risk_score": 1, "signer": "ci-bot",
         "initiator": "payout-service", "human_approvals": [], "operation": 0,
     });
-    Executor::open(Dependencies {
+    let dependencies = Dependencies {
         log: Arc::clone(log),
         policy: Policy::default(),
         sites: BTreeMap::from([(system.to_owned(), EnforcementPoint::new(pdp, control))]),
@@ -119,7 +133,8 @@ fn executor(log: &Arc<dyn Log>, system: &str, first: Instant) -> Result<Executor
         deliveries: Schedule::pages(),
         revocations: Schedule::revocations(),
         clock: Arc::new(|| Instant(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap())),
-    })
+    };
+    Executor::open_from(saved, dependencies, |_, _| ())
 }
 
 fn conclusions(log: &dyn Log) -> Vec<Event> {
@@ -190,7 +205,7 @@ pub(crate) fn play(events: &[Event]) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
-        let mut process = Process::begin(Arc::clone(&log), &system, first).await.unwrap();
+        let mut process = Process::begin(Arc::clone(&log), &system, first, None).await.unwrap();
         for batch in events.chunks(RECORDS) {
             log.append(Topic::Events, batch.to_vec()).unwrap();
             process.catch_up().await.unwrap();

@@ -66,11 +66,28 @@ impl Machine {
 
     /// Starts keywatch and waits until the rules have caught up with the log.
     pub(crate) async fn start(&self) -> Running {
+        self.start_patiently(PATIENCE).await
+    }
+
+    /// As [`Machine::start`], over a log that takes long.
+    pub(crate) async fn start_patiently(&self, patience: Duration) -> Running {
         let keywatch = Serving::start(self.directory.path(), &[]);
         let running = Running { rule: self.rule, keywatch, client: Client::new() };
-        let asking = async { while running.get("/readyz").await.0 != StatusCode::OK {} };
-        tokio::time::timeout(PATIENCE, asking).await.expect("it catches up with its log");
+        let asking = async {
+            while running.get("/readyz").await.0 != StatusCode::OK {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(patience, asking).await.expect("it catches up with its log");
         running
+    }
+
+    /// Its conclusions, the oldest first; keywatch must not run.
+    pub(crate) fn conclusions(&self) -> impl Iterator<Item = Event> {
+        let log = EmbeddedLog::open(self.path("keywatch-data"), Options::new(Clock::Wall)).unwrap();
+        let end = log.end(Topic::Conclusions).0;
+        let pieces = (0..end).step_by(4_096).map(move |from| log.read(Topic::Conclusions, Position(from), 4_096).unwrap());
+        pieces.flatten()
     }
 
     /// What its log holds; keywatch must not run.
@@ -92,6 +109,13 @@ impl Running {
     /// Where it listens.
     pub(crate) fn url(&self) -> &str {
         &self.keywatch.url
+    }
+
+    /// A field of `/proc/<pid>/status`, KiB.
+    pub(crate) fn memory_kib(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.keywatch.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     async fn get(&self, path: &str) -> (StatusCode, String) {
@@ -153,6 +177,15 @@ impl Record {
         about.filter(|event| event.detail().value()["rule"] == self.rule.id).count()
     }
 
+    /// Keys under which somebody was told, each as often as that was recorded.
+    pub(crate) fn told(&self) -> BTreeMap<String, usize> {
+        let mut told = BTreeMap::new();
+        for event in self.conclusions.iter().filter(|event| event.kind() == "alert.notified") {
+            *told.entry(event.detail().value()["key"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+        told
+    }
+
     /// Sessions that the rule found, each as often as it stands there.
     pub(crate) fn found(&self) -> BTreeMap<String, usize> {
         let session = |anchor: &str| {
@@ -178,11 +211,20 @@ pub(crate) fn presented(session: &str, actor: &str, asn: u32) -> Value {
     })
 }
 
-/// The snapshots of a machine, the oldest first.
+/// The snapshots of window state of a machine, the oldest first.
 pub(crate) fn snapshots(machine: &Machine) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(machine.path("keywatch-data/window-state")).unwrap();
+    kept(machine, "keywatch-data/window-state", "arrow")
+}
+
+/// The snapshots of alerting's state of a machine, the oldest first.
+pub(crate) fn alerting_snapshots(machine: &Machine) -> Vec<PathBuf> {
+    kept(machine, "keywatch-data/alerting-state", "json")
+}
+
+fn kept(machine: &Machine, directory: &str, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(machine.path(directory)).unwrap();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file: &PathBuf| file.extension().is_some_and(|extension| extension == "arrow"));
+    files.retain(|file: &PathBuf| file.extension().is_some_and(|found| found == extension));
     files.sort();
     files
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::machine::{Machine, Rule, Running, position, presented, snapshots};
+use super::machine::{Machine, Rule, Running, alerting_snapshots, position, presented, snapshots};
 
 /// Finds the third session of an actor, and no other.
 const THIRD: Rule = Rule {
@@ -115,6 +115,57 @@ async fn p1_damaged_snapshots_are_rejected_and_the_log_rebuilds_them() {
 
     let running = machine.start().await;
     assert_eq!(began(&running).await, (1, 0, false), "what was rebuilt is kept in place of what was damaged");
+}
+
+/// Whether alerting went on from a snapshot, and how many could not be used.
+async fn alerting_began(running: &Running) -> (u64, u64) {
+    let restored = running.metric("keywatch_alerting_snapshots_total", "restored").await;
+    (restored, running.metric("keywatch_alerting_snapshots_total", "rejected").await)
+}
+
+/// Finds the third session of an actor while it runs.
+async fn find(running: &Running, actor: &str) {
+    running.send(sessions(actor, 1..=3)).await;
+    running.until("keywatch_rule_findings_total", "", 1).await;
+}
+
+#[tokio::test]
+async fn p4_whatever_became_of_alertings_state_everything_is_found_and_told_once() {
+    let machine = Machine::new(THIRD);
+    first_life(&machine).await;
+    let running = machine.start().await;
+    assert_eq!(alerting_began(&running).await, (1, 0));
+    find(&running, "carl").await;
+    running.stop();
+    let [older, newer] = alerting_snapshots(&machine).try_into().unwrap();
+    assert_eq!(position(&newer), position(snapshots(&machine).last().unwrap()), "at the position of window state");
+    flip(&newer);
+
+    let running = machine.start().await;
+    assert_eq!(alerting_began(&running).await, (1, 1), "the older one does, and the log since");
+    find(&running, "dora").await;
+    drop(running);
+    cut(&older);
+
+    let running = machine.start().await;
+    assert_eq!(alerting_began(&running).await, (0, 2), "the log is read from its beginning");
+    find(&running, "emil").await;
+    running.stop();
+    std::fs::remove_dir_all(machine.path("keywatch-data/window-state")).unwrap();
+
+    let running = machine.start().await;
+    assert_eq!((alerting_began(&running).await.0, began(&running).await), (1, (0, 0, true)), "windows alone are made again");
+    running.stop();
+    std::fs::remove_dir_all(machine.path("keywatch-data/alerting-state")).unwrap();
+    std::fs::remove_dir_all(machine.path("keywatch-data/window-state")).unwrap();
+    std::fs::remove_dir_all(machine.path("keywatch-data/ids")).unwrap();
+    machine.start().await.stop();
+
+    let record = machine.record();
+    assert_eq!(record.found(), third(&["bob", "carl", "dora", "emil"]));
+    let told = record.told();
+    assert!(told.len() >= 4, "{told:?}");
+    assert!(told.values().all(|count| *count == 1), "{told:?}");
 }
 
 /// Changes one byte in the middle.

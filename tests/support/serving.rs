@@ -28,6 +28,11 @@ impl Serving {
         Serving { child, url }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop, as a service manager does, and waits until it has.
     pub(crate) fn stop(mut self) -> ExitStatus {
         let id = self.child.id().to_string();

@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keywatch_store::{Instant, Severity};
+use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::action::AlertRecord;
+use crate::lifecycle::saved::pairs;
 use crate::response::intent::{Progress, Step};
 use crate::response::responses::Responses;
 
 /// What is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Occasion {
     /// A new alert.
     Opened,
@@ -31,7 +33,7 @@ pub struct PendingNotification {
     pub record: AlertRecord,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Telling {
     record: AlertRecord,
     occasion: Occasion,
@@ -39,10 +41,11 @@ struct Telling {
 }
 
 /// The outbox.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deliveries {
     by_key: BTreeMap<String, Telling>,
     /// (destination, response) → the status it was told last.
+    #[serde(with = "pairs")]
     told: BTreeMap<(String, String), String>,
     /// (destination, key) put aside.
     dead: BTreeSet<(String, String)>,

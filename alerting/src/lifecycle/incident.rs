@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use keywatch_store::{Finding, Instant, Severity};
+use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::action::derive_id;
+use crate::lifecycle::saved::pairs;
 use crate::limits::INCIDENT_OPEN_NS;
 
 /// One incident.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     /// 32 hexadecimal digits, derived from its first finding.
     pub id: String,
@@ -34,22 +36,41 @@ pub struct Joined {
     pub witnesses: BTreeMap<String, Instant>,
 }
 
-type Link = (String, &'static str, String);
+/// What findings of one incident share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+enum Shared {
+    Session,
+    Request,
+    Wallet,
+    Tx,
+}
+
+/// System, and what is shared there.
+type Link = (String, Shared, String);
+
+/// The incident that a link leads to, and when a finding last had it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Linked {
+    incident: String,
+    last: Instant,
+}
 
 /// All incidents that may still take in findings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incidents {
     open: BTreeMap<String, Incident>,
-    links: HashMap<Link, String>,
+    #[serde(with = "pairs")]
+    links: HashMap<Link, Linked>,
 }
 
 impl Incidents {
     /// Where `finding` belongs.
     #[must_use]
     pub fn join(&self, finding: &Finding) -> Joined {
-        let mut found: Vec<&Incident> =
-            links(finding).filter_map(|link| self.open.get(self.links.get(&link)?)).collect();
-        found.retain(|incident| incident.last.saturating_add(INCIDENT_OPEN_NS) >= finding.decided);
+        let linked = links(finding).filter_map(|link| self.links.get(&link));
+        let recent = linked.filter(|linked| is_open(linked.last, finding.decided));
+        let mut found: Vec<&Incident> = recent.filter_map(|linked| self.open.get(&linked.incident)).collect();
+        found.retain(|incident| is_open(incident.last, finding.decided));
         found.sort_by(|one, other| (one.opened, &one.id).cmp(&(other.opened, &other.id)));
         found.dedup_by(|one, other| one.id == other.id);
         let mut witnesses = BTreeMap::new();
@@ -78,13 +99,17 @@ impl Incidents {
             incident.opened = incident.opened.min(merged.opened);
         }
         if !merges.is_empty() {
-            self.links.values_mut().filter(|linked| merges.contains(linked)).for_each(|linked| id.clone_into(linked));
+            let moved = self.links.values_mut().filter(|linked| merges.contains(&linked.incident));
+            moved.for_each(|linked| id.clone_into(&mut linked.incident));
         }
         if counts(finding) {
             add_witnesses(&mut incident.witnesses, &BTreeMap::from([(finding.source.clone(), finding.decided)]));
         }
         incident.last = incident.last.max(finding.decided);
-        self.links.extend(links(finding).map(|link| (link, id.to_owned())));
+        for link in links(finding) {
+            let last = self.links.get(&link).map_or(finding.decided, |linked| linked.last.max(finding.decided));
+            self.links.insert(link, Linked { incident: id.to_owned(), last });
+        }
         self.open.insert(id.to_owned(), incident);
     }
 
@@ -99,22 +124,29 @@ impl Incidents {
         self.open.values()
     }
 
-    /// Forgets what can take in no more at `now` in `system`.
+    /// Forgets what can take in no more at `now` in `system`: incidents, and what findings of one that goes on shared once.
     pub fn sweep(&mut self, system: &str, now: Instant) {
-        self.open
-            .retain(|_, incident| incident.system != system || incident.last.saturating_add(INCIDENT_OPEN_NS) >= now);
-        self.links.retain(|_, id| self.open.contains_key(id));
+        self.open.retain(|_, incident| incident.system != system || is_open(incident.last, now));
+        let open = &self.open;
+        self.links.retain(|(of, _, _), linked| {
+            open.contains_key(&linked.incident) && (of != system || is_open(linked.last, now))
+        });
     }
 }
 
 fn links(finding: &Finding) -> impl Iterator<Item = Link> {
     let named = [
-        ("session", &finding.session),
-        ("request", &finding.request),
-        ("wallet", &finding.wallet),
-        ("tx", &finding.tx),
+        (Shared::Session, &finding.session),
+        (Shared::Request, &finding.request),
+        (Shared::Wallet, &finding.wallet),
+        (Shared::Tx, &finding.tx),
     ];
     named.into_iter().filter_map(|(kind, name)| Some((finding.system.clone(), kind, name.clone()?)))
+}
+
+/// Whether what was last seen at `last` takes in something that is settled at `now`.
+fn is_open(last: Instant, now: Instant) -> bool {
+    last.saturating_add(INCIDENT_OPEN_NS) >= now
 }
 
 fn counts(finding: &Finding) -> bool {

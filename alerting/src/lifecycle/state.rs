@@ -1,21 +1,24 @@
-//! What alerting knows: a fold over the log, rebuilt from it after a restart and never kept elsewhere. Reads no clock.
+//! What alerting knows: a fold over the log and nothing else. Reads no clock.
 //!
-//! The two topics may be folded in any relation to each other; within a topic their order counts.
+//! The two topics may be folded in any relation to each other; within a topic their order counts. It is bounded however old
+//! the log is: what leaves when stands in `limits.rs`, in log time.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use keywatch_store::{Amount, Event, Finding, Instant, Severity};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::delivery::deliveries::{Deliveries, Occasion, PendingNotification};
 use crate::lifecycle::action::{AlertRecord, derive_id};
 use crate::lifecycle::incident::Incidents;
-use crate::limits::{ALERT_MEMBERS_MAX, FINDINGS_REMEMBERED_MAX, SWEEP_RECORDS};
+use crate::lifecycle::planned::Planned;
+use crate::lifecycle::saved::pairs;
+use crate::limits::{ALERT_MEMBERS_MAX, INCIDENT_OPEN_NS, SWEEP_RECORDS};
 use crate::response::last_inputs::LastInputs;
 use crate::response::responses::Responses;
 
 /// An alert that further findings of the same rule and entity are counted on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     /// 32 hexadecimal digits.
     pub alert_id: String,
@@ -44,7 +47,7 @@ pub struct Alert {
 }
 
 /// What may join an alert and page again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Member {
     /// A wallet.
     Wallet,
@@ -57,16 +60,17 @@ pub enum Member {
 type AlertName = (String, String, String);
 
 /// The state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertState {
+    #[serde(with = "pairs")]
     alerts: BTreeMap<AlertName, Alert>,
     incidents: Incidents,
     responses: Responses,
     inputs: LastInputs,
     deliveries: Deliveries,
+    #[serde(with = "pairs")]
     unplanned: BTreeMap<(Instant, String), Finding>,
-    planned: HashSet<String>,
-    planned_order: VecDeque<String>,
+    planned: Planned,
     records: u64,
 }
 
@@ -104,7 +108,7 @@ impl AlertState {
         let Ok(record) = AlertRecord::deserialize(event.detail().value()) else { return };
         let finding = &record.finding;
         self.unplanned.remove(&(finding.decided, finding.id.clone()));
-        self.remember_planned(&finding.id);
+        self.planned.insert(finding);
         self.incidents.apply(&record.incident, &record.merges, finding);
         let suppressed = event.kind() == "alert.suppressed";
         self.note(&record, suppressed);
@@ -144,26 +148,19 @@ impl AlertState {
         }
     }
 
-    fn remember_planned(&mut self, finding_id: &str) {
-        if self.planned.insert(finding_id.to_owned()) {
-            self.planned_order.push_back(finding_id.to_owned());
-        }
-        if self.planned_order.len() > FINDINGS_REMEMBERED_MAX
-            && let Some(oldest) = self.planned_order.pop_front()
-        {
-            self.planned.remove(&oldest);
-        }
-    }
-
     /// Forgets what no later finding of the system can meet. It runs every so many records, so that it happens at the
     /// same place of the log whenever the log is folded.
     fn sweep(&mut self, system: &str, now: Instant) {
         self.incidents.sweep(system, now);
         self.responses.sweep(system, now);
         self.deliveries.sweep(&self.responses);
+        self.planned.sweep(system, now);
         let incidents = &self.incidents;
+        // An incident that never ends does not keep every alert that it ever had.
+        let shown = |alert: &Alert| alert.quiet_until.saturating_add(INCIDENT_OPEN_NS) >= now;
         self.alerts.retain(|_, alert| {
-            alert.system != system || alert.quiet_until >= now || incidents.get(&alert.incident).is_some()
+            let in_incident = incidents.get(&alert.incident).is_some() && shown(alert);
+            alert.system != system || alert.quiet_until >= now || in_incident
         });
     }
 

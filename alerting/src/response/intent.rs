@@ -177,7 +177,7 @@ impl fmt::Display for Degree {
 }
 
 /// How far a response has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
     /// Waits for a person.
     Proposed,
@@ -206,7 +206,7 @@ pub struct Before {
 }
 
 /// A response and how far it has come, folded from the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// What is to be done.
     pub response: Response,

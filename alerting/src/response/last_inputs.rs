@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use keywatch_store::Event;
 use keywatch_store::finding::Target;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::limits::{PROBE_IDS_MAX, PROBE_INPUT_BYTES_MAX, PROBE_INPUTS_MAX};
+use crate::limits::{PROBE_IDS_MAX, PROBE_INPUT_BYTES_MAX, PROBE_INPUTS_BYTES_MAX, PROBE_INPUTS_MAX};
 
 /// Policy whose decisions are remembered, without the leading slash.
 const POLICY: &str = "wallet/signing";
@@ -19,6 +20,8 @@ type Name = (String, Target, String);
 pub struct LastInputs {
     inputs: HashMap<Name, String>,
     order: VecDeque<Name>,
+    /// Bytes of all inputs.
+    bytes: usize,
     probes: HashSet<String>,
     probe_order: VecDeque<String>,
 }
@@ -51,13 +54,15 @@ impl LastInputs {
     }
 
     fn remember(&mut self, name: Name, text: &str) {
-        if self.inputs.insert(name.clone(), text.to_owned()).is_none() {
-            self.order.push_back(name);
+        self.bytes += text.len();
+        match self.inputs.insert(name.clone(), text.to_owned()) {
+            Some(earlier) => self.bytes -= earlier.len(),
+            None => self.order.push_back(name),
         }
-        if self.order.len() > PROBE_INPUTS_MAX
+        while (self.order.len() > PROBE_INPUTS_MAX || self.bytes > PROBE_INPUTS_BYTES_MAX)
             && let Some(oldest) = self.order.pop_front()
         {
-            self.inputs.remove(&oldest);
+            self.bytes -= self.inputs.remove(&oldest).map_or(0, |input| input.len());
         }
     }
 
@@ -84,5 +89,37 @@ impl LastInputs {
     pub fn get(&self, system: &str, target: Target, name: &str) -> Option<Value> {
         let text = self.inputs.get(&(system.to_owned(), target, name.to_owned()))?;
         serde_json::from_str(text).ok()
+    }
+}
+
+/// The memory as it is kept, in the order in which it is forgotten.
+#[derive(Deserialize)]
+struct Kept {
+    inputs: Vec<(Name, String)>,
+    probes: Vec<String>,
+}
+
+impl Serialize for LastInputs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Kept<'a> {
+            inputs: Vec<(&'a Name, &'a String)>,
+            probes: &'a VecDeque<String>,
+        }
+        let inputs = self.order.iter().filter_map(|name| self.inputs.get_key_value(name)).collect();
+        Kept { inputs, probes: &self.probe_order }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for LastInputs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LastInputs, D::Error> {
+        let Kept { inputs, probes } = Kept::deserialize(deserializer)?;
+        Ok(LastInputs {
+            order: inputs.iter().map(|(name, _)| name.clone()).collect(),
+            bytes: inputs.iter().map(|(_, input)| input.len()).sum(),
+            inputs: inputs.into_iter().collect(),
+            probes: probes.iter().cloned().collect(),
+            probe_order: probes.into(),
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use keywatch_store::finding::Target;
 use keywatch_store::{Event, Instant, Severity};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::{BUDGET_SPAN_NS, RESPONSE_KEPT_NS};
 use crate::response::intent::{Before, Degree, Progress, Response, Step};
@@ -12,7 +12,7 @@ use crate::response::last_inputs::LastInputs;
 use crate::response::revocation::RevocationDocument;
 
 /// All responses, and the revocation document of each system.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Responses {
     by_id: BTreeMap<String, Progress>,
     documents: BTreeMap<String, RevocationDocument>,
@@ -20,7 +20,7 @@ pub struct Responses {
     spent: BTreeMap<String, VecDeque<Spent>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Spent {
     decided: Instant,
     rule: String,

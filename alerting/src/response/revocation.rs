@@ -11,13 +11,14 @@ use keywatch_store::Instant;
 use keywatch_store::event::CanonicalJson;
 use keywatch_store::finding::Target;
 use keywatch_store::log::TopicHead;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::response::intent::{Response, SECTIONS};
 
 /// Why and since when a name is revoked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The alert it answers.
     pub alert_id: String,
@@ -30,7 +31,7 @@ pub struct Entry {
 }
 
 /// The document of one system.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevocationDocument {
     /// The trusted environment.
     pub system: String,

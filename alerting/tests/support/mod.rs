@@ -10,7 +10,7 @@ use keywatch_alerting::executor::{Dependencies, Executor};
 use keywatch_alerting::policy::settings::{Budgets, Policy};
 use keywatch_alerting::response::pdp::Call;
 use keywatch_alerting::{
-    Decision, EmbeddedPdp, EnforcementPoint, Error, PolicyDecisionPoint, RevocationDocument, Schedule, Sink,
+    Decision, EmbeddedPdp, EnforcementPoint, Error, PolicyDecisionPoint, RevocationDocument, Saved, Schedule, Sink,
 };
 use keywatch_store::event::Origin;
 use keywatch_store::finding::{Proof, Target};
@@ -255,10 +255,20 @@ pub(crate) fn milliseconds(waits: &[u64]) -> Schedule {
 }
 
 pub(crate) fn executor(log: &Arc<MortalLog>, pdp: &Arc<FaultyPdp>, sinks: Vec<Arc<dyn Sink>>) -> Executor {
+    executor_from(Saved::default(), log, pdp, sinks)
+}
+
+/// An executor that goes on from a kept state.
+pub(crate) fn executor_from(
+    saved: Saved,
+    log: &Arc<MortalLog>,
+    pdp: &Arc<FaultyPdp>,
+    sinks: Vec<Arc<dyn Sink>>,
+) -> Executor {
     let pdp: Arc<dyn PolicyDecisionPoint> = Arc::clone(pdp) as _;
     let mut policy = Policy::default();
     policy.adopt(&inventory());
-    Executor::open(Dependencies {
+    let dependencies = Dependencies {
         log: Arc::clone(log) as _,
         policy,
         sites: BTreeMap::from([(SYSTEM.to_owned(), EnforcementPoint::new(pdp, control()))]),
@@ -266,8 +276,8 @@ pub(crate) fn executor(log: &Arc<MortalLog>, pdp: &Arc<FaultyPdp>, sinks: Vec<Ar
         deliveries: milliseconds(&[5, 5, 5, 5]),
         revocations: milliseconds(&[5]),
         clock: wall_clock(),
-    })
-    .unwrap()
+    };
+    Executor::open_from(saved, dependencies, |_, _| ()).unwrap()
 }
 
 /// Waits until `done`; fails after ten seconds.

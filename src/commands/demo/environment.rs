@@ -83,7 +83,7 @@ pub(crate) fn build(data: &Path, events: &[Event]) -> anyhow::Result<Environment
         clock: Arc::new(clock::now),
     })?;
     let engine = Engine::new(&rule::shipped()?, &Settings::default())?;
-    let pipeline = Pipeline::open(log.clone(), engine, executor, Metrics::new())?;
+    let pipeline = Pipeline::open(log.clone(), engine, executor, Metrics::new());
     Ok(Environment { log, pipeline, pdp, pages })
 }
 

@@ -25,6 +25,11 @@ impl CatchUp {
         CatchUp { until, gaps: OpenGaps::default(), findings: BTreeMap::new(), skipped: Vec::new() }
     }
 
+    /// Where the log ended when it was opened.
+    pub(super) fn until(&self) -> Position {
+        self.until
+    }
+
     /// Whether rules that have seen all before `position` have seen what earlier runs have.
     pub(super) fn is_over(&self, position: Position) -> bool {
         self.until <= position

@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{self, Duration};
 
 use anyhow::{Context, ensure};
 use keywatch_alerting::{Dependencies, Executor, Schedule, Sink, Terminal};
@@ -22,7 +22,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::limits::{EVALUATOR_THREADS, REFRESH_SECONDS, SHUTDOWN_SECONDS_MAX, TICK_SECONDS};
 use crate::service::config::Config;
-use crate::service::evaluation::pipeline::{Handled, Pipeline};
+use crate::service::evaluation::alerting_snapshots::{self, AlertingSnapshots, RestoredAlerting};
+use crate::service::evaluation::history::History;
+use crate::service::evaluation::pipeline::{Handled, Pipeline, Resumption};
+use crate::service::evaluation::progress::Progress;
 use crate::service::evaluation::snapshots::{self, Snapshots};
 use crate::service::evaluation::system_records;
 use crate::service::integrations;
@@ -32,6 +35,9 @@ use crate::{clock, output};
 
 /// The part that is not ready before every record of the log went through the rules.
 const RULES: &str = "rules";
+
+/// What is said meanwhile.
+const GOING_THROUGH: &str = "the log is going through the rules again";
 
 /// What the evaluator works over.
 pub(crate) struct Evaluator {
@@ -111,12 +117,12 @@ impl Evaluator {
         let snapshots = Snapshots::at(&config.data.join(snapshots::DIRECTORY));
         let make = || Ok(Engine::new(&rules, &config.rules)?);
         let restored = snapshots.restore(make, self.log.as_ref())?;
-        let activations = system_records::activations(self.log.as_ref(), &self.inventory, clock::now())?;
-        self.log.append(Topic::Events, activations)?;
-        let executor = Executor::open(self.dependencies(config)?)?;
+        let alerting = AlertingSnapshots::at(&config.data.join(alerting_snapshots::DIRECTORY));
+        let (executor, history) = self.open_alerting(config, &alerting)?;
         let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
-        let pipeline = Pipeline::resume(log, restored, executor.clone(), metrics, snapshots)?;
-        self.readiness.obstruct(RULES, "the log is going through the rules again");
+        let resumption = Resumption { restored, history, snapshots, alerting };
+        let pipeline = Pipeline::resume(log, resumption, executor.clone(), metrics)?;
+        self.readiness.obstruct(RULES, GOING_THROUGH);
 
         let mut tasks = JoinSet::new();
         let systems = self.inventory.systems.iter().map(|system| system.id.clone()).collect();
@@ -124,6 +130,29 @@ impl Evaluator {
         tasks.spawn(until(stopping.clone(), refresh(executor)));
         tasks.spawn(follow(pipeline, self.appended, self.readiness, stopping));
         Ok(tasks)
+    }
+
+    /// Alerting as it was kept and the log since then, with the inventory activated where it has changed.
+    fn open_alerting(&self, config: &Config, kept: &AlertingSnapshots) -> anyhow::Result<(Executor, History)> {
+        let log = self.log.as_ref();
+        let RestoredAlerting { saved, mut history, restored, rejected } = kept.restore(log)?;
+        for (outcome, count) in [("restored", usize::from(restored)), ("rejected", rejected)] {
+            self.metrics.alerting_snapshots.with_label_values(&[outcome]).inc_by(count as u64);
+        }
+        let folded = saved.folded;
+        let ends = log.end(Topic::Events).0 + log.end(Topic::Conclusions).0;
+        let records = ends.saturating_sub(folded.events.0 + folded.conclusions.0);
+        let mut progress =
+            Progress::new("the log is read for what alerting has to know", records, time::Instant::now());
+        let executor = Executor::open_from(saved, self.dependencies(config)?, |topic, event| {
+            history.learn(topic, event);
+            progress.step();
+        })?;
+        let activations = system_records::activations(&history.activations, &self.inventory, clock::now());
+        activations.iter().for_each(|event| history.learn(Topic::Events, event));
+        let appended = log.append(Topic::Events, activations)?;
+        executor.observe(appended.first, &appended.written);
+        Ok((executor, history))
     }
 
     fn dependencies(&self, config: &Config) -> anyhow::Result<Dependencies> {
@@ -169,9 +198,17 @@ async fn follow(
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     pipeline.executor().resume().await?;
+    let begun = pipeline.catching_up();
+    let records = begun.map_or(0, |(from, until)| until.0.saturating_sub(from.0));
+    let mut progress = Progress::new(GOING_THROUGH, records, time::Instant::now());
     while !*stopping.borrow() {
         if let Some(handled) = pipeline.step().await? {
             handled.iter().for_each(log_finding);
+            if let (Some((from, _)), Some((next, _))) = (begun, pipeline.catching_up())
+                && let Some(said) = progress.reach(next.0 - from.0, time::Instant::now())
+            {
+                readiness.obstruct(RULES, said);
+            }
             continue;
         }
         readiness.clear(RULES);

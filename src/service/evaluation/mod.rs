@@ -8,15 +8,21 @@
 //! | [`coverage`] | what the rules can see of each system |
 //! | [`isolation`] | parked rules on their way back |
 //! | [`rule_records`], [`system_records`] | what is written into the log about rules and about systems |
-//! | [`snapshots`] | window state on disk |
+//! | [`snapshots`], [`alerting_snapshots`] | window state and alerting's state on disk, as [`snapshot_files`] |
+//! | [`history`] | what a start has to know of the log beside those |
+//! | [`progress`] | how far a start is |
 //! | [`pipeline_metrics`] | what Prometheus is told about all that |
 
+pub(crate) mod alerting_snapshots;
 mod catch_up;
 mod coverage;
 pub(crate) mod evaluator;
+mod history;
 mod isolation;
 pub(crate) mod pipeline;
 mod pipeline_metrics;
+mod progress;
 mod rule_records;
+mod snapshot_files;
 pub(crate) mod snapshots;
 pub(crate) mod system_records;

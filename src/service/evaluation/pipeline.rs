@@ -2,10 +2,10 @@
 //! to the log is not its concern.
 //!
 //! On opening it goes on from the last snapshot of window state, or runs the rules over the whole log again, so that
-//! windows remember what they did before the restart; findings that stand in the conclusions log already are not taken
-//! again. That fills every gap that a parked rule left: no snapshot is made while one is parked.
+//! windows remember what they did before the restart; findings that were acted upon already are not taken again. That
+//! fills every gap that a parked rule left: no snapshot is made while one is parked.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time;
 
@@ -15,9 +15,11 @@ use keywatch_store::{Event, Finding, Log, Position, Topic};
 use tokio::task::block_in_place;
 
 use crate::clock;
-use crate::limits::{PIPELINE_RECORDS_MAX, SNAPSHOT_RECORDS_MIN, SNAPSHOT_SECONDS};
+use crate::limits::{PIPELINE_RECORDS_MAX, SNAPSHOT_RECORDS_MAX, SNAPSHOT_RECORDS_MIN, SNAPSHOT_SECONDS};
+use crate::service::evaluation::alerting_snapshots::AlertingSnapshots;
 use crate::service::evaluation::catch_up::CatchUp;
 use crate::service::evaluation::coverage::CoverageWatch;
+use crate::service::evaluation::history::{History, KnownFindings};
 use crate::service::evaluation::isolation::{Isolation, Slice};
 use crate::service::evaluation::pipeline_metrics::PipelineMetrics;
 use crate::service::evaluation::rule_records;
@@ -32,8 +34,8 @@ pub(crate) struct Pipeline {
     metrics: PipelineMetrics,
     /// Next record of the events topic.
     position: Position,
-    /// Ids of findings that stood in the conclusions log when it was opened.
-    known: HashSet<String>,
+    /// Findings that an earlier run acted upon.
+    known: KnownFindings,
     isolation: Isolation,
     /// While the records of earlier runs of the process are gone through.
     catch_up: Option<CatchUp>,
@@ -41,9 +43,12 @@ pub(crate) struct Pipeline {
     coverage: Option<CoverageWatch>,
 }
 
-/// Where window state is kept, and how far the last snapshot is.
+/// Where window state and alerting's state are kept, and how far the last snapshots are.
 struct SnapshotSchedule {
     snapshots: Snapshots,
+    alerting: AlertingSnapshots,
+    /// The digest of each system's activation, which holds as long as the process runs.
+    activations: BTreeMap<String, String>,
     position: Position,
     written: time::Instant,
 }
@@ -51,9 +56,22 @@ struct SnapshotSchedule {
 impl SnapshotSchedule {
     /// Whether another snapshot is due for an engine that has seen all before `position`.
     fn is_due(&self, position: Position) -> bool {
-        self.written.elapsed() >= time::Duration::from_secs(SNAPSHOT_SECONDS)
-            && position.0 - self.position.0 >= SNAPSHOT_RECORDS_MIN
+        let records = position.0 - self.position.0;
+        let is_time = self.written.elapsed() >= time::Duration::from_secs(SNAPSHOT_SECONDS);
+        records >= SNAPSHOT_RECORDS_MAX || (is_time && records >= SNAPSHOT_RECORDS_MIN)
     }
+}
+
+/// Where a pipeline goes on, and where it keeps what the next one goes on from.
+pub(crate) struct Resumption {
+    /// The engine as it was kept.
+    pub(crate) restored: Restored,
+    /// What is known of the log: of all of it, or since alerting's state was kept.
+    pub(crate) history: History,
+    /// Snapshots of window state.
+    pub(crate) snapshots: Snapshots,
+    /// Snapshots of alerting's state.
+    pub(crate) alerting: AlertingSnapshots,
 }
 
 /// A finding, and what was decided to do about it.
@@ -65,20 +83,12 @@ pub(crate) struct Handled {
 }
 
 impl Pipeline {
-    /// Opens it at the beginning of the log; [`Pipeline::step`] then goes on from there.
-    ///
-    /// # Errors
-    /// The log cannot be read.
-    pub(crate) fn open(
-        log: Arc<dyn Log>,
-        engine: Engine,
-        executor: Executor,
-        metrics: Arc<Metrics>,
-    ) -> anyhow::Result<Self> {
+    /// Opens it at the beginning of a log on whose findings nothing was done; [`Pipeline::step`] then goes on from there.
+    pub(crate) fn open(log: Arc<dyn Log>, engine: Engine, executor: Executor, metrics: Arc<Metrics>) -> Self {
         let mut engine = engine.with_stopwatch(clock::processor_time);
         engine.sift(true);
-        Ok(Pipeline {
-            known: findings_in(log.as_ref())?,
+        Pipeline {
+            known: KnownFindings::default(),
             metrics: PipelineMetrics::new(metrics, log.end(Topic::Conclusions), engine.rules().count()),
             catch_up: Some(CatchUp::new(log.end(Topic::Events))),
             position: Position::default(),
@@ -88,36 +98,38 @@ impl Pipeline {
             log,
             engine,
             executor,
-        })
+        }
     }
 
-    /// As [`Pipeline::open`], but goes on from where the engine's state was kept. From now on state is kept there again.
+    /// Opens it where the engine's state was kept, and leaves out what was done by then. From now on state is kept there
+    /// again.
     ///
     /// # Errors
-    /// As [`Pipeline::open`].
+    /// The log cannot be read.
     pub(crate) fn resume(
         log: Arc<dyn Log>,
-        restored: Restored,
+        resumption: Resumption,
         executor: Executor,
         metrics: Arc<Metrics>,
-        snapshots: Snapshots,
     ) -> anyhow::Result<Self> {
+        let Resumption { restored, history, snapshots, alerting } = resumption;
         let Restored { engine, position, missing, rejected } = restored;
         let rules = engine.rules().cloned().collect();
         let coverage = CoverageWatch::open(rules, log.as_ref(), position, Arc::clone(&metrics))?;
-        let mut pipeline = Pipeline::open(log, engine, executor, metrics)?;
+        let mut pipeline = Pipeline::open(log, engine, executor, metrics);
         pipeline.coverage = Some(coverage);
         let written = time::Instant::now();
-        pipeline.position = position;
+        (pipeline.position, pipeline.known) = (position, history.known);
         missing.iter().for_each(|rule| pipeline.isolation.rebuild(rule, position, written));
         pipeline.isolation.start_from(snapshots.clone());
-        pipeline.snapshots = Some(SnapshotSchedule { snapshots, position, written });
+        let activations = history.activations;
+        pipeline.snapshots = Some(SnapshotSchedule { snapshots, alerting, activations, position, written });
         pipeline.metrics.snapshots("restored", usize::from(position > Position::default()));
         pipeline.metrics.snapshots("rejected", rejected);
         Ok(pipeline)
     }
 
-    /// Writes a snapshot of window state, so that the next start need not go through the whole log.
+    /// Writes snapshots of window state and of alerting's state, so that the next start need not go through the whole log.
     pub(crate) fn write_snapshot(&mut self) {
         // A parked rule would be missing, and its gap be taken for filled.
         let is_whole = self.catch_up.is_none() && self.isolation.is_idle();
@@ -125,17 +137,19 @@ impl Pipeline {
         else {
             return;
         };
-        let (engine, log) = (&self.engine, self.log.as_ref());
-        let outcome = match block_in_place(|| schedule.snapshots.write(engine, log, self.position)) {
-            Ok(()) => "written",
-            Err(error) => {
-                let error = format!("{error:#}");
-                tracing::error!(error, "window state cannot be kept; a restart will take longer");
-                "failed"
-            }
-        };
-        self.metrics.snapshots(outcome, 1);
-        (schedule.position, schedule.written) = (self.position, time::Instant::now());
+        let (log, position) = (self.log.as_ref(), self.position);
+        let windows = block_in_place(|| schedule.snapshots.write(&self.engine, log, position));
+        self.metrics.snapshots(outcome("window state", &windows), 1);
+        let alerting = block_in_place(|| schedule.alerting.write(&self.executor, log, position, &schedule.activations));
+        self.metrics.alerting_snapshots(outcome("alerting's state", &alerting), 1);
+        (schedule.position, schedule.written) = (position, time::Instant::now());
+        // Every rule is evaluated beyond what an earlier run acted upon.
+        self.known.clear();
+    }
+
+    /// How far the records of earlier runs are gone through: the next one, and the first that is new. `None` once they are.
+    pub(crate) fn catching_up(&self) -> Option<(Position, Position)> {
+        self.catch_up.as_ref().map(|catch_up| (self.position, catch_up.until()))
     }
 
     /// Takes the next records of the log through every rule, and a parked rule that is due through a slice of what it
@@ -162,10 +176,7 @@ impl Pipeline {
         if events.is_empty() {
             return Ok(None);
         }
-        // The executor saw its own records as it wrote them.
-        let of_others: Vec<Event> =
-            events.iter().filter(|event| !event.kind().starts_with("response.")).cloned().collect();
-        self.executor.observe(&of_others);
+        self.executor.observe(self.position, &events);
         let begun = time::Instant::now();
         let outcome = block_in_place(|| self.engine.run(self.position, &events))?;
         let took = begun.elapsed();
@@ -243,10 +254,10 @@ impl Pipeline {
     }
 
     async fn handle(&mut self, decided: Decided) -> anyhow::Result<Option<Handled>> {
-        let finding = decided.finding;
-        if self.known.remove(&finding.id) {
+        if self.known.take(&decided) {
             return Ok(None);
         }
+        let finding = decided.finding;
         if let Some(catch_up) = &mut self.catch_up {
             catch_up.found(&finding.rule);
         }
@@ -305,16 +316,13 @@ fn rule_of(record: &Event) -> String {
     record.detail().value()["rule"].as_str().unwrap_or_default().to_owned()
 }
 
-fn findings_in(log: &dyn Log) -> anyhow::Result<HashSet<String>> {
-    let mut known = HashSet::new();
-    let mut position = Position::default();
-    loop {
-        let events = log.read(Topic::Conclusions, position, PIPELINE_RECORDS_MAX)?;
-        if events.is_empty() {
-            return Ok(known);
+/// The word for how the writing of a snapshot ended, which is said where it failed.
+fn outcome(what: &str, written: &anyhow::Result<()>) -> &'static str {
+    match written {
+        Ok(()) => "written",
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "{what} cannot be kept; a restart will take longer");
+            "failed"
         }
-        position = position.plus(events.len());
-        let created = events.iter().filter(|event| event.kind() == "finding.created");
-        known.extend(created.filter_map(|event| event.detail().value()["id"].as_str().map(str::to_owned)));
     }
 }

@@ -78,6 +78,11 @@ impl PipelineMetrics {
         self.metrics.snapshots.with_label_values(&[outcome]).inc_by(count as u64);
     }
 
+    /// A snapshot of alerting's state was made, or a kept one looked at.
+    pub(super) fn alerting_snapshots(&self, outcome: &str, count: usize) {
+        self.metrics.alerting_snapshots.with_label_values(&[outcome]).inc_by(count as u64);
+    }
+
     /// What the responses among some records say; `open` are those under way after them.
     pub(super) fn responses(&mut self, events: &[Event], open: usize) {
         for event in events {

@@ -1,30 +1,28 @@
-//! Snapshots of window state on disk, beside the log: which position of the log one belongs to, whether it is whole, and
-//! that a new one takes the place of an old one in one step.
+//! Snapshots of window state on disk, beside the log: which position of the log one belongs to, and that it is of this
+//! log.
 //!
-//! A file is `<position>.arrow`: what [`Engine::save`] wrote, then the id of the record before the position (so that it is
-//! never taken for one of another log), then SHA-256 of all before. Two are kept.
+//! A file is `<position>.arrow` ([`SnapshotFiles`]): what [`Engine::save`] wrote, then the id of the record before the
+//! position.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{BufWriter, Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use keywatch_detectors::{Engine, Retry};
-use keywatch_store::{EventId, Log, Position, Topic};
-use sha2::{Digest, Sha256};
+use keywatch_store::{Log, Position, Topic};
+
+use crate::service::evaluation::snapshot_files::{SnapshotFiles, id_before};
 
 /// Name of the directory of snapshots within that of the log.
 pub(crate) const DIRECTORY: &str = "window-state";
 
-const KEPT: usize = 2;
-const ID_BYTES: usize = 16;
-const DIGEST_BYTES: usize = 32;
+const ID_BYTES: u64 = 16;
 
 /// The directory of a log's snapshots.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshots {
-    directory: PathBuf,
+    files: SnapshotFiles,
 }
 
 /// An engine that goes on from what was kept.
@@ -42,9 +40,9 @@ pub(crate) struct Restored {
 /// A whole snapshot has seen records that the log does not hold.
 #[derive(Debug)]
 pub(crate) struct LogTooShort {
-    snapshot: PathBuf,
-    position: Position,
-    log_end: Position,
+    pub(super) snapshot: PathBuf,
+    pub(super) position: Position,
+    pub(super) log_end: Position,
 }
 
 impl fmt::Display for LogTooShort {
@@ -64,28 +62,10 @@ impl fmt::Display for LogTooShort {
 
 impl std::error::Error for LogTooShort {}
 
-/// Digests what is written through it.
-struct Digesting<W> {
-    out: W,
-    digest: Sha256,
-}
-
-impl<W: Write> Write for Digesting<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.digest.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.out.flush()
-    }
-}
-
 impl Snapshots {
     /// Those in a directory, which is made when the first is written.
     pub(crate) fn at(directory: &Path) -> Snapshots {
-        Snapshots { directory: directory.to_owned() }
+        Snapshots { files: SnapshotFiles::at(directory, "arrow") }
     }
 
     /// Writes the engine's state, which has seen all records before `position`. A crash leaves the older one in place.
@@ -93,23 +73,11 @@ impl Snapshots {
     /// # Errors
     /// The directory cannot be written, or the log not be read.
     pub(crate) fn write(&self, engine: &Engine, log: &dyn Log, position: Position) -> anyhow::Result<()> {
-        let Some(id) = id_before(log, position)? else { return Ok(()) };
-        fs::create_dir_all(&self.directory).with_context(|| self.directory.display().to_string())?;
-        let unfinished = self.directory.join("unfinished");
-        let file = File::create(&unfinished).with_context(|| unfinished.display().to_string())?;
-        let mut out = Digesting { out: BufWriter::new(file), digest: Sha256::new() };
-        engine.save(&mut out)?;
-        out.write_all(&id.0)?;
-        let digest = out.digest.finalize();
-        let mut file = out.out;
-        file.write_all(&digest)?;
-        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&unfinished, self.directory.join(format!("{:020}.arrow", position.0)))?;
-        File::open(&self.directory)?.sync_all()?;
-        for old in self.positions()?.into_iter().skip(KEPT) {
-            fs::remove_file(self.path(old))?;
-        }
-        Ok(())
+        let Some(id) = id_before(log, Topic::Events, position)? else { return Ok(()) };
+        self.files.write(position, |out| {
+            engine.save(&mut *out)?;
+            Ok(out.write_all(&id.0)?)
+        })
     }
 
     /// An engine from `make` with the newest state that is whole and belongs to this log. Whatever is wrong with a snapshot
@@ -120,7 +88,7 @@ impl Snapshots {
     /// [`LogTooShort`], the directory or the log cannot be read, or `make` fails.
     pub(crate) fn restore(&self, make: impl Fn() -> anyhow::Result<Engine>, log: &dyn Log) -> anyhow::Result<Restored> {
         let mut rejected = 0;
-        for position in self.positions()? {
+        for position in self.files.positions()? {
             let mut engine = make()?;
             match self.read(&mut engine, log, position) {
                 Ok(missing) => {
@@ -130,7 +98,7 @@ impl Snapshots {
                 Err(error) if error.is::<LogTooShort>() => return Err(error),
                 Err(error) => {
                     rejected += 1;
-                    let path = self.path(position);
+                    let path = self.files.path(position);
                     tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a snapshot is left aside");
                 }
             }
@@ -142,7 +110,7 @@ impl Snapshots {
     /// starts from the beginning of the log. Gives the position of the snapshot.
     pub(crate) fn restore_rule(&self, retry: &mut Retry, log: &dyn Log) -> Option<Position> {
         let gap_from = retry.gap_from();
-        let positions = self.positions().unwrap_or_else(|error| {
+        let positions = self.files.positions().unwrap_or_else(|error| {
             tracing::warn!(error = format!("{error:#}"), "a parked rule goes through the whole log");
             Vec::new()
         });
@@ -152,66 +120,40 @@ impl Snapshots {
 
     /// Starts a parked rule from the snapshot of that position; whether that one is whole and holds it.
     pub(crate) fn restore_rule_at(&self, position: Position, retry: &mut Retry, log: &dyn Log) -> bool {
-        let restored = self.content(log, position).and_then(|content| Ok(retry.restore(position, &*content)?));
+        let restored = self.content(log, position).and_then(|content| Ok(retry.restore(position, content)?));
         restored.unwrap_or_else(|error| {
-            let path = self.path(position);
+            let path = self.files.path(position);
             tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a snapshot is left aside");
             false
         })
     }
 
     fn read(&self, engine: &mut Engine, log: &dyn Log, position: Position) -> anyhow::Result<Vec<String>> {
-        Ok(engine.restore(&*self.content(log, position)?)?)
+        Ok(engine.restore(self.content(log, position)?)?)
     }
 
     /// What the engine wrote, once it is known to be whole and of this log.
-    fn content(&self, log: &dyn Log, position: Position) -> anyhow::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(self.path(position))?.read_to_end(&mut bytes)?;
-        let end = bytes.len().checked_sub(DIGEST_BYTES + ID_BYTES).context("it is cut off")?;
-        let (content, digest) = bytes.split_at(end + ID_BYTES);
-        ensure!(Sha256::digest(content).as_slice() == digest, "it is damaged");
+    fn content(&self, log: &dyn Log, position: Position) -> anyhow::Result<impl Read + use<>> {
+        let (mut file, bytes) = self.files.read(position)?;
         let log_end = log.end(Topic::Events);
         if position > log_end {
-            return Err(LogTooShort { snapshot: self.path(position), position, log_end }.into());
+            return Err(LogTooShort { snapshot: self.files.path(position), position, log_end }.into());
         }
-        let id = id_before(log, position)?.context("the log does not hold the record before it")?;
-        ensure!(content[end..] == id.0, "it is of another log");
-        bytes.truncate(end);
-        Ok(bytes)
+        let end = bytes.checked_sub(ID_BYTES).context("it is cut off")?;
+        let id = id_before(log, Topic::Events, position)?.context("the log does not hold the record before it")?;
+        file.seek(SeekFrom::Start(end))?;
+        let mut stated = [0; 16];
+        file.read_exact(&mut stated)?;
+        ensure!(stated == id.0, "it is of another log");
+        file.rewind()?;
+        Ok(file.take(end))
     }
-
-    /// Positions of the snapshots, the newest first.
-    fn positions(&self) -> anyhow::Result<Vec<Position>> {
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(|| self.directory.display().to_string()),
-        };
-        let mut positions = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(".arrow")).and_then(|name| name.parse().ok());
-            positions.extend(number.map(Position));
-        }
-        positions.sort_unstable();
-        positions.reverse();
-        Ok(positions)
-    }
-
-    fn path(&self, position: Position) -> PathBuf {
-        self.directory.join(format!("{:020}.arrow", position.0))
-    }
-}
-
-/// The id of the last record that a snapshot at a position has seen.
-fn id_before(log: &dyn Log, position: Position) -> anyhow::Result<Option<EventId>> {
-    let Some(before) = position.0.checked_sub(1) else { return Ok(None) };
-    Ok(log.read(Topic::Events, Position(before), 1)?.first().map(keywatch_store::Event::event_id))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use keywatch_detectors::{Rule, Settings};
     use keywatch_store::event::Origin;
     use keywatch_store::log::memory::MemoryLog;
@@ -249,10 +191,10 @@ mod tests {
             seen.run(Position(end - 10), &events).unwrap();
             snapshots.write(&seen, &log, Position(end)).unwrap();
         }
-        assert_eq!(snapshots.positions().unwrap(), [Position(30), Position(20)]);
+        assert_eq!(snapshots.files.positions().unwrap(), [Position(30), Position(20)]);
         assert_eq!(snapshots.restore(engine, &log).unwrap().position, Position(30));
 
-        let newest = snapshots.path(Position(30));
+        let newest = snapshots.files.path(Position(30));
         let mut bytes = fs::read(&newest).unwrap();
         bytes[100] ^= 1;
         fs::write(&newest, bytes).unwrap();
@@ -284,7 +226,7 @@ mod tests {
         snapshots.write(&seen, &whole, Position(10)).unwrap();
         let refused = snapshots.restore(engine, &log("opa", 5)).err().unwrap().to_string();
         assert!(refused.contains("ends at 5") && refused.contains("5 are missing"), "{refused}");
-        fs::write(snapshots.path(Position(10)), "damaged, so that it vouches for nothing").unwrap();
+        fs::write(snapshots.files.path(Position(10)), "damaged, so that it vouches for nothing").unwrap();
         assert_eq!(snapshots.restore(engine, &log("opa", 5)).unwrap().position, Position(0));
     }
 }

@@ -3,37 +3,22 @@
 use std::collections::{BTreeMap, HashSet};
 
 use keywatch_store::event::Origin;
-use keywatch_store::{Event, Instant, Inventory, Log, Position, Topic};
+use keywatch_store::{Event, Instant, Inventory};
 
-use crate::limits::PIPELINE_RECORDS_MAX;
-
-/// The activations that the log lacks: of every system whose declaration differs from the last one in the log.
-///
-/// # Errors
-/// The log cannot be read.
-pub(crate) fn activations(log: &dyn Log, inventory: &Inventory, now: Instant) -> anyhow::Result<Vec<Event>> {
-    let mut last: BTreeMap<String, String> = BTreeMap::new();
-    let mut position = Position::default();
-    loop {
-        let events = log.read(Topic::Events, position, PIPELINE_RECORDS_MAX)?;
-        if events.is_empty() {
-            break;
-        }
-        position = position.plus(events.len());
-        for event in events.iter().filter(|event| event.kind() == "inventory.activated") {
-            last.insert(event.system().to_owned(), digest(event));
-        }
-    }
+/// The activations that the log lacks: of every system whose declaration differs from the `last` one in the log, of which
+/// the digest is given.
+pub(crate) fn activations(last: &BTreeMap<String, String>, inventory: &Inventory, now: Instant) -> Vec<Event> {
     let activated = inventory.activation(now);
     let changed: HashSet<String> = activated
         .iter()
         .filter(|event| event.kind() == "inventory.activated" && last.get(event.system()) != Some(&digest(event)))
         .map(|event| event.system().to_owned())
         .collect();
-    Ok(activated.into_iter().filter(|event| changed.contains(event.system())).collect())
+    activated.into_iter().filter(|event| changed.contains(event.system())).collect()
 }
 
-fn digest(event: &Event) -> String {
+/// The digest of what an activation declares.
+pub(crate) fn digest(event: &Event) -> String {
     event.detail().value()["sha256"].as_str().unwrap_or_default().to_owned()
 }
 

@@ -34,6 +34,7 @@ pub const GENESIS: Hash = [0; 32];
 
 const BATCH_DOMAIN: &[u8] = b"keywatch batch 1\0";
 const VALUE_DOMAIN: &[u8] = b"keywatch value 1\0";
+const ID_DOMAIN: &[u8] = b"keywatch id 1\0";
 const ROW_BYTES: usize = 2 + 8 + 4 + 16 + 16;
 const SEAL_BYTES: usize = 64;
 
@@ -70,6 +71,13 @@ impl Key {
         let length = (name.len() as u64).to_be_bytes();
         let mac = self.over(VALUE_DOMAIN, &[&length, name, value]).finalize().into_bytes();
         [value, &mac].concat()
+    }
+
+    /// The first 8 bytes of the MAC over an entry of the index of ids, whose parts have fixed lengths.
+    pub(crate) fn tag_id(&self, parts: &[&[u8]]) -> [u8; 8] {
+        let mac: [u8; 32] = self.over(ID_DOMAIN, parts).finalize().into_bytes().into();
+        let (tag, _) = mac.split_first_chunk().expect("a MAC has more than 8 bytes");
+        *tag
     }
 
     /// The value that [`Key::seal_value`] sealed; `None` when it is not what was sealed under this name.

@@ -8,14 +8,18 @@
 //! | [`admission`] | the fold that gives log time, skips repeats, finds conflicts, marks late events |
 //! | [`hash_chain`] | how a batch is framed, hashed, linked and signed |
 //! | [`memory`] | a log in memory: what a replayed file is read into |
+//! | `ids` | the ids by which repeats are recognised, as far as they are not held in memory |
 //! | [`embedded`] | the log of one machine, crash-safe, on disk |
 
 pub mod admission;
 pub mod embedded;
 pub mod hash_chain;
+mod ids;
 pub mod memory;
 
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Event, Instant};
 use hash_chain::{GENESIS, Hash};
@@ -63,7 +67,7 @@ impl Topic {
 }
 
 /// The ordinal of a record within its topic, from 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Position(pub u64);
 
 impl Position {

@@ -5,6 +5,7 @@
 //! <directory>/<role>.key      64 hexadecimal digits, readable by the owner alone
 //! <directory>/head            where each topic ends (`head_file`)
 //! <directory>/data/           the storage crate's files
+//! <directory>/ids/            the index of ids, which is made of the log and may be deleted
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -47,6 +48,11 @@ pub(super) fn wait_for_lock(file: &File, path: &Path, milliseconds_max: u32) -> 
 /// Where a role's key lies unless the options say otherwise.
 pub(super) fn key_file(path: &Path, role: &str) -> PathBuf {
     path.join(format!("{role}.key"))
+}
+
+/// Where the index of ids lies.
+pub(super) fn ids(path: &Path) -> PathBuf {
+    path.join("ids")
 }
 
 /// The key in `file`.

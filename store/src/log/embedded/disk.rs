@@ -1,4 +1,4 @@
-//! What the log keeps on disk, and the only place that knows the storage crate.
+//! What the log keeps on disk. Of the log nothing else knows the storage crate, on which the index of ids stands, too.
 //!
 //! Three keyspaces: `heads` and `lines` hold the two parts of each batch (see [`crate::log::hash_chain`]) under topic and first
 //! position; `state` holds small values, each sealed with the role's key under its name. Everything that belongs to one

@@ -12,7 +12,7 @@
 //! | `acceptance` | going on with a loss, under somebody's name |
 //! | `disk` | batches and small values on the storage crate; nothing else knows that crate |
 //! | `state` | the small values |
-//! | `time_index`, `recovery` | which batches hold ids that are still remembered; what a log left becomes the writer's state |
+//! | `time_index`, `recovery` | which batches hold ids that are still remembered; what a log left, and the index of ids, become the writer's state |
 //! | `writer` | group commit |
 //! | `reader` | reading and checking |
 //! | `retention` | deleting what is old and archived |
@@ -46,7 +46,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::limits::{APPEND_EVENTS_MAX, LINE_BYTES_MAX, QUEUE_APPENDS_MAX};
+use crate::limits::{APPEND_EVENTS_MAX, LINE_BYTES_MAX, QUEUE_APPENDS_MAX, RECENT_IDS_MAX};
 use crate::log::TopicHead;
 use crate::log::hash_chain::Key;
 use crate::{Appended, Clock, Error, Event, Instant, Log, Position, Topic};
@@ -78,6 +78,8 @@ pub struct Options {
     pub key_file: Option<PathBuf>,
     /// Where the writer reads the time.
     pub clocks: Box<dyn Clocks>,
+    /// Ids of a topic that are held in memory before they go to the index on disk.
+    pub recent_ids_max: usize,
 }
 
 impl Options {
@@ -85,7 +87,7 @@ impl Options {
     #[must_use]
     pub fn new(clock: Clock) -> Options {
         let clocks = Box::new(SystemClocks::default());
-        Options { clock, role: "keywatch".to_owned(), key_file: None, clocks }
+        Options { clock, role: "keywatch".to_owned(), key_file: None, clocks, recent_ids_max: RECENT_IDS_MAX }
     }
 }
 
@@ -215,7 +217,7 @@ impl std::fmt::Debug for EmbeddedLog {
 }
 
 fn start(lock: File, opened: Opened, options: Options) -> Result<EmbeddedLog, Error> {
-    let Options { clock, role, clocks, .. } = options;
+    let Options { clock, role, clocks, recent_ids_max, .. } = options;
     let Opened { disk, key, topics: [events, conclusions], head_file } = opened;
     let times = events.admission.systems().filter_map(|name| Some((name.to_owned(), events.admission.time_of(name)?)));
     let topics =
@@ -232,6 +234,7 @@ fn start(lock: File, opened: Opened, options: Options) -> Result<EmbeddedLog, Er
         clocks,
         topics: [TopicWriter::from(events), TopicWriter::from(conclusions)],
         head_file,
+        recent_ids_max,
     };
     let thread = std::thread::Builder::new().name("log-writer".to_owned());
     let thread =

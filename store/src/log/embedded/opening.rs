@@ -17,7 +17,7 @@ use super::directory::{self, cannot_write, sync_directory};
 use super::disk::Disk;
 use super::files::{self, Found, Inspection};
 use super::head_file::{self, HeadFile, Heads};
-use super::recovery::{Recovered, recover};
+use super::recovery::{Recovered, Recovery};
 use super::shared::index;
 use super::state::{self, Kind};
 use crate::limits::CLOSING_WAIT_MS_MAX;
@@ -54,8 +54,12 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
 /// Waits for a log of this process that was closed a moment ago: threads of the storage crate may still be at its files.
 /// Nobody else has them open, since the directory is locked.
 fn await_closed(path: &Path) -> Result<(), Error> {
-    let Ok(lock) = fs::File::open(path.join("data").join("lock")) else { return Ok(()) };
-    directory::wait_for_lock(&lock, path, CLOSING_WAIT_MS_MAX)
+    for storage in [path.join("data"), directory::ids(path).join("tables")] {
+        if let Ok(lock) = fs::File::open(storage.join("lock")) {
+            directory::wait_for_lock(&lock, path, CLOSING_WAIT_MS_MAX)?;
+        }
+    }
+    Ok(())
 }
 
 /// What the head file says, where there is one.
@@ -137,11 +141,16 @@ fn open_disk(path: &Path, key_file: &Path, options: &Options, heads: Option<Head
     if kind.clock != options.clock {
         return Err(Error::OtherClock { path: path.to_owned(), found: kind.clock, wanted: options.clock });
     }
-    let recovered = |topic: Topic| {
-        let head = heads.map(|heads| heads.topics[index(topic)]);
-        recover(&disk, topic, kind.clock, (&options.role, &key), head)
+    let recovery = Recovery {
+        disk: &disk,
+        clock: kind.clock,
+        role: &options.role,
+        key: &key,
+        clocks: &*options.clocks,
+        heads: heads.as_ref(),
+        recent_ids_max: options.recent_ids_max,
     };
-    let topics = [recovered(Topic::Events)?, recovered(Topic::Conclusions)?];
+    let topics = recovery.topics(&directory::ids(path))?;
     if heads.is_none() && kind.has_head && topics.iter().any(|topic| topic.tip.position > Position(0)) {
         let problem = "it is missing, and nothing else shows where the log ended";
         return Err(Damage::from(FileDamage::new(&head_file::path(path), problem)).of(path));

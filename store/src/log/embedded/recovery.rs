@@ -1,18 +1,29 @@
 //! Opening: what a closed or killed log left on disk becomes the writer's state again.
 //!
-//! Admission needs the ids of the last horizon. They stand in the heads of the batches, and each system's value says
-//! from which batch to which they reach, so that only those heads are read, and no line.
+//! Admission needs the ids of the last horizon. Most stand in the index of ids; those of the batches since are read from
+//! the heads of the batches, and no line. Without an index that fits this log all of the horizon is read, from where each
+//! system's value says that it begins, and the index is made again on the way.
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::clocks::Clocks;
 use super::damage::{Damage, Loss};
 use super::disk::Disk;
+use super::head_file::Heads;
+use super::shared::index;
 use super::state::{self, ChainLink, SystemPlace};
 use super::time_index::TimeIndex;
 use crate::log::TopicHead;
 use crate::log::admission::Admission;
 use crate::log::hash_chain::{Head, IntegrityError, Key, stated_hash};
+use crate::log::ids::{Generation, IdDisk, Marker, Place, TopicIds};
 use crate::{Clock, Error, Instant, Position, Topic};
+
+/// Between two words on how far the reading of ids is.
+const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// A topic as its writer needs it.
 pub(super) struct Recovered {
@@ -23,48 +34,163 @@ pub(super) struct Recovered {
     pub(super) latest: Instant,
     pub(super) admission: Admission,
     pub(super) times: HashMap<String, TimeIndex>,
+    pub(super) ids: TopicIds,
+}
+
+/// What both topics are recovered with.
+pub(super) struct Recovery<'a> {
+    pub(super) disk: &'a Disk,
+    pub(super) clock: Clock,
+    pub(super) role: &'a str,
+    pub(super) key: &'a Key,
+    pub(super) clocks: &'a dyn Clocks,
+    /// What the head file says, where there is one.
+    pub(super) heads: Option<&'a Heads>,
+    /// Ids of a topic that are held in memory.
+    pub(super) recent_ids_max: usize,
+}
+
+impl Recovery<'_> {
+    /// Both topics.
+    ///
+    /// # Errors
+    /// Something that is needed does not verify, or the index of ids cannot be written.
+    pub(super) fn topics(&self, ids: &Path) -> Result<[Recovered; 2], Error> {
+        // The log itself is looked at first: what is wrong with it is no matter of the index.
+        let latest = [self.end(Topic::Events)?, self.end(Topic::Conclusions)?];
+        let mut kept = Arc::new(IdDisk::open(ids)?);
+        let fits = |topic: &Topic| self.fits(&kept, *topic);
+        let misfits = Topic::ALL.iter().map(fits).collect::<Result<Vec<bool>, Error>>()?.contains(&false);
+        if misfits {
+            tracing::warn!(path = %ids.display(), "the index of ids is not of this log; it is made again from the log");
+            drop(kept);
+            kept = Arc::new(IdDisk::create(ids)?);
+        }
+        let [events, conclusions] = latest;
+        Ok([self.topic(Topic::Events, &kept, events)?, self.topic(Topic::Conclusions, &kept, conclusions)?])
+    }
+
+    /// Whether a topic ends where its state and its head say; the latest log time in its last batch.
+    fn end(&self, topic: Topic) -> Result<Instant, Error> {
+        let Recovery { disk, role, key, .. } = *self;
+        let (kept, tip) = (state::kept(disk, topic, key)?, state::tip(disk, topic, key)?);
+        End { disk, topic, kept, tip, role, key }.check(self.heads.map(|heads| heads.topics[index(topic)]))
+    }
+
+    /// Whether what a topic's index may hold is in this log.
+    fn fits(&self, ids: &IdDisk, topic: Topic) -> Result<bool, Error> {
+        let Some(marker) = ids.marker(topic, self.key) else { return Ok(ids.is_empty(topic)) };
+        let reaches = ids.reaches(topic);
+        let is_whole = reaches == marker.done.position || reaches == marker.begun.position;
+        Ok(is_whole && self.holds(topic, marker.done)? && self.holds(topic, marker.begun)?)
+    }
+
+    /// Whether a batch of the topic ends there.
+    fn holds(&self, topic: Topic, place: Place) -> Result<bool, Error> {
+        let (kept, tip) = (state::kept(self.disk, topic, self.key)?, state::tip(self.disk, topic, self.key)?);
+        let place = ChainLink::from(place);
+        if place.position == kept.position {
+            return Ok(place == kept);
+        }
+        let is_kept = kept.position < place.position && place.position <= tip.position;
+        Ok(is_kept && self.disk.stated_hash_before(topic, place.position)? == Some(place.hash))
+    }
+
+    fn topic(&self, topic: Topic, kept_ids: &Arc<IdDisk>, latest: Instant) -> Result<Recovered, Error> {
+        let (kept, tip) = (state::kept(self.disk, topic, self.key)?, state::tip(self.disk, topic, self.key)?);
+        let places = state::systems(self.disk, topic, self.key)?;
+        let mut admission = Admission::new(self.clock);
+        for (system, place) in &places {
+            admission.resume(system, place.time, state::delays(self.disk, topic, system, self.key)?);
+        }
+        let Marker { done, stretches: times, .. } = kept_ids.marker(topic, self.key).unwrap_or_default();
+        let times = times.iter().map(|(system, kept)| (system.clone(), TimeIndex::of(kept))).collect();
+        let ids = TopicIds::new(topic, Arc::clone(kept_ids), self.key.clone(), done);
+        let mut recovered = Recovered { topic, kept, tip, latest, admission, times, ids };
+        let since = kept.position.max(Position(done.position));
+        let needed = stretches(places.values(), since);
+        self.read(&mut recovered, &needed)?;
+        Ok(recovered)
+    }
+
+    /// Reads the ids of some stretches of the topic.
+    fn read(&self, recovered: &mut Recovered, needed: &[(Position, Position)]) -> Result<(), Error> {
+        let mut said = Saying::new(self.clocks, needed, recovered.tip.position);
+        for (from, through) in needed.iter().copied() {
+            let mut before: Option<ChainLink> = None;
+            for entry in self.disk.heads(recovered.topic, from) {
+                let (first, bytes) = entry?;
+                if first > through {
+                    break;
+                }
+                let head = Head::open(&bytes, self.role, self.key).map_err(|failed| failed.at(first))?;
+                if let Some(before) = before {
+                    head.check_link(before.position, &before.hash).map_err(|failed| failed.at(before.position))?;
+                }
+                let end = ChainLink { position: head.end(), hash: stated_hash(&bytes).map_err(|failed| failed.at(first))? };
+                before = Some(end);
+                recall(&head, recovered);
+                if recovered.admission.ids() >= self.recent_ids_max {
+                    recovered.hand_over(end)?;
+                }
+                said.read(head.rows.len());
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Recovered {
     pub(super) fn head(&self) -> TopicHead {
         TopicHead { position: self.tip.position, time: self.latest, hash: self.tip.hash }
     }
+
+    /// Hands the ids in memory over to the index, where every remembered id before `through` is among them or is there.
+    fn hand_over(&mut self, through: ChainLink) -> Result<(), Error> {
+        self.ids.put(generation(&mut self.admission, &self.times, through))
+    }
 }
 
-/// `head` is what the head file says of the topic, where there is one.
-pub(super) fn recover(
-    disk: &Disk,
-    topic: Topic,
-    clock: Clock,
-    writer: (&str, &Key),
-    head: Option<TopicHead>,
-) -> Result<Recovered, Error> {
-    let (role, key) = writer;
-    let (kept, tip) = (state::kept(disk, topic, key)?, state::tip(disk, topic, key)?);
-    let latest = End { disk, topic, kept, tip, role, key }.check(head)?;
-    let places = state::systems(disk, topic, key)?;
-    let mut admission = Admission::new(clock);
-    for (system, place) in &places {
-        admission.resume(system, place.time, state::delays(disk, topic, system, key)?);
+/// The ids that an admission holds, which are let go there.
+pub(super) fn generation(admission: &mut Admission, stretches: &HashMap<String, TimeIndex>, through: ChainLink) -> Generation {
+    Generation {
+        ids: admission.take_ids(),
+        through: through.into(),
+        stretches: stretches.iter().map(|(system, times)| (system.clone(), times.kept())).collect(),
+        times: admission.times().collect(),
     }
-    let mut times = HashMap::new();
-    for (from, through) in stretches(places.values(), kept.position) {
-        let mut before: Option<ChainLink> = None;
-        for entry in disk.heads(topic, from) {
-            let (first, bytes) = entry?;
-            if first > through {
-                break;
-            }
-            let head = Head::open(&bytes, role, key).map_err(|failed| failed.at(first))?;
-            if let Some(before) = before {
-                head.check_link(before.position, &before.hash).map_err(|failed| failed.at(before.position))?;
-            }
-            before =
-                Some(ChainLink { position: head.end(), hash: stated_hash(&bytes).map_err(|failed| failed.at(first))? });
-            recall(&head, &mut admission, &mut times);
+}
+
+/// Says how far the reading is and how long it will take, where it takes long.
+struct Saying<'a> {
+    clocks: &'a dyn Clocks,
+    begun: Duration,
+    said: Duration,
+    records: usize,
+    read: usize,
+}
+
+impl<'a> Saying<'a> {
+    fn new(clocks: &'a dyn Clocks, needed: &[(Position, Position)], end: Position) -> Saying<'a> {
+        // The last batch of a stretch is not counted: how long it is stands in its head.
+        let last = needed.last().map_or(0, |(_, through)| end.0.saturating_sub(through.0));
+        let records = needed.iter().map(|(from, through)| through.0.saturating_sub(from.0)).sum::<u64>() + last;
+        let begun = clocks.monotonic();
+        Saying { clocks, begun, said: begun, records: usize::try_from(records).unwrap_or(usize::MAX), read: 0 }
+    }
+
+    fn read(&mut self, records: usize) {
+        self.read += records;
+        let now = self.clocks.monotonic();
+        if now.saturating_sub(self.said) < SAY_EVERY {
+            return;
         }
+        self.said = now;
+        let left = self.records.saturating_sub(self.read) as u128;
+        let seconds_left = (now - self.begun).as_millis() * left / (self.read.max(1) as u128) / 1000;
+        let (read, records) = (self.read, self.records);
+        tracing::info!(read, records, seconds_left, "ids of the last seven days are read from the log");
     }
-    Ok(Recovered { topic, kept, tip, latest, admission, times })
 }
 
 /// Where the state says that a topic ends.
@@ -121,7 +247,8 @@ impl End<'_> {
     }
 }
 
-fn recall(head: &Head, admission: &mut Admission, times: &mut HashMap<String, TimeIndex>) {
+fn recall(head: &Head, recovered: &mut Recovered) {
+    let Recovered { admission, times, .. } = recovered;
     for row in &head.rows {
         let system = &head.systems[usize::from(row.system)];
         if admission.recall(system, row.time, row.id, row.fingerprint) {
@@ -133,10 +260,12 @@ fn recall(head: &Head, admission: &mut Admission, times: &mut HashMap<String, Ti
     }
 }
 
-/// The union of the stretches that systems need, none before `kept`.
-fn stretches<'a>(places: impl Iterator<Item = &'a SystemPlace>, kept: Position) -> Vec<(Position, Position)> {
-    let mut needed: Vec<_> =
-        places.filter(|place| place.last >= kept).map(|place| (place.remembered_from.max(kept), place.last)).collect();
+/// The union of the stretches that systems need, none before `since`.
+fn stretches<'a>(places: impl Iterator<Item = &'a SystemPlace>, since: Position) -> Vec<(Position, Position)> {
+    let mut needed: Vec<_> = places
+        .filter(|place| place.last >= since)
+        .map(|place| (place.remembered_from.max(since), place.last))
+        .collect();
     needed.sort();
     let mut merged: Vec<(Position, Position)> = Vec::new();
     for (from, through) in needed {
@@ -151,6 +280,7 @@ fn stretches<'a>(places: impl Iterator<Item = &'a SystemPlace>, kept: Position) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Instant;
 
     #[test]
     fn only_the_stretches_that_systems_need_are_read() {

@@ -19,7 +19,7 @@ const DAY_NS: i64 = 86_400 * SECOND_NS;
 impl EmbeddedLog {
     /// Deletes the batches of a topic whose every record is older than `days` at `now` and lies before
     /// `archived_through`; the position of the oldest record kept then. `days` below the repeat horizon count as the
-    /// horizon: ids are remembered in the batches themselves. The ids of a system that fell silent go with its batches.
+    /// horizon: the index of ids can be made again of what is kept.
     ///
     /// # Errors
     /// [`Error::CannotWrite`], [`Error::Tampered`] when a batch to be deleted does not verify.

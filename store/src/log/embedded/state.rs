@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::disk::{Change, Disk};
 use crate::log::hash_chain::{GENESIS, Hash, IntegrityError, Key};
+use crate::log::ids::Place;
 use crate::{Clock, Error, Instant, Position, Topic};
 
 /// The name of the value that says which log this is.
@@ -28,6 +29,18 @@ impl ChainLink {
     fn from_bytes(bytes: &[u8]) -> Option<ChainLink> {
         let (position, hash) = bytes.split_first_chunk()?;
         Some(ChainLink { position: Position(u64::from_be_bytes(*position)), hash: hash.try_into().ok()? })
+    }
+}
+
+impl From<ChainLink> for Place {
+    fn from(link: ChainLink) -> Place {
+        Place { position: link.position.0, hash: link.hash }
+    }
+}
+
+impl From<Place> for ChainLink {
+    fn from(place: Place) -> ChainLink {
+        ChainLink { position: Position(place.position), hash: place.hash }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::limits::REPEAT_HORIZON_NS;
+use crate::log::ids;
 use crate::{Instant, Position};
 
 const GRAIN_NS: i64 = REPEAT_HORIZON_NS / 1000;
@@ -21,6 +22,24 @@ struct Stretch {
 }
 
 impl TimeIndex {
+    /// Those that were kept.
+    pub(super) fn of(kept: &[ids::Stretch]) -> TimeIndex {
+        let stretch = |kept: &ids::Stretch| {
+            let ids::Stretch { from, since, until } = *kept;
+            Stretch { from: Position(from), since: Instant(since), until: Instant(until) }
+        };
+        TimeIndex(kept.iter().map(stretch).collect())
+    }
+
+    /// To be kept.
+    pub(super) fn kept(&self) -> Vec<ids::Stretch> {
+        let kept = |stretch: &Stretch| {
+            let Stretch { from, since, until } = *stretch;
+            ids::Stretch { from: from.0, since: since.0, until: until.0 }
+        };
+        self.0.iter().map(kept).collect()
+    }
+
     /// A record at `time` in the batch that begins at `batch`; in the order of the log.
     pub(super) fn note(&mut self, batch: Position, time: Instant) {
         match self.0.back_mut() {

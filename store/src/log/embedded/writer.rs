@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::clocks::{Clocks, JumpGuard};
 use super::disk::{Change, Disk};
 use super::head_file::HeadFile;
-use super::recovery::Recovered;
+use super::recovery::{Recovered, generation};
 use super::shared::{Shared, index};
 use super::state::{self, ChainLink, SystemPlace};
 use super::time_index::TimeIndex;
@@ -22,6 +22,7 @@ use crate::line::Template;
 use crate::log::TopicHead;
 use crate::log::admission::{self, Admission, Admitted, Fingerprint};
 use crate::log::hash_chain::{Head, Key, Row};
+use crate::log::ids::TopicIds;
 use crate::{Appended, Clock, Error, Event, Instant, Position, Topic};
 
 /// An append that waits for the writer.
@@ -61,6 +62,8 @@ pub(super) struct Writer {
     pub(super) guard: JumpGuard,
     pub(super) topics: [TopicWriter; 2],
     pub(super) head_file: HeadFile,
+    /// Ids of a topic that are held in memory.
+    pub(super) recent_ids_max: usize,
 }
 
 pub(super) struct TopicWriter {
@@ -71,12 +74,14 @@ pub(super) struct TopicWriter {
     admission: Admission,
     times: HashMap<String, TimeIndex>,
     drafts: Vec<Draft>,
+    /// Ids that the admission does not hold.
+    ids: TopicIds,
 }
 
 impl From<Recovered> for TopicWriter {
     fn from(recovered: Recovered) -> TopicWriter {
-        let Recovered { topic, tip, latest, admission, times, .. } = recovered;
-        TopicWriter { topic, tip, latest, admission, times, drafts: Vec::new() }
+        let Recovered { topic, tip, latest, admission, times, ids, .. } = recovered;
+        TopicWriter { topic, tip, latest, admission, times, drafts: Vec::new(), ids }
     }
 }
 
@@ -101,6 +106,9 @@ impl Writer {
             // A caller that no longer waits has its events in the log all the same.
             let _ = answer.send(appended);
         }
+        for topic in &mut self.topics {
+            topic.hand_over_ids(self.recent_ids_max).inspect_err(|error| self.shared.stop(error))?;
+        }
         Ok(())
     }
 
@@ -110,7 +118,7 @@ impl Writer {
             Clock::Recorded => Instant::UNASSIGNED,
         };
         let admit = |(topic, events): (Topic, Vec<Prepared>)| self.topics[index(topic)].admit(events, now);
-        let appended = appends.into_iter().map(admit).collect();
+        let appended = appends.into_iter().map(admit).collect::<Result<_, Error>>()?;
         self.commit()?;
         Ok(appended)
     }
@@ -156,12 +164,12 @@ impl TopicWriter {
         TopicHead { position: self.tip.position, time: self.latest, hash: self.tip.hash }
     }
 
-    fn admit(&mut self, events: Vec<Prepared>, now: Instant) -> Appended {
+    fn admit(&mut self, events: Vec<Prepared>, now: Instant) -> Result<Appended, Error> {
         let pending: usize = self.drafts.iter().map(|draft| draft.rows.len()).sum();
         let first = self.tip.position.plus(pending);
         let mut appended = Appended { first, written: Vec::with_capacity(events.len()), repeats: 0, conflicts: 0 };
         for Prepared { event, template, fingerprint } in events {
-            match self.admission.admit_known(event, fingerprint, now) {
+            match self.admission.admit_beside(event, fingerprint, now, |id| self.ids.find(id))? {
                 Admitted::New(event) => {
                     self.draft().push(&event, &template, fingerprint);
                     appended.written.push(*event);
@@ -175,7 +183,15 @@ impl TopicWriter {
                 Admitted::Repeat => appended.repeats += 1,
             }
         }
-        appended
+        Ok(appended)
+    }
+
+    /// Has the index take over the ids of what is committed, when they are many.
+    fn hand_over_ids(&mut self, recent_max: usize) -> Result<(), Error> {
+        if self.admission.ids() < recent_max {
+            return self.ids.tidy();
+        }
+        self.ids.put(generation(&mut self.admission, &self.times, self.tip))
     }
 
     fn draft(&mut self) -> &mut Draft {
