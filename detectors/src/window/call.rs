@@ -74,6 +74,8 @@ pub(crate) struct Call {
     pub(crate) output: DataType,
     /// The count beyond which nothing is asked.
     pub(crate) enough: Option<u32>,
+    /// The count at which a filter above rejects the row, whatever else it has.
+    pub(crate) rejected_at: Option<u32>,
     /// Which of the operator's window columns it fills.
     pub(crate) column: usize,
 }
@@ -379,9 +381,10 @@ fn plan_call(
     let params = &call.window.params;
     let ignore_nulls = params.null_treatment == Some(NullTreatment::IgnoreNulls);
     let counts_nulls = call.named.respects_nulls() && !ignore_nulls;
-    let enough = node.enough.get(column).copied().flatten();
+    let of_column = |counts: &[Option<u32>]| counts.get(column).copied().flatten();
+    let (enough, rejected_at) = (of_column(&node.enough), of_column(&node.rejected_at));
     Ok(CallPlan {
-        call: Call { function, counts_nulls, ignore_nulls, arguments: types, output, enough, column },
+        call: Call { function, counts_nulls, ignore_nulls, arguments: types, output, enough, rejected_at, column },
         frame: call.frame,
         arguments: call.arguments.iter().map(physical).collect::<Result<_>>()?,
         filter: params.filter.as_deref().map(physical).transpose()?,

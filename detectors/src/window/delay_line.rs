@@ -5,7 +5,7 @@ use arrow::buffer::BooleanBuffer;
 use datafusion::error::Result;
 
 use super::batches::{Batches, own_texts};
-use super::keys::Slot;
+use super::keys::{NO_SLOT, Slot};
 use super::limits::{LOST_SHARE, flooding};
 use super::queue::Queue;
 use super::ring::Rows;
@@ -22,8 +22,11 @@ pub(super) struct Delay {
 
 #[derive(Debug, Default)]
 struct Lane {
+    /// The first of them still waits.
     rows: Queue<Waiting>,
     slots: Queue<Slot>,
+    /// How many of the rows wait no more.
+    left: usize,
 }
 
 /// A row that waits, and its place among all that ever did.
@@ -34,6 +37,61 @@ struct Waiting {
     /// Number of its source, for the limits.
     source: u16,
 }
+
+/// The place of a row that left before those that came before it.
+const LEFT: u64 = u64::MAX;
+
+impl Waiting {
+    fn has_left(&self) -> bool {
+        self.place == LEFT
+    }
+}
+
+impl Lane {
+    fn len(&self) -> usize {
+        self.rows.len() - self.left
+    }
+
+    fn all(&self) -> &[Waiting] {
+        self.rows.slice(self.rows.first(), self.rows.end())
+    }
+
+    /// The rows that wait, with their slots in `rings` rings.
+    fn waiting(&self, rings: usize) -> impl Iterator<Item = (&Waiting, &[Slot])> {
+        let slots = self.slots.slice(self.slots.first(), self.slots.end());
+        let of_row = move |(number, row)| (row, &slots[number * rings..(number + 1) * rings]);
+        self.all().iter().enumerate().map(of_row).filter(|(row, _): &(&Waiting, &[Slot])| !row.has_left())
+    }
+
+    /// Lets the first rows go.
+    fn drop_first(&mut self, count: usize, rings: usize) {
+        self.left -= self.all()[..count].iter().filter(|row| row.has_left()).count();
+        self.rows.drop_before(self.rows.first() + count as u64);
+        self.slots.drop_before(self.slots.first() + (count * rings) as u64);
+    }
+
+    /// After rows have left: the first one waits, and not too many places are empty.
+    fn close_up(&mut self, rings: usize) {
+        let first = self.all().iter().take_while(|row| row.has_left()).count();
+        self.drop_first(first, rings);
+        if self.left > LEFT_MAX && self.left > self.len() {
+            self.keep(rings, |_| true);
+        }
+    }
+
+    /// Keeps those of the waiting rows, by their number among them.
+    fn keep(&mut self, rings: usize, wanted: impl Fn(usize) -> bool) {
+        let mut kept = Lane::default();
+        for (_, (row, slots)) in self.waiting(rings).enumerate().filter(|(number, _)| wanted(*number)) {
+            kept.rows.push(*row);
+            slots.iter().for_each(|slot| kept.slots.push(*slot));
+        }
+        *self = kept;
+    }
+}
+
+/// So many empty places between waiting rows are not worth closing.
+const LEFT_MAX: usize = 256;
 
 /// Rows that are decided: in the order of their lanes, within a lane in the order of log time.
 #[derive(Debug, Default)]
@@ -54,12 +112,12 @@ impl Delay {
 
     /// Rows that wait.
     pub(super) fn len(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.rows.len()).sum()
+        self.lanes.iter().map(Lane::len).sum()
     }
 
     /// Rows that wait in the lane with most of them.
     pub(super) fn longest(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.rows.len()).max().unwrap_or(0)
+        self.lanes.iter().map(Lane::len).max().unwrap_or(0)
     }
 
     /// Bytes that they take. What batches of the log share with each other is counted in each.
@@ -89,45 +147,58 @@ impl Delay {
     pub(super) fn take(&mut self, lane: usize, complete: i64, following_ns: i64, decided: &mut Decided) {
         decided.slots.resize_with(self.rings, Vec::new);
         let Some(waiting) = self.lanes.get_mut(lane) else { return };
-        let rows = waiting.rows.slice(waiting.rows.first(), waiting.rows.end());
-        let count = rows.partition_point(|row| row.time.saturating_add(following_ns) <= complete);
+        let count = waiting.all().partition_point(|row| row.time.saturating_add(following_ns) <= complete);
         if count == 0 {
             return;
         }
-        decided.lanes.push((lane, count));
-        decided.times.extend(rows[..count].iter().map(|row| row.time));
-        decided.places.extend(rows[..count].iter().map(|row| row.place));
-        waiting.rows.drop_before(waiting.rows.first() + count as u64);
-        let first = waiting.slots.first();
-        let slots = waiting.slots.slice(first, first + (count * self.rings) as u64);
-        for (number, slot) in slots.iter().enumerate() {
-            decided.slots[number % self.rings].push(*slot);
+        let (before, last) = (decided.times.len(), waiting.all()[count - 1].time);
+        for (row, slots) in waiting.waiting(self.rings).take_while(|(row, _)| row.time <= last) {
+            decided.times.push(row.time);
+            decided.places.push(row.place);
+            slots.iter().zip(&mut decided.slots).for_each(|(slot, slots)| slots.push(*slot));
         }
-        waiting.slots.drop_before(first + (count * self.rings) as u64);
+        if decided.times.len() > before {
+            decided.lanes.push((lane, decided.times.len() - before));
+        }
+        waiting.drop_first(count, self.rings);
+        waiting.close_up(self.rings);
+    }
+
+    /// The row of that time waits no more; gives its slots.
+    pub(super) fn leave(&mut self, lane: usize, time: i64) -> Vec<Slot> {
+        let Some(waiting) = self.lanes.get_mut(lane) else { return Vec::new() };
+        let place = waiting.all().partition_point(|row| row.time < time);
+        if waiting.all().get(place).is_none_or(|row| row.time != time || row.has_left()) {
+            return Vec::new();
+        }
+        let (row, slots) = (waiting.rows.first() + place as u64, waiting.slots.first() + (place * self.rings) as u64);
+        self.batches.release(std::mem::replace(&mut waiting.rows.get_mut(row).place, LEFT));
+        let slots = (slots..slots + self.rings as u64).map(|slot| std::mem::replace(waiting.slots.get_mut(slot), NO_SLOT));
+        let slots = slots.collect();
+        waiting.left += 1;
+        waiting.close_up(self.rings);
+        slots
+    }
+
+    /// All rows that wait: time, and the slot in each ring.
+    pub(super) fn waiting_rows(&self) -> impl Iterator<Item = (i64, &[Slot])> {
+        self.lanes.iter().flat_map(|lane| lane.waiting(self.rings)).map(|(row, slots)| (row.time, slots))
     }
 
     /// Rows of a lane that wait.
     pub(super) fn waiting(&self, lane: usize) -> usize {
-        self.lanes.get(lane).map_or(0, |lane| lane.rows.len())
+        self.lanes.get(lane).map_or(0, Lane::len)
     }
 
     /// Lets the oldest rows of the source that has most of them waiting in a lane go: their number, source, and log time
     /// of the first and last.
     pub(super) fn lose(&mut self, lane: usize) -> Option<(usize, u16, i64, i64)> {
-        let Lane { rows, slots } = self.lanes.get_mut(lane)?;
-        let all: Vec<Waiting> = rows.slice(rows.first(), rows.end()).to_vec();
-        let old_slots: Vec<Slot> = slots.slice(slots.first(), slots.end()).to_vec();
+        let waiting = self.lanes.get_mut(lane)?;
+        let all: Vec<Waiting> = waiting.waiting(self.rings).map(|(row, _)| *row).collect();
         let source = flooding(all.iter().map(|row| row.source))?;
         let share = (all.iter().filter(|row| row.source == source).count() / LOST_SHARE).max(1);
         let lost: Vec<usize> = (0..all.len()).filter(|row| all[*row].source == source).take(share).collect();
-        (*rows, *slots) = (Queue::default(), Queue::default());
-        let mut going = lost.iter().peekable();
-        for (number, row) in all.iter().enumerate() {
-            if going.next_if(|lost| **lost == number).is_none() {
-                rows.push(*row);
-                old_slots[number * self.rings..(number + 1) * self.rings].iter().for_each(|slot| slots.push(*slot));
-            }
-        }
+        waiting.keep(self.rings, |row| lost.binary_search(&row).is_err());
         lost.iter().for_each(|row| self.batches.release(all[*row].place));
         Some((lost.len(), source, all[*lost.first()?].time, all[*lost.last()?].time))
     }
@@ -137,15 +208,16 @@ impl Delay {
         for slots in self.lanes.iter_mut().map(|lane| &mut lane.slots) {
             for place in (slots.first()..slots.end()).skip(ring).step_by(self.rings) {
                 let slot = slots.get_mut(place);
-                *slot = renumbered[*slot as usize];
+                if *slot != NO_SLOT {
+                    *slot = renumbered[*slot as usize];
+                }
             }
         }
     }
 
     /// Log time of the first row of a lane that still waits.
     pub(super) fn first_time(&self, lane: usize) -> Option<i64> {
-        let rows = &self.lanes.get(lane)?.rows;
-        (rows.len() > 0).then(|| rows.get(rows.first()).time)
+        self.lanes.get(lane)?.all().first().map(|row| row.time)
     }
 
     /// The decided rows themselves; what held them is let go of.
@@ -165,14 +237,13 @@ impl Delay {
         let (mut lanes, mut times, mut sources) = (Vec::new(), Vec::new(), Vec::new());
         let (mut slots, mut places) = (Vec::new(), Vec::new());
         for (number, lane) in (0..).zip(&self.lanes) {
-            for row in lane.rows.slice(lane.rows.first(), lane.rows.end()) {
+            for (row, old) in lane.waiting(self.rings) {
                 lanes.push(number);
                 times.push(row.time);
                 sources.push(row.source);
                 places.push(row.place);
+                slots.extend(old.iter().zip(renumbered).map(|(slot, renumbered)| renumbered[*slot as usize]));
             }
-            let old = lane.slots.slice(lane.slots.first(), lane.slots.end()).iter().enumerate();
-            slots.extend(old.map(|(place, slot)| renumbered[place % self.rings][*slot as usize]));
         }
         let rows = if places.is_empty() { None } else { Some(own_texts(&self.batches.gather(&places)?)?) };
         Ok((lanes, times, sources, slots, rows))

@@ -8,6 +8,8 @@ mod by_rows;
 mod call;
 mod delay_line;
 mod describe;
+mod early;
+mod eviction;
 pub mod frame;
 mod key_count;
 mod keys;

@@ -18,6 +18,8 @@ pub(crate) struct KeyedWindowNode {
     pub(crate) lag_ns: i64,
     /// For each window the count beyond which nothing is asked of it; empty when that is not known.
     pub(crate) enough: Vec<Option<u32>>,
+    /// For each window the count at which a filter above rejects a row, whatever else it has; empty when that is not known.
+    pub(crate) rejected_at: Vec<Option<u32>>,
 }
 
 impl PartialOrd for KeyedWindowNode {
@@ -51,6 +53,9 @@ impl UserDefinedLogicalNodeCore for KeyedWindowNode {
             write!(f, "{}{window}", if index > 0 { ", " } else { "" })?;
             if let Some(Some(enough)) = self.enough.get(index) {
                 write!(f, " (counted to {enough})")?;
+            }
+            if let Some(Some(count)) = self.rejected_at.get(index) {
+                write!(f, " (rejected at {count})")?;
             }
         }
         write!(f, "]")?;

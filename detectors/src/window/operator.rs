@@ -10,7 +10,8 @@
 //!    │        ▲ left               ▲ entered                     ◀── rows leave ──┘                └── rows enter ──▶
 //!    │
 //!    └─ answered? ─ F = 0: at once
-//!                 └ F > 0: delay line of s, until s is complete through t + F
+//!                 └ F > 0: delay line of s, until s is complete through t + F, or until a filter above is known to
+//!                        │ reject the row ([`super::early`]): then it is answered nothing
 //!                        └▶ a = t: for each function, rows up to a + end enter, rows before a + start leave, and the
 //!                           cell of the slot is the answer
 //! ```
@@ -39,6 +40,7 @@ use datafusion::error::Result;
 use super::by_rows::ByRows;
 use super::call::{Keeping, OperatorPlan, RingPlan};
 use super::delay_line::{Decided, Delay};
+use super::early::Rejected;
 use super::keys::Slot;
 use super::limits::{Limits, Lost};
 use super::ring::{Asked, Ring, RingColumns, Rows};
@@ -85,6 +87,8 @@ pub(crate) struct Operator {
     pub(super) sources: BTreeMap<String, u16>,
     pub(super) delay: Delay,
     pub(super) following_ns: i64,
+    /// Number of the next row that is taken in; 0 is none's.
+    next_row: u64,
     pub(super) limits: Limits,
     /// What had to be let go of since somebody last asked.
     pub(super) lost: Vec<Lost>,
@@ -99,6 +103,8 @@ struct TakenIn {
     times: Vec<i64>,
     sources: Vec<u16>,
     slots: Vec<Vec<Slot>>,
+    /// Number of the first row.
+    first: u64,
 }
 
 impl Operator {
@@ -110,7 +116,7 @@ impl Operator {
         let (following_ns, delay) = (plan.following_ns(), Delay::new(rings.len()));
         let (lanes, sources, horizons) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let (limits, lost) = (Limits::default(), Vec::new());
-        Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns, limits, lost }
+        Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns, next_row: 1, limits, lost }
     }
 
     /// Knows systems by other numbers from now on; one without a number it forgets.
@@ -155,13 +161,27 @@ impl Operator {
     /// A flood of keys leaves slots behind, and with them cells of every function: what is alive moves together.
     fn move_together(&mut self) -> Result<()> {
         let by_time = self.plan.rings.iter().filter(|ring| ring.keeping != Keeping::ByRows);
+        let mut moved = false;
         for (number, (ring, plan)) in self.rings.iter_mut().zip(by_time).enumerate() {
             if ring.is_mostly_vacant() {
                 let slots = ring.move_together(plan)?;
                 self.delay.renumber(number, &slots);
+                moved = true;
             }
         }
+        if moved {
+            self.wait_again();
+        }
         Ok(())
+    }
+
+    /// Tells the rings anew which rows wait.
+    pub(super) fn wait_again(&mut self) {
+        for (number, early) in (0..).zip(&mut self.rings).filter_map(|(number, ring)| Some((number, ring.early.as_mut()?))) {
+            let number: usize = number;
+            early.forget_all();
+            self.delay.waiting_rows().for_each(|(time, slots)| early.wait(slots[number], time));
+        }
     }
 
     fn step(
@@ -174,9 +194,9 @@ impl Operator {
         let (decided, rows) = match taken_in {
             Some(taken_in) if self.following_ns == 0 => self.decide_now(taken_in, progress)?,
             Some(taken_in) => {
-                let TakenIn { rows, anchors, lanes, times, sources, slots } = taken_in;
-                let rows_in =
-                    Rows { lanes: &lanes, times: &times, sources: &sources, anchors: anchors.as_ref(), wait: true };
+                let TakenIn { rows, anchors, lanes, times, sources, slots, first } = taken_in;
+                let anchors = anchors.as_ref();
+                let rows_in = Rows { lanes: &lanes, times: &times, sources: &sources, anchors, wait: true, first };
                 self.delay.push(&rows, &rows_in, &slots)?;
                 self.decide_delayed(progress)?
             }
@@ -212,18 +232,44 @@ impl Operator {
         let times = batch.column(self.plan.time_column).as_primitive::<TimestampNanosecondType>().values().to_vec();
         let sources = self.sources_of(batch.column(self.plan.source_column), shared)?;
         let wait = self.following_ns > 0;
-        let rows = Rows { lanes: &lanes, times: &times, sources: &sources, anchors: anchors.as_ref(), wait };
+        let first = self.next_row;
+        self.next_row += batch.num_rows() as u64;
+        let rows = Rows { lanes: &lanes, times: &times, sources: &sources, anchors: anchors.as_ref(), wait, first };
         let by_time = self.plan.rings.iter().filter(|ring| ring.keeping != Keeping::ByRows);
-        let mut slots = Vec::with_capacity(self.rings.len());
+        let (mut slots, mut rejected) = (Vec::with_capacity(self.rings.len()), Vec::new());
         for (ring, plan) in self.rings.iter_mut().zip(by_time) {
-            slots.push(ring.take_in(&rows, &evaluate(plan, batch, shared)?));
+            let (of_rows, no_more) = ring.take_in(&rows, &evaluate(plan, batch, shared)?);
+            slots.push(of_rows);
+            rejected.extend(no_more);
         }
         let by_rows = self.plan.rings.iter().filter(|ring| ring.keeping == Keeping::ByRows);
         let mut early = Vec::new();
         for (ring, plan) in self.by_rows.iter_mut().zip(by_rows) {
             early.extend(ring.take_in(&rows, &evaluate(plan, batch, shared)?)?);
         }
-        Ok(TakenIn { rows: widen(batch, early)?, anchors, lanes, times, sources, slots })
+        let mut taken_in = TakenIn { rows: widen(batch, early)?, anchors, lanes, times, sources, slots, first };
+        if !rejected.is_empty() {
+            self.reject(&rejected, &mut taken_in);
+        }
+        Ok(taken_in)
+    }
+
+    /// Rows that a filter above rejects, whatever still comes, do not wait.
+    fn reject(&mut self, rejected: &[Rejected], taken_in: &mut TakenIn) {
+        let mut stays = vec![true; taken_in.times.len()];
+        for row in rejected {
+            let index = row.number.checked_sub(taken_in.first).and_then(|index| usize::try_from(index).ok());
+            let slots = match index {
+                Some(index) => {
+                    stays[index] = false;
+                    taken_in.slots.iter().map(|slots| slots[index]).collect()
+                }
+                None => self.delay.leave(row.lane, row.time),
+            };
+            forget(&mut self.rings, row.time, slots.iter().copied());
+        }
+        let stays = BooleanBuffer::from(stays);
+        taken_in.anchors = Some(taken_in.anchors.take().map_or_else(|| stays.clone(), |anchors| &anchors & &stays));
     }
 
     /// Nothing ahead matters: the answered rows of the batch are decided, lane by lane.
@@ -258,6 +304,11 @@ impl Operator {
         for system in progress.advanced() {
             if let Some(lane) = self.lanes.get(system) {
                 self.delay.take(*lane, progress.complete(*system), self.following_ns, &mut decided);
+            }
+        }
+        if self.rings.iter().any(|ring| ring.early.is_some()) {
+            for (row, time) in decided.times.iter().enumerate() {
+                forget(&mut self.rings, *time, decided.slots.iter().map(|slots| slots[row]));
             }
         }
         let rows = match decided.times.is_empty() {
@@ -339,6 +390,13 @@ impl Operator {
             *number_of[number].get_or_insert_with(|| source_number(&mut self.sources, names.text(number)))
         };
         Ok((0..sources.len()).map(number).collect())
+    }
+}
+
+/// A row waits no more; `slots` are those of its key in each ring.
+fn forget(rings: &mut [Ring], time: i64, slots: impl Iterator<Item = Slot>) {
+    for (ring, slot) in rings.iter_mut().zip(slots) {
+        ring.early.iter_mut().for_each(|early| early.forget(slot, time));
     }
 }
 

@@ -75,7 +75,9 @@ impl Operator {
         for (number, ring) in self.by_rows.iter_mut().enumerate() {
             ring.load(&format!("{name}/rows/{number}"), saved)?;
         }
-        self.delay.load(&format!("{name}/delay"), saved)
+        self.delay.load(&format!("{name}/delay"), saved)?;
+        self.wait_again();
+        Ok(())
     }
 }
 
@@ -191,7 +193,19 @@ impl Ring {
         for (number, call) in calls.iter_mut().enumerate() {
             call.load(&format!("{name}/call/{number}"), 1 << number, keys, lanes, saved)?;
         }
+        self.recall_early(keys);
         Ok(())
+    }
+
+    /// What is watched for waiting rows stands in the functions and rows already; the waiting rows come last.
+    fn recall_early(&mut self, keys: usize) {
+        let Ring { calls, lanes, early: Some(early), .. } = self else { return };
+        let slots = Slot::try_from(keys).expect("slots are numbered by 32 bits");
+        (0..slots).for_each(|slot| early.open(slot));
+        for (number, call) in calls.iter().enumerate() {
+            early.recall(number, call.state.recent(), slots, &[]);
+            lanes.iter().for_each(|lane| early.recall(number, None, 0, call.rows_of(lane)));
+        }
     }
 
     fn load_cursors(&mut self, name: &str, saved: &Saved) -> Result<()> {

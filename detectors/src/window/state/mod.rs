@@ -41,7 +41,8 @@ use super::queue::Queue;
 use super::ring::Row;
 use super::stored::{Stored, to_bytes};
 use super::value::{self, Column, Value};
-use count::{Counts, Recent};
+use count::Counts;
+pub(super) use count::Recent;
 use distinct::Distinct;
 use extreme::{Extremes, RunningExtremes};
 use first::{Firsts, RunningFirsts};
@@ -269,6 +270,11 @@ impl State {
     /// Takes the rows of one lane through.
     pub(super) fn pass(&mut self, part: Part, passage: &Passage<'_>, answers: &mut Answers) -> Result<()> {
         each!(self, state => pass(state, part, passage, answers))
+    }
+
+    /// The last rows of each key, where that is all it remembers.
+    pub(super) fn recent(&self) -> Option<&Recent> {
+        if let State::Recent(recent) = self { Some(recent) } else { None }
     }
 
     /// Bytes remembered, about.
