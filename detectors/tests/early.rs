@@ -1,11 +1,12 @@
 //! Frames ahead of which a filter wants few rows: a row that has too many leaves at once, and nothing else changes.
 
-#![allow(clippy::cast_possible_wrap, reason = "the numbers of a test are small")]
+#![allow(clippy::cast_possible_wrap, clippy::cast_precision_loss, clippy::print_stderr, reason = "numbers are small; figures are printed for who reads them")]
 
 use crate::support::rule;
+use keywatch_detectors::rule::shipped;
 use keywatch_detectors::{Decided, Engine, Limits, Lost, Rule, Settings};
 use keywatch_store::event::Origin;
-use keywatch_store::{Event, Instant, Position};
+use keywatch_store::{Event, Instant, Inventory, Position};
 use proptest::prelude::*;
 
 const SECOND: i64 = 1_000_000_000;
@@ -190,5 +191,98 @@ proptest! {
             lost_again.sort_by_key(order);
             prop_assert_eq!(lost_again, lost, "{}", certain);
         }
+    }
+}
+
+/// Sources that speak in turn at 20,000 events a second, batch by batch.
+struct Speakers {
+    events: Vec<Event>,
+    sources: usize,
+    number: usize,
+}
+
+const SPEAKERS_BATCH: usize = 4_000;
+
+impl Speakers {
+    fn new(sources: usize) -> Speakers {
+        let events = (0..SPEAKERS_BATCH).map(|row| word(&format!("source-{}", row % sources), row, 1));
+        Speakers { events: events.collect(), sources, number: 0 }
+    }
+
+    /// An inventory in which a third of them each may be silent for a minute, ten, and an hour.
+    fn inventory(&self) -> Vec<Event> {
+        let sources = (0..self.sources).map(|source| {
+            let heartbeat = [60, 600, 3_600][source % 3];
+            format!("[[systems.sources]]\nsource = \"source-{source}\"\nheartbeat_seconds = {heartbeat}\n")
+        });
+        let text = format!("[[systems]]\nid = \"one\"\n{}", sources.collect::<String>());
+        let mut events = Inventory::parse("i.toml", &text).unwrap().activation(Instant(0));
+        (0..).zip(&mut events).for_each(|(number, event)| event.set_time(Instant(number)));
+        events
+    }
+
+    fn next(&mut self) -> &[Event] {
+        for event in &mut self.events {
+            event.set_time(Instant(SECOND + self.number as i64 * SECOND / 20_000));
+            self.number += 1;
+        }
+        &self.events
+    }
+}
+
+/// Most rows that wait between batches, findings, rows lost, and events a second.
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock, the engine does not")]
+fn measure(rule: &Rule, seconds: usize) -> (usize, usize, usize, f64) {
+    let mut speakers = Speakers::new(400);
+    let mut engine = Engine::new(std::slice::from_ref(rule), &Settings::default()).unwrap();
+    let inventory = speakers.inventory();
+    let mut position = Position(0);
+    engine.run(position, &inventory).unwrap();
+    position = position.plus(inventory.len());
+    let (mut most, mut found, mut lost) = (0, 0, 0);
+    let mut busy = std::time::Duration::ZERO;
+    for _ in 0..seconds * 20_000 / SPEAKERS_BATCH {
+        let events = speakers.next();
+        let begun = std::time::Instant::now();
+        let outcome = engine.run(position, events).unwrap();
+        busy += begun.elapsed();
+        assert!(outcome.parked.is_empty(), "{:?}", outcome.parked);
+        position = position.plus(events.len());
+        most = most.max(engine.state_size().waiting);
+        found += outcome.findings.len();
+        lost += outcome.lost.iter().map(|lost| lost.count).sum::<usize>();
+    }
+    (most, found, lost, speakers.number as f64 / busy.as_secs_f64())
+}
+
+fn shipped_silent() -> Rule {
+    shipped().unwrap().into_iter().find(|rule| rule.id == "source/silent").unwrap()
+}
+
+#[test]
+fn of_the_shipped_rule_no_more_rows_wait_than_there_are_sources() {
+    let (most, found, lost, _) = measure(&shipped_silent(), 3);
+    assert_eq!((most, found, lost), (400, 0, 0));
+}
+
+#[test]
+#[ignore = "a measurement: an hour of 20,000 events a second, by hand"]
+fn bench_absence_without_a_crowd() {
+    let crowd = "(heard = 0 OR heartbeat_seconds < 0)";
+    let count = |filter: &str| {
+        let sql = format!(
+            "SELECT event_id, e.source AS entity FROM (SELECT *, count(*) FILTER (WHERE kind <> 'source.expected') OVER \
+             (PARTITION BY source ORDER BY time RANGE BETWEEN INTERVAL '1 nanosecond' FOLLOWING AND INTERVAL '15 minutes' \
+             FOLLOWING) AS heard FROM events) AS e JOIN sources AS s ON s.system = e.system AND s.source = e.source WHERE {filter}"
+        );
+        rule("t/count", &sql)
+    };
+    for (name, rule, seconds) in [
+        ("source/silent, an hour", shipped_silent(), 3_600),
+        ("count ahead = 0, ten minutes", count("heard = 0"), 600),
+        ("the same as if nothing were certain, 100 seconds", count(crowd), 100),
+    ] {
+        let (most, found, lost, rate) = measure(&rule, seconds);
+        eprintln!("{name}: {most} rows waited at most, {found} found, {lost} lost, {rate:.0} events/s");
     }
 }

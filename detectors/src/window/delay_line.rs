@@ -1,5 +1,7 @@
 //! The delay line: rows that are answered when their frames are closed, system by system in the order of log time.
 
+use std::collections::BTreeSet;
+
 use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
 use datafusion::error::Result;
@@ -18,6 +20,8 @@ pub(super) struct Delay {
     batches: Batches,
     /// Slots of each waiting row: one for each ring.
     rings: usize,
+    /// Whether rows are due in another order than that of log time.
+    by_due: bool,
 }
 
 #[derive(Debug, Default)]
@@ -25,6 +29,8 @@ struct Lane {
     /// The first of them still waits.
     rows: Queue<Waiting>,
     slots: Queue<Slot>,
+    /// When each of them is due, and its log time; empty where rows are due in the order of log time.
+    dues: BTreeSet<(i64, i64)>,
     /// How many of the rows wait no more.
     left: usize,
 }
@@ -33,6 +39,8 @@ struct Lane {
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     time: i64,
+    /// Log time at which it is decided.
+    due: i64,
     place: u64,
     /// Number of its source, for the limits.
     source: u16,
@@ -50,6 +58,44 @@ impl Waiting {
 impl Lane {
     fn len(&self) -> usize {
         self.rows.len() - self.left
+    }
+
+    fn push(&mut self, row: Waiting, by_due: bool) {
+        self.rows.push(row);
+        if by_due {
+            self.dues.insert((row.due, row.time));
+        }
+    }
+
+    /// Where the row of that time waits, if it does.
+    fn place_of(&self, time: i64) -> Option<usize> {
+        let place = self.all().partition_point(|row| row.time < time);
+        self.all().get(place).filter(|row| row.time == time && !row.has_left()).map(|_| place)
+    }
+
+    /// Takes the row at that place out; gives its slots.
+    fn leave(&mut self, place: usize, rings: usize) -> (Waiting, Vec<Slot>) {
+        let (row, first) = (self.rows.first() + place as u64, self.slots.first() + (place * rings) as u64);
+        let row = self.rows.get_mut(row);
+        let left = std::mem::replace(row, Waiting { place: LEFT, ..*row });
+        let slots = first..first + rings as u64;
+        let slots = slots.map(|slot| std::mem::replace(self.slots.get_mut(slot), NO_SLOT)).collect();
+        self.dues.remove(&(left.due, left.time));
+        self.left += 1;
+        (left, slots)
+    }
+
+    /// Takes the rows out that are due by `complete`, in the order of log time.
+    fn take_due(&mut self, complete: i64, rings: usize) -> Vec<(Waiting, Vec<Slot>)> {
+        let mut times = Vec::new();
+        while let Some((_, time)) = self.dues.first().filter(|(due, _)| *due <= complete) {
+            times.push(*time);
+            self.dues.pop_first();
+        }
+        times.sort_unstable();
+        let taken = times.into_iter().filter_map(|time| Some(self.leave(self.place_of(time)?, rings))).collect();
+        self.close_up(rings);
+        taken
     }
 
     fn all(&self) -> &[Waiting] {
@@ -83,7 +129,7 @@ impl Lane {
     fn keep(&mut self, rings: usize, wanted: impl Fn(usize) -> bool) {
         let mut kept = Lane::default();
         for (_, (row, slots)) in self.waiting(rings).enumerate().filter(|(number, _)| wanted(*number)) {
-            kept.rows.push(*row);
+            kept.push(*row, !self.dues.is_empty());
             slots.iter().for_each(|slot| kept.slots.push(*slot));
         }
         *self = kept;
@@ -99,15 +145,26 @@ pub(super) struct Decided {
     /// Lane, and how many of the rows are its.
     pub(super) lanes: Vec<(usize, usize)>,
     pub(super) times: Vec<i64>,
+    /// Log time at which each of them was due.
+    pub(super) dues: Vec<i64>,
     /// For each ring the slots of the rows' keys.
     pub(super) slots: Vec<Vec<Slot>>,
     /// Where each row is held.
     pub(super) places: Vec<u64>,
 }
 
+impl Decided {
+    fn push(&mut self, row: &Waiting, slots: &[Slot]) {
+        self.times.push(row.time);
+        self.dues.push(row.due);
+        self.places.push(row.place);
+        slots.iter().zip(&mut self.slots).for_each(|(slot, slots)| slots.push(*slot));
+    }
+}
+
 impl Delay {
-    pub(super) fn new(rings: usize) -> Delay {
-        Delay { lanes: Vec::new(), batches: Batches::default(), rings }
+    pub(super) fn new(rings: usize, by_due: bool) -> Delay {
+        Delay { lanes: Vec::new(), batches: Batches::default(), rings, by_due }
     }
 
     /// Rows that wait.
@@ -122,7 +179,8 @@ impl Delay {
 
     /// Bytes that they take. What batches of the log share with each other is counted in each.
     pub(super) fn bytes(&self) -> usize {
-        let lanes: usize = self.lanes.iter().map(|lane| lane.rows.bytes() + lane.slots.bytes()).sum();
+        let due = |lane: &Lane| lane.dues.len() * size_of::<(i64, i64)>();
+        let lanes: usize = self.lanes.iter().map(|lane| lane.rows.bytes() + lane.slots.bytes() + due(lane)).sum();
         lanes + self.batches.bytes()
     }
 
@@ -136,53 +194,46 @@ impl Delay {
             if self.lanes.len() <= lane {
                 self.lanes.resize_with(lane + 1, Lane::default);
             }
-            let waiting = Waiting { time: rows.times[row], place, source: rows.sources[row] };
-            self.lanes[lane].rows.push(waiting);
+            let waiting = Waiting { time: rows.times[row], due: rows.dues[row], place, source: rows.sources[row] };
+            self.lanes[lane].push(waiting, self.by_due);
             slots.iter().for_each(|slots| self.lanes[lane].slots.push(slots[row]));
         }
         Ok(())
     }
 
     /// Takes out the rows of a lane that are decided once the lane is complete through `complete`.
-    pub(super) fn take(&mut self, lane: usize, complete: i64, following_ns: i64, decided: &mut Decided) {
+    pub(super) fn take(&mut self, lane: usize, complete: i64, decided: &mut Decided) {
         decided.slots.resize_with(self.rings, Vec::new);
         let Some(waiting) = self.lanes.get_mut(lane) else { return };
-        let count = waiting.all().partition_point(|row| row.time.saturating_add(following_ns) <= complete);
-        if count == 0 {
-            return;
-        }
-        let (before, last) = (decided.times.len(), waiting.all()[count - 1].time);
-        for (row, slots) in waiting.waiting(self.rings).take_while(|(row, _)| row.time <= last) {
-            decided.times.push(row.time);
-            decided.places.push(row.place);
-            slots.iter().zip(&mut decided.slots).for_each(|(slot, slots)| slots.push(*slot));
+        let before = decided.times.len();
+        if self.by_due {
+            waiting.take_due(complete, self.rings).iter().for_each(|(row, slots)| decided.push(row, slots));
+        } else {
+            let count = waiting.all().partition_point(|row| row.due <= complete);
+            let last = count.checked_sub(1).map(|last| waiting.all()[last].time);
+            let is_taken = |(row, _): &(&Waiting, &[Slot])| last.is_some_and(|last| row.time <= last);
+            waiting.waiting(self.rings).take_while(is_taken).for_each(|(row, slots)| decided.push(row, slots));
+            waiting.drop_first(count, self.rings);
+            waiting.close_up(self.rings);
         }
         if decided.times.len() > before {
             decided.lanes.push((lane, decided.times.len() - before));
         }
-        waiting.drop_first(count, self.rings);
-        waiting.close_up(self.rings);
     }
 
     /// The row of that time waits no more; gives its slots.
     pub(super) fn leave(&mut self, lane: usize, time: i64) -> Vec<Slot> {
         let Some(waiting) = self.lanes.get_mut(lane) else { return Vec::new() };
-        let place = waiting.all().partition_point(|row| row.time < time);
-        if waiting.all().get(place).is_none_or(|row| row.time != time || row.has_left()) {
-            return Vec::new();
-        }
-        let (row, slots) = (waiting.rows.first() + place as u64, waiting.slots.first() + (place * self.rings) as u64);
-        self.batches.release(std::mem::replace(&mut waiting.rows.get_mut(row).place, LEFT));
-        let slots = (slots..slots + self.rings as u64).map(|slot| std::mem::replace(waiting.slots.get_mut(slot), NO_SLOT));
-        let slots = slots.collect();
-        waiting.left += 1;
+        let Some(place) = waiting.place_of(time) else { return Vec::new() };
+        let (row, slots) = waiting.leave(place, self.rings);
+        self.batches.release(row.place);
         waiting.close_up(self.rings);
         slots
     }
 
-    /// All rows that wait: time, and the slot in each ring.
-    pub(super) fn waiting_rows(&self) -> impl Iterator<Item = (i64, &[Slot])> {
-        self.lanes.iter().flat_map(|lane| lane.waiting(self.rings)).map(|(row, slots)| (row.time, slots))
+    /// All rows that wait: time, when they are due, and the slot in each ring.
+    pub(super) fn waiting_rows(&self) -> impl Iterator<Item = (i64, i64, &[Slot])> {
+        self.lanes.iter().flat_map(|lane| lane.waiting(self.rings)).map(|(row, slots)| (row.time, row.due, slots))
     }
 
     /// Rows of a lane that wait.
@@ -228,43 +279,56 @@ impl Delay {
     }
 }
 
-/// Everything on hold: lanes, times, sources, slots (one for each ring of each row), rows.
-pub(super) type All = (Vec<u32>, Vec<i64>, Vec<u16>, Vec<Slot>, Option<RecordBatch>);
+/// Everything on hold.
+#[derive(Default)]
+pub(super) struct All {
+    pub(super) lanes: Vec<u32>,
+    pub(super) times: Vec<i64>,
+    pub(super) dues: Vec<i64>,
+    pub(super) sources: Vec<u16>,
+    /// One for each ring of each row.
+    pub(super) slots: Vec<Slot>,
+    pub(super) rows: Option<RecordBatch>,
+}
 
 impl Delay {
     /// Everything on hold, with the new numbers of the slots of each ring.
     pub(super) fn all(&self, renumbered: &[Vec<Slot>]) -> Result<All> {
-        let (mut lanes, mut times, mut sources) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut slots, mut places) = (Vec::new(), Vec::new());
+        let (mut all, mut places) = (All::default(), Vec::new());
         for (number, lane) in (0..).zip(&self.lanes) {
-            for (row, old) in lane.waiting(self.rings) {
-                lanes.push(number);
-                times.push(row.time);
-                sources.push(row.source);
+            for (row, slots) in lane.waiting(self.rings) {
+                all.lanes.push(number);
+                all.times.push(row.time);
+                all.dues.push(row.due);
+                all.sources.push(row.source);
                 places.push(row.place);
-                slots.extend(old.iter().zip(renumbered).map(|(slot, renumbered)| renumbered[*slot as usize]));
+                all.slots.extend(slots.iter().zip(renumbered).map(|(slot, renumbered)| renumbered[*slot as usize]));
             }
         }
-        let rows = if places.is_empty() { None } else { Some(own_texts(&self.batches.gather(&places)?)?) };
-        Ok((lanes, times, sources, slots, rows))
+        if !places.is_empty() {
+            all.rows = Some(own_texts(&self.batches.gather(&places)?)?);
+        }
+        Ok(all)
     }
 
     /// Takes over everything on hold.
-    pub(super) fn fill(&mut self, (lanes, times, sources, slots, rows): All) -> Result<()> {
-        let Some(rows) = rows else { return Ok(()) };
-        let whole = lanes.len() == rows.num_rows() && times.len() == lanes.len() && sources.len() == lanes.len();
-        if !whole || slots.len() != lanes.len() * self.rings {
+    pub(super) fn fill(&mut self, all: &All) -> Result<()> {
+        let Some(rows) = &all.rows else { return Ok(()) };
+        let count = rows.num_rows();
+        let lengths = [all.lanes.len(), all.times.len(), all.dues.len(), all.sources.len()];
+        if lengths != [count; 4] || all.slots.len() != count * self.rings {
             return Err(damaged("rows on hold of another number"));
         }
-        let place = self.batches.push(&rows, &BooleanBuffer::new_set(rows.num_rows()))?;
-        for (row, ((lane, time), source)) in (0_usize..).zip(lanes.into_iter().zip(times).zip(sources)) {
-            let lane = lane as usize;
+        let first = self.batches.push(rows, &BooleanBuffer::new_set(count))?;
+        for row in 0..count {
+            let lane = all.lanes[row] as usize;
             if self.lanes.len() <= lane {
                 self.lanes.resize_with(lane + 1, Lane::default);
             }
-            self.lanes[lane].rows.push(Waiting { time, place: place + row as u64, source });
-            let first = row * self.rings;
-            slots[first..first + self.rings].iter().for_each(|slot| self.lanes[lane].slots.push(*slot));
+            let (time, due, source) = (all.times[row], all.dues[row], all.sources[row]);
+            self.lanes[lane].push(Waiting { time, due, place: first + row as u64, source }, self.by_due);
+            let slots = &all.slots[row * self.rings..(row + 1) * self.rings];
+            slots.iter().for_each(|slot| self.lanes[lane].slots.push(*slot));
         }
         Ok(())
     }

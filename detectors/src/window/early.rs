@@ -5,6 +5,10 @@
 //! counts, such as heartbeats, one a key waits. The filter would have dropped it, so that nothing is seen of it; a row
 //! that is not rejected waits for the end of its frames as ever.
 //!
+//! Where a filter asks that no row comes by a time that the row names itself (`heard_at IS NULL OR heard_at > time + …`),
+//! the row is *due* then and not at the end of the frame: until it is due, a row of its key rejects it; when it is due, it
+//! is answered.
+//!
 //! Whether a row is rejected depends on the rows of its key alone, and always on the same one of them: the n-th counted
 //! row comes before the row could be answered, wherever the log is cut.
 
@@ -31,6 +35,8 @@ struct Watch {
     bit: u16,
     start_ns: Option<i64>,
     end_ns: i64,
+    /// Whether it rejects no row that is due before.
+    until_due: bool,
     /// The last n rows that it has counted of each key.
     counted: Recent,
 }
@@ -38,6 +44,8 @@ struct Watch {
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     time: i64,
+    /// Log time at which it is decided.
+    due: i64,
     /// Number of the row among all that the operator has taken in; 0 of one that was taken over.
     number: u64,
 }
@@ -57,8 +65,9 @@ impl Early {
             let Frame::Range { start_ns, end_ns: end_ns @ 1.. } = planned.frame else { return None };
             // Of a frame without a start that is counted to the end, no snapshot tells when its last rows were.
             let is_remembered = start_ns.is_some() || planned.call.enough.is_some();
-            let counted = Recent::new(planned.call.rejected_at.filter(|_| is_remembered)?);
-            Some(Watch { bit: 1 << number, start_ns, end_ns, counted })
+            let until_due = planned.call.is_deadline;
+            let enough = planned.call.rejected_at.filter(|_| is_remembered).or(until_due.then_some(1))?;
+            Some(Watch { bit: 1 << number, start_ns, end_ns, until_due, counted: Recent::new(enough) })
         });
         let watches: Vec<Watch> = watches.collect();
         (!watches.is_empty()).then_some(Early { watches, waiting: Vec::new() })
@@ -79,10 +88,11 @@ impl Early {
         let mut rejected = Vec::new();
         for (row, slot) in slots.iter().enumerate().filter(|(_, slot)| **slot != NO_SLOT) {
             let (lane, time, number) = (rows.lanes[row] as usize, rows.times[row], rows.first + row as u64);
+            let due = rows.dues[row];
             let waiting = &mut self.waiting[*slot as usize];
             for watch in self.watches.iter_mut().filter(|watch| watch.bit & calls[row] != 0) {
                 watch.counted.add(*slot, time);
-                for Waiting { time, number } in watch.rejects(*slot, time, waiting) {
+                for Waiting { time, number, .. } in watch.rejects(*slot, time, waiting) {
                     rejected.push(Rejected { lane, time, number });
                 }
             }
@@ -92,15 +102,15 @@ impl Early {
             if self.watches.iter().any(|watch| watch.has_enough(*slot, time)) {
                 rejected.push(Rejected { lane, time, number });
             } else {
-                waiting.push_back(Waiting { time, number });
+                waiting.push_back(Waiting { time, due, number });
             }
         }
         rejected
     }
 
     /// A row of that time waits.
-    pub(super) fn wait(&mut self, slot: Slot, time: i64) {
-        self.waiting[slot as usize].push_back(Waiting { time, number: 0 });
+    pub(super) fn wait(&mut self, slot: Slot, time: i64, due: i64) {
+        self.waiting[slot as usize].push_back(Waiting { time, due, number: 0 });
     }
 
     /// The row of that time waits no more.
@@ -142,7 +152,15 @@ impl Watch {
         let start = |row: &Waiting| row.time.saturating_add(self.start_ns.unwrap_or(i64::MIN));
         let from = waiting.partition_point(|row| row.time.saturating_add(self.end_ns) < time);
         let to = waiting.partition_point(|row| self.start_ns.is_none() || start(row) <= first);
-        let rejected = if from < to { waiting.drain(from..to).collect() } else { Vec::new() };
+        if from >= to {
+            return Vec::new();
+        }
+        if self.until_due && waiting.range(from..to).all(|row| row.due < time) {
+            return Vec::new();
+        }
+        let rejected = waiting.drain(from..to);
+        let (late, rejected): (Vec<Waiting>, _) = rejected.partition(|row| self.until_due && row.due < time);
+        insert(waiting, from, late);
         give_back(waiting);
         rejected
     }
@@ -151,6 +169,14 @@ impl Watch {
     fn has_enough(&self, slot: Slot, time: i64) -> bool {
         let start = self.start_ns.map_or(i64::MIN, |start_ns| time.saturating_add(start_ns));
         self.counted.first(slot).is_some_and(|first| first >= start)
+    }
+}
+
+/// Puts rows back to where they were taken out.
+fn insert(waiting: &mut VecDeque<Waiting>, place: usize, rows: Vec<Waiting>) {
+    if !rows.is_empty() {
+        let after = waiting.split_off(place);
+        waiting.extend(rows.into_iter().chain(after));
     }
 }
 
@@ -172,13 +198,13 @@ mod tests {
     fn watch(start_ns: i64, enough: u32) -> Watch {
         let mut counted = Recent::new(enough);
         counted.open(0);
-        Watch { bit: 1, start_ns: Some(start_ns), end_ns: 30, counted }
+        Watch { bit: 1, start_ns: Some(start_ns), end_ns: 30, until_due: false, counted }
     }
 
     #[test]
     fn a_row_is_rejected_by_the_last_of_so_many_in_its_frame() {
         let mut watch = watch(1, 2);
-        let mut waiting: VecDeque<Waiting> = [10, 20, 45, 50].map(|time| Waiting { time, number: 0 }).into();
+        let mut waiting: VecDeque<Waiting> = [10, 20, 45, 50].map(|time| Waiting { time, due: time + 30, number: 0 }).into();
         let mut rejected_by = |time| -> Vec<i64> {
             watch.counted.add(0, time);
             watch.rejects(0, time, &mut waiting).iter().map(|row| row.time).collect()

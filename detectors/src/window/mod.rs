@@ -29,7 +29,7 @@ pub(crate) use call::{Named, OperatorPlan, WindowCall, plan_operator, read_call,
 pub use describe::{Group, Window, span};
 pub use limits::Limits;
 pub(crate) use limits::Lost;
-pub(crate) use node::KeyedWindowNode;
+pub(crate) use node::{Deadline, KeyedWindowNode};
 pub(crate) use operator::Operator;
 pub use operator::StateSize;
 pub(crate) use shared::Shared;

@@ -28,12 +28,12 @@
 //! * a key whose last row no frame reaches answers like a key that never was, so when it is freed changes no answer;
 //! * answers depend on the rows of the system alone, never on where batches were cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{Field, Schema, TimestampNanosecondType};
 use datafusion::error::Result;
 
@@ -89,6 +89,8 @@ pub(crate) struct Operator {
     pub(super) following_ns: i64,
     /// Number of the next row that is taken in; 0 is none's.
     next_row: u64,
+    /// Of rows that came out of the last run, by system and log time, when they were due; where that is their own.
+    came_due: HashMap<(u32, i64), i64>,
     pub(super) limits: Limits,
     /// What had to be let go of since somebody last asked.
     pub(super) lost: Vec<Lost>,
@@ -102,6 +104,7 @@ struct TakenIn {
     lanes: Vec<u32>,
     times: Vec<i64>,
     sources: Vec<u16>,
+    dues: Vec<i64>,
     slots: Vec<Vec<Slot>>,
     /// Number of the first row.
     first: u64,
@@ -113,10 +116,10 @@ impl Operator {
             plan.rings.iter().partition(|ring| ring.keeping == Keeping::ByRows);
         let rings: Vec<Ring> = by_time.into_iter().map(Ring::new).collect();
         let by_rows = by_rows.into_iter().map(ByRows::new).collect();
-        let (following_ns, delay) = (plan.following_ns(), Delay::new(rings.len()));
+        let (following_ns, delay) = (plan.following_ns(), Delay::new(rings.len(), plan.deadline.is_some()));
         let (lanes, sources, horizons) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let (limits, lost) = (Limits::default(), Vec::new());
-        Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns, next_row: 1, limits, lost }
+        let (came_due, limits, lost) = (HashMap::new(), Limits::default(), Vec::new());
+        Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns, next_row: 1, came_due, limits, lost }
     }
 
     /// Knows systems by other numbers from now on; one without a number it forgets.
@@ -137,7 +140,9 @@ impl Operator {
     /// # Errors
     /// What an expression meets on a row.
     pub(crate) fn check(&self, rows: &RecordBatch) -> Result<()> {
-        self.plan.anchor.as_ref().map(|anchor| mask(anchor, rows)).transpose()?;
+        let anchors = self.plan.anchor.as_ref().map(|anchor| mask(anchor, rows)).transpose()?;
+        let times = vec![0; rows.num_rows()];
+        self.dues(rows, &times, anchors.as_ref().map(truths).as_ref())?;
         let shared = Shared::default();
         self.plan.rings.iter().try_for_each(|ring| evaluate(ring, rows, &shared).map(drop))
     }
@@ -150,6 +155,7 @@ impl Operator {
         shared: &Shared,
     ) -> Result<Option<RecordBatch>> {
         let whole = Progress::Run { systems, lag_ns: self.plan.lag_ns };
+        self.came_due.clear();
         let answered = match rows {
             Some(rows) if !self.has_room(rows.num_rows()) => self.run_row_by_row(rows, whole),
             rows => self.step(rows, whole, shared),
@@ -180,7 +186,7 @@ impl Operator {
         for (number, early) in (0..).zip(&mut self.rings).filter_map(|(number, ring)| Some((number, ring.early.as_mut()?))) {
             let number: usize = number;
             early.forget_all();
-            self.delay.waiting_rows().for_each(|(time, slots)| early.wait(slots[number], time));
+            self.delay.waiting_rows().for_each(|(time, due, slots)| early.wait(slots[number], time, due));
         }
     }
 
@@ -194,9 +200,10 @@ impl Operator {
         let (decided, rows) = match taken_in {
             Some(taken_in) if self.following_ns == 0 => self.decide_now(taken_in, progress)?,
             Some(taken_in) => {
-                let TakenIn { rows, anchors, lanes, times, sources, slots, first } = taken_in;
-                let anchors = anchors.as_ref();
-                let rows_in = Rows { lanes: &lanes, times: &times, sources: &sources, anchors, wait: true, first };
+                let TakenIn { rows, anchors, lanes, times, sources, dues, slots, first } = taken_in;
+                let (anchors, wait) = (anchors.as_ref(), true);
+                let rows_in =
+                    Rows { lanes: &lanes, times: &times, sources: &sources, dues: &dues, anchors, wait, first };
                 self.delay.push(&rows, &rows_in, &slots)?;
                 self.decide_delayed(progress)?
             }
@@ -234,7 +241,9 @@ impl Operator {
         let wait = self.following_ns > 0;
         let first = self.next_row;
         self.next_row += batch.num_rows() as u64;
-        let rows = Rows { lanes: &lanes, times: &times, sources: &sources, anchors: anchors.as_ref(), wait, first };
+        let dues = self.dues(batch, &times, anchors.as_ref())?;
+        let rows =
+            Rows { lanes: &lanes, times: &times, sources: &sources, dues: &dues, anchors: anchors.as_ref(), wait, first };
         let by_time = self.plan.rings.iter().filter(|ring| ring.keeping != Keeping::ByRows);
         let (mut slots, mut rejected) = (Vec::with_capacity(self.rings.len()), Vec::new());
         for (ring, plan) in self.rings.iter_mut().zip(by_time) {
@@ -247,11 +256,39 @@ impl Operator {
         for (ring, plan) in self.by_rows.iter_mut().zip(by_rows) {
             early.extend(ring.take_in(&rows, &evaluate(plan, batch, shared)?)?);
         }
-        let mut taken_in = TakenIn { rows: widen(batch, early)?, anchors, lanes, times, sources, slots, first };
+        let rows = widen(batch, early)?;
+        let mut taken_in = TakenIn { rows, anchors, lanes, times, sources, dues, slots, first };
         if !rejected.is_empty() {
             self.reject(&rejected, &mut taken_in);
         }
         Ok(taken_in)
+    }
+
+    /// When the rows of a batch are decided: at the end of their frames, or before that at their own deadline.
+    fn dues(&self, batch: &RecordBatch, times: &[i64], anchors: Option<&BooleanBuffer>) -> Result<Vec<i64>> {
+        if self.following_ns == 0 {
+            return Ok(Vec::new());
+        }
+        let mut dues: Vec<i64> = times.iter().map(|time| time.saturating_add(self.following_ns)).collect();
+        if let Some((deadline, is_inclusive)) = &self.plan.deadline {
+            // Of rows that are not answered, what a deadline is computed of may be anything.
+            let all = BooleanBuffer::new_set(times.len());
+            let anchors = anchors.unwrap_or(&all);
+            let answered = filter_record_batch(batch, &BooleanArray::from(anchors.clone()))?;
+            let deadlines = array(deadline, &answered)?;
+            let deadlines = deadlines.as_primitive::<TimestampNanosecondType>();
+            for (row, deadline) in anchors.set_indices().zip(deadlines) {
+                let last = deadline.map_or(i64::MAX, |deadline| deadline.saturating_sub(i64::from(!is_inclusive)));
+                dues[row] = dues[row].min(last).max(times[row]);
+            }
+        }
+        Ok(dues)
+    }
+
+    /// Log time at which a row that came out of the last run was due, where rows have deadlines of their own. No two
+    /// rows of a system share a log time.
+    pub(crate) fn due(&self, system: u32, time: i64) -> Option<i64> {
+        self.came_due.get(&(system, time)).copied()
     }
 
     /// Rows that a filter above rejects, whatever still comes, do not wait.
@@ -303,7 +340,7 @@ impl Operator {
         let mut decided = Decided::default();
         for system in progress.advanced() {
             if let Some(lane) = self.lanes.get(system) {
-                self.delay.take(*lane, progress.complete(*system), self.following_ns, &mut decided);
+                self.delay.take(*lane, progress.complete(*system), &mut decided);
             }
         }
         if self.rings.iter().any(|ring| ring.early.is_some()) {
@@ -330,6 +367,11 @@ impl Operator {
             let horizon = self.delay.first_time(lane).unwrap_or(complete.saturating_add(1));
             self.horizons[lane] = horizon;
             let part = parts.next_if(|(other, _)| *other == lane).map_or(0, |(_, count)| *count);
+            if self.plan.deadline.is_some() {
+                let rows = decided.times[from..from + part].iter().zip(&decided.dues[from..from + part]);
+                let lag_ns = self.plan.lag_ns;
+                self.came_due.extend(rows.map(|(time, due)| ((*system, *time), due.saturating_add(lag_ns))));
+            }
             for (number, ring) in self.rings.iter_mut().enumerate() {
                 let slots = decided.slots.get(number).map_or(&[][..], |slots| &slots[from..from + part]);
                 let asked = Asked { lane, times: &decided.times[from..from + part], slots, horizon };

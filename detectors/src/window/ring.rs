@@ -81,6 +81,8 @@ pub(super) struct Rows<'a> {
     pub(super) wait: bool,
     /// Number of the first among all that the operator has taken in.
     pub(super) first: u64,
+    /// Log time through which the system is complete when each row is decided; only of answered rows it means something.
+    pub(super) dues: &'a [i64],
 }
 
 /// Rows of a lane that are answered in a run.
@@ -125,7 +127,8 @@ impl Ring {
         let counted = self.counted(columns);
         let calls = calls_of_rows(&counted, rows.times.len());
         let slots = self.find_slots(rows, columns, &calls);
-        for row in (0..rows.times.len()).filter(|row| calls[*row] != 0) {
+        let entering = self.entering();
+        for row in (0..rows.times.len()).filter(|row| calls[*row] & entering != 0) {
             let entry = Row { time: rows.times[row], slot: slots[row], calls: calls[row], source: rows.sources[row] };
             self.lanes[rows.lanes[row] as usize].rows.push(entry);
         }
@@ -190,6 +193,12 @@ impl Ring {
         let states: usize = self.calls.iter().map(|call| call.state.bytes()).sum();
         let early = self.early.as_ref().map_or(0, Early::bytes);
         (rows, self.keys.len(), ring + states + early + self.keys.bytes())
+    }
+
+    /// The functions whose rows stand in the ring.
+    fn entering(&self) -> u16 {
+        let asked = (0_u16..).zip(&self.calls).filter(|(_, call)| !call.call.is_deadline);
+        asked.fold(0, |bits, (number, _)| bits | 1 << number)
     }
 
     /// For each function the rows that it counts; `None` for all.

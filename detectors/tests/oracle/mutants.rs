@@ -13,7 +13,7 @@ use super::query::{Lookup, Query, Window};
 /// A mutation: its name, and the query with the error in it if the query has what it takes.
 pub(crate) type Mutation = (&'static str, fn(&mut Dice, &mut Query) -> bool);
 
-pub(crate) const MUTATIONS: [Mutation; 18] = [
+pub(crate) const MUTATIONS: [Mutation; 20] = [
     ("the start of a frame lies 1 ns earlier", |dice, query| shift(dice, query, -1, 0)),
     ("the start of a frame lies 1 ns later", |dice, query| shift(dice, query, 1, 0)),
     ("the end of a frame lies 1 ns earlier", |dice, query| shift(dice, query, 0, -1)),
@@ -91,6 +91,18 @@ pub(crate) const MUTATIONS: [Mutation; 18] = [
         let demands = filters.into_iter().map(|keeps| &mut keeps.demands).find(|demands| demands.iter().any(Demand::wants_few));
         let Some(demands) = demands else { return false };
         demands.retain(|demand| !demand.wants_few());
+        true
+    }),
+    ("a deadline lies 1 ns later", |_, query| {
+        let Some(deadline) = &mut query.keeps.deadline else { return false };
+        deadline.spans = deadline.spans.map(|span| span + 1);
+        true
+    }),
+    ("all rows have the deadline of some", |_, query| {
+        let Some(deadline) = query.keeps.deadline.as_mut().filter(|deadline| deadline.spans[0] != deadline.spans[1]) else {
+            return false;
+        };
+        deadline.spans[1] = deadline.spans[0];
         true
     }),
     ("an inner join keeps what it does not find", |_, query| {

@@ -1,11 +1,12 @@
 //! Generated rules: windows over windows with lookups between them, as SQL for the engine and for stock DataFusion.
 
-use super::demand::{Demand, Keeps};
+use super::demand::{Deadline, Demand, Keeps};
 use super::dice::Dice;
 use super::frame::Frame;
 use super::function::{Function, Language};
 use super::stock::WALLETS_AS_OF;
 use super::term::{self, Kind, Term};
+use keywatch_store::Event;
 
 #[derive(Clone)]
 pub(crate) struct Window {
@@ -65,7 +66,16 @@ impl Query {
             let keeps = filter(dice, 3, &added, levels.last_mut());
             levels.push(Level::generate(dice, language, spans, level, keeps, &mut added));
         }
-        let keeps = filter(dice, 2, &added, levels.last_mut());
+        let mut keeps = filter(dice, 2, &added, levels.last_mut());
+        if let Some(level) = levels.last_mut().filter(|_| dice.once_in(4)) {
+            level.windows.push(Window::next(dice, spans));
+            if dice.once_in(2) {
+                level.windows.retain(|window| window.following_ns() == 0 || window.name == Deadline::WINDOW);
+                keeps.demands.clear();
+                keeps.condition = keeps.condition.filter(|_| false);
+            }
+            keeps.deadline = Some(Deadline::generate(dice, spans));
+        }
         let lookup =
             *dice.weighed(&[(6, Lookup::None), (1, Lookup::Left), (1, Lookup::Inner), (1, Lookup::LeftOnThreshold)]);
         Query { joined_below, levels, keeps, lookup }
@@ -88,6 +98,21 @@ impl Query {
     /// What the windows look ahead, level by level.
     pub(crate) fn following_ns(&self) -> i64 {
         self.levels.iter().map(Level::following_ns).sum()
+    }
+
+    /// Nanoseconds after a row when it is decided, where a deadline of its own decides it.
+    pub(crate) fn waits_ns(&self, event: &Event) -> Option<i64> {
+        let deadline = self.keeps.deadline.as_ref()?;
+        let (last, below) = self.levels.split_last()?;
+        let window = last.windows.iter().find(|window| window.name == Deadline::WINDOW)?;
+        let below: i64 = below.iter().map(Level::following_ns).sum();
+        Some(below + deadline.waits_ns(window.frame, event))
+    }
+
+    /// Whether rows have to be decided at deadlines of their own: nothing else is awaited.
+    pub(crate) fn is_timely(&self) -> bool {
+        let mut ahead = self.windows().filter(|window| window.following_ns() > 0);
+        self.keeps.deadline.is_some() && ahead.all(|window| window.name == Deadline::WINDOW)
     }
 
     pub(crate) fn sql(&self, dialect: Dialect) -> String {
@@ -134,7 +159,7 @@ fn filter(dice: &mut Dice, one_in: usize, added: &[(String, Kind)], below: Optio
             window.is_shown = true;
         }
     }
-    Keeps { condition, demands }
+    Keeps { condition, demands, deadline: None }
 }
 
 impl Level {
@@ -202,6 +227,24 @@ impl Window {
         let (keys, spelling) = (term::keys(dice, added), dice.below(24));
         let is_shown = !is_ahead || dice.once_in(3);
         Window { name, function, argument, filter, ignores_nulls, keys, frame, kind, spelling, is_shown }
+    }
+
+    /// The log time of the next row of its key.
+    fn next(dice: &mut Dice, spans: &[i64]) -> Window {
+        let Frame::Range(_, end) = Frame::ahead(dice, spans) else { unreachable!("it looks ahead") };
+        let start = *dice.pick(&[1, 1, 1, 2, end]);
+        Window {
+            name: Deadline::WINDOW.to_owned(),
+            function: Function::Min,
+            argument: Some(term::log_time()),
+            filter: dice.once_in(2).then(|| term::condition(dice, &[])),
+            ignores_nulls: false,
+            keys: term::keys(dice, &[]),
+            frame: Frame::Range(Some(start.min(end)), end),
+            kind: Kind::Time,
+            spelling: dice.below(24),
+            is_shown: false,
+        }
     }
 
     /// Whether it counts rows that are still to come.
