@@ -10,6 +10,7 @@ mod language;
 mod limits;
 mod oracle;
 mod shipped_rules;
+mod silence;
 mod snapshots;
 mod support;
 mod windows;

@@ -1,6 +1,11 @@
 //! Frames ahead of which a filter wants few rows: a row that has too many leaves at once, and nothing else changes.
 
-#![allow(clippy::cast_possible_wrap, clippy::cast_precision_loss, clippy::print_stderr, reason = "numbers are small; figures are printed for who reads them")]
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::print_stderr,
+    reason = "numbers are small; figures are printed for who reads them"
+)]
 
 use crate::support::rule;
 use keywatch_detectors::rule::shipped;

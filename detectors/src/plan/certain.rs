@@ -20,9 +20,12 @@ pub(crate) fn tell_rejected(plan: LogicalPlan) -> LogicalPlan {
     let whole = plan.clone();
     let told = plan.transform_down(|node| {
         let LogicalPlan::Filter(filter) = &node else { return Ok(Transformed::no(node)) };
-        let fewer: Vec<(Column, u32)> = split_conjunction(&filter.predicate).into_iter().filter_map(fewer_than).collect();
+        let fewer: Vec<(Column, u32)> =
+            split_conjunction(&filter.predicate).into_iter().filter_map(fewer_than).collect();
         Ok(match tell(&filter.input, &fewer)? {
-            Some(input) => Transformed::yes(LogicalPlan::Filter(Filter::try_new(filter.predicate.clone(), Arc::new(input))?)),
+            Some(input) => {
+                Transformed::yes(LogicalPlan::Filter(Filter::try_new(filter.predicate.clone(), Arc::new(input))?))
+            }
             None => Transformed::no(node),
         })
     });

@@ -12,7 +12,9 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Extension, Filter, LogicalPlan, Operator, Projection, Window};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, ExprSchemable, Extension, Filter, LogicalPlan, Operator, Projection, Window,
+};
 
 use super::bounded::held_expressions;
 use super::lineage;

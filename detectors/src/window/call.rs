@@ -394,7 +394,17 @@ fn plan_call(
     let (enough, rejected_at) = (of_column(&node.enough), of_column(&node.rejected_at));
     let is_deadline = node.deadline.as_ref().is_some_and(|deadline| deadline.window == column);
     Ok(CallPlan {
-        call: Call { function, counts_nulls, ignore_nulls, arguments: types, output, enough, rejected_at, is_deadline, column },
+        call: Call {
+            function,
+            counts_nulls,
+            ignore_nulls,
+            arguments: types,
+            output,
+            enough,
+            rejected_at,
+            is_deadline,
+            column,
+        },
         frame: call.frame,
         arguments: call.arguments.iter().map(physical).collect::<Result<_>>()?,
         filter: params.filter.as_deref().map(physical).transpose()?,

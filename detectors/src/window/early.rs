@@ -204,7 +204,8 @@ mod tests {
     #[test]
     fn a_row_is_rejected_by_the_last_of_so_many_in_its_frame() {
         let mut watch = watch(1, 2);
-        let mut waiting: VecDeque<Waiting> = [10, 20, 45, 50].map(|time| Waiting { time, due: time + 30, number: 0 }).into();
+        let mut waiting: VecDeque<Waiting> =
+            [10, 20, 45, 50].map(|time| Waiting { time, due: time + 30, number: 0 }).into();
         let mut rejected_by = |time| -> Vec<i64> {
             watch.counted.add(0, time);
             watch.rejects(0, time, &mut waiting).iter().map(|row| row.time).collect()

@@ -119,7 +119,20 @@ impl Operator {
         let (following_ns, delay) = (plan.following_ns(), Delay::new(rings.len(), plan.deadline.is_some()));
         let (lanes, sources, horizons) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let (came_due, limits, lost) = (HashMap::new(), Limits::default(), Vec::new());
-        Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns, next_row: 1, came_due, limits, lost }
+        Operator {
+            plan,
+            rings,
+            by_rows,
+            lanes,
+            horizons,
+            sources,
+            delay,
+            following_ns,
+            next_row: 1,
+            came_due,
+            limits,
+            lost,
+        }
     }
 
     /// Knows systems by other numbers from now on; one without a number it forgets.
@@ -183,7 +196,9 @@ impl Operator {
 
     /// Tells the rings anew which rows wait.
     pub(super) fn wait_again(&mut self) {
-        for (number, early) in (0..).zip(&mut self.rings).filter_map(|(number, ring)| Some((number, ring.early.as_mut()?))) {
+        for (number, early) in
+            (0..).zip(&mut self.rings).filter_map(|(number, ring)| Some((number, ring.early.as_mut()?)))
+        {
             let number: usize = number;
             early.forget_all();
             self.delay.waiting_rows().for_each(|(time, due, slots)| early.wait(slots[number], time, due));
@@ -242,8 +257,15 @@ impl Operator {
         let first = self.next_row;
         self.next_row += batch.num_rows() as u64;
         let dues = self.dues(batch, &times, anchors.as_ref())?;
-        let rows =
-            Rows { lanes: &lanes, times: &times, sources: &sources, dues: &dues, anchors: anchors.as_ref(), wait, first };
+        let rows = Rows {
+            lanes: &lanes,
+            times: &times,
+            sources: &sources,
+            dues: &dues,
+            anchors: anchors.as_ref(),
+            wait,
+            first,
+        };
         let by_time = self.plan.rings.iter().filter(|ring| ring.keeping != Keeping::ByRows);
         let (mut slots, mut rejected) = (Vec::with_capacity(self.rings.len()), Vec::new());
         for (ring, plan) in self.rings.iter_mut().zip(by_time) {

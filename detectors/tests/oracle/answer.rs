@@ -88,7 +88,8 @@ fn text(column: &arrow::array::ArrayRef, row: usize) -> Option<String> {
 
 /// The anchors that are decided: a record of the system lies as long after them as they wait, or later.
 pub(crate) fn closed(history: &History, waits_ns: impl Fn(&Event) -> i64) -> BTreeSet<String> {
-    let closed = |event: &&Event| i128::from(event.time().0) + i128::from(waits_ns(event)) <= i128::from(history.last());
+    let closed =
+        |event: &&Event| i128::from(event.time().0) + i128::from(waits_ns(event)) <= i128::from(history.last());
     history.events.iter().filter(closed).map(|event| event.event_id().to_string()).collect()
 }
 
@@ -111,7 +112,11 @@ pub(crate) fn difference(found: &[&Decided], expected: &Answers) -> Option<Strin
 }
 
 /// Checks position, time and source of every finding against the log itself, and their order.
-pub(crate) fn check_decisions(log: &[Event], found: &[Decided], waits_ns: impl Fn(&str, &Event) -> i64) -> Option<String> {
+pub(crate) fn check_decisions(
+    log: &[Event],
+    found: &[Decided],
+    waits_ns: impl Fn(&str, &Event) -> i64,
+) -> Option<String> {
     let by_system = history::by_system(log);
     let anchors: BTreeMap<_, usize> = log.iter().enumerate().map(|(index, event)| (event.event_id(), index)).collect();
     for decided in found {

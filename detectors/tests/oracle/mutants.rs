@@ -77,7 +77,8 @@ pub(crate) const MUTATIONS: [Mutation; 20] = [
     }),
     ("a row is rejected by one row fewer than there have to be", |dice, query| {
         let filters = query.levels.iter_mut().map(|level| &mut level.keeps).chain([&mut query.keeps]);
-        let demands = filters.flat_map(|keeps| &mut keeps.demands).filter(|demand| demand.wants_few() && demand.number > 0);
+        let demands =
+            filters.flat_map(|keeps| &mut keeps.demands).filter(|demand| demand.wants_few() && demand.number > 0);
         let mut demands: Vec<&mut Demand> = demands.collect();
         if demands.is_empty() {
             return false;
@@ -88,7 +89,8 @@ pub(crate) const MUTATIONS: [Mutation; 20] = [
     }),
     ("a row that was rejected comes back when its frame is over", |_, query| {
         let filters = [&mut query.keeps];
-        let demands = filters.into_iter().map(|keeps| &mut keeps.demands).find(|demands| demands.iter().any(Demand::wants_few));
+        let demands =
+            filters.into_iter().map(|keeps| &mut keeps.demands).find(|demands| demands.iter().any(Demand::wants_few));
         let Some(demands) = demands else { return false };
         demands.retain(|demand| !demand.wants_few());
         true
@@ -99,7 +101,8 @@ pub(crate) const MUTATIONS: [Mutation; 20] = [
         true
     }),
     ("all rows have the deadline of some", |_, query| {
-        let Some(deadline) = query.keeps.deadline.as_mut().filter(|deadline| deadline.spans[0] != deadline.spans[1]) else {
+        let Some(deadline) = query.keeps.deadline.as_mut().filter(|deadline| deadline.spans[0] != deadline.spans[1])
+        else {
             return false;
         };
         deadline.spans[1] = deadline.spans[0];

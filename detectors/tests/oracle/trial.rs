@@ -135,9 +135,7 @@ impl Subject {
         let log = Log { events: history.events.clone(), cuts: Vec::new() };
         match log.run(std::slice::from_ref(&self.rule), &self.settings) {
             Err(problem) => Some(problem),
-            Ok(ran) => {
-                self.difference(stock, history, &ran.found.iter().collect::<Vec<_>>(), &ran)
-            }
+            Ok(ran) => self.difference(stock, history, &ran.found.iter().collect::<Vec<_>>(), &ran),
         }
     }
 }
