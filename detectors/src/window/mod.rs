@@ -8,6 +8,7 @@ mod by_rows;
 mod call;
 mod delay_line;
 mod describe;
+mod due;
 mod early;
 mod eviction;
 pub mod frame;

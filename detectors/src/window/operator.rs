@@ -33,14 +33,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema, TimestampNanosecondType};
 use datafusion::error::Result;
 
 use super::by_rows::ByRows;
 use super::call::{Keeping, OperatorPlan, RingPlan};
 use super::delay_line::{Decided, Delay};
-use super::early::Rejected;
+use super::due::forget;
 use super::keys::Slot;
 use super::limits::{Limits, Lost};
 use super::ring::{Asked, Ring, RingColumns, Rows};
@@ -77,7 +77,7 @@ impl std::iter::Sum for StateSize {
 /// The state of one operator.
 #[derive(Debug)]
 pub(crate) struct Operator {
-    plan: Arc<OperatorPlan>,
+    pub(super) plan: Arc<OperatorPlan>,
     pub(super) rings: Vec<Ring>,
     pub(super) by_rows: Vec<ByRows>,
     /// System number → lane.
@@ -90,24 +90,24 @@ pub(crate) struct Operator {
     /// Number of the next row that is taken in; 0 is none's.
     next_row: u64,
     /// Of rows that came out of the last run, by system and log time, when they were due; where that is their own.
-    came_due: HashMap<(u32, i64), i64>,
+    pub(super) came_due: HashMap<(u32, i64), i64>,
     pub(super) limits: Limits,
     /// What had to be let go of since somebody last asked.
     pub(super) lost: Vec<Lost>,
 }
 
 /// A batch as it has been taken in.
-struct TakenIn {
+pub(super) struct TakenIn {
     /// The rows, with a column more for each window by rows.
     rows: RecordBatch,
-    anchors: Option<BooleanBuffer>,
+    pub(super) anchors: Option<BooleanBuffer>,
     lanes: Vec<u32>,
-    times: Vec<i64>,
+    pub(super) times: Vec<i64>,
     sources: Vec<u16>,
     dues: Vec<i64>,
-    slots: Vec<Vec<Slot>>,
+    pub(super) slots: Vec<Vec<Slot>>,
     /// Number of the first row.
-    first: u64,
+    pub(super) first: u64,
 }
 
 impl Operator {
@@ -194,17 +194,6 @@ impl Operator {
         Ok(())
     }
 
-    /// Tells the rings anew which rows wait.
-    pub(super) fn wait_again(&mut self) {
-        for (number, early) in
-            (0..).zip(&mut self.rings).filter_map(|(number, ring)| Some((number, ring.early.as_mut()?)))
-        {
-            let number: usize = number;
-            early.forget_all();
-            self.delay.waiting_rows().for_each(|(time, due, slots)| early.wait(slots[number], time, due));
-        }
-    }
-
     fn step(
         &mut self,
         rows: Option<&RecordBatch>,
@@ -284,51 +273,6 @@ impl Operator {
             self.reject(&rejected, &mut taken_in);
         }
         Ok(taken_in)
-    }
-
-    /// When the rows of a batch are decided: at the end of their frames, or before that at their own deadline.
-    fn dues(&self, batch: &RecordBatch, times: &[i64], anchors: Option<&BooleanBuffer>) -> Result<Vec<i64>> {
-        if self.following_ns == 0 {
-            return Ok(Vec::new());
-        }
-        let mut dues: Vec<i64> = times.iter().map(|time| time.saturating_add(self.following_ns)).collect();
-        if let Some((deadline, is_inclusive)) = &self.plan.deadline {
-            // Of rows that are not answered, what a deadline is computed of may be anything.
-            let all = BooleanBuffer::new_set(times.len());
-            let anchors = anchors.unwrap_or(&all);
-            let answered = filter_record_batch(batch, &BooleanArray::from(anchors.clone()))?;
-            let deadlines = array(deadline, &answered)?;
-            let deadlines = deadlines.as_primitive::<TimestampNanosecondType>();
-            for (row, deadline) in anchors.set_indices().zip(deadlines) {
-                let last = deadline.map_or(i64::MAX, |deadline| deadline.saturating_sub(i64::from(!is_inclusive)));
-                dues[row] = dues[row].min(last).max(times[row]);
-            }
-        }
-        Ok(dues)
-    }
-
-    /// Log time at which a row that came out of the last run was due, where rows have deadlines of their own. No two
-    /// rows of a system share a log time.
-    pub(crate) fn due(&self, system: u32, time: i64) -> Option<i64> {
-        self.came_due.get(&(system, time)).copied()
-    }
-
-    /// Rows that a filter above rejects, whatever still comes, do not wait.
-    fn reject(&mut self, rejected: &[Rejected], taken_in: &mut TakenIn) {
-        let mut stays = vec![true; taken_in.times.len()];
-        for row in rejected {
-            let index = row.number.checked_sub(taken_in.first).and_then(|index| usize::try_from(index).ok());
-            let slots = match index {
-                Some(index) => {
-                    stays[index] = false;
-                    taken_in.slots.iter().map(|slots| slots[index]).collect()
-                }
-                None => self.delay.leave(row.lane, row.time),
-            };
-            forget(&mut self.rings, row.time, slots.iter().copied());
-        }
-        let stays = BooleanBuffer::from(stays);
-        taken_in.anchors = Some(taken_in.anchors.take().map_or_else(|| stays.clone(), |anchors| &anchors & &stays));
     }
 
     /// Nothing ahead matters: the answered rows of the batch are decided, lane by lane.
@@ -454,13 +398,6 @@ impl Operator {
             *number_of[number].get_or_insert_with(|| source_number(&mut self.sources, names.text(number)))
         };
         Ok((0..sources.len()).map(number).collect())
-    }
-}
-
-/// A row waits no more; `slots` are those of its key in each ring.
-fn forget(rings: &mut [Ring], time: i64, slots: impl Iterator<Item = Slot>) {
-    for (ring, slot) in rings.iter_mut().zip(slots) {
-        ring.early.iter_mut().for_each(|early| early.forget(slot, time));
     }
 }
 
