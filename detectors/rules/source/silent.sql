@@ -4,6 +4,8 @@ title: Source {entity} has said nothing since {last_kind}
 severity: high
 entity: the source
 proof: corroborated
+without_history: >-
+  A source that never spoke is told by when keywatch began to expect it.
 response: []
 suppress_for: 1h
 meaning: >-

@@ -72,7 +72,7 @@ impl Query {
             if dice.once_in(2) {
                 level.windows.retain(|window| window.following_ns() == 0 || window.name == Deadline::WINDOW);
                 keeps.demands.clear();
-                keeps.condition = keeps.condition.filter(|_| false);
+                keeps.condition = None;
             }
             keeps.deadline = Some(Deadline::generate(dice, spans));
         }
