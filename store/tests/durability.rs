@@ -129,7 +129,8 @@ fn p2_nothing_acknowledged_is_lost_when_the_process_is_killed() {
         assert!(kept[0] >= ends[0] && kept[1] >= ends[1], "{ends:?} then {kept:?}");
         ends = kept;
     }
-    assert!(ends[0] > 400 && ends[1] > 400, "the child hardly ran: {ends:?}");
+    // One commit a round: on a busy disk two syncs take most of the time that a child lives.
+    assert!(ends[0] > 40 && ends[1] > 40, "the child hardly ran: {ends:?}");
 }
 
 /// A directory on a disk of a few megabytes: a file system of its own where that may be made, otherwise one where no

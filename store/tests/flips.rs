@@ -14,7 +14,7 @@ use keywatch_store::{Clock, Error, Event, Log, Position, Topic};
 const BATCHES: u64 = 240;
 
 /// Places in one file at which a bit is flipped.
-const FLIPS_A_FILE: usize = 140;
+const FLIPS_A_FILE: usize = 100;
 
 /// The first batch that stands in a journal and in no table.
 const JOURNALED_FROM: u64 = 100;
