@@ -11,6 +11,9 @@
 mod flood;
 mod restart;
 mod rows;
+#[path = "../../src/service/evaluation/snapshot_files.rs"]
+#[allow(dead_code, reason = "the files of the program's own snapshots; the bench needs some of it")]
+mod snapshot_files;
 #[path = "../../src/service/evaluation/snapshots.rs"]
 #[allow(dead_code, unused_imports, reason = "the program's own way of writing a snapshot; its tests run there")]
 mod snapshots;

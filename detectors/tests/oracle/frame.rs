@@ -27,7 +27,8 @@ impl Frame {
     /// A frame that ends after the row, and mostly begins right after it.
     pub(crate) fn ahead(dice: &mut Dice, spans: &[i64]) -> Frame {
         let end = (*dice.pick(spans)).min(FOLLOWING_NS_MAX);
-        let start = *dice.pick(&[1, 1, 1, 0, end, -*dice.pick(spans)]);
+        let back = -*dice.pick(spans);
+        let start = *dice.pick(&[1, 1, 1, 0, end, back]);
         Frame::Range((!dice.once_in(12)).then_some(start.min(end)), end)
     }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use keywatch_alerting::{Executor, Saved};
-use keywatch_store::{EventId, Log, Position, Topic};
+use keywatch_store::{EventId, Log, Position};
 use serde::{Deserialize, Serialize};
 
 use crate::service::evaluation::history::History;

@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use keywatch_detectors::{Engine, Retry};
 use keywatch_store::{Log, Position, Topic};
 
-use crate::service::evaluation::snapshot_files::{SnapshotFiles, id_before};
+use super::snapshot_files::{SnapshotFiles, id_before};
 
 /// Name of the directory of snapshots within that of the log.
 pub(crate) const DIRECTORY: &str = "window-state";
