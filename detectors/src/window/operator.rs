@@ -10,8 +10,7 @@
 //!    │        ▲ left               ▲ entered                     ◀── rows leave ──┘                └── rows enter ──▶
 //!    │
 //!    └─ answered? ─ F = 0: at once
-//!                 └ F > 0: delay line of s, until s is complete through t + F, or until a filter above is known to
-//!                        │ reject the row ([`super::early`]): then it is answered nothing
+//!                 └ F > 0: delay line of s, until s is complete through t + F
 //!                        └▶ a = t: for each function, rows up to a + end enter, rows before a + start leave, and the
 //!                           cell of the slot is the answer
 //! ```
@@ -28,7 +27,7 @@
 //! * a key whose last row no frame reaches answers like a key that never was, so when it is freed changes no answer;
 //! * answers depend on the rows of the system alone, never on where batches were cut.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
@@ -40,7 +39,6 @@ use datafusion::error::Result;
 use super::by_rows::ByRows;
 use super::call::{Keeping, OperatorPlan, RingPlan};
 use super::delay_line::{Decided, Delay};
-use super::due::forget;
 use super::keys::Slot;
 use super::limits::{Limits, Lost};
 use super::ring::{Asked, Ring, RingColumns, Rows};
@@ -77,7 +75,7 @@ impl std::iter::Sum for StateSize {
 /// The state of one operator.
 #[derive(Debug)]
 pub(crate) struct Operator {
-    pub(super) plan: Arc<OperatorPlan>,
+    plan: Arc<OperatorPlan>,
     pub(super) rings: Vec<Ring>,
     pub(super) by_rows: Vec<ByRows>,
     /// System number → lane.
@@ -87,27 +85,20 @@ pub(crate) struct Operator {
     pub(super) sources: BTreeMap<String, u16>,
     pub(super) delay: Delay,
     pub(super) following_ns: i64,
-    /// Number of the next row that is taken in; 0 is none's.
-    next_row: u64,
-    /// Of rows that came out of the last run, by system and log time, when they were due; where that is their own.
-    pub(super) came_due: HashMap<(u32, i64), i64>,
     pub(super) limits: Limits,
     /// What had to be let go of since somebody last asked.
     pub(super) lost: Vec<Lost>,
 }
 
 /// A batch as it has been taken in.
-pub(super) struct TakenIn {
+struct TakenIn {
     /// The rows, with a column more for each window by rows.
     rows: RecordBatch,
-    pub(super) anchors: Option<BooleanBuffer>,
+    anchors: Option<BooleanBuffer>,
     lanes: Vec<u32>,
-    pub(super) times: Vec<i64>,
+    times: Vec<i64>,
     sources: Vec<u16>,
-    dues: Vec<i64>,
-    pub(super) slots: Vec<Vec<Slot>>,
-    /// Number of the first row.
-    pub(super) first: u64,
+    slots: Vec<Vec<Slot>>,
 }
 
 impl Operator {
@@ -116,23 +107,10 @@ impl Operator {
             plan.rings.iter().partition(|ring| ring.keeping == Keeping::ByRows);
         let rings: Vec<Ring> = by_time.into_iter().map(Ring::new).collect();
         let by_rows = by_rows.into_iter().map(ByRows::new).collect();
-        let (following_ns, delay) = (plan.following_ns(), Delay::new(rings.len(), plan.deadline.is_some()));
+        let (following_ns, delay) = (plan.following_ns(), Delay::new(rings.len()));
         let (lanes, sources, horizons) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let (came_due, limits, lost) = (HashMap::new(), Limits::default(), Vec::new());
-        Operator {
-            plan,
-            rings,
-            by_rows,
-            lanes,
-            horizons,
-            sources,
-            delay,
-            following_ns,
-            next_row: 1,
-            came_due,
-            limits,
-            lost,
-        }
+        let (limits, lost) = (Limits::default(), Vec::new());
+        Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns, limits, lost }
     }
 
     /// Knows systems by other numbers from now on; one without a number it forgets.
@@ -153,9 +131,7 @@ impl Operator {
     /// # Errors
     /// What an expression meets on a row.
     pub(crate) fn check(&self, rows: &RecordBatch) -> Result<()> {
-        let anchors = self.plan.anchor.as_ref().map(|anchor| mask(anchor, rows)).transpose()?;
-        let times = vec![0; rows.num_rows()];
-        self.dues(rows, &times, anchors.as_ref().map(truths).as_ref())?;
+        self.plan.anchor.as_ref().map(|anchor| mask(anchor, rows)).transpose()?;
         let shared = Shared::default();
         self.plan.rings.iter().try_for_each(|ring| evaluate(ring, rows, &shared).map(drop))
     }
@@ -168,7 +144,6 @@ impl Operator {
         shared: &Shared,
     ) -> Result<Option<RecordBatch>> {
         let whole = Progress::Run { systems, lag_ns: self.plan.lag_ns };
-        self.came_due.clear();
         let answered = match rows {
             Some(rows) if !self.has_room(rows.num_rows()) => self.run_row_by_row(rows, whole),
             rows => self.step(rows, whole, shared),
@@ -180,16 +155,11 @@ impl Operator {
     /// A flood of keys leaves slots behind, and with them cells of every function: what is alive moves together.
     fn move_together(&mut self) -> Result<()> {
         let by_time = self.plan.rings.iter().filter(|ring| ring.keeping != Keeping::ByRows);
-        let mut moved = false;
         for (number, (ring, plan)) in self.rings.iter_mut().zip(by_time).enumerate() {
             if ring.is_mostly_vacant() {
                 let slots = ring.move_together(plan)?;
                 self.delay.renumber(number, &slots);
-                moved = true;
             }
-        }
-        if moved {
-            self.wait_again();
         }
         Ok(())
     }
@@ -204,10 +174,9 @@ impl Operator {
         let (decided, rows) = match taken_in {
             Some(taken_in) if self.following_ns == 0 => self.decide_now(taken_in, progress)?,
             Some(taken_in) => {
-                let TakenIn { rows, anchors, lanes, times, sources, dues, slots, first } = taken_in;
-                let (anchors, wait) = (anchors.as_ref(), true);
+                let TakenIn { rows, anchors, lanes, times, sources, slots } = taken_in;
                 let rows_in =
-                    Rows { lanes: &lanes, times: &times, sources: &sources, dues: &dues, anchors, wait, first };
+                    Rows { lanes: &lanes, times: &times, sources: &sources, anchors: anchors.as_ref(), wait: true };
                 self.delay.push(&rows, &rows_in, &slots)?;
                 self.decide_delayed(progress)?
             }
@@ -243,36 +212,18 @@ impl Operator {
         let times = batch.column(self.plan.time_column).as_primitive::<TimestampNanosecondType>().values().to_vec();
         let sources = self.sources_of(batch.column(self.plan.source_column), shared)?;
         let wait = self.following_ns > 0;
-        let first = self.next_row;
-        self.next_row += batch.num_rows() as u64;
-        let dues = self.dues(batch, &times, anchors.as_ref())?;
-        let rows = Rows {
-            lanes: &lanes,
-            times: &times,
-            sources: &sources,
-            dues: &dues,
-            anchors: anchors.as_ref(),
-            wait,
-            first,
-        };
+        let rows = Rows { lanes: &lanes, times: &times, sources: &sources, anchors: anchors.as_ref(), wait };
         let by_time = self.plan.rings.iter().filter(|ring| ring.keeping != Keeping::ByRows);
-        let (mut slots, mut rejected) = (Vec::with_capacity(self.rings.len()), Vec::new());
+        let mut slots = Vec::with_capacity(self.rings.len());
         for (ring, plan) in self.rings.iter_mut().zip(by_time) {
-            let (of_rows, no_more) = ring.take_in(&rows, &evaluate(plan, batch, shared)?);
-            slots.push(of_rows);
-            rejected.extend(no_more);
+            slots.push(ring.take_in(&rows, &evaluate(plan, batch, shared)?));
         }
         let by_rows = self.plan.rings.iter().filter(|ring| ring.keeping == Keeping::ByRows);
         let mut early = Vec::new();
         for (ring, plan) in self.by_rows.iter_mut().zip(by_rows) {
             early.extend(ring.take_in(&rows, &evaluate(plan, batch, shared)?)?);
         }
-        let rows = widen(batch, early)?;
-        let mut taken_in = TakenIn { rows, anchors, lanes, times, sources, dues, slots, first };
-        if !rejected.is_empty() {
-            self.reject(&rejected, &mut taken_in);
-        }
-        Ok(taken_in)
+        Ok(TakenIn { rows: widen(batch, early)?, anchors, lanes, times, sources, slots })
     }
 
     /// Nothing ahead matters: the answered rows of the batch are decided, lane by lane.
@@ -306,12 +257,7 @@ impl Operator {
         let mut decided = Decided::default();
         for system in progress.advanced() {
             if let Some(lane) = self.lanes.get(system) {
-                self.delay.take(*lane, progress.complete(*system), &mut decided);
-            }
-        }
-        if self.rings.iter().any(|ring| ring.early.is_some()) {
-            for (row, time) in decided.times.iter().enumerate() {
-                forget(&mut self.rings, *time, decided.slots.iter().map(|slots| slots[row]));
+                self.delay.take(*lane, progress.complete(*system), self.following_ns, &mut decided);
             }
         }
         let rows = match decided.times.is_empty() {
@@ -333,11 +279,6 @@ impl Operator {
             let horizon = self.delay.first_time(lane).unwrap_or(complete.saturating_add(1));
             self.horizons[lane] = horizon;
             let part = parts.next_if(|(other, _)| *other == lane).map_or(0, |(_, count)| *count);
-            if self.plan.deadline.is_some() {
-                let rows = decided.times[from..from + part].iter().zip(&decided.dues[from..from + part]);
-                let lag_ns = self.plan.lag_ns;
-                self.came_due.extend(rows.map(|(time, due)| ((*system, *time), due.saturating_add(lag_ns))));
-            }
             for (number, ring) in self.rings.iter_mut().enumerate() {
                 let slots = decided.slots.get(number).map_or(&[][..], |slots| &slots[from..from + part]);
                 let asked = Asked { lane, times: &decided.times[from..from + part], slots, horizon };
