@@ -4,11 +4,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
+mod early;
 mod isolation;
 mod language;
 mod limits;
 mod oracle;
 mod shipped_rules;
+mod silence;
 mod snapshots;
 mod support;
 mod windows;

@@ -33,6 +33,7 @@
 #![allow(clippy::print_stderr, reason = "seeds and counts are printed for who reads the test's output")]
 
 pub(crate) mod answer;
+pub(crate) mod demand;
 pub(crate) mod dice;
 pub(crate) mod frame;
 pub(crate) mod function;

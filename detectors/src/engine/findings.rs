@@ -18,12 +18,15 @@ use crate::rule::Rule;
 const FIELDS: [&str; 10] =
     ["event_id", "entity", "actor", "session", "device", "wallet", "request", "tx", "amount", "to_address"];
 
+/// When a row was due, by its system and log time: the first record at or after that decides it.
+type Due<'a> = dyn Fn(&str, Instant) -> Instant + 'a;
+
 /// Reads what a rule returned; a row without an entity is about nothing and left out.
-pub(super) fn read(rule: &Rule, following_ns: i64, rows: &RecordBatch, records: &Records<'_>) -> Result<Vec<Decided>> {
+pub(super) fn read(rule: &Rule, due: &Due<'_>, rows: &RecordBatch, records: &Records<'_>) -> Result<Vec<Decided>> {
     let mut found = Vec::new();
     let columns = Columns::new(rows)?;
     for row in 0..rows.num_rows() {
-        found.extend(columns.finding(rule, following_ns, row, records)?);
+        found.extend(columns.finding(rule, due, row, records)?);
     }
     Ok(found)
 }
@@ -53,14 +56,14 @@ impl<'a> Columns<'a> {
         Ok(Columns { batch, texts: texts.collect::<Result<_>>()? })
     }
 
-    fn finding(&self, rule: &Rule, following_ns: i64, row: usize, records: &Records<'_>) -> Result<Option<Decided>> {
+    fn finding(&self, rule: &Rule, due: &Due<'_>, row: usize, records: &Records<'_>) -> Result<Option<Decided>> {
         let (Some(entity), Some(anchor)) = (self.text("entity", row)?, self.text("event_id", row)?) else {
             return Ok(None);
         };
         let anchor: EventId = anchor.parse().map_err(|problem: String| DataFusionError::Execution(problem))?;
         let system = self.text(HIDDEN_SYSTEM, row)?.unwrap_or_default();
         let time = self.time(row);
-        let settled = records.first_at(&system, time.saturating_add(following_ns));
+        let settled = records.first_at(&system, due(&system, time));
         let (decided, position) =
             settled.ok_or_else(|| DataFusionError::Internal("a row was decided by no record".to_owned()))?;
         let facts = self.facts(row)?;

@@ -12,7 +12,7 @@ use super::isolation::RowFilter;
 use super::records::Records;
 use super::{Decided, Lost, Parked, Skipped, Usage, findings, snapshot};
 use crate::plan::Planned;
-use crate::plan::pipeline::Source;
+use crate::plan::pipeline::{Pipeline, Source};
 use crate::plan::run::Run;
 use crate::rule::Rule;
 use crate::window::{self, Operator};
@@ -71,13 +71,19 @@ impl Loaded {
             Source::Inventory(..) | Source::Nothing => None,
         };
         let (rule, following_ns) = (&self.rule, self.planned.following_ns);
+        let due = |pipeline: &Pipeline, system: &str, time: Instant| {
+            let own = run.systems.number(system).and_then(|system| pipeline.due(system, time.0));
+            own.map_or(time.saturating_add(following_ns), Instant)
+        };
         let Some(skipped) = skipped else {
             let rows = pipeline.run(rows, run)?;
-            return rows.map_or(Ok(Vec::new()), |rows| findings::read(rule, following_ns, &rows, records));
+            return rows.map_or(Ok(Vec::new()), |rows| {
+                findings::read(rule, &|system, time| due(pipeline, system, time), &rows, records)
+            });
         };
         let mut filter = RowFilter::new(&rule.id);
         let rows = filter.run(pipeline, rows, run)?;
-        let mut read = |rows: &_| findings::read(rule, following_ns, rows, records);
+        let mut read = |rows: &_| findings::read(rule, &|system, time| due(pipeline, system, time), rows, records);
         let found = rows.map(|rows| filter.sift(&rows, &mut read)).unwrap_or_default();
         skipped.append(&mut filter.skipped);
         Ok(found.into_iter().flatten().collect())

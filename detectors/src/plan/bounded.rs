@@ -54,7 +54,7 @@ fn is_made_here(node: &LogicalPlan) -> bool {
 }
 
 /// The expressions of our own nodes, which show none to DataFusion.
-fn held_expressions(node: &LogicalPlan) -> Vec<&Expr> {
+pub(super) fn held_expressions(node: &LogicalPlan) -> Vec<&Expr> {
     let LogicalPlan::Extension(extension) = node else { return Vec::new() };
     let node = extension.node.as_any();
     if let Some(windows) = node.downcast_ref::<KeyedWindowNode>() {

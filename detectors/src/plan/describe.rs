@@ -43,6 +43,8 @@ pub struct Windows {
     pub answered: Vec<String>,
     /// Nanoseconds that a row waits for its answer.
     pub waits_ns: i64,
+    /// The time at which a row has its answer if that is earlier: an expression over the row.
+    pub deadline: Option<String>,
     /// Rows that wait now, and the bytes that they take.
     pub waiting: (usize, usize),
     /// By partition key.
@@ -221,7 +223,8 @@ fn windows(node: &KeyedWindowNode, names: &mut Names) -> Windows {
         }
     });
     let answered = node.anchor.as_ref().map(|anchor| conjuncts(anchor, names)).unwrap_or_default();
-    Windows { answered, columns: columns.collect(), ..Windows::default() }
+    let deadline = node.deadline.as_ref().map(|deadline| names.show(&deadline.time));
+    Windows { answered, deadline, columns: columns.collect(), ..Windows::default() }
 }
 
 fn function(window: &WindowFunction, names: &Names) -> String {

@@ -4,11 +4,14 @@
 //!    plan before any optimizer has hidden it.
 //! 2. [`scope`] puts `system` before every partition key and adds the hidden columns that a finding needs.
 //! 3. DataFusion optimizes; then [`rewrite`] replaces windows and inventory joins by our own nodes, [`bounded`] finds
-//!    the counts of which only a few are asked for, and [`dispatch`] the kinds that the rule can match.
+//!    the counts of which only a few are asked for, [`certain`] those that a filter above wants to be small,
+//!    [`deadline`] rows that are certain at a time of their own, and [`dispatch`] the kinds that the rule can match.
 //! 4. DataFusion plans the rest, [`planner`] our nodes, and [`pipeline`] lays the physical plan out flat.
 
 mod bounded;
+mod certain;
 mod comparison;
+mod deadline;
 pub(crate) mod describe;
 mod dispatch;
 mod functions;
@@ -113,7 +116,8 @@ pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
     let scoped = scope::prepare(rule, bound)?;
     let mut names = describe::Names::of(&scoped);
     let optimized = state.optimize(&scoped).map_err(|error| sql_error(rule, &error))?;
-    let rewritten = bounded::bound_counts(rewrite::rewrite(rule, optimized)?);
+    let rewritten = certain::tell_rejected(bounded::bound_counts(rewrite::rewrite(rule, optimized)?));
+    let rewritten = deadline::tell_deadlines(rewritten);
     let following_ns = rewrite::following_ns(&rewritten);
     let shown = rewritten.display_indent().to_string();
     let (plan, kinds) = dispatch::take_kinds(rewritten).map_err(|error| sql_error(rule, &error))?;

@@ -114,6 +114,11 @@ impl Pipeline {
         })
     }
 
+    /// Log time at which a row that came out of the last run was due, where that is its own and not the rule's.
+    pub(crate) fn due(&self, system: u32, time: i64) -> Option<i64> {
+        self.operators().last().and_then(|operator| operator.due(system, time))
+    }
+
     /// As [`Pipeline::operators`].
     pub(crate) fn operators_mut(&mut self) -> impl Iterator<Item = &mut Operator> {
         self.steps.iter_mut().filter_map(|step| match step {

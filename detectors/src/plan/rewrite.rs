@@ -101,7 +101,16 @@ fn rewrite_window(window: Window) -> PlanResult<LogicalPlan> {
     let lag_ns = following_ns(&window.input);
     let input = Arc::unwrap_or_clone(window.input);
     let (windows, schema) = (window.window_expr, window.schema);
-    Ok(extension(KeyedWindowNode { input, windows, anchor: None, schema, lag_ns, enough: Vec::new() }))
+    Ok(extension(KeyedWindowNode {
+        input,
+        windows,
+        anchor: None,
+        schema,
+        lag_ns,
+        enough: Vec::new(),
+        rejected_at: Vec::new(),
+        deadline: None,
+    }))
 }
 
 /// Windows without the filter below them, where only that keeps them from standing beside those further down. A filter

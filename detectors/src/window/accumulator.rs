@@ -196,6 +196,8 @@ mod tests {
             arguments: vec![decimal.clone()],
             output: decimal,
             enough: None,
+            rejected_at: None,
+            is_deadline: false,
             column: 0,
         };
         let mut accumulator = Accumulator::new(&call, true);

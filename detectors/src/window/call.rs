@@ -74,6 +74,10 @@ pub(crate) struct Call {
     pub(crate) output: DataType,
     /// The count beyond which nothing is asked.
     pub(crate) enough: Option<u32>,
+    /// The count at which a filter above rejects the row, whatever else it has.
+    pub(crate) rejected_at: Option<u32>,
+    /// Whether its answer matters to nobody: when a row is decided is all that is asked of it.
+    pub(crate) is_deadline: bool,
     /// Which of the operator's window columns it fills.
     pub(crate) column: usize,
 }
@@ -125,6 +129,9 @@ pub(crate) struct OperatorPlan {
     pub(crate) rings: Vec<RingPlan>,
     /// Which rows are answered and held; without it, all.
     pub(crate) anchor: Option<PhysicalExprRef>,
+    /// When each row is certain, where that is not at the end of the frames; and whether a row at that very time comes
+    /// in time.
+    pub(crate) deadline: Option<(PhysicalExprRef, bool)>,
     pub(crate) system_column: usize,
     pub(crate) time_column: usize,
     pub(crate) source_column: usize,
@@ -346,6 +353,10 @@ pub(crate) fn plan_operator(
     Ok(OperatorPlan {
         rings: rings.into_iter().map(|(_, ring)| ring).collect(),
         anchor: node.anchor.as_ref().map(physical).transpose()?,
+        deadline: match &node.deadline {
+            Some(deadline) => Some((physical(&deadline.time)?, deadline.is_inclusive)),
+            None => None,
+        },
         system_column: column("system")?,
         time_column: column("time")?,
         source_column: column("source")?,
@@ -379,9 +390,21 @@ fn plan_call(
     let params = &call.window.params;
     let ignore_nulls = params.null_treatment == Some(NullTreatment::IgnoreNulls);
     let counts_nulls = call.named.respects_nulls() && !ignore_nulls;
-    let enough = node.enough.get(column).copied().flatten();
+    let of_column = |counts: &[Option<u32>]| counts.get(column).copied().flatten();
+    let (enough, rejected_at) = (of_column(&node.enough), of_column(&node.rejected_at));
+    let is_deadline = node.deadline.as_ref().is_some_and(|deadline| deadline.window == column);
     Ok(CallPlan {
-        call: Call { function, counts_nulls, ignore_nulls, arguments: types, output, enough, column },
+        call: Call {
+            function,
+            counts_nulls,
+            ignore_nulls,
+            arguments: types,
+            output,
+            enough,
+            rejected_at,
+            is_deadline,
+            column,
+        },
         frame: call.frame,
         arguments: call.arguments.iter().map(physical).collect::<Result<_>>()?,
         filter: params.filter.as_deref().map(physical).transpose()?,

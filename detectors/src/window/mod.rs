@@ -8,6 +8,9 @@ mod by_rows;
 mod call;
 mod delay_line;
 mod describe;
+mod due;
+mod early;
+mod eviction;
 pub mod frame;
 mod key_count;
 mod keys;
@@ -27,7 +30,7 @@ pub(crate) use call::{Named, OperatorPlan, WindowCall, plan_operator, read_call,
 pub use describe::{Group, Window, span};
 pub use limits::Limits;
 pub(crate) use limits::Lost;
-pub(crate) use node::KeyedWindowNode;
+pub(crate) use node::{Deadline, KeyedWindowNode};
 pub(crate) use operator::Operator;
 pub use operator::StateSize;
 pub(crate) use shared::Shared;

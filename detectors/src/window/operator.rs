@@ -10,7 +10,8 @@
 //!    │        ▲ left               ▲ entered                     ◀── rows leave ──┘                └── rows enter ──▶
 //!    │
 //!    └─ answered? ─ F = 0: at once
-//!                 └ F > 0: delay line of s, until s is complete through t + F
+//!                 └ F > 0: delay line of s, until s is complete through t + F, or until a filter above is known to
+//!                        │ reject the row ([`super::early`]): then it is answered nothing
 //!                        └▶ a = t: for each function, rows up to a + end enter, rows before a + start leave, and the
 //!                           cell of the slot is the answer
 //! ```
@@ -27,7 +28,7 @@
 //! * a key whose last row no frame reaches answers like a key that never was, so when it is freed changes no answer;
 //! * answers depend on the rows of the system alone, never on where batches were cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
@@ -39,6 +40,7 @@ use datafusion::error::Result;
 use super::by_rows::ByRows;
 use super::call::{Keeping, OperatorPlan, RingPlan};
 use super::delay_line::{Decided, Delay};
+use super::due::forget;
 use super::keys::Slot;
 use super::limits::{Limits, Lost};
 use super::ring::{Asked, Ring, RingColumns, Rows};
@@ -75,7 +77,7 @@ impl std::iter::Sum for StateSize {
 /// The state of one operator.
 #[derive(Debug)]
 pub(crate) struct Operator {
-    plan: Arc<OperatorPlan>,
+    pub(super) plan: Arc<OperatorPlan>,
     pub(super) rings: Vec<Ring>,
     pub(super) by_rows: Vec<ByRows>,
     /// System number → lane.
@@ -85,20 +87,27 @@ pub(crate) struct Operator {
     pub(super) sources: BTreeMap<String, u16>,
     pub(super) delay: Delay,
     pub(super) following_ns: i64,
+    /// Number of the next row that is taken in; 0 is none's.
+    next_row: u64,
+    /// Of rows that came out of the last run, by system and log time, when they were due; where that is their own.
+    pub(super) came_due: HashMap<(u32, i64), i64>,
     pub(super) limits: Limits,
     /// What had to be let go of since somebody last asked.
     pub(super) lost: Vec<Lost>,
 }
 
 /// A batch as it has been taken in.
-struct TakenIn {
+pub(super) struct TakenIn {
     /// The rows, with a column more for each window by rows.
     rows: RecordBatch,
-    anchors: Option<BooleanBuffer>,
+    pub(super) anchors: Option<BooleanBuffer>,
     lanes: Vec<u32>,
-    times: Vec<i64>,
+    pub(super) times: Vec<i64>,
     sources: Vec<u16>,
-    slots: Vec<Vec<Slot>>,
+    dues: Vec<i64>,
+    pub(super) slots: Vec<Vec<Slot>>,
+    /// Number of the first row.
+    pub(super) first: u64,
 }
 
 impl Operator {
@@ -107,10 +116,23 @@ impl Operator {
             plan.rings.iter().partition(|ring| ring.keeping == Keeping::ByRows);
         let rings: Vec<Ring> = by_time.into_iter().map(Ring::new).collect();
         let by_rows = by_rows.into_iter().map(ByRows::new).collect();
-        let (following_ns, delay) = (plan.following_ns(), Delay::new(rings.len()));
+        let (following_ns, delay) = (plan.following_ns(), Delay::new(rings.len(), plan.deadline.is_some()));
         let (lanes, sources, horizons) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let (limits, lost) = (Limits::default(), Vec::new());
-        Operator { plan, rings, by_rows, lanes, horizons, sources, delay, following_ns, limits, lost }
+        let (came_due, limits, lost) = (HashMap::new(), Limits::default(), Vec::new());
+        Operator {
+            plan,
+            rings,
+            by_rows,
+            lanes,
+            horizons,
+            sources,
+            delay,
+            following_ns,
+            next_row: 1,
+            came_due,
+            limits,
+            lost,
+        }
     }
 
     /// Knows systems by other numbers from now on; one without a number it forgets.
@@ -131,7 +153,9 @@ impl Operator {
     /// # Errors
     /// What an expression meets on a row.
     pub(crate) fn check(&self, rows: &RecordBatch) -> Result<()> {
-        self.plan.anchor.as_ref().map(|anchor| mask(anchor, rows)).transpose()?;
+        let anchors = self.plan.anchor.as_ref().map(|anchor| mask(anchor, rows)).transpose()?;
+        let times = vec![0; rows.num_rows()];
+        self.dues(rows, &times, anchors.as_ref().map(truths).as_ref())?;
         let shared = Shared::default();
         self.plan.rings.iter().try_for_each(|ring| evaluate(ring, rows, &shared).map(drop))
     }
@@ -144,6 +168,7 @@ impl Operator {
         shared: &Shared,
     ) -> Result<Option<RecordBatch>> {
         let whole = Progress::Run { systems, lag_ns: self.plan.lag_ns };
+        self.came_due.clear();
         let answered = match rows {
             Some(rows) if !self.has_room(rows.num_rows()) => self.run_row_by_row(rows, whole),
             rows => self.step(rows, whole, shared),
@@ -155,11 +180,16 @@ impl Operator {
     /// A flood of keys leaves slots behind, and with them cells of every function: what is alive moves together.
     fn move_together(&mut self) -> Result<()> {
         let by_time = self.plan.rings.iter().filter(|ring| ring.keeping != Keeping::ByRows);
+        let mut moved = false;
         for (number, (ring, plan)) in self.rings.iter_mut().zip(by_time).enumerate() {
             if ring.is_mostly_vacant() {
                 let slots = ring.move_together(plan)?;
                 self.delay.renumber(number, &slots);
+                moved = true;
             }
+        }
+        if moved {
+            self.wait_again();
         }
         Ok(())
     }
@@ -174,9 +204,10 @@ impl Operator {
         let (decided, rows) = match taken_in {
             Some(taken_in) if self.following_ns == 0 => self.decide_now(taken_in, progress)?,
             Some(taken_in) => {
-                let TakenIn { rows, anchors, lanes, times, sources, slots } = taken_in;
+                let TakenIn { rows, anchors, lanes, times, sources, dues, slots, first } = taken_in;
+                let (anchors, wait) = (anchors.as_ref(), true);
                 let rows_in =
-                    Rows { lanes: &lanes, times: &times, sources: &sources, anchors: anchors.as_ref(), wait: true };
+                    Rows { lanes: &lanes, times: &times, sources: &sources, dues: &dues, anchors, wait, first };
                 self.delay.push(&rows, &rows_in, &slots)?;
                 self.decide_delayed(progress)?
             }
@@ -212,18 +243,36 @@ impl Operator {
         let times = batch.column(self.plan.time_column).as_primitive::<TimestampNanosecondType>().values().to_vec();
         let sources = self.sources_of(batch.column(self.plan.source_column), shared)?;
         let wait = self.following_ns > 0;
-        let rows = Rows { lanes: &lanes, times: &times, sources: &sources, anchors: anchors.as_ref(), wait };
+        let first = self.next_row;
+        self.next_row += batch.num_rows() as u64;
+        let dues = self.dues(batch, &times, anchors.as_ref())?;
+        let rows = Rows {
+            lanes: &lanes,
+            times: &times,
+            sources: &sources,
+            dues: &dues,
+            anchors: anchors.as_ref(),
+            wait,
+            first,
+        };
         let by_time = self.plan.rings.iter().filter(|ring| ring.keeping != Keeping::ByRows);
-        let mut slots = Vec::with_capacity(self.rings.len());
+        let (mut slots, mut rejected) = (Vec::with_capacity(self.rings.len()), Vec::new());
         for (ring, plan) in self.rings.iter_mut().zip(by_time) {
-            slots.push(ring.take_in(&rows, &evaluate(plan, batch, shared)?));
+            let (of_rows, no_more) = ring.take_in(&rows, &evaluate(plan, batch, shared)?);
+            slots.push(of_rows);
+            rejected.extend(no_more);
         }
         let by_rows = self.plan.rings.iter().filter(|ring| ring.keeping == Keeping::ByRows);
         let mut early = Vec::new();
         for (ring, plan) in self.by_rows.iter_mut().zip(by_rows) {
             early.extend(ring.take_in(&rows, &evaluate(plan, batch, shared)?)?);
         }
-        Ok(TakenIn { rows: widen(batch, early)?, anchors, lanes, times, sources, slots })
+        let rows = widen(batch, early)?;
+        let mut taken_in = TakenIn { rows, anchors, lanes, times, sources, dues, slots, first };
+        if !rejected.is_empty() {
+            self.reject(&rejected, &mut taken_in);
+        }
+        Ok(taken_in)
     }
 
     /// Nothing ahead matters: the answered rows of the batch are decided, lane by lane.
@@ -257,7 +306,12 @@ impl Operator {
         let mut decided = Decided::default();
         for system in progress.advanced() {
             if let Some(lane) = self.lanes.get(system) {
-                self.delay.take(*lane, progress.complete(*system), self.following_ns, &mut decided);
+                self.delay.take(*lane, progress.complete(*system), &mut decided);
+            }
+        }
+        if self.rings.iter().any(|ring| ring.early.is_some()) {
+            for (row, time) in decided.times.iter().enumerate() {
+                forget(&mut self.rings, *time, decided.slots.iter().map(|slots| slots[row]));
             }
         }
         let rows = match decided.times.is_empty() {
@@ -279,6 +333,11 @@ impl Operator {
             let horizon = self.delay.first_time(lane).unwrap_or(complete.saturating_add(1));
             self.horizons[lane] = horizon;
             let part = parts.next_if(|(other, _)| *other == lane).map_or(0, |(_, count)| *count);
+            if self.plan.deadline.is_some() {
+                let rows = decided.times[from..from + part].iter().zip(&decided.dues[from..from + part]);
+                let lag_ns = self.plan.lag_ns;
+                self.came_due.extend(rows.map(|(time, due)| ((*system, *time), due.saturating_add(lag_ns))));
+            }
             for (number, ring) in self.rings.iter_mut().enumerate() {
                 let slots = decided.slots.get(number).map_or(&[][..], |slots| &slots[from..from + part]);
                 let asked = Asked { lane, times: &decided.times[from..from + part], slots, horizon };

@@ -9,6 +9,7 @@ use datafusion::error::Result;
 
 use super::batch_keys::BatchKeys;
 use super::call::{Call, RingPlan};
+use super::early::{Early, Rejected};
 use super::frame::Frame;
 use super::keys::{Keys, NO_SLOT, Slot};
 use super::queue::Queue;
@@ -35,6 +36,8 @@ pub(super) struct Ring {
     pub(super) calls: Vec<RingCall>,
     pub(super) keys: Keys,
     pub(super) lanes: Vec<Lane>,
+    /// Where a filter above says something of frames ahead, the rows that wait for them.
+    pub(super) early: Option<Early>,
     /// Nanoseconds for which a key matters after its last row; `None` for good.
     reach_ns: Option<i64>,
     /// Log time of each lane to which the hand has gone on.
@@ -76,6 +79,10 @@ pub(super) struct Rows<'a> {
     pub(super) anchors: Option<&'a BooleanBuffer>,
     /// Whether answered rows wait, so that their key must be remembered for them.
     pub(super) wait: bool,
+    /// Number of the first among all that the operator has taken in.
+    pub(super) first: u64,
+    /// Log time through which the system is complete when each row is decided; only of answered rows it means something.
+    pub(super) dues: &'a [i64],
 }
 
 /// Rows of a lane that are answered in a run.
@@ -108,18 +115,20 @@ impl Ring {
             calls,
             keys: Keys::default().reach(reach_ns),
             lanes: Vec::new(),
+            early: Early::new(&plan.calls),
             reach_ns,
             swept_to: Vec::new(),
             stops: Vec::new(),
         }
     }
 
-    /// Takes in the rows of a batch and gives the slot of each answered row's key.
-    pub(super) fn take_in(&mut self, rows: &Rows<'_>, columns: &RingColumns) -> Vec<Slot> {
+    /// Takes in the rows of a batch and gives the slot of each answered row's key, and the rows that are rejected.
+    pub(super) fn take_in(&mut self, rows: &Rows<'_>, columns: &RingColumns) -> (Vec<Slot>, Vec<Rejected>) {
         let counted = self.counted(columns);
         let calls = calls_of_rows(&counted, rows.times.len());
         let slots = self.find_slots(rows, columns, &calls);
-        for row in (0..rows.times.len()).filter(|row| calls[*row] != 0) {
+        let entering = self.entering();
+        for row in (0..rows.times.len()).filter(|row| calls[*row] & entering != 0) {
             let entry = Row { time: rows.times[row], slot: slots[row], calls: calls[row], source: rows.sources[row] };
             self.lanes[rows.lanes[row] as usize].rows.push(entry);
         }
@@ -130,7 +139,8 @@ impl Ring {
                 Some(counted) => call.state.admit(arguments, counted.set_indices().map(of)),
             }
         }
-        slots
+        let rejected = self.early.as_mut().map(|early| early.take_in(rows, &calls, &slots)).unwrap_or_default();
+        (slots, rejected)
     }
 
     /// Moves the rows of one lane on, and answers for the rows asked about: `answers` has a place for each function.
@@ -181,7 +191,14 @@ impl Ring {
         let rows = self.lanes.iter().map(|lane| lane.rows.len()).sum();
         let ring: usize = self.lanes.iter().map(|lane| lane.rows.bytes()).sum();
         let states: usize = self.calls.iter().map(|call| call.state.bytes()).sum();
-        (rows, self.keys.len(), ring + states + self.keys.bytes())
+        let early = self.early.as_ref().map_or(0, Early::bytes);
+        (rows, self.keys.len(), ring + states + early + self.keys.bytes())
+    }
+
+    /// The functions whose rows stand in the ring.
+    fn entering(&self) -> u16 {
+        let asked = (0_u16..).zip(&self.calls).filter(|(_, call)| !call.call.is_deadline);
+        asked.fold(0, |bits, (number, _)| bits | 1 << number)
     }
 
     /// For each function the rows that it counts; `None` for all.
@@ -214,7 +231,7 @@ impl Ring {
             }
             let (slot, is_new) = self.keys.refer(lane, key, rows.times[row], rows.sources[row]);
             if is_new {
-                self.calls.iter_mut().for_each(|call| call.state.open(slot));
+                self.open(slot);
             }
             slots[row] = slot;
         }
@@ -223,6 +240,12 @@ impl Ring {
             self.lanes.resize_with(lanes, Lane::default);
         }
         slots
+    }
+
+    /// A slot is given to a new key, or a key has lost what was known of it.
+    pub(super) fn open(&mut self, slot: Slot) {
+        self.calls.iter_mut().for_each(|call| call.state.open(slot));
+        self.early.iter_mut().for_each(|early| early.open(slot));
     }
 
     fn pass_frame(&mut self, frame: usize, asked: &Asked<'_>, answers: &mut [Answers]) -> Result<()> {

@@ -15,7 +15,7 @@ use datafusion::error::Result;
 use super::batch_keys::Key;
 use super::by_rows::ByRows;
 use super::call::RingPlan;
-use super::delay_line::Delay;
+use super::delay_line::{All, Delay};
 use super::keys::{Keys, Slot};
 use super::operator::Operator;
 use super::ring::{Lane, Ring, RingCall, Row};
@@ -75,7 +75,9 @@ impl Operator {
         for (number, ring) in self.by_rows.iter_mut().enumerate() {
             ring.load(&format!("{name}/rows/{number}"), saved)?;
         }
-        self.delay.load(&format!("{name}/delay"), saved)
+        self.delay.load(&format!("{name}/delay"), saved)?;
+        self.wait_again();
+        Ok(())
     }
 }
 
@@ -191,7 +193,19 @@ impl Ring {
         for (number, call) in calls.iter_mut().enumerate() {
             call.load(&format!("{name}/call/{number}"), 1 << number, keys, lanes, saved)?;
         }
+        self.recall_early(keys);
         Ok(())
+    }
+
+    /// What is watched for waiting rows stands in the functions and rows already; the waiting rows come last.
+    fn recall_early(&mut self, keys: usize) {
+        let Ring { calls, lanes, early: Some(early), .. } = self else { return };
+        let slots = Slot::try_from(keys).expect("slots are numbered by 32 bits");
+        (0..slots).for_each(|slot| early.open(slot));
+        for (number, call) in calls.iter().enumerate() {
+            early.recall(number, call.state.recent(), slots, &[]);
+            lanes.iter().for_each(|lane| early.recall(number, None, 0, call.rows_of(lane)));
+        }
     }
 
     fn load_cursors(&mut self, name: &str, saved: &Saved) -> Result<()> {
@@ -267,12 +281,13 @@ impl ByRows {
 
 impl Delay {
     fn save(&self, name: &str, renumbered: &[Vec<Slot>], tables: &mut Tables<'_>) -> Result<()> {
-        let (lanes, times, sources, slots, rows) = self.all(renumbered)?;
+        let All { lanes, times, dues, sources, slots, rows } = self.all(renumbered)?;
         tables.write(
             &format!("{name}/waiting"),
             vec![
                 ("lane", array(UInt32Array::from(lanes))),
                 ("time", array(Int64Array::from(times))),
+                ("due", array(Int64Array::from(dues))),
                 ("source", array(UInt16Array::from(sources))),
             ],
         )?;
@@ -282,11 +297,14 @@ impl Delay {
 
     fn load(&mut self, name: &str, saved: &Saved) -> Result<()> {
         let Some(rows) = saved.get(&format!("{name}/rows")) else { return Ok(()) };
-        let lanes = numbers::<UInt32Type>(saved, &format!("{name}/waiting"), "lane")?;
-        let times = numbers::<Int64Type>(saved, &format!("{name}/waiting"), "time")?;
-        let slots = numbers::<UInt32Type>(saved, &format!("{name}/slots"), "slot")?;
-        let sources = numbers::<UInt16Type>(saved, &format!("{name}/waiting"), "source")?;
-        let (lanes, times) = (lanes.values().to_vec(), times.values().to_vec());
-        self.fill((lanes, times, sources.values().to_vec(), slots.values().to_vec(), Some(rows.clone())))
+        let table = format!("{name}/waiting");
+        self.fill(&All {
+            lanes: numbers::<UInt32Type>(saved, &table, "lane")?.values().to_vec(),
+            times: numbers::<Int64Type>(saved, &table, "time")?.values().to_vec(),
+            dues: numbers::<Int64Type>(saved, &table, "due")?.values().to_vec(),
+            sources: numbers::<UInt16Type>(saved, &table, "source")?.values().to_vec(),
+            slots: numbers::<UInt32Type>(saved, &format!("{name}/slots"), "slot")?.values().to_vec(),
+            rows: Some(rows.clone()),
+        })
     }
 }

@@ -86,9 +86,10 @@ fn text(column: &arrow::array::ArrayRef, row: usize) -> Option<String> {
     })
 }
 
-/// The anchors whose frames are closed: a record of the system lies `following_ns` after them or later.
-pub(crate) fn closed(history: &History, following_ns: i64) -> BTreeSet<String> {
-    let closed = |event: &&Event| i128::from(event.time().0) + i128::from(following_ns) <= i128::from(history.last());
+/// The anchors that are decided: a record of the system lies as long after them as they wait, or later.
+pub(crate) fn closed(history: &History, waits_ns: impl Fn(&Event) -> i64) -> BTreeSet<String> {
+    let closed =
+        |event: &&Event| i128::from(event.time().0) + i128::from(waits_ns(event)) <= i128::from(history.last());
     history.events.iter().filter(closed).map(|event| event.event_id().to_string()).collect()
 }
 
@@ -111,13 +112,17 @@ pub(crate) fn difference(found: &[&Decided], expected: &Answers) -> Option<Strin
 }
 
 /// Checks position, time and source of every finding against the log itself, and their order.
-pub(crate) fn check_decisions(log: &[Event], found: &[Decided], following_ns: impl Fn(&str) -> i64) -> Option<String> {
+pub(crate) fn check_decisions(
+    log: &[Event],
+    found: &[Decided],
+    waits_ns: impl Fn(&str, &Event) -> i64,
+) -> Option<String> {
     let by_system = history::by_system(log);
     let anchors: BTreeMap<_, usize> = log.iter().enumerate().map(|(index, event)| (event.event_id(), index)).collect();
     for decided in found {
         let finding = &decided.finding;
         let anchor = &log[anchors[&finding.anchor]];
-        let due = i128::from(anchor.time().0) + i128::from(following_ns(&finding.rule));
+        let due = i128::from(anchor.time().0) + i128::from(waits_ns(&finding.rule, anchor));
         let mut records = by_system[anchor.system()].iter();
         let Some(settled) = records.find(|index| i128::from(log[**index].time().0) >= due) else {
             return Some(format!("{}: anchor {} was decided before its frames closed", finding.rule, finding.anchor));

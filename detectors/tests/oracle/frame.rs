@@ -24,6 +24,14 @@ impl Frame {
         if unbounded { Frame::Range(None, *dice.pick(&[end, 0, -1])) } else { Frame::Range(Some(start), end) }
     }
 
+    /// A frame that ends after the row, and mostly begins right after it.
+    pub(crate) fn ahead(dice: &mut Dice, spans: &[i64]) -> Frame {
+        let end = (*dice.pick(spans)).min(FOLLOWING_NS_MAX);
+        let back = -*dice.pick(spans);
+        let start = *dice.pick(&[1, 1, 1, 0, end, back]);
+        Frame::Range((!dice.once_in(12)).then_some(start.min(end)), end)
+    }
+
     pub(crate) fn is_unbounded(self) -> bool {
         matches!(self, Frame::Range(None, _) | Frame::Rows(None, _))
     }

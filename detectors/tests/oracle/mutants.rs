@@ -3,6 +3,7 @@
 
 use keywatch_detectors::limits::{FOLLOWING_NS_MAX, PRECEDING_NS_MAX};
 
+use super::demand::{Demand, Keeps};
 use super::dice::Dice;
 use super::frame::Frame;
 use super::function::Function;
@@ -12,7 +13,7 @@ use super::query::{Lookup, Query, Window};
 /// A mutation: its name, and the query with the error in it if the query has what it takes.
 pub(crate) type Mutation = (&'static str, fn(&mut Dice, &mut Query) -> bool);
 
-pub(crate) const MUTATIONS: [Mutation; 16] = [
+pub(crate) const MUTATIONS: [Mutation; 20] = [
     ("the start of a frame lies 1 ns earlier", |dice, query| shift(dice, query, -1, 0)),
     ("the start of a frame lies 1 ns later", |dice, query| shift(dice, query, 1, 0)),
     ("the end of a frame lies 1 ns earlier", |dice, query| shift(dice, query, 0, -1)),
@@ -70,8 +71,41 @@ pub(crate) const MUTATIONS: [Mutation; 16] = [
         change(dice, query, has, bounded)
     }),
     ("a filter between windows is forgotten", |_, query| {
-        let Some(level) = query.levels.iter_mut().skip(1).find(|level| level.keeps.is_some()) else { return false };
-        level.keeps = None;
+        let Some(level) = query.levels.iter_mut().skip(1).find(|level| !level.keeps.is_empty()) else { return false };
+        level.keeps = Keeps::default();
+        true
+    }),
+    ("a row is rejected by one row fewer than there have to be", |dice, query| {
+        let filters = query.levels.iter_mut().map(|level| &mut level.keeps).chain([&mut query.keeps]);
+        let demands =
+            filters.flat_map(|keeps| &mut keeps.demands).filter(|demand| demand.wants_few() && demand.number > 0);
+        let mut demands: Vec<&mut Demand> = demands.collect();
+        if demands.is_empty() {
+            return false;
+        }
+        let index = dice.below(demands.len());
+        demands[index].number -= 1;
+        true
+    }),
+    ("a row that was rejected comes back when its frame is over", |_, query| {
+        let filters = [&mut query.keeps];
+        let demands =
+            filters.into_iter().map(|keeps| &mut keeps.demands).find(|demands| demands.iter().any(Demand::wants_few));
+        let Some(demands) = demands else { return false };
+        demands.retain(|demand| !demand.wants_few());
+        true
+    }),
+    ("a deadline lies 1 ns later", |_, query| {
+        let Some(deadline) = &mut query.keeps.deadline else { return false };
+        deadline.spans = deadline.spans.map(|span| span + 1);
+        true
+    }),
+    ("all rows have the deadline of some", |_, query| {
+        let Some(deadline) = query.keeps.deadline.as_mut().filter(|deadline| deadline.spans[0] != deadline.spans[1])
+        else {
+            return false;
+        };
+        deadline.spans[1] = deadline.spans[0];
         true
     }),
     ("an inner join keeps what it does not find", |_, query| {

@@ -31,7 +31,7 @@ pub(crate) fn answers(
     for level in &query.levels {
         rows = climb(level, rows);
     }
-    let kept = rows.into_iter().filter(|row| query.keeps.as_ref().is_none_or(|keeps| keeps.is_true(row)));
+    let kept = rows.into_iter().filter(|row| query.keeps.keeps(row));
     let mut answers = Answers::new();
     for mut row in kept.filter(|row| closed.contains(&row.event.event_id().to_string())) {
         if look_up(query.lookup, &mut row, reigns) {
@@ -64,8 +64,7 @@ fn look_up(lookup: Lookup, row: &mut Row, reigns: &[(i64, System)]) -> bool {
 }
 
 fn climb(level: &Level, rows: Vec<Row>) -> Vec<Row> {
-    let rows: Vec<Row> =
-        rows.into_iter().filter(|row| level.keeps.as_ref().is_none_or(|keeps| keeps.is_true(row))).collect();
+    let rows: Vec<Row> = rows.into_iter().filter(|row| level.keeps.keeps(row)).collect();
     let columns: Vec<Vec<Value>> = level.windows.iter().map(|window| column(window, &rows)).collect();
     let mut above = rows;
     for (window, values) in level.windows.iter().zip(columns) {

@@ -1,10 +1,12 @@
 //! Generated rules: windows over windows with lookups between them, as SQL for the engine and for stock DataFusion.
 
+use super::demand::{Deadline, Demand, Keeps};
 use super::dice::Dice;
 use super::frame::Frame;
 use super::function::{Function, Language};
 use super::stock::WALLETS_AS_OF;
 use super::term::{self, Kind, Term};
+use keywatch_store::Event;
 
 #[derive(Clone)]
 pub(crate) struct Window {
@@ -17,12 +19,14 @@ pub(crate) struct Window {
     pub(crate) frame: Frame,
     pub(crate) kind: Kind,
     pub(crate) spelling: usize,
+    /// Whether the rule returns it.
+    pub(crate) is_shown: bool,
 }
 
 /// One SELECT: what it keeps of the rows below, and the windows over them.
 #[derive(Clone)]
 pub(crate) struct Level {
-    pub(crate) keeps: Option<Term>,
+    pub(crate) keeps: Keeps,
     pub(crate) windows: Vec<Window>,
 }
 
@@ -41,7 +45,7 @@ pub(crate) struct Query {
     /// Whether `wallets` is joined below all windows, giving `below`.
     pub(crate) joined_below: bool,
     pub(crate) levels: Vec<Level>,
-    pub(crate) keeps: Option<Term>,
+    pub(crate) keeps: Keeps,
     pub(crate) lookup: Lookup,
 }
 
@@ -57,8 +61,21 @@ impl Query {
         let joined_below = dice.once_in(6);
         let mut added = if joined_below { vec![("below".to_owned(), Kind::Integer)] } else { Vec::new() };
         let depth = *dice.weighed(&[(5, 1), (4, 2), (3, 3)]);
-        let levels = (0..depth).map(|level| Level::generate(dice, language, spans, level, &mut added)).collect();
-        let keeps = dice.once_in(2).then(|| term::condition(dice, &added));
+        let mut levels: Vec<Level> = Vec::new();
+        for level in 0..depth {
+            let keeps = filter(dice, 3, &added, levels.last_mut());
+            levels.push(Level::generate(dice, language, spans, level, keeps, &mut added));
+        }
+        let mut keeps = filter(dice, 2, &added, levels.last_mut());
+        if let Some(level) = levels.last_mut().filter(|_| dice.once_in(4)) {
+            level.windows.push(Window::next(dice, spans));
+            if dice.once_in(2) {
+                level.windows.retain(|window| window.following_ns() == 0 || window.name == Deadline::WINDOW);
+                keeps.demands.clear();
+                keeps.condition = None;
+            }
+            keeps.deadline = Some(Deadline::generate(dice, spans));
+        }
         let lookup =
             *dice.weighed(&[(6, Lookup::None), (1, Lookup::Left), (1, Lookup::Inner), (1, Lookup::LeftOnThreshold)]);
         Query { joined_below, levels, keeps, lookup }
@@ -71,7 +88,8 @@ impl Query {
 
     /// Output columns besides anchor and entity, with their types.
     pub(crate) fn outputs(&self) -> Vec<(String, Kind)> {
-        let mut outputs: Vec<_> = self.windows().map(|window| (window.name.clone(), window.kind)).collect();
+        let shown = self.windows().filter(|window| window.is_shown);
+        let mut outputs: Vec<_> = shown.map(|window| (window.name.clone(), window.kind)).collect();
         outputs.extend(self.joined_below.then(|| ("below".to_owned(), Kind::Integer)));
         outputs.extend((self.lookup != Lookup::None).then(|| ("above".to_owned(), Kind::Integer)));
         outputs
@@ -80,6 +98,21 @@ impl Query {
     /// What the windows look ahead, level by level.
     pub(crate) fn following_ns(&self) -> i64 {
         self.levels.iter().map(Level::following_ns).sum()
+    }
+
+    /// Nanoseconds after a row when it is decided, where a deadline of its own decides it.
+    pub(crate) fn waits_ns(&self, event: &Event) -> Option<i64> {
+        let deadline = self.keeps.deadline.as_ref()?;
+        let (last, below) = self.levels.split_last()?;
+        let window = last.windows.iter().find(|window| window.name == Deadline::WINDOW)?;
+        let below: i64 = below.iter().map(Level::following_ns).sum();
+        Some(below + deadline.waits_ns(window.frame, event))
+    }
+
+    /// Whether rows have to be decided at deadlines of their own: nothing else is awaited.
+    pub(crate) fn is_timely(&self) -> bool {
+        let mut ahead = self.windows().filter(|window| window.following_ns() > 0);
+        self.keeps.deadline.is_some() && ahead.all(|window| window.name == Deadline::WINDOW)
     }
 
     pub(crate) fn sql(&self, dialect: Dialect) -> String {
@@ -94,11 +127,11 @@ impl Query {
             ),
         };
         let top = self.levels.iter().fold(base, |below, level| level.sql(&below, dialect));
-        let outputs: Vec<String> = self.outputs().into_iter().map(|(name, _)| name).collect();
-        let kept = self.keeps.as_ref().map(|keeps| format!(" WHERE {}", keeps.sql)).unwrap_or_default();
+        let outputs: Vec<String> = self.outputs().into_iter().map(|(name, _)| format!(", {name}")).collect();
+        let kept = self.keeps.sql();
         let join = match self.lookup {
             Lookup::None => {
-                return format!("SELECT event_id, system AS entity, {} FROM {top}{kept}", outputs.join(", "));
+                return format!("SELECT event_id, system AS entity{} FROM {top}{kept}", outputs.concat());
             }
             Lookup::Left => "LEFT JOIN wallets w ON w.system = e.system AND w.wallet = e.wallet",
             Lookup::Inner => "JOIN wallets w ON w.system = e.system AND w.wallet = e.wallet",
@@ -106,12 +139,27 @@ impl Query {
                 "LEFT JOIN wallets w ON w.system = e.system AND w.wallet = e.wallet AND w.threshold > 1"
             }
         };
-        let columns = outputs.iter().filter(|name| *name != "above").map(|name| format!("e.{name}"));
-        let columns = columns.collect::<Vec<_>>().join(", ");
+        let outputs = self.outputs().into_iter().map(|(name, _)| name);
+        let columns: String = outputs.filter(|name| name != "above").map(|name| format!(", e.{name}")).collect();
         format!(
-            "SELECT e.event_id, e.system AS entity, {columns}, w.threshold AS above FROM (SELECT * FROM {top}{kept}) e {join}"
+            "SELECT e.event_id, e.system AS entity{columns}, w.threshold AS above FROM (SELECT * FROM {top}{kept}) e {join}"
         )
     }
+}
+
+/// A filter above the windows of a level: one in `one_in` times a condition, and what it asks of counts that look ahead.
+fn filter(dice: &mut Dice, one_in: usize, added: &[(String, Kind)], below: Option<&mut Level>) -> Keeps {
+    let condition = dice.once_in(one_in).then(|| term::condition(dice, added));
+    let mut demands = Vec::new();
+    for window in below.into_iter().flat_map(|level| &mut level.windows).filter(|window| window.counts_ahead()) {
+        if dice.below(3) > 0 {
+            demands.push(Demand::generate(dice, &window.name));
+        } else {
+            // Else nothing might ask for it, and the engine would not even look ahead.
+            window.is_shown = true;
+        }
+    }
+    Keeps { condition, demands, deadline: None }
 }
 
 impl Level {
@@ -120,9 +168,9 @@ impl Level {
         language: &Language,
         spans: &[i64],
         level: usize,
+        keeps: Keeps,
         added: &mut Vec<(String, Kind)>,
     ) -> Level {
-        let keeps = dice.once_in(3).then(|| term::condition(dice, added));
         let count = *dice.weighed(&[(3, 1), (3, 2), (2, 3), (1, 5)]);
         let mut windows: Vec<Window> = Vec::new();
         for number in 0..count {
@@ -145,7 +193,7 @@ impl Level {
     }
 
     fn sql(&self, below: &str, dialect: Dialect) -> String {
-        let kept = self.keeps.as_ref().map(|keeps| format!(" WHERE {}", keeps.sql)).unwrap_or_default();
+        let kept = self.keeps.sql();
         let named: Vec<&Window> = self.windows.iter().filter(|window| window.is_named()).collect();
         let names = named.iter().map(|window| format!("w_{} AS ({})", window.name, window.over()));
         let names = names.collect::<Vec<_>>().join(", ");
@@ -158,7 +206,8 @@ impl Level {
 
 impl Window {
     fn generate(dice: &mut Dice, language: &Language, spans: &[i64], name: String, added: &[(String, Kind)]) -> Window {
-        let function = language.pick(dice);
+        let is_ahead = dice.once_in(4);
+        let function = if is_ahead { *dice.pick(&[Function::CountRows, Function::Count]) } else { language.pick(dice) };
         let argument = match function {
             Function::CountRows | Function::RowNumber => None,
             Function::Sum | Function::Average => Some(term::any(dice, added, Kind::is_number)),
@@ -171,9 +220,36 @@ impl Window {
         let passes_over_nulls = function.picks() && !matches!(function, Function::Lag(2..));
         let ignores_nulls = passes_over_nulls && dice.once_in(2);
         let kind = function.result(argument.as_ref().map(|argument| argument.kind));
-        let frame = Frame::generate(dice, spans, function != Function::CountDistinct);
+        let frame = match is_ahead {
+            true => Frame::ahead(dice, spans),
+            false => Frame::generate(dice, spans, function != Function::CountDistinct),
+        };
         let (keys, spelling) = (term::keys(dice, added), dice.below(24));
-        Window { name, function, argument, filter, ignores_nulls, keys, frame, kind, spelling }
+        let is_shown = !is_ahead || dice.once_in(3);
+        Window { name, function, argument, filter, ignores_nulls, keys, frame, kind, spelling, is_shown }
+    }
+
+    /// The log time of the next row of its key.
+    fn next(dice: &mut Dice, spans: &[i64]) -> Window {
+        let Frame::Range(_, end) = Frame::ahead(dice, spans) else { unreachable!("it looks ahead") };
+        let start = *dice.pick(&[1, 1, 1, 2, end]);
+        Window {
+            name: Deadline::WINDOW.to_owned(),
+            function: Function::Min,
+            argument: Some(term::log_time()),
+            filter: dice.once_in(2).then(|| term::condition(dice, &[])),
+            ignores_nulls: false,
+            keys: term::keys(dice, &[]),
+            frame: Frame::Range(Some(start.min(end)), end),
+            kind: Kind::Time,
+            spelling: dice.below(24),
+            is_shown: false,
+        }
+    }
+
+    /// Whether it counts rows that are still to come.
+    fn counts_ahead(&self) -> bool {
+        matches!(self.function, Function::CountRows | Function::Count) && self.following_ns() > 0
     }
 
     fn following_ns(&self) -> i64 {

@@ -89,7 +89,7 @@ fn of_event() -> Vec<Term> {
         Term::new("amount", Kind::Decimal(38, 0), amount),
         Term::new("amount_usd", Kind::Decimal(38, 2), |row| number(row.event.amount_usd_cents())),
         Term::new("event_time", Kind::Time, |row| number(Some(row.event.event_time().0))),
-        Term::new("time", Kind::Time, |row| number(Some(row.event.time().0))),
+        log_time(),
         Term::new("late", Kind::Truth, |row| Value::Truth(row.event.late())),
         Term::new("event_id", Kind::Text, |row| Value::Text(row.event.event_id().to_string())),
         column("kind", |event| Some(event.kind())),
@@ -114,6 +114,11 @@ fn of_event() -> Vec<Term> {
             text(scalar::at_path(row.event.detail().as_str(), "call.name").as_deref())
         }),
     ]
+}
+
+/// The log time of the event.
+pub(crate) fn log_time() -> Term {
+    Term::new("time", Kind::Time, |row| number(Some(row.event.time().0)))
 }
 
 /// A term over the event and the columns added so far.

@@ -10,7 +10,7 @@ use keywatch_store::{Event, Position, line};
 
 use super::answer::{self, Answers};
 use super::dice::Dice;
-use super::history::{self, History};
+use super::history::{self, History, SECOND};
 use super::naive;
 use super::query::{Dialect, Query};
 use super::stock::{Prepared, Stock};
@@ -63,6 +63,23 @@ impl Subject {
         self.query.as_ref().map(Query::following_ns)
     }
 
+    /// Nanoseconds after an event when it is decided. Where rows have deadlines of their own, those are told by the rule's
+    /// grammar or, of the shipped rule that has them, by the inventory as of the event.
+    fn waits_ns(&self, event: &Event, histories: &[History], ran: &Ran) -> i64 {
+        let following_ns = ran.following_ns(&self.rule.id);
+        if !ran.has_deadlines(&self.rule.id) {
+            return following_ns;
+        }
+        if let Some(query) = &self.query {
+            return query.waits_ns(event).unwrap_or(following_ns);
+        }
+        let history = histories.iter().find(|history| history.system == event.system());
+        let reigns = history.map(History::reigns).unwrap_or_default();
+        let system = reigns.iter().rev().find(|(from, _)| *from <= event.time().0).map(|(_, system)| system);
+        let source = system.and_then(|system| system.sources.iter().find(|source| source.source == event.source()));
+        source.map_or(following_ns, |source| (source.heartbeat_seconds * SECOND).clamp(0, following_ns))
+    }
+
     /// Why stock DataFusion cannot plan the rule.
     pub(crate) fn unplanned(&self) -> Option<&str> {
         self.prepared.as_ref().err().map(String::as_str)
@@ -92,8 +109,9 @@ impl Subject {
     }
 
     /// How the findings of one system differ from what either oracle answers.
-    fn difference(&self, stock: &Stock, history: &History, found: &[&Decided], following_ns: i64) -> Option<String> {
-        let closed = answer::closed(history, following_ns);
+    fn difference(&self, stock: &Stock, history: &History, found: &[&Decided], ran: &Ran) -> Option<String> {
+        let histories = std::slice::from_ref(history);
+        let closed = answer::closed(history, |event| self.waits_ns(event, histories, ran));
         let of_stock = match self.of_stock(stock, history, &closed) {
             None => None,
             Some(Err(error)) => Some(format!("stock DataFusion fails: {error}")),
@@ -117,9 +135,7 @@ impl Subject {
         let log = Log { events: history.events.clone(), cuts: Vec::new() };
         match log.run(std::slice::from_ref(&self.rule), &self.settings) {
             Err(problem) => Some(problem),
-            Ok(ran) => {
-                self.difference(stock, history, &ran.found.iter().collect::<Vec<_>>(), ran.following_ns(&self.rule.id))
-            }
+            Ok(ran) => self.difference(stock, history, &ran.found.iter().collect::<Vec<_>>(), &ran),
         }
     }
 }
@@ -140,6 +156,11 @@ pub(crate) struct Ran {
 impl Ran {
     fn following_ns(&self, rule: &str) -> i64 {
         self.engine.explain(rule).unwrap().1
+    }
+
+    /// Whether rows of a rule are decided at times of their own.
+    fn has_deadlines(&self, rule: &str) -> bool {
+        self.engine.explain(rule).unwrap().0.contains(", certain ")
     }
 }
 
@@ -200,7 +221,11 @@ pub(crate) fn run(
         log.run(&taken, &settings).expect("each of them is taken alone")
     });
     falsify(&mut ran.found);
-    if let Some(told) = answer::check_decisions(&log.events, &ran.found, |rule| ran.following_ns(rule)) {
+    let waits_ns = |rule: &str, event: &Event| {
+        let subject = subjects.iter().find(|subject| subject.rule.id == rule).expect("only subjects are run");
+        subject.waits_ns(event, histories, &ran)
+    };
+    if let Some(told) = answer::check_decisions(&log.events, &ran.found, waits_ns) {
         tally.differences.push(Difference { rule: "decisions".to_owned(), told });
     }
     for subject in subjects.iter().filter(|subject| ran.engine.explain(&subject.rule.id).is_some()) {
@@ -218,6 +243,10 @@ fn compare(stock: &Stock, subject: &Subject, histories: &[History], ran: &Ran, t
         let told = format!("looks ahead {right} ns, explained as {following_ns}\n{}", subject.rule.sql);
         tally.differences.push(Difference { rule: id.clone(), told });
     }
+    if subject.query.as_ref().is_some_and(Query::is_timely) && fires && !ran.has_deadlines(id) {
+        let told = format!("rows wait to the end of their frames\n{}", subject.rule.sql);
+        tally.differences.push(Difference { rule: id.clone(), told });
+    }
     let parked = ran.parked.iter().find(|(rule, _)| rule == id);
     for history in histories {
         let of_case = |decided: &&Decided| decided.finding.rule == *id && decided.finding.system == history.system;
@@ -226,7 +255,7 @@ fn compare(stock: &Stock, subject: &Subject, histories: &[History], ran: &Ran, t
         *tally.findings.entry(id.clone()).or_default() += found.len();
         let told = match parked {
             Some((_, problem)) => Some(format!("parked: {problem}")),
-            None => subject.difference(stock, history, &found, following_ns),
+            None => subject.difference(stock, history, &found, ran),
         };
         if let Some(told) = told {
             tally.differences.push(Difference { rule: id.clone(), told: format!("{}: {told}", history.system) });

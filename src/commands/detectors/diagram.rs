@@ -32,10 +32,18 @@ pub(super) fn tree(description: &Description) -> Vec<String> {
     }
     let decided = match description.following_ns {
         0 => "with the event itself".to_owned(),
+        ns if has_deadlines(description) => {
+            format!("with the first record at or after its deadline, {} later at most", span(ns))
+        }
         ns => format!("with the first record at or after {} later", span(ns)),
     };
     lines.extend(["│".to_owned(), format!("└ finding {decided}")]);
     lines
+}
+
+/// Whether rows are decided at times of their own.
+pub(super) fn has_deadlines(description: &Description) -> bool {
+    description.steps.iter().any(|step| matches!(step, Step::Windows(windows) if windows.deadline.is_some()))
 }
 
 /// The events that a rule is given, in words.
@@ -66,7 +74,11 @@ fn windows_lines(windows: &Windows) -> Vec<String> {
 /// Which rows are answered, and when.
 pub(super) fn answered(windows: &Windows) -> String {
     let which = if windows.answered.is_empty() { "every row".to_owned() } else { windows.answered.join(" AND ") };
-    let when = if windows.waits_ns > 0 { format!("{} later", span(windows.waits_ns)) } else { "at once".to_owned() };
+    let when = match (windows.waits_ns, &windows.deadline) {
+        (0, _) => "at once".to_owned(),
+        (ns, None) => format!("{} later", span(ns)),
+        (ns, Some(deadline)) => format!("at {deadline}, {} later at most", span(ns)),
+    };
     format!("answered: {which}; {when}")
 }
 

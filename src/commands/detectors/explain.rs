@@ -53,7 +53,8 @@ fn meaning(rule: &Rule, description: &Description) -> Result<String, std::fmt::E
     };
     writeln!(text, "May be acted upon without a person: {alone}")?;
     writeln!(text, "Told again for the same entity after: {} s", header.suppress_ns / SECOND_NS)?;
-    writeln!(text, "Decided after the event: {} s", description.following_ns / SECOND_NS)?;
+    let at_most = if diagram::has_deadlines(description) { "at most " } else { "" };
+    writeln!(text, "Decided after the event: {at_most}{} s", description.following_ns / SECOND_NS)?;
     writeln!(text, "CCSS: {}   ATT&CK: {}", header.ccss.join(", "), header.attack.join(", "))?;
     if !header.parameters.is_empty() {
         writeln!(text, "\nParameters:")?;
@@ -130,9 +131,12 @@ fn in_words(step: &Step) -> String {
                     format!("Every row may count, but answered are those for which {}", answered.join(", and "))
                 }
             };
-            let when = match windows.waits_ns {
-                0 => "at once".to_owned(),
-                ns => format!("when the log is complete through {} after it", span(ns)),
+            let when = match (windows.waits_ns, &windows.deadline) {
+                (0, _) => "at once".to_owned(),
+                (ns, None) => format!("when the log is complete through {} after it", span(ns)),
+                (ns, Some(deadline)) => {
+                    format!("when the log is complete through {deadline}, or through {} after it", span(ns))
+                }
             };
             format!(
                 "It looks at {count} {}, in {keys} {}. {which}, {when}.",

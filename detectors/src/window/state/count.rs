@@ -63,12 +63,10 @@ pub(in crate::window) struct Recent {
 }
 
 impl Recent {
-    pub(super) fn new(enough: u32) -> Recent {
+    pub(in crate::window) fn new(enough: u32) -> Recent {
         Recent { enough: enough.max(1) as usize, times: Vec::new(), next: Vec::new() }
     }
-}
 
-impl Recent {
     /// How many times are kept of a key.
     pub(in crate::window) fn enough(&self) -> usize {
         self.enough
@@ -77,6 +75,28 @@ impl Recent {
     /// Bytes of a key.
     pub(in crate::window) fn key_bytes(&self) -> usize {
         self.enough * size_of::<i64>() + size_of::<u8>()
+    }
+
+    /// Another row of a key.
+    #[inline]
+    pub(in crate::window) fn add(&mut self, slot: Slot, time: i64) {
+        let next = &mut self.next[slot as usize];
+        self.times[slot as usize * self.enough + usize::from(*next)] = time;
+        *next = if usize::from(*next) + 1 == self.enough { 0 } else { *next + 1 };
+    }
+
+    /// Log time of the first of a key's last `enough` rows, if there were so many.
+    #[inline]
+    pub(in crate::window) fn first(&self, slot: Slot) -> Option<i64> {
+        let first = self.times[slot as usize * self.enough + usize::from(self.next[slot as usize])];
+        (first != i64::MIN).then_some(first)
+    }
+
+    /// Log times of a key's last rows, the oldest first.
+    pub(in crate::window) fn of(&self, slot: Slot) -> impl Iterator<Item = i64> + '_ {
+        let circle = &self.times[slot as usize * self.enough..][..self.enough];
+        let (last, first) = circle.split_at(usize::from(self.next[slot as usize]));
+        first.iter().chain(last).copied().filter(|time| *time != i64::MIN)
     }
 }
 
@@ -92,9 +112,7 @@ impl Accumulate for Recent {
 
     #[inline]
     fn enter(&mut self, _: usize, slot: Slot, time: i64) {
-        let next = &mut self.next[slot as usize];
-        self.times[slot as usize * self.enough + usize::from(*next)] = time;
-        *next = if usize::from(*next) + 1 == self.enough { 0 } else { *next + 1 };
+        self.add(slot, time);
     }
 
     #[inline]

@@ -12,6 +12,7 @@
 //! | `min`, `max` | the extreme, and later rows that may follow it | its value |
 //! | `first_value`, `nth_value` | numbers of the rows inside | its value |
 //! | `count(DISTINCT)` | how many, and a table of values shared by all keys | 4 bytes |
+//! | one of which a filter asks only whether a row comes by the answered row's deadline | nothing | nothing, and it never enters the ring |
 //! | anything else | an object of [`crate::aggregate`] | its arguments |
 //!
 //! Where the frame has no start, rows never leave: every state is then as small as a key, and no row stays.
@@ -25,6 +26,7 @@ mod item;
 mod last;
 mod objects;
 mod sum;
+mod unasked;
 
 use arrow::array::{ArrayRef, Int64Array, NullBufferBuilder, StringViewBuilder};
 
@@ -41,13 +43,15 @@ use super::queue::Queue;
 use super::ring::Row;
 use super::stored::{Stored, to_bytes};
 use super::value::{self, Column, Value};
-use count::{Counts, Recent};
+use count::Counts;
+pub(super) use count::Recent;
 use distinct::Distinct;
 use extreme::{Extremes, RunningExtremes};
 use first::{Firsts, RunningFirsts};
 use last::{LastTexts, LastValues};
 use objects::Objects;
 use sum::Sums;
+use unasked::Unasked;
 
 /// The state of one function for all keys of a ring.
 #[derive(Debug)]
@@ -65,6 +69,7 @@ pub(super) enum State {
     RunningFirst(RunningFirsts),
     Distinct(Distinct),
     Objects(Objects),
+    Unasked(Unasked),
 }
 
 /// One function as rows pass through it.
@@ -203,6 +208,7 @@ macro_rules! each {
             State::RunningFirst($inner) => $body,
             State::Distinct($inner) => $body,
             State::Objects($inner) => $body,
+            State::Unasked($inner) => $body,
         }
     };
 }
@@ -214,6 +220,9 @@ impl State {
         let is_max = matches!(call.function, Function::Max);
         let is_number = call.arguments.first().is_some_and(value::is_number);
         let is_text = matches!(call.arguments.first(), Some(DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View));
+        if call.is_deadline {
+            return State::Unasked(Unasked);
+        }
         match &call.function {
             Function::Count => match call.enough {
                 Some(enough) => State::Recent(Recent::new(enough)),
@@ -235,15 +244,17 @@ impl State {
 
     /// Whether rows must stay in the ring until they leave the frame.
     pub(super) fn needs_leaving(&self) -> bool {
-        let last_is_enough =
-            matches!(self, State::Recent(_) | State::LastText(_) | State::LastNumber(_) | State::LastValue(_));
+        let last_is_enough = matches!(
+            self,
+            State::Recent(_) | State::LastText(_) | State::LastNumber(_) | State::LastValue(_) | State::Unasked(_)
+        );
         !last_is_enough && !matches!(self, State::RunningExtreme(_) | State::RunningFirst(_))
     }
 
     /// Takes the values of the rows that it counts, `(row of the columns, lane, slot)`, into its queues.
     pub(super) fn admit(&mut self, columns: &[Column], rows: impl Iterator<Item = (usize, usize, Slot)>) {
         match self {
-            State::Count(_) | State::Recent(_) => {}
+            State::Count(_) | State::Recent(_) | State::Unasked(_) => {}
             State::LastText(state) => rows.for_each(|(row, lane, _)| state.admit(lane, &columns[0], row)),
             State::LastNumber(state) => state.inputs.admit_all(&columns[0], rows),
             State::LastValue(state) => state.inputs.admit_all(&columns[0], rows),
@@ -269,6 +280,11 @@ impl State {
     /// Takes the rows of one lane through.
     pub(super) fn pass(&mut self, part: Part, passage: &Passage<'_>, answers: &mut Answers) -> Result<()> {
         each!(self, state => pass(state, part, passage, answers))
+    }
+
+    /// The last rows of each key, where that is all it remembers.
+    pub(super) fn recent(&self) -> Option<&Recent> {
+        if let State::Recent(recent) = self { Some(recent) } else { None }
     }
 
     /// Bytes remembered, about.
