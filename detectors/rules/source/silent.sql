@@ -54,4 +54,4 @@ WHERE
   heartbeat_seconds BETWEEN 1 AND $heartbeat_max_seconds
   -- A source that was watched when it was last heard of is told by that, however often the inventory comes again.
   AND (kind <> 'source.expected' OR (heartbeat_before BETWEEN 1 AND $heartbeat_max_seconds) IS NOT TRUE)
-  AND (heard_at IS NULL OR heard_at > time + heartbeat_seconds * INTERVAL '1 second')
+  AND (heard_at IS NULL OR heard_at > to_timestamp_nanos(CAST(time AS BIGINT) + heartbeat_seconds * 1000000000))
