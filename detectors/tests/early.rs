@@ -218,7 +218,7 @@ impl Speakers {
     fn inventory(&self) -> Vec<Event> {
         let sources = (0..self.sources).map(|source| {
             let heartbeat = [60, 600, 3_600][source % 3];
-            format!("[[systems.sources]]\nsource = \"source-{source}\"\nheartbeat_seconds = {heartbeat}\n")
+            format!("[[systems.sources]]\nsource = \"source-{source}\"\nfeed = \"events\"\nheartbeat_seconds = {heartbeat}\n")
         });
         let text = format!("[[systems]]\nid = \"one\"\n{}", sources.collect::<String>());
         let mut events = Inventory::parse("i.toml", &text).unwrap().activation(Instant(0));

@@ -31,7 +31,7 @@ impl Log {
     /// The inventory from a minute on: sources with the minutes of their heartbeats.
     fn inventory(mut self, minute: i64, sources: &[(&str, i64)]) -> Log {
         let sources = sources.iter().map(|(source, heartbeat)| {
-            format!("[[systems.sources]]\nsource = \"{source}\"\nheartbeat_seconds = {}\n", heartbeat * 60)
+            format!("[[systems.sources]]\nsource = \"{source}\"\nfeed = \"events\"\nheartbeat_seconds = {}\n", heartbeat * 60)
         });
         let text = format!("[[systems]]\nid = \"one\"\n{}", sources.collect::<String>());
         let activation = Inventory::parse("i.toml", &text).unwrap().activation(Instant(minute * MINUTE));
@@ -106,7 +106,7 @@ fn a_source_of_which_silence_was_ordinary_is_told_from_when_it_is_not() {
 #[test]
 fn a_word_at_the_very_end_of_a_heartbeat_comes_in_time() {
     let origin = Origin { system: "one".to_owned(), source: "opa".to_owned() };
-    let text = "[[systems]]\nid = \"one\"\n[[systems.sources]]\nsource = \"opa\"\nheartbeat_seconds = 60\n";
+    let text = "[[systems]]\nid = \"one\"\n[[systems.sources]]\nsource = \"opa\"\nfeed = \"events\"\nheartbeat_seconds = 60\n";
     for (late, found) in [(0, 0), (1, 1)] {
         let mut events = Inventory::parse("i.toml", text).unwrap().activation(Instant(0));
         let mut word = Event::builder(&origin, "word", "source.heartbeat", Instant(0));

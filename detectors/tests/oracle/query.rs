@@ -100,13 +100,12 @@ impl Query {
         self.levels.iter().map(Level::following_ns).sum()
     }
 
-    /// Nanoseconds after a row when it is decided, where a deadline of its own decides it.
-    pub(crate) fn waits_ns(&self, event: &Event) -> Option<i64> {
+    /// Nanoseconds after a row when it is decided, where a deadline of its own decides it and without one it would be
+    /// decided after `following_ns`: what the other windows look ahead comes before.
+    pub(crate) fn waits_ns(&self, event: &Event, following_ns: i64) -> Option<i64> {
         let deadline = self.keeps.deadline.as_ref()?;
-        let (last, below) = self.levels.split_last()?;
-        let window = last.windows.iter().find(|window| window.name == Deadline::WINDOW)?;
-        let below: i64 = below.iter().map(Level::following_ns).sum();
-        Some(below + deadline.waits_ns(window.frame, event))
+        let window = self.windows().find(|window| window.name == Deadline::WINDOW)?;
+        Some(following_ns - window.following_ns() + deadline.waits_ns(window.frame, event))
     }
 
     /// Whether rows have to be decided at deadlines of their own: nothing else is awaited.

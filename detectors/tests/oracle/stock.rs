@@ -25,6 +25,19 @@ use super::scalar;
 /// The wallets of all inventory versions with `[valid_from, valid_until)`, for joins below a window.
 pub(crate) const WALLETS_AS_OF: &str = "wallets_as_of";
 
+/// The sources of all inventory versions, likewise.
+const SOURCES_AS_OF: &str = "sources_as_of";
+
+/// How a rule joins the sources below a window, and how stock DataFusion, which is run once for each inventory version, has
+/// to, so that each row sees the version of its own time.
+const OF_SOURCES: &str = "JOIN sources AS s ON s.system = e.system AND s.source = e.source";
+
+/// The SQL of a shipped rule for stock DataFusion.
+pub(crate) fn with_versions(sql: &str) -> String {
+    let as_of = OF_SOURCES.replace("JOIN sources", &format!("JOIN {SOURCES_AS_OF}"));
+    sql.replace(OF_SOURCES, &format!("{as_of} AND s.valid_from <= e.time AND e.time < s.valid_until"))
+}
+
 /// A table whose rows are put in before each run.
 #[derive(Debug)]
 struct Slot {
@@ -70,6 +83,7 @@ impl Stock {
             stock.add(table.name, table.schema());
         }
         stock.add(WALLETS_AS_OF, wallets_as_of(&[]).schema());
+        stock.add(SOURCES_AS_OF, sources_as_of(&[]).schema());
         stock
     }
 
@@ -93,6 +107,7 @@ impl Stock {
     pub(crate) fn show(&self, history: &History, reigns: &[(i64, System)]) {
         self.put("events", schema::to_batch(&history.events).unwrap());
         self.put(WALLETS_AS_OF, wallets_as_of(reigns));
+        self.put(SOURCES_AS_OF, sources_as_of(reigns));
     }
 
     /// Shows one inventory version.
@@ -137,4 +152,24 @@ fn wallets_as_of(reigns: &[(i64, System)]) -> RecordBatch {
         Arc::new(TimestampNanosecondArray::from_iter_values(rows.iter().map(|row| row.3))),
     ];
     RecordBatch::try_new(Arc::new(schema), columns).unwrap()
+}
+
+fn sources_as_of(reigns: &[(i64, System)]) -> RecordBatch {
+    let table = TABLES.iter().find(|table| table.name == "sources").expect("sources are declared");
+    let versions = reigns.iter().enumerate().map(|(index, (from, system))| {
+        let until = reigns.get(index + 1).map_or(i64::MAX, |(next, _)| *next);
+        let rows = system.batch(table).unwrap();
+        let times = [*from, until].map(|time| {
+            Arc::new(TimestampNanosecondArray::from_value(time, rows.num_rows())) as ArrayRef
+        });
+        (rows.columns().to_vec(), times)
+    });
+    let time = DataType::Timestamp(TimeUnit::Nanosecond, None);
+    let more = ["valid_from", "valid_until"].map(|name| Arc::new(Field::new(name, time.clone(), true)));
+    let fields: Vec<_> = table.schema().fields().iter().cloned().chain(more).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let batches: Vec<RecordBatch> = versions
+        .map(|(columns, times)| RecordBatch::try_new(schema.clone(), columns.into_iter().chain(times).collect()).unwrap())
+        .collect();
+    arrow::compute::concat_batches(&schema, &batches).unwrap()
 }
