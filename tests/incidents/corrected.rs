@@ -111,6 +111,7 @@ fn of_dmm_bitcoin() -> Vec<Case> {
             }
         }),
         Case {
+            silent_too: &[("chain/unordered_destination", "so it was ordered")],
             tell_more: &[("chain/destination_lookalike", "the imitation now stands in the request itself")],
             ..case("signing/request_altered", "asked for and approved is what is signed", |events| {
                 for event in of_request(events, ALTERED).filter(|event| event.kind() != "signing.signed") {

@@ -127,7 +127,8 @@ impl Recovery<'_> {
                 if let Some(before) = before {
                     head.check_link(before.position, &before.hash).map_err(|failed| failed.at(before.position))?;
                 }
-                let end = ChainLink { position: head.end(), hash: stated_hash(&bytes).map_err(|failed| failed.at(first))? };
+                let end =
+                    ChainLink { position: head.end(), hash: stated_hash(&bytes).map_err(|failed| failed.at(first))? };
                 before = Some(end);
                 recall(&head, recovered);
                 if recovered.admission.ids() >= self.recent_ids_max {
@@ -152,7 +153,11 @@ impl Recovered {
 }
 
 /// The ids that an admission holds, which are let go there.
-pub(super) fn generation(admission: &mut Admission, stretches: &HashMap<String, TimeIndex>, through: ChainLink) -> Generation {
+pub(super) fn generation(
+    admission: &mut Admission,
+    stretches: &HashMap<String, TimeIndex>,
+    through: ChainLink,
+) -> Generation {
     Generation {
         ids: admission.take_ids(),
         through: through.into(),
