@@ -192,7 +192,7 @@ impl<'a> Saying<'a> {
         }
         self.said = now;
         let left = self.records.saturating_sub(self.read) as u128;
-        let seconds_left = (now - self.begun).as_millis() * left / (self.read.max(1) as u128) / 1000;
+        let seconds_left = now.saturating_sub(self.begun).as_millis() * left / (self.read.max(1) as u128) / 1000;
         let (read, records) = (self.read, self.records);
         tracing::info!(read, records, seconds_left, "ids of the last seven days are read from the log");
     }
