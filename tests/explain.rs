@@ -39,7 +39,7 @@ fn a_rule_is_taken_apart() {
         "events   decision, signing.approved, signing.signed, source.gap",
         "├ keep    kind = 'source.heartbeat'",
         "key system, wallet, request",
-        "|---24h---*--10m--|",
+        "|----24h----*--10m--|",
         "└ finding with the first record at or after 10m later",
     ] {
         assert!(drawn.contains(expected), "no `{expected}` in {drawn}");

@@ -44,12 +44,8 @@ async fn p1_a_state_kept_at_any_moment_and_the_log_since_is_the_state_of_the_who
     let live = open(&log, &pdp, &[]);
     live.resume().await.unwrap();
     let mut kept = vec![keep(&live)];
-    let proposal = Finding {
-        proof: Proof::Corroborated,
-        entity: "e".into(),
-        request: Some("0xother".into()),
-        ..finding("2", 10)
-    };
+    let proposal =
+        Finding { proof: Proof::Corroborated, entity: "e".into(), request: Some("0xother".into()), ..finding("2", 10) };
     for step in 0..9 {
         match step {
             0 | 4 => others_append(&log, &live, vec![allowed(&format!("d-{step}"))]),
@@ -125,7 +121,8 @@ async fn p4_p5_ended_at_any_append_and_started_from_a_kept_state_everything_is_t
             }
             assert_eq!(log.of_kind("source.conflict").len(), 0, "{here}");
             assert_eq!(pdp.sequence(), Some(1), "{here}");
-            let told: Vec<String> = log.of_kind("alert.notified").iter().map(|event| event.event_id().to_string()).collect();
+            let told: Vec<String> =
+                log.of_kind("alert.notified").iter().map(|event| event.event_id().to_string()).collect();
             assert!(told.len() == 1 || told.len() == 2 && told[0] != told[1], "a page, and what came of it: {here}");
             assert_eq!(third.with_state(|state| state.undelivered("terminal", |_| false, 9)), [], "{here}");
             let state = third.with_state(AlertState::clone);

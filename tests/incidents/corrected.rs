@@ -111,6 +111,7 @@ fn of_dmm_bitcoin() -> Vec<Case> {
             }
         }),
         Case {
+            silent_too: &[("chain/unordered_destination", "so it was ordered")],
             tell_more: &[("chain/destination_lookalike", "the imitation now stands in the request itself")],
             ..case("signing/request_altered", "asked for and approved is what is signed", |events| {
                 for event in of_request(events, ALTERED).filter(|event| event.kind() != "signing.signed") {
@@ -121,11 +122,14 @@ fn of_dmm_bitcoin() -> Vec<Case> {
                 }
             })
         },
-        case("chain/amount_outlier", "as much as the largest before", |events| {
-            of_tx(events, THEFT)
-                .filter(|event| event.kind().starts_with("chain."))
-                .for_each(|event| set_amount(event, 1_900_000_000));
-        }),
+        Case {
+            silent_too: &[("chain/asset_drained", "nearly all of it stays")],
+            ..case("chain/amount_outlier", "as much as the largest before", |events| {
+                of_tx(events, THEFT)
+                    .filter(|event| event.kind().starts_with("chain."))
+                    .for_each(|event| set_amount(event, 1_900_000_000));
+            })
+        },
         Case {
             silent_too: &[
                 ("chain/destination_lookalike", "an approved address imitates nobody"),

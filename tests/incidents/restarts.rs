@@ -179,5 +179,8 @@ fn p5_a_death_at_any_append_about_the_first_critical_finding_leaves_nothing_undo
         let outcome = run(directory.path(), &incident, on, next, None).expect("it comes to the end of the story");
         same(&outcome, &uninterrupted, &[end]);
     }
-    assert!(deaths >= 10, "died {deaths} times before all was done: records, finding, intent, alert, published, probed");
+    assert!(
+        deaths >= 10,
+        "died {deaths} times before all was done: records, finding, intent, alert, published, probed"
+    );
 }

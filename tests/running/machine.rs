@@ -86,7 +86,8 @@ impl Machine {
     pub(crate) fn conclusions(&self) -> impl Iterator<Item = Event> {
         let log = EmbeddedLog::open(self.path("keywatch-data"), Options::new(Clock::Wall)).unwrap();
         let end = log.end(Topic::Conclusions).0;
-        let pieces = (0..end).step_by(4_096).map(move |from| log.read(Topic::Conclusions, Position(from), 4_096).unwrap());
+        let pieces =
+            (0..end).step_by(4_096).map(move |from| log.read(Topic::Conclusions, Position(from), 4_096).unwrap());
         pieces.flatten()
     }
 

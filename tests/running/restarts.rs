@@ -154,7 +154,11 @@ async fn p4_whatever_became_of_alertings_state_everything_is_found_and_told_once
     std::fs::remove_dir_all(machine.path("keywatch-data/window-state")).unwrap();
 
     let running = machine.start().await;
-    assert_eq!((alerting_began(&running).await.0, began(&running).await), (1, (0, 0, true)), "windows alone are made again");
+    assert_eq!(
+        (alerting_began(&running).await.0, began(&running).await),
+        (1, (0, 0, true)),
+        "windows alone are made again"
+    );
     running.stop();
     std::fs::remove_dir_all(machine.path("keywatch-data/alerting-state")).unwrap();
     std::fs::remove_dir_all(machine.path("keywatch-data/window-state")).unwrap();

@@ -42,63 +42,50 @@ pub(crate) fn all() -> Vec<ScalarUDF> {
             });
             Ok(Arc::new(amounts.collect::<Decimal128Array>().with_precision_and_scale(38, 0)?))
         }),
-        create_udf(
-            "is_multisend",
-            vec![DataType::Utf8View],
-            DataType::Boolean,
-            Volatility::Immutable,
-            Arc::new(|arguments| {
-                let addresses = strings(&arguments[0], 1)?;
-                let known = addresses
-                    .as_string_view()
-                    .iter()
-                    .map(|address| address.map(keywatch_store::multisend::is_deployment));
-                Ok(ColumnarValue::Array(Arc::new(known.collect::<BooleanArray>())))
-            }),
-        ),
-        create_udf(
+        function("is_multisend", &[DataType::Utf8View], DataType::Boolean, is_multisend),
+        function(
             "in_network",
-            vec![DataType::Utf8View, DataType::Int64, DataType::Utf8View],
+            &[DataType::Utf8View, DataType::Int64, DataType::Utf8View],
             DataType::Boolean,
-            Volatility::Immutable,
-            Arc::new(in_network),
+            in_network,
         ),
-        create_udf(
-            "least_km",
-            vec![DataType::Utf8View, DataType::Utf8View],
-            DataType::Int64,
-            Volatility::Immutable,
-            Arc::new(|arguments| {
-                let rows = rows(arguments);
-                let (one, other) = (strings(&arguments[0], rows)?, strings(&arguments[1], rows)?);
-                let pairs = one.as_string_view().iter().zip(other.as_string_view());
-                let apart = pairs.map(|(one, other)| geography::least_km(one?, other?));
-                Ok(ColumnarValue::Array(Arc::new(apart.collect::<Int64Array>())))
-            }),
-        ),
-        create_udf(
-            "is_relay",
-            vec![DataType::Int64],
-            DataType::Boolean,
-            Volatility::Immutable,
-            Arc::new(|arguments| {
-                let systems = cast(&arguments[0].clone().into_array(rows(arguments))?, &DataType::Int64)?;
-                let relays = systems.as_primitive::<Int64Type>().iter().map(|asn| asn.map(|asn| RELAYS.contains(&asn)));
-                Ok(ColumnarValue::Array(Arc::new(relays.collect::<BooleanArray>())))
-            }),
-        ),
-        create_udf(
-            "lookalike_shape",
-            vec![DataType::Utf8View],
-            DataType::Utf8View,
-            Volatility::Immutable,
-            Arc::new(|arguments| {
-                let addresses = strings(&arguments[0], 1)?;
-                let shapes = addresses.as_string_view().iter().map(|address| address.and_then(lookalike_shape));
-                Ok(ColumnarValue::Array(Arc::new(shapes.collect::<StringViewArray>())))
-            }),
-        ),
+        function("least_km", &[DataType::Utf8View, DataType::Utf8View], DataType::Int64, least_km),
+        function("is_relay", &[DataType::Int64], DataType::Boolean, is_relay),
+        function("lookalike_shape", &[DataType::Utf8View], DataType::Utf8View, |arguments| {
+            let addresses = strings(&arguments[0], 1)?;
+            let shapes = addresses.as_string_view().iter().map(|address| address.and_then(lookalike_shape));
+            Ok(ColumnarValue::Array(Arc::new(shapes.collect::<StringViewArray>())))
+        }),
     ]
+}
+
+fn function(
+    name: &str,
+    inputs: &[DataType],
+    output: DataType,
+    body: fn(&[ColumnarValue]) -> Result<ColumnarValue>,
+) -> ScalarUDF {
+    create_udf(name, inputs.to_vec(), output, Volatility::Immutable, Arc::new(body))
+}
+
+fn is_multisend(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let addresses = strings(&arguments[0], 1)?;
+    let known = addresses.as_string_view().iter().map(|address| address.map(keywatch_store::multisend::is_deployment));
+    Ok(ColumnarValue::Array(Arc::new(known.collect::<BooleanArray>())))
+}
+
+fn least_km(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let rows = rows(arguments);
+    let (one, other) = (strings(&arguments[0], rows)?, strings(&arguments[1], rows)?);
+    let pairs = one.as_string_view().iter().zip(other.as_string_view());
+    let apart = pairs.map(|(one, other)| geography::least_km(one?, other?));
+    Ok(ColumnarValue::Array(Arc::new(apart.collect::<Int64Array>())))
+}
+
+fn is_relay(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let systems = cast(&arguments[0].clone().into_array(rows(arguments))?, &DataType::Int64)?;
+    let relays = systems.as_primitive::<Int64Type>().iter().map(|asn| asn.map(|asn| RELAYS.contains(&asn)));
+    Ok(ColumnarValue::Array(Arc::new(relays.collect::<BooleanArray>())))
 }
 
 fn detail_function(

@@ -114,8 +114,8 @@ fn line_of_words(message: &str, text: &str) -> Option<usize> {
     let start = text.find("*/").unwrap_or_default();
     let quoted = message.split(['`', '\'']).skip(1).step_by(2);
     let named = message.split("named ").nth(1).and_then(|rest| rest.split(['.', ' ', '\n']).next()).into_iter();
-    let words = quoted.chain(named).map(|word| word.trim_matches('"')).filter(|word| word.len() > 2);
-    let found = words.filter_map(|word| text[start..].find(word)).next()?;
+    let mut words = quoted.chain(named).map(|word| word.trim_matches('"')).filter(|word| word.len() > 2);
+    let found = words.find_map(|word| text[start..].find(word))?;
     Some(text[..start + found].matches('\n').count() + 1)
 }
 

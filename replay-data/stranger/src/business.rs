@@ -38,7 +38,7 @@ impl Business {
             if weekdays_only && is_weekend(day) { day + 2 } else { day }
         };
         let campaign = on(true);
-        let closures = (0..1 + season.days / 20).map(|_| on(false)).collect();
+        let closures = (0..=season.days / 20).map(|_| on(false)).collect();
         let rebalancings = (0..season.days / 8).map(|_| on(true)).collect();
         let partners = firm.partners.iter().filter(|(_, label)| label.contains("exchange"));
         let exchange = partners.map(|(address, _)| {

@@ -1,5 +1,7 @@
 //! SHA-256 (FIPS 180-4), for the hash that an activated inventory carries. A history is small; nothing here is quick.
 
+use std::fmt::Write as _;
+
 /// The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
 const ROUNDS: [u32; 64] = [
     0x428a_2f98,
@@ -82,7 +84,9 @@ pub(crate) fn sha256(text: &str) -> String {
     }
     bytes.extend(bits.to_be_bytes());
     let state = bytes.as_chunks::<64>().0.iter().fold(BEGIN, compress);
-    state.iter().map(|word| format!("{word:08x}")).collect()
+    let mut hex = String::with_capacity(64);
+    state.iter().try_for_each(|word| write!(hex, "{word:08x}")).expect("writing into a text");
+    hex
 }
 
 fn compress(state: [u32; 8], block: &[u8; 64]) -> [u32; 8] {

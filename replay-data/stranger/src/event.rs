@@ -92,10 +92,10 @@ impl Event {
         let mut line = format!(r#""source":{},"kind":{}"#, quoted(self.source), quoted(self.kind));
         for (column, text) in &self.columns {
             let value = if *column == Column::Asn { text.clone() } else { quoted(text) };
-            line += &format!(r#","{}":{value}"#, column.name());
+            line.extend([",\"", column.name(), "\":", &value]);
         }
         if !self.detail.is_empty() {
-            line += &format!(r#","detail":{}"#, Value::Object(self.detail));
+            line.extend([",\"detail\":", &Value::Object(self.detail).to_string()]);
         }
         line
     }

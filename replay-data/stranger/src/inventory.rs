@@ -114,7 +114,7 @@ pub(crate) fn file(systems: &[Value]) -> String {
         text += &fields(system);
         for (table, rows) in system.iter().filter_map(|(name, value)| Some((name, value.as_array()?))) {
             for row in rows.iter().filter_map(Value::as_object) {
-                text += &format!("\n[[systems.{table}]]\n{}", fields(row));
+                text.extend(["\n[[systems.", table, "]]\n", &fields(row)]);
             }
         }
     }
@@ -124,5 +124,5 @@ pub(crate) fn file(systems: &[Value]) -> String {
 /// Texts here need no escape beyond those that JSON and TOML share.
 fn fields(row: &Map<String, Value>) -> String {
     let plain = row.iter().filter(|(_, value)| !value.is_array());
-    plain.map(|(name, value)| format!("{name} = {value}\n")).collect()
+    plain.flat_map(|(name, value)| [name.clone(), " = ".to_owned(), value.to_string(), "\n".to_owned()]).collect()
 }

@@ -57,7 +57,7 @@ impl Asset {
     }
 
     /// As a person types it: two to five digits that mean something, or everything there is.
-    pub(crate) fn as_typed(&self, units: u128, chance: &mut Chance) -> u128 {
+    pub(crate) fn as_typed(units: u128, chance: &mut Chance) -> u128 {
         if chance.thousandths(220) {
             return units;
         }
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(half, 50_000_000);
         let mut chance = Chance::of(1, "money");
         for _ in 0..100 {
-            assert!((1..=123_456_789).contains(&ETH.as_typed(123_456_789, &mut chance)));
+            assert!((1..=123_456_789).contains(&Asset::as_typed(123_456_789, &mut chance)));
         }
     }
 }

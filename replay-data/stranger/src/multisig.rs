@@ -33,8 +33,8 @@ pub(crate) struct Operation {
     pub(crate) cents: u64,
     /// Name and arguments of the call, if there is one.
     pub(crate) call: Option<serde_json::Value>,
-    /// 1 where the wallet delegates.
-    pub(crate) operation: i64,
+    /// How the wallet calls, as its contract counts it: 0 is a call, 1 a delegatecall.
+    pub(crate) mode: i64,
     /// What moves within a batch: recipient, base units, worth.
     pub(crate) parts: Vec<(String, u128, u64)>,
 }
@@ -45,21 +45,12 @@ impl Operation {
         let is_token = asset.symbol != "ETH";
         let call = is_token.then(|| json!({ "name": "transfer", "args": { "to": to, "value": units.to_string() } }));
         let called = if is_token { token_contract(asset).to_owned() } else { to.clone() };
-        Operation { called, to, asset, units, cents: asset.cents(units, day), call, operation: 0, parts: Vec::new() }
+        Operation { called, to, asset, units, cents: asset.cents(units, day), call, mode: 0, parts: Vec::new() }
     }
 
     /// A call that moves nothing.
-    pub(crate) fn call(to: String, asset: Asset, call: serde_json::Value, operation: i64) -> Operation {
-        Operation {
-            called: to.clone(),
-            to,
-            asset,
-            units: 0,
-            cents: 100,
-            call: Some(call),
-            operation,
-            parts: Vec::new(),
-        }
+    pub(crate) fn call(to: String, asset: Asset, call: serde_json::Value, mode: i64) -> Operation {
+        Operation { called: to.clone(), to, asset, units: 0, cents: 100, call: Some(call), mode, parts: Vec::new() }
     }
 }
 
@@ -89,6 +80,16 @@ pub(crate) struct Multisig<'a> {
 struct Proposal {
     hash: String,
     nonce: i64,
+    at: i64,
+}
+
+/// A state of a ticket: its name, who changed it, into what, for which transaction, when.
+#[derive(Clone, Copy)]
+struct Ticket<'a> {
+    name: &'a str,
+    by: &'a str,
+    outcome: &'a str,
+    tx: &'a str,
     at: i64,
 }
 
@@ -122,12 +123,13 @@ impl<'a> Multisig<'a> {
         let desk = desk.subject.clone();
         self.tickets += 1;
         let ticket = format!("TRS-{}-{}", self.nonce, self.tickets);
+        let open = Ticket { name: &ticket, by: &desk, outcome: "open", tx: "", at: asked };
         if what.units > 0 && chance.thousandths(120) {
             // Asked for with another amount at first, and amended before it was filed.
             let less = Operation { units: what.units / 2, cents: what.cents / 2, ..what.clone() };
-            self.ticket(&less, &ticket, &desk, "open", "", asked - 25 * MINUTE, journal);
+            self.ticket(&less, Ticket { at: asked - 25 * MINUTE, ..open }, journal);
         }
-        self.ticket(what, &ticket, &desk, "open", "", asked, journal);
+        self.ticket(what, open, journal);
         let is_owner = |one: usize| self.wallet.owners.iter().any(|(_, keeper)| *keeper == one);
         let (mut filed, _) = self.firm.roster.next(asked + chance.between(4, 90) * MINUTE, is_owner)?;
         if chance.thousandths(70) {
@@ -139,29 +141,22 @@ impl<'a> Multisig<'a> {
         let executed = self.confirmed(what, &proposal, journal, chance)?;
         let tx = Chain::Ethereum.transaction(chance);
         self.executed(what, &proposal, &tx, executed, journal, chance);
-        self.ticket(what, &ticket, &desk, "done", &tx, executed + chance.between(3, 200) * MINUTE, journal);
+        let closed = executed + chance.between(3, 200) * MINUTE;
+        self.ticket(what, Ticket { outcome: "done", tx: &tx, at: closed, ..open }, journal);
         self.free_from = executed + 5 * MINUTE;
         self.last_transaction = Some(tx);
         Some(executed)
     }
 
-    fn ticket(
-        &self,
-        what: &Operation,
-        ticket: &str,
-        by: &str,
-        outcome: &str,
-        tx: &str,
-        at: i64,
-        journal: &mut Journal,
-    ) {
+    fn ticket(&self, what: &Operation, ticket: Ticket<'_>, journal: &mut Journal) {
         if self.wallet.ledger.is_empty() {
             return;
         }
         let moves =
             if what.parts.is_empty() { vec![(what.to.clone(), what.units, what.cents)] } else { what.parts.clone() };
         for (line, (to, units, cents)) in moves.into_iter().enumerate() {
-            let name = if line == 0 { ticket.to_owned() } else { format!("{ticket}.{line}") };
+            let Ticket { name, by, outcome, tx, at } = ticket;
+            let name = if line == 0 { name.to_owned() } else { format!("{name}.{line}") };
             let event = Event::new(self.wallet.ledger, "custody.request").say(Column::Actor, by);
             let event = event.say(Column::Wallet, &self.wallet.address).say(Column::Request, name).say(Column::Tx, tx);
             let event = event.say(Column::Chain, "ethereum").say(Column::Asset, what.asset.symbol);
@@ -176,8 +171,7 @@ impl<'a> Multisig<'a> {
         let event = Event::new(SOURCES.multisig, kind).say(Column::Wallet, &self.wallet.address);
         let event = event.say(Column::Request, &proposal.hash).say(Column::Chain, "ethereum");
         let event = event.say(Column::Asset, what.asset.symbol).say(Column::ToAddress, &what.to);
-        let event =
-            event.say(Column::Amount, what.units).with("operation", what.operation).with("nonce", proposal.nonce);
+        let event = event.say(Column::Amount, what.units).with("operation", what.mode).with("nonce", proposal.nonce);
         let event = event.with("hash_filed", proposal.hash.as_str()).with("hash_recomputed", proposal.hash.as_str());
         match &what.call {
             Some(call) => event.with("to", what.called.as_str()).with("call", call.clone()),
@@ -259,16 +253,8 @@ impl<'a> Multisig<'a> {
         journal.tell(self.firm.system, filed.say(Column::Outcome, "verified"), at);
         let itself = self.wallet.address.clone();
         let called = itself.clone();
-        let nothing = Operation {
-            called,
-            to: itself,
-            asset: ETH,
-            units: 0,
-            cents: 100,
-            call: None,
-            operation: 0,
-            parts: Vec::new(),
-        };
+        let nothing =
+            Operation { called, to: itself, asset: ETH, units: 0, cents: 100, call: None, mode: 0, parts: Vec::new() };
         let rejection = Proposal { hash: names::safe_hash(chance), nonce: self.nonce, at: at + 11 * MINUTE };
         let executed = self.confirmed(&nothing, &rejection, journal, chance)?;
         let tx = Chain::Ethereum.transaction(chance);

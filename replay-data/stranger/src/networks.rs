@@ -9,8 +9,8 @@
 //! * the gateway's country in place of the person's: MicrosoftDocs/CloudAppSecurityDocs#515, #661;
 //! * addresses that cross borders under a security provider, and again under a phone: the same #661 (over 200 a week);
 //! * carriers that hand roaming phones to the Internet at home, or in a third country: mandiant/GeoLogonalyzer#4,
-//!   HomeITAdmin/nextcloud_geoblocker#102, FusionAuth/fusionauth-issues#3014;
-//! * shop and hotel networks that leave at their chain's headquarters: nextcloud/suspicious_login#878;
+//!   `HomeITAdmin/nextcloud_geoblocker#102`, FusionAuth/fusionauth-issues#3014;
+//! * shop and hotel networks that leave at their chain's headquarters: `nextcloud/suspicious_login#878`;
 //! * privacy relays in browsers: panther-labs/panther-analysis#780, #1098, #1268.
 
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ pub(crate) fn airport(country: &'static str, chance: &mut Chance) -> Egress {
 
 /// Above the sea: the operator's ground station.
 pub(crate) fn aeroplane(chance: &mut Chance) -> Egress {
-    Egress::of(171, chance.below(250), *chance.pick(&["US", "GB"]), 64_782)
+    Egress::of(171, chance.below(250), if chance.below(2) == 0 { "US" } else { "GB" }, 64_782)
 }
 
 /// A privacy relay of a browser: right about the country as a rule.

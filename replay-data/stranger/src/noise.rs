@@ -60,12 +60,12 @@ impl Noise {
             "Alerts a history, the mean of {}\n\n{:<44}{:<10}{:<12}",
             self.histories, "rule", "severity", "system"
         );
-        (0..weeks).for_each(|week| text += &format!("{:>9}", format!("week {}", week + 1)));
-        text += &format!("{:>9}\n", "all");
+        (0..weeks).for_each(|week| text.extend([format!("{:>9}", format!("week {}", week + 1))]));
+        text += "      all\n";
         for severity in ["critical", "high", "medium", "low", "info"] {
             let of_it = self.rows.iter().filter(|((its, ..), _)| its == severity);
             for ((_, rule, system), row) in of_it {
-                text += &format!("{rule:<44}{severity:<10}{system:<12}");
+                text.extend([format!("{rule:<44}{severity:<10}{system:<12}")]);
                 (0..weeks).for_each(|week| text += &self.mean(*row.weeks.get(&week).unwrap_or(&0)));
                 text += &self.mean(row.weeks.values().sum());
                 text.push('\n');
@@ -81,11 +81,11 @@ impl Noise {
                 its.flat_map(|(_, row)| row.weeks.values()).sum()
             };
             let (pages, lesser) = (count(true), count(false));
-            text += &format!(
+            text.extend([format!(
                 "{system}: {:.2} pages a week (high and critical), {:.2} lesser alerts a day\n",
                 float(pages) * 7.0 / self.days,
                 float(lesser) / self.days
-            );
+            )]);
         }
         text
     }

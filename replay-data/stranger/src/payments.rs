@@ -58,7 +58,7 @@ impl Order {
         day: i64,
         chance: &mut Chance,
     ) -> Order {
-        let units = asset.as_typed(asset.units(cents, day), chance);
+        let units = Asset::as_typed(asset.units(cents, day), chance);
         let cents = asset.cents(units, day);
         let (customer, request, approvals) = (String::new(), String::new(), Vec::new());
         Order { at, wallet, asset, to, units, cents, customer, is_internal: false, request, approvals }

@@ -10,13 +10,13 @@ use crate::event::{Column, Event, dollars};
 use crate::firm::{Firm, node, place};
 use crate::infrastructure::{Infrastructure, is_workday};
 use crate::journal::Journal;
-use crate::money;
+use crate::money::{self, Asset};
 use crate::multisig::{Multisig, Operation};
 use crate::names::Chain;
 use crate::people::Role;
 use crate::season::{Season, is_month_end};
 
-/// The batching contract (MultiSendCallOnly 1.3.0).
+/// The batching contract (`MultiSendCallOnly` 1.3.0).
 const BATCHING: &str = "0x40a2accbd92bca938b02010e17a5b8929b49130d";
 
 /// What a treasury works with.
@@ -75,7 +75,7 @@ fn movement(firm: &Firm, index: usize, is_cold: bool, day: i64, chance: &mut Cha
     } else {
         20_000_000
     };
-    let units = asset.as_typed(asset.units(chance.heavy(least, 40) * month_end, day), chance);
+    let units = Asset::as_typed(asset.units(chance.heavy(least, 40) * month_end, day), chance);
     let hot = if firm.module.is_some() { place::DESK_HOT } else { place::HOT_ETHEREUM };
     let own = if is_cold { place::TREASURY } else { hot };
     let partners: Vec<&String> =
@@ -105,7 +105,7 @@ fn invoices(firm: &Firm, day: i64, chance: &mut Chance) -> Operation {
     let cents = parts.iter().map(|(.., cents)| cents).sum();
     let call = json!({ "name": "multiSend", "args": { "transactions": parts.len() } });
     let to = BATCHING.to_owned();
-    Operation { called: to.clone(), to, asset, units, cents, call: Some(call), operation: 1, parts }
+    Operation { called: to.clone(), to, asset, units, cents, call: Some(call), mode: 1, parts }
 }
 
 /// Bitcoin out of the vault: two people go in, keys sign on a machine without a network, and the log of it is written up after the
@@ -120,7 +120,7 @@ fn by_hand(firm: &Firm, infrastructure: &Infrastructure, day: i64, journal: &mut
     let opened = crate::infrastructure::after(&infrastructure.unsigned, opened.max(asked + 30 * MINUTE));
     let written = opened + chance.between(100, 300) * MINUTE;
     let asset = money::BTC;
-    let units = asset.as_typed(asset.units(chance.heavy(90_000_000, 12), day), chance);
+    let units = Asset::as_typed(asset.units(chance.heavy(90_000_000, 12), day), chance);
     let to = firm.wallets[place::HOT_BITCOIN].address.clone();
     let (request, tx) = (format!("vault-{}-{day}", firm.id), wallet.chain.transaction(chance));
     let fill = |source: &'static str, kind: &'static str| {

@@ -21,9 +21,9 @@ use crate::inventory::Inventory;
 use crate::limits::{LATENESS_TOLERANCE_NS, SEEN_SWEEP_IDS_MIN};
 use crate::{Clock, Event, Instant, kinds, line};
 
-pub use said::{ContentHash, Fingerprint, Said, SystemKey, fingerprint};
 use said::digest;
 pub(crate) use said::fingerprint_of;
+pub use said::{ContentHash, Fingerprint, Said, SystemKey, fingerprint};
 
 /// What was said under each id; looked at for every event, and hashbrown's hash is quicker than the standard one.
 pub(crate) type Seen = hashbrown::HashMap<EventId, Said>;
@@ -279,6 +279,7 @@ impl Admission {
 }
 
 /// Where no ids are kept elsewhere.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a look that can fail")]
 fn nowhere(_: EventId) -> Result<Option<Said>, Infallible> {
     Ok(None)
 }

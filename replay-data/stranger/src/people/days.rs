@@ -52,7 +52,7 @@ fn day_of(
         || (is_weekend(day) && !is_on_call(person, day));
     if free {
         // A look at the chat from the sofa, the playground, the beach.
-        let looks = if chance.thousandths(160) { 1 } else { 0 };
+        let looks = i32::from(chance.thousandths(160));
         return (0..looks)
             .map(|_| on_phone(person, index, begins + chance.between(60, 600) * MINUTE, chance))
             .collect();

@@ -64,12 +64,10 @@ pub(crate) fn tell(firm: &Firm, span: &Span, course: Course, journal: &mut Journ
     end(span, &mut idp, chance);
 }
 
-fn start(
-    span: &Span,
-    course: Course,
-    idp: &mut dyn FnMut(&'static str, i64, &dyn Fn(Event) -> Event),
-    chance: &mut Chance,
-) {
+/// Tells a record of the identity provider: its kind, when, and what it says beside what all of them do.
+type Telling<'a> = &'a mut dyn FnMut(&'static str, i64, &dyn Fn(Event) -> Event);
+
+fn start(span: &Span, course: Course, idp: Telling<'_>, chance: &mut Chance) {
     let outcome = |word: &'static str| move |event: Event| event.say(Column::Outcome, word);
     if chance.thousandths(70) {
         let mistyped = |event: Event| {
@@ -90,7 +88,7 @@ fn start(
     idp("session.mfa", at, &|event| outcome("success")(event).with("factor", factor.clone()));
 }
 
-fn end(span: &Span, idp: &mut dyn FnMut(&'static str, i64, &dyn Fn(Event) -> Event), chance: &mut Chance) {
+fn end(span: &Span, idp: Telling<'_>, chance: &mut Chance) {
     if chance.thousandths(620) {
         idp("session.ended", span.to, &|event| event.say(Column::Reason, "logout"));
         if chance.thousandths(60) {

@@ -1,7 +1,7 @@
 //! Absence: vacations with a hand-over, business trips with flights of a plausible length, conferences.
 //!
 //! Where it comes from: every impossible-travel rule in public counts travellers among its false alarms, hotels and
-//! aeroplanes first (panther-labs/panther-analysis#780 and what follows it, nextcloud/suspicious_login#878). What makes a
+//! aeroplanes first (panther-labs/panther-analysis#780 and what follows it, `nextcloud/suspicious_login#878`). What makes a
 //! traveller honest is that nobody is seen at the destination sooner than an aeroplane can be there.
 
 use crate::calendar::{DAY, HOUR, MINUTE, weekday};

@@ -159,7 +159,7 @@ impl NewLog<'_> {
             written.behind_loss &= of == topic;
             topic = of;
             match step {
-                Step::Batch(batch) => self.put(&log, of, &batch, &mut written),
+                Step::Batch(batch) => put(&log, of, &batch, &mut written),
                 Step::Loss(loss) => {
                     written.behind_loss = true;
                     match of {
@@ -210,25 +210,6 @@ impl NewLog<'_> {
         Options { role: self.options.role.clone(), ..Options::new(Clock::Recorded) }
     }
 
-    fn put(&self, log: &EmbeddedLog, topic: Topic, batch: &WholeBatch, written: &mut Written) -> Result<(), Error> {
-        let lines = std::sync::Arc::new(batch.lines.clone());
-        let mut events = Vec::with_capacity(batch.head.rows.len());
-        let mut start = 0;
-        for row in &batch.head.rows {
-            let end = start + row.line_bytes as usize;
-            events.push(line::read_kept(&lines, start..end.saturating_sub(1))?);
-            start = end;
-        }
-        log.append(topic, events)?;
-        if written.behind_loss {
-            written.salvaged += batch.head.rows.len() as u64;
-        } else if log.head(topic).hash != batch.hash {
-            let problem = "a batch before the loss could not be taken over as it was; this is a defect of keywatch";
-            return Err(Error::Tampered { position: batch.head.first.0, problem: problem.to_owned() });
-        }
-        Ok(())
-    }
-
     fn put_gaps(&self, log: &EmbeddedLog, loss: &Loss, written: &mut Written) -> Result<(), Error> {
         let systems = loss.systems.as_ref().unwrap_or(&self.systems);
         let gaps: Vec<Event> = systems.iter().map(|system| self.gap(system, loss)).collect();
@@ -276,6 +257,25 @@ impl NewLog<'_> {
             .and_then(|()| sync_directory(&complete))
             .map_err(failed)
     }
+}
+
+fn put(log: &EmbeddedLog, topic: Topic, batch: &WholeBatch, written: &mut Written) -> Result<(), Error> {
+    let lines = std::sync::Arc::new(batch.lines.clone());
+    let mut events = Vec::with_capacity(batch.head.rows.len());
+    let mut start = 0;
+    for row in &batch.head.rows {
+        let end = start + row.line_bytes as usize;
+        events.push(line::read_kept(&lines, start..end.saturating_sub(1))?);
+        start = end;
+    }
+    log.append(topic, events)?;
+    if written.behind_loss {
+        written.salvaged += batch.head.rows.len() as u64;
+    } else if log.head(topic).hash != batch.hash {
+        let problem = "a batch before the loss could not be taken over as it was; this is a defect of keywatch";
+        return Err(Error::Tampered { position: batch.head.first.0, problem: problem.to_owned() });
+    }
+    Ok(())
 }
 
 /// Damage that took no record along is told too: somebody went on without knowing more than that.

@@ -81,12 +81,11 @@ impl HeadFile {
         let path = path(directory);
         let newest = newest(&path, key).map_err(|damage| super::damage::Damage::from(damage).of(directory))?;
         let failed = |error: std::io::Error| cannot_write(&path, &error);
-        let number = match newest {
-            Some((number, _)) => number,
-            None => {
-                create(&path, &seal(0, heads, key)).map_err(failed)?;
-                0
-            }
+        let number = if let Some((number, _)) = newest {
+            number
+        } else {
+            create(&path, &seal(0, heads, key)).map_err(failed)?;
+            0
         };
         let file = OpenOptions::new().write(true).open(&path).map_err(failed)?;
         let mut file = HeadFile { file, path, key: key.clone(), clock: heads.clock, next: number + 1 };

@@ -127,7 +127,8 @@ impl Recovery<'_> {
                 if let Some(before) = before {
                     head.check_link(before.position, &before.hash).map_err(|failed| failed.at(before.position))?;
                 }
-                let end = ChainLink { position: head.end(), hash: stated_hash(&bytes).map_err(|failed| failed.at(first))? };
+                let end =
+                    ChainLink { position: head.end(), hash: stated_hash(&bytes).map_err(|failed| failed.at(first))? };
                 before = Some(end);
                 recall(&head, recovered);
                 if recovered.admission.ids() >= self.recent_ids_max {
@@ -152,7 +153,11 @@ impl Recovered {
 }
 
 /// The ids that an admission holds, which are let go there.
-pub(super) fn generation(admission: &mut Admission, stretches: &HashMap<String, TimeIndex>, through: ChainLink) -> Generation {
+pub(super) fn generation(
+    admission: &mut Admission,
+    stretches: &HashMap<String, TimeIndex>,
+    through: ChainLink,
+) -> Generation {
     Generation {
         ids: admission.take_ids(),
         through: through.into(),
@@ -187,7 +192,7 @@ impl<'a> Saying<'a> {
         }
         self.said = now;
         let left = self.records.saturating_sub(self.read) as u128;
-        let seconds_left = (now - self.begun).as_millis() * left / (self.read.max(1) as u128) / 1000;
+        let seconds_left = now.saturating_sub(self.begun).as_millis() * left / (self.read.max(1) as u128) / 1000;
         let (read, records) = (self.read, self.records);
         tracing::info!(read, records, seconds_left, "ids of the last seven days are read from the log");
     }

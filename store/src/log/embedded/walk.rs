@@ -121,7 +121,7 @@ impl<V: FnMut(Step) -> Result<(), Error>> Walk<'_, V> {
         }
         self.before = ChainLink { position: head.end(), hash };
         self.next = head.end();
-        match self.lines(&head, stored) {
+        match lines_of(&head, stored) {
             Ok(lines) => {
                 self.time = head.latest();
                 self.problem = None;
@@ -149,17 +149,17 @@ impl<V: FnMut(Step) -> Result<(), Error>> Walk<'_, V> {
         Ok((head, hash))
     }
 
-    fn lines(&self, head: &Head, stored: Stored) -> Result<String, IntegrityError> {
-        let lines = stored.lines.ok_or(IntegrityError::Missing)?;
-        head.check_lines(&lines)?;
-        String::from_utf8(lines.to_vec()).map_err(|_| IntegrityError::Malformed("a line is not UTF-8"))
-    }
-
     fn lost_before(&mut self, position: Position, before: Option<Instant>, why: &str) -> Result<(), Error> {
         let problem = self.problem.take().unwrap_or_else(|| why.to_owned());
         let loss = Loss::new(self.topic, self.before.position, position).between(self.time, before).because(problem);
         (self.visit)(Step::Loss(loss))
     }
+}
+
+fn lines_of(head: &Head, stored: Stored) -> Result<String, IntegrityError> {
+    let lines = stored.lines.ok_or(IntegrityError::Missing)?;
+    head.check_lines(&lines)?;
+    String::from_utf8(lines.to_vec()).map_err(|_| IntegrityError::Malformed("a line is not UTF-8"))
 }
 
 fn problem_of(error: &Error) -> String {
