@@ -28,10 +28,21 @@ impl Log {
         self
     }
 
+    /// A source says how it is.
+    fn status(mut self, source: &str, minute: i64, outcome: &str) -> Log {
+        let origin = Origin { system: "one".to_owned(), source: source.to_owned() };
+        let mut event = Event::builder(&origin, &format!("{source}/{minute}/status"), "source.status", Instant(0));
+        self.events.push((minute, event.outcome(outcome).build_own()));
+        self
+    }
+
     /// The inventory from a minute on: sources with the minutes of their heartbeats.
     fn inventory(mut self, minute: i64, sources: &[(&str, i64)]) -> Log {
         let sources = sources.iter().map(|(source, heartbeat)| {
-            format!("[[systems.sources]]\nsource = \"{source}\"\nfeed = \"events\"\nheartbeat_seconds = {}\n", heartbeat * 60)
+            format!(
+                "[[systems.sources]]\nsource = \"{source}\"\nfeed = \"events\"\nheartbeat_seconds = {}\n",
+                heartbeat * 60
+            )
         });
         let text = format!("[[systems]]\nid = \"one\"\n{}", sources.collect::<String>());
         let activation = Inventory::parse("i.toml", &text).unwrap().activation(Instant(minute * MINUTE));
@@ -104,9 +115,21 @@ fn a_source_of_which_silence_was_ordinary_is_told_from_when_it_is_not() {
 }
 
 #[test]
+fn a_source_that_said_it_goes_down_is_given_an_hour_more() {
+    let node = |log: Log| log.inventory(0, &[("node", 5)]).word("node", [2, 6]).status("node", 8, "down");
+    assert!(node(Log::default()).word("node", [73, 77]).found(81).is_empty(), "back within an hour and five minutes");
+    assert_eq!(node(Log::default()).word("node", [74]).found(78), [is("node", 8, 73)], "a minute later");
+    let degraded = Log::default().inventory(0, &[("node", 5)]).word("node", [2]).status("node", 4, "degraded");
+    assert_eq!(degraded.found(60), [is("node", 4, 9)], "only a source that goes down falls silent");
+    let spoke_since = node(Log::default()).word("node", [9]);
+    assert_eq!(spoke_since.found(60), [is("node", 9, 14)], "who speaks is up again");
+}
+
+#[test]
 fn a_word_at_the_very_end_of_a_heartbeat_comes_in_time() {
     let origin = Origin { system: "one".to_owned(), source: "opa".to_owned() };
-    let text = "[[systems]]\nid = \"one\"\n[[systems.sources]]\nsource = \"opa\"\nfeed = \"events\"\nheartbeat_seconds = 60\n";
+    let text =
+        "[[systems]]\nid = \"one\"\n[[systems.sources]]\nsource = \"opa\"\nfeed = \"events\"\nheartbeat_seconds = 60\n";
     for (late, found) in [(0, 0), (1, 1)] {
         let mut events = Inventory::parse("i.toml", text).unwrap().activation(Instant(0));
         let mut word = Event::builder(&origin, "word", "source.heartbeat", Instant(0));

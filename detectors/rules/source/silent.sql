@@ -19,7 +19,8 @@ runbook:
   - While it is silent, let a person confirm what the source would have confirmed. For a policy decision point, stop signing.
   - When it is back, check that the records of the gap arrived (marked late), and run the rules over the gap again.
 false_positives:
-  - Planned maintenance; it is told once, when the silence has lasted as long as the heartbeat.
+  - Planned maintenance that nobody announced; where the source itself said `source.status` down before, an hour more is
+    waited for it. It is told once, whatever happens meanwhile.
   - A heartbeat in the inventory that is shorter than the source's real rhythm.
 ccss: ["2.02.1.2", "2.02.3.2"]
 attack: [T1562.006, T1562.008]
@@ -28,6 +29,10 @@ parameters:
     type: integer
     default: 86400
     meaning: sources whose declared heartbeat is longer are left alone; a day at most, as far as a rule may look ahead
+  announced_seconds:
+    type: integer
+    default: 3600
+    meaning: how much longer than its heartbeat a source may be silent whose last word was that it goes down
 */
 SELECT
   event_id,
@@ -45,7 +50,13 @@ FROM (
     ) AS heard_at,
     lag(heartbeat_seconds) OVER (PARTITION BY source ORDER BY time) AS heartbeat_before
   FROM (
-    SELECT e.*, s.feed, s.trust_group, s.heartbeat_seconds
+    SELECT
+      e.*,
+      s.feed,
+      s.trust_group,
+      s.heartbeat_seconds,
+      s.heartbeat_seconds
+        + CASE WHEN e.kind = 'source.status' AND e.outcome = 'down' THEN $announced_seconds ELSE 0 END AS patience_seconds
     FROM events AS e
     LEFT JOIN sources AS s ON s.system = e.system AND s.source = e.source
   )
@@ -54,4 +65,4 @@ WHERE
   heartbeat_seconds BETWEEN 1 AND $heartbeat_max_seconds
   -- A source that was watched when it was last heard of is told by that, however often the inventory comes again.
   AND (kind <> 'source.expected' OR (heartbeat_before BETWEEN 1 AND $heartbeat_max_seconds) IS NOT TRUE)
-  AND (heard_at IS NULL OR heard_at > to_timestamp_nanos(CAST(time AS BIGINT) + heartbeat_seconds * 1000000000))
+  AND (heard_at IS NULL OR heard_at > to_timestamp_nanos(CAST(time AS BIGINT) + patience_seconds * 1000000000))

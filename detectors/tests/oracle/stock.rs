@@ -159,9 +159,8 @@ fn sources_as_of(reigns: &[(i64, System)]) -> RecordBatch {
     let versions = reigns.iter().enumerate().map(|(index, (from, system))| {
         let until = reigns.get(index + 1).map_or(i64::MAX, |(next, _)| *next);
         let rows = system.batch(table).unwrap();
-        let times = [*from, until].map(|time| {
-            Arc::new(TimestampNanosecondArray::from_value(time, rows.num_rows())) as ArrayRef
-        });
+        let times = [*from, until]
+            .map(|time| Arc::new(TimestampNanosecondArray::from_value(time, rows.num_rows())) as ArrayRef);
         (rows.columns().to_vec(), times)
     });
     let time = DataType::Timestamp(TimeUnit::Nanosecond, None);
@@ -169,7 +168,9 @@ fn sources_as_of(reigns: &[(i64, System)]) -> RecordBatch {
     let fields: Vec<_> = table.schema().fields().iter().cloned().chain(more).collect();
     let schema = Arc::new(Schema::new(fields));
     let batches: Vec<RecordBatch> = versions
-        .map(|(columns, times)| RecordBatch::try_new(schema.clone(), columns.into_iter().chain(times).collect()).unwrap())
+        .map(|(columns, times)| {
+            RecordBatch::try_new(schema.clone(), columns.into_iter().chain(times).collect()).unwrap()
+        })
         .collect();
     arrow::compute::concat_batches(&schema, &batches).unwrap()
 }

@@ -77,7 +77,11 @@ impl Subject {
         let reigns = history.map(History::reigns).unwrap_or_default();
         let system = reigns.iter().rev().find(|(from, _)| *from <= event.time().0).map(|(_, system)| system);
         let source = system.and_then(|system| system.sources.iter().find(|source| source.source == event.source()));
-        source.map_or(following_ns, |source| (source.heartbeat_seconds * SECOND).clamp(0, following_ns))
+        let is_announced = event.kind() == "source.status" && event.outcome() == Some("down");
+        let announced_seconds = if is_announced { 3_600 } else { 0 };
+        source.map_or(following_ns, |source| {
+            ((source.heartbeat_seconds + announced_seconds) * SECOND).clamp(0, following_ns)
+        })
     }
 
     /// Why stock DataFusion cannot plan the rule.
