@@ -31,6 +31,8 @@ SELECT
   paid_before + CASE WHEN repeats THEN 0 ELSE amount END <= ordered_in_all AS ordered,
   ledger IS NOT NULL OR orders_before > 0 AS ledger_known,
   single
+    -- What a batching contract is called with is paid by its transfers.
+    AND is_multisend(to_address) IS NOT TRUE
     AND amount > 0
     AND to_address <> wallet
     AND (outcome IS DISTINCT FROM 'failed')

@@ -72,4 +72,4 @@ WHERE NOT internal
   AND amount > largest_before
   -- The product must stay within 38 digits whatever amounts a chain reports; beyond 10^36 the bound is 10^36.
   AND amount > least(largest_before, CAST('1000000000000000000000000000000000000' AS DECIMAL(38, 0)))
-    * (CASE WHEN ordered OR moves_since > time - $probation THEN $ordered_factor ELSE $factor END)
+    * (CASE WHEN ordered OR approved OR moves_since > time - $probation THEN $ordered_factor ELSE $factor END)

@@ -55,8 +55,11 @@ FROM (
         goes_out
           AND received > 0
           AND sent <= received
-          AND received - sent <= received_lately / 100 * $rest_percent
-          AND sent_within_hour > received_lately / 2,
+          -- Products stay within 38 digits whatever amounts a chain reports; beyond 10^35 they count as 10^35.
+          AND least(received - sent, CAST('100000000000000000000000000000000000' AS DECIMAL(38, 0))) * 100
+            <= least(received_lately, CAST('100000000000000000000000000000000000' AS DECIMAL(38, 0))) * $rest_percent
+          AND least(sent_within_hour, CAST('100000000000000000000000000000000000' AS DECIMAL(38, 0))) * 2
+            > least(received_lately, CAST('100000000000000000000000000000000000' AS DECIMAL(38, 0))),
         false
       ) AS empties
     FROM (

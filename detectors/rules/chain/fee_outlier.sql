@@ -26,7 +26,7 @@ parameters:
   ordered_factor:
     type: integer
     default: 50
-    meaning: how many times the highest earlier fee rate is too much for a payment that the business ordered
+    meaning: how many times the highest earlier fee rate is too much for a payment that the business ordered, or to a destination that is in the inventory
   market_reach:
     type: duration
     default: 6 hours
@@ -86,6 +86,6 @@ FROM (
 WHERE (outcome IS DISTINCT FROM 'failed')
   AND fees_before >= $history_minimum
   -- Divided, not multiplied: a forged rate near the largest integer must not overflow.
-  AND fee_rate / (CASE WHEN ordered THEN $ordered_factor ELSE $factor END) > usual
+  AND fee_rate / (CASE WHEN ordered OR approved THEN $ordered_factor ELSE $factor END) > usual
   -- What this wallet itself paid just now is no market.
   AND (market IS NULL OR market = own_recent OR fee_rate / $market_factor > market)

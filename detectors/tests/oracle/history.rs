@@ -13,7 +13,7 @@ pub(crate) const START: i64 = 1_740_000_000 * SECOND;
 pub(crate) const SECOND: i64 = 1_000_000_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
-const DAY: i64 = 24 * HOUR;
+pub(crate) const DAY: i64 = 24 * HOUR;
 
 /// The spans that shipped rules and generated frames look over: rows lie exactly so far apart, and one nanosecond off.
 pub(crate) const SPANS: [i64; 16] = [
@@ -90,7 +90,7 @@ impl History {
         history
     }
 
-    fn close(&mut self, time: i64) {
+    pub(crate) fn close(&mut self, time: i64) {
         let origin = keywatch_store::event::Origin { system: self.system.clone(), source: "keywatch".to_owned() };
         let mut tick = Event::builder(&origin, "end", "tick", Instant(time));
         self.events.push(tick.time(Instant(time)).build_own());

@@ -1,6 +1,7 @@
-//! `detail_text`, `detail_int`, `detail_bool`, `detail_amount` and `lookalike_shape` once more, from what the rule
-//! language says of them: the detail is parsed whole and walked.
+//! The scalar functions of the rule language once more, from what it says of them: the detail is parsed whole and walked,
+//! networks are told from addresses bit by bit, distances go by the sines of the system.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, StringArray};
@@ -32,6 +33,13 @@ pub(crate) fn all() -> Vec<ScalarUDF> {
         udf("detail_amount", two(), DataType::Decimal128(38, 0), details, amounts),
         udf("lookalike_shape", vec![DataType::Utf8], DataType::Utf8, shapes, |texts| {
             Ok(Arc::new(texts.into_iter().collect::<StringArray>()))
+        }),
+        udf("is_multisend", vec![DataType::Utf8], DataType::Boolean, batches, truths),
+        udf("is_relay", vec![DataType::Int64], DataType::Boolean, relays, truths),
+        udf("in_network", vec![DataType::Utf8, DataType::Int64, DataType::Utf8], DataType::Boolean, networks, truths),
+        udf("least_km", two(), DataType::Int64, distances, |texts| {
+            let numbers = texts.into_iter().map(|text| text.and_then(|text| text.parse::<i64>().ok()));
+            Ok(Arc::new(numbers.collect::<Int64Array>()))
         }),
     ]
 }
@@ -95,4 +103,92 @@ fn shape(address: &str) -> Option<String> {
     let first: String = body.chars().take(head).collect();
     let last: String = body.chars().skip(length.saturating_sub(tail)).collect();
     (length >= head + tail + 4).then(|| format!("{prefix}{first}…{last}"))
+}
+
+fn truths(texts: Texts) -> Result<ArrayRef> {
+    let truths = texts.into_iter().map(|text| text.map(|text| text == "true"));
+    Ok(Arc::new(truths.collect::<BooleanArray>()))
+}
+
+/// Of each row, the texts of its arguments; a literal stands for all rows.
+fn rows(arguments: &[ArrayRef]) -> impl Iterator<Item = Vec<Option<&str>>> {
+    let columns: Vec<_> = arguments.iter().map(|argument| argument.as_string::<i32>()).collect();
+    let length = columns.iter().map(|column| column.len()).max().unwrap_or_default();
+    (0..length).map(move |row| {
+        let of_row = |column: &&'_ StringArray| {
+            let row = if column.len() == 1 { 0 } else { row };
+            (*column).is_valid(row).then(|| column.value(row))
+        };
+        columns.iter().map(of_row).collect()
+    })
+}
+
+/// The list of batching contracts is data, and read where it stands.
+fn batches(arguments: &[ArrayRef]) -> Texts {
+    let known = |address: &str| keywatch_store::multisend::is_deployment(address).to_string();
+    rows(arguments).map(|row| row[0].map(known)).collect()
+}
+
+/// Cloudflare, Akamai and Fastly; Zscaler, Netskope, Palo Alto Networks and Cisco Umbrella.
+fn relays(arguments: &[ArrayRef]) -> Texts {
+    let known = ["13335", "36183", "54113", "22616", "53813", "62044", "55256", "54538", "36692"];
+    rows(arguments).map(|row| row[0].map(|number| known.contains(&number).to_string())).collect()
+}
+
+fn networks(arguments: &[ArrayRef]) -> Texts {
+    rows(arguments).map(|row| row[2].map(|network| is_inside(row[0], row[1], network).to_string())).collect()
+}
+
+/// Whether somebody at that address, or of that autonomous system, is in a network.
+fn is_inside(ip: Option<&str>, asn: Option<&str>, network: &str) -> bool {
+    if let Some(number) = network.to_ascii_uppercase().strip_prefix("AS") {
+        return asn == Some(number);
+    }
+    let bits = |address: &str| -> Option<String> {
+        match address.parse::<IpAddr>().ok()?.to_canonical() {
+            IpAddr::V4(address) => Some(format!("4{:032b}", address.to_bits())),
+            IpAddr::V6(address) => Some(format!("6{:0128b}", address.to_bits())),
+        }
+    };
+    let Some((block, length)) = network.split_once('/') else { return false };
+    let (Some(block), Some(ip), Ok(length)) = (bits(block), ip.and_then(bits), length.parse::<usize>()) else {
+        return false;
+    };
+    block.get(..=length).is_some_and(|prefix| ip.starts_with(prefix))
+}
+
+/// Latitude and longitude of the middle and the radius of the countries that occur here: degrees and kilometres.
+const COUNTRIES: [(&str, f64, f64, f64); 7] = [
+    ("CH", 46.5, 8.2, 189.0),
+    ("DE", 51.1, 10.5, 454.0),
+    ("FR", 46.6, 1.9, 553.0),
+    ("GB", 54.3, -3.7, 500.0),
+    ("RO", 45.6, 25.0, 383.0),
+    ("SG", 1.3, 103.8, 32.0),
+    ("US", 42.1, -96.1, 2372.0),
+];
+
+fn distances(arguments: &[ArrayRef]) -> Texts {
+    rows(arguments).map(|row| Some(apart(row[0]?, row[1]?)?.to_string())).collect()
+}
+
+/// Whole kilometres between two countries, through the earth.
+fn apart(one: &str, other: &str) -> Option<i64> {
+    if one == other {
+        return Some(0);
+    }
+    let find = |code: &str| {
+        let found = COUNTRIES.iter().find(|(known, ..)| *known == code);
+        assert!(found.is_some() || code.len() != 2, "{code} needs a line in COUNTRIES");
+        found
+    };
+    let (one, other) = (find(one)?, find(other)?);
+    let angle = {
+        let ((a, b), (c, d)) = ((one.1.to_radians(), one.2.to_radians()), (other.1.to_radians(), other.2.to_radians()));
+        (a.sin() * c.sin() + a.cos() * c.cos() * (b - d).cos()).acos()
+    };
+    let chord = 2.0 * 6_371.0 * (angle / 2.0).sin();
+    #[expect(clippy::cast_possible_truncation, reason = "within the earth's diameter")]
+    let apart = (chord - one.3 - other.3).max(0.0).floor() as i64;
+    Some(apart)
 }

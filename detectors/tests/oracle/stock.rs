@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampNanosecondArray};
+use arrow::array::{ArrayRef, RecordBatch, TimestampNanosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::error::Result;
@@ -16,7 +16,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
 use futures::executor::block_on;
-use keywatch_store::inventory::{System, TABLES};
+use keywatch_store::inventory::{System, TABLES, Table};
 use keywatch_store::schema;
 
 use super::history::History;
@@ -25,17 +25,33 @@ use super::scalar;
 /// The wallets of all inventory versions with `[valid_from, valid_until)`, for joins below a window.
 pub(crate) const WALLETS_AS_OF: &str = "wallets_as_of";
 
-/// The sources of all inventory versions, likewise.
-const SOURCES_AS_OF: &str = "sources_as_of";
-
-/// How a rule joins the sources below a window, and how stock DataFusion, which is run once for each inventory version, has
-/// to, so that each row sees the version of its own time.
-const OF_SOURCES: &str = "JOIN sources AS s ON s.system = e.system AND s.source = e.source";
-
-/// The SQL of a shipped rule for stock DataFusion.
+/// The SQL of a shipped rule for stock DataFusion: each row of a join with the inventory sees the version of the time of
+/// the row that it is joined to, as it does below a window of the engine.
 pub(crate) fn with_versions(sql: &str) -> String {
-    let as_of = OF_SOURCES.replace("JOIN sources", &format!("JOIN {SOURCES_AS_OF}"));
-    sql.replace(OF_SOURCES, &format!("{as_of} AND s.valid_from <= e.time AND e.time < s.valid_until"))
+    let mut rest = sql;
+    let mut told = String::new();
+    while let Some(at) = rest.find("JOIN ") {
+        let (before, join) = rest.split_at(at);
+        told += before;
+        let mut words = join.split_ascii_whitespace().skip(1);
+        let [table, _, alias, _, own, _, other] = [(); 7].map(|()| words.next().unwrap_or_default());
+        let left = other.strip_suffix(".system").filter(|_| own == format!("{alias}.system"));
+        let end = join.find(other).unwrap_or_default() + other.len();
+        match (TABLES.iter().any(|known| known.name == table), left) {
+            (true, Some(left)) => {
+                told += &format!(
+                    "JOIN {table}_as_of AS {alias} ON {alias}.valid_from <= {left}.time \
+                     AND {left}.time < {alias}.valid_until AND {own} = {other}"
+                );
+                rest = &join[end..];
+            }
+            _ => {
+                told += "JOIN ";
+                rest = &join["JOIN ".len()..];
+            }
+        }
+    }
+    told + rest
 }
 
 /// A table whose rows are put in before each run.
@@ -59,7 +75,7 @@ impl PartitionStream for Slot {
 /// Stock DataFusion with `events` and the inventory tables.
 pub(crate) struct Stock {
     context: SessionContext,
-    slots: BTreeMap<&'static str, Arc<Slot>>,
+    slots: BTreeMap<String, Arc<Slot>>,
 }
 
 /// One SQL text, planned.
@@ -82,15 +98,17 @@ impl Stock {
         for table in TABLES {
             stock.add(table.name, table.schema());
         }
-        stock.add(WALLETS_AS_OF, wallets_as_of(&[]).schema());
-        stock.add(SOURCES_AS_OF, sources_as_of(&[]).schema());
+        for table in TABLES {
+            stock.add(format!("{}_as_of", table.name), as_of(table, &[]).schema());
+        }
         stock
     }
 
-    fn add(&mut self, name: &'static str, schema: SchemaRef) {
+    fn add(&mut self, name: impl Into<String>, schema: SchemaRef) {
+        let name = name.into();
         let slot = Arc::new(Slot { rows: Mutex::new(RecordBatch::new_empty(schema.clone())), schema: schema.clone() });
         let table = StreamingTable::try_new(schema, vec![slot.clone() as Arc<dyn PartitionStream>]).unwrap();
-        self.context.register_table(name, Arc::new(table)).unwrap();
+        self.context.register_table(name.as_str(), Arc::new(table)).unwrap();
         self.slots.insert(name, slot);
     }
 
@@ -106,8 +124,9 @@ impl Stock {
     /// Shows the history of one system.
     pub(crate) fn show(&self, history: &History, reigns: &[(i64, System)]) {
         self.put("events", schema::to_batch(&history.events).unwrap());
-        self.put(WALLETS_AS_OF, wallets_as_of(reigns));
-        self.put(SOURCES_AS_OF, sources_as_of(reigns));
+        for table in TABLES {
+            self.put(&format!("{}_as_of", table.name), as_of(table, reigns));
+        }
     }
 
     /// Shows one inventory version.
@@ -131,31 +150,8 @@ fn config() -> SessionConfig {
     config
 }
 
-fn wallets_as_of(reigns: &[(i64, System)]) -> RecordBatch {
-    let mut rows: Vec<(String, i64, i64, i64)> = Vec::new();
-    for (index, (from, system)) in reigns.iter().enumerate() {
-        let until = reigns.get(index + 1).map_or(i64::MAX, |(next, _)| *next);
-        rows.extend(system.wallets.iter().map(|wallet| (wallet.wallet.clone(), wallet.threshold, *from, until)));
-    }
-    let time = DataType::Timestamp(TimeUnit::Nanosecond, None);
-    let fields = [
-        ("wallet", DataType::Utf8),
-        ("threshold", DataType::Int64),
-        ("valid_from", time.clone()),
-        ("valid_until", time),
-    ];
-    let schema = Schema::new(fields.map(|(name, kind)| Field::new(name, kind, true)).to_vec());
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(rows.iter().map(|row| Some(row.0.as_str())).collect::<arrow::array::StringArray>()),
-        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1))),
-        Arc::new(TimestampNanosecondArray::from_iter_values(rows.iter().map(|row| row.2))),
-        Arc::new(TimestampNanosecondArray::from_iter_values(rows.iter().map(|row| row.3))),
-    ];
-    RecordBatch::try_new(Arc::new(schema), columns).unwrap()
-}
-
-fn sources_as_of(reigns: &[(i64, System)]) -> RecordBatch {
-    let table = TABLES.iter().find(|table| table.name == "sources").expect("sources are declared");
+/// The rows of a table in all inventory versions, each with the times `[valid_from, valid_until)` of its version.
+fn as_of(table: &Table, reigns: &[(i64, System)]) -> RecordBatch {
     let versions = reigns.iter().enumerate().map(|(index, (from, system))| {
         let until = reigns.get(index + 1).map_or(i64::MAX, |(next, _)| *next);
         let rows = system.batch(table).unwrap();

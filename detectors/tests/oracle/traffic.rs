@@ -27,7 +27,7 @@ const DEVICES: [&str; 2] = ["laptop-1", "laptop-2"];
 const REQUESTS: [&str; 4] = ["r1", "r2", "r3", "r4"];
 const TXS: [&str; 4] = ["t1", "t2", "t3", "t4"];
 const LARGEST: &str = "99999999999999999999999999999999999999";
-const WORD: &str = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
+pub(crate) const WORD: &str = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
 
 /// Kinds with weights: what a system is busy with.
 pub(crate) type Theme = &'static [(usize, &'static str)];
