@@ -28,7 +28,14 @@ parameters:
 */
 SELECT
   *,
-  paid_before + CASE WHEN repeats THEN 0 ELSE amount END <= ordered_in_all AS ordered,
+  -- A sum must stay within 38 digits whatever amounts a chain reports; beyond 10^37 they count as 10^37.
+  amount <= ordered_in_all
+    AND least(paid_before, CAST('10000000000000000000000000000000000000' AS DECIMAL(38, 0)))
+      + CASE
+        WHEN repeats THEN 0
+        ELSE least(amount, CAST('10000000000000000000000000000000000000' AS DECIMAL(38, 0)))
+      END
+      <= ordered_in_all AS ordered,
   ledger IS NOT NULL OR orders_before > 0 AS ledger_known,
   single
     -- What a batching contract is called with is paid by its transfers.

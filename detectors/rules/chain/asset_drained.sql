@@ -56,7 +56,7 @@ FROM (
           AND received > 0
           AND sent <= received
           -- Products stay within 38 digits whatever amounts a chain reports; beyond 10^35 they count as 10^35.
-          AND least(received - sent, CAST('100000000000000000000000000000000000' AS DECIMAL(38, 0))) * 100
+          AND least(greatest(received - sent, 0), CAST('100000000000000000000000000000000000' AS DECIMAL(38, 0))) * 100
             <= least(received_lately, CAST('100000000000000000000000000000000000' AS DECIMAL(38, 0))) * $rest_percent
           AND least(sent_within_hour, CAST('100000000000000000000000000000000000' AS DECIMAL(38, 0))) * 2
             > least(received_lately, CAST('100000000000000000000000000000000000' AS DECIMAL(38, 0))),

@@ -60,6 +60,7 @@ FROM (
       AND e.asset IS NOT NULL
       AND (e.outcome IS DISTINCT FROM 'cancelled')
   )
-  WHERE amount < limit_amount AND amount >= limit_amount - limit_amount / 10
+  -- A tenth below at most, in whole base units, and without a product that an amount from outside could make too large.
+  WHERE amount < limit_amount AND 10 * (limit_amount - least(amount, limit_amount)) <= limit_amount
 )
 WHERE movements >= $movements_minimum AND told_before = 0

@@ -15,8 +15,24 @@ use super::traffic::WORD;
 
 /// Columns that events may take from each other.
 const EXCHANGED: [&str; 18] = [
-    "source", "actor", "session", "device", "ip", "country", "asn", "wallet", "request", "decision", "tx", "chain", "asset",
-    "from_address", "to_address", "outcome", "amount", "detail",
+    "source",
+    "actor",
+    "session",
+    "device",
+    "ip",
+    "country",
+    "asn",
+    "wallet",
+    "request",
+    "decision",
+    "tx",
+    "chain",
+    "asset",
+    "from_address",
+    "to_address",
+    "outcome",
+    "amount",
+    "detail",
 ];
 
 /// The events of a rule's own `fires` file.
@@ -46,7 +62,8 @@ impl Own {
                     continue;
                 }
                 if !untouched && dice.once_in(6) {
-                    let by = *dice.pick(&[1, -1, SECOND, -SECOND, *dice.pick(spans), *dice.pick(spans) + 1]);
+                    let span = *dice.pick(spans);
+                    let by = *dice.pick(&[1, -1, SECOND, -SECOND, span, span + 1]);
                     shift = shift.saturating_add(by);
                 }
                 for _ in 0..if untouched || is_own || !dice.once_in(16) { 1 } else { 2 } {
@@ -86,7 +103,9 @@ impl Own {
 impl History {
     fn push(&mut self, mut line: Map<String, Value>, number: usize, time: i64) {
         let id = format!("{number:08x}{:024x}", self.events.len());
-        line.extend([("event_id", json!(id)), ("system", json!(self.system))].map(|(name, value)| (name.to_owned(), value)));
+        line.extend(
+            [("event_id", json!(id)), ("system", json!(self.system))].map(|(name, value)| (name.to_owned(), value)),
+        );
         if let Some(declared) = line.get_mut("detail").and_then(|detail| detail.get_mut("declared")) {
             declared["id"] = json!(self.system);
         }

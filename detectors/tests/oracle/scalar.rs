@@ -112,15 +112,14 @@ fn truths(texts: Texts) -> Result<ArrayRef> {
 
 /// Of each row, the texts of its arguments; a literal stands for all rows.
 fn rows(arguments: &[ArrayRef]) -> impl Iterator<Item = Vec<Option<&str>>> {
-    let columns: Vec<_> = arguments.iter().map(|argument| argument.as_string::<i32>()).collect();
-    let length = columns.iter().map(|column| column.len()).max().unwrap_or_default();
-    (0..length).map(move |row| {
-        let of_row = |column: &&'_ StringArray| {
-            let row = if column.len() == 1 { 0 } else { row };
-            (*column).is_valid(row).then(|| column.value(row))
-        };
-        columns.iter().map(of_row).collect()
-    })
+    let length = arguments.iter().map(|column| column.len()).max().unwrap_or_default();
+    (0..length).map(move |row| arguments.iter().map(|column| text_at(column, row)).collect())
+}
+
+fn text_at(column: &ArrayRef, row: usize) -> Option<&str> {
+    let column = column.as_string::<i32>();
+    let row = if column.len() == 1 { 0 } else { row };
+    column.is_valid(row).then(|| column.value(row))
 }
 
 /// The list of batching contracts is data, and read where it stands.
