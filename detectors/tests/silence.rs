@@ -117,7 +117,10 @@ fn a_source_of_which_silence_was_ordinary_is_told_from_when_it_is_not() {
 #[test]
 fn a_source_that_said_it_goes_down_is_given_an_hour_more() {
     let node = |log: Log| log.inventory(0, &[("node", 5)]).word("node", [2, 6]).status("node", 8, "down");
-    assert!(node(Log::default()).word("node", [72, 76, 80]).found(84).is_empty(), "back within an hour and five minutes");
+    assert!(
+        node(Log::default()).word("node", [72, 76, 80]).found(84).is_empty(),
+        "back within an hour and five minutes"
+    );
     assert_eq!(node(Log::default()).word("node", [74]).found(78), [is("node", 8, 73)], "a minute later");
     let degraded = Log::default().inventory(0, &[("node", 5)]).word("node", [2]).status("node", 4, "degraded");
     assert_eq!(degraded.found(60), [is("node", 4, 9)], "only a source that goes down falls silent");

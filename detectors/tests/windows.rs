@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::support::{event, findings, rule, run_cut};
-use keywatch_detectors::{Decided, Rule};
+use keywatch_detectors::{Decided, Engine, Rule, Settings};
 use keywatch_store::{Event, Instant, Inventory};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -253,4 +253,20 @@ fn undecided_rows_are_counted_and_not_flushed() {
     let outcome = engine.run(keywatch_store::Position(1), &[event("one", "2", "tick", 60 * SECOND)]).unwrap();
     assert!(outcome.findings.iter().any(|decided| decided.finding.rule == "t/silent"));
     assert!(engine.state_size().rows <= 20, "{:?}", engine.state_size());
+}
+
+/// Between the windows of these views stand filters on their partition keys alone, which the optimizer pushes down: one
+/// operator does for both, and a row is decided when the one delay that its rule names is over.
+#[test]
+fn windows_with_a_filter_on_their_key_between_wait_once() {
+    let rules = keywatch_detectors::rule::shipped().unwrap();
+    let engine = Engine::new(&rules, &Settings::default()).unwrap();
+    for (rule, minutes) in [
+        ("chain/unordered_payment", 2),
+        ("chain/outflow_without_signature", 5),
+        ("signing/signature_undecided", 10),
+        ("signing/signature_without_allow", 10),
+    ] {
+        assert_eq!(engine.explain(rule).unwrap().1, minutes * 60 * SECOND, "{rule}");
+    }
 }

@@ -48,7 +48,7 @@ SELECT
 FROM (
   SELECT
     *,
-    coalesce(sum(CASE WHEN opens THEN amount WHEN withdraws THEN -amount END) OVER (
+    coalesce(sum(CASE WHEN opens THEN amount - coalesce(stated, 0) WHEN withdraws THEN -coalesce(stated, amount) END) OVER (
       PARTITION BY wallet, to_address, asset ORDER BY time
       RANGE BETWEEN $order_reach PRECEDING AND $ledger_delay FOLLOWING
     ), 0) AS ordered_in_all,
@@ -65,8 +65,8 @@ FROM (
   FROM (
     SELECT
       *,
-      orders AND (outcome IS NULL OR outcome = 'open') AND stated_before = 0 AS opens,
-      orders AND outcome = 'cancelled' AND stated_before > 0 AS withdraws,
+      orders AND (outcome IS NULL OR outcome = 'open') AS opens,
+      orders AND outcome = 'cancelled' AND stated IS NOT NULL AS withdraws,
       tells AND single AND (outcome IS NULL OR outcome = 'success') AND settled_before = 0 AS settles,
       tells AND settled_before > 0 AS repeats
     FROM (
@@ -77,11 +77,14 @@ FROM (
           PARTITION BY wallet, tx, to_address, asset ORDER BY time
           RANGE BETWEEN INTERVAL '7 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
         ) AS settled_before,
-        -- An order is opened once under its name, and withdrawn under it; that it is done orders nothing.
-        count(*) FILTER (WHERE orders AND (outcome IS NULL OR outcome = 'open')) OVER (
+        -- An order goes by its name: opened again it is amended and its last amount holds, withdrawn it is nothing; that
+        -- it is done orders nothing.
+        last_value(
+          CASE WHEN orders AND (outcome IS NULL OR outcome = 'open') THEN amount WHEN orders AND outcome = 'cancelled' THEN 0 END
+        ) IGNORE NULLS OVER (
           PARTITION BY wallet, to_address, asset, request ORDER BY time
           RANGE BETWEEN INTERVAL '16 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
-        ) AS stated_before
+        ) AS stated
       FROM (
         SELECT
           e.*,

@@ -73,13 +73,14 @@ fn without_its_index_or_with_a_damaged_one_a_log_makes_it_again() {
     }
 }
 
-/// A disk that lost the end of the log, and not the index that lies beside it.
+/// A log that was put back as it was earlier, with its head, and not the index that lies beside it.
 #[test]
 fn p2_an_index_that_knows_more_than_the_log_swallows_nothing() {
     let directory = tempfile::tempdir().unwrap();
     hundred(directory.path());
     let earlier = tempfile::tempdir().unwrap();
     copy(&directory.path().join("data"), earlier.path());
+    let head = fs::read(directory.path().join("head")).unwrap();
     let log = open(directory.path());
     for first in (100..200).step_by(10) {
         log.append(Topic::Events, numbered(first..first + 10)).unwrap();
@@ -87,6 +88,7 @@ fn p2_an_index_that_knows_more_than_the_log_swallows_nothing() {
     drop(log);
     fs::remove_dir_all(directory.path().join("data")).unwrap();
     copy(earlier.path(), &directory.path().join("data"));
+    fs::write(directory.path().join("head"), head).unwrap();
 
     let log = open(directory.path());
     assert_eq!(log.end(Topic::Events), Position(100));

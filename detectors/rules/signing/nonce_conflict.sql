@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: Two different requests, {request} and {other_request}, claim nonce {nonce} of wallet {wallet}
 severity: high
 entity: the wallet and the nonce
@@ -9,7 +9,7 @@ suppress_for: 1h
 meaning: >-
   A multisig executes one transaction for each nonce. A second request with the same nonce is what is left to be seen
   when people sign one thing and another is executed with their signatures. A plain cancellation (nothing sent to the
-  wallet itself) is left out.
+  wallet itself) is left out, and so is what somebody else then files in place of what was cancelled.
 runbook:
   - "Put the two side by side: SELECT time, kind, request, actor, to_address, asset, amount, detail FROM events WHERE wallet = '<wallet>' AND request IN ('<request>', '<other_request>') ORDER BY time"
   - Ask the proposer of the later one, by voice, why there is a second. A replacement has a person who can say what was wrong with the first.
@@ -17,7 +17,7 @@ runbook:
   - Compare the signatures under both. The same bytes under both prove that what was signed is not what was shown.
   - Without an explanation, hold the wallet until the owners have confirmed one of the two by voice.
 false_positives:
-  - A request that was corrected by filing a replacement under the same nonce.
+  - A request that was corrected by filing a replacement under the same nonce, without cancelling it first.
   - Two people who prepared two payments at once and got the same nonce.
 ccss: ["1.05.8.1", "2.02.3.2"]
 attack: [T1565.002]
@@ -51,22 +51,39 @@ FROM (
       RANGE BETWEEN $reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
     ) AS shown_before
   FROM (
-    SELECT *, detail_int(detail, 'nonce') AS nonce
-    FROM events
-    WHERE kind IN ('signing.requested', 'signing.approved', 'signing.signed')
-      AND wallet IS NOT NULL
-      AND request IS NOT NULL
-      AND detail_int(detail, 'nonce') IS NOT NULL
-      -- Owners cancel a request by signing an empty call to the wallet itself under its nonce.
-      AND (
-        coalesce(detail_text(detail, 'to'), to_address) = wallet
-        AND detail_text(detail, 'call.name') IS NULL
-        AND (amount > 0) IS NOT TRUE
-        AND (detail_int(detail, 'operation') = 1) IS NOT TRUE
-      ) IS NOT TRUE
+    SELECT
+      *,
+      -- Who holds one key must not excuse their own request: another owner has to have cancelled the first.
+      min(CASE WHEN cancels AND outcome = 'verified' THEN actor END) OVER nonce_before AS cancelled_by,
+      max(CASE WHEN cancels AND outcome = 'verified' THEN actor END) OVER nonce_before AS or_by
+    FROM (
+      SELECT
+        *,
+        detail_int(detail, 'nonce') AS nonce,
+        -- Owners cancel a request by signing an empty call to the wallet itself under its nonce.
+        coalesce(
+          coalesce(detail_text(detail, 'to'), to_address) = wallet
+            AND detail_text(detail, 'call.name') IS NULL
+            AND (amount > 0) IS NOT TRUE
+            AND (detail_int(detail, 'operation') = 1) IS NOT TRUE,
+          false
+        ) AS cancels
+      FROM events
+      WHERE kind IN ('signing.requested', 'signing.approved', 'signing.signed')
+        AND wallet IS NOT NULL
+        AND request IS NOT NULL
+        AND detail_int(detail, 'nonce') IS NOT NULL
+    )
+    WINDOW nonce_before AS (
+      PARTITION BY wallet, nonce ORDER BY time
+      RANGE BETWEEN $reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+    )
   )
+  WHERE NOT cancels
   WINDOW nonce_so_far AS (
     PARTITION BY wallet, nonce ORDER BY time RANGE BETWEEN $reach PRECEDING AND CURRENT ROW
   )
 )
-WHERE request <> other_request AND shown_before = 0
+WHERE request <> other_request
+  AND shown_before = 0
+  AND (cancelled_by IS NULL OR (cancelled_by = actor AND or_by = actor) IS NOT FALSE)

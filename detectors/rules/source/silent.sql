@@ -9,8 +9,8 @@ without_history: >-
 response: []
 suppress_for: 1h
 meaning: >-
-  A source that the inventory expects to speak regularly has fallen silent for longer than its own heartbeat, or never
-  spoke at all. Every rule that reads it is blind meanwhile, and absence of bad news from it means nothing. Attackers
+  A source that the inventory expects to speak regularly has fallen silent for longer than its own heartbeat and the
+  delay that it is allowed, or never spoke at all. Every rule that reads it is blind meanwhile, and absence of bad news from it means nothing. Attackers
   switch the camera off first.
 runbook:
   - "See when it last spoke and how often it usually does: SELECT kind, count(*), max(time), max(event_time) FROM events WHERE source = '<source>' GROUP BY kind"
@@ -55,7 +55,9 @@ FROM (
       s.feed,
       s.trust_group,
       s.heartbeat_seconds,
+      -- What was said in time may still be on its way for as long as the source may be late.
       s.heartbeat_seconds
+        + coalesce(s.max_delay_seconds, 0)
         + CASE WHEN e.kind = 'source.status' AND e.outcome = 'down' THEN $announced_seconds ELSE 0 END AS patience_seconds
     FROM events AS e
     LEFT JOIN sources AS s ON s.system = e.system AND s.source = e.source

@@ -25,7 +25,7 @@ use crate::window::Systems;
 use crate::window::stored::{Saved, Tables, column, damaged, read_table};
 
 /// What a snapshot is: another format has another name.
-const FORMAT: &str = "keywatch window state 3";
+const FORMAT: &str = "keywatch window state 4";
 
 /// Known by SQL, parameters, plan and format.
 pub(super) fn fingerprint(rule: &str, sql: &str, plan: &str) -> String {

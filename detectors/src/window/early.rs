@@ -14,10 +14,13 @@
 
 use std::collections::VecDeque;
 
+use arrow::array::ArrayRef;
+use datafusion::error::Result;
+
 use super::call::CallPlan;
 use super::frame::Frame;
 use super::keys::{NO_SLOT, Slot};
-use super::ring::{Row, Rows};
+use super::ring::Rows;
 use super::state::{Accumulate, Recent};
 
 /// What is watched for the waiting rows of one ring.
@@ -63,10 +66,8 @@ impl Early {
     pub(super) fn new(calls: &[CallPlan]) -> Option<Early> {
         let watches = (0..).zip(calls).filter_map(|(number, planned)| {
             let Frame::Range { start_ns, end_ns: end_ns @ 1.. } = planned.frame else { return None };
-            // Of a frame without a start that is counted to the end, no snapshot tells when its last rows were.
-            let is_remembered = start_ns.is_some() || planned.call.enough.is_some();
             let until_due = planned.call.is_deadline;
-            let enough = planned.call.rejected_at.filter(|_| is_remembered).or(until_due.then_some(1))?;
+            let enough = planned.call.rejected_at.or(until_due.then_some(1))?;
             Some(Watch { bit: 1 << number, start_ns, end_ns, until_due, counted: Recent::new(enough) })
         });
         let watches: Vec<Watch> = watches.collect();
@@ -127,14 +128,20 @@ impl Early {
         self.waiting.iter_mut().for_each(|waiting| *waiting = VecDeque::new());
     }
 
-    /// Takes over what the call of that number has counted: what it remembers of rows that have entered its frame, and
-    /// the rows of the ring.
-    pub(super) fn recall(&mut self, call: usize, entered: Option<&Recent>, slots: Slot, rows: &[Row]) {
-        let Some(watch) = self.watches.iter_mut().find(|watch| watch.bit == 1 << call) else { return };
-        if let Some(entered) = entered {
-            (0..slots).for_each(|slot| entered.of(slot).for_each(|time| watch.counted.add(slot, time)));
-        }
-        rows.iter().filter(|row| row.calls & watch.bit != 0).for_each(|row| watch.counted.add(row.slot, row.time));
+    /// For each watch, the last rows that it has counted of the keys in `slots`. They stand beside the rows of the ring: those
+    /// that went at a limit have been counted too, and a row of which they rejected others was not there in vain.
+    pub(super) fn save_cells(&self, slots: &[Slot]) -> Vec<ArrayRef> {
+        self.watches.iter().map(|watch| watch.counted.save_cells(slots)).collect()
+    }
+
+    /// Takes over what the watch of that number had counted of all slots, which are open.
+    pub(super) fn load_cells(&mut self, watch: usize, cells: &ArrayRef) -> Result<()> {
+        self.watches[watch].counted.load_cells(cells)
+    }
+
+    /// How many counts are watched.
+    pub(super) fn watches(&self) -> usize {
+        self.watches.len()
     }
 
     /// Bytes remembered, about.

@@ -152,6 +152,9 @@ impl Ring {
         for (number, call) in self.calls.iter().enumerate() {
             call.save(&format!("{name}/call/{number}"), &slots, tables)?;
         }
+        for (watch, cells) in self.early.iter().flat_map(|early| early.save_cells(&slots)).enumerate() {
+            tables.write(&format!("{name}/early/{watch}"), vec![("cell", cells)])?;
+        }
         Ok(renumbered)
     }
 
@@ -193,19 +196,22 @@ impl Ring {
         for (number, call) in calls.iter_mut().enumerate() {
             call.load(&format!("{name}/call/{number}"), 1 << number, keys, lanes, saved)?;
         }
-        self.recall_early(keys);
-        Ok(())
+        self.load_early(name, keys, saved)
     }
 
-    /// What is watched for waiting rows stands in the functions and rows already; the waiting rows come last.
-    fn recall_early(&mut self, keys: usize) {
-        let Ring { calls, lanes, early: Some(early), .. } = self else { return };
-        let slots = Slot::try_from(keys).expect("slots are numbered by 32 bits");
+    /// What is watched for waiting rows; those come last.
+    fn load_early(&mut self, name: &str, keys: usize, saved: &Saved) -> Result<()> {
+        let Some(early) = &mut self.early else { return Ok(()) };
+        let slots = Slot::try_from(keys).map_err(|_| damaged("too many keys"))?;
         (0..slots).for_each(|slot| early.open(slot));
-        for (number, call) in calls.iter().enumerate() {
-            early.recall(number, call.state.recent(), slots, &[]);
-            lanes.iter().for_each(|lane| early.recall(number, None, 0, call.rows_of(lane)));
+        for watch in 0..early.watches() {
+            let cells = column(saved, &format!("{name}/early/{watch}"), "cell")?;
+            if cells.len() != keys {
+                return Err(damaged("cells of another number"));
+            }
+            early.load_cells(watch, cells)?;
         }
+        Ok(())
     }
 
     fn load_cursors(&mut self, name: &str, saved: &Saved) -> Result<()> {

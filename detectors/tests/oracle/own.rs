@@ -1,6 +1,7 @@
 //! Histories near those for which a shipped rule was written: the events of its `fires` file, over and again, with rows
 //! left out, told twice, a hair earlier or later, and with each other's values. Random traffic seldom meets a rule that
-//! asks for several things at once; these always nearly do.
+//! asks for several things at once; these always nearly do. [`Own::at`] puts two of them exactly as far apart, as often or
+//! as high as a parameter says, and one less and more.
 
 use std::fs;
 use std::path::Path;
@@ -35,17 +36,54 @@ const EXCHANGED: [&str; 18] = [
     "detail",
 ];
 
-/// The events of a rule's own `fires` file.
+/// How many histories are made at one value of a parameter, for each of a rule's two files.
+const HISTORIES_MAX: usize = 240;
+
+type Line = Map<String, Value>;
+
+/// The events of a rule's own files.
 pub(crate) struct Own {
-    lines: Vec<Map<String, Value>>,
+    lines: Vec<Line>,
+    quiet: Vec<Line>,
 }
 
 impl Own {
     /// Of a shipped rule.
     pub(crate) fn of(rule: &Rule) -> Own {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules").join(format!("{}.fires.jsonl", rule.id));
-        let text = fs::read_to_string(path).unwrap();
-        Own { lines: text.lines().map(|line| serde_json::from_str(line).unwrap()).collect() }
+        let read = |which: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules").join(format!("{}.{which}.jsonl", rule.id));
+            let text = fs::read_to_string(path).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        Own { lines: read("fires"), quiet: read("quiet") }
+    }
+
+    /// Histories of the systems `s0`, `s1` … in which two events lie `span_ns` apart or one has `number` times the amount
+    /// of another, or occurs so often; and a nanosecond or one beside.
+    pub(crate) fn at(&self, span_ns: Option<i64>, number: Option<i64>) -> Vec<History> {
+        let mut made = Vec::new();
+        for lines in [&self.lines, &self.quiet] {
+            let told: Vec<usize> = (0..lines.len()).filter(|index| lines[*index]["source"] != "keywatch").collect();
+            let pairs: Vec<(usize, usize)> = told
+                .iter()
+                .flat_map(|one| told.iter().map(move |other| (*one, *other)))
+                .filter(|(one, other)| one != other)
+                .collect();
+            let variants = pairs.iter().flat_map(|pair| [0, 1, -1].map(|by| (*pair, by)));
+            let all: Vec<Vec<(i64, Line)>> = variants
+                .flat_map(|((one, other), by)| {
+                    let apart = span_ns.and_then(|span_ns| apart(lines, one, other, span_ns + by));
+                    let times = number.and_then(|number| times(lines, one, other, number, by));
+                    [apart, times]
+                })
+                .flatten()
+                .collect();
+            let often =
+                number.into_iter().flat_map(|number| told.iter().flat_map(move |one| often(lines, *one, number)));
+            let step = all.len().div_ceil(HISTORIES_MAX).max(1);
+            made.extend(all.into_iter().step_by(step).chain(often));
+        }
+        made.into_iter().enumerate().map(|(number, lines)| History::of(number, lines)).collect()
     }
 
     /// A history of the system `s<number>`; some rows lie off by `spans`, or a nanosecond beside.
@@ -81,7 +119,7 @@ impl Own {
     }
 
     /// Takes what others have.
-    fn change(&self, dice: &mut Dice, line: &mut Map<String, Value>) {
+    fn change(&self, dice: &mut Dice, line: &mut Line) {
         if dice.once_in(8) {
             let (column, donor) = (*dice.pick(&EXCHANGED), dice.pick(&self.lines));
             let is_fit = column != "detail" && column != "outcome" || donor["kind"] == line["kind"];
@@ -100,8 +138,91 @@ impl Own {
     }
 }
 
+/// The second of two events so long after the first; what was between them stays between, what followed follows.
+fn apart(lines: &[Line], one: usize, other: usize, span_ns: i64) -> Option<Vec<(i64, Line)>> {
+    let times: Vec<i64> = lines.iter().map(time_of).collect();
+    let before = i128::from(times[other]) - i128::from(times[one]);
+    let after = i128::from(span_ns);
+    if before <= 0 || after <= 0 {
+        return None;
+    }
+    let moved = |time: i64| {
+        let since = i128::from(time) - i128::from(times[one]);
+        let since = if since <= 0 {
+            since
+        } else if since < before {
+            since * after / before
+        } else {
+            since - before + after
+        };
+        i64::try_from(i128::from(times[one]) + since).ok()
+    };
+    let moved: Vec<(i64, Line)> =
+        lines.iter().zip(&times).map(|(line, time)| Some((moved(*time)?, line.clone()))).collect::<Option<_>>()?;
+    moved.is_sorted_by(|(one, _), (other, _)| one < other).then_some(moved)
+}
+
+/// The amount of one event so many times that of another, and `by` more; also so many hundredths of it.
+fn times(lines: &[Line], one: usize, other: usize, number: i64, by: i64) -> Option<Vec<(i64, Line)>> {
+    let amount = |line: &Line| line.get("amount")?.as_str()?.parse::<i128>().ok();
+    amount(&lines[other])?;
+    let base = amount(&lines[one])?;
+    let hundredths = if other < one { 100 } else { 1 };
+    let changed = (base.checked_mul(i128::from(number))? / hundredths + i128::from(by)).max(0);
+    let told = |(index, line): (usize, &Line)| {
+        let mut line = line.clone();
+        if index == other {
+            line.insert("amount".to_owned(), json!(changed.to_string()));
+        }
+        (time_of(&line), line)
+    };
+    Some(lines.iter().enumerate().map(told).collect())
+}
+
+/// One event so often and once less or more, each as a new thing a nanosecond after the other, or a little later.
+fn often(lines: &[Line], one: usize, number: i64) -> Vec<Vec<(i64, Line)>> {
+    let mut made = Vec::new();
+    for count in (number - 1).max(0)..=number + 1 {
+        for wait_ns in [1, SECOND] {
+            let Ok(count) = usize::try_from(count) else { continue };
+            if count > 64 {
+                continue;
+            }
+            let mut told = Vec::new();
+            for (index, line) in lines.iter().enumerate() {
+                let copies = if index == one { count } else { 1 };
+                for copy in 0..copies {
+                    let mut line = line.clone();
+                    for column in ["request", "tx", "to_address", "session"].iter().filter(|_| copy > 0) {
+                        if let Some(Value::String(text)) = line.get_mut(*column) {
+                            let kept = text.len().saturating_sub(2);
+                            *text = format!("{}{copy:02}", text.get(..kept).unwrap_or_default());
+                        }
+                    }
+                    told.push((time_of(&line) + wait_ns * copy as i64, line));
+                }
+            }
+            told.sort_by_key(|(time, _)| *time);
+            made.push(told);
+        }
+    }
+    made
+}
+
 impl History {
-    fn push(&mut self, mut line: Map<String, Value>, number: usize, time: i64) {
+    /// The log of the system `s<number>`.
+    fn of(number: usize, lines: Vec<(i64, Line)>) -> History {
+        let mut history = History { system: format!("s{number}"), events: Vec::new() };
+        let mut last = i64::MIN;
+        for (time, line) in lines {
+            last = time.max(last.saturating_add(1));
+            history.push(line, number, last);
+        }
+        history.close(last.saturating_add(2 * DAY));
+        history
+    }
+
+    fn push(&mut self, mut line: Line, number: usize, time: i64) {
         let id = format!("{number:08x}{:024x}", self.events.len());
         line.extend(
             [("event_id", json!(id)), ("system", json!(self.system))].map(|(name, value)| (name.to_owned(), value)),
@@ -115,7 +236,7 @@ impl History {
     }
 }
 
-fn time_of(line: &Map<String, Value>) -> i64 {
+fn time_of(line: &Line) -> i64 {
     let time: jiff::Timestamp = line["time"].as_str().unwrap().parse().unwrap();
     i64::try_from(time.as_nanosecond()).unwrap()
 }

@@ -1,6 +1,6 @@
 //! The parameters of the shipped rules, each a hair off: one nanosecond or one more or less.
 
-use keywatch_detectors::rule::{Parameter, Value};
+use keywatch_detectors::rule::{Parameter, Value, views};
 use keywatch_detectors::{Rule, Settings};
 
 use super::history::SECOND;
@@ -11,18 +11,26 @@ pub(crate) struct OffByOne {
     pub(crate) settings: Settings,
     /// The span that the parameter stands for, if it is one.
     pub(crate) span_ns: Option<i64>,
+    /// The number that it is.
+    pub(crate) number: Option<i64>,
 }
 
 /// Every parameter of a rule with one step up and one down.
 pub(crate) fn off_by_one(rule: &Rule) -> Vec<OffByOne> {
     let of_parameter = |(name, parameter): (&String, &Parameter)| {
-        let span_ns = span_ns(parameter);
+        let number = if let Value::Integer(number) = &parameter.default { Some(*number) } else { None };
+        let span_ns = span_ns(parameter).or_else(|| number.filter(|_| name.ends_with("_seconds"))?.checked_mul(SECOND));
         let steps = [1, -1].map(|by| (by, stepped(parameter, span_ns, by)));
         let name = name.clone();
+        // A view says the same of its parameters to every rule.
+        let whose = views()
+            .iter()
+            .find(|view| view.header.parameters.get(&name).is_some_and(|its| its.meaning == parameter.meaning));
+        let whose = whose.map_or(rule.id.clone(), |view| format!("view {}", view.name));
         steps.into_iter().filter_map(move |(by, value)| {
             let mut settings = Settings::default();
             settings.parameters.entry(rule.id.clone()).or_default().insert(name.clone(), value?);
-            Some(OffByOne { name: format!("{} {name} {by:+}", rule.id), settings, span_ns })
+            Some(OffByOne { name: format!("{whose} {name} {by:+}"), settings, span_ns, number })
         })
     };
     rule.header.parameters.iter().flat_map(of_parameter).collect()

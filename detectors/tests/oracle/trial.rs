@@ -1,7 +1,7 @@
 //! One trial: several systems share a log, which is cut anywhere; the engine runs all rules over it at once, the oracles
 //! each rule over each system alone. What differs is cut down to the smallest history that still differs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use keywatch_detectors::{Decided, Engine, Rule, Settings};
@@ -80,7 +80,7 @@ impl Subject {
         let is_announced = event.kind() == "source.status" && event.outcome() == Some("down");
         let announced_seconds = if is_announced { 3_600 } else { 0 };
         source.map_or(following_ns, |source| {
-            ((source.heartbeat_seconds + announced_seconds) * SECOND).clamp(0, following_ns)
+            ((source.heartbeat_seconds + source.max_delay_seconds + announced_seconds) * SECOND).clamp(0, following_ns)
         })
     }
 
@@ -189,11 +189,26 @@ impl Log {
     }
 }
 
+/// What the engine finds with these settings, by system: anchors with their entities.
+pub(crate) fn found_with(
+    rule: &Rule,
+    settings: &Settings,
+    histories: &[History],
+) -> BTreeMap<String, BTreeSet<(String, String)>> {
+    let events = histories.iter().flat_map(|history| history.events.iter().cloned()).collect();
+    let ran = Log { events, cuts: Vec::new() }.run(std::slice::from_ref(rule), settings).unwrap();
+    let mut found: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+    for Decided { finding, .. } in ran.found {
+        found.entry(finding.system).or_default().insert((finding.anchor.to_string(), finding.entity));
+    }
+    found
+}
+
 /// What a trial found.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) cases: usize,
-    pub(crate) findings: std::collections::BTreeMap<String, usize>,
+    pub(crate) findings: BTreeMap<String, usize>,
     pub(crate) differences: Vec<Difference>,
 }
 

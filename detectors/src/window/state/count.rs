@@ -91,13 +91,6 @@ impl Recent {
         let first = self.times[slot as usize * self.enough + usize::from(self.next[slot as usize])];
         (first != i64::MIN).then_some(first)
     }
-
-    /// Log times of a key's last rows, the oldest first.
-    pub(in crate::window) fn of(&self, slot: Slot) -> impl Iterator<Item = i64> + '_ {
-        let circle = &self.times[slot as usize * self.enough..][..self.enough];
-        let (last, first) = circle.split_at(usize::from(self.next[slot as usize]));
-        first.iter().chain(last).copied().filter(|time| *time != i64::MIN)
-    }
 }
 
 impl Accumulate for Recent {

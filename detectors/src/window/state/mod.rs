@@ -282,11 +282,6 @@ impl State {
         each!(self, state => pass(state, part, passage, answers))
     }
 
-    /// The last rows of each key, where that is all it remembers.
-    pub(super) fn recent(&self) -> Option<&Recent> {
-        if let State::Recent(recent) = self { Some(recent) } else { None }
-    }
-
     /// Bytes remembered, about.
     pub(super) fn bytes(&self) -> usize {
         each!(self, state => state.bytes())
