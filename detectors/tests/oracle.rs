@@ -218,7 +218,7 @@ fn errors_of_an_engine_are_noticed_by_the_oracles() {
                 names.push((id, name));
             }
         }
-        let histories = histories(&mut dice, 4, 80, &spans);
+        let histories = histories(&mut dice, 5, 110, &spans);
         let tally = trial::run(&stock, &mut dice, &subjects, &histories, &honest);
         for (id, name) in names {
             let count = noticed.entry(name).or_default();
