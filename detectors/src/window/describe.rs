@@ -171,7 +171,7 @@ fn kept(state: &State, leaves: bool) -> Kept {
         State::First(_) => of("the places of the rows inside, with their values", value + 8, 32),
         State::RunningFirst(_) => of("the first rows only", 0, 24 + VALUE_BYTES),
         State::Distinct(_) => of("how many; each value once for all keys (64 bytes)", 4, 8),
-        State::Unasked(_) => of("nothing: a row leaves when one comes, or is found at its deadline", 0, 0),
+        State::Unasked(_) => of("nothing: a row leaves with the next or at its deadline", 0, 0),
         State::Objects(_) if leaves => {
             of("an object a key (docs/functions.md), with the rows' values", 16 + VALUE_BYTES, 16)
         }
