@@ -45,6 +45,15 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
         || ["privatekey", "apikey"].iter().any(|run_together| words.iter().any(|word| word == run_together))
 }
 
+/// Whether a text could announce a secret: it holds what stands between a name and its value, or begins one.
+pub(crate) fn may_hold_secret(text: &str) -> bool {
+    let bearer = |word: &[u8]| word.eq_ignore_ascii_case(b"bearer ");
+    text.contains([':', '='])
+        || text.contains("eyJ")
+        || text.contains("-----BEGIN")
+        || text.as_bytes().windows(7).any(bearer)
+}
+
 /// Replaces the values of secret names within a JSON value.
 pub(crate) fn values(value: &mut Value) {
     match value {
