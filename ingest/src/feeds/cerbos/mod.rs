@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::table::Column::{Actor, Decision, Ip, Reason, Request, Session, Wallet};
+use super::table::Column::{Actor, AmountUsd, Decision, Device, Ip, Reason, Request, Session, ToAddress, Wallet};
 use super::table::{About, Fact, Table, Words, on, parts, pass, path};
 use crate::Problem;
 
@@ -47,9 +47,12 @@ pub static CERBOS: Table = Table {
         (Decision, "callId"),
         (Actor, "input.principal.id"),
         (Session, "input.principal.attr.session_id | input.auxData.jwt.sid"),
+        (Device, "input.principal.attr.device_id"),
         (Ip, "peer.forwardedFor | peer.address"),
         (Request, "input.resource.attr.request_id"),
         (Wallet, "input.resource.attr.wallet"),
+        (ToAddress, "input.resource.attr.destination"),
+        (AmountUsd, "input.resource.attr.amount_usd"),
         (Reason, "failure"),
     ],
     facts: &[

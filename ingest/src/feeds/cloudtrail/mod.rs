@@ -29,7 +29,8 @@ pub static CLOUDTRAIL: Table = Table {
                    them, and `Sign` is read-only.",
         traps: &[
             "`Sign` has neither digest nor signature: it is bound to a transaction by key, time, principal and count only.",
-            "`requestParameters.keyId` may be an alias, which can be pointed to another key; the key is the ARN in `resources`.",
+            "`requestParameters.keyId` may be an alias, which can be pointed to another key; the key is the ARN in `resources`. \
+             A call that was refused may name the alias only: it is `detail.alias`, and there is no key.",
             "A call that failed is recorded too, with `errorCode`: it is an attempt and no change.",
             "Rules of security groups come flat (`cidrIp`) and as `ipPermissions.items`; both are read into `detail.ranges`.",
             "A range may have host bits, as `208.236.235.254/0`: it is masked first, and any `/0` is `detail.open_to_all`.",
@@ -119,6 +120,12 @@ fn unfold(record: &Value) -> Result<Vec<Value>, Problem> {
 fn complete(_: &Context<'_>, record: &Value, draft: &mut Draft) -> Result<(), Problem> {
     let credential = path::find(record, "userIdentity.accessKeyId").and_then(Value::as_str);
     draft.event.session(credential.filter(|id| id.starts_with("ASIA")));
+    let key = draft.event.get(TextColumn::Key).unwrap_or_default();
+    if key.starts_with("alias/") || key.contains(":alias/") {
+        let alias = Value::from(key);
+        draft.detail.insert("alias".to_owned(), alias);
+        draft.event.key(None::<&str>);
+    }
     if draft.event.get(TextColumn::Kind).is_some_and(|kind| kind.starts_with("control.")) {
         parameters::describe(record, &mut draft.detail);
     }

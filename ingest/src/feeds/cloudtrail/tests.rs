@@ -31,6 +31,8 @@ fn a_signature_has_its_key_by_arn_and_no_digest() {
 fn a_refused_signature_failed() {
     let event = changed(&CLOUDTRAIL, &[("errorCode", json!("AccessDenied"))]);
     assert_eq!((event.kind(), event.reason()), ("signing.failed", Some("AccessDenied")));
+    let by_alias = changed(&CLOUDTRAIL, &[("errorCode", json!("AccessDenied")), ("resources", json!(null))]);
+    assert_eq!((by_alias.key(), &by_alias.detail().value()["alias"]), (None, &json!("alias/hot-wallet")));
     let other = example_with(&CLOUDTRAIL, &[("eventSource", json!("signer.amazonaws.com"))]);
     assert_eq!(read(&CLOUDTRAIL, other.to_string().as_bytes()).skipped, 1);
 }

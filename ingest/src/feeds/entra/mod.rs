@@ -22,7 +22,12 @@ const TARGET: &[(&str, Fact)] = &[
     ),
 ];
 
-const FACTOR_OF: &[(super::table::Column, &str)] = &[(Actor, "entry.targetResources.0.userPrincipalName")];
+/// The person that something was done to, whoever did it.
+const PERSON: &[(super::table::Column, &str)] =
+    &[(Actor, "entry.targetResources.0.userPrincipalName | entry.targetResources.0.id")];
+
+/// A change that was refused is none: it is told as `control.iam` that failed.
+const CHANGED: (&str, &[&str]) = ("entry.result", &["success", "Success", ""]);
 
 /// The feed `entra`.
 pub static ENTRA: Table = Table {
@@ -52,22 +57,25 @@ pub static ENTRA: Table = Table {
         on(&["sign-in"], "session.presented").and(&[("entry.isInteractive", &["false"])]).outcome(SIGNED_ON),
         on(&["sign-in"], "session.started").outcome(SIGNED_ON),
         on(&["audit"], "session.mfa_changed")
-            .and(&[(
-                "entry.activityDisplayName",
-                &["User registered security info", "*registered * security info", "Admin registered security info"],
-            )])
-            .columns(FACTOR_OF)
+            .and(&[
+                CHANGED,
+                ("entry.activityDisplayName", &["*registered security info", "*registered * security info"]),
+            ])
+            .columns(PERSON)
             .says(&[("change", Fact::Is("create")), ("by", Fact::At("entry.initiatedBy.user.userPrincipalName"))]),
         on(&["audit"], "session.mfa_changed")
-            .and(&[("entry.activityDisplayName", &["*deleted security info"])])
-            .columns(FACTOR_OF)
+            .and(&[CHANGED, ("entry.activityDisplayName", &["*deleted security info"])])
+            .columns(PERSON)
             .says(&[("change", Fact::Is("delete")), ("by", Fact::At("entry.initiatedBy.user.userPrincipalName"))]),
         on(&["audit"], "session.mfa_changed")
-            .and(&[(
-                "entry.activityDisplayName",
-                &["*changed default security info", "*updated security info", "Disable Strong Authentication"],
-            )])
-            .columns(FACTOR_OF)
+            .and(&[
+                CHANGED,
+                (
+                    "entry.activityDisplayName",
+                    &["*changed default security info", "*updated security info", "Disable Strong Authentication"],
+                ),
+            ])
+            .columns(PERSON)
             .says(&[("change", Fact::Is("update")), ("by", Fact::At("entry.initiatedBy.user.userPrincipalName"))]),
         on(&["audit"], "control.policy")
             .and(&[(
@@ -77,8 +85,14 @@ pub static ENTRA: Table = Table {
             .outcome(DONE)
             .says(TARGET),
         on(&["audit"], "session.revoked")
-            .and(&[("entry.activityDisplayName", &["Update StsRefreshTokenValidFrom Timestamp", "Revoke*"])])
-            .columns(FACTOR_OF),
+            .and(&[
+                CHANGED,
+                (
+                    "entry.activityDisplayName",
+                    &["Update StsRefreshTokenValidFrom Timestamp", "Revoke*session*", "Revoke*token*"],
+                ),
+            ])
+            .columns(PERSON),
         on(&["audit"], "control.iam").outcome(DONE).says(TARGET),
         on(&["risk"], "session.risk").outcome(Fact::By(Words {
             from: "entry.riskLevel",
@@ -226,6 +240,24 @@ mod tests {
             );
             assert_eq!(detail["by"], "helpdesk@exchange.example");
         }
+    }
+
+    #[test]
+    fn what_ends_is_the_session_of_the_person_and_what_was_refused_is_no_change() {
+        let revoked = audit("Revoke sign in sessions");
+        assert_eq!((revoked.kind(), revoked.actor()), ("session.revoked", Some("dana@exchange.example")));
+        let refused = one(
+            &ENTRA,
+            &json!({
+                "id": "Directory_2", "activityDateTime": "2025-02-21T05:42:40Z", "result": "failure",
+                "activityDisplayName": "Admin deleted security info", "targetResources": [{"id": "u"}],
+                "initiatedBy": {"user": {"userPrincipalName": "helpdesk@exchange.example"}},
+            }),
+        );
+        assert_eq!(
+            (refused.kind(), refused.outcome(), refused.actor()),
+            ("control.iam", Some("failed"), Some("helpdesk@exchange.example"))
+        );
     }
 
     #[test]

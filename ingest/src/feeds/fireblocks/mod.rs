@@ -6,7 +6,7 @@ mod asset;
 use serde_json::Value;
 
 use super::table::Column::{AmountUsd, Asset, FromAddress, Reason, Request, ToAddress, Tx, Wallet};
-use super::table::{About, Column, Draft, Fact, Finish, Table, on, pass, path};
+use super::table::{About, Column, Draft, Fact, Finish, Table, Words, on, pass, path};
 use crate::signature::{self, Algorithm, Keys, Refused};
 use crate::{Context, Problem};
 
@@ -14,6 +14,10 @@ const STATUS: &[&str] = &["transaction.status.updated"];
 
 /// Statuses before anything was signed.
 const UNDECIDED: &[&str] = &["SUBMITTED", "QUEUED", "PENDING_*", "CANCELLING"];
+
+/// Where a transaction comes from that this workspace did not sign.
+const FOREIGN: (&str, &[&str]) =
+    ("data.source.type", &["UNKNOWN", "EXTERNAL_WALLET", "INTERNAL_WALLET", "NETWORK_CONNECTION"]);
 
 /// Operations whose result is a signature and no transaction.
 const SIGNS_ONLY: &[&str] = &["RAW", "TYPED_MESSAGE"];
@@ -27,8 +31,8 @@ pub static FIREBLOCKS: Table = Table {
     about: About {
         title: "Fireblocks webhooks",
         what: "What the custody platform is asked to sign, who approved or refused, what was signed and what became of it on \
-               chain; and changes of allow-lists and vaults. The request is the platform's transaction id, the wallet the \
-               vault account.",
+               chain; and changes of allow-lists and vaults. The request is the id that the business gave it \
+               (`externalTxId`), else the platform's; the wallet is the vault account.",
         format: "Fireblocks, Webhooks v2: envelope and `TransactionResponse`",
         delivery: "HTTPS POST, signed as a whole: `Fireblocks-Webhook-Signature` is a detached JWS (RS512) over the raw body \
                    (`fireblocks::verify`). Repeated until answered, in no order: `lastUpdated` is the event time. What was \
@@ -39,6 +43,8 @@ pub static FIREBLOCKS: Table = Table {
             "`RAW` and `TYPED_MESSAGE` sign what nobody can read, and are never broadcast: they are signed when they are \
              `COMPLETED`, all others when they are `BROADCASTING`. The same holds for what Fireblocks does not broadcast.",
             "A `FAILED` transaction with a hash failed on chain, one without was not signed.",
+            "What comes in is told like what goes out. A source outside the workspace is a deposit, `chain.transfer` with the \
+             vault account that receives it, and nobody asked for a signature.",
             "Amounts are in units of the asset. They fill `amount` for the assets whose decimals are known for certain, and \
              stand in `detail.amount_text` for all.",
             "The status of an approval is that of the transaction; who approved last is the last of `signedBy`.",
@@ -50,6 +56,22 @@ pub static FIREBLOCKS: Table = Table {
     unfold: None,
     select: "eventType",
     cases: &[
+        on(&["transaction.created", "transaction.status.updated"], "chain.transfer")
+            .and(&[FOREIGN])
+            .outcome(Fact::By(Words {
+                from: "data.status",
+                words: &[
+                    ("COMPLETED", "success"),
+                    ("CONFIRMING", "unconfirmed"),
+                    ("SUBMITTED", "unconfirmed"),
+                    ("PENDING_*", "unconfirmed"),
+                    ("QUEUED", "unconfirmed"),
+                    ("BROADCASTING", "unconfirmed"),
+                ],
+                otherwise: Some("failed"),
+            }))
+            .columns(&[(Wallet, "data.destination.id")])
+            .says(&[("direction", Fact::Is("in"))]),
         on(&["transaction.created"], "signing.requested").columns(&[(Column::Actor, "data.createdBy")]),
         on(&["transaction.approval_status.updated"], "signing.rejected")
             .and(&[("data.status", &["REJECTED", "BLOCKED", "CANCELLED", "FAILED"])])
@@ -128,8 +150,12 @@ fn complete(_: &Context<'_>, record: &Value, draft: &mut Draft) -> Result<(), Pr
         let approvers = path::find(record, "data.signedBy").and_then(Value::as_array);
         draft.event.actor(approvers.and_then(|approvers| approvers.last()?.as_str()));
     }
-    if draft.event.get(TextColumn::Kind).is_some_and(|kind| kind.starts_with("control.")) {
+    let kind = draft.event.get(TextColumn::Kind).unwrap_or_default();
+    let (controls, transfers) = (kind.starts_with("control."), kind == "chain.transfer");
+    if controls || transfers {
         draft.event.request(None::<&str>);
+    }
+    if controls {
         return Ok(());
     }
     let text = |path: &str| path::find(record, path).and_then(super::table::value::scalar);

@@ -53,6 +53,18 @@ fn a_status_says_what_was_done() {
 }
 
 #[test]
+fn a_deposit_is_no_request() {
+    let source = ("data.source", json!({"type": "UNKNOWN", "id": null}));
+    let vault = ("data.destination", json!({"type": "VAULT_ACCOUNT", "id": "12"}));
+    for (said, outcome) in [("CONFIRMING", "unconfirmed"), ("COMPLETED", "success"), ("FAILED", "failed")] {
+        let event = changed(&FIREBLOCKS, &[source.clone(), vault.clone(), ("data.status", json!(said))]);
+        assert_eq!((event.kind(), event.outcome()), ("chain.transfer", Some(outcome)));
+        assert_eq!((event.wallet(), event.request()), (Some("12"), None));
+        assert_eq!(event.detail().value()["direction"], "in");
+    }
+}
+
+#[test]
 fn what_is_signed_blindly_is_signed_when_it_is_completed() {
     for operation in ["RAW", "TYPED_MESSAGE"] {
         let event = status("COMPLETED", &[("data.operation", json!(operation))]);

@@ -1,4 +1,5 @@
-//! Jamf Pro webhooks: computers that join or leave the groups which mean compliance, and computers that check in.
+//! Jamf Pro webhooks: devices that join or leave the groups which mean compliance, and devices that are enrolled or
+//! removed.
 
 use super::table::Column::Device;
 use super::table::{About, Fact, Table, Words, on, parts, pass};
@@ -10,7 +11,7 @@ pub static JAMF: Table = Table {
         title: "Jamf Pro webhooks",
         what: "Devices that enter or leave a smart group, and devices that are enrolled or removed. Name the groups that mean \
                trouble with `Not Compliant` or `Noncompliant`, and those that mean all is well with `Compliant`.",
-        format: "Jamf Pro, webhooks: `webhook` and `event` (`SmartGroupComputerMembershipChange`, `ComputerCheckIn`, …)",
+        format: "Jamf Pro, webhooks: `webhook` and `event` (`SmartGroupComputerMembershipChange`, `ComputerAdded`, …)",
         delivery: "HTTPS POST, not repeated when it is lost. There is no id: the identity is webhook, time and a hash.",
         traps: &[
             "`eventTimestamp` is in milliseconds.",

@@ -14,7 +14,7 @@ pub static MPC: Table = Table {
         what: "What a node of a threshold signature saw in each round of key generation, signing or resharing: from whom, to \
                whom, how it ended, and whom it blames. One `signing.round` a message or abort.",
         format: "keywatch's own fields, after bnb-chain/tss-lib: `tss.Error` and message routing",
-        delivery: "Posted by each node; at least once. The identity is session, protocol, round and direction, as each node \
+        delivery: "Posted by each node; at least once. The identity is session, protocol, round, direction and end, as each node \
                    tells it, so give every node a source of its own.",
         traps: &[
             "An abort comes as fields or as the library's text `task signing, party …, round 5, culprits […]: cause`; both \
@@ -54,7 +54,8 @@ pub static MPC: Table = Table {
     example: include_str!("example.json"),
 };
 
-/// The error text of the library as fields, and the direction as one word.
+/// The error text of the library as fields; direction and end as one word, since a round that was heard and then aborted
+/// is two records.
 fn unfold(record: &Value) -> Result<Vec<Value>, Problem> {
     let mut record = record.clone();
     if let Some(text) = record.get("error").and_then(Value::as_str).map(str::to_owned) {
@@ -62,7 +63,12 @@ fn unfold(record: &Value) -> Result<Vec<Value>, Problem> {
     }
     let to = path::find(&record, "to").map_or("everybody".to_owned(), Value::to_string);
     let from = path::find(&record, "from").map_or("nobody".to_owned(), Value::to_string);
-    record["direction"] = Value::from(format!("{from} to {to}"));
+    let blames = path::find(&record, "culprits").and_then(Value::as_array).is_some_and(|culprits| !culprits.is_empty());
+    if blames && path::find(&record, "outcome").is_none() {
+        record["outcome"] = Value::from("abort");
+    }
+    let ended = path::find(&record, "outcome").and_then(Value::as_str).unwrap_or("ok");
+    record["direction"] = Value::from(format!("{from} to {to} {ended}"));
     Ok(vec![record])
 }
 
@@ -108,6 +114,10 @@ mod tests {
         assert_ne!(back.event_id(), event.event_id());
         let broadcast = changed(&MPC, &[("to", json!(null)), ("broadcast", json!(true))]);
         assert_ne!(broadcast.event_id(), event.event_id());
+        // The round was heard, and aborted after that.
+        let aborted = changed(&MPC, &[("outcome", json!(null)), ("culprits", json!(["node-b"]))]);
+        assert_eq!(aborted.outcome(), Some("abort"));
+        assert_ne!(aborted.event_id(), event.event_id());
     }
 
     #[test]

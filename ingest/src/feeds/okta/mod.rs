@@ -65,7 +65,7 @@ pub static OKTA: Table = Table {
     unfold: Some(|record| Ok(parts::unwrapped(record, "data.events"))),
     select: "eventType",
     cases: &[
-        pass(&["user.authentication.auth_via_mfa", "user.session.start"])
+        pass(&["user.authentication.*", "user.session.start", "policy.evaluate_sign_on"])
             .and(&[("outcome.result", &["CHALLENGE", "UNKNOWN", "DEFERRED", "SKIPPED"])]),
         on(&["user.session.start"], "session.started").outcome(SUCCEEDED),
         on(&["user.session.end"], "session.ended"),

@@ -74,9 +74,18 @@ fn one(shared: &Value, kind: &str, event: &Value) -> Value {
     let mut record = shared.clone();
     let subject = [shared.get("sub_id"), shared.get("subject"), event.get("subject")].into_iter().flatten().next();
     record["event_type"] = json!(kind);
+    record["reason"] = json!(reason(event));
     record["event"] = event.clone();
     record["subject"] = subject.map_or(Value::Null, subject_parts);
     record
+}
+
+/// The reason for administrators, in English or else in the first language that there is; a word of the stream's own.
+fn reason(event: &Value) -> Option<&str> {
+    match event.get("reason_admin").or_else(|| event.get("reason"))? {
+        Value::Object(languages) => languages.get("en").or_else(|| languages.values().next())?.as_str(),
+        other => other.as_str(),
+    }
 }
 
 /// Person, session and device of a subject (RFC 9493). One of a single part is a person unless it names a token.

@@ -12,6 +12,9 @@ const WENT: Fact = Fact::By(Words {
 const TARGET: &[(&str, Fact)] =
     &[("act", Fact::At("event")), ("target", Fact::At("target.user | target | name | addr.local"))];
 
+const LOCK: &[(&str, Fact)] =
+    &[("act", Fact::At("event")), ("target", Fact::At("target")), ("by", Fact::At("updated_by"))];
+
 /// The feed `teleport`.
 pub static TELEPORT: Table = Table {
     name: "teleport",
@@ -24,7 +27,9 @@ pub static TELEPORT: Table = Table {
         traps: &[
             "Names have dots in them: `addr.remote` is one member and no path.",
             "`sid` is the session on a server, from its start to its end; a sign-on has none.",
-            "A lock names whom it locks in `target`, and its maker in `updated_by`.",
+            "A lock names whom it locks in `target`, and its maker in `updated_by`. One of a role, a server or a device ends \
+             the sessions of nobody by name and is `control.iam`.",
+            "The device of a factor (`mfa_device`) is a hardware key and not the device of the session.",
             "A failed sign-on has the event of a successful one, and `success` false.",
         ],
     },
@@ -54,9 +59,10 @@ pub static TELEPORT: Table = Table {
             .says(&[("change", Fact::Is("create")), ("factor", Fact::At("mfa_device.mfa_device_type"))]),
         on(&["mfa.delete"], "session.mfa_changed")
             .says(&[("change", Fact::Is("delete")), ("factor", Fact::At("mfa_device.mfa_device_type"))]),
+        on(&["lock.created"], "control.iam").and(&[("target.user", &[""])]).outcome(DONE).says(LOCK),
         on(&["lock.created"], "session.revoked")
-            .columns(&[(Actor, "target.user | target.login | user")])
-            .says(&[("by", Fact::At("updated_by"))]),
+            .columns(&[(Actor, "target.user")])
+            .says(&[("by", Fact::At("updated_by | user"))]),
         on(
             &[
                 "role.*",
@@ -84,7 +90,7 @@ pub static TELEPORT: Table = Table {
     columns: &[
         (Actor, "user | identity.user"),
         (Session, "sid"),
-        (Device, "mfa_device.mfa_device_uuid | trusted_device.device_id"),
+        (Device, "trusted_device.device_id"),
         (Ip, "'addr.remote'"),
         (Reason, "error | message"),
     ],
@@ -155,6 +161,11 @@ mod tests {
         assert_eq!(
             (event.kind(), event.actor(), &event.detail().value()["by"]),
             ("session.revoked", Some("eve"), &json!("dana"))
+        );
+        let role = changed(&TELEPORT, &[("event", json!("lock.created")), ("target", json!({"role": "admin"}))]);
+        assert_eq!(
+            (role.kind(), role.outcome(), &role.detail().value()["target"]),
+            ("control.iam", Some("success"), &json!({"role": "admin"}))
         );
     }
 

@@ -33,12 +33,14 @@ pub static VAULT: Table = Table {
             "A request and its answer are two lines with one id. A signature is made when it is answered; its request \
              without an answer is `signing.requested` without `signing.signed`.",
             "An answer with `error` did nothing.",
+            "Who revokes a token is not whose token ends: the session is that of `request.data.accessor`, and there is none \
+             where only the token itself or a lease is named, which is `control.iam`.",
             "The name of the key is a part of the path, before the name of the hash if there is one.",
         ],
     },
     wrapper: None,
     decode: None,
-    unfold: None,
+    unfold: Some(typed),
     select: "request.path",
     cases: &[
         on(&["*/sign/*"], "signing.requested")
@@ -56,7 +58,11 @@ pub static VAULT: Table = Table {
             words: &[("", "success")],
             otherwise: Some("failure"),
         })),
-        on(&["auth/token/revoke*", "sys/leases/revoke*"], "session.revoked").and(&[("error", &[""])]),
+        on(&["auth/token/revoke-self"], "session.revoked").and(&[("error", &[""])]),
+        on(&["auth/token/revoke-accessor"], "session.revoked")
+            .and(&[("error", &[""])])
+            .columns(&[(Session, "request.data.accessor")])
+            .says(&[("by", Fact::At("auth.display_name"))]),
         on(&["sys/audit/*", "sys/config/auditing/*"], "control.logging").and(&[CHANGES]).outcome(DONE),
         on(&["sys/policies/*", "sys/policy/*"], "control.policy").and(&[CHANGES]).outcome(DONE),
         on(&["*/keys/*", "*/restore/*", "sys/rotate*"], "control.key").and(&[CHANGES]).outcome(DONE),
@@ -64,6 +70,7 @@ pub static VAULT: Table = Table {
             &[
                 "sys/auth/*",
                 "sys/mounts/*",
+                "sys/leases/revoke*",
                 "sys/raw/*",
                 "sys/generate-root*",
                 "auth/*",
@@ -97,6 +104,15 @@ pub static VAULT: Table = Table {
     finish: Some(Finish(name_the_key)),
     example: include_str!("example.json"),
 };
+
+/// A line that does not say whether it is a request or an answer is neither.
+fn typed(record: &Value) -> Result<Vec<Value>, Problem> {
+    match path::find(record, "type").and_then(Value::as_str) {
+        Some("request" | "response") => Ok(vec![record.clone()]),
+        Some(_) => Err(Problem::new("type", "must be request or response")),
+        None => Err(Problem::new("type", "is missing")),
+    }
+}
 
 /// The key of `transit/sign/<key>/<hash>` and of `transit/keys/<key>/…`, with its mount before it.
 fn name_the_key(_: &Context<'_>, record: &Value, draft: &mut Draft) -> Result<(), Problem> {
@@ -178,15 +194,30 @@ mod tests {
         let refused =
             changed(&VAULT, &[("request.path", json!("auth/userpass/login/dana")), ("error", json!("invalid"))]);
         assert_eq!(refused.outcome(), Some("failure"));
-        assert_eq!(changed(&VAULT, &[("request.path", json!("auth/token/revoke-self"))]).kind(), "session.revoked");
+        let own = changed(&VAULT, &[("request.path", json!("auth/token/revoke-self"))]);
+        assert_eq!((own.kind(), own.session()), ("session.revoked", Some("hmac-sha256:6f3a01")));
+    }
+
+    #[test]
+    fn who_revokes_is_not_who_is_revoked() {
+        let other = changed(
+            &VAULT,
+            &[
+                ("request.path", json!("auth/token/revoke-accessor")),
+                ("request.data", json!({"accessor": "hmac-sha256:0be1"})),
+            ],
+        );
+        assert_eq!((other.kind(), other.session()), ("session.revoked", Some("hmac-sha256:0be1")));
+        assert_eq!(other.detail().value()["by"], "approle-signer");
+        for path in ["auth/token/revoke", "sys/leases/revoke-prefix/aws"] {
+            assert_eq!(changed(&VAULT, &[("request.path", json!(path))]).kind(), "control.iam", "{path}");
+        }
     }
 
     #[test]
     fn what_is_missing_is_named() {
         for path in ["request.path", "request.id", "type", "time"] {
-            let field = rejected(&VAULT, &[(path, json!(null))]);
-            // Without its type a line is neither a request nor an answer, and is passed over as nothing of the feed's.
-            assert_eq!(field, if path == "type" { "" } else { path }, "{path}");
+            assert_eq!(rejected(&VAULT, &[(path, json!(null))]), path);
         }
     }
 }
