@@ -24,7 +24,7 @@ pub(crate) use draft::Draft;
 
 use crate::feeds::json;
 use crate::feeds::read::{self, Part};
-use crate::{Context, Feed, Problem, Reading};
+use crate::{Context, Feed, Problem, Reading, mask};
 
 /// A feed as a table.
 pub struct Table {
@@ -50,7 +50,7 @@ pub struct Table {
     pub columns: &'static [(Column, &'static str)],
     /// Facts in the detail.
     pub facts: &'static [(&'static str, Fact)],
-    /// Names of members whose values are personal and are hidden in what is kept of the record.
+    /// Names of members whose values are personal and are hidden in what is kept of a record, refused ones too.
     pub hidden: &'static [&'static str],
     /// What no table can say.
     pub finish: Option<Finish>,
@@ -203,7 +203,11 @@ impl Feed for Table {
             Some(decode) if bytes.first() != Some(&b'{') => decode(bytes),
             _ => json::parse(bytes),
         };
-        read::read_parts(body, self.wrapper, decode, |record| self.parts(context, record))
+        let mut reading = read::read_parts(body, self.wrapper, decode, |record| self.parts(context, record));
+        if !self.hidden.is_empty() {
+            reading.rejects.iter_mut().for_each(|reject| reject.raw = mask::text_and(&reject.raw, self.hidden));
+        }
+        reading
     }
 }
 

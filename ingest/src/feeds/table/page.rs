@@ -131,7 +131,7 @@ fn write_fields(page: &mut String, table: &Table) -> fmt::Result {
     }
     if !table.hidden.is_empty() {
         let hidden: Vec<String> = table.hidden.iter().map(|name| format!("`{name}`")).collect();
-        writeln!(page, "\nHidden in `detail.record` as personal: {}.", hidden.join(", "))?;
+        writeln!(page, "\nHidden in `detail.record` and in rejects as personal: {}.", hidden.join(", "))?;
     }
     Ok(())
 }

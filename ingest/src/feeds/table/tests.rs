@@ -113,6 +113,15 @@ fn what_is_needed_and_wrong_is_named() {
 }
 
 #[test]
+fn what_is_personal_is_hidden_in_rejects_too() {
+    let reading =
+        reading(&with(&json!({"at": "now", "phone": {"number": "+49 1"}, "password": "s3cret", "plain": "p"})));
+    let raw = &reading.rejects[0].raw;
+    assert!(raw.contains("\"phone\":***") && raw.contains("\"plain\":\"p\""), "{raw}");
+    assert!(!raw.contains("+49") && !raw.contains("s3cret"), "{raw}");
+}
+
+#[test]
 fn what_is_kept_is_capped() {
     let event = one(&json!({"new": "x".repeat(100_000), "agent": "y".repeat(10_000)}));
     let detail = event.detail().value();
