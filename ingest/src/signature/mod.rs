@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`detached`] | JWS whose payload is the body (RFC 7515 appendix F): Fireblocks |
 //! | [`compact`] | JWS with its payload (RFC 7515 §7.1): security event tokens |
-//! | [`hmac_sha256`] | a hexadecimal HMAC-SHA-256 of the body: BitGo, Kolide |
+//! | [`hmac_sha256`] | a hexadecimal HMAC-SHA-256 of the body: Kolide, BitGo |
 
 mod keys;
 

@@ -1,4 +1,4 @@
-//! Decisions in the shape of AuthZEN: any decision point that has no feed of its own, or a gateway that logs what it
+//! Decisions in the shape of `AuthZEN`: any decision point that has no feed of its own, or a gateway that logs what it
 //! asked and was answered.
 
 use serde_json::{Value, json};

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::table::Column::{Actor, Ip, Key, Reason};
 use super::table::{About, Fact, Table, Words, on, pass, path};
-use crate::Problem;
 
 const DONE: Fact = Fact::By(Words {
     from: "result",
@@ -32,7 +31,7 @@ pub static AZURE: Table = Table {
     },
     wrapper: Some("records"),
     decode: None,
-    unfold: Some(unfold),
+    unfold: Some(|record| Ok(unfold(record))),
     select: "operation",
     cases: &[
         on(&["KEYSIGN"], "signing.signed")
@@ -118,7 +117,7 @@ pub static AZURE: Table = Table {
 };
 
 /// The operation and the result in capitals, and the key of a Key Vault record without its query.
-fn unfold(record: &Value) -> Result<Vec<Value>, Problem> {
+fn unfold(record: &Value) -> Vec<Value> {
     let upper = |paths: &str| {
         let text = path::find(record, paths).and_then(super::table::value::scalar);
         text.map_or(Value::Null, |text| json!(text.to_uppercase()))
@@ -129,7 +128,7 @@ fn unfold(record: &Value) -> Result<Vec<Value>, Problem> {
     let key = path::find(record, "properties.id | properties.requestUri | Id | RequestUri").and_then(Value::as_str);
     let key = key.filter(|key| key.contains("/keys/")).map(|key| key.split('?').next().unwrap_or(key));
     shaped["key"] = json!(key.map(|key| key.trim_end_matches("/sign")));
-    Ok(vec![shaped])
+    vec![shaped]
 }
 
 #[cfg(test)]

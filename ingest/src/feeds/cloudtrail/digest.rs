@@ -1,6 +1,6 @@
-//! The digest files with which CloudTrail proves that its log files are all there and unchanged, hour by hour.
+//! The digest files with which `CloudTrail` proves that its log files are all there and unchanged, hour by hour.
 //!
-//! Source of the format: AWS CloudTrail user guide, digest file structure and custom implementations of its validation. What
+//! Source of the format: AWS `CloudTrail` user guide, digest file structure and custom implementations of its validation. What
 //! is signed is, in four lines, the end of the digest's hour, its place (`bucket/object`), its SHA-256 in hexadecimal and the
 //! signature of the digest before it. Pure: whoever fetches the files hands over their bytes as they are after gzip.
 

@@ -1,4 +1,4 @@
-//! AWS CloudTrail: keys used and administered, sign-ons, and changes of network, logging and identities.
+//! AWS `CloudTrail`: keys used and administered, sign-ons, and changes of network, logging and identities.
 
 pub mod digest;
 mod names;
@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::table::Column::{Actor, Decision, Ip, Key, Reason};
 use super::table::{About, Draft, Fact, Finish, Table, Words, on, parts, pass, path};
-use crate::{Context, Problem};
 
 /// Whether AWS did it: an error code says that it did not.
 const DONE: Fact = Fact::By(Words { from: "errorCode", words: &[("", "success")], otherwise: Some("failed") });
@@ -40,12 +39,14 @@ pub static CLOUDTRAIL: Table = Table {
             "`sourceIPAddress` may be the name of an AWS service, which is no address.",
             "An hour without its digest file, or a digest that does not continue the one before it, is a gap: `digest::verify` \
              checks the chain and `digest::is_listed` a file, for whoever fetches them.",
+            "Who changes a factor is not whose factor it is: that is the event's actor, and the caller, with another name, \
+             `detail.by`.",
             "Only temporary credentials (`ASIA…`) are a session.",
         ],
     },
     wrapper: Some("Records"),
     decode: None,
-    unfold: Some(unfold),
+    unfold: Some(|record| Ok(unfold(record))),
     select: "eventName",
     cases: &[
         on(&["Sign"], "signing.signed")
@@ -68,12 +69,12 @@ pub static CLOUDTRAIL: Table = Table {
             })),
         on(&["EnableMFADevice"], "session.mfa_changed")
             .and(&[("errorCode", &[""])])
-            .columns(&[(Actor, "requestParameters.userName")])
-            .says(&[("change", Fact::Is("create")), ("by", Fact::At("userIdentity.arn"))]),
+            .done_to("requestParameters.userName")
+            .says(&[("change", Fact::Is("create"))]),
         on(&["DeactivateMFADevice"], "session.mfa_changed")
             .and(&[("errorCode", &[""])])
-            .columns(&[(Actor, "requestParameters.userName")])
-            .says(&[("change", Fact::Is("delete")), ("by", Fact::At("userIdentity.arn"))]),
+            .done_to("requestParameters.userName")
+            .says(&[("change", Fact::Is("delete"))]),
         on(names::NETWORK, "control.network").outcome(DONE),
         on(names::LOGGING, "control.logging").outcome(DONE),
         on(names::IDENTITIES, "control.iam").outcome(DONE),
@@ -106,20 +107,25 @@ pub static CLOUDTRAIL: Table = Table {
         ("corrects", Fact::At("addendum.originalEventID")),
     ],
     hidden: &[],
-    finish: Some(Finish(complete)),
+    finish: Some(Finish(|_, record, draft| {
+        complete(record, draft);
+        Ok(())
+    })),
     example: include_str!("example.json"),
 };
 
-/// The record within an event of EventBridge.
-fn unfold(record: &Value) -> Result<Vec<Value>, Problem> {
+/// The record within an event of `EventBridge`.
+fn unfold(record: &Value) -> Vec<Value> {
     let envelope = record.get("detail-type").is_some();
-    Ok(if envelope { parts::unwrapped(record, "detail") } else { vec![record.clone()] })
+    if envelope { parts::unwrapped(record, "detail") } else { vec![record.clone()] }
 }
 
 /// The session of temporary credentials, and what the parameters open.
-fn complete(_: &Context<'_>, record: &Value, draft: &mut Draft) -> Result<(), Problem> {
+fn complete(record: &Value, draft: &mut Draft) {
     let credential = path::find(record, "userIdentity.accessKeyId").and_then(Value::as_str);
-    draft.event.session(credential.filter(|id| id.starts_with("ASIA")));
+    if !draft.detail.contains_key("by") {
+        draft.event.session(credential.filter(|id| id.starts_with("ASIA")));
+    }
     let key = draft.event.get(TextColumn::Key).unwrap_or_default();
     if key.starts_with("alias/") || key.contains(":alias/") {
         let alias = Value::from(key);
@@ -129,7 +135,6 @@ fn complete(_: &Context<'_>, record: &Value, draft: &mut Draft) -> Result<(), Pr
     if draft.event.get(TextColumn::Kind).is_some_and(|kind| kind.starts_with("control.")) {
         parameters::describe(record, &mut draft.detail);
     }
-    Ok(())
 }
 
 #[cfg(test)]

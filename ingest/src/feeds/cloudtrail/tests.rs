@@ -1,4 +1,4 @@
-//! Records as CloudTrail writes them, and what is easily misread in them.
+//! Records as `CloudTrail` writes them, and what is easily misread in them.
 
 use serde_json::json;
 
@@ -112,6 +112,8 @@ fn people_sign_on_and_change_their_factors() {
         (off.kind(), off.actor(), &off.detail().value()["change"]),
         ("session.mfa_changed", Some("dana"), &json!("delete"))
     );
+    assert_eq!((off.ip(), off.session()), (None, None));
+    assert_eq!(off.detail().value()["by"], "arn:aws:sts::111122223333:assumed-role/signer/i-0a1b2c");
 }
 
 #[test]

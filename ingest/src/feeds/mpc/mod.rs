@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::table::Column::{Actor, Key, Reason, Request, Wallet};
 use super::table::{About, Fact, Table, Words, on, path};
-use crate::Problem;
 
 /// The feed `mpc`.
 pub static MPC: Table = Table {
@@ -26,7 +25,7 @@ pub static MPC: Table = Table {
     },
     wrapper: None,
     decode: None,
-    unfold: Some(unfold),
+    unfold: Some(|record| Ok(unfold(record))),
     select: "protocol",
     cases: &[on(&["keygen", "signing", "resharing"], "signing.round").outcome(Fact::By(Words {
         from: "outcome",
@@ -56,7 +55,7 @@ pub static MPC: Table = Table {
 
 /// The error text of the library as fields; direction and end as one word, since a round that was heard and then aborted
 /// is two records.
-fn unfold(record: &Value) -> Result<Vec<Value>, Problem> {
+fn unfold(record: &Value) -> Vec<Value> {
     let mut record = record.clone();
     if let Some(text) = record.get("error").and_then(Value::as_str).map(str::to_owned) {
         read_error(&text, &mut record);
@@ -69,7 +68,7 @@ fn unfold(record: &Value) -> Result<Vec<Value>, Problem> {
     }
     let ended = path::find(&record, "outcome").and_then(Value::as_str).unwrap_or("ok");
     record["direction"] = Value::from(format!("{from} to {to} {ended}"));
-    Ok(vec![record])
+    vec![record]
 }
 
 /// `task signing, party {0,P1}, round 5, culprits [{1,P2}]: paillier verify failed`

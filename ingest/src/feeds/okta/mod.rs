@@ -1,10 +1,7 @@
 //! Okta System Log: sessions, factors, risk and administration at the identity provider.
 
-use serde_json::Value;
-
 use super::table::Column::{Actor, Asn, Country, Device, Ip, Reason, Session};
-use super::table::{About, Draft, Fact, Finish, Table, Words, on, parts, pass};
-use crate::{Context, Problem};
+use super::table::{About, Fact, Table, Words, on, parts, pass};
 
 /// How Okta says that something went well or not.
 const SUCCEEDED: Fact = Fact::By(Words {
@@ -19,6 +16,12 @@ const DONE: Fact = Fact::By(Words {
     words: &[("SUCCESS", "success"), ("ALLOW", "success"), ("", "success")],
     otherwise: Some("failed"),
 });
+
+/// A factor belongs to the person it was changed for, whoever changed it.
+const PERSON: &str = "target[type=User].alternateId";
+
+/// A change that was refused is none: it is told as `control.iam` that failed.
+const CHANGED: &[(&str, &[&str])] = &[("outcome.result", &["SUCCESS", "ALLOW", ""])];
 
 const RISK: Fact = Fact::By(Words {
     from: "debugContext.debugData.riskLevel | debugContext.debugData.risk | severity",
@@ -55,7 +58,8 @@ pub static OKTA: Table = Table {
             "Countries are names, not codes; they become codes, and a name that is not known is kept in `detail.country_name`.",
             "A factor is asked for in several steps. `CHALLENGE` and `UNKNOWN` are no results, and no event is made of them.",
             "The person whose factor was reset is the target, the administrator is the actor of the record: the event's \
-             actor is the person, and the administrator stands in `detail.by`.",
+             actor is the person, without the administrator's session and address, and the administrator stands in \
+             `detail.by`. A reset that was refused is `control.iam` that failed.",
             "`debugData.risk` is text of the form `{reasons=…, level=LOW}` and not JSON.",
             "`user.risk.change` was renamed `user.risk.detect`; both are read.",
         ],
@@ -69,16 +73,25 @@ pub static OKTA: Table = Table {
             .and(&[("outcome.result", &["CHALLENGE", "UNKNOWN", "DEFERRED", "SKIPPED"])]),
         on(&["user.session.start"], "session.started").outcome(SUCCEEDED),
         on(&["user.session.end"], "session.ended"),
-        on(&["user.session.clear", "user.session.expire"], "session.revoked")
-            .columns(&[(Actor, "target[type=User].alternateId | actor.alternateId")]),
+        on(&["user.session.clear", "user.session.expire"], "session.revoked").and(CHANGED).done_to(PERSON),
         on(&["user.authentication.sso", "policy.evaluate_sign_on"], "session.presented").outcome(SUCCEEDED),
         on(&["user.mfa.attempt_bypass"], "session.mfa").outcome(Fact::Is("bypass")),
         on(&["user.authentication.auth_via_mfa"], "session.mfa").outcome(SUCCEEDED),
-        on(&["user.mfa.factor.activate"], "session.mfa_changed").says(&[("change", Fact::Is("create"))]),
+        on(&["user.mfa.factor.activate"], "session.mfa_changed")
+            .and(CHANGED)
+            .done_to(PERSON)
+            .says(&[("change", Fact::Is("create"))]),
         on(&["user.mfa.factor.deactivate", "user.mfa.factor.reset_all"], "session.mfa_changed")
+            .and(CHANGED)
+            .done_to(PERSON)
             .says(&[("change", Fact::Is("delete"))]),
-        on(&["user.mfa.factor.suspend"], "session.mfa_changed").says(&[("change", Fact::Is("revoke"))]),
+        on(&["user.mfa.factor.suspend"], "session.mfa_changed")
+            .and(CHANGED)
+            .done_to(PERSON)
+            .says(&[("change", Fact::Is("revoke"))]),
         on(&["user.mfa.factor.unsuspend", "user.mfa.factor.update"], "session.mfa_changed")
+            .and(CHANGED)
+            .done_to(PERSON)
             .says(&[("change", Fact::Is("update"))]),
         on(
             &[
@@ -101,6 +114,7 @@ pub static OKTA: Table = Table {
             .says(TARGET),
         on(
             &[
+                "user.mfa.factor.*",
                 "user.session.impersonation.*",
                 "user.account.privilege.*",
                 "group.privilege.*",
@@ -137,24 +151,9 @@ pub static OKTA: Table = Table {
         ("managed", Fact::At("device.managed")),
     ],
     hidden: &["geolocation", "postalCode"],
-    finish: Some(Finish(name_the_person)),
+    finish: None,
     example: include_str!("example.json"),
 };
-
-/// A factor belongs to the person it was changed for, whoever changed it.
-fn name_the_person(_: &Context<'_>, record: &Value, draft: &mut Draft) -> Result<(), Problem> {
-    use keywatch_store::event::TextColumn;
-    if draft.event.get(TextColumn::Kind) != Some("session.mfa_changed") {
-        return Ok(());
-    }
-    let Some(person) = super::table::value::text(record, "target[type=User].alternateId")? else { return Ok(()) };
-    let by = draft.event.get(TextColumn::Actor).unwrap_or_default().to_owned();
-    if by != person {
-        draft.event.actor(person);
-        draft.detail.insert("by".to_owned(), Value::from(by));
-    }
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::table::Column::Reason;
 use super::table::{About, Draft, Fact, Finish, Table, on, parts};
-use crate::{Context, Problem, limits};
+use crate::limits;
 
 /// The feed `opa_status`.
 pub static OPA_STATUS: Table = Table {
@@ -26,7 +26,7 @@ pub static OPA_STATUS: Table = Table {
     },
     wrapper: None,
     decode: None,
-    unfold: Some(unwrap),
+    unfold: Some(|record| Ok(unwrap(record))),
     select: "labels.id",
     cases: &[on(&["*"], "source.status")],
     id: &["labels.id", "#"],
@@ -40,12 +40,15 @@ pub static OPA_STATUS: Table = Table {
         ("decisions_lost", Fact::At("decisions_lost")),
     ],
     hidden: &[],
-    finish: Some(Finish(judge)),
+    finish: Some(Finish(|_, record, draft| {
+        judge(record, draft);
+        Ok(())
+    })),
     example: include_str!("example.json"),
 };
 
-fn unwrap(record: &Value) -> Result<Vec<Value>, Problem> {
-    Ok(parts::unwrapped(record, "result").iter().map(summed_up).collect())
+fn unwrap(record: &Value) -> Vec<Value> {
+    parts::unwrapped(record, "result").iter().map(summed_up).collect()
 }
 
 /// The report with what has to be looked for in it: the latest time, the revisions, the losses and the troubles.
@@ -129,7 +132,7 @@ fn count(value: &Value) -> u64 {
 }
 
 /// Down when a bundle or plugin has failed, degraded when something is not well, else ok.
-fn judge(_: &Context<'_>, record: &Value, draft: &mut Draft) -> Result<(), Problem> {
+fn judge(record: &Value, draft: &mut Draft) {
     let trouble = record["trouble"].as_str().unwrap_or_default();
     let outcome = match trouble {
         "" => "ok",
@@ -137,7 +140,6 @@ fn judge(_: &Context<'_>, record: &Value, draft: &mut Draft) -> Result<(), Probl
         _ => "degraded",
     };
     draft.outcome(Some(outcome.to_owned()));
-    Ok(())
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ pub static SSF: Table = Table {
         traps: &[
             "`sub` and `exp` must not stand in a security event token; with one of them it is an access or ID token that \
              somebody passes off, and is rejected.",
-            "The header must say `secevent+jwt`, and its algorithm must not be `none`. The signature, issuer and audience \
-             are for the transport to check, which has the keys (`signature::compact`).",
+            "The header must say `secevent+jwt`, and its algorithm must not be `none`. Signature, issuer and audience are not \
+             checked here: whoever has the keys does that before (`signature::compact`).",
             "`event_timestamp` is in seconds by the text and in milliseconds with some senders; its size tells.",
             "Old drafts have `subject` within the event in place of `sub_id`; both are read.",
             "A subject of several parts means whatever matches all of them: person, session and device fill a column each.",
@@ -206,7 +206,8 @@ mod tests {
         let ssf = |kind: &str, event: &Value| {
             one(&SSF, &with_event(&format!("https://schemas.openid.net/secevent/ssf/event-type/{kind}"), event))
         };
-        assert_eq!(ssf("verification", &json!({"state": "s"})).kind(), "source.heartbeat");
+        let heartbeat = ssf("verification", &json!({"state": "s"}));
+        assert_eq!((heartbeat.kind(), heartbeat.actor()), ("source.heartbeat", None));
         for (status, outcome) in [("enabled", "ok"), ("paused", "degraded"), ("disabled", "down")] {
             assert_eq!(ssf("stream-updated", &json!({ "status": status })).outcome(), Some(outcome));
         }

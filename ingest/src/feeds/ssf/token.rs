@@ -76,6 +76,8 @@ fn one(shared: &Value, kind: &str, event: &Value) -> Value {
     record["event_type"] = json!(kind);
     record["reason"] = json!(reason(event));
     record["event"] = event.clone();
+    // The stream's own events have the stream as their subject, which is nobody.
+    let subject = subject.filter(|_| !kind.contains("/ssf/event-type/"));
     record["subject"] = subject.map_or(Value::Null, subject_parts);
     record
 }

@@ -57,6 +57,22 @@ impl Draft {
         self.event.country(code);
     }
 
+    /// Gives the event to the person that it happened to, and takes from it what is of whoever did it.
+    fn belong(&mut self, person: String, by: String) {
+        self.event.actor(person).session(None::<&str>).device(None::<&str>).ip(None::<&str>).country(None::<&str>);
+        self.event.asn(None::<i64>);
+        self.detail.insert("by".to_owned(), Value::from(by));
+    }
+
+    /// It happened to `person`, done by the actor so far; a user's name at the end of an ARN is that user.
+    pub(super) fn done_to(&mut self, person: Option<String>) {
+        let Some(person) = person.map(|person| canonical(&person)) else { return };
+        let by = self.event.get(TextColumn::Actor).unwrap_or_default().to_owned();
+        if by != person && !by.ends_with(&format!("/{person}")) {
+            self.belong(person, by);
+        }
+    }
+
     /// Adds a fact to the detail.
     pub(super) fn say(&mut self, name: &str, record: &Value, fact: Fact) {
         let said = match fact {

@@ -141,18 +141,20 @@ pub struct Case {
     outcome: Option<Fact>,
     columns: &'static [(Column, &'static str)],
     facts: &'static [(&'static str, Fact)],
+    /// Where the person stands that it was done to.
+    done_to: Option<&'static str>,
 }
 
 /// Records whose selecting word is one of `is` become events of `kind`.
 #[must_use]
 pub const fn on(is: &'static [&'static str], kind: &'static str) -> Case {
-    Case { is, and: &[], kind: Some(kind), outcome: None, columns: &[], facts: &[] }
+    Case { kind: Some(kind), ..pass(is) }
 }
 
 /// Records whose selecting word is one of `is` are nothing of the feed's.
 #[must_use]
 pub const fn pass(is: &'static [&'static str]) -> Case {
-    Case { is, and: &[], kind: None, outcome: None, columns: &[], facts: &[] }
+    Case { is, and: &[], kind: None, outcome: None, columns: &[], facts: &[], done_to: None }
 }
 
 impl Case {
@@ -181,6 +183,14 @@ impl Case {
     #[must_use]
     pub const fn says(mut self, facts: &'static [(&'static str, Fact)]) -> Case {
         self.facts = facts;
+        self
+    }
+
+    /// It happened to the person at `path`, who is the event's actor. If somebody else did it, that is `detail.by`, and
+    /// session, device and address are not the person's.
+    #[must_use]
+    pub const fn done_to(mut self, path: &'static str) -> Case {
+        self.done_to = Some(path);
         self
     }
 
@@ -238,6 +248,9 @@ impl Table {
         }
         for (name, fact) in self.facts.iter().chain(case.facts) {
             draft.say(name, record, *fact);
+        }
+        if let Some(path) = case.done_to {
+            draft.done_to(value::text(record, path)?);
         }
         draft.outcome(case.outcome.and_then(|outcome| value::word(record, outcome)));
         if let Some(Finish(finish)) = self.finish {

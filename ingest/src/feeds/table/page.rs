@@ -25,7 +25,8 @@ fn index() -> String {
     let mut page = format!(
         "# Feeds\n\nGenerated from `ingest/src/feeds/` {GENERATED}\n\nWhat keywatch understands, by the name that stands in \
          `POST /v1/ingest/<name>`, in `keywatch import --feed <name>` and in the inventory. What a source says is kept \
-         beside the columns in `detail.record`, secrets hidden, up to {} KiB.\n\n| feed | what | format |\n|---|---|---|\n",
+         beside the columns in `detail.record`, secrets hidden, up to {} KiB. Where a page names a function that checks a signature, the HTTP door does not \
+         call it yet: there a source is known by its bearer token.\n\n| feed | what | format |\n|---|---|---|\n",
         crate::limits::KEPT_BYTES_MAX >> 10
     );
     for (name, what, format) in BY_HAND {
@@ -102,7 +103,8 @@ fn conditions(case: &Case) -> String {
 fn facts(case: &Case) -> String {
     let columns = case.columns.iter().map(|(column, path)| format!("`{}`: {}", column.name(), paths(path)));
     let facts = case.facts.iter().map(|(name, fact)| format!("`detail.{name}`: {}", said(*fact)));
-    columns.chain(facts).collect::<Vec<_>>().join("; ")
+    let person = case.done_to.map(|path| format!("`actor`: {}; if another did it, that is `detail.by`", paths(path)));
+    columns.chain(facts).chain(person).collect::<Vec<_>>().join("; ")
 }
 
 fn said(fact: Fact) -> String {

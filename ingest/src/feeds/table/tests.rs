@@ -25,6 +25,7 @@ const PLAIN: Table = Table {
         })),
         on(&["factor.*"], "session.mfa_changed").and(&[("deleted", &["true"])]).says(&[("change", Fact::Is("delete"))]),
         on(&["factor.*"], "session.mfa_changed").says(&[("change", Fact::Is("create"))]),
+        on(&["lock"], "session.revoked").done_to("locked"),
     ],
     id: &["id"],
     time: "at",
@@ -91,6 +92,25 @@ fn the_first_case_that_fits_counts() {
         let reading = reading(&with(&json!({ "type": passed })));
         assert_eq!((reading.skipped, reading.rejects.len()), (1, 0));
     }
+}
+
+#[test]
+fn what_somebody_did_to_another_is_not_of_the_others_session() {
+    let lock = |locked: &str| {
+        one(
+            &json!({"type": "lock", "user": "arn:aws:iam::1:user/dana", "session": "s-1", "ip": "203.0.113.7", "locked": locked}),
+        )
+    };
+    let other = lock("eve");
+    assert_eq!((other.actor(), other.session(), other.ip()), (Some("eve"), None, None));
+    assert_eq!(other.detail().value()["by"], "arn:aws:iam::1:user/dana");
+    let own = lock("dana");
+    assert_eq!(
+        (own.actor(), own.session(), own.ip()),
+        (Some("arn:aws:iam::1:user/dana"), Some("s-1"), Some("203.0.113.7"))
+    );
+    assert_eq!(own.detail().value()["by"], Value::Null);
+    assert_eq!(lock("").actor(), Some("arn:aws:iam::1:user/dana"));
 }
 
 #[test]

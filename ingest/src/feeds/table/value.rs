@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use alloy::primitives::keccak256;
+use alloy::primitives::{hex, keccak256};
 use keywatch_store::Instant;
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ pub(crate) fn identity(record: &Value, parts: &[&str]) -> Result<String, Problem
             id.push('/');
         }
         if *part == RECORD_HASH {
-            id.push_str(&format!("{:x}", keccak256(record.to_string())));
+            id.push_str(&hex::encode(keccak256(record.to_string())));
         } else {
             // As in JSON pointers (RFC 6901 §3), so that two ids never run into one.
             id.push_str(&need(record, part)?.replace('~', "~0").replace('/', "~1"));

@@ -60,9 +60,7 @@ pub static TELEPORT: Table = Table {
         on(&["mfa.delete"], "session.mfa_changed")
             .says(&[("change", Fact::Is("delete")), ("factor", Fact::At("mfa_device.mfa_device_type"))]),
         on(&["lock.created"], "control.iam").and(&[("target.user", &[""])]).outcome(DONE).says(LOCK),
-        on(&["lock.created"], "session.revoked")
-            .columns(&[(Actor, "target.user")])
-            .says(&[("by", Fact::At("updated_by | user"))]),
+        on(&["lock.created"], "session.revoked").done_to("target.user"),
         on(
             &[
                 "role.*",
@@ -162,6 +160,7 @@ mod tests {
             (event.kind(), event.actor(), &event.detail().value()["by"]),
             ("session.revoked", Some("eve"), &json!("dana"))
         );
+        assert_eq!((event.ip(), event.session()), (None, None));
         let role = changed(&TELEPORT, &[("event", json!("lock.created")), ("target", json!({"role": "admin"}))]);
         assert_eq!(
             (role.kind(), role.outcome(), &role.detail().value()["target"]),

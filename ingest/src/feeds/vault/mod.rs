@@ -1,6 +1,7 @@
-//! HashiCorp Vault: audit device lines. Signatures of the transit engine, sign-ons, and what changes keys, policies and
+//! `HashiCorp` Vault: audit device lines. Signatures of the transit engine, sign-ons, and what changes keys, policies and
 //! the audit itself.
 
+use keywatch_store::event::TextColumn;
 use serde_json::Value;
 
 use super::table::Column::{Actor, Ip, Key, Reason, Request, Session};
@@ -61,8 +62,7 @@ pub static VAULT: Table = Table {
         on(&["auth/token/revoke-self"], "session.revoked").and(&[("error", &[""])]),
         on(&["auth/token/revoke-accessor"], "session.revoked")
             .and(&[("error", &[""])])
-            .columns(&[(Session, "request.data.accessor")])
-            .says(&[("by", Fact::At("auth.display_name"))]),
+            .columns(&[(Session, "request.data.accessor")]),
         on(&["sys/audit/*", "sys/config/auditing/*"], "control.logging").and(&[CHANGES]).outcome(DONE),
         on(&["sys/policies/*", "sys/policy/*"], "control.policy").and(&[CHANGES]).outcome(DONE),
         on(&["*/keys/*", "*/restore/*", "sys/rotate*"], "control.key").and(&[CHANGES]).outcome(DONE),
@@ -101,7 +101,7 @@ pub static VAULT: Table = Table {
         ("policy_override", Fact::At("request.policy_override")),
     ],
     hidden: &[],
-    finish: Some(Finish(name_the_key)),
+    finish: Some(Finish(complete)),
     example: include_str!("example.json"),
 };
 
@@ -115,8 +115,14 @@ fn typed(record: &Value) -> Result<Vec<Value>, Problem> {
 }
 
 /// The key of `transit/sign/<key>/<hash>` and of `transit/keys/<key>/…`, with its mount before it.
-fn name_the_key(_: &Context<'_>, record: &Value, draft: &mut Draft) -> Result<(), Problem> {
+/// A session that another ended is not that other's.
+fn complete(_: &Context<'_>, record: &Value, draft: &mut Draft) -> Result<(), Problem> {
     let Some(asked) = path::find(record, "request.path").and_then(Value::as_str) else { return Ok(()) };
+    if draft.event.get(TextColumn::Kind) == Some("session.revoked") && asked == "auth/token/revoke-accessor" {
+        let by = draft.event.get(TextColumn::Actor).unwrap_or_default().to_owned();
+        draft.detail.insert("by".to_owned(), Value::from(by));
+        draft.event.actor(None::<&str>).ip(None::<&str>);
+    }
     let named = ["/sign/", "/keys/", "/restore/"].iter().find_map(|verb| {
         let (mount, rest) = asked.split_once(verb)?;
         let key = rest.split('/').next().filter(|key| !key.is_empty())?;
@@ -208,6 +214,7 @@ mod tests {
             ],
         );
         assert_eq!((other.kind(), other.session()), ("session.revoked", Some("hmac-sha256:0be1")));
+        assert_eq!((other.actor(), other.ip()), (None, None));
         assert_eq!(other.detail().value()["by"], "approle-signer");
         for path in ["auth/token/revoke", "sys/leases/revoke-prefix/aws"] {
             assert_eq!(changed(&VAULT, &[("request.path", json!(path))]).kind(), "control.iam", "{path}");

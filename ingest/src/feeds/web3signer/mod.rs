@@ -1,4 +1,4 @@
-//! Web3Signer: lines of its access log. Which key was asked to sign, and whether it did.
+//! `Web3Signer`: lines of its access log. Which key was asked to sign, and whether it did.
 
 mod line;
 
@@ -17,8 +17,8 @@ pub static WEB3SIGNER: Table = Table {
         what: "Signatures that a Web3Signer made or refused, with the identifier of the key, and changes of its keys over HTTP. \
                It logs no signature by itself: its access log is the only record of one.",
         format: "Consensys/web3signer, its log with `--access-logs-enabled` in the layout that it comes with: \
-                 `time | thread | level | logger | message`, the message in the default format of Vert.x; or JSON with the names \
-                 below",
+                 `time | thread | level | logger | message`, the message in the default format of Vert.x; or JSON with the names of \
+                 the example",
         delivery: "Lines of its log; ship those of the logger `LoggerHandlerImpl`. Others are passed over, and lines without \
                    the layout, as those of a stack trace, are rejected. There is no id: the identity is a hash of the line.",
         traps: &[
