@@ -12,6 +12,7 @@ mod damaged_log;
 mod demo;
 mod docs;
 mod explain;
+mod feeds;
 mod http_ingest;
 mod incidents;
 mod noise;

@@ -88,7 +88,7 @@ fn what_cannot_be_done_says_why_and_what_to_do() {
     let unknown_field = b"[[systems]]\nid = \"cold\"\nwalets = []\n";
     let here = directory(&[("i.toml", unknown_field), ("a", HEARTBEAT.as_bytes()), ("keywatch.toml", b"dta = 1\n")]);
     for (arguments, said) in [
-        (vec!["import", "--feed", "okta", "--system", "s", "a"], "there is no feed `okta`; the feeds are"),
+        (vec!["import", "--feed", "nonsense", "--system", "s", "a"], "there is no feed `nonsense`; the feeds are"),
         (vec!["import", "--feed", "events", "a"], "--system SYSTEM"),
         (vec!["import", "--feed", "events", "--system", "s", "none"], "cannot import none"),
         (vec!["import", "--feed", "safe", "--inventory", "i.toml", "a"], "i.toml: "),

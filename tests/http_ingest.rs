@@ -164,7 +164,7 @@ async fn p8_input_without_valid_credentials_is_counted_and_never_stored() {
 async fn p8_a_token_opens_one_feed_and_writes_under_its_own_name() {
     let machine = Machine::start();
     assert_eq!(machine.post("safe", "idp", "[]").await.status(), StatusCode::FORBIDDEN);
-    assert_eq!(machine.post("okta", "idp", "[]").await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(machine.post("nonsense", "idp", "[]").await.status(), StatusCode::NOT_FOUND);
     for claim in [json!({ "source": "opa-1" }), json!({ "system": "hot" }), json!({ "kind": "finding.created" })] {
         let mut record: Value = serde_json::from_str(&heartbeat(1)).unwrap();
         record.as_object_mut().unwrap().extend(claim.as_object().unwrap().clone());

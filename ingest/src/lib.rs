@@ -8,9 +8,10 @@
 //! |---|---|
 //! | [`feeds`] | formats: the shape of a feed ([`Feed`], [`Context`], [`Reading`]), the feeds, and [`feeds::find`] |
 //! | [`chain`] | chains: their names and ids, well-known tokens, the canonical form of addresses |
+//! | [`signature`] | whether a webhook or token was signed by whom it should be |
 //! | [`transport`] | how bytes arrive: `Content-Encoding` undone, a body cut into records |
 //!
-//! Feeds use the other two, which know neither feeds nor each other. Beside them stand what all parts share: [`reject`]
+//! Feeds use `chain` and `transport`, which know neither feeds nor each other. Beside them stand what all parts share: [`reject`]
 //! (what could not be understood, capped and masked), [`error`] and [`limits`].
 
 pub mod chain;
@@ -19,6 +20,7 @@ pub mod feeds;
 pub mod limits;
 mod mask;
 pub mod reject;
+pub mod signature;
 pub mod transport;
 
 pub use error::Error;

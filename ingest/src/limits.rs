@@ -35,3 +35,27 @@ pub const RESULT_BYTES_MAX: usize = 4096;
 
 /// Bytes of the sentence that says why a record was rejected.
 pub const REASON_BYTES_MAX: usize = 1024;
+
+/// Bytes of a foreign record that are kept beside the columns.
+pub const KEPT_BYTES_MAX: usize = 16 << 10;
+
+/// Bytes of one fact of a foreign record.
+pub const FACT_BYTES_MAX: usize = 4096;
+
+/// Names of members that were left out of what is kept.
+pub const LEFT_OUT_NAMES_MAX: usize = 32;
+
+/// Bytes of a foreign name that are kept.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Parts that one record may hold (rows of a snapshot, hosts of a notice, actions of a decision).
+pub const PARTS_MAX: usize = 4096;
+
+/// Bytes that the parts of one record may repeat of what they share.
+pub const PARTS_BYTES_MAX: usize = 2 << 20;
+
+/// Bytes of the protected header of a JSON Web Signature, encoded.
+pub const JWS_HEADER_BYTES_MAX: usize = 4096;
+
+/// Keys of one key set.
+pub const JWKS_KEYS_MAX: usize = 64;

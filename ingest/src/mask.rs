@@ -45,6 +45,15 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
         || ["privatekey", "apikey"].iter().any(|run_together| words.iter().any(|word| word == run_together))
 }
 
+/// Whether a text could announce a secret: it holds what stands between a name and its value, or begins one.
+pub(crate) fn may_hold_secret(text: &str) -> bool {
+    let bearer = |word: &[u8]| word.eq_ignore_ascii_case(b"bearer ");
+    text.contains([':', '='])
+        || text.contains("eyJ")
+        || text.contains("-----BEGIN")
+        || text.as_bytes().windows(7).any(bearer)
+}
+
 /// Replaces the values of secret names within a JSON value.
 pub(crate) fn values(value: &mut Value) {
     match value {
@@ -70,10 +79,15 @@ pub(crate) fn raw(raw: &[u8], bytes_max: usize) -> String {
 
 /// `text` with secrets masked.
 pub(crate) fn text(text: &str) -> String {
+    text_and(text, &[])
+}
+
+/// `text` with secrets and the values of further names masked.
+pub(crate) fn text_and(text: &str, hidden: &[&str]) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
-        let secret = secret_at(rest);
+        let secret = secret_at(rest, hidden);
         if let Some((shown, hidden)) = secret {
             masked.push_str(&rest[..shown]);
             masked.push_str(MASK);
@@ -88,7 +102,7 @@ pub(crate) fn text(text: &str) -> String {
 }
 
 /// If a secret is announced at the start of `text`: the length of the announcement and of the secret.
-fn secret_at(text: &str) -> Option<(usize, usize)> {
+fn secret_at(text: &str, hidden: &[&str]) -> Option<(usize, usize)> {
     if let Some(after) = text.strip_prefix("-----BEGIN ") {
         let end = after.find("-----END").unwrap_or(after.len());
         return after[..end].lines().next()?.contains("PRIVATE KEY").then(|| (text.len() - after.len(), end));
@@ -103,7 +117,7 @@ fn secret_at(text: &str) -> Option<(usize, usize)> {
         let value = after.trim_start_matches(' ');
         return Some((text.len() - value.len(), unquoted_length(value, &[' '])));
     }
-    if word.is_empty() || !is_secret_name(word) {
+    if word.is_empty() || !(is_secret_name(word) || hidden.contains(&word)) {
         return None;
     }
     value_after(after).map(|(shown, hidden)| (word.len() + shown, hidden))

@@ -28,12 +28,26 @@ fn good(feed: &str, number: usize) -> Value {
             "labels": {"id": "replica"}, "decision_id": number.to_string(), "timestamp": "2025-02-21T05:42:40Z",
             "result": true, "input": {"amount_usd": 1},
         }),
-        _ => {
+        "safe" => {
             let page: Value = serde_json::from_str(SAFE_PAGE).unwrap();
             let mut record = page["results"][1].clone();
             record["safeTxHash"] = json!(format!("0x{number:064x}"));
             record["confirmations"] = json!([]);
             record["isExecuted"] = json!(false);
+            record
+        }
+        table => {
+            let table = feeds::TABLES.into_iter().find(|known| known.name == table).unwrap();
+            let mut record: Value = serde_json::from_str(table.example).unwrap();
+            let id = table.id[0].split(" | ").next().unwrap();
+            // Three feeds bring a record into another shape, or know it by a hash of all of it.
+            let pointer = match table.name {
+                "envoy" => "/common_properties/stream_id".to_owned(),
+                "vpc_flow" => "/bytes".to_owned(),
+                "web3signer" => "/thread".to_owned(),
+                _ => format!("/{}", id.trim_start_matches("entry.").replace('.', "/")),
+            };
+            *record.pointer_mut(&pointer).unwrap() = json!(number.to_string());
             record
         }
     }

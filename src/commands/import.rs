@@ -34,7 +34,7 @@ records go to standard error as FILE:LINE: FIELD: REASON. Exit code: 0 everythin
 A file is one JSON value, an array, an object that holds the array as its service delivers it, or JSON lines. JSON lines
 may be of any length; anything else may have 32 MiB.")]
 pub(crate) struct Arguments {
-    /// Format of the files: safe, opa or events
+    /// Format of the files: safe, opa, events, okta, cloudtrail … (docs/feeds lists them all)
     #[arg(long, value_name = "NAME")]
     feed: String,
     /// System that the events belong to [default: the inventory's, where it has one]

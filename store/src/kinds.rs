@@ -77,7 +77,11 @@ pub const KINDS: &[Kind] = &[
         "session.mfa_changed",
         "a factor was enrolled, reset or removed",
         &[],
-        &[("change", "text", "create, revoke, update, delete")],
+        &[
+            ("change", "text", "create, revoke, update, delete"),
+            ("factor", "text", "factor changed, in the source's word"),
+            ("by", "text", "who changed it, where that was not the person"),
+        ],
     ),
     source(
         "session.posture",
@@ -86,6 +90,13 @@ pub const KINDS: &[Kind] = &[
         &[("check", "text", "what was checked, e.g. disk_encryption")],
     ),
     source("session.risk", "the identity provider rates a session or person", &["low", "medium", "high"], &[]),
+    source(
+        "session.assurance",
+        "the assurance of a session's authentication changed",
+        &["increased", "decreased"],
+        &[("current_level", "text", "level now"), ("previous_level", "text", "level before")],
+    ),
+    source("session.claims_changed", "the claims of a session's tokens changed", &[], &[]),
     source("session.network", "a network connection of a session", &[], &[]),
     source(
         "decision",
@@ -188,13 +199,13 @@ pub const KINDS: &[Kind] = &[
             ("after", "text", "value after"),
         ],
     ),
-    source("control.policy", "a policy was changed", &[], &[]),
-    source("control.destination", "a destination was added to or removed from an allow-list", &[], &[]),
-    source("control.key", "a key was created, disabled, granted, re-pointed or scheduled for deletion", &[], &[]),
-    source("control.wallet", "a wallet or account was created or changed", &[], &[]),
-    source("control.iam", "an identity, role or grant was changed", &[], &[]),
-    source("control.network", "a network rule, route or peering was changed", &[], &[]),
-    source("control.logging", "a log, trail or sensor was changed", &[], &[]),
+    source("control.policy", "a policy was changed", DONE, CHANGE),
+    source("control.destination", "a destination was added to or removed from an allow-list", DONE, CHANGE),
+    source("control.key", "a key was created, disabled, granted, re-pointed or scheduled for deletion", DONE, CHANGE),
+    source("control.wallet", "a wallet or account was created or changed", DONE, CHANGE),
+    source("control.iam", "an identity, role or grant was changed", DONE, CHANGE),
+    source("control.network", "a network rule, route or peering was changed", DONE, CHANGE),
+    source("control.logging", "a log, trail or sensor was changed", DONE, CHANGE),
     source(
         "custody.request",
         "the business asked for a movement: withdrawal ledger, ticket",
@@ -330,6 +341,14 @@ pub const KINDS: &[Kind] = &[
     conclusion("alert.suppressed", "a finding was counted on an open alert, nobody was told again"),
     conclusion("alert.notified", "a destination took a notification"),
     conclusion("alert.failed", "a destination did not take a notification; it will be tried again"),
+];
+
+/// Whether a change was made; one that was refused is an attempt.
+const DONE: &[&str] = &["success", "failed"];
+
+const CHANGE: &[(&str, &str, &str)] = &[
+    ("act", "text", "what was done, in the source's word"),
+    ("target", "text", "what it was done to, where the source names it"),
 ];
 
 const SAFE_REQUEST: &[(&str, &str, &str)] = &[

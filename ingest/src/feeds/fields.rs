@@ -155,7 +155,8 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     }
 }
 
-fn with_article(value: &Value) -> String {
+/// The JSON type of a value, for a sentence.
+pub(crate) fn with_article(value: &Value) -> String {
     match type_name(value) {
         "null" => "null".to_owned(),
         name @ ("array" | "object") => format!("an {name}"),

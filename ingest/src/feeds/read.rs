@@ -27,33 +27,55 @@ pub(crate) fn read_each_after(
     read_records(body, None, prefix_bytes, read)
 }
 
-fn read_records(
+/// What one part of a record became; what was refused with its own bytes.
+pub(crate) type Part = Result<Vec<Event>, (Problem, Vec<u8>)>;
+
+/// As [`read_each`], where a record may hold several parts, of which a bad one costs no other, and where `decode` reads
+/// records that do not begin as a JSON object.
+pub(crate) fn read_parts(
     body: &[u8],
     wrapper: Option<&str>,
-    prefix_bytes: impl Fn(&[u8]) -> usize,
-    read: impl Fn(&Value) -> Result<Vec<Event>, Problem>,
+    decode: impl Fn(&[u8]) -> Result<Value, Problem>,
+    read: impl Fn(&Value) -> Result<Vec<Part>, Problem>,
 ) -> Reading {
     let records = match records::cut(body, wrapper) {
         Ok(records) => records,
         Err(problem) => return refuse_whole(&problem, body),
     };
-    let mut reading = Reading { records: records.len(), ..Reading::default() };
+    let mut reading = Reading::default();
     for record in records {
-        match parse(&record, prefix_bytes(record.bytes)).and_then(|value| read(&value)).and_then(checked) {
-            Ok(events) if events.is_empty() => reading.skipped += 1,
-            Ok(events) => reading.events.extend(events),
-            Err(problem) => reading.rejects.push(Reject::new(&problem, Some(record.line), record.bytes)),
+        let parts = accept(&record).and_then(|()| decode(record.bytes)).and_then(|value| read(&value));
+        let parts = parts.unwrap_or_else(|problem| vec![Err((problem, record.bytes.to_vec()))]);
+        reading.records += parts.len().max(1);
+        reading.skipped += usize::from(parts.is_empty());
+        for part in parts {
+            let checked = part.and_then(|events| checked(events).map_err(|problem| (problem, record.bytes.to_vec())));
+            match checked {
+                Ok(events) if events.is_empty() => reading.skipped += 1,
+                Ok(events) => reading.events.extend(events),
+                Err((problem, raw)) => reading.rejects.push(Reject::new(&problem, Some(record.line), &raw)),
+            }
         }
     }
     reading.events.sort_by_key(keywatch_store::Event::event_time);
     reading
 }
 
+fn read_records(
+    body: &[u8],
+    wrapper: Option<&str>,
+    prefix_bytes: impl Fn(&[u8]) -> usize,
+    read: impl Fn(&Value) -> Result<Vec<Event>, Problem>,
+) -> Reading {
+    let decode = |bytes: &[u8]| json::parse(&bytes[prefix_bytes(bytes)..]);
+    read_parts(body, wrapper, decode, |value| Ok(vec![Ok(read(value)?)]))
+}
+
 fn refuse_whole(problem: &Problem, body: &[u8]) -> Reading {
     Reading { events: Vec::new(), rejects: vec![Reject::new(problem, None, body)], skipped: 0, records: 1 }
 }
 
-fn parse(record: &Record<'_>, prefix_bytes: usize) -> Result<Value, Problem> {
+fn accept(record: &Record<'_>) -> Result<(), Problem> {
     if record.cut {
         return Err(Problem::new("record", "the array is not closed: the body was cut here"));
     }
@@ -61,7 +83,7 @@ fn parse(record: &Record<'_>, prefix_bytes: usize) -> Result<Value, Problem> {
         let reason = format!("{} bytes, at most {}", record.bytes.len(), limits::RECORD_BYTES_MAX);
         return Err(Problem::new("record", reason));
     }
-    json::parse(&record.bytes[prefix_bytes..])
+    Ok(())
 }
 
 /// What must hold of every event before the log sees it.

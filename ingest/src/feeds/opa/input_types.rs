@@ -56,7 +56,7 @@ fn is_positive(number: &str) -> bool {
 }
 
 /// A JSON number of dollars as cents, half a cent rounded away from zero; `None` when it does not fit 64 bits.
-pub(super) fn usd_cents(number: &str) -> Option<i64> {
+pub(crate) fn usd_cents(number: &str) -> Option<i64> {
     let negative = number.starts_with('-');
     let unsigned = number.trim_start_matches('-');
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));

@@ -1,0 +1,184 @@
+//! Azure: keys used in Key Vault and managed HSMs, and the activity log of the control plane.
+
+use serde_json::{Value, json};
+
+use super::table::Column::{Actor, Ip, Key, Reason};
+use super::table::{About, Fact, Table, Words, on, pass, path};
+
+const DONE: Fact = Fact::By(Words {
+    from: "result",
+    words: &[("SUCCESS", "success"), ("SUCCEEDED", "success"), ("OK", "success"), ("", "success")],
+    otherwise: Some("failed"),
+});
+
+/// The feed `azure`.
+pub static AZURE: Table = Table {
+    name: "azure",
+    about: About {
+        title: "Azure Key Vault and activity log",
+        what: "Signatures of keys in Key Vault and managed HSMs, administration of keys and vaults, and changes of network, \
+               logging, identities and policies. What only reads is passed over.",
+        format: "Azure Monitor, resource logs of the category `AuditEvent` (table `AZKVAuditLogs`) and activity log of the category \
+                 `Administrative`, as diagnostic settings export them",
+        delivery: "Event Hub or storage, `records` or one object a line; minutes late, in no order. There is no id of a record: \
+                   the identity is correlation, time, operation and a hash.",
+        traps: &[
+            "Names of operations come in any case.",
+            "An operation of the control plane is logged when it starts, is accepted and ends; only the end is told.",
+            "A key signs from a public address when `AddressAuthorizationType` says so: `detail.address_type`.",
+            "The identity is in `identity.claim` with Key Vault and in `identity.claims` with the activity log.",
+        ],
+    },
+    wrapper: Some("records"),
+    decode: None,
+    unfold: Some(|record| Ok(unfold(record))),
+    select: "operation",
+    cases: &[
+        on(&["KEYSIGN"], "signing.signed")
+            .and(&[("result", &["SUCCESS", "SUCCEEDED", "OK", ""])])
+            .outcome(Fact::Is("success")),
+        on(&["KEYSIGN"], "signing.failed"),
+        on(
+            &[
+                "KEYCREATE",
+                "KEYIMPORT",
+                "KEYDELETE",
+                "KEYPURGE",
+                "KEYRECOVER",
+                "KEYUPDATE",
+                "KEYROTATE*",
+                "KEYBACKUP",
+                "KEYRESTORE",
+                "KEYRELEASE",
+            ],
+            "control.key",
+        )
+        .outcome(DONE),
+        on(
+            &[
+                "VAULTPATCH",
+                "VAULTPUT",
+                "VAULTDELETE",
+                "VAULTACCESSPOLICYCHANGED*",
+                "MICROSOFT.KEYVAULT/*/WRITE",
+                "MICROSOFT.KEYVAULT/*/DELETE",
+            ],
+            "control.iam",
+        )
+        .outcome(DONE),
+        pass(&["*"]).and(&[("result", &["START", "STARTED", "ACCEPT", "ACCEPTED"])]),
+        on(
+            &["MICROSOFT.NETWORK/*/WRITE", "MICROSOFT.NETWORK/*/DELETE", "MICROSOFT.NETWORK/*/ACTION"],
+            "control.network",
+        )
+        .outcome(DONE),
+        on(
+            &[
+                "MICROSOFT.INSIGHTS/*/WRITE",
+                "MICROSOFT.INSIGHTS/*/DELETE",
+                "MICROSOFT.OPERATIONALINSIGHTS/*/WRITE",
+                "MICROSOFT.OPERATIONALINSIGHTS/*/DELETE",
+            ],
+            "control.logging",
+        )
+        .outcome(DONE),
+        on(&["MICROSOFT.AUTHORIZATION/POLICY*/WRITE", "MICROSOFT.AUTHORIZATION/POLICY*/DELETE"], "control.policy")
+            .outcome(DONE),
+        on(
+            &["MICROSOFT.AUTHORIZATION/*", "MICROSOFT.MANAGEDIDENTITY/*/WRITE", "MICROSOFT.MANAGEDIDENTITY/*/DELETE"],
+            "control.iam",
+        )
+        .outcome(DONE),
+        pass(&["*"]),
+    ],
+    id: &["correlationId | CorrelationId", "operation", "#"],
+    time: "time | TimeGenerated | eventTimestamp",
+    columns: &[
+        (
+            Actor,
+            "identity.claim.upn | identity.claim.appid | identity.claim.oid | identity.claims.upn | identity.claims.appid | \
+             caller | identity.authorization.evidence.principalId",
+        ),
+        (Ip, "callerIpAddress | CallerIpAddress"),
+        (Key, "key"),
+        (Reason, "resultDescription | resultSignature | ResultSignature"),
+    ],
+    facts: &[
+        ("act", Fact::At("operationName | OperationName")),
+        ("target", Fact::At("resourceId | _ResourceId | ResourceId")),
+        ("algorithm", Fact::At("properties.algorithm | Algorithm")),
+        ("address_type", Fact::At("properties.addrAuthType | AddressAuthorizationType")),
+        ("client", Fact::At("properties.clientInfo | ClientInfo")),
+        ("status", Fact::At("properties.httpStatusCode | HttpStatusCode")),
+    ],
+    hidden: &[],
+    finish: None,
+    example: include_str!("example.json"),
+};
+
+/// The operation and the result in capitals, and the key of a Key Vault record without its query.
+fn unfold(record: &Value) -> Vec<Value> {
+    let upper = |paths: &str| {
+        let text = path::find(record, paths).and_then(super::table::value::scalar);
+        text.map_or(Value::Null, |text| json!(text.to_uppercase()))
+    };
+    let mut shaped = record.clone();
+    shaped["operation"] = upper("operationName.value | operationName | OperationName");
+    shaped["result"] = upper("resultType.value | resultType | ResultType | status.value");
+    let key = path::find(record, "properties.id | properties.requestUri | Id | RequestUri").and_then(Value::as_str);
+    let key = key.filter(|key| key.contains("/keys/")).map(|key| key.split('?').next().unwrap_or(key));
+    shaped["key"] = json!(key.map(|key| key.trim_end_matches("/sign")));
+    vec![shaped]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feeds::sample::{changed, example_with, read, rejected};
+
+    #[test]
+    fn a_key_signs_and_from_where() {
+        let event = changed(&AZURE, &[]);
+        assert_eq!((event.kind(), event.outcome()), ("signing.signed", Some("success")));
+        assert_eq!(event.key(), Some("https://hot.vault.azure.net/keys/eth/0a1b"));
+        assert_eq!((event.actor(), event.ip()), (Some("app-7"), Some("203.0.113.7")));
+        assert_eq!(event.detail().value()["address_type"], "PublicIP");
+        let refused = changed(&AZURE, &[("resultType", json!("Failed")), ("resultSignature", json!("Forbidden"))]);
+        assert_eq!((refused.kind(), refused.reason()), ("signing.failed", Some("Forbidden")));
+        let uri = changed(
+            &AZURE,
+            &[
+                ("properties.id", json!(null)),
+                ("properties.requestUri", json!("https://hot.vault.azure.net/keys/eth/0a1b/sign?api-version=7.4")),
+            ],
+        );
+        assert_eq!(uri.key(), event.key());
+    }
+
+    #[test]
+    fn the_control_plane_is_told_when_it_is_done() {
+        for (operation, kind) in [
+            ("Microsoft.Network/networkSecurityGroups/securityRules/write", "control.network"),
+            ("MICROSOFT.INSIGHTS/DIAGNOSTICSETTINGS/DELETE", "control.logging"),
+            ("Microsoft.Authorization/roleAssignments/write", "control.iam"),
+            ("Microsoft.Authorization/policyAssignments/delete", "control.policy"),
+            ("KeyDelete", "control.key"),
+        ] {
+            let event = changed(&AZURE, &[("operationName", json!(operation)), ("resultType", json!("Success"))]);
+            assert_eq!((event.kind(), event.outcome()), (kind, Some("success")), "{operation}");
+        }
+        for (operation, result) in [("Microsoft.Network/networkSecurityGroups/write", "Start"), ("KeyGet", "Success")] {
+            let record = example_with(&AZURE, &[("operationName", json!(operation)), ("resultType", json!(result))]);
+            assert_eq!(read(&AZURE, record.to_string().as_bytes()).skipped, 1, "{operation}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert_eq!(rejected(&AZURE, &[("operationName", json!(null))]), "operation");
+        assert_eq!(rejected(&AZURE, &[("time", json!(null))]), "time | TimeGenerated | eventTimestamp");
+        let body = json!({"records": [example_with(&AZURE, &[]), {}]});
+        let reading = read(&AZURE, body.to_string().as_bytes());
+        assert_eq!((reading.events.len(), reading.rejects.len()), (1, 1));
+    }
+}

@@ -1,0 +1,158 @@
+//! Records as `CloudTrail` writes them, and what is easily misread in them.
+
+use serde_json::json;
+
+use super::*;
+use crate::feeds::sample::{changed, example_with, one, read, rejected};
+
+fn call(name: &str, source: &str, parameters: &Value) -> keywatch_store::Event {
+    changed(
+        &CLOUDTRAIL,
+        &[("eventName", json!(name)), ("eventSource", json!(source)), ("requestParameters", parameters.clone())],
+    )
+}
+
+#[test]
+fn a_signature_has_its_key_by_arn_and_no_digest() {
+    let event = changed(&CLOUDTRAIL, &[]);
+    assert_eq!((event.kind(), event.outcome()), ("signing.signed", Some("success")));
+    assert_eq!(event.key(), Some("arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"));
+    assert_eq!(event.actor(), Some("arn:aws:sts::111122223333:assumed-role/signer/i-0a1b2c"));
+    assert_eq!((event.ip(), event.session(), event.tx()), (Some("10.0.3.17"), Some("ASIAIOSFODNN7EXAMPLE"), None));
+    let detail = event.detail().value();
+    assert_eq!(
+        (&detail["vpc_endpoint"], &detail["mfa"], &detail["algorithm"]),
+        (&json!("vpce-0f1e"), &json!("false"), &json!("ECDSA_SHA_256"))
+    );
+    assert_eq!(detail["record"]["userIdentity"]["accessKeyId"], "***");
+}
+
+#[test]
+fn a_refused_signature_failed() {
+    let event = changed(&CLOUDTRAIL, &[("errorCode", json!("AccessDenied"))]);
+    assert_eq!((event.kind(), event.reason()), ("signing.failed", Some("AccessDenied")));
+    let by_alias = changed(&CLOUDTRAIL, &[("errorCode", json!("AccessDenied")), ("resources", json!(null))]);
+    assert_eq!((by_alias.key(), &by_alias.detail().value()["alias"]), (None, &json!("alias/hot-wallet")));
+    let other = example_with(&CLOUDTRAIL, &[("eventSource", json!("signer.amazonaws.com"))]);
+    assert_eq!(read(&CLOUDTRAIL, other.to_string().as_bytes()).skipped, 1);
+}
+
+#[test]
+fn keys_are_administered() {
+    for (name, parameters, target) in [
+        ("ScheduleKeyDeletion", json!({"keyId": "k", "pendingWindowInDays": 7}), "k"),
+        ("UpdateAlias", json!({"aliasName": "alias/hot", "targetKeyId": "k2"}), "alias/hot"),
+        ("CreateGrant", json!({"keyId": "k", "granteePrincipal": "arn:x", "operations": ["Sign"]}), "arn:x"),
+    ] {
+        let event = call(name, "kms.amazonaws.com", &parameters);
+        let detail = event.detail().value();
+        assert_eq!((event.kind(), &detail["act"], &detail["target"]), ("control.key", &json!(name), &json!(target)));
+    }
+    let open = json!({"keyId": "k", "policy": "{\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"*\"},\"Action\":\"kms:*\"}]}"});
+    assert_eq!(call("PutKeyPolicy", "kms.amazonaws.com", &open).detail().value()["open_to_all"], true);
+    let closed = json!({"keyId": "k", "policy": "{\"Statement\":{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"arn:aws:iam::1:root\"}}}"});
+    assert_eq!(call("PutKeyPolicy", "kms.amazonaws.com", &closed).detail().value()["open_to_all"], Value::Null);
+}
+
+#[test]
+fn both_shapes_of_security_groups_are_read() {
+    let flat = json!({"groupId": "sg-1", "cidrIp": "208.236.235.254/0", "fromPort": 22, "toPort": 22, "ipProtocol": "tcp", "ipPermissions": {}});
+    let listed = json!({"groupId": "sg-1", "ipPermissions": {"items": [{
+        "fromPort": 22, "ipRanges": {"items": [{"cidrIp": "10.1.2.3/8"}]}, "ipv6Ranges": {"items": [{"cidrIpv6": "::/0"}]},
+    }]}});
+    for (parameters, ranges) in [(flat, json!(["0.0.0.0/0"])), (listed, json!(["10.0.0.0/8", "::/0"]))] {
+        let event = call("AuthorizeSecurityGroupIngress", "ec2.amazonaws.com", &parameters);
+        let detail = event.detail().value();
+        assert_eq!((event.kind(), &detail["target"], &detail["ranges"]), ("control.network", &json!("sg-1"), &ranges));
+        assert_eq!(detail["open_to_all"], true);
+    }
+    let narrow = json!({"groupId": "sg-1", "cidrIp": "203.0.113.7/32"});
+    assert_eq!(
+        call("AuthorizeSecurityGroupIngress", "ec2.amazonaws.com", &narrow).detail().value()["open_to_all"],
+        Value::Null
+    );
+}
+
+#[test]
+fn logs_are_blinded_and_identities_widened() {
+    let selectors =
+        json!({"trailName": "main", "eventSelectors": [{"excludeManagementEventSources": ["kms.amazonaws.com"]}]});
+    let event = call("PutEventSelectors", "cloudtrail.amazonaws.com", &selectors);
+    assert_eq!((event.kind(), &event.detail().value()["kms_excluded"]), ("control.logging", &json!(true)));
+    assert_eq!(call("StopLogging", "cloudtrail.amazonaws.com", &json!({"name": "main"})).kind(), "control.logging");
+    let refused = changed(
+        &CLOUDTRAIL,
+        &[
+            ("eventName", json!("CreateAccessKey")),
+            ("eventSource", json!("iam.amazonaws.com")),
+            ("errorCode", json!("AccessDenied")),
+        ],
+    );
+    assert_eq!((refused.kind(), refused.outcome()), ("control.iam", Some("failed")));
+}
+
+#[test]
+fn people_sign_on_and_change_their_factors() {
+    let login = |said: &str| {
+        changed(
+            &CLOUDTRAIL,
+            &[
+                ("eventName", json!("ConsoleLogin")),
+                ("eventSource", json!("signin.amazonaws.com")),
+                ("responseElements", json!({"ConsoleLogin": said})),
+                ("additionalEventData", json!({"MFAUsed": "No"})),
+            ],
+        )
+    };
+    assert_eq!((login("Success").kind(), login("Success").outcome()), ("session.started", Some("success")));
+    assert_eq!(login("Failure").outcome(), Some("failure"));
+    assert_eq!(login("Success").detail().value()["mfa"], "No");
+    let off = call("DeactivateMFADevice", "iam.amazonaws.com", &json!({"userName": "dana"}));
+    assert_eq!(
+        (off.kind(), off.actor(), &off.detail().value()["change"]),
+        ("session.mfa_changed", Some("dana"), &json!("delete"))
+    );
+    assert_eq!((off.ip(), off.session()), (None, None));
+    assert_eq!(off.detail().value()["by"], "arn:aws:sts::111122223333:assumed-role/signer/i-0a1b2c");
+}
+
+#[test]
+fn verified_permissions_decide() {
+    for (said, outcome) in [("ALLOW", "allow"), ("DENY", "deny")] {
+        let event = changed(
+            &CLOUDTRAIL,
+            &[
+                ("eventName", json!("IsAuthorized")),
+                ("eventSource", json!("verifiedpermissions.amazonaws.com")),
+                ("additionalEventData", json!({ "decision": said })),
+            ],
+        );
+        assert_eq!((event.kind(), event.outcome(), event.decision()), ("decision", Some(outcome), Some("req-1")));
+    }
+}
+
+#[test]
+fn records_come_in_objects_and_in_events() {
+    let record = example_with(&CLOUDTRAIL, &[]);
+    let object = json!({"Records": [record, example_with(&CLOUDTRAIL, &[("eventID", json!(null))])]});
+    let reading = read(&CLOUDTRAIL, object.to_string().as_bytes());
+    assert_eq!((reading.events.len(), reading.rejects[0].field.as_str()), (1, "eventID"));
+    let event =
+        json!({"version": "0", "detail-type": "AWS API Call via CloudTrail", "source": "aws.kms", "detail": record});
+    assert_eq!(one(&CLOUDTRAIL, &event), one(&CLOUDTRAIL, &record));
+}
+
+#[test]
+fn services_lasting_keys_and_corrections() {
+    let event = changed(
+        &CLOUDTRAIL,
+        &[
+            ("sourceIPAddress", json!("cloudformation.amazonaws.com")),
+            ("userIdentity.accessKeyId", json!("AKIAIOSFODNN7EXAMPLE")),
+            ("addendum", json!({"reason": "UPDATED_DATA", "originalEventID": "first"})),
+        ],
+    );
+    assert_eq!((event.ip(), event.session()), (None, None));
+    assert_eq!(event.detail().value()["corrects"], "first");
+    assert_eq!(rejected(&CLOUDTRAIL, &[("eventName", json!(null))]), "eventName");
+}

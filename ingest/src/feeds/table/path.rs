@@ -1,0 +1,117 @@
+//! Paths into a record: `client.ipAddress`; `ip | client.ip`, the first that is there; `target.0.id`; `'addr.remote'` for
+//! a name with dots in it; `target[type=User].id` for the first item of an array whose member has that value.
+
+use serde_json::Value;
+
+/// The path of an identity that is a hash of the record itself.
+pub(crate) const RECORD_HASH: &str = "#";
+
+/// What stands at the first of the paths that leads somewhere; null, an empty text and the dash of log formats are
+/// nothing.
+pub(crate) fn find<'a>(record: &'a Value, paths: &str) -> Option<&'a Value> {
+    paths.split(" | ").find_map(|path| at(record, path))
+}
+
+fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    let (segment, rest) = split(path);
+    let found = step(value, segment)?;
+    match rest {
+        Some(rest) => at(found, rest),
+        None => Some(found).filter(|found| !is_nothing(found)),
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.is_empty() || text == "-")
+}
+
+/// The first segment, and what is left.
+fn split(path: &str) -> (&str, Option<&str>) {
+    let end = match path.strip_prefix('\'') {
+        Some(quoted) => quoted.find('\'').map_or(path.len(), |end| end + 2),
+        None => path.find(['.', '[']).unwrap_or(path.len()),
+    };
+    let (segment, rest) = path.split_at(end);
+    if let Some(filtered) = rest.strip_prefix('[') {
+        let close = filtered.find(']').map_or(rest.len(), |close| close + 2);
+        let (_, after) = rest.split_at(close);
+        return (&path[..end + close], after.strip_prefix('.'));
+    }
+    (segment, rest.strip_prefix('.'))
+}
+
+fn step<'a>(value: &'a Value, segment: &str) -> Option<&'a Value> {
+    if let Some((name, filter)) = segment.split_once('[') {
+        let (member, wanted) = filter.trim_end_matches(']').split_once('=')?;
+        let items = step(value, name)?.as_array()?;
+        return items.iter().find(|item| item.get(member).and_then(Value::as_str) == Some(wanted));
+    }
+    match value {
+        Value::Object(members) => members.get(segment.trim_matches('\'')),
+        Value::Array(items) => items.get(segment.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+/// Whether a word fits a pattern, in which `*` stands for anything.
+pub(crate) fn matches(pattern: &str, word: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = word.strip_prefix(first) else { return false };
+    let Some(last) = pieces.next_back() else { return rest.is_empty() };
+    for piece in pieces {
+        let Some(found) = rest.find(piece) else { return false };
+        rest = &rest[found + piece.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn paths_lead_to_what_stands_there() {
+        let record = json!({
+            "a": {"b": {"c": 1}}, "addr.remote": "x", "list": [{"type": "Group", "id": 1}, {"type": "User", "id": 2}],
+            "nothing": null, "empty": "", "dash": "-", "false": false,
+        });
+        for (path, found) in [
+            ("a.b.c", Some(json!(1))),
+            ("a.x | a.b.c", Some(json!(1))),
+            ("'addr.remote'", Some(json!("x"))),
+            ("addr.remote", None),
+            ("list.1.id", Some(json!(2))),
+            ("list[type=User].id", Some(json!(2))),
+            ("list[type=App].id", None),
+            ("list.id", None),
+            ("nothing | empty | dash", None),
+            ("false", Some(json!(false))),
+            ("a.b.c.d", None),
+        ] {
+            assert_eq!(find(&record, path).cloned(), found, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, word, fits) in [
+            ("a.*", "a.b", true),
+            ("a.*", "b.a.b", false),
+            ("*.z", "a.z", true),
+            ("a*a", "a", false),
+            ("*", "", true),
+            ("*b*", "abc", true),
+            ("*b*", "ac", false),
+            ("a*b*a", "aba", true),
+            ("a*b*a", "aa", false),
+            ("*aa*aa", "aaa", false),
+            ("a/*/b/*", "a/x/b/y", true),
+            ("a", "ab", false),
+        ] {
+            assert_eq!(matches(pattern, word), fits, "{pattern} {word}");
+        }
+    }
+}

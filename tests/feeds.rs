@@ -1,0 +1,87 @@
+//! Feeds that are tables: their pages are as the tables have them, and records as they come give the events that stand
+//! beside them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use keywatch_ingest::{Context, Feed, feeds};
+use keywatch_store::event::Origin;
+use keywatch_store::line;
+
+use crate::support::{golden, tree};
+
+#[test]
+fn the_pages_of_feeds_are_as_their_tables_have_them() {
+    let pages = feeds::table::page::all();
+    for (name, text) in &pages {
+        golden::check(&tree::root().join("docs/feeds").join(name), text);
+    }
+    let generated: BTreeSet<String> = pages.into_iter().map(|(name, _)| format!("docs/feeds/{name}")).collect();
+    let files = tree::files().into_iter().map(|file| file.to_string_lossy().into_owned());
+    let there: BTreeSet<String> = files.filter(|file| file.starts_with("docs/feeds/")).collect();
+    assert_eq!(there, generated, "docs/feeds/ holds generated pages only");
+}
+
+#[test]
+fn records_as_they_come_give_the_events_beside_them() {
+    for table in feeds::TABLES {
+        let folder = tree::root().join("ingest/src/feeds").join(table.name);
+        let body =
+            std::fs::read(folder.join("records.jsonl")).unwrap_or_else(|error| panic!("{}: {error}", table.name));
+        golden::check(&folder.join("events.jsonl"), &told(table, &body));
+    }
+}
+
+/// Event lines, and what was refused.
+fn told(feed: &dyn Feed, body: &[u8]) -> String {
+    let origin = Origin { system: "cold".to_owned(), source: feed.name().to_owned() };
+    let reading = feed.read(&Context { origin: &origin, inventory: None }, body);
+    let mut told = String::new();
+    for event in &reading.events {
+        writeln!(told, "{}", line::write(event)).unwrap();
+    }
+    for reject in &reading.rejects {
+        writeln!(told, "rejected: line {}: {}: {}", reject.line.unwrap_or_default(), reject.field, reject.reason)
+            .unwrap();
+    }
+    writeln!(told, "records {}, skipped {}", reading.records, reading.skipped).unwrap();
+    told
+}
+
+/// What a feed takes of the same bytes, beside a parser that keeps nothing but the values: run with
+/// `--ignored --nocapture bench_`.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stdout, reason = "a bench prints its table")]
+fn bench_feeds_beside_a_bare_parse() {
+    for feed in feeds::TABLES {
+        let record: serde_json::Value = serde_json::from_str(feed.example).unwrap();
+        let line = format!("{record}\n");
+        let body = line.repeat((2 << 20) / line.len());
+        let parse = || body.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count();
+        let (bare, values) = fastest(parse);
+        let origin = Origin { system: "cold".to_owned(), source: feed.name().to_owned() };
+        let context = Context { origin: &origin, inventory: None };
+        let (read, events) = fastest(|| feed.read(&context, body.as_bytes()).events.len());
+        assert_eq!(values, events);
+        let count = |number: usize| f64::from(u32::try_from(number).unwrap());
+        println!(
+            "{:12} {:5} bytes a record {:8.0} events/s {:6.1} MB/s {:5.2} times a bare parse",
+            feed.name(),
+            line.len(),
+            count(events) / read,
+            count(body.len()) / read / 1e6,
+            read / bare,
+        );
+    }
+}
+
+/// Seconds of the fastest of five runs, and what it gave.
+fn fastest(run: impl Fn() -> usize) -> (f64, usize) {
+    let timed = || {
+        let started = std::time::Instant::now();
+        let given = run();
+        (started.elapsed().as_secs_f64(), given)
+    };
+    (0..5).map(|_| timed()).min_by(|one, other| one.0.total_cmp(&other.0)).unwrap()
+}
