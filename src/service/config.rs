@@ -290,7 +290,7 @@ mod tests {
             (|c| c.credentials[0].system = "hot".into(), "it has cold"),
             (|c| c.credentials[0].source = "opa-2".into(), "it has opa-1"),
             (|c| c.credentials[0].feed = "safe".into(), "read by `opa`"),
-            (|c| c.credentials[0].feed = "okta".into(), "there is no feed `okta`"),
+            (|c| c.credentials[0].feed = "nonsense".into(), "there is no feed `nonsense`"),
             (|c| c.credentials[0].token_sha256 = "secret".into(), "64 hexadecimal"),
             (|c| c.credentials.push(c.credentials[0].clone()), "used twice"),
         ];

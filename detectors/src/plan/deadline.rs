@@ -127,7 +127,7 @@ fn can_wait(windows: &KeyedWindowNode, window: usize, time: &Expr) -> Result<boo
 }
 
 fn mentions(expr: &Expr, name: &str) -> bool {
-    expr.column_refs().iter().any(|column| column.name == name)
+    expr.column_refs().into_iter().any(|column| column.name == name)
 }
 
 /// Whether anything but that predicate asks for the column of that name.
