@@ -105,7 +105,7 @@ fn log(rows: &[Row]) -> Vec<Event> {
         clock += row.wait.max(1);
         let origin = Origin { system: "one".to_owned(), source: ["quiet", "noisy"][row.source].to_owned() };
         let mut event = Event::builder(&origin, &index.to_string(), KINDS[row.kind], Instant(clock));
-        event.time(Instant(clock)).session(&format!("s{}", row.session)).build_own()
+        event.time(Instant(clock)).session(format!("s{}", row.session)).build_own()
     });
     events.collect()
 }

@@ -199,7 +199,7 @@ fn often(lines: &[Line], one: usize, number: i64) -> Vec<Vec<(i64, Line)>> {
                             *text = format!("{}{copy:02}", text.get(..kept).unwrap_or_default());
                         }
                     }
-                    told.push((time_of(&line) + wait_ns * copy as i64, line));
+                    told.push((time_of(&line) + wait_ns * i64::try_from(copy).unwrap(), line));
                 }
             }
             told.sort_by_key(|(time, _)| *time);

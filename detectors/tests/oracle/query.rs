@@ -139,7 +139,8 @@ impl Query {
             }
         };
         let outputs = self.outputs().into_iter().map(|(name, _)| name);
-        let columns: String = outputs.filter(|name| name != "above").map(|name| format!(", e.{name}")).collect();
+        let columns: String =
+            outputs.filter(|name| name != "above").flat_map(|name| [", e.".to_owned(), name]).collect();
         format!(
             "SELECT e.event_id, e.system AS entity{columns}, w.threshold AS above FROM (SELECT * FROM {top}{kept}) e {join}"
         )

@@ -105,6 +105,7 @@ fn shape(address: &str) -> Option<String> {
     (length >= head + tail + 4).then(|| format!("{prefix}{first}…{last}"))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a writer that can fail")]
 fn truths(texts: Texts) -> Result<ArrayRef> {
     let truths = texts.into_iter().map(|text| text.map(|text| text == "true"));
     Ok(Arc::new(truths.collect::<BooleanArray>()))
@@ -112,7 +113,7 @@ fn truths(texts: Texts) -> Result<ArrayRef> {
 
 /// Of each row, the texts of its arguments; a literal stands for all rows.
 fn rows(arguments: &[ArrayRef]) -> impl Iterator<Item = Vec<Option<&str>>> {
-    let length = arguments.iter().map(|column| column.len()).max().unwrap_or_default();
+    let length = arguments.iter().map(Array::len).max().unwrap_or_default();
     (0..length).map(move |row| arguments.iter().map(|column| text_at(column, row)).collect())
 }
 

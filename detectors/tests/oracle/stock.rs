@@ -37,18 +37,13 @@ pub(crate) fn with_versions(sql: &str) -> String {
         let [table, _, alias, _, own, _, other] = [(); 7].map(|()| words.next().unwrap_or_default());
         let left = other.strip_suffix(".system").filter(|_| own == format!("{alias}.system"));
         let end = join.find(other).unwrap_or_default() + other.len();
-        match (TABLES.iter().any(|known| known.name == table), left) {
-            (true, Some(left)) => {
-                told += &format!(
-                    "JOIN {table}_as_of AS {alias} ON {alias}.valid_from <= {left}.time \
-                     AND {left}.time < {alias}.valid_until AND {own} = {other}"
-                );
-                rest = &join[end..];
-            }
-            _ => {
-                told += "JOIN ";
-                rest = &join["JOIN ".len()..];
-            }
+        if let Some(left) = left.filter(|_| TABLES.iter().any(|known| known.name == table)) {
+            let version = format!("{alias}.valid_from <= {left}.time AND {left}.time < {alias}.valid_until");
+            told.extend(["JOIN ", table, "_as_of AS ", alias, " ON ", &version, " AND ", own, " = ", other]);
+            rest = &join[end..];
+        } else {
+            told += "JOIN ";
+            rest = &join["JOIN ".len()..];
         }
     }
     told + rest
