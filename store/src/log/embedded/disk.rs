@@ -5,6 +5,7 @@
 //! commit is one atomic write of the storage crate, synced before it returns.
 
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
 use fjall::{
@@ -38,17 +39,34 @@ pub(super) struct Stored {
     pub(super) lines: Option<UserValue>,
 }
 
+/// A database with what `open` opens in it. The storage crate meets some damage there with a panic that leaves a lock
+/// poisoned, and lets go of a database with such a lock with another panic, which would end the process: that database is
+/// never let go of.
+pub(in crate::log) fn with_keyspaces<K>(
+    database: Database,
+    open: impl FnOnce(&Database) -> fjall::Result<K>,
+) -> fjall::Result<(Database, K)> {
+    match catch_unwind(AssertUnwindSafe(|| open(&database))) {
+        Ok(opened) => opened.map(|keyspaces| (database, keyspaces)),
+        Err(panic) => {
+            std::mem::forget(database);
+            resume_unwind(panic)
+        }
+    }
+}
+
 impl Disk {
     pub(super) fn open(directory: &Path) -> Result<Disk, Error> {
         // It meets some damage with a panic.
-        let opened = std::panic::catch_unwind(|| {
+        let opened = catch_unwind(|| {
             let builder = Database::builder(directory.join("data")).max_journaling_size(JOURNAL_BYTES_MAX);
-            let database = builder.open()?;
-            let heads = database.keyspace("heads", KeyspaceCreateOptions::default)?;
-            let lines = database.keyspace("lines", || {
-                KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default()))
+            let (database, [heads, lines, state]) = with_keyspaces(builder.open()?, |database| {
+                let heads = database.keyspace("heads", KeyspaceCreateOptions::default)?;
+                let lines = database.keyspace("lines", || {
+                    KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default()))
+                })?;
+                Ok([heads, lines, database.keyspace("state", KeyspaceCreateOptions::default)?])
             })?;
-            let state = database.keyspace("state", KeyspaceCreateOptions::default)?;
             Ok(Disk { path: directory.to_owned(), database, heads, lines, state })
         });
         match opened {

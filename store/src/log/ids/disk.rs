@@ -17,6 +17,7 @@ use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions};
 use super::marker::{self, Marker, Place};
 use crate::limits::IDS_CACHE_BYTES_MAX;
 use crate::log::admission::{Said, Seen, SystemKey};
+use crate::log::embedded::with_keyspaces;
 use crate::log::hash_chain::{Key, topic_number};
 use crate::{Error, EventId, Instant, Topic};
 
@@ -168,8 +169,10 @@ fn open(path: &Path) -> fjall::Result<IdDisk> {
             .filter_block_partitioning_policy(PartitioningPolicy::all(true))
             .index_block_partitioning_policy(PartitioningPolicy::all(true))
     };
-    let topics =
-        [database.keyspace(Topic::Events.name(), options)?, database.keyspace(Topic::Conclusions.name(), options)?];
+    let (database, topics) = with_keyspaces(database, |database| {
+        let open = |topic: Topic| database.keyspace(topic.name(), options);
+        Ok([open(Topic::Events)?, open(Topic::Conclusions)?])
+    })?;
     Ok(IdDisk { path: path.to_owned(), _database: database, topics, times })
 }
 
