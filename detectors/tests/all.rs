@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
+mod amended;
 mod early;
 mod isolation;
 mod language;

@@ -166,7 +166,7 @@ fn run(rule: &Rule, limits: Limits, events: &[Event], cuts: &[usize], restarts: 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn p1_what_is_certain_early_is_found_as_if_it_were_not(rows in rows(), cuts in any::<u128>(), restarts in any::<u128>()) {

@@ -2,7 +2,7 @@
 //!
 //! * **Oracle A** ([`stock`]): the same SQL, parameters filled in, on stock DataFusion over the history of one
 //!   system at a time; once for each inventory version, of which the anchors of its reign are kept. No code of the engine
-//!   takes part: `detail_*` and `lookalike_shape` are written once more in [`scalar`].
+//!   takes part: the scalar functions of the rule language are written once more in [`scalar`].
 //! * **Oracle B** ([`naive`]): generated rules by nested loops, without DataFusion.
 //!
 //! Several systems share one log, interleaved and cut anywhere, and all rules run in one engine. Compared are sets of
@@ -21,7 +21,7 @@
 //! | an average of integers is a decimal with four places, cut off | a float | takes the average of `DECIMAL(60, s)` |
 //! | sums and averages are exact and held at the ends of their type | wrap or fail | adds up in 256 bits and holds them there |
 //! | one finding an anchor and entity, also where a lookup doubles it | all rows | takes any of the rows |
-//! | a lookup below a window sees the inventory as of each row | one inventory a run | joins `wallets_as_of` by validity |
+//! | a lookup below a window sees the inventory as of each row | one inventory a run | joins `<table>_as_of` by validity |
 //! | a row without an entity is left out | keeps it | leaves it out |
 //! | the ends of the range of log time hold | overflow | asks Oracle B alone |
 //! | `system` is part of every key | is not | runs each system alone |
@@ -218,7 +218,8 @@ fn errors_of_an_engine_are_noticed_by_the_oracles() {
                 names.push((id, name));
             }
         }
-        let histories = histories(&mut dice, 5, 110, &spans);
+        // Rows a nanosecond apart are what tells a frame that ends with its row from one that ends right after it.
+        let histories = histories(&mut dice, 5, 110, &[&spans[..], &[1]].concat());
         let tally = trial::run(&stock, &mut dice, &subjects, &histories, &honest);
         for (id, name) in names {
             let count = noticed.entry(name).or_default();
@@ -229,8 +230,19 @@ fn errors_of_an_engine_are_noticed_by_the_oracles() {
     eprintln!("mutants noticed, of how many: {noticed:?}");
     // Of a kind that was tried a few times only, all may happen to mean the same.
     let judged = noticed.iter().filter(|(_, (_, tried))| *tried >= 16);
-    let weak: Vec<_> = judged.filter(|(_, (noticed, tried))| noticed * 10 < *tried).collect();
+    let weak: Vec<_> = judged.filter(|(_, (noticed, tried))| noticed * 8 < *tried).collect();
     assert!(weak.is_empty() && noticed.len() == MUTATIONS.len(), "noticed too seldom: {weak:?}");
+}
+
+/// Histories near the value of a parameter, and some of any traffic.
+fn near(own: &Own, wrong: &parameters::OffByOne, dice: &mut Dice) -> Vec<History> {
+    let spans = wrong.span_ns.map_or(SPANS[2..9].to_vec(), |span| vec![span]);
+    let mut near = own.at(wrong.span_ns, wrong.number);
+    for _ in 0..60 {
+        near.push(own.history(dice, near.len(), &spans));
+        near.push(History::generate(dice, &format!("s{}", near.len()), 150, START, &spans));
+    }
+    near
 }
 
 /// A parameter of a view is one, whichever of the rules that use it shows that it is off.
@@ -246,13 +258,7 @@ fn a_hair_off_in_a_parameter_of_a_shipped_rule_is_noticed() {
                 continue;
             }
             let mut dice = Dice::new(17);
-            let mut near = own.at(wrong.span_ns, wrong.number);
-            let spans = wrong.span_ns.map_or(SPANS[2..9].to_vec(), |span| vec![span]);
-            let places = near.len()..near.len() + 60;
-            near.extend(places.clone().map(|system| own.history(&mut dice, system, &spans)));
-            let traffic =
-                |system: usize, dice: &mut Dice| History::generate(dice, &format!("s{system}"), 150, START, &spans);
-            near.extend((places.end..places.end + 60).map(|system| traffic(system, &mut dice)));
+            let mut near = near(&own, &wrong, &mut dice);
             // The oracle is asked where the engine itself finds something else with the parameter off; at the end of a log
             // that may be no more than a row that is not decided yet.
             let found = trial::found_with(&rule, &Settings::default(), &near);
@@ -267,7 +273,7 @@ fn a_hair_off_in_a_parameter_of_a_shipped_rule_is_noticed() {
     }
     let unnoticed: Vec<&String> = noticed.iter().filter(|(_, noticed)| !**noticed).map(|(name, _)| name).collect();
     eprintln!("{} parameters a hair off, unnoticed: {unnoticed:#?}", noticed.len());
-    assert!(unnoticed.len() * 5 <= 2 * noticed.len(), "the logs are too blunt: {unnoticed:?}");
+    assert!(unnoticed.len() * 4 <= noticed.len(), "the logs are too blunt: {unnoticed:?}");
 }
 
 /// Errors behind the operators: in what becomes of the rows.

@@ -11,7 +11,9 @@ columns:
   repeats: another record told of this payment before, as a transaction and the transfer in it do
   ordered: the ledger ordered this payment
   ledger_known: a ledger is declared for the wallet, or has ordered from it within the last thirty days
-  ordered_in_all: base units ordered for this destination and asset within `order_reach`, those withdrawn left out
+  ordered_in_all: >-
+    base units ordered for this destination and asset within `order_reach`. An order that is opened again under its name
+    is amended: its last amount holds; one that is withdrawn is left out
   paid_before: base units that left for it within a week before
   internal: the destination is a wallet of the same system
   approved: the destination is in the inventory
@@ -38,8 +40,8 @@ SELECT
       <= ordered_in_all AS ordered,
   ledger IS NOT NULL OR orders_before > 0 AS ledger_known,
   single
-    -- What a batching contract is called with is paid by its transfers.
-    AND is_multisend(to_address) IS NOT TRUE
+    -- What a transaction gives to a batching contract is told by the transfers out of it.
+    AND (kind = 'chain.tx' AND is_multisend(to_address)) IS NOT TRUE
     AND amount > 0
     AND to_address <> wallet
     AND (outcome IS DISTINCT FROM 'failed')
@@ -48,7 +50,7 @@ SELECT
 FROM (
   SELECT
     *,
-    coalesce(sum(CASE WHEN opens THEN amount - coalesce(stated, 0) WHEN withdraws THEN -coalesce(stated, amount) END) OVER (
+    coalesce(sum(CASE WHEN opens THEN amount - coalesce(stated, 0) WHEN withdraws THEN -stated END) OVER (
       PARTITION BY wallet, to_address, asset ORDER BY time
       RANGE BETWEEN $order_reach PRECEDING AND $ledger_delay FOLLOWING
     ), 0) AS ordered_in_all,

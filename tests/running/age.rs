@@ -2,6 +2,9 @@
 //!
 //! `cargo test --release --test all bench_ -- --ignored --nocapture`
 //!
+//! The shipped rules are off: what their windows remember is measured by `make bench-state`, and four times ten million
+//! events through all of them would take hours.
+//!
 //! It makes a log of simulated traffic in the log time of a year or of a week that ends now, has keywatch find 20 000 things
 //! in it from its beginning, and starts it again: with what was kept, killed in between, and with nothing kept.
 
@@ -107,7 +110,7 @@ async fn start(machine: &Machine, what: &str) -> Running {
 }
 
 async fn measure(days: u64) {
-    let machine = Machine::new(MARKED);
+    let machine = Machine::with_this_rule_alone(MARKED);
     let data = machine.path("keywatch-data");
     let begun = Stopwatch::now();
     make(&data, days);
@@ -130,7 +133,7 @@ async fn measure(days: u64) {
 }
 
 #[tokio::test]
-#[ignore = "a measurement of minutes"]
+#[ignore = "a measurement of half an hour"]
 async fn bench_a_start_over_ten_million_events_of_a_week_and_of_a_year() {
     for days in [7, 365] {
         measure(days).await;

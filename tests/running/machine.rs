@@ -55,6 +55,16 @@ impl Machine {
         machine
     }
 
+    /// The same with the shipped rules off.
+    pub(crate) fn with_this_rule_alone(rule: Rule) -> Machine {
+        let machine = Machine::new(rule);
+        let shipped = keywatch_detectors::rule::shipped().unwrap();
+        let names: Vec<String> = shipped.iter().map(|rule| format!("\"{}\"", rule.id)).collect();
+        let config = std::fs::read_to_string(machine.path("keywatch.toml")).unwrap();
+        machine.write("keywatch.toml", &format!("{config}[rules]\ndisabled = [{}]\n", names.join(", ")));
+        machine
+    }
+
     fn write(&self, file: &str, text: &str) {
         std::fs::write(self.path(file), text).unwrap();
     }

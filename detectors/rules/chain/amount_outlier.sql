@@ -31,7 +31,9 @@ parameters:
   ordered_factor:
     type: integer
     default: 50
-    meaning: the same where the business ordered this amount (an order can be forged too), or within `probation`
+    meaning: >-
+      the same where the business ordered this amount (an order can be forged too), where the destination is in the
+      inventory, or within `probation`
   probation:
     type: duration
     default: 7 days

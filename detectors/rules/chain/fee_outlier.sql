@@ -26,7 +26,9 @@ parameters:
   ordered_factor:
     type: integer
     default: 50
-    meaning: how many times the highest earlier fee rate is too much for a payment that the business ordered, or to a destination that is in the inventory
+    meaning: >-
+      how many times the highest earlier fee rate is too much for a payment that the business ordered, or to a destination
+      that is in the inventory
   market_reach:
     type: duration
     default: 6 hours

@@ -9,7 +9,7 @@ suppress_for: 1h
 meaning: >-
   A multisig executes one transaction for each nonce. A second request with the same nonce is what is left to be seen
   when people sign one thing and another is executed with their signatures. A plain cancellation (nothing sent to the
-  wallet itself) is left out, and so is what somebody else then files in place of what was cancelled.
+  wallet itself) is left out, and so is the one request that somebody else then files in place of what was cancelled.
 runbook:
   - "Put the two side by side: SELECT time, kind, request, actor, to_address, asset, amount, detail FROM events WHERE wallet = '<wallet>' AND request IN ('<request>', '<other_request>') ORDER BY time"
   - Ask the proposer of the later one, by voice, why there is a second. A replacement has a person who can say what was wrong with the first.
@@ -53,9 +53,9 @@ FROM (
   FROM (
     SELECT
       *,
-      -- Who holds one key must not excuse their own request: another owner has to have cancelled the first.
-      min(CASE WHEN cancels AND outcome = 'verified' THEN actor END) OVER nonce_before AS cancelled_by,
-      max(CASE WHEN cancels AND outcome = 'verified' THEN actor END) OVER nonce_before AS or_by
+      max(CASE WHEN cancels AND outcome = 'verified' THEN time END) OVER nonce_before AS cancelled_at,
+      last_value(CASE WHEN cancels AND outcome = 'verified' THEN actor END) IGNORE NULLS OVER nonce_before AS cancelled_by,
+      max(CASE WHEN NOT cancels THEN time END) OVER nonce_before AS others_at
     FROM (
       SELECT
         *,
@@ -86,4 +86,6 @@ FROM (
 )
 WHERE request <> other_request
   AND shown_before = 0
-  AND (cancelled_by IS NULL OR (cancelled_by = actor AND or_by = actor) IS NOT FALSE)
+  -- A cancelled nonce is free for one replacement. Who holds one key must not excuse their own request: somebody else has
+  -- to have cancelled the first.
+  AND (cancelled_at > others_at AND cancelled_by <> actor) IS NOT TRUE

@@ -10,8 +10,8 @@ response: []
 suppress_for: 1h
 meaning: >-
   A source that the inventory expects to speak regularly has fallen silent for longer than its own heartbeat and the
-  delay that it is allowed, or never spoke at all. Every rule that reads it is blind meanwhile, and absence of bad news from it means nothing. Attackers
-  switch the camera off first.
+  delay that it is allowed, or never spoke at all. Every rule that reads it is blind meanwhile, and absence of bad news
+  from it means nothing. Attackers switch the camera off first.
 runbook:
   - "See when it last spoke and how often it usually does: SELECT kind, count(*), max(time), max(event_time) FROM events WHERE source = '<source>' GROUP BY kind"
   - Ask the source itself over another path whether it runs, and whether its credential for keywatch is still accepted.
@@ -32,7 +32,7 @@ parameters:
   announced_seconds:
     type: integer
     default: 3600
-    meaning: how much longer than its heartbeat a source may be silent whose last word was that it goes down
+    meaning: seconds beyond its heartbeat for which a source may be silent whose last word was that it goes down
 */
 SELECT
   event_id,

@@ -37,7 +37,7 @@ const EXCHANGED: [&str; 18] = [
 ];
 
 /// How many histories are made at one value of a parameter, for each of a rule's two files.
-const HISTORIES_MAX: usize = 240;
+const HISTORIES_MAX: usize = 2_000;
 
 type Line = Map<String, Value>;
 

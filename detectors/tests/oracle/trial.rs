@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use keywatch_detectors::rule::Value;
 use keywatch_detectors::{Decided, Engine, Rule, Settings};
 use keywatch_store::inventory::TABLES;
 use keywatch_store::{Event, Position, line};
@@ -78,7 +79,11 @@ impl Subject {
         let system = reigns.iter().rev().find(|(from, _)| *from <= event.time().0).map(|(_, system)| system);
         let source = system.and_then(|system| system.sources.iter().find(|source| source.source == event.source()));
         let is_announced = event.kind() == "source.status" && event.outcome() == Some("down");
-        let announced_seconds = if is_announced { 3_600 } else { 0 };
+        let announced = self.rule.header.parameters.get("announced_seconds").map(|parameter| &parameter.default);
+        let announced_seconds = match announced {
+            Some(Value::Integer(seconds)) if is_announced => *seconds,
+            _ => 0,
+        };
         source.map_or(following_ns, |source| {
             ((source.heartbeat_seconds + source.max_delay_seconds + announced_seconds) * SECOND).clamp(0, following_ns)
         })
