@@ -53,7 +53,8 @@ pub(crate) fn within_limits(list: &str, parts: usize, shared: &Value) -> Result<
     Ok(())
 }
 
-fn remove(record: &mut Value, dotted: &str) {
+/// Takes what stands at a path of names out of a record.
+pub(crate) fn remove(record: &mut Value, dotted: &str) {
     match dotted.split_once('.') {
         Some((name, rest)) => {
             if let Some(inner) = record.get_mut(name) {

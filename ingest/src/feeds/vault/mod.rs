@@ -8,10 +8,21 @@ use super::table::Column::{Actor, Ip, Key, Reason, Request, Session};
 use super::table::{About, Column, Draft, Fact, Finish, Table, Words, on, pass, path};
 use crate::{Context, Problem};
 
-/// An answer carries an error or none.
-const DONE: Fact = Fact::By(Words { from: "error", words: &[("", "success")], otherwise: Some("failed") });
+/// Where an answer says that nothing was done: a refusal of an engine may stand in its own answer only.
+const REFUSAL: &str = "error | response.data.error";
+
+const DONE: Fact = Fact::By(Words { from: REFUSAL, words: &[("", "success")], otherwise: Some("failed") });
+
+const SIGNED_ON: Fact = Fact::By(Words { from: REFUSAL, words: &[("", "success")], otherwise: Some("failure") });
+
+const NOT_REFUSED: (&str, &[&str]) = (REFUSAL, &[""]);
 
 const ANSWERED: (&str, &[&str]) = ("type", &["response"]);
+
+/// Other engines have paths of the same words: `secret/data/keys/db` is no key of theirs.
+const TRANSIT: (&str, &[&str]) = ("request.mount_type", &["transit"]);
+
+const READ: (&str, &[&str]) = ("request.operation", &["read"]);
 
 /// A signature is filed under the id of its request.
 const ASKED: &[(Column, &str)] = &[(Request, "request.id")];
@@ -24,19 +35,25 @@ pub static VAULT: Table = Table {
     about: About {
         title: "HashiCorp Vault audit",
         what: "What Vault was asked and how it answered: signatures of transit keys, sign-ons, revoked tokens, and changes of \
-               keys, policies, roles and audit devices. Reads are passed over.",
+               keys, policies, roles and audit devices. Reads are passed over, but for \
+               those that take a key out and those that end a sign-on.",
         format: "HashiCorp Vault, `audit/types.go`; one JSON object a line",
-        delivery: "File, socket or syslog audit device; in order for each device. Vault stops serving when no device can \
-                   write. Seal, unseal, rekey, step-down and health are never audited: take them from its server log.",
+        delivery: "File, socket or syslog audit device; in order for each device. Give every audit device a source of its \
+                   own: two devices tell the same request with other hashes. Vault stops serving when no device can write. \
+                   Seal, unseal, rekey, step-down and health are never audited: take them from its server log.",
         traps: &[
             "Most strings are `hmac-sha256:…`, each device with its own salt. They are kept as they are: equal ones are equal \
              within a device, and nothing else can be compared with them.",
             "A request and its answer are two lines with one id. A signature is made when it is answered; its request \
              without an answer is `signing.requested` without `signing.signed`.",
-            "An answer with `error` did nothing.",
+            "An answer with `error` did nothing. A refusal may stand in `response.data.error` only.",
             "Who revokes a token is not whose token ends: the session is that of `request.data.accessor`, and there is none \
              where only the token itself or a lease is named, which is `control.iam`.",
             "The name of the key is a part of the path, before the name of the hash if there is one.",
+            "An export or a backup of a key is a read, and is `control.key`; one of a public key or of certificates is passed \
+             over.",
+            "A sign-on by OIDC ends with a read of `auth/…/oidc/callback`; what is written there and to `auth/…/oidc/auth_url` \
+             is only on the way to it.",
         ],
     },
     wrapper: None,
@@ -44,28 +61,27 @@ pub static VAULT: Table = Table {
     unfold: Some(typed),
     select: "request.path",
     cases: &[
-        on(&["*/sign/*"], "signing.requested")
-            .and(&[("type", &["request"]), ("request.mount_type", &["transit"])])
-            .columns(ASKED),
+        on(&["*/sign/*"], "signing.requested").and(&[("type", &["request"]), TRANSIT]).columns(ASKED),
         on(&["*/sign/*"], "signing.signed")
-            .and(&[ANSWERED, ("request.mount_type", &["transit"]), ("error", &[""])])
+            .and(&[ANSWERED, TRANSIT, NOT_REFUSED])
             .columns(ASKED)
             .outcome(Fact::Is("success")),
-        on(&["*/sign/*"], "signing.failed").and(&[ANSWERED, ("request.mount_type", &["transit"])]).columns(ASKED),
+        on(&["*/sign/*"], "signing.failed").and(&[ANSWERED, TRANSIT]).columns(ASKED),
         pass(&["*"]).and(&[("type", &["request"])]),
+        on(&["auth/*/oidc/callback"], "session.started").and(&[READ]).outcome(SIGNED_ON),
+        pass(&["*/export/public-key/*", "*/export/certificate-chain/*"]).and(&[TRANSIT, READ]),
+        on(&["*/export/*", "*/byok-export/*", "*/backup/*"], "control.key").and(&[TRANSIT, READ]).outcome(DONE),
         pass(&["*"]).and(&[("request.operation", &["read", "list", "help"])]),
-        on(&["auth/*/login", "auth/*/login/*"], "session.started").outcome(Fact::By(Words {
-            from: "error",
-            words: &[("", "success")],
-            otherwise: Some("failure"),
-        })),
-        on(&["auth/token/revoke-self"], "session.revoked").and(&[("error", &[""])]),
+        on(&["auth/*/login", "auth/*/login/*"], "session.started").outcome(SIGNED_ON),
+        pass(&["auth/*/oidc/auth_url", "auth/*/oidc/callback"]),
+        on(&["auth/token/revoke-self"], "session.revoked").and(&[NOT_REFUSED]),
         on(&["auth/token/revoke-accessor"], "session.revoked")
-            .and(&[("error", &[""])])
+            .and(&[NOT_REFUSED])
             .columns(&[(Session, "request.data.accessor")]),
         on(&["sys/audit/*", "sys/config/auditing/*"], "control.logging").and(&[CHANGES]).outcome(DONE),
         on(&["sys/policies/*", "sys/policy/*"], "control.policy").and(&[CHANGES]).outcome(DONE),
-        on(&["*/keys/*", "*/restore/*", "sys/rotate*"], "control.key").and(&[CHANGES]).outcome(DONE),
+        on(&["*/keys/*", "*/restore", "*/restore/*"], "control.key").and(&[CHANGES, TRANSIT]).outcome(DONE),
+        on(&["sys/rotate*"], "control.key").and(&[CHANGES]).outcome(DONE),
         on(
             &[
                 "sys/auth/*",
@@ -89,7 +105,7 @@ pub static VAULT: Table = Table {
         (Actor, "auth.display_name | auth.entity_id | auth.metadata.username"),
         (Session, "auth.accessor"),
         (Ip, "request.remote_address"),
-        (Reason, "error"),
+        (Reason, REFUSAL),
     ],
     facts: &[
         ("act", Fact::At("request.operation")),
@@ -114,24 +130,38 @@ fn typed(record: &Value) -> Result<Vec<Value>, Problem> {
     }
 }
 
-/// The key of `transit/sign/<key>/<hash>` and of `transit/keys/<key>/…`, with its mount before it.
-/// A session that another ended is not that other's.
+/// What the path says beside the words that choose the case.
 fn complete(_: &Context<'_>, record: &Value, draft: &mut Draft) -> Result<(), Problem> {
     let Some(asked) = path::find(record, "request.path").and_then(Value::as_str) else { return Ok(()) };
     if draft.event.get(TextColumn::Kind) == Some("session.revoked") && asked == "auth/token/revoke-accessor" {
-        let by = draft.event.get(TextColumn::Actor).unwrap_or_default().to_owned();
-        draft.detail.insert("by".to_owned(), Value::from(by));
-        draft.event.actor(None::<&str>).ip(None::<&str>);
+        ended_by_another(record, draft);
     }
-    let named = ["/sign/", "/keys/", "/restore/"].iter().find_map(|verb| {
-        let (mount, rest) = asked.split_once(verb)?;
-        let key = rest.split('/').next().filter(|key| !key.is_empty())?;
-        Some(format!("{mount}/keys/{key}"))
-    });
-    if let Some(key) = named {
+    let transit = path::find(record, "request.mount_type").and_then(Value::as_str) == Some("transit");
+    if let Some(key) = key_of(asked).filter(|_| transit) {
         draft.set(Key, &key).map_err(|reason| Problem::new("request.path", reason))?;
     }
     Ok(())
+}
+
+/// A session that another ended is not that other's, and none where the record does not say whose it was.
+fn ended_by_another(record: &Value, draft: &mut Draft) {
+    let by = draft.event.get(TextColumn::Actor).unwrap_or_default().to_owned();
+    draft.detail.insert("by".to_owned(), Value::from(by));
+    draft.event.actor(None::<&str>).ip(None::<&str>);
+    if path::find(record, "request.data.accessor").is_none() {
+        draft.event.session(None::<&str>);
+    }
+}
+
+/// The key of `transit/sign/<key>/<hash>`, of `transit/keys/<key>/…` and of `transit/export/<type>/<key>/<version>`, with
+/// its mount before it.
+fn key_of(asked: &str) -> Option<String> {
+    let segments: Vec<&str> = asked.split('/').collect();
+    let verbs = ["sign", "keys", "restore", "backup", "export", "byok-export"];
+    let at = 1 + segments.iter().skip(1).position(|segment| verbs.contains(segment))?;
+    let behind = if segments[at].ends_with("export") { 2 } else { 1 };
+    let key = segments.get(at + behind).filter(|key| !key.is_empty())?;
+    Some(format!("{}/keys/{key}", segments[..at].join("/")))
 }
 
 #[cfg(test)]
@@ -139,7 +169,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::feeds::sample::{changed, example_with, read, rejected};
+    use crate::feeds::sample::{changed, example_with, one, read, rejected};
 
     #[test]
     fn a_signature_is_made_when_it_is_answered() {
@@ -152,6 +182,8 @@ mod tests {
         assert_ne!(asked.event_id(), event.event_id());
         let refused = changed(&VAULT, &[("error", json!("1 error occurred: permission denied"))]);
         assert_eq!(refused.kind(), "signing.failed");
+        let said_within = changed(&VAULT, &[("response.data", json!({"error": "hmac-sha256:e770"}))]);
+        assert_eq!((said_within.kind(), said_within.reason()), ("signing.failed", Some("hmac-sha256:e770")));
         let pki = example_with(&VAULT, &[("request.mount_type", json!("pki"))]);
         assert_eq!(read(&VAULT, pki.to_string().as_bytes()).skipped, 1);
     }
@@ -172,6 +204,9 @@ mod tests {
             ("sys/policies/acl/signer", "update", "control.policy"),
             ("transit/keys/hot-wallet/config", "update", "control.key"),
             ("transit/restore/hot-wallet", "update", "control.key"),
+            ("transit/restore", "update", "control.key"),
+            ("sys/rotate", "update", "control.key"),
+            ("sys/rotate/config", "update", "control.key"),
             ("auth/approle/role/signer", "update", "control.iam"),
             ("sys/raw/core/audit", "update", "control.iam"),
         ] {
@@ -191,6 +226,50 @@ mod tests {
             ],
         );
         assert_eq!(failed.outcome(), Some("failed"));
+        let said_within = changed(
+            &VAULT,
+            &[
+                ("request.path", json!("sys/policies/acl/signer")),
+                ("response.data", json!({"error": "hmac-sha256:e770"})),
+            ],
+        );
+        assert_eq!((said_within.kind(), said_within.outcome()), ("control.policy", Some("failed")));
+    }
+
+    #[test]
+    fn a_secret_under_the_name_of_keys_is_none() {
+        for (path, mount) in [("secret/data/keys/db", "kv"), ("secret/data/restore/db", "kv")] {
+            let record = example_with(&VAULT, &[("request.path", json!(path)), ("request.mount_type", json!(mount))]);
+            assert_eq!(read(&VAULT, record.to_string().as_bytes()).skipped, 1, "{path}");
+        }
+        let rotated =
+            changed(&VAULT, &[("request.path", json!("sys/rotate")), ("request.mount_type", json!("system"))]);
+        assert_eq!((rotated.kind(), rotated.key()), ("control.key", None));
+    }
+
+    #[test]
+    fn a_key_that_is_taken_out_is_told_though_it_is_read() {
+        let read_of =
+            |path: &str| example_with(&VAULT, &[("request.path", json!(path)), ("request.operation", json!("read"))]);
+        for (path, key) in [
+            ("transit/export/signing-key/hot-wallet", "transit/keys/hot-wallet"),
+            ("transit/export/encryption-key/hot-wallet/2", "transit/keys/hot-wallet"),
+            ("infra/transit/export/hmac-key/keys", "infra/transit/keys/keys"),
+            ("transit/byok-export/elsewhere/hot-wallet", "transit/keys/hot-wallet"),
+            ("transit/backup/hot-wallet", "transit/keys/hot-wallet"),
+        ] {
+            let mut record = read_of(path);
+            let event = one(&VAULT, &record);
+            assert_eq!((event.kind(), event.outcome()), ("control.key", Some("success")), "{path}");
+            assert_eq!((event.key(), &event.detail().value()["act"]), (Some(key), &json!("read")), "{path}");
+            record["response"]["data"] = json!({"error": "hmac-sha256:e770"});
+            assert_eq!(one(&VAULT, &record).outcome(), Some("failed"), "{path}");
+            record["request"]["mount_type"] = json!("kv");
+            assert_eq!(read(&VAULT, record.to_string().as_bytes()).skipped, 1, "{path}");
+        }
+        for path in ["transit/export/public-key/hot-wallet", "transit/export/certificate-chain/hot-wallet/1"] {
+            assert_eq!(read(&VAULT, read_of(path).to_string().as_bytes()).skipped, 1, "{path}");
+        }
     }
 
     #[test]
@@ -200,6 +279,21 @@ mod tests {
         let refused =
             changed(&VAULT, &[("request.path", json!("auth/userpass/login/dana")), ("error", json!("invalid"))]);
         assert_eq!(refused.outcome(), Some("failure"));
+        let said_within = changed(
+            &VAULT,
+            &[
+                ("request.path", json!("auth/userpass/login/dana")),
+                ("response.data", json!({"error": "hmac-sha256:e770"})),
+            ],
+        );
+        assert_eq!(said_within.outcome(), Some("failure"));
+        let callback = [("request.path", json!("auth/oidc/oidc/callback")), ("request.operation", json!("read"))];
+        let oidc = changed(&VAULT, &callback);
+        assert_eq!((oidc.kind(), oidc.outcome()), ("session.started", Some("success")));
+        for on_the_way in ["auth/oidc/oidc/callback", "auth/oidc/oidc/auth_url"] {
+            let record = example_with(&VAULT, &[("request.path", json!(on_the_way))]);
+            assert_eq!(read(&VAULT, record.to_string().as_bytes()).skipped, 1, "{on_the_way}");
+        }
         let own = changed(&VAULT, &[("request.path", json!("auth/token/revoke-self"))]);
         assert_eq!((own.kind(), own.session()), ("session.revoked", Some("hmac-sha256:6f3a01")));
     }
@@ -215,6 +309,8 @@ mod tests {
         );
         assert_eq!((other.kind(), other.session()), ("session.revoked", Some("hmac-sha256:0be1")));
         assert_eq!((other.actor(), other.ip()), (None, None));
+        let unnamed = changed(&VAULT, &[("request.path", json!("auth/token/revoke-accessor"))]);
+        assert_eq!((unnamed.kind(), unnamed.session()), ("session.revoked", None));
         assert_eq!(other.detail().value()["by"], "approle-signer");
         for path in ["auth/token/revoke", "sys/leases/revoke-prefix/aws"] {
             assert_eq!(changed(&VAULT, &[("request.path", json!(path))]).kind(), "control.iam", "{path}");

@@ -22,6 +22,9 @@ const FIELDS: [&str; 14] = [
     "log-status",
 ];
 
+/// Those that are numbers in JSON too, so that a flow is the same in both.
+const NUMBERS: [&str; 8] = ["version", "srcport", "dstport", "protocol", "packets", "bytes", "start", "end"];
+
 /// Reads a line of version 2, or its header.
 pub(super) fn decode(bytes: &[u8]) -> Result<Value, Problem> {
     let text = std::str::from_utf8(bytes);
@@ -30,6 +33,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Value, Problem> {
     if values.len() != FIELDS.len() {
         return Err(Problem::new("record", "is neither JSON nor a line of the 14 fields of version 2"));
     }
-    let members = FIELDS.iter().zip(values).map(|(name, value)| ((*name).to_owned(), Value::from(value)));
+    let members = FIELDS.iter().zip(values).map(|(name, text)| ((*name).to_owned(), value(name, text)));
     Ok(Value::Object(members.collect::<Map<_, _>>()))
+}
+
+/// A number where the field is one; the dash of an absent one and the names of the header stay text.
+fn value(name: &str, text: &str) -> Value {
+    let number = text.parse::<u64>().ok().filter(|_| NUMBERS.contains(&name));
+    number.map_or_else(|| Value::from(text), Value::from)
 }

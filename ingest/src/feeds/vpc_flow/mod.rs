@@ -14,7 +14,7 @@ pub static VPC_FLOW: Table = Table {
         format: "AWS, flow log records of version 2 (14 fields); or JSON with the names of the fields, \
                  in which more of them may stand",
         delivery: "S3 or CloudWatch, summed up over 1 to 10 minutes and later still. There is no id: the identity is a hash of the \
-                   line.",
+                   record, the same for a line and its JSON where that has numbers as numbers.",
         traps: &[
             "Fields stand in the order of the subscription: a line of another number of fields than 14 needs JSON \
              with their names, and is rejected otherwise.",
@@ -75,9 +75,9 @@ mod tests {
         let detail = event.detail().value();
         assert_eq!(
             (&detail["to"], &detail["to_port"], &detail["action"]),
-            (&json!("10.0.3.17"), &json!("443"), &json!("accept"))
+            (&json!("10.0.3.17"), &json!(443), &json!("accept"))
         );
-        assert_eq!(changed(&VPC_FLOW, &[]).detail().value()["to"], detail["to"]);
+        assert_eq!(reading.events, [changed(&VPC_FLOW, &[])]);
     }
 
     #[test]
@@ -97,6 +97,8 @@ mod tests {
 
     #[test]
     fn an_unknown_state_is_passed_over_and_a_bad_time_refused() {
+        let unknown = read(&VPC_FLOW, LINE.replace(" OK", " NEW").as_bytes());
+        assert_eq!((unknown.events.len(), unknown.rejects.len(), unknown.skipped), (0, 0, 1));
         let reading = read(&VPC_FLOW, LINE.replace("1740116560", "5").as_bytes());
         assert_eq!(reading.rejects[0].field, "start");
     }
