@@ -17,8 +17,8 @@ pub static JAMF: Table = Table {
             "`eventTimestamp` is in milliseconds.",
             "A change of membership lists devices that were added and such that were removed; leaving a group of trouble is a \
              recovery.",
-            "Devices are numbers here; map them to what the identity provider calls them in the smart group's own feed, or \
-             compare by serial number where the webhook has it.",
+            "A change of membership names devices by their numbers in Jamf, the other webhooks by serial number where they \
+             have one; neither need be what the identity provider calls the device.",
         ],
     },
     wrapper: None,
