@@ -31,8 +31,21 @@ const SECRET_WORDS: &[&str] = &[
 /// Pairs of words that say so only together.
 const SECRET_PAIRS: &[(&str, &str)] = &[("private", "key"), ("api", "key"), ("access", "key"), ("signing", "key")];
 
-/// Names that contain such a word and hold a contract's address or a token's number.
-const PUBLIC_NAMES: &[&str] = &["gasToken", "gas_token", "tokenAddress", "token_address", "tokenId", "token_id"];
+/// Names that contain such a word and hold a contract's address, a token's number, or what kind of token or credential
+/// it is, for how long and for what.
+const PUBLIC_NAMES: &[&str] = &[
+    "credentialType",
+    "credential_type",
+    "gasToken",
+    "gas_token",
+    "tokenAddress",
+    "tokenId",
+    "token_address",
+    "token_id",
+    "token_policies",
+    "token_ttl",
+    "token_type",
+];
 
 /// Whether a member of that name holds a secret.
 pub(crate) fn is_secret_name(name: &str) -> bool {
@@ -54,7 +67,8 @@ pub(crate) fn may_hold_secret(text: &str) -> bool {
         || text.as_bytes().windows(7).any(bearer)
 }
 
-/// Replaces the values of secret names within a JSON value.
+/// Replaces the values of secret names within a JSON value, and what follows a secret option in a command line that is an
+/// array.
 pub(crate) fn values(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -66,9 +80,29 @@ pub(crate) fn values(value: &mut Value) {
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(values),
+        Value::Array(items) => {
+            arguments(items);
+            items.iter_mut().for_each(values);
+        }
         _ => {}
     }
+}
+
+/// Replaces what follows an option that announces a secret: `--password`, `s3cret`.
+fn arguments(items: &mut [Value]) {
+    let mut announced = false;
+    for item in items {
+        let announces = item.as_str().is_some_and(is_secret_option);
+        if announced {
+            *item = Value::from(MASK);
+        }
+        announced = announces;
+    }
+}
+
+/// Whether an argument is an option by itself whose value is secret, and not one that holds its value too.
+fn is_secret_option(argument: &str) -> bool {
+    argument.starts_with('-') && !argument.contains(['=', ' ']) && is_secret_name(argument.trim_start_matches('-'))
 }
 
 /// The first `bytes_max` bytes of `raw` as text, secrets masked.
@@ -237,5 +271,34 @@ mod tests {
         let mut value = json!({"a": [{"access_token": "x", "b": 1}], "privateKey": {"d": "y"}});
         values(&mut value);
         assert_eq!(value, json!({"a": [{"access_token": "***", "b": 1}], "privateKey": "***"}));
+    }
+
+    #[test]
+    fn what_follows_a_secret_option_is_masked() {
+        for (given, kept) in [
+            (json!(["vault", "--token", "s3cret", "read"]), json!(["vault", "--token", "***", "read"])),
+            (json!(["-password", "--api-key", "s3cret"]), json!(["-password", "***", "***"])),
+            (json!(["--token", 7, 8]), json!(["--token", "***", 8])),
+            (json!([["--client-secret", "s3cret"]]), json!([["--client-secret", "***"]])),
+            (json!(["a", "--token"]), json!(["a", "--token"])),
+            (json!(["--token_type", "batch"]), json!(["--token_type", "batch"])),
+            (json!(["--password=x", "kept"]), json!(["--password=x", "kept"])),
+            (json!(["- a token was lost", "kept"]), json!(["- a token was lost", "kept"])),
+            (json!(["password", "kept"]), json!(["password", "kept"])),
+        ] {
+            let mut value = given.clone();
+            values(&mut value);
+            assert_eq!(value, kept, "{given}");
+        }
+    }
+
+    #[test]
+    fn what_kind_of_token_it_is_is_no_secret() {
+        for name in ["token_type", "token_ttl", "token_policies", "credential_type", "credentialType", "tokenId"] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+        for name in ["token", "token_value", "credentials", "credential"] {
+            assert!(is_secret_name(name), "{name}");
+        }
     }
 }

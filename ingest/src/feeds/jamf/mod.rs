@@ -29,8 +29,8 @@ pub static JAMF: Table = Table {
              recovery.",
             "The name of the group says what it means: `group` is `trouble`, `well` or `other`. Other words between `not` and \
              `compliant` are not understood.",
-            "Devices are numbers here; map them to what the identity provider calls them in the smart group's own feed, or \
-             compare by serial number where the webhook has it.",
+            "A change of membership names devices by their numbers in Jamf, the other webhooks by serial number where they \
+             have one; neither need be what the identity provider calls the device.",
         ],
     },
     wrapper: None,

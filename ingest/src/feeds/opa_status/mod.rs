@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::table::Column::Reason;
-use super::table::{About, Draft, Fact, Finish, Table, on, parts};
+use super::table::{About, Fact, Table, Words, on, parts};
 use crate::limits;
 
 /// The feed `opa_status`.
@@ -22,13 +22,19 @@ pub static OPA_STATUS: Table = Table {
             "A bundle that fails keeps its old revision and goes on deciding: `code` or `errors` tell, not `active_revision`.",
             "Lost decisions are counters among the metrics, by several names; any of them above zero is degraded. Decisions \
              that were dropped by rule, by an error of the mask or by a crash are counted nowhere.",
+            "A replica with a plugin in `ERROR` still reports: it is degraded, never down. A source that says that it goes \
+             down is given longer before its silence is told.",
         ],
     },
     wrapper: None,
     decode: None,
     unfold: Some(|record| Ok(unwrap(record))),
     select: "labels.id",
-    cases: &[on(&["*"], "source.status")],
+    cases: &[on(&["*"], "source.status").outcome(Fact::By(Words {
+        from: "trouble",
+        words: &[("", "ok")],
+        otherwise: Some("degraded"),
+    }))],
     id: &["labels.id", "#"],
     time: "time | latest",
     columns: &[(Reason, "trouble")],
@@ -40,10 +46,7 @@ pub static OPA_STATUS: Table = Table {
         ("decisions_lost", Fact::At("decisions_lost")),
     ],
     hidden: &[],
-    finish: Some(Finish(|_, record, draft| {
-        judge(record, draft);
-        Ok(())
-    })),
+    finish: None,
     example: include_str!("example.json"),
 };
 
@@ -51,7 +54,8 @@ fn unwrap(record: &Value) -> Vec<Value> {
     parts::unwrapped(record, "result").iter().map(summed_up).collect()
 }
 
-/// The report with what has to be looked for in it: the latest time, the revisions, the losses and the troubles.
+/// The report with what has to be looked for in it: the latest time, the revisions, the losses and the troubles, which
+/// are absent when all is well.
 fn summed_up(report: &Value) -> Value {
     let mut record = report.clone();
     if !record.is_object() {
@@ -131,17 +135,6 @@ fn count(value: &Value) -> u64 {
     }
 }
 
-/// Down when a bundle or plugin has failed, degraded when something is not well, else ok.
-fn judge(record: &Value, draft: &mut Draft) {
-    let trouble = record["trouble"].as_str().unwrap_or_default();
-    let outcome = match trouble {
-        "" => "ok",
-        trouble if trouble.contains(": ERROR") => "down",
-        _ => "degraded",
-    };
-    draft.outcome(Some(outcome.to_owned()));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +159,13 @@ mod tests {
                 "bundle policy: bundle_error no signature",
             ),
             (vec![("bundles.policy.errors", json!([{"code": "rego_parse_error"}]))], "degraded", "bundle policy"),
-            (vec![("plugins.bundle.state", json!("ERROR"))], "down", "plugin bundle: ERROR"),
+            (vec![("plugins.bundle.state", json!("ERROR"))], "degraded", "plugin bundle: ERROR"),
+            (vec![("plugins.bundle.state", json!("WARN"))], "degraded", "plugin bundle: WARN"),
+            (
+                vec![("bundles.policy.code", json!("x: ERROR")), ("bundles.policy.message", json!("a: ERROR"))],
+                "degraded",
+                "bundle policy: x: ERROR a: ERROR",
+            ),
             (vec![("plugins.bundle.state", json!("NOT_READY"))], "degraded", "plugin bundle: NOT_READY"),
             (
                 vec![("decision_logs", json!({"code": "decision_log_error"}))],
@@ -191,6 +190,17 @@ mod tests {
             assert_eq!(event.outcome(), Some(outcome), "{changes:?}");
             assert!(event.reason().unwrap().contains(said), "{:?}", event.reason());
         }
+    }
+
+    #[test]
+    fn more_troubles_than_are_told_are_troubles_still() {
+        let failed = |number: usize| (format!("b{number}"), json!({"code": "bundle_error"}));
+        let mut bundles: Map<String, Value> = (0..=limits::LEFT_OUT_NAMES_MAX).map(failed).collect();
+        bundles.insert("z".to_owned(), json!({"last_request": "2025-02-21T05:42:40Z"}));
+        let event =
+            changed(&OPA_STATUS, &[("bundles", Value::Object(bundles)), ("plugins.bundle.state", json!("ERROR"))]);
+        assert_eq!(event.outcome(), Some("degraded"));
+        assert!(!event.reason().unwrap().contains("ERROR"));
     }
 
     #[test]

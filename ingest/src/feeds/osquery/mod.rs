@@ -29,7 +29,10 @@ pub static OSQUERY: Table = Table {
         traps: &[
             "Counter 0 or a new epoch is a new baseline: every row is `added` though nothing changed. It is stated again, \
              with `detail.baseline`, and rules look for a change of the word, not for a row.",
-            "A changed row comes as `removed` and `added`; the removed one is passed over.",
+            "A changed row comes as `removed` and `added`; the removed one is passed over, and so is a batch without added \
+             rows.",
+            "Of `windows_security_center`, select `antivirus` and `firewall`: while one of them is absent and the other is \
+             `Good`, the check is `unknown`.",
             "Values are text unless `--logger_numerics` is set; both are read.",
             "`sip_config` has a row for each flag, and most of them are good when off; only the row `sip` is judged.",
             "Several volumes of one device are several checks, told apart by their name, so that they do not seem to change \
@@ -77,6 +80,10 @@ pub static OSQUERY: Table = Table {
             .outcome(Fact::Is("compliant"))
             .says(&[("check", Fact::Is("security_center"))]),
         on(&["*windows_security_center*"], "session.posture")
+            .and(&[("row.antivirus", &["Good", ""]), ("row.firewall", &["Good", ""])])
+            .outcome(Fact::Is("unknown"))
+            .says(&[("check", Fact::Is("security_center"))]),
+        on(&["*windows_security_center*"], "session.posture")
             .outcome(Fact::Is("not_compliant"))
             .says(&[("check", Fact::Is("security_center"))]),
         on(&["*os_version*", "*patches*", "*certificates*", "*chrome_extensions*", "*apps*"], "session.posture")
@@ -107,6 +114,7 @@ fn rows(record: &Value) -> Result<Vec<Value>, Problem> {
         ["snapshot", "diffResults.added"].into_iter().find(|list| super::table::path::find(record, list).is_some());
     let mut rows = match list {
         Some(list) => parts::of_list(record, list, "row")?,
+        None if is_empty_batch(record) => Vec::new(),
         None => vec![moved(record, "columns", "row")],
     };
     for row in &mut rows {
@@ -114,10 +122,17 @@ fn rows(record: &Value) -> Result<Vec<Value>, Problem> {
         if list != Some("snapshot") && text(row.get("counter")) == "0" {
             row["baseline"] = Value::from(true);
         }
-        let name = row["row"].get("name").or_else(|| row["row"].get("uuid"));
-        row["check"] = Value::from(format!("disk_encryption {}", text(name)).trim_end());
+        if text(row.get("name")).contains("disk_encryption") {
+            let volume = text(row["row"].get("name").or_else(|| row["row"].get("uuid")));
+            row["check"] = Value::from(format!("disk_encryption {volume}").trim_end());
+        }
     }
     Ok(rows)
+}
+
+/// A batch or snapshot in which no row was added: `added` is absent, null or an empty text then.
+fn is_empty_batch(record: &Value) -> bool {
+    record.get("columns").is_none() && ["snapshot", "diffResults"].iter().any(|list| record.get(*list).is_some())
 }
 
 fn moved(record: &Value, from: &str, to: &str) -> Value {
@@ -162,6 +177,14 @@ mod tests {
             (
                 "windows_security_center",
                 json!({"antivirus": "Snoozed", "firewall": "Good"}),
+                "security_center",
+                "not_compliant",
+            ),
+            ("windows_security_center", json!({"antivirus": "Good"}), "security_center", "unknown"),
+            ("windows_security_center", json!({"antivirus": "Poor"}), "security_center", "not_compliant"),
+            (
+                "windows_security_center",
+                json!({"antivirus": "", "firewall": "Not Monitored"}),
                 "security_center",
                 "not_compliant",
             ),
@@ -212,6 +235,32 @@ mod tests {
         record["diffResults"] =
             json!({"added": [{"name": "a", "encrypted": "0"}], "removed": [{"name": "a", "encrypted": "1"}]});
         assert_eq!(events(&OSQUERY, &record)[0].outcome(), Some("not_compliant"));
+    }
+
+    #[test]
+    fn a_batch_without_added_rows_gives_nothing() {
+        let mut record = example_with(&OSQUERY, &[]);
+        record.as_object_mut().unwrap().remove("columns");
+        for (name, list) in [
+            ("diffResults", json!({"removed": [{"name": "a", "encrypted": "1"}]})),
+            ("diffResults", json!({"added": null, "removed": []})),
+            ("diffResults", json!({"added": "", "removed": ""})),
+            ("diffResults", json!({"added": [], "removed": []})),
+            ("diffResults", json!("")),
+            ("snapshot", json!([])),
+            ("snapshot", json!("")),
+        ] {
+            let mut record = record.clone();
+            record[name] = list;
+            let reading = read(&OSQUERY, record.to_string().as_bytes());
+            assert_eq!((reading.events.len(), reading.skipped, reading.rejects.len()), (0, 1, 0), "{record}");
+        }
+    }
+
+    #[test]
+    fn only_a_query_of_disk_encryption_has_its_check() {
+        let other = changed(&OSQUERY, &[("name", json!("secureboot")), ("columns", json!({"secure_boot": "1"}))]);
+        assert_eq!(other.detail().value()["record"]["check"], Value::Null);
     }
 
     #[test]

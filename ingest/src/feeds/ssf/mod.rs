@@ -24,6 +24,7 @@ pub static SSF: Table = Table {
             "Old drafts have `subject` within the event in place of `sub_id`; both are read.",
             "A subject of several parts means whatever matches all of them: person, session and device fill a column each.",
             "A change of a password is a change of a credential too; `detail.factor` says which.",
+            "Google's verifications and ends of all sessions of a person (`sessions-revoked`) are events of RISC.",
         ],
     },
     wrapper: None,
@@ -59,10 +60,11 @@ pub static SSF: Table = Table {
         on(&["*/risc/event-type/credential-compromise"], "session.risk")
             .outcome(Fact::Is("high"))
             .says(&[("factor", Fact::At("event.credential_type"))]),
+        on(&["*/risc/event-type/sessions-revoked"], "session.revoked"),
+        on(&["*/*/event-type/verification"], "source.heartbeat"),
         on(&["*/risc/event-type/*"], "control.iam")
             .outcome(Fact::Is("success"))
             .says(&[("act", Fact::At("event_type")), ("target", Fact::At("subject.user"))]),
-        on(&["*/ssf/event-type/verification"], "source.heartbeat"),
         on(&["*/ssf/event-type/stream-updated"], "source.status").outcome(Fact::By(Words {
             from: "event.status",
             words: &[("enabled", "ok"), ("paused", "degraded"), ("disabled", "down")],
@@ -126,8 +128,38 @@ mod tests {
         }});
         let reading = read(&SSF, body.to_string().as_bytes());
         assert_eq!((reading.events.len(), reading.rejects.len(), reading.records), (2, 1, 3));
+        assert_eq!(reading.rejects[0].reason, "is neither an object nor a token of three parts");
+        assert_eq!(reading.rejects[0].raw, "nonsense");
         let nothing = read(&SSF, br#"{"sets":{},"moreAvailable":false}"#);
         assert_eq!((nothing.skipped, nothing.rejects.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_refused_token_of_a_poll_says_why() {
+        let payload = example_with(&SSF, &[]);
+        let with_exp = example_with(&SSF, &[("exp", json!(1_740_116_560))]);
+        let nested = json!({"sets": {"j": token(&good_header(), &with_exp)}});
+        for (refused, field) in [
+            (json!(token(&json!({"typ": "at+jwt", "alg": "RS256"}), &payload)), "typ"),
+            (json!(token(&json!({"typ": "secevent+jwt", "alg": "none"}), &payload)), "alg"),
+            (json!(token(&good_header(), &with_exp)), "exp"),
+            (json!(token(&good_header(), &json!({"iss": "i"}))), "events"),
+            (json!(token(&good_header(), &json!([]))), "record"),
+            (json!(token(&good_header(), &nested)), "exp"),
+            (json!(7), "record"),
+            (
+                json!({"event_type": format!("{CAEP}session-revoked"), "iss": "i", "jti": "j", "iat": 1_740_116_560}),
+                "header",
+            ),
+        ] {
+            let body = json!({"sets": {"j1": refused, "j2": token(&good_header(), &payload)}});
+            let reading = read(&SSF, body.to_string().as_bytes());
+            assert_eq!((reading.events.len(), reading.rejects.len(), reading.records), (1, 1, 2), "{refused}");
+            assert_eq!(reading.rejects[0].field, field, "{refused}");
+            if refused.is_string() {
+                assert_eq!(reading.rejects[0].raw, "***", "{refused}");
+            }
+        }
     }
 
     #[test]
@@ -215,6 +247,10 @@ mod tests {
             one(&SSF, &with_event(&format!("https://schemas.openid.net/secevent/risc/event-type/{kind}"), &json!({})))
         };
         assert_eq!(risc("account-disabled").kind(), "control.iam");
+        let revoked = risc("sessions-revoked");
+        assert_eq!((revoked.kind(), revoked.actor()), ("session.revoked", Some("dana@exchange.example")));
+        let verified = risc("verification");
+        assert_eq!((verified.kind(), verified.actor(), verified.session()), ("source.heartbeat", None, None));
         assert_eq!(
             (risc("credential-compromise").kind(), risc("credential-compromise").outcome()),
             ("session.risk", Some("high"))

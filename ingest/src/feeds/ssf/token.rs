@@ -37,17 +37,20 @@ fn part(name: &str, encoded: &str) -> Result<Value, Problem> {
     json_text::parse(&bytes).map_err(|problem| Problem::new(name, problem.to_string()))
 }
 
-/// The tokens of a poll, or the events of a payload. What cannot be read stands in its record as it came.
+/// The tokens of a poll, each a record by itself, or the events of a payload.
 pub(super) fn unfold(record: &Value) -> Result<Vec<Value>, Problem> {
-    if let Some(sets) = record.get("sets").and_then(Value::as_object) {
-        let payloads = sets.values().map(|token| {
-            let payload = decode(token.as_str().unwrap_or_default().as_bytes())?;
-            events(&payload)
-        });
-        let unread = |problem: Problem| vec![json!({"unread": problem.to_string()})];
-        return Ok(payloads.flat_map(|read| read.unwrap_or_else(unread)).collect());
+    match record.get("sets").and_then(Value::as_object) {
+        Some(sets) => Ok(sets.values().map(as_text).collect()),
+        None => events(record),
     }
-    events(record)
+}
+
+/// A token as it came; what is no text is none, and is refused as the text of it.
+fn as_text(token: &Value) -> Value {
+    match token {
+        Value::String(_) => token.clone(),
+        other => Value::from(other.to_string()),
+    }
 }
 
 fn events(payload: &Value) -> Result<Vec<Value>, Problem> {
@@ -77,7 +80,8 @@ fn one(shared: &Value, kind: &str, event: &Value) -> Value {
     record["reason"] = json!(reason(event));
     record["event"] = event.clone();
     // The stream's own events have the stream as their subject, which is nobody.
-    let subject = subject.filter(|_| !kind.contains("/ssf/event-type/"));
+    let of_the_stream = kind.contains("/ssf/event-type/") || kind.ends_with("/event-type/verification");
+    let subject = subject.filter(|_| !of_the_stream);
     record["subject"] = subject.map_or(Value::Null, subject_parts);
     record
 }

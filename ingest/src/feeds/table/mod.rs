@@ -61,7 +61,7 @@ pub struct Table {
 /// Reads the bytes of one record.
 pub type Decode = fn(&[u8]) -> Result<Value, Problem>;
 
-/// Takes a record apart.
+/// Takes a record apart. A part that is a text is a record by itself, which the table's `decode` reads.
 pub type Unfold = fn(&Value) -> Result<Vec<Value>, Problem>;
 
 /// Completes an event.
@@ -230,11 +230,17 @@ impl Table {
         let Some(unfold) = self.unfold else {
             return Ok(vec![Ok(self.event(context, record)?.into_iter().collect())]);
         };
-        let read = |part: &Value| match self.event(context, part) {
-            Ok(event) => Ok(event.into_iter().collect()),
-            Err(problem) => Err((problem, part.to_string().into_bytes())),
-        };
-        Ok(unfold(record)?.iter().map(read).collect())
+        Ok(unfold(record)?.iter().flat_map(|part| self.part(context, part)).collect())
+    }
+
+    /// What one part becomes, or the parts of one that is a record by itself; what is refused has its own bytes.
+    fn part(&self, context: &Context<'_>, part: &Value) -> Vec<Part> {
+        if let (Value::String(text), Some(decode)) = (part, self.decode) {
+            let parts = decode(text.as_bytes()).and_then(|record| self.parts(context, &record));
+            return parts.unwrap_or_else(|problem| vec![Err((problem, text.clone().into_bytes()))]);
+        }
+        let event = self.event(context, part).map(|event| event.into_iter().collect());
+        vec![event.map_err(|problem| (problem, part.to_string().into_bytes()))]
     }
 
     fn event(&self, context: &Context<'_>, record: &Value) -> Result<Option<Event>, Problem> {

@@ -166,3 +166,14 @@ fn row(page: &mut String, cells: &[&str]) {
     let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
     writeln!(page, "| {} |", cells.join(" | ")).expect("a string takes all that is written");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feeds::CODE;
+
+    #[test]
+    fn every_feed_that_is_code_is_in_the_list() {
+        assert_eq!(BY_HAND.map(|(name, _, _)| name), CODE.map(Feed::name));
+    }
+}

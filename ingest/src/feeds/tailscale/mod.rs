@@ -22,7 +22,9 @@ pub static TAILSCALE: Table = Table {
                    since one group holds several changes.",
         traps: &[
             "One act of a person is several entries of one group, and only the group has an id.",
-            "A change of the access rules is of the target `ACL`, whatever the action is called.",
+            "A change of the access rules is one of the property `ACL` of the target `TAILNET`, and only that is \
+             `control.policy`. Other properties of the tailnet are its network, its logs or who may join; what is none of \
+             these (billing, contacts, features) is passed over.",
         ],
     },
     wrapper: Some("logs"),
@@ -35,7 +37,35 @@ pub static TAILSCALE: Table = Table {
             .outcome(Fact::Is("success"))
             .columns(&[(Device, "target.id")])
             .says(WHAT),
-        on(&["TAILNET", "ACL"], "control.policy").outcome(Fact::Is("success")).says(WHAT),
+        on(&["TAILNET"], "control.policy")
+            .and(&[("target.property", &["ACL"])])
+            .outcome(Fact::Is("success"))
+            .says(WHAT),
+        on(&["TAILNET"], "control.network")
+            .and(&[("target.property", &["DNS*", "MAGIC_DNS", "MULLVAD_VPN", "FILE_SHARING", "GEOSTEERING"])])
+            .outcome(Fact::Is("success"))
+            .says(WHAT),
+        on(&["TAILNET"], "control.logging")
+            .and(&[("target.property", &["LOGSTREAM*", "NETWORK_FLOW_LOGGING", "LOG_EXIT_FLOWS"])])
+            .outcome(Fact::Is("success"))
+            .says(WHAT),
+        on(&["TAILNET"], "control.iam")
+            .and(&[(
+                "target.property",
+                &[
+                    "MACHINE_APPROVAL_NEEDED",
+                    "MACHINE_AUTH_NEEDED",
+                    "USER_APPROVAL_REQUIRED",
+                    "MAX_KEY_DURATION",
+                    "AUTH_PROVIDER",
+                    "SCIM",
+                    "TKA",
+                    "POSTURE_INTEGRATION",
+                    "COLLECT_POSTURE_IDENTITY",
+                ],
+            )])
+            .outcome(Fact::Is("success"))
+            .says(WHAT),
         on(&["LOG_STREAMING*", "LOGSTREAM*", "WEBHOOK*"], "control.logging").outcome(Fact::Is("success")).says(WHAT),
         on(&["USER", "API_KEY", "AUTH_KEY", "OAUTH*", "INVITE", "ROLE", "SSO*"], "control.iam")
             .outcome(Fact::Is("success"))
@@ -56,7 +86,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::feeds::sample::{changed, example_with, one, rejected};
+    use crate::feeds::sample::{changed, example_with, one, read, rejected};
 
     #[test]
     fn the_access_rules_the_network_and_people_change() {
@@ -72,8 +102,27 @@ mod tests {
     }
 
     #[test]
+    fn only_the_access_rules_are_a_policy() {
+        for (property, kind) in [
+            ("ACL", "control.policy"),
+            ("DNS_CONFIG", "control.network"),
+            ("MAGIC_DNS", "control.network"),
+            ("LOGSTREAM_ENDPOINT", "control.logging"),
+            ("NETWORK_FLOW_LOGGING", "control.logging"),
+            ("MACHINE_APPROVAL_NEEDED", "control.iam"),
+            ("TKA", "control.iam"),
+        ] {
+            assert_eq!(changed(&TAILSCALE, &[("target.property", json!(property))]).kind(), kind, "{property}");
+        }
+        for property in [json!("SUPPORT_EMAIL"), json!(null)] {
+            let other = example_with(&TAILSCALE, &[("target.property", property)]);
+            assert_eq!(read(&TAILSCALE, other.to_string().as_bytes()).skipped, 1, "{other}");
+        }
+    }
+
+    #[test]
     fn changes_of_one_group_are_told_apart() {
-        let other = changed(&TAILSCALE, &[("target.property", json!("DNS"))]);
+        let other = changed(&TAILSCALE, &[("target.property", json!("DNS_CONFIG"))]);
         assert_ne!(other.event_id(), changed(&TAILSCALE, &[]).event_id());
         let wrapped = json!({"logId": "x", "event": example_with(&TAILSCALE, &[])});
         assert_eq!(one(&TAILSCALE, &wrapped), changed(&TAILSCALE, &[]));

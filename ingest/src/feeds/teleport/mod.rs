@@ -9,6 +9,15 @@ const WENT: Fact = Fact::By(Words {
     otherwise: None,
 });
 
+/// A request to Kubernetes has the status of its answer in place of `success`.
+const ANSWERED: Fact = Fact::By(Words {
+    from: "response_code",
+    words: &[("2*", "success"), ("3*", "success"), ("101", "success"), ("", "success")],
+    otherwise: Some("failure"),
+});
+
+const DONE: Fact = Fact::By(Words { from: "success", words: &[("false", "failed")], otherwise: Some("success") });
+
 const TARGET: &[(&str, Fact)] =
     &[("act", Fact::At("event")), ("target", Fact::At("target.user | target | name | addr.local"))];
 
@@ -31,6 +40,9 @@ pub static TELEPORT: Table = Table {
              the sessions of nobody by name and is `control.iam`.",
             "The device of a factor (`mfa_device`) is a hardware key and not the device of the session.",
             "A failed sign-on has the event of a successful one, and `success` false.",
+            "`kube.request` has no `success`: a `response_code` of 2xx, 3xx or 101 is one, any other a failure.",
+            "Certificates are issued at each sign-on (`cert.create`) and change nobody's rights; a sign-on to a service \
+             behind Teleport (`saml.idp.auth`) does not either. Both are passed over.",
         ],
     },
     wrapper: None,
@@ -41,16 +53,11 @@ pub static TELEPORT: Table = Table {
         on(&["user.login"], "session.started").outcome(WENT),
         on(&["auth"], "session.presented").outcome(Fact::Is("failure")),
         on(
-            &[
-                "session.start",
-                "db.session.start",
-                "kube.request",
-                "app.session.start",
-                "windows.desktop.session.start",
-            ],
+            &["session.start", "db.session.start", "app.session.start", "windows.desktop.session.start"],
             "session.presented",
         )
         .outcome(WENT),
+        on(&["kube.request"], "session.presented").outcome(ANSWERED),
         on(&["session.command", "session.exec", "exec"], "session.presented")
             .outcome(WENT)
             .says(&[("command", Fact::At("path | command")), ("arguments", Fact::At("argv"))]),
@@ -61,6 +68,7 @@ pub static TELEPORT: Table = Table {
             .says(&[("change", Fact::Is("delete")), ("factor", Fact::At("mfa_device.mfa_device_type"))]),
         on(&["lock.created"], "control.iam").and(&[("target.user", &[""])]).outcome(DONE).says(LOCK),
         on(&["lock.created"], "session.revoked").done_to("target.user"),
+        pass(&["saml.idp.auth"]),
         on(
             &[
                 "role.*",
@@ -68,11 +76,14 @@ pub static TELEPORT: Table = Table {
                 "user.update",
                 "user.delete",
                 "access_request.*",
-                "*.connector.*",
+                "access_list.*",
+                "saml.*",
+                "oidc.*",
+                "github.*",
+                "trusted_cluster.*",
                 "join_token.create",
                 "lock.deleted",
                 "bot.*",
-                "cert.create",
             ],
             "control.iam",
         )
@@ -105,8 +116,6 @@ pub static TELEPORT: Table = Table {
     finish: None,
     example: include_str!("example.json"),
 };
-
-const DONE: Fact = Fact::By(Words { from: "success", words: &[("false", "failed")], otherwise: Some("success") });
 
 #[cfg(test)]
 mod tests {
@@ -143,6 +152,54 @@ mod tests {
         );
         assert_eq!(command.detail().value()["command"], "/bin/ls");
         assert!(!command.detail().value()["record"].to_string().contains("s3cret"));
+    }
+
+    #[test]
+    fn a_request_to_kubernetes_went_as_its_answer_says() {
+        for (code, outcome) in [
+            (json!(200), "success"),
+            (json!("201"), "success"),
+            (json!(302), "success"),
+            (json!(101), "success"),
+            (json!(null), "success"),
+            (json!(403), "failure"),
+            (json!(500), "failure"),
+        ] {
+            let event = changed(
+                &TELEPORT,
+                &[("event", json!("kube.request")), ("success", json!(null)), ("response_code", code.clone())],
+            );
+            assert_eq!((event.kind(), event.outcome()), ("session.presented", Some(outcome)), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_hidden_after_its_option() {
+        let command = changed(
+            &TELEPORT,
+            &[("event", json!("session.command")), ("argv", json!(["login", "--password", "s3cret", "-v"]))],
+        );
+        let detail = command.detail().value();
+        assert_eq!(detail["arguments"], json!(["login", "--password", "***", "-v"]));
+        assert!(!detail["record"].to_string().contains("s3cret"));
+    }
+
+    #[test]
+    fn connectors_lists_and_clusters_change_and_certificates_are_passed_over() {
+        for name in
+            ["saml.created", "oidc.updated", "github.deleted", "access_list.member.create", "trusted_cluster.create"]
+        {
+            let event = changed(&TELEPORT, &[("event", json!(name)), ("name", json!("corporate"))]);
+            let detail = event.detail().value();
+            assert_eq!(
+                (event.kind(), &detail["act"], &detail["target"]),
+                ("control.iam", &json!(name), &json!("corporate"))
+            );
+        }
+        for name in ["cert.create", "saml.idp.auth"] {
+            let other = example_with(&TELEPORT, &[("event", json!(name))]);
+            assert_eq!(read(&TELEPORT, other.to_string().as_bytes()).skipped, 1, "{name}");
+        }
     }
 
     #[test]

@@ -20,18 +20,21 @@ pub static WEB3SIGNER: Table = Table {
                  `time | thread | level | logger | message`, the message in the default format of Vert.x; or JSON with the names of \
                  the example",
         delivery: "Lines of its log; ship those of the logger `LoggerHandlerImpl`. Others are passed over, and lines without \
-                   the layout, as those of a stack trace, are rejected. There is no id: the identity is a hash of the line.",
+                   the layout, as those of a stack trace, are rejected. There is no id: the identity is a hash of time, \
+                   thread, level and the whole message, or of the JSON record; equal lines are one.",
         traps: &[
             "The log says neither what was signed nor for whom: a signature is bound to a transaction by key, time and count.",
             "412 is the slashing protection that refused: `reason` is `slashing_protection`. 404 is a key that is not loaded, \
              400 a request that could not be read.",
             "Keys are loaded and deleted at `/eth/v1/keystores` and `/eth/v1/remotekeys`, and all anew at `/reload`.",
+            "A path that does not begin with `/`, or that holds `//`, `/.` or `%`, is rejected: the signer may normalise it \
+             into one that signs.",
             "Prevented signings and loaded signers are counted in its metrics, which this feed does not read.",
         ],
     },
     wrapper: None,
     decode: Some(line::decode),
-    unfold: None,
+    unfold: Some(line::checked),
     select: "call",
     cases: &[
         on(SIGN, "signing.signed").and(&[("status", &["2*"])]).outcome(Fact::Is("success")),
@@ -109,6 +112,43 @@ mod tests {
         }
         let started = b"2025-02-21 05:42:40.788+00:00 | main | INFO  | Runner | Web3Signer has started";
         assert_eq!(read(&WEB3SIGNER, started).skipped, 1);
+    }
+
+    #[test]
+    fn two_calls_that_differ_in_anything_are_two() {
+        let id = |line: &str| read(&WEB3SIGNER, line.as_bytes()).events[0].event_id();
+        let first = line("POST /api/v1/eth1/sign/0xab01", "200");
+        assert_eq!(id(&first), id(&first));
+        for other in [
+            first.replace(" 132 ", " 133 "),
+            first.replace("c/1.0", "c/1.1"),
+            first.replace("0xab01 HTTP", "0xab01?x=1 HTTP"),
+            first.replace("05:42:40 GMT", "05:42:41 GMT"),
+        ] {
+            assert_ne!(id(&first), id(&other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_could_become_another_is_refused() {
+        for path in [
+            "//api/v1/eth1/sign/0xab01",
+            "/api//v1/eth1/sign/0xab01",
+            "/api/v1/eth1/./sign/0xab01",
+            "/x/../api/v1/eth1/sign/0xab01",
+            "/api/v1/eth1/%73ign/0xab01",
+            "http://signer/api/v1/eth1/sign/0xab01",
+            "*",
+        ] {
+            let call = format!("POST {path}");
+            let reading = read(&WEB3SIGNER, line(&call, "200").as_bytes());
+            assert_eq!((reading.events.len(), reading.rejects.len()), (0, 1), "{path}");
+            assert_eq!(reading.rejects[0].field, "call");
+            assert!(reading.rejects[0].reason.contains("normalised"), "{}", reading.rejects[0].reason);
+            assert_eq!(rejected(&WEB3SIGNER, &[("call", json!(call))]), "call");
+        }
+        // A query is no path.
+        assert_eq!(one("POST /api/v1/eth1/sign/0xab01?next=%2F..//", "200").kind(), "signing.signed");
     }
 
     #[test]
