@@ -3,7 +3,7 @@
 /// Bytes of one body, as sent and again after decompression: 32 MiB.
 pub const BODY_BYTES_MAX: usize = 32 << 20;
 
-/// Records of one body.
+/// Records of one body, as cut and again after those that hold several are taken apart.
 pub const RECORDS_MAX: usize = 50_000;
 
 /// Bytes of one record.
@@ -53,6 +53,13 @@ pub const PARTS_MAX: usize = 4096;
 
 /// Bytes that the parts of one record may repeat of what they share.
 pub const PARTS_BYTES_MAX: usize = 2 << 20;
+
+/// Bytes that the parts of all records of one body may repeat: 64 MiB, which is more than 1 KiB for each of
+/// [`RECORDS_MAX`] parts and no more than twice a body.
+pub const BODY_PARTS_BYTES_MAX: usize = 64 << 20;
+
+/// Ranges of addresses that are listed out of one change of a network; whether one is open to all is said of every range.
+pub const RANGES_MAX: usize = 32;
 
 /// Bytes of the protected header of a JSON Web Signature, encoded.
 pub const JWS_HEADER_BYTES_MAX: usize = 4096;

@@ -89,6 +89,35 @@ fn p7_a_body_of_100_mb_is_refused_before_it_is_parsed() {
     assert_eq!(refused, Error::TooLarge { max: limits::BODY_BYTES_MAX, after: "" });
 }
 
+/// A body of records that each stay within their own limits.
+#[test]
+fn p7_records_of_many_parts_are_counted_over_the_whole_body() {
+    let hosts = |count: usize| (0..count).map(|id| json!({ "id": id })).collect::<Vec<_>>();
+    let notice = |name: &str, parts: usize| {
+        let mut record = good("fleet", 1);
+        record["policy"]["name"] = json!(name);
+        record["hosts"] = json!(hosts(parts));
+        record.to_string()
+    };
+    let fleet = feeds::find("fleet").unwrap();
+    let many = notice("p", limits::PARTS_MAX);
+    let fitting = limits::RECORDS_MAX / limits::PARTS_MAX;
+    let reading = read(fleet, vec![many.as_str(); fitting].join("\n").as_bytes());
+    assert_eq!((reading.records, reading.rejects.len()), (fitting * limits::PARTS_MAX, 0));
+    // Each part of these has a name of 20,000 bytes, and there are 95 of them in each record.
+    let heavy = notice(&"p".repeat(20_000), 95);
+    let records_of_heavy = limits::BODY_PARTS_BYTES_MAX / (20_000 * 94) + 1;
+    for (record, count, said) in [(many, fitting + 1, "records, their parts"), (heavy, records_of_heavy, "repeat")] {
+        let body = vec![record.as_str(); count].join("\n");
+        let reading = read(fleet, body.as_bytes());
+        check(fleet, &reading);
+        assert_eq!((reading.events.len(), reading.rejects.len(), reading.records), (0, 1, 1));
+        let reject = &reading.rejects[0];
+        assert_eq!((reject.field.as_str(), reject.line), ("body", None));
+        assert!(reject.reason.contains(said) && reject.reason.contains("smaller batches"), "{}", reject.reason);
+    }
+}
+
 #[test]
 fn p7_a_gzip_bomb_is_refused() {
     let bomb = gzip(&vec![b' '; 200 << 20]);

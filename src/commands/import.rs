@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use keywatch_ingest::limits::{BODY_BYTES_MAX, RECORD_BYTES_MAX, RECORDS_MAX};
-use keywatch_ingest::{Context, Feed, Problem, Reject, feeds};
+use keywatch_ingest::{Context, Feed, Problem, Reading, Reject, feeds};
 use keywatch_store::event::Origin;
 use keywatch_store::{Inventory, line};
 
@@ -158,8 +158,15 @@ impl<W: Write> Import<'_, W> {
         }
     }
 
+    /// Reads a piece; one whose records become too many parts is read in halves.
     fn piece(&mut self, name: &str, piece: &[u8], lines_before: usize) -> anyhow::Result<()> {
         let reading = self.feed.read(&self.context, piece);
+        if let Some(at) = is_refused_whole(&reading).then(|| middle(piece)).flatten() {
+            let (first, second) = piece.split_at(at);
+            let lines = first.iter().filter(|byte| **byte == b'\n').count();
+            self.piece(name, first, lines_before)?;
+            return self.piece(name, second, lines_before + lines);
+        }
         for event in &reading.events {
             writeln!(self.out, "{}", line::write(event))?;
         }
@@ -184,6 +191,17 @@ impl<W: Write> Import<'_, W> {
             output::note("further rejects are counted and not shown");
         }
     }
+}
+
+fn is_refused_whole(reading: &Reading) -> bool {
+    matches!(reading.rejects.as_slice(), [reject] if reject.line.is_none())
+}
+
+/// Where a line begins a record and the one before it ended one, as near after the middle as there is, else before it.
+fn middle(piece: &[u8]) -> Option<usize> {
+    let begins = |at: &usize| piece[at - 2..=*at] == *b"}\n{";
+    let half = (piece.len() / 2).max(2);
+    (half..piece.len()).find(begins).or_else(|| (2..half).rev().find(begins))
 }
 
 #[cfg(test)]
@@ -217,6 +235,22 @@ mod tests {
         for line in out.lines() {
             line::read(line.as_bytes()).unwrap();
         }
+    }
+
+    #[test]
+    fn lines_that_become_too_many_parts_are_read_in_halves() {
+        let hosts: Vec<_> = (0..4000).map(|id| serde_json::json!({ "id": id })).collect();
+        let notice = |policy: usize| {
+            let policy = serde_json::json!({"id": policy, "name": "p"});
+            format!("{}\n", serde_json::json!({"timestamp": "2025-02-21T00:00:00Z", "policy": policy, "hosts": hosts}))
+        };
+        let text: String = (0..15).map(notice).chain(["{}\n".to_owned()]).collect();
+        let origin = Origin { system: "s".into(), source: "fleet".into() };
+        let context = Context { origin: &origin, inventory: None };
+        let feed = feeds::find("fleet").unwrap();
+        let mut import = Import { feed, context, out: Vec::new(), counts: Counts::default() };
+        import.lines("test", text.as_bytes()).unwrap();
+        assert_eq!((import.counts.events, import.counts.rejects, import.counts.records), (60_000, 1, 60_001));
     }
 
     #[test]

@@ -13,8 +13,8 @@ pub trait Feed: Send + Sync {
 
     /// Reads one body. Every record in it becomes events or a [`Reject`], and one bad record costs no other.
     ///
-    /// A body above [`crate::limits::BODY_BYTES_MAX`] or [`crate::limits::RECORDS_MAX`] is one reject as a whole. The
-    /// events carry no log time; a log with a recorded clock expects its writer to set it.
+    /// A body above [`crate::limits::BODY_BYTES_MAX`] or [`crate::limits::RECORDS_MAX`], or whose records are taken apart
+    /// into more than that or [`crate::limits::BODY_PARTS_BYTES_MAX`], is one reject as a whole. The events carry no log time; a log with a recorded clock expects its writer to set it.
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading;
 }
 

@@ -49,6 +49,10 @@ pub(crate) fn rejected(table: &Table, changes: &[(&str, Value)]) -> String {
 }
 
 fn set(record: &mut Value, path: &str, value: &Value) {
+    if value.is_null() {
+        take_out(record, path);
+        return;
+    }
     let pointer = format!("/{}", path.replace('.', "/"));
     if let Some(found) = record.pointer_mut(&pointer) {
         *found = value.clone();
@@ -58,4 +62,22 @@ fn set(record: &mut Value, path: &str, value: &Value) {
         Some((name, rest)) => set(&mut record[name], rest, value),
         None => record[path] = value.clone(),
     }
+}
+
+fn take_out(record: &mut Value, path: &str) {
+    let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let pointer = if parent.is_empty() { String::new() } else { format!("/{}", parent.replace('.', "/")) };
+    let members = record.pointer_mut(&pointer).and_then(Value::as_object_mut);
+    if let Some(members) = members {
+        members.remove(name);
+    }
+}
+
+#[test]
+fn null_takes_a_member_out() {
+    let mut record = serde_json::json!({"a": {"b": 1, "c": 2}, "d": 3});
+    for path in ["a.b", "d", "a.x", "x.y"] {
+        set(&mut record, path, &Value::Null);
+    }
+    assert_eq!(record, serde_json::json!({"a": {"c": 2}}));
 }

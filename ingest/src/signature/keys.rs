@@ -61,12 +61,16 @@ impl Keys {
     /// Reads a key set. Keys of other types or uses are left out.
     ///
     /// # Errors
-    /// It is no key set, or has no key that could verify.
+    /// It is no key set, has more than [`limits::JWKS_KEYS_MAX`] keys, or none that could verify.
     pub fn parse(json: &[u8]) -> Result<Keys, Refused> {
         let set = crate::feeds::strict_json(json).map_err(|_| Refused::because("the key set is no JSON"))?;
         let listed =
             set.get("keys").and_then(Value::as_array).ok_or_else(|| Refused::because("no `keys` in the key set"))?;
-        let keys: Vec<Key> = listed.iter().take(limits::JWKS_KEYS_MAX).filter_map(key).collect();
+        if listed.len() > limits::JWKS_KEYS_MAX {
+            let reason = format!("{} keys in the key set, at most {}", listed.len(), limits::JWKS_KEYS_MAX);
+            return Err(Refused::because(reason));
+        }
+        let keys: Vec<Key> = listed.iter().filter_map(key).collect();
         if keys.is_empty() {
             return Err(Refused::because("no key of the set can verify"));
         }

@@ -3,6 +3,9 @@
 //! Pure: keys come as arguments. It fetches no key set, keeps no replays and knows no feed; a signed body that comes
 //! twice is the same event twice, which the log skips by its id.
 //!
+//! No door calls it yet: over HTTP a source is known by its bearer token alone. It checks neither issuer, audience nor time
+//! of a token, nor whether a key was withdrawn, and does not know which algorithms a sender should use.
+//!
 //! | function | for |
 //! |---|---|
 //! | [`detached`] | JWS whose payload is the body (RFC 7515 appendix F): Fireblocks |

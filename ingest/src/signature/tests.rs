@@ -109,3 +109,13 @@ fn a_set_without_a_usable_key_is_refused() {
         assert!(Keys::parse(set.as_bytes()).is_err(), "{set}");
     }
 }
+
+#[test]
+fn p7_a_set_of_too_many_keys_is_refused_and_none_is_dropped() {
+    let of = |keys: usize| {
+        let key = fixture()["jwks"]["keys"][0].clone();
+        Keys::parse(json!({"keys": vec![key; keys]}).to_string().as_bytes())
+    };
+    of(limits::JWKS_KEYS_MAX).unwrap();
+    assert!(of(limits::JWKS_KEYS_MAX + 1).unwrap_err().to_string().contains("at most"));
+}

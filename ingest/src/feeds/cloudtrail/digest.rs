@@ -3,6 +3,10 @@
 //! Source of the format: AWS `CloudTrail` user guide, digest file structure and custom implementations of its validation. What
 //! is signed is, in four lines, the end of the digest's hour, its place (`bucket/object`), its SHA-256 in hexadecimal and the
 //! signature of the digest before it. Pure: whoever fetches the files hands over their bytes as they are after gzip.
+//!
+//! No door calls it yet: records come in whether or not a digest lists them. It fetches neither files nor keys, does not
+//! check that a key is AWS's or of the time of the digest, that a chain begins where a trail did, or that it has gone on
+//! until now, and reads no record.
 
 use alloy::primitives::hex;
 use keywatch_store::Instant;

@@ -1,4 +1,6 @@
 //! AWS `CloudTrail`: keys used and administered, sign-ons, and changes of network, logging and identities.
+//!
+//! It does not know whether records are missing, and reads no record against its digest: [`digest`] does, for who calls it.
 
 pub mod digest;
 mod names;
@@ -32,15 +34,18 @@ pub static CLOUDTRAIL: Table = Table {
              A call that was refused may name the alias only: it is `detail.alias`, and there is no key.",
             "A call that failed is recorded too, with `errorCode`: it is an attempt and no change.",
             "Rules of security groups come flat (`cidrIp`) and as `ipPermissions.items`; both are read into `detail.ranges`.",
-            "A range may have host bits, as `208.236.235.254/0`: it is masked first, and any `/0` is `detail.open_to_all`.",
+            "A range may have host bits, as `208.236.235.254/0`: it is masked first, and any `/0` is `detail.open_to_all`, \
+             unless the call revokes, deletes or denies.",
             "KMS can be excluded from a trail by an event selector: `detail.kms_excluded`.",
-            "A policy is JSON as text; one that allows everybody is `detail.open_to_all`.",
+            "A policy is JSON as text; one that allows everybody is `detail.open_to_all`. An empty `Condition` is none, and \
+             `NotPrincipal` is everybody but some.",
             "A record may come again with an `addendum`; `detail.corrects` names the first one.",
             "`sourceIPAddress` may be the name of an AWS service, which is no address.",
             "An hour without its digest file, or a digest that does not continue the one before it, is a gap: `digest::verify` \
              checks the chain and `digest::is_listed` a file, for whoever fetches them.",
             "Who changes a factor is not whose factor it is: that is the event's actor, and the caller, with another name, \
-             `detail.by`.",
+             `detail.by`. The call names an IAM user without an ARN; the actor is the ARN that the user's own records have, \
+             `arn:aws:iam::<recipientAccountId>:user/<userName>`, unless the user has an IAM path, which the call leaves out.",
             "Only temporary credentials (`ASIA…`) are a session.",
         ],
     },
@@ -123,8 +128,13 @@ fn unfold(record: &Value) -> Vec<Value> {
 /// The session of temporary credentials, and what the parameters open.
 fn complete(record: &Value, draft: &mut Draft) {
     let credential = path::find(record, "userIdentity.accessKeyId").and_then(Value::as_str);
-    if !draft.detail.contains_key("by") {
+    if !draft.done_by_another {
         draft.event.session(credential.filter(|id| id.starts_with("ASIA")));
+    }
+    if draft.done_by_another
+        && let Some(arn) = user_arn(record)
+    {
+        draft.event.actor(arn);
     }
     let key = draft.event.get(TextColumn::Key).unwrap_or_default();
     if key.starts_with("alias/") || key.contains(":alias/") {
@@ -135,6 +145,15 @@ fn complete(record: &Value, draft: &mut Draft) {
     if draft.event.get(TextColumn::Kind).is_some_and(|kind| kind.starts_with("control.")) {
         parameters::describe(record, &mut draft.detail);
     }
+}
+
+/// The ARN of the IAM user that a call names, in the partition of its caller.
+fn user_arn(record: &Value) -> Option<String> {
+    let text = |paths: &str| path::find(record, paths).and_then(Value::as_str);
+    let name = text("requestParameters.userName").filter(|name| !name.starts_with("arn:"))?;
+    let account = text("recipientAccountId | userIdentity.accountId")?;
+    let partition = text("userIdentity.arn").and_then(|arn| arn.strip_prefix("arn:")?.split(':').next());
+    Some(format!("arn:{}:iam::{account}:user/{name}", partition.unwrap_or("aws")))
 }
 
 #[cfg(test)]

@@ -110,10 +110,53 @@ fn people_sign_on_and_change_their_factors() {
     let off = call("DeactivateMFADevice", "iam.amazonaws.com", &json!({"userName": "dana"}));
     assert_eq!(
         (off.kind(), off.actor(), &off.detail().value()["change"]),
-        ("session.mfa_changed", Some("dana"), &json!("delete"))
+        ("session.mfa_changed", Some("arn:aws:iam::111122223333:user/dana"), &json!("delete"))
     );
     assert_eq!((off.ip(), off.session()), (None, None));
     assert_eq!(off.detail().value()["by"], "arn:aws:sts::111122223333:assumed-role/signer/i-0a1b2c");
+}
+
+#[test]
+fn whose_factor_changed_is_who_signs_on() {
+    let person = "arn:aws:iam::111122223333:user/dana";
+    let by = |caller: &Value, name: &str| {
+        changed(
+            &CLOUDTRAIL,
+            &[
+                ("eventName", json!("DeactivateMFADevice")),
+                ("eventSource", json!("iam.amazonaws.com")),
+                ("requestParameters", json!({ "userName": name })),
+                ("userIdentity", caller.clone()),
+            ],
+        )
+    };
+    let own = by(&json!({"type": "IAMUser", "arn": person, "accessKeyId": "ASIAX"}), "dana");
+    assert_eq!((own.actor(), own.session(), own.ip()), (Some(person), Some("ASIAX"), Some("10.0.3.17")));
+    assert_eq!(own.detail().value()["by"], Value::Null);
+    // The caller of an assumed role chooses the name of its session.
+    let role = "arn:aws:sts::111122223333:assumed-role/admin/dana";
+    let other = by(&json!({"type": "AssumedRole", "arn": role, "accessKeyId": "ASIAX"}), "dana");
+    assert_eq!((other.actor(), other.session(), other.ip()), (Some(person), None, None));
+    assert_eq!(other.detail().value()["by"], role);
+    let unnamed = by(&json!({"type": "AWSService", "accessKeyId": "ASIAX"}), "dana");
+    assert_eq!((unnamed.actor(), unnamed.session()), (Some(person), None));
+    assert!(unnamed.detail().value().get("by").is_none());
+    let china = by(&json!({"type": "Root", "arn": "arn:aws-cn:iam::111122223333:root"}), "dana");
+    assert_eq!(china.actor(), Some("arn:aws-cn:iam::111122223333:user/dana"));
+}
+
+#[test]
+fn an_error_of_another_type_is_no_success() {
+    for code in [json!({}), json!([]), json!(["AccessDenied"])] {
+        for name in ["Sign", "CreateGrant", "EnableMFADevice"] {
+            let changes = [
+                ("eventName", json!(name)),
+                ("requestParameters", json!({"userName": "dana", "keyId": "k"})),
+                ("errorCode", code.clone()),
+            ];
+            assert_eq!(rejected(&CLOUDTRAIL, &changes), "errorCode", "{name} {code}");
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Countries by the names that services write, as codes of ISO 3166-1. Names are those of the time zone database
 //! (`iso3166.tab`, public domain) and the usual others of the same countries.
+//!
+//! It does not check that two letters are a code that was given out, and knows names in English only.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

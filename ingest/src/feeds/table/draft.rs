@@ -1,4 +1,7 @@
-//! An event of a table in the making.
+//! An event of a table in the making: columns in their form, facts and the record in the detail.
+//!
+//! It knows no kinds and no feed. It does not check that a person, device or wallet exists, and takes a user's name at the
+//! end of an ARN for that user whatever the account.
 
 use keywatch_store::event::{Builder, TextColumn};
 use keywatch_store::{Amount, Event, Instant};
@@ -14,11 +17,14 @@ use crate::{Context, Problem, limits, mask};
 pub(crate) struct Draft {
     pub(crate) event: Builder,
     pub(crate) detail: Map<String, Value>,
+    /// Somebody else than the event's actor did it.
+    pub(crate) done_by_another: bool,
 }
 
 impl Draft {
     pub(super) fn new(context: &Context<'_>, id: &str, kind: &str, time: Instant) -> Draft {
-        Draft { event: Event::builder(context.origin, id, kind, time), detail: Map::new() }
+        let event = Event::builder(context.origin, id, kind, time);
+        Draft { event, detail: Map::new(), done_by_another: false }
     }
 
     /// Fills a column from a path; one that leads nowhere leaves it as it is.
@@ -31,19 +37,19 @@ impl Draft {
 
     /// Gives a column a text, in the form that the column has.
     pub(crate) fn set(&mut self, column: Column, text: &str) -> Result<(), String> {
-        match column {
-            Column::Ip => _ = self.event.ip(value::ip(text)),
-            Column::Country => self.set_country(text),
-            Column::Asn => _ = self.event.asn(value::asn(text)),
-            Column::Amount => _ = self.event.amount(Amount::from_digits(text)?),
-            Column::AmountUsd => _ = self.event.amount_usd_cents(dollars(text)?),
-            Column::Reason => {
+        match column.form() {
+            Form::Asn => _ = self.event.asn(value::asn(text)),
+            Form::Amount => _ = self.event.amount(Amount::from_digits(text)?),
+            Form::Dollars => _ = self.event.amount_usd_cents(dollars(text)?),
+            Form::Text(TextColumn::Ip) => _ = self.event.ip(value::ip(text)),
+            Form::Text(TextColumn::Country) => self.set_country(text),
+            Form::Text(TextColumn::Reason) => {
                 // Cut before it is masked: masking long text costs more than its length.
                 let masked = mask::text(&capped(text, limits::REASON_BYTES_MAX));
                 self.event.reason(capped(&masked, limits::REASON_BYTES_MAX));
             }
-            Column::Chain => _ = self.event.chain(text.to_ascii_lowercase()),
-            other => _ = self.event.text(other.text_column(), canonical(text)),
+            Form::Text(TextColumn::Chain) => _ = self.event.chain(text.to_ascii_lowercase()),
+            Form::Text(other) => _ = self.event.text(other, canonical(text)),
         }
         Ok(())
     }
@@ -61,27 +67,33 @@ impl Draft {
     fn belong(&mut self, person: String, by: String) {
         self.event.actor(person).session(None::<&str>).device(None::<&str>).ip(None::<&str>).country(None::<&str>);
         self.event.asn(None::<i64>);
-        self.detail.insert("by".to_owned(), Value::from(by));
+        self.done_by_another = true;
+        if !by.is_empty() {
+            self.detail.insert("by".to_owned(), Value::from(by));
+        }
     }
 
-    /// It happened to `person`, done by the actor so far; a user's name at the end of an ARN is that user.
+    /// It happened to `person`, done by the actor so far. A name at the end of a user's ARN is that user; at the end of an
+    /// assumed role's it is whatever the caller chose to be called.
     pub(super) fn done_to(&mut self, person: Option<String>) {
         let Some(person) = person.map(|person| canonical(&person)) else { return };
         let by = self.event.get(TextColumn::Actor).unwrap_or_default().to_owned();
-        if by != person && !by.ends_with(&format!("/{person}")) {
+        let is_own_name = by.contains(":user/") && by.ends_with(&format!("/{person}"));
+        if by != person && !is_own_name {
             self.belong(person, by);
         }
     }
 
-    /// Adds a fact to the detail.
-    pub(super) fn say(&mut self, name: &str, record: &Value, fact: Fact) {
+    /// Adds a fact to the detail, without what is hidden in it.
+    pub(super) fn say(&mut self, name: &str, record: &Value, fact: Fact, hidden: &[&str]) -> Result<(), Problem> {
         let said = match fact {
-            Fact::At(at) => path::find(record, at).map(|found| masked(found.clone())),
-            other => value::word(record, other).map(Value::from),
+            Fact::At(at) => path::find(record, at).map(|found| masked(found.clone(), hidden)),
+            other => value::word(record, other)?.map(Value::from),
         };
         if let Some(said) = said {
             self.detail.insert(name.to_owned(), said);
         }
+        Ok(())
     }
 
     pub(crate) fn outcome(&mut self, word: Option<String>) {
@@ -108,15 +120,15 @@ impl Draft {
     }
 }
 
-/// A fact of the source's making: no secrets, and not beyond its size.
-fn masked(mut fact: Value) -> Value {
+/// A fact of the source's making: no secrets, nothing personal, and not beyond its size.
+fn masked(mut fact: Value, hidden: &[&str]) -> Value {
     if let Value::String(text) = &fact {
         fact = Value::from(capped(text, limits::FACT_BYTES_MAX));
     } else if fact.to_string().len() > limits::FACT_BYTES_MAX {
         return Value::from("too large");
     }
     mask::values(&mut fact);
-    kept::hide(&mut fact, &[]);
+    kept::hide(&mut fact, hidden);
     fact
 }
 
@@ -126,34 +138,45 @@ fn dollars(text: &str) -> Result<i64, String> {
     cents.ok_or_else(|| format!("`{}` is no sum of dollars", value::shortened(text)))
 }
 
+/// What a column holds.
+enum Form {
+    Text(TextColumn),
+    Asn,
+    Amount,
+    Dollars,
+}
+
 impl Column {
     /// The name in `events`.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Column::Asn => "asn",
-            Column::Amount => "amount",
-            Column::AmountUsd => "amount_usd",
-            other => other.text_column().name(),
+        match self.form() {
+            Form::Text(column) => column.name(),
+            Form::Asn => "asn",
+            Form::Amount => "amount",
+            Form::Dollars => "amount_usd",
         }
     }
 
-    fn text_column(self) -> TextColumn {
+    fn form(self) -> Form {
         match self {
-            Column::Actor => TextColumn::Actor,
-            Column::Session => TextColumn::Session,
-            Column::Device => TextColumn::Device,
-            Column::Ip => TextColumn::Ip,
-            Column::Country => TextColumn::Country,
-            Column::Wallet => TextColumn::Wallet,
-            Column::Key => TextColumn::Key,
-            Column::Request => TextColumn::Request,
-            Column::Decision => TextColumn::Decision,
-            Column::Tx => TextColumn::Tx,
-            Column::Chain => TextColumn::Chain,
-            Column::Asset => TextColumn::Asset,
-            Column::FromAddress => TextColumn::FromAddress,
-            Column::ToAddress => TextColumn::ToAddress,
-            Column::Reason | Column::Asn | Column::Amount | Column::AmountUsd => TextColumn::Reason,
+            Column::Actor => Form::Text(TextColumn::Actor),
+            Column::Session => Form::Text(TextColumn::Session),
+            Column::Device => Form::Text(TextColumn::Device),
+            Column::Ip => Form::Text(TextColumn::Ip),
+            Column::Country => Form::Text(TextColumn::Country),
+            Column::Asn => Form::Asn,
+            Column::Wallet => Form::Text(TextColumn::Wallet),
+            Column::Key => Form::Text(TextColumn::Key),
+            Column::Request => Form::Text(TextColumn::Request),
+            Column::Decision => Form::Text(TextColumn::Decision),
+            Column::Tx => Form::Text(TextColumn::Tx),
+            Column::Chain => Form::Text(TextColumn::Chain),
+            Column::Asset => Form::Text(TextColumn::Asset),
+            Column::FromAddress => Form::Text(TextColumn::FromAddress),
+            Column::ToAddress => Form::Text(TextColumn::ToAddress),
+            Column::Amount => Form::Amount,
+            Column::AmountUsd => Form::Dollars,
+            Column::Reason => Form::Text(TextColumn::Reason),
         }
     }
 }

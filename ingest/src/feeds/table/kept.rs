@@ -1,4 +1,7 @@
 //! What is kept of a record beside the columns: all of it, secrets and what is personal hidden, up to a cap.
+//!
+//! It knows names, not meanings: a secret or a person's name under a name that tells nothing is kept, and a name that is to
+//! be hidden is not looked for within text. Members that come first are kept first, whatever they are worth.
 
 use serde_json::{Map, Value, json};
 

@@ -8,6 +8,13 @@
 //!
 //! What is missing or of a wrong type where it is needed rejects the record by the name of the field. A column whose field
 //! is absent stays empty.
+//!
+//! A condition whose only words are nothing and `*` asks whether something is there, of whatever type: nothing fits an
+//! absent field, `*` any other. Every other condition, and every word for a word, reads a text, number or boolean: an
+//! array or object there rejects the record, since it is neither absent nor one of the words. A path that leads through
+//! something without members leads nowhere, which is absent. Of alternatives, the first that is there counts.
+//!
+//! It does not know whether a record is genuine, and compares no record with another.
 
 mod countries;
 mod draft;
@@ -23,7 +30,8 @@ use serde_json::Value;
 pub(crate) use draft::Draft;
 
 use crate::feeds::json;
-use crate::feeds::read::{self, Part};
+use crate::feeds::read::{self, Part, Unfolded};
+use crate::reject::capped;
 use crate::{Context, Feed, Problem, Reading, mask};
 
 /// A feed as a table.
@@ -158,7 +166,7 @@ pub const fn pass(is: &'static [&'static str]) -> Case {
 }
 
 impl Case {
-    /// Only where each path holds one of its words; nothing stands for an absent field.
+    /// Only where each path holds one of its words: `""` for an absent field, `*` for one that is there.
     #[must_use]
     pub const fn and(mut self, conditions: &'static [(&'static str, &'static [&'static str])]) -> Case {
         self.and = conditions;
@@ -194,12 +202,32 @@ impl Case {
         self
     }
 
-    fn fits(&self, word: &str, record: &Value) -> bool {
-        let one_of = |words: &[&str], word: &str| words.iter().any(|pattern| path::matches(pattern, word));
-        let holds = |(path, words): &(&str, &[&str])| {
-            one_of(words, &path::find(record, path).and_then(value::scalar).unwrap_or_default())
-        };
-        one_of(self.is, word) && self.and.iter().all(holds)
+    fn fits(&self, word: &str, record: &Value) -> Result<bool, Problem> {
+        if !one_of(self.is, word) {
+            return Ok(false);
+        }
+        for (path, words) in self.and {
+            if !holds(record, path, words)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn one_of(patterns: &[&str], word: &str) -> bool {
+    patterns.iter().any(|pattern| path::matches(pattern, word))
+}
+
+/// Whether a path holds one of the words.
+fn holds(record: &Value, path: &str, words: &[&str]) -> Result<bool, Problem> {
+    if words.iter().all(|word| matches!(*word, "" | "*")) {
+        let wanted = if path::find(record, path).is_some() { "*" } else { "" };
+        return Ok(words.contains(&wanted));
+    }
+    match value::text(record, path)? {
+        Some(word) => Ok(one_of(words, &word)),
+        None => Ok(words.contains(&"")),
     }
 }
 
@@ -213,39 +241,52 @@ impl Feed for Table {
             Some(decode) if bytes.first() != Some(&b'{') => decode(bytes),
             _ => json::parse(bytes),
         };
-        let mut reading = read::read_parts(body, self.wrapper, decode, |record| self.parts(context, record));
+        let read =
+            |part: &Value| -> Result<Vec<Event>, Problem> { Ok(self.event(context, part)?.into_iter().collect()) };
+        let mut reading = read::read_parts(body, self.wrapper, decode, |record| self.unfolded(record), read);
         if !self.hidden.is_empty() {
-            reading.rejects.iter_mut().for_each(|reject| reject.raw = mask::text_and(&reject.raw, self.hidden));
+            for reject in &mut reading.rejects {
+                // A mask may be longer than what it hides.
+                let masked = mask::text_and(&reject.raw, self.hidden);
+                reject.raw = capped(&masked, keywatch_store::limits::REJECT_RAW_BYTES_MAX);
+            }
         }
         reading
     }
 }
 
 impl Table {
-    /// What each part of a record becomes.
-    fn parts(&self, context: &Context<'_>, record: &Value) -> Result<Vec<Part>, Problem> {
+    fn unfolded(&self, record: Value) -> Result<Unfolded, Problem> {
         if !record.is_object() {
             return Err(Problem::new("record", "must be an object"));
         }
-        let Some(unfold) = self.unfold else {
-            return Ok(vec![Ok(self.event(context, record)?.into_iter().collect())]);
-        };
-        Ok(unfold(record)?.iter().flat_map(|part| self.part(context, part)).collect())
+        let Some(unfold) = self.unfold else { return Ok(Unfolded::Whole(record)) };
+        Ok(Unfolded::Parts(unfold(&record)?.into_iter().flat_map(|part| self.part(part)).collect()))
     }
 
-    /// What one part becomes, or the parts of one that is a record by itself; what is refused has its own bytes.
-    fn part(&self, context: &Context<'_>, part: &Value) -> Vec<Part> {
-        if let (Value::String(text), Some(decode)) = (part, self.decode) {
-            let parts = decode(text.as_bytes()).and_then(|record| self.parts(context, &record));
-            return parts.unwrap_or_else(|problem| vec![Err((problem, text.clone().into_bytes()))]);
+    /// A part as it is, or the parts of one that is a record by itself.
+    fn part(&self, part: Value) -> Vec<Part> {
+        let (Value::String(text), Some(decode)) = (&part, self.decode) else { return vec![Ok(part)] };
+        match decode(text.as_bytes()).and_then(|record| self.unfolded(record)) {
+            Ok(Unfolded::Whole(record)) => vec![Ok(record)],
+            Ok(Unfolded::Parts(parts)) => parts,
+            Err(problem) => vec![Err((problem, text.clone().into_bytes()))],
         }
-        let event = self.event(context, part).map(|event| event.into_iter().collect());
-        vec![event.map_err(|problem| (problem, part.to_string().into_bytes()))]
+    }
+
+    /// The first case that fits.
+    fn case(&self, word: &str, record: &Value) -> Result<Option<&'static Case>, Problem> {
+        for case in self.cases {
+            if case.fits(word, record)? {
+                return Ok(Some(case));
+            }
+        }
+        Ok(None)
     }
 
     fn event(&self, context: &Context<'_>, record: &Value) -> Result<Option<Event>, Problem> {
         let word = value::need(record, self.select)?;
-        let Some(case) = self.cases.iter().find(|case| case.fits(&word, record)) else { return Ok(None) };
+        let Some(case) = self.case(&word, record)? else { return Ok(None) };
         let Some(kind) = case.kind else { return Ok(None) };
         let id = value::identity(record, self.id)?;
         let mut draft = Draft::new(context, &id, kind, value::need_time(record, self.time)?);
@@ -253,12 +294,13 @@ impl Table {
             draft.fill(*column, record, path)?;
         }
         for (name, fact) in self.facts.iter().chain(case.facts) {
-            draft.say(name, record, *fact);
+            draft.say(name, record, *fact, self.hidden)?;
         }
         if let Some(path) = case.done_to {
             draft.done_to(value::text(record, path)?);
         }
-        draft.outcome(case.outcome.and_then(|outcome| value::word(record, outcome)));
+        let outcome = case.outcome.map(|outcome| value::word(record, outcome)).transpose()?;
+        draft.outcome(outcome.flatten());
         if let Some(Finish(finish)) = self.finish {
             finish(context, record, &mut draft)?;
         }

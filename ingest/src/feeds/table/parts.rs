@@ -1,4 +1,6 @@
 //! Records that hold several: a list whose items become records of their own, each with what the list stood beside.
+//!
+//! It knows one record. What all records of a body become together is counted where bodies are read.
 
 use serde_json::Value;
 

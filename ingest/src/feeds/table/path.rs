@@ -1,5 +1,8 @@
 //! Paths into a record: `client.ipAddress`; `ip | client.ip`, the first that is there; `target.0.id`; `'addr.remote'` for
 //! a name with dots in it; `target[type=User].id` for the first item of an array whose member has that value.
+//!
+//! It does not say why a path leads nowhere: a member that is absent, null or empty, and one within something that has no
+//! members, are alike. A name with `'`, `[` or ` | ` in it cannot be written.
 
 use serde_json::Value;
 

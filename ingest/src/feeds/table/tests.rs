@@ -26,6 +26,8 @@ const PLAIN: Table = Table {
         on(&["factor.*"], "session.mfa_changed").and(&[("deleted", &["true"])]).says(&[("change", Fact::Is("delete"))]),
         on(&["factor.*"], "session.mfa_changed").says(&[("change", Fact::Is("create"))]),
         on(&["lock"], "session.revoked").done_to("locked"),
+        pass(&["use"]).and(&[("target", &["*"])]),
+        on(&["use"], "session.presented").and(&[("target", &[""])]).outcome(Fact::Is("success")),
     ],
     id: &["id"],
     time: "at",
@@ -114,6 +116,59 @@ fn what_somebody_did_to_another_is_not_of_the_others_session() {
 }
 
 #[test]
+fn a_name_that_the_caller_chose_is_not_the_person() {
+    let role = "arn:aws:sts::1:assumed-role/admin/dana";
+    let chosen = one(&json!({"type": "lock", "user": role, "session": "s-1", "locked": "dana"}));
+    assert_eq!((chosen.actor(), chosen.session()), (Some("dana"), None));
+    assert_eq!(chosen.detail().value()["by"], role);
+    let unknown = one(&json!({"type": "lock", "locked": "dana"}));
+    assert_eq!((unknown.actor(), unknown.detail().value().get("by")), (Some("dana"), None));
+}
+
+#[test]
+fn a_word_of_another_type_is_neither_absent_nor_a_word() {
+    for wrong in [json!({}), json!([7]), json!({"code": 7})] {
+        assert_eq!(reading(&with(&json!({ "result": wrong }))).rejects[0].field, "result");
+        let factor = json!({"type": "factor.totp", "deleted": wrong});
+        assert_eq!(reading(&with(&factor)).rejects[0].field, "deleted");
+    }
+}
+
+#[test]
+fn whether_something_is_there_is_asked_of_any_type() {
+    for target in [json!({}), json!([7]), json!("t"), json!(false)] {
+        let reading = reading(&with(&json!({"type": "use", "target": target})));
+        assert_eq!((reading.skipped, &reading.rejects), (1, &Vec::new()), "{target}");
+    }
+    for nothing in [json!(null), json!(""), json!("-")] {
+        assert_eq!(one(&json!({"type": "use", "target": nothing})).kind(), "session.presented");
+    }
+}
+
+#[test]
+fn every_column_has_its_name_and_takes_its_form() {
+    for (column, text, name) in [
+        (Asn, "64500", "asn"),
+        (Column::Amount, "7", "amount"),
+        (AmountUsd, "1", "amount_usd"),
+        (Column::Reason, "why", "reason"),
+        (Ip, "203.0.113.7", "ip"),
+    ] {
+        let origin = Origin { system: "cold".into(), source: "plain".into() };
+        let context = Context { origin: &origin, inventory: None };
+        let mut draft = Draft::new(&context, "1", "session.started", keywatch_store::Instant(1));
+        draft.set(column, text).unwrap();
+        draft.outcome(Some("success".to_owned()));
+        let event = draft.event(&context).unwrap();
+        assert_eq!(event.reason(), (column == Column::Reason).then_some("why"), "{name}");
+        assert_eq!(event.asn().is_some(), column == Asn, "{name}");
+        assert_eq!(event.amount().is_some(), column == Column::Amount, "{name}");
+        assert_eq!(event.amount_usd_cents().is_some(), column == AmountUsd, "{name}");
+        assert_eq!(column.name(), name);
+    }
+}
+
+#[test]
 fn what_is_needed_and_wrong_is_named() {
     for (more, field) in [
         (json!({"type": null}), "type"),
@@ -139,6 +194,21 @@ fn what_is_personal_is_hidden_in_rejects_too() {
     let raw = &reading.rejects[0].raw;
     assert!(raw.contains("\"phone\":***") && raw.contains("\"plain\":\"p\""), "{raw}");
     assert!(!raw.contains("+49") && !raw.contains("s3cret"), "{raw}");
+}
+
+#[test]
+fn what_is_personal_is_hidden_in_facts_too() {
+    let event = one(&json!({"agent": {"os": "x", "phone": {"number": "+49 1"}}}));
+    assert_eq!(event.detail().value()["agent"], json!({"os": "x", "phone": "***"}));
+}
+
+#[test]
+fn p7_a_reject_stays_within_its_size_when_masks_are_longer() {
+    let body = format!("{{\"type\":\"login\",\"x\":\"{}\"}}", "phone=1&".repeat(2000));
+    let origin = Origin { system: "cold".into(), source: "plain".into() };
+    let reading = PLAIN.read(&Context { origin: &origin, inventory: None }, body.as_bytes());
+    assert_eq!(reading.rejects[0].raw.len(), keywatch_store::limits::REJECT_RAW_BYTES_MAX);
+    assert!(!reading.rejects[0].raw.contains("phone=1"));
 }
 
 #[test]

@@ -1,4 +1,7 @@
-//! What fields of foreign records mean: text of numbers, times in any unit, addresses with ports, countries by name.
+//! What fields of foreign records mean: text of numbers, times in any unit, addresses with ports.
+//!
+//! It knows no table and no feed. It does not check that a time is near now, that an address is anybody's, or that a number
+//! is one of the source's own kind.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -63,19 +66,22 @@ pub(crate) fn identity(record: &Value, parts: &[&str]) -> Result<String, Problem
     Ok(id)
 }
 
-/// The word that a fact is, where it is text.
-pub(crate) fn word(record: &Value, fact: Fact) -> Option<String> {
+/// The word that a fact is.
+///
+/// # Errors
+/// An array or object stands where a word should.
+pub(crate) fn word(record: &Value, fact: Fact) -> Result<Option<String>, Problem> {
     match fact {
-        Fact::Is(word) => Some(word.to_owned()),
-        Fact::At(path) => path::find(record, path).and_then(scalar),
-        Fact::By(words) => translated(record, &words).map(str::to_owned),
+        Fact::Is(word) => Ok(Some(word.to_owned())),
+        Fact::At(path) => text(record, path),
+        Fact::By(words) => Ok(translated(record, &words)?.map(str::to_owned)),
     }
 }
 
-fn translated(record: &Value, words: &Words) -> Option<&'static str> {
-    let said = path::find(record, words.from).and_then(scalar).unwrap_or_default();
+fn translated(record: &Value, words: &Words) -> Result<Option<&'static str>, Problem> {
+    let said = text(record, words.from)?.unwrap_or_default();
     let found = words.words.iter().find(|(pattern, _)| path::matches(pattern, &said));
-    found.map(|(_, word)| *word).or(words.otherwise)
+    Ok(found.map(|(_, word)| *word).or(words.otherwise))
 }
 
 /// The time at a path that has to be there.
