@@ -40,8 +40,9 @@ fn good(feed: &str, number: usize) -> Value {
             let table = feeds::TABLES.into_iter().find(|known| known.name == table).unwrap();
             let mut record: Value = serde_json::from_str(table.example).unwrap();
             let id = table.id[0].split(" | ").next().unwrap();
-            // Three feeds bring a record into another shape, or know it by a hash of all of it.
+            // Four feeds bring a record into another shape, or know it by a hash of all of it.
             let pointer = match table.name {
+                "azure" => "/correlationId".to_owned(),
                 "envoy" => "/common_properties/stream_id".to_owned(),
                 "vpc_flow" => "/bytes".to_owned(),
                 "web3signer" => "/thread".to_owned(),

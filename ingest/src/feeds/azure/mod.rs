@@ -1,9 +1,11 @@
 //! Azure: keys used in Key Vault and managed HSMs, and the activity log of the control plane.
+//!
+//! It keeps no state: whether an operation that was started or accepted ever ended is not known here.
 
 use serde_json::{Value, json};
 
 use super::table::Column::{Actor, Ip, Key, Reason};
-use super::table::{About, Fact, Table, Words, on, pass, path};
+use super::table::{About, Fact, Table, Words, on, pass, path, value};
 
 const DONE: Fact = Fact::By(Words {
     from: "result",
@@ -20,13 +22,15 @@ pub static AZURE: Table = Table {
                logging, identities and policies. What only reads is passed over.",
         format: "Azure Monitor, resource logs of the category `AuditEvent` (table `AZKVAuditLogs`) and activity log of the category \
                  `Administrative`, as diagnostic settings export them",
-        delivery: "Event Hub or storage, `records` or one object a line; minutes late, in no order. There is no id of a record: \
-                   the identity is correlation, time, operation and a hash.",
+        delivery: "Event Hub or storage, `records` or one object a line; minutes late, in no order. There is no id of a record, and \
+                   `correlationId` can be empty: the identity is the operation and a hash of the record.",
         traps: &[
             "Names of operations come in any case.",
             "An operation of the control plane is logged when it starts, is accepted and ends; only the end is told.",
             "A key signs from a public address when `AddressAuthorizationType` says so: `detail.address_type`.",
-            "The identity is in `identity.claim` with Key Vault and in `identity.claims` with the activity log.",
+            "The identity is in `identity.claim` with Key Vault and in `identity.claims` with the activity log. A person's name \
+             stands under the address of its claim; `appid` is then only the application that the person used.",
+            "No result is success, unless the HTTP status is 400 or above.",
         ],
     },
     wrapper: Some("records"),
@@ -34,6 +38,7 @@ pub static AZURE: Table = Table {
     unfold: Some(|record| Ok(unfold(record))),
     select: "operation",
     cases: &[
+        pass(&["*"]).and(&[("result", &["START", "STARTED", "ACCEPT", "ACCEPTED"])]),
         on(&["KEYSIGN"], "signing.signed")
             .and(&[("result", &["SUCCESS", "SUCCEEDED", "OK", ""])])
             .outcome(Fact::Is("success")),
@@ -66,7 +71,6 @@ pub static AZURE: Table = Table {
             "control.iam",
         )
         .outcome(DONE),
-        pass(&["*"]).and(&[("result", &["START", "STARTED", "ACCEPT", "ACCEPTED"])]),
         on(
             &["MICROSOFT.NETWORK/*/WRITE", "MICROSOFT.NETWORK/*/DELETE", "MICROSOFT.NETWORK/*/ACTION"],
             "control.network",
@@ -91,13 +95,15 @@ pub static AZURE: Table = Table {
         .outcome(DONE),
         pass(&["*"]),
     ],
-    id: &["correlationId | CorrelationId", "operation", "#"],
+    id: &["operation", "#"],
     time: "time | TimeGenerated | eventTimestamp",
     columns: &[
         (
             Actor,
-            "identity.claim.upn | identity.claim.appid | identity.claim.oid | identity.claims.upn | identity.claims.appid | \
-             caller | identity.authorization.evidence.principalId",
+            "identity.claim.'http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn' | \
+             identity.claims.'http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn' | identity.claim.upn | \
+             identity.claims.upn | identity.claim.appid | identity.claim.oid | identity.claims.appid | caller | \
+             identity.authorization.evidence.principalId",
         ),
         (Ip, "callerIpAddress | CallerIpAddress"),
         (Key, "key"),
@@ -118,17 +124,25 @@ pub static AZURE: Table = Table {
 
 /// The operation and the result in capitals, and the key of a Key Vault record without its query.
 fn unfold(record: &Value) -> Vec<Value> {
-    let upper = |paths: &str| {
-        let text = path::find(record, paths).and_then(super::table::value::scalar);
-        text.map_or(Value::Null, |text| json!(text.to_uppercase()))
-    };
     let mut shaped = record.clone();
-    shaped["operation"] = upper("operationName.value | operationName | OperationName");
-    shaped["result"] = upper("resultType.value | resultType | ResultType | status.value");
+    shaped["operation"] = json!(upper(record, "operationName.value | operationName | OperationName"));
+    shaped["result"] = json!(result(record));
     let key = path::find(record, "properties.id | properties.requestUri | Id | RequestUri").and_then(Value::as_str);
     let key = key.filter(|key| key.contains("/keys/")).map(|key| key.split('?').next().unwrap_or(key));
     shaped["key"] = json!(key.map(|key| key.trim_end_matches("/sign")));
     vec![shaped]
+}
+
+/// The result in capitals; where none is given, an HTTP status of an error is a failure.
+fn result(record: &Value) -> Option<String> {
+    let status =
+        upper(record, "properties.httpStatusCode | HttpStatusCode").and_then(|status| status.parse::<u16>().ok());
+    let refused = status.filter(|status| *status >= 400).map(|_| "FAILED".to_owned());
+    upper(record, "resultType.value | resultType | ResultType | status.value").or(refused)
+}
+
+fn upper(record: &Value, paths: &str) -> Option<String> {
+    path::find(record, paths).and_then(value::scalar).map(|text| text.to_uppercase())
 }
 
 #[cfg(test)]
@@ -156,6 +170,41 @@ mod tests {
     }
 
     #[test]
+    fn a_person_is_named_before_the_application() {
+        let upn = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn";
+        for claims in ["claim", "claims"] {
+            let identity = json!({claims: {upn: "dana@exchange.example", "appid": "app-7", "oid": "o-1"}});
+            assert_eq!(changed(&AZURE, &[("identity", identity)]).actor(), Some("dana@exchange.example"), "{claims}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_known_without_a_correlation() {
+        for correlation in [json!(""), json!(null)] {
+            let nameless = |time: &str| {
+                changed(&AZURE, &[("correlationId", correlation.clone()), ("time", json!(time))]).event_id()
+            };
+            assert_ne!(nameless("2025-02-21T05:42:40Z"), nameless("2025-02-21T05:42:41Z"), "{correlation}");
+        }
+    }
+
+    #[test]
+    fn no_result_is_success_unless_the_status_says_otherwise() {
+        for (status, kind) in
+            [(json!(200), "signing.signed"), (json!(403), "signing.failed"), (json!("500"), "signing.failed")]
+        {
+            let event = changed(&AZURE, &[("resultType", json!(null)), ("properties.httpStatusCode", status.clone())]);
+            assert_eq!(event.kind(), kind, "{status}");
+        }
+        let deleted = [
+            ("operationName", json!("KeyDelete")),
+            ("resultType", json!(null)),
+            ("properties.httpStatusCode", json!(409)),
+        ];
+        assert_eq!(changed(&AZURE, &deleted).outcome(), Some("failed"));
+    }
+
+    #[test]
     fn the_control_plane_is_told_when_it_is_done() {
         for (operation, kind) in [
             ("Microsoft.Network/networkSecurityGroups/securityRules/write", "control.network"),
@@ -167,7 +216,12 @@ mod tests {
             let event = changed(&AZURE, &[("operationName", json!(operation)), ("resultType", json!("Success"))]);
             assert_eq!((event.kind(), event.outcome()), (kind, Some("success")), "{operation}");
         }
-        for (operation, result) in [("Microsoft.Network/networkSecurityGroups/write", "Start"), ("KeyGet", "Success")] {
+        for (operation, result) in [
+            ("Microsoft.Network/networkSecurityGroups/write", "Start"),
+            ("Microsoft.KeyVault/vaults/write", "Start"),
+            ("Microsoft.KeyVault/vaults/delete", "Accepted"),
+            ("KeyGet", "Success"),
+        ] {
             let record = example_with(&AZURE, &[("operationName", json!(operation)), ("resultType", json!(result))]);
             assert_eq!(read(&AZURE, record.to_string().as_bytes()).skipped, 1, "{operation}");
         }

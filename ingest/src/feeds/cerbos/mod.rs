@@ -1,4 +1,6 @@
 //! Cerbos audit: decisions, one for each resource and action that was checked.
+//!
+//! It evaluates no policy, and does not miss what the decision point was told to leave out of its log.
 
 use serde_json::{Value, json};
 
@@ -22,6 +24,10 @@ pub static CERBOS: Table = Table {
             "An entry that is `oversized` has lost its inputs: it becomes one decision without verdict.",
             "The revision of the policy is the hash of its source, in `detail.policy_revision`.",
             "The answer to `planResources` is a condition and no verdict.",
+            "A call that failed has inputs too: each of its questions is an `error`.",
+            "An output answers the input at its place. Where it names another resource, there is no verdict.",
+            "`peer.forwardedFor` is whatever the caller wrote: the address is that of the connection, the other stands in \
+             `detail.forwarded_for`.",
         ],
     },
     wrapper: None,
@@ -48,7 +54,7 @@ pub static CERBOS: Table = Table {
         (Actor, "input.principal.id"),
         (Session, "input.principal.attr.session_id | input.auxData.jwt.sid"),
         (Device, "input.principal.attr.device_id"),
-        (Ip, "peer.forwardedFor | peer.address"),
+        (Ip, "peer.address"),
         (Request, "input.resource.attr.request_id"),
         (Wallet, "input.resource.attr.wallet"),
         (ToAddress, "input.resource.attr.destination"),
@@ -64,6 +70,7 @@ pub static CERBOS: Table = Table {
         ("input", Fact::At("input")),
         ("policy_revision", Fact::At("policySource.git.hash | policySource.hub.bundleId")),
         ("oversized", Fact::At("oversized")),
+        ("forwarded_for", Fact::At("peer.forwardedFor")),
     ],
     hidden: &[],
     finish: None,
@@ -72,45 +79,79 @@ pub static CERBOS: Table = Table {
 
 /// A record for each question of a call.
 fn unfold(record: &Value) -> Result<Vec<Value>, Problem> {
+    let mut shared = shared(record);
+    let questions = if shared["log_kind"] == "access" { Vec::new() } else { questions(record)? };
+    if questions.is_empty() {
+        shared["question"] = json!("call");
+        shared["effect"] = effect(&shared, None);
+        return Ok(vec![shared]);
+    }
+    let heaviest = inputs(record).iter().map(|input| input.to_string().len()).max().unwrap_or_default();
+    parts::within_limits("checkResources.inputs", questions.len(), &json!([shared, "x".repeat(heaviest)]))?;
+    let asked = questions.into_iter().map(|(index, input, action)| {
+        let answer = answer(record, index, input, action);
+        let mut record = shared.clone();
+        record["question"] = json!(format!("{index}:{action}"));
+        record["action"] = json!(action);
+        record["input"] = input.clone();
+        record["effect"] = effect(&shared, answer);
+        record["policy"] = answer.and_then(|answer| answer.get("policy")).cloned().unwrap_or_default();
+        record
+    });
+    Ok(asked.collect())
+}
+
+/// What all questions of a call have in common.
+fn shared(record: &Value) -> Value {
     let kind = path::find(record, "'log.kind' | log.kind").and_then(Value::as_str);
-    let inputs = path::find(record, "checkResources.inputs | inputs").and_then(Value::as_array);
-    let outputs = path::find(record, "checkResources.outputs | outputs").and_then(Value::as_array);
+    let is_access = record.get("method").is_some() && record.get("statusCode").is_some();
     let mut shared = record.clone();
     for name in ["checkResources", "planResources", "inputs", "outputs"] {
         if let Some(members) = shared.as_object_mut() {
             members.remove(name);
         }
     }
-    let is_access = record.get("method").is_some() && record.get("statusCode").is_some();
     shared["log_kind"] = json!(kind.unwrap_or(if is_access { "access" } else { "decision" }));
     shared["failure"] = path::find(record, "checkResources.error | planResources.error").cloned().unwrap_or_default();
-    let (Some(inputs), false) = (inputs, is_access) else {
-        shared["question"] = json!("call");
-        shared["effect"] = if shared["failure"].is_null() { Value::Null } else { json!("ERROR") };
-        return Ok(vec![shared]);
-    };
-    let questions: Vec<(usize, &Value, &str)> = inputs
-        .iter()
-        .enumerate()
-        .flat_map(|(index, input)| {
-            let actions = input.get("actions").and_then(Value::as_array).into_iter().flatten();
-            actions.filter_map(move |action| Some((index, input, action.as_str()?)))
-        })
-        .collect();
-    let heaviest = inputs.iter().map(|input| input.to_string().len()).max().unwrap_or_default();
-    parts::within_limits("checkResources.inputs", questions.len(), &json!([shared, "x".repeat(heaviest)]))?;
-    let asked = questions.into_iter().map(|(index, input, action)| {
-        let output = outputs.and_then(|outputs| outputs.get(index));
-        let answer = output.and_then(|output| output.get("actions")?.get(action));
-        let mut record = shared.clone();
-        record["question"] = json!(format!("{index}:{action}"));
-        record["action"] = json!(action);
-        record["input"] = input.clone();
-        record["effect"] = answer.and_then(|answer| answer.get("effect")).cloned().unwrap_or_default();
-        record["policy"] = answer.and_then(|answer| answer.get("policy")).cloned().unwrap_or_default();
-        record
-    });
-    Ok(asked.collect())
+    shared
+}
+
+fn inputs(record: &Value) -> &[Value] {
+    let inputs = path::find(record, "checkResources.inputs | inputs").and_then(Value::as_array);
+    inputs.map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Each action that was asked about, with its input and the place of that.
+fn questions(record: &Value) -> Result<Vec<(usize, &Value, &str)>, Problem> {
+    let mut questions = Vec::new();
+    for (index, input) in inputs(record).iter().enumerate() {
+        questions.extend(actions(index, input)?.into_iter().map(|action| (index, input, action)));
+    }
+    Ok(questions)
+}
+
+fn actions(index: usize, input: &Value) -> Result<Vec<&str>, Problem> {
+    let actions = input.get("actions").and_then(Value::as_array);
+    let texts: Option<Vec<&str>> = actions.and_then(|actions| actions.iter().map(Value::as_str).collect());
+    texts.ok_or_else(|| Problem::new(format!("checkResources.inputs.{index}.actions"), "must be an array of texts"))
+}
+
+/// The answer about an action, where it is of the resource that was asked about.
+fn answer<'a>(record: &'a Value, index: usize, input: &Value, action: &str) -> Option<&'a Value> {
+    let output = path::find(record, "checkResources.outputs | outputs")?.get(index)?;
+    let resource = path::find(output, "resourceId");
+    if resource.is_some() && resource != path::find(input, "resource.id") {
+        return None;
+    }
+    output.get("actions")?.get(action)
+}
+
+/// The word for an answer; a call that failed has none.
+fn effect(shared: &Value, answer: Option<&Value>) -> Value {
+    if !shared["failure"].is_null() {
+        return json!("ERROR");
+    }
+    answer.and_then(|answer| answer.get("effect")).cloned().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -158,6 +199,24 @@ mod tests {
         record["checkResources"] = json!({"error": "rpc error: no policy"});
         let event = &events(&CERBOS, &record)[0];
         assert_eq!((event.outcome(), event.reason()), (Some("error"), Some("rpc error: no policy")));
+        let event = changed(&CERBOS, &[("checkResources.error", json!("rpc error: no policy"))]);
+        assert_eq!((event.outcome(), event.wallet()), (Some("error"), Some("0x1db9")));
+        let of_another = changed(&CERBOS, &[("checkResources.outputs.0.resourceId", json!("cold-2"))]);
+        assert_eq!((of_another.outcome(), &of_another.detail().value()["path"]), (Some("unknown"), &Value::Null));
+    }
+
+    #[test]
+    fn the_address_is_that_of_the_connection() {
+        let event = changed(&CERBOS, &[("peer.forwardedFor", json!("198.51.100.1"))]);
+        assert_eq!((event.ip(), &event.detail().value()["forwarded_for"]), (Some("10.0.0.9"), &json!("198.51.100.1")));
+    }
+
+    #[test]
+    fn actions_that_are_no_texts_are_refused() {
+        for actions in [json!("sign"), json!(["sign", 1]), json!({"sign": true}), json!(null)] {
+            let field = rejected(&CERBOS, &[("checkResources.inputs.0.actions", actions.clone())]);
+            assert_eq!(field, "checkResources.inputs.0.actions", "{actions}");
+        }
     }
 
     #[test]

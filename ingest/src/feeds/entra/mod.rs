@@ -1,4 +1,6 @@
 //! Microsoft Entra ID: sign-ins, factors, risk and administration.
+//!
+//! It knows the end of a session only where somebody revoked it, and joins no steps of one sign-in.
 
 use serde_json::Value;
 
@@ -39,8 +41,9 @@ pub static ENTRA: Table = Table {
         delivery: "Event Hub (`records`), storage or pages of Graph (`value`); minutes late, in no order, repeated. The \
                    identity is the entry's `id`.",
         traps: &[
-            "`status.errorCode` 0 is a success; 50074, 50076 and 50125 are interruptions that ask for a factor, neither a \
-             success nor a failure, and are passed over.",
+            "`status.errorCode` 0 is a success; 50074, 50076, 50125, 50140 and 16000 are interruptions that ask the person for \
+             something, neither a success nor a failure, and are passed over. Exports have the code in `resultType` too; a \
+             sign-in without any code is told as a failure.",
             "A sign-in that is not interactive is a use of a session, not its beginning.",
             "`sessionId` is the session; `uniqueTokenIdentifier` and `correlationId` are of one token or request.",
             "A factor, a session or a revocation is the target's: the event's actor is the person, without address and session \
@@ -53,7 +56,7 @@ pub static ENTRA: Table = Table {
     unfold: Some(|record| Ok(unfold(record))),
     select: "form",
     cases: &[
-        pass(&["sign-in"]).and(&[("entry.status.errorCode", &["50074", "50076", "50125", "50140", "16000"])]),
+        pass(&["sign-in"]).and(&[(CODE, &["50074", "50076", "50125", "50140", "16000"])]),
         on(&["sign-in"], "session.presented").and(&[("entry.isInteractive", &["false"])]).outcome(SIGNED_ON),
         on(&["sign-in"], "session.started").outcome(SIGNED_ON),
         on(&["audit"], "session.mfa_changed")
@@ -129,11 +132,10 @@ pub static ENTRA: Table = Table {
     example: include_str!("example.json"),
 };
 
-const SIGNED_ON: Fact = Fact::By(Words {
-    from: "entry.status.errorCode",
-    words: &[("0", "success"), ("", "success")],
-    otherwise: Some("failure"),
-});
+/// Where the code of a sign-in stands.
+const CODE: &str = "entry.status.errorCode | outer.resultType";
+
+const SIGNED_ON: Fact = Fact::By(Words { from: CODE, words: &[("0", "success")], otherwise: Some("failure") });
 
 /// The entry itself, within an export or a page of Graph, and which of the logs it is of.
 fn unfold(record: &Value) -> Vec<Value> {
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_interruption_is_neither_success_nor_failure() {
-        for code in [50074, 50076, 50125] {
+        for code in [50074, 50076, 50125, 50140, 16000] {
             let record = example_with(&ENTRA, &[("status.errorCode", json!(code))]);
             assert_eq!(read(&ENTRA, record.to_string().as_bytes()).skipped, 1);
         }
@@ -212,6 +214,16 @@ mod tests {
         let page = json!({"@odata.context": "c", "value": [entry, {"id": "x", "appDisplayName": "y"}]});
         let reading = read(&ENTRA, page.to_string().as_bytes());
         assert_eq!((reading.events.len(), reading.rejects.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_sign_in_without_a_code_is_no_success() {
+        let entry = example_with(&ENTRA, &[("status", json!(null))]);
+        assert_eq!(one(&ENTRA, &entry).outcome(), Some("failure"));
+        let exported = |code: &str| json!({"category": "SignInLogs", "resultType": code, "properties": entry});
+        assert_eq!(one(&ENTRA, &exported("0")).outcome(), Some("success"));
+        assert_eq!(one(&ENTRA, &exported("50126")).outcome(), Some("failure"));
+        assert_eq!(read(&ENTRA, exported("50076").to_string().as_bytes()).skipped, 1);
     }
 
     fn audit(activity: &str) -> keywatch_store::Event {

@@ -47,7 +47,8 @@ pub static FIREBLOCKS: Table = Table {
              vault account that receives it, and nobody asked for a signature.",
             "Amounts are in units of the asset. They fill `amount` for the assets whose decimals are known for certain, and \
              stand in `detail.amount_text` for all.",
-            "The status of an approval is that of the transaction; who approved last is the last of `signedBy`.",
+            "The status of an approval is that of the transaction; who approved last is the last of `signedBy`. Where nobody \
+             is, nobody approved yet, and nothing is told.",
             "A webhook that is replayed is the same event again, by the envelope's `id`, and is skipped.",
         ],
     },
@@ -76,6 +77,7 @@ pub static FIREBLOCKS: Table = Table {
         on(&["transaction.approval_status.updated"], "signing.rejected")
             .and(&[("data.status", &["REJECTED", "BLOCKED", "CANCELLED", "FAILED"])])
             .columns(&[(Column::Actor, "data.rejectedBy")]),
+        pass(&["transaction.approval_status.updated"]).and(&[("data.signedBy.0", &[""])]),
         on(&["transaction.approval_status.updated"], "signing.approved"),
         pass(STATUS).and(&[("data.status", UNDECIDED)]),
         on(STATUS, "signing.rejected")

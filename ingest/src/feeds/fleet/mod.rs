@@ -1,4 +1,6 @@
 //! Fleet: policies that hosts fail newly.
+//!
+//! It never learns that a host passes again or is gone.
 
 use super::table::Column::Device;
 use super::table::{About, Fact, Table, on, parts};

@@ -1,4 +1,6 @@
 //! Google Cloud audit logs: keys of Cloud KMS used and administered, and changes of network, logging and identities.
+//!
+//! It does not know what logs that are switched off would have said, nor whether a long operation ever ended.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -33,7 +35,9 @@ pub static GCP_AUDIT: Table = Table {
              `auditConfigDeltas`, told as `control.logging`.",
             "A status with a code other than 0 did nothing; no status at all is success.",
             "What the caller said of itself moved from `request.caller_provided_context` to `metadata.entries`; both are read.",
-            "An operation that takes long is logged at its beginning and at its end, under two ids.",
+            "An operation that takes long is logged at its beginning and at its end, under two ids. Only the end is told, and \
+             a beginning that was refused.",
+            "Cloud Storage calls it `storage.setIamPermissions` where the others have `SetIamPolicy`.",
         ],
     },
     wrapper: None,
@@ -41,6 +45,11 @@ pub static GCP_AUDIT: Table = Table {
     unfold: Some(unfold),
     select: "protoPayload.methodName",
     cases: &[
+        pass(&["*"]).and(&[
+            ("operation.first", &["true"]),
+            ("operation.last", &["", "false"]),
+            ("protoPayload.status.code", &[""]),
+        ]),
         on(&["AsymmetricSign", "*.AsymmetricSign", "MacSign", "*.MacSign"], "signing.signed")
             .and(&[KMS, ("protoPayload.status.code", &["", "0"])])
             .outcome(Fact::Is("success")),
@@ -62,7 +71,15 @@ pub static GCP_AUDIT: Table = Table {
         )
         .and(&[KMS])
         .outcome(DONE),
-        pass(&["*.get", "*.list", "*.aggregatedList", "*.Get*", "*.List*"]),
+        pass(&[
+            "*.get*",
+            "*.list*",
+            "*.aggregatedList",
+            "*.testIamPermissions",
+            "*.Get*",
+            "*.List*",
+            "*.TestIamPermissions",
+        ]),
         on(
             &[
                 "*compute.firewalls.*",
@@ -94,6 +111,7 @@ pub static GCP_AUDIT: Table = Table {
             &[
                 "*SetIamPolicy",
                 "*setIamPolicy",
+                "storage.setIamPermissions",
                 "google.iam.admin.v1.*",
                 "*WorkloadIdentityPool*",
                 "*InsertProjectOwnershipInvite",
@@ -194,6 +212,7 @@ mod tests {
             ("v1.compute.firewalls.insert", "control.network"),
             ("google.logging.v2.ConfigServiceV2.DeleteSink", "control.logging"),
             ("google.iam.admin.v1.CreateServiceAccountKey", "control.iam"),
+            ("storage.setIamPermissions", "control.iam"),
         ] {
             let event = changed(
                 &GCP_AUDIT,
@@ -201,8 +220,35 @@ mod tests {
             );
             assert_eq!((event.kind(), event.outcome(), event.key()), (kind, Some("success"), None), "{method}");
         }
-        let listed = example_with(&GCP_AUDIT, &[("protoPayload.methodName", json!("v1.compute.firewalls.list"))]);
-        assert_eq!(read(&GCP_AUDIT, listed.to_string().as_bytes()).skipped, 1);
+    }
+
+    #[test]
+    fn what_only_reads_is_passed_over() {
+        for method in [
+            "v1.compute.firewalls.list",
+            "v1.compute.networks.getEffectiveFirewalls",
+            "v1.compute.networks.listPeeringRoutes",
+            "v1.compute.subnetworks.testIamPermissions",
+            "google.iam.admin.v1.ListServiceAccounts",
+            "storage.getIamPermissions",
+        ] {
+            let record = example_with(&GCP_AUDIT, &[("protoPayload.methodName", json!(method))]);
+            assert_eq!(read(&GCP_AUDIT, record.to_string().as_bytes()).skipped, 1, "{method}");
+        }
+    }
+
+    #[test]
+    fn a_long_operation_is_told_at_its_end() {
+        let method = ("protoPayload.methodName", json!("v1.compute.firewalls.insert"));
+        let begun = ("operation", json!({"id": "operation-1", "first": true}));
+        let record = example_with(&GCP_AUDIT, &[method.clone(), begun.clone()]);
+        assert_eq!(read(&GCP_AUDIT, record.to_string().as_bytes()).skipped, 1);
+        let refused = ("protoPayload.status", json!({"code": 7, "message": "PERMISSION_DENIED"}));
+        assert_eq!(changed(&GCP_AUDIT, &[method.clone(), begun, refused]).outcome(), Some("failed"));
+        for operation in [json!({"first": true, "last": true}), json!({"last": true})] {
+            let event = changed(&GCP_AUDIT, &[method.clone(), ("operation", operation.clone())]);
+            assert_eq!((event.kind(), event.outcome()), ("control.network", Some("success")), "{operation}");
+        }
     }
 
     #[test]
