@@ -163,7 +163,7 @@ impl<W: Write> Import<'_, W> {
         let reading = self.feed.read(&self.context, piece);
         if let Some(at) = is_refused_whole(&reading).then(|| middle(piece)).flatten() {
             let (first, second) = piece.split_at(at);
-            let lines = first.iter().filter(|byte| **byte == b'\n').count();
+            let lines = first.split(|byte| *byte == b'\n').count() - 1;
             self.piece(name, first, lines_before)?;
             return self.piece(name, second, lines_before + lines);
         }
