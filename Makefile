@@ -9,8 +9,10 @@ KEYWATCH_CACHE ?= $(HOME)/.cache/keywatch
 # Outlives a clone, so that a second one starts warm.
 CARGO_TARGET_DIR ?= $(KEYWATCH_CACHE)/target
 KEYWATCH_TEST_OPA ?= $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa
+KEYWATCH_TEST_ANVIL ?= $(KEYWATCH_CACHE)/tools/anvil-$(ANVIL_VERSION)/anvil
+KEYWATCH_TEST_BTCD ?= $(KEYWATCH_CACHE)/tools/btcd-$(BTCD_VERSION)/btcd
 CARGO_DENY := $(KEYWATCH_CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
-export CARGO_TARGET_DIR KEYWATCH_TEST_OPA
+export CARGO_TARGET_DIR KEYWATCH_TEST_OPA KEYWATCH_TEST_ANVIL KEYWATCH_TEST_BTCD
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,7 +31,7 @@ lint: claim ## clippy over every target, warnings are errors
 deny: $(CARGO_DENY) ## licences, bans, sources and (where reachable) advisories of the dependencies
 	.ci/deny $(CARGO_DENY)
 
-unit: claim $(KEYWATCH_TEST_OPA) ## all tests, against the real OPA too
+unit: claim $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) ## all tests, against the real OPA and real nodes of Ethereum and Bitcoin too
 	cargo test --release --locked --workspace
 
 SEEDS ?= 1 2 3
@@ -56,10 +58,16 @@ build-cost: ## what each dependency costs to build; fails for a new one of more 
 claim:
 	@.ci/claim-target "$(CARGO_TARGET_DIR)"
 
-tools: $(KEYWATCH_TEST_OPA) $(CARGO_DENY) ## install the pinned OPA and cargo-deny into the cache
+tools: $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(CARGO_DENY) ## install the pinned OPA, anvil, btcd and cargo-deny into the cache
 
 $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa:
 	.ci/install-opa $(@D)
+
+$(KEYWATCH_CACHE)/tools/anvil-$(ANVIL_VERSION)/anvil:
+	.ci/install-anvil $(@D)
+
+$(KEYWATCH_CACHE)/tools/btcd-$(BTCD_VERSION)/btcd:
+	.ci/install-btcd $(@D)
 
 $(CARGO_DENY):
 	.ci/install-cargo-deny $(KEYWATCH_CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)

@@ -126,3 +126,27 @@ pub(crate) const SNAPSHOT_RECORDS_MIN: u64 = 10_000;
 
 /// Newest records of the log that a start looks at to know what was heard of each wallet.
 pub(crate) const COVERAGE_RECORDS: u64 = 200_000;
+
+/// Bytes of a node's answer: the receipts of a large block have some ten million.
+pub(crate) const NODE_ANSWER_BYTES_MAX: usize = 128 << 20;
+
+/// Seconds that a node may take to answer.
+pub(crate) const NODE_CALL_SECONDS_MAX: u64 = 30;
+
+/// Bytes of what a node says is wrong that are shown.
+pub(crate) const NODE_PROBLEM_BYTES_MAX: usize = 200;
+
+/// Seconds that a node is asked last after a failure; they double with each further one.
+pub(crate) const NODE_REST_SECONDS_MIN: u64 = 1;
+
+/// Seconds that a node is asked last at most.
+pub(crate) const NODE_REST_SECONDS_MAX: u64 = 300;
+
+/// Blocks that a follower puts into the log at once.
+pub(crate) const FOLLOW_BLOCKS_MAX: u64 = 64;
+
+/// Events after which a follower puts what it has read into the log.
+pub(crate) const FOLLOW_EVENTS_MAX: usize = 4096;
+
+/// Blocks that a follower asks for at once.
+pub(crate) const FOLLOW_FETCHES_MAX: usize = 8;

@@ -21,7 +21,7 @@ mod limits;
 mod output;
 mod service;
 
-use commands::{backtest, demo, detectors, import, log, replay, run, simulate};
+use commands::{backtest, chain, demo, detectors, import, log, replay, run, simulate};
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
 /// them takes half the time that it takes with the allocator of glibc (docs/benchmarks.md).
@@ -47,6 +47,7 @@ Start here:
   keywatch import --feed safe --system cold FILE
                                          your own records as event lines
   keywatch run --print-config            a configuration for your own machine
+  keywatch chain check                   can the nodes of its chains be followed?
   keywatch log check keywatch-data       is the log whole?
 
 Exit codes: 0 done; 1 done, and something is not as it should be (a check
@@ -65,6 +66,7 @@ enum Command {
     Backtest(backtest::Arguments),
     Run(run::Arguments),
     Import(import::Arguments),
+    Chain(chain::Arguments),
     Log(log::Arguments),
     Detectors(detectors::Arguments),
     Simulate(simulate::Arguments),
@@ -97,6 +99,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Replay(arguments) => replay::run(arguments),
         Command::Backtest(arguments) => backtest::run(arguments),
         Command::Import(arguments) => import::run(arguments),
+        Command::Chain(arguments) => chain::run(arguments),
         Command::Log(arguments) => log::run(arguments),
         Command::Detectors(arguments) => detectors::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),

@@ -6,6 +6,7 @@
 
 mod architecture;
 mod backtest;
+mod chains;
 mod cli;
 mod compose;
 mod damaged_log;

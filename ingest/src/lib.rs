@@ -7,7 +7,7 @@
 //! | part | what it knows |
 //! |---|---|
 //! | [`feeds`] | formats: the shape of a feed ([`Feed`], [`Context`], [`Reading`]), the feeds, and [`feeds::find`] |
-//! | [`chain`] | chains: their names and ids, well-known tokens, the canonical form of addresses |
+//! | [`chain`] | chains: their names and ids, well-known tokens, the canonical form of addresses; how they are followed |
 //! | [`signature`] | whether a webhook or token was signed by whom it should be |
 //! | [`transport`] | how bytes arrive: `Content-Encoding` undone, a body cut into records |
 //!

@@ -6,6 +6,7 @@
 //! | [`replay`] | runs the rules over recorded events, with no outside effect |
 //! | [`run`] | serves the pipeline on this machine |
 //! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
+//! | [`chain`] | follows chains, reads old blocks, checks nodes |
 //! | [`import`] | turns foreign files into event lines |
 //! | [`log`] | checks a log, goes on with one that lost records |
 //! | [`simulate`] | generates custody traffic |
@@ -15,6 +16,7 @@
 //! `Command` in `main.rs`.
 
 pub(crate) mod backtest;
+pub(crate) mod chain;
 pub(crate) mod demo;
 pub(crate) mod detectors;
 pub(crate) mod import;

@@ -14,6 +14,8 @@ use keywatch_store::inventory::System;
 use serde::Deserialize;
 
 use crate::limits::CONFIG_BYTES_MAX;
+use crate::service::chains::evm::Storage;
+use crate::service::chains::start;
 
 /// The default, with a comment on every field.
 pub(crate) const DEFAULT: &str = include_str!("config.default.toml");
@@ -40,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) webhooks: Vec<Webhook>,
     /// Where sessions are cut.
     pub(crate) decision_points: Vec<DecisionPoint>,
+    /// Chains that are followed.
+    pub(crate) chains: Vec<Chain>,
 }
 
 /// The front door.
@@ -95,6 +99,80 @@ pub(crate) struct DecisionPoint {
     pub(crate) control_file: PathBuf,
 }
 
+/// A chain that is followed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Chain {
+    /// The system whose wallets are watched.
+    pub(crate) system: String,
+    /// The source that the events are written under, as the inventory names it.
+    pub(crate) source: String,
+    /// The chain, as the inventory's wallets name it.
+    pub(crate) chain: String,
+    /// Chain id (EIP-155), for a chain that keywatch does not know.
+    #[serde(default)]
+    pub(crate) chain_id: Option<u64>,
+    /// Symbol of its own asset, for a chain that keywatch does not know.
+    #[serde(default)]
+    pub(crate) asset: Option<String>,
+    /// Nodes that are asked.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Nodes that have to say the same.
+    #[serde(default = "one")]
+    pub(crate) quorum: usize,
+    /// First block that is read where nothing was read before.
+    #[serde(default)]
+    pub(crate) start: Option<u64>,
+    /// Blocks that must stand above one before it is read.
+    #[serde(default)]
+    pub(crate) confirmations: u64,
+    /// Blocks that a reorganisation may reach back.
+    #[serde(default = "reorg_depth")]
+    pub(crate) reorg_depth_max: usize,
+    /// Milliseconds between two looks at the nodes.
+    #[serde(default = "poll")]
+    pub(crate) poll_milliseconds: u64,
+    /// Requests a second that each node may be asked.
+    #[serde(default = "requests")]
+    pub(crate) requests_per_second: u32,
+    /// Whether nodes are asked for calls within transactions.
+    #[serde(default)]
+    pub(crate) traces: bool,
+    /// Which wallets' storage is compared before and after each block.
+    #[serde(default)]
+    pub(crate) storage: Storage,
+}
+
+/// A node of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Endpoint {
+    /// What it is called in events and metrics.
+    pub(crate) name: String,
+    /// Its address.
+    #[serde(default)]
+    pub(crate) url: Option<String>,
+    /// File with its address, where that holds a key.
+    #[serde(default)]
+    pub(crate) url_file: Option<PathBuf>,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn reorg_depth() -> usize {
+    64
+}
+
+fn poll() -> u64 {
+    1000
+}
+
+fn requests() -> u32 {
+    50
+}
+
 /// Values given on the command line or in the environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub(crate) struct Overrides {
@@ -121,6 +199,7 @@ impl Default for Config {
             alerting: Policy::default(),
             webhooks: Vec::new(),
             decision_points: Vec::new(),
+            chains: Vec::new(),
         }
     }
 }
@@ -137,7 +216,9 @@ impl Config {
         let secrets = self.webhooks.iter_mut().flat_map(|webhook| webhook.secret_files.iter_mut());
         let points = self.decision_points.iter_mut();
         let of_points = points.flat_map(|point| point.token_file.iter_mut().chain([&mut point.control_file]));
-        secrets.chain(of_points).chain(&mut self.rules_directory)
+        let nodes = self.chains.iter_mut().flat_map(|chain| chain.endpoints.iter_mut());
+        let of_nodes = nodes.filter_map(|endpoint| endpoint.url_file.as_mut());
+        secrets.chain(of_points).chain(of_nodes).chain(&mut self.rules_directory)
     }
 }
 
@@ -191,7 +272,9 @@ fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()> {
              end TLS in front of keywatch and set server.beyond_loopback = true"
         );
     }
-    ensure!(!config.credentials.is_empty(), "no [[credentials]]: no source could send; add one for each source");
+    let nobody = config.credentials.is_empty() && config.chains.is_empty();
+    ensure!(!nobody, "no [[credentials]] and no [[chains]]: nothing would be heard; add one for each source");
+    start::check(&config.chains, &config.credentials, inventory)?;
     for (index, credential) in config.credentials.iter().enumerate() {
         check_credential(credential, inventory)
             .with_context(|| format!("credentials[{index}] (source `{}`)", credential.source))?;
@@ -273,8 +356,9 @@ mod tests {
             |line: &str| line.strip_prefix("# ").is_some_and(|line| line.starts_with("[[") || is_field(line));
         let examples: Vec<&str> = DEFAULT.lines().filter(|line| is_example(line)).map(|line| &line[2..]).collect();
         let example = parse("examples", &examples.join("\n")).unwrap();
-        let counts = (example.credentials.len(), example.webhooks.len(), example.decision_points.len());
-        assert_eq!(counts, (1, 1, 1), "the commented examples can be taken as they are");
+        let counts =
+            [example.credentials.len(), example.webhooks.len(), example.decision_points.len(), example.chains.len()];
+        assert_eq!(counts, [1; 4], "the commented examples can be taken as they are");
     }
 
     type Spoil = fn(&mut Config);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time;
 
 use keywatch_ingest::{Context, Reading, Reject};
+use keywatch_store::event::Origin;
 use keywatch_store::limits::APPEND_EVENTS_MAX;
 use keywatch_store::{Appended, Error, Event, Instant, Inventory, Log, Topic};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::service::http::credentials::Credential;
 use crate::service::metrics::Metrics;
 
 /// Where bodies go.
+#[derive(Clone)]
 pub(crate) struct Intake {
     /// The log of this machine.
     pub(crate) log: Arc<dyn Log>,
@@ -80,6 +82,24 @@ impl Intake {
         let receipt = Receipt::new(&reading, repeats, conflicts);
         self.count(credential, body.len(), &receipt);
         Ok(receipt)
+    }
+
+    /// Takes what a follower of a chain read, with its cursor behind it, in one append: all of it is durable or nothing.
+    ///
+    /// # Errors
+    /// The log did not take it.
+    pub(crate) fn accept_followed(&self, origin: &Origin, chain: &str, events: Vec<Event>) -> Result<(), Error> {
+        let appended = self.append_piece(Topic::Events, events)?;
+        let labels = [origin.system.as_str(), origin.source.as_str(), chain];
+        let new = appended.written.len().saturating_sub(appended.conflicts);
+        for (counter, count) in [
+            (&self.metrics.ingest_events, new),
+            (&self.metrics.ingest_repeats, appended.repeats),
+            (&self.metrics.ingest_conflicts, appended.conflicts),
+        ] {
+            counter.with_label_values(&labels).inc_by(count as u64);
+        }
+        Ok(())
     }
 
     /// Appends in pieces that the log takes at once; gives repeats and conflicts.

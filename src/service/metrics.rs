@@ -82,6 +82,14 @@ metrics! {
         "events whose id the log had with other content, kept as source.conflict";
     ingest_latency: Latency "keywatch_ingest_latency_seconds" ["feed"]
         "from the head of a request to its durable answer";
+    chain_head: Gauge "keywatch_chain_head" ["chain", "source"] "height of the newest block that the nodes have";
+    chain_height: Gauge "keywatch_chain_height" ["chain", "source"] "height of the newest block that was read";
+    chain_blocks: Counter "keywatch_chain_blocks_total" ["chain", "source"] "blocks read";
+    chain_reorgs: Counter "keywatch_chain_reorgs_total" ["chain", "source"] "reorganisations followed";
+    chain_requests: Counter "keywatch_chain_requests_total" ["chain", "endpoint"]
+        "requests to nodes; a batch counts as many as it holds";
+    chain_errors: Counter "keywatch_chain_errors_total" ["chain", "endpoint", "class"]
+        "what went wrong with nodes: unreachable, status, rate_limited, rpc, malformed, missing, other_chain";
     log_records: Counter "keywatch_log_records_total" ["topic"] "records written to the log";
     log_failures: Counter "keywatch_log_failures_total" ["topic"] "appends that failed; nothing of them was acknowledged";
     log_append_latency: Latency "keywatch_log_append_latency_seconds" ["topic"] "one durable append";

@@ -6,6 +6,7 @@
 //! | [`config`] | the configuration: a commented default, the file, the environment and the command line |
 //! | [`http`] | the front door: connections, credentials, routes |
 //! | [`intake`] | a body of a source → durable events, and a receipt |
+//! | [`chains`] | followers of chains: nodes, the loop that reads blocks into the log |
 //! | [`evaluation`] | the loop over the log: rules, findings, alerting, ticks, snapshots of window state |
 //! | [`integrations`] | webhooks and policy decision points, as the configuration names them |
 //! | [`readiness`], [`metrics`] | which parts are ready; what is counted |
@@ -14,6 +15,7 @@
 //! together; the HTTP API and the web page are modules of [`http`] beside its server. Nothing here reads arguments or
 //! knows a subcommand; the commands know the service, and never the other way round.
 
+pub(crate) mod chains;
 pub(crate) mod config;
 pub(crate) mod evaluation;
 pub(crate) mod http;

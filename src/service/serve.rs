@@ -8,9 +8,11 @@ use keywatch_store::{Inventory, Log};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 use crate::limits::{CONNECTION_SILENCE_SECONDS_MAX, CONNECTIONS_MAX, SHUTDOWN_SECONDS_MAX};
 use crate::output;
+use crate::service::chains::start;
 use crate::service::config::Config;
 use crate::service::evaluation::evaluator::{Evaluator, RunningEvaluator};
 use crate::service::http::credentials::Credentials;
@@ -19,6 +21,9 @@ use crate::service::http::server::{self, Server};
 use crate::service::intake::Intake;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::Readiness;
+
+/// Followers of chains that run.
+type Followers = JoinSet<anyhow::Result<()>>;
 
 /// Serves until a signal to stop, and ends in order.
 ///
@@ -42,7 +47,14 @@ pub(crate) async fn serve(config: &Config, inventory: Inventory, log: Arc<dyn Lo
     };
     let mut evaluator = evaluator.start(config, stopping.clone())?;
     let intake = Intake { log, inventory, metrics, appended };
-    let served = serve_http(config, intake, readiness, &mut evaluator, stopping).await;
+    let served = match start::followers(&config.chains, &Arc::new(intake.clone()), &stopping) {
+        Ok(mut followers) => {
+            let served = serve_http(config, intake, readiness, (&mut evaluator, &mut followers), stopping).await;
+            stop.send_replace(true);
+            served.and(end_of(&mut followers).await)
+        }
+        Err(error) => Err(error),
+    };
     // Whatever ended the serving: the evaluator ends between two steps, and keeps its state.
     stop.send_replace(true);
     let evaluated = evaluator.end().await;
@@ -55,7 +67,7 @@ async fn serve_http(
     config: &Config,
     intake: Intake,
     readiness: Arc<Readiness>,
-    evaluator: &mut RunningEvaluator,
+    (evaluator, followers): (&mut RunningEvaluator, &mut Followers),
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let server = Server::new(Credentials::new(&config.credentials)?, intake, readiness);
@@ -64,7 +76,24 @@ async fn serve_http(
     tokio::select! {
         served = serving.into_future() => served?,
         failed = evaluator.failure() => return Err(failed.context("the evaluation of rules has ended, so keywatch stops")),
+        failed = failure_of(followers) => return Err(failed.context("a follower of a chain has ended, so keywatch stops")),
         () = shutdown_deadline(stopping) => tracing::warn!("requests were still open after {SHUTDOWN_SECONDS_MAX} s"),
+    }
+    Ok(())
+}
+
+/// Returns when a follower fails; never where there are none, or while they end in order.
+async fn failure_of(followers: &mut Followers) -> anyhow::Error {
+    match end_of(followers).await {
+        Err(error) => error,
+        Ok(()) => std::future::pending().await,
+    }
+}
+
+/// Returns when all followers have ended, or one of them failed.
+async fn end_of(followers: &mut Followers) -> anyhow::Result<()> {
+    while let Some(ended) = followers.join_next().await {
+        ended.context("a follower broke off; this is a defect of keywatch")??;
     }
     Ok(())
 }
@@ -79,7 +108,10 @@ async fn listen(config: &Config) -> anyhow::Result<BoundedListener> {
 }
 
 /// Says `true` on SIGTERM or ctrl-c.
-fn stop_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<()> {
+///
+/// # Errors
+/// Signals cannot be listened for.
+pub(crate) fn stop_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for ctrl-c")?;
     tokio::spawn(async move {

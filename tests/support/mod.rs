@@ -1,5 +1,7 @@
-//! What tests of the whole share: the built binary, a real Open Policy Agent, golden files, the tree.
+//! What tests of the whole share: the built binary, a real Open Policy Agent, real nodes of Ethereum and Bitcoin, golden files, the tree.
 
+pub(crate) mod anvil;
+pub(crate) mod btcd;
 pub(crate) mod command;
 pub(crate) mod golden;
 pub(crate) mod opa;

@@ -4,9 +4,14 @@
 //! |---|---|
 //! | [`registry`] | chains by name and id, their own asset, well-known tokens |
 //! | [`address`] | the canonical form of an address |
+//! | [`follow`] | which blocks were read, reorganisations, and what is recorded of them |
+//! | [`bitcoin`] | blocks and waiting transactions of Bitcoin → events |
+//! | [`evm`] | blocks of Ethereum and its relatives → events |
 //!
-//! The followers of EVM chains and of Bitcoin will be modules here, which ask nodes and give events as a feed does.
-//! This part knows no feed and no record.
+//! Followers decide here and ask nobody: the connection to nodes is the service's. This part knows no feed.
 
 pub mod address;
+pub mod bitcoin;
+pub mod evm;
+pub mod follow;
 pub mod registry;

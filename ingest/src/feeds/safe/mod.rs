@@ -11,7 +11,6 @@
 //! `chain.tx`. What modules did and what others sent (`unsigned`) is read from the list of all transactions. A record is mutable; a later revision gives the same events again, which the log skips by their ids, and
 //! the new ones. So an event holds only what does not change from one revision to the next.
 
-mod call;
 mod hash;
 mod record;
 mod signature;
@@ -22,11 +21,11 @@ use keywatch_store::event::{Builder, TextColumn};
 use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Map, Value, json};
 
+use crate::chain::evm::call::{self, Call, Tokens};
 use crate::chain::registry;
 use crate::feeds::fields::Fields;
 use crate::feeds::read;
 use crate::{Context, Feed, Problem, Reading};
-use call::{Call, Tokens};
 use hash::Recomputed;
 use record::{Confirmation, Execution, Record};
 use signature::Verdict;

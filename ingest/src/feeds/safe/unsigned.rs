@@ -9,9 +9,9 @@ use keywatch_store::Event;
 use keywatch_store::event::Builder;
 use serde_json::{Map, Value, json};
 
-use super::call::{Call, Tokens, foreign_delegate, unlimited_spender};
 use super::record::operation;
 use super::{amount, canonical, put};
+use crate::chain::evm::call::{Call, Tokens, foreign_delegate, unlimited_spender};
 use crate::chain::registry;
 use crate::feeds::fields::Fields;
 use crate::{Context, Problem};

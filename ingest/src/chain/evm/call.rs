@@ -5,11 +5,11 @@ use alloy::sol_types::SolInterface;
 use keywatch_store::multisend;
 use serde_json::{Value, json};
 
-use super::canonical;
+use super::decode::address as canonical;
 use crate::limits::{ARGUMENT_BYTES_MAX, CALL_NESTING_MAX, INNER_CALLS_MAX};
 use abi::Known::KnownCalls;
 
-mod abi {
+pub(super) mod abi {
     #![allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated from the contracts' own definitions")]
     alloy::sol! {
         interface Known {
@@ -34,13 +34,14 @@ mod abi {
             function multiSend(bytes transactions);
             function execTransaction(address to, uint256 value, bytes data, uint8 operation, uint256 safeTxGas, uint256 baseGas, uint256 gasPrice, address gasToken, address refundReceiver, bytes signatures);
             function execTransactionFromModule(address to, uint256 value, bytes data, uint8 operation);
+            function execTransactionFromModuleReturnData(address to, uint256 value, bytes data, uint8 operation);
         }
     }
 }
 
 /// What a call does with tokens, in their base units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tokens {
+pub(crate) enum Tokens {
     /// They go to `recipient`.
     Move { recipient: Address, amount: U256 },
     /// Somebody may take them later.
@@ -49,20 +50,20 @@ pub(super) enum Tokens {
 
 /// A call that is known by its selector and whose arguments fit.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     name: &'static str,
     arguments: Value,
-    pub(super) tokens: Option<Tokens>,
+    pub(crate) tokens: Option<Tokens>,
 }
 
 impl Call {
     /// Decodes call data; `None` when there is none or it is not known.
-    pub(super) fn decode(data: &[u8]) -> Option<Call> {
+    pub(crate) fn decode(data: &[u8]) -> Option<Call> {
         Call::decode_at(data, 0)
     }
 
     /// `{name, args}`; addresses and bytes in hexadecimal, numbers as decimal text.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         json!({ "name": self.name, "args": self.arguments })
     }
 
@@ -78,7 +79,7 @@ impl Call {
 
 /// Where a call runs code of somebody else as the wallet, however deep within batches: the first address delegated to
 /// that is no batching contract of the multisig itself.
-pub(super) fn foreign_delegate(data: &[u8]) -> Option<Address> {
+pub(crate) fn foreign_delegate(data: &[u8]) -> Option<Address> {
     delegated_at(data, 0)
 }
 
@@ -96,13 +97,14 @@ fn delegated_at(data: &[u8], depth: usize) -> Option<Address> {
         }
         KnownCalls::execTransaction(call) => within(call.operation, call.to, &call.data),
         KnownCalls::execTransactionFromModule(call) => within(call.operation, call.to, &call.data),
+        KnownCalls::execTransactionFromModuleReturnData(call) => within(call.operation, call.to, &call.data),
         _ => None,
     }
 }
 
 /// Whom a call lets take any amount of a token, however deep within batches: the first spender of an allowance of at
 /// least 2^255 units. No token has as many.
-pub(super) fn unlimited_spender(data: &[u8]) -> Option<Address> {
+pub(crate) fn unlimited_spender(data: &[u8]) -> Option<Address> {
     spender_at(data, 0)
 }
 
@@ -120,6 +122,7 @@ fn spender_at(data: &[u8], depth: usize) -> Option<Address> {
         }
         KnownCalls::execTransaction(call) => spender_at(&call.data, depth + 1),
         KnownCalls::execTransactionFromModule(call) => spender_at(&call.data, depth + 1),
+        KnownCalls::execTransactionFromModuleReturnData(call) => spender_at(&call.data, depth + 1),
         _ => None,
     }
 }
@@ -178,6 +181,9 @@ fn describe(call: &KnownCalls, depth: usize) -> (&'static str, Value) {
         KnownCalls::execTransaction(c) => ("execTransaction", inner(c.operation, c.to, c.value, &c.data, depth)),
         KnownCalls::execTransactionFromModule(c) => {
             ("execTransactionFromModule", inner(c.operation, c.to, c.value, &c.data, depth))
+        }
+        KnownCalls::execTransactionFromModuleReturnData(c) => {
+            ("execTransactionFromModuleReturnData", inner(c.operation, c.to, c.value, &c.data, depth))
         }
     }
 }

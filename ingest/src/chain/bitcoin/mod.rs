@@ -1,0 +1,17 @@
+//! Bitcoin: blocks and transactions as their bytes are → events of watched wallets.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`watch`] | the scripts of watched wallets, and which inputs may spend from them |
+//! | [`decode`] | transactions in blocks and in a node's pool |
+//!
+//! Nothing here asks a node. Which coins have to be known before a block can be told, [`Decoder::wanted`] says.
+
+pub mod decode;
+pub mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use decode::{Coins, Decoder, Place};
+pub use watch::{Watched, network};

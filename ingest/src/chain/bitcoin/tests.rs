@@ -1,0 +1,184 @@
+//! A real theft and its funding as their bytes are, and small blocks of our own.
+
+use bitcoin::absolute::LockTime;
+use bitcoin::block::{Header, Version};
+use bitcoin::consensus::encode::deserialize_hex;
+use bitcoin::hashes::Hash;
+use bitcoin::{
+    Amount, Block, BlockHash, CompactTarget, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode,
+    TxOut, Txid, Witness, transaction,
+};
+use keywatch_store::event::Origin;
+use keywatch_store::inventory::{System, Wallet};
+use keywatch_store::{Event, Instant};
+use serde_json::json;
+
+use super::{Coins, Decoder, Place, Watched};
+
+const THEFT: &str = include_str!("../../../../replay-data/2024-05-dmm-bitcoin/sources/theft-transaction.hex");
+const FUNDING: &str = include_str!("../../../../replay-data/2024-05-dmm-bitcoin/sources/funding-transaction.hex");
+const ROBBED: &str = "3P8MfdM4pULv7ozdQvfwAqNF29zAjmnUYD";
+const THIEF: &str = "1B6rJRfjTXwEy36SCs5zofGMmdv2kdZw7P";
+
+fn transaction(hex: &str) -> Transaction {
+    deserialize_hex(hex.trim()).unwrap()
+}
+
+fn watched(wallets: &[&str], network: Network) -> Watched {
+    let wallet = |wallet: &&str| Wallet { wallet: (*wallet).into(), chain: "bitcoin".into(), ..Wallet::default() };
+    let system = System { wallets: wallets.iter().map(wallet).collect(), ..System::default() };
+    let (watched, unreadable) = Watched::of(&system, "bitcoin", network);
+    assert_eq!(unreadable, Vec::<String>::new());
+    watched
+}
+
+fn block(transactions: Vec<Transaction>) -> Block {
+    let header = Header {
+        version: Version::ONE,
+        prev_blockhash: BlockHash::all_zeros(),
+        merkle_root: TxMerkleNode::all_zeros(),
+        time: 1_717_129_170,
+        bits: CompactTarget::from_consensus(0x1d00_ffff),
+        nonce: 0,
+    };
+    Block { header, txdata: transactions }
+}
+
+fn told(watched: &Watched, transactions: Vec<Transaction>, coins: &Coins) -> Vec<Event> {
+    let origin = Origin { system: "cold".into(), source: "node".into() };
+    let decoder = Decoder { origin: &origin, chain: "bitcoin", network: Network::Bitcoin, watched };
+    for wanted in decoder.wanted(&transactions) {
+        assert!(coins.contains_key(&wanted), "the test has to give the coin {wanted}");
+    }
+    let place = Place::Block { height: 9, hash: "ab".into(), epoch: 0 };
+    decoder.block(&block(transactions), &place, coins)
+}
+
+fn coins_of(transaction: &Transaction) -> Coins {
+    let id = transaction.compute_txid();
+    (0..).zip(&transaction.output).map(|(index, output)| (OutPoint::new(id, index), output.clone())).collect()
+}
+
+fn shown(events: &[Event]) -> Vec<(&str, &str, &str, i128)> {
+    let one = |event: &Event| event.amount().unwrap().saturated();
+    let shown = |event| (Event::kind(event), event.wallet().unwrap(), event.to_address().unwrap(), one(event));
+    events.iter().map(shown).collect()
+}
+
+#[test]
+fn a_real_theft_is_told_as_its_bytes_say_it() {
+    let (theft, funding) = (transaction(THEFT), transaction(FUNDING));
+    let events = told(&watched(&[ROBBED], Network::Bitcoin), vec![theft], &coins_of(&funding));
+    assert_eq!(
+        shown(&events),
+        [("chain.tx", ROBBED, THIEF, 450_290_000_000), ("chain.transfer", ROBBED, THIEF, 450_290_000_000)]
+    );
+    let detail = events[0].detail().value();
+    for (name, value) in [("inputs", 9), ("outputs", 1), ("change_outputs", 0), ("fee_rate", 7704), ("vsize", 1298)] {
+        assert_eq!(detail[name], json!(value), "{name}");
+    }
+    assert_eq!(detail["fee"], json!("10000000"));
+    assert_eq!((events[0].asset(), events[0].outcome()), (Some("BTC"), Some("success")));
+}
+
+#[test]
+fn what_is_received_in_many_outputs_adds_up() {
+    let funding = transaction(FUNDING);
+    let events = told(&watched(&[ROBBED], Network::Bitcoin), vec![funding.clone()], &Coins::new());
+    assert!(events.iter().all(|event| event.kind() == "chain.transfer" && event.detail().value()["direction"] == "in"));
+    let received: i128 = events.iter().map(|event| event.amount().unwrap().saturated()).sum();
+    assert_eq!(received, 470_300_000_000);
+}
+
+#[test]
+fn a_coin_that_is_made_and_spent_in_one_block_is_known() {
+    let (theft, funding) = (transaction(THEFT), transaction(FUNDING));
+    let events = told(&watched(&[ROBBED], Network::Bitcoin), vec![funding, theft], &Coins::new());
+    let left = events.iter().filter(|event| event.kind() == "chain.tx").count();
+    assert_eq!(left, 1);
+}
+
+#[test]
+fn a_stranger_is_not_looked_up() {
+    let origin = Origin { system: "cold".into(), source: "node".into() };
+    let other = watched(&["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"], Network::Bitcoin);
+    let decoder = Decoder { origin: &origin, chain: "bitcoin", network: Network::Bitcoin, watched: &other };
+    assert!(decoder.wanted(&[transaction(THEFT)]).is_empty());
+    let robbed = watched(&[ROBBED], Network::Bitcoin);
+    assert_eq!(Decoder { watched: &robbed, ..decoder }.wanted(&[transaction(THEFT)]).len(), 9);
+}
+
+/// A payment of one coin, with `change` back to where it came from.
+fn payment(coin: &TxOut, input: TxIn, pays: u64, change: u64) -> Transaction {
+    let output = |script: ScriptBuf, units| TxOut { value: Amount::from_sat(units), script_pubkey: script };
+    let stranger = ScriptBuf::new_p2wsh(&ScriptBuf::new().wscript_hash());
+    Transaction {
+        version: transaction::Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![input],
+        output: vec![output(stranger, pays), output(coin.script_pubkey.clone(), change)],
+    }
+}
+
+#[test]
+fn every_kind_of_address_is_recognised_by_what_its_input_reveals() {
+    let key = hex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798");
+    let script = vec![0x51];
+    let witness = |items: &[&[u8]]| (Vec::new(), Witness::from_slice(items));
+    let signature = [7_u8; 64];
+    let push = |items: &[&[u8]]| -> Vec<u8> {
+        items.iter().flat_map(|item| [&[u8::try_from(item.len()).unwrap()], *item].concat()).collect()
+    };
+    let program = [&[0_u8, 20][..], &hex("751e76e8199196d454941c45d1b3a323f1433bd6")].concat();
+    let by_script =
+        bitcoin::Address::p2wsh(bitcoin::Script::from_bytes(&script), bitcoin::KnownHrp::Mainnet).to_string();
+    for (address, (script_sig, witness)) in [
+        ("1BgGZ9tcN4rm9KBzDn7KprQz87SZ26SAMH", (push(&[&signature, &key]), Witness::new())),
+        ("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", witness(&[&signature, &key])),
+        ("3JvL6Ymt8MVWiCNHC7oWU6nLeHNJKLZGLN", (push(&[&program]), Witness::from_slice(&[&signature[..], &key]))),
+        (by_script.as_str(), witness(&[&script])),
+        ("bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0", witness(&[&signature])),
+    ] {
+        let wallets = watched(&[address], Network::Bitcoin);
+        let coin = TxOut { value: Amount::from_sat(1000), script_pubkey: script_of(address) };
+        let at = OutPoint::new(Txid::all_zeros(), 3);
+        let input = TxIn {
+            previous_output: at,
+            script_sig: ScriptBuf::from_bytes(script_sig),
+            sequence: Sequence::MAX,
+            witness,
+        };
+        let spending = payment(&coin, input, 700, 200);
+        let events = told(&wallets, vec![spending.clone()], &Coins::from([(at, coin)]));
+        assert_eq!(events.len(), 2, "{address}");
+        let detail = events[0].detail().value();
+        assert_eq!((&detail["change_outputs"], &detail["fee"]), (&json!(1), &json!("100")), "{address}");
+        let origin = Origin { system: "cold".into(), source: "node".into() };
+        let decoder = Decoder { origin: &origin, chain: "bitcoin", network: Network::Bitcoin, watched: &wallets };
+        assert_eq!(decoder.wanted(&[spending]), [at], "{address}");
+    }
+}
+
+#[test]
+fn what_waits_is_unconfirmed_and_is_told_anew_in_its_block() {
+    let (theft, funding) = (transaction(THEFT), transaction(FUNDING));
+    let robbed = watched(&[ROBBED], Network::Bitcoin);
+    let origin = Origin { system: "cold".into(), source: "node".into() };
+    let decoder = Decoder { origin: &origin, chain: "bitcoin", network: Network::Bitcoin, watched: &robbed };
+    let coins = coins_of(&funding);
+    let mut waiting = Vec::new();
+    decoder.transaction(&theft, &Place::Pool, Instant(1), &|at| coins.get(at).cloned(), &mut waiting);
+    assert!(waiting.iter().all(|event| event.outcome() == Some("unconfirmed")));
+    let confirmed = told(&robbed, vec![theft], &coins);
+    assert_eq!(waiting.len(), confirmed.len());
+    assert!(waiting.iter().all(|event| confirmed.iter().all(|other| other.event_id() != event.event_id())));
+}
+
+fn hex(digits: &str) -> Vec<u8> {
+    alloy::primitives::hex::decode(digits).unwrap()
+}
+
+fn script_of(address: &str) -> ScriptBuf {
+    let address: bitcoin::Address<bitcoin::address::NetworkUnchecked> = address.parse().unwrap();
+    address.require_network(Network::Bitcoin).unwrap().script_pubkey()
+}

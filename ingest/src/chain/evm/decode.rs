@@ -1,0 +1,329 @@
+//! A block of an Ethereum chain → events of watched wallets: their transactions, and the native asset that moves.
+//!
+//! A transaction that a watched account sends is its `chain.tx`. One that a watched Safe executes is the Safe's, wherever
+//! the call stands: the Safe says so in a log, also when a contract called it. What modules did is `chain.module_tx`.
+//! What contracts say in logs is read in [`super::logs`], what calls within calls move in [`super::traces`].
+
+use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::sol_types::SolCall;
+use keywatch_store::event::{Builder, Origin};
+use keywatch_store::{Amount, Event, Instant};
+use serde_json::{Map, Value, json};
+
+use super::balance;
+use super::call::{self, Call, Tokens, abi};
+use super::logs::{self, Said};
+use super::rpc::{ReadBlock, Receipt, Transaction, Withdrawal};
+use super::state;
+use super::traces::{self, Moved};
+use super::watch::{Network, Watched};
+use crate::chain::registry;
+
+/// Reads blocks for one source.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoder<'a> {
+    /// Who the events are written under.
+    pub origin: &'a Origin,
+    /// The chain.
+    pub network: &'a Network,
+    /// What is watched on it.
+    pub watched: &'a Watched,
+}
+
+/// Where in the chain something happened.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) height: u64,
+    pub(super) hash: B256,
+    pub(super) epoch: u64,
+    pub(super) time: Instant,
+    pub(super) tx: Option<(&'a Transaction, &'a Receipt)>,
+}
+
+/// A Safe's own transaction, or a module's.
+struct Execution {
+    safe: Address,
+    by: By,
+    /// What the Safe said about it, if it did.
+    succeeded: Option<bool>,
+    asked: Option<Asked>,
+}
+
+enum By {
+    /// Its owners, under the hash that they signed.
+    Owners(Option<B256>),
+    Module(Option<Address>),
+}
+
+/// What a Safe was asked to call.
+struct Asked {
+    safe: Address,
+    caller: Address,
+    module: bool,
+    to: Address,
+    value: U256,
+    data: Bytes,
+    operation: u8,
+}
+
+impl Decoder<'_> {
+    /// The events of a block, in its order. `epoch` is the cursor's.
+    #[must_use]
+    pub fn block(&self, read: &ReadBlock, epoch: u64) -> Vec<Event> {
+        let block = &read.block;
+        let place = Place { height: block.number, hash: block.hash, epoch, time: seconds(block.timestamp), tx: None };
+        let mut events = Vec::new();
+        for (index, (transaction, receipt)) in block.transactions.iter().zip(&read.receipts).enumerate() {
+            let frame = read.traces.as_ref().map(|traces| &traces[index].result);
+            let place = Place { tx: Some((transaction, receipt)), ..place };
+            let walk = frame.map(|frame| traces::walk(frame, self.watched)).unwrap_or_default();
+            self.transaction(&place, &walk, &mut events);
+        }
+        let withdrawals = block.withdrawals.iter().filter(|withdrawal| self.watched.has(&withdrawal.address));
+        events.extend(withdrawals.map(|withdrawal| self.withdrawal(&place, withdrawal)));
+        for looked in &read.looked {
+            let changes = state::changes(self, &place, looked, &events);
+            let unexplained = balance::unexplained(self, &place, looked, &events);
+            events.extend(changes.into_iter().chain(unexplained));
+        }
+        if let Some(problem) = &read.unread {
+            let id = format!("unread/{}/{epoch}/{:#x}", self.network.name, block.hash);
+            let mut event = Event::builder(self.origin, &id, "source.status", place.time);
+            let reason = format!("calls or storage at block {} could not be read: {problem}", block.number);
+            events.push(event.chain(&self.network.name).outcome("degraded").reason(reason).build_own());
+        }
+        events
+    }
+
+    fn withdrawal(&self, place: &Place<'_>, withdrawal: &Withdrawal) -> Event {
+        let units = withdrawal.amount.saturating_mul(U256::from(1_000_000_000_u64));
+        let id = format!("withdrawal/{}", withdrawal.index);
+        let mut event = self.event(place, "chain.transfer", withdrawal.address, &id);
+        event.to_address(address(withdrawal.address)).asset(&self.network.asset).amount(amount(units));
+        complete(event.outcome("success"), place, json!({"direction": "in", "withdrawal": withdrawal.index}))
+    }
+
+    fn transaction(&self, place: &Place<'_>, walk: &traces::Walk, events: &mut Vec<Event>) {
+        let Some((transaction, receipt)) = place.tx else { return };
+        let said = logs::said(receipt, self.watched);
+        if self.watched.has(&transaction.from) {
+            events.push(self.sent(place, transaction, receipt, &said));
+        }
+        for (number, execution) in self.executions(transaction, walk, &said).iter().enumerate() {
+            events.push(self.executed(place, execution, number, &said));
+        }
+        if receipt.succeeded() {
+            let moved = Moved {
+                from: transaction.from,
+                to: transaction.to.or(receipt.contract_address).unwrap_or_default(),
+                value: transaction.value,
+                depth: 0,
+            };
+            for (number, moved) in std::iter::once(&moved).chain(&walk.moved).enumerate() {
+                self.native(place, moved, number, events);
+            }
+        }
+        events.extend(said.iter().flat_map(|said| said.events(self, place)));
+    }
+
+    /// The `chain.tx` of a watched account.
+    fn sent(&self, place: &Place<'_>, transaction: &Transaction, receipt: &Receipt, said: &[Said]) -> Event {
+        let wallet = transaction.from;
+        let to = transaction.to.or(receipt.contract_address);
+        let mut event = self.event(place, "chain.tx", wallet, "sent");
+        event.actor(address(wallet)).from_address(address(wallet));
+        event.outcome(if receipt.succeeded() { "success" } else { "failed" });
+        let mut detail = Map::new();
+        detail.insert("nonce".into(), json!(transaction.nonce));
+        if let Some(to) = transaction.to {
+            self.add_called(&mut event, &mut detail, to, transaction.value, &transaction.input, 0);
+        } else {
+            event.to_address(to.map(address)).asset(&self.network.asset).amount(amount(transaction.value));
+            detail.insert("creates".into(), json!(to.map(address)));
+        }
+        add_allowance(&mut detail, said, wallet);
+        complete(&mut event, place, Value::Object(detail))
+    }
+
+    /// What Safes executed within a transaction: each said so in a log, or was asked to and said nothing.
+    fn executions(&self, transaction: &Transaction, walk: &traces::Walk, said: &[Said]) -> Vec<Execution> {
+        let whole = asked_of(transaction.from, transaction.to, &transaction.input, self.watched);
+        let asked = whole
+            .into_iter()
+            .chain(walk.asked.iter().filter_map(|call| asked_of(call.from, Some(call.to), &call.input, self.watched)));
+        let mut asked: Vec<Option<Asked>> = asked.map(Some).collect();
+        let mut take = |safe: Address, module: bool| {
+            let wanted = |asked: &&mut Option<Asked>| {
+                asked.as_ref().is_some_and(|asked| asked.safe == safe && asked.module == module)
+            };
+            asked.iter_mut().find(wanted).and_then(Option::take)
+        };
+        let mut executions: Vec<Execution> = said
+            .iter()
+            .filter_map(|said| match *said {
+                Said::Executed { safe, hash, succeeded, .. } => Some(Execution {
+                    safe,
+                    by: By::Owners(Some(hash)),
+                    succeeded: Some(succeeded),
+                    asked: take(safe, false),
+                }),
+                Said::ExecutedByModule { safe, module, succeeded, .. } => Some(Execution {
+                    safe,
+                    by: By::Module(Some(module)),
+                    succeeded: Some(succeeded),
+                    asked: take(safe, true),
+                }),
+                _ => None,
+            })
+            .collect();
+        executions.extend(asked.into_iter().flatten().map(|asked| Execution {
+            safe: asked.safe,
+            by: if asked.module { By::Module(Some(asked.caller)) } else { By::Owners(None) },
+            succeeded: None,
+            asked: Some(asked),
+        }));
+        executions
+    }
+
+    fn executed(&self, place: &Place<'_>, execution: &Execution, number: usize, said: &[Said]) -> Event {
+        let Execution { safe, by, succeeded, asked } = execution;
+        let kind = if matches!(by, By::Module(_)) { "chain.module_tx" } else { "chain.tx" };
+        let mut event = self.event(place, kind, *safe, &format!("executed/{number}"));
+        let mut detail = Map::new();
+        match by {
+            By::Owners(hash) => {
+                let executor = place.tx.map(|(transaction, _)| address(transaction.from));
+                event.actor(executor).request(hash.map(|hash| format!("{hash:#x}")));
+            }
+            By::Module(module) => {
+                event.actor(module.map(address));
+                detail.insert("module".into(), json!(module.map(address)));
+            }
+        }
+        let whole = place.tx.is_none_or(|(_, receipt)| receipt.succeeded());
+        let fine = whole && succeeded.unwrap_or(true);
+        event.from_address(address(*safe)).outcome(if fine { "success" } else { "failed" });
+        if let Some(asked) = asked {
+            self.add_called(&mut event, &mut detail, asked.to, asked.value, &asked.data, asked.operation);
+            detail.insert("operation".into(), json!(asked.operation));
+        }
+        add_allowance(&mut detail, said, *safe);
+        complete(&mut event, place, Value::Object(detail))
+    }
+
+    /// What a call does, as far as its bytes tell: a token's units where a token is called, else the native value.
+    fn add_called(
+        &self,
+        event: &mut Builder,
+        detail: &mut Map<String, Value>,
+        to: Address,
+        value: U256,
+        data: &Bytes,
+        operation: u8,
+    ) {
+        let known = Call::decode(data);
+        match known.as_ref().filter(|_| operation == 0).and_then(|call| call.tokens) {
+            Some(Tokens::Move { recipient, amount: units }) => {
+                event.asset(registry::token(&self.network.name, &address(to)));
+                event.to_address(address(recipient)).amount(amount(units));
+            }
+            _ => _ = event.asset(&self.network.asset).to_address(address(to)).amount(amount(value)),
+        }
+        if !data.is_empty() {
+            detail.insert("to".into(), json!(address(to)));
+            let selector = data.get(..4).map(alloy::primitives::hex::encode_prefixed);
+            detail.insert("selector".into(), json!(selector));
+        }
+        let texts = [
+            ("call", known.as_ref().map(Call::to_json)),
+            ("inner_delegate_to", call::foreign_delegate(data).map(|to| json!(address(to)))),
+            ("unlimited_spender", call::unlimited_spender(data).map(|spender| json!(address(spender)))),
+        ];
+        detail.extend(texts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    }
+
+    fn native(&self, place: &Place<'_>, moved: &Moved, number: usize, events: &mut Vec<Event>) {
+        if moved.value.is_zero() {
+            return;
+        }
+        for (direction, wallet) in [("out", moved.from), ("in", moved.to)] {
+            if self.watched.has(&wallet) {
+                let id = format!("native/{number}/{direction}");
+                let mut event = self.event(place, "chain.transfer", wallet, &id);
+                event.from_address(address(moved.from)).to_address(address(moved.to)).outcome("success");
+                event.asset(&self.network.asset).amount(amount(moved.value));
+                let mut detail = json!({ "direction": direction });
+                if moved.depth > 0 {
+                    detail["call_depth"] = json!(moved.depth);
+                }
+                events.push(complete(&mut event, place, detail));
+            }
+        }
+    }
+
+    /// An event of `wallet`; `id` tells it apart within its transaction, or its block.
+    pub(super) fn event(&self, place: &Place<'_>, kind: &str, wallet: Address, id: &str) -> Builder {
+        let transaction = place.tx.map(|(transaction, _)| format!("{:#x}", transaction.hash));
+        let within = transaction.as_deref().unwrap_or("block");
+        let id = format!("{kind}/{}/{}/{:#x}/{within}/{id}", self.network.name, place.epoch, place.hash);
+        let mut event = Event::builder(self.origin, &id, kind, place.time);
+        event.wallet(address(wallet)).chain(&self.network.name).tx(transaction);
+        event
+    }
+}
+
+/// Adds what is said of every event of a block, and makes it.
+pub(super) fn complete(event: &mut Builder, place: &Place<'_>, mut detail: Value) -> Event {
+    detail["block"] = json!(place.height);
+    detail["block_hash"] = json!(format!("{:#x}", place.hash));
+    detail["epoch"] = json!(place.epoch);
+    if let Some((_, receipt)) = place.tx
+        && matches!(event.get(keywatch_store::event::TextColumn::Kind), Some("chain.tx" | "chain.module_tx"))
+    {
+        let rate = receipt.effective_gas_price.and_then(|price| i64::try_from(price).ok());
+        detail["fee"] = json!(receipt.fee().to_string());
+        if let Some(rate) = rate {
+            detail["fee_rate"] = json!(rate);
+        }
+    }
+    event.detail(&detail).build_own()
+}
+
+/// What a Safe is asked in a call to it.
+fn asked_of(caller: Address, called: Option<Address>, data: &Bytes, watched: &Watched) -> Option<Asked> {
+    let safe = called.filter(|called| watched.has(called))?;
+    if let Ok(call) = abi::Known::execTransactionCall::abi_decode(data) {
+        let abi::Known::execTransactionCall { to, value, data, operation, .. } = call;
+        return Some(Asked { safe, caller, module: false, to, value, data, operation });
+    }
+    let (to, value, data, operation) = if let Ok(call) = abi::Known::execTransactionFromModuleCall::abi_decode(data) {
+        (call.to, call.value, call.data, call.operation)
+    } else {
+        let call = abi::Known::execTransactionFromModuleReturnDataCall::abi_decode(data).ok()?;
+        (call.to, call.value, call.data, call.operation)
+    };
+    Some(Asked { safe, caller, module: true, to, value, data, operation })
+}
+
+/// An allowance without limit that a token says was given, where the call data did not tell it.
+fn add_allowance(detail: &mut Map<String, Value>, said: &[Said], wallet: Address) {
+    let unlimited = said.iter().find_map(|said| said.unlimited_spender(wallet));
+    if let (Some(spender), false) = (unlimited, detail.contains_key("unlimited_spender")) {
+        detail.insert("unlimited_spender".into(), json!(address(spender)));
+    }
+}
+
+/// An address in the canonical form of events.
+pub(super) fn address(address: Address) -> String {
+    format!("{address:#x}")
+}
+
+pub(super) fn amount(units: U256) -> Amount {
+    Amount::from_digits(&units.to_string()).expect("a 256-bit word has at most 78 digits")
+}
+
+/// Unix seconds of a block. One that claims a time beyond all calendars has the latest there is.
+#[must_use]
+pub fn seconds(timestamp: u64) -> Instant {
+    i64::try_from(timestamp).ok().and_then(Instant::from_unix_seconds).unwrap_or(Instant(i64::MAX))
+}

@@ -1,0 +1,311 @@
+//! The shapes of what an Ethereum node answers, as far as the follower reads them, and the check that a block's parts
+//! belong together.
+//!
+//! Source of the format: the Ethereum JSON-RPC specification (ethereum/execution-apis), `eth_getBlockByNumber` with full
+//! transactions, `eth_getBlockReceipts`, and the output of geth's `callTracer`. Members that nobody needs are passed over.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use alloy::primitives::{Address, B256, Bytes, U256};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::state::Looked;
+
+/// A block with its transactions in full.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Block {
+    /// Its hash.
+    #[serde(deserialize_with = "parsed")]
+    pub hash: B256,
+    /// The hash of the block before it.
+    #[serde(deserialize_with = "parsed")]
+    pub parent_hash: B256,
+    /// Height.
+    #[serde(deserialize_with = "quantity")]
+    pub number: u64,
+    /// Unix seconds.
+    #[serde(deserialize_with = "quantity")]
+    pub timestamp: u64,
+    /// Root of the trie of receipts.
+    #[serde(deserialize_with = "parsed")]
+    pub receipts_root: B256,
+    /// Transactions, in their order.
+    pub transactions: Vec<Transaction>,
+    /// Withdrawals of validators (EIP-4895).
+    #[serde(default)]
+    pub withdrawals: Vec<Withdrawal>,
+}
+
+/// A transaction.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transaction {
+    /// Its hash.
+    #[serde(deserialize_with = "parsed")]
+    pub hash: B256,
+    /// Who sent it.
+    #[serde(deserialize_with = "parsed")]
+    pub from: Address,
+    /// What it calls or pays; nothing where it makes a contract.
+    #[serde(default, deserialize_with = "optional")]
+    pub to: Option<Address>,
+    /// Base units of the chain's own asset.
+    #[serde(deserialize_with = "parsed")]
+    pub value: U256,
+    /// Call data.
+    #[serde(deserialize_with = "parsed")]
+    pub input: Bytes,
+    /// The sender's nonce.
+    #[serde(deserialize_with = "quantity")]
+    pub nonce: u64,
+}
+
+/// A payment of the beacon chain to an account.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Withdrawal {
+    /// Its number.
+    #[serde(deserialize_with = "quantity")]
+    pub index: u64,
+    /// The account.
+    #[serde(deserialize_with = "parsed")]
+    pub address: Address,
+    /// 10^9 base units each.
+    #[serde(deserialize_with = "parsed")]
+    pub amount: U256,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    /// The transaction.
+    #[serde(deserialize_with = "parsed")]
+    pub transaction_hash: B256,
+    /// The block.
+    #[serde(deserialize_with = "parsed")]
+    pub block_hash: B256,
+    /// 1 succeeded, 0 failed; absent before Byzantium.
+    #[serde(default, deserialize_with = "optional")]
+    pub status: Option<U256>,
+    /// Gas used.
+    #[serde(deserialize_with = "parsed")]
+    pub gas_used: U256,
+    /// Price of a unit of gas.
+    #[serde(default, deserialize_with = "optional")]
+    pub effective_gas_price: Option<U256>,
+    /// Gas of blobs (EIP-4844).
+    #[serde(default, deserialize_with = "optional")]
+    pub blob_gas_used: Option<U256>,
+    /// Price of a unit of it.
+    #[serde(default, deserialize_with = "optional")]
+    pub blob_gas_price: Option<U256>,
+    /// What a rollup charges besides for its parent chain.
+    #[serde(default, deserialize_with = "optional")]
+    pub l1_fee: Option<U256>,
+    /// The contract made.
+    #[serde(default, deserialize_with = "optional")]
+    pub contract_address: Option<Address>,
+    /// What contracts said.
+    pub logs: Vec<Log>,
+}
+
+/// What a contract said.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Log {
+    /// The contract.
+    #[serde(deserialize_with = "parsed")]
+    pub address: Address,
+    /// The event's signature and its indexed parameters.
+    #[serde(deserialize_with = "list")]
+    pub topics: Vec<B256>,
+    /// The other parameters.
+    #[serde(deserialize_with = "parsed")]
+    pub data: Bytes,
+    /// Its number in the block.
+    #[serde(deserialize_with = "quantity")]
+    pub log_index: u64,
+}
+
+/// A call within a transaction, with the calls that it made.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct CallFrame {
+    /// `CALL`, `DELEGATECALL`, `STATICCALL`, `CREATE`, `SELFDESTRUCT` …
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// Who called.
+    #[serde(default, deserialize_with = "optional")]
+    pub from: Option<Address>,
+    /// What was called.
+    #[serde(default, deserialize_with = "optional")]
+    pub to: Option<Address>,
+    /// Base units that went with it.
+    #[serde(default, deserialize_with = "optional")]
+    pub value: Option<U256>,
+    /// Call data.
+    #[serde(default, deserialize_with = "optional")]
+    pub input: Option<Bytes>,
+    /// Why it failed; what it and its calls did is then undone.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// Its calls.
+    #[serde(default)]
+    pub calls: Vec<CallFrame>,
+}
+
+/// The trace of one transaction of a block.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trace {
+    /// The transaction, where the node says it.
+    #[serde(default, deserialize_with = "optional")]
+    pub tx_hash: Option<B256>,
+    /// Its outermost call.
+    pub result: CallFrame,
+}
+
+/// A block with what became of its transactions; the parts are known to belong together.
+#[derive(Clone, Debug)]
+pub struct ReadBlock {
+    /// The block.
+    pub block: Block,
+    /// One for each transaction, in their order.
+    pub receipts: Vec<Receipt>,
+    /// One for each transaction, in their order, where the node traces.
+    pub traces: Option<Vec<Trace>>,
+    /// Contracts that may have changed, as they were before the block and are after it.
+    pub looked: Vec<Looked>,
+    /// Why calls, or what stands in contracts, could not be read.
+    pub unread: Option<String>,
+}
+
+impl ReadBlock {
+    /// Takes the parts of a block.
+    ///
+    /// # Errors
+    /// They do not belong together: what the node said, and what was expected.
+    pub fn new(block: Block, receipts: Vec<Receipt>, traces: Option<Vec<Trace>>) -> Result<ReadBlock, String> {
+        let expected = block.transactions.len();
+        if receipts.len() != expected {
+            return Err(format!("block {} has {expected} transactions, and {} receipts", block.number, receipts.len()));
+        }
+        for (transaction, receipt) in block.transactions.iter().zip(&receipts) {
+            if receipt.transaction_hash != transaction.hash || receipt.block_hash != block.hash {
+                return Err(format!(
+                    "block {} ({:#x}): the receipt of {:#x} is of transaction {:#x} in block {:#x}",
+                    block.number, block.hash, transaction.hash, receipt.transaction_hash, receipt.block_hash
+                ));
+            }
+        }
+        if let Some(traces) = &traces {
+            if traces.len() != expected {
+                return Err(format!("block {} has {expected} transactions, and {} traces", block.number, traces.len()));
+            }
+            let other = |(trace, tx): &(&Trace, &Transaction)| trace.tx_hash.is_some_and(|hash| hash != tx.hash);
+            if let Some((_, transaction)) = traces.iter().zip(&block.transactions).find(other) {
+                return Err(format!("block {}: the trace of {:#x} is another's", block.number, transaction.hash));
+            }
+        }
+        Ok(ReadBlock { block, receipts, traces, looked: Vec::new(), unread: None })
+    }
+}
+
+impl Receipt {
+    /// Whether it succeeded; before Byzantium nothing said so.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.status.is_none_or(|status| !status.is_zero())
+    }
+
+    /// What the sender paid for it, base units.
+    #[must_use]
+    pub fn fee(&self) -> U256 {
+        let product =
+            |gas: Option<U256>, price: Option<U256>| gas.unwrap_or_default().saturating_mul(price.unwrap_or_default());
+        product(Some(self.gas_used), self.effective_gas_price)
+            .saturating_add(product(self.blob_gas_used, self.blob_gas_price))
+            .saturating_add(self.l1_fee.unwrap_or_default())
+    }
+}
+
+/// A text that has a form of its own, as an address.
+struct Text<T>(PhantomData<T>);
+
+impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("hexadecimal digits behind 0x")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(|problem| E::custom(format_args!("{problem}")))
+    }
+}
+
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_str(Text(PhantomData))
+}
+
+/// A wrapper that serde can put into options and lists.
+struct Parsed<T>(T);
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer).map(Parsed)
+    }
+}
+
+fn optional<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Parsed<T>>::deserialize(deserializer)?.map(|Parsed(value)| value))
+}
+
+fn list<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct List<T>(PhantomData<T>);
+    impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for List<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of hexadecimal texts")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
+            let mut items = Vec::with_capacity(4);
+            while let Some(Parsed(item)) = sequence.next_element()? {
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+    deserializer.deserialize_seq(List(PhantomData))
+}
+
+/// A number that fits 64 bits, hexadecimal behind `0x`.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse_quantity(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x").ok_or_else(|| format!("`{text}` is no quantity"))?;
+    u64::from_str_radix(digits, 16).map_err(|problem| format!("`{text}`: {problem}"))
+}
+
+fn quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Quantity;
+    impl Visitor<'_> for Quantity {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a quantity, hexadecimal behind 0x")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+            parse_quantity(text).map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_str(Quantity)
+}

@@ -1,0 +1,367 @@
+//! Blocks as nodes answer them, and what is told of them.
+
+use alloy::primitives::{Address, B256, U256};
+use alloy::sol_types::SolCall;
+use keywatch_store::event::Origin;
+use keywatch_store::inventory::{System, Wallet};
+use keywatch_store::{Event, line};
+use serde_json::{Value, json};
+
+use super::call::abi;
+use super::state::{Looked, State, slots};
+use super::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched};
+
+const WALLET: &str = "0x1111111111111111111111111111111111111111";
+const SAFE: &str = "0x2222222222222222222222222222222222222222";
+const OTHER: &str = "0x9999999999999999999999999999999999999999";
+const USDT: &str = "0xdac17f958d2ee523a2206206994597c13d831ec7";
+const TRANSFER: &str = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef";
+const APPROVAL: &str = "0x8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925";
+const EXECUTION_SUCCESS: &str = "0x442e715f626346e8c54381002da614f62bee8d27386535b2521ec8540898556e";
+const EXECUTION_FROM_MODULE_SUCCESS: &str = "0x6895c13664aa4f67288b25d7a21d7aaa34916e355fb9b6fae0a139a9085becb8";
+const ADDED_OWNER: &str = "0x9465fa0c962cc76958e6373a993326400c1c94f8be2fe3a952adfa7f60b2ea26";
+const CHANGED_THRESHOLD: &str = "0x610f7ff2b304ae8903c3de74c60c6ab1f7d6226b3f52c5161905bb5ad4039c93";
+const ENABLED_MODULE: &str = "0xecdf3a3effea5783a3c4c2140e677577666428d44ed9d474a0b3a4c9943f8440";
+
+fn word(address: &str) -> String {
+    format!("0x{:0>64}", &address[2..])
+}
+
+fn number(value: u64) -> String {
+    format!("0x{value:064x}")
+}
+
+fn hash(number: u64) -> String {
+    format!("0x{number:064x}")
+}
+
+/// A transaction beside its receipt.
+fn transaction(
+    number: u64,
+    from: &str,
+    to: &str,
+    value: u64,
+    input: &[u8],
+    status: u64,
+    logs: Value,
+) -> (Value, Value) {
+    let hash = hash(0xaa00 + number);
+    let input = alloy::primitives::hex::encode_prefixed(input);
+    let sent =
+        json!({"hash": hash, "from": from, "to": to, "value": format!("{value:#x}"), "input": input, "nonce": "0x7"});
+    let receipt = json!({
+        "transactionHash": hash, "blockHash": self::hash(0xb1), "status": format!("{status:#x}"), "gasUsed": "0x5208",
+        "effectiveGasPrice": "0x77359400", "logs": logs, "contractAddress": null,
+    });
+    (sent, receipt)
+}
+
+fn log(number: u64, address: &str, topics: &[&str], data: &str) -> Value {
+    json!({"address": address, "topics": topics, "data": data, "logIndex": format!("{number:#x}"), "removed": false})
+}
+
+fn read(parts: Vec<(Value, Value)>, traces: Option<Value>) -> ReadBlock {
+    let (transactions, receipts): (Vec<Value>, Vec<Value>) = parts.into_iter().unzip();
+    let block = json!({
+        "hash": hash(0xb1), "parentHash": hash(0xb0), "number": "0x10", "timestamp": "0x67b80000",
+        "receiptsRoot": hash(1), "transactions": transactions,
+    });
+    let block: Block = serde_json::from_str(&block.to_string()).unwrap();
+    let receipts: Vec<Receipt> = serde_json::from_str(&Value::from(receipts).to_string()).unwrap();
+    let traces: Option<Vec<Trace>> = traces.map(|traces| serde_json::from_str(&traces.to_string()).unwrap());
+    ReadBlock::new(block, receipts, traces).unwrap()
+}
+
+fn told(read: &ReadBlock, epoch: u64) -> Vec<Event> {
+    let wallet = |wallet: &str, technology: &str| Wallet {
+        wallet: wallet.into(),
+        chain: "ethereum".into(),
+        technology: technology.into(),
+        ..Wallet::default()
+    };
+    let system = System { wallets: vec![wallet(WALLET, ""), wallet(SAFE, "safe")], ..System::default() };
+    let (watched, unreadable) = Watched::of(&system, "ethereum");
+    assert!(unreadable.is_empty());
+    let network = Network { name: "ethereum".into(), id: 1, asset: "ETH".into() };
+    let origin = Origin { system: "cold".into(), source: "node".into() };
+    Decoder { origin: &origin, network: &network, watched: &watched }.block(read, epoch)
+}
+
+/// What matters of each event, in one line.
+fn shown(events: &[Event]) -> Vec<String> {
+    let one = |event: &Event| {
+        let detail = event.detail().value();
+        let texts = [
+            Some(event.kind()),
+            event.wallet(),
+            event.outcome(),
+            detail["direction"].as_str(),
+            event.asset(),
+            event.from_address(),
+            event.to_address(),
+        ];
+        let texts: Vec<&str> = texts
+            .into_iter()
+            .flatten()
+            .map(|text| text.get(..6).filter(|_| text.len() == 42).unwrap_or(text))
+            .collect();
+        let amount = event.amount().map(|amount| format!(" {}", amount.saturated())).unwrap_or_default();
+        format!("{}{amount}", texts.join(" "))
+    };
+    events.iter().map(one).collect()
+}
+
+#[test]
+fn what_a_watched_account_sends_is_its_transaction_and_what_moves_has_two_sides() {
+    let events = told(&read(vec![transaction(1, WALLET, SAFE, 5, &[], 1, json!([]))], None), 0);
+    assert_eq!(
+        shown(&events),
+        [
+            "chain.tx 0x1111 success ETH 0x1111 0x2222 5",
+            "chain.transfer 0x1111 success out ETH 0x1111 0x2222 5",
+            "chain.transfer 0x2222 success in ETH 0x1111 0x2222 5",
+        ]
+    );
+    let detail = events[0].detail().value();
+    assert_eq!(
+        (&detail["nonce"], &detail["block"], &detail["fee_rate"]),
+        (&json!(7), &json!(16), &json!(2_000_000_000))
+    );
+    assert_eq!(detail["fee"], json!("42000000000000"));
+    assert_eq!(events[0].event_time().to_string(), "2025-02-21T04:24:32Z");
+}
+
+#[test]
+fn a_transaction_that_failed_moves_nothing() {
+    let events = told(&read(vec![transaction(1, WALLET, OTHER, 5, &[], 0, json!([]))], None), 0);
+    assert_eq!(shown(&events), ["chain.tx 0x1111 failed ETH 0x1111 0x9999 5"]);
+}
+
+#[test]
+fn strangers_leave_no_trace() {
+    let logs = json!([log(0, USDT, &[TRANSFER, &word(OTHER), &word(USDT)], &number(5))]);
+    assert!(told(&read(vec![transaction(1, OTHER, USDT, 5, &[1, 2, 3, 4], 1, logs)], None), 0).is_empty());
+}
+
+#[test]
+fn a_token_is_told_by_its_log_and_by_its_call() {
+    let to: Address = OTHER.parse().unwrap();
+    let input = abi::Known::transferCall { to, value: U256::from(9) }.abi_encode();
+    let logs = json!([log(3, USDT, &[TRANSFER, &word(WALLET), &word(OTHER)], &number(8))]);
+    let events = told(&read(vec![transaction(1, WALLET, USDT, 0, &input, 1, logs)], None), 0);
+    assert_eq!(
+        shown(&events),
+        ["chain.tx 0x1111 success USDT 0x1111 0x9999 9", "chain.transfer 0x1111 success out USDT 0x1111 0x9999 8",],
+        "a token that takes a fee asked for 9 moves 8"
+    );
+}
+
+#[test]
+fn a_token_with_ids_moves_one_and_says_which() {
+    let logs = json!([log(3, OTHER, &[TRANSFER, &word(WALLET), &word(SAFE), &number(77)], "0x")]);
+    let events = told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, logs)], None), 0);
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[0].amount().unwrap().saturated(), 1);
+    assert_eq!(events[0].detail().value()["token_id"], json!("77"));
+}
+
+#[test]
+fn an_allowance_without_limit_is_seen_in_the_log_of_the_token() {
+    let logs = |units: &str| json!([log(0, USDT, &[APPROVAL, &word(WALLET), &word(OTHER)], units)]);
+    let unlimited = format!("0x{}", "f".repeat(64));
+    let events = told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, logs(&unlimited))], None), 0);
+    assert_eq!(events.len(), 1, "a permit that somebody else sent: {:?}", shown(&events));
+    assert_eq!((events[0].kind(), events[0].outcome()), ("chain.approval", Some("granted")));
+    assert_eq!(events[0].detail().value()["unlimited_spender"], json!(OTHER));
+    let events = told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1], 1, logs(&number(0)))], None), 0);
+    assert_eq!(events[0].outcome(), Some("revoked"));
+}
+
+fn exec(to: &str, value: u64, data: Vec<u8>, operation: u8) -> Vec<u8> {
+    abi::Known::execTransactionCall {
+        to: to.parse().unwrap(),
+        value: U256::from(value),
+        data: data.into(),
+        operation,
+        safeTxGas: U256::ZERO,
+        baseGas: U256::ZERO,
+        gasPrice: U256::ZERO,
+        gasToken: Address::ZERO,
+        refundReceiver: Address::ZERO,
+        signatures: Vec::new().into(),
+    }
+    .abi_encode()
+}
+
+#[test]
+fn a_safe_executes_under_the_hash_that_its_owners_signed() {
+    let input = exec(OTHER, 3, vec![1, 2, 3, 4], 1);
+    let logs = json!([log(0, SAFE, &[EXECUTION_SUCCESS], &format!("{}{}", hash(0x5afe), "0".repeat(64)))]);
+    let events = told(&read(vec![transaction(1, OTHER, SAFE, 0, &input, 1, logs)], None), 0);
+    assert_eq!(shown(&events), ["chain.tx 0x2222 success ETH 0x2222 0x9999 3"]);
+    assert_eq!(events[0].request(), Some(hash(0x5afe).as_str()));
+    assert_eq!(events[0].actor(), Some(OTHER), "who paid for the gas");
+    assert_eq!(events[0].detail().value()["operation"], json!(1));
+    let failed = told(&read(vec![transaction(1, OTHER, SAFE, 0, &input, 0, json!([]))], None), 0);
+    assert_eq!(shown(&failed), ["chain.tx 0x2222 failed ETH 0x2222 0x9999 3"]);
+}
+
+#[test]
+fn a_safe_that_a_contract_made_execute_is_found_by_its_log_and_its_call() {
+    let logs = json!([log(0, SAFE, &[EXECUTION_SUCCESS, &hash(0x5afe)], &number(0))]);
+    let call = json!({"type": "CALL", "from": OTHER, "to": SAFE, "value": "0x0", "calls": [
+        {"type": "CALL", "from": SAFE, "to": OTHER, "value": "0x3"}],
+        "input": alloy::primitives::hex::encode_prefixed(exec(OTHER, 3, Vec::new(), 0))});
+    let traces = json!([{"result": {"type": "CALL", "from": OTHER, "to": USDT, "value": "0x0", "calls": [call]}}]);
+    let sent = transaction(1, OTHER, USDT, 0, &[9, 9, 9, 9], 1, logs);
+    let events = told(&read(vec![sent.clone()], None), 0);
+    assert_eq!(shown(&events), ["chain.tx 0x2222 success 0x2222"], "without traces it is known that, not what");
+    let events = told(&read(vec![sent], Some(traces)), 0);
+    assert_eq!(
+        shown(&events),
+        ["chain.tx 0x2222 success ETH 0x2222 0x9999 3", "chain.transfer 0x2222 success out ETH 0x2222 0x9999 3"]
+    );
+    assert_eq!(events[1].detail().value()["call_depth"], json!(2));
+}
+
+#[test]
+fn a_module_acts_without_its_owners() {
+    let call = abi::Known::execTransactionFromModuleCall {
+        to: OTHER.parse().unwrap(),
+        value: U256::from(4),
+        data: Vec::new().into(),
+        operation: 0,
+    };
+    let logs = json!([log(0, SAFE, &[EXECUTION_FROM_MODULE_SUCCESS, &word(WALLET)], "0x")]);
+    let events = told(&read(vec![transaction(1, WALLET, SAFE, 0, &call.abi_encode(), 1, logs)], None), 0);
+    assert_eq!(events[1].kind(), "chain.module_tx");
+    assert_eq!(events[1].detail().value()["module"], json!(WALLET));
+    assert_eq!(events[1].amount().unwrap().saturated(), 4);
+}
+
+#[test]
+fn who_controls_a_wallet_is_heard_from_the_wallet_itself_only() {
+    let logs = |address: &str| {
+        json!([
+            log(0, address, &[ADDED_OWNER], &word(OTHER)),
+            log(1, address, &[ADDED_OWNER, &word(OTHER)], "0x"),
+            log(2, address, &[CHANGED_THRESHOLD], &number(1)),
+            log(3, address, &[ENABLED_MODULE], &word(OTHER)),
+        ])
+    };
+    let sent = |address: &str| vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, logs(address))];
+    let events = told(&read(sent(SAFE), None), 0);
+    let changes: Vec<(Value, Value)> = events
+        .iter()
+        .map(|event| {
+            let detail = event.detail().value();
+            (detail["change"].clone(), detail["after"].clone())
+        })
+        .collect();
+    let expected = [("owner_added", OTHER), ("owner_added", OTHER), ("threshold", "1"), ("module", OTHER)];
+    assert_eq!(changes, expected.map(|(change, after)| (json!(change), json!(after))));
+    assert!(told(&read(sent(USDT), None), 0).is_empty());
+}
+
+/// A Safe before and after a block, with one slot changed.
+fn looked(change: &str, before: &str, after: &str) -> Looked {
+    let state = |value: &str| State {
+        values: slots(true)
+            .map(|slot| {
+                if slot.change == change && slot.slot != slots(true).next().unwrap().slot {
+                    value.parse().unwrap()
+                } else {
+                    B256::ZERO
+                }
+            })
+            .collect(),
+        code: B256::ZERO,
+        balance: U256::ZERO,
+    };
+    Looked { wallet: SAFE.parse().unwrap(), before: state(before), after: state(after) }
+}
+
+#[test]
+fn a_slot_that_was_written_without_a_log_is_told() {
+    let mut block =
+        read(vec![transaction(1, OTHER, SAFE, 0, &exec(OTHER, 0, vec![1, 2, 3, 4], 1), 1, json!([]))], None);
+    block.looked = vec![looked("implementation", &word(USDT), &word(OTHER))];
+    let events = told(&block, 0);
+    assert_eq!(events.len(), 2);
+    let detail = events[1].detail().value();
+    assert_eq!((events[1].kind(), events[1].tx()), ("chain.contract", None));
+    assert_eq!(detail["slot"], json!(number(0)));
+    assert_eq!((&detail["before"], &detail["after"]), (&json!(USDT), &json!(OTHER)));
+}
+
+#[test]
+fn what_a_log_told_is_not_told_again_from_its_slot() {
+    let logs = json!([log(2, SAFE, &[CHANGED_THRESHOLD], &number(1)), log(3, SAFE, &[ENABLED_MODULE], &word(OTHER))]);
+    let mut block = read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, logs)], None);
+    block.looked = vec![looked("threshold", &number(2), &number(1)), looked("module", &word("0x01"), &word(OTHER))];
+    assert_eq!(told(&block, 0).len(), 2);
+    block.looked = vec![looked("threshold", &number(2), &number(0))];
+    assert_eq!(told(&block, 0).len(), 3, "the log said one thing and the slot another");
+}
+
+#[test]
+fn value_that_moved_without_a_known_call_is_what_the_balance_has_left_over() {
+    let sides = |before: u64, after: u64| {
+        let mut looked = looked("", "", "");
+        (looked.before.balance, looked.after.balance) = (U256::from(before), U256::from(after));
+        looked
+    };
+    let mut block = read(vec![transaction(1, OTHER, SAFE, 5, &[], 1, json!([]))], None);
+    block.looked = vec![sides(100, 105)];
+    assert_eq!(told(&block, 0).len(), 1, "the transfer explains it");
+    block.looked = vec![sides(100, 40)];
+    let events = told(&block, 0);
+    assert_eq!((events[1].kind(), events[1].outcome()), ("chain.balance", Some("unexplained")));
+    assert_eq!(events[1].amount().unwrap().saturated(), 65);
+    assert_eq!(events[1].detail().value()["direction"], json!("out"));
+    // Who sends pays the fee, also of what fails.
+    let mut block = read(vec![transaction(1, WALLET, OTHER, 5, &[], 0, json!([]))], None);
+    block.looked = vec![Looked { wallet: WALLET.parse().unwrap(), ..sides(42_000_000_000_007, 7) }];
+    block.looked[0].before.values.truncate(3);
+    block.looked[0].after.values.truncate(3);
+    assert_eq!(told(&block, 0).len(), 1);
+}
+
+#[test]
+fn what_could_not_be_read_is_said() {
+    let mut block = read(Vec::new(), None);
+    block.unread = Some("missing trie node".into());
+    let events = told(&block, 0);
+    assert_eq!((events[0].kind(), events[0].outcome()), ("source.status", Some("degraded")));
+    assert!(events[0].reason().unwrap().contains("block 16 could not be read: missing trie node"));
+}
+
+#[test]
+fn a_block_that_comes_back_gives_new_events_and_the_same_block_the_same() {
+    let block = read(vec![transaction(1, WALLET, OTHER, 5, &[], 1, json!([]))], None);
+    assert_eq!(told(&block, 0), told(&block, 0));
+    let ids = |epoch| told(&block, epoch).iter().map(Event::event_id).collect::<Vec<_>>();
+    assert!(ids(0).iter().all(|id| !ids(1).contains(id)));
+}
+
+#[test]
+fn parts_of_different_blocks_are_refused() {
+    let (sent, mut receipt) = transaction(1, WALLET, OTHER, 5, &[], 1, json!([]));
+    let good = read(vec![(sent.clone(), receipt.clone())], None);
+    assert!(
+        ReadBlock::new(good.block.clone(), Vec::new(), None).unwrap_err().contains("1 transactions, and 0 receipts")
+    );
+    receipt["blockHash"] = json!(hash(0xb2));
+    let other: Vec<Receipt> = serde_json::from_str(&json!([receipt]).to_string()).unwrap();
+    assert!(ReadBlock::new(good.block.clone(), other, None).unwrap_err().contains("the receipt of"));
+    assert!(ReadBlock::new(good.block, good.receipts, Some(Vec::new())).unwrap_err().contains("0 traces"));
+}
+
+#[test]
+fn everything_told_can_be_read_back() {
+    let unlimited = format!("0x{}", "f".repeat(64));
+    let logs = json!([log(0, USDT, &[APPROVAL, &word(WALLET), &word(OTHER)], &unlimited)]);
+    for event in told(&read(vec![transaction(1, WALLET, USDT, 1, &[9, 9, 9, 9], 1, logs)], None), 3) {
+        assert_eq!(line::read(&line::write(&event)).unwrap(), event);
+    }
+}

@@ -1,0 +1,75 @@
+//! What is watched on an Ethereum chain: the wallets of a system, as the inventory declares them.
+
+use std::collections::HashMap;
+
+use alloy::primitives::Address;
+use keywatch_store::inventory::System;
+
+/// The chain that is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// As events and the inventory name it.
+    pub name: String,
+    /// Chain id (EIP-155).
+    pub id: u64,
+    /// Symbol of its own asset.
+    pub asset: String,
+}
+
+/// Watched wallets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    wallets: HashMap<Address, Multisig>,
+}
+
+/// Whether storage of a wallet is laid out as a Safe's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Multisig {
+    Safe,
+    Unknown,
+}
+
+impl Watched {
+    /// The wallets of `system` on the chain of that name. A wallet that is no address of such a chain is left out, and
+    /// named in the second list.
+    #[must_use]
+    pub fn of(system: &System, chain: &str) -> (Watched, Vec<String>) {
+        let mut watched = Watched::default();
+        let mut unreadable = Vec::new();
+        for declared in system.wallets.iter().filter(|wallet| wallet.chain.eq_ignore_ascii_case(chain)) {
+            let safe = declared.technology.eq_ignore_ascii_case("safe") || !declared.implementation.is_empty();
+            let layout = if safe { Multisig::Safe } else { Multisig::Unknown };
+            match declared.wallet.parse::<Address>() {
+                Ok(address) => _ = watched.wallets.insert(address, layout),
+                Err(_) => unreadable.push(declared.wallet.clone()),
+            }
+        }
+        (watched, unreadable)
+    }
+
+    /// Whether an address is one of them.
+    #[must_use]
+    pub fn has(&self, address: &Address) -> bool {
+        self.wallets.contains_key(address)
+    }
+
+    /// Whether its storage is laid out as a Safe's.
+    #[must_use]
+    pub fn is_safe(&self, address: &Address) -> bool {
+        self.wallets.get(address) == Some(&Multisig::Safe)
+    }
+
+    /// All of them, in the order of addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Address> {
+        let mut addresses: Vec<Address> = self.wallets.keys().copied().collect();
+        addresses.sort_unstable();
+        addresses
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.wallets.is_empty()
+    }
+}

@@ -1,0 +1,349 @@
+//! How a chain is followed, whatever chain it is: which blocks were read, whether the next one continues them, and what is
+//! recorded of it. Pure: blocks come as height and hashes, records go out as events.
+//!
+//! A *cursor* is the newest block that was read and the hashes of the blocks before it, as deep as a reorganisation may
+//! reach. It stands in the log as `chain.progress`, in one append with the events of its blocks, so that a restart goes on
+//! exactly behind what is durable. Its *epoch* counts reorganisations and is part of the id of each event of a block: a
+//! block that is left and comes back gives new events.
+
+use std::collections::VecDeque;
+
+use keywatch_store::event::Origin;
+use keywatch_store::{Event, Instant};
+use serde_json::{Value, json};
+
+/// A block, as far as its place in the chain goes. Hashes are texts in the chain's own form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockRef {
+    /// Height.
+    pub height: u64,
+    /// Its hash.
+    pub hash: String,
+    /// The hash of the block before it.
+    pub parent: String,
+    /// When it claims to have been made.
+    pub time: Instant,
+}
+
+/// A block that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadRef {
+    /// Height.
+    pub height: u64,
+    /// Its hash.
+    pub hash: String,
+    /// The epoch in which it was read.
+    pub epoch: u64,
+}
+
+/// Which blocks were read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    epoch: u64,
+    depth_max: usize,
+    /// The newest last; never empty.
+    recent: VecDeque<ReadRef>,
+}
+
+/// How a block stands to those that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is the next one.
+    Continues,
+    /// It follows another block than the newest that was read.
+    Reorganises,
+}
+
+impl Cursor {
+    /// A cursor behind a block that is taken as read without looking into it.
+    #[must_use]
+    pub fn behind(height: u64, hash: &str, depth_max: usize) -> Cursor {
+        let read = ReadRef { height, hash: hash.to_owned(), epoch: 0 };
+        Cursor { epoch: 0, depth_max: depth_max.max(1), recent: VecDeque::from([read]) }
+    }
+
+    /// The newest block that was read.
+    #[must_use]
+    pub fn tip(&self) -> &ReadRef {
+        self.recent.back().expect("a cursor always has a block")
+    }
+
+    /// Reorganisations so far.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The block that was read at a height, if it is still remembered.
+    #[must_use]
+    pub fn at(&self, height: u64) -> Option<&ReadRef> {
+        let oldest = self.recent.front()?.height;
+        let index = usize::try_from(height.checked_sub(oldest)?).ok()?;
+        self.recent.get(index)
+    }
+
+    /// The lowest height that is remembered: a reorganisation that reaches below it is not followed.
+    #[must_use]
+    pub fn oldest(&self) -> u64 {
+        self.recent.front().map_or(0, |block| block.height)
+    }
+
+    /// How the block one above the newest stands to it.
+    #[must_use]
+    pub fn step(&self, block: &BlockRef) -> Step {
+        let continues = block.height == self.tip().height + 1 && block.parent == self.tip().hash;
+        if continues { Step::Continues } else { Step::Reorganises }
+    }
+
+    /// Takes a block that continues.
+    ///
+    /// # Panics
+    /// When it does not: the caller has asked [`Cursor::step`].
+    pub fn take(&mut self, block: &BlockRef) {
+        assert_eq!(self.step(block), Step::Continues, "a block is only taken behind its parent");
+        self.recent.push_back(ReadRef { height: block.height, hash: block.hash.clone(), epoch: self.epoch });
+        while self.recent.len() > self.depth_max {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Goes back to the block at `height`, which both branches have; gives those that are left, the newest first.
+    pub fn rewind(&mut self, height: u64) -> Vec<ReadRef> {
+        let mut left = Vec::new();
+        while self.recent.len() > 1 && self.tip().height > height {
+            left.extend(self.recent.pop_back());
+        }
+        self.epoch += 1;
+        left
+    }
+
+    /// The record of the cursor, with the newest `blocks` of those that were read. `first` says that nothing stands before
+    /// it.
+    #[must_use]
+    pub fn record(&self, origin: &Origin, chain: &str, blocks: usize, first: bool, time: Instant) -> Event {
+        let tip = self.tip();
+        let id = format!("progress/{chain}/{}/{}/{}", self.epoch, tip.height, tip.hash);
+        let mut event = Event::builder(origin, &id, "chain.progress", time);
+        let newest = self.recent.iter().skip(self.recent.len().saturating_sub(blocks));
+        let mut detail = json!({
+            "block": tip.height,
+            "block_hash": tip.hash,
+            "epoch": self.epoch,
+            "read": newest.map(|read| json!([read.height, read.hash])).collect::<Vec<_>>(),
+        });
+        if first {
+            detail["first"] = Value::Bool(true);
+        }
+        event.chain(chain).detail(&detail);
+        event.build_own()
+    }
+}
+
+/// A cursor on its way back from the records of a log, which are given the newest first.
+#[derive(Debug)]
+pub struct Restoring<'a> {
+    source: &'a str,
+    chain: &'a str,
+    cursor: Option<Cursor>,
+    /// The tip, until the record is found in which it was read.
+    tip: Option<ReadRef>,
+    depth_max: usize,
+}
+
+impl<'a> Restoring<'a> {
+    /// The cursor of a source on a chain.
+    #[must_use]
+    pub fn new(source: &'a str, chain: &'a str, depth_max: usize) -> Restoring<'a> {
+        Restoring { source, chain, cursor: None, tip: None, depth_max: depth_max.max(1) }
+    }
+
+    /// Takes a record; says whether the cursor is complete, so that older ones say nothing more.
+    pub fn take(&mut self, event: &Event) -> bool {
+        if event.kind() != "chain.progress" || event.source() != self.source || event.chain() != Some(self.chain) {
+            return false;
+        }
+        let detail = event.detail().value();
+        let (Some(height), Some(hash), Some(epoch)) =
+            (detail["block"].as_u64(), detail["block_hash"].as_str(), detail["epoch"].as_u64())
+        else {
+            return false;
+        };
+        let depth_max = self.depth_max;
+        let cursor = self.cursor.get_or_insert_with(|| {
+            self.tip = Some(ReadRef { height, hash: hash.to_owned(), epoch });
+            Cursor { epoch, depth_max, recent: VecDeque::new() }
+        });
+        for entry in detail["read"].as_array().into_iter().flatten().rev() {
+            let (Some(height), Some(hash)) = (entry[0].as_u64(), entry[1].as_str()) else { continue };
+            // What was read before a reorganisation and left by it stands at heights that are taken by now.
+            let continues = match (cursor.recent.front(), &self.tip) {
+                (Some(oldest), _) => height + 1 == oldest.height,
+                (None, Some(tip)) => height == tip.height && hash == tip.hash,
+                (None, None) => false,
+            };
+            if continues && cursor.recent.len() < depth_max {
+                cursor.recent.push_front(ReadRef { height, hash: hash.to_owned(), epoch });
+            }
+        }
+        cursor.recent.len() >= depth_max || detail["first"] == Value::Bool(true)
+    }
+
+    /// The cursor, if there was a record of it.
+    #[must_use]
+    pub fn end(self) -> Option<Cursor> {
+        let mut cursor = self.cursor?;
+        if cursor.recent.is_empty() {
+            cursor.recent.extend(self.tip);
+        }
+        Some(cursor)
+    }
+}
+
+/// The record of a reorganisation: `left` are the blocks that are no longer part of the chain, the newest first.
+#[must_use]
+pub fn reorganisation(origin: &Origin, chain: &str, cursor: &Cursor, left: &[ReadRef], time: Instant) -> Event {
+    let id = format!("reorg/{chain}/{}/{}", cursor.epoch, cursor.tip().hash);
+    let mut event = Event::builder(origin, &id, "chain.reorg", time);
+    event.chain(chain).detail(&json!({
+        "depth": left.len(),
+        "fork_block": cursor.tip().height,
+        "fork_hash": cursor.tip().hash,
+        "epoch": cursor.epoch,
+        "left": left.iter().map(|read| read.hash.as_str()).collect::<Vec<_>>(),
+    }));
+    event.build_own()
+}
+
+/// The record that an event of a block that was left no longer holds; nothing for what needs no taking back.
+#[must_use]
+pub fn retraction(origin: &Origin, event: &Event, left: &[ReadRef], epoch: u64, time: Instant) -> Option<Event> {
+    const TAKEN_BACK: [&str; 6] =
+        ["chain.tx", "chain.transfer", "chain.contract", "chain.module_tx", "chain.approval", "chain.balance"];
+    if event.source() != origin.source || !TAKEN_BACK.contains(&event.kind()) {
+        return None;
+    }
+    let detail = event.detail().value();
+    let of_it = |read: &&ReadRef| {
+        detail["block_hash"] == json!(read.hash) && detail["epoch"].as_u64().unwrap_or_default() == read.epoch
+    };
+    let read = left.iter().find(of_it)?;
+    let id = format!("retracted/{epoch}/{}", event.event_id());
+    let mut taken = Event::builder(origin, &id, "chain.retracted", time);
+    taken.wallet(event.wallet()).tx(event.tx()).chain(event.chain()).request(event.request());
+    taken.asset(event.asset()).from_address(event.from_address()).to_address(event.to_address());
+    taken.amount(event.amount().cloned());
+    let mut said = json!({
+        "event": event.event_id().to_string(),
+        "kind": event.kind(),
+        "block": read.height,
+        "block_hash": read.hash,
+        "epoch": epoch,
+    });
+    if detail["direction"].is_string() {
+        said["direction"] = detail["direction"].clone();
+    }
+    Some(taken.detail(&said).build_own())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin { system: "cold".into(), source: "node".into() }
+    }
+
+    fn block(height: u64, hash: &str, parent: &str) -> BlockRef {
+        BlockRef { height, hash: hash.into(), parent: parent.into(), time: Instant(1) }
+    }
+
+    fn cursor() -> Cursor {
+        let mut cursor = Cursor::behind(10, "a10", 4);
+        for (height, hash, parent) in [(11, "a11", "a10"), (12, "a12", "a11"), (13, "a13", "a12")] {
+            cursor.take(&block(height, hash, parent));
+        }
+        cursor
+    }
+
+    #[test]
+    fn a_block_continues_only_behind_its_parent() {
+        let cursor = cursor();
+        assert_eq!(cursor.step(&block(14, "a14", "a13")), Step::Continues);
+        assert_eq!(cursor.step(&block(14, "b14", "b13")), Step::Reorganises);
+        assert_eq!(cursor.step(&block(15, "a15", "a13")), Step::Reorganises, "a block between them is missing");
+    }
+
+    #[test]
+    fn a_cursor_remembers_no_deeper_than_it_may_go_back() {
+        let mut cursor = cursor();
+        cursor.take(&block(14, "a14", "a13"));
+        assert_eq!((cursor.oldest(), cursor.at(10), cursor.tip().height), (11, None, 14));
+        assert_eq!(cursor.at(12).map(|read| read.hash.as_str()), Some("a12"));
+    }
+
+    #[test]
+    fn going_back_counts_and_names_what_is_left_the_newest_first() {
+        let mut cursor = cursor();
+        let left = cursor.rewind(11);
+        assert_eq!(left.iter().map(|read| read.hash.as_str()).collect::<Vec<_>>(), ["a13", "a12"]);
+        assert_eq!((cursor.tip().height, cursor.epoch()), (11, 1));
+        cursor.take(&block(12, "a12", "a11"));
+        assert_eq!(cursor.tip().epoch, 1, "a block that comes back is read anew");
+    }
+
+    fn restored(records: &[Event], depth_max: usize) -> Option<Cursor> {
+        let mut restoring = Restoring::new("node", "ethereum", depth_max);
+        records.iter().rev().any(|record| restoring.take(record));
+        restoring.end()
+    }
+
+    #[test]
+    fn a_cursor_comes_back_from_its_records_at_every_point() {
+        let mut cursor = Cursor::behind(10, "a10", 4);
+        let mut records = vec![cursor.record(&origin(), "ethereum", 1, true, Instant(1))];
+        let mut go = |cursor: &Cursor, blocks: usize| {
+            records.push(cursor.record(&origin(), "ethereum", blocks, false, Instant(1)));
+            assert_eq!(restored(&records, 4).as_ref(), Some(cursor));
+        };
+        cursor.take(&block(11, "a11", "a10"));
+        cursor.take(&block(12, "a12", "a11"));
+        go(&cursor, 2);
+        cursor.take(&block(13, "a13", "a12"));
+        go(&cursor, 1);
+        cursor.rewind(11);
+        go(&cursor, 0);
+        cursor.take(&block(12, "b12", "a11"));
+        go(&cursor, 1);
+        cursor.rewind(11);
+        go(&cursor, 0);
+        cursor.take(&block(12, "a12", "a11"));
+        cursor.take(&block(13, "a13", "a12"));
+        go(&cursor, 2);
+        assert_eq!(cursor.at(12).map(|read| read.epoch), Some(2));
+    }
+
+    #[test]
+    fn another_source_or_chain_has_another_cursor() {
+        let record = cursor().record(&origin(), "base", 1, true, Instant(1));
+        assert_eq!(restored(&[record], 4), None);
+    }
+
+    #[test]
+    fn what_a_left_block_said_is_taken_back_once_in_each_epoch() {
+        let mut cursor = cursor();
+        let said = |kind, hash: &str, epoch: u64| {
+            let mut event = Event::builder(&origin(), &format!("{kind}{hash}{epoch}"), kind, Instant(1));
+            event.wallet("w").detail(&json!({"block_hash": hash, "epoch": epoch}));
+            event.build_own()
+        };
+        let left = cursor.rewind(12);
+        let taken = |event: &Event| retraction(&origin(), event, &left, 1, Instant(2));
+        let first = said("chain.transfer", "a13", 0);
+        let record = taken(&first).unwrap();
+        assert_eq!(record.detail().value()["event"], json!(first.event_id().to_string()));
+        assert_eq!(record.wallet(), Some("w"));
+        assert!(taken(&said("chain.transfer", "a12", 0)).is_none(), "its block stands");
+        assert!(taken(&said("chain.transfer", "a13", 5)).is_none(), "another reading of the block");
+        assert!(taken(&said("chain.progress", "a13", 0)).is_none());
+    }
+}

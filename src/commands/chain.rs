@@ -1,0 +1,192 @@
+//! `keywatch chain`: follows the chains of a configuration without the rest of the service, reads a range of old blocks, and
+//! says whether nodes can be followed.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use futures::stream::{self, StreamExt};
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
+use keywatch_store::{Clock, Inventory, line};
+use tokio::sync::{Notify, watch};
+
+use crate::limits::{FOLLOW_FETCHES_MAX, SHUTDOWN_SECONDS_MAX};
+use crate::service::chains::endpoints::Endpoints;
+use crate::service::chains::follower::{Chain, Fetched};
+use crate::service::chains::node::{Class, Node, Trouble};
+use crate::service::chains::start::{self, AnyChain};
+use crate::service::config::{self, Config, Overrides};
+use crate::service::intake::Intake;
+use crate::service::metrics::Metrics;
+use crate::service::serve;
+use crate::{clock, output};
+
+/// Follow chains, read old blocks, check nodes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  keywatch chain check                                   can the nodes of keywatch.toml be followed?
+  keywatch chain backfill ethereum-node --from 21895000 --to 21895500 > events.jsonl
+                                                         events of old blocks, e.g. of a wallet that was added
+  keywatch chain follow                                  blocks into the log, without rules, alerts and the front door
+
+docs/chains.md says what is read and what is told. `keywatch run` follows the same chains beside everything else.
+Exit codes: 0 done; 1 a node cannot be followed; 2 not done.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Read blocks into the log until it is stopped; no other keywatch may have the log open
+    Follow(Place),
+    /// Write the events of a range of blocks to standard output, one a line
+    Backfill(Range),
+    /// Ask each node what it is, where it stands, and whether it answers everything that is asked of it
+    Check(Place),
+}
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", default_value = "keywatch.toml", env = "KEYWATCH_CONFIG")]
+    config: PathBuf,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Debug, clap::Args)]
+struct Range {
+    /// The source of the chain, as [[chains]] names it
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// First block; on an interruption, go on from the one that was named
+    #[arg(long, value_name = "HEIGHT")]
+    from: u64,
+    /// Last block [default: the newest]
+    #[arg(long, value_name = "HEIGHT")]
+    to: Option<u64>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The configuration is wrong, the log cannot be opened or written, nodes do not answer.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
+    let done = match &arguments.action {
+        Action::Follow(place) => runtime.block_on(follow(place)),
+        Action::Backfill(range) => runtime.block_on(backfill(range)),
+        Action::Check(place) => runtime.block_on(check(place)),
+    };
+    runtime.shutdown_timeout(Duration::from_secs(SHUTDOWN_SECONDS_MAX));
+    done
+}
+
+async fn follow(place: &Place) -> anyhow::Result<ExitCode> {
+    let (config, inventory) = place.load()?;
+    let log = EmbeddedLog::open(&config.data, Options::new(Clock::Wall))?;
+    let (stop, stopping) = watch::channel(false);
+    serve::stop_on_signal(stop)?;
+    let intake = Intake {
+        log: Arc::new(log),
+        inventory: Arc::new(inventory),
+        metrics: Metrics::new(),
+        appended: Arc::new(Notify::new()),
+    };
+    let mut followers = start::followers(&config.chains, &Arc::new(intake), &stopping)?;
+    while let Some(ended) = followers.join_next().await {
+        ended.context("a follower broke off; this is a defect of keywatch")??;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn backfill(range: &Range) -> anyhow::Result<ExitCode> {
+    let (config, inventory) = range.place.load()?;
+    let named = |chain: &&config::Chain| chain.source == range.source;
+    let Some(configured) = config.chains.iter().find(named) else {
+        let sources: Vec<&str> = config.chains.iter().map(|chain| chain.source.as_str()).collect();
+        bail!("[[chains]] has no source `{}`; it has {}", range.source, sources.join(", "));
+    };
+    let system = inventory.system(&configured.system).context("the inventory has no such system")?;
+    let endpoints = start::endpoints(configured, &Metrics::new())?;
+    match start::configured(configured, system)? {
+        AnyChain::Evm(chain) => read(&chain, &endpoints, range).await,
+        AnyChain::Bitcoin(chain) => read(&chain, &endpoints, range).await,
+    }
+}
+
+async fn read<C: Chain>(chain: &C, endpoints: &Endpoints, range: &Range) -> anyhow::Result<ExitCode> {
+    let newest = endpoints.agreed(|node| async move { chain.head(&node).await }, u64::to_string).await?.answer;
+    let to = range.to.unwrap_or(newest);
+    ensure!(to <= newest, "--to: the newest block is {newest}");
+    ensure!(range.from <= to, "--from: it is behind block {to}");
+    let mut out = output::buffered();
+    let bar = output::progress(usize::try_from(to - range.from + 1).unwrap_or(usize::MAX));
+    let mark = |fetched: &Option<Fetched<_>>| fetched.as_ref().map_or_else(String::new, |fetched| chain.mark(fetched));
+    let fetch = |height| {
+        let asked = endpoints.agreed(move |node| async move { chain.fetch(&node, height).await }, mark);
+        async move { (height, asked.await) }
+    };
+    let mut fetching = stream::iter(range.from..=to).map(fetch).buffered(FOLLOW_FETCHES_MAX);
+    let mut events = 0_usize;
+    while let Some((height, fetched)) = fetching.next().await {
+        let fetched = fetched.map_err(anyhow::Error::from).and_then(|fetched| fetched.answer.context("no node has it"));
+        let fetched = fetched.with_context(|| format!("block {height} (go on with --from {height})"))?;
+        for event in chain.events(&fetched, 0) {
+            events += 1;
+            writeln!(out, "{}", line::write(&event))?;
+        }
+        bar.inc(1);
+    }
+    out.flush()?;
+    bar.finish_and_clear();
+    output::note(&format!("{} blocks, {events} events", to - range.from + 1));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(place: &Place) -> anyhow::Result<ExitCode> {
+    let (config, inventory) = place.load()?;
+    ensure!(!config.chains.is_empty(), "{} has no [[chains]]", place.config.display());
+    let mut fine = true;
+    let mut rows = Vec::new();
+    for configured in &config.chains {
+        let system = inventory.system(&configured.system).context("the inventory has no such system")?;
+        let chain = start::configured(configured, system)?;
+        for node in start::endpoints(configured, &Metrics::new())?.nodes() {
+            let looked = match &chain {
+                AnyChain::Evm(chain) => look(chain, node).await,
+                AnyChain::Bitcoin(chain) => look(chain, node).await,
+            };
+            fine &= looked.is_ok();
+            let [height, age, said] =
+                looked.unwrap_or_else(|trouble| [String::new(), String::new(), trouble.to_string()]);
+            rows.push([configured.source.clone(), configured.chain.clone(), node.name().to_owned(), height, age, said]);
+        }
+    }
+    output::line(&output::table(["source", "chain", "endpoint", "newest block", "age", "says"], rows))?;
+    Ok(ExitCode::from(u8::from(!fine)))
+}
+
+/// Height and age of a node's newest block, read whole as a follower would.
+async fn look<C: Chain>(chain: &C, node: &Node) -> Result<[String; 3], Trouble> {
+    chain.check(node).await?;
+    let head = chain.head(node).await?;
+    let fetched = chain.fetch(node, head).await?;
+    let fetched =
+        fetched.ok_or_else(|| node.trouble(Class::Missing, "it does not have its own newest block".into()))?;
+    let seconds = clock::now().unix_seconds() - fetched.at.time.unix_seconds();
+    Ok([head.to_string(), format!("{seconds} s"), "fine".to_owned()])
+}
+
+impl Place {
+    fn load(&self) -> anyhow::Result<(Config, Inventory)> {
+        config::load(&self.config, &self.overrides)
+    }
+}

@@ -1,0 +1,173 @@
+//! What is asked of nodes of Bitcoin. What the answers mean is decided in `keywatch_ingest::chain::bitcoin`.
+//!
+//! Only what Bitcoin Core and btcd answer alike is asked: heights, hashes, and blocks and transactions as bytes. Bytes are
+//! checked against the hash that they were asked by, so that a node can withhold and not invent.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use bitcoin::consensus::encode::deserialize_hex;
+use bitcoin::{Amount, Block, Denomination, Network, OutPoint, ScriptBuf, Transaction, TxOut, Txid, constants};
+use keywatch_ingest::chain::bitcoin::{Coins, Decoder, Place, Watched};
+use keywatch_ingest::chain::follow::BlockRef;
+use keywatch_store::event::Origin;
+use keywatch_store::{Event, Instant, line};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::follower::{Chain, Fetched};
+use super::node::{Class, Node, Trouble};
+
+/// What a node says of a height that it does not have: Bitcoin Core, btcd.
+const NO_SUCH_HEIGHT: [i64; 2] = [-8, -1];
+
+/// A chain of Bitcoin and what is watched on it.
+pub(crate) struct BitcoinChain {
+    /// Who the events are written under.
+    pub(crate) origin: Origin,
+    /// As events name it.
+    pub(crate) name: String,
+    /// Its network.
+    pub(crate) network: Network,
+    /// What is watched.
+    pub(crate) watched: Watched,
+}
+
+/// A block, and the coins that its watched transactions spend.
+pub(crate) struct ReadBlock {
+    block: Block,
+    coins: Coins,
+}
+
+impl BitcoinChain {
+    fn decoder(&self) -> Decoder<'_> {
+        Decoder { origin: &self.origin, chain: &self.name, network: self.network, watched: &self.watched }
+    }
+
+    /// Coins from the transactions that made them, for which a node needs an index of transactions; else from the node's
+    /// own notes on how to undo the block, which Bitcoin Core tells from version 25 on.
+    async fn coins(&self, node: &Node, hash: &str, wanted: &[OutPoint]) -> Result<Coins, Trouble> {
+        match self.coins_made(node, wanted).await {
+            Err(trouble) if trouble.class == Class::Rpc => match coins_undone(node, hash, wanted).await {
+                Ok(coins) => Ok(coins),
+                Err(_) => Err(trouble),
+            },
+            coins => coins,
+        }
+    }
+
+    async fn coins_made(&self, node: &Node, wanted: &[OutPoint]) -> Result<Coins, Trouble> {
+        let mut ids: Vec<Txid> = wanted.iter().map(|outpoint| outpoint.txid).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let questions: Vec<(&str, Value)> =
+            ids.iter().map(|id| ("getrawtransaction", json!([id.to_string(), 0]))).collect();
+        let answers: Vec<String> = node.ask_each(&questions).await?;
+        let mut made: HashMap<Txid, Transaction> = HashMap::new();
+        for (id, answer) in ids.iter().zip(&answers) {
+            let transaction: Transaction = deserialize_hex(answer).map_err(|error| malformed(node, &error))?;
+            if transaction.compute_txid() != *id {
+                return Err(node.trouble(Class::Malformed, format!("it answers another transaction than {id}")));
+            }
+            made.insert(*id, transaction);
+        }
+        let coin = |at: &OutPoint| Some((*at, made.get(&at.txid)?.output.get(usize::try_from(at.vout).ok()?)?.clone()));
+        let coins: Coins = wanted.iter().filter_map(coin).collect();
+        if coins.len() < wanted.len() {
+            return Err(node.trouble(Class::Malformed, "a transaction lacks an output that is spent".into()));
+        }
+        Ok(coins)
+    }
+}
+
+/// Coins as the node tells them beside the inputs that spend them. Nothing proves them but the node's word.
+async fn coins_undone(node: &Node, hash: &str, wanted: &[OutPoint]) -> Result<Coins, Trouble> {
+    let block: Value = node.ask("getblock", json!([hash, 3])).await?;
+    let empty = Vec::new();
+    let mut coins = Coins::new();
+    for input in block["tx"].as_array().unwrap_or(&empty).iter().flat_map(|tx| tx["vin"].as_array().unwrap_or(&empty)) {
+        let read = || {
+            let id: Txid = input["txid"].as_str()?.parse().ok()?;
+            let at = OutPoint::new(id, u32::try_from(input["vout"].as_u64()?).ok()?);
+            let Value::Number(value) = &input["prevout"]["value"] else { return None };
+            let value = Amount::from_str_in(&value.to_string(), Denomination::Bitcoin).ok()?;
+            let script_pubkey = ScriptBuf::from_hex(input["prevout"]["scriptPubKey"]["hex"].as_str()?).ok()?;
+            Some((at, TxOut { value, script_pubkey }))
+        };
+        coins.extend(read());
+    }
+    if wanted.iter().all(|at| coins.contains_key(at)) {
+        return Ok(coins);
+    }
+    Err(node.trouble(Class::Missing, "it does not tell the coins that a block spends".into()))
+}
+
+fn malformed(node: &Node, error: &dyn std::fmt::Display) -> Trouble {
+    node.trouble(Class::Malformed, format!("its bytes are no block or transaction: {error}"))
+}
+
+impl Chain for BitcoinChain {
+    type Block = ReadBlock;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    async fn check(&self, node: &Node) -> Result<(), Trouble> {
+        let first = self.hash_at(node, 0).await?.unwrap_or_default();
+        let expected = constants::genesis_block(self.network).block_hash().to_string();
+        if first == expected {
+            return Ok(());
+        }
+        Err(node
+            .trouble(Class::OtherChain, format!("its chain begins with {first}; {} begins with {expected}", self.name)))
+    }
+
+    async fn head(&self, node: &Node) -> Result<u64, Trouble> {
+        node.ask("getblockcount", json!([])).await
+    }
+
+    async fn hash_at(&self, node: &Node, height: u64) -> Result<Option<String>, Trouble> {
+        match node.ask("getblockhash", json!([height])).await {
+            Err(trouble) if trouble.code.is_some_and(|code| NO_SUCH_HEIGHT.contains(&code)) => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    async fn fetch(&self, node: &Node, height: u64) -> Result<Option<Fetched<ReadBlock>>, Trouble> {
+        let Some(hash) = self.hash_at(node, height).await? else { return Ok(None) };
+        let bytes: String = node.ask("getblock", json!([hash, 0])).await?;
+        let block: Block = deserialize_hex(&bytes).map_err(|error| malformed(node, &error))?;
+        if block.block_hash().to_string() != hash || !block.check_merkle_root() {
+            return Err(node.trouble(Class::Malformed, format!("it answers another block than {hash}")));
+        }
+        let wanted = self.decoder().wanted(&block.txdata);
+        let coins = self.coins(node, &hash, &wanted).await?;
+        let at = BlockRef {
+            height,
+            parent: block.header.prev_blockhash.to_string(),
+            hash,
+            time: Instant::from_unix_seconds(i64::from(block.header.time)).unwrap_or(Instant::UNASSIGNED),
+        };
+        Ok(Some(Fetched { at, block: ReadBlock { block, coins } }))
+    }
+
+    fn mark(&self, fetched: &Fetched<ReadBlock>) -> String {
+        let mut hasher = Sha256::new();
+        self.events(fetched, 0).iter().for_each(|event| hasher.update(line::write(event)));
+        let mut mark = format!("{} ", fetched.at.hash);
+        for byte in &hasher.finalize()[..8] {
+            write!(mark, "{byte:02x}").expect("a text takes everything");
+        }
+        mark
+    }
+
+    fn events(&self, fetched: &Fetched<ReadBlock>, epoch: u64) -> Vec<Event> {
+        let place = Place::Block { height: fetched.at.height, hash: fetched.at.hash.clone(), epoch };
+        self.decoder().block(&fetched.block.block, &place, &fetched.block.coins)
+    }
+}

@@ -1,0 +1,149 @@
+//! Several nodes of one chain. Without a quorum they are asked one after the other, those that failed lately last; with one,
+//! all are asked, and what is answered holds when enough of them say the same.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use super::node::{Class, Node, Trouble};
+use crate::limits::{NODE_REST_SECONDS_MAX, NODE_REST_SECONDS_MIN};
+
+/// The nodes of a chain.
+pub(crate) struct Endpoints {
+    endpoints: Vec<Endpoint>,
+    quorum: usize,
+}
+
+struct Endpoint {
+    node: Arc<Node>,
+    health: Mutex<Health>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Health {
+    failures: u32,
+    rests_until: Option<Instant>,
+}
+
+/// What enough nodes say.
+pub(crate) struct Agreed<T> {
+    /// The answer.
+    pub(crate) answer: T,
+    /// What each said where not all said the same: node, and what stands for its answer.
+    pub(crate) dissent: Vec<(String, String)>,
+}
+
+impl Endpoints {
+    /// Nodes, of which `quorum` have to say the same.
+    pub(crate) fn new(nodes: Vec<Node>, quorum: usize) -> Endpoints {
+        let endpoint = |node| Endpoint { node: Arc::new(node), health: Mutex::default() };
+        Endpoints { endpoints: nodes.into_iter().map(endpoint).collect(), quorum: quorum.max(1) }
+    }
+
+    /// All of them.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.endpoints.iter().map(|endpoint| &endpoint.node)
+    }
+
+    /// How many have to say the same.
+    pub(crate) fn quorum(&self) -> usize {
+        self.quorum
+    }
+
+    /// What `ask` gets. `mark` makes what is compared of an answer.
+    ///
+    /// # Errors
+    /// No node answers, or too few say the same.
+    pub(crate) async fn agreed<T, F, A>(&self, ask: F, mark: impl Fn(&T) -> String) -> Result<Agreed<T>, Trouble>
+    where
+        F: Fn(Arc<Node>) -> A,
+        A: Future<Output = Result<T, Trouble>>,
+    {
+        if self.quorum == 1 {
+            let answer = self.first(ask).await?;
+            return Ok(Agreed { answer, dissent: Vec::new() });
+        }
+        let ask = &ask;
+        let asked =
+            self.endpoints.iter().map(|endpoint| async move { (endpoint, ask(Arc::clone(&endpoint.node)).await) });
+        let mut by_mark: BTreeMap<String, (Vec<String>, T)> = BTreeMap::new();
+        let mut trouble = None;
+        for (endpoint, answer) in join_all(asked).await {
+            endpoint.note(answer.as_ref().err());
+            match answer {
+                Ok(answer) => {
+                    let entry = by_mark.entry(mark(&answer)).or_insert_with(|| (Vec::new(), answer));
+                    entry.0.push(endpoint.node.name().to_owned());
+                }
+                Err(problem) => trouble = Some(problem),
+            }
+        }
+        let said = |(mark, (names, _)): (&String, &(Vec<String>, T))| {
+            names.iter().map(|name| (name.clone(), mark.clone())).collect::<Vec<_>>()
+        };
+        let dissent: Vec<(String, String)> =
+            if by_mark.len() > 1 { by_mark.iter().flat_map(said).collect() } else { Vec::new() };
+        let enough = by_mark.into_values().find(|(names, _)| names.len() >= self.quorum);
+        match (enough, trouble) {
+            (Some((_, answer)), _) => Ok(Agreed { answer, dissent }),
+            (None, trouble) => Err(self.no_quorum(&dissent, trouble)),
+        }
+    }
+
+    fn no_quorum(&self, dissent: &[(String, String)], trouble: Option<Trouble>) -> Trouble {
+        let said: Vec<String> = dissent.iter().map(|(name, mark)| format!("`{name}` says {mark}")).collect();
+        let troubled = trouble.map(|trouble| trouble.to_string());
+        let all: Vec<String> = said.into_iter().chain(troubled).collect();
+        let problem = format!("no {} nodes say the same: {}", self.quorum, all.join("; "));
+        Trouble::new(Class::NoQuorum, problem)
+    }
+
+    /// The answer of the first node that has one.
+    async fn first<T, F, A>(&self, ask: F) -> Result<T, Trouble>
+    where
+        F: Fn(Arc<Node>) -> A,
+        A: Future<Output = Result<T, Trouble>>,
+    {
+        let now = Instant::now();
+        let mut order: Vec<(bool, usize)> =
+            self.endpoints.iter().enumerate().map(|(at, endpoint)| (endpoint.rests(now), at)).collect();
+        order.sort_unstable();
+        let mut last = None;
+        // One that rests is still asked where no other answers: a chain is not left for its provider's sake.
+        for (_, at) in order {
+            let endpoint = &self.endpoints[at];
+            let answer = ask(Arc::clone(&endpoint.node)).await;
+            endpoint.note(answer.as_ref().err());
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err(trouble) => last = Some(trouble),
+            }
+        }
+        Err(last.unwrap_or_else(|| Trouble::new(Class::Unreachable, "no node is configured".into())))
+    }
+}
+
+impl Endpoint {
+    fn rests(&self, now: Instant) -> bool {
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.rests_until.is_some_and(|until| until > now)
+    }
+
+    /// After a failure it rests, twice as long after each further one, or as long as it asks.
+    fn note(&self, trouble: Option<&Trouble>) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(trouble) = trouble else {
+            *health = Health::default();
+            return;
+        };
+        let doubled = NODE_REST_SECONDS_MIN.saturating_mul(1 << health.failures.min(10));
+        let rest = trouble.retry_after.unwrap_or(Duration::from_secs(doubled));
+        health.failures = health.failures.saturating_add(1);
+        health.rests_until = Some(Instant::now() + rest.min(Duration::from_secs(NODE_REST_SECONDS_MAX)));
+    }
+}

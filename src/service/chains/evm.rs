@@ -1,0 +1,195 @@
+//! What is asked of nodes of Ethereum and its relatives. What the answers mean is decided in `keywatch_ingest::chain::evm`.
+
+use std::fmt::Write;
+
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use keywatch_ingest::chain::evm::rpc::parse_quantity;
+use keywatch_ingest::chain::evm::state::{self, Looked, Slot, State};
+use keywatch_ingest::chain::evm::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, decode};
+use keywatch_ingest::chain::follow::BlockRef;
+use keywatch_store::event::Origin;
+use keywatch_store::{Event, line};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::follower::{Chain, Fetched};
+use super::node::{Class, Node, Trouble};
+
+/// An Ethereum chain and what is watched on it.
+pub(crate) struct EvmChain {
+    /// Who the events are written under.
+    pub(crate) origin: Origin,
+    /// The chain.
+    pub(crate) network: Network,
+    /// What is watched.
+    pub(crate) watched: Watched,
+    /// Whether nodes are asked for the calls within transactions (`debug_traceBlockByHash`).
+    pub(crate) traces: bool,
+    /// Which wallets' storage is compared.
+    pub(crate) storage: Storage,
+}
+
+/// Which wallets' storage is compared before and after a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Storage {
+    /// None.
+    Never,
+    /// Those whose code may have run in the block, as far as is known.
+    #[default]
+    Touched,
+    /// All, at every block.
+    Always,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Hash {
+    hash: String,
+}
+
+impl EvmChain {
+    fn decoder(&self) -> Decoder<'_> {
+        Decoder { origin: &self.origin, network: &self.network, watched: &self.watched }
+    }
+
+    async fn receipts(&self, node: &Node, block: &Block) -> Result<Vec<Receipt>, Trouble> {
+        let hash = format!("{:#x}", block.hash);
+        match node.ask("eth_getBlockReceipts", json!([hash])).await {
+            // Older nodes do not know it: then one by one, in one request.
+            Err(trouble) if trouble.class == Class::Rpc => {
+                let of = |transaction: &B256| ("eth_getTransactionReceipt", json!([format!("{transaction:#x}")]));
+                let questions: Vec<(&str, Value)> = block.transactions.iter().map(|sent| of(&sent.hash)).collect();
+                node.ask_each(&questions).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Calls within transactions. Calls may be nested deeper than is read, which nobody shall use to stop a follower: then the
+    /// second is why.
+    async fn traces(&self, node: &Node, block: &Block) -> Result<(Option<Vec<Trace>>, Option<String>), Trouble> {
+        if !self.traces || block.transactions.is_empty() {
+            return Ok((None, None));
+        }
+        let parameters = json!([format!("{:#x}", block.hash), {"tracer": "callTracer"}]);
+        match node.ask("debug_traceBlockByHash", parameters).await {
+            Err(trouble) if trouble.class == Class::Malformed => Ok((None, Some(trouble.to_string()))),
+            answer => Ok((answer?, None)),
+        }
+    }
+}
+
+impl EvmChain {
+    /// Contracts before and after a block. A node that has no state of that age says so, and blocks are read all the same.
+    async fn looked(&self, node: &Node, read: &ReadBlock) -> Result<Vec<Looked>, Trouble> {
+        let ReadBlock { block, receipts, traces, .. } = read;
+        let wallets = match self.storage {
+            Storage::Never => Vec::new(),
+            Storage::Touched => state::touched(block, receipts, traces.as_deref(), &self.watched),
+            Storage::Always => self.watched.addresses(),
+        };
+        let mut looked = Vec::with_capacity(wallets.len());
+        for wallet in wallets {
+            let before = self.state(node, &wallet, &block.parent_hash).await?;
+            let after = self.state(node, &wallet, &block.hash).await?;
+            looked.push(Looked { wallet, before, after });
+        }
+        Ok(looked)
+    }
+
+    async fn state(&self, node: &Node, wallet: &Address, block: &B256) -> Result<State, Trouble> {
+        let at = json!({ "blockHash": format!("{block:#x}") });
+        let wallet_text = format!("{wallet:#x}");
+        let slot = |slot: &Slot| ("eth_getStorageAt", json!([wallet_text, format!("{:#x}", slot.slot), at]));
+        let mut questions: Vec<(&str, Value)> = state::slots(self.watched.is_safe(wallet)).map(slot).collect();
+        questions.extend(["eth_getBalance", "eth_getCode"].map(|method| (method, json!([wallet_text, at]))));
+        let mut answers: Vec<String> = node.ask_each(&questions).await?;
+        let malformed = |problem: String| node.trouble(Class::Malformed, problem);
+        let code = answers.pop().unwrap_or_default();
+        let code = code.parse::<Bytes>().map_err(|error| malformed(format!("{error}")))?;
+        let word = |text: &String| text.parse::<U256>().map_err(|error| malformed(format!("{error}")));
+        let mut words = answers.iter().map(word).collect::<Result<Vec<U256>, Trouble>>()?;
+        let balance = words.pop().unwrap_or_default();
+        Ok(State { values: words.into_iter().map(B256::from).collect(), code: keccak256(&code), balance })
+    }
+}
+
+impl Chain for EvmChain {
+    type Block = ReadBlock;
+
+    fn name(&self) -> &str {
+        &self.network.name
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    async fn check(&self, node: &Node) -> Result<(), Trouble> {
+        let answer: String = node.ask("eth_chainId", json!([])).await?;
+        let id = parse_quantity(&answer).map_err(|problem| node.trouble(Class::Malformed, problem))?;
+        if id == self.network.id {
+            return Ok(());
+        }
+        let Network { name, id: expected, .. } = &self.network;
+        Err(node.trouble(Class::OtherChain, format!("it is a node of chain {id}; {name} is chain {expected}")))
+    }
+
+    async fn head(&self, node: &Node) -> Result<u64, Trouble> {
+        let answer: String = node.ask("eth_blockNumber", json!([])).await?;
+        parse_quantity(&answer).map_err(|problem| node.trouble(Class::Malformed, problem))
+    }
+
+    async fn hash_at(&self, node: &Node, height: u64) -> Result<Option<String>, Trouble> {
+        let answer: Option<Hash> = node.ask_for("eth_getBlockByNumber", json!([format!("{height:#x}"), false])).await?;
+        Ok(answer.map(|block| block.hash))
+    }
+
+    async fn fetch(&self, node: &Node, height: u64) -> Result<Option<Fetched<ReadBlock>>, Trouble> {
+        let asked = node.ask_for("eth_getBlockByNumber", json!([format!("{height:#x}"), true])).await?;
+        let Some(block) = asked else { return Ok(None) };
+        let block: Block = block;
+        if block.number != height {
+            let problem = format!("it was asked for block {height} and answers block {}", block.number);
+            return Err(node.trouble(Class::Malformed, problem));
+        }
+        let receipts = self.receipts(node, &block).await?;
+        let (traces, untraced) = self.traces(node, &block).await?;
+        let at = BlockRef {
+            height,
+            hash: format!("{:#x}", block.hash),
+            parent: format!("{:#x}", block.parent_hash),
+            time: decode::seconds(block.timestamp),
+        };
+        let read = ReadBlock::new(block, receipts, traces);
+        let mut block = read.map_err(|problem| node.trouble(Class::Malformed, problem))?;
+        block.unread = untraced;
+        match self.looked(node, &block).await {
+            Ok(looked) => block.looked = looked,
+            Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Missing) => {
+                block.unread = Some(trouble.to_string())
+            }
+            Err(trouble) => return Err(trouble),
+        }
+        Ok(Some(Fetched { at, block }))
+    }
+
+    fn mark(&self, fetched: &Fetched<ReadBlock>) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(fetched.block.block.receipts_root);
+        for event in self.events(fetched, 0) {
+            hasher.update(line::write(&event));
+        }
+        let mut mark = format!("{} ", fetched.at.hash);
+        for byte in &hasher.finalize()[..8] {
+            write!(mark, "{byte:02x}").expect("a text takes everything");
+        }
+        mark
+    }
+
+    fn events(&self, fetched: &Fetched<ReadBlock>, epoch: u64) -> Vec<Event> {
+        self.decoder().block(&fetched.block, epoch)
+    }
+}

@@ -1,0 +1,414 @@
+//! The loop of a follower: the next blocks, or a reorganisation, or waiting; and the append that makes it durable.
+//!
+//! The cursor goes into the log in one append with the events of its blocks, so that no block is skipped and none is told
+//! twice whenever the process ends. Nodes that fail, lag, lie or are missing delay it and are reported; they never move it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures::stream::{self, StreamExt};
+use keywatch_ingest::chain::follow::{BlockRef, Cursor, Step, reorganisation};
+use keywatch_store::Event;
+use keywatch_store::event::Origin;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::endpoints::{Agreed, Endpoints};
+use super::node::{Class, Node, Trouble};
+use super::position;
+use crate::clock;
+use crate::limits::{FOLLOW_BLOCKS_MAX, FOLLOW_EVENTS_MAX, FOLLOW_FETCHES_MAX, NODE_REST_SECONDS_MIN};
+use crate::service::intake::Intake;
+
+/// A chain, as a follower needs it: what to ask of a node, and what an answer means.
+pub(crate) trait Chain: Send + Sync + 'static {
+    /// A block with everything that is read of it.
+    type Block: Send + Sync;
+
+    /// As events name it.
+    fn name(&self) -> &str;
+
+    /// Who the events are written under.
+    fn origin(&self) -> &Origin;
+
+    /// Whether a node is one of this chain.
+    fn check(&self, node: &Node) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// Height of the newest block of a node.
+    fn head(&self, node: &Node) -> impl Future<Output = Result<u64, Trouble>> + Send;
+
+    /// Hash of a block; `None` where the node does not have the height.
+    fn hash_at(&self, node: &Node, height: u64) -> impl Future<Output = Result<Option<String>, Trouble>> + Send;
+
+    /// A block with everything that is read of it; `None` where the node does not have the height.
+    fn fetch(
+        &self,
+        node: &Node,
+        height: u64,
+    ) -> impl Future<Output = Result<Option<Fetched<Self::Block>>, Trouble>> + Send;
+
+    /// What is compared between nodes: the block, and what is told of it.
+    fn mark(&self, fetched: &Fetched<Self::Block>) -> String;
+
+    /// The events of a block.
+    fn events(&self, fetched: &Fetched<Self::Block>, epoch: u64) -> Vec<Event>;
+}
+
+/// A block with its place in the chain.
+pub(crate) struct Fetched<B> {
+    /// Its place.
+    pub(crate) at: BlockRef,
+    /// What was read.
+    pub(crate) block: B,
+}
+
+/// How a chain is followed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// The first block that is read where nothing was read before; else the newest.
+    pub(crate) start: Option<u64>,
+    /// Blocks that must stand above one before it is read.
+    pub(crate) confirmations: u64,
+    /// Blocks that a reorganisation may reach back.
+    pub(crate) depth_max: usize,
+    /// Time between two looks at the nodes where nothing is new.
+    pub(crate) poll: Duration,
+}
+
+/// A follower of one chain for one source.
+pub(crate) struct Follower<C> {
+    chain: C,
+    endpoints: Endpoints,
+    pace: Pace,
+    intake: Arc<Intake>,
+    cursor: Option<Cursor>,
+    /// What is wrong, as the log says it.
+    reported: Option<Class>,
+    /// The last disagreement that the log has.
+    dissent: String,
+}
+
+/// What a turn of the loop did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It read blocks, or left some.
+    Moved,
+    /// There was nothing new.
+    Waited,
+}
+
+/// Why a turn could not be done.
+enum Failure {
+    /// Asking again may help.
+    Trouble(Trouble),
+    /// The log does not take anything any more.
+    Log(anyhow::Error),
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Failure {
+        Failure::Trouble(trouble)
+    }
+}
+
+impl<C: Chain> Follower<C> {
+    /// A follower that goes on where the log says that it stopped.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(crate) fn open(chain: C, endpoints: Endpoints, pace: Pace, intake: Arc<Intake>) -> anyhow::Result<Follower<C>> {
+        let cursor = position::cursor(intake.log.as_ref(), chain.origin(), chain.name(), pace.depth_max)?;
+        Ok(Follower { chain, endpoints, pace, intake, cursor, reported: None, dissent: String::new() })
+    }
+
+    /// Follows until `stopping` becomes true.
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    pub(crate) async fn run(mut self, mut stopping: watch::Receiver<bool>) -> anyhow::Result<()> {
+        let mut checked = false;
+        let mut failures = 0_u32;
+        loop {
+            let pause = match self.turn(&mut checked).await {
+                Ok(Turn::Moved) => Duration::ZERO,
+                Ok(Turn::Waited) => self.pace.poll,
+                Err(Failure::Log(error)) => return Err(error),
+                Err(Failure::Trouble(trouble)) => {
+                    let doubled = NODE_REST_SECONDS_MIN.saturating_mul(1 << failures.min(4));
+                    self.report(&trouble).await?;
+                    trouble.retry_after.unwrap_or(self.pace.poll.max(Duration::from_secs(doubled)))
+                }
+            };
+            failures = if self.reported.is_some() { failures.saturating_add(1) } else { 0 };
+            let stopped = async { stopping.wait_for(|stop| *stop).await.map(|_| ()) };
+            tokio::select! {
+                biased;
+                // Whoever would say that it ends is gone: that is an end too.
+                _ = stopped => return Ok(()),
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn turn(&mut self, checked: &mut bool) -> Result<Turn, Failure> {
+        if !*checked {
+            let chain = &self.chain;
+            self.endpoints.agreed(|node| async move { chain.check(&node).await }, |()| String::new()).await?;
+            *checked = true;
+        }
+        let head = self.head().await?;
+        let mut turn = Turn::Waited;
+        if self.cursor.is_none() {
+            self.begin(head).await?;
+            turn = Turn::Moved;
+        }
+        let tip = self.cursor().tip().clone();
+        let newest = head.saturating_sub(self.pace.confirmations);
+        let moved =
+            if newest > tip.height { self.read(tip.height + 1, newest).await? } else { self.compare_tip().await? };
+        self.recovered().await?;
+        let metrics = &self.intake.metrics;
+        let labels = [self.chain.name(), self.chain.origin().source.as_str()];
+        let height = |height: u64| i64::try_from(height).unwrap_or(i64::MAX);
+        metrics.chain_head.with_label_values(&labels).set(height(head));
+        metrics.chain_height.with_label_values(&labels).set(height(self.cursor().tip().height));
+        Ok(if moved == Turn::Moved { Turn::Moved } else { turn })
+    }
+
+    fn cursor(&self) -> &Cursor {
+        self.cursor.as_ref().expect("a turn begins with a cursor")
+    }
+
+    /// The height that enough nodes have: with a quorum, the lowest among the highest of them.
+    async fn head(&self) -> Result<u64, Trouble> {
+        let chain = &self.chain;
+        if self.endpoints.quorum() == 1 {
+            let agreed =
+                self.endpoints.agreed(|node| async move { chain.head(&node).await }, |_| String::new()).await?;
+            return Ok(agreed.answer);
+        }
+        let asked = self.endpoints.nodes().map(|node| chain.head(node));
+        let mut heights: Vec<u64> = Vec::new();
+        let mut trouble = None;
+        for answer in futures::future::join_all(asked).await {
+            match answer {
+                Ok(height) => heights.push(height),
+                Err(problem) => trouble = Some(problem),
+            }
+        }
+        heights.sort_unstable_by(|one, other| other.cmp(one));
+        let agreed = heights.get(self.endpoints.quorum() - 1).copied();
+        agreed.ok_or_else(|| {
+            let told = trouble.map(|trouble| trouble.to_string()).unwrap_or_default();
+            Trouble::new(
+                Class::NoQuorum,
+                format!("{} nodes answer, {} have to: {told}", heights.len(), self.endpoints.quorum()),
+            )
+        })
+    }
+
+    async fn hash_at(&self, height: u64) -> Result<Option<String>, Trouble> {
+        let chain = &self.chain;
+        let mark = |hash: &Option<String>| hash.clone().unwrap_or_default();
+        Ok(self.endpoints.agreed(|node| async move { chain.hash_at(&node, height).await }, mark).await?.answer)
+    }
+
+    /// Takes a first block as read, so that everything behind it is.
+    async fn begin(&mut self, head: u64) -> Result<(), Failure> {
+        let height =
+            self.pace.start.map_or(head.saturating_sub(self.pace.confirmations), |start| start.saturating_sub(1));
+        let hash = self.hash_at(height).await?;
+        let hash =
+            hash.ok_or_else(|| Trouble::new(Class::Missing, format!("no node has block {height} to begin behind")))?;
+        let cursor = Cursor::behind(height, &hash, self.pace.depth_max);
+        let record = cursor.record(self.chain.origin(), self.chain.name(), 1, true, clock::now());
+        self.append(vec![record]).await?;
+        tracing::info!(chain = self.chain.name(), source = self.chain.origin().source, height, "begins to follow");
+        self.cursor = Some(cursor);
+        Ok(())
+    }
+
+    /// Reads blocks as far as they continue what was read.
+    async fn read(&mut self, from: u64, to: u64) -> Result<Turn, Failure> {
+        let to = to.min(from.saturating_add(FOLLOW_BLOCKS_MAX - 1));
+        let mut cursor = self.cursor().clone();
+        let (mut events, mut blocks, mut time) = (Vec::new(), 0_usize, clock::now());
+        let mut leaves = false;
+        let mut trouble = None;
+        let mut dissent = Vec::new();
+        {
+            let mut fetching = stream::iter(from..=to).map(|height| self.fetch(height)).buffered(FOLLOW_FETCHES_MAX);
+            while let Some(fetched) = fetching.next().await {
+                let fetched = match fetched {
+                    Ok(Agreed { answer: Some(fetched), dissent: more }) => {
+                        dissent.extend(self.dissent_record(fetched.at.height, &more));
+                        fetched
+                    }
+                    // The node that was asked for the head has it, this one not yet.
+                    Ok(Agreed { answer: None, .. }) => break,
+                    Err(problem) => {
+                        trouble = Some(problem);
+                        break;
+                    }
+                };
+                if cursor.step(&fetched.at) == Step::Reorganises {
+                    leaves = true;
+                    break;
+                }
+                events.extend(self.chain.events(&fetched, cursor.epoch()));
+                cursor.take(&fetched.at);
+                (blocks, time) = (blocks + 1, fetched.at.time);
+                if events.len() >= FOLLOW_EVENTS_MAX {
+                    break;
+                }
+            }
+        }
+        if let Some((mark, record)) = dissent.into_iter().next_back() {
+            self.dissent = mark;
+            events.push(record);
+        }
+        if blocks > 0 {
+            events.push(cursor.record(self.chain.origin(), self.chain.name(), blocks, false, time));
+            self.append(events).await?;
+            let labels = [self.chain.name(), self.chain.origin().source.as_str()];
+            self.intake.metrics.chain_blocks.with_label_values(&labels).inc_by(blocks as u64);
+            self.cursor = Some(cursor);
+        }
+        match trouble {
+            // What was read before it is kept, and it comes up again.
+            Some(trouble) if blocks == 0 => Err(trouble.into()),
+            _ if leaves => self.leave().await,
+            _ if blocks > 0 => Ok(Turn::Moved),
+            _ => Ok(Turn::Waited),
+        }
+    }
+
+    async fn fetch(&self, height: u64) -> Result<Agreed<Option<Fetched<C::Block>>>, Trouble> {
+        let chain = &self.chain;
+        let mark = |fetched: &Option<Fetched<C::Block>>| {
+            fetched.as_ref().map_or_else(|| "no such block yet".to_owned(), |fetched| chain.mark(fetched))
+        };
+        self.endpoints.agreed(|node| async move { chain.fetch(&node, height).await }, mark).await
+    }
+
+    /// Nothing is above the newest block that was read; is it still the one?
+    async fn compare_tip(&mut self) -> Result<Turn, Failure> {
+        let tip = self.cursor().tip().clone();
+        match self.hash_at(tip.height).await? {
+            Some(hash) if hash != tip.hash => self.leave().await,
+            // A node without the height is behind.
+            _ => Ok(Turn::Waited),
+        }
+    }
+
+    /// Goes back to where the nodes' chain and what was read are one, and takes back what was said of the rest.
+    async fn leave(&mut self) -> Result<Turn, Failure> {
+        let mut cursor = self.cursor().clone();
+        let fork = self.fork(&cursor).await?;
+        let left = cursor.rewind(fork);
+        let (origin, name) = (self.chain.origin().clone(), self.chain.name().to_owned());
+        let now = clock::now();
+        let mut events = vec![reorganisation(&origin, &name, &cursor, &left, now)];
+        let log = Arc::clone(&self.intake.log);
+        let place = (fork, cursor.epoch());
+        let (depth, of) = (left.len(), origin.clone());
+        let taken = spawn_blocking(move || position::retractions(log.as_ref(), &of, &name, &left, place, now));
+        let taken =
+            taken.await.context("reading the log broke off").and_then(|taken| Ok(taken?)).map_err(Failure::Log)?;
+        tracing::warn!(
+            chain = self.chain.name(),
+            source = origin.source,
+            fork,
+            depth,
+            retracted = taken.len(),
+            "reorganisation"
+        );
+        events.extend(taken);
+        events.push(cursor.record(&origin, self.chain.name(), 0, false, now));
+        self.append(events).await?;
+        let labels = [self.chain.name(), origin.source.as_str()];
+        self.intake.metrics.chain_reorgs.with_label_values(&labels).inc();
+        self.cursor = Some(cursor);
+        Ok(Turn::Moved)
+    }
+
+    async fn fork(&self, cursor: &Cursor) -> Result<u64, Trouble> {
+        for height in (cursor.oldest()..cursor.tip().height).rev() {
+            let read = cursor.at(height).map(|read| read.hash.as_str());
+            let now = self.hash_at(height).await?;
+            match now {
+                Some(hash) if read == Some(hash.as_str()) => return Ok(height),
+                Some(_) => {}
+                None => {
+                    return Err(Trouble::new(
+                        Class::Missing,
+                        format!("a node has block {} and not {height}", height + 1),
+                    ));
+                }
+            }
+        }
+        let problem = format!(
+            "the nodes' chain differs from what was read back to block {} and beyond; nothing more is read until a node \
+             of the chain that was read answers, or reorg_depth_max reaches further",
+            cursor.oldest()
+        );
+        Err(Trouble::new(Class::TooDeep, problem))
+    }
+
+    /// The record that nodes say different things of a block, and what tells it from the one before.
+    fn dissent_record(&self, height: u64, dissent: &[(String, String)]) -> Option<(String, Event)> {
+        let said = dissent.iter().map(|(name, mark)| json!({"endpoint": name, "says": mark})).collect::<Vec<_>>();
+        let told = format!("{height} {}", json!(said));
+        // A node that does not have the newest block yet says nothing else than the others.
+        let differ = dissent.iter().filter(|(_, mark)| mark.contains("0x") || mark.len() >= 64).count();
+        if dissent.is_empty() || differ < dissent.len() || told == self.dissent {
+            return None;
+        }
+        let (origin, chain) = (self.chain.origin(), self.chain.name());
+        let id = format!("disagreement/{chain}/{height}/{}", json!(said));
+        let mut event = Event::builder(origin, &id, "chain.disagreement", clock::now());
+        event.chain(chain).reason(format!("nodes say different things of block {height}"));
+        event.detail(&json!({"block": height, "said": said}));
+        Some((told, event.build_own()))
+    }
+
+    /// Says in the log what is wrong, once until it is right again or something else is wrong.
+    async fn report(&mut self, trouble: &Trouble) -> anyhow::Result<()> {
+        tracing::warn!(chain = self.chain.name(), source = self.chain.origin().source, %trouble, "cannot follow");
+        if self.reported == Some(trouble.class) {
+            return Ok(());
+        }
+        self.reported = Some(trouble.class);
+        self.status("down", Some(trouble.to_string())).await
+    }
+
+    async fn recovered(&mut self) -> Result<(), Failure> {
+        if self.reported.take().is_some() {
+            self.status("ok", None).await.map_err(Failure::Log)?;
+        }
+        Ok(())
+    }
+
+    async fn status(&self, outcome: &str, reason: Option<String>) -> anyhow::Result<()> {
+        let now = clock::now();
+        let id = format!("status/{}/{}", self.chain.name(), now.nanoseconds());
+        let mut event = Event::builder(self.chain.origin(), &id, "source.status", now);
+        event.chain(self.chain.name()).outcome(outcome).reason(reason);
+        self.write(vec![event.build_own()]).await
+    }
+
+    async fn append(&self, events: Vec<Event>) -> Result<(), Failure> {
+        self.write(events).await.map_err(Failure::Log)
+    }
+
+    async fn write(&self, events: Vec<Event>) -> anyhow::Result<()> {
+        let intake = Arc::clone(&self.intake);
+        let (origin, chain) = (self.chain.origin().clone(), self.chain.name().to_owned());
+        let written = spawn_blocking(move || intake.accept_followed(&origin, &chain, events)).await;
+        written.context("an append broke off")?.context("a follower cannot write to the log")
+    }
+}

@@ -1,0 +1,22 @@
+//! Followers of chains: what talks to nodes, and the loop that puts what they answer into the log.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`node`] | one node over JSON-RPC: requests, a budget for them, and what can go wrong |
+//! | [`endpoints`] | several nodes of one chain: failover, and a quorum that has to agree |
+//! | [`bitcoin`] | what is asked of nodes of Bitcoin |
+//! | [`evm`] | what is asked of nodes of Ethereum and its relatives |
+//! | [`follower`] | the loop: the next block, a reorganisation, the append |
+//! | [`position`] | where a follower stands, read back from the log |
+//! | [`start`] | followers as the configuration names them |
+//!
+//! What a block means and whether it continues the one before it is decided in `keywatch_ingest::chain`; here is only asked,
+//! waited and written.
+
+pub(crate) mod bitcoin;
+pub(crate) mod endpoints;
+pub(crate) mod evm;
+pub(crate) mod follower;
+pub(crate) mod node;
+pub(crate) mod position;
+pub(crate) mod start;

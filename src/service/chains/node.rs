@@ -1,0 +1,283 @@
+//! One node over JSON-RPC 2.0 on HTTP: requests one by one or in a batch, spaced as its budget asks, and what can go wrong
+//! with each.
+//!
+//! It knows no method and no chain. An address often holds a key, so it is never shown: a node is told by its name.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, StatusCode, Url, redirect};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
+
+use crate::limits::{NODE_ANSWER_BYTES_MAX, NODE_CALL_SECONDS_MAX, NODE_PROBLEM_BYTES_MAX};
+use crate::service::metrics::Metrics;
+
+/// What kind of thing went wrong; the label of the metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// No connection, or none that lasted.
+    Unreachable,
+    /// An HTTP status that is no success.
+    Status,
+    /// Too many requests.
+    RateLimited,
+    /// An error of JSON-RPC.
+    Rpc,
+    /// An answer that is not what it should be.
+    Malformed,
+    /// It does not have what was asked for.
+    Missing,
+    /// It is a node of another chain.
+    OtherChain,
+    /// Too few nodes say the same.
+    NoQuorum,
+    /// A reorganisation deeper than is followed.
+    TooDeep,
+}
+
+impl Class {
+    /// The word in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Class::Unreachable => "unreachable",
+            Class::Status => "status",
+            Class::RateLimited => "rate_limited",
+            Class::Rpc => "rpc",
+            Class::Malformed => "malformed",
+            Class::Missing => "missing",
+            Class::OtherChain => "other_chain",
+            Class::NoQuorum => "no_quorum",
+            Class::TooDeep => "too_deep",
+        }
+    }
+}
+
+/// What went wrong. Asking again, here or elsewhere, is all that can be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// What kind of thing.
+    pub(crate) class: Class,
+    /// The node, where it was one.
+    pub(crate) endpoint: String,
+    /// In words.
+    pub(crate) problem: String,
+    /// How long the node asks to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+    /// Code of an error of JSON-RPC.
+    pub(crate) code: Option<i64>,
+}
+
+impl Trouble {
+    /// Trouble that is no single node's.
+    pub(crate) fn new(class: Class, problem: String) -> Trouble {
+        Trouble { class, endpoint: String::new(), problem, retry_after: None, code: None }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.endpoint.is_empty() {
+            write!(f, "node `{}`: ", self.endpoint)?;
+        }
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+/// How a node is reached.
+#[derive(Clone)]
+pub(crate) struct NodeSettings {
+    /// What it is called in events and metrics.
+    pub(crate) name: String,
+    /// Its address, with credentials where it asks for some.
+    pub(crate) url: Url,
+    /// Requests a second that it may be asked.
+    pub(crate) requests_per_second: u32,
+}
+
+/// A node.
+pub(crate) struct Node {
+    name: String,
+    chain: String,
+    url: Url,
+    client: Client,
+    number: AtomicU64,
+    interval: Duration,
+    /// When the next request may be sent.
+    next: Mutex<Instant>,
+    metrics: Arc<Metrics>,
+}
+
+/// An answer to one request.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    result: Option<Box<RawValue>>,
+    #[serde(default)]
+    error: Option<RpcError>,
+}
+
+#[derive(Deserialize)]
+struct RpcError {
+    #[serde(default)]
+    code: i64,
+    #[serde(default)]
+    message: String,
+}
+
+impl Node {
+    /// Prepares a client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// The client cannot be made.
+    pub(crate) fn new(settings: &NodeSettings, chain: &str, metrics: Arc<Metrics>) -> anyhow::Result<Node> {
+        let timeout = Duration::from_secs(NODE_CALL_SECONDS_MAX);
+        let client = Client::builder().redirect(redirect::Policy::none()).timeout(timeout).build()?;
+        Ok(Node {
+            name: settings.name.clone(),
+            chain: chain.to_owned(),
+            url: settings.url.clone(),
+            client,
+            number: AtomicU64::new(0),
+            interval: Duration::from_secs(1) / settings.requests_per_second.max(1),
+            next: Mutex::new(Instant::now()),
+            metrics,
+        })
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Asks for something that the node must have.
+    ///
+    /// # Errors
+    /// Every kind of [`Trouble`]; [`Class::Missing`] where it answers `null`.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, method: &str, parameters: Value) -> Result<T, Trouble> {
+        let answer = self.ask_for(method, parameters).await?;
+        answer.ok_or_else(|| self.trouble(Class::Missing, format!("{method} answers null")))
+    }
+
+    /// Asks for something that the node may not have: `None` where it answers `null`.
+    ///
+    /// # Errors
+    /// Every kind of [`Trouble`].
+    pub(crate) async fn ask_for<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        parameters: Value,
+    ) -> Result<Option<T>, Trouble> {
+        let id = self.number.fetch_add(1, Ordering::Relaxed);
+        let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": parameters});
+        let text = self.send(&body, 1).await?;
+        let answer: Answer = self.read(method, &text)?;
+        self.result(method, &answer)
+    }
+
+    /// Asks the same of many things in one request; answers stand in the order of the questions.
+    ///
+    /// # Errors
+    /// As [`Node::ask`]; one answer that is trouble is trouble for all.
+    pub(crate) async fn ask_each<T: DeserializeOwned>(&self, questions: &[(&str, Value)]) -> Result<Vec<T>, Trouble> {
+        if questions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ask = |(id, (method, parameters)): (usize, &(&str, Value))| json!({"jsonrpc": "2.0", "id": id, "method": method, "params": parameters});
+        let body: Vec<Value> = questions.iter().enumerate().map(ask).collect();
+        let text = self.send(&Value::from(body), questions.len()).await?;
+        let mut answers: Vec<Option<T>> = questions.iter().map(|_| None).collect();
+        for answer in self.read::<Vec<Answer>>("a batch", &text)? {
+            let place = answer.id.as_u64().and_then(|id| usize::try_from(id).ok()).filter(|id| *id < questions.len());
+            let Some(place) = place else {
+                return Err(self.trouble(Class::Malformed, "a batch is answered with an id that was not asked".into()));
+            };
+            answers[place] = self.result(questions[place].0, &answer)?;
+        }
+        let missing = || self.trouble(Class::Missing, "a part of a batch is not answered".into());
+        answers.into_iter().map(|answer| answer.ok_or_else(missing)).collect()
+    }
+
+    async fn send(&self, body: &Value, weight: usize) -> Result<Vec<u8>, Trouble> {
+        self.wait_for_turn(weight).await;
+        self.metrics.chain_requests.with_label_values(&[self.chain.as_str(), self.name.as_str()]).inc_by(weight as u64);
+        let unreachable = |error: reqwest::Error| self.trouble(Class::Unreachable, chain_of(&error.without_url()));
+        let mut response = self.client.post(self.url.clone()).json(body).send().await.map_err(unreachable)?;
+        let status = response.status();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            text.extend_from_slice(&chunk);
+            if text.len() > NODE_ANSWER_BYTES_MAX {
+                let problem = format!("its answer is longer than {NODE_ANSWER_BYTES_MAX} bytes");
+                return Err(self.trouble(Class::Malformed, problem));
+            }
+        }
+        // Nodes of Bitcoin answer an error of JSON-RPC with status 500 and say in the body what it is.
+        if status.is_success() || status == StatusCode::INTERNAL_SERVER_ERROR && text.starts_with(b"{") {
+            return Ok(text);
+        }
+        let class = if status == StatusCode::TOO_MANY_REQUESTS { Class::RateLimited } else { Class::Status };
+        let trouble = self.trouble(class, format!("{status}: {}", excerpt(&text)));
+        Err(Trouble { retry_after: retry_after.map(Duration::from_secs), ..trouble })
+    }
+
+    /// Requests are spaced, so that a node's provider has no reason to refuse them.
+    async fn wait_for_turn(&self, weight: usize) {
+        let mut next = self.next.lock().await;
+        sleep_until(*next).await;
+        *next = Instant::now() + self.interval * u32::try_from(weight).unwrap_or(u32::MAX);
+    }
+
+    fn read<T: DeserializeOwned>(&self, what: &str, text: &[u8]) -> Result<T, Trouble> {
+        serde_json::from_slice(text).map_err(|error| {
+            self.trouble(Class::Malformed, format!("{what} is not answered as JSON-RPC: {error}: {}", excerpt(text)))
+        })
+    }
+
+    fn result<T: DeserializeOwned>(&self, method: &str, answer: &Answer) -> Result<Option<T>, Trouble> {
+        if let Some(RpcError { code, message }) = &answer.error {
+            let limited = *code == -32005 || *code == 429;
+            let class = if limited { Class::RateLimited } else { Class::Rpc };
+            let trouble = self.trouble(class, format!("{method} fails with {code}: {}", excerpt(message.as_bytes())));
+            return Err(Trouble { code: Some(*code), ..trouble });
+        }
+        let Some(result) = &answer.result else { return Ok(None) };
+        let read = serde_json::from_str(result.get());
+        read.map(Some)
+            .map_err(|error| self.trouble(Class::Malformed, format!("{method} answers something else: {error}")))
+    }
+
+    /// Counts it, and says which node it was.
+    pub(crate) fn trouble(&self, class: Class, problem: String) -> Trouble {
+        self.metrics.chain_errors.with_label_values(&[self.chain.as_str(), self.name.as_str(), class.name()]).inc();
+        Trouble { class, endpoint: self.name.clone(), problem, retry_after: None, code: None }
+    }
+}
+
+/// An error with what caused it.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+fn excerpt(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&text[..text.len().min(NODE_PROBLEM_BYTES_MAX)]);
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

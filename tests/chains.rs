@@ -1,0 +1,15 @@
+//! Followers of chains against real nodes: what they say, across restarts, reorganisations and nodes that fail.
+//!
+//! | module | what it proves |
+//! |---|---|
+//! | [`ethereum`] | blocks of a real node: nothing skipped, nothing told twice, reorganisations taken back |
+//! | [`bitcoin`] | the same for Bitcoin, and the shape of a real theft |
+//! | [`endpoints`] | several nodes: one that is down, one that lies |
+//!
+//! [`watcher`] is a machine on which keywatch follows a chain, [`door`] what stands between it and a node.
+
+mod bitcoin;
+mod door;
+mod endpoints;
+mod ethereum;
+mod watcher;

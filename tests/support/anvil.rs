@@ -1,0 +1,121 @@
+//! A real Ethereum node (anvil) on a loopback port of its own, stopped when it is dropped.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+/// The accounts that anvil gives 10,000 ETH each, the first three.
+pub(crate) const ACCOUNTS: [&str; 3] = [
+    "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266",
+    "0x70997970c51812dc3a010c7d01b50e0d17dc79c8",
+    "0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc",
+];
+
+/// A node.
+pub(crate) struct Anvil {
+    child: Child,
+    port: u16,
+    client: Client,
+}
+
+impl Anvil {
+    /// Starts one that makes a block for each transaction, and waits until it answers.
+    pub(crate) async fn start() -> Anvil {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        for _ in 0..5 {
+            // The port is free when it is looked for and may be taken a moment later: then the next one.
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let mut command = Command::new(binary());
+            // The same first block for every one of them.
+            command.args(["--host", "127.0.0.1", "--silent", "--timestamp", "1735689600", "--port", &port.to_string()]);
+            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let mut anvil = Anvil { child, port, client: Client::new() };
+            let answers = async {
+                while anvil.child.try_wait().unwrap().is_none() {
+                    if anvil.ask("eth_blockNumber", json!([])).await.is_some() {
+                        return true;
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                false
+            };
+            if tokio::time::timeout(Duration::from_secs(30), answers).await == Ok(true) {
+                return anvil;
+            }
+        }
+        panic!("anvil did not start on any of five free ports");
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What it answers; it must.
+    pub(crate) async fn rpc(&self, method: &str, parameters: Value) -> Value {
+        let answer = self.ask(method, parameters.clone()).await.unwrap_or_else(|| panic!("{method} is not answered"));
+        assert!(answer.get("error").is_none(), "{method} {parameters}: {answer}");
+        answer["result"].clone()
+    }
+
+    async fn ask(&self, method: &str, parameters: Value) -> Option<Value> {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
+        let answer = self.client.post(self.url()).json(&body).send().await.ok()?;
+        answer.json().await.ok()
+    }
+
+    /// A payment, in a block of its own; gives the transaction's hash.
+    pub(crate) async fn pay(&self, from: &str, to: &str, units: u64) -> String {
+        let sent = json!([{"from": from, "to": to, "value": format!("{units:#x}")}]);
+        self.rpc("eth_sendTransaction", sent).await.as_str().unwrap().to_owned()
+    }
+
+    /// Mines empty blocks.
+    pub(crate) async fn mine(&self, blocks: u64) {
+        self.rpc("anvil_mine", json!([format!("{blocks:#x}")])).await;
+    }
+
+    /// Height of its newest block.
+    pub(crate) async fn height(&self) -> u64 {
+        quantity(&self.rpc("eth_blockNumber", json!([])).await)
+    }
+
+    /// Base units of an account.
+    pub(crate) async fn balance(&self, account: &str) -> u128 {
+        let balance = self.rpc("eth_getBalance", json!([account, "latest"])).await;
+        u128::from_str_radix(balance.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    }
+}
+
+/// A number in the form of the chain.
+pub(crate) fn quantity(value: &Value) -> u64 {
+    u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+}
+
+/// The pinned binary: where `KEYWATCH_TEST_ANVIL` says, else where `make tools` puts it.
+fn binary() -> PathBuf {
+    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("ANVIL_VERSION="));
+    let cache = || {
+        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
+        Path::new(&home).join(".cache/keywatch/tools").join(format!("anvil-{}", pinned.unwrap())).join("anvil")
+    };
+    let binary = std::env::var_os("KEYWATCH_TEST_ANVIL").map_or_else(cache, PathBuf::from);
+    let place = binary.display();
+    assert!(
+        binary.is_file(),
+        "anvil is not at {place}: `make tools` installs it, KEYWATCH_TEST_ANVIL may name another"
+    );
+    binary
+}
+
+impl Drop for Anvil {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
