@@ -84,18 +84,20 @@ impl Intake {
         Ok(receipt)
     }
 
-    /// Takes what a follower of a chain read, with its cursor behind it, in one append: all of it is durable or nothing.
+    /// Takes what a follower of a chain read, with its cursor as the last: in one append, or, where the log does not take so
+    /// many at once, in several. When the process ends between two of them, the follower reads the same again and gives its
+    /// events the same ids.
     ///
     /// # Errors
     /// The log did not take it.
     pub(crate) fn accept_followed(&self, origin: &Origin, chain: &str, events: Vec<Event>) -> Result<(), Error> {
-        let appended = self.append_piece(Topic::Events, events)?;
         let labels = [origin.system.as_str(), origin.source.as_str(), chain];
-        let new = appended.written.len().saturating_sub(appended.conflicts);
+        let count = events.len();
+        let (repeats, conflicts) = self.append(Topic::Events, events)?;
         for (counter, count) in [
-            (&self.metrics.ingest_events, new),
-            (&self.metrics.ingest_repeats, appended.repeats),
-            (&self.metrics.ingest_conflicts, appended.conflicts),
+            (&self.metrics.ingest_events, count.saturating_sub(repeats + conflicts)),
+            (&self.metrics.ingest_repeats, repeats),
+            (&self.metrics.ingest_conflicts, conflicts),
         ] {
             counter.with_label_values(&labels).inc_by(count as u64);
         }

@@ -74,7 +74,6 @@ async fn what_a_reorganisation_undoes_is_taken_back_and_what_comes_again_is_told
         let watching = watcher.start();
         node.mine(2).await;
         let kept = node.pay(WALLET, OTHER, 1).await;
-        // Two in every block, so that one can come again and the other not.
         let mut undone = Vec::new();
         for number in 0..depth {
             undone.push(node.pay(WALLET, OTHER, 100 + number).await);

@@ -11,7 +11,7 @@ use super::state::Looked;
 /// The event of a difference that `told`, the events of the block, do not explain.
 pub(super) fn unexplained(decoder: &Decoder<'_>, place: &Place<'_>, looked: &Looked, told: &[Event]) -> Option<Event> {
     let wallet = address(looked.wallet);
-    let own = told.iter().filter(|event| event.wallet() == Some(&wallet));
+    let own = told.iter().filter(|event| event.wallet() == Some(wallet.as_str()));
     let explained = own.map(|event| effect(event, &decoder.network.asset)).fold(I256::ZERO, I256::wrapping_add);
     let moved = I256::from_raw(looked.after.balance.wrapping_sub(looked.before.balance));
     let rest = moved.wrapping_sub(explained);

@@ -52,6 +52,8 @@ use signature as s;
 pub(super) enum Said {
     /// Units of a token moved.
     Moved { log: u64, part: usize, token: Address, from: Address, to: Address, units: U256, token_id: Option<U256> },
+    /// The chain's own asset became units of a token, or `back` from them.
+    Wrapped { log: u64, token: Address, wallet: Address, units: U256, back: bool },
     /// Somebody may take units of a token; all tokens of a collection where nothing is said.
     Allowed { log: u64, token: Address, owner: Address, spender: Address, units: Option<U256>, token_id: Option<U256> },
     /// A Safe executed what its owners signed.
@@ -127,6 +129,7 @@ fn of_token(log: &Log, signature: B256, words: &[B256], watched: &Watched, said:
     // The parameters of a token without ids and of one with them differ only in whether the last is indexed.
     let identified = log.topics.len() == 4;
     let moved = |from, to, units, token_id, part| Said::Moved { log: number, part, token, from, to, units, token_id };
+    let wrapped = |wallet, units, back| Said::Wrapped { log: number, token, wallet, units, back };
     match (signature, words.len()) {
         (s::Transfer::SIGNATURE_HASH, 3..) if concerns(account(0), account(1)) => {
             let last = number_at(2).unwrap_or_default();
@@ -142,10 +145,10 @@ fn of_token(log: &Log, signature: B256, words: &[B256], watched: &Watched, said:
             }
         }
         (s::Deposit::SIGNATURE_HASH, 2..) if watched.has(&account(0)) => {
-            said.push(moved(token, account(0), number_at(1).unwrap_or_default(), None, 0));
+            said.push(wrapped(account(0), number_at(1).unwrap_or_default(), false));
         }
         (s::Withdrawal::SIGNATURE_HASH, 2..) if watched.has(&account(0)) => {
-            said.push(moved(account(0), token, number_at(1).unwrap_or_default(), None, 0));
+            said.push(wrapped(account(0), number_at(1).unwrap_or_default(), true));
         }
         (s::Approval::SIGNATURE_HASH, 3..) if watched.has(&account(0)) => {
             let last = number_at(2);
@@ -195,6 +198,7 @@ impl Said {
     pub(super) fn events(&self, decoder: &Decoder<'_>, place: &Place<'_>) -> Vec<Event> {
         match self {
             Said::Moved { .. } => self.moves(decoder, place),
+            Said::Wrapped { .. } => self.wrapping(decoder, place).into_iter().collect(),
             Said::Allowed { .. } => self.allowance(decoder, place).into_iter().collect(),
             Said::Changed { log, wallet, change, before, after } => {
                 let mut event = decoder.event(place, "chain.contract", *wallet, &format!("log/{log}"));
@@ -212,22 +216,29 @@ impl Said {
 
     fn moves(&self, decoder: &Decoder<'_>, place: &Place<'_>) -> Vec<Event> {
         let Said::Moved { log, part, token, from, to, units, token_id } = self else { return Vec::new() };
-        let asset = registry::token(&decoder.network.name, &address(*token));
-        // Wrapping is a matter of one known contract; another that speaks of it may mean anything.
-        if (from == token || to == token) && asset != "WETH" {
-            return Vec::new();
-        }
         let sides = [("out", from), ("in", to)].into_iter().filter(|(_, wallet)| decoder.watched.has(wallet));
         let told = sides.map(|(direction, wallet)| {
             let id = format!("log/{log}/{part}/{direction}");
             let mut event = decoder.event(place, "chain.transfer", *wallet, &id);
             event.from_address(address(*from)).to_address(address(*to)).outcome("success");
-            event.asset(&asset).amount(amount(*units));
+            event.asset(registry::token(&decoder.network.name, &address(*token))).amount(amount(*units));
             let mut detail = json!({"direction": direction, "token": address(*token)});
             put_id(&mut detail, *token_id);
             complete(&mut event, place, detail)
         });
         told.collect()
+    }
+
+    /// Wrapping is a matter of one known contract; another that speaks of it may mean anything.
+    fn wrapping(&self, decoder: &Decoder<'_>, place: &Place<'_>) -> Option<Event> {
+        let Said::Wrapped { log, token, wallet, units, back } = self else { return None };
+        let asset = registry::token(&decoder.network.name, &address(*token));
+        let (direction, from, to) = if *back { ("out", wallet, token) } else { ("in", token, wallet) };
+        let mut event = decoder.event(place, "chain.transfer", *wallet, &format!("log/{log}/0/{direction}"));
+        event.from_address(address(*from)).to_address(address(*to)).outcome("success");
+        event.asset(&asset).amount(amount(*units));
+        let detail = json!({"direction": direction, "token": address(*token)});
+        (asset == "WETH").then(|| complete(&mut event, place, detail))
     }
 
     fn allowance(&self, decoder: &Decoder<'_>, place: &Place<'_>) -> Option<Event> {

@@ -16,6 +16,9 @@ const SAFE: &str = "0x2222222222222222222222222222222222222222";
 const OTHER: &str = "0x9999999999999999999999999999999999999999";
 const USDT: &str = "0xdac17f958d2ee523a2206206994597c13d831ec7";
 const TRANSFER: &str = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef";
+const WETH: &str = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2";
+const DEPOSIT: &str = "0xe1fffcc4923d04b559f4d29a8bfc6cda04eb5b0d3c460751c2402c5c5cc9109c";
+const WITHDRAWAL: &str = "0x7fcf532c15f0a6db0bd6d0e038bea71d30d808c7d98cb3bf7268a95bf5081b65";
 const APPROVAL: &str = "0x8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925";
 const EXECUTION_SUCCESS: &str = "0x442e715f626346e8c54381002da614f62bee8d27386535b2521ec8540898556e";
 const EXECUTION_FROM_MODULE_SUCCESS: &str = "0x6895c13664aa4f67288b25d7a21d7aaa34916e355fb9b6fae0a139a9085becb8";
@@ -153,6 +156,27 @@ fn a_token_is_told_by_its_log_and_by_its_call() {
         shown(&events),
         ["chain.tx 0x1111 success USDT 0x1111 0x9999 9", "chain.transfer 0x1111 success out USDT 0x1111 0x9999 8",],
         "a token that takes a fee asked for 9 moves 8"
+    );
+}
+
+#[test]
+fn a_token_may_go_to_its_own_contract_and_only_one_known_contract_wraps() {
+    let said = |token: &str| {
+        let logs = json!([
+            log(1, token, &[DEPOSIT, &word(WALLET)], &number(5)),
+            log(2, token, &[TRANSFER, &word(WALLET), &word(token)], &number(3)),
+            log(3, token, &[WITHDRAWAL, &word(WALLET)], &number(2)),
+        ]);
+        shown(&told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, logs)], None), 0))
+    };
+    assert_eq!(said(USDT), ["chain.transfer 0x1111 success out USDT 0x1111 0xdac1 3"]);
+    assert_eq!(
+        said(WETH),
+        [
+            "chain.transfer 0x1111 success in WETH 0xc02a 0x1111 5",
+            "chain.transfer 0x1111 success out WETH 0x1111 0xc02a 3",
+            "chain.transfer 0x1111 success out WETH 0x1111 0xc02a 2",
+        ]
     );
 }
 
