@@ -386,6 +386,6 @@ fn everything_told_can_be_read_back() {
     let unlimited = format!("0x{}", "f".repeat(64));
     let logs = json!([log(0, USDT, &[APPROVAL, &word(WALLET), &word(OTHER)], &unlimited)]);
     for event in told(&read(vec![transaction(1, WALLET, USDT, 1, &[9, 9, 9, 9], 1, logs)], None), 3) {
-        assert_eq!(line::read(&line::write(&event)).unwrap(), event);
+        assert_eq!(line::read(line::write(&event).as_bytes()).unwrap(), event);
     }
 }
