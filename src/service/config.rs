@@ -102,6 +102,7 @@ pub(crate) struct DecisionPoint {
 /// A chain that is followed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are the configuration's keys")]
 pub(crate) struct Chain {
     /// The system whose wallets are watched.
     pub(crate) system: String,

@@ -89,7 +89,7 @@ metrics! {
     chain_requests: Counter "keywatch_chain_requests_total" ["chain", "endpoint"]
         "requests to nodes; a batch counts as many as it holds";
     chain_errors: Counter "keywatch_chain_errors_total" ["chain", "endpoint", "class"]
-        "what went wrong with nodes: unreachable, status, rate_limited, rpc, malformed, missing, other_chain";
+        "what went wrong with nodes, by class";
     log_records: Counter "keywatch_log_records_total" ["topic"] "records written to the log";
     log_failures: Counter "keywatch_log_failures_total" ["topic"] "appends that failed; nothing of them was acknowledged";
     log_append_latency: Latency "keywatch_log_append_latency_seconds" ["topic"] "one durable append";

@@ -13,7 +13,7 @@ use crate::support::anvil::{ACCOUNTS, Anvil};
 use crate::support::serving::Serving;
 
 /// The most that anything here is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A directory with configuration, inventory and, later, a log. The wallet is the node's first account.
 pub(crate) struct Watcher {

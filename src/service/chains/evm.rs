@@ -169,7 +169,7 @@ impl Chain for EvmChain {
         match self.looked(node, &block).await {
             Ok(looked) => block.looked = looked,
             Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Missing) => {
-                block.unread = Some(trouble.to_string())
+                block.unread = Some(trouble.to_string());
             }
             Err(trouble) => return Err(trouble),
         }

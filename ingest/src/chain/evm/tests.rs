@@ -46,7 +46,7 @@ fn transaction(
     value: u64,
     input: &[u8],
     status: u64,
-    logs: Value,
+    logs: &Value,
 ) -> (Value, Value) {
     let hash = hash(0xaa00 + number);
     let input = alloy::primitives::hex::encode_prefixed(input);
@@ -116,7 +116,7 @@ fn shown(events: &[Event]) -> Vec<String> {
 
 #[test]
 fn what_a_watched_account_sends_is_its_transaction_and_what_moves_has_two_sides() {
-    let events = told(&read(vec![transaction(1, WALLET, SAFE, 5, &[], 1, json!([]))], None), 0);
+    let events = told(&read(vec![transaction(1, WALLET, SAFE, 5, &[], 1, &json!([]))], None), 0);
     assert_eq!(
         shown(&events),
         [
@@ -136,14 +136,14 @@ fn what_a_watched_account_sends_is_its_transaction_and_what_moves_has_two_sides(
 
 #[test]
 fn a_transaction_that_failed_moves_nothing() {
-    let events = told(&read(vec![transaction(1, WALLET, OTHER, 5, &[], 0, json!([]))], None), 0);
+    let events = told(&read(vec![transaction(1, WALLET, OTHER, 5, &[], 0, &json!([]))], None), 0);
     assert_eq!(shown(&events), ["chain.tx 0x1111 failed ETH 0x1111 0x9999 5"]);
 }
 
 #[test]
 fn strangers_leave_no_trace() {
     let logs = json!([log(0, USDT, &[TRANSFER, &word(OTHER), &word(USDT)], &number(5))]);
-    assert!(told(&read(vec![transaction(1, OTHER, USDT, 5, &[1, 2, 3, 4], 1, logs)], None), 0).is_empty());
+    assert!(told(&read(vec![transaction(1, OTHER, USDT, 5, &[1, 2, 3, 4], 1, &logs)], None), 0).is_empty());
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_token_is_told_by_its_log_and_by_its_call() {
     let to: Address = OTHER.parse().unwrap();
     let input = abi::Known::transferCall { to, value: U256::from(9) }.abi_encode();
     let logs = json!([log(3, USDT, &[TRANSFER, &word(WALLET), &word(OTHER)], &number(8))]);
-    let events = told(&read(vec![transaction(1, WALLET, USDT, 0, &input, 1, logs)], None), 0);
+    let events = told(&read(vec![transaction(1, WALLET, USDT, 0, &input, 1, &logs)], None), 0);
     assert_eq!(
         shown(&events),
         ["chain.tx 0x1111 success USDT 0x1111 0x9999 9", "chain.transfer 0x1111 success out USDT 0x1111 0x9999 8",],
@@ -167,7 +167,7 @@ fn a_token_may_go_to_its_own_contract_and_only_one_known_contract_wraps() {
             log(2, token, &[TRANSFER, &word(WALLET), &word(token)], &number(3)),
             log(3, token, &[WITHDRAWAL, &word(WALLET)], &number(2)),
         ]);
-        shown(&told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, logs)], None), 0))
+        shown(&told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, &logs)], None), 0))
     };
     assert_eq!(said(USDT), ["chain.transfer 0x1111 success out USDT 0x1111 0xdac1 3"]);
     assert_eq!(
@@ -183,7 +183,7 @@ fn a_token_may_go_to_its_own_contract_and_only_one_known_contract_wraps() {
 #[test]
 fn a_token_with_ids_moves_one_and_says_which() {
     let logs = json!([log(3, OTHER, &[TRANSFER, &word(WALLET), &word(SAFE), &number(77)], "0x")]);
-    let events = told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, logs)], None), 0);
+    let events = told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, &logs)], None), 0);
     assert_eq!(events.len(), 2);
     assert_eq!(events[0].amount().unwrap().saturated(), 1);
     assert_eq!(events[0].detail().value()["token_id"], json!("77"));
@@ -193,11 +193,11 @@ fn a_token_with_ids_moves_one_and_says_which() {
 fn an_allowance_without_limit_is_seen_in_the_log_of_the_token() {
     let logs = |units: &str| json!([log(0, USDT, &[APPROVAL, &word(WALLET), &word(OTHER)], units)]);
     let unlimited = format!("0x{}", "f".repeat(64));
-    let events = told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, logs(&unlimited))], None), 0);
+    let events = told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, &logs(&unlimited))], None), 0);
     assert_eq!(events.len(), 1, "a permit that somebody else sent: {:?}", shown(&events));
     assert_eq!((events[0].kind(), events[0].outcome()), ("chain.approval", Some("granted")));
     assert_eq!(events[0].detail().value()["unlimited_spender"], json!(OTHER));
-    let events = told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1], 1, logs(&number(0)))], None), 0);
+    let events = told(&read(vec![transaction(1, OTHER, OTHER, 0, &[1], 1, &logs(&number(0)))], None), 0);
     assert_eq!(events[0].outcome(), Some("revoked"));
 }
 
@@ -221,12 +221,12 @@ fn exec(to: &str, value: u64, data: Vec<u8>, operation: u8) -> Vec<u8> {
 fn a_safe_executes_under_the_hash_that_its_owners_signed() {
     let input = exec(OTHER, 3, vec![1, 2, 3, 4], 1);
     let logs = json!([log(0, SAFE, &[EXECUTION_SUCCESS], &format!("{}{}", hash(0x5afe), "0".repeat(64)))]);
-    let events = told(&read(vec![transaction(1, OTHER, SAFE, 0, &input, 1, logs)], None), 0);
+    let events = told(&read(vec![transaction(1, OTHER, SAFE, 0, &input, 1, &logs)], None), 0);
     assert_eq!(shown(&events), ["chain.tx 0x2222 success ETH 0x2222 0x9999 3"]);
     assert_eq!(events[0].request(), Some(hash(0x5afe).as_str()));
     assert_eq!(events[0].actor(), Some(OTHER), "who paid for the gas");
     assert_eq!(events[0].detail().value()["operation"], json!(1));
-    let failed = told(&read(vec![transaction(1, OTHER, SAFE, 0, &input, 0, json!([]))], None), 0);
+    let failed = told(&read(vec![transaction(1, OTHER, SAFE, 0, &input, 0, &json!([]))], None), 0);
     assert_eq!(shown(&failed), ["chain.tx 0x2222 failed ETH 0x2222 0x9999 3"]);
 }
 
@@ -237,7 +237,7 @@ fn a_safe_that_a_contract_made_execute_is_found_by_its_log_and_its_call() {
         {"type": "CALL", "from": SAFE, "to": OTHER, "value": "0x3"}],
         "input": alloy::primitives::hex::encode_prefixed(exec(OTHER, 3, Vec::new(), 0))});
     let traces = json!([{"result": {"type": "CALL", "from": OTHER, "to": USDT, "value": "0x0", "calls": [call]}}]);
-    let sent = transaction(1, OTHER, USDT, 0, &[9, 9, 9, 9], 1, logs);
+    let sent = transaction(1, OTHER, USDT, 0, &[9, 9, 9, 9], 1, &logs);
     let events = told(&read(vec![sent.clone()], None), 0);
     assert_eq!(shown(&events), ["chain.tx 0x2222 success 0x2222"], "without traces it is known that, not what");
     let events = told(&read(vec![sent], Some(traces)), 0);
@@ -257,7 +257,7 @@ fn a_module_acts_without_its_owners() {
         operation: 0,
     };
     let logs = json!([log(0, SAFE, &[EXECUTION_FROM_MODULE_SUCCESS, &word(WALLET)], "0x")]);
-    let events = told(&read(vec![transaction(1, WALLET, SAFE, 0, &call.abi_encode(), 1, logs)], None), 0);
+    let events = told(&read(vec![transaction(1, WALLET, SAFE, 0, &call.abi_encode(), 1, &logs)], None), 0);
     assert_eq!(events[1].kind(), "chain.module_tx");
     assert_eq!(events[1].detail().value()["module"], json!(WALLET));
     assert_eq!(events[1].amount().unwrap().saturated(), 4);
@@ -273,7 +273,7 @@ fn who_controls_a_wallet_is_heard_from_the_wallet_itself_only() {
             log(3, address, &[ENABLED_MODULE], &word(OTHER)),
         ])
     };
-    let sent = |address: &str| vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, logs(address))];
+    let sent = |address: &str| vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, &logs(address))];
     let events = told(&read(sent(SAFE), None), 0);
     let changes: Vec<(Value, Value)> = events
         .iter()
@@ -308,7 +308,7 @@ fn looked(change: &str, before: &str, after: &str) -> Looked {
 #[test]
 fn a_slot_that_was_written_without_a_log_is_told() {
     let mut block =
-        read(vec![transaction(1, OTHER, SAFE, 0, &exec(OTHER, 0, vec![1, 2, 3, 4], 1), 1, json!([]))], None);
+        read(vec![transaction(1, OTHER, SAFE, 0, &exec(OTHER, 0, vec![1, 2, 3, 4], 1), 1, &json!([]))], None);
     block.looked = vec![looked("implementation", &word(USDT), &word(OTHER))];
     let events = told(&block, 0);
     assert_eq!(events.len(), 2);
@@ -321,7 +321,7 @@ fn a_slot_that_was_written_without_a_log_is_told() {
 #[test]
 fn what_a_log_told_is_not_told_again_from_its_slot() {
     let logs = json!([log(2, SAFE, &[CHANGED_THRESHOLD], &number(1)), log(3, SAFE, &[ENABLED_MODULE], &word(OTHER))]);
-    let mut block = read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, logs)], None);
+    let mut block = read(vec![transaction(1, OTHER, OTHER, 0, &[1, 2, 3, 4], 1, &logs)], None);
     block.looked = vec![looked("threshold", &number(2), &number(1)), looked("module", &word("0x01"), &word(OTHER))];
     assert_eq!(told(&block, 0).len(), 2);
     block.looked = vec![looked("threshold", &number(2), &number(0))];
@@ -335,7 +335,7 @@ fn value_that_moved_without_a_known_call_is_what_the_balance_has_left_over() {
         (looked.before.balance, looked.after.balance) = (U256::from(before), U256::from(after));
         looked
     };
-    let mut block = read(vec![transaction(1, OTHER, SAFE, 5, &[], 1, json!([]))], None);
+    let mut block = read(vec![transaction(1, OTHER, SAFE, 5, &[], 1, &json!([]))], None);
     block.looked = vec![sides(100, 105)];
     assert_eq!(told(&block, 0).len(), 1, "the transfer explains it");
     block.looked = vec![sides(100, 40)];
@@ -344,7 +344,7 @@ fn value_that_moved_without_a_known_call_is_what_the_balance_has_left_over() {
     assert_eq!(events[1].amount().unwrap().saturated(), 65);
     assert_eq!(events[1].detail().value()["direction"], json!("out"));
     // Who sends pays the fee, also of what fails.
-    let mut block = read(vec![transaction(1, WALLET, OTHER, 5, &[], 0, json!([]))], None);
+    let mut block = read(vec![transaction(1, WALLET, OTHER, 5, &[], 0, &json!([]))], None);
     block.looked = vec![Looked { wallet: WALLET.parse().unwrap(), ..sides(42_000_000_000_007, 7) }];
     block.looked[0].before.values.truncate(3);
     block.looked[0].after.values.truncate(3);
@@ -362,7 +362,7 @@ fn what_could_not_be_read_is_said() {
 
 #[test]
 fn a_block_that_comes_back_gives_new_events_and_the_same_block_the_same() {
-    let block = read(vec![transaction(1, WALLET, OTHER, 5, &[], 1, json!([]))], None);
+    let block = read(vec![transaction(1, WALLET, OTHER, 5, &[], 1, &json!([]))], None);
     assert_eq!(told(&block, 0), told(&block, 0));
     let ids = |epoch| told(&block, epoch).iter().map(Event::event_id).collect::<Vec<_>>();
     assert!(ids(0).iter().all(|id| !ids(1).contains(id)));
@@ -370,7 +370,7 @@ fn a_block_that_comes_back_gives_new_events_and_the_same_block_the_same() {
 
 #[test]
 fn parts_of_different_blocks_are_refused() {
-    let (sent, mut receipt) = transaction(1, WALLET, OTHER, 5, &[], 1, json!([]));
+    let (sent, mut receipt) = transaction(1, WALLET, OTHER, 5, &[], 1, &json!([]));
     let good = read(vec![(sent.clone(), receipt.clone())], None);
     assert!(
         ReadBlock::new(good.block.clone(), Vec::new(), None).unwrap_err().contains("1 transactions, and 0 receipts")
@@ -385,7 +385,7 @@ fn parts_of_different_blocks_are_refused() {
 fn everything_told_can_be_read_back() {
     let unlimited = format!("0x{}", "f".repeat(64));
     let logs = json!([log(0, USDT, &[APPROVAL, &word(WALLET), &word(OTHER)], &unlimited)]);
-    for event in told(&read(vec![transaction(1, WALLET, USDT, 1, &[9, 9, 9, 9], 1, logs)], None), 3) {
+    for event in told(&read(vec![transaction(1, WALLET, USDT, 1, &[9, 9, 9, 9], 1, &logs)], None), 3) {
         assert_eq!(line::read(line::write(&event).as_bytes()).unwrap(), event);
     }
 }
