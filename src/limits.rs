@@ -148,5 +148,23 @@ pub(crate) const FOLLOW_BLOCKS_MAX: u64 = 64;
 /// Events after which a follower puts what it has read into the log.
 pub(crate) const FOLLOW_EVENTS_MAX: usize = 4096;
 
+/// Questions to a node in one request, where there may be any number.
+pub(crate) const NODE_BATCH_MAX: usize = 100;
+
+/// Waiting transactions of one node that are looked at in one turn.
+pub(crate) const POOL_LOOKED_MAX: usize = 2_000;
+
+/// Waiting transactions of watched wallets that are remembered for each chain.
+pub(crate) const POOL_TRANSACTIONS_MAX: usize = 10_000;
+
+/// Seconds between two looks at whether the nodes still have the transactions that were told.
+pub(crate) const POOL_ASK_SECONDS: i64 = 5;
+
+/// Seconds for which no node may have a transaction before it is said to be gone.
+pub(crate) const POOL_ABSENT_SECONDS: u64 = 120;
+
+/// Seconds of the log that a start goes back for transactions that were told and may still wait.
+pub(crate) const POOL_RESTORED_SECONDS: i64 = 86_400;
+
 /// Blocks that a follower asks for at once.
 pub(crate) const FOLLOW_FETCHES_MAX: usize = 8;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ethereum`] | blocks of a real node: nothing skipped, nothing told twice, reorganisations taken back |
 //! | [`bitcoin`] | the same for Bitcoin, and the shape of a real theft |
+//! | [`pools`] | transactions that wait for their block |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
 //!
 //! [`watcher`] is a machine on which keywatch follows a chain, [`door`] what stands between it and a node.
@@ -12,4 +13,5 @@ mod bitcoin;
 mod door;
 mod endpoints;
 mod ethereum;
+mod pools;
 mod watcher;

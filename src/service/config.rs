@@ -136,6 +136,9 @@ pub(crate) struct Chain {
     /// Requests a second that each node may be asked.
     #[serde(default = "requests")]
     pub(crate) requests_per_second: u32,
+    /// Whether transactions that wait for their block are told too.
+    #[serde(default)]
+    pub(crate) pool: bool,
     /// Whether nodes are asked for calls within transactions.
     #[serde(default)]
     pub(crate) traces: bool,

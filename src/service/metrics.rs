@@ -86,6 +86,10 @@ metrics! {
     chain_height: Gauge "keywatch_chain_height" ["chain", "source"] "height of the newest block that was read";
     chain_blocks: Counter "keywatch_chain_blocks_total" ["chain", "source"] "blocks read";
     chain_reorgs: Counter "keywatch_chain_reorgs_total" ["chain", "source"] "reorganisations followed";
+    chain_waiting: Gauge "keywatch_chain_waiting" ["chain", "source"]
+        "transactions of watched wallets that wait for their block";
+    chain_waiting_skipped: Counter "keywatch_chain_waiting_skipped_total" ["chain", "source"]
+        "waiting transactions that were not looked at, since too many came at once";
     chain_requests: Counter "keywatch_chain_requests_total" ["chain", "endpoint"]
         "requests to nodes; a batch counts as many as it holds";
     chain_errors: Counter "keywatch_chain_errors_total" ["chain", "endpoint", "class"]

@@ -211,7 +211,7 @@ pub const KINDS: &[Kind] = &[
     source(
         "chain.module_tx",
         "a module of a multisig wallet acted for it, without any signature of its owners",
-        &["success", "failed"],
+        &["success", "failed", "unconfirmed"],
         &[
             ("module", "text", "address of the module"),
             ("operation", "integer", "0 call, 1 delegatecall"),
@@ -268,6 +268,12 @@ pub const KINDS: &[Kind] = &[
             ("after", "text", "base units after it"),
             ("block", "integer", "block height"),
         ],
+    ),
+    keywatch(
+        "chain.dropped",
+        "a transaction that waited is no longer in the pool of any node, and in no block that was read",
+        &["replaced", "gone"],
+        &[("by", "text", "the transaction that took its place")],
     ),
     keywatch(
         "chain.progress",

@@ -96,6 +96,17 @@ impl Watching {
         assert!(waited.is_ok(), "{name} {label} is {} and not {value}", self.metric(name, label).await);
     }
 
+    /// Waits until a metric is zero.
+    pub(crate) async fn until_none(&self, name: &str) {
+        let reached = async {
+            while self.metric(name, "").await > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, reached).await;
+        assert!(waited.is_ok(), "{name} is {} and not 0", self.metric(name, "").await);
+    }
+
     /// Waits until everything that the node has is read.
     pub(crate) async fn until_read(&self, node: &Anvil) {
         self.until_height(node.height().await).await;

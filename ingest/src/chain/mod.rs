@@ -5,6 +5,7 @@
 //! | [`registry`] | chains by name and id, their own asset, well-known tokens |
 //! | [`address`] | the canonical form of an address |
 //! | [`follow`] | which blocks were read, reorganisations, and what is recorded of them |
+//! | [`pool`] | which waiting transactions were told, replaced each other, or left |
 //! | [`bitcoin`] | blocks and waiting transactions of Bitcoin → events |
 //! | [`evm`] | blocks of Ethereum and its relatives → events |
 //!
@@ -14,4 +15,5 @@ pub mod address;
 pub mod bitcoin;
 pub mod evm;
 pub mod follow;
+pub mod pool;
 pub mod registry;

@@ -40,7 +40,7 @@ pub(crate) struct ReadBlock {
 }
 
 impl BitcoinChain {
-    fn decoder(&self) -> Decoder<'_> {
+    pub(super) fn decoder(&self) -> Decoder<'_> {
         Decoder { origin: &self.origin, chain: &self.name, network: self.network, watched: &self.watched }
     }
 
@@ -56,7 +56,7 @@ impl BitcoinChain {
         }
     }
 
-    async fn coins_made(&self, node: &Node, wanted: &[OutPoint]) -> Result<Coins, Trouble> {
+    pub(super) async fn coins_made(&self, node: &Node, wanted: &[OutPoint]) -> Result<Coins, Trouble> {
         let mut ids: Vec<Txid> = wanted.iter().map(|outpoint| outpoint.txid).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -102,7 +102,7 @@ async fn coins_undone(node: &Node, hash: &str, wanted: &[OutPoint]) -> Result<Co
     Err(node.trouble(Class::Missing, "it does not tell the coins that a block spends".into()))
 }
 
-fn malformed(node: &Node, error: &dyn std::fmt::Display) -> Trouble {
+pub(super) fn malformed(node: &Node, error: &dyn std::fmt::Display) -> Trouble {
     node.trouble(Class::Malformed, format!("its bytes are no block or transaction: {error}"))
 }
 

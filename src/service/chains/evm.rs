@@ -50,7 +50,7 @@ struct Hash {
 }
 
 impl EvmChain {
-    fn decoder(&self) -> Decoder<'_> {
+    pub(super) fn decoder(&self) -> Decoder<'_> {
         Decoder { origin: &self.origin, network: &self.network, watched: &self.watched }
     }
 

@@ -4,7 +4,7 @@
 //! twice whenever the process ends. Nodes that fail, lag, lie or are missing delay it and are reported; they never move it.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use super::endpoints::{Agreed, Endpoints};
 use super::node::{Class, Node, Trouble};
+use super::pool::SharedPool;
 use super::position;
 use crate::clock;
 use crate::limits::{FOLLOW_BLOCKS_MAX, FOLLOW_EVENTS_MAX, FOLLOW_FETCHES_MAX, NODE_REST_SECONDS_MIN};
@@ -81,8 +82,8 @@ pub(crate) struct Pace {
 
 /// A follower of one chain for one source.
 pub(crate) struct Follower<C> {
-    chain: C,
-    endpoints: Endpoints,
+    chain: Arc<C>,
+    endpoints: Arc<Endpoints>,
     pace: Pace,
     intake: Arc<Intake>,
     cursor: Option<Cursor>,
@@ -90,6 +91,8 @@ pub(crate) struct Follower<C> {
     reported: Option<Class>,
     /// The last disagreement that the log has.
     dissent: String,
+    /// What waits, where that is watched.
+    pool: Option<SharedPool>,
 }
 
 /// What a turn of the loop did.
@@ -120,9 +123,15 @@ impl<C: Chain> Follower<C> {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(crate) fn open(chain: C, endpoints: Endpoints, pace: Pace, intake: Arc<Intake>) -> anyhow::Result<Follower<C>> {
+    pub(crate) fn open(
+        chain: Arc<C>,
+        endpoints: Arc<Endpoints>,
+        pace: Pace,
+        intake: Arc<Intake>,
+        pool: Option<SharedPool>,
+    ) -> anyhow::Result<Follower<C>> {
         let cursor = position::cursor(intake.log.as_ref(), chain.origin(), chain.name(), pace.depth_max)?;
-        Ok(Follower { chain, endpoints, pace, intake, cursor, reported: None, dissent: String::new() })
+        Ok(Follower { chain, endpoints, pace, intake, cursor, reported: None, dissent: String::new(), pool })
     }
 
     /// Follows until `stopping` becomes true.
@@ -402,6 +411,9 @@ impl<C: Chain> Follower<C> {
     }
 
     async fn append(&self, events: Vec<Event>) -> Result<(), Failure> {
+        if let Some(pool) = &self.pool {
+            pool.lock().unwrap_or_else(PoisonError::into_inner).mined(&events);
+        }
         self.write(events).await.map_err(Failure::Log)
     }
 

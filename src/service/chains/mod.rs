@@ -6,7 +6,9 @@
 //! | [`endpoints`] | several nodes of one chain: failover, and a quorum that has to agree |
 //! | [`bitcoin`] | what is asked of nodes of Bitcoin |
 //! | [`evm`] | what is asked of nodes of Ethereum and its relatives |
+//! | [`evm_pool`], [`bitcoin_pool`] | what is asked of their pools |
 //! | [`follower`] | the loop: the next block, a reorganisation, the append |
+//! | [`pool`] | the loop over the pools of nodes: what waits, what was replaced, what is gone |
 //! | [`position`] | where a follower stands, read back from the log |
 //! | [`start`] | followers as the configuration names them |
 //!
@@ -14,9 +16,12 @@
 //! waited and written.
 
 pub(crate) mod bitcoin;
+pub(crate) mod bitcoin_pool;
 pub(crate) mod endpoints;
 pub(crate) mod evm;
+pub(crate) mod evm_pool;
 pub(crate) mod follower;
 pub(crate) mod node;
+pub(crate) mod pool;
 pub(crate) mod position;
 pub(crate) mod start;

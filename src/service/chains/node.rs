@@ -191,22 +191,41 @@ impl Node {
     /// # Errors
     /// As [`Node::ask`]; one answer that is trouble is trouble for all.
     pub(crate) async fn ask_each<T: DeserializeOwned>(&self, questions: &[(&str, Value)]) -> Result<Vec<T>, Trouble> {
+        let missing = || self.trouble(Class::Missing, "a part of a batch is not answered".into());
+        let answers = self.batch(questions).await?;
+        answers.into_iter().map(|answer| answer.and_then(|answer| answer.ok_or_else(missing))).collect()
+    }
+
+    /// As [`Node::ask_each`], where an answer that is an error or nothing is nobody else's matter: it is `None`.
+    ///
+    /// # Errors
+    /// The whole request is not answered.
+    pub(crate) async fn ask_each_alone<T: DeserializeOwned>(
+        &self,
+        questions: &[(&str, Value)],
+    ) -> Result<Vec<Option<T>>, Trouble> {
+        Ok(self.batch(questions).await?.into_iter().map(|answer| answer.ok().flatten()).collect())
+    }
+
+    async fn batch<T: DeserializeOwned>(
+        &self,
+        questions: &[(&str, Value)],
+    ) -> Result<Vec<Result<Option<T>, Trouble>>, Trouble> {
         if questions.is_empty() {
             return Ok(Vec::new());
         }
         let ask = |(id, (method, parameters)): (usize, &(&str, Value))| json!({"jsonrpc": "2.0", "id": id, "method": method, "params": parameters});
         let body: Vec<Value> = questions.iter().enumerate().map(ask).collect();
         let text = self.send(&Value::from(body), questions.len()).await?;
-        let mut answers: Vec<Option<T>> = questions.iter().map(|_| None).collect();
+        let mut answers: Vec<Result<Option<T>, Trouble>> = questions.iter().map(|_| Ok(None)).collect();
         for answer in self.read::<Vec<Answer>>("a batch", &text)? {
             let place = answer.id.as_u64().and_then(|id| usize::try_from(id).ok()).filter(|id| *id < questions.len());
             let Some(place) = place else {
                 return Err(self.trouble(Class::Malformed, "a batch is answered with an id that was not asked".into()));
             };
-            answers[place] = self.result(questions[place].0, &answer)?;
+            answers[place] = self.result(questions[place].0, &answer);
         }
-        let missing = || self.trouble(Class::Missing, "a part of a batch is not answered".into());
-        answers.into_iter().map(|answer| answer.ok_or_else(missing)).collect()
+        Ok(answers)
     }
 
     async fn send(&self, body: &Value, weight: usize) -> Result<Vec<u8>, Trouble> {

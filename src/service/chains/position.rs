@@ -45,7 +45,7 @@ pub(crate) fn retractions(
 }
 
 /// Goes through the events topic from its end until `take` says that it has enough, or nothing older is kept.
-fn backwards(log: &dyn Log, mut take: impl FnMut(&Event) -> bool) -> Result<(), Error> {
+pub(crate) fn backwards(log: &dyn Log, mut take: impl FnMut(&Event) -> bool) -> Result<(), Error> {
     let mut end = log.end(Topic::Events).0;
     while end > 0 {
         let from = end.saturating_sub(PIPELINE_RECORDS_MAX as u64);

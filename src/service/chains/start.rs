@@ -18,6 +18,7 @@ use super::endpoints::Endpoints;
 use super::evm::EvmChain;
 use super::follower::{Follower, Pace};
 use super::node::{Node, NodeSettings};
+use super::pool::{self, PoolChain, PoolWatcher};
 use crate::service::config::{self, Credential};
 use crate::service::intake::Intake;
 use crate::service::metrics::Metrics;
@@ -37,16 +38,39 @@ pub(crate) fn followers(
         let system = intake.inventory.system(&chain.system).with_context(place)?;
         let endpoints = endpoints(chain, &intake.metrics).with_context(place)?;
         let (pace, intake, stopping) = (pace(chain), Arc::clone(intake), stopping.clone());
+        let parts = Parts { endpoints: Arc::new(endpoints), pace, pool: chain.pool, intake, stopping };
         match configured(chain, system)? {
-            AnyChain::Evm(chain) => {
-                tasks.spawn(Follower::open(chain, endpoints, pace, intake).with_context(place)?.run(stopping))
-            }
-            AnyChain::Bitcoin(chain) => {
-                tasks.spawn(Follower::open(chain, endpoints, pace, intake).with_context(place)?.run(stopping))
-            }
-        };
+            AnyChain::Evm(chain) => parts.start(chain, &mut tasks).with_context(place)?,
+            AnyChain::Bitcoin(chain) => parts.start(chain, &mut tasks).with_context(place)?,
+        }
     }
     Ok(tasks)
+}
+
+/// What a chain is followed with.
+struct Parts {
+    endpoints: Arc<Endpoints>,
+    pace: Pace,
+    /// Whether what waits is watched too.
+    pool: bool,
+    intake: Arc<Intake>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Parts {
+    fn start<C: PoolChain>(self, chain: C, tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+        let Parts { endpoints, pace, intake, stopping, .. } = self;
+        let chain = Arc::new(chain);
+        let pool =
+            if self.pool { Some(pool::restored(intake.log.as_ref(), chain.origin(), chain.name())?) } else { None };
+        if let Some(pool) = &pool {
+            let (chain, endpoints, intake) = (Arc::clone(&chain), Arc::clone(&endpoints), Arc::clone(&intake));
+            let watcher = PoolWatcher::new(chain, endpoints, pace.poll, intake, Arc::clone(pool));
+            tasks.spawn(watcher.run(stopping.clone()));
+        }
+        tasks.spawn(Follower::open(chain, endpoints, pace, intake, pool)?.run(stopping));
+        Ok(())
+    }
 }
 
 /// A chain of either kind.

@@ -183,7 +183,8 @@ impl Told<'_> {
         let tx = self.transaction.compute_txid();
         let within = match self.place {
             Place::Block { hash, epoch, .. } => format!("{epoch}/{hash}"),
-            Place::Pool => "pool".to_owned(),
+            // One that waits again after a reorganisation is told again.
+            Place::Pool => format!("pool/{}", self.time.nanoseconds()),
         };
         let id = format!("{kind}/{chain}/{within}/{tx}/{wallet}/{id}");
         let mut event = Event::builder(origin, &id, kind, self.time);

@@ -56,14 +56,14 @@ enum By {
 }
 
 /// What a Safe was asked to call.
-struct Asked {
-    safe: Address,
-    caller: Address,
-    module: bool,
-    to: Address,
-    value: U256,
-    data: Bytes,
-    operation: u8,
+pub(super) struct Asked {
+    pub(super) safe: Address,
+    pub(super) caller: Address,
+    pub(super) module: bool,
+    pub(super) to: Address,
+    pub(super) value: U256,
+    pub(super) data: Bytes,
+    pub(super) operation: u8,
 }
 
 impl Decoder<'_> {
@@ -212,7 +212,7 @@ impl Decoder<'_> {
     }
 
     /// What a call does, as far as its bytes tell: a token's units where a token is called, else the native value.
-    fn add_called(
+    pub(super) fn add_called(
         &self,
         event: &mut Builder,
         detail: &mut Map<String, Value>,
@@ -290,7 +290,7 @@ pub(super) fn complete(event: &mut Builder, place: &Place<'_>, mut detail: Value
 }
 
 /// What a Safe is asked in a call to it.
-fn asked_of(caller: Address, called: Option<Address>, data: &Bytes, watched: &Watched) -> Option<Asked> {
+pub(super) fn asked_of(caller: Address, called: Option<Address>, data: &Bytes, watched: &Watched) -> Option<Asked> {
     let safe = called.filter(|called| watched.has(called))?;
     if let Ok(call) = abi::Known::execTransactionCall::abi_decode(data) {
         let abi::Known::execTransactionCall { to, value, data, operation, .. } = call;

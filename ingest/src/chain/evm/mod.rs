@@ -9,6 +9,7 @@
 //! | [`state`] | storage of watched contracts before and after a block |
 //! | `balance` | native balances against what is explained |
 //! | `traces` | calls within calls |
+//! | [`waiting`] | transactions that wait for their block |
 //! | [`call`] | what a call does, decoded from its bytes |
 //!
 //! Nothing here asks a node; the service does, and hands over what it answered.
@@ -20,6 +21,7 @@ mod logs;
 pub mod rpc;
 pub mod state;
 mod traces;
+pub mod waiting;
 pub mod watch;
 
 #[cfg(test)]

@@ -1,0 +1,34 @@
+/*
+version: 1
+title: "Nodes of {chain} say different things of block {block}"
+severity: high
+entity: the chain
+proof: corroborated
+needs: [chain.disagreement]
+without_history: >-
+  Judged from the first block on.
+response: []
+suppress_for: 1h
+meaning: >-
+  The nodes that keywatch asks answer with another block, other receipts or other storage for the same height. What most of
+  them say was taken. One that lies, or stands on a branch of its own, can hide a theft from everybody who asks only it.
+runbook:
+  - "See who says what: SELECT time, chain, reason, detail FROM events WHERE kind = 'chain.disagreement' ORDER BY time DESC"
+  - Look the block up at a provider that is none of these, and on a node of your own.
+  - The odd one out is behind or on another branch. Take it out of the configuration until its operator explains it.
+  - It keeps lying. Whoever runs it or sits before it may be preparing something; check what signers and the ledger read from it.
+false_positives:
+  - Two blocks at one height for some seconds; the node that has the losing one follows soon.
+ccss: ["2.02.4.1"]
+attack: [T1565.002]
+parameters: {}
+*/
+SELECT
+  event_id,
+  chain AS entity,
+  chain,
+  source,
+  detail_int(detail, 'block') AS block,
+  reason AS what
+FROM events
+WHERE kind = 'chain.disagreement'

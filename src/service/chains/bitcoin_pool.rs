@@ -1,0 +1,101 @@
+//! What is asked of the pools of nodes of Bitcoin: the list of what waits, and each transaction in it once.
+
+use std::collections::HashSet;
+
+use bitcoin::consensus::encode::deserialize_hex;
+use bitcoin::{Amount, Denomination, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+use keywatch_ingest::chain::bitcoin::{Coins, Place};
+use keywatch_ingest::chain::pool::{Waiting, Whereabouts};
+use keywatch_store::{Event, Instant};
+use serde_json::{Value, json};
+
+use super::bitcoin::{BitcoinChain, malformed};
+use super::node::{Class, Node, Trouble};
+use super::pool::PoolChain;
+use crate::limits::{NODE_BATCH_MAX, POOL_LOOKED_MAX};
+
+/// Transactions of a node's pool that were looked at and are still there.
+#[derive(Default)]
+pub(crate) struct Looked(HashSet<Txid>);
+
+impl BitcoinChain {
+    /// The coins that a waiting transaction spends: from the transactions that made them, else from the node's own set of
+    /// coins. One that nobody tells is left out; then the fee is not known.
+    async fn coins_of(&self, node: &Node, spending: &Transaction) -> Result<Coins, Trouble> {
+        let wanted: Vec<OutPoint> = spending.input.iter().map(|input| input.previous_output).collect();
+        match self.coins_made(node, &wanted).await {
+            Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Missing) => {}
+            coins => return coins,
+        }
+        let mut coins = Coins::new();
+        for at in wanted {
+            let question = json!([at.txid.to_string(), at.vout, false]);
+            let Some(answer) = node.ask_for::<Value>("gettxout", question).await? else { continue };
+            let read = || {
+                let Value::Number(value) = &answer["value"] else { return None };
+                let value = Amount::from_str_in(&value.to_string(), Denomination::Bitcoin).ok()?;
+                Some(TxOut { value, script_pubkey: ScriptBuf::from_hex(answer["scriptPubKey"]["hex"].as_str()?).ok()? })
+            };
+            coins.extend(read().map(|coin| (at, coin)));
+        }
+        Ok(coins)
+    }
+
+    async fn read(&self, node: &Node, ids: &[Txid]) -> Result<Vec<Transaction>, Trouble> {
+        let ask = |id: &Txid| ("getrawtransaction", json!([id.to_string(), 0]));
+        let questions: Vec<(&str, Value)> = ids.iter().map(ask).collect();
+        // One that has left meanwhile is an error of its own; it is no longer to be told.
+        let mut read = Vec::with_capacity(ids.len());
+        for answer in node.ask_each_alone::<String>(&questions).await?.into_iter().flatten() {
+            read.push(deserialize_hex(&answer).map_err(|error| malformed(node, &error))?);
+        }
+        Ok(read)
+    }
+
+    fn told(&self, transaction: &Transaction, coins: &Coins, time: Instant) -> Waiting {
+        let mut events = Vec::new();
+        let coin = |at: &OutPoint| coins.get(at).cloned();
+        self.decoder().transaction(transaction, &Place::Pool, time, &coin, &mut events);
+        let spends = |event: &Event| event.kind() == "chain.tx" || event.detail().value()["direction"] == "out";
+        events.retain(spends);
+        Waiting {
+            tx: transaction.compute_txid().to_string(),
+            slots: transaction.input.iter().map(|input| input.previous_output.to_string()).collect(),
+            events,
+        }
+    }
+}
+
+impl PoolChain for BitcoinChain {
+    type Seen = Looked;
+
+    async fn waiting(&self, node: &Node, seen: &mut Looked, time: Instant) -> Result<(Vec<Waiting>, usize), Trouble> {
+        let pool: Vec<String> = node.ask("getrawmempool", json!([])).await?;
+        let ids = pool.iter().map(|id| id.parse::<Txid>()).collect::<Result<HashSet<Txid>, _>>();
+        let ids = ids.map_err(|error| malformed(node, &error))?;
+        seen.0.retain(|id| ids.contains(id));
+        let new: Vec<Txid> = ids.iter().filter(|id| !seen.0.contains(*id)).copied().take(POOL_LOOKED_MAX).collect();
+        let mut waiting = Vec::new();
+        for piece in new.chunks(NODE_BATCH_MAX) {
+            for transaction in self.read(node, piece).await? {
+                if !transaction.input.iter().any(|input| self.watched.may_spend(input)) {
+                    continue;
+                }
+                let coins = self.coins_of(node, &transaction).await?;
+                waiting.push(self.told(&transaction, &coins, time));
+            }
+            seen.0.extend(piece);
+        }
+        // The rest is looked at in the next turns.
+        Ok((waiting, 0))
+    }
+
+    async fn whereabouts(&self, node: &Node, tx: &str) -> Result<Whereabouts, Trouble> {
+        match node.ask_for::<Value>("getrawtransaction", json!([tx, 0])).await {
+            Ok(Some(_)) => Ok(Whereabouts::Known),
+            Ok(None) => Ok(Whereabouts::Nowhere),
+            Err(trouble) if trouble.class == Class::Rpc => Ok(Whereabouts::Nowhere),
+            Err(trouble) => Err(trouble),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What is asked of the pools of nodes of Ethereum and its relatives.
+//!
+//! A node is asked for a filter of new waiting transactions (`eth_newPendingTransactionFilter`), and then for what passed
+//! it. What waited before is read from the block that the node would make next. A filter that the node has forgotten is
+//! asked for anew. A transaction that only asks a watched Safe is tried with `eth_call`, since anybody can ask.
+
+use keywatch_ingest::chain::evm::rpc::Transaction;
+use keywatch_ingest::chain::pool::{Waiting, Whereabouts};
+use keywatch_store::Instant;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::evm::EvmChain;
+use super::node::{Class, Node, Trouble};
+use super::pool::PoolChain;
+use crate::limits::{NODE_BATCH_MAX, POOL_LOOKED_MAX};
+
+/// The filter that a node has for us.
+#[derive(Default)]
+pub(crate) struct Filter {
+    id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Pending {
+    #[serde(default)]
+    transactions: Vec<Value>,
+}
+
+/// A filter's answer: hashes, or with some nodes whole transactions.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Passed {
+    Hash(String),
+    Whole(Value),
+}
+
+impl EvmChain {
+    /// What is new in the pool: transactions as the node tells them, and how many there was no room for.
+    async fn passed(&self, node: &Node, filter: &mut Filter) -> Result<(Vec<Value>, usize), Trouble> {
+        let Some(id) = filter.id.clone() else {
+            filter.id = Some(node.ask("eth_newPendingTransactionFilter", json!([])).await?);
+            return self.next_block(node).await;
+        };
+        let passed: Vec<Passed> = match node.ask("eth_getFilterChanges", json!([id])).await {
+            // It keeps filters for some minutes, and none over a restart.
+            Err(trouble) if trouble.class == Class::Rpc => {
+                filter.id = None;
+                return Err(trouble);
+            }
+            passed => passed?,
+        };
+        let room = passed.len().min(POOL_LOOKED_MAX);
+        let skipped = passed.len() - room;
+        let mut whole = Vec::new();
+        let mut hashes: Vec<String> = Vec::new();
+        for passed in passed.into_iter().take(room) {
+            match passed {
+                Passed::Hash(hash) => hashes.push(hash),
+                Passed::Whole(value) => whole.push(value),
+            }
+        }
+        for piece in hashes.chunks(NODE_BATCH_MAX) {
+            let ask = |hash: &String| ("eth_getTransactionByHash", json!([hash]));
+            let questions: Vec<(&str, Value)> = piece.iter().map(ask).collect();
+            whole.extend(node.ask_each_alone::<Value>(&questions).await?.into_iter().flatten());
+        }
+        Ok((whole, skipped))
+    }
+
+    /// What a node would put into its next block. Not every node tells; then what waited before is not seen.
+    async fn next_block(&self, node: &Node) -> Result<(Vec<Value>, usize), Trouble> {
+        match node.ask_for::<Pending>("eth_getBlockByNumber", json!(["pending", true])).await {
+            Ok(block) => Ok((block.map(|block| block.transactions).unwrap_or_default(), 0)),
+            Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Malformed) => Ok((Vec::new(), 0)),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Whether a watched Safe would do what it is asked for.
+    async fn would_be_done(&self, node: &Node, asked: &Transaction) -> Result<bool, Trouble> {
+        let call = json!({
+            "from": format!("{:#x}", asked.from),
+            "to": asked.to.map(|to| format!("{to:#x}")),
+            "value": format!("{:#x}", asked.value),
+            "data": asked.input.to_string(),
+        });
+        match node.ask::<Value>("eth_call", json!([call, "latest"])).await {
+            Ok(_) => Ok(true),
+            Err(trouble) if trouble.class == Class::Rpc => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
+    }
+}
+
+/// Whether it stands in a block already.
+fn is_mined(transaction: &Value) -> bool {
+    // The block that would be made next has no hash either, but its transactions may have its number.
+    transaction.get("blockHash").is_some_and(|hash| !hash.is_null())
+}
+
+impl PoolChain for EvmChain {
+    type Seen = Filter;
+
+    async fn waiting(&self, node: &Node, seen: &mut Filter, time: Instant) -> Result<(Vec<Waiting>, usize), Trouble> {
+        let first = seen.id.is_none();
+        let (passed, skipped) = self.passed(node, seen).await?;
+        let decoder = self.decoder();
+        let mut waiting = Vec::new();
+        for value in passed {
+            // Some nodes give the transactions of the next block its hash.
+            if !first && is_mined(&value) {
+                continue;
+            }
+            // Pools hold transactions of kinds that are not known here; blocks are read strictly, and they are in one later.
+            let Ok(transaction) = serde_json::from_value::<Transaction>(value) else { continue };
+            if !decoder.is_about_watched(&transaction)
+                || decoder.may_be_refused(&transaction) && !self.would_be_done(node, &transaction).await?
+            {
+                continue;
+            }
+            waiting.push(decoder.waiting(&transaction, time));
+        }
+        Ok((waiting, skipped))
+    }
+
+    async fn whereabouts(&self, node: &Node, tx: &str) -> Result<Whereabouts, Trouble> {
+        let answer: Option<Value> = node.ask_for("eth_getTransactionByHash", json!([tx])).await?;
+        Ok(if answer.is_some() { Whereabouts::Known } else { Whereabouts::Nowhere })
+    }
+}
