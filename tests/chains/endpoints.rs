@@ -49,7 +49,7 @@ async fn a_node_that_goes_away_and_comes_back_is_told_and_nothing_is_missed() {
 async fn a_node_of_another_chain_is_never_followed() {
     let node = Anvil::start().await;
     node.rpc("anvil_setChainId", json!([5])).await;
-    node.pay(WALLET, OTHER, 3).await;
+    node.mine(1).await;
     let watcher = Watcher::new(&[("anvil", node.url())], "");
     let watching = watcher.start();
     watching.until("keywatch_chain_errors_total", "class=\"other_chain\"", 1).await;

@@ -34,7 +34,9 @@ async fn a_payment_is_seen_before_its_block_and_its_replacement_too() {
     let second = send(&node, ACCOUNTS[1], 5, 1, 3 * GWEI).await;
     watching.until(WAITING, "", 2).await;
     let other = send(&node, ACCOUNTS[2], 999_000, 1, 9 * GWEI).await;
-    watching.until("keywatch_ingest_events_total", "", 3).await;
+    // Until the pool was looked at since: each turn has a request of its own, beside those for blocks.
+    let asked = watching.metric("keywatch_chain_requests_total", "").await;
+    watching.until("keywatch_chain_requests_total", "", asked + 30).await;
     node.mine(1).await;
     watching.until_read(&node).await;
     watching.until_none(WAITING).await;

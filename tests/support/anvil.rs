@@ -71,7 +71,15 @@ impl Anvil {
     /// A payment, in a block of its own; gives the transaction's hash.
     pub(crate) async fn pay(&self, from: &str, to: &str, units: u64) -> String {
         let sent = json!([{"from": from, "to": to, "value": format!("{units:#x}")}]);
-        self.rpc("eth_sendTransaction", sent).await.as_str().unwrap().to_owned()
+        let hash = self.rpc("eth_sendTransaction", sent).await.as_str().unwrap().to_owned();
+        // It answers before the block is made, and would put a second payment into the same one.
+        let mined = async {
+            while self.rpc("eth_getTransactionReceipt", json!([hash])).await.is_null() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(30), mined).await.is_ok(), "{hash} is in no block");
+        hash
     }
 
     /// Mines empty blocks.

@@ -18,7 +18,7 @@ pub struct Waiting {
     pub tx: String,
     /// What only one transaction can take.
     pub slots: Vec<String>,
-    /// What is told of it; at least one.
+    /// What is told of it; nothing of one that stands in a block already, which still takes its slots.
     pub events: Vec<Event>,
 }
 
@@ -118,17 +118,20 @@ impl Pool {
 
     /// A transaction was seen: its events, and the record of each one that it replaces. Nothing where it is known.
     pub fn enter(&mut self, waiting: Waiting, time: Instant) -> Vec<Event> {
-        if self.knows(&waiting.tx) || self.mined.contains(&waiting.tx) || waiting.events.is_empty() {
+        let is_known = self.knows(&waiting.tx) || self.mined.contains(&waiting.tx);
+        if is_known && !waiting.events.is_empty() {
             return Vec::new();
         }
-        let mut replaced: Vec<String> = waiting.slots.iter().filter_map(|slot| self.slots.get(slot)).cloned().collect();
+        let takes = |slot: &String| self.slots.get(slot).filter(|tx| **tx != waiting.tx);
+        let mut replaced: Vec<String> = waiting.slots.iter().filter_map(takes).cloned().collect();
         replaced.sort_unstable();
         replaced.dedup();
+        let wallet = waiting.events.first().map(|event| event.wallet().map(str::to_owned));
         let mut events = waiting.events;
         for tx in replaced {
             events.extend(self.leave(&tx, Some(&waiting.tx), time));
         }
-        let wallet = events[0].wallet().map(str::to_owned);
+        let Some(wallet) = wallet else { return events };
         self.slots.extend(waiting.slots.iter().map(|slot| (slot.clone(), waiting.tx.clone())));
         self.told.insert(waiting.tx.clone(), Told { slots: waiting.slots, wallet, absent_since: None });
         self.order.push_back(waiting.tx);
@@ -248,6 +251,16 @@ mod tests {
         // What was replaced may come back, for instance from another node.
         let again = pool.enter(waiting("a", "1"), Instant(3));
         assert_eq!(said(&again), [one("a", "unconfirmed", None), one("c", "replaced", Some("a"))]);
+    }
+
+    #[test]
+    fn one_that_is_seen_only_in_its_block_replaces_too() {
+        let mut pool = pool();
+        pool.enter(waiting("a", "1"), Instant(1));
+        let mined = |tx: &str| Waiting { events: Vec::new(), ..waiting(tx, "1") };
+        assert!(pool.enter(mined("a"), Instant(2)).is_empty(), "it is itself");
+        assert_eq!(said(&pool.enter(mined("b"), Instant(2))), [one("a", "replaced", Some("b"))]);
+        assert!(pool.is_empty());
     }
 
     #[test]

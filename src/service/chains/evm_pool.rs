@@ -109,9 +109,7 @@ impl PoolChain for EvmChain {
         let mut waiting = Vec::new();
         for value in passed {
             // Some nodes give the transactions of the next block its hash.
-            if !first && is_mined(&value) {
-                continue;
-            }
+            let stands = !first && is_mined(&value);
             // Pools hold transactions of kinds that are not known here; blocks are read strictly, and they are in one later.
             let Ok(transaction) = serde_json::from_value::<Transaction>(value) else { continue };
             if !decoder.is_about_watched(&transaction)
@@ -119,7 +117,11 @@ impl PoolChain for EvmChain {
             {
                 continue;
             }
-            waiting.push(decoder.waiting(&transaction, time));
+            let mut told = decoder.waiting(&transaction, time);
+            if stands {
+                told.events.clear();
+            }
+            waiting.push(told);
         }
         Ok((waiting, skipped))
     }
