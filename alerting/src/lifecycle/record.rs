@@ -43,6 +43,31 @@ pub fn requested(response: &Response) -> Event {
     step("response.requested", response, "", json!({})).build_own()
 }
 
+/// The `response.approved` record: one person has agreed.
+#[must_use]
+pub fn approved(response: &Response, person: &str) -> Event {
+    decided_by("response.approved", response, person, "")
+}
+
+/// The `response.rejected` record.
+#[must_use]
+pub fn rejected(response: &Response, person: &str, reason: &str) -> Event {
+    decided_by("response.rejected", response, person, reason)
+}
+
+/// The `response.undone` record.
+#[must_use]
+pub fn undone(response: &Response, person: &str, reason: &str) -> Event {
+    decided_by("response.undone", response, person, reason)
+}
+
+fn decided_by(kind: &str, response: &Response, person: &str, reason: &str) -> Event {
+    let mut event = step(kind, response, &format!("/{}", derive_id(&[person])), json!({}));
+    event.actor(Some(person.to_owned()));
+    event.reason(reason);
+    event.build_own()
+}
+
 /// The `response.published` record: what probes answered `before`, and the ids of those answers.
 #[must_use]
 pub fn published(response: &Response, document: &RevocationDocument, before: &Before, decisions: &[String]) -> Event {

@@ -7,7 +7,8 @@ use keywatch_store::{EventId, Finding, Instant, Severity};
 
 use crate::delivery::message::name_targets;
 use crate::lifecycle::record::SOURCE;
-use crate::response::intent::{Degree, Progress, Step};
+use crate::response::intent::{Degree, Progress, Response, Step};
+use crate::response::replicas::{Drift, Found};
 
 const HOUR_NS: i64 = 3_600 * 1_000_000_000;
 
@@ -36,18 +37,66 @@ pub fn response_unconfirmed(progress: &Progress) -> Option<Finding> {
     Some(finding)
 }
 
-/// The finding that a decision point did not take the revocation document; the same one for an hour of log time.
+/// The finding that a limit keeps keywatch from revoking alone; the same one for an hour of log time. `None` for a response
+/// that waits for another reason.
 #[must_use]
-pub fn heartbeat_failed(system: &str, problem: &str, now: Instant) -> Finding {
+pub fn limit_reached(response: &Response) -> Option<Finding> {
+    if !response.over_limit {
+        return None;
+    }
+    let Response { system, decided, why, severity, .. } = response;
+    let hour = decided.nanoseconds().div_euclid(HOUR_NS);
+    let anchor = EventId::derive(system, SOURCE, &format!("limit/{hour}/{severity}"));
+    let mut finding = own("keywatch/response_limit", system, system, anchor, *decided);
+    finding.severity = (*severity).max(Severity::High);
+    finding.title = format!("keywatch revokes no more alone: {why}");
+    finding.meaning =
+        "Either many sessions are under attack, or somebody makes it look so: to cut everybody off, or to use \
+                       up what keywatch may do before the real attack. What it would have revoked waits for a person."
+            .to_owned();
+    finding.runbook = "Go through the proposals, the worst first, and approve or reject each.\n\
+                       If one source or rule stands behind most of them, check it before anything else.\n\
+                       Hold signing of the wallets concerned meanwhile."
+        .to_owned();
+    Some(finding)
+}
+
+/// The finding that a decision point did not take the revocation document; the same one for an hour of log time, as long as
+/// the same replicas, `at`, fail.
+#[must_use]
+pub fn heartbeat_failed(system: &str, at: Option<&str>, problem: &str, now: Instant) -> Finding {
     let hour = now.nanoseconds().div_euclid(HOUR_NS);
-    let anchor = EventId::derive(system, SOURCE, &format!("heartbeat/{hour}"));
-    let mut finding = own("keywatch/heartbeat_failed", system, system, anchor, now);
+    let at = at.unwrap_or(system);
+    let anchor = EventId::derive(system, SOURCE, &format!("heartbeat/{hour}/{at}"));
+    let mut finding = own("keywatch/heartbeat_failed", system, at, anchor, now);
     finding.title = format!("The revocation document cannot be renewed: {problem}");
     finding.meaning = "The policy denies every request once the document is two minutes old. Nothing can be revoked \
                        meanwhile, and people will look for ways around the decision point."
         .to_owned();
     finding.runbook = "Bring the decision point back.\n\
                        Until then take every signature for one that no decision stands behind."
+        .to_owned();
+    finding
+}
+
+/// The finding that a replica of a decision point held something else than was put there.
+#[must_use]
+pub fn replica_drifted(system: &str, drift: &Drift, now: Instant) -> Finding {
+    let Drift { replica, found, sequence } = drift;
+    let anchor = EventId::derive(system, SOURCE, &format!("drift/{replica}/{}/{found}", now.nanoseconds()));
+    let mut finding = own("keywatch/replica_drifted", system, replica, anchor, now);
+    let restarted = *found == Found::Nothing;
+    finding.severity = if restarted { Severity::Medium } else { Severity::Critical };
+    finding.title = format!("Replica {replica} held {found} in place of document {sequence}");
+    finding.meaning = if restarted {
+        "It was restarted or wiped. It denied everything until now, and has the document again.".to_owned()
+    } else {
+        "Somebody has put another list of revocations there, or gives it an old one: what was revoked since may have been \
+         allowed. The document was put in force again."
+            .to_owned()
+    };
+    finding.runbook = "Look in the decision log of the replica for what it allowed since the last heartbeat.\n\
+                       Find out who can write there: its API needs a token, bundles need `signing` with a scope."
         .to_owned();
     finding
 }

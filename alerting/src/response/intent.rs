@@ -79,6 +79,12 @@ impl Targets {
         SECTIONS.into_iter().flat_map(|target| self.section(target).iter().map(move |name| (target, name.as_str())))
     }
 
+    /// Sessions, people and devices in it: whom it keeps from working.
+    #[must_use]
+    pub fn cut_off(&self) -> usize {
+        self.sessions.len() + self.subjects.len() + self.devices.len()
+    }
+
     /// Whether there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -144,6 +150,12 @@ pub struct Response {
     pub sessions_until: i64,
     /// What is stopped.
     pub targets: Targets,
+    /// The person whom the finding is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// It is proposed because a limit of what keywatch does alone is reached.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over_limit: bool,
     /// Why keywatch acts alone, or why it does not.
     pub why: String,
     /// Proposals that this response carries out.
@@ -187,6 +199,20 @@ pub enum Step {
     Requested,
     /// The document with it was published.
     Published,
+    /// A person decided against it.
+    Rejected {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// It was decided, and a person took it back.
+    Undone {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// Probed.
     Verified {
         /// With this result.
@@ -216,6 +242,9 @@ pub struct Progress {
     pub sequence: u64,
     /// What probes said before it was published, if that is known.
     pub before: Option<Before>,
+    /// People who have approved it.
+    #[serde(default)]
+    pub approvals: BTreeSet<String>,
     /// Attempts that failed.
     pub failures: u32,
     /// Why the last attempt failed.
@@ -229,12 +258,26 @@ impl Progress {
         matches!(self.step, Step::Requested | Step::Published)
     }
 
+    /// Waits for a person.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.step == Step::Proposed
+    }
+
+    /// Its names stand in the document.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        matches!(self.step, Step::Requested | Step::Published | Step::Verified { .. })
+    }
+
     /// One word for where it stands.
     #[must_use]
     pub fn status(&self) -> String {
         match &self.step {
             Step::Proposed => "proposed".to_owned(),
             Step::Released => "released".to_owned(),
+            Step::Rejected { .. } => "rejected".to_owned(),
+            Step::Undone { .. } => "undone".to_owned(),
             Step::Requested | Step::Published if self.failures > 0 => "failed".to_owned(),
             Step::Requested | Step::Published => "requested".to_owned(),
             Step::Verified { degree, .. } => degree.to_string(),

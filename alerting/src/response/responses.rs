@@ -1,12 +1,12 @@
 //! Responses and revocation documents as the log knows them: a fold over `response.*` records. Publishes nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use keywatch_store::finding::Target;
 use keywatch_store::{Event, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{BUDGET_SPAN_NS, RESPONSE_KEPT_NS};
+use crate::limits::{BUDGET_SPAN_NS, MINUTE_NS, RESPONSE_KEPT_NS};
 use crate::response::intent::{Before, Degree, Progress, Response, Step};
 use crate::response::last_inputs::LastInputs;
 use crate::response::revocation::RevocationDocument;
@@ -22,6 +22,8 @@ pub struct Responses {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Spent {
+    /// Sessions, people and devices cut off.
+    cut: usize,
     decided: Instant,
     rule: String,
     source: String,
@@ -36,6 +38,10 @@ pub struct Spending {
     pub rule: usize,
     /// On the word of the source.
     pub source: usize,
+    /// In the system within the last minute.
+    pub minute: usize,
+    /// Sessions, people and devices that were cut off in the system.
+    pub cut: usize,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +61,7 @@ impl Responses {
         match event.kind() {
             "response.proposed" => self.propose(response),
             "response.requested" => self.request(response),
+            "response.undone" => self.undo(&response, event),
             kind => {
                 if let Some(progress) = self.by_id.get_mut(&response.id) {
                     advance(progress, kind, event, extra);
@@ -84,6 +91,23 @@ impl Responses {
         self.by_id.insert(response.id.clone(), begun(response, Step::Requested, sequence));
     }
 
+    /// Takes its names out of the document, as far as no other response holds them.
+    fn undo(&mut self, response: &Response, event: &Event) {
+        let Some(progress) = self.by_id.get_mut(&response.id).filter(|progress| progress.is_decided()) else { return };
+        let said = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        progress.step = Step::Undone { by: said(event.actor()), reason: said(event.reason()) };
+        let others = || {
+            let of_system = self.by_id.values().filter(|other| other.response.system == response.system);
+            of_system.filter(|other| other.is_decided())
+        };
+        let held =
+            |target: Target, name: &str| others().any(|other| other.response.targets.section(target).contains(name));
+        let free = response.targets.filtered(|target, name| !held(target, name));
+        if let Some(document) = self.documents.get_mut(&response.system) {
+            document.restore(&free);
+        }
+    }
+
     fn spend(&mut self, response: &Response) {
         let spent = self.spent.entry(response.system.clone()).or_default();
         while spent.front().is_some_and(|first| is_past(first.decided, response.decided)) {
@@ -91,7 +115,8 @@ impl Responses {
         }
         if response.approved_by.is_none() {
             let Response { decided, rule, source, .. } = response;
-            spent.push_back(Spent { decided: *decided, rule: rule.clone(), source: source.clone() });
+            let cut = response.targets.cut_off();
+            spent.push_back(Spent { cut, decided: *decided, rule: rule.clone(), source: source.clone() });
         }
     }
 
@@ -103,6 +128,8 @@ impl Responses {
             system: recent().count(),
             rule: recent().filter(|spent| spent.rule == rule).count(),
             source: recent().filter(|spent| spent.source == source).count(),
+            minute: recent().filter(|spent| spent.decided.saturating_add(MINUTE_NS) > now).count(),
+            cut: recent().map(|spent| spent.cut).sum(),
         }
     }
 
@@ -167,7 +194,7 @@ impl Responses {
 }
 
 fn begun(response: Response, step: Step, sequence: u64) -> Progress {
-    Progress { response, step, sequence, before: None, failures: 0, failed_because: None }
+    Progress { response, step, sequence, before: None, approvals: BTreeSet::new(), failures: 0, failed_because: None }
 }
 
 fn is_past(decided: Instant, now: Instant) -> bool {
@@ -180,7 +207,14 @@ fn advance(progress: &mut Progress, kind: &str, event: &Event, extra: Extra) {
             progress.step = Step::Published;
             progress.before = progress.before.take().or(extra.before);
         }
-        "response.verified" => {
+        "response.approved" if progress.is_waiting() => {
+            progress.approvals.extend(event.actor().map(str::to_owned));
+        }
+        "response.rejected" if progress.is_waiting() => {
+            let said = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            progress.step = Step::Rejected { by: said(event.actor()), reason: said(event.reason()) };
+        }
+        "response.verified" if progress.is_decided() => {
             let degree = match event.outcome() {
                 Some("denied_at_pdp") => Degree::DeniedAtPdp,
                 Some("already_denied") => Degree::AlreadyDenied,
