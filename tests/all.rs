@@ -18,6 +18,8 @@ mod incidents;
 mod noise;
 mod real_opa;
 mod replay_data;
+mod replicated_opa;
+mod revocation_bundles;
 mod running;
 mod simulate;
 mod strangers;

@@ -2,6 +2,9 @@
 
 pub(crate) mod command;
 pub(crate) mod golden;
+pub(crate) mod keys;
+pub(crate) mod meanwhile;
 pub(crate) mod opa;
+pub(crate) mod revoking;
 pub(crate) mod serving;
 pub(crate) mod tree;

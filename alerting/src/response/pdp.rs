@@ -45,10 +45,15 @@ pub struct Held {
 }
 
 impl Held {
-    /// Of a document as it stands at a decision point.
+    /// Of a document as it stands at a decision point. Where the log ended is left out: two documents of one second may
+    /// differ in that alone.
     #[must_use]
     pub fn of(document: &Value) -> Held {
-        let content_sha256 = hex::encode(Sha256::digest(canonical(document).as_bytes()));
+        let mut content = document.clone();
+        if let Some(meta) = content["meta"].as_object_mut() {
+            meta.remove("log_head");
+        }
+        let content_sha256 = hex::encode(Sha256::digest(canonical(&content).as_bytes()));
         let meta = &document["meta"];
         Held { sequence: meta["seq"].as_u64(), issued_at: meta["issued_at"].as_i64(), content_sha256 }
     }
