@@ -20,6 +20,7 @@ mod real_opa;
 mod replay_data;
 mod replicated_opa;
 mod revocation_bundles;
+mod revocation_figures;
 mod running;
 mod simulate;
 mod strangers;

@@ -22,7 +22,8 @@ use crate::lifecycle::alert_log::AlertLog;
 use crate::lifecycle::record;
 use crate::lifecycle::saved::{Folded, Saved};
 use crate::lifecycle::self_monitoring::{
-    destination_gone, heartbeat_failed, limit_reached, replica_drifted, response_unconfirmed,
+    allowed_after_revocation, control_signed, destination_gone, heartbeat_failed, limit_reached, replica_drifted,
+    response_unconfirmed,
 };
 use crate::lifecycle::state::AlertState;
 use crate::limits::PAGE_HELD_MS_MAX;
@@ -185,6 +186,10 @@ impl Executor {
                 self.take_own(&replica_drifted(&system, &drift, now)).await?;
             }
             self.settle(&system, refreshed).await?;
+            self.shared.responder.record_further(&system)?;
+        }
+        for own in self.unreported() {
+            self.take_own(&own).await?;
         }
         for (destination, record) in self.shared.outbox.gone() {
             self.take_own(&destination_gone(&record.finding.system, &destination, record.finding.decided)).await?;
@@ -273,9 +278,11 @@ impl Executor {
         let state = self.shared.alert_log.state();
         let own = state.responses().iter().flat_map(|progress| {
             let reached = limit_reached(&progress.response).filter(|_| progress.is_waiting());
-            response_unconfirmed(progress).into_iter().chain(reached)
+            response_unconfirmed(progress).into_iter().chain(reached).chain(allowed_after_revocation(progress))
         });
-        own.filter(|finding| !state.is_planned(finding)).collect()
+        let misused = state.responses().misused();
+        let signed = misused.map(|(system, event, time)| control_signed(system, event, time));
+        own.chain(signed).filter(|finding| !state.is_planned(finding)).collect()
     }
 
     fn retry_in_background(&self, system: &str) {

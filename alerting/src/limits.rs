@@ -6,6 +6,18 @@ pub const BUDGET_SPAN_NS: i64 = 3_600 * 1_000_000_000;
 /// One minute of log time: the span of the shortest budget.
 pub const MINUTE_NS: i64 = 60 * 1_000_000_000;
 
+/// Time after a verified revocation within which an allow or a signature of a target is put down to clocks that differ.
+pub const AFTERMATH_GRACE_NS: i64 = 30 * 1_000_000_000;
+
+/// Log time after a verified revocation for which signers must be heard without a signature of a target.
+pub const NO_SIGNATURE_NS: i64 = 15 * 60 * 1_000_000_000;
+
+/// Log time for which it is heard what comes after a verified revocation.
+pub const AFTERMATH_HEARD_NS: i64 = 86_400 * 1_000_000_000;
+
+/// Identities of controls that sign never, and signatures of them, that are remembered in one system.
+pub const CONTROL_IDENTITIES_MAX: usize = 64;
+
 /// Log time for which a session counts as open that was not said to have ended.
 pub const ACTIVE_SESSION_NS: i64 = 86_400 * 1_000_000_000;
 

@@ -97,6 +97,9 @@ pub(crate) struct DecisionPoint {
     pub(crate) token_file: Option<PathBuf>,
     /// File with the input of a healthy session, which has to stay allowed.
     pub(crate) control_file: PathBuf,
+    /// The control is an identity of its own: whoever signs with it is an attacker.
+    #[serde(default)]
+    pub(crate) control_signs_never: bool,
     /// How the revocation document gets there.
     #[serde(default)]
     pub(crate) delivery: Delivery,
@@ -333,6 +336,7 @@ mod tests {
             opa: "http://127.0.0.1:8181".into(),
             token_file: None,
             control_file: "control.json".into(),
+            control_signs_never: false,
             delivery: Delivery::Data,
             bundle_token_sha256: None,
         };

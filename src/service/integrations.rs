@@ -2,7 +2,6 @@
 //! policy decision points. Reads secret files; sends nothing.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,16 +30,20 @@ pub(crate) fn decision_points(
     config: &Config,
     bundles: &Bundles,
 ) -> anyhow::Result<BTreeMap<String, EnforcementPoint>> {
-    let mut by_system: BTreeMap<&str, (Value, Vec<Replica>)> = BTreeMap::new();
+    let mut by_system: BTreeMap<&str, Vec<&config::DecisionPoint>> = BTreeMap::new();
     for point in &config.decision_points {
-        let (_, replicas) = match by_system.entry(&point.system) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert((control(point)?, Vec::new())),
-        };
-        replicas.push(replica(point, bundles)?);
+        by_system.entry(&point.system).or_default().push(point);
     }
-    let points = by_system.into_iter();
-    Ok(points.map(|(system, (control, all))| (system.to_owned(), EnforcementPoint::replicated(all, control))).collect())
+    let mut points = BTreeMap::new();
+    for (system, replicas) in by_system {
+        // They agree about the control: the configuration was checked.
+        let control = control(replicas[0])?;
+        let signs_never = replicas.iter().any(|point| point.control_signs_never);
+        let replicas = replicas.into_iter().map(|point| replica(point, bundles)).collect::<anyhow::Result<_>>()?;
+        let point = EnforcementPoint::replicated(replicas, control);
+        points.insert(system.to_owned(), if signs_never { point.signing_never() } else { point });
+    }
+    Ok(points)
 }
 
 fn webhook(configured: &config::Webhook) -> anyhow::Result<Arc<dyn Sink>> {

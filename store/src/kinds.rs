@@ -354,7 +354,7 @@ pub const KINDS: &[Kind] = &[
     keywatch(
         "response.verified",
         "the effect was probed",
-        &["denied_at_pdp", "already_denied", "unconfirmed"],
+        &["denied_at_pdp", "already_denied", "unconfirmed", "closed_at_pep", "no_signature_since"],
         RESPONSE,
     ),
     keywatch(

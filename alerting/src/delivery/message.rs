@@ -188,6 +188,9 @@ fn did_one(progress: &Progress) -> String {
                     "stopped {targets} ({why}); denied_at_pdp: probes of document {sequence} are denied, a healthy \
                      control session is still allowed"
                 ),
+                Degree::ClosedAtPep | Degree::NoSignatureSince => {
+                    format!("stopped {targets} ({why}); {degree}: {reason}")
+                }
                 Degree::AlreadyDenied => format!("{targets}: already_denied, document {sequence}: {reason}"),
                 Degree::Unconfirmed => {
                     format!("published document {sequence} against {targets}; the effect is UNCONFIRMED: {reason}")

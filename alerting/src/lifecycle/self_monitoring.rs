@@ -37,6 +37,49 @@ pub fn response_unconfirmed(progress: &Progress) -> Option<Finding> {
     Some(finding)
 }
 
+/// The finding that something revoked was allowed after probes had been denied; `None` where nothing was.
+#[must_use]
+pub fn allowed_after_revocation(progress: &Progress) -> Option<Finding> {
+    let (event, time) = progress.aftermath.allowed?;
+    let response = &progress.response;
+    let anchor = EventId::derive(&response.system, SOURCE, &format!("response/{}/allowed", response.id));
+    let mut finding = own("keywatch/allowed_after_revocation", &response.system, &response.id, anchor, time);
+    finding.severity = Severity::Critical;
+    finding.evidence.push(event);
+    let named = name_targets(&response.targets);
+    finding.title = format!("The decision point allowed what is revoked: {named}");
+    finding.meaning =
+        "Probes for it were denied before. A replica holds another list, the policy tells probes from others, \
+                       or a decision point that keywatch does not know decides."
+            .to_owned();
+    finding.runbook = "Stop signing of the wallet at the signer.\n\
+                       See which replica decided and by which revision: the labels and bundles of the decision.\n\
+                       Compare the policy there with the one that was reviewed."
+        .to_owned();
+    finding.session = response.targets.sessions.first().cloned();
+    finding.request = response.targets.requests.first().cloned();
+    finding.wallet = response.targets.wallets.first().cloned();
+    Some(finding)
+}
+
+/// The finding that somebody signs with the identity of a control, with which nobody works.
+#[must_use]
+pub fn control_signed(system: &str, event: EventId, time: Instant) -> Finding {
+    let anchor = EventId::derive(system, SOURCE, &format!("control/{event}"));
+    let mut finding = own("keywatch/control_signed", system, system, anchor, time);
+    finding.severity = Severity::Critical;
+    finding.evidence.push(event);
+    finding.title = "Something was signed with the identity of the control session".to_owned();
+    finding.meaning =
+        "Nobody works with it: it exists so that probes show that the decision point still allows. It is never \
+                       revoked, so whoever has learned it signs past every revocation."
+            .to_owned();
+    finding.runbook = "Stop signing at the signer.\n\
+                       Make another control identity, and find out who could read the old one."
+        .to_owned();
+    finding
+}
+
 /// The finding that a limit keeps keywatch from revoking alone; the same one for an hour of log time. `None` for a response
 /// that waits for another reason.
 #[must_use]

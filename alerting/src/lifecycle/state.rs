@@ -15,6 +15,7 @@ use crate::lifecycle::planned::Planned;
 use crate::lifecycle::saved::pairs;
 use crate::limits::{ALERT_MEMBERS_MAX, INCIDENT_OPEN_NS, SWEEP_RECORDS};
 use crate::response::active_sessions::ActiveSessions;
+use crate::response::aftermath;
 use crate::response::last_inputs::LastInputs;
 use crate::response::responses::Responses;
 
@@ -89,6 +90,10 @@ struct Delivery {
 impl AlertState {
     /// Takes in one record of either topic; kinds that do not concern alerting are passed over.
     pub fn apply(&mut self, event: &Event) {
+        if aftermath::concerns(event.kind()) {
+            let probe = event.decision().is_some_and(|id| self.inputs.is_probe(id));
+            self.responses.witness(event, probe);
+        }
         match event.kind() {
             "decision" => self.inputs.apply(event),
             "session.started" | "session.ended" | "session.revoked" => self.sessions.apply(event),

@@ -8,6 +8,8 @@ use keywatch_store::finding::Target;
 use keywatch_store::{Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
+use crate::response::aftermath::Aftermath;
+
 /// Names to be revoked or quarantined, by section of the revocation document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -170,6 +172,10 @@ pub struct Response {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Degree {
+    /// Besides denied: those who let sessions in said that every one of them is closed.
+    ClosedAtPep,
+    /// Besides denied: signatures were heard since, for a while, and none of a target.
+    NoSignatureSince,
     /// Probes that name the targets are denied, a healthy control session is still allowed.
     DeniedAtPdp,
     /// The same, but they were denied before the document was published, too.
@@ -181,6 +187,8 @@ pub enum Degree {
 impl fmt::Display for Degree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Degree::ClosedAtPep => "closed_at_pep",
+            Degree::NoSignatureSince => "no_signature_since",
             Degree::DeniedAtPdp => "denied_at_pdp",
             Degree::AlreadyDenied => "already_denied",
             Degree::Unconfirmed => "unconfirmed",
@@ -245,6 +253,9 @@ pub struct Progress {
     /// People who have approved it.
     #[serde(default)]
     pub approvals: BTreeSet<String>,
+    /// What came after it was probed.
+    #[serde(default)]
+    pub aftermath: Aftermath,
     /// Attempts that failed.
     pub failures: u32,
     /// Why the last attempt failed.

@@ -50,7 +50,7 @@ impl Held {
     #[must_use]
     pub fn of(document: &Value) -> Held {
         let mut content = document.clone();
-        if let Some(meta) = content["meta"].as_object_mut() {
+        if let Some(meta) = content.get_mut("meta").and_then(Value::as_object_mut) {
             meta.remove("log_head");
         }
         let content_sha256 = hex::encode(Sha256::digest(canonical(&content).as_bytes()));

@@ -75,6 +75,8 @@ pub struct EnforcementPoint {
     replicas: Vec<Replica>,
     /// Input of a healthy control session, which is allowed as long as the decision point works.
     pub control: Value,
+    /// Nobody works with the control's session and request, so that a signature of them is an attack.
+    signs_never: bool,
     /// Held from looking at what is open until that is done.
     pub(crate) turn: Turn<()>,
     drifts: Mutex<Vec<Drift>>,
@@ -104,7 +106,19 @@ impl EnforcementPoint {
     #[must_use]
     pub fn replicated(replicas: Vec<Replica>, control: Value) -> EnforcementPoint {
         assert!(!replicas.is_empty(), "an enforcement point has a replica");
-        EnforcementPoint { replicas, control, turn: Turn::new(()), drifts: Mutex::default() }
+        EnforcementPoint { replicas, control, signs_never: false, turn: Turn::new(()), drifts: Mutex::default() }
+    }
+
+    /// The same, whose control is an identity of its own with which nobody signs.
+    #[must_use]
+    pub fn signing_never(self) -> EnforcementPoint {
+        EnforcementPoint { signs_never: true, ..self }
+    }
+
+    /// Session and request of the control, where nobody signs with it.
+    pub(crate) fn identity(&self) -> Vec<String> {
+        let fields = if self.signs_never { ["session_id", "request_id"].as_slice() } else { &[] };
+        fields.iter().filter_map(|field| self.control[*field].as_str()).map(str::to_owned).collect()
     }
 
     /// Asks each replica the probes, then puts the document in force there.

@@ -15,6 +15,7 @@ use crate::delivery::webhook::WallClock;
 use crate::error::Error;
 use crate::lifecycle::alert_log::AlertLog;
 use crate::lifecycle::record;
+use crate::response::aftermath::further;
 use crate::response::intent::{Before, Degree, Progress};
 use crate::response::probe::{Probe, Round, judge, probes};
 pub use crate::response::replicas::{Drift, EnforcementPoint, Replica};
@@ -95,6 +96,24 @@ impl Responder {
         Ok(answered)
     }
 
+    /// Records the degrees that what was heard since has given to the responses of a system.
+    ///
+    /// # Errors
+    /// The log's.
+    pub fn record_further(&self, system: &str) -> Result<(), Error> {
+        let now = self.alert_log.time_of(system);
+        let records = {
+            let state = self.alert_log.state();
+            let of_system = state.responses().iter().filter(|progress| progress.response.system == system);
+            let degrees = of_system.flat_map(|progress| {
+                further(progress, now).into_iter().map(move |(degree, why)| record::further(progress, degree, &why))
+            });
+            degrees.collect()
+        };
+        self.alert_log.append(Topic::Events, records)?;
+        Ok(())
+    }
+
     /// What was found changed at replicas of a system since this was asked last.
     pub fn drifts(&self, system: &str) -> Vec<Drift> {
         self.sites.get(system).map(EnforcementPoint::drifts).unwrap_or_default()
@@ -136,9 +155,10 @@ impl Responder {
             })
             .collect();
         if published.reached() {
+            let control = site.identity();
             let first_time = open.iter().zip(&before).filter(|(progress, _)| progress.before.is_none());
             let records = first_time.map(|(progress, round)| {
-                record::published(&progress.response, &document, &round.answers, &round.decisions)
+                record::published(&progress.response, &document, &round.answers, &round.decisions, &control)
             });
             self.alert_log.append(Topic::Events, records.collect())?;
         }
