@@ -1,5 +1,7 @@
 //! Figures of revocation at three real Open Policy Agents; measurements, run by hand with `--ignored --nocapture`.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,7 +41,7 @@ fn unlimited() -> Policy {
 fn quantiles(what: &str, mut took: Vec<Duration>) {
     took.sort();
     let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
-    eprintln!("{what}: p50 {:?}, p99 {:?}, most {:?}, of {}", at(50), at(99), took[took.len() - 1], took.len());
+    println!("{what}: p50 {:?}, p99 {:?}, most {:?}, of {}", at(50), at(99), took[took.len() - 1], took.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,13 +93,13 @@ async fn a_hundred_thousand_entries() {
         let stamped = stamped(seconds);
         let begun = Instant::now();
         board.put(&stamped).await.unwrap();
-        eprintln!("{what} {ENTRIES} entries: {:?}", begun.elapsed());
+        println!("{what} {ENTRIES} entries: {:?}", begun.elapsed());
     }
     let opa = Opa::start();
     let pdp = client(&opa);
     let begun = Instant::now();
     pdp.publish(&stamped(0)).await.unwrap();
-    eprintln!("put {ENTRIES} entries: {:?}", begun.elapsed());
+    println!("put {ENTRIES} entries: {:?}", begun.elapsed());
     let mut asked = Vec::new();
     for _ in 0..200 {
         let begun = Instant::now();

@@ -196,7 +196,7 @@ impl EnforcementPoint {
     pub(crate) async fn ask(&self, probes: &[Probe]) -> Result<Vec<(&str, Round)>, Error> {
         let rounds = join_all(self.replicas.iter().map(|replica| self.ask_at(replica, probes))).await;
         let named = self.replicas.iter().zip(rounds);
-        named.map(|(replica, round)| Ok((replica.name.as_str(), round?))).collect()
+        named.map(|(replica, round)| round.map(|round| (replica.name.as_str(), round))).collect()
     }
 
     async fn ask_at(&self, replica: &Replica, probes: &[Probe]) -> Result<Round, Error> {

@@ -95,8 +95,8 @@ fn known(headers: &HeaderMap) -> Vec<String> {
 /// The `wait` of `Prefer` (RFC 7240 §4.3), within bounds.
 fn wait(headers: &HeaderMap) -> Duration {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    let preferences = values.flat_map(|value| value.split([';', ',']));
-    let seconds = preferences.filter_map(|one| one.trim().strip_prefix("wait=")?.trim().parse::<u64>().ok()).next();
+    let mut preferences = values.flat_map(|value| value.split([';', ',']));
+    let seconds = preferences.find_map(|one| one.trim().strip_prefix("wait=")?.trim().parse::<u64>().ok());
     Duration::from_secs(seconds.unwrap_or(0).min(BUNDLE_WAIT_SECONDS_MAX))
 }
 

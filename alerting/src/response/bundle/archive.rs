@@ -33,7 +33,7 @@ pub(super) fn member(name: &'static str, value: &Value) -> Member {
 
 /// A whole archive of these files.
 pub(super) fn join(members: &[&Member]) -> Vec<u8> {
-    let mut bytes = members.iter().flat_map(|member| member.packed.iter().copied()).collect::<Vec<u8>>();
+    let mut bytes: Vec<u8> = members.iter().map(|member| member.packed.as_slice()).collect::<Vec<_>>().concat();
     // Two empty blocks end an archive.
     bytes.extend(packed(&[0; 2 * BLOCK_BYTES]));
     bytes

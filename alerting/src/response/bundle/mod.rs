@@ -155,8 +155,7 @@ impl BundleBoard {
         let news = |edition: &Option<Arc<Edition>>| matches!(newest(edition), Fetched::New(_) | Fetched::NoKey);
         // Without news the wait ends by itself, and what there is is said.
         let _ = timeout(wait, current.wait_for(news)).await;
-        let fetched = newest(&current.borrow());
-        fetched
+        newest(&current.borrow())
     }
 }
 
