@@ -77,7 +77,7 @@ async fn p5_an_allow_for_what_is_revoked_is_critical_and_a_probe_is_not() {
         .collect();
     // The answers to probes come back by the decision log; so does an allow that was under way, and a denial.
     let mut quiet: Vec<Event> = probes.iter().map(|id| event("decision", id, 100, SESSION, "allow")).collect();
-    quiet.push(event("decision", "under-way", 1, SESSION, "allow"));
+    quiet.push(event("decision", "under-way", -60, SESSION, "allow"));
     quiet.push(event("decision", "denied", 100, SESSION, "deny"));
     quiet.push(event("decision", "another", 100, "sess-of-somebody", "allow"));
     hear(&log, &executor, quiet);
