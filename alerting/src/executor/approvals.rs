@@ -1,6 +1,8 @@
 //! What people decide on responses: approve, reject, undo. Each is a record first, with the person's name; a response is
 //! carried out once as many people as the settings ask for have approved it. Who the person is, others have made sure of.
 
+use std::cmp::Reverse;
+
 use keywatch_store::Topic;
 
 use super::Executor;
@@ -30,7 +32,7 @@ impl Executor {
             let all = state.responses().iter();
             let of_system = all.filter(|progress| system.is_none_or(|system| progress.response.system == system));
             let mut responses: Vec<Progress> = of_system.cloned().collect();
-            responses.sort_by(|one, other| other.response.decided.cmp(&one.response.decided));
+            responses.sort_by_key(|progress| Reverse(progress.response.decided));
             responses
         })
     }

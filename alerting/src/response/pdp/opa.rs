@@ -129,7 +129,7 @@ impl OpaPdp {
             let meta = &answer["result"];
             let (kept, stamp) = (meta["seq"].as_u64(), meta["issued_at"].as_i64());
             let is_this = kept == Some(document.sequence)
-                && meta["sha256"] == Value::from(document.sha256())
+                && meta["sha256"].as_str() == Some(document.sha256().as_str())
                 && stamp >= Some(document.issued_at);
             if is_this && comes_of_bundle(&answer, &document.revision()) {
                 return Ok(());
@@ -150,7 +150,7 @@ impl OpaPdp {
 /// Whether one of the bundles in force has this revision.
 fn comes_of_bundle(answer: &Value, revision: &str) -> bool {
     let bundles = answer["provenance"]["bundles"].as_object();
-    bundles.into_iter().flatten().any(|(_, bundle)| bundle["revision"] == Value::from(revision))
+    bundles.into_iter().flatten().any(|(_, bundle)| bundle["revision"].as_str() == Some(revision))
 }
 
 impl PolicyDecisionPoint for OpaPdp {
