@@ -127,7 +127,7 @@ async fn scene() -> Scene {
     let executor = Executor::open(means).unwrap();
     executor.resume().await.unwrap();
     let scene = Scene { _directory: directory, log, executor, middle, opa };
-    assert_eq!(scene.told(), []);
+    assert!(scene.told().is_empty(), "{:?}", scene.told());
     scene
 }
 

@@ -2,6 +2,7 @@
 //! may fetch. Made of the configuration; reads the files of the keys. Knows nothing of HTTP and of what is revoked.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::sync::Arc;
 
@@ -39,9 +40,9 @@ impl Bundles {
             hex::decode_to_slice(digest, &mut token_sha256)
                 .with_context(|| format!("decision point {}: bundle_token_sha256 is no SHA-256", point.opa))?;
             bundles.readers.push(Reader { system: point.system.clone(), token_sha256 });
-            if !bundles.boards.contains_key(&point.system) {
+            if let Entry::Vacant(missing) = bundles.boards.entry(point.system.clone()) {
                 let keys = config.bundles.keys.iter().map(key).collect::<anyhow::Result<_>>()?;
-                bundles.boards.insert(point.system.clone(), BundleBoard::new(keys)?);
+                missing.insert(BundleBoard::new(keys)?);
             }
         }
         Ok(bundles)
