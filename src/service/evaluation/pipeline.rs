@@ -261,8 +261,9 @@ impl Pipeline {
         if let Some(catch_up) = &mut self.catch_up {
             catch_up.found(&finding.rule);
         }
-        self.metrics.finding(&finding);
         let actions = self.executor.take(&finding).await?;
+        // Counted when it is in the log, so that what was counted is there after a kill.
+        self.metrics.finding(&finding);
         self.metrics.handled(&finding, self.log.clock());
         Ok(Some(Handled { finding, actions }))
     }
