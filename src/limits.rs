@@ -1,5 +1,8 @@
 //! Every hard limit of the binary, with its unit in the name (promise P7). What one body may hold is a limit of ingest.
 
+/// Longest that who fetches a revocation bundle may wait for a newer one, seconds: less than a connection may be silent.
+pub(crate) const BUNDLE_WAIT_SECONDS_MAX: u64 = 25;
+
 /// Connections served at once; further ones wait in the kernel's queue.
 pub(crate) const CONNECTIONS_MAX: usize = 512;
 

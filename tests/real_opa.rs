@@ -4,73 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use keywatch_alerting::response::pdp::PolicyDecisionPoint;
 use keywatch_alerting::{
-    Dependencies, EmbeddedPdp, EnforcementPoint, Executor, OpaPdp, OpaSettings, Policy, Response, RevocationDocument,
-    Schedule, Targets,
+    Dependencies, EmbeddedPdp, EnforcementPoint, Executor, Policy, Response, RevocationDocument, Schedule, Targets,
 };
-use keywatch_store::event::EventId;
-use keywatch_store::finding::{Proof, Target};
+use keywatch_store::Log;
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Event, Finding, Log, Position, Severity, Topic};
 use serde_json::{Value, json};
 
 use crate::support::opa::Opa;
-
-fn now() -> keywatch_store::Instant {
-    keywatch_store::Instant(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap())
-}
-
-fn client(opa: &Opa) -> OpaPdp {
-    // The provider of the process; a second test finds it installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    OpaPdp::new(&OpaSettings { url: opa.url(), token: None }).unwrap()
-}
-
-fn healthy() -> Value {
-    json!({
-        "session_id": "s-healthy", "subject": "alice", "session_started_at": now().unix_seconds() - 600,
-        "device_id": "d-healthy", "ip": "192.0.2.1", "wallet": "0xhot", "request_id": "0xr-healthy",
-        "destination": "0xd1", "amount_usd": 500, "destination_risk_score": 1, "signer": "ci-bot",
-        "initiator": "alice", "human_approvals": [], "operation": 0,
-    })
-}
-
-fn finding(session: &str) -> Finding {
-    let anchor = EventId::derive("cold", "safe", session);
-    let rule = "signing/confirmation_mismatch";
-    Finding {
-        id: Finding::derive_id(rule, 1, "cold", "0xcold", anchor),
-        rule: rule.into(),
-        version: 1,
-        severity: Severity::Critical,
-        system: "cold".into(),
-        entity: "0xcold".into(),
-        anchor,
-        time: now(),
-        decided: now(),
-        title: "a confirmation does not verify".into(),
-        meaning: String::new(),
-        runbook: String::new(),
-        source: "safe".into(),
-        late: false,
-        actor: Some("mallory".into()),
-        session: Some(session.into()),
-        device: None,
-        wallet: Some("0xcold".into()),
-        request: Some("0xbad".into()),
-        tx: None,
-        amount: None,
-        to_address: None,
-        evidence: vec![anchor],
-        facts: BTreeMap::new(),
-        response: vec![Target::Session, Target::Request, Target::Wallet],
-        proof: Proof::Itself,
-        suppress_ns: 0,
-    }
-}
+use crate::support::revoking::{client, finding, first_record, healthy, now, records};
 
 fn executor(log: &Arc<MemoryLog>, opa: &Opa) -> Executor {
     let means = Dependencies {
@@ -83,23 +28,6 @@ fn executor(log: &Arc<MemoryLog>, opa: &Opa) -> Executor {
         clock: Arc::new(now),
     };
     Executor::open(means).unwrap()
-}
-
-/// The records of that kind in the events topic.
-fn records(log: &MemoryLog, kind: &str) -> Vec<Event> {
-    let all = log.read(Topic::Events, Position(0), usize::MAX).unwrap();
-    all.into_iter().filter(|event| event.kind() == kind).collect()
-}
-
-async fn first_record(log: &MemoryLog, kind: &str) -> Event {
-    let until = Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Some(event) = records(log, kind).into_iter().next() {
-            return event;
-        }
-        assert!(Instant::now() < until, "no {kind} within 30 s");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[test]

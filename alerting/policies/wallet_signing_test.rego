@@ -61,3 +61,79 @@ test_a_document_of_another_time_denies if {
 	not signing.allow with input as small with data.revocations as stale
 	not signing.allow with input as small with data.revocations as early
 }
+
+stamped(seconds) := object.union(document, {"meta": object.union(document.meta, {"issued_at": seconds})})
+
+asked_when(change, issued_at, custody) if {
+	input_now := object.union(small, change)
+	signing.allow with input as input_now with data.revocations as stamped(issued_at) with data.custody as custody
+}
+
+test_a_stale_document_denies_unless_the_operator_says_otherwise if {
+	stale := now_seconds - 121
+	not asked_when({}, stale, {})
+	not asked_when({}, stale, {"on_stale": "deny"})
+	not asked_when({}, stale, {"on_stale": "allow"})
+	not asked_when({}, stale, {"on_stale": ["alert_only"]})
+	asked_when({}, stale, {"on_stale": "alert_only"})
+	asked_when({"session_started_at": stale + 60}, stale, {"on_stale": "alert_only"})
+}
+
+test_a_stale_document_can_deny_new_sessions_only if {
+	stale := now_seconds - 121
+	asked_when({"session_started_at": stale - 1}, stale, {"on_stale": "deny_new_sessions"})
+	not asked_when({"session_started_at": stale + 1}, stale, {"on_stale": "deny_new_sessions"})
+}
+
+test_a_stale_document_still_revokes if {
+	some choice in ["deny_new_sessions", "alert_only"]
+	not asked_when({"session_id": "cut"}, now_seconds - 121, {"on_stale": choice})
+	not asked_when({"wallet": "0xFrozen"}, now_seconds - 121, {"on_stale": choice})
+}
+
+test_nothing_is_tolerated_for_more_than_a_day if {
+	some choice in ["deny_new_sessions", "alert_only"]
+	asked_when({}, now_seconds - 86000, {"on_stale": choice})
+	not asked_when({}, now_seconds - 86401, {"on_stale": choice})
+}
+
+test_a_wiped_or_mistyped_document_denies_whatever_the_operator_says if {
+	every choice in ["deny", "deny_new_sessions", "alert_only"] {
+		every broken in [
+			{}, null, [], "revocations",
+			object.remove(document, ["meta"]),
+			object.remove(document, ["devices"]),
+			object.union(document, {"sessions": null}),
+			object.union(document, {"meta": {"issued_at": sprintf("%v", [now_seconds])}}),
+			stamped(now_seconds + 60),
+		] {
+			not signing.allow with input as small with data.revocations as broken
+				with data.custody as {"on_stale": choice}
+		}
+	}
+}
+
+test_the_operator_sets_the_age_within_bounds if {
+	asked_when({}, now_seconds - 300, {"max_age_seconds": 600})
+	not asked_when({}, now_seconds - 60, {"max_age_seconds": 45})
+	not asked_when({}, now_seconds - 300, {"max_age_seconds": 999999})
+	not asked_when({}, now_seconds - 300, {"max_age_seconds": "600"})
+}
+
+test_a_device_can_be_cut_off_as_a_person_is if {
+	devices := {"devices": {"left": {"not_before": 2000}, "lost": {}}}
+	listed := object.union(document, devices)
+	not signing.allow with input as object.union(small, {"device_id": "left"}) with data.revocations as listed
+	later := {"device_id": "LEFT", "session_started_at": 2001}
+	signing.allow with input as object.union(small, later) with data.revocations as listed
+	lost := {"device_id": "lost", "session_started_at": 2001}
+	not signing.allow with input as object.union(small, lost) with data.revocations as listed
+}
+
+test_a_name_with_hidden_characters_denies if {
+	not asked({"session_id": "s-1\u0000"})
+	not asked({"session_id": "s-1\u007f"})
+	not asked({"session_id": "s-\u20281"})
+	not asked({"wallet": "0xh\not"})
+	asked({"session_id": "s-ü"})
+}

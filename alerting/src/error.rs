@@ -34,6 +34,14 @@ pub enum Error {
         /// Line and what is wrong.
         problem: String,
     },
+    /// A key that cannot sign bundles.
+    #[error("the bundle key `{key}`: {problem}")]
+    BundleKey {
+        /// Its name.
+        key: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// No policy decision point is configured for a system whose session is to be revoked.
     #[error("system `{system}` has no policy decision point; configure one, the intent is kept")]
     NoPdp {
@@ -51,6 +59,14 @@ pub enum Error {
     NoResponse {
         /// What was asked for.
         response: String,
+    },
+    /// Somebody who cannot decide on a response.
+    #[error("`{person}` cannot decide on this response: {problem}")]
+    NotAllowed {
+        /// Who.
+        person: String,
+        /// Why not.
+        problem: String,
     },
     /// A destination whose configuration cannot be accepted.
     #[error("destination `{destination}`: {problem}")]
@@ -91,8 +107,19 @@ impl Error {
             Error::Log(error) => error.remedy(),
             Error::PdpSilent { .. } | Error::NoPdp { .. } | Error::PdpRefused { .. } => Remedy::Retry,
             Error::Undelivered { fate: Fate::Retry(_), .. } => Remedy::Retry,
-            Error::Undelivered { .. } | Error::NoResponse { .. } | Error::Saved { .. } => Remedy::Reject,
-            Error::Rego { .. } | Error::Destination { .. } => Remedy::Stop,
+            Error::Undelivered { .. } | Error::NoResponse { .. } | Error::Saved { .. } | Error::NotAllowed { .. } => {
+                Remedy::Reject
+            }
+            Error::Rego { .. } | Error::Destination { .. } | Error::BundleKey { .. } => Remedy::Stop,
+        }
+    }
+
+    /// The decision points that it is about, where it is about some.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&str> {
+        match self {
+            Error::PdpSilent { endpoint, .. } | Error::PdpRefused { endpoint, .. } => Some(endpoint),
+            _ => None,
         }
     }
 }

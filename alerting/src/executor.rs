@@ -1,6 +1,8 @@
 //! Performs what [`crate::plan`] decides. It decides nothing itself: every intent is written to the log first, then done,
 //! then what happened is written.
 
+mod approvals;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,13 +21,18 @@ use crate::lifecycle::action::Action;
 use crate::lifecycle::alert_log::AlertLog;
 use crate::lifecycle::record;
 use crate::lifecycle::saved::{Folded, Saved};
-use crate::lifecycle::self_monitoring::{destination_gone, heartbeat_failed, response_unconfirmed};
+use crate::lifecycle::self_monitoring::{
+    allowed_after_revocation, control_signed, destination_gone, heartbeat_failed, limit_reached, replica_drifted,
+    response_unconfirmed,
+};
 use crate::lifecycle::state::AlertState;
 use crate::limits::PAGE_HELD_MS_MAX;
 use crate::policy::plan::plan;
 use crate::policy::settings::Policy;
-use crate::response::intent::{Degree, Response, Step};
+use crate::response::intent::Degree;
 use crate::response::responder::{EnforcementPoint, Outcome, Responder};
+
+pub use approvals::Approval;
 
 /// What the executor works with.
 pub struct Dependencies {
@@ -130,6 +137,13 @@ impl Executor {
         if actions.iter().any(|action| matches!(action, Action::Revoke(_))) {
             self.respond_before_paging(&finding.system).await?;
         }
+        for action in &actions {
+            if let Action::Propose(response) = action
+                && let Some(reached) = limit_reached(response)
+            {
+                self.take_own(&reached).await?;
+            }
+        }
         self.shared.outbox.dispatch();
         Ok(actions)
     }
@@ -165,29 +179,21 @@ impl Executor {
                 && !matches!(error, Error::Log(_))
             {
                 let now = self.shared.alert_log.time_of(&system);
-                self.take_own(&heartbeat_failed(&system, &error.to_string(), now)).await?;
+                self.take_own(&heartbeat_failed(&system, error.endpoint(), &error.to_string(), now)).await?;
+            }
+            for drift in self.shared.responder.drifts(&system) {
+                let now = self.shared.alert_log.time_of(&system);
+                self.take_own(&replica_drifted(&system, &drift, now)).await?;
             }
             self.settle(&system, refreshed).await?;
+            self.shared.responder.record_further(&system)?;
+        }
+        for own in self.unreported() {
+            self.take_own(&own).await?;
         }
         for (destination, record) in self.shared.outbox.gone() {
             self.take_own(&destination_gone(&record.finding.system, &destination, record.finding.decided)).await?;
         }
-        self.shared.outbox.dispatch();
-        Ok(())
-    }
-
-    /// Carries out a proposal that a person has approved.
-    ///
-    /// # Errors
-    /// [`Error::NoResponse`] when it does not wait for a person, or [`Error::Log`].
-    pub async fn approve(&self, response_id: &str, person: &str) -> Result<(), Error> {
-        let turn = self.shared.turn.lock().await;
-        let response = self.waiting(response_id)?;
-        let system = response.system.clone();
-        let approved = Response { approved_by: Some(person.to_owned()), ..response };
-        self.shared.alert_log.append(Topic::Events, vec![record::requested(&approved)])?;
-        drop(turn);
-        self.respond(&system).await?;
         self.shared.outbox.dispatch();
         Ok(())
     }
@@ -267,18 +273,16 @@ impl Executor {
         Ok(())
     }
 
-    /// Findings about responses whose effect is not confirmed, as far as nobody was told.
+    /// Findings about responses whose effect is not confirmed or that a limit held up, as far as nobody was told.
     fn unreported(&self) -> Vec<Finding> {
         let state = self.shared.alert_log.state();
-        let unconfirmed = state.responses().iter().filter_map(response_unconfirmed);
-        unconfirmed.filter(|finding| !state.is_planned(finding)).collect()
-    }
-
-    fn waiting(&self, response_id: &str) -> Result<Response, Error> {
-        let state = self.shared.alert_log.state();
-        let progress = state.responses().get(response_id).filter(|progress| progress.step == Step::Proposed);
-        let progress = progress.ok_or_else(|| Error::NoResponse { response: response_id.to_owned() })?;
-        Ok(progress.response.clone())
+        let own = state.responses().iter().flat_map(|progress| {
+            let reached = limit_reached(&progress.response).filter(|_| progress.is_waiting());
+            response_unconfirmed(progress).into_iter().chain(reached).chain(allowed_after_revocation(progress))
+        });
+        let misused = state.responses().misused();
+        let signed = misused.map(|(system, event, time)| control_signed(system, event, time));
+        own.chain(signed).filter(|finding| !state.is_planned(finding)).collect()
     }
 
     fn retry_in_background(&self, system: &str) {

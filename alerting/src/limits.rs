@@ -3,6 +3,27 @@
 /// One hour of log time: the span of the revocation budgets.
 pub const BUDGET_SPAN_NS: i64 = 3_600 * 1_000_000_000;
 
+/// One minute of log time: the span of the shortest budget.
+pub const MINUTE_NS: i64 = 60 * 1_000_000_000;
+
+/// Time after a verified revocation within which an allow or a signature of a target is put down to clocks that differ.
+pub const AFTERMATH_GRACE_NS: i64 = 30 * 1_000_000_000;
+
+/// Log time after a verified revocation for which signers must be heard without a signature of a target.
+pub const NO_SIGNATURE_NS: i64 = 15 * 60 * 1_000_000_000;
+
+/// Log time for which it is heard what comes after a verified revocation.
+pub const AFTERMATH_HEARD_NS: i64 = 86_400 * 1_000_000_000;
+
+/// Identities of controls that sign never, and signatures of them, that are remembered in one system.
+pub const CONTROL_IDENTITIES_MAX: usize = 64;
+
+/// Log time for which a session counts as open that was not said to have ended.
+pub const ACTIVE_SESSION_NS: i64 = 86_400 * 1_000_000_000;
+
+/// Open sessions of one system that are remembered.
+pub const ACTIVE_SESSIONS_MAX: usize = 100_000;
+
 /// Log time since its last finding after which an incident takes in no more; what findings share leads to it as long after
 /// the last that had it, and a quiet alert of it is kept as long.
 pub const INCIDENT_OPEN_NS: i64 = 72 * 3_600 * 1_000_000_000;
@@ -20,7 +41,7 @@ pub const SWEEP_RECORDS: u64 = 1_024;
 pub const ALERT_MEMBERS_MAX: usize = 1_024;
 
 /// Names in one section of the revocation document; a response beyond them waits for a person.
-pub const REVOKED_NAMES_MAX: usize = 10_000;
+pub const REVOKED_NAMES_MAX: usize = 100_000;
 
 /// Log time for which the planning of a finding is remembered, so that none is planned twice: as long as a response, about
 /// which there may be a finding, and a day.
@@ -46,6 +67,15 @@ pub const FOLD_RECORDS: usize = 4_096;
 
 /// Milliseconds that one call to a policy decision point may take.
 pub const PDP_CALL_MS_MAX: u64 = 3_000;
+
+/// Seconds for which a stamp of the revocation document is good; the policy denies with an older one.
+pub const DOCUMENT_VALID_SECONDS: i64 = 120;
+
+/// Bytes of a revocation document that is read back from a decision point.
+pub const DOCUMENT_BYTES_MAX: usize = 64 << 20;
+
+/// Milliseconds between two looks at whether a decision point has activated a bundle.
+pub const ACTIVATION_LOOK_MS: u64 = 10;
 
 /// Milliseconds for which a page waits to learn what came of its revocation.
 pub const PAGE_HELD_MS_MAX: u64 = 4_000;

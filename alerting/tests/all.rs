@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
+mod aftermath;
+mod attacks;
 mod opa_api;
 mod p4_delivery;
 mod p5_revocation;

@@ -169,7 +169,13 @@ fn every_telling_has_its_own_key_and_info_is_not_sent() {
 
 #[test]
 fn a_budget_turns_deeds_into_proposals_and_keeps_a_reserve_for_criticals() {
-    let budgets = Budgets { rule_per_hour: 99, source_per_hour: 99, system_per_hour: 3, reserved_for_critical: 1 };
+    let budgets = Budgets {
+        rule_per_hour: 99,
+        source_per_hour: 99,
+        system_per_hour: 3,
+        reserved_for_critical: 1,
+        ..Budgets::default()
+    };
     let policy = with_budgets(&policy(), budgets);
     let agreed = |id: &str, seconds: i64, severity| Finding {
         severity,
@@ -341,7 +347,7 @@ proptest! {
 
     #[test]
     fn p5_what_may_not_act_alone_never_does(findings in history()) {
-        let budgets = Budgets { rule_per_hour: 3, source_per_hour: 4, system_per_hour: 5, reserved_for_critical: 2 };
+        let budgets = Budgets { rule_per_hour: 3, source_per_hour: 4, system_per_hour: 5, reserved_for_critical: 2, ..Budgets::default() };
         let policy = with_budgets(&policy(), budgets);
         let (actions, _, state) = play(&findings, &policy);
         let mut revoked_at = Vec::new();

@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) decision_points: Vec<DecisionPoint>,
     /// Chains that are followed.
     pub(crate) chains: Vec<Chain>,
+    /// Revocation documents as signed bundles.
+    pub(crate) bundles: BundleSettings,
 }
 
 /// The front door.
@@ -85,18 +87,64 @@ pub(crate) struct Webhook {
     pub(crate) allow_plain_http: bool,
 }
 
-/// The policy decision point of a system.
+/// A policy decision point of a system. Several of one system are its replicas.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DecisionPoint {
     /// The system whose sessions it decides on.
     pub(crate) system: String,
+    /// Name of the replica; the address without one.
+    pub(crate) name: Option<String>,
     /// Base address of the Open Policy Agent.
     pub(crate) opa: String,
     /// File with its bearer token, where it asks for one.
     pub(crate) token_file: Option<PathBuf>,
     /// File with the input of a healthy session, which has to stay allowed.
     pub(crate) control_file: PathBuf,
+    /// The control is an identity of its own: whoever signs with it is an attacker.
+    #[serde(default)]
+    pub(crate) control_signs_never: bool,
+    /// How the revocation document gets there.
+    #[serde(default)]
+    pub(crate) delivery: Delivery,
+    /// SHA-256 of the token with which it fetches bundles, 64 hexadecimal digits.
+    pub(crate) bundle_token_sha256: Option<String>,
+}
+
+/// How a revocation document gets to a decision point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Delivery {
+    /// It is written there.
+    #[default]
+    Data,
+    /// It is fetched from keywatch as a signed bundle.
+    Bundle,
+}
+
+/// Revocation documents as signed bundles.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct BundleSettings {
+    /// Keys that sign, the newest first.
+    pub(crate) keys: Vec<BundleKey>,
+}
+
+/// A key that signs bundles.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BundleKey {
+    /// The name that decision points know it by.
+    pub(crate) id: String,
+    /// File with the private key, PEM.
+    pub(crate) file: PathBuf,
+}
+
+impl DecisionPoint {
+    /// What people are told of it.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.opa)
+    }
 }
 
 /// A chain that is followed.
@@ -204,6 +252,7 @@ impl Default for Config {
             webhooks: Vec::new(),
             decision_points: Vec::new(),
             chains: Vec::new(),
+            bundles: BundleSettings::default(),
         }
     }
 }
@@ -222,7 +271,8 @@ impl Config {
         let of_points = points.flat_map(|point| point.token_file.iter_mut().chain([&mut point.control_file]));
         let nodes = self.chains.iter_mut().flat_map(|chain| chain.endpoints.iter_mut());
         let of_nodes = nodes.filter_map(|endpoint| endpoint.url_file.as_mut());
-        secrets.chain(of_points).chain(of_nodes).chain(&mut self.rules_directory)
+        let keys = self.bundles.keys.iter_mut().map(|key| &mut key.file);
+        secrets.chain(of_points).chain(of_nodes).chain(keys).chain(&mut self.rules_directory)
     }
 }
 
@@ -292,8 +342,32 @@ fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()> {
     for (index, point) in config.decision_points.iter().enumerate() {
         let declared = inventory.system(&point.system).is_some();
         ensure!(declared, "decision_points[{index}]: the inventory has no system `{}`", point.system);
-        let twice = config.decision_points[..index].iter().any(|other| other.system == point.system);
-        ensure!(!twice, "decision_points[{index}]: system `{}` has one already", point.system);
+        check_replica(point, &config.decision_points[..index], &config.bundles)
+            .with_context(|| format!("decision_points[{index}]"))?;
+    }
+    Ok(())
+}
+
+/// Replicas of one system decide alike, so they are proved alike.
+fn check_replica(point: &DecisionPoint, earlier: &[DecisionPoint], bundles: &BundleSettings) -> anyhow::Result<()> {
+    for other in earlier.iter().filter(|other| other.system == point.system) {
+        ensure!(other.opa != point.opa, "opa: system `{}` has {} already", point.system, point.opa);
+        ensure!(other.name() != point.name(), "name: system `{}` has a `{}` already", point.system, point.name());
+        let alike = other.control_file == point.control_file && other.delivery == point.delivery;
+        ensure!(alike, "replicas of system `{}` need the same control_file and delivery", point.system);
+    }
+    let token = point.bundle_token_sha256.as_ref().map(|digest| hex::decode(digest).unwrap_or_default());
+    match (point.delivery, token) {
+        (Delivery::Data, None) => {}
+        (Delivery::Data, Some(_)) => bail!("bundle_token_sha256: only for delivery = \"bundle\""),
+        (Delivery::Bundle, token) => {
+            ensure!(!bundles.keys.is_empty(), "delivery = \"bundle\" needs a key in [bundles]");
+            let is_hash = token.is_some_and(|token| token.len() == 32 && token.iter().any(|byte| *byte != 0));
+            ensure!(
+                is_hash,
+                "bundle_token_sha256: the SHA-256 of the token that it fetches with, 64 hexadecimal digits"
+            );
+        }
     }
     Ok(())
 }
@@ -345,9 +419,13 @@ mod tests {
         };
         let point = DecisionPoint {
             system: "cold".into(),
+            name: None,
             opa: "http://127.0.0.1:8181".into(),
             token_file: None,
             control_file: "control.json".into(),
+            control_signs_never: false,
+            delivery: Delivery::Data,
+            bundle_token_sha256: None,
         };
         Config { credentials: vec![credential], decision_points: vec![point], ..Config::default() }
     }
@@ -371,7 +449,9 @@ mod tests {
     fn what_is_wrong_is_named_with_its_place() {
         let inventory = Inventory::parse("i.toml", INVENTORY).unwrap();
         assert!(check(&config(), &inventory).is_ok());
-        let cases: [(Spoil, &str); 9] = [
+        let cases: [(Spoil, &str); 11] = [
+            (|c| c.decision_points.push(c.decision_points[0].clone()), "has http://127.0.0.1:8181 already"),
+            (|c| c.decision_points[0].delivery = Delivery::Bundle, "needs a key in [bundles]"),
             (|c| c.server.listen = ([0, 0, 0, 0], 1).into(), "beyond_loopback"),
             (|c| c.decision_points[0].system = "hot".into(), "decision_points[0]"),
             (|c| c.credentials.clear(), "[[credentials]]"),

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use keywatch_alerting::{EnforcementPoint, OpaPdp, OpaSettings, Secret, Sink, Webhook, WebhookSettings};
+use keywatch_alerting::{EnforcementPoint, OpaPdp, OpaSettings, Replica, Secret, Sink, Webhook, WebhookSettings};
+use serde_json::Value;
 
 use crate::clock;
-use crate::service::config::{self, Config};
+use crate::service::bundles::Bundles;
+use crate::service::config::{self, Config, Delivery};
 
 /// Every webhook of the configuration.
 ///
@@ -20,13 +22,28 @@ pub(crate) fn webhooks(config: &Config) -> anyhow::Result<Vec<Arc<dyn Sink>>> {
     config.webhooks.iter().map(webhook).collect()
 }
 
-/// The decision point of each system.
+/// The decision point of each system with all its replicas.
 ///
 /// # Errors
 /// A token or control file that cannot be read, an address that is none.
-pub(crate) fn decision_points(config: &Config) -> anyhow::Result<BTreeMap<String, EnforcementPoint>> {
-    let site = |point: &config::DecisionPoint| Ok((point.system.clone(), site(point)?));
-    config.decision_points.iter().map(site).collect()
+pub(crate) fn decision_points(
+    config: &Config,
+    bundles: &Bundles,
+) -> anyhow::Result<BTreeMap<String, EnforcementPoint>> {
+    let mut by_system: BTreeMap<&str, Vec<&config::DecisionPoint>> = BTreeMap::new();
+    for point in &config.decision_points {
+        by_system.entry(&point.system).or_default().push(point);
+    }
+    let mut points = BTreeMap::new();
+    for (system, replicas) in by_system {
+        // They agree about the control: the configuration was checked.
+        let control = control(replicas[0])?;
+        let signs_never = replicas.iter().any(|point| point.control_signs_never);
+        let replicas = replicas.into_iter().map(|point| replica(point, bundles)).collect::<anyhow::Result<_>>()?;
+        let point = EnforcementPoint::replicated(replicas, control);
+        points.insert(system.to_owned(), if signs_never { point.signing_never() } else { point });
+    }
+    Ok(points)
 }
 
 fn webhook(configured: &config::Webhook) -> anyhow::Result<Arc<dyn Sink>> {
@@ -42,12 +59,19 @@ fn webhook(configured: &config::Webhook) -> anyhow::Result<Arc<dyn Sink>> {
     Ok(Arc::new(Webhook::new(settings, Arc::new(clock::now))?))
 }
 
-fn site(point: &config::DecisionPoint) -> anyhow::Result<EnforcementPoint> {
+fn replica(point: &config::DecisionPoint, bundles: &Bundles) -> anyhow::Result<Replica> {
     let token = point.token_file.as_deref().map(read).transpose()?.map(|token| token.trim().to_owned());
-    let pdp = OpaPdp::new(&OpaSettings { url: point.opa.clone(), token })?;
-    let control = serde_json::from_str(&read(&point.control_file)?)
-        .with_context(|| format!("{} is not JSON", point.control_file.display()))?;
-    Ok(EnforcementPoint::new(Arc::new(pdp), control))
+    let mut pdp = OpaPdp::new(&OpaSettings { url: point.opa.clone(), token })?;
+    if point.delivery == Delivery::Bundle {
+        let board = bundles.board(&point.system).context("a decision point that fetches bundles has a board")?;
+        pdp = pdp.fetching(Arc::clone(board));
+    }
+    Ok(Replica::new(point.name(), Arc::new(pdp)))
+}
+
+fn control(point: &config::DecisionPoint) -> anyhow::Result<Value> {
+    serde_json::from_str(&read(&point.control_file)?)
+        .with_context(|| format!("{} is not JSON", point.control_file.display()))
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {

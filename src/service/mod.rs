@@ -9,12 +9,14 @@
 //! | [`chains`] | followers of chains: nodes, the loop that reads blocks into the log |
 //! | [`evaluation`] | the loop over the log: rules, findings, alerting, ticks, snapshots of window state |
 //! | [`integrations`] | webhooks and policy decision points, as the configuration names them |
+//! | [`bundles`] | the boards from which decision points fetch signed revocation bundles |
 //! | [`readiness`], [`metrics`] | which parts are ready; what is counted |
 //!
 //! What comes goes here: the roles `ingest`, `detect` and `respond` are three ways for [`serve`] to put these parts
 //! together; the HTTP API and the web page are modules of [`http`] beside its server. Nothing here reads arguments or
 //! knows a subcommand; the commands know the service, and never the other way round.
 
+pub(crate) mod bundles;
 pub(crate) mod chains;
 pub(crate) mod config;
 pub(crate) mod evaluation;

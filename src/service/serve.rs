@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::Router;
 use keywatch_store::{Inventory, Log};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,9 +13,11 @@ use tokio::task::JoinSet;
 
 use crate::limits::{CONNECTION_SILENCE_SECONDS_MAX, CONNECTIONS_MAX, SHUTDOWN_SECONDS_MAX};
 use crate::output;
+use crate::service::bundles::Bundles;
 use crate::service::chains::start;
 use crate::service::config::Config;
 use crate::service::evaluation::evaluator::{Evaluator, RunningEvaluator};
+use crate::service::http::bundles;
 use crate::service::http::credentials::Credentials;
 use crate::service::http::listener::BoundedListener;
 use crate::service::http::server::{self, Server};
@@ -38,7 +41,9 @@ pub(crate) async fn serve(config: &Config, inventory: Inventory, log: Arc<dyn Lo
     let appended = Arc::new(Notify::new());
     let (stop, stopping) = watch::channel(false);
     stop_on_signal(stop.clone())?;
+    let bundles = Bundles::new(config)?;
     let evaluator = Evaluator {
+        bundles: bundles.clone(),
         log: log.clone(),
         inventory: inventory.clone(),
         metrics: metrics.clone(),
@@ -47,9 +52,10 @@ pub(crate) async fn serve(config: &Config, inventory: Inventory, log: Arc<dyn Lo
     };
     let mut evaluator = evaluator.start(config, stopping.clone())?;
     let intake = Intake { log, inventory, metrics, appended };
+    let fetched = bundles::router(bundles, stopping.clone());
     let served = match start::followers(&config.chains, &Arc::new(intake.clone()), &stopping) {
         Ok(mut followers) => {
-            let served = serve_http(config, intake, readiness, (&mut evaluator, &mut followers), stopping).await;
+            let served = serve_http(config, intake, readiness, (&mut evaluator, &mut followers), fetched, stopping).await;
             stop.send_replace(true);
             served.and(end_of(&mut followers).await)
         }
@@ -68,11 +74,13 @@ async fn serve_http(
     intake: Intake,
     readiness: Arc<Readiness>,
     (evaluator, followers): (&mut RunningEvaluator, &mut Followers),
+    further: Router,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let server = Server::new(Credentials::new(&config.credentials)?, intake, readiness);
     let listener = listen(config).await?;
-    let serving = axum::serve(listener, server::router(server)).with_graceful_shutdown(stopped(stopping.clone()));
+    let router = server::router(server).merge(further);
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stopped(stopping.clone()));
     tokio::select! {
         served = serving.into_future() => served?,
         failed = evaluator.failure() => return Err(failed.context("the evaluation of rules has ended, so keywatch stops")),

@@ -449,11 +449,14 @@ pub const KINDS: &[Kind] = &[
         &[],
         RESPONSE,
     ),
+    keywatch("response.approved", "a person agreed to a proposed revocation; `actor` is the person", &[], RESPONSE),
+    keywatch("response.rejected", "a person decided against a proposed revocation", &[], RESPONSE),
+    keywatch("response.undone", "a person took a revocation back: its names leave the document", &[], RESPONSE),
     keywatch("response.published", "the revocation document was written to the policy decision point", &[], RESPONSE),
     keywatch(
         "response.verified",
         "the effect was probed",
-        &["denied_at_pdp", "already_denied", "unconfirmed"],
+        &["denied_at_pdp", "already_denied", "unconfirmed", "closed_at_pep", "no_signature_since"],
         RESPONSE,
     ),
     keywatch(

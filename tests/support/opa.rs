@@ -41,9 +41,18 @@ impl Opa {
 
     /// Starts one on that port; `None` when it did not come up.
     pub(crate) fn start_on(port: u16) -> Option<Opa> {
+        Opa::start_with(port, &[])
+    }
+
+    /// Starts one on that port with a configuration file.
+    pub(crate) fn start_configured(port: u16, config: &Path) -> Option<Opa> {
+        Opa::start_with(port, &["--config-file", config.to_str().unwrap()])
+    }
+
+    fn start_with(port: u16, further: &[&str]) -> Option<Opa> {
         let mut command = Command::new(binary());
         command.args(["run", "--server", "--disable-telemetry", "--log-level", "error"]);
-        command.arg("--addr").arg(format!("127.0.0.1:{port}"));
+        command.arg("--addr").arg(format!("127.0.0.1:{port}")).args(further);
         command.args(["revocations.rego", "wallet_signing.rego"].map(|file| policies().join(file)));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut opa = Opa { child, port };
@@ -84,6 +93,7 @@ impl Drop for Opa {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

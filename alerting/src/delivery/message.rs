@@ -155,7 +155,7 @@ fn did(responses: &[&Progress], finding: &Finding) -> Vec<String> {
         return vec![said.to_owned()];
     }
     let mut lines: Vec<String> = responses.iter().map(|progress| did_one(progress)).collect();
-    if responses.iter().any(|progress| !matches!(progress.step, Step::Proposed | Step::Released)) {
+    if responses.iter().any(|progress| progress.is_decided()) {
         lines.push(
             "signatures and approvals given before stay valid: a decision point cannot take them back".to_owned(),
         );
@@ -172,6 +172,10 @@ fn did_one(progress: &Progress) -> String {
             format!("proposes to stop {targets}; waits for a person ({why}); response {}", response.id)
         }
         Step::Released => format!("the proposal to stop {targets} was taken over by another response"),
+        Step::Rejected { by, reason } => {
+            format!("the proposal to stop {targets} was rejected by {}: {}", strip(by), strip(reason))
+        }
+        Step::Undone { by, reason } => format!("{targets} let in again by {}: {}", strip(by), strip(reason)),
         Step::Requested | Step::Published => match &progress.failed_because {
             None => format!("is stopping {targets} ({why}); not confirmed yet"),
             Some(problem) => format!("could NOT yet stop {targets}: {}; goes on trying", strip(problem)),
@@ -184,6 +188,9 @@ fn did_one(progress: &Progress) -> String {
                     "stopped {targets} ({why}); denied_at_pdp: probes of document {sequence} are denied, a healthy \
                      control session is still allowed"
                 ),
+                Degree::ClosedAtPep | Degree::NoSignatureSince => {
+                    format!("stopped {targets} ({why}); {degree}: {reason}")
+                }
                 Degree::AlreadyDenied => format!("{targets}: already_denied, document {sequence}: {reason}"),
                 Degree::Unconfirmed => {
                     format!("published document {sequence} against {targets}; the effect is UNCONFIRMED: {reason}")

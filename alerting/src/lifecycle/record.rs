@@ -43,12 +43,47 @@ pub fn requested(response: &Response) -> Event {
     step("response.requested", response, "", json!({})).build_own()
 }
 
-/// The `response.published` record: what probes answered `before`, and the ids of those answers.
+/// The `response.approved` record: one person has agreed.
 #[must_use]
-pub fn published(response: &Response, document: &RevocationDocument, before: &Before, decisions: &[String]) -> Event {
-    let extra = json!({
+pub fn approved(response: &Response, person: &str) -> Event {
+    decided_by("response.approved", response, person, "")
+}
+
+/// The `response.rejected` record.
+#[must_use]
+pub fn rejected(response: &Response, person: &str, reason: &str) -> Event {
+    decided_by("response.rejected", response, person, reason)
+}
+
+/// The `response.undone` record.
+#[must_use]
+pub fn undone(response: &Response, person: &str, reason: &str) -> Event {
+    decided_by("response.undone", response, person, reason)
+}
+
+fn decided_by(kind: &str, response: &Response, person: &str, reason: &str) -> Event {
+    let mut event = step(kind, response, &format!("/{}", derive_id(&[person])), json!({}));
+    event.actor(Some(person.to_owned()));
+    event.reason(reason);
+    event.build_own()
+}
+
+/// The `response.published` record: what probes answered `before`, the ids of those answers, and the names of a `control` with
+/// which nobody signs.
+#[must_use]
+pub fn published(
+    response: &Response,
+    document: &RevocationDocument,
+    before: &Before,
+    decisions: &[String],
+    control: &[String],
+) -> Event {
+    let mut extra = json!({
         "sequence": document.sequence, "sha256": document.sha256(), "before": before, "decisions": decisions,
     });
+    if !control.is_empty() {
+        extra["control"] = json!(control);
+    }
     step("response.published", response, "", extra).build_own()
 }
 
@@ -56,6 +91,16 @@ pub fn published(response: &Response, document: &RevocationDocument, before: &Be
 #[must_use]
 pub fn verified(response: &Response, sequence: u64, degree: Degree, reason: &str, decisions: &[String]) -> Event {
     let mut event = step("response.verified", response, "", json!({ "sequence": sequence, "decisions": decisions }));
+    event.outcome(degree.to_string());
+    event.reason(reason);
+    event.build_own()
+}
+
+/// The `response.verified` record of a degree beyond the denial at the decision point.
+#[must_use]
+pub fn further(progress: &Progress, degree: Degree, reason: &str) -> Event {
+    let sequence = json!({ "sequence": progress.sequence });
+    let mut event = step("response.verified", &progress.response, &format!("/{degree}"), sequence);
     event.outcome(degree.to_string());
     event.reason(reason);
     event.build_own()

@@ -7,7 +7,8 @@ use keywatch_store::{EventId, Finding, Instant, Severity};
 
 use crate::delivery::message::name_targets;
 use crate::lifecycle::record::SOURCE;
-use crate::response::intent::{Degree, Progress, Step};
+use crate::response::intent::{Degree, Progress, Response, Step};
+use crate::response::replicas::{Drift, Found};
 
 const HOUR_NS: i64 = 3_600 * 1_000_000_000;
 
@@ -36,18 +37,109 @@ pub fn response_unconfirmed(progress: &Progress) -> Option<Finding> {
     Some(finding)
 }
 
-/// The finding that a decision point did not take the revocation document; the same one for an hour of log time.
+/// The finding that something revoked was allowed after probes had been denied; `None` where nothing was.
 #[must_use]
-pub fn heartbeat_failed(system: &str, problem: &str, now: Instant) -> Finding {
+pub fn allowed_after_revocation(progress: &Progress) -> Option<Finding> {
+    let (event, time) = progress.aftermath.allowed?;
+    let response = &progress.response;
+    let anchor = EventId::derive(&response.system, SOURCE, &format!("response/{}/allowed", response.id));
+    let mut finding = own("keywatch/allowed_after_revocation", &response.system, &response.id, anchor, time);
+    finding.severity = Severity::Critical;
+    finding.evidence.push(event);
+    let named = name_targets(&response.targets);
+    finding.title = format!("The decision point allowed what is revoked: {named}");
+    finding.meaning =
+        "Probes for it were denied before. A replica holds another list, the policy tells probes from others, \
+                       or a decision point that keywatch does not know decides."
+            .to_owned();
+    finding.runbook = "Stop signing of the wallet at the signer.\n\
+                       See which replica decided and by which revision: the labels and bundles of the decision.\n\
+                       Compare the policy there with the one that was reviewed."
+        .to_owned();
+    finding.session = response.targets.sessions.first().cloned();
+    finding.request = response.targets.requests.first().cloned();
+    finding.wallet = response.targets.wallets.first().cloned();
+    Some(finding)
+}
+
+/// The finding that somebody signs with the identity of a control, with which nobody works.
+#[must_use]
+pub fn control_signed(system: &str, event: EventId, time: Instant) -> Finding {
+    let anchor = EventId::derive(system, SOURCE, &format!("control/{event}"));
+    let mut finding = own("keywatch/control_signed", system, system, anchor, time);
+    finding.severity = Severity::Critical;
+    finding.evidence.push(event);
+    finding.title = "Something was signed with the identity of the control session".to_owned();
+    finding.meaning =
+        "Nobody works with it: it exists so that probes show that the decision point still allows. It is never \
+                       revoked, so whoever has learned it signs past every revocation."
+            .to_owned();
+    finding.runbook = "Stop signing at the signer.\n\
+                       Make another control identity, and find out who could read the old one."
+        .to_owned();
+    finding
+}
+
+/// The finding that a limit keeps keywatch from revoking alone; the same one for an hour of log time. `None` for a response
+/// that waits for another reason.
+#[must_use]
+pub fn limit_reached(response: &Response) -> Option<Finding> {
+    if !response.over_limit {
+        return None;
+    }
+    let Response { system, decided, why, severity, .. } = response;
+    let hour = decided.nanoseconds().div_euclid(HOUR_NS);
+    let anchor = EventId::derive(system, SOURCE, &format!("limit/{hour}/{severity}"));
+    let mut finding = own("keywatch/response_limit", system, system, anchor, *decided);
+    finding.severity = (*severity).max(Severity::High);
+    finding.title = format!("keywatch revokes no more alone: {why}");
+    finding.meaning =
+        "Either many sessions are under attack, or somebody makes it look so: to cut everybody off, or to use \
+                       up what keywatch may do before the real attack. What it would have revoked waits for a person."
+            .to_owned();
+    finding.runbook = "Go through the proposals, the worst first, and approve or reject each.\n\
+                       If one source or rule stands behind most of them, check it before anything else.\n\
+                       Hold signing of the wallets concerned meanwhile."
+        .to_owned();
+    Some(finding)
+}
+
+/// The finding that a decision point did not take the revocation document; the same one for an hour of log time, as long as
+/// the same replicas, `at`, fail.
+#[must_use]
+pub fn heartbeat_failed(system: &str, at: Option<&str>, problem: &str, now: Instant) -> Finding {
     let hour = now.nanoseconds().div_euclid(HOUR_NS);
-    let anchor = EventId::derive(system, SOURCE, &format!("heartbeat/{hour}"));
-    let mut finding = own("keywatch/heartbeat_failed", system, system, anchor, now);
+    let at = at.unwrap_or(system);
+    let anchor = EventId::derive(system, SOURCE, &format!("heartbeat/{hour}/{at}"));
+    let mut finding = own("keywatch/heartbeat_failed", system, at, anchor, now);
     finding.title = format!("The revocation document cannot be renewed: {problem}");
     finding.meaning = "The policy denies every request once the document is two minutes old. Nothing can be revoked \
                        meanwhile, and people will look for ways around the decision point."
         .to_owned();
     finding.runbook = "Bring the decision point back.\n\
                        Until then take every signature for one that no decision stands behind."
+        .to_owned();
+    finding
+}
+
+/// The finding that a replica of a decision point held something else than was put there.
+#[must_use]
+pub fn replica_drifted(system: &str, drift: &Drift, now: Instant) -> Finding {
+    let Drift { replica, found, sequence } = drift;
+    let anchor = EventId::derive(system, SOURCE, &format!("drift/{replica}/{}/{found}", now.nanoseconds()));
+    let mut finding = own("keywatch/replica_drifted", system, replica, anchor, now);
+    let restarted = *found == Found::Nothing;
+    finding.severity = if restarted { Severity::Medium } else { Severity::Critical };
+    finding.title = format!("Replica {replica} held {found} in place of document {sequence}");
+    finding.meaning = if restarted {
+        "It was restarted or wiped. It denied everything until now, and has the document again.".to_owned()
+    } else {
+        "Somebody has put another list of revocations there, or gives it an old one: what was revoked since may have been \
+         allowed. The document was put in force again."
+            .to_owned()
+    };
+    finding.runbook = "Look in the decision log of the replica for what it allowed since the last heartbeat.\n\
+                       Find out who can write there: its API needs a token, bundles need `signing` with a scope."
         .to_owned();
     finding
 }

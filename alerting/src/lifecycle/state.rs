@@ -14,6 +14,8 @@ use crate::lifecycle::incident::Incidents;
 use crate::lifecycle::planned::Planned;
 use crate::lifecycle::saved::pairs;
 use crate::limits::{ALERT_MEMBERS_MAX, INCIDENT_OPEN_NS, SWEEP_RECORDS};
+use crate::response::active_sessions::ActiveSessions;
+use crate::response::aftermath;
 use crate::response::last_inputs::LastInputs;
 use crate::response::responses::Responses;
 
@@ -67,6 +69,7 @@ pub struct AlertState {
     incidents: Incidents,
     responses: Responses,
     inputs: LastInputs,
+    sessions: ActiveSessions,
     deliveries: Deliveries,
     #[serde(with = "pairs")]
     unplanned: BTreeMap<(Instant, String), Finding>,
@@ -87,8 +90,13 @@ struct Delivery {
 impl AlertState {
     /// Takes in one record of either topic; kinds that do not concern alerting are passed over.
     pub fn apply(&mut self, event: &Event) {
+        if aftermath::concerns(event.kind()) {
+            let probe = event.decision().is_some_and(|id| self.inputs.is_probe(id));
+            self.responses.witness(event, probe);
+        }
         match event.kind() {
             "decision" => self.inputs.apply(event),
+            "session.started" | "session.ended" | "session.revoked" => self.sessions.apply(event),
             "finding.created" => self.found(event),
             "alert.opened" | "alert.updated" | "alert.suppressed" => self.recorded(event),
             "alert.notified" | "alert.failed" => self.delivered(event),
@@ -196,6 +204,12 @@ impl AlertState {
     #[must_use]
     pub fn responses(&self) -> &Responses {
         &self.responses
+    }
+
+    /// Sessions that are open.
+    #[must_use]
+    pub fn sessions(&self) -> &ActiveSessions {
+        &self.sessions
     }
 
     /// Inputs that probes are made of.

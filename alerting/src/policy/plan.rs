@@ -127,6 +127,8 @@ fn respond(finding: &Finding, alert_id: &str, incident: &Joined, state: &AlertSt
         decided: now,
         sessions_until: now.saturating_add(policy.session_lifetime_seconds.saturating_mul(SECOND_NS)).unix_seconds(),
         targets,
+        actor: finding.actor.clone(),
+        over_limit: false,
         why,
         releases: Vec::new(),
         approved_by: None,
@@ -142,7 +144,8 @@ fn respond(finding: &Finding, alert_id: &str, incident: &Joined, state: &AlertSt
                 return Vec::new();
             }
             if let Err(reason) = within_budget(finding, &wanted, state, policy) {
-                return propose(&wanted, &released, |targets| base("propose", targets, reason));
+                let over_limit = |targets| Response { over_limit: true, ..base("propose", targets, reason) };
+                return propose(&wanted, &released, over_limit);
             }
             let releases = released.into_iter().map(|proposal| proposal.id.clone()).collect();
             vec![Action::Revoke(Response { releases, ..base("revoke", wanted, why) })]
@@ -160,8 +163,8 @@ fn propose(wanted: &Targets, open: &[&Response], proposal: impl FnOnce(Targets) 
 
 /// Why keywatch may revoke without a person, or why it may not.
 fn may_act_alone(finding: &Finding, incident: &Joined, policy: &Policy) -> Result<String, String> {
-    if policy.shadow {
-        return Err("shadow mode: nothing is revoked without a person".to_owned());
+    if let Some(shadow) = policy.in_shadow(&finding.system, &finding.rule) {
+        return Err(shadow);
     }
     if finding.late {
         return Err("the evidence came late; late evidence never revokes without a person".to_owned());
@@ -203,19 +206,32 @@ fn within_budget(finding: &Finding, wanted: &Targets, state: &AlertState, policy
             return Err(format!("the revocation document is full: {REVOKED_NAMES_MAX} names in one section"));
         }
     }
-    let Spending { system, rule, source } =
-        responses.spending(&finding.system, &finding.rule, &finding.source, finding.decided);
+    let now = finding.decided;
+    let Spending { system, rule, source, minute, cut } =
+        responses.spending(&finding.system, &finding.rule, &finding.source, now);
     let budgets = policy.budgets;
-    let reserve = if uses_reserve(finding.severity) { 0 } else { budgets.reserved_for_critical };
+    let critical = uses_reserve(finding.severity);
+    let reserve = if critical { 0 } else { budgets.reserved_for_critical };
+    let for_it = |budget: usize| if critical { budget } else { budget / 2 };
     let spent = [
-        ("rule", rule, budgets.rule_per_hour),
-        ("source", source, budgets.source_per_hour),
-        ("system", system, budgets.system_per_hour.saturating_sub(reserve)),
+        ("rule's budget of an hour", rule, budgets.rule_per_hour),
+        ("source's budget of an hour", source, budgets.source_per_hour),
+        ("system's budget of an hour", system, budgets.system_per_hour.saturating_sub(reserve)),
+        ("system's budget of a minute", minute, for_it(budgets.system_per_minute)),
     ];
-    match spent.into_iter().find(|(_, spent, budget)| spent >= budget) {
-        Some((whose, spent, _)) => Err(format!("the {whose}'s budget is spent: {spent} revocations in the last hour")),
-        None => Ok(()),
+    if let Some((whose, spent, _)) = spent.into_iter().find(|(_, spent, budget)| spent >= budget) {
+        return Err(format!("the {whose} is spent: {spent} revocations"));
     }
+    let open = state.sessions().count(&finding.system, now);
+    let share = for_it(open.saturating_mul(budgets.share_of_sessions_percent) / 100).max(budgets.share_applies_above);
+    let would_be = cut + wanted.cut_off();
+    if wanted.cut_off() > 0 && would_be > share {
+        return Err(format!(
+            "{would_be} sessions, people and devices would be cut off within an hour, of {open} open sessions; \
+             {share} may be without a person"
+        ));
+    }
+    Ok(())
 }
 
 /// The id of the response that `finding` causes.

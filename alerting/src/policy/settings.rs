@@ -1,10 +1,14 @@
 //! What the operator allows keywatch to do: who is told, how much it may revoke alone, whose word counts as independent.
 //! Data only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use keywatch_store::{Inventory, Severity};
+use keywatch_store::{Instant, Inventory, Severity};
 use serde::Deserialize;
+
+use crate::response::intent::Targets;
+
+const HOUR_NS: i64 = 3_600 * 1_000_000_000;
 
 /// The operator's settings for alerting.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -12,10 +16,16 @@ use serde::Deserialize;
 pub struct Policy {
     /// Propose every revocation and carry none out alone.
     pub shadow: bool,
+    /// Rules that only propose.
+    pub shadow_rules: BTreeSet<String>,
+    /// Systems in which everything is only proposed.
+    pub shadow_systems: BTreeSet<String>,
     /// Alerts below this severity are recorded and not sent.
     pub notify_from: Severity,
     /// How much may be revoked without a person.
     pub budgets: Budgets,
+    /// Who has to agree to what is proposed.
+    pub approvals: Approvals,
     /// Longest life of a session, seconds: a revoked session is kept in the document that long.
     pub session_lifetime_seconds: i64,
     /// Names of the destinations that notifications go to.
@@ -38,11 +48,58 @@ pub struct Budgets {
     pub system_per_hour: usize,
     /// Part of the system's budget that only critical findings may use.
     pub reserved_for_critical: usize,
+    /// In one system within a minute. Of these, findings that are not critical may use half.
+    pub system_per_minute: usize,
+    /// Sessions, people and devices cut off in one system, as a share of the open sessions that identity providers have
+    /// reported. Of this, findings that are not critical may use half.
+    pub share_of_sessions_percent: usize,
+    /// As many may be cut off whatever the share says: of three sessions, one is a third.
+    pub share_applies_above: usize,
+}
+
+/// Who has to agree to what is proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Approvals {
+    /// People who have to approve: one or two.
+    pub people: usize,
+    /// From so many names on, it takes two people in any case.
+    pub two_people_from_names: usize,
+    /// Hours of log time after which a proposal can be approved no more.
+    pub expire_after_hours: u32,
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Approvals { people: 1, two_people_from_names: 10, expire_after_hours: 72 }
+    }
+}
+
+impl Approvals {
+    /// How many people have to approve a response to these targets.
+    #[must_use]
+    pub fn people_for(&self, targets: &Targets) -> usize {
+        if targets.iter().count() >= self.two_people_from_names { 2 } else { self.people.clamp(1, 2) }
+    }
+
+    /// When a proposal of that time can be approved no more.
+    #[must_use]
+    pub fn expires(&self, decided: Instant) -> Instant {
+        decided.saturating_add(i64::from(self.expire_after_hours).saturating_mul(HOUR_NS))
+    }
 }
 
 impl Default for Budgets {
     fn default() -> Self {
-        Budgets { rule_per_hour: 10, source_per_hour: 20, system_per_hour: 30, reserved_for_critical: 10 }
+        Budgets {
+            rule_per_hour: 10,
+            source_per_hour: 20,
+            system_per_hour: 30,
+            reserved_for_critical: 10,
+            system_per_minute: 10,
+            share_of_sessions_percent: 20,
+            share_applies_above: 10,
+        }
     }
 }
 
@@ -50,8 +107,11 @@ impl Default for Policy {
     fn default() -> Self {
         Policy {
             shadow: false,
+            shadow_rules: BTreeSet::new(),
+            shadow_systems: BTreeSet::new(),
             notify_from: Severity::Low,
             budgets: Budgets::default(),
+            approvals: Approvals::default(),
             session_lifetime_seconds: 7 * 86_400,
             destinations: Vec::new(),
             trust_groups: BTreeMap::new(),
@@ -67,6 +127,18 @@ impl Policy {
             let groups = named.map(|source| (source.source.clone(), source.trust_group.clone())).collect();
             self.trust_groups.insert(system.id.clone(), groups);
         }
+    }
+
+    /// Why a finding only proposes, where it is to.
+    #[must_use]
+    pub fn in_shadow(&self, system: &str, rule: &str) -> Option<String> {
+        if self.shadow {
+            return Some("shadow mode: nothing is revoked without a person".to_owned());
+        }
+        if self.shadow_systems.contains(system) {
+            return Some(format!("shadow mode of system {system}: nothing is revoked there without a person"));
+        }
+        self.shadow_rules.contains(rule).then(|| format!("shadow mode of {rule}: it revokes nothing without a person"))
     }
 
     /// The trust group of a source. A source that the inventory does not place counts for nothing.

@@ -8,6 +8,8 @@ use keywatch_store::finding::Target;
 use keywatch_store::{Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
+use crate::response::aftermath::Aftermath;
+
 /// Names to be revoked or quarantined, by section of the revocation document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -79,6 +81,12 @@ impl Targets {
         SECTIONS.into_iter().flat_map(|target| self.section(target).iter().map(move |name| (target, name.as_str())))
     }
 
+    /// Sessions, people and devices in it: whom it keeps from working.
+    #[must_use]
+    pub fn cut_off(&self) -> usize {
+        self.sessions.len() + self.subjects.len() + self.devices.len()
+    }
+
     /// Whether there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -144,6 +152,12 @@ pub struct Response {
     pub sessions_until: i64,
     /// What is stopped.
     pub targets: Targets,
+    /// The person whom the finding is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// It is proposed because a limit of what keywatch does alone is reached.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over_limit: bool,
     /// Why keywatch acts alone, or why it does not.
     pub why: String,
     /// Proposals that this response carries out.
@@ -158,6 +172,10 @@ pub struct Response {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Degree {
+    /// Besides denied: those who let sessions in said that every one of them is closed.
+    ClosedAtPep,
+    /// Besides denied: signatures were heard since, for a while, and none of a target.
+    NoSignatureSince,
     /// Probes that name the targets are denied, a healthy control session is still allowed.
     DeniedAtPdp,
     /// The same, but they were denied before the document was published, too.
@@ -169,6 +187,8 @@ pub enum Degree {
 impl fmt::Display for Degree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Degree::ClosedAtPep => "closed_at_pep",
+            Degree::NoSignatureSince => "no_signature_since",
             Degree::DeniedAtPdp => "denied_at_pdp",
             Degree::AlreadyDenied => "already_denied",
             Degree::Unconfirmed => "unconfirmed",
@@ -187,6 +207,20 @@ pub enum Step {
     Requested,
     /// The document with it was published.
     Published,
+    /// A person decided against it.
+    Rejected {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// It was decided, and a person took it back.
+    Undone {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// Probed.
     Verified {
         /// With this result.
@@ -216,6 +250,12 @@ pub struct Progress {
     pub sequence: u64,
     /// What probes said before it was published, if that is known.
     pub before: Option<Before>,
+    /// People who have approved it.
+    #[serde(default)]
+    pub approvals: BTreeSet<String>,
+    /// What came after it was probed.
+    #[serde(default)]
+    pub aftermath: Aftermath,
     /// Attempts that failed.
     pub failures: u32,
     /// Why the last attempt failed.
@@ -229,12 +269,26 @@ impl Progress {
         matches!(self.step, Step::Requested | Step::Published)
     }
 
+    /// Waits for a person.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.step == Step::Proposed
+    }
+
+    /// Its names stand in the document.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        matches!(self.step, Step::Requested | Step::Published | Step::Verified { .. })
+    }
+
     /// One word for where it stands.
     #[must_use]
     pub fn status(&self) -> String {
         match &self.step {
             Step::Proposed => "proposed".to_owned(),
             Step::Released => "released".to_owned(),
+            Step::Rejected { .. } => "rejected".to_owned(),
+            Step::Undone { .. } => "undone".to_owned(),
             Step::Requested | Step::Published if self.failures > 0 => "failed".to_owned(),
             Step::Requested | Step::Published => "requested".to_owned(),
             Step::Verified { degree, .. } => degree.to_string(),

@@ -1,6 +1,6 @@
 //! What is revoked and quarantined, how the policy decision point learns of it, and the proof that it took effect.
 //!
-//! Pure: [`intent`], [`responses`], [`revocation`] and [`last_inputs`]. [`pdp`], [`probe`] and [`responder`] ask decision
+//! Pure: [`intent`], [`responses`], [`revocation`], [`active_sessions`], [`aftermath`] and [`last_inputs`]. [`pdp`], [`probe`] and [`responder`] ask decision
 //! points. It does not decide whether to respond. A further path of response stands here.
 //!
 //! | module | what it holds |
@@ -8,14 +8,22 @@
 //! | [`intent`] | what is to be revoked, and the degrees of proof |
 //! | [`responses`] | where each response stands, a fold over the log |
 //! | [`revocation`] | the document that a decision point reads |
+//! | [`active_sessions`] | how many sessions of a system are open |
+//! | [`aftermath`] | what is heard of the targets after a revocation |
 //! | [`last_inputs`] | the last inputs of sessions, which probes are made of |
 //! | [`pdp`] | decision points: embedded, Open Policy Agent |
+//! | [`bundle`] | the document as a signed bundle, for decision points that fetch it |
+//! | [`replicas`] | the replicas of a system's decision point: each gets the document, each is asked |
 //! | [`probe`], [`responder`] | publishing, and proving that it took effect |
 
+pub mod active_sessions;
+pub mod aftermath;
+pub mod bundle;
 pub mod intent;
 pub mod last_inputs;
 pub mod pdp;
 pub mod probe;
+pub mod replicas;
 pub mod responder;
 pub mod responses;
 pub mod revocation;

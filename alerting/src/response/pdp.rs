@@ -6,12 +6,14 @@ mod opa;
 use std::pin::Pin;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 pub use embedded::EmbeddedPdp;
 pub(crate) use opa::chain;
-pub use opa::{OpaPdp, OpaSettings};
+pub use opa::{Delivery, OpaPdp, OpaSettings};
 
 use crate::Error;
+use crate::response::bundle::canonical;
 use crate::response::revocation::RevocationDocument;
 
 /// The path of the decision, without a leading slash.
@@ -31,6 +33,32 @@ pub struct Decision {
     pub sequence: Option<u64>,
 }
 
+/// What a decision point says that it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Sequence number of its revocation document; `None` when it has none.
+    pub sequence: Option<u64>,
+    /// Its stamp, unix seconds.
+    pub issued_at: Option<i64>,
+    /// Hash of all of the document as it stands there.
+    pub content_sha256: String,
+}
+
+impl Held {
+    /// Of a document as it stands at a decision point. Where the log ended is left out: two documents of one second may
+    /// differ in that alone.
+    #[must_use]
+    pub fn of(document: &Value) -> Held {
+        let mut content = document.clone();
+        if let Some(meta) = content.get_mut("meta").and_then(Value::as_object_mut) {
+            meta.remove("log_head");
+        }
+        let content_sha256 = hex::encode(Sha256::digest(canonical(&content).as_bytes()));
+        let meta = &document["meta"];
+        Held { sequence: meta["seq"].as_u64(), issued_at: meta["issued_at"].as_i64(), content_sha256 }
+    }
+}
+
 /// A policy decision point.
 pub trait PolicyDecisionPoint: Send + Sync {
     /// Puts the document in force, in place of the one before.
@@ -44,4 +72,12 @@ pub trait PolicyDecisionPoint: Send + Sync {
     /// # Errors
     /// [`Error::PdpSilent`] or [`Error::PdpRefused`] when there is no answer; a denial is an answer.
     fn ask<'a>(&'a self, input: &'a Value) -> Call<'a, Decision>;
+
+    /// What it holds now; `None` where it cannot be looked into.
+    ///
+    /// # Errors
+    /// [`Error::PdpSilent`] or [`Error::PdpRefused`] when there is no answer.
+    fn held(&self) -> Call<'_, Option<Held>> {
+        Box::pin(async { Ok(None) })
+    }
 }

@@ -4,42 +4,23 @@
 //! probes again, record what they prove. Each step can be the last before a crash; the next start takes every response up
 //! that has no `response.verified` and goes through the same steps, with what the log remembers of the first ones. All
 //! open responses of a system are probed before any of them is published, since one document holds them all.
+//!
+//! Where a system has several replicas of its decision point, each goes its own way to the document, and none waits for
+//! another; a response counts as verified only once every one of them was probed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-use keywatch_store::Topic;
-use serde_json::Value;
-use tokio::sync::Mutex;
-use tokio::time::timeout;
 
 use crate::delivery::webhook::WallClock;
 use crate::error::Error;
 use crate::lifecycle::alert_log::AlertLog;
 use crate::lifecycle::record;
-use crate::limits::PDP_CALL_MS_MAX;
+use crate::response::aftermath::further;
 use crate::response::intent::{Before, Degree, Progress};
-use crate::response::pdp::{Call, Decision, PolicyDecisionPoint};
 use crate::response::probe::{Probe, Round, judge, probes};
+pub use crate::response::replicas::{Drift, EnforcementPoint, Replica};
 use crate::response::revocation::RevocationDocument;
-
-/// Where the revocations of one system go.
-pub struct EnforcementPoint {
-    /// The decision point.
-    pub pdp: Arc<dyn PolicyDecisionPoint>,
-    /// Input of a healthy control session, which is allowed as long as the decision point works.
-    pub control: Value,
-    turn: Mutex<()>,
-}
-
-impl EnforcementPoint {
-    /// A decision point and the control input it must go on allowing.
-    #[must_use]
-    pub fn new(pdp: Arc<dyn PolicyDecisionPoint>, control: Value) -> EnforcementPoint {
-        EnforcementPoint { pdp, control, turn: Mutex::new(()) }
-    }
-}
+use keywatch_store::Topic;
 
 /// What became of one response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,10 +90,33 @@ impl Responder {
             // What became open meanwhile is left to its own turn: publishing it here would spoil its first probes.
             let (open, document) = self.open(system);
             if open.is_empty() {
-                within_time(site.pdp.publish(&self.stamped(document))).await?;
+                site.publish(&Arc::new(self.stamped(document)), &[]).await.into_result()?;
             }
         }
         Ok(answered)
+    }
+
+    /// Records the degrees that what was heard since has given to the responses of a system.
+    ///
+    /// # Errors
+    /// The log's.
+    pub fn record_further(&self, system: &str) -> Result<(), Error> {
+        let now = self.alert_log.time_of(system);
+        let records = {
+            let state = self.alert_log.state();
+            let of_system = state.responses().iter().filter(|progress| progress.response.system == system);
+            let degrees = of_system.flat_map(|progress| {
+                further(progress, now).into_iter().map(move |(degree, why)| record::further(progress, degree, &why))
+            });
+            degrees.collect()
+        };
+        self.alert_log.append(Topic::Events, records)?;
+        Ok(())
+    }
+
+    /// What was found changed at replicas of a system since this was asked last.
+    pub fn drifts(&self, system: &str) -> Vec<Drift> {
+        self.sites.get(system).map(EnforcementPoint::drifts).unwrap_or_default()
     }
 
     fn open(&self, system: &str) -> (Vec<Progress>, RevocationDocument) {
@@ -135,21 +139,30 @@ impl Responder {
             let state = self.alert_log.state();
             open.iter().map(|progress| probes(&progress.response, &site.control, state.inputs())).collect()
         };
-        let mut before = Vec::new();
-        for (progress, asked) in open.iter().zip(&asked) {
-            before.push(match &progress.before {
+        let document = Arc::new(self.stamped(document));
+        // Without an answer nothing is claimed about the time before; publishing does not wait for one.
+        let unasked = |(progress, asked): (&Progress, &Vec<Probe>)| {
+            if progress.before.is_none() { asked.clone() } else { Vec::new() }
+        };
+        let rounds: Vec<Vec<Probe>> = open.iter().zip(&asked).map(unasked).collect();
+        let published = site.publish(&document, &rounds).await;
+        let before: Vec<Round> = open
+            .iter()
+            .zip(&published.before)
+            .map(|(progress, round)| match &progress.before {
                 Some(known) => Round { answers: known.clone(), decisions: Vec::new() },
-                // Without an answer nothing is claimed about the time before; publishing does not wait for one.
-                None => ask(site, asked).await.unwrap_or_default(),
+                None => round.clone(),
+            })
+            .collect();
+        if published.reached() {
+            let control = site.identity();
+            let first_time = open.iter().zip(&before).filter(|(progress, _)| progress.before.is_none());
+            let records = first_time.map(|(progress, round)| {
+                record::published(&progress.response, &document, &round.answers, &round.decisions, &control)
             });
+            self.alert_log.append(Topic::Events, records.collect())?;
         }
-        let document = self.stamped(document);
-        within_time(site.pdp.publish(&document)).await?;
-        let first_time = open.iter().zip(&before).filter(|(progress, _)| progress.before.is_none());
-        let published = first_time.map(|(progress, round)| {
-            record::published(&progress.response, &document, &round.answers, &round.decisions)
-        });
-        self.alert_log.append(Topic::Events, published.collect())?;
+        published.into_result()?;
         let mut outcomes = Vec::new();
         for ((progress, asked), before) in open.iter().zip(&asked).zip(&before) {
             outcomes.push(self.verify(site, progress, asked, &before.answers, document.sequence).await?);
@@ -165,12 +178,21 @@ impl Responder {
         before: &Before,
         sequence: u64,
     ) -> Result<Outcome, Error> {
-        let after = ask(site, asked).await?;
-        let (degree, mut reason) = judge(asked, before, &after.answers);
+        let after = site.ask(asked).await?;
+        let judged = after.iter().map(|(replica, round)| (replica, judge(asked, before, &round.answers)));
+        let (replica, (degree, mut reason)) =
+            judged.max_by_key(|(_, (degree, _))| *degree).expect("an enforcement point has a replica");
+        if after.len() > 1 {
+            reason = match degree {
+                Degree::Unconfirmed => format!("at {replica}: {reason}"),
+                _ => format!("at all {} replicas: {reason}", after.len()),
+            };
+        }
         if degree == Degree::AlreadyDenied && (progress.failures > 0 || progress.before.is_some()) {
             reason.push_str("; an earlier attempt of this response may have done it");
         }
-        let record = record::verified(&progress.response, sequence, degree, &reason, &after.decisions);
+        let decisions: Vec<String> = after.into_iter().flat_map(|(_, round)| round.decisions).collect();
+        let record = record::verified(&progress.response, sequence, degree, &reason, &decisions);
         self.alert_log.append(Topic::Events, vec![record])?;
         tracing::info!(response = %progress.response.id, %degree, %reason, "revocation probed");
         Ok(Outcome { response_id: progress.response.id.clone(), degree, reason })
@@ -190,33 +212,5 @@ impl Responder {
         let failed = still.iter().map(|progress| record::failed(progress, &problem)).collect();
         self.alert_log.append(Topic::Events, failed)?;
         Ok(())
-    }
-}
-
-async fn ask(site: &EnforcementPoint, probes: &[Probe]) -> Result<Round, Error> {
-    let mut round = Round::default();
-    let control = within_time(site.pdp.ask(&site.control)).await?;
-    round.answers.control = control.allow;
-    round.decisions.extend(control.decision_id);
-    for probe in probes {
-        let answer = within_time(site.pdp.ask(&probe.input)).await;
-        if probe.foreign && matches!(answer, Err(Error::PdpRefused { .. })) {
-            continue;
-        }
-        let Decision { allow, decision_id, .. } = answer?;
-        round.answers.probes.insert(probe.name.clone(), allow);
-        round.decisions.extend(decision_id);
-    }
-    Ok(round)
-}
-
-/// A decision point that never answers must not hold up the next page.
-async fn within_time<T>(call: Call<'_, T>) -> Result<T, Error> {
-    match timeout(Duration::from_millis(PDP_CALL_MS_MAX), call).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Error::PdpSilent {
-            endpoint: "configured for the system".to_owned(),
-            problem: format!("no answer within {PDP_CALL_MS_MAX} ms"),
-        }),
     }
 }

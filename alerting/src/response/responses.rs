@@ -1,12 +1,13 @@
 //! Responses and revocation documents as the log knows them: a fold over `response.*` records. Publishes nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use keywatch_store::finding::Target;
-use keywatch_store::{Event, Instant, Severity};
+use keywatch_store::{Event, EventId, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{BUDGET_SPAN_NS, RESPONSE_KEPT_NS};
+use crate::limits::{AFTERMATH_HEARD_NS, BUDGET_SPAN_NS, CONTROL_IDENTITIES_MAX, MINUTE_NS, RESPONSE_KEPT_NS};
+use crate::response::aftermath::{self, Aftermath};
 use crate::response::intent::{Before, Degree, Progress, Response, Step};
 use crate::response::last_inputs::LastInputs;
 use crate::response::revocation::RevocationDocument;
@@ -18,10 +19,16 @@ pub struct Responses {
     documents: BTreeMap<String, RevocationDocument>,
     /// Revocations decided without a person, of the last hour, by system.
     spent: BTreeMap<String, VecDeque<Spent>>,
+    /// Sessions and requests of controls with which nobody signs, by system.
+    controls: BTreeMap<String, BTreeSet<String>>,
+    /// The first signature of these nevertheless: event and log time, by system.
+    misused: BTreeMap<String, (EventId, Instant)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Spent {
+    /// Sessions, people and devices cut off.
+    cut: usize,
     decided: Instant,
     rule: String,
     source: String,
@@ -36,6 +43,10 @@ pub struct Spending {
     pub rule: usize,
     /// On the word of the source.
     pub source: usize,
+    /// In the system within the last minute.
+    pub minute: usize,
+    /// Sessions, people and devices that were cut off in the system.
+    pub cut: usize,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +55,9 @@ struct Extra {
     before: Option<Before>,
     #[serde(default)]
     decisions: Vec<String>,
+    /// Session and request of the control, where nobody signs with it.
+    #[serde(default)]
+    control: Vec<String>,
 }
 
 impl Responses {
@@ -52,15 +66,49 @@ impl Responses {
         let detail = event.detail().value();
         let (Ok(response), Ok(extra)) = (Response::deserialize(&detail), Extra::deserialize(&detail)) else { return };
         extra.decisions.iter().for_each(|id| inputs.remember_probe(id));
+        if !extra.control.is_empty() {
+            let known = self.controls.entry(response.system.clone()).or_default();
+            let free = CONTROL_IDENTITIES_MAX.saturating_sub(known.len());
+            known.extend(extra.control.iter().take(free).cloned());
+        }
         match event.kind() {
             "response.proposed" => self.propose(response),
             "response.requested" => self.request(response),
+            "response.undone" => self.undo(&response, event),
             kind => {
                 if let Some(progress) = self.by_id.get_mut(&response.id) {
                     advance(progress, kind, event, extra);
                 }
             }
         }
+    }
+
+    /// Takes in an event of others that says what came after a revocation; `probe` says that it answers one of ours.
+    pub(crate) fn witness(&mut self, event: &Event, probe: bool) {
+        let system = event.system();
+        if event.kind() == "signing.signed" && !self.misused.contains_key(system) {
+            let known = self.controls.get(system);
+            let is_control = |name: Option<&str>| name.is_some_and(|name| known.is_some_and(|all| all.contains(name)));
+            if is_control(event.session()) || is_control(event.request()) {
+                self.misused.insert(system.to_owned(), (event.event_id(), event.time()));
+            }
+        }
+        let Some(document) = self.documents.get(system).filter(|_| !probe) else { return };
+        let revoked = aftermath::named(event).into_iter().any(|(target, name)| {
+            let holds = |name: &str| document.entry(target, name).is_some();
+            name.is_some_and(|name| holds(name) || holds(&name.to_lowercase()))
+        });
+        let now = event.time();
+        let heard = |progress: &&mut Progress| {
+            let until = progress.response.decided.saturating_add(AFTERMATH_HEARD_NS);
+            progress.response.system == system && progress.is_decided() && now <= until
+        };
+        self.by_id.values_mut().filter(heard).for_each(|progress| aftermath::witness(progress, event, revoked));
+    }
+
+    /// The first signature of an identity with which nobody signs, by system, with its log time.
+    pub fn misused(&self) -> impl Iterator<Item = (&str, EventId, Instant)> {
+        self.misused.iter().map(|(system, (event, time))| (system.as_str(), *event, *time))
     }
 
     fn propose(&mut self, response: Response) {
@@ -84,6 +132,23 @@ impl Responses {
         self.by_id.insert(response.id.clone(), begun(response, Step::Requested, sequence));
     }
 
+    /// Takes its names out of the document, as far as no other response holds them.
+    fn undo(&mut self, response: &Response, event: &Event) {
+        let Some(progress) = self.by_id.get_mut(&response.id).filter(|progress| progress.is_decided()) else { return };
+        let said = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        progress.step = Step::Undone { by: said(event.actor()), reason: said(event.reason()) };
+        let others = || {
+            let of_system = self.by_id.values().filter(|other| other.response.system == response.system);
+            of_system.filter(|other| other.is_decided())
+        };
+        let held =
+            |target: Target, name: &str| others().any(|other| other.response.targets.section(target).contains(name));
+        let free = response.targets.filtered(|target, name| !held(target, name));
+        if let Some(document) = self.documents.get_mut(&response.system) {
+            document.restore(&free);
+        }
+    }
+
     fn spend(&mut self, response: &Response) {
         let spent = self.spent.entry(response.system.clone()).or_default();
         while spent.front().is_some_and(|first| is_past(first.decided, response.decided)) {
@@ -91,7 +156,8 @@ impl Responses {
         }
         if response.approved_by.is_none() {
             let Response { decided, rule, source, .. } = response;
-            spent.push_back(Spent { decided: *decided, rule: rule.clone(), source: source.clone() });
+            let cut = response.targets.cut_off();
+            spent.push_back(Spent { cut, decided: *decided, rule: rule.clone(), source: source.clone() });
         }
     }
 
@@ -103,6 +169,8 @@ impl Responses {
             system: recent().count(),
             rule: recent().filter(|spent| spent.rule == rule).count(),
             source: recent().filter(|spent| spent.source == source).count(),
+            minute: recent().filter(|spent| spent.decided.saturating_add(MINUTE_NS) > now).count(),
+            cut: recent().map(|spent| spent.cut).sum(),
         }
     }
 
@@ -167,7 +235,16 @@ impl Responses {
 }
 
 fn begun(response: Response, step: Step, sequence: u64) -> Progress {
-    Progress { response, step, sequence, before: None, failures: 0, failed_because: None }
+    Progress {
+        response,
+        step,
+        sequence,
+        before: None,
+        approvals: BTreeSet::new(),
+        aftermath: Aftermath::default(),
+        failures: 0,
+        failed_because: None,
+    }
 }
 
 fn is_past(decided: Instant, now: Instant) -> bool {
@@ -180,12 +257,29 @@ fn advance(progress: &mut Progress, kind: &str, event: &Event, extra: Extra) {
             progress.step = Step::Published;
             progress.before = progress.before.take().or(extra.before);
         }
-        "response.verified" => {
+        "response.approved" if progress.is_waiting() => {
+            progress.approvals.extend(event.actor().map(str::to_owned));
+        }
+        "response.rejected" if progress.is_waiting() => {
+            let said = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            progress.step = Step::Rejected { by: said(event.actor()), reason: said(event.reason()) };
+        }
+        "response.verified" if progress.is_decided() => {
+            let further = match event.outcome() {
+                Some("closed_at_pep") => Some(Degree::ClosedAtPep),
+                Some("no_signature_since") => Some(Degree::NoSignatureSince),
+                _ => None,
+            };
+            if let Some(further) = further {
+                progress.aftermath.recorded.insert(further);
+                return;
+            }
             let degree = match event.outcome() {
                 Some("denied_at_pdp") => Degree::DeniedAtPdp,
                 Some("already_denied") => Degree::AlreadyDenied,
                 _ => Degree::Unconfirmed,
             };
+            progress.aftermath.verified = Some(event.time()).filter(|_| degree != Degree::Unconfirmed);
             progress.step = Step::Verified { degree, reason: event.reason().unwrap_or_default().to_owned() };
         }
         "response.failed" => {

@@ -2,8 +2,8 @@
 //!
 //! It is a fold over `response.requested` records and nothing else, so that a restart publishes the same document. Names
 //! that have expired in log time leave when the next response joins; what the document says never changes without its
-//! sequence number. Each document carries the hash of the one before. It knows no clock: `issued_at` is stamped by who
-//! publishes.
+//! sequence number. The hash of a document is made of the hash of the one before and of what changed, so that it costs the
+//! same however long the list is. It knows no clock: `issued_at` is stamped by who publishes.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::response::intent::{Response, SECTIONS};
+use crate::limits::DOCUMENT_VALID_SECONDS;
+use crate::response::intent::{Response, SECTIONS, Targets};
 
 /// Why and since when a name is revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +38,9 @@ pub struct RevocationDocument {
     pub system: String,
     /// Responses it holds since the beginning; 0 when nothing was ever revoked.
     pub sequence: u64,
-    /// SHA-256 of the document before, hexadecimal; empty at sequence 0.
+    /// Hash of the document before, hexadecimal; empty at sequence 0.
     pub prev_sha256: String,
+    sha256: String,
     /// When it was stamped, unix seconds of the wall clock; 0 until [`RevocationDocument::stamped`].
     pub issued_at: i64,
     /// Where the events topic ended when it was stamped, and the first 16 digits of the hash of its last batch: a place
@@ -74,9 +76,8 @@ impl RevocationDocument {
 
     /// The next document: what has expired by the response's log time leaves, its targets join.
     pub fn merge(&mut self, response: &Response) {
-        self.prev_sha256 = self.sha256();
-        self.sequence += 1;
-        self.expire(response.decided);
+        let expired = self.expire(response.decided);
+        let mut joined = Vec::new();
         for (target, name) in response.targets.iter() {
             let forgettable = matches!(target, Target::Session | Target::Subject);
             let entry = Entry {
@@ -85,14 +86,44 @@ impl RevocationDocument {
                 reason: response.rule.clone(),
                 expires_at: forgettable.then_some(response.sessions_until),
             };
+            joined.push(json!([section_name(target), name, entry.to_value(target)]));
             self.sections.entry(target).or_default().insert(name.to_owned(), entry);
         }
+        self.advance(&json!({ "joined": joined, "expired": expired }));
     }
 
-    fn expire(&mut self, now: Instant) {
-        for section in self.sections.values_mut() {
-            section.retain(|_, entry| entry.is_valid(now));
+    /// The next document, without these names: somebody let them in again.
+    pub fn restore(&mut self, names: &Targets) {
+        let mut left = Vec::new();
+        for (target, name) in names.iter() {
+            if self.sections.get_mut(&target).and_then(|section| section.remove(name)).is_some() {
+                left.push(json!([section_name(target), name]));
+            }
         }
+        self.advance(&json!({ "restored": left }));
+    }
+
+    fn advance(&mut self, change: &Value) {
+        self.prev_sha256 = self.sha256();
+        self.sequence += 1;
+        let step = json!({
+            "system": self.system, "seq": self.sequence, "prev_sha256": self.prev_sha256, "change": change,
+        });
+        self.sha256 = digest(&step);
+    }
+
+    fn expire(&mut self, now: Instant) -> Vec<Value> {
+        let mut expired = Vec::new();
+        for (target, section) in &mut self.sections {
+            section.retain(|name, entry| {
+                let valid = entry.is_valid(now);
+                if !valid {
+                    expired.push(json!([section_name(*target), name]));
+                }
+                valid
+            });
+        }
+        expired
     }
 
     /// The same document, stamped with the wall clock.
@@ -109,18 +140,14 @@ impl RevocationDocument {
         self
     }
 
-    /// SHA-256 of the content as canonical JSON, the stamp left out, hexadecimal.
+    /// Its hash, hexadecimal: of what changed and of the hash before, the stamp left out.
     #[must_use]
     pub fn sha256(&self) -> String {
-        let mut content = self.to_value();
-        if let Some(meta) = content["meta"].as_object_mut() {
-            meta.remove("issued_at");
-            meta.remove("log_head");
-        }
-        hex::encode(Sha256::digest(CanonicalJson::from(&content).as_str().as_bytes()))
+        // Nothing changed before the first.
+        if self.sequence == 0 { digest(&json!({ "system": self.system, "seq": 0 })) } else { self.sha256.clone() }
     }
 
-    /// `<sequence>-<sha256>`, the revision a bundle of it would carry.
+    /// `<sequence>-<sha256>`, the revision of a bundle of it.
     #[must_use]
     pub fn revision(&self) -> String {
         format!("{}-{}", self.sequence, self.sha256())
@@ -130,20 +157,57 @@ impl RevocationDocument {
     /// denies.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        let mut value = json!({ "meta": {
-            "system": self.system, "seq": self.sequence, "issued_at": self.issued_at, "prev_sha256": self.prev_sha256,
-        }});
+        let mut value = self.sections_value();
+        value["meta"] = self.meta_value();
+        value
+    }
+
+    /// What stands at `revocations.meta`.
+    #[must_use]
+    pub fn meta_value(&self) -> Value {
+        let mut meta = json!({
+            "system": self.system, "seq": self.sequence, "sha256": self.sha256(), "prev_sha256": self.prev_sha256,
+            "issued_at": self.issued_at, "expires_at": self.issued_at.saturating_add(DOCUMENT_VALID_SECONDS),
+        });
         if let Some((position, hash)) = &self.log_head {
-            value["meta"]["log_head"] = json!({ "position": position, "hash": hash });
+            meta["log_head"] = json!({ "position": position, "hash": hash });
         }
+        meta
+    }
+
+    /// What stands at `revocations` besides `meta`. A name with capitals stands there in small letters as well, so that a
+    /// policy finds it in one look-up however it is written. A name that no policy takes is left out.
+    #[must_use]
+    pub fn sections_value(&self) -> Value {
+        let mut value = json!({});
         for target in SECTIONS {
-            let entries = self.sections.get(&target).into_iter().flatten();
-            let section: serde_json::Map<String, Value> =
-                entries.map(|(name, entry)| (name.clone(), entry.to_value(target))).collect();
+            let mut section = serde_json::Map::new();
+            for (name, entry) in self.sections.get(&target).into_iter().flatten().filter(|(name, _)| is_plain(name)) {
+                let small = name.to_lowercase();
+                let entry = entry.to_value(target);
+                // A cut-off that was decided later cuts more, whichever way the name was written then.
+                let earlier = |there: &Value| there["not_before"].as_i64() < entry["not_before"].as_i64();
+                if section.get(&small).is_none_or(earlier) {
+                    section.insert(small, entry.clone());
+                }
+                if section.get(name).is_none_or(earlier) {
+                    section.insert(name.clone(), entry);
+                }
+            }
             value[section_name(target)] = Value::Object(section);
         }
         value
     }
+}
+
+/// Whether a name holds only what policies take in a name. They deny whoever brings another, and the hashes of bundles are
+/// not agreed upon for such characters.
+fn is_plain(name: &str) -> bool {
+    !name.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+}
+
+fn digest(value: &Value) -> String {
+    hex::encode(Sha256::digest(CanonicalJson::from(value).as_str().as_bytes()))
 }
 
 /// The key of a section in the document.

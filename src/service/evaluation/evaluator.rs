@@ -21,6 +21,7 @@ use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::limits::{EVALUATOR_THREADS, REFRESH_SECONDS, SHUTDOWN_SECONDS_MAX, TICK_SECONDS};
+use crate::service::bundles::Bundles;
 use crate::service::config::Config;
 use crate::service::evaluation::alerting_snapshots::{self, AlertingSnapshots, RestoredAlerting};
 use crate::service::evaluation::history::History;
@@ -49,6 +50,8 @@ pub(crate) struct Evaluator {
     pub(crate) metrics: Arc<Metrics>,
     /// Rung after every append to the events topic.
     pub(crate) appended: Arc<Notify>,
+    /// Where revocation documents are offered to decision points that fetch them.
+    pub(crate) bundles: Bundles,
     /// Says that the rules have caught up with the log.
     pub(crate) readiness: Arc<Readiness>,
 }
@@ -162,7 +165,7 @@ impl Evaluator {
         Ok(Dependencies {
             log: Arc::clone(&self.log),
             policy: config.alerting.clone(),
-            sites: integrations::decision_points(config)?,
+            sites: integrations::decision_points(config, &self.bundles)?,
             sinks,
             deliveries: Schedule::pages(),
             revocations: Schedule::revocations(),
@@ -300,6 +303,7 @@ mod tests {
             inventory: Arc::new(Inventory::parse("inventory", "[[systems]]\nid = \"cold\"").unwrap()),
             metrics: Arc::clone(&metrics),
             appended: Arc::new(Notify::new()),
+            bundles: Bundles::default(),
             readiness: Readiness::new(metrics),
         };
         let (stop, stopping) = watch::channel(false);

@@ -8,7 +8,7 @@ use keywatch_store::Instant;
 use regorus::Engine;
 use serde_json::{Value, json};
 
-use super::{Call, DECISION_PATH, Decision, PolicyDecisionPoint};
+use super::{Call, DECISION_PATH, Decision, Held, PolicyDecisionPoint};
 use crate::Error;
 use crate::lifecycle::action::derive_id;
 use crate::response::revocation::RevocationDocument;
@@ -31,6 +31,7 @@ struct State {
     data: Value,
     sequence: Option<u64>,
     revision: String,
+    held: Held,
     answers: u64,
 }
 
@@ -48,7 +49,8 @@ impl EmbeddedPdp {
                 .map_err(|error| Error::Rego { file: file.to_owned(), problem: format!("{error:#}") })?;
         }
         let data = if signers.is_empty() { json!({}) } else { json!({ "custody": { "signers": signers } }) };
-        let mut state = State { engine, data, sequence: None, revision: String::new(), answers: 0 };
+        let mut state =
+            State { engine, data, sequence: None, revision: String::new(), held: Held::default(), answers: 0 };
         state.replace(None)?;
         Ok(EmbeddedPdp { state: Mutex::new(state), label: label.to_owned() })
     }
@@ -101,6 +103,7 @@ impl State {
         self.engine.clear_data();
         self.engine.add_data(data).map_err(|error| refused(&error))?;
         self.sequence = document.map(|document| document.sequence);
+        self.held = document.map(|document| Held::of(&document.to_value())).unwrap_or_default();
         self.revision = document.map(RevocationDocument::revision).unwrap_or_default();
         Ok(())
     }
@@ -113,6 +116,10 @@ impl PolicyDecisionPoint for EmbeddedPdp {
 
     fn ask<'a>(&'a self, input: &'a Value) -> Call<'a, Decision> {
         Box::pin(async move { self.decide(input) })
+    }
+
+    fn held(&self) -> Call<'_, Option<Held>> {
+        Box::pin(async move { Ok(Some(self.state().held.clone())) })
     }
 }
 

@@ -1,0 +1,128 @@
+//! What people decide on responses: approve, reject, undo. Each is a record first, with the person's name; a response is
+//! carried out once as many people as the settings ask for have approved it. Who the person is, others have made sure of.
+
+use std::cmp::Reverse;
+
+use keywatch_store::Topic;
+
+use super::Executor;
+use crate::error::Error;
+use crate::lifecycle::record;
+use crate::response::intent::{Progress, Response, Step};
+
+/// What an approval has led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Approval {
+    /// Others have to approve as well.
+    Waits {
+        /// People who have.
+        approved: Vec<String>,
+        /// How many are needed.
+        needed: usize,
+    },
+    /// It is carried out; its progress says how far it has come.
+    CarriedOut,
+}
+
+impl Executor {
+    /// Responses that are remembered, newest first; of one system where one is named.
+    #[must_use]
+    pub fn responses(&self, system: Option<&str>) -> Vec<Progress> {
+        self.with_state(|state| {
+            let all = state.responses().iter();
+            let of_system = all.filter(|progress| system.is_none_or(|system| progress.response.system == system));
+            let mut responses: Vec<Progress> = of_system.cloned().collect();
+            responses.sort_by_key(|progress| Reverse(progress.response.decided));
+            responses
+        })
+    }
+
+    /// Approves a proposal, and carries it out when enough people have.
+    ///
+    /// # Errors
+    /// [`Error::NoResponse`] when it does not wait for a person, [`Error::NotAllowed`] when this person cannot decide on
+    /// it, or [`Error::Log`].
+    pub async fn approve(&self, response_id: &str, person: &str) -> Result<Approval, Error> {
+        let turn = self.shared.turn.lock().await;
+        let Progress { response, approvals, .. } = self.decidable(response_id, person)?;
+        let needed = self.shared.policy().approvals.people_for(&response.targets);
+        let mut approved: Vec<String> = approvals.into_iter().collect();
+        if !approved.iter().any(|other| is_same(other, person)) {
+            self.shared.alert_log.append(Topic::Events, vec![record::approved(&response, person)])?;
+            approved.push(person.to_owned());
+        }
+        if approved.len() < needed {
+            return Ok(Approval::Waits { approved, needed });
+        }
+        let system = response.system.clone();
+        let decided = Response { approved_by: Some(approved.join(", ")), ..response };
+        self.shared.alert_log.append(Topic::Events, vec![record::requested(&decided)])?;
+        drop(turn);
+        self.respond(&system).await?;
+        self.shared.outbox.dispatch();
+        Ok(Approval::CarriedOut)
+    }
+
+    /// Rejects a proposal, with a reason. The finding may propose again only by a new finding.
+    ///
+    /// # Errors
+    /// As [`Executor::approve`].
+    pub async fn reject(&self, response_id: &str, person: &str, reason: &str) -> Result<(), Error> {
+        let _turn = self.shared.turn.lock().await;
+        let Progress { response, .. } = self.decidable(response_id, person)?;
+        self.shared.alert_log.append(Topic::Events, vec![record::rejected(&response, person, reason)])?;
+        Ok(())
+    }
+
+    /// Takes a revocation back: its names leave the document, unless another response holds them too.
+    ///
+    /// # Errors
+    /// [`Error::NoResponse`] when it was not decided or is undone already, else as [`Executor::approve`]. Where the decision
+    /// point does not answer, it is no error: the next heartbeat publishes the document.
+    pub async fn undo(&self, response_id: &str, person: &str, reason: &str) -> Result<(), Error> {
+        let turn = self.shared.turn.lock().await;
+        let progress = self.progress(response_id)?;
+        if !progress.is_decided() {
+            return Err(Error::NoResponse { response: response_id.to_owned() });
+        }
+        may_decide(&progress.response, person)?;
+        let undone = record::undone(&progress.response, person, reason);
+        self.shared.alert_log.append(Topic::Events, vec![undone])?;
+        drop(turn);
+        let refreshed = self.shared.responder.refresh(&progress.response.system).await;
+        self.settle(&progress.response.system, refreshed).await
+    }
+
+    fn decidable(&self, response_id: &str, person: &str) -> Result<Progress, Error> {
+        let progress = self.progress(response_id)?;
+        let system = &progress.response.system;
+        let expires = self.shared.policy().approvals.expires(progress.response.decided);
+        if progress.step != Step::Proposed || self.shared.alert_log.time_of(system) > expires {
+            return Err(Error::NoResponse { response: response_id.to_owned() });
+        }
+        may_decide(&progress.response, person)?;
+        Ok(progress)
+    }
+
+    fn progress(&self, response_id: &str) -> Result<Progress, Error> {
+        let found = self.with_state(|state| state.responses().get(response_id).cloned());
+        found.ok_or_else(|| Error::NoResponse { response: response_id.to_owned() })
+    }
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}
+
+/// Nobody decides without a name, nor on what is to be done about themselves.
+fn may_decide(response: &Response, person: &str) -> Result<(), Error> {
+    let refuse = |problem: &str| Err(Error::NotAllowed { person: person.to_owned(), problem: problem.to_owned() });
+    if person.trim().is_empty() || person.trim() != person {
+        return refuse("a decision needs the name of a person");
+    }
+    let concerned = response.targets.subjects.iter().chain(&response.actor);
+    if concerned.into_iter().any(|subject| is_same(subject, person)) {
+        return refuse("it is about this person; somebody else has to decide");
+    }
+    Ok(())
+}
