@@ -16,6 +16,7 @@ mod feeds;
 mod http_ingest;
 mod incidents;
 mod noise;
+mod operators;
 mod real_opa;
 mod replay_data;
 mod running;

@@ -52,6 +52,18 @@ pub enum Error {
         /// What was asked for.
         response: String,
     },
+    /// There is no incident, alert or silence of that id.
+    #[error("there is no incident, alert or silence `{name}`; it may be forgotten, or its id mistyped")]
+    NoIncident {
+        /// What was asked for.
+        name: String,
+    },
+    /// What an operator wants is not possible as things stand.
+    #[error("{problem}")]
+    Refused {
+        /// What is wrong, and what to do instead.
+        problem: String,
+    },
     /// A destination whose configuration cannot be accepted.
     #[error("destination `{destination}`: {problem}")]
     Destination {
@@ -91,7 +103,11 @@ impl Error {
             Error::Log(error) => error.remedy(),
             Error::PdpSilent { .. } | Error::NoPdp { .. } | Error::PdpRefused { .. } => Remedy::Retry,
             Error::Undelivered { fate: Fate::Retry(_), .. } => Remedy::Retry,
-            Error::Undelivered { .. } | Error::NoResponse { .. } | Error::Saved { .. } => Remedy::Reject,
+            Error::Undelivered { .. }
+            | Error::NoResponse { .. }
+            | Error::NoIncident { .. }
+            | Error::Refused { .. }
+            | Error::Saved { .. } => Remedy::Reject,
             Error::Rego { .. } | Error::Destination { .. } => Remedy::Stop,
         }
     }

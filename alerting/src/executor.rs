@@ -1,6 +1,8 @@
 //! Performs what [`crate::plan`] decides. It decides nothing itself: every intent is written to the log first, then done,
 //! then what happened is written.
 
+mod operations;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +28,8 @@ use crate::policy::plan::plan;
 use crate::policy::settings::Policy;
 use crate::response::intent::{Degree, Response, Step};
 use crate::response::responder::{EnforcementPoint, Outcome, Responder};
+
+pub use operations::Operated;
 
 /// What the executor works with.
 pub struct Dependencies {

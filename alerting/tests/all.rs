@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
 mod opa_api;
+mod operators;
 mod p4_delivery;
 mod p5_revocation;
 mod plan;
