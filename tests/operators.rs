@@ -145,19 +145,19 @@ async fn nobody_does_what_their_role_and_systems_do_not_allow() {
     let silence = json!({ "system": "cold", "matcher": { "rule": "own/presented" }, "reason": "r", "until": until });
     for (token, path, body, expected) in [
         ("", acknowledge.as_str(), json!({}), StatusCode::UNAUTHORIZED),
-        ("nobody", &acknowledge, json!({}), StatusCode::UNAUTHORIZED),
+        ("nobody", acknowledge.as_str(), json!({}), StatusCode::UNAUTHORIZED),
         // The token of a source is none of an operator's.
-        ("token", &acknowledge, json!({}), StatusCode::UNAUTHORIZED),
-        ("vera", &acknowledge, json!({}), StatusCode::FORBIDDEN),
-        ("stranger", &acknowledge, json!({}), StatusCode::NOT_FOUND),
+        ("token", acknowledge.as_str(), json!({}), StatusCode::UNAUTHORIZED),
+        ("vera", acknowledge.as_str(), json!({}), StatusCode::FORBIDDEN),
+        ("stranger", acknowledge.as_str(), json!({}), StatusCode::NOT_FOUND),
         ("ann", silences, silence.clone(), StatusCode::FORBIDDEN),
         ("stranger", silences, silence.clone(), StatusCode::FORBIDDEN),
         // It would last for centuries.
         ("bob", silences, silence, StatusCode::CONFLICT),
         ("ann", "/v1/incidents/nothing/acknowledge", json!({}), StatusCode::NOT_FOUND),
-        ("ann", &format!("/v1/incidents/{id}/explode"), json!({}), StatusCode::NOT_FOUND),
-        ("ann", &format!("/v1/incidents/{id}/resolve"), json!({ "verdict": "maybe" }), StatusCode::BAD_REQUEST),
-        ("ann", &format!("/v1/incidents/{id}/comment"), json!({ "comment": "" }), StatusCode::CONFLICT),
+        ("ann", format!("/v1/incidents/{id}/explode").as_str(), json!({}), StatusCode::NOT_FOUND),
+        ("ann", format!("/v1/incidents/{id}/resolve").as_str(), json!({ "verdict": "maybe" }), StatusCode::BAD_REQUEST),
+        ("ann", format!("/v1/incidents/{id}/comment").as_str(), json!({ "comment": "" }), StatusCode::CONFLICT),
     ] {
         let (status, answer) = ask(&running, token, Method::POST, path, Some(body)).await;
         assert_eq!(status, expected, "{token} {path}: {answer}");
@@ -213,6 +213,7 @@ async fn the_day_of_an_analyst_with_the_subcommands() {
     let machine = machine();
     let running = machine.start().await;
     let id = one_incident(&running).await;
+    let id = id.as_str();
     for name in ["ann", "bob", "carol"] {
         std::fs::write(machine.path(name), format!("{name}\n")).unwrap();
     }
@@ -225,21 +226,17 @@ async fn the_day_of_an_analyst_with_the_subcommands() {
         }
         said
     };
-    as_who("ann", &["incidents", "list"], &[&id, "open", "low"]);
+    as_who("ann", &["incidents", "list"], &[id, "open", "low"]);
     as_who("ann", &["alerts", "list", "--rule", "own/presented"], &["own/presented", "open"]);
-    as_who("ann", &["alerts", "ack", &id], &["acknowledged"]);
-    as_who("ann", &["alerts", "ack", &id], &["already"]);
-    as_who("ann", &["alerts", "assign", &id, "bob"], &["done"]);
-    as_who("ann", &["alerts", "comment", &id, "who is it?"], &["done"]);
+    as_who("ann", &["alerts", "ack", id], &["acknowledged"]);
+    as_who("ann", &["alerts", "ack", id], &["already"]);
+    as_who("ann", &["alerts", "assign", id, "bob"], &["done"]);
+    as_who("ann", &["alerts", "comment", id, "who is it?"], &["done"]);
     let shown =
         ["It is there for a test.", "look", "chain of custody", "session", "ann saw it", "who is it?", "evidence"];
-    as_who("ann", &["incidents", "show", &id], &shown);
-    as_who(
-        "ann",
-        &["alerts", "resolve", &id, "--verdict", "test", "--reason", "drill"],
-        &["resolved", "ann says test"],
-    );
-    as_who("ann", &["alerts", "reopen", &id, "--reason", "no"], &["open"]);
+    as_who("ann", &["incidents", "show", id], &shown);
+    as_who("ann", &["alerts", "resolve", id, "--verdict", "test", "--reason", "drill"], &["resolved", "ann says test"]);
+    as_who("ann", &["alerts", "reopen", id, "--reason", "no"], &["open"]);
     let silence =
         ["alerts", "silence", "--system", "cold", "--rule", "own/presented", "--for", "2h", "--reason", "drill"];
     let asked = as_who("bob", &[&silence[..], &["--criticals", "--json"]].concat(), &["waiting for a second person"]);
@@ -248,7 +245,7 @@ async fn the_day_of_an_analyst_with_the_subcommands() {
     as_who("carol", &["alerts", "approve-silence", silence], &["active"]);
     as_who("ann", &["alerts", "silences"], &["bob and carol", "drill"]);
     as_who("bob", &["alerts", "end-silence", silence], &["ended"]);
-    as_who("ann", &["about", "s-long-enough-1"], &["1 events", "session.presented", &id]);
+    as_who("ann", &["about", "s-long-enough-1"], &["1 events", "session.presented", id]);
     as_who("ann", &["alerts", "handover"], &["not resolved", "drill", "own/presented"]);
 
     let refused = run(&running, &machine.path("ann"), &["alerts", "ack", "nothing"]);

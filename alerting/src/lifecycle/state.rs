@@ -257,7 +257,8 @@ impl AlertState {
 
     /// Alerts of an incident.
     pub fn alerts_of<'a>(&'a self, incident: &'a Incident) -> impl Iterator<Item = &'a Alert> {
-        self.alerts.values().filter(|alert| alert.incident == incident.id || incident.merged.contains(&alert.incident))
+        let is_of = move |alert: &&Alert| alert.incident == incident.id || incident.merged.contains(&alert.incident);
+        self.alerts.values().filter(is_of)
     }
 
     /// Responses that were decided in the incident of that id.

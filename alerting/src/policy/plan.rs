@@ -35,7 +35,8 @@ pub fn plan(finding: &Finding, state: &AlertState, policy: &Policy) -> Vec<Actio
     actions
 }
 
-/// Whether a revocation and a proposal for this finding stand in the log, though its alert record does not: keywatch stopped in between.
+/// Whether a revocation and a proposal for this finding stand in the log, though its alert record does not: keywatch
+/// stopped in between.
 fn has_responded(finding: &Finding, state: &AlertState) -> [bool; 2] {
     ["revoke", "propose"].map(|kind| state.responses().get(&response_id(finding, kind)).is_some())
 }
