@@ -103,6 +103,9 @@ impl Paging {
             }
             _ => {}
         }
+        if circumstances.proposed {
+            causes.insert(Cause::Response);
+        }
         // That a response has no effect, say, is no repetition of what it was to stop.
         if finding.source == SOURCE && circumstances.news {
             causes.insert(Cause::Keywatch);

@@ -195,19 +195,10 @@ impl Pipeline {
         for decided in outcome.findings {
             handled.extend(self.handle(decided).await?);
         }
-        self.page_due(&events).await?;
+        page_due(&self.executor, &events).await?;
         let left = self.log.end(Topic::Events).0.saturating_sub(self.position.0);
         self.metrics.run(events.len(), left, took);
         Ok(Some(handled))
-    }
-
-    /// News of incidents that have waited long enough by the time of the last record of each system are told.
-    async fn page_due(&self, events: &[Event]) -> anyhow::Result<()> {
-        let times: BTreeMap<&str, Instant> = events.iter().map(|event| (event.system(), event.time())).collect();
-        for (system, time) in times {
-            self.executor.page_due(system, time).await?;
-        }
-        Ok(())
     }
 
     /// From here on a rule that fails is parked. What earlier runs of the process left open has been filled by now.
@@ -320,6 +311,15 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// News of incidents that have waited long enough by the time of the last record of each system are told.
+async fn page_due(executor: &Executor, events: &[Event]) -> anyhow::Result<()> {
+    let times: BTreeMap<&str, Instant> = events.iter().map(|event| (event.system(), event.time())).collect();
+    for (system, time) in times {
+        executor.page_due(system, time).await?;
+    }
+    Ok(())
 }
 
 fn rule_of(record: &Event) -> String {
