@@ -68,6 +68,9 @@ pub const WEBHOOK_DELIVERIES_MAX: usize = 8;
 /// Evidence ids and facts that a notification shows.
 pub const NOTIFICATION_ITEMS_MAX: usize = 50;
 
+/// Alerts of an incident that a notification tells of, the worst.
+pub const NOTIFICATION_STORY_MAX: usize = 20;
+
 /// Characters of one text of a notification.
 pub const NOTIFICATION_TEXT_CHARS_MAX: usize = 2_000;
 

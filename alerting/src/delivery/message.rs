@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::delivery::deliveries::{Occasion, PendingNotification};
 use crate::lifecycle::state::{Alert, AlertState};
-use crate::limits::{NOTIFICATION_ITEMS_MAX, NOTIFICATION_TEXT_CHARS_MAX};
+use crate::limits::{NOTIFICATION_ITEMS_MAX, NOTIFICATION_STORY_MAX, NOTIFICATION_TEXT_CHARS_MAX};
 use crate::response::intent::{Degree, Progress, Step, Targets, word};
 
 /// A message to people.
@@ -115,7 +115,7 @@ fn story(state: &AlertState, incident: &str) -> Vec<String> {
         let more = if alert.suppressed > 0 { format!(" and {} more", alert.suppressed) } else { String::new() };
         format!("{} {} {}: {}{more}", alert.opened, alert.severity, alert.rule, alert.title)
     };
-    alerts.iter().take(NOTIFICATION_ITEMS_MAX).map(line).collect()
+    alerts.iter().take(NOTIFICATION_STORY_MAX).map(line).collect()
 }
 
 /// The message as text, one thing a line.
