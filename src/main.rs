@@ -21,7 +21,7 @@ mod limits;
 mod output;
 mod service;
 
-use commands::{backtest, chain, demo, detectors, import, log, replay, run, simulate};
+use commands::{backtest, chain, demo, detectors, import, log, operator, replay, run, simulate};
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
 /// them takes half the time that it takes with the allocator of glibc (docs/benchmarks.md).
@@ -48,6 +48,7 @@ Start here:
                                          your own records as event lines
   keywatch run --print-config            a configuration for your own machine
   keywatch chain check                   can the nodes of its chains be followed?
+  keywatch alerts list                   what it has found, and who sees to it
   keywatch log check keywatch-data       is the log whole?
 
 Exit codes: 0 done; 1 done, and something is not as it should be (a check
@@ -70,6 +71,9 @@ enum Command {
     Log(log::Arguments),
     Detectors(detectors::Arguments),
     Simulate(simulate::Arguments),
+    Alerts(operator::AlertsArguments),
+    Incidents(operator::IncidentsArguments),
+    About(operator::AboutArguments),
 }
 
 fn main() -> ExitCode {
@@ -104,6 +108,9 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Detectors(arguments) => detectors::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Run(arguments) => run::run(arguments),
+        Command::Alerts(arguments) => operator::alerts(arguments),
+        Command::Incidents(arguments) => operator::incidents(arguments),
+        Command::About(arguments) => operator::about(arguments),
     }
 }
 

@@ -17,6 +17,7 @@ mod feeds;
 mod http_ingest;
 mod incidents;
 mod noise;
+mod operators;
 mod real_opa;
 mod replay_data;
 mod replicated_opa;

@@ -8,6 +8,7 @@
 //! | [`late`] | documented delays and outages: the same criticals, a quiet baseline, no extra revocation |
 //! | [`renamed`] | other names, amounts, times and orders: the same findings |
 //! | [`corrected`] | each rule falls silent when its one deciding fact is put right |
+//! | [`paging`] | a theft is one incident, and pages a few times |
 //! | [`restarts`] | P5: the pipeline stopped anywhere and started again does everything once |
 //!
 //! [`recording`] reads an incident, [`rules`] runs the rules over events, [`process`] is the pipeline with its decision point.
@@ -16,6 +17,7 @@ mod corrected;
 mod cuts;
 mod found;
 mod late;
+mod paging;
 mod process;
 mod recording;
 mod renamed;

@@ -12,5 +12,5 @@
 mod age;
 mod flood;
 mod isolation;
-mod machine;
+pub(crate) mod machine;
 mod restarts;

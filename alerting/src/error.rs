@@ -68,6 +68,18 @@ pub enum Error {
         /// Why not.
         problem: String,
     },
+    /// There is no incident, alert or silence of that id.
+    #[error("there is no incident, alert or silence `{name}`; it may be forgotten, or its id mistyped")]
+    NoIncident {
+        /// What was asked for.
+        name: String,
+    },
+    /// What an operator wants is not possible as things stand.
+    #[error("{problem}")]
+    Refused {
+        /// What is wrong, and what to do instead.
+        problem: String,
+    },
     /// A destination whose configuration cannot be accepted.
     #[error("destination `{destination}`: {problem}")]
     Destination {
@@ -107,9 +119,12 @@ impl Error {
             Error::Log(error) => error.remedy(),
             Error::PdpSilent { .. } | Error::NoPdp { .. } | Error::PdpRefused { .. } => Remedy::Retry,
             Error::Undelivered { fate: Fate::Retry(_), .. } => Remedy::Retry,
-            Error::Undelivered { .. } | Error::NoResponse { .. } | Error::Saved { .. } | Error::NotAllowed { .. } => {
-                Remedy::Reject
-            }
+            Error::Undelivered { .. }
+            | Error::NoResponse { .. }
+            | Error::NoIncident { .. }
+            | Error::Refused { .. }
+            | Error::NotAllowed { .. }
+            | Error::Saved { .. } => Remedy::Reject,
             Error::Rego { .. } | Error::Destination { .. } | Error::BundleKey { .. } => Remedy::Stop,
         }
     }

@@ -2,6 +2,7 @@
 //! then what happened is written.
 
 mod approvals;
+mod operations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -33,6 +34,7 @@ use crate::response::intent::Degree;
 use crate::response::responder::{EnforcementPoint, Outcome, Responder};
 
 pub use approvals::Approval;
+pub use operations::Operated;
 
 /// What the executor works with.
 pub struct Dependencies {

@@ -98,5 +98,41 @@ pub const WEBHOOK_DELIVERIES_MAX: usize = 8;
 /// Evidence ids and facts that a notification shows.
 pub const NOTIFICATION_ITEMS_MAX: usize = 50;
 
+/// Alerts of an incident that a notification tells of, the worst.
+pub const NOTIFICATION_STORY_MAX: usize = 20;
+
 /// Characters of one text of a notification.
 pub const NOTIFICATION_TEXT_CHARS_MAX: usize = 2_000;
+
+/// Log time for which news of an incident are gathered after a page, unless they are urgent.
+pub const GATHER_NS: i64 = 600 * 1_000_000_000;
+
+/// Wallets, destinations and sessions that are remembered of an incident, and assets; beyond these a new one pages each time.
+pub const INCIDENT_MEMBERS_MAX: usize = 1_024;
+
+/// Incidents that are remembered; beyond these the least severe and oldest are forgotten.
+pub const INCIDENTS_KEPT_MAX: usize = 5_000;
+
+/// Log time since its last finding for which an incident is remembered that somebody handled.
+pub const INCIDENT_KEPT_NS: i64 = 30 * 86_400 * 1_000_000_000;
+
+/// Alerts of one incident that are remembered once they are quiet; beyond these the oldest are forgotten.
+pub const INCIDENT_ALERTS_MAX: usize = 1_000;
+
+/// What operators did about an incident that is remembered; the log has the rest.
+pub const HANDLING_ENTRIES_MAX: usize = 200;
+
+/// Bytes of a comment or reason.
+pub const OPERATION_TEXT_BYTES_MAX: usize = 4_000;
+
+/// Log time for which a silence may hold that leaves criticals alone.
+pub const SILENCE_NS_MAX: i64 = 30 * 86_400 * 1_000_000_000;
+
+/// Log time for which a silence may hold that covers criticals.
+pub const SILENCE_CRITICAL_NS_MAX: i64 = 4 * 3_600 * 1_000_000_000;
+
+/// Silences that are remembered; no more are taken.
+pub const SILENCES_MAX: usize = 1_000;
+
+/// Bytes of one text of a silence.
+pub const SILENCE_TEXT_BYTES_MAX: usize = 1_000;

@@ -7,6 +7,7 @@
 mod aftermath;
 mod attacks;
 mod opa_api;
+mod operators;
 mod p4_delivery;
 mod p5_revocation;
 mod plan;

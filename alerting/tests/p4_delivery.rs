@@ -205,6 +205,10 @@ async fn many_alerts_wait_for_a_destination_that_takes_few_at_once() {
             entity: index.to_string(),
             severity: Severity::Low,
             response: Vec::new(),
+            // Nothing that they share: forty incidents.
+            wallet: None,
+            session: None,
+            request: None,
             ..finding(&index.to_string(), index)
         };
         executor.take(&plain).await.unwrap();

@@ -8,11 +8,12 @@
 //! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
 //! | [`chain`] | follows chains, reads old blocks, checks nodes |
 //! | [`import`] | turns foreign files into event lines |
+//! | [`operator`] | alerts, incidents and everything about a name, over the API of a running keywatch |
 //! | [`log`] | checks a log, goes on with one that lost records |
 //! | [`simulate`] | generates custody traffic |
 //! | [`detectors`] | lists, checks, tests and explains rules |
 //!
-//! A further subcommand (`query`, `verify`, `evidence`, `alerts`, `init`, `doctor` …) is a module here and a line of
+//! A further subcommand (`query`, `verify`, `evidence`, `init`, `doctor` …) is a module here and a line of
 //! `Command` in `main.rs`.
 
 pub(crate) mod backtest;
@@ -21,6 +22,7 @@ pub(crate) mod demo;
 pub(crate) mod detectors;
 pub(crate) mod import;
 pub(crate) mod log;
+pub(crate) mod operator;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod simulate;

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::service::chains::evm::Storage;
 use crate::service::chains::start;
+use crate::service::operators;
 
 /// The default, with a comment on every field.
 pub(crate) const DEFAULT: &str = include_str!("config.default.toml");
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     /// Who may send.
     pub(crate) credentials: Vec<Credential>,
+    /// Who may use the API.
+    pub(crate) operators: Vec<operators::Configured>,
     /// Directory of rules beside those built in.
     pub(crate) rules_directory: Option<PathBuf>,
     /// Rules that are off, and parameters that differ from a rule's own.
@@ -246,6 +249,7 @@ impl Default for Config {
             inventory: "inventory.toml".into(),
             server: Server::default(),
             credentials: Vec::new(),
+            operators: Vec::new(),
             rules_directory: None,
             rules: Settings::default(),
             alerting: Policy::default(),
@@ -339,6 +343,8 @@ fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()> {
             "credentials[{index}]: token_sha256 is used twice; each source needs its own"
         );
     }
+    let taken: Vec<&str> = config.credentials.iter().map(|credential| credential.token_sha256.as_str()).collect();
+    operators::check(&config.operators, &taken, inventory)?;
     for (index, point) in config.decision_points.iter().enumerate() {
         let declared = inventory.system(&point.system).is_some();
         ensure!(declared, "decision_points[{index}]: the inventory has no system `{}`", point.system);

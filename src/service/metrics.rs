@@ -70,6 +70,10 @@ metrics! {
         "requests of authenticated sources by the HTTP status of the answer";
     ingest_unauthenticated: Counter "keywatch_ingest_unauthenticated_total" []
         "requests without valid credentials; nothing of them is stored";
+    api_requests: Counter "keywatch_api_requests_total" ["method", "status"]
+        "requests of operators to the API by the HTTP status of the answer";
+    api_unauthenticated: Counter "keywatch_api_unauthenticated_total" []
+        "requests to the API without an operator's token";
     ingest_bytes: Counter "keywatch_ingest_bytes_total" ["feed"] "bytes of bodies after decompression";
     ingest_events: Counter "keywatch_ingest_events_total" ["system", "source", "feed"] "events written to the log";
     ingest_rejects: Counter "keywatch_ingest_rejects_total" ["system", "source", "feed"]

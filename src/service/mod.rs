@@ -10,10 +10,11 @@
 //! | [`evaluation`] | the loop over the log: rules, findings, alerting, ticks, snapshots of window state |
 //! | [`integrations`] | webhooks and policy decision points, as the configuration names them |
 //! | [`bundles`] | the boards from which decision points fetch signed revocation bundles |
+//! | [`operators`] | named people, their tokens, roles and systems |
 //! | [`readiness`], [`metrics`] | which parts are ready; what is counted |
 //!
 //! What comes goes here: the roles `ingest`, `detect` and `respond` are three ways for [`serve`] to put these parts
-//! together; the HTTP API and the web page are modules of [`http`] beside its server. Nothing here reads arguments or
+//! together; the web page is a module of [`http`] beside its server and the API. Nothing here reads arguments or
 //! knows a subcommand; the commands know the service, and never the other way round.
 
 pub(crate) mod bundles;
@@ -24,5 +25,6 @@ pub(crate) mod http;
 pub(crate) mod intake;
 pub(crate) mod integrations;
 pub(crate) mod metrics;
+pub(crate) mod operators;
 pub(crate) mod readiness;
 pub(crate) mod serve;

@@ -17,12 +17,14 @@ use crate::service::bundles::Bundles;
 use crate::service::chains::start;
 use crate::service::config::Config;
 use crate::service::evaluation::evaluator::{Evaluator, RunningEvaluator};
+use crate::service::http::api::{self, Api};
 use crate::service::http::bundles;
 use crate::service::http::credentials::Credentials;
 use crate::service::http::listener::BoundedListener;
 use crate::service::http::server::{self, Server};
 use crate::service::intake::Intake;
 use crate::service::metrics::Metrics;
+use crate::service::operators::Operators;
 use crate::service::readiness::Readiness;
 
 /// Followers of chains that run.
@@ -77,10 +79,13 @@ async fn serve_http(
     further: Router,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
+    let (operators, executor) = (Operators::new(&config.operators)?, evaluator.executor.clone());
+    let (log, metrics) = (Arc::clone(&intake.log), Arc::clone(&intake.metrics));
+    let api = Api::new(operators, executor, evaluator.threads.clone(), log, metrics);
     let server = Server::new(Credentials::new(&config.credentials)?, intake, readiness);
+    let routes = server::router(server).merge(api::router(api)).merge(further);
     let listener = listen(config).await?;
-    let router = server::router(server).merge(further);
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stopped(stopping.clone()));
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped(stopping.clone()));
     tokio::select! {
         served = serving.into_future() => served?,
         failed = evaluator.failure() => return Err(failed.context("the evaluation of rules has ended, so keywatch stops")),

@@ -61,6 +61,18 @@ const fn conclusion(name: &'static str, meaning: &'static str) -> Kind {
     Kind { name, meaning, writer: Writer::Conclusion, outcomes: &[], detail: &[] }
 }
 
+const fn operated(
+    name: &'static str,
+    meaning: &'static str,
+    detail: &'static [(&'static str, &'static str, &'static str)],
+) -> Kind {
+    Kind { name, meaning, writer: Writer::Conclusion, outcomes: &[], detail }
+}
+
+const INCIDENT: (&str, &str, &str) = ("incident", "text", "the incident");
+const BY: (&str, &str, &str) = ("by", "text", "name of the operator");
+const SILENCE: (&str, &str, &str) = ("silence_id", "text", "the silence");
+
 /// Every kind, by family.
 pub const KINDS: &[Kind] = &[
     source("session.started", "a session was opened at the identity provider", &["success", "failure"], &[]),
@@ -467,9 +479,49 @@ pub const KINDS: &[Kind] = &[
     ),
     keywatch("tick", "log time went on; nothing else is said", &[], &[]),
     conclusion("finding.created", "a rule concluded something; the detail is the finding"),
-    conclusion("alert.opened", "a finding is told to people"),
-    conclusion("alert.updated", "an open alert rose in severity or joined further entities"),
+    conclusion("alert.opened", "a finding of a rule about something that has no alert yet"),
+    conclusion("alert.updated", "a finding of an open alert that makes its incident page again"),
     conclusion("alert.suppressed", "a finding was counted on an open alert, nobody was told again"),
+    conclusion("incident.paged", "what had waited since the last page of an incident is told"),
+    operated("alert.acknowledged", "an operator took an incident up", &[INCIDENT, BY]),
+    operated(
+        "alert.assigned",
+        "an operator gave an incident to somebody, or gave it back",
+        &[INCIDENT, BY, ("assignee", "text", "who is to see to it; null for nobody")],
+    ),
+    operated(
+        "alert.commented",
+        "an operator said something about an incident",
+        &[INCIDENT, BY, ("comment", "text", "what was said")],
+    ),
+    operated(
+        "alert.resolved",
+        "an operator said what an incident, or one alert of it, was",
+        &[
+            INCIDENT,
+            ("alert_id", "text", "the alert, where one alone is meant"),
+            BY,
+            ("verdict", "text", "true, false, benign or test"),
+            ("reason", "text", "why"),
+        ],
+    ),
+    operated(
+        "alert.reopened",
+        "an operator took up an incident again that was resolved",
+        &[INCIDENT, BY, ("reason", "text", "why")],
+    ),
+    operated(
+        "alert.silenced",
+        "an operator silenced findings; where criticals are meant, once a second one agrees",
+        &[SILENCE, BY, ("request", "object", "system, matcher, reason, until, criticals")],
+    ),
+    operated("alert.silence_approved", "a second operator agreed to a silence of criticals", &[SILENCE, BY]),
+    operated("alert.silence_ended", "an operator ended a silence before its time", &[SILENCE, BY]),
+    operated(
+        "operator.read",
+        "an operator was shown an incident, or everything about somebody or something",
+        &[BY, ("what", "text", "what kind of answer"), ("name", "text", "about what")],
+    ),
     conclusion("alert.notified", "a destination took a notification"),
     conclusion("alert.failed", "a destination did not take a notification; it will be tried again"),
 ];

@@ -85,6 +85,8 @@ impl Process {
                     self.executor.take(&decided.finding).await?;
                 }
             }
+            let last = events.last().expect("there are some");
+            self.executor.page_due(last.system(), last.time()).await?;
         }
     }
 
@@ -197,6 +199,23 @@ impl Outcome {
         let mut responses = self.responses.values().filter(|(response, _)| response.finding_id == finding.id);
         responses.next().map(|(_, status)| status.as_str())
     }
+}
+
+/// The events through the whole pipeline on a log in memory, one by one from `begins` on: the conclusions.
+pub(crate) fn conclude(events: &[Event], begins: Instant) -> Vec<Event> {
+    let (system, first) = (events[0].system().to_owned(), events[0].time());
+    let (past, story) = events.split_at(events.partition_point(|event| event.time() < begins));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+        let mut process = Process::begin(Arc::clone(&log), &system, first, None).await.unwrap();
+        for batch in past.chunks(RECORDS).chain(story.chunks(1)) {
+            log.append(Topic::Events, batch.to_vec()).unwrap();
+            process.catch_up().await.unwrap();
+        }
+        process.idle().await;
+        conclusions(log.as_ref())
+    })
 }
 
 /// The events through the whole pipeline on a log in memory.

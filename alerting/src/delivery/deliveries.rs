@@ -7,6 +7,7 @@ use keywatch_store::{Instant, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::action::AlertRecord;
+use crate::lifecycle::incident::Incidents;
 use crate::lifecycle::saved::pairs;
 use crate::response::intent::{Progress, Step};
 use crate::response::responses::Responses;
@@ -14,11 +15,11 @@ use crate::response::responses::Responses;
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Occasion {
-    /// A new alert.
+    /// A new incident.
     Opened,
-    /// An open alert that became worse.
+    /// An incident that became worse.
     Updated,
-    /// The outcome of a response that was still open when its alert was told.
+    /// The outcome of a response that was still open when its incident was told.
     Answered(Box<Progress>),
 }
 
@@ -83,7 +84,7 @@ impl Deliveries {
     pub fn undelivered(
         &self,
         destination: &str,
-        responses: &Responses,
+        known: (&Responses, &Incidents),
         under_way: impl Fn(&str) -> bool,
         most: usize,
     ) -> Vec<PendingNotification> {
@@ -95,14 +96,14 @@ impl Deliveries {
             occasion: telling.occasion.clone(),
             record: telling.record.clone(),
         });
-        let answers = self.answers(destination, responses).filter(|pending| !under_way(&pending.key));
+        let answers = self.answers(destination, known).filter(|pending| !under_way(&pending.key));
         deliveries.chain(answers).take(most).collect()
     }
 
     fn answers<'a>(
         &'a self,
         destination: &'a str,
-        responses: &'a Responses,
+        (responses, incidents): (&'a Responses, &'a Incidents),
     ) -> impl Iterator<Item = PendingNotification> + 'a {
         let told = self.told.iter().filter(move |((to, _), _)| to == destination);
         told.filter_map(move |((_, response), status)| {
@@ -113,16 +114,19 @@ impl Deliveries {
             if !settled || dead || progress.status() == *status {
                 return None;
             }
-            let telling = self.by_key.values().rev().find(|told| told.record.alert_id == progress.response.alert_id)?;
+            let of_response = incidents.resolve(&progress.response.incident);
+            let telling =
+                self.by_key.values().rev().find(|told| incidents.resolve(&told.record.incident) == of_response)?;
             let occasion = Occasion::Answered(Box::new(progress.clone()));
             Some(PendingNotification { key, occasion, record: telling.record.clone() })
         })
     }
 
-    /// Forgets what every destination took and whose alert waits for no response.
-    pub(crate) fn sweep(&mut self, responses: &Responses) {
-        let unsettled = |alert_id: &str| {
-            responses.of_alert(alert_id).any(|progress| {
+    /// Forgets what every destination took and whose incident waits for no response.
+    pub(crate) fn sweep(&mut self, responses: &Responses, incidents: &Incidents) {
+        let unsettled = |incident: &str| {
+            let of_incident = |progress: &&Progress| incidents.resolve(&progress.response.incident) == incident;
+            responses.iter().filter(of_incident).any(|progress| {
                 let status = progress.status();
                 let told = self.told.iter().filter(|((_, response), _)| *response == progress.response.id);
                 progress.is_open() || told.clone().any(|(_, said)| *said != status)
@@ -131,7 +135,9 @@ impl Deliveries {
         let done: Vec<String> = self
             .by_key
             .iter()
-            .filter(|(_, telling)| telling.waiting.is_empty() && !unsettled(&telling.record.alert_id))
+            .filter(|(_, telling)| {
+                telling.waiting.is_empty() && !unsettled(incidents.resolve(&telling.record.incident))
+            })
             .map(|(key, _)| key.clone())
             .collect();
         for key in done {

@@ -11,8 +11,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::delivery::deliveries::{Occasion, PendingNotification};
-use crate::lifecycle::state::AlertState;
-use crate::limits::{NOTIFICATION_ITEMS_MAX, NOTIFICATION_TEXT_CHARS_MAX};
+use crate::lifecycle::state::{Alert, AlertState};
+use crate::limits::{NOTIFICATION_ITEMS_MAX, NOTIFICATION_STORY_MAX, NOTIFICATION_TEXT_CHARS_MAX};
 use crate::response::intent::{Degree, Progress, Step, Targets, word};
 
 /// A message to people.
@@ -44,6 +44,8 @@ pub struct Notification {
     pub again: Vec<String>,
     /// Findings counted on the alert and not told.
     pub counted: u64,
+    /// What the incident consists of by now: its alerts in words, worst first.
+    pub story: Vec<String>,
     /// Why it matters.
     pub meaning: String,
     /// What to do.
@@ -70,7 +72,7 @@ pub fn compose(pending: &PendingNotification, state: &AlertState) -> Notificatio
     let clean = |text: &str| clean(text, finding);
     let responses: Vec<&Progress> = match &pending.occasion {
         Occasion::Answered(progress) => vec![progress],
-        _ => state.responses().of_alert(&record.alert_id).collect(),
+        _ => state.responses_of(&record.incident).collect(),
     };
     let facts = finding.facts.iter().take(NOTIFICATION_ITEMS_MAX);
     Notification {
@@ -90,6 +92,7 @@ pub fn compose(pending: &PendingNotification, state: &AlertState) -> Notificatio
         entity: clean(&finding.entity),
         again: record.causes.iter().map(ToString::to_string).collect(),
         counted: state.suppressed(&record.alert_id),
+        story: story(state, &record.incident).iter().map(|line| clean(line)).collect(),
         meaning: clean(&finding.meaning),
         runbook: clean(&finding.runbook),
         did: did(&responses, finding),
@@ -98,6 +101,21 @@ pub fn compose(pending: &PendingNotification, state: &AlertState) -> Notificatio
         evidence: finding.evidence.iter().take(NOTIFICATION_ITEMS_MAX).map(ToString::to_string).collect(),
         said: responses.iter().map(|progress| (progress.response.id.clone(), progress.status())).collect(),
     }
+}
+
+/// The alerts of an incident in words, worst first; nothing where it consists of the one alert that is told.
+fn story(state: &AlertState, incident: &str) -> Vec<String> {
+    let Some(incident) = state.incidents().get(incident) else { return Vec::new() };
+    let mut alerts: Vec<&Alert> = state.alerts_of(incident).collect();
+    if alerts.len() < 2 {
+        return Vec::new();
+    }
+    alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.opened, &alert.alert_id));
+    let line = |alert: &&Alert| {
+        let more = if alert.suppressed > 0 { format!(" and {} more", alert.suppressed) } else { String::new() };
+        format!("{} {} {}: {}{more}", alert.opened, alert.severity, alert.rule, alert.title)
+    };
+    alerts.iter().take(NOTIFICATION_STORY_MAX).map(line).collect()
 }
 
 /// The message as text, one thing a line.
@@ -120,6 +138,7 @@ pub fn render(notification: &Notification) -> String {
     if n.counted > 0 {
         line("counted", &format!("{} further findings were not told", n.counted));
     }
+    line("story", &n.story.join("\n"));
     line("why", &n.meaning);
     line("do", &n.runbook);
     line("did", &n.did.join("\n"));

@@ -201,7 +201,7 @@ pub fn body(notification: &Notification) -> Vec<u8> {
         for field in ["meaning", "runbook"] {
             data[field] = Value::from("");
         }
-        for field in ["evidence", "did"] {
+        for field in ["evidence", "did", "story"] {
             if let Some(items) = data[field].as_array_mut() {
                 items.truncate(1);
             }

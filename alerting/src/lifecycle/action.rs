@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keywatch_store::Finding;
+use keywatch_store::{Finding, Instant};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -11,13 +11,13 @@ use crate::response::intent::Response;
 /// One thing to be done about a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Tell of something new.
+    /// Something new; people are told where its incident pages.
     OpenAlert(AlertRecord),
-    /// Tell again, under a new key: the open alert has become worse.
+    /// The open alert has made its incident worse: people are told again, at once or a little later.
     UpdateAlert(AlertRecord),
     /// Count the finding on its open alert.
     Suppress(AlertRecord),
-    /// Send the alert of this record to every destination.
+    /// Tell every destination of the incident.
     Notify {
         /// The alert.
         alert_id: String,
@@ -35,18 +35,27 @@ pub enum Action {
 pub struct AlertRecord {
     /// 32 hexadecimal digits, derived from system, rule, entity and the finding that opened the alert.
     pub alert_id: String,
-    /// Key under which this is told; every telling of an alert has its own.
+    /// Key of the page; every page of an incident has its own, and the first has the incident's id.
     pub key: String,
     /// The incident it belongs to.
     pub incident: String,
     /// Incidents that this finding has shown to be the same as `incident`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merges: Vec<String>,
-    /// Why it is told again.
+    /// Why the incident is told again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
     /// Whether people are told.
     pub notify: bool,
+    /// Log time at which people are told, together with what comes until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Instant>,
+    /// Log time at which people were told of what had waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paged: Option<Instant>,
+    /// The silence because of which people are not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence: Option<String>,
     /// Destinations that are to get it, as configured when it was decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<String>,
@@ -54,7 +63,7 @@ pub struct AlertRecord {
     pub finding: Finding,
 }
 
-/// Why an open alert is told again.
+/// Why an incident is told again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -70,6 +79,22 @@ pub enum Cause {
     Amount,
     /// keywatch revokes or proposes to.
     Response,
+    /// It goes on after somebody took it up.
+    Continues,
+    /// It goes on, and nobody has taken it up.
+    Unanswered,
+    /// It goes on after it was resolved.
+    Reopened,
+    /// It is about keywatch itself.
+    Keywatch,
+}
+
+impl Cause {
+    /// Whether whoever took the incident up or resolved it has to look again.
+    #[must_use]
+    pub fn goes_on(self) -> bool {
+        matches!(self, Cause::Continues | Cause::Reopened)
+    }
 }
 
 impl fmt::Display for Cause {
@@ -81,6 +106,10 @@ impl fmt::Display for Cause {
             Cause::Session => "another session joined",
             Cause::Amount => "the amount has at least doubled",
             Cause::Response => "a response was decided",
+            Cause::Continues => "it goes on after it was acknowledged",
+            Cause::Unanswered => "it goes on and nobody has acknowledged it",
+            Cause::Reopened => "it goes on after it was resolved",
+            Cause::Keywatch => "keywatch itself does not do what it should",
         })
     }
 }

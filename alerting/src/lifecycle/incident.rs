@@ -1,14 +1,17 @@
-//! Incidents: alerts that share a session, a signing request, a wallet or a transaction, and the sources that speak in
-//! them. A fold over alert records; knows nothing of trust groups or of what is done.
+//! Incidents: alerts that share a session, a signing request, a wallet, a destination or a transaction, and the sources that
+//! speak in them. A fold over alert records; knows nothing of trust groups or of what is done.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use keywatch_store::{Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::lifecycle::action::derive_id;
+use crate::lifecycle::action::{AlertRecord, derive_id};
+use crate::lifecycle::handling::{Handling, Status};
+use crate::lifecycle::paging::Paging;
 use crate::lifecycle::saved::pairs;
-use crate::limits::INCIDENT_OPEN_NS;
+use crate::limits::{INCIDENT_KEPT_NS, INCIDENT_MEMBERS_MAX, INCIDENT_OPEN_NS, INCIDENTS_KEPT_MAX};
 
 /// One incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,26 +26,51 @@ pub struct Incident {
     pub last: Instant,
     /// Sources of high and critical findings that were not late, each with the log time it last spoke.
     pub witnesses: BTreeMap<String, Instant>,
+    /// Worst severity of its findings.
+    pub severity: Severity,
+    /// Title of the first finding of that severity.
+    pub title: String,
+    /// Findings in it.
+    pub findings: u64,
+    /// What its findings name.
+    pub names: BTreeSet<(Shared, String)>,
+    /// What people were told.
+    pub paging: Paging,
+    /// What people did about it.
+    pub handling: Handling,
+    /// Ids of incidents that turned out to be the same.
+    pub merged: BTreeSet<String>,
 }
 
 /// The incident that a finding belongs to, as it will be with the finding in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Joined {
+pub struct Joined<'a> {
     /// Id of the incident.
     pub id: String,
     /// Incidents that turn out to be the same.
     pub merges: Vec<String>,
     /// Sources that speak in it, the finding's own included if it counts.
     pub witnesses: BTreeMap<String, Instant>,
+    /// The incident before the finding, with those that turn out to be the same; `None` where the finding begins one.
+    pub before: Option<Cow<'a, Incident>>,
 }
 
 /// What findings of one incident share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-enum Shared {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shared {
+    /// A session.
     Session,
+    /// A signing request.
     Request,
+    /// A wallet.
     Wallet,
+    /// A destination.
+    Destination,
+    /// A transaction.
     Tx,
+    /// Rule and entity: what is found again about the same is the same incident.
+    Alert,
 }
 
 /// System, and what is shared there.
@@ -55,57 +83,55 @@ struct Linked {
     last: Instant,
 }
 
-/// All incidents that may still take in findings.
+/// All incidents that may still take in findings, and those that people have not resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incidents {
     open: BTreeMap<String, Incident>,
     #[serde(with = "pairs")]
     links: HashMap<Link, Linked>,
+    /// Id of an incident that turned out to be another → that other.
+    aliases: BTreeMap<String, String>,
 }
 
 impl Incidents {
     /// Where `finding` belongs.
     #[must_use]
-    pub fn join(&self, finding: &Finding) -> Joined {
+    pub fn join(&self, finding: &Finding) -> Joined<'_> {
         let linked = links(finding).filter_map(|link| self.links.get(&link));
         let recent = linked.filter(|linked| is_open(linked.last, finding.decided));
         let mut found: Vec<&Incident> = recent.filter_map(|linked| self.open.get(&linked.incident)).collect();
         found.retain(|incident| is_open(incident.last, finding.decided));
         found.sort_by(|one, other| (one.opened, &one.id).cmp(&(other.opened, &other.id)));
         found.dedup_by(|one, other| one.id == other.id);
-        let mut witnesses = BTreeMap::new();
-        for incident in &found {
-            add_witnesses(&mut witnesses, &incident.witnesses);
+        let mut before = found.first().map(|first| Cow::Borrowed(*first));
+        for merged in found.iter().skip(1) {
+            if let Some(before) = &mut before {
+                before.to_mut().absorb((*merged).clone());
+            }
         }
+        let mut witnesses = before.as_ref().map(|before| before.witnesses.clone()).unwrap_or_default();
         if counts(finding) {
             add_witnesses(&mut witnesses, &BTreeMap::from([(finding.source.clone(), finding.decided)]));
         }
         let mut ids = found.into_iter().map(|incident| incident.id.clone());
         let id = ids.next().unwrap_or_else(|| derive_id(&["incident", &finding.id]));
-        Joined { id, merges: ids.collect(), witnesses }
+        Joined { id, merges: ids.collect(), witnesses, before }
     }
 
     /// Takes in a finding as its alert record says.
-    pub fn apply(&mut self, id: &str, merges: &[String], finding: &Finding) {
-        let mut incident = self.open.remove(id).unwrap_or_else(|| Incident {
-            id: id.to_owned(),
-            system: finding.system.clone(),
-            opened: finding.decided,
-            last: finding.decided,
-            witnesses: BTreeMap::new(),
-        });
+    pub fn apply(&mut self, record: &AlertRecord) {
+        let AlertRecord { incident: id, merges, finding, .. } = record;
+        let mut incident = self.open.remove(id).unwrap_or_else(|| Incident::begun(id, finding));
         for merged in merges.iter().filter_map(|merged| self.open.remove(merged)) {
-            add_witnesses(&mut incident.witnesses, &merged.witnesses);
-            incident.opened = incident.opened.min(merged.opened);
+            incident.absorb(merged);
         }
         if !merges.is_empty() {
             let moved = self.links.values_mut().filter(|linked| merges.contains(&linked.incident));
             moved.for_each(|linked| id.clone_into(&mut linked.incident));
+            self.aliases.values_mut().filter(|to| merges.contains(to)).for_each(|to| id.clone_into(to));
+            self.aliases.extend(merges.iter().map(|merged| (merged.clone(), id.clone())));
         }
-        if counts(finding) {
-            add_witnesses(&mut incident.witnesses, &BTreeMap::from([(finding.source.clone(), finding.decided)]));
-        }
-        incident.last = incident.last.max(finding.decided);
+        incident.take_in(record);
         for link in links(finding) {
             let last = self.links.get(&link).map_or(finding.decided, |linked| linked.last.max(finding.decided));
             self.links.insert(link, Linked { incident: id.to_owned(), last });
@@ -113,35 +139,137 @@ impl Incidents {
         self.open.insert(id.to_owned(), incident);
     }
 
-    /// The incident of that id.
+    /// The incident of that id, or the one that it turned out to be.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Incident> {
-        self.open.get(id)
+        self.open.get(self.resolve(id))
     }
 
-    /// Every incident that is still open, oldest id first.
+    /// The incident of that id, to be changed by a record about it.
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Incident> {
+        let id = self.resolve(id).to_owned();
+        self.open.get_mut(&id)
+    }
+
+    /// The id of what the incident turned out to be; its own where it is itself.
+    #[must_use]
+    pub fn resolve<'a>(&'a self, id: &'a str) -> &'a str {
+        self.aliases.get(id).map_or(id, String::as_str)
+    }
+
+    /// Every incident that is remembered, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Incident> {
         self.open.values()
     }
 
-    /// Forgets what can take in no more at `now` in `system`: incidents, and what findings of one that goes on shared once.
+    /// Forgets what can take in no more at `now` in `system`, unless people were told and have not resolved it, and what
+    /// findings of one that goes on shared once.
     pub fn sweep(&mut self, system: &str, now: Instant) {
-        self.open.retain(|_, incident| incident.system != system || is_open(incident.last, now));
+        self.open.retain(|_, incident| incident.system != system || incident.is_kept(now));
+        let excess = self.open.len().saturating_sub(INCIDENTS_KEPT_MAX);
+        if excess > 0 {
+            let mut old: Vec<(Severity, Instant, String)> =
+                self.open.values().map(|incident| (incident.severity, incident.last, incident.id.clone())).collect();
+            old.sort();
+            old.iter().take(excess).for_each(|(_, _, id)| {
+                self.open.remove(id);
+            });
+        }
         let open = &self.open;
         self.links.retain(|(of, _, _), linked| {
             open.contains_key(&linked.incident) && (of != system || is_open(linked.last, now))
         });
+        self.aliases.retain(|_, to| open.contains_key(to));
+    }
+}
+
+impl Incident {
+    fn begun(id: &str, finding: &Finding) -> Incident {
+        Incident {
+            id: id.to_owned(),
+            system: finding.system.clone(),
+            opened: finding.decided,
+            last: finding.decided,
+            witnesses: BTreeMap::new(),
+            severity: finding.severity,
+            title: finding.title.clone(),
+            findings: 0,
+            names: BTreeSet::new(),
+            paging: Paging::default(),
+            handling: Handling::default(),
+            merged: BTreeSet::new(),
+        }
+    }
+
+    fn take_in(&mut self, record: &AlertRecord) {
+        let finding = &record.finding;
+        if counts(finding) {
+            add_witnesses(&mut self.witnesses, &BTreeMap::from([(finding.source.clone(), finding.decided)]));
+        }
+        self.last = self.last.max(finding.decided);
+        self.findings += 1;
+        if finding.severity > self.severity {
+            self.severity = finding.severity;
+            self.title.clone_from(&finding.title);
+        }
+        for (_, kind, name) in links(finding).filter(|(_, kind, _)| *kind != Shared::Alert) {
+            if self.names.len() < INCIDENT_MEMBERS_MAX {
+                self.names.insert((kind, name));
+            }
+        }
+        if record.notify {
+            self.paging.told(record);
+            let goes_on = record.causes.iter().any(|cause| cause.goes_on());
+            if goes_on && self.handling.status != Status::Open {
+                self.handling.reopen();
+            }
+        } else if let Some(due) = record.due {
+            self.paging.wait(record.clone(), due);
+        }
+    }
+
+    fn absorb(&mut self, other: Incident) {
+        add_witnesses(&mut self.witnesses, &other.witnesses);
+        self.opened = self.opened.min(other.opened);
+        self.last = self.last.max(other.last);
+        if other.severity > self.severity {
+            self.severity = other.severity;
+            self.title = other.title;
+        }
+        self.findings += other.findings;
+        let room = INCIDENT_MEMBERS_MAX.saturating_sub(self.names.len());
+        self.names.extend(other.names.into_iter().take(room));
+        self.paging.absorb(&other.paging);
+        self.handling.absorb(other.handling);
+        self.merged.insert(other.id);
+        self.merged.extend(other.merged);
+    }
+
+    /// Whether it is remembered: it may take in more, waits for people, or was resolved not long ago.
+    fn is_kept(&self, now: Instant) -> bool {
+        let recent = self.last.saturating_add(INCIDENT_KEPT_NS) >= now;
+        let handled = self.handling.acts > 0;
+        let waits = self.paging.pages > 0 && self.handling.status != Status::Resolved;
+        is_open(self.last, now) || waits || (handled && recent)
+    }
+
+    /// Whether news of it wait that are due at `now`.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.paging.waiting.as_ref().is_some_and(|waiting| waiting.due <= now)
     }
 }
 
 fn links(finding: &Finding) -> impl Iterator<Item = Link> {
+    let same = Some(format!("{} {}", finding.rule, finding.entity));
     let named = [
-        (Shared::Session, &finding.session),
-        (Shared::Request, &finding.request),
-        (Shared::Wallet, &finding.wallet),
-        (Shared::Tx, &finding.tx),
+        (Shared::Session, finding.session.clone()),
+        (Shared::Request, finding.request.clone()),
+        (Shared::Wallet, finding.wallet.clone()),
+        (Shared::Destination, finding.to_address.clone()),
+        (Shared::Tx, finding.tx.clone()),
+        (Shared::Alert, same),
     ];
-    named.into_iter().filter_map(|(kind, name)| Some((finding.system.clone(), kind, name.clone()?)))
+    named.into_iter().filter_map(|(kind, name)| Some((finding.system.clone(), kind, name?)))
 }
 
 /// Whether what was last seen at `last` takes in something that is settled at `now`.

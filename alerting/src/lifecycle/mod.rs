@@ -1,12 +1,14 @@
 //! What stands of findings and alerts: the state, which is a fold over the log, and the records that it is folded from.
 //!
 //! Pure but for [`alert_log`], which reads and writes the log. It does not know how people are reached or what a policy
-//! decision point is. Acknowledgement, assignment and silences will stand here.
+//! decision point is.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`action`] | what is to be done about a finding, with all that its execution needs |
 //! | [`state`], [`incident`] | the fold: alerts, and those that belong together |
+//! | [`paging`] | when an incident pages, and what people were told |
+//! | [`handling`], [`silence`], [`operation`] | what operators do: the fold, and as records |
 //! | [`record`] | actions and outcomes as records of the log |
 //! | [`planned`] | findings that were decided on, so that none is twice |
 //! | [`alert_log`] | the log, with the state that follows it |
@@ -15,9 +17,13 @@
 
 pub mod action;
 pub mod alert_log;
+pub mod handling;
 pub mod incident;
+pub mod operation;
+pub mod paging;
 pub mod planned;
 pub mod record;
 pub mod saved;
 pub mod self_monitoring;
+pub mod silence;
 pub mod state;

@@ -37,6 +37,14 @@ pub fn finding_created(finding: &Finding) -> Event {
     about(finding, &format!("finding/{}", finding.id), "finding.created", &json!(finding)).build_own()
 }
 
+/// The `incident.paged` record: what had waited is told.
+#[must_use]
+pub fn paged(record: &AlertRecord) -> Event {
+    let mut event = about(&record.finding, &format!("paged/{}", record.key), "incident.paged", &json!(record));
+    event.time(keywatch_store::Instant::UNASSIGNED);
+    event.build_own()
+}
+
 /// The `response.requested` record: the durable intent.
 #[must_use]
 pub fn requested(response: &Response) -> Event {

@@ -7,6 +7,7 @@ use keywatch_store::{EventId, Finding, Instant, Severity};
 
 use crate::delivery::message::name_targets;
 use crate::lifecycle::record::SOURCE;
+use crate::lifecycle::silence::Silence;
 use crate::response::intent::{Degree, Progress, Response, Step};
 use crate::response::replicas::{Drift, Found};
 
@@ -153,6 +154,30 @@ pub fn destination_gone(system: &str, destination: &str, now: Instant) -> Findin
     finding.title = format!("Destination {destination} says that it is gone and gets no more notifications");
     finding.meaning = "Pages that only this destination would carry reach nobody.".to_owned();
     finding.runbook = "Correct or remove the destination in the configuration and start keywatch again.".to_owned();
+    finding
+}
+
+/// The finding that somebody silenced findings, or that a second person agreed to it.
+#[must_use]
+pub fn silenced(silence: &Silence, approved_by: Option<&str>) -> Finding {
+    let Silence { id, request, by, .. } = silence;
+    let what = if approved_by.is_some() { "approved" } else { "silenced" };
+    let anchor = EventId::derive(&request.system, SOURCE, &format!("{what}/{id}"));
+    let mut finding = own("keywatch/silenced", &request.system, id, anchor, silence.at);
+    let criticals = if request.criticals { ", criticals too" } else { "" };
+    let (until, matcher) = (request.until, request.matcher.words());
+    finding.severity = if request.criticals { Severity::High } else { Severity::Medium };
+    finding.title = match approved_by {
+        Some(second) => format!("{by} and {second} silenced {matcher} until {until}{criticals}"),
+        None if request.criticals => format!("{by} asks to silence {matcher} until {until}{criticals}"),
+        None => format!("{by} silenced {matcher} until {until}"),
+    };
+    finding.meaning = format!(
+        "Findings that match are recorded and responded to, and nobody is told of them. The reason given: {}",
+        request.reason
+    );
+    finding.runbook = "If nobody knows of it, end the silence and ask whose token was used.".to_owned();
+    finding.actor = Some(by.clone());
     finding
 }
 

@@ -10,12 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::deliveries::{Deliveries, Occasion, PendingNotification};
 use crate::lifecycle::action::{AlertRecord, derive_id};
-use crate::lifecycle::incident::Incidents;
+use crate::lifecycle::handling::Verdict;
+use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::planned::Planned;
 use crate::lifecycle::saved::pairs;
-use crate::limits::{ALERT_MEMBERS_MAX, INCIDENT_OPEN_NS, SWEEP_RECORDS};
+use crate::lifecycle::silence::Silences;
+use crate::limits::{ALERT_MEMBERS_MAX, INCIDENT_ALERTS_MAX, INCIDENT_OPEN_NS, SWEEP_RECORDS};
 use crate::response::active_sessions::ActiveSessions;
 use crate::response::aftermath;
+use crate::response::intent::Progress;
 use crate::response::last_inputs::LastInputs;
 use crate::response::responses::Responses;
 
@@ -32,23 +35,29 @@ pub struct Alert {
     pub entity: String,
     /// The incident it belongs to.
     pub incident: String,
-    /// Worst severity told.
+    /// Worst severity of its findings.
     pub severity: Severity,
     /// Log time of the finding that opened it.
     pub opened: Instant,
-    /// Log time until which further findings are counted, not told.
+    /// Log time until which further findings are counted on it.
     pub quiet_until: Instant,
-    /// How often it was told, the opening included.
+    /// Log time of its last finding.
+    pub last: Instant,
+    /// How often its findings made its incident page.
     pub deliveries: u32,
-    /// Findings that were counted and not told.
+    /// Findings that were merely counted.
     pub suppressed: u64,
     /// Wallets, destinations and sessions of its findings, each with its kind.
     pub members: BTreeSet<(Member, String)>,
-    /// Largest amount of its findings that was told.
-    pub amount: Option<i128>,
+    /// Title of its last finding that was not merely counted.
+    pub title: String,
+    /// The last finding that was not merely counted.
+    pub finding: String,
+    /// What it turned out to be, once somebody has said so.
+    pub verdict: Option<Verdict>,
 }
 
-/// What may join an alert and page again.
+/// What may join an incident and page again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Member {
     /// A wallet.
@@ -59,7 +68,8 @@ pub enum Member {
     Session,
 }
 
-type AlertName = (String, String, String);
+/// System, rule and entity.
+pub(crate) type AlertName = (String, String, String);
 
 /// The state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +84,7 @@ pub struct AlertState {
     #[serde(with = "pairs")]
     unplanned: BTreeMap<(Instant, String), Finding>,
     planned: Planned,
+    silences: Silences,
     records: u64,
 }
 
@@ -100,6 +111,15 @@ impl AlertState {
             "finding.created" => self.found(event),
             "alert.opened" | "alert.updated" | "alert.suppressed" => self.recorded(event),
             "alert.notified" | "alert.failed" => self.delivered(event),
+            "incident.paged" => self.paged(event),
+            "alert.acknowledged"
+            | "alert.assigned"
+            | "alert.commented"
+            | "alert.resolved"
+            | "alert.reopened"
+            | "alert.silenced"
+            | "alert.silence_approved"
+            | "alert.silence_ended" => self.operated(event),
             kind if kind.starts_with("response.") => self.responses.apply(event, &mut self.inputs),
             _ => {}
         }
@@ -117,17 +137,30 @@ impl AlertState {
         let finding = &record.finding;
         self.unplanned.remove(&(finding.decided, finding.id.clone()));
         self.planned.insert(finding);
-        self.incidents.apply(&record.incident, &record.merges, finding);
+        self.incidents.apply(&record);
         let suppressed = event.kind() == "alert.suppressed";
         self.note(&record, suppressed);
         self.records += 1;
         if self.records.is_multiple_of(SWEEP_RECORDS) {
             self.sweep(&finding.system.clone(), finding.decided);
         }
-        if record.notify && !suppressed {
-            let opened = event.kind() == "alert.opened";
-            self.deliveries.opened(record, if opened { Occasion::Opened } else { Occasion::Updated });
+        if record.notify {
+            self.tell(record);
         }
+    }
+
+    /// What had waited is told.
+    fn paged(&mut self, event: &Event) {
+        let Ok(record) = AlertRecord::deserialize(event.detail().value()) else { return };
+        if let Some(incident) = self.incidents.get_mut(&record.incident) {
+            incident.paging.told(&record);
+        }
+        self.tell(record);
+    }
+
+    fn tell(&mut self, record: AlertRecord) {
+        let first = record.key == record.incident;
+        self.deliveries.opened(record, if first { Occasion::Opened } else { Occasion::Updated });
     }
 
     fn note(&mut self, record: &AlertRecord, suppressed: bool) {
@@ -136,13 +169,18 @@ impl AlertState {
         let mut alert = known.unwrap_or_else(|| opened(record));
         alert.incident.clone_from(&record.incident);
         alert.members.extend(members(finding).take(ALERT_MEMBERS_MAX.saturating_sub(alert.members.len())));
+        alert.last = alert.last.max(finding.decided);
+        alert.severity = alert.severity.max(finding.severity);
         if suppressed {
             alert.suppressed += 1;
         } else {
-            alert.deliveries += 1;
-            alert.severity = alert.severity.max(finding.severity);
+            alert.deliveries += u32::from(record.notify || record.due.is_some());
             alert.quiet_until = finding.decided.saturating_add(finding.suppress_ns);
-            alert.amount = alert.amount.max(amount(finding));
+            alert.title.clone_from(&finding.title);
+            alert.finding.clone_from(&finding.id);
+        }
+        if record.notify || record.due.is_some() {
+            alert.verdict = None;
         }
         self.alerts.insert(name(finding), alert);
     }
@@ -161,15 +199,31 @@ impl AlertState {
     fn sweep(&mut self, system: &str, now: Instant) {
         self.incidents.sweep(system, now);
         self.responses.sweep(system, now);
-        self.deliveries.sweep(&self.responses);
+        self.deliveries.sweep(&self.responses, &self.incidents);
         self.planned.sweep(system, now);
-        let incidents = &self.incidents;
-        // An incident that never ends does not keep every alert that it ever had.
-        let shown = |alert: &Alert| alert.quiet_until.saturating_add(INCIDENT_OPEN_NS) >= now;
-        self.alerts.retain(|_, alert| {
-            let in_incident = incidents.get(&alert.incident).is_some() && shown(alert);
-            alert.system != system || alert.quiet_until >= now || in_incident
-        });
+        self.silences.sweep(system, now);
+        let forgotten = self.forgotten(system, now);
+        self.alerts.retain(|_, alert| !forgotten.contains(&alert.alert_id));
+    }
+
+    /// Alerts of a system that are quiet and whose incident is forgotten; and of an incident that never ends, the oldest
+    /// beyond a limit.
+    fn forgotten(&self, system: &str, now: Instant) -> BTreeSet<String> {
+        let mut forgotten = BTreeSet::new();
+        let mut by_incident: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
+        for alert in self.alerts.values().filter(|alert| alert.system == system && alert.quiet_until < now) {
+            match self.incidents.get(&alert.incident) {
+                Some(incident) => by_incident.entry(incident.id.as_str()).or_default().push(alert),
+                None => {
+                    forgotten.insert(alert.alert_id.clone());
+                }
+            }
+        }
+        for mut alerts in by_incident.into_values() {
+            alerts.sort_by_key(|alert| std::cmp::Reverse((alert.last, &alert.alert_id)));
+            forgotten.extend(alerts.iter().skip(INCIDENT_ALERTS_MAX).map(|alert| alert.alert_id.clone()));
+        }
+        forgotten
     }
 
     /// Whether the finding was planned before.
@@ -200,6 +254,42 @@ impl AlertState {
         &self.incidents
     }
 
+    /// The incident of that id, or that of the alert of that id.
+    #[must_use]
+    pub fn incident_of(&self, name: &str) -> Option<&Incident> {
+        self.incidents.get(name).or_else(|| {
+            let alert = self.alerts.values().find(|alert| alert.alert_id == name)?;
+            self.incidents.get(&alert.incident)
+        })
+    }
+
+    /// Alerts of an incident.
+    pub fn alerts_of<'a>(&'a self, incident: &'a Incident) -> impl Iterator<Item = &'a Alert> {
+        let is_of = move |alert: &&Alert| alert.incident == incident.id || incident.merged.contains(&alert.incident);
+        self.alerts.values().filter(is_of)
+    }
+
+    /// Responses that were decided in the incident of that id.
+    pub fn responses_of<'a>(&'a self, incident: &'a str) -> impl Iterator<Item = &'a Progress> {
+        let id = self.incidents.resolve(incident);
+        self.responses.iter().filter(move |progress| self.incidents.resolve(&progress.response.incident) == id)
+    }
+
+    /// Silences.
+    #[must_use]
+    pub fn silences(&self) -> &Silences {
+        &self.silences
+    }
+
+    pub(crate) fn silences_mut(&mut self) -> &mut Silences {
+        &mut self.silences
+    }
+
+    /// What a record about an incident changes.
+    pub(crate) fn handled_mut(&mut self) -> (&mut Incidents, &mut BTreeMap<AlertName, Alert>) {
+        (&mut self.incidents, &mut self.alerts)
+    }
+
     /// Responses and revocation documents.
     #[must_use]
     pub fn responses(&self) -> &Responses {
@@ -226,7 +316,7 @@ impl AlertState {
         under_way: impl Fn(&str) -> bool,
         most: usize,
     ) -> Vec<PendingNotification> {
-        self.deliveries.undelivered(destination, &self.responses, under_way, most)
+        self.deliveries.undelivered(destination, (&self.responses, &self.incidents), under_way, most)
     }
 
     /// Findings counted on an alert and not told.
@@ -254,7 +344,10 @@ fn opened(record: &AlertRecord) -> Alert {
         deliveries: 0,
         suppressed: 0,
         members: BTreeSet::new(),
-        amount: None,
+        last: finding.decided,
+        title: finding.title.clone(),
+        finding: finding.id.clone(),
+        verdict: None,
     }
 }
 
@@ -264,7 +357,7 @@ pub(crate) fn alert_id(finding: &Finding) -> String {
     derive_id(&["alert", &finding.system, &finding.rule, &finding.entity, &finding.id])
 }
 
-/// What of the finding may join an alert.
+/// What of the finding may join an incident.
 pub(crate) fn members(finding: &Finding) -> impl Iterator<Item = (Member, String)> {
     let named = [
         (Member::Wallet, &finding.wallet),

@@ -9,10 +9,11 @@ use keywatch_store::finding::{Proof, Target};
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Finding, Instant, Severity};
 
-use crate::lifecycle::action::{Action, AlertRecord, Cause, derive_id};
+use crate::lifecycle::action::{Action, AlertRecord, derive_id};
 use crate::lifecycle::incident::Joined;
-use crate::lifecycle::state::{Alert, AlertState, Member, alert_id, amount, members};
-use crate::limits::{ALERT_MEMBERS_MAX, CORROBORATION_NS, REVOKED_NAMES_MAX};
+use crate::lifecycle::paging::{Circumstances, Page, Paging};
+use crate::lifecycle::state::{Alert, AlertState, alert_id};
+use crate::limits::{CORROBORATION_NS, REVOKED_NAMES_MAX};
 use crate::policy::settings::Policy;
 use crate::response::intent::{Response, Targets};
 use crate::response::responses::{Spending, uses_reserve};
@@ -27,38 +28,64 @@ pub fn plan(finding: &Finding, state: &AlertState, policy: &Policy) -> Vec<Actio
     let alert = state.alert(finding).filter(|alert| finding.decided < alert.quiet_until);
     let alert_id = alert.map_or_else(|| alert_id(finding), |alert| alert.alert_id.clone());
     let mut actions = respond(finding, &alert_id, &incident, state, policy);
-    let responded = !actions.is_empty() || has_responded(finding, state);
-    actions.extend(tell(finding, alert_id, alert, incident, responded, policy));
+    let [revoked, proposed] = has_responded(finding, state);
+    let proposed = proposed || actions.iter().any(|action| matches!(action, Action::Propose(_)));
+    let done = Done { responded: !actions.is_empty() || revoked || proposed, proposed };
+    actions.extend(tell(finding, alert_id, alert, incident, done, (state, policy)));
     actions
 }
 
-/// A response to this finding stands in the log, though its alert record does not: keywatch stopped in between.
-fn has_responded(finding: &Finding, state: &AlertState) -> bool {
-    let ids = [response_id(finding, "revoke"), response_id(finding, "propose")];
-    ids.iter().any(|id| state.responses().get(id).is_some())
+/// Whether a revocation and a proposal for this finding stand in the log, though its alert record does not: keywatch
+/// stopped in between.
+fn has_responded(finding: &Finding, state: &AlertState) -> [bool; 2] {
+    ["revoke", "propose"].map(|kind| state.responses().get(&response_id(finding, kind)).is_some())
+}
+
+/// What is done beside telling.
+#[derive(Clone, Copy)]
+struct Done {
+    responded: bool,
+    proposed: bool,
 }
 
 fn tell(
     finding: &Finding,
     alert_id: String,
     alert: Option<&Alert>,
-    incident: Joined,
-    responded: bool,
-    policy: &Policy,
+    incident: Joined<'_>,
+    done: Done,
+    (state, policy): (&AlertState, &Policy),
 ) -> Vec<Action> {
-    let causes = alert.map(|alert| causes(finding, alert, responded)).unwrap_or_default();
-    let suppressed = alert.is_some() && causes.is_empty();
-    let told_before = alert.map_or(0, |alert| alert.deliveries);
-    let notify = !suppressed && finding.severity >= policy.notify_from;
-    let key = if told_before == 0 { alert_id.clone() } else { format!("{alert_id}-{told_before}") };
+    let before = incident.before.as_deref();
+    let silence = state.silences().covering(finding).map(|silence| silence.id.clone());
+    let may_be_told = finding.severity >= policy.notify_from && silence.is_none();
+    let circumstances = Circumstances {
+        status: before.map(|incident| incident.handling.status),
+        news: alert.is_none(),
+        responded: done.responded,
+        proposed: done.proposed,
+    };
+    let none = Paging::default();
+    let paging = before.map_or(&none, |incident| &incident.paging);
+    let page = if may_be_told { paging.judge(finding, circumstances) } else { Page::No };
+    let (notify, due, causes) = match page {
+        Page::No => (false, None, BTreeSet::new()),
+        Page::Now(causes) => (true, None, causes),
+        Page::Later(causes, due) => (false, Some(due), causes),
+    };
+    let suppressed = alert.is_some() && !notify && due.is_none();
+    let key = paging.next_key(&incident.id);
     let record = AlertRecord {
         alert_id: alert_id.clone(),
         key: key.clone(),
         incident: incident.id,
         merges: incident.merges,
-        causes,
+        causes: causes.into_iter().collect(),
         notify,
-        destinations: if notify { policy.destinations.clone() } else { Vec::new() },
+        due,
+        paged: None,
+        silence,
+        destinations: if notify || due.is_some() { policy.destinations.clone() } else { Vec::new() },
         finding: if suppressed { lean(finding) } else { finding.clone() },
     };
     let mut actions = vec![match alert {
@@ -72,6 +99,26 @@ fn tell(
     actions
 }
 
+/// The pages that are due in a system at `now`: of each incident whose news have waited long enough.
+#[must_use]
+pub fn due(state: &AlertState, system: &str, now: Instant) -> Vec<AlertRecord> {
+    let due = state.incidents().iter().filter(|incident| incident.system == system && incident.is_due(now));
+    due.filter_map(|incident| {
+        let waiting = incident.paging.waiting.as_deref()?;
+        Some(AlertRecord {
+            key: incident.paging.next_key(&incident.id),
+            incident: incident.id.clone(),
+            merges: Vec::new(),
+            causes: waiting.causes.iter().copied().collect(),
+            notify: true,
+            due: None,
+            paged: Some(waiting.due),
+            ..waiting.record.clone()
+        })
+    })
+    .collect()
+}
+
 /// What tells it apart and links it stays; what its `finding.created` holds anyway goes.
 fn lean(finding: &Finding) -> Finding {
     Finding {
@@ -83,36 +130,21 @@ fn lean(finding: &Finding) -> Finding {
     }
 }
 
-fn causes(finding: &Finding, alert: &Alert, responded: bool) -> Vec<Cause> {
-    let mut causes = BTreeSet::new();
-    if finding.severity > alert.severity {
-        causes.insert(Cause::Severity);
-    }
-    if alert.members.len() < ALERT_MEMBERS_MAX {
-        let new = members(finding).filter(|member| !alert.members.contains(member));
-        causes.extend(new.map(|(member, _)| match member {
-            Member::Wallet => Cause::Wallet,
-            Member::Destination => Cause::Destination,
-            Member::Session => Cause::Session,
-        }));
-    }
-    let told = alert.amount.unwrap_or(0);
-    if amount(finding).is_some_and(|amount| amount > 0 && amount >= told.saturating_mul(2)) {
-        causes.insert(Cause::Amount);
-    }
-    if responded {
-        causes.insert(Cause::Response);
-    }
-    causes.into_iter().collect()
-}
-
-fn respond(finding: &Finding, alert_id: &str, incident: &Joined, state: &AlertState, policy: &Policy) -> Vec<Action> {
+fn respond(
+    finding: &Finding,
+    alert_id: &str,
+    incident: &Joined<'_>,
+    state: &AlertState,
+    policy: &Policy,
+) -> Vec<Action> {
     let now = finding.decided;
     let responses = state.responses();
     let still_free =
         |target: Target, name: &str| !responses.is_revoked(&finding.system, target, name, now, finding.suppress_ns);
     let mut wanted = Targets::asked_by(finding).filtered(still_free);
-    let ids: Vec<&str> = std::iter::once(&incident.id).chain(&incident.merges).map(String::as_str).collect();
+    let merged = incident.before.iter().flat_map(|before| &before.merged);
+    let ids: Vec<&str> =
+        std::iter::once(&incident.id).chain(&incident.merges).chain(merged).map(String::as_str).collect();
     let proposals: Vec<&Response> = responses.proposals(&ids).collect();
     let base = |kind: &str, targets: Targets, why: String| Response {
         id: response_id(finding, kind),
@@ -162,7 +194,7 @@ fn propose(wanted: &Targets, open: &[&Response], proposal: impl FnOnce(Targets) 
 }
 
 /// Why keywatch may revoke without a person, or why it may not.
-fn may_act_alone(finding: &Finding, incident: &Joined, policy: &Policy) -> Result<String, String> {
+fn may_act_alone(finding: &Finding, incident: &Joined<'_>, policy: &Policy) -> Result<String, String> {
     if let Some(shadow) = policy.in_shadow(&finding.system, &finding.rule) {
         return Err(shadow);
     }
@@ -184,14 +216,14 @@ fn may_act_alone(finding: &Finding, incident: &Joined, policy: &Policy) -> Resul
 }
 
 /// Trust groups whose sources spoke in the incident of late enough to be speaking of the same thing.
-fn agreeing_groups<'a>(finding: &Finding, incident: &Joined, policy: &'a Policy) -> BTreeSet<&'a str> {
+fn agreeing_groups<'a>(finding: &Finding, incident: &Joined<'_>, policy: &'a Policy) -> BTreeSet<&'a str> {
     let recent = |time: &Instant| time.saturating_add(CORROBORATION_NS) >= finding.decided;
     let witnesses = incident.witnesses.iter().filter(|(_, time)| recent(time));
     witnesses.filter_map(|(source, _)| policy.trust_group(&finding.system, source)).collect()
 }
 
 /// Proposals become deeds only when trust groups agree: a finding that proves itself says nothing of other findings.
-fn is_releasable(proposal: &Response, finding: &Finding, incident: &Joined, policy: &Policy) -> bool {
+fn is_releasable(proposal: &Response, finding: &Finding, incident: &Joined<'_>, policy: &Policy) -> bool {
     proposal.system == finding.system
         && !proposal.late
         && proposal.severity >= Severity::High

@@ -60,6 +60,10 @@ pub(crate) struct Evaluator {
 pub(crate) struct RunningEvaluator {
     /// Receives how it ended; `None` once that was returned.
     ended: Option<oneshot::Receiver<anyhow::Result<()>>>,
+    /// Alerting, which operators see and change.
+    pub(crate) executor: Executor,
+    /// The threads that it delivers on.
+    pub(crate) threads: runtime::Handle,
 }
 
 impl RunningEvaluator {
@@ -100,8 +104,9 @@ impl Evaluator {
         let threads = runtime::Builder::new_multi_thread().worker_threads(EVALUATOR_THREADS).enable_all().build();
         let threads = threads.context("cannot start threads")?;
         let entered = threads.enter();
-        let tasks = self.prepare(config, stopping)?;
+        let (tasks, executor) = self.prepare(config, stopping)?;
         drop(entered);
+        let handle = threads.handle().clone();
         let (end, ended) = oneshot::channel();
         let run = move || {
             let outcome = threads.block_on(until_one_fails(tasks));
@@ -111,10 +116,14 @@ impl Evaluator {
             let _ = end.send(outcome);
         };
         thread::Builder::new().name("evaluator".to_owned()).spawn(run).context("cannot start threads")?;
-        Ok(RunningEvaluator { ended: Some(ended) })
+        Ok(RunningEvaluator { ended: Some(ended), executor, threads: handle })
     }
 
-    fn prepare(self, config: &Config, stopping: watch::Receiver<bool>) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
+    fn prepare(
+        self,
+        config: &Config,
+        stopping: watch::Receiver<bool>,
+    ) -> anyhow::Result<(JoinSet<anyhow::Result<()>>, Executor)> {
         let rules = rules(config.rules_directory.as_deref())?;
         check_settings(&config.rules, &rules)?;
         let snapshots = Snapshots::at(&config.data.join(snapshots::DIRECTORY));
@@ -130,9 +139,9 @@ impl Evaluator {
         let mut tasks = JoinSet::new();
         let systems = self.inventory.systems.iter().map(|system| system.id.clone()).collect();
         tasks.spawn(until(stopping.clone(), tick(self.log, systems, Arc::clone(&self.appended))));
-        tasks.spawn(until(stopping.clone(), refresh(executor)));
+        tasks.spawn(until(stopping.clone(), refresh(executor.clone())));
         tasks.spawn(follow(pipeline, self.appended, self.readiness, stopping));
-        Ok(tasks)
+        Ok((tasks, executor))
     }
 
     /// Alerting as it was kept and the log since then, with the inventory activated where it has changed.

@@ -11,7 +11,7 @@ use std::time;
 
 use keywatch_alerting::{Action, Executor};
 use keywatch_detectors::{Decided, Engine, Lost, Parked};
-use keywatch_store::{Event, Finding, Log, Position, Topic};
+use keywatch_store::{Event, Finding, Instant, Log, Position, Topic};
 use tokio::task::block_in_place;
 
 use crate::clock;
@@ -195,6 +195,7 @@ impl Pipeline {
         for decided in outcome.findings {
             handled.extend(self.handle(decided).await?);
         }
+        page_due(&self.executor, &events).await?;
         let left = self.log.end(Topic::Events).0.saturating_sub(self.position.0);
         self.metrics.run(events.len(), left, took);
         Ok(Some(handled))
@@ -311,6 +312,15 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// News of incidents that have waited long enough by the time of the last record of each system are told.
+async fn page_due(executor: &Executor, events: &[Event]) -> anyhow::Result<()> {
+    let times: BTreeMap<&str, Instant> = events.iter().map(|event| (event.system(), event.time())).collect();
+    for (system, time) in times {
+        executor.page_due(system, time).await?;
+    }
+    Ok(())
 }
 
 fn rule_of(record: &Event) -> String {

@@ -56,7 +56,7 @@ impl Credential {
 }
 
 /// The token of `Bearer <token>`; the scheme's case does not matter (RFC 9110 §11.1).
-pub(super) fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+pub(crate) fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = authorization.split_at_checked(7)?;
     let token = token.trim_ascii();
     let fits = !token.is_empty() && token.len() <= TOKEN_BYTES_MAX;

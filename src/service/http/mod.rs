@@ -7,10 +7,12 @@
 //! | [`server`] | what all requests share; the routes, and those of metrics and readiness |
 //! | [`bundles`] | the routes from which decision points fetch revocation bundles |
 //! | `ingest` | the route that takes events in, and what each refusal says |
+//! | [`api`] | the API for operators: incidents, alerts, silences |
 //!
-//! The HTTP API and the web page will be modules beside [`server`], which merges their routes into its own. Nothing here
-//! knows a format or a rule.
+//! The web page will be a module beside [`server`] whose routes are merged into its own. Nothing here knows a format or a
+//! rule.
 
+pub(crate) mod api;
 pub(crate) mod bundles;
 pub(crate) mod credentials;
 mod ingest;

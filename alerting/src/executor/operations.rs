@@ -1,0 +1,179 @@
+//! What operators do, performed: checked against the state, written to the log, and only then answered.
+
+use keywatch_store::{Instant, Topic};
+
+use super::Executor;
+use crate::error::Error;
+use crate::lifecycle::action::derive_id;
+use crate::lifecycle::handling::{Act, Status, Verdict};
+use crate::lifecycle::incident::Incident;
+use crate::lifecycle::operation::{self, Operation};
+use crate::lifecycle::self_monitoring::silenced;
+use crate::lifecycle::silence::{Silence, SilenceRequest};
+use crate::policy::plan;
+
+/// What came of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operated {
+    /// The incident that it is about.
+    pub incident: String,
+    /// Whether it changed anything; a repetition does not.
+    pub changed: bool,
+}
+
+impl Executor {
+    /// Does what an operator wants to an incident, or to the incident of an alert; `name` is the id of either. `now` is
+    /// the wall clock's.
+    ///
+    /// # Errors
+    /// [`Error::NoIncident`], [`Error::Refused`] with what to do instead, or [`Error::Log`]; then nothing has changed.
+    pub async fn operate(
+        &self,
+        name: &str,
+        by: &str,
+        key: Option<String>,
+        act: Act,
+        now: Instant,
+    ) -> Result<Operated, Error> {
+        let _turn = self.shared.turn.lock().await;
+        let (operation, system, number) = {
+            let state = self.shared.alert_log.state();
+            let incident = state.incident_of(name).ok_or_else(|| Error::NoIncident { name: name.to_owned() })?;
+            let of_alert = state.alerts_of(incident).any(|alert| alert.alert_id == name);
+            let operation = Operation {
+                incident: incident.id.clone(),
+                alert_id: of_alert.then(|| name.to_owned()),
+                by: by.to_owned(),
+                key,
+                act,
+            };
+            if let Some(problem) = operation.problem() {
+                return Err(Error::Refused { problem });
+            }
+            let verdict =
+                state.alerts_of(incident).find(|alert| alert.alert_id == name).and_then(|alert| alert.verdict);
+            if is_done(incident, &operation, verdict).map_err(|problem| Error::Refused { problem })? {
+                return Ok(Operated { incident: operation.incident, changed: false });
+            }
+            (operation, incident.system.clone(), incident.handling.acts)
+        };
+        self.shared.alert_log.append(Topic::Conclusions, vec![operation.record(&system, number, now)])?;
+        Ok(Operated { incident: operation.incident, changed: true })
+    }
+
+    /// Silences findings. One that covers criticals waits for a second person. Whoever is told of anything is told of it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what is wrong, or [`Error::Log`].
+    pub async fn silence(&self, request: SilenceRequest, by: &str, now: Instant) -> Result<Silence, Error> {
+        let silence = {
+            let _turn = self.shared.turn.lock().await;
+            let at = self.shared.alert_log.time_of(&request.system);
+            // Where nothing was ever written, log time begins with this.
+            let begins = if at == Instant::UNASSIGNED { now } else { at };
+            if let Some(problem) = request.problem(begins) {
+                return Err(Error::Refused { problem });
+            }
+            if self.with_state(|state| state.silences().is_full()) {
+                return Err(Error::Refused { problem: "there are too many silences; end some first".to_owned() });
+            }
+            let id = derive_id(&["silence", &request.system, by, &now.to_string()]);
+            let silence = Silence { id, request, by: by.to_owned(), at, approved_by: None, ended_by: None };
+            self.shared.alert_log.append(Topic::Conclusions, vec![operation::silenced(&silence, now)])?;
+            silence
+        };
+        self.take_own(&silenced(&silence, None)).await?;
+        Ok(silence)
+    }
+
+    /// A second person agrees to a silence of criticals.
+    ///
+    /// # Errors
+    /// [`Error::NoIncident`] where there is none, [`Error::Refused`] where it is not theirs to agree to, or
+    /// [`Error::Log`].
+    pub async fn approve_silence(&self, id: &str, by: &str, now: Instant) -> Result<Silence, Error> {
+        let silence = {
+            let _turn = self.shared.turn.lock().await;
+            let silence = self.silence_of(id)?;
+            if silence.by == by {
+                let problem = "a silence of criticals needs two people: another one has to agree".to_owned();
+                return Err(Error::Refused { problem });
+            }
+            if !silence.is_waiting() {
+                return Err(Error::Refused { problem: "this silence waits for nobody".to_owned() });
+            }
+            let record = operation::about_silence("alert.silence_approved", &silence, by, now);
+            self.shared.alert_log.append(Topic::Conclusions, vec![record])?;
+            self.silence_of(id)?
+        };
+        self.take_own(&silenced(&silence, Some(by))).await?;
+        Ok(silence)
+    }
+
+    /// Ends a silence before its time.
+    ///
+    /// # Errors
+    /// [`Error::NoIncident`] where there is none, or [`Error::Log`].
+    pub async fn end_silence(&self, id: &str, by: &str, now: Instant) -> Result<Silence, Error> {
+        let _turn = self.shared.turn.lock().await;
+        let silence = self.silence_of(id)?;
+        if silence.ended_by.is_none() {
+            let record = operation::about_silence("alert.silence_ended", &silence, by, now);
+            self.shared.alert_log.append(Topic::Conclusions, vec![record])?;
+        }
+        self.silence_of(id)
+    }
+
+    /// Writes down that an operator was shown something.
+    ///
+    /// # Errors
+    /// [`Error::Log`]; then it must not be shown.
+    pub fn record_read(&self, system: &str, by: &str, what: &str, name: &str, now: Instant) -> Result<(), Error> {
+        let record = operation::read(system, by, what, name, now);
+        self.shared.alert_log.append(Topic::Conclusions, vec![record])?;
+        Ok(())
+    }
+
+    /// Tells what has waited long enough at log time `now` of a system. Call it once the findings of all records before
+    /// were taken.
+    ///
+    /// # Errors
+    /// [`Error::Log`].
+    pub async fn page_due(&self, system: &str, now: Instant) -> Result<(), Error> {
+        if self.with_state(|state| plan::due(state, system, now).is_empty()) {
+            return Ok(());
+        }
+        let _turn = self.shared.turn.lock().await;
+        let due = self.with_state(|state| plan::due(state, system, now));
+        let records = due.iter().map(crate::lifecycle::record::paged).collect();
+        self.shared.alert_log.append(Topic::Conclusions, records)?;
+        self.shared.outbox.dispatch();
+        Ok(())
+    }
+
+    fn silence_of(&self, id: &str) -> Result<Silence, Error> {
+        let found = self.with_state(|state| state.silences().get(id).cloned());
+        found.ok_or_else(|| Error::NoIncident { name: id.to_owned() })
+    }
+}
+
+/// Whether it is done already, or what is to be done instead.
+fn is_done(incident: &Incident, operation: &Operation, verdict: Option<Verdict>) -> Result<bool, String> {
+    let handling = &incident.handling;
+    let same_key = operation.key.is_some()
+        && handling.entries.iter().any(|entry| entry.key == operation.key && entry.by == operation.by);
+    if same_key {
+        return Ok(true);
+    }
+    match (&operation.act, handling.status) {
+        (Act::Acknowledge, Status::Acknowledged) => Ok(true),
+        (Act::Acknowledge | Act::Assign { .. }, Status::Resolved) => {
+            Err("the incident is resolved; reopen it first".to_owned())
+        }
+        (Act::Assign { assignee }, _) => Ok(handling.assignee == *assignee),
+        (Act::Resolve { .. }, Status::Resolved) => Err("the incident is resolved already; reopen it first".to_owned()),
+        (Act::Resolve { verdict: wanted, .. }, _) => Ok(operation.alert_id.is_some() && verdict == Some(*wanted)),
+        (Act::Reopen { .. }, Status::Open | Status::Acknowledged) => Err("the incident is not resolved".to_owned()),
+        _ => Ok(false),
+    }
+}

@@ -1,0 +1,164 @@
+//! What operators do, as records of the conclusions topic, and what the fold makes of them. Who may do what is decided
+//! before: a record here was allowed.
+
+use keywatch_store::event::Origin;
+use keywatch_store::{Event, Instant};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::lifecycle::handling::{Act, Entry};
+use crate::lifecycle::record::SOURCE;
+use crate::lifecycle::silence::{Silence, SilenceRequest};
+use crate::lifecycle::state::AlertState;
+use crate::limits::OPERATION_TEXT_BYTES_MAX;
+
+/// What an operator does about an incident, or about one alert of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// The incident.
+    pub incident: String,
+    /// The alert, where one alone is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert_id: Option<String>,
+    /// The operator.
+    pub by: String,
+    /// What the client calls it, so that a repetition is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What is done.
+    #[serde(flatten)]
+    pub act: Act,
+}
+
+impl Operation {
+    /// What is wrong with its texts.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let (name, text) = match &self.act {
+            Act::Acknowledge | Act::Assign { assignee: None } => return None,
+            Act::Assign { assignee: Some(assignee) } => ("assignee", assignee),
+            Act::Comment { comment } => ("comment", comment),
+            Act::Resolve { reason, .. } | Act::Reopen { reason } => ("reason", reason),
+        };
+        if text.trim().is_empty() {
+            return Some(format!("`{name}` is empty"));
+        }
+        let long = text.len() > OPERATION_TEXT_BYTES_MAX;
+        long.then(|| format!("`{name}` is longer than {OPERATION_TEXT_BYTES_MAX} bytes"))
+    }
+
+    /// The record of it, the `number`th about its incident, done at `now`.
+    #[must_use]
+    pub fn record(&self, system: &str, number: u64, now: Instant) -> Event {
+        let text = match &self.act {
+            Act::Acknowledge | Act::Assign { .. } => None,
+            Act::Comment { comment } => Some(comment),
+            Act::Resolve { reason, .. } | Act::Reopen { reason } => Some(reason),
+        };
+        let id = format!("operation/{}/{number}", self.incident);
+        by_operator(system, &id, self.act.kind(), &self.by, text.map(String::as_str), &json!(self), now)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Silenced {
+    silence_id: String,
+    by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<SilenceRequest>,
+}
+
+/// The `alert.silenced` record.
+#[must_use]
+pub fn silenced(silence: &Silence, now: Instant) -> Event {
+    let Silence { id, request, by, .. } = silence;
+    let detail = json!(Silenced { silence_id: id.clone(), by: by.clone(), request: Some(request.clone()) });
+    let source_id = format!("silence/{id}");
+    by_operator(&request.system, &source_id, "alert.silenced", by, Some(&request.reason), &detail, now)
+}
+
+/// The `alert.silence_approved` or `alert.silence_ended` record.
+#[must_use]
+pub fn about_silence(kind: &'static str, silence: &Silence, by: &str, now: Instant) -> Event {
+    let detail = json!(Silenced { silence_id: silence.id.clone(), by: by.to_owned(), request: None });
+    by_operator(&silence.request.system, &format!("{kind}/{}", silence.id), kind, by, None, &detail, now)
+}
+
+/// The `operator.read` record: an operator was shown something that is nobody's business but theirs.
+#[must_use]
+pub fn read(system: &str, by: &str, what: &str, name: &str, now: Instant) -> Event {
+    let detail = json!({ "by": by, "what": what, "name": name });
+    by_operator(system, &format!("read/{by}/{what}/{name}/{now}"), "operator.read", by, None, &detail, now)
+}
+
+fn by_operator(
+    system: &str,
+    source_id: &str,
+    kind: &str,
+    by: &str,
+    reason: Option<&str>,
+    detail: &Value,
+    now: Instant,
+) -> Event {
+    let origin = Origin { system: system.to_owned(), source: SOURCE.to_owned() };
+    let mut event = Event::builder(&origin, source_id, kind, now);
+    event.time(Instant::UNASSIGNED);
+    event.actor(by);
+    event.reason(reason);
+    event.detail(detail);
+    event.build_own()
+}
+
+impl AlertState {
+    /// Takes in a record of what an operator did.
+    pub(crate) fn operated(&mut self, event: &Event) {
+        let detail = event.detail().value();
+        match event.kind() {
+            "alert.silenced" | "alert.silence_approved" | "alert.silence_ended" => {
+                if let Ok(silenced) = Silenced::deserialize(&detail) {
+                    self.silence(event, silenced);
+                }
+            }
+            _ => {
+                if let Ok(operation) = Operation::deserialize(&detail) {
+                    self.handle(event.time(), operation);
+                }
+            }
+        }
+    }
+
+    fn silence(&mut self, event: &Event, silenced: Silenced) {
+        let Silenced { silence_id: id, by, request } = silenced;
+        match (event.kind(), request) {
+            ("alert.silenced", Some(request)) => {
+                let at = event.time();
+                self.silences_mut().asked(Silence { id, request, by, at, approved_by: None, ended_by: None });
+            }
+            ("alert.silence_approved", _) => self.silences_mut().approved(&id, &by),
+            ("alert.silence_ended", _) => self.silences_mut().ended(&id, &by),
+            _ => {}
+        }
+    }
+
+    fn handle(&mut self, at: Instant, operation: Operation) {
+        let Operation { incident, alert_id, by, key, act } = operation;
+        let entry = Entry { at, by: by.clone(), alert_id: alert_id.clone(), key, act: act.clone() };
+        let (incidents, alerts) = self.handled_mut();
+        let Some(incident) = incidents.get_mut(&incident) else { return };
+        incident.handling.apply(entry);
+        let Act::Resolve { verdict, reason } = act else { return };
+        let id = incident.id.clone();
+        let merged = &incident.merged;
+        let mut of_incident: Vec<_> =
+            alerts.values_mut().filter(|alert| alert.incident == id || merged.contains(&alert.incident)).collect();
+        let meant = |of: &str| alert_id.as_deref().is_none_or(|meant| meant == of);
+        of_incident.iter_mut().filter(|alert| meant(&alert.alert_id)).for_each(|alert| alert.verdict = Some(verdict));
+        // The last of its alerts resolves an incident.
+        if alert_id.is_some() && of_incident.iter().all(|alert| alert.verdict.is_some()) {
+            incident.handling.resolve(verdict, reason, by, at);
+        }
+        if alert_id.is_none() || incident.handling.resolved.is_some() {
+            incident.paging.waiting = None;
+        }
+    }
+}

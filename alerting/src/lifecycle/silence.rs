@@ -1,0 +1,213 @@
+//! Silences: findings that people are not told of for a while, because somebody said so. A fold over the records of
+//! operators. What is silenced is found, recorded and responded to all the same.
+//!
+//! A silence leaves criticals alone unless it says otherwise; one that covers them holds only once a second person agrees,
+//! and for a few hours at most. Findings about keywatch itself are never silenced, the one about a new silence among them.
+
+use std::collections::BTreeMap;
+
+use keywatch_store::{Finding, Instant, Severity};
+use serde::{Deserialize, Serialize};
+
+use crate::lifecycle::record::SOURCE;
+use crate::limits::{SILENCE_CRITICAL_NS_MAX, SILENCE_NS_MAX, SILENCE_TEXT_BYTES_MAX, SILENCES_MAX};
+
+/// Which findings are meant: those for which everything that is said holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Matcher {
+    /// Rule id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
+    /// Wallet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wallet: Option<String>,
+    /// Person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Destination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// Source of the anchor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+impl Matcher {
+    fn parts<'a>(&'a self, finding: &'a Finding) -> [(&'a Option<String>, Option<&'a str>); 6] {
+        [
+            (&self.rule, Some(finding.rule.as_str())),
+            (&self.entity, Some(finding.entity.as_str())),
+            (&self.wallet, finding.wallet.as_deref()),
+            (&self.actor, finding.actor.as_deref()),
+            (&self.destination, finding.to_address.as_deref()),
+            (&self.source, Some(finding.source.as_str())),
+        ]
+    }
+
+    fn matches(&self, finding: &Finding) -> bool {
+        self.parts(finding).into_iter().all(|(wanted, found)| wanted.is_none() || wanted.as_deref() == found)
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        let all = [&self.rule, &self.entity, &self.wallet, &self.actor, &self.destination, &self.source];
+        all.into_iter().flatten()
+    }
+
+    /// In words, for people.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let named = [
+            ("rule", &self.rule),
+            ("entity", &self.entity),
+            ("wallet", &self.wallet),
+            ("actor", &self.actor),
+            ("destination", &self.destination),
+            ("source", &self.source),
+        ];
+        let said = named.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+        said.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What is asked for. The JSON form stands in the detail of `alert.silenced`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SilenceRequest {
+    /// The trusted environment.
+    pub system: String,
+    /// Which findings.
+    pub matcher: Matcher,
+    /// Why.
+    pub reason: String,
+    /// Log time at which it ends.
+    pub until: Instant,
+    /// Criticals are meant, too.
+    #[serde(default)]
+    pub criticals: bool,
+}
+
+impl SilenceRequest {
+    /// What is wrong with it, asked for at `now`.
+    #[must_use]
+    pub fn problem(&self, now: Instant) -> Option<String> {
+        let longest = if self.criticals { SILENCE_CRITICAL_NS_MAX } else { SILENCE_NS_MAX };
+        if self.matcher.texts().next().is_none() {
+            return Some(
+                "the matcher is empty: say at least one of rule, entity, wallet, actor, destination".to_owned(),
+            );
+        }
+        if self.reason.trim().is_empty() {
+            return Some("a silence needs a reason".to_owned());
+        }
+        if self.matcher.texts().chain([&self.reason]).any(|text| text.len() > SILENCE_TEXT_BYTES_MAX) {
+            return Some(format!("a text is longer than {SILENCE_TEXT_BYTES_MAX} bytes"));
+        }
+        if self.until <= now {
+            return Some("it ends before it begins".to_owned());
+        }
+        if self.until > now.saturating_add(longest) {
+            let hours = longest / 3_600_000_000_000;
+            let what = if self.criticals { "a silence of criticals" } else { "a silence" };
+            return Some(format!("{what} lasts at most {hours} hours"));
+        }
+        None
+    }
+}
+
+/// One silence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// What was asked for.
+    pub request: SilenceRequest,
+    /// Who asked.
+    pub by: String,
+    /// Log time of that.
+    pub at: Instant,
+    /// The second person, where criticals are meant.
+    pub approved_by: Option<String>,
+    /// Who ended it before its time.
+    pub ended_by: Option<String>,
+}
+
+impl Silence {
+    /// Whether it waits for a second person.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.request.criticals && self.approved_by.is_none() && self.ended_by.is_none()
+    }
+
+    /// Whether it holds at `now`.
+    #[must_use]
+    pub fn holds(&self, now: Instant) -> bool {
+        !self.is_waiting() && self.ended_by.is_none() && now < self.request.until
+    }
+}
+
+/// All silences that have not ended long ago.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silences(BTreeMap<String, Silence>);
+
+impl Silences {
+    /// Somebody asked for one.
+    pub(crate) fn asked(&mut self, silence: Silence) {
+        self.0.insert(silence.id.clone(), silence);
+    }
+
+    /// A second person agrees. Who asked for it is nobody's second person.
+    pub(crate) fn approved(&mut self, id: &str, by: &str) {
+        if let Some(silence) = self.0.get_mut(id).filter(|silence| silence.is_waiting() && silence.by != by) {
+            silence.approved_by = Some(by.to_owned());
+        }
+    }
+
+    /// Somebody ended it.
+    pub(crate) fn ended(&mut self, id: &str, by: &str) {
+        if let Some(silence) = self.0.get_mut(id) {
+            silence.ended_by.get_or_insert_with(|| by.to_owned());
+        }
+    }
+
+    /// The silence that covers the finding.
+    #[must_use]
+    pub fn covering(&self, finding: &Finding) -> Option<&Silence> {
+        let own = finding.source == SOURCE || finding.rule.starts_with("keywatch/");
+        let mut holding = self.0.values().filter(|silence| {
+            let Silence { request, .. } = silence;
+            request.system == finding.system
+                && (request.criticals || finding.severity < Severity::Critical)
+                && silence.holds(finding.decided)
+                && request.matcher.matches(finding)
+        });
+        if own { None } else { holding.next() }
+    }
+
+    /// The silence of that id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Silence> {
+        self.0.get(id)
+    }
+
+    /// Every one that is remembered, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Silence> {
+        self.0.values()
+    }
+
+    /// Whether no more are taken.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= SILENCES_MAX
+    }
+
+    /// Forgets those of the system that ended a while before `now`.
+    pub(crate) fn sweep(&mut self, system: &str, now: Instant) {
+        self.0.retain(|_, silence| {
+            silence.request.system != system || now < silence.request.until.saturating_add(SILENCE_NS_MAX)
+        });
+    }
+}

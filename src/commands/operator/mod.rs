@@ -1,0 +1,346 @@
+//! `keywatch alerts`, `keywatch incidents` and `keywatch about`: what an operator sees and does, over the API of a running
+//! keywatch.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`client`] | speaks to the API |
+//! | [`tables`] | answers as text |
+
+mod client;
+mod tables;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use keywatch_store::Instant;
+use serde_json::{Value, json};
+
+use crate::{clock, output};
+use client::Server;
+
+/// See and handle alerts: acknowledge, assign, comment, resolve, silence, hand over.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  keywatch alerts list --status open --severity high
+  keywatch alerts show 4f0c…                     what happened, and the chain of custody around it
+  keywatch alerts ack 4f0c… 9ab1…
+  keywatch alerts resolve 4f0c… --verdict benign --reason 'key ceremony of March'
+  keywatch alerts silence --system cold --rule chain/amount_outlier --for 8h --reason 'migration'
+  keywatch alerts handover --since 2026-03-01T06:00:00Z
+
+An id may be that of an alert or of its incident: people handle incidents. docs/alerts.md tells the day of an analyst.
+KEYWATCH_URL says where keywatch is; KEYWATCH_TOKEN_FILE, or KEYWATCH_TOKEN itself, who you are.")]
+pub(crate) struct AlertsArguments {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    action: AlertsAction,
+}
+
+/// See incidents: alerts that belong together.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  keywatch incidents list
+  keywatch incidents show 77d2…
+
+`keywatch alerts` acknowledges, comments and resolves them.")]
+pub(crate) struct IncidentsArguments {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    action: IncidentsAction,
+}
+
+/// Show everything that is known about a session, person, device, request, wallet, address or transaction.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  keywatch about 0x47666fab8bd0ac7003bce3f5c3585383f09486e2
+  keywatch about ann --since 2026-03-01T00:00:00Z
+
+That you asked is written down.")]
+pub(crate) struct AboutArguments {
+    #[command(flatten)]
+    server: Server,
+    /// The name, exactly as it stands in events
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// How far to look back [default: 30 days]
+    #[arg(long, value_name = "TIME")]
+    since: Option<Instant>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum IncidentsAction {
+    /// List incidents, those that nobody has taken up first
+    List(Filter),
+    /// Show an incident
+    Show(Id),
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum AlertsAction {
+    /// List alerts, worst first
+    List(Filter),
+    /// Show an alert and its incident
+    Show(Id),
+    /// Acknowledge incidents: you see to them
+    Ack(Ids),
+    /// Give an incident to somebody
+    Assign(Assign),
+    /// Say something about an incident
+    Comment(Comment),
+    /// Say what an incident, or one alert of it, was
+    Resolve(Resolve),
+    /// Take up an incident again that was resolved
+    Reopen(Reopen),
+    /// Silence findings for a while; criticals need a second person
+    Silence(Silence),
+    /// List silences
+    Silences,
+    /// Agree to a silence of criticals that somebody else asked for
+    ApproveSilence(Id),
+    /// End a silence before its time
+    EndSilence(Id),
+    /// Report what a shift leaves to the next
+    Handover(Handover),
+}
+
+#[derive(Debug, clap::Args)]
+struct Filter {
+    /// open, acknowledged or resolved
+    #[arg(long)]
+    status: Option<String>,
+    /// One system
+    #[arg(long)]
+    system: Option<String>,
+    /// This severity and worse: info, low, medium, high, critical
+    #[arg(long)]
+    severity: Option<String>,
+    /// Whose
+    #[arg(long)]
+    assignee: Option<String>,
+    /// One rule
+    #[arg(long)]
+    rule: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+}
+
+#[derive(Debug, clap::Args)]
+struct Id {
+    /// Its id
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Ids {
+    /// Ids of alerts or incidents
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Assign {
+    /// Id of an alert or incident
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Who is to see to it; nobody, to give it back
+    #[arg(value_name = "NAME")]
+    assignee: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Comment {
+    /// Id of an alert or incident
+    #[arg(value_name = "ID")]
+    id: String,
+    /// The words
+    #[arg(value_name = "TEXT")]
+    comment: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Resolve {
+    /// Id of an alert, which alone is meant then, or of an incident
+    #[arg(value_name = "ID")]
+    id: String,
+    /// true: an attack; false: nothing of it happened; benign: it was meant; test: an exercise
+    #[arg(long)]
+    verdict: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Reopen {
+    /// Id of an alert or incident
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Silence {
+    /// The system
+    #[arg(long)]
+    system: String,
+    /// Findings of this rule
+    #[arg(long)]
+    rule: Option<String>,
+    /// Findings about this
+    #[arg(long)]
+    entity: Option<String>,
+    /// Findings about this wallet
+    #[arg(long)]
+    wallet: Option<String>,
+    /// Findings about this person
+    #[arg(long)]
+    actor: Option<String>,
+    /// Findings about this destination
+    #[arg(long)]
+    destination: Option<String>,
+    /// Findings from this source
+    #[arg(long)]
+    source: Option<String>,
+    /// How long, e.g. 90m or 8h
+    #[arg(long = "for", value_name = "DURATION")]
+    length: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Criticals are meant too: a second person has to agree, and it lasts 4 hours at most
+    #[arg(long)]
+    criticals: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Handover {
+    /// When the shift began [default: 12 hours before its end]
+    #[arg(long, value_name = "TIME")]
+    since: Option<Instant>,
+    /// When it ended [default: now]
+    #[arg(long, value_name = "TIME")]
+    until: Option<Instant>,
+}
+
+impl Filter {
+    fn parameters(&self) -> Vec<(&'static str, Option<String>)> {
+        vec![
+            ("status", self.status.clone()),
+            ("system", self.system.clone()),
+            ("severity", self.severity.clone()),
+            ("assignee", self.assignee.clone()),
+            ("rule", self.rule.clone()),
+            ("limit", Some(self.limit.to_string())),
+        ]
+    }
+}
+
+/// Runs `keywatch alerts`.
+///
+/// # Errors
+/// keywatch cannot be reached, or it says no.
+pub(crate) fn alerts(arguments: &AlertsArguments) -> anyhow::Result<ExitCode> {
+    let server = &arguments.server;
+    let (answer, text): (Value, fn(&Value) -> String) = match &arguments.action {
+        AlertsAction::List(filter) => (server.get(&["alerts"], &filter.parameters())?, tables::alerts),
+        AlertsAction::Show(Id { id }) => (server.get(&["alerts", id], &[])?, tables::shown),
+        AlertsAction::Ack(Ids { ids }) => return acknowledge(server, ids),
+        AlertsAction::Assign(Assign { id, assignee }) => {
+            (server.post(&["incidents", id, "assign"], &json!({ "assignee": assignee }))?, tables::operated)
+        }
+        AlertsAction::Comment(Comment { id, comment }) => {
+            (server.post(&["incidents", id, "comment"], &json!({ "comment": comment }))?, tables::operated)
+        }
+        AlertsAction::Resolve(Resolve { id, verdict, reason }) => {
+            let body = json!({ "verdict": verdict, "reason": reason });
+            (server.post(&["incidents", id, "resolve"], &body)?, tables::operated)
+        }
+        AlertsAction::Reopen(Reopen { id, reason }) => {
+            (server.post(&["incidents", id, "reopen"], &json!({ "reason": reason }))?, tables::operated)
+        }
+        AlertsAction::Silence(silence) => (server.post(&["silences"], &silence.body()?)?, tables::silence),
+        AlertsAction::Silences => (server.get(&["silences"], &[])?, tables::silences),
+        AlertsAction::ApproveSilence(Id { id }) => {
+            (server.post(&["silences", id, "approve"], &json!({}))?, tables::silence)
+        }
+        AlertsAction::EndSilence(Id { id }) => (server.post(&["silences", id, "end"], &json!({}))?, tables::silence),
+        AlertsAction::Handover(Handover { since, until }) => {
+            let parameters =
+                [("since", since.map(|time| time.to_string())), ("until", until.map(|time| time.to_string()))];
+            (server.get(&["handover"], &parameters)?, tables::handover)
+        }
+    };
+    print(server, &answer, text)
+}
+
+/// Runs `keywatch incidents`.
+///
+/// # Errors
+/// keywatch cannot be reached, or it says no.
+pub(crate) fn incidents(arguments: &IncidentsArguments) -> anyhow::Result<ExitCode> {
+    let server = &arguments.server;
+    match &arguments.action {
+        IncidentsAction::List(filter) => {
+            print(server, &server.get(&["incidents"], &filter.parameters())?, tables::incidents)
+        }
+        IncidentsAction::Show(Id { id }) => print(server, &server.get(&["incidents", id], &[])?, tables::shown),
+    }
+}
+
+/// Runs `keywatch about`.
+///
+/// # Errors
+/// keywatch cannot be reached, or it says no.
+pub(crate) fn about(arguments: &AboutArguments) -> anyhow::Result<ExitCode> {
+    let AboutArguments { server, name, since } = arguments;
+    let answer = server.get(&["about", name], &[("since", since.map(|time| time.to_string()))])?;
+    print(server, &answer, tables::about)
+}
+
+/// Each is answered for itself; one that was not acknowledged makes the exit code 1.
+fn acknowledge(server: &Server, ids: &[String]) -> anyhow::Result<ExitCode> {
+    let answer = server.post(&["acknowledge"], &json!({ "ids": ids }))?;
+    print(server, &answer, tables::acknowledged)?;
+    let failed = answer["results"].as_array().is_some_and(|all| all.iter().any(|one| one["error"].is_string()));
+    Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn print(server: &Server, answer: &Value, text: fn(&Value) -> String) -> anyhow::Result<ExitCode> {
+    let said = if server.json { serde_json::to_string_pretty(answer)? } else { text(answer) };
+    output::line(&output::printable(said.trim_end()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Silence {
+    fn body(&self) -> anyhow::Result<Value> {
+        let length: jiff::SignedDuration =
+            self.length.parse().with_context(|| format!("--for: `{}` is no duration, e.g. 8h", self.length))?;
+        let nanoseconds = i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
+        ensure!(nanoseconds > 0, "--for: `{}` is no time at all", self.length);
+        let mut matcher = json!({});
+        for (name, value) in [
+            ("rule", &self.rule),
+            ("entity", &self.entity),
+            ("wallet", &self.wallet),
+            ("actor", &self.actor),
+            ("destination", &self.destination),
+            ("source", &self.source),
+        ] {
+            if let Some(value) = value {
+                matcher[name] = Value::from(value.as_str());
+            }
+        }
+        let until = clock::now().saturating_add(nanoseconds);
+        let Silence { system, reason, criticals, .. } = self;
+        Ok(json!({ "system": system, "matcher": matcher, "reason": reason, "until": until, "criticals": criticals }))
+    }
+}

@@ -1,0 +1,282 @@
+//! Answers of the API as text: tables of lists, and pages of one incident, name or shift. Decides nothing.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::output::table;
+
+/// A field as text; nothing where there is none.
+fn text(value: &Value, field: &str) -> String {
+    match &value[field] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Several texts in one cell.
+fn joined(value: &Value, field: &str) -> String {
+    items(&value[field]).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// To the second, as people read it.
+fn time(value: &Value, field: &str) -> String {
+    text(value, field).chars().take(19).collect::<String>().replace('T', " ")
+}
+
+fn listed(total: &Value, shown: usize) -> String {
+    match total.as_u64() {
+        Some(total) if total > shown as u64 => format!("\n{shown} of {total}; --limit shows more"),
+        _ => String::new(),
+    }
+}
+
+/// `incidents list`.
+pub(super) fn incidents(answer: &Value) -> String {
+    let shown = items(&answer["incidents"]);
+    if shown.is_empty() {
+        return "no incidents".to_owned();
+    }
+    incident_table(shown) + &listed(&answer["total"], shown.len())
+}
+
+fn incident_table(incidents: &[Value]) -> String {
+    let row = |incident: &Value| {
+        let [severity, status] = ["severity", "status"].map(|field| text(incident, field));
+        let [last, assignee, title] = [time(incident, "last"), text(incident, "assignee"), text(incident, "title")];
+        [
+            text(incident, "id"),
+            severity,
+            status,
+            last,
+            text(incident, "alerts"),
+            text(incident, "pages"),
+            assignee,
+            title,
+        ]
+    };
+    let headings = ["incident", "severity", "status", "last (UTC)", "alerts", "pages", "assignee", "what happened"];
+    table(headings, incidents.iter().map(row))
+}
+
+/// `alerts list`.
+pub(super) fn alerts(answer: &Value) -> String {
+    let shown = items(&answer["alerts"]);
+    if shown.is_empty() {
+        return "no alerts".to_owned();
+    }
+    alert_table(shown) + &listed(&answer["total"], shown.len())
+}
+
+fn alert_table(alerts: &[Value]) -> String {
+    let row = |alert: &Value| {
+        let status = match alert["verdict"].as_str() {
+            Some(verdict) => format!("resolved: {verdict}"),
+            None => text(alert, "status"),
+        };
+        let title = text(alert, "title");
+        [
+            text(alert, "id"),
+            text(alert, "severity"),
+            status,
+            time(alert, "last"),
+            text(alert, "counted"),
+            text(alert, "rule"),
+            title,
+        ]
+    };
+    table(["alert", "severity", "status", "last (UTC)", "more", "rule", "what happened"], alerts.iter().map(row))
+}
+
+/// `alerts show` and `incidents show`.
+pub(super) fn shown(incident: &Value) -> String {
+    let mut page = format!("{} {}\n", text(incident, "severity").to_uppercase(), text(incident, "title"));
+    let mut line = |label: &str, said: &str| {
+        for (index, part) in said.lines().enumerate() {
+            let _ = writeln!(page, "  {:<12} {part}", if index == 0 { label } else { "" });
+        }
+    };
+    line("incident", &text(incident, "id"));
+    line("system", &text(incident, "system"));
+    line("status", &status(incident));
+    line("assignee", &text(incident, "assignee"));
+    line("log time", &format!("{} to {} UTC", time(incident, "opened"), time(incident, "last")));
+    line("people told", &format!("{} times, last {}", text(incident, "pages"), time(incident, "paged_at")));
+    for (label, field) in [
+        ("wallets", "wallets"),
+        ("destinations", "destinations"),
+        ("requests", "requests"),
+        ("transactions", "transactions"),
+        ("sessions", "sessions"),
+    ] {
+        line(label, &joined(incident, field));
+    }
+    let finding = &incident["finding"];
+    line("why", &text(finding, "meaning"));
+    line("do", &text(finding, "runbook"));
+    if let Some(facts) = finding["facts"].as_object() {
+        facts
+            .iter()
+            .for_each(|(name, value)| line("fact", &format!("{name} = {}", value.as_str().unwrap_or_default())));
+    }
+    line("evidence", &items(&finding["evidence"]).iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"));
+    for response in items(&incident["responses"]) {
+        line(
+            "response",
+            &format!("{} {}: {}", text(response, "status"), text(response, "targets"), text(response, "why")),
+        );
+    }
+    for entry in items(&incident["history"]) {
+        line("done", &act(entry));
+    }
+    let _ = writeln!(page, "\n{}", alert_table(items(&incident["alert_list"])));
+    custody(&mut page, &incident["custody"]);
+    page
+}
+
+fn status(incident: &Value) -> String {
+    let mut status = text(incident, "status");
+    if let Some(by) = incident["acknowledged"]["by"].as_str() {
+        let _ = write!(status, ", {by} saw it at {}", time(&incident["acknowledged"], "at"));
+    }
+    let resolved = &incident["resolved"];
+    if resolved.is_object() {
+        let (verdict, by, reason) = (text(resolved, "verdict"), text(resolved, "by"), text(resolved, "reason"));
+        let _ = write!(status, ", {by} says {verdict}: {reason}");
+    }
+    status
+}
+
+fn act(entry: &Value) -> String {
+    let said = ["assignee", "comment", "verdict", "reason"].map(|field| text(entry, field));
+    let said: Vec<String> = said.into_iter().filter(|said| !said.is_empty()).collect();
+    format!("{} {} {} {}", time(entry, "at"), text(entry, "by"), text(entry, "act"), said.join(": "))
+}
+
+fn custody(page: &mut String, chain: &Value) {
+    let links = items(&chain["links"]).iter().map(|link| {
+        let problems = joined(link, "problems");
+        [text(link, "link"), text(link, "state"), text(link, "events"), problems]
+    });
+    let _ = writeln!(page, "\nchain of custody\n{}", table(["link", "state", "events", "what does not agree"], links));
+    let rows = items(&chain["timeline"]).iter().map(|event| {
+        let mark = if event["evidence"] == true { "evidence" } else { "" };
+        let what = ["wallet", "request", "tx", "amount", "to_address", "outcome"].map(|field| text(event, field));
+        let what = what.into_iter().filter(|said| !said.is_empty()).collect::<Vec<_>>().join(" ");
+        let wrong = joined(event, "problems");
+        [
+            time(event, "time"),
+            text(event, "kind"),
+            text(event, "source"),
+            text(event, "actor"),
+            what,
+            mark.to_owned(),
+            wrong,
+        ]
+    });
+    let headings = ["log time (UTC)", "kind", "source", "who", "what", "", "problem"];
+    let _ = writeln!(page, "\n{}", table(headings, rows));
+    if chain["complete"] == false {
+        page.push_str("there are more events than are shown\n");
+    }
+}
+
+/// What became of an operation.
+pub(super) fn operated(answer: &Value) -> String {
+    let what = if answer["changed"] == true { "done" } else { "it was so already" };
+    format!("{what}: incident {} is {}", text(answer, "incident"), status(&answer["now"]))
+}
+
+/// `alerts ack`.
+pub(super) fn acknowledged(answer: &Value) -> String {
+    let line = |one: &Value| match one["error"].as_str() {
+        Some(error) => format!("{}: NOT acknowledged: {error}", text(one, "id")),
+        None if one["changed"] == true => format!("{}: acknowledged", text(one, "incident")),
+        None => format!("{}: was acknowledged already", text(one, "incident")),
+    };
+    items(&answer["results"]).iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// One silence.
+pub(super) fn silence(answer: &Value) -> String {
+    format!("silence {} is {} until {}", text(answer, "id"), text(answer, "status"), time(answer, "until"))
+}
+
+/// `alerts silences`.
+pub(super) fn silences(answer: &Value) -> String {
+    let all = items(&answer["silences"]);
+    if all.is_empty() { "no silences".to_owned() } else { silence_table(all) }
+}
+
+fn silence_table(silences: &[Value]) -> String {
+    let row = |silence: &Value| {
+        let who = [text(silence, "by"), text(silence, "approved_by")];
+        let who = who.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" and ");
+        let [id, status, matcher] = ["id", "status", "matcher"].map(|field| text(silence, field));
+        [id, status, time(silence, "until"), who, matcher, text(silence, "reason")]
+    };
+    table(["silence", "status", "until (UTC)", "by", "which", "why"], silences.iter().map(row))
+}
+
+/// `keywatch about`.
+pub(super) fn about(answer: &Value) -> String {
+    let mut page = format!("{}: {} events", text(answer, "name"), text(answer, "events"));
+    if answer["events"] != 0 {
+        let _ = write!(page, ", {} to {} UTC", time(answer, "first"), time(answer, "last"));
+    }
+    page.push('\n');
+    for field in ["as", "kinds", "systems"] {
+        let counts = answer[field].as_object().into_iter().flatten().map(|(name, count)| format!("{name} {count}"));
+        let _ = writeln!(page, "  {field:<8} {}", counts.collect::<Vec<_>>().join(", "));
+    }
+    if answer["complete"] == false {
+        page.push_str("  the log was not gone through to its end; say --since\n");
+    }
+    let incidents = items(&answer["incidents"]);
+    let _ = writeln!(
+        page,
+        "\n{}",
+        if incidents.is_empty() { "no incidents".to_owned() } else { incident_table(incidents) }
+    );
+    let rows = items(&answer["newest"]).iter().map(|event| {
+        let what = ["session", "wallet", "request", "tx", "amount", "to_address"].map(|field| text(event, field));
+        let what = what.into_iter().filter(|said| !said.is_empty()).collect::<Vec<_>>().join(" ");
+        [
+            time(event, "time"),
+            text(event, "kind"),
+            text(event, "source"),
+            text(event, "actor"),
+            what,
+            text(event, "outcome"),
+        ]
+    });
+    let _ = writeln!(page, "\n{}", table(["log time (UTC)", "kind", "source", "who", "what", "outcome"], rows));
+    page
+}
+
+/// `alerts handover`.
+pub(super) fn handover(report: &Value) -> String {
+    let mut page = format!("shift from {} to {} UTC\n", time(report, "since"), time(report, "until"));
+    for (heading, field) in [("not resolved", "unresolved"), ("opened", "opened"), ("resolved", "resolved")] {
+        let incidents = items(&report[field]);
+        let shown = if incidents.is_empty() { "none".to_owned() } else { incident_table(incidents) };
+        let _ = writeln!(page, "\n{heading}: {}\n{shown}", incidents.len());
+    }
+    let _ = writeln!(page, "\ndone");
+    items(&report["acts"]).iter().for_each(|entry| {
+        let _ = writeln!(page, "  {} {}", text(entry, "incident"), act(entry));
+    });
+    let silences = items(&report["silences"]);
+    let _ = writeln!(page, "\nsilences: {}\n{}", silences.len(), silence_table(silences));
+    let rules = items(&report["rules"])
+        .iter()
+        .map(|rule| ["rule", "alerts", "findings", "true", "false", "benign", "test"].map(|field| text(rule, field)));
+    let headings = ["rule", "alerts", "findings", "true", "false", "benign", "test"];
+    let _ = writeln!(page, "\nrules\n{}", table(headings, rules));
+    page
+}

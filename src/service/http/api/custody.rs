@@ -1,0 +1,221 @@
+//! The chain of custody around an incident: session → decision → request → approval → signature → transaction → balance,
+//! as a timeline of events, with the links that are missing and those that do not agree.
+//!
+//! A link counts as missing only where a later one was seen: what never came so far is not seen yet. It knows nothing of
+//! which sources a system has; `keywatch detectors coverage` says what cannot be seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keywatch_alerting::{Incident, Shared};
+use keywatch_store::{Error, Event, EventId, Instant, Log, Topic};
+use serde_json::{Value, json};
+
+use super::history::scan;
+use super::views;
+use crate::limits::{CUSTODY_AFTER_NS, CUSTODY_BEFORE_NS, CUSTODY_EVENTS_MAX};
+
+/// The links, in the order of the chain.
+const LINKS: [&str; 7] = ["session", "decision", "request", "approval", "signature", "transaction", "balance"];
+
+/// The link that a kind of event belongs to.
+fn link_of(kind: &str) -> Option<usize> {
+    Some(match kind {
+        "decision" => 1,
+        "signing.requested" | "custody.request" => 2,
+        "signing.approved" | "signing.rejected" => 3,
+        "signing.signed" | "signing.failed" | "signing.round" => 4,
+        "chain.tx" | "chain.module_tx" => 5,
+        "chain.transfer" | "chain.contract" => 6,
+        kind if kind.starts_with("session.") => 0,
+        _ => return None,
+    })
+}
+
+/// What belongs to the incident.
+pub(super) struct Wanted {
+    system: String,
+    sessions: BTreeSet<String>,
+    requests: BTreeSet<String>,
+    transactions: BTreeSet<String>,
+    wallets: BTreeSet<String>,
+    evidence: BTreeSet<EventId>,
+    from: Instant,
+    until: Instant,
+}
+
+impl Wanted {
+    /// What an incident names, and the events that prove its findings.
+    pub(super) fn of(incident: &Incident, evidence: BTreeSet<EventId>) -> Wanted {
+        let names = |kind| views::names(incident, kind).into_iter().map(str::to_owned).collect();
+        Wanted {
+            system: incident.system.clone(),
+            sessions: names(Shared::Session),
+            requests: names(Shared::Request),
+            transactions: names(Shared::Tx),
+            wallets: names(Shared::Wallet),
+            evidence,
+            from: Instant(incident.opened.0.saturating_sub(CUSTODY_BEFORE_NS)),
+            until: incident.last.saturating_add(CUSTODY_AFTER_NS),
+        }
+    }
+
+    fn has(&self, event: &Event) -> bool {
+        let within = |names: &BTreeSet<String>, name: Option<&str>| name.is_some_and(|name| names.contains(name));
+        let of_wallet = within(&self.wallets, event.wallet()) && link_of(event.kind()).is_some_and(|link| link >= 2);
+        let named = within(&self.sessions, event.session())
+            || within(&self.requests, event.request())
+            || within(&self.transactions, event.tx())
+            || of_wallet;
+        event.system() == self.system && (named || self.evidence.contains(&event.event_id()))
+    }
+}
+
+/// The chain of custody, as JSON.
+///
+/// # Errors
+/// The log cannot be read.
+pub(super) fn chain(log: &dyn Log, wanted: &Wanted) -> Result<Value, Error> {
+    let mut events = Vec::new();
+    let mut more = false;
+    let scanned = scan(log, Topic::Events, wanted.from, |event| {
+        if event.system() == wanted.system && event.time() > wanted.until {
+            return false;
+        }
+        if wanted.has(event) {
+            more = events.len() >= CUSTODY_EVENTS_MAX;
+            if !more || wanted.evidence.contains(&event.event_id()) {
+                events.push(event.clone());
+            }
+        }
+        true
+    })?;
+    Ok(told(&events, wanted, scanned.complete && !more))
+}
+
+fn told(events: &[Event], wanted: &Wanted, complete: bool) -> Value {
+    let requests = requests(events);
+    let mut seen = [0_usize; LINKS.len()];
+    let mut wrong: [BTreeSet<String>; LINKS.len()] = std::array::from_fn(|_| BTreeSet::new());
+    let mut timeline = Vec::new();
+    for event in events {
+        let problems = problems(event, &requests);
+        let mut view = views::event(event);
+        view["evidence"] = Value::from(wanted.evidence.contains(&event.event_id()));
+        view["problems"] = json!(problems);
+        if let Some(link) = link_of(event.kind()) {
+            view["link"] = Value::from(LINKS[link]);
+            seen[link] += 1;
+            wrong[link].extend(problems);
+        }
+        timeline.push(view);
+    }
+    let last = seen.iter().rposition(|count| *count > 0).unwrap_or(0);
+    let links: Vec<Value> = LINKS
+        .iter()
+        .enumerate()
+        .map(|(link, name)| {
+            let state = match (seen[link], wrong[link].is_empty()) {
+                (0, _) if link < last => "missing",
+                (0, _) => "not seen",
+                (_, false) => "mismatch",
+                _ => "seen",
+            };
+            json!({ "link": name, "state": state, "events": seen[link], "problems": wrong[link] })
+        })
+        .collect();
+    json!({ "from": wanted.from, "until": wanted.until, "complete": complete, "links": links, "timeline": timeline })
+}
+
+/// The first request that was filed under each id.
+fn requests(events: &[Event]) -> BTreeMap<&str, &Event> {
+    let mut requests = BTreeMap::new();
+    for event in events.iter().filter(|event| event.kind() == "signing.requested") {
+        if let Some(request) = event.request() {
+            requests.entry(request).or_insert(event);
+        }
+    }
+    requests
+}
+
+/// What of an event is not as it should be: how it went, and what differs from its request.
+fn problems(event: &Event, requests: &BTreeMap<&str, &Event>) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Some(outcome) = event.outcome()
+        && ["mismatch", "unverifiable", "deny", "undefined", "error", "failed", "failure", "not_compliant"]
+            .contains(&outcome)
+    {
+        problems.push(format!("{}: {outcome}", event.kind()));
+    }
+    if event.late() {
+        problems.push(format!("{}: came late", event.kind()));
+    }
+    let Some(request) = event.request().and_then(|request| requests.get(request)) else { return problems };
+    if event.event_id() == request.event_id() {
+        return problems;
+    }
+    if let (Some(asked), Some(said)) = (request.amount(), event.amount())
+        && asked != said
+    {
+        problems.push(format!("{}: amount {said}, the request has {asked}", event.kind()));
+    }
+    for (what, asked, said) in
+        [("destination", request.to_address(), event.to_address()), ("wallet", request.wallet(), event.wallet())]
+    {
+        if let (Some(asked), Some(said)) = (asked, said)
+            && asked != said
+        {
+            problems.push(format!("{}: {what} {said}, the request has {asked}", event.kind()));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use keywatch_store::Amount;
+    use keywatch_store::event::{Builder, Origin};
+
+    use super::*;
+
+    fn said(id: &str, kind: &str, second: i64, more: impl Fn(&mut Builder)) -> Event {
+        let origin = Origin { system: "cold".into(), source: "a".into() };
+        let time = Instant(second * 1_000_000_000);
+        let mut event = Event::builder(&origin, id, kind, time);
+        event.time(time).wallet("w").request("r");
+        more(&mut event);
+        event.build_own()
+    }
+
+    fn wanted() -> Wanted {
+        Wanted {
+            system: "cold".into(),
+            sessions: BTreeSet::new(),
+            requests: BTreeSet::from(["r".into()]),
+            transactions: BTreeSet::new(),
+            wallets: BTreeSet::new(),
+            evidence: BTreeSet::new(),
+            from: Instant(0),
+            until: Instant(i64::MAX),
+        }
+    }
+
+    #[test]
+    fn a_link_is_missing_before_one_that_was_seen_and_a_changed_destination_is_told() {
+        let amount = |event: &mut Builder| {
+            event.amount(Amount::from_u128(5)).to_address("ours");
+        };
+        let events = [
+            said("1", "signing.requested", 1, amount),
+            said("2", "signing.signed", 2, |event| {
+                event.amount(Amount::from_u128(7)).to_address("theirs").outcome("success");
+            }),
+        ];
+        let chain = told(&events, &wanted(), true);
+        let states: Vec<&str> =
+            chain["links"].as_array().unwrap().iter().map(|link| link["state"].as_str().unwrap()).collect();
+        assert_eq!(states, ["missing", "missing", "seen", "missing", "mismatch", "not seen", "not seen"]);
+        let problems = chain["links"][4]["problems"].to_string();
+        assert!(problems.contains("destination theirs, the request has ours"), "{problems}");
+        assert!(problems.contains("amount 7, the request has 5"), "{problems}");
+    }
+}

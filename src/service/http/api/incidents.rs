@@ -1,0 +1,181 @@
+//! Lists and shows incidents and alerts. A list shortens session ids; whoever is shown all of one is written down.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Json;
+use keywatch_alerting::{Alert, AlertState, Incident, Shared, Status};
+use keywatch_store::{Event, EventId, Finding, Instant, Log, Severity, Topic};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::custody::{self, Wanted};
+use super::history::scan;
+use super::{Answer, Api, Caller, Refusal, parameters, parsed, views};
+use crate::clock;
+use crate::limits::{API_LIST_DEFAULT, API_LIST_MAX};
+use crate::service::operators::Operator;
+
+/// Parameters of a list.
+const PARAMETERS: [&str; 6] = ["status", "system", "severity", "assignee", "rule", "limit"];
+
+/// What a list is to show.
+struct Filter {
+    status: Option<Status>,
+    system: Option<String>,
+    severity: Option<Severity>,
+    assignee: Option<String>,
+    rule: Option<String>,
+    limit: usize,
+}
+
+impl Filter {
+    fn read(uri: &Uri) -> Result<Filter, Refusal> {
+        let mut parameters = parameters(uri, &PARAMETERS)?;
+        let limit: usize = parsed(&parameters, "limit")?.unwrap_or(API_LIST_DEFAULT);
+        if !(1..=API_LIST_MAX).contains(&limit) {
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("`limit` is between 1 and {API_LIST_MAX}")));
+        }
+        Ok(Filter {
+            status: parsed(&parameters, "status")?,
+            severity: parsed(&parameters, "severity")?,
+            system: parameters.remove("system"),
+            assignee: parameters.remove("assignee"),
+            rule: parameters.remove("rule"),
+            limit,
+        })
+    }
+
+    fn takes(&self, operator: &Operator, incident: &Incident, severity: Severity) -> bool {
+        let said = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
+        operator.sees(&incident.system)
+            && said(&self.system, &incident.system)
+            && self.severity.is_none_or(|least| severity >= least)
+            && said(&self.assignee, incident.handling.assignee.as_deref().unwrap_or_default())
+    }
+}
+
+/// `GET /v1/incidents`: worst first, then those that something happened in last.
+pub(super) async fn list_incidents(State(api): State<Arc<Api>>, Extension(operator): Caller, uri: Uri) -> Answer {
+    let filter = Filter::read(&uri)?;
+    let list = move |state: &AlertState| {
+        let mut found: Vec<&Incident> = state.incidents().iter().collect();
+        found.retain(|incident| {
+            let of_rule = |rule: &String| state.alerts_of(incident).any(|alert| alert.rule == *rule);
+            filter.takes(&operator, incident, incident.severity)
+                && filter.status.is_none_or(|status| status == incident.handling.status)
+                && filter.rule.as_ref().is_none_or(of_rule)
+        });
+        found.sort_by_key(|incident| {
+            (incident.handling.status, Reverse((incident.severity, incident.last)), &incident.id)
+        });
+        let views: Vec<Value> =
+            found.iter().take(filter.limit).map(|incident| views::incident(state, incident)).collect();
+        json!({ "total": found.len(), "incidents": views })
+    };
+    api.away(move |api| Ok(Json(api.executor.with_state(list)))).await
+}
+
+/// `GET /v1/alerts`: worst first, then the newest.
+pub(super) async fn list_alerts(State(api): State<Arc<Api>>, Extension(operator): Caller, uri: Uri) -> Answer {
+    let filter = Filter::read(&uri)?;
+    let list = move |state: &AlertState| {
+        let alerts = state.alerts();
+        let mut found: Vec<(&Alert, &Incident)> =
+            alerts.filter_map(|alert| Some((alert, state.incidents().get(&alert.incident)?))).collect();
+        found.retain(|(alert, incident)| {
+            let status = if alert.verdict.is_some() { Status::Resolved } else { incident.handling.status };
+            filter.takes(&operator, incident, alert.severity)
+                && filter.status.is_none_or(|wanted| wanted == status)
+                && filter.rule.as_deref().is_none_or(|rule| rule == alert.rule)
+        });
+        found.sort_by_key(|(alert, _)| (Reverse((alert.severity, alert.last)), &alert.alert_id));
+        let views: Vec<Value> =
+            found.iter().take(filter.limit).map(|(alert, incident)| views::alert(alert, incident)).collect();
+        json!({ "total": found.len(), "alerts": views })
+    };
+    api.away(move |api| Ok(Json(api.executor.with_state(list)))).await
+}
+
+/// `GET /v1/incidents/{id}` and `GET /v1/alerts/{id}`: all that is known of it, with the chain of custody around it.
+pub(super) async fn show(State(api): State<Arc<Api>>, Extension(operator): Caller, Path(name): Path<String>) -> Answer {
+    api.away(move |api| {
+        let found = api.executor.with_state(|state| Shown::of(state, &name));
+        let shown = found.filter(|shown| operator.sees(&shown.incident.system));
+        let Some(shown) = shown else { return Err(Refusal::nothing(&name)) };
+        api.executor.record_read(&shown.incident.system, &operator.name, "incident", &name, clock::now())?;
+        Ok(Json(shown.view(api.log.as_ref())?))
+    })
+    .await
+}
+
+/// What the state says of an incident, taken out so that the log can be read without holding it.
+struct Shown {
+    incident: Incident,
+    /// The alert that was asked for, or the worst.
+    alert: Option<Alert>,
+    summary: Value,
+    alerts: Vec<Alert>,
+    responses: Vec<Value>,
+}
+
+impl Shown {
+    fn of(state: &AlertState, name: &str) -> Option<Shown> {
+        let incident = state.incident_of(name)?;
+        let mut alerts: Vec<Alert> = state.alerts_of(incident).cloned().collect();
+        alerts.sort_by_key(|alert| (Reverse(alert.severity), alert.opened, alert.alert_id.clone()));
+        let asked_for = alerts.iter().find(|alert| alert.alert_id == name);
+        Some(Shown {
+            alert: asked_for.or(alerts.first()).cloned(),
+            summary: views::incident(state, incident),
+            responses: views::responses(state, incident),
+            incident: incident.clone(),
+            alerts,
+        })
+    }
+
+    fn view(self, log: &dyn Log) -> Result<Value, keywatch_store::Error> {
+        let findings = findings(log, &self.alerts)?;
+        let finding = self.alert.as_ref().and_then(|alert| findings.get(&alert.finding));
+        let evidence: BTreeSet<EventId> =
+            findings.values().flat_map(|finding| finding.evidence.iter().copied()).collect();
+        let chain = custody::chain(log, &Wanted::of(&self.incident, evidence))?;
+        let mut view = self.summary;
+        view["sessions"] = json!(views::names(&self.incident, Shared::Session));
+        view["merged"] = json!(self.incident.merged);
+        view["history"] = json!(self.incident.handling.entries);
+        view["responses"] = Value::from(self.responses);
+        view["about"] = self.alert.as_ref().map_or(Value::Null, |alert| views::alert(alert, &self.incident));
+        view["alert_list"] = self.alerts.iter().map(|alert| views::alert(alert, &self.incident)).collect();
+        view["finding"] = finding.map_or(Value::Null, |finding| json!(finding));
+        view["custody"] = chain;
+        Ok(view)
+    }
+}
+
+/// The last told finding of each alert, by id, as the conclusions topic has it.
+fn findings(log: &dyn Log, alerts: &[Alert]) -> Result<BTreeMap<String, Finding>, keywatch_store::Error> {
+    let mut wanted: BTreeSet<&str> = alerts.iter().map(|alert| alert.finding.as_str()).collect();
+    let mut found = BTreeMap::new();
+    let Some(from) = alerts.iter().map(|alert| alert.opened).min() else { return Ok(found) };
+    let systems: BTreeSet<&str> = alerts.iter().map(|alert| alert.system.as_str()).collect();
+    scan(log, Topic::Conclusions, Instant(from.0 - 1), |event| {
+        if event.kind() == "finding.created"
+            && systems.contains(event.system())
+            && let Some(finding) = finding(event)
+            && wanted.remove(finding.id.as_str())
+        {
+            found.insert(finding.id.clone(), finding);
+        }
+        !wanted.is_empty()
+    })?;
+    Ok(found)
+}
+
+fn finding(event: &Event) -> Option<Finding> {
+    Finding::deserialize(event.detail().value()).ok()
+}

@@ -1,0 +1,234 @@
+//! The HTTP API for people: incidents and alerts, what is done about them, silences, everything about a name, the hand-over
+//! of a shift. `keywatch alerts` and the web page use nothing else.
+//!
+//! Every request is a named operator's. Whatever changes something is a durable record before it is answered; so is that
+//! somebody was shown what is nobody else's business.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`incidents`] | lists and shows incidents and alerts |
+//! | [`acts`] | what operators do: acknowledge, assign, comment, resolve, reopen, silence |
+//! | [`about`] | everything about a name; the hand-over of a shift |
+//! | [`custody`] | the chain of custody around an incident, with what is missing or does not agree |
+//! | [`history`] | where in the log a time is |
+//! | [`views`] | the JSON of incidents, alerts, events, silences |
+//!
+//! `openapi.json` describes it, and is served; a test holds it against the routes.
+
+mod about;
+mod acts;
+mod custody;
+mod history;
+mod incidents;
+mod views;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use keywatch_alerting::{Error, Executor};
+use keywatch_store::Log;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::limits::{API_BODY_BYTES_MAX, API_CONCURRENT_MAX, API_WAIT_SECONDS_MAX};
+use crate::service::metrics::Metrics;
+use crate::service::operators::{Operator, Operators, Permission};
+
+/// The description of the API.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// What every request may use.
+pub(crate) struct Api {
+    /// Who may speak.
+    pub(crate) operators: Operators,
+    /// Alerting.
+    pub(crate) executor: Executor,
+    /// The threads on which alerting delivers.
+    pub(crate) threads: Handle,
+    /// The log of this machine.
+    pub(crate) log: Arc<dyn Log>,
+    /// Counters.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Turns: what one operator asks for must not slow down the rules.
+    pub(crate) turns: Semaphore,
+}
+
+impl Api {
+    /// An API over alerting and the log.
+    pub(crate) fn new(
+        operators: Operators,
+        executor: Executor,
+        threads: Handle,
+        log: Arc<dyn Log>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Api> {
+        let turns = Semaphore::new(API_CONCURRENT_MAX);
+        Arc::new(Api { operators, executor, threads, log, metrics, turns })
+    }
+
+    /// Does `work` away from the threads that serve connections, once it is its turn.
+    async fn away<T: Send + 'static>(
+        self: &Arc<Api>,
+        work: impl FnOnce(&Api) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let turn = timeout(Duration::from_secs(API_WAIT_SECONDS_MAX), self.turns.acquire()).await;
+        let _turn = turn.map_err(|_| Refusal::unavailable("too many requests at once"))?;
+        let api = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&api)).await;
+        done.unwrap_or_else(|_| Err(Refusal::unavailable("this is a defect of keywatch")))
+    }
+}
+
+/// An answer.
+type Answer = Result<Json<Value>, Refusal>;
+
+/// Who asks.
+type Caller = Extension<Operator>;
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    problem: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, problem: impl Into<String>) -> Refusal {
+        Refusal { status, problem: problem.into() }
+    }
+
+    fn unavailable(problem: &str) -> Refusal {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, problem)
+    }
+
+    /// What is not there, or not the operator's to see: the answer does not tell which.
+    fn nothing(name: &str) -> Refusal {
+        let problem = format!("there is no incident, alert or silence `{name}` in your systems");
+        Refusal::new(StatusCode::NOT_FOUND, problem)
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        let status = match &error {
+            Error::NoIncident { .. } => StatusCode::NOT_FOUND,
+            Error::Refused { .. } => StatusCode::CONFLICT,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Refusal::new(status, error.to_string())
+    }
+}
+
+impl From<keywatch_store::Error> for Refusal {
+    fn from(error: keywatch_store::Error) -> Refusal {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(json!({ "error": self.problem }))).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let realm = HeaderValue::from_static("Bearer realm=\"keywatch operators\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+        }
+        response
+    }
+}
+
+/// Every route.
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    let routes = Router::new()
+        .route("/v1/me", get(me))
+        .route("/v1/incidents", get(incidents::list_incidents))
+        .route("/v1/incidents/{id}", get(incidents::show))
+        .route("/v1/incidents/{id}/{act}", post(acts::act))
+        .route("/v1/alerts", get(incidents::list_alerts))
+        .route("/v1/alerts/{id}", get(incidents::show))
+        .route("/v1/alerts/{id}/{act}", post(acts::act))
+        .route("/v1/acknowledge", post(acts::acknowledge_many))
+        .route("/v1/silences", get(acts::silences).post(acts::silence))
+        .route("/v1/silences/{id}/{act}", post(acts::about_silence))
+        .route("/v1/about/{name}", get(about::about))
+        .route("/v1/handover", get(about::handover))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate))
+        .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX));
+    let described = Router::new().route("/v1/openapi.json", get(openapi));
+    routes.merge(described).layer(middleware::map_response(secure)).with_state(api)
+}
+
+async fn secure(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+/// Lets named operators through, and nobody else.
+async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let Some(operator) = api.operators.find(authorization).cloned() else {
+        api.metrics.api_unauthenticated.with_label_values::<&str>(&[]).inc();
+        return Refusal::new(StatusCode::UNAUTHORIZED, "an operator's bearer token is needed").into_response();
+    };
+    let needed = if request.method().is_safe() { Permission::Read } else { Permission::Handle };
+    if !operator.may(needed) {
+        return lacks(&operator, needed).into_response();
+    }
+    let method = request.method().to_string();
+    request.extensions_mut().insert(operator);
+    let response = next.run(request).await;
+    api.metrics.api_requests.with_label_values(&[method.as_str(), response.status().as_str()]).inc();
+    response
+}
+
+fn lacks(operator: &Operator, needed: Permission) -> Refusal {
+    Refusal::new(StatusCode::FORBIDDEN, format!("{} may not {}", operator.name, needed.words()))
+}
+
+async fn me(Extension(operator): Caller) -> Json<Value> {
+    let rights = [("read", Permission::Read), ("handle", Permission::Handle), ("silence", Permission::Silence)];
+    let may: Vec<&str> = rights.into_iter().filter(|(_, right)| operator.may(*right)).map(|(name, _)| name).collect();
+    let mut answer = json!(operator);
+    answer["may"] = json!(may);
+    Json(answer)
+}
+
+/// The parameters of a query, of which each is known.
+fn parameters(uri: &Uri, known: &[&str]) -> Result<BTreeMap<String, String>, Refusal> {
+    let wrong = |problem: String| Refusal::new(StatusCode::BAD_REQUEST, problem);
+    let url = reqwest::Url::parse(&format!("http://keywatch/?{}", uri.query().unwrap_or_default()))
+        .map_err(|error| wrong(format!("the query cannot be read: {error}")))?;
+    let mut parameters = BTreeMap::new();
+    for (name, value) in url.query_pairs() {
+        if !known.contains(&name.as_ref()) {
+            return Err(wrong(format!("unknown parameter `{name}`; there are {}", known.join(", "))));
+        }
+        parameters.insert(name.into_owned(), value.into_owned());
+    }
+    Ok(parameters)
+}
+
+/// A parameter as what it is to be.
+fn parsed<T>(parameters: &BTreeMap<String, String>, name: &str) -> Result<Option<T>, Refusal>
+where
+    T: serde::de::DeserializeOwned,
+{
+    let Some(text) = parameters.get(name) else { return Ok(None) };
+    let read = serde_json::from_value(Value::from(text.as_str())).or_else(|_| serde_json::from_str(text));
+    let wrong = |error: serde_json::Error| Refusal::new(StatusCode::BAD_REQUEST, format!("`{name}`: {error}"));
+    read.map(Some).map_err(wrong)
+}

@@ -1,0 +1,139 @@
+//! The JSON of incidents, alerts, events and silences, as the API answers it.
+
+use keywatch_alerting::delivery::message::{name_targets, short_session};
+use keywatch_alerting::lifecycle::handling::Handling;
+use keywatch_alerting::{Alert, AlertState, Incident, Shared, Silence, Status};
+use keywatch_store::{Event, Instant};
+use serde_json::{Value, json};
+
+/// An incident in a list. Session ids are often bearer secrets: a list shows enough to recognise one.
+pub(super) fn incident(state: &AlertState, incident: &Incident) -> Value {
+    let Handling { assignee, acknowledged, resolved, acts, .. } = &incident.handling;
+    json!({
+        "id": incident.id,
+        "system": incident.system,
+        "status": incident.handling.status,
+        "severity": incident.severity,
+        "title": incident.title,
+        "opened": incident.opened,
+        "last": incident.last,
+        "findings": incident.findings,
+        "alerts": state.alerts_of(incident).count(),
+        "pages": incident.paging.pages,
+        "paged_at": incident.paging.last,
+        "next_page_at": incident.paging.waiting.as_ref().map(|waiting| waiting.due),
+        "assignee": assignee,
+        "acknowledged": acknowledged.as_ref().map(|(by, at)| json!({ "by": by, "at": at })),
+        "resolved": resolved.as_ref().map(|(verdict, reason, by, at)| {
+            json!({ "verdict": verdict, "reason": reason, "by": by, "at": at })
+        }),
+        "acts": acts,
+        "wallets": names(incident, Shared::Wallet),
+        "destinations": names(incident, Shared::Destination),
+        "requests": names(incident, Shared::Request),
+        "transactions": names(incident, Shared::Tx),
+        "sessions": names(incident, Shared::Session).iter().map(|name| short_session(name)).collect::<Vec<_>>(),
+    })
+}
+
+/// What the findings of an incident name, of one kind.
+pub(super) fn names(incident: &Incident, kind: Shared) -> Vec<&str> {
+    let of_kind = incident.names.iter().filter(|(of, _)| *of == kind);
+    of_kind.map(|(_, name)| name.as_str()).collect()
+}
+
+/// An alert in a list.
+pub(super) fn alert(alert: &Alert, incident: &Incident) -> Value {
+    let status = if alert.verdict.is_some() { Status::Resolved } else { incident.handling.status };
+    json!({
+        "id": alert.alert_id,
+        "incident": incident.id,
+        "system": alert.system,
+        "rule": alert.rule,
+        "entity": alert.entity,
+        "severity": alert.severity,
+        "title": alert.title,
+        "status": status,
+        "verdict": alert.verdict,
+        "assignee": incident.handling.assignee,
+        "opened": alert.opened,
+        "last": alert.last,
+        "counted": alert.suppressed,
+        "pages": alert.deliveries,
+    })
+}
+
+/// Responses of an incident, oldest first.
+pub(super) fn responses(state: &AlertState, incident: &Incident) -> Vec<Value> {
+    let mut all: Vec<_> = state.responses_of(&incident.id).collect();
+    all.sort_by_key(|progress| (progress.response.decided, &progress.response.id));
+    let view = |progress: &&keywatch_alerting::response::intent::Progress| {
+        let response = &progress.response;
+        json!({
+            "id": response.id,
+            "status": progress.status(),
+            "targets": name_targets(&response.targets),
+            "why": response.why,
+            "rule": response.rule,
+            "decided": response.decided,
+            "approved_by": response.approved_by,
+        })
+    };
+    all.iter().map(view).collect()
+}
+
+/// A silence.
+pub(super) fn silence(silence: &Silence, now: Instant) -> Value {
+    let status = match silence {
+        Silence { ended_by: Some(_), .. } => "ended",
+        silence if silence.is_waiting() => "waiting for a second person",
+        silence if silence.holds(now) => "active",
+        _ => "expired",
+    };
+    json!({
+        "id": silence.id,
+        "system": silence.request.system,
+        "status": status,
+        "matcher": silence.request.matcher,
+        "reason": silence.request.reason,
+        "criticals": silence.request.criticals,
+        "by": silence.by,
+        "at": silence.at,
+        "until": silence.request.until,
+        "approved_by": silence.approved_by,
+        "ended_by": silence.ended_by,
+    })
+}
+
+/// An event; columns that are empty are left out.
+pub(super) fn event(event: &Event) -> Value {
+    let mut view = json!({
+        "event_id": event.event_id().to_string(),
+        "time": event.time(),
+        "event_time": event.event_time(),
+        "kind": event.kind(),
+        "source": event.source(),
+        "late": event.late(),
+    });
+    let columns = [
+        ("actor", event.actor()),
+        ("session", event.session()),
+        ("device", event.device()),
+        ("wallet", event.wallet()),
+        ("request", event.request()),
+        ("decision", event.decision()),
+        ("tx", event.tx()),
+        ("asset", event.asset()),
+        ("from_address", event.from_address()),
+        ("to_address", event.to_address()),
+        ("outcome", event.outcome()),
+        ("reason", event.reason()),
+    ];
+    for (name, value) in columns.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        view[name] = Value::from(value);
+    }
+    if let Some(amount) = event.amount() {
+        view["amount"] = Value::from(amount.to_string());
+    }
+    view
+}

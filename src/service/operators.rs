@@ -1,0 +1,211 @@
+//! Named operators: who may see and do what, in which systems. Each has a token, of which the configuration holds the
+//! SHA-256. Knows nothing of HTTP; the policy decision point that keywatch watches has no say here.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, ensure};
+use keywatch_store::Inventory;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use crate::service::http::credentials::bearer;
+
+/// An operator as configured.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Configured {
+    /// The name that stands in records.
+    pub(crate) name: String,
+    /// SHA-256 of the bearer token, 64 hexadecimal digits.
+    pub(crate) token_sha256: String,
+    /// What the operator may do.
+    pub(crate) roles: BTreeSet<Role>,
+    /// Systems, or `*` for all.
+    pub(crate) systems: BTreeSet<String>,
+}
+
+/// A role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Sees.
+    Viewer,
+    /// Sees, and handles incidents.
+    Analyst,
+    /// As an analyst, and silences.
+    Responder,
+    /// Everything.
+    Admin,
+    /// Sees everything there is to see, and changes nothing.
+    Auditor,
+}
+
+/// What a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// To see.
+    Read,
+    /// To handle incidents: acknowledge, assign, comment, resolve, reopen.
+    Handle,
+    /// To silence, or to agree to a silence.
+    Silence,
+}
+
+impl Permission {
+    /// In words, for who lacks it.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Permission::Read => "see this: any role does",
+            Permission::Handle => "handle incidents: analyst, responder or admin does",
+            Permission::Silence => "silence: responder or admin does",
+        }
+    }
+}
+
+impl Role {
+    fn allows(self, permission: Permission) -> bool {
+        match permission {
+            Permission::Read => true,
+            Permission::Handle => matches!(self, Role::Analyst | Role::Responder | Role::Admin),
+            Permission::Silence => matches!(self, Role::Responder | Role::Admin),
+        }
+    }
+}
+
+/// An operator who has shown a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Operator {
+    /// The name that stands in records.
+    pub(crate) name: String,
+    /// What the operator may do.
+    pub(crate) roles: BTreeSet<Role>,
+    systems: BTreeSet<String>,
+}
+
+impl Operator {
+    /// Whether one of the roles allows it.
+    pub(crate) fn may(&self, permission: Permission) -> bool {
+        self.roles.iter().any(|role| role.allows(permission))
+    }
+
+    /// Whether the system is one of the operator's.
+    pub(crate) fn sees(&self, system: &str) -> bool {
+        self.systems.contains("*") || self.systems.contains(system)
+    }
+}
+
+/// All operators.
+pub(crate) struct Operators(Vec<([u8; 32], Operator)>);
+
+impl Operators {
+    /// From the configuration, which was checked.
+    ///
+    /// # Errors
+    /// A hash that is none.
+    pub(crate) fn new(configured: &[Configured]) -> anyhow::Result<Operators> {
+        let operator = |configured: &Configured| {
+            let mut token_sha256 = [0; 32];
+            hex::decode_to_slice(&configured.token_sha256, &mut token_sha256)?;
+            let Configured { name, roles, systems, .. } = configured.clone();
+            Ok((token_sha256, Operator { name, roles, systems }))
+        };
+        configured.iter().map(operator).collect::<anyhow::Result<_>>().map(Operators)
+    }
+
+    /// The operator whose token an `Authorization` header carries. Every entry is compared, in constant time.
+    pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<&Operator> {
+        let presented: [u8; 32] = Sha256::digest(bearer(authorization?)?).into();
+        let mut found = u32::MAX;
+        for (index, (token_sha256, _)) in (0u32..).zip(&self.0) {
+            let same: Choice = token_sha256.ct_eq(&presented);
+            found.conditional_assign(&index, same);
+        }
+        self.0.get(usize::try_from(found).ok()?).map(|(_, operator)| operator)
+    }
+}
+
+/// Checks the operators of a configuration; `taken` are the hashes of other tokens.
+///
+/// # Errors
+/// Each names the operator and what to write instead.
+pub(crate) fn check(operators: &[Configured], taken: &[&str], inventory: &Inventory) -> anyhow::Result<()> {
+    for (index, operator) in operators.iter().enumerate() {
+        check_one(operator, inventory).with_context(|| format!("operators[{index}] (`{}`)", operator.name))?;
+        let earlier = &operators[..index];
+        let hash = |other: &str| other.eq_ignore_ascii_case(&operator.token_sha256);
+        ensure!(
+            !earlier.iter().any(|other| other.name == operator.name),
+            "operators[{index}]: the name `{}` is used twice",
+            operator.name
+        );
+        let twice = earlier.iter().any(|other| hash(&other.token_sha256)) || taken.iter().any(|other| hash(other));
+        ensure!(!twice, "operators[{index}]: token_sha256 is used twice; everybody needs a token of their own");
+    }
+    Ok(())
+}
+
+fn check_one(operator: &Configured, inventory: &Inventory) -> anyhow::Result<()> {
+    let name = operator.name.as_str();
+    ensure!(!name.trim().is_empty() && name != "keywatch", "name: say who it is; `keywatch` is keywatch itself");
+    let digits = operator.token_sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+    ensure!(digits && operator.token_sha256.len() == 64, "token_sha256: must be 64 hexadecimal digits");
+    ensure!(!operator.roles.is_empty(), "roles: give viewer, analyst, responder, admin or auditor");
+    ensure!(!operator.systems.is_empty(), "systems: name the operator's systems, or \"*\" for all");
+    for system in operator.systems.iter().filter(|system| *system != "*") {
+        ensure!(inventory.system(system).is_some(), "systems: the inventory has no system `{system}`");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured(name: &str, role: Role, system: &str) -> Configured {
+        Configured {
+            name: name.to_owned(),
+            token_sha256: hex::encode(Sha256::digest(name)),
+            roles: BTreeSet::from([role]),
+            systems: BTreeSet::from([system.to_owned()]),
+        }
+    }
+
+    #[test]
+    fn a_token_is_one_operator_with_the_rights_of_the_role() {
+        let roles = [Role::Viewer, Role::Analyst, Role::Responder, Role::Admin, Role::Auditor];
+        let all: Vec<Configured> = roles.iter().map(|role| configured(&format!("{role:?}"), *role, "cold")).collect();
+        let operators = Operators::new(&all).unwrap();
+        for (role, handles, silences) in [
+            (Role::Viewer, false, false),
+            (Role::Analyst, true, false),
+            (Role::Responder, true, true),
+            (Role::Admin, true, true),
+            (Role::Auditor, false, false),
+        ] {
+            let header = format!("Bearer {role:?}");
+            let operator = operators.find(Some(header.as_bytes())).unwrap();
+            let rights = [Permission::Read, Permission::Handle, Permission::Silence].map(|needed| operator.may(needed));
+            assert_eq!(rights, [true, handles, silences], "{role:?}");
+            assert!(operator.sees("cold") && !operator.sees("hot"));
+        }
+        assert!(operators.find(Some(b"Bearer nobody")).is_none());
+        assert!(operators.find(None).is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_operator_is_named() {
+        let inventory = Inventory::parse("i", "[[systems]]\nid = \"cold\"").unwrap();
+        let ann = || configured("ann", Role::Analyst, "cold");
+        check(&[ann(), configured("bob", Role::Viewer, "*")], &[], &inventory).unwrap();
+        let problem = |operators: &[Configured], taken: &[&str]| {
+            format!("{:#}", check(operators, taken, &inventory).unwrap_err())
+        };
+        assert!(problem(&[ann(), ann()], &[]).contains("used twice"));
+        assert!(problem(&[ann()], &[&ann().token_sha256.to_uppercase()]).contains("token_sha256 is used twice"));
+        assert!(problem(&[configured("ann", Role::Analyst, "hot")], &[]).contains("no system `hot`"));
+        assert!(problem(&[configured("keywatch", Role::Analyst, "*")], &[]).contains("keywatch itself"));
+        assert!(problem(&[Configured { token_sha256: "ann".into(), ..ann() }], &[]).contains("64 hexadecimal"));
+        assert!(problem(&[Configured { roles: BTreeSet::new(), ..ann() }], &[]).contains("roles"));
+    }
+}
