@@ -9,6 +9,7 @@ mod backtest;
 mod cli;
 mod compose;
 mod damaged_log;
+mod dashboards;
 mod demo;
 mod docs;
 mod explain;

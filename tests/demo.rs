@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::command::{err, keywatch, out};
+use crate::support::{golden, tree};
 
 /// How long a demo without pauses may take.
 const DEMO_MAX: Duration = Duration::from_mins(1);
@@ -52,6 +53,34 @@ fn the_demo_catches_the_bybit_theft_and_proves_it() {
     for topic in ["events", "conclusions"] {
         says(&text, &["proof", topic]);
     }
+}
+
+/// The story as a newcomer reads it; how long the history took is the machine's.
+fn story(text: &str) -> String {
+    let (before, after) = text.split_once(" through every rule in ").unwrap();
+    let (_, after) = after.split_once(" s: ").unwrap();
+    format!("{before} through every rule: {after}")
+}
+
+#[test]
+fn the_story_fits_on_a_screen_and_reads_as_it_stands_in_the_golden_files() {
+    for incident in ["2025-02-bybit", "2024-05-dmm-bitcoin"] {
+        let here = tempfile::tempdir().unwrap();
+        let text = story(&play(here.path(), &["--incident", incident]));
+        golden::check(&tree::root().join(format!("tests/demo/{incident}.txt")), &text);
+        let (told, _) = text.split_once("What came of it").unwrap();
+        assert!(told.lines().count() <= 45, "{} lines:\n{told}", told.lines().count());
+    }
+}
+
+#[test]
+fn everything_is_shown_where_that_is_asked_for() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (short, long) = (play(one.path(), &[]), play(other.path(), &["--all"]));
+    let found = |text: &str| text.lines().filter(|line| line.contains(" FOUND ")).count();
+    assert!(found(&long) > found(&short) && long.lines().count() > short.lines().count(), "{long}");
+    says(&long, &["14:22:00", "chain/outflow_without_signature", "too late"]);
+    assert!(!long.contains("repeat what is shown above"), "nothing is left out:\n{long}");
 }
 
 #[test]

@@ -10,7 +10,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::limits::{CONNECTION_SILENCE_SECONDS_MAX, CONNECTIONS_MAX, SHUTDOWN_SECONDS_MAX};
-use crate::output;
 use crate::service::config::Config;
 use crate::service::evaluation::evaluator::{Evaluator, RunningEvaluator};
 use crate::service::http::credentials::Credentials;
@@ -19,6 +18,7 @@ use crate::service::http::server::{self, Server};
 use crate::service::intake::Intake;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::Readiness;
+use crate::{clock, output};
 
 /// Serves until a signal to stop, and ends in order.
 ///
@@ -28,6 +28,7 @@ use crate::service::readiness::Readiness;
 pub(crate) async fn serve(config: &Config, inventory: Inventory, log: Arc<dyn Log>) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    metrics.watch_disk(&config.data);
     let readiness = Readiness::new(Arc::clone(&metrics));
     let inventory = Arc::new(inventory);
     let appended = Arc::new(Notify::new());
@@ -58,7 +59,9 @@ async fn serve_http(
     evaluator: &mut RunningEvaluator,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let server = Server::new(Credentials::new(&config.credentials)?, intake, readiness);
+    let credentials = Credentials::new(&config.credentials)?;
+    credentials.iter().for_each(|credential| intake.metrics.heard(credential, clock::now()));
+    let server = Server::new(credentials, intake, readiness);
     let listener = listen(config).await?;
     let serving = axum::serve(listener, server::router(server)).with_graceful_shutdown(stopped(stopping.clone()));
     tokio::select! {
