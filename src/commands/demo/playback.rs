@@ -83,10 +83,12 @@ async fn play_event(
     }
     let found = environment.pipeline.run_to_end().await?;
     environment.pipeline.executor().idle().await;
+    for (before, decided) in storyline.suspect(found.iter().map(|handled| &handled.finding)) {
+        show(storyline, &before, decided)?;
+    }
     let told: Vec<&Handled> = found.iter().filter(|handled| storyline.tells(&handled.finding)).collect();
-    if storyline.shows(event, !told.is_empty()) && event.kind() != "tick" {
-        transcript::pause(storyline.since(event.time()), event.time())?;
-        transcript::event(event, decision_now)?;
+    if event.kind() != "tick" && storyline.shows(event, decision_now, !told.is_empty()) {
+        show(storyline, event, decision_now)?;
     }
     for handled in &told {
         transcript::finding(handled, &observations.story)?;
@@ -98,6 +100,12 @@ async fn play_event(
     }
     observations.note(&found);
     Ok(())
+}
+
+/// A record, after the time in which nothing was shown.
+fn show(storyline: &mut Storyline, event: &Event, decision_now: Option<bool>) -> anyhow::Result<()> {
+    transcript::pause(storyline.since(event.time()), event.time())?;
+    transcript::event(event, decision_now)
 }
 
 /// What the decision point says now to the input of a decision that it allowed when it happened.

@@ -72,7 +72,7 @@ fn findings(observations: &Observations) -> anyhow::Result<()> {
         row("warned", &format!("{} by {}: {} before the loss", first.time, first.rule, lead(first)))?;
     }
     let worst = observations.findings.iter().find(|finding| finding.severity == Severity::Critical);
-    if let Some(worst) = worst.filter(|worst| first != Some(worst)) {
+    if let Some(worst) = worst.filter(|worst| first.is_none_or(|first| first.id != worst.id)) {
         row("", &format!("{} by {}, critical: {} before the loss", worst.time, worst.rule, lead(worst)))?;
     }
     row(

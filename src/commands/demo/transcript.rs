@@ -95,6 +95,8 @@ pub(crate) fn finding(handled: &Handled, story: &Story) -> anyhow::Result<()> {
 pub(crate) fn notification(page: &Notification, shown: bool, story: &mut Storyline) -> anyhow::Result<()> {
     // A page without a response says so in words; the transcript shows what was done.
     let did = page.did.iter().filter(|did| !page.said.is_empty() && !did.starts_with("signatures and approvals"));
+    // A proposal that was made again is no news.
+    let did = did.filter(|did| shown || !did.starts_with("proposes"));
     let did: Vec<&String> = did.filter(|did| story.is_news(did)).collect();
     if did.is_empty() {
         return if shown { done("people are told") } else { Ok(()) };
