@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-peers docs build-cost tools claim
+.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-peers docs dashboards build-cost tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -51,6 +51,15 @@ bench-peers: claim ## keywatch beside DataFusion, Flink SQL and rsigma (ARGS="ke
 
 docs: claim ## write the generated pages (docs/events.md) and bless golden files anew
 	UPDATE_EXPECT=1 cargo test --release --locked --workspace
+
+GRAFANA_SDK := $(KEYWATCH_CACHE)/tools/grafana-sdk
+dashboards: $(GRAFANA_SDK)/bin/python ## write the Grafana dashboards anew (dashboards/grafana/generate)
+	PYTHONDONTWRITEBYTECODE=1 $(GRAFANA_SDK)/bin/python dashboards/grafana/generate/generate.py dashboards/grafana/dashboards
+
+$(GRAFANA_SDK)/bin/python: dashboards/grafana/generate/requirements.txt
+	python3 -m venv $(GRAFANA_SDK)
+	$(GRAFANA_SDK)/bin/pip install --quiet --requirement $<
+	touch $@
 
 build-cost: ## what each dependency costs to build; fails for a new one of more than a minute (builds everything anew)
 	.ci/build-cost

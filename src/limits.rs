@@ -42,8 +42,8 @@ pub(crate) const IMPORT_PIECE_LINES_MAX: usize = 10_000;
 /// Rejects that an import lists; the rest are counted.
 pub(crate) const IMPORT_REJECTS_SHOWN_MAX: usize = 1000;
 
-/// Seconds after which latencies leave the quantiles: they cover between one and two of these.
-pub(crate) const LATENCY_WINDOW_SECONDS: u64 = 300;
+/// Seconds between two looks at what rules cost and remember and at what is open, for metrics.
+pub(crate) const GAUGES_SECONDS: u64 = 2;
 
 /// Records that the pipeline takes through the rules at once.
 pub(crate) const PIPELINE_RECORDS_MAX: usize = 4096;
@@ -57,8 +57,8 @@ pub(crate) const RETRY_SECONDS_MAX: u64 = 600;
 /// Records that a rule could not evaluate, listed when it is back; each has a record of its own.
 pub(crate) const SKIPPED_SHOWN_MAX: usize = 100;
 
-/// Revocations that were asked for and not probed yet whose time is taken; beyond that the oldest is left out.
-pub(crate) const RESPONSES_TIMED_MAX: usize = 10_000;
+/// Findings, tellings and revocations under way whose time is taken, of each; beyond that the oldest is left out.
+pub(crate) const STAGES_TIMED_MAX: usize = 10_000;
 
 /// Seconds between two stamps of the revocation documents; a policy denies everything once its stamp is two minutes old.
 pub(crate) const REFRESH_SECONDS: u64 = 30;

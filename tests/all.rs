@@ -10,6 +10,7 @@ mod chains;
 mod cli;
 mod compose;
 mod damaged_log;
+mod dashboards;
 mod demo;
 mod docs;
 mod explain;

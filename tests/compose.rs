@@ -47,7 +47,7 @@ fn opa_is_the_one_that_tests_run_against() {
 fn prometheus_scrapes_where_keywatch_listens() {
     let listen = compose()["services"]["keywatch"]["environment"]["KEYWATCH_LISTEN"].as_str().unwrap().to_owned();
     let port = listen.rsplit(':').next().unwrap();
-    let scrape = std::fs::read_to_string(root().join("dashboards/prometheus.yml")).unwrap();
+    let scrape = std::fs::read_to_string(root().join("dashboards/prometheus/prometheus.yml")).unwrap();
     assert!(scrape.contains(&format!("keywatch:{port}")), "{scrape}");
 }
 

@@ -55,6 +55,37 @@ fn the_demo_catches_the_bybit_theft_and_proves_it() {
 }
 
 #[test]
+fn the_story_fits_on_a_screen_and_says_what_happens_what_is_found_and_what_is_done() {
+    for (incident, told) in [
+        ("2025-02-bybit", ["signs payment", "but the signature is over something else", "The policy says yes"]),
+        ("2024-05-dmm-bitcoin", ["orders a payment of 12.4 BTC", "has all the signatures", "4,502.9 BTC leave"]),
+    ] {
+        let here = tempfile::tempdir().unwrap();
+        let text = play(here.path(), &["--incident", incident]);
+        let (story, proof) = text.split_once("What came of it").unwrap();
+        assert!(story.lines().count() <= 45, "{} lines:\n{story}", story.lines().count());
+        for sentence in told {
+            says(story, &[sentence]);
+        }
+        says(story, &["FOUND", "before the loss"]);
+        says(story, &["DONE", "people are told"]);
+        assert!(proof.contains("Proof") && proof.lines().count() <= 25, "{proof}");
+        // Ordinary payments of the weeks before are none of the story.
+        assert!(!story.contains("wd-2024-0113"), "{story}");
+    }
+}
+
+#[test]
+fn everything_is_shown_where_that_is_asked_for() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (short, long) = (play(one.path(), &[]), play(other.path(), &["--all"]));
+    let found = |text: &str| text.lines().filter(|line| line.contains(" FOUND ")).count();
+    assert!(found(&long) > found(&short) && long.lines().count() > short.lines().count(), "{long}");
+    says(&long, &["14:22:00", "chain/outflow_without_signature", "too late"]);
+    assert!(!long.contains("repeat what is shown above"), "nothing is left out:\n{long}");
+}
+
+#[test]
 fn the_demo_catches_the_dmm_bitcoin_theft_too() {
     let here = tempfile::tempdir().unwrap();
     let text = play(here.path(), &["--incident", "2024-05-dmm-bitcoin"]);

@@ -205,6 +205,12 @@ impl Executor {
         self.shared.outbox.idle().await;
     }
 
+    /// Names of the destinations of notifications.
+    #[must_use]
+    pub fn destinations(&self) -> Vec<String> {
+        self.shared.outbox.destinations()
+    }
+
     /// Looks at the state.
     pub fn with_state<T>(&self, look: impl FnOnce(&AlertState) -> T) -> T {
         look(&self.shared.alert_log.state())

@@ -11,6 +11,7 @@ use keywatch_store::{Appended, Error, Event, Instant, Inventory, Log, Topic};
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use crate::clock;
 use crate::limits::REJECTS_SHOWN_MAX;
 use crate::service::http::credentials::Credential;
 use crate::service::metrics::Metrics;
@@ -81,6 +82,7 @@ impl Intake {
         let (repeats, conflicts) = self.append(Topic::Events, events)?;
         let receipt = Receipt::new(&reading, repeats, conflicts);
         self.count(credential, body.len(), &receipt);
+        self.time(credential, &reading.events);
         Ok(receipt)
     }
 
@@ -142,6 +144,18 @@ impl Intake {
             counter.with_label_values(&labels).inc_by(count as u64);
         }
         metrics.ingest_bytes.with_label_values(&[feed]).inc_by(bytes as u64);
+    }
+}
+
+impl Intake {
+    /// When the source spoke, and how long after the facts.
+    fn time(&self, credential: &Credential, events: &[Event]) {
+        let (now, feed) = (clock::now(), credential.feed.name());
+        if !events.is_empty() {
+            self.metrics.heard(credential, now);
+        }
+        let delay = |event: &Event| u64::try_from(now.0.saturating_sub(event.event_time().0)).unwrap_or(0);
+        self.metrics.event_delay.observe_all(&[feed], events.iter().map(delay).map(time::Duration::from_nanos));
     }
 }
 

@@ -1,18 +1,24 @@
-//! What keywatch says about itself to Prometheus. [`ALL`] is the one list of names; the files in `dashboards/` are tested
-//! against it. Labels hold only names that keywatch or its operator chose, never what an unauthenticated sender wrote.
+//! What keywatch says about itself to Prometheus. [`ALL`] is the one list of names, of which `docs/metrics.md` is generated;
+//! the files in `dashboards/` are tested against it. Labels hold only names that keywatch or its operator chose, never what
+//! a sender wrote.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-use hdrhistogram::Histogram;
-use keywatch_store::Topic;
 use keywatch_store::log::TopicHead;
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType, Quantile, Summary};
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use keywatch_store::{Instant, Topic};
+use prometheus::{CounterVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use crate::limits::LATENCY_WINDOW_SECONDS;
+use crate::service::http::credentials::Credential;
+
+mod disk;
+mod exposition;
+mod latency;
+#[cfg(test)]
+mod page;
+
+pub(crate) use exposition::Exposition;
+pub(crate) use latency::Latency;
 
 /// A metric as the list has it.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +29,7 @@ pub(crate) struct Described {
     pub(crate) help: &'static str,
     /// Label names.
     pub(crate) labels: &'static [&'static str],
-    /// `counter`, `gauge` or `summary`.
+    /// `counter`, `gauge` or `histogram`.
     #[cfg_attr(not(test), expect(dead_code, reason = "tests of names and dashboards need it"))]
     pub(crate) kind: &'static str,
 }
@@ -39,6 +45,9 @@ macro_rules! metrics {
         #[derive(Debug)]
         pub(crate) struct Metrics {
             registry: Registry,
+            /// The directory whose file system is looked at.
+            data: OnceLock<PathBuf>,
+            latencies: Vec<Latency>,
             $(#[doc = $help] pub(crate) $field: metrics!(@type $kind),)*
         }
 
@@ -47,19 +56,23 @@ macro_rules! metrics {
             pub(crate) fn new() -> Arc<Metrics> {
                 let registry = Registry::new();
                 let mut described = ALL.iter();
+                let mut latencies = Vec::new();
                 $(
                     let next = described.next().expect("the list has one entry for each field, in this order");
                     let $field = <metrics!(@type $kind) as Register>::register(next, &registry);
+                    latencies.extend($field.latency());
                 )*
-                Arc::new(Metrics { registry, $($field),* })
+                Arc::new(Metrics { registry, data: OnceLock::new(), latencies, $($field),* })
             }
         }
     };
     (@word Counter) => { "counter" };
     (@word Gauge) => { "gauge" };
-    (@word Latency) => { "summary" };
+    (@word Seconds) => { "counter" };
+    (@word Latency) => { "histogram" };
     (@type Counter) => { IntCounterVec };
     (@type Gauge) => { IntGaugeVec };
+    (@type Seconds) => { CounterVec };
     (@type Latency) => { Latency };
 }
 
@@ -98,6 +111,12 @@ metrics! {
         "requests to nodes; a batch counts as many as it holds";
     chain_errors: Counter "keywatch_chain_errors_total" ["chain", "endpoint", "class"]
         "what went wrong with nodes, by class";
+    event_delay: Latency "keywatch_event_delay_seconds" ["feed"]
+        "from when something happened, by its source's clock, until the log has it durably";
+    source_last: Gauge "keywatch_source_last_timestamp_seconds" ["system", "source", "feed"]
+        "when a source last sent records that were taken, unix seconds; until then the start of the process";
+    source_heartbeat: Gauge "keywatch_source_heartbeat_seconds" ["system", "source"]
+        "longest silence of a source that is ordinary, as the inventory declares it";
     log_records: Counter "keywatch_log_records_total" ["topic"] "records written to the log";
     log_failures: Counter "keywatch_log_failures_total" ["topic"] "appends that failed; nothing of them was acknowledged";
     log_append_latency: Latency "keywatch_log_append_latency_seconds" ["topic"] "one durable append";
@@ -106,9 +125,16 @@ metrics! {
     log_head_hash: Gauge "keywatch_log_head_hash" ["topic"]
         "first six bytes of the last batch's hash, as a number: with the position it says which log this is";
     log_head_time: Gauge "keywatch_log_head_time" ["topic"] "log time of the last batch, unix seconds";
+    data_free: Gauge "keywatch_data_free_bytes" [] "bytes that can still be written to the file system of the log";
+    data_size: Gauge "keywatch_data_size_bytes" [] "size of the file system of the log";
+    events: Counter "keywatch_events_total" ["system", "wallet", "kind", "outcome"]
+        "events that the rules went through since the start, without ticks; wallets that are not declared are `undeclared`";
     engine_lag_records: Gauge "keywatch_engine_lag_records" [] "events in the log that no rule has seen yet";
     engine_records: Counter "keywatch_engine_records_total" []
         "events that the rules went through; after a start also those since the last snapshot of window state";
+    rule_processor: Seconds "keywatch_rule_processor_seconds_total" ["rule"] "processor time that a rule took";
+    rule_window_rows: Gauge "keywatch_rule_window_rows" ["rule"] "rows that the windows of a rule remember";
+    rule_window_bytes: Gauge "keywatch_rule_window_bytes" ["rule"] "bytes that the windows of a rule remember";
     rules_active: Gauge "keywatch_rules_active" [] "rules that are evaluated";
     rule_coverage: Gauge "keywatch_rule_coverage" ["rule", "system"]
         "what a rule can see of a system: 2 everything that it needs, 1 some of it, 0 nothing that it could judge";
@@ -121,10 +147,24 @@ metrics! {
     snapshots: Counter "keywatch_snapshots_total" ["outcome"] "snapshots of window state, by outcome: written, failed, restored, rejected";
     alerting_snapshots: Counter "keywatch_alerting_snapshots_total" ["outcome"]
         "snapshots of alerting's state, by outcome: written, failed, restored, rejected";
-    rule_findings: Counter "keywatch_rule_findings_total" ["rule", "severity"] "findings";
+    snapshot_last: Gauge "keywatch_snapshot_timestamp_seconds" ["state"]
+        "when state was last kept, unix seconds, by state: windows, alerting; until then the start of the process";
+    rule_findings: Counter "keywatch_rule_findings_total" ["system", "wallet", "rule", "severity"] "findings";
+    detection_delay: Latency "keywatch_detection_delay_seconds" ["severity"]
+        "from the log time of what a finding is about to that of the record that decided it";
     engine_run_latency: Latency "keywatch_engine_run_latency_seconds" [] "one batch through every rule";
-    finding_latency: Latency "keywatch_finding_latency_seconds" [] "from append to recorded finding";
-    alerts: Counter "keywatch_alerts_total" ["step", "severity"] "alerts opened, updated, suppressed";
+    finding_latency: Latency "keywatch_finding_latency_seconds" [] "from the append that decided a finding until it is found";
+    handled_latency: Latency "keywatch_handled_latency_seconds" []
+        "from the append that decided a finding until it was recorded and acted upon, revocations included";
+    alert_latency: Latency "keywatch_alert_latency_seconds" [] "from recorded finding to recorded alert";
+    alerts: Counter "keywatch_alerts_total" ["step", "rule", "severity"] "alerts opened, updated, suppressed";
+    incidents_open: Gauge "keywatch_incidents_open" ["system", "severity"]
+        "incidents that may still grow, by the worst severity of their alerts";
+    outbox_waiting: Gauge "keywatch_outbox_waiting" ["destination"] "notifications that a destination has not taken yet";
+    outbox_oldest: Gauge "keywatch_outbox_oldest_timestamp_seconds" ["destination"]
+        "log time of the oldest alert among those, unix seconds; 0 when there is none";
+    notification_latency: Latency "keywatch_notification_latency_seconds" ["destination"]
+        "from recorded alert until a destination has taken it";
     notifications: Counter "keywatch_notifications_total" ["destination", "outcome"]
         "attempts to notify, by outcome: delivered, retry, dead";
     responses: Counter "keywatch_responses_total" ["step"]
@@ -132,7 +172,11 @@ metrics! {
     verifications: Counter "keywatch_response_verifications_total" ["degree"]
         "probed revocations by the degree that was confirmed";
     responses_open: Gauge "keywatch_responses_open" [] "revocations decided and not yet verified";
-    response_latency: Latency "keywatch_response_latency_seconds" [] "from recorded finding to probed revocation";
+    enforcement_latency: Latency "keywatch_enforcement_latency_seconds" []
+        "from the intent to revoke until the decision point has the revocation";
+    verification_latency: Latency "keywatch_verification_latency_seconds" []
+        "from the published revocation until a probe has shown what it does";
+    response_latency: Latency "keywatch_response_latency_seconds" [] "from the intent to revoke to the probed revocation";
 }
 
 impl Metrics {
@@ -150,17 +194,45 @@ impl Metrics {
         }
     }
 
-    /// The text form that Prometheus scrapes (exposition format 0.0.4).
+    /// A source spoke then. Before it does, the start of the process stands for it, so that silence from the start shows.
+    pub(crate) fn heard(&self, credential: &Credential, at: Instant) {
+        let labels = [credential.origin.system.as_str(), credential.origin.source.as_str(), credential.feed.name()];
+        self.source_last.with_label_values(&labels).set(at.unix_seconds());
+    }
+
+    /// From now on shows the room of the file system that this directory is on.
+    pub(crate) fn watch_disk(&self, data: &Path) {
+        // A second directory would be another service's.
+        let _ = self.data.set(data.to_owned());
+    }
+
+    /// What is scraped.
     ///
     /// # Errors
     /// A metric family that cannot be written; none of ours is.
-    pub(crate) fn render(&self) -> prometheus::Result<String> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+    pub(crate) fn render(&self, exposition: Exposition) -> prometheus::Result<String> {
+        if let Some(room) = self.data.get().and_then(|data| disk::room(data)) {
+            for (gauge, bytes) in [(&self.data_free, room.free), (&self.data_size, room.size)] {
+                gauge.with_label_values::<&str>(&[]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+            }
+        }
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather())?;
+        Ok(match exposition {
+            Exposition::Text => text,
+            Exposition::OpenMetrics => {
+                exposition::open_metrics(&text, &self.latencies.iter().flat_map(Latency::exemplars).collect())
+            }
+        })
     }
 }
 
-trait Register {
+trait Register: Sized {
     fn register(described: &Described, registry: &Registry) -> Self;
+
+    /// Where it is one that has exemplars.
+    fn latency(&self) -> Option<Latency> {
+        None
+    }
 }
 
 const SOUND: &str = "names and labels of the list are valid and unique, as a test shows";
@@ -187,138 +259,30 @@ impl Register for IntGaugeVec {
     }
 }
 
+impl Register for CounterVec {
+    fn register(described: &Described, registry: &Registry) -> Self {
+        let counter = CounterVec::new(Opts::new(described.name, described.help), described.labels).expect(SOUND);
+        registry.register(Box::new(counter.clone())).expect(SOUND);
+        counter
+    }
+}
+
 impl Register for Latency {
     fn register(described: &Described, registry: &Registry) -> Self {
         let latency = Latency::new(described);
         registry.register(Box::new(latency.clone())).expect(SOUND);
         latency
     }
-}
 
-/// Latencies in high-dynamic-range histograms, shown as a summary. The quantiles cover the last five to ten minutes,
-/// `_sum` and `_count` everything since the start.
-#[derive(Clone, Debug)]
-pub(crate) struct Latency {
-    described: Described,
-    desc: Desc,
-    series: Arc<Mutex<BTreeMap<Vec<String>, Series>>>,
-}
-
-/// Quantiles shown; 1 is the maximum.
-const QUANTILES: [f64; 5] = [0.5, 0.9, 0.99, 0.999, 1.0];
-
-#[derive(Debug)]
-struct Series {
-    current: Histogram<u64>,
-    before: Histogram<u64>,
-    current_since: Instant,
-    count: u64,
-    sum_seconds: f64,
-}
-
-impl Latency {
-    fn new(described: &Described) -> Latency {
-        let labels = described.labels.iter().map(|label| (*label).to_owned()).collect();
-        let desc = Desc::new(described.name.into(), described.help.into(), labels, std::collections::HashMap::new());
-        Latency { described: *described, desc: desc.expect(SOUND), series: Arc::default() }
+    fn latency(&self) -> Option<Latency> {
+        Some(self.clone())
     }
-
-    /// Records one latency under the label values, in the order of the list.
-    pub(crate) fn observe(&self, labels: &[&str], latency: Duration) {
-        self.observe_at(labels, latency, Instant::now());
-    }
-
-    fn observe_at(&self, labels: &[&str], latency: Duration, now: Instant) {
-        debug_assert_eq!(labels.len(), self.described.labels.len(), "{}", self.described.name);
-        let key = labels.iter().map(|label| (*label).to_owned()).collect();
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        series.entry(key).or_insert_with(|| Series::new(now)).record(latency, now);
-    }
-
-    fn family(&self, now: Instant) -> MetricFamily {
-        let mut family = MetricFamily::default();
-        family.set_name(self.described.name.to_owned());
-        family.set_help(self.described.help.to_owned());
-        family.set_field_type(MetricType::SUMMARY);
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let metrics = series.iter_mut().map(|(values, series)| {
-            let mut metric = Metric::default();
-            metric.set_label(self.described.labels.iter().zip(values).map(|(name, value)| pair(name, value)).collect());
-            metric.set_summary(series.summary(now));
-            metric
-        });
-        family.set_metric(metrics.collect());
-        family
-    }
-}
-
-impl Collector for Latency {
-    fn desc(&self) -> Vec<&Desc> {
-        vec![&self.desc]
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let family = self.family(Instant::now());
-        if family.get_metric().is_empty() { Vec::new() } else { vec![family] }
-    }
-}
-
-fn pair(name: &str, value: &str) -> LabelPair {
-    let mut pair = LabelPair::default();
-    pair.set_name(name.to_owned());
-    pair.set_value(value.to_owned());
-    pair
-}
-
-impl Series {
-    fn new(now: Instant) -> Series {
-        // 1 µs to 1 h, three significant digits; what lies beyond is counted at the end of the range.
-        let histogram = || Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are constants");
-        Series { current: histogram(), before: histogram(), current_since: now, count: 0, sum_seconds: 0.0 }
-    }
-
-    fn record(&mut self, latency: Duration, now: Instant) {
-        self.rotate(now);
-        self.current.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1));
-        self.count += 1;
-        self.sum_seconds += latency.as_secs_f64();
-    }
-
-    fn rotate(&mut self, now: Instant) {
-        let windows = now.saturating_duration_since(self.current_since).as_secs() / LATENCY_WINDOW_SECONDS;
-        if windows == 0 {
-            return;
-        }
-        std::mem::swap(&mut self.current, &mut self.before);
-        self.current.reset();
-        if windows > 1 {
-            self.before.reset();
-        }
-        self.current_since = now;
-    }
-
-    fn summary(&mut self, now: Instant) -> Summary {
-        self.rotate(now);
-        let mut recent = self.current.clone();
-        recent.add(&self.before).expect("both histograms have the same bounds");
-        let mut summary = Summary::default();
-        summary.set_sample_count(self.count);
-        summary.set_sample_sum(self.sum_seconds);
-        summary.set_quantile(QUANTILES.into_iter().map(|quantile| shown(&recent, quantile)).collect());
-        summary
-    }
-}
-
-fn shown(recent: &Histogram<u64>, quantile: f64) -> Quantile {
-    let seconds = Duration::from_micros(recent.value_at_quantile(quantile)).as_secs_f64();
-    let mut shown = Quantile::default();
-    shown.set_quantile(quantile);
-    shown.set_value(if recent.is_empty() { f64::NAN } else { seconds });
-    shown
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -327,54 +291,56 @@ mod tests {
         for metric in ALL {
             assert!(metric.name.starts_with("keywatch_") && !metric.help.is_empty(), "{}", metric.name);
             assert_eq!(metric.name.ends_with("_total"), metric.kind == "counter", "{}", metric.name);
-            assert_eq!(metric.name.ends_with("_seconds"), metric.kind == "summary", "{}", metric.name);
+            assert!(metric.kind != "histogram" || metric.name.ends_with("_seconds"), "{}", metric.name);
+            assert!(!metric.help.contains(['"', '\\', '\n']), "{}: would have to be escaped", metric.name);
         }
     }
 
     #[test]
-    fn latencies_are_shown_as_quantiles_of_the_recent_past() {
+    fn latencies_are_histograms_whose_buckets_name_the_last_alert() {
         let metrics = Metrics::new();
-        let start = Instant::now();
         for milliseconds in 1..=100 {
-            metrics.log_append_latency.observe_at(&["events"], Duration::from_millis(milliseconds), start);
+            metrics.log_append_latency.observe(&["events"], Duration::from_millis(milliseconds));
         }
-        let text = metrics.render().unwrap();
-        assert!(text.contains("# TYPE keywatch_log_append_latency_seconds summary"), "{text}");
-        assert!(text.contains(r#"keywatch_log_append_latency_seconds{topic="events",quantile="0.5"} 0.05"#), "{text}");
-        assert!(text.contains(r#"keywatch_log_append_latency_seconds_count{topic="events"} 100"#), "{text}");
-
-        let one_window = start + Duration::from_secs(LATENCY_WINDOW_SECONDS);
-        let three_windows = start + Duration::from_secs(4 * LATENCY_WINDOW_SECONDS);
-        let median = |now| {
-            let family = metrics.log_append_latency.family(now);
-            family.get_metric()[0].get_summary().get_quantile()[0].value()
-        };
-        assert!((median(one_window) - 0.05).abs() < 0.001);
-        assert!(median(three_windows).is_nan());
-    }
-
-    #[test]
-    fn dashboards_and_alert_rules_name_only_metrics_that_exist() {
-        for (file, text) in [
-            ("dashboards/prometheus-rules.yml", include_str!("../../dashboards/prometheus-rules.yml")),
-            ("dashboards/grafana-keywatch.json", include_str!("../../dashboards/grafana-keywatch.json")),
+        metrics.notification_latency.observe_alert(&["ops \"room\""], Duration::from_millis(300), "a1b2");
+        let text = metrics.render(Exposition::Text).unwrap();
+        for line in [
+            "# TYPE keywatch_log_append_latency_seconds histogram",
+            r#"keywatch_log_append_latency_seconds_bucket{topic="events",le="0.05"} 50"#,
+            r#"keywatch_log_append_latency_seconds_bucket{topic="events",le="+Inf"} 100"#,
+            r#"keywatch_log_append_latency_seconds_count{topic="events"} 100"#,
+            "keywatch_alert_latency_seconds_count 0",
         ] {
-            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            let named: Vec<&str> = words.filter(|word| word.starts_with("keywatch_")).collect();
-            assert!(!named.is_empty(), "{file}");
-            for word in named {
-                let base = ["_sum", "_count"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
-                let known = ALL.iter().any(|m| m.name == word || (m.kind == "summary" && m.name == base));
-                assert!(known, "{file} names `{word}`, which is not in src/service/metrics.rs");
-            }
+            assert!(text.lines().any(|found| found == line), "no {line} in {text}");
         }
+        assert!(!text.contains("alert_id"), "exemplars are no part of this format");
+
+        let open = metrics.render(Exposition::OpenMetrics).unwrap();
+        let bucket = r#"keywatch_notification_latency_seconds_bucket{destination="ops \"room\"",le="0.5"} 1"#;
+        let line = open.lines().find(|line| line.starts_with(bucket)).unwrap();
+        assert!(line.starts_with(&format!(r#"{bucket} # {{alert_id="a1b2"}} 0.3 "#)), "{line}");
+        assert!(open.contains("# UNIT keywatch_notification_latency_seconds seconds\n"), "{open}");
+        assert!(open.contains("# TYPE keywatch_engine_records counter\n"), "{open}");
+        assert!(open.contains("\nkeywatch_engine_records_total 0\n") && open.ends_with("\n# EOF\n"), "{open}");
     }
 
     #[test]
-    fn every_metric_is_shown_on_the_dashboard() {
-        let dashboard = include_str!("../../dashboards/grafana-keywatch.json");
-        for metric in ALL {
-            assert!(dashboard.contains(metric.name), "{} stands on no panel", metric.name);
-        }
+    fn a_scraper_gets_what_it_asks_for() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        assert_eq!(Exposition::accepted(Some(prometheus)), Exposition::OpenMetrics);
+        assert_eq!(Exposition::accepted(Some("text/plain")), Exposition::Text);
+        assert_eq!(Exposition::accepted(None), Exposition::Text);
+    }
+
+    #[test]
+    fn the_room_of_the_disk_is_shown_once_it_is_known_where_to_look() {
+        let metrics = Metrics::new();
+        assert!(metrics.render(Exposition::Text).unwrap().contains("\nkeywatch_data_size_bytes 0\n"));
+        let directory = tempfile::tempdir().unwrap();
+        metrics.watch_disk(directory.path());
+        metrics.render(Exposition::Text).unwrap();
+        let (free, size) =
+            (metrics.data_free.with_label_values::<&str>(&[]), metrics.data_size.with_label_values::<&str>(&[]));
+        assert!(free.get() > 0 && free.get() <= size.get(), "{} of {}", free.get(), size.get());
     }
 }

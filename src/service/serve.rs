@@ -12,7 +12,6 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::limits::{CONNECTION_SILENCE_SECONDS_MAX, CONNECTIONS_MAX, SHUTDOWN_SECONDS_MAX};
-use crate::output;
 use crate::service::bundles::Bundles;
 use crate::service::chains::start;
 use crate::service::config::Config;
@@ -26,6 +25,7 @@ use crate::service::intake::Intake;
 use crate::service::metrics::Metrics;
 use crate::service::operators::Operators;
 use crate::service::readiness::Readiness;
+use crate::{clock, output};
 
 /// Followers of chains that run.
 type Followers = JoinSet<anyhow::Result<()>>;
@@ -38,6 +38,7 @@ type Followers = JoinSet<anyhow::Result<()>>;
 pub(crate) async fn serve(config: &Config, inventory: Inventory, log: Arc<dyn Log>) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    metrics.watch_disk(&config.data);
     let readiness = Readiness::new(Arc::clone(&metrics));
     let inventory = Arc::new(inventory);
     let appended = Arc::new(Notify::new());
@@ -81,8 +82,10 @@ async fn serve_http(
 ) -> anyhow::Result<()> {
     let (operators, executor) = (Operators::new(&config.operators)?, evaluator.executor.clone());
     let (log, metrics) = (Arc::clone(&intake.log), Arc::clone(&intake.metrics));
-    let api = Api::new(operators, executor, evaluator.threads.clone(), log, metrics);
-    let server = Server::new(Credentials::new(&config.credentials)?, intake, readiness);
+    let api = Api::new(operators, executor, evaluator.threads.clone(), log, Arc::clone(&metrics));
+    let credentials = Credentials::new(&config.credentials)?;
+    credentials.iter().for_each(|credential| metrics.heard(credential, clock::now()));
+    let server = Server::new(credentials, intake, readiness);
     let routes = server::router(server).merge(api::router(api)).merge(further);
     let listener = listen(config).await?;
     let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped(stopping.clone()));

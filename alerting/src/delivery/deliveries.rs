@@ -100,6 +100,17 @@ impl Deliveries {
         deliveries.chain(answers).take(most).collect()
     }
 
+    /// How many alerts `destination` has not taken yet, and when the oldest of them was decided. Outcomes of responses are
+    /// left out.
+    #[must_use]
+    pub fn waiting(&self, destination: &str) -> (usize, Option<Instant>) {
+        let waiting = self.by_key.values().filter(|telling| telling.waiting.contains(destination));
+        waiting.fold((0, None), |(count, oldest), telling| {
+            let decided = telling.record.finding.decided;
+            (count + 1, Some(oldest.map_or(decided, |oldest: Instant| oldest.min(decided))))
+        })
+    }
+
     fn answers<'a>(
         &'a self,
         destination: &'a str,

@@ -319,6 +319,12 @@ impl AlertState {
         self.deliveries.undelivered(destination, (&self.responses, &self.incidents), under_way, most)
     }
 
+    /// How many alerts a destination has not taken yet, and when the oldest of them was decided.
+    #[must_use]
+    pub fn waiting(&self, destination: &str) -> (usize, Option<Instant>) {
+        self.deliveries.waiting(destination)
+    }
+
     /// Findings counted on an alert and not told.
     #[must_use]
     pub fn suppressed(&self, alert_id: &str) -> u64 {

@@ -5,6 +5,7 @@
 //! | [`environment`] | the pipeline on embedded parts |
 //! | [`playback`] | feeds the records in, one by one, at their own pace |
 //! | [`transcript`] | the lines that are shown while it plays |
+//! | [`storyline`] | which of them belong on one screen |
 //! | [`narration`] | one event as a sentence |
 //! | [`summary`] | the summary at the end, and the proof |
 
@@ -18,6 +19,7 @@ use crate::incident::Incident;
 mod environment;
 mod narration;
 mod playback;
+mod storyline;
 mod summary;
 mod transcript;
 
@@ -28,6 +30,7 @@ Examples:
   keywatch demo                                    the Bybit theft of 2025-02-21
   keywatch demo --incident 2024-05-dmm-bitcoin     the DMM Bitcoin theft of 2024-05-31
   keywatch demo --speed 100000                     faster
+  keywatch demo --all                              every record and every finding, not the story alone
   keywatch demo --data /tmp/demo                   keep the log, to look at it afterwards
 
 Everything runs in this process: the embedded log, the rules, and a policy decision point with keywatch's own Rego
@@ -39,6 +42,9 @@ pub(crate) struct Arguments {
     /// How many times faster than it happened; pauses where the story does, for three seconds at most
     #[arg(long, value_name = "N", default_value_t = 240.0)]
     pub(crate) speed: f64,
+    /// Show every record and every finding, not the story alone
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Directory for the log, new or empty, kept afterwards [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -54,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let temporary = tempfile::tempdir().context("cannot make a temporary directory; name one with --data")?;
     let data = arguments.data.clone().unwrap_or_else(|| temporary.path().join("log"));
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
-    runtime.block_on(playback::play(&incident, &data, arguments.speed))?;
+    runtime.block_on(playback::play(&incident, &data, arguments.speed, arguments.all))?;
     if arguments.data.is_some() {
         crate::output::line(&format!("The log is kept in {}.", data.display()))?;
     }

@@ -3,7 +3,7 @@
 use keywatch_store::Event;
 use serde_json::Value;
 
-/// One event as half a sentence; `None` for what nobody needs to see.
+/// One event as a sentence that needs no knowledge of custody; `None` for what nobody needs to see.
 pub(crate) fn sentence(event: &Event) -> Option<String> {
     let detail = event.detail().value();
     let actor = event.actor().map_or_else(|| "somebody".to_owned(), short);
@@ -11,35 +11,29 @@ pub(crate) fn sentence(event: &Event) -> Option<String> {
     let request = event.request().map(short).unwrap_or_default();
     Some(match event.kind() {
         "tick" => return None,
-        "session.started" => format!("session {session} is opened by {actor}{}", place(event)),
-        "session.presented" => format!("session {session} of {actor} is used{}", place(event)),
-        "session.ended" => format!("session {session} of {actor} ends"),
-        "session.posture" => {
-            format!("device {} of {actor} is {}", text(event.device()), text(event.outcome()))
+        "session.started" => format!("{actor} logs in{} (session {session})", place(event)),
+        "session.presented" => format!("{actor} works{} (session {session})", place(event)),
+        "session.ended" => format!("{actor} logs out (session {session})"),
+        "session.posture" => format!("{}, the device of {actor}, is {}", text(event.device()), text(event.outcome())),
+        "decision" => {
+            let usd = event.amount_usd_cents().map(|cents| grouped(&(cents / 100).to_string()));
+            let usd = usd.map(|usd| format!(" of {usd} US dollars")).unwrap_or_default();
+            let answer = if event.outcome() == Some("allow") { "yes" } else { text(event.outcome()) };
+            format!("may {actor} sign payment {request}{usd}? The policy says {answer}")
         }
-        "decision" => format!(
-            "policy says {} to {actor} for request {request}{}",
-            text(event.outcome()),
-            event
-                .amount_usd_cents()
-                .map(|cents| format!(", {} USD", grouped(&(cents / 100).to_string())))
-                .unwrap_or_default()
-        ),
-        "custody.request" => format!("{actor} asks for {}{} (request {request})", value(event), to(event)),
+        "custody.request" => format!("{actor} orders a payment of {}{} ({request})", value(event), to(event)),
         "signing.requested" => {
-            format!("request {request} is filed: {}{}{}", value(event), to(event), operation(&detail))
+            format!("payment {request} is put before the signers: {}{}{}", value(event), to(event), operation(&detail))
         }
-        "signing.approved" => format!("{actor} confirms request {request}{}", checked(event, &detail)),
-        "signing.signed" => format!("request {request} has its signatures: {}{}", value(event), to(event)),
-        "chain.tx" => {
-            format!("transaction {} by {actor}: {}{}{}", tx(event), value(event), to(event), operation(&detail))
-        }
-        "chain.transfer" => format!("{} leave{}, transaction {}", value(event), to(event), tx(event)),
+        "signing.approved" => format!("{actor} signs payment {request}{}", checked(event)),
+        "signing.signed" => format!("payment {request} has all the signatures it needs"),
+        "chain.tx" => format!("{actor} sends it to the chain: {}{}{}", value(event), to(event), operation(&detail)),
+        "chain.transfer" => format!("{} leave{}", value(event), to(event)),
         "chain.contract" => format!(
-            "the wallet's {} changes from {} to {}",
-            detail["change"].as_str().unwrap_or("contract"),
-            short(detail["before"].as_str().unwrap_or("?")),
-            short(detail["after"].as_str().unwrap_or("?"))
+            "the wallet's own {} is exchanged: {} for {}",
+            if detail["change"] == "implementation" { "code" } else { detail["change"].as_str().unwrap_or("contract") },
+            short(detail["after"].as_str().unwrap_or("?")),
+            short(detail["before"].as_str().unwrap_or("?"))
         ),
         kind => format!("{kind} from {}", event.source()),
     })
@@ -108,10 +102,6 @@ fn to(event: &Event) -> String {
     event.to_address().map(|to| format!(" to {}", short(to))).unwrap_or_default()
 }
 
-fn tx(event: &Event) -> String {
-    event.tx().map_or_else(|| "?".to_owned(), short)
-}
-
 fn place(event: &Event) -> String {
     match (event.country(), event.ip()) {
         (Some(country), Some(ip)) => format!(" from {ip} ({country})"),
@@ -121,17 +111,14 @@ fn place(event: &Event) -> String {
 }
 
 fn operation(detail: &Value) -> &'static str {
-    if detail["operation"] == 1 { ", as a DELEGATECALL" } else { "" }
+    if detail["operation"] == 1 { ", and lets foreign code act as the wallet (a delegatecall)" } else { "" }
 }
 
-fn checked(event: &Event, detail: &Value) -> String {
+fn checked(event: &Event) -> &'static str {
     match event.outcome() {
-        Some("verified") => ", and the signature is theirs".to_owned(),
-        Some("mismatch") => {
-            let recovered = detail["signer_recovered"].as_str().map_or_else(|| "nobody".to_owned(), short);
-            format!(", but the signature recovers to {recovered}")
-        }
-        _ => String::new(),
+        Some("verified") => ", and the signature fits it",
+        Some("mismatch") => ", but the signature is over something else",
+        _ => "",
     }
 }
 

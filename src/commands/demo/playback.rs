@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use keywatch_store::{Event, Log, Topic};
 
 use super::environment::{self, Environment};
+use super::storyline::Storyline;
 use super::summary::{Denied, Observations};
 use super::{summary, transcript};
 use crate::incident::Incident;
@@ -22,10 +23,11 @@ const HISTORY_RECORDS: usize = 2048;
 ///
 /// # Errors
 /// A file of the incident is wrong, a part of the pipeline fails.
-pub(crate) async fn play(incident: &Incident, data: &Path, speed: f64) -> anyhow::Result<()> {
+pub(crate) async fn play(incident: &Incident, data: &Path, speed: f64, everything: bool) -> anyhow::Result<()> {
     let (story, events) = (incident.story()?, incident.events()?);
     let mut environment = environment::build(data, &events)?;
     let mut observations = Observations::new(story.clone());
+    let mut storyline = Storyline::new(everything, story.begins, story.lost_at);
     let past = events.partition_point(|event| event.time() < story.begins);
     transcript::opening(&story)?;
 
@@ -40,7 +42,6 @@ pub(crate) async fn play(incident: &Incident, data: &Path, speed: f64) -> anyhow
         let gap = u64::try_from(event.time().0.saturating_sub(clock.0)).unwrap_or(0);
         let pause = Duration::from_nanos(gap).div_f64(speed).min(PAUSE_MAX);
         if event.kind() != "tick" {
-            transcript::pause(clock, event.time())?;
             clock = event.time();
             tokio::time::sleep(pause).await;
         }
@@ -48,10 +49,10 @@ pub(crate) async fn play(incident: &Incident, data: &Path, speed: f64) -> anyhow
             environment.pipeline.executor().refresh().await?;
             refreshed = Instant::now();
         }
-        play_event(&mut environment, event, &mut observations).await?;
+        play_event(&mut environment, event, &mut observations, &mut storyline).await?;
     }
     environment.pipeline.executor().idle().await;
-    summary::write(&environment, &observations)
+    summary::write(&environment, &observations, &storyline)
 }
 
 /// The history before the story runs through without a pause.
@@ -69,10 +70,10 @@ async fn play_event(
     environment: &mut Environment,
     event: &Event,
     observations: &mut Observations,
+    storyline: &mut Storyline,
 ) -> anyhow::Result<()> {
     let decision_now = decide_again(environment, event)?;
     environment.log.append(Topic::Events, vec![event.clone()])?;
-    transcript::event(event, decision_now)?;
     if decision_now == Some(false) {
         observations.denied.push(Denied {
             time: event.time(),
@@ -82,15 +83,29 @@ async fn play_event(
     }
     let found = environment.pipeline.run_to_end().await?;
     environment.pipeline.executor().idle().await;
-    for handled in &found {
+    for (before, decided) in storyline.suspect(found.iter().map(|handled| &handled.finding)) {
+        show(storyline, &before, decided)?;
+    }
+    let told: Vec<&Handled> = found.iter().filter(|handled| storyline.tells(&handled.finding)).collect();
+    if event.kind() != "tick" && storyline.shows(event, decision_now, !told.is_empty()) {
+        show(storyline, event, decision_now)?;
+    }
+    for handled in &told {
         transcript::finding(handled, &observations.story)?;
     }
     for page in environment.pages.take() {
-        transcript::notification(&page, event.time())?;
+        let shown = told.iter().any(|handled| handled.finding.rule == page.rule);
+        transcript::notification(&page, shown, storyline)?;
         observations.pages += 1;
     }
     observations.note(&found);
     Ok(())
+}
+
+/// A record, after the time in which nothing was shown.
+fn show(storyline: &mut Storyline, event: &Event, decision_now: Option<bool>) -> anyhow::Result<()> {
+    transcript::pause(storyline.since(event.time()), event.time())?;
+    transcript::event(event, decision_now)
 }
 
 /// What the decision point says now to the input of a decision that it allowed when it happened.

@@ -4,6 +4,7 @@
 use keywatch_store::{Finding, Instant, Log, Severity, Topic};
 
 use super::environment::Environment;
+use super::storyline::Storyline;
 use super::{narration, transcript};
 use crate::incident::Story;
 use crate::service::evaluation::pipeline::Handled;
@@ -37,35 +38,43 @@ impl Observations {
 ///
 /// # Errors
 /// Standard output is closed, the log does not verify.
-pub(crate) fn write(environment: &Environment, observations: &Observations) -> anyhow::Result<()> {
-    transcript::heading("\nSummary")?;
+pub(crate) fn write(
+    environment: &Environment,
+    observations: &Observations,
+    storyline: &Storyline,
+) -> anyhow::Result<()> {
+    transcript::heading("\nWhat came of it")?;
     row("lost", &format!("{}, at {}", observations.story.lost, observations.story.lost_at))?;
     findings(observations)?;
+    left_out(storyline)?;
     responses(environment)?;
     for denied in &observations.denied {
         let session = denied.session.as_deref().unwrap_or("a session");
         let request = denied.request.as_deref().map(narration::short).unwrap_or_default();
-        row(
-            "denied",
-            &format!(
-                "{} to {session} for request {request}: allowed then, denied by the decision point now",
-                denied.time
-            ),
-        )?;
+        row("denied", &format!("{} to {session} for {request}: allowed then, refused by the policy now", denied.time))?;
     }
+    transcript::heading("\nWhat it could not have done")?;
     for sentence in &observations.story.beyond {
-        row("beyond", sentence)?;
+        row("", sentence)?;
     }
-    proof(environment)?;
-    Ok(())
+    transcript::heading("\nProof")?;
+    proof(environment)
 }
 
 fn findings(observations: &Observations) -> anyhow::Result<()> {
-    let lead =
-        |finding: &Finding| transcript::span(observations.story.lost_at.0.saturating_sub(finding.decided.0).max(0));
     let before = |finding: &&Finding| finding.decided < observations.story.lost_at;
     let critical = observations.findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
     let early = observations.findings.iter().filter(before).count();
+    let lead =
+        |finding: &Finding| transcript::span(observations.story.lost_at.0.saturating_sub(finding.decided.0).max(0));
+    let first = observations.findings.first();
+    if let Some(first) = first {
+        row("warned", &format!("{} by {}: {} before the loss", first.time, first.rule, lead(first)))?;
+    }
+    let worst = observations.findings.iter().find(|finding| finding.severity == Severity::Critical);
+    if let Some(worst) = worst.filter(|worst| first.is_none_or(|first| first.id != worst.id)) {
+        row("", &format!("{} by {}, critical: {} before the loss", worst.time, worst.rule, lead(worst)))?;
+    }
     row(
         "found",
         &format!(
@@ -73,12 +82,18 @@ fn findings(observations: &Observations) -> anyhow::Result<()> {
             observations.findings.len(),
             observations.pages
         ),
-    )?;
-    if let Some(first) = observations.findings.first() {
-        row("first", &format!("{} {} {}: {} before the loss", first.time, first.severity, first.rule, lead(first)))?;
+    )
+}
+
+/// What the story did not show.
+fn left_out(storyline: &Storyline) -> anyhow::Result<()> {
+    let (repeated, late) = storyline.left_out();
+    if repeated > 0 {
+        row("", &format!("{repeated} before the loss repeat what is shown above; --all shows them"))?;
     }
-    if let Some(first) = observations.findings.iter().find(|finding| finding.severity == Severity::Critical) {
-        row("critical", &format!("{} {}: {} before the loss", first.time, first.rule, lead(first)))?;
+    let late: Vec<String> = late.iter().map(|(rule, count)| format!("{rule} ({count})")).collect();
+    if !late.is_empty() {
+        row("", &format!("after the loss also {}", late.join(", ")))?;
     }
     Ok(())
 }
@@ -101,11 +116,11 @@ fn responses(environment: &Environment) -> anyhow::Result<()> {
             .collect()
     });
     if revoked.is_empty() {
-        row("revoked", "nothing: no finding proved itself or was agreed on by two independent sources")?;
+        row("cut off", "nothing: no finding proved itself or was agreed on by two independent sources")?;
     }
     revoked.sort();
     for (_, targets, status) in revoked {
-        row("revoked", &format!("{}: {status}", targets.join(", ")))?;
+        row("cut off", &format!("{}: {status}", targets.join(", ")))?;
     }
     Ok(())
 }
@@ -115,22 +130,15 @@ fn proof(environment: &Environment) -> anyhow::Result<()> {
         let verified = environment.log.verify(topic, |_| {})?;
         let head = environment.log.head(topic);
         let text = format!(
-            "{} log: {} records in {} hash-chained batches, hashes, links and MACs verified; head {}",
-            topic.name(),
+            "{} records of the {} log in {} batches, each sealed with the one before it and all verified; seal {}",
             head.position.0,
+            topic.name(),
             verified.batches,
-            hex::encode(head.hash)
+            hex::encode(&head.hash[..8])
         );
         row("proof", &text)?;
     }
-    let waiting = environment.pipeline.waiting();
-    row(
-        "open",
-        &format!(
-            "{waiting} rows wait for records that did not come; {} records in all",
-            environment.log.end(Topic::Events).0
-        ),
-    )
+    Ok(())
 }
 
 fn row(label: &str, text: &str) -> anyhow::Result<()> {

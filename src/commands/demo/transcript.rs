@@ -8,6 +8,7 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant, Severity};
 
 use super::narration;
+use super::storyline::Storyline;
 use crate::incident::Story;
 use crate::output;
 use crate::service::evaluation::pipeline::Handled;
@@ -32,8 +33,7 @@ pub(crate) fn opening(story: &Story) -> anyhow::Result<()> {
     write(Colour::Bold, &format!("\nkeywatch demo: {}", story.title))?;
     write(
         Colour::Dim,
-        "Public and reconstructed records (replay-data says which is which) through the running pipeline: embedded log,\n\
-         every shipped rule, alerting, and a policy decision point. Times are the log's, UTC.\n",
+        "The records of the day, public or reconstructed, go through keywatch as if it had been there. Times are UTC.\n",
     )
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn pause(from: Instant, to: Instant) -> anyhow::Result<()> {
     if minutes < 20 {
         return Ok(());
     }
-    write(Colour::Dim, &format!("{:>24}… {} pass …", "", span(to.0.saturating_sub(from.0))))
+    write(Colour::Dim, &format!("{:>16}… {} pass …", "", span(to.0.saturating_sub(from.0))))
 }
 
 /// An event, and what the decision point decides on it now.
@@ -72,11 +72,7 @@ pub(crate) fn event(event: &Event, decision_now: Option<bool>) -> anyhow::Result
     let Some(words) = narration::sentence(event) else { return Ok(()) };
     write(Colour::Plain, &format!("{}{HAPPENS}{}", stamp(event.time()), output::printable(&words)))?;
     if decision_now == Some(false) {
-        let actor = event.actor().unwrap_or("somebody");
-        let text = format!(
-            "that is how it was; asked now, the decision point DENIES it to {actor}: request and wallet are held"
-        );
-        write(Colour::Green, &format!("{}{DONE}{}", stamp(event.time()), output::printable(&text)))?;
+        done("so it was. Asked now, the policy says NO: payment and wallet are held")?;
     }
     Ok(())
 }
@@ -87,29 +83,38 @@ pub(crate) fn finding(handled: &Handled, story: &Story) -> anyhow::Result<()> {
     let colour = if finding.severity >= Severity::Critical { Colour::Red } else { Colour::Yellow };
     let lead = story.lost_at.0.saturating_sub(finding.decided.0);
     let lead = if lead > 0 { format!("{} before the loss", span(lead)) } else { "too late".to_owned() };
-    let severity = finding.severity.to_string().to_uppercase();
-    let text = format!("{severity} {}: {} [{lead}]", finding.rule, narration::shortened(&finding.title));
+    let text = format!("{} [{}, {}, {lead}]", narration::shortened(&finding.title), finding.severity, finding.rule);
     write(colour, &format!("{}{FOUND}{}", stamp(finding.decided), output::printable(&text)))?;
     if handled.actions.iter().all(|action| matches!(action, Action::Suppress(_))) && !handled.actions.is_empty() {
-        write(
-            Colour::Dim,
-            &format!("{}{DONE}counted on the open alert, nobody is told twice", stamp(finding.decided)),
-        )?;
+        done("counted on the open alert, nobody is told twice")?;
     }
     Ok(())
 }
 
-/// A notification at `now`, and what was done by then.
-pub(crate) fn notification(page: &Notification, now: Instant) -> anyhow::Result<()> {
-    let again = if page.again.is_empty() { String::new() } else { format!(" again ({})", page.again.join("; ")) };
-    write(Colour::Bold, &format!("{}{DONE}people are told{again}: {} {}", stamp(now), page.severity, page.rule))?;
+/// A notification, of a finding that is shown or not, and what was done by then that was not said before.
+pub(crate) fn notification(page: &Notification, shown: bool, story: &mut Storyline) -> anyhow::Result<()> {
     // A page without a response says so in words; the transcript shows what was done.
-    let done =
-        page.did.iter().filter(|_| !page.said.is_empty()).filter(|did| !did.starts_with("signatures and approvals"));
-    for did in done {
-        write(Colour::Green, &format!("{}{DONE}{}", stamp(now), narration::shortened(did)))?;
+    let did = page.did.iter().filter(|did| !page.said.is_empty() && !did.starts_with("signatures and approvals"));
+    // A proposal that was made again is no news.
+    let did = did.filter(|did| shown || !did.starts_with("proposes"));
+    let did: Vec<&String> = did.filter(|did| story.is_news(did)).collect();
+    if did.is_empty() {
+        return if shown { done("people are told") } else { Ok(()) };
+    }
+    for did in did {
+        let text = narration::shortened(did);
+        match text.split_once("; denied_at_pdp: probes") {
+            Some((what, _)) => {
+                done(&format!("people are told; {what}: tried out, and refused, while a healthy session still works"))?;
+            }
+            None => done(&format!("people are told; {text}"))?,
+        }
     }
     Ok(())
+}
+
+fn done(text: &str) -> anyhow::Result<()> {
+    write(Colour::Green, &format!("{:15}{DONE}{}", "", output::printable(text)))
 }
 
 /// A line of the summary.

@@ -133,7 +133,8 @@ impl Evaluator {
         let (executor, history) = self.open_alerting(config, &alerting)?;
         let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
         let resumption = Resumption { restored, history, snapshots, alerting };
-        let pipeline = Pipeline::resume(log, resumption, executor.clone(), metrics)?;
+        let mut pipeline = Pipeline::resume(log, resumption, executor.clone(), metrics)?;
+        pipeline.declare(&self.inventory);
         self.readiness.obstruct(RULES, GOING_THROUGH);
 
         let mut tasks = JoinSet::new();

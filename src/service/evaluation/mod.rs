@@ -11,7 +11,7 @@
 //! | [`snapshots`], [`alerting_snapshots`] | window state and alerting's state on disk, as [`snapshot_files`] |
 //! | [`history`] | what a start has to know of the log beside those |
 //! | [`progress`] | how far a start is |
-//! | [`pipeline_metrics`] | what Prometheus is told about all that |
+//! | [`pipeline_metrics`] | what Prometheus is told about all that: how long each stage takes ([`stages`]), and which words may be [`labels`] |
 
 pub(crate) mod alerting_snapshots;
 mod catch_up;
@@ -19,10 +19,12 @@ mod coverage;
 pub(crate) mod evaluator;
 mod history;
 mod isolation;
+mod labels;
 pub(crate) mod pipeline;
 mod pipeline_metrics;
 mod progress;
 mod rule_records;
 mod snapshot_files;
 pub(crate) mod snapshots;
+mod stages;
 pub(crate) mod system_records;

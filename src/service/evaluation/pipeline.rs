@@ -11,7 +11,7 @@ use std::time;
 
 use keywatch_alerting::{Action, Executor};
 use keywatch_detectors::{Decided, Engine, Lost, Parked};
-use keywatch_store::{Event, Finding, Instant, Log, Position, Topic};
+use keywatch_store::{Event, Finding, Instant, Inventory, Log, Position, Topic};
 use tokio::task::block_in_place;
 
 use crate::clock;
@@ -162,6 +162,7 @@ impl Pipeline {
         let live = self.follow().await?;
         let retried = self.retry().await?;
         self.metrics.conclusions(self.log.as_ref())?;
+        self.metrics.show(&self.engine, &self.executor);
         if self.snapshots.as_ref().is_some_and(|schedule| schedule.is_due(self.position)) {
             self.write_snapshot();
         }
@@ -180,6 +181,9 @@ impl Pipeline {
         let begun = time::Instant::now();
         let outcome = block_in_place(|| self.engine.run(self.position, &events))?;
         let took = begun.elapsed();
+        // Those before were counted by the run that appended them.
+        let seen = self.catch_up.as_ref().map_or(0, |catch_up| catch_up.until().0.saturating_sub(self.position.0));
+        self.metrics.events(events.get(usize::try_from(seen).unwrap_or(usize::MAX)..).unwrap_or_default());
         self.position = self.position.plus(events.len());
         if let Some(coverage) = &mut self.coverage {
             coverage.observe(&events);
@@ -244,14 +248,14 @@ impl Pipeline {
         Ok(all)
     }
 
+    /// What is declared, for what metrics may name.
+    pub(crate) fn declare(&mut self, inventory: &Inventory) {
+        self.metrics.declare(inventory);
+    }
+
     /// The executor, to look at its state or refresh the decision points.
     pub(crate) fn executor(&self) -> &Executor {
         &self.executor
-    }
-
-    /// Rows that wait for their frame to close.
-    pub(crate) fn waiting(&self) -> usize {
-        self.engine.state_size().waiting
     }
 
     async fn handle(&mut self, decided: Decided) -> anyhow::Result<Option<Handled>> {
@@ -262,10 +266,11 @@ impl Pipeline {
         if let Some(catch_up) = &mut self.catch_up {
             catch_up.found(&finding.rule);
         }
+        let found_at = clock::now();
         let actions = self.executor.take(&finding).await?;
         // Counted when it is in the log, so that what was counted is there after a kill.
         self.metrics.finding(&finding);
-        self.metrics.handled(&finding, self.log.clock());
+        self.metrics.handled(&finding, &actions, found_at, self.log.clock());
         Ok(Some(Handled { finding, actions }))
     }
 

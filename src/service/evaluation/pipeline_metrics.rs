@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{self, Duration};
 
-use keywatch_detectors::Parked;
-use keywatch_store::{Clock, Event, Finding, Instant, Log, Position, Topic};
+use keywatch_alerting::{Action, AlertState, Executor};
+use keywatch_detectors::{Engine, Parked};
+use keywatch_store::{Clock, Event, Finding, Instant, Inventory, Log, Position, Severity, Topic};
 
 use crate::clock;
-use crate::limits::{PIPELINE_RECORDS_MAX, RESPONSES_TIMED_MAX};
+use crate::limits::{GAUGES_SECONDS, PIPELINE_RECORDS_MAX};
 use crate::service::evaluation::isolation::RetryOutcome;
+use crate::service::evaluation::labels::Labels;
+use crate::service::evaluation::stages::Stages;
 use crate::service::metrics::Metrics;
 
 /// The counters of a pipeline, and what they need to remember.
@@ -17,15 +20,45 @@ pub(super) struct PipelineMetrics {
     metrics: Arc<Metrics>,
     /// Next record of the conclusions topic.
     concluded: Position,
-    /// When a revocation that is not probed yet was asked for, by its response id.
-    asked: BTreeMap<String, Instant>,
+    stages: Stages,
+    labels: Labels,
+    /// Processor time that each rule has been counted with.
+    busy: BTreeMap<String, Duration>,
+    /// Open incidents by system and severity.
+    incidents: BTreeMap<(String, String), i64>,
+    /// When what rules cost and what is open was shown last.
+    shown: Option<time::Instant>,
 }
 
 impl PipelineMetrics {
     /// For a log whose conclusions up to there were counted in an earlier run, and that many rules.
     pub(super) fn new(metrics: Arc<Metrics>, concluded: Position, rules: usize) -> PipelineMetrics {
         metrics.rules_active.with_label_values::<&str>(&[]).set(gauge(rules as u64));
-        PipelineMetrics { metrics, concluded, asked: BTreeMap::new() }
+        for state in ["windows", "alerting"] {
+            metrics.snapshot_last.with_label_values(&[state]).set(clock::now().unix_seconds());
+        }
+        let (stages, labels) = (Stages::default(), Labels::default());
+        let (busy, incidents) = (BTreeMap::new(), BTreeMap::new());
+        PipelineMetrics { metrics, concluded, stages, labels, busy, incidents, shown: None }
+    }
+
+    /// What is declared: its wallets may stand in labels, and its sources have their longest silence.
+    pub(super) fn declare(&mut self, inventory: &Inventory) {
+        self.labels.declare(inventory);
+        for system in &inventory.systems {
+            for source in system.sources.iter().filter(|source| source.heartbeat_seconds > 0) {
+                let labels = [system.id.as_str(), source.source.as_str()];
+                self.metrics.source_heartbeat.with_label_values(&labels).set(source.heartbeat_seconds);
+            }
+        }
+    }
+
+    /// Events that no earlier run went through.
+    pub(super) fn events(&mut self, events: &[Event]) {
+        self.labels.observe(events);
+        for (labels, count) in self.labels.count(events) {
+            self.metrics.events.with_label_values(&labels).inc_by(count);
+        }
     }
 
     /// Records went through every rule, and so many are left.
@@ -38,15 +71,62 @@ impl PipelineMetrics {
     /// A finding that is new.
     pub(super) fn finding(&self, finding: &Finding) {
         let severity = finding.severity.to_string();
-        self.metrics.rule_findings.with_label_values(&[finding.rule.as_str(), severity.as_str()]).inc();
+        let wallet = self.labels.wallet(&finding.system, finding.wallet.as_deref());
+        let labels = [finding.system.as_str(), wallet, finding.rule.as_str(), severity.as_str()];
+        self.metrics.rule_findings.with_label_values(&labels).inc();
     }
 
-    /// It has been acted upon: how long that is after it was decided, in a log that runs by the wall clock.
-    pub(super) fn handled(&self, finding: &Finding, clock: Clock) {
-        if clock == Clock::Wall {
-            let nanoseconds = clock::now().0.saturating_sub(finding.decided.0);
-            let latency = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
-            self.metrics.finding_latency.observe(&[], latency);
+    /// It was found `found_at` and has been acted upon now: how long after it was decided, in a log that runs by the wall
+    /// clock.
+    pub(super) fn handled(&self, finding: &Finding, actions: &[Action], found_at: Instant, clock: Clock) {
+        if clock != Clock::Wall {
+            return;
+        }
+        let alert_id = actions.iter().find_map(alert_id).unwrap_or_default();
+        let severity = finding.severity.to_string();
+        let metrics = &self.metrics;
+        metrics.detection_delay.observe_alert(&[&severity], between(finding.time, finding.decided), alert_id);
+        metrics.finding_latency.observe_alert(&[], between(finding.decided, found_at), alert_id);
+        metrics.handled_latency.observe_alert(&[], between(finding.decided, clock::now()), alert_id);
+    }
+
+    /// What rules cost and remember, and what is open, every few seconds.
+    pub(super) fn show(&mut self, engine: &Engine, executor: &Executor) {
+        if self.shown.is_some_and(|shown| shown.elapsed() < Duration::from_secs(GAUGES_SECONDS)) {
+            return;
+        }
+        self.shown = Some(time::Instant::now());
+        for usage in engine.usage() {
+            let rule = [usage.rule.as_str()];
+            let counted = self.busy.insert(usage.rule.clone(), usage.busy).unwrap_or_default();
+            // A rule that was parked begins at zero again.
+            let new = usage.busy.checked_sub(counted).unwrap_or(usage.busy);
+            self.metrics.rule_processor.with_label_values(&rule).inc_by(new.as_secs_f64());
+            self.metrics.rule_window_rows.with_label_values(&rule).set(gauge(usage.state.rows as u64));
+            self.metrics.rule_window_bytes.with_label_values(&rule).set(gauge(usage.state.bytes as u64));
+        }
+        executor.with_state(|state| self.show_state(state, &executor.destinations()));
+    }
+
+    fn show_state(&mut self, state: &AlertState, destinations: &[String]) {
+        let mut worst: BTreeMap<&str, (&str, Severity)> = BTreeMap::new();
+        for alert in state.alerts().filter(|alert| state.incidents().get(&alert.incident).is_some()) {
+            let incident = worst.entry(&alert.incident).or_insert((&alert.system, alert.severity));
+            incident.1 = incident.1.max(alert.severity);
+        }
+        // What was open and is no more has to be shown as none.
+        self.incidents.values_mut().for_each(|count| *count = 0);
+        for (system, severity) in worst.into_values() {
+            *self.incidents.entry((system.to_owned(), severity.to_string())).or_default() += 1;
+        }
+        for ((system, severity), count) in &self.incidents {
+            self.metrics.incidents_open.with_label_values(&[system, severity]).set(*count);
+        }
+        for destination in destinations {
+            let (count, oldest) = state.waiting(destination);
+            let oldest = oldest.map_or(0, Instant::unix_seconds);
+            self.metrics.outbox_waiting.with_label_values(&[destination.as_str()]).set(gauge(count as u64));
+            self.metrics.outbox_oldest.with_label_values(&[destination.as_str()]).set(oldest);
         }
     }
 
@@ -76,11 +156,19 @@ impl PipelineMetrics {
     /// A snapshot of window state was made, or a kept one looked at.
     pub(super) fn snapshots(&self, outcome: &str, count: usize) {
         self.metrics.snapshots.with_label_values(&[outcome]).inc_by(count as u64);
+        self.kept("windows", outcome);
     }
 
     /// A snapshot of alerting's state was made, or a kept one looked at.
     pub(super) fn alerting_snapshots(&self, outcome: &str, count: usize) {
         self.metrics.alerting_snapshots.with_label_values(&[outcome]).inc_by(count as u64);
+        self.kept("alerting", outcome);
+    }
+
+    fn kept(&self, state: &str, outcome: &str) {
+        if outcome == "written" {
+            self.metrics.snapshot_last.with_label_values(&[state]).set(clock::now().unix_seconds());
+        }
     }
 
     /// What the responses among some records say; `open` are those under way after them.
@@ -95,28 +183,10 @@ impl PipelineMetrics {
 
     fn response(&mut self, step: &str, event: &Event) {
         self.metrics.responses.with_label_values(&[step]).inc();
-        let detail = event.detail().value();
-        let id = detail["response_id"].as_str().unwrap_or_default().to_owned();
-        match step {
-            "requested" => self.requested(id, event.time()),
-            "verified" => {
-                let degree = event.outcome().unwrap_or("unconfirmed");
-                self.metrics.verifications.with_label_values(&[degree]).inc();
-                if let Some(asked) = self.asked.remove(&id) {
-                    let nanoseconds = u64::try_from(event.time().0.saturating_sub(asked.0)).unwrap_or(0);
-                    self.metrics.response_latency.observe(&[], Duration::from_nanos(nanoseconds));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A decision point that is never reached leaves responses open for good.
-    fn requested(&mut self, id: String, at: Instant) {
-        self.asked.insert(id, at);
-        if self.asked.len() > RESPONSES_TIMED_MAX {
-            let oldest = self.asked.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone());
-            oldest.map(|id| self.asked.remove(&id));
+        self.stages.response(step, event, &self.metrics);
+        if step == "verified" {
+            let degree = event.outcome().unwrap_or("unconfirmed");
+            self.metrics.verifications.with_label_values(&[degree]).inc();
         }
     }
 
@@ -131,12 +201,13 @@ impl PipelineMetrics {
         Ok(())
     }
 
-    fn conclusion(&self, event: &Event) {
+    fn conclusion(&mut self, event: &Event) {
+        self.stages.conclusion(event, &self.metrics);
         let detail = event.detail().value();
         match event.kind().strip_prefix("alert.") {
             Some(step @ ("opened" | "updated" | "suppressed")) => {
-                let severity = detail["finding"]["severity"].as_str().unwrap_or("unknown");
-                self.metrics.alerts.with_label_values(&[step, severity]).inc();
+                let of_finding = |name: &str| detail["finding"][name].as_str().unwrap_or("unknown");
+                self.metrics.alerts.with_label_values(&[step, of_finding("rule"), of_finding("severity")]).inc();
             }
             Some(step @ ("notified" | "failed")) => {
                 let destination = detail["destination"].as_str().unwrap_or("unknown");
@@ -156,30 +227,14 @@ fn gauge(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-#[cfg(test)]
-mod tests {
-    use keywatch_store::event::Origin;
-    use serde_json::json;
+/// Nothing where `until` is before `from`.
+fn between(from: Instant, until: Instant) -> Duration {
+    Duration::from_nanos(u64::try_from(until.0.saturating_sub(from.0)).unwrap_or(0))
+}
 
-    use super::*;
-
-    fn response(step: &str, number: usize) -> Event {
-        let origin = Origin { system: "cold".to_owned(), source: "keywatch".to_owned() };
-        let time = Instant(i64::try_from(number).unwrap());
-        let mut event = Event::builder(&origin, &format!("{step}/{number}"), &format!("response.{step}"), time);
-        event.time(time).detail(&json!({ "response_id": number.to_string() })).build_own()
-    }
-
-    #[test]
-    fn p7_revocations_that_are_never_probed_give_way_the_oldest_first() {
-        let mut metrics = PipelineMetrics::new(Metrics::new(), Position::default(), 1);
-        let asked: Vec<Event> = (0..=RESPONSES_TIMED_MAX).map(|number| response("requested", number)).collect();
-        metrics.responses(&asked, asked.len());
-        assert_eq!(metrics.asked.len(), RESPONSES_TIMED_MAX);
-        assert!(!metrics.asked.contains_key("0"));
-
-        metrics.responses(&[response("verified", 0), response("verified", 1)], 0);
-        assert_eq!(metrics.asked.len(), RESPONSES_TIMED_MAX - 1);
-        assert_eq!(metrics.metrics.verifications.with_label_values(&["unconfirmed"]).get(), 2);
+fn alert_id(action: &Action) -> Option<&str> {
+    match action {
+        Action::OpenAlert(record) | Action::UpdateAlert(record) | Action::Suppress(record) => Some(&record.alert_id),
+        _ => None,
     }
 }

@@ -33,6 +33,11 @@ impl Credentials {
         configured.iter().map(Credential::new).collect::<anyhow::Result<_>>().map(Credentials)
     }
 
+    /// Every source that may send.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Credential> {
+        self.0.iter()
+    }
+
     /// The source whose token an `Authorization` header carries.
     pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<&Credential> {
         let token = bearer(authorization?)?;

@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /v1/ingest/<feed>` | 200 with counts, once the log has it; see [`ingest`] for the rest |
-//! | `GET /metrics` | Prometheus text |
+//! | `GET /metrics` | Prometheus text, or `OpenMetrics` where that is asked for |
 //! | `GET /healthz` | 200 while the process serves |
 //! | `GET /readyz` | 200, or 503 naming the parts that are not ready |
 //!
@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
@@ -25,7 +25,7 @@ use super::credentials::Credentials;
 use super::ingest;
 use crate::limits::{GATHERING_CONCURRENT_MAX, INGEST_CONCURRENT_MAX};
 use crate::service::intake::Intake;
-use crate::service::metrics::Metrics;
+use crate::service::metrics::{Exposition, Metrics};
 use crate::service::readiness::Readiness;
 
 /// What every request may use.
@@ -76,7 +76,9 @@ async fn add_security_headers(mut response: Response) -> Response {
 
 /// Gathers one after the other, away from the threads that serve connections: it copies every histogram, and who asks for
 /// nothing else all day shall take one thread at most.
-async fn metrics(State(server): State<Arc<Server>>) -> Response {
+async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let exposition = Exposition::accepted(accept);
     let permit = Arc::clone(&server.gathering).acquire_owned().await;
     let metrics = Arc::clone(server.metrics());
     for topic in Topic::ALL {
@@ -85,10 +87,10 @@ async fn metrics(State(server): State<Arc<Server>>) -> Response {
     // The permit is over when it is gathered, also for who has hung up.
     let gathered = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        metrics.render()
+        metrics.render(exposition)
     });
     match gathered.await {
-        Ok(Ok(text)) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, exposition.content_type())], text).into_response(),
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         Err(broken) => (StatusCode::INTERNAL_SERVER_ERROR, broken.to_string()).into_response(),
     }
@@ -163,7 +165,7 @@ mod tests {
         assert_eq!(answer.status().as_u16(), 503);
         assert_eq!(answer.headers()["retry-after"], "1");
         assert!(answer.text().await.unwrap().contains("no space left on device"));
-        let counted = metrics.render().unwrap();
+        let counted = metrics.render(Exposition::Text).unwrap();
         assert!(counted.contains(r#"keywatch_log_failures_total{topic="events"} 1"#), "{counted}");
         assert!(!counted.contains("keywatch_ingest_events_total"), "nothing is counted as taken: {counted}");
     }
