@@ -21,7 +21,7 @@ mod limits;
 mod output;
 mod service;
 
-use commands::{backtest, demo, detectors, import, log, replay, run, simulate};
+use commands::{backtest, demo, detectors, feeds, import, log, replay, run, simulate};
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
 /// them takes half the time that it takes with the allocator of glibc (docs/benchmarks.md).
@@ -65,6 +65,7 @@ enum Command {
     Backtest(backtest::Arguments),
     Run(run::Arguments),
     Import(import::Arguments),
+    Feeds(feeds::Arguments),
     Log(log::Arguments),
     Detectors(detectors::Arguments),
     Simulate(simulate::Arguments),
@@ -97,6 +98,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Replay(arguments) => replay::run(arguments),
         Command::Backtest(arguments) => backtest::run(arguments),
         Command::Import(arguments) => import::run(arguments),
+        Command::Feeds(arguments) => feeds::run(arguments),
         Command::Log(arguments) => log::run(arguments),
         Command::Detectors(arguments) => detectors::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),

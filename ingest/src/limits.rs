@@ -66,3 +66,15 @@ pub const JWS_HEADER_BYTES_MAX: usize = 4096;
 
 /// Keys of one key set.
 pub const JWKS_KEYS_MAX: usize = 64;
+
+/// Bytes of a mapping file.
+pub const MAPPING_BYTES_MAX: usize = 64 << 10;
+
+/// Mapping files of one installation.
+pub const MAPPINGS_MAX: usize = 64;
+
+/// Cases of a mapping file.
+pub const MAPPING_CASES_MAX: usize = 256;
+
+/// Facts of a mapping file, and of one of its cases.
+pub const MAPPING_FACTS_MAX: usize = 64;

@@ -7,6 +7,7 @@
 //! | [`run`] | serves the pipeline on this machine |
 //! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
 //! | [`import`] | turns foreign files into event lines |
+//! | [`feeds`] | lists and shows feeds, checks mapping files |
 //! | [`log`] | checks a log, goes on with one that lost records |
 //! | [`simulate`] | generates custody traffic |
 //! | [`detectors`] | lists, checks, tests and explains rules |
@@ -17,6 +18,7 @@
 pub(crate) mod backtest;
 pub(crate) mod demo;
 pub(crate) mod detectors;
+pub(crate) mod feeds;
 pub(crate) mod import;
 pub(crate) mod log;
 pub(crate) mod replay;

@@ -58,7 +58,7 @@ async fn serve_http(
     evaluator: &mut RunningEvaluator,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let server = Server::new(Credentials::new(&config.credentials)?, intake, readiness);
+    let server = Server::new(Credentials::new(&config.credentials, &config.installed)?, intake, readiness);
     let listener = listen(config).await?;
     let serving = axum::serve(listener, server::router(server)).with_graceful_shutdown(stopped(stopping.clone()));
     tokio::select! {
