@@ -224,7 +224,7 @@ mod tests {
         };
         let out = moved("-250000000");
         assert_eq!(
-            (out.amount().map(|amount| amount.to_string()), &out.detail().value()["direction"]),
+            (out.amount().map(ToString::to_string), &out.detail().value()["direction"]),
             (Some("250000000".to_owned()), &json!("out"))
         );
         assert_eq!(moved("7").detail().value()["direction"], "in");
