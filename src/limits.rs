@@ -39,6 +39,12 @@ pub(crate) const IMPORT_PIECE_BYTES_MAX: usize = 4 << 20;
 /// Lines of one piece of a file that is imported line by line.
 pub(crate) const IMPORT_PIECE_LINES_MAX: usize = 10_000;
 
+/// Files of one import.
+pub(crate) const IMPORT_FILES_MAX: usize = 100_000;
+
+/// Directories inside one another of an import.
+pub(crate) const IMPORT_DIRECTORY_DEPTH_MAX: usize = 32;
+
 /// Rejects that an import lists; the rest are counted.
 pub(crate) const IMPORT_REJECTS_SHOWN_MAX: usize = 1000;
 

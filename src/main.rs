@@ -21,7 +21,7 @@ mod limits;
 mod output;
 mod service;
 
-use commands::{backtest, chain, demo, detectors, import, log, operator, replay, run, simulate};
+use commands::{backtest, chain, demo, detectors, feeds, import, log, operator, replay, run, simulate};
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
 /// them takes half the time that it takes with the allocator of glibc (docs/benchmarks.md).
@@ -68,6 +68,7 @@ enum Command {
     Run(run::Arguments),
     Import(import::Arguments),
     Chain(chain::Arguments),
+    Feeds(feeds::Arguments),
     Log(log::Arguments),
     Detectors(detectors::Arguments),
     Simulate(simulate::Arguments),
@@ -104,6 +105,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Backtest(arguments) => backtest::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Chain(arguments) => chain::run(arguments),
+        Command::Feeds(arguments) => feeds::run(arguments),
         Command::Log(arguments) => log::run(arguments),
         Command::Detectors(arguments) => detectors::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),

@@ -15,6 +15,8 @@ mod demo;
 mod docs;
 mod explain;
 mod feeds;
+mod feeds_and_rules;
+mod feeds_at_the_door;
 mod http_ingest;
 mod incidents;
 mod noise;

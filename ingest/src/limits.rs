@@ -69,3 +69,15 @@ pub const JWKS_KEYS_MAX: usize = 64;
 
 /// Tokens read out of one batch transfer (ERC-1155).
 pub const BATCH_TOKENS_MAX: usize = 1024;
+
+/// Bytes of a mapping file.
+pub const MAPPING_BYTES_MAX: usize = 64 << 10;
+
+/// Mapping files of one installation.
+pub const MAPPINGS_MAX: usize = 64;
+
+/// Cases of a mapping file.
+pub const MAPPING_CASES_MAX: usize = 256;
+
+/// Facts of a mapping file, and of one of its cases.
+pub const MAPPING_FACTS_MAX: usize = 64;

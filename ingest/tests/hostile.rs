@@ -13,6 +13,11 @@ use keywatch_store::{Instant, kinds, line};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+#[path = "hostile/mutations.rs"]
+mod mutations;
+#[path = "hostile/traps.rs"]
+mod traps;
+
 const SAFE_PAGE: &str = include_str!("../../replay-data/2025-02-bybit/sources/safe-transaction-service.json");
 
 fn read(feed: &dyn Feed, body: &[u8]) -> Reading {
@@ -40,9 +45,11 @@ fn good(feed: &str, number: usize) -> Value {
             let table = feeds::TABLES.into_iter().find(|known| known.name == table).unwrap();
             let mut record: Value = serde_json::from_str(table.example).unwrap();
             let id = table.id[0].split(" | ").next().unwrap();
-            // Four feeds bring a record into another shape, or know it by a hash of all of it.
+            // These bring a record into another shape, or know it by a hash of all of it.
             let pointer = match table.name {
                 "azure" => "/correlationId".to_owned(),
+                "bitgo" => "/id".to_owned(),
+                "secret_scanner" => "/Fingerprint".to_owned(),
                 "envoy" => "/common_properties/stream_id".to_owned(),
                 "vpc_flow" => "/bytes".to_owned(),
                 "web3signer" => "/thread".to_owned(),

@@ -9,6 +9,7 @@
 //! | [`chain`] | follows chains, reads old blocks, checks nodes |
 //! | [`import`] | turns foreign files into event lines |
 //! | [`operator`] | alerts, incidents and everything about a name, over the API of a running keywatch |
+//! | [`feeds`] | lists and shows feeds, checks mapping files |
 //! | [`log`] | checks a log, goes on with one that lost records |
 //! | [`simulate`] | generates custody traffic |
 //! | [`detectors`] | lists, checks, tests and explains rules |
@@ -20,6 +21,7 @@ pub(crate) mod backtest;
 pub(crate) mod chain;
 pub(crate) mod demo;
 pub(crate) mod detectors;
+pub(crate) mod feeds;
 pub(crate) mod import;
 pub(crate) mod log;
 pub(crate) mod operator;

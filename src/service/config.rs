@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use keywatch_alerting::Policy;
 use keywatch_detectors::Settings;
+use keywatch_ingest::feeds::mapping::{Mapping, installed::Installed};
 use keywatch_store::Inventory;
 use keywatch_store::inventory::System;
 use serde::Deserialize;
@@ -35,6 +36,11 @@ pub(crate) struct Config {
     pub(crate) credentials: Vec<Credential>,
     /// Who may use the API.
     pub(crate) operators: Vec<operators::Configured>,
+    /// Feeds of the operator's own.
+    pub(crate) feeds: Vec<MappedFeed>,
+    /// Those feeds and the ones built in, once their files are read.
+    #[serde(skip)]
+    pub(crate) installed: Installed,
     /// Directory of rules beside those built in.
     pub(crate) rules_directory: Option<PathBuf>,
     /// Rules that are off, and parameters that differ from a rule's own.
@@ -73,6 +79,14 @@ pub(crate) struct Credential {
     pub(crate) feed: String,
     /// SHA-256 of its bearer token, 64 hexadecimal digits.
     pub(crate) token_sha256: String,
+}
+
+/// A feed without code.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MappedFeed {
+    /// Its mapping file, which also names it.
+    pub(crate) mapping: PathBuf,
 }
 
 /// A destination of notifications, signed as Standard Webhooks asks.
@@ -250,6 +264,8 @@ impl Default for Config {
             server: Server::default(),
             credentials: Vec::new(),
             operators: Vec::new(),
+            feeds: Vec::new(),
+            installed: Installed::default(),
             rules_directory: None,
             rules: Settings::default(),
             alerting: Policy::default(),
@@ -273,10 +289,11 @@ impl Config {
         let secrets = self.webhooks.iter_mut().flat_map(|webhook| webhook.secret_files.iter_mut());
         let points = self.decision_points.iter_mut();
         let of_points = points.flat_map(|point| point.token_file.iter_mut().chain([&mut point.control_file]));
+        let mappings = self.feeds.iter_mut().map(|feed| &mut feed.mapping);
         let nodes = self.chains.iter_mut().flat_map(|chain| chain.endpoints.iter_mut());
         let of_nodes = nodes.filter_map(|endpoint| endpoint.url_file.as_mut());
         let keys = self.bundles.keys.iter_mut().map(|key| &mut key.file);
-        secrets.chain(of_points).chain(of_nodes).chain(keys).chain(&mut self.rules_directory)
+        secrets.chain(of_points).chain(of_nodes).chain(keys).chain(&mut self.rules_directory).chain(mappings)
     }
 }
 
@@ -298,6 +315,9 @@ pub(crate) fn load(file: &Path, overrides: &Overrides) -> anyhow::Result<(Config
     }
     config.server.listen = overrides.listen.unwrap_or(config.server.listen);
     let inventory = read_inventory(&config.inventory)?;
+    for feed in &config.feeds {
+        config.installed.add(read_mapping(&feed.mapping)?).with_context(|| feed.mapping.display().to_string())?;
+    }
     check(&config, &inventory).with_context(|| file.display().to_string())?;
     Ok((config, inventory))
 }
@@ -309,6 +329,15 @@ pub(crate) fn load(file: &Path, overrides: &Overrides) -> anyhow::Result<(Config
 pub(crate) fn read_inventory(file: &Path) -> anyhow::Result<Inventory> {
     let text = read(file).with_context(|| format!("cannot read the inventory {}", file.display()))?;
     Ok(Inventory::parse(&file.display().to_string(), &text)?)
+}
+
+/// Reads a mapping file.
+///
+/// # Errors
+/// Names the file, and everything that is wrong in it by line and key.
+pub(crate) fn read_mapping(file: &Path) -> anyhow::Result<Mapping> {
+    let text = read(file).with_context(|| format!("cannot read the mapping {}", file.display()))?;
+    Ok(Mapping::parse(&file.display().to_string(), &text)?)
 }
 
 fn parse(file: &str, text: &str) -> anyhow::Result<Config> {
@@ -334,7 +363,7 @@ fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()> {
     ensure!(!nobody, "no [[credentials]] and no [[chains]]: nothing would be heard; add one for each source");
     start::check(&config.chains, &config.credentials, inventory)?;
     for (index, credential) in config.credentials.iter().enumerate() {
-        check_credential(credential, inventory)
+        check_credential(credential, &config.installed, inventory)
             .with_context(|| format!("credentials[{index}] (source `{}`)", credential.source))?;
         let earlier = &config.credentials[..index];
         let same_token = |other: &Credential| other.token_sha256.eq_ignore_ascii_case(&credential.token_sha256);
@@ -378,8 +407,8 @@ fn check_replica(point: &DecisionPoint, earlier: &[DecisionPoint], bundles: &Bun
     Ok(())
 }
 
-fn check_credential(credential: &Credential, inventory: &Inventory) -> anyhow::Result<()> {
-    keywatch_ingest::feeds::find(&credential.feed)?;
+fn check_credential(credential: &Credential, feeds: &Installed, inventory: &Inventory) -> anyhow::Result<()> {
+    feeds.find(&credential.feed)?;
     let digest = hex::decode(&credential.token_sha256).unwrap_or_default();
     ensure!(digest.len() == 32, "token_sha256: not 64 hexadecimal digits");
     ensure!(
@@ -444,9 +473,14 @@ mod tests {
             |line: &str| line.strip_prefix("# ").is_some_and(|line| line.starts_with("[[") || is_field(line));
         let examples: Vec<&str> = DEFAULT.lines().filter(|line| is_example(line)).map(|line| &line[2..]).collect();
         let example = parse("examples", &examples.join("\n")).unwrap();
-        let counts =
-            [example.credentials.len(), example.webhooks.len(), example.decision_points.len(), example.chains.len()];
-        assert_eq!(counts, [1; 4], "the commented examples can be taken as they are");
+        let lists = [
+            example.credentials.len(),
+            example.feeds.len(),
+            example.webhooks.len(),
+            example.decision_points.len(),
+            example.chains.len(),
+        ];
+        assert_eq!(lists, [1; 5], "the commented examples can be taken as they are");
     }
 
     type Spoil = fn(&mut Config);

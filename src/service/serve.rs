@@ -83,7 +83,7 @@ async fn serve_http(
     let (operators, executor) = (Operators::new(&config.operators)?, evaluator.executor.clone());
     let (log, metrics) = (Arc::clone(&intake.log), Arc::clone(&intake.metrics));
     let api = Api::new(operators, executor, evaluator.threads.clone(), log, Arc::clone(&metrics));
-    let credentials = Credentials::new(&config.credentials)?;
+    let credentials = Credentials::new(&config.credentials, &config.installed)?;
     credentials.iter().for_each(|credential| metrics.heard(credential, clock::now()));
     let server = Server::new(credentials, intake, readiness);
     let routes = server::router(server).merge(api::router(api)).merge(further);

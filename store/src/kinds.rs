@@ -5,6 +5,10 @@ use std::sync::LazyLock;
 
 use hashbrown::HashMap;
 
+use detail::{CHANGE, DONE, RESPONSE, SAFE_REQUEST};
+
+mod detail;
+
 /// One kind of event.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
@@ -101,7 +105,12 @@ pub const KINDS: &[Kind] = &[
         &["compliant", "not_compliant", "unknown"],
         &[("check", "text", "what was checked, e.g. disk_encryption")],
     ),
-    source("session.risk", "the identity provider rates a session or person", &["low", "medium", "high"], &[]),
+    source(
+        "session.risk",
+        "the identity provider or a risk engine rates a session or person",
+        &["low", "medium", "high"],
+        &[("score", "number", "the score behind the level")],
+    ),
     source(
         "session.assurance",
         "the assurance of a session's authentication changed",
@@ -347,12 +356,113 @@ pub const KINDS: &[Kind] = &[
     source("control.network", "a network rule, route or peering was changed", DONE, CHANGE),
     source("control.logging", "a log, trail or sensor was changed", DONE, CHANGE),
     source(
+        "control.artifact",
+        "the signature of an artifact was checked",
+        &["verified", "failed", "unsigned"],
+        &[
+            ("artifact", "text", "its digest, as sha256:…"),
+            ("identity", "text", "who signed it, as the certificate says"),
+            ("issuer", "text", "who vouches for that identity"),
+            ("target", "text", "where it runs or will"),
+            ("log_index", "text", "its place in the transparency log"),
+        ],
+    ),
+    source(
+        "control.deploy",
+        "a pipeline put an artifact where it runs; the actor started the run",
+        DONE,
+        &[
+            ("target", "text", "where"),
+            ("artifact", "text", "its digest, as sha256:…"),
+            ("repository", "text", "of the pipeline"),
+            ("ref", "text", "branch or tag that it ran for"),
+            ("ref_protected", "text", "yes, no, unknown"),
+            ("workflow", "text", "the workflow that asked for the credentials"),
+            ("environment", "text", "the environment, whose gates it had to pass"),
+            ("trigger", "text", "what started it: push, pull_request, workflow_dispatch …"),
+        ],
+    ),
+    source(
+        "control.secret",
+        "a secret was found where none may stand",
+        &["verified", "unverified"],
+        &[
+            ("rule", "text", "what the scanner takes it for"),
+            ("place", "text", "file or object"),
+            ("commit", "text", "the commit that holds it"),
+        ],
+    ),
+    source(
         "custody.request",
         "the business asked for a movement: withdrawal ledger, ticket",
         &["open", "done", "cancelled"],
         &[],
     ),
-    source("custody.access", "a vault, safe or ceremony room was entered", &[], &[]),
+    source(
+        "custody.access",
+        "a vault, safe or ceremony room was entered, or could not be",
+        &["failure"],
+        &[
+            ("act", "text", "what was done, in the source's word: entered, left, refused"),
+            ("place", "text", "which room or safe"),
+            ("with", "text", "who was there too"),
+        ],
+    ),
+    source(
+        "custody.ceremony",
+        "a ceremony of keys began or ended: generation, backup, recovery, destruction",
+        &["open", "done", "aborted"],
+        &[
+            ("purpose", "text", "what it was for"),
+            ("people", "array", "who took part"),
+            ("ticket", "text", "the ticket that it was done for"),
+        ],
+    ),
+    source(
+        "custody.grant",
+        "a person was given a right over keys or wallets, or lost it; the actor is that person",
+        &["granted", "revoked"],
+        &[
+            ("right", "text", "which right"),
+            ("ticket", "text", "the ticket that it was done for"),
+            ("by", "text", "who gave or took it, where that was somebody else"),
+            ("until", "text", "when it ends by itself"),
+        ],
+    ),
+    source(
+        "custody.change",
+        "a change was approved to be made by its actor: ticket",
+        &["open", "done", "cancelled"],
+        &[("ticket", "text", "its ticket"), ("approved_by", "text", "who approved it")],
+    ),
+    source(
+        "custody.drill",
+        "what is to be done when keys are compromised was practised",
+        &["passed", "failed"],
+        &[("about", "text", "what was practised")],
+    ),
+    source(
+        "custody.review",
+        "a provider was reviewed",
+        &["passed", "failed"],
+        &[("provider", "text", "whom"), ("until", "text", "when the next is due")],
+    ),
+    source(
+        "custody.person",
+        "the register of people who are trusted with keys has a person, changed or no more",
+        &["active", "inactive"],
+        &[
+            ("role", "text", "what the person does"),
+            ("checked_until", "text", "how long the background check holds"),
+            ("duties_signed", "boolean", "the duties were acknowledged in writing"),
+        ],
+    ),
+    source(
+        "custody.break_glass",
+        "access for an emergency was opened or closed again",
+        &["open", "closed"],
+        &[("with", "text", "the second person"), ("two_people", "boolean", "two different people are named")],
+    ),
     source("source.status", "a source speaks of its own health", &["ok", "degraded", "down"], &[]),
     source("source.heartbeat", "a source says that it is alive", &[], &[]),
     keywatch(
@@ -524,38 +634,6 @@ pub const KINDS: &[Kind] = &[
     ),
     conclusion("alert.notified", "a destination took a notification"),
     conclusion("alert.failed", "a destination did not take a notification; it will be tried again"),
-];
-
-/// Whether a change was made; one that was refused is an attempt.
-const DONE: &[&str] = &["success", "failed"];
-
-const CHANGE: &[(&str, &str, &str)] = &[
-    ("act", "text", "what was done, in the source's word"),
-    ("target", "text", "what it was done to, where the source names it"),
-];
-
-const SAFE_REQUEST: &[(&str, &str, &str)] = &[
-    ("hash_filed", "text", "safeTxHash as filed"),
-    ("hash_recomputed", "text", "safeTxHash recomputed from the fields"),
-    ("operation", "integer", "0 call, 1 delegatecall"),
-    ("nonce", "integer", "the wallet's nonce"),
-    ("to", "text", "address called, as opposed to the recipient of value in `to_address`"),
-    ("call", "object", "decoded call: name and arguments"),
-    (
-        "inner_delegate_to",
-        "text",
-        "first address that a call within a batch delegates to and that is no batching contract",
-    ),
-    ("unlimited_spender", "text", "first address that is given an allowance of at least 2^255 units"),
-    ("executor", "text", "who sent the transaction"),
-    ("provenance", "text", "public or reconstructed, in replay data"),
-];
-
-const RESPONSE: &[(&str, &str, &str)] = &[
-    ("response_id", "text", "the same for every step of one revocation"),
-    ("alert_id", "text", "the alert it answers"),
-    ("targets", "object", "sessions, subjects, devices, requests, wallets"),
-    ("sequence", "integer", "sequence number of the revocation document"),
 ];
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! | [`feed`] | the shape of a feed |
 //! | [`table`] | a feed that is mostly a table, and the page that is made of it |
 //! | [`safe`], [`opa`], [`events`] | feeds that are code |
+//! | [`mapping`] | feeds of an operator's own, each a table that is read from a file |
 //! | all others | a table each, with an example, records as they come and the events they become beside it |
 //! | `read`, `json`, `fields` | what feeds share: the records of a body one by one; JSON that is read in one way only; typed access to the members of an object |
 //!
@@ -13,8 +14,10 @@
 
 pub mod authzen;
 pub mod azure;
+pub mod bitgo;
 pub mod cerbos;
 pub mod cloudtrail;
+pub mod custody;
 pub mod entra;
 pub mod envoy;
 pub mod events;
@@ -23,9 +26,11 @@ mod fields;
 pub mod fireblocks;
 pub mod fleet;
 pub mod gcp_audit;
+pub mod github_oidc;
 pub mod jamf;
 mod json;
 pub mod kolide;
+pub mod mapping;
 pub mod mpc;
 pub mod okta;
 pub mod opa;
@@ -35,6 +40,8 @@ mod read;
 pub mod safe;
 #[cfg(test)]
 mod sample;
+pub mod secret_scanner;
+pub mod sigstore;
 pub mod ssf;
 pub mod table;
 pub mod tailscale;
@@ -52,22 +59,27 @@ use crate::{Error, Feed};
 pub static CODE: [&dyn Feed; 3] = [&safe::Safe, &opa::Opa::STANDARD, &events::Events];
 
 /// The feeds that are tables.
-pub static TABLES: [&Table; 21] = [
+pub static TABLES: [&Table; 26] = [
     &authzen::AUTHZEN,
     &azure::AZURE,
+    &bitgo::BITGO,
     &cerbos::CERBOS,
     &cloudtrail::CLOUDTRAIL,
+    &custody::CUSTODY,
     &entra::ENTRA,
     &envoy::ENVOY,
     &fireblocks::FIREBLOCKS,
     &fleet::FLEET,
     &gcp_audit::GCP_AUDIT,
+    &github_oidc::GITHUB_OIDC,
     &jamf::JAMF,
     &kolide::KOLIDE,
     &mpc::MPC,
     &okta::OKTA,
     &opa_status::OPA_STATUS,
     &osquery::OSQUERY,
+    &secret_scanner::SECRET_SCANNER,
+    &sigstore::SIGSTORE,
     &ssf::SSF,
     &tailscale::TAILSCALE,
     &teleport::TELEPORT,

@@ -3,7 +3,8 @@
 //! A token is hashed before it is compared, every entry is compared in constant time and none is skipped, so that the
 //! time of an answer tells nothing of a token. Knows nothing of HTTP and stores nothing.
 
-use keywatch_ingest::{Feed, feeds};
+use keywatch_ingest::Feed;
+use keywatch_ingest::feeds::mapping::installed::Installed;
 use keywatch_store::event::Origin;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -29,8 +30,9 @@ impl Credentials {
     ///
     /// # Errors
     /// An unknown feed, or a hash that is none.
-    pub(crate) fn new(configured: &[config::Credential]) -> anyhow::Result<Credentials> {
-        configured.iter().map(Credential::new).collect::<anyhow::Result<_>>().map(Credentials)
+    pub(crate) fn new(configured: &[config::Credential], feeds: &Installed) -> anyhow::Result<Credentials> {
+        let credential = |configured| Credential::new(configured, feeds);
+        configured.iter().map(credential).collect::<anyhow::Result<_>>().map(Credentials)
     }
 
     /// Every source that may send.
@@ -52,11 +54,11 @@ impl Credentials {
 }
 
 impl Credential {
-    fn new(configured: &config::Credential) -> anyhow::Result<Credential> {
+    fn new(configured: &config::Credential, feeds: &Installed) -> anyhow::Result<Credential> {
         let mut token_sha256 = [0; 32];
         hex::decode_to_slice(&configured.token_sha256, &mut token_sha256)?;
         let origin = Origin { system: configured.system.clone(), source: configured.source.clone() };
-        Ok(Credential { origin, feed: feeds::find(&configured.feed)?, token_sha256 })
+        Ok(Credential { origin, feed: feeds.find(&configured.feed)?, token_sha256 })
     }
 }
 
@@ -79,7 +81,7 @@ mod tests {
             feed: "events".into(),
             token_sha256: hex::encode(Sha256::digest(token)),
         });
-        Credentials::new(&configured).unwrap()
+        Credentials::new(&configured, &Installed::default()).unwrap()
     }
 
     #[test]

@@ -104,6 +104,7 @@ async fn readyz(State(server): State<Arc<Server>>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use keywatch_ingest::feeds::mapping::installed::Installed;
     use keywatch_store::{Appended, Clock, Error, Event, Instant, Inventory, Log, Position};
     use sha2::{Digest, Sha256};
     use tokio::net::TcpListener;
@@ -154,7 +155,11 @@ mod tests {
             metrics: Arc::clone(&metrics),
             appended: Arc::new(Notify::new()),
         };
-        let server = Server::new(Credentials::new(&[credential]).unwrap(), intake, Readiness::new(metrics.clone()));
+        let server = Server::new(
+            Credentials::new(&[credential], &Installed::default()).unwrap(),
+            intake,
+            Readiness::new(metrics.clone()),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1/ingest/events", listener.local_addr().unwrap());
         tokio::spawn(axum::serve(listener, router(server)).into_future());

@@ -147,8 +147,35 @@ enum Form {
 }
 
 impl Column {
+    /// Every column that a path can fill.
+    pub(crate) const ALL: [Column; 18] = [
+        Column::Actor,
+        Column::Session,
+        Column::Device,
+        Column::Ip,
+        Column::Country,
+        Column::Asn,
+        Column::Wallet,
+        Column::Key,
+        Column::Request,
+        Column::Decision,
+        Column::Tx,
+        Column::Chain,
+        Column::Asset,
+        Column::FromAddress,
+        Column::ToAddress,
+        Column::Amount,
+        Column::AmountUsd,
+        Column::Reason,
+    ];
+
+    /// The column of that name.
+    pub(crate) fn find(name: &str) -> Option<Column> {
+        Column::ALL.into_iter().find(|column| column.name() == name)
+    }
+
     /// The name in `events`.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self.form() {
             Form::Text(column) => column.name(),
             Form::Asn => "asn",

@@ -24,6 +24,8 @@ pub(crate) mod parts;
 pub(crate) mod path;
 pub(crate) mod value;
 
+use std::collections::BTreeSet;
+
 use keywatch_store::Event;
 use serde_json::Value;
 
@@ -142,15 +144,15 @@ pub struct Words {
 /// What a record with certain words becomes.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
-    is: &'static [&'static str],
-    and: &'static [(&'static str, &'static [&'static str])],
+    pub(super) is: &'static [&'static str],
+    pub(super) and: &'static [(&'static str, &'static [&'static str])],
     /// The kind; `None` for what is passed over.
-    kind: Option<&'static str>,
-    outcome: Option<Fact>,
-    columns: &'static [(Column, &'static str)],
-    facts: &'static [(&'static str, Fact)],
+    pub(super) kind: Option<&'static str>,
+    pub(super) outcome: Option<Fact>,
+    pub(super) columns: &'static [(Column, &'static str)],
+    pub(super) facts: &'static [(&'static str, Fact)],
     /// Where the person stands that it was done to.
-    done_to: Option<&'static str>,
+    pub(super) done_to: Option<&'static str>,
 }
 
 /// Records whose selecting word is one of `is` become events of `kind`.
@@ -256,6 +258,12 @@ impl Feed for Table {
 }
 
 impl Table {
+    /// The kinds of events that it makes.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeSet<&'static str> {
+        self.cases.iter().filter_map(|case| case.kind).collect()
+    }
+
     fn unfolded(&self, record: Value) -> Result<Unfolded, Problem> {
         if !record.is_object() {
             return Err(Problem::new("record", "must be an object"));

@@ -35,6 +35,7 @@ fn index() -> String {
     for table in TABLES {
         row(&mut page, &[&format!("[`{0}`]({0}.md)", table.name), table.about.title, table.about.format]);
     }
+    page.push_str("\nA source that none of these knows needs no code: [a mapping file](../mapping.md) says what its records mean.\n");
     page
 }
 
@@ -44,6 +45,37 @@ const BY_HAND: [(&str, &str, &str); 3] = [
     ("opa", "Open Policy Agent: decision logs", "OPA's decision logs"),
     ("events", "keywatch's own lines, and the same columns as CloudEvents", "[events](../events.md)"),
 ];
+
+/// What a feed is, in its page's words: how a record is read, for a table the whole page.
+#[must_use]
+pub fn about(name: &str) -> Option<String> {
+    if let Some(table) = TABLES.into_iter().find(|table| table.name == name) {
+        return Some(of(table));
+    }
+    let (_, what, format) = BY_HAND.iter().find(|(by_hand, ..)| *by_hand == name)?;
+    Some(format!("# {what}\n\n* **Feed** `{name}`\n* **Format** {format}\n"))
+}
+
+/// Every feed that is built in: its name, what it is, whose format.
+pub fn listed() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let tables = TABLES.into_iter().map(|table| (table.name, table.about.title, table.about.format));
+    BY_HAND.into_iter().chain(tables)
+}
+
+/// How a table reads a record: identity, time, kinds, columns.
+#[must_use]
+pub fn reading(table: &Table) -> String {
+    let mut page = String::new();
+    write_reading(&mut page, table).expect("a string takes all that is written");
+    page
+}
+
+fn write_reading(page: &mut String, table: &Table) -> fmt::Result {
+    writeln!(page, "* **Identity** {}", identity(table))?;
+    writeln!(page, "* **Time** {}", paths(table.time))?;
+    write_cases(page, table)?;
+    write_fields(page, table)
+}
 
 fn of(table: &Table) -> String {
     let mut page = String::new();
@@ -64,10 +96,7 @@ fn write_page(page: &mut String, table: &Table) -> fmt::Result {
     } else {
         writeln!(page, "* **Body** a record, an array, or JSON lines")?;
     }
-    writeln!(page, "* **Identity** {}", identity(table))?;
-    writeln!(page, "* **Time** {}", paths(table.time))?;
-    write_cases(page, table)?;
-    write_fields(page, table)?;
+    write_reading(page, table)?;
     if !about.traps.is_empty() {
         writeln!(page, "\n## Traps\n")?;
         about.traps.iter().try_for_each(|trap| writeln!(page, "* {trap}"))?;

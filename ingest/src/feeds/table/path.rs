@@ -56,6 +56,43 @@ fn step<'a>(value: &'a Value, segment: &str) -> Option<&'a Value> {
     }
 }
 
+/// That a path can be read, and leads somewhere in some record.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check(paths: &str) -> Result<(), String> {
+    if paths.contains('|') && paths.split(" | ").any(|path| path.contains('|')) {
+        return Err("alternatives are written ` | `, with a space on both sides".to_owned());
+    }
+    paths.split(" | ").try_for_each(check_one)
+}
+
+fn check_one(path: &str) -> Result<(), String> {
+    if path != path.trim() {
+        return Err("begins or ends with a space".to_owned());
+    }
+    let mut rest = Some(path);
+    while let Some(path) = rest {
+        let (segment, after) = split(path);
+        let name = segment.split_once('[').map_or(segment, |(name, _)| name);
+        let quoted = name.len() > 2 && name.starts_with('\'') && name.ends_with('\'');
+        if name.is_empty() || (name.contains('\'') && !quoted) {
+            return Err("has a name that is empty, or a `'` without its other".to_owned());
+        }
+        if let Some((_, filter)) = segment.split_once('[') {
+            let member = filter.strip_suffix(']').and_then(|filter| filter.split_once('='));
+            if member.is_none_or(|(member, wanted)| member.is_empty() || wanted.contains(['[', ']'])) {
+                return Err("has a `[` that is not `[member=value]`".to_owned());
+            }
+        }
+        if after.is_none() && segment.len() < path.len() {
+            return Err("goes on after a name or `]` without a dot".to_owned());
+        }
+        rest = after;
+    }
+    Ok(())
+}
+
 /// Whether a word fits a pattern, in which `*` stands for anything.
 pub(crate) fn matches(pattern: &str, word: &str) -> bool {
     let mut pieces = pattern.split('*');
@@ -95,6 +132,28 @@ mod tests {
             ("a.b.c.d", None),
         ] {
             assert_eq!(find(&record, path).cloned(), found, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_in_any_record_is_refused() {
+        for path in [
+            "a.b.c",
+            "a | b",
+            "'addr.remote'",
+            "'a.b'.c",
+            "list.1.id",
+            "list[type=User].id",
+            "'l.x'[a=b]",
+            "@timestamp",
+        ] {
+            assert_eq!(check(path), Ok(()), "{path}");
+        }
+        for path in [
+            "", "a.", ".a", "a..b", "'a", "''", "a'b", "l[a", "l[a].b", "l[=x]", "l[a=b]c", "'a'b", "a|b", "a | ",
+            " a", "a |  b",
+        ] {
+            assert!(check(path).is_err(), "{path:?}");
         }
     }
 

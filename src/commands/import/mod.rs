@@ -1,14 +1,14 @@
 //! `keywatch import`: foreign files → event lines on standard output; what could not be read → standard error.
 //!
-//! Reads with the feeds that the HTTP front door uses. Stores nothing and reads no clock.
+//! Reads with the feeds that the HTTP front door uses, or with a mapping file. Stores nothing and reads no clock.
 
 use std::cmp::Ordering;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use indicatif::ProgressBar;
 use keywatch_ingest::limits::{BODY_BYTES_MAX, RECORD_BYTES_MAX, RECORDS_MAX};
 use keywatch_ingest::{Context, Feed, Problem, Reading, Reject, feeds};
 use keywatch_store::event::Origin;
@@ -19,12 +19,15 @@ use crate::limits::{IMPORT_PIECE_BYTES_MAX, IMPORT_PIECE_LINES_MAX, IMPORT_REJEC
 use crate::output;
 use crate::service::config;
 
+mod files;
+
 /// Turn foreign files into keywatch event lines.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   keywatch import --feed safe --system cold --inventory inventory.toml multisig-transactions.json > events.jsonl
-  zcat decisions-*.json.gz | keywatch import --feed opa --system cold - > events.jsonl
+  keywatch import --feed cloudtrail --system cold AWSLogs/ > events.jsonl
+  keywatch import --mapping badges.toml --system cold badges.jsonl.zst > events.jsonl
   keywatch import --feed safe --system cold safe.json | keywatch replay -
 
 Event lines go to standard output, one JSON object a line (docs/events.md says what stands in them). Counts and rejected
@@ -32,11 +35,16 @@ records go to standard error as FILE:LINE: FIELD: REASON. Exit code: 0 everythin
 2 nothing could be done.
 
 A file is one JSON value, an array, an object that holds the array as its service delivers it, or JSON lines. JSON lines
-may be of any length; anything else may have 32 MiB.")]
+may be of any length; anything else may have 32 MiB. Files may be compressed with gzip or Zstandard. A directory stands for
+all files in it that are not hidden, by name.")]
+#[command(group(clap::ArgGroup::new("format").required(true).args(["feed", "mapping"])))]
 pub(crate) struct Arguments {
-    /// Format of the files: safe, opa, events, okta, cloudtrail … (docs/feeds lists them all)
+    /// Format of the files: safe, opa, events, okta, cloudtrail … (`keywatch feeds list` lists them all)
     #[arg(long, value_name = "NAME")]
-    feed: String,
+    feed: Option<String>,
+    /// Mapping file that says what the records mean (docs/mapping.md)
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
     /// System that the events belong to [default: the inventory's, where it has one]
     #[arg(long, value_name = "SYSTEM")]
     system: Option<String>,
@@ -46,25 +54,31 @@ pub(crate) struct Arguments {
     /// Inventory: contract versions and chains of wallets come from here
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
-    /// Files to read, `-` for standard input
-    #[arg(required = true, value_name = "FILE")]
+    /// Files and directories to read, `-` for standard input
+    #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// A file that cannot be read, an inventory that is wrong, an unknown feed, a closed standard output.
+/// A file that cannot be read, an inventory or mapping that is wrong, an unknown feed, a closed standard output.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let feed = feeds::find(&arguments.feed)?;
+    let feed: &dyn Feed = match (&arguments.feed, &arguments.mapping) {
+        (_, Some(mapping)) => config::read_mapping(mapping)?.into_feed(),
+        (feed, None) => feeds::find(feed.as_deref().unwrap_or_default())?,
+    };
     let inventory = arguments.inventory.as_deref().map(config::read_inventory).transpose()?;
     let origin = origin(arguments, feed, inventory.as_ref())?;
     let context = Context { origin: &origin, inventory: inventory.as_ref() };
-    let mut import = Import { feed, context, out: output::buffered(), counts: Counts::default() };
-    for file in &arguments.files {
+    let files = files::listed(&arguments.files)?;
+    let bar = files::progress(&files);
+    let mut import = Import { feed, context, out: output::buffered(), counts: Counts::default(), bar };
+    for file in &files {
         import.file(file).with_context(|| format!("cannot import {}", file.display()))?;
     }
     import.out.flush()?;
+    import.bar.finish_and_clear();
     let Counts { files, records, events, skipped, rejects } = import.counts;
     let skipped = if skipped > 0 { format!(", {skipped} skipped (nothing of this feed's)") } else { String::new() };
     output::note(&format!("{files} files, {records} records, {events} events, {rejects} rejects{skipped}"));
@@ -108,16 +122,22 @@ struct Import<'a, W> {
     context: Context<'a>,
     out: W,
     counts: Counts,
+    bar: ProgressBar,
 }
 
 impl<W: Write> Import<'_, W> {
     fn file(&mut self, path: &Path) -> anyhow::Result<()> {
         self.counts.files += 1;
-        if path == Path::new("-") {
-            self.stream("standard input", BufReader::new(io::stdin()))
-        } else {
-            self.stream(&path.display().to_string(), BufReader::new(File::open(path)?))
+        let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+        let (reader, damage) = files::open(path, &self.bar)?;
+        self.stream(&name, reader)?;
+        if let Some(damage) = damage.take() {
+            let reject =
+                Reject::new(&Problem::new("file", format!("{damage}; what stands before was read")), None, &[]);
+            self.reject(&name, &reject, 0);
+            self.counts.records += 1;
         }
+        Ok(())
     }
 
     /// Reads a stream as one body where it fits, else line by line.
@@ -182,13 +202,14 @@ impl<W: Write> Import<'_, W> {
     fn reject(&mut self, name: &str, reject: &Reject, lines_before: usize) {
         self.counts.rejects += 1;
         let Reject { line, field, reason, .. } = reject;
+        let note = |text: &str| self.bar.suspend(|| output::note(text));
         match (self.counts.rejects.cmp(&IMPORT_REJECTS_SHOWN_MAX), line) {
             (Ordering::Greater, _) => {}
-            (_, Some(line)) => output::note(&format!("{name}:{}: {field}: {reason}", lines_before + line)),
-            (_, None) => output::note(&format!("{name}: {field}: {reason}")),
+            (_, Some(line)) => note(&format!("{name}:{}: {field}: {reason}", lines_before + line)),
+            (_, None) => note(&format!("{name}: {field}: {reason}")),
         }
         if self.counts.rejects == IMPORT_REJECTS_SHOWN_MAX {
-            output::note("further rejects are counted and not shown");
+            note("further rejects are counted and not shown");
         }
     }
 }
@@ -212,7 +233,8 @@ mod tests {
         let origin = Origin { system: "s".into(), source: "events".into() };
         let feed = feeds::find("events").unwrap();
         let context = Context { origin: &origin, inventory: None };
-        let mut import = Import { feed, context, out: Vec::new(), counts: Counts::default() };
+        let mut import =
+            Import { feed, context, out: Vec::new(), counts: Counts::default(), bar: ProgressBar::hidden() };
         import.lines("test", text).unwrap();
         (import.counts, String::from_utf8(import.out).unwrap())
     }
@@ -248,7 +270,8 @@ mod tests {
         let origin = Origin { system: "s".into(), source: "fleet".into() };
         let context = Context { origin: &origin, inventory: None };
         let feed = feeds::find("fleet").unwrap();
-        let mut import = Import { feed, context, out: Vec::new(), counts: Counts::default() };
+        let mut import =
+            Import { feed, context, out: Vec::new(), counts: Counts::default(), bar: ProgressBar::hidden() };
         import.lines("test", text.as_bytes()).unwrap();
         assert_eq!((import.counts.events, import.counts.rejects, import.counts.records), (60_000, 1, 60_001));
     }

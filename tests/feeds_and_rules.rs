@@ -1,0 +1,272 @@
+//! From a source's own record to a rule: which rules read what a feed makes, and records of feeds that make a rule fire,
+//! beside records that differ in one fact and leave it quiet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keywatch_detectors::{Engine, Settings, rule};
+use keywatch_ingest::{Context, Feed, feeds};
+use keywatch_store::event::Origin;
+use keywatch_store::time::SECOND_NS;
+use keywatch_store::{Event, Instant, Position, kinds};
+
+/// Kinds that feeds make and no rule reads: evidence, and facts that a person looks for.
+const READ_BY_NO_RULE: [&str; 8] = [
+    "control.wallet",
+    "custody.ceremony",
+    "custody.drill",
+    "custody.person",
+    "custody.review",
+    "session.claims_changed",
+    "signing.failed",
+    "signing.rejected",
+];
+
+/// Kinds in quotation marks in a rule's SQL, its views among it, beside the rules that name them.
+fn rules_by_kind() -> BTreeMap<&'static str, BTreeSet<String>> {
+    let mut read = BTreeMap::<_, BTreeSet<String>>::new();
+    for rule in rule::shipped().unwrap() {
+        for kind in kinds::KINDS.iter().filter(|kind| rule.sql.contains(&format!("'{}'", kind.name))) {
+            read.entry(kind.name).or_default().insert(rule.id.clone());
+        }
+    }
+    read
+}
+
+#[test]
+fn every_feed_makes_something_that_a_rule_reads() {
+    let read = rules_by_kind();
+    let mut unread = BTreeSet::new();
+    for table in feeds::TABLES {
+        let kinds = table.kinds();
+        assert!(
+            kinds.iter().any(|kind| read.contains_key(kind)),
+            "no rule reads anything of `{}`: {kinds:?}",
+            table.name
+        );
+        unread.extend(kinds.into_iter().filter(|kind| !read.contains_key(kind)));
+    }
+    assert_eq!(unread.into_iter().collect::<Vec<_>>(), READ_BY_NO_RULE, "read, or no longer made");
+}
+
+/// Records by feed; a record that makes the rule fire, and the words that are changed so that it does not.
+struct Drive {
+    rule: &'static str,
+    records: Vec<(&'static str, String)>,
+    /// What is replaced in the records, and by what.
+    quiet: (&'static str, &'static str),
+}
+
+fn drive(rule: &'static str, records: &[(&'static str, String)], quiet: (&'static str, &'static str)) -> Drive {
+    Drive { rule, records: records.to_vec(), quiet }
+}
+
+/// The example of a feed with some of its words replaced.
+fn example(feed: &'static str, changes: &[(&str, &str)]) -> (&'static str, String) {
+    let table = feeds::TABLES.into_iter().find(|table| table.name == feed).unwrap();
+    let record: serde_json::Value = serde_json::from_str(table.example).unwrap();
+    let text = changes.iter().fold(record.to_string(), |text, (from, to)| {
+        assert!(text.contains(from), "the example of `{feed}` has no {from}");
+        text.replace(from, to)
+    });
+    (feed, text)
+}
+
+fn line(feed: &'static str, text: &str) -> (&'static str, String) {
+    (feed, text.to_owned())
+}
+
+fn custody() -> Vec<Drive> {
+    let entry = "{\"type\":\"access.entered\",\"id\":\"a\",\"at\":\"2025-03-03T12:00:00Z\",\"person\":\"carl\",\"place\":\"vault 2\"}";
+    vec![
+        drive(
+            "custody/break_glass_alone",
+            &[line(
+                "custody",
+                r#"{"type":"break_glass.opened","id":"b","at":"2025-03-03T09:00:00Z","by":"ann","with":"ANN","reason":"hurry"}"#,
+            )],
+            ("\"ANN\"", "\"bob\""),
+        ),
+        drive(
+            "custody/grant_without_ticket",
+            &[line(
+                "custody",
+                r#"{"type":"grant.given","id":"g","at":"2025-03-03T09:00:00Z","by":"ann","person":"carl","right":"signer"}"#,
+            )],
+            ("\"right\"", "\"ticket\":\"CHG-1\",\"right\""),
+        ),
+        drive(
+            "custody/use_after_revoke",
+            &[
+                line(
+                    "custody",
+                    r#"{"type":"grant.revoked","id":"g","at":"2025-03-03T09:00:00Z","by":"ann","person":"carl","right":"signer"}"#,
+                ),
+                line("custody", entry),
+            ],
+            ("access.entered", "access.left"),
+        ),
+        drive(
+            "control/change_without_ticket",
+            &[
+                line(
+                    "custody",
+                    r#"{"type":"change.opened","id":"h","at":"2025-03-03T09:00:00Z","by":"OTHER","ticket":"CHG-1"}"#,
+                ),
+                example("tailscale", &[]),
+            ],
+            ("OTHER", "dana@exchange.example"),
+        ),
+        drive(
+            "policy/stale_risk_score",
+            &[
+                line(
+                    "custody",
+                    r#"{"type":"risk.low","id":"k","at":"2025-02-21T01:00:00Z","session":"idxRoot1","score":3}"#,
+                ),
+                example("authzen", &[("\"decision\":false", "\"decision\":true")]),
+            ],
+            ("2025-02-21T01:00:00Z", "2025-02-21T05:30:00Z"),
+        ),
+    ]
+}
+
+fn supply_chain() -> Vec<Drive> {
+    vec![
+        drive(
+            "control/gate_bypassed",
+            &[example("github_oidc", &[("\"ref_protected\":\"true\"", "\"ref_protected\":\"false\"")])],
+            ("\"ref_protected\":\"false\"", "\"ref_protected\":\"true\""),
+        ),
+        drive(
+            "control/artifact_unsigned",
+            &[
+                example("sigstore", &[("\"result\":\"verified\"", "\"result\":\"failed\"")]),
+                example("github_oidc", &[]),
+            ],
+            ("\"result\":\"failed\"", "\"result\":\"verified\""),
+        ),
+        drive(
+            "control/secret_found",
+            &[example("secret_scanner", &[])],
+            ("2025-02-21T05:42:40Z", "2021-02-21T05:42:40Z"),
+        ),
+    ]
+}
+
+fn signers() -> Vec<Drive> {
+    let aborted = |run: &str| example("mpc", &[("\"ok\"", "\"abort\""), ("\"s-7\"", run)]);
+    let notice = |id: &str, run: &str| {
+        example("bitgo", &[("ecdsaMPCv2Round1", "invalidSignature"), ("ntf-7f31", id), ("\"txr-1\"", run)])
+    };
+    vec![
+        drive(
+            "signing/aborted_rounds",
+            &[aborted("\"s-1\""), aborted("\"s-2\""), aborted("\"s-3\"")],
+            ("\"s-3\"", "\"s-2\""),
+        ),
+        drive(
+            "signing/aborted_rounds",
+            &[notice("n-1", "\"t-1\""), notice("n-2", "\"t-2\""), notice("n-3", "\"t-3\"")],
+            ("\"t-3\"", "\"t-2\""),
+        ),
+    ]
+}
+
+fn sessions() -> Vec<Drive> {
+    let fell = line(
+        "ssf",
+        r#"{"iss":"https://idp.example/","jti":"j1","iat":1740100001,"aud":"a","sub_id":{"format":"complex","user":{"format":"email","email":"dana@exchange.example"},"session":{"format":"opaque","id":"idxRoot1"}},"events":{"https://schemas.openid.net/secevent/caep/event-type/assurance-level-change":{"event_timestamp":1740100000,"current_level":"nist-aal1","previous_level":"nist-aal2","change_direction":"decrease"}}}"#,
+    );
+    let quiet = ("\"decrease\"", "\"increase\"");
+    vec![
+        drive(
+            "session/assurance_fell",
+            &[fell.clone(), example("authzen", &[("\"decision\":false", "\"decision\":true")])],
+            quiet,
+        ),
+        drive("session/assurance_fell", &[fell, example("cerbos", &[])], quiet),
+    ]
+}
+
+fn logs() -> Vec<Drive> {
+    vec![
+        drive(
+            "control/logging_off",
+            &[example("okta", &[("user.session.start", "system.log_stream.lifecycle.deactivate")])],
+            ("lifecycle.deactivate", "lifecycle.activate"),
+        ),
+        drive(
+            "control/logging_off",
+            &[example(
+                "cloudtrail",
+                &[("\"Sign\"", "\"StopLogging\""), ("kms.amazonaws.com", "cloudtrail.amazonaws.com")],
+            )],
+            ("StopLogging", "UpdateTrail"),
+        ),
+        drive(
+            "control/logging_off",
+            &[example("azure", &[("KeySign", "MICROSOFT.INSIGHTS/DIAGNOSTICSETTINGS/DELETE")])],
+            ("DIAGNOSTICSETTINGS/DELETE", "DIAGNOSTICSETTINGS/WRITE"),
+        ),
+        drive(
+            "control/logging_off",
+            &[example(
+                "gcp_audit",
+                &[
+                    ("AsymmetricSign", "google.logging.v2.ConfigServiceV2.DeleteSink"),
+                    ("cloudkms.googleapis.com", "logging.googleapis.com"),
+                ],
+            )],
+            ("DeleteSink", "CreateSink"),
+        ),
+        drive(
+            "control/logging_off",
+            &[example("tailscale", &[("\"ACL\"", "\"LOGSTREAM_ENDPOINT\""), ("\"UPDATE\"", "\"DELETE\"")])],
+            ("\"DELETE\"", "\"CREATE\""),
+        ),
+    ]
+}
+
+/// The findings of one rule over records, in the order in which they are told; a tick a day later ends all frames.
+fn findings(rule: &str, records: &[(&'static str, String)]) -> usize {
+    let mut events = Vec::new();
+    for (feed, record) in records {
+        let origin = Origin { system: "cold".to_owned(), source: format!("{feed}-1") };
+        let reading = feeds::find(feed).unwrap().read(&Context { origin: &origin, inventory: None }, record.as_bytes());
+        assert_eq!(reading.rejects, [], "{feed}: {record}");
+        events.extend(reading.events);
+    }
+    let last = events.iter().map(Event::event_time).max().unwrap_or(Instant(1_740_000_000 * SECOND_NS));
+    let origin = Origin { system: "cold".to_owned(), source: "keywatch".to_owned() };
+    events.push(Event::builder(&origin, "tick", "tick", last.saturating_add(86_400 * SECOND_NS)).build_own());
+    let mut before = Instant(0);
+    for event in &mut events {
+        // Log time goes on, as it does in a log: what is told late is taken as of its arrival.
+        before = Instant(event.event_time().0.max(before.0 + 1));
+        if event.kind() == "control.secret" {
+            before = Instant(before.0.max(1_740_200_000 * SECOND_NS));
+        }
+        event.set_time(before);
+    }
+    let rules: Vec<_> = rule::shipped().unwrap().into_iter().filter(|shipped| shipped.id == rule).collect();
+    assert_eq!(rules.len(), 1, "there is a rule {rule}");
+    let outcome = Engine::new(&rules, &Settings::default()).unwrap().run(Position(0), &events).unwrap();
+    assert!(outcome.parked.is_empty(), "{rule} was parked");
+    outcome.findings.len()
+}
+
+#[test]
+fn records_of_feeds_make_rules_fire_and_one_other_fact_leaves_them_quiet() {
+    let drives = [custody(), supply_chain(), signers(), sessions(), logs()].into_iter().flatten();
+    let mut driven = BTreeSet::new();
+    for Drive { rule, records, quiet: (from, to) } in drives {
+        assert!(findings(rule, &records) > 0, "{rule} does not fire on {records:?}");
+        let changed: Vec<_> = records.iter().map(|(feed, text)| (*feed, text.replace(from, to))).collect();
+        assert_ne!(records, changed, "{rule}: {from} is not there");
+        assert_eq!(findings(rule, &changed), 0, "{rule} fires on {changed:?}");
+        driven.extend(records.iter().map(|(feed, _)| *feed));
+    }
+    for feed in ["custody", "bitgo", "secret_scanner", "github_oidc", "sigstore", "mpc"] {
+        assert!(driven.contains(feed), "{feed}");
+    }
+}
