@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keywatch_detectors::{Engine, Settings, rule};
-use keywatch_ingest::{Context, Feed, feeds};
+use keywatch_ingest::{Context, feeds};
 use keywatch_store::event::Origin;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant, Position, kinds};

@@ -26,11 +26,11 @@ fn machine() -> tempfile::TempDir {
     let write = |name: &str, text: &[u8]| std::fs::write(here.path().join(name), text).unwrap();
     let hash = |source: &str| hex::encode(Sha256::digest(format!("token-of-{source}")));
     let sources = [("badges-1", "badges"), ("mdm", "osquery")];
-    let declared: String = sources
+    let declared: Vec<String> = sources
         .iter()
         .map(|(source, feed)| format!("[[systems.sources]]\nsource = \"{source}\"\nfeed = \"{feed}\"\n"))
         .collect();
-    let credentials: String = sources
+    let credentials: Vec<String> = sources
         .iter()
         .map(|(source, feed)| {
             format!(
@@ -41,8 +41,9 @@ fn machine() -> tempfile::TempDir {
         .collect();
     write("badges.toml", &example("example.toml"));
     write("records.jsonl", &example("example.jsonl"));
-    write("inventory.toml", format!("[[systems]]\nid = \"cold\"\n{declared}").as_bytes());
-    let config = format!("[[feeds]]\nmapping = \"badges.toml\"\n{credentials}[server]\nlisten = \"127.0.0.1:0\"\n");
+    write("inventory.toml", format!("[[systems]]\nid = \"cold\"\n{}", declared.concat()).as_bytes());
+    let config =
+        format!("[[feeds]]\nmapping = \"badges.toml\"\n{}[server]\nlisten = \"127.0.0.1:0\"\n", credentials.concat());
     write("keywatch.toml", config.as_bytes());
     here
 }
@@ -183,7 +184,7 @@ async fn six_hours_in_a_second_are_late_and_no_storm() {
     let serving = Serving::start(here.path(), &[]);
     let six_hours_ago =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() - 6 * 3600;
-    let lines: String = (0..720_u64)
+    let lines: Vec<String> = (0..720_u64)
         .map(|number| {
             let unix = six_hours_ago + number * 30;
             format!(
@@ -195,7 +196,7 @@ async fn six_hours_in_a_second_are_late_and_no_storm() {
             )
         })
         .collect();
-    let answer = post(&serving.url, "osquery", "mdm", lines.into_bytes()).await;
+    let answer = post(&serving.url, "osquery", "mdm", lines.concat().into_bytes()).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(serving.stop().success());
     let events = brought(here.path(), "mdm");

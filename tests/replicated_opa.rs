@@ -131,7 +131,7 @@ async fn a_replica_that_was_wiped_or_changed_is_told_of_and_made_good() {
     executor.refresh().await.unwrap();
     assert!(allows(&b, &healthy()).await && !allows(&b, &stolen()).await, "it has the document again");
     let wiped = ("keywatch/replica_drifted".to_owned(), "medium".to_owned());
-    assert_eq!(own_rules(&log), [wiped.clone()]);
+    assert_eq!(own_rules(&log), std::slice::from_ref(&wiped));
 
     // Somebody takes the session out of the list by the API of the first, and leaves the rest as it is.
     let patch = json!([{ "op": "remove", "path": "/s-stolen" }]);

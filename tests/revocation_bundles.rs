@@ -235,7 +235,8 @@ async fn a_board_goes_forward_only_and_signs_with_every_key() {
     let known = [first.etag.clone()];
     assert_eq!(board.fetch(None, &known, Duration::ZERO).await, Fetched::Unchanged(first.etag.clone()));
     assert!(matches!(board.put(&at(9)).await, Err(Error::PdpRefused { .. })), "an older stamp is refused");
-    let (fetched, put) = tokio::join!(board.fetch(None, &known, Duration::from_secs(20)), board.put(&at(11)));
+    let next = at(11);
+    let (fetched, put) = tokio::join!(board.fetch(None, &known, Duration::from_secs(20)), board.put(&next));
     put.unwrap();
     assert!(matches!(fetched, Fetched::New(bundle) if bundle.etag != first.etag), "who waits hears of the next");
     assert!(SigningKey::from_pem("k", "no key").is_err() && SigningKey::from_pem("a/b", &keys[0].private).is_err());

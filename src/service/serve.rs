@@ -58,7 +58,8 @@ pub(crate) async fn serve(config: &Config, inventory: Inventory, log: Arc<dyn Lo
     let fetched = bundles::router(bundles, stopping.clone());
     let served = match start::followers(&config.chains, &Arc::new(intake.clone()), &stopping) {
         Ok(mut followers) => {
-            let served = serve_http(config, intake, readiness, (&mut evaluator, &mut followers), fetched, stopping).await;
+            let served =
+                serve_http(config, intake, readiness, (&mut evaluator, &mut followers), fetched, stopping).await;
             stop.send_replace(true);
             served.and(end_of(&mut followers).await)
         }

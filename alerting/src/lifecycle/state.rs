@@ -15,7 +15,7 @@ use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::planned::Planned;
 use crate::lifecycle::saved::pairs;
 use crate::lifecycle::silence::Silences;
-use crate::limits::{ALERT_MEMBERS_MAX, INCIDENT_ALERTS_MAX, INCIDENT_OPEN_NS, SWEEP_RECORDS};
+use crate::limits::{ALERT_MEMBERS_MAX, INCIDENT_ALERTS_MAX, SWEEP_RECORDS};
 use crate::response::active_sessions::ActiveSessions;
 use crate::response::aftermath;
 use crate::response::intent::Progress;

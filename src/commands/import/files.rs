@@ -61,7 +61,7 @@ fn directory(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Res
 
 /// A bar over the bytes of all files as they lie on disk.
 pub(super) fn progress(files: &[PathBuf]) -> ProgressBar {
-    let sizes = files.iter().map(|file| Some(file.metadata().ok().filter(|file| file.is_file())?.len()));
+    let sizes = files.iter().map(|file| Some(file.metadata().ok().filter(std::fs::Metadata::is_file)?.len()));
     output::progress_of_bytes(sizes.sum())
 }
 

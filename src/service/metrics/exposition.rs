@@ -34,14 +34,13 @@ impl Exposition {
 pub(super) fn open_metrics(text: &str, exemplars: &HashMap<String, String>) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
     for line in text.lines() {
-        // A String takes what is written to it.
-        let _ = match line.strip_prefix("# ") {
-            Some(comment) => describe(&mut out, comment),
-            None => {
-                let series = line.rsplit_once(' ').map_or(line, |(series, _)| series);
-                writeln!(out, "{line}{}", exemplars.get(series).map_or("", String::as_str))
-            }
+        let written = if let Some(comment) = line.strip_prefix("# ") {
+            describe(&mut out, comment)
+        } else {
+            let series = line.rsplit_once(' ').map_or(line, |(series, _)| series);
+            writeln!(out, "{line}{}", exemplars.get(series).map_or("", String::as_str))
         };
+        written.expect("a text takes everything");
     }
     out.push_str("# EOF\n");
     out
