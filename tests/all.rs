@@ -13,6 +13,7 @@ mod demo;
 mod docs;
 mod explain;
 mod feeds;
+mod front_door;
 mod http_ingest;
 mod incidents;
 mod noise;
