@@ -45,7 +45,7 @@ pub(crate) enum Signature {
         /// Files with one `whsec_…` each.
         secret_files: Vec<PathBuf>,
     },
-    /// A header with the hexadecimal HMAC-SHA-256 of the body: BitGo, Kolide.
+    /// A header with the hexadecimal HMAC-SHA-256 of the body: `BitGo`, Kolide.
     BodyHmac {
         /// Name of the header.
         header: String,

@@ -91,7 +91,7 @@ fn address_of(caller: Option<&Caller>) -> Option<Address> {
 
 fn admit(caller: Option<&Caller>) {
     if let Some(caller) = caller {
-        caller.place.is_admitted();
+        caller.place.mark_admitted();
     }
 }
 
@@ -187,7 +187,7 @@ async fn take_proven(
 /// A turn for a body of which nobody knows yet whose it is.
 fn stranger(server: &Server, caller: Option<&Caller>) -> Result<Option<Stranger>, Refusal> {
     if let Some(caller) = caller {
-        caller.place.is_unproven();
+        caller.place.mark_unproven();
     }
     let Some(address) = address_of(caller) else { return Ok(None) };
     let now = Instant::now();

@@ -131,13 +131,13 @@ where
 {
     let place = Arc::clone(&caller.place);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        caller.place.asks();
+        caller.place.mark_asked();
         request.extensions_mut().insert(caller.clone());
         let answer = TowerToHyperService::new(router.clone()).call(request);
         let place = Arc::clone(&caller.place);
         async move {
             let answer: Result<Response, Infallible> = answer.await;
-            place.is_idle();
+            place.mark_idle();
             answer
         }
     });

@@ -165,22 +165,22 @@ impl Place {
     }
 
     /// A head has come.
-    pub(super) fn asks(&self) {
+    pub(super) fn mark_asked(&self) {
         self.asked.store(true, Ordering::Relaxed);
     }
 
     /// A body is received of which nobody knows yet whose it is.
-    pub(super) fn is_unproven(&self) {
+    pub(super) fn mark_unproven(&self) {
         self.work(Work::Unproven);
     }
 
     /// The source was recognised.
-    pub(super) fn is_admitted(&self) {
+    pub(super) fn mark_admitted(&self) {
         self.work(Work::Admitted);
     }
 
     /// The request was answered.
-    pub(super) fn is_idle(&self) {
+    pub(super) fn mark_idle(&self) {
         self.work(Work::Idle);
     }
 
@@ -222,16 +222,16 @@ mod tests {
         let places = Places::new(10, 2, Vec::new());
         let enter = |last| places.enter(ip(last)).map(|(place, _)| place);
         let (first, second, other) = (enter(1).unwrap(), enter(1).unwrap(), enter(2).unwrap());
-        first.is_admitted();
-        first.is_idle();
+        first.mark_admitted();
+        first.mark_idle();
         let third = enter(1).unwrap();
         assert!(is_lost(&second).await && !is_lost(&first).await && !is_lost(&other).await);
         assert_eq!(places.held(), 3);
         // A place that was lost frees nothing when it is dropped.
         drop(second);
         assert_eq!(places.held(), 3);
-        first.is_admitted();
-        third.is_admitted();
+        first.mark_admitted();
+        third.mark_admitted();
         assert_eq!(places.enter(ip(1)).err(), Some(Full::Address));
         drop(third);
         assert!(enter(1).is_ok() && !is_lost(&first).await);
@@ -242,14 +242,14 @@ mod tests {
         let places = Places::new(4, 3, Vec::new());
         let enter = |last| places.enter(ip(last)).map(|(place, _)| place);
         let (quiet, many) = (enter(1).unwrap(), [enter(2).unwrap(), enter(2).unwrap(), enter(2).unwrap()]);
-        many[0].is_unproven();
+        many[0].mark_unproven();
         let new = enter(3).unwrap();
         assert!(is_lost(&many[1]).await && !is_lost(&many[0]).await && !is_lost(&quiet).await);
         for place in [&new, &quiet, &many[0], &many[2]] {
-            place.is_admitted();
+            place.mark_admitted();
         }
         assert_eq!(places.enter(ip(4)).err(), Some(Full::Door));
-        many[0].is_unproven();
+        many[0].mark_unproven();
         assert!(enter(4).is_ok() && is_lost(&many[0]).await);
     }
 

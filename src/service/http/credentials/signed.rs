@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use keywatch_ingest::signature::token::{Expected, security_event};
 use keywatch_ingest::signature::webhook::{self, Message};
 use keywatch_ingest::signature::{self, Algorithm, Keys, Refused};
@@ -148,7 +148,7 @@ fn any<T>(secrets: &[Vec<u8>], check: impl Fn(&[u8]) -> Result<T, Refused>) -> R
 /// The one header of that name; with two of them, two readers could see two requests.
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Unproven> {
     let mut all = headers.get_all(name).iter();
-    match (all.next().map(|value| value.to_str()), all.next()) {
+    match (all.next().map(HeaderValue::to_str), all.next()) {
         (Some(Ok(value)), None) => Ok(value),
         _ => Err(Unproven::Refused(format!("signature refused: there must be one header `{name}`"))),
     }
