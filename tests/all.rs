@@ -17,6 +17,7 @@ mod explain;
 mod feeds;
 mod feeds_and_rules;
 mod feeds_at_the_door;
+mod front_door;
 mod http_ingest;
 mod incidents;
 mod noise;

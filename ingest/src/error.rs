@@ -22,7 +22,7 @@ pub enum Error {
         after: &'static str,
     },
     /// A `Content-Encoding` that is not understood.
-    #[error("content-encoding `{encoding}` is not understood; send identity or gzip")]
+    #[error("content-encoding `{encoding}` is not understood; send identity, gzip or zstd")]
     Encoding {
         /// As the sender named it.
         encoding: String,
@@ -30,6 +30,12 @@ pub enum Error {
     /// The body says gzip and is not.
     #[error("the body is not valid gzip: {problem}")]
     Gzip {
+        /// What the decoder said.
+        problem: String,
+    },
+    /// The body says zstd and is not.
+    #[error("the body is not valid zstd: {problem}")]
+    Zstd {
         /// What the decoder said.
         problem: String,
     },
@@ -41,7 +47,7 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Error::UnknownFeed { .. } => Remedy::Stop,
-            Error::TooLarge { .. } | Error::Encoding { .. } | Error::Gzip { .. } => Remedy::Reject,
+            Error::TooLarge { .. } | Error::Encoding { .. } | Error::Gzip { .. } | Error::Zstd { .. } => Remedy::Reject,
         }
     }
 }

@@ -81,3 +81,12 @@ pub const MAPPING_CASES_MAX: usize = 256;
 
 /// Facts of a mapping file, and of one of its cases.
 pub const MAPPING_FACTS_MAX: usize = 64;
+
+/// Base-two logarithm of the bytes of a zstd window: 8 MiB, what a decoder of HTTP has to have (RFC 9659).
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// Seconds that the time of a signed message may be from now, before or after.
+pub const SIGNED_SECONDS_MAX: u64 = 300;
+
+/// Signatures of one message that are looked at.
+pub const SIGNATURES_MAX: usize = 8;

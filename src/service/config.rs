@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -11,13 +11,16 @@ use keywatch_alerting::Policy;
 use keywatch_detectors::Settings;
 use keywatch_ingest::feeds::mapping::{Mapping, installed::Installed};
 use keywatch_store::Inventory;
-use keywatch_store::inventory::System;
 use serde::Deserialize;
 
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::service::chains::evm::Storage;
 use crate::service::chains::start;
 use crate::service::operators;
+
+pub(crate) mod credential;
+
+use credential::Credential;
 
 /// The default, with a comment on every field.
 pub(crate) const DEFAULT: &str = include_str!("config.default.toml");
@@ -65,20 +68,32 @@ pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
     /// Whether an address beyond this machine is meant.
     pub(crate) beyond_loopback: bool,
+    /// Addresses of reverse proxies, which stand for many and are not limited as one address.
+    pub(crate) proxies: Vec<IpAddr>,
+    /// TLS; without it, plain HTTP.
+    pub(crate) tls: Option<Tls>,
 }
 
-/// A source that may send.
+/// TLS of the front door. The files are read again when they change.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Credential {
-    /// The system it may write for.
-    pub(crate) system: String,
-    /// Its name, as the inventory has it.
-    pub(crate) source: String,
-    /// The one feed it may use.
-    pub(crate) feed: String,
-    /// SHA-256 of its bearer token, 64 hexadecimal digits.
-    pub(crate) token_sha256: String,
+pub(crate) struct Tls {
+    /// File with the certificate and those between it and its root, PEM.
+    pub(crate) certificate_file: PathBuf,
+    /// File with its private key, PEM.
+    pub(crate) key_file: PathBuf,
+    /// File with the authorities of client certificates, PEM.
+    pub(crate) client_ca_file: Option<PathBuf>,
+}
+
+impl Tls {
+    fn has_clients(&self) -> bool {
+        self.client_ca_file.is_some()
+    }
+
+    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        [&mut self.certificate_file, &mut self.key_file].into_iter().chain(&mut self.client_ca_file)
+    }
 }
 
 /// A feed without code.
@@ -279,7 +294,12 @@ impl Default for Config {
 
 impl Default for Server {
     fn default() -> Self {
-        Server { listen: SocketAddr::from(([127, 0, 0, 1], 8040)), beyond_loopback: false }
+        Server {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8040)),
+            beyond_loopback: false,
+            proxies: Vec::new(),
+            tls: None,
+        }
     }
 }
 
@@ -289,11 +309,16 @@ impl Config {
         let secrets = self.webhooks.iter_mut().flat_map(|webhook| webhook.secret_files.iter_mut());
         let points = self.decision_points.iter_mut();
         let of_points = points.flat_map(|point| point.token_file.iter_mut().chain([&mut point.control_file]));
-        let mappings = self.feeds.iter_mut().map(|feed| &mut feed.mapping);
+        let signatures = self.credentials.iter_mut().filter_map(|credential| credential.signature.as_mut());
+        let of_signatures = signatures.flat_map(credential::Signature::paths);
+        let tls = self.server.tls.iter_mut().flat_map(Tls::paths);
+                let mappings = self.feeds.iter_mut().map(|feed| &mut feed.mapping);
         let nodes = self.chains.iter_mut().flat_map(|chain| chain.endpoints.iter_mut());
         let of_nodes = nodes.filter_map(|endpoint| endpoint.url_file.as_mut());
         let keys = self.bundles.keys.iter_mut().map(|key| &mut key.file);
-        secrets.chain(of_points).chain(of_nodes).chain(keys).chain(&mut self.rules_directory).chain(mappings)
+        secrets.chain(of_points).chain(of_nodes)
+            .chain(of_signatures)
+            .chain(tls).chain(keys).chain(&mut self.rules_directory).chain(mappings)
     }
 }
 
@@ -353,26 +378,19 @@ fn read(file: &Path) -> anyhow::Result<String> {
 
 fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()> {
     let listen = config.server.listen;
-    if !listen.ip().is_loopback() && !config.server.beyond_loopback {
+    if !listen.ip().is_loopback() && !config.server.beyond_loopback && config.server.tls.is_none() {
         bail!(
             "server.listen: {listen} is reachable from other machines and tokens travel in the clear; \
-             end TLS in front of keywatch and set server.beyond_loopback = true"
+             add [server.tls], or end TLS in front of keywatch and set server.beyond_loopback = true"
         );
     }
     let nobody = config.credentials.is_empty() && config.chains.is_empty();
     ensure!(!nobody, "no [[credentials]] and no [[chains]]: nothing would be heard; add one for each source");
     start::check(&config.chains, &config.credentials, inventory)?;
-    for (index, credential) in config.credentials.iter().enumerate() {
-        check_credential(credential, &config.installed, inventory)
-            .with_context(|| format!("credentials[{index}] (source `{}`)", credential.source))?;
-        let earlier = &config.credentials[..index];
-        let same_token = |other: &Credential| other.token_sha256.eq_ignore_ascii_case(&credential.token_sha256);
-        ensure!(
-            !earlier.iter().any(same_token),
-            "credentials[{index}]: token_sha256 is used twice; each source needs its own"
-        );
-    }
-    let taken: Vec<&str> = config.credentials.iter().map(|credential| credential.token_sha256.as_str()).collect();
+    let has_clients = config.server.tls.as_ref().is_some_and(Tls::has_clients);
+    credential::check(&config.credentials, &config.installed, inventory, has_clients)?;
+    let tokens = config.credentials.iter().flat_map(|credential| &credential.token_sha256);
+    let taken: Vec<&str> = tokens.map(String::as_str).collect();
     operators::check(&config.operators, &taken, inventory)?;
     for (index, point) in config.decision_points.iter().enumerate() {
         let declared = inventory.system(&point.system).is_some();
@@ -407,34 +425,6 @@ fn check_replica(point: &DecisionPoint, earlier: &[DecisionPoint], bundles: &Bun
     Ok(())
 }
 
-fn check_credential(credential: &Credential, feeds: &Installed, inventory: &Inventory) -> anyhow::Result<()> {
-    feeds.find(&credential.feed)?;
-    let digest = hex::decode(&credential.token_sha256).unwrap_or_default();
-    ensure!(digest.len() == 32, "token_sha256: not 64 hexadecimal digits");
-    ensure!(
-        digest.iter().any(|byte| *byte != 0),
-        "token_sha256: this is the example's; put the hash of a token of yours"
-    );
-    let known = || inventory.systems.iter().map(|system| system.id.as_str()).collect::<Vec<_>>().join(", ");
-    let Some(system) = inventory.system(&credential.system) else {
-        bail!("system: the inventory has no `{}`; it has {}", credential.system, known());
-    };
-    let Some(declared) = system.sources.iter().find(|source| source.source == credential.source) else {
-        bail!("source: the inventory's system `{}` has none of that name; it has {}", system.id, source_names(system));
-    };
-    ensure!(
-        declared.feed == credential.feed,
-        "feed: the inventory says that this source is read by `{}`, not `{}`",
-        declared.feed,
-        credential.feed
-    );
-    Ok(())
-}
-
-fn source_names(system: &System) -> String {
-    system.sources.iter().map(|source| source.source.as_str()).collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -450,7 +440,8 @@ mod tests {
             system: "cold".into(),
             source: "opa-1".into(),
             feed: "opa".into(),
-            token_sha256: "ab".repeat(32),
+            token_sha256: vec!["ab".repeat(32)],
+            ..Credential::default()
         };
         let point = DecisionPoint {
             system: "cold".into(),
@@ -470,7 +461,7 @@ mod tests {
         assert_eq!(parse("default", DEFAULT).unwrap(), Config::default());
         let is_field = |line: &str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
         let is_example =
-            |line: &str| line.strip_prefix("# ").is_some_and(|line| line.starts_with("[[") || is_field(line));
+            |line: &str| line.strip_prefix("# ").is_some_and(|line| line.starts_with('[') || is_field(line));
         let examples: Vec<&str> = DEFAULT.lines().filter(|line| is_example(line)).map(|line| &line[2..]).collect();
         let example = parse("examples", &examples.join("\n")).unwrap();
         let lists = [
@@ -480,7 +471,7 @@ mod tests {
             example.decision_points.len(),
             example.chains.len(),
         ];
-        assert_eq!(lists, [1; 5], "the commented examples can be taken as they are");
+        assert_eq!(lists, [2, 1, 1, 1, 1], "the commented examples can be taken as they are");
     }
 
     type Spoil = fn(&mut Config);
@@ -499,7 +490,6 @@ mod tests {
             (|c| c.credentials[0].source = "opa-2".into(), "it has opa-1"),
             (|c| c.credentials[0].feed = "safe".into(), "read by `opa`"),
             (|c| c.credentials[0].feed = "nonsense".into(), "there is no feed `nonsense`"),
-            (|c| c.credentials[0].token_sha256 = "secret".into(), "64 hexadecimal"),
             (|c| c.credentials.push(c.credentials[0].clone()), "used twice"),
         ];
         for (spoil, expected) in cases {
@@ -508,6 +498,14 @@ mod tests {
             let error = format!("{:#}", check(&config, &inventory).unwrap_err());
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn an_address_beyond_this_machine_needs_tls_or_a_word() {
+        let inventory = Inventory::parse("i.toml", INVENTORY).unwrap();
+        let tls = Tls { certificate_file: "c".into(), key_file: "k".into(), client_ca_file: None };
+        let server = Server { listen: ([0, 0, 0, 0], 1).into(), tls: Some(tls), ..Server::default() };
+        assert!(check(&Config { server, ..config() }, &inventory).is_ok());
     }
 
     #[test]

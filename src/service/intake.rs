@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time;
 
+use keywatch_ingest::transport::cloudevents::Opened;
 use keywatch_ingest::{Context, Reading, Reject};
 use keywatch_store::event::Origin;
 use keywatch_store::limits::APPEND_EVENTS_MAX;
-use keywatch_store::{Appended, Error, Event, Instant, Inventory, Log, Topic};
+use keywatch_store::{Appended, Error, Event, Instant, Inventory, Log, Topic, line};
 use serde::Serialize;
 use tokio::sync::Notify;
 
@@ -67,13 +68,22 @@ impl From<&Reject> for ShownReject {
 }
 
 impl Intake {
-    /// Takes a decoded body from `credential`, and returns when all of it is durable.
+    /// Takes a decoded body from `credential`, and what of it could not be opened; returns when all of it is durable.
     ///
     /// # Errors
     /// The log did not take it. Nothing is acknowledged; a sender that repeats it makes no doubles.
-    pub(crate) fn accept(&self, credential: &Credential, body: &[u8], received_at: Instant) -> Result<Receipt, Error> {
+    pub(crate) fn accept(
+        &self,
+        credential: &Credential,
+        opened: Opened<'_>,
+        received_at: Instant,
+    ) -> Result<Receipt, Error> {
+        let body = opened.body.as_ref();
         let context = Context { origin: &credential.origin, inventory: Some(&self.inventory) };
-        let reading = credential.feed.read(&context, body);
+        let mut reading = credential.feed.read(&context, body);
+        reading.records += opened.rejects.len();
+        reading.rejects.extend(opened.rejects);
+        withhold(credential, &mut reading, received_at);
         let kept = reading
             .rejects
             .iter()
@@ -157,6 +167,18 @@ impl Intake {
         let delay = |event: &Event| u64::try_from(now.0.saturating_sub(event.event_time().0)).unwrap_or(0);
         self.metrics.event_delay.observe_all(&[feed], events.iter().map(delay).map(time::Duration::from_nanos));
     }
+}
+
+/// Events that the credential may not write become rejects.
+fn withhold(credential: &Credential, reading: &mut Reading, now: Instant) {
+    let rejects = &mut reading.rejects;
+    reading.events.retain(|event| match credential.judge(event, now) {
+        Ok(()) => true,
+        Err(problem) => {
+            rejects.push(Reject::new(&problem, None, line::write(event).as_bytes()));
+            false
+        }
+    });
 }
 
 impl Receipt {

@@ -87,6 +87,13 @@ metrics! {
         "requests of operators to the API by the HTTP status of the answer";
     api_unauthenticated: Counter "keywatch_api_unauthenticated_total" []
         "requests to the API without an operator's token";
+    door_refusals: Counter "keywatch_door_refusals_total" ["reason"]
+        "requests to the front door that were refused, by reason (docs/front-door.md)";
+    door_connections: Gauge "keywatch_door_connections" [] "connections that are open";
+    door_connections_cut: Counter "keywatch_door_connections_cut_total" ["reason"]
+        "connections refused or cut: address_full, door_full (refused, or cut for a new one), handshake";
+    door_certificate_reloads: Counter "keywatch_door_certificate_reloads_total" ["outcome"]
+        "changed certificate files, by outcome: taken, refused";
     ingest_bytes: Counter "keywatch_ingest_bytes_total" ["feed"] "bytes of bodies after decompression";
     ingest_events: Counter "keywatch_ingest_events_total" ["system", "source", "feed"] "events written to the log";
     ingest_rejects: Counter "keywatch_ingest_rejects_total" ["system", "source", "feed"]

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use crate::limits::{CONNECTION_SILENCE_SECONDS_MAX, CONNECTIONS_MAX, SHUTDOWN_SECONDS_MAX};
+use crate::limits::{ADDRESS_CONNECTIONS_MAX, CONNECTIONS_MAX, SHUTDOWN_SECONDS_MAX};
 use crate::service::bundles::Bundles;
 use crate::service::chains::start;
 use crate::service::config::Config;
@@ -19,8 +19,10 @@ use crate::service::evaluation::evaluator::{Evaluator, RunningEvaluator};
 use crate::service::http::api::{self, Api};
 use crate::service::http::bundles;
 use crate::service::http::credentials::Credentials;
-use crate::service::http::listener::BoundedListener;
+use crate::service::http::listener::Door;
+use crate::service::http::places::Places;
 use crate::service::http::server::{self, Server};
+use crate::service::http::tls;
 use crate::service::intake::Intake;
 use crate::service::metrics::Metrics;
 use crate::service::operators::Operators;
@@ -88,10 +90,16 @@ async fn serve_http(
     credentials.iter().for_each(|credential| metrics.heard(credential, clock::now()));
     let server = Server::new(credentials, intake, readiness);
     let routes = server::router(server).merge(api::router(api)).merge(further);
-    let listener = listen(config).await?;
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped(stopping.clone()));
+    let tls = config.server.tls.as_ref().map(|tls| tls::start(tls, Arc::clone(&metrics))).transpose()?;
+    let door = Door {
+        listener: listen(config).await?,
+        places: Places::new(CONNECTIONS_MAX, ADDRESS_CONNECTIONS_MAX, config.server.proxies.clone()),
+        router: routes,
+        tls,
+        metrics,
+    };
     tokio::select! {
-        served = serving.into_future() => served?,
+        () = door.serve(stopping.clone()) => {}
         failed = evaluator.failure() => return Err(failed.context("the evaluation of rules has ended, so keywatch stops")),
         failed = failure_of(followers) => return Err(failed.context("a follower of a chain has ended, so keywatch stops")),
         () = shutdown_deadline(stopping) => tracing::warn!("requests were still open after {SHUTDOWN_SECONDS_MAX} s"),
@@ -115,13 +123,14 @@ async fn end_of(followers: &mut Followers) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn listen(config: &Config) -> anyhow::Result<BoundedListener> {
+async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let address = listener.local_addr()?;
-    output::line(&format!("keywatch listens on http://{address}"))?;
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    output::line(&format!("keywatch listens on {scheme}://{address}"))?;
     tracing::info!(%address, data = %config.data.display(), sources = config.credentials.len(), "serving");
-    Ok(BoundedListener::new(listener, CONNECTIONS_MAX, Duration::from_secs(CONNECTION_SILENCE_SECONDS_MAX)))
+    Ok(listener)
 }
 
 /// Says `true` on SIGTERM or ctrl-c.

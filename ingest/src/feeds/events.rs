@@ -60,6 +60,10 @@ impl Feed for Events {
         "events"
     }
 
+    fn reads_cloud_events(&self) -> bool {
+        true
+    }
+
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {
         read::read_each(body, None, |record| Ok(vec![read_record(context, record)?]))
     }

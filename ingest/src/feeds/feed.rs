@@ -11,6 +11,11 @@ pub trait Feed: Send + Sync {
     /// The name in URLs, on the command line and in the inventory.
     fn name(&self) -> &'static str;
 
+    /// Whether it reads the envelopes of CloudEvents itself; otherwise it gets what is in them.
+    fn reads_cloud_events(&self) -> bool {
+        false
+    }
+
     /// Reads one body. Every record in it becomes events or a [`Reject`], and one bad record costs no other.
     ///
     /// A body above [`crate::limits::BODY_BYTES_MAX`] or [`crate::limits::RECORDS_MAX`], or whose records are taken apart

@@ -25,7 +25,8 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    pub(super) fn named(name: &str) -> Option<Algorithm> {
+    /// The algorithm of that name.
+    pub fn named(name: &str) -> Option<Algorithm> {
         match name {
             "RS256" => Some(Algorithm::Rs256),
             "RS512" => Some(Algorithm::Rs512),

@@ -3,16 +3,19 @@
 //! Pure: keys come as arguments. It fetches no key set, keeps no replays and knows no feed; a signed body that comes
 //! twice is the same event twice, which the log skips by its id.
 //!
-//! No door calls it yet: over HTTP a source is known by its bearer token alone. It checks neither issuer, audience nor time
-//! of a token, nor whether a key was withdrawn, and does not know which algorithms a sender should use.
+//! It does not know whether a key was withdrawn, nor which algorithms a sender should use: whoever listens says so.
 //!
 //! | function | for |
 //! |---|---|
 //! | [`detached`] | JWS whose payload is the body (RFC 7515 appendix F): Fireblocks |
 //! | [`compact`] | JWS with its payload (RFC 7515 §7.1): security event tokens |
 //! | [`hmac_sha256`] | a hexadecimal HMAC-SHA-256 of the body: Kolide, BitGo |
+//! | [`webhook::standard`] | HMAC-SHA-256 over id, time and body: Standard Webhooks |
+//! | [`token::security_event`] | a pushed security event token: signature, issuer, audience |
 
 mod keys;
+pub mod token;
+pub mod webhook;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;

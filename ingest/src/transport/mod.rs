@@ -3,10 +3,12 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`body`] | `Content-Encoding` under a size cap |
+//! | [`cloudevents`] | envelopes of CloudEvents opened |
 //! | `records` | a body → the bytes of its records |
 //!
 //! Further ways of arriving (object storage, queues, WebSocket, syslog) will be modules here. This part knows no feed, no
 //! chain and no event; who listens on a socket stands in the service of the binary.
 
 pub mod body;
+pub mod cloudevents;
 pub(crate) mod records;

@@ -3,148 +3,262 @@
 //! It knows no format: the feed reads, the intake stores.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use keywatch_ingest::feeds;
 use keywatch_ingest::limits::BODY_BYTES_MAX;
 use keywatch_ingest::transport::body;
+use keywatch_ingest::transport::cloudevents::Envelope;
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 
-use super::credentials::Credential;
+use super::address::{Address, Unproven as Stranger};
+use super::body::receive;
+use super::credentials::{Claim, Credential, Repeated, Unproven};
+use super::form::Form;
+use super::listener::Caller;
+use super::refusal::Refusal;
 use super::server::Server;
+use super::turns::Busy;
 use crate::clock;
-use crate::limits::{BODY_SECONDS_MAX, INGEST_WAIT_SECONDS_MAX};
+use crate::limits::UNPROVEN_BODY_BYTES_MAX;
 use crate::service::intake::Receipt;
 
-/// Why a request is refused.
-enum Refusal {
-    /// 401: no valid credentials. Counted, never stored.
-    Unauthenticated,
-    /// 403: this credential is for another feed.
-    OtherFeed { own: &'static str },
-    /// 404: there is no such feed.
-    UnknownFeed(String),
-    /// 408: the body did not arrive in time.
-    Slow,
-    /// 413: the body is larger than is accepted, as sent or decompressed.
-    TooLarge(String),
-    /// 415: a content encoding or type that is not understood.
-    Unsupported(String),
-    /// 400: the body could not be received or decompressed.
-    Broken(String),
-    /// 503: no permit, or the log does not take anything now. The sender should repeat.
-    Unavailable(String),
+/// What the address of a request names.
+struct Target {
+    feed: String,
+    /// System and source.
+    of: Option<(String, String)>,
 }
 
 /// `POST /v1/ingest/<feed>`.
 pub(super) async fn ingest(State(server): State<Arc<Server>>, Path(feed): Path<String>, request: Request) -> Response {
+    take(&server, &Target { feed, of: None }, request).await
+}
+
+/// `POST /v1/ingest/<feed>/<system>/<source>`.
+pub(super) async fn ingest_of(
+    State(server): State<Arc<Server>>,
+    Path((feed, system, source)): Path<(String, String, String)>,
+    request: Request,
+) -> Response {
+    take(&server, &Target { feed, of: Some((system, source)) }, request).await
+}
+
+async fn take(server: &Arc<Server>, target: &Target, request: Request) -> Response {
     let begun = Instant::now();
-    let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let Some(credential) = server.credentials.find(authorization) else {
-        server.metrics().ingest_unauthenticated.with_label_values::<&str>(&[]).inc();
-        return Refusal::Unauthenticated.into_response();
+    let (head, body) = request.into_parts();
+    let caller = head.extensions.get::<Caller>().cloned();
+    if let Some(address) = address_of(caller.as_ref())
+        && let Err(wait) = server.addresses.request(address, begun)
+    {
+        return server.refuse(Refusal::Crowded(wait));
+    }
+    let (credential, receipt) = if let Some(credential) = recognise(server, caller.as_ref(), &head) {
+        let credential = Arc::clone(credential);
+        admit(caller.as_ref());
+        let receipt = take_known(server, &credential, target, &head, body).await;
+        (credential, receipt)
+    } else {
+        match take_signed(server, caller.as_ref(), target, &head, body).await {
+            Ok(taken) => taken,
+            Err(Turned { refusal, pushed: true }) => return refuse_token(server, refusal),
+            Err(Turned { refusal, pushed: false }) => return server.refuse(refusal),
+        }
     };
-    let own = credential.feed.name();
-    let receipt = accept(&server, credential, &feed, request).await;
-    let response = receipt.map_or_else(IntoResponse::into_response, |receipt| answer(&receipt));
-    server.metrics().ingest_requests.with_label_values(&[own, response.status().as_str()]).inc();
-    server.metrics().ingest_latency.observe(&[own], begun.elapsed());
+    let response = answer(server, &credential, receipt);
+    let status = response.status();
+    server.metrics().ingest_requests.with_label_values(&[credential.feed.name(), status.as_str()]).inc();
+    server.metrics().ingest_latency.observe(&[credential.feed.name()], begun.elapsed());
     response
 }
 
-/// 200, or 400 when nothing in the body could be read. What was rejected is kept in both cases.
-fn answer(receipt: &Receipt) -> Response {
-    let status = if receipt.is_unreadable() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    (status, Json(receipt)).into_response()
+/// Whose request it is, by its head or its connection alone.
+fn recognise<'a>(server: &'a Server, caller: Option<&Caller>, head: &Parts) -> Option<&'a Arc<Credential>> {
+    match head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes) {
+        Some(authorization) => server.credentials.with_token(Some(authorization)),
+        None => server.credentials.with_certificate(caller?.certificate.as_ref()?),
+    }
 }
 
-async fn accept(
+/// Whose address is limited: not a proxy's.
+fn address_of(caller: Option<&Caller>) -> Option<Address> {
+    caller?.place.address
+}
+
+fn admit(caller: Option<&Caller>) {
+    if let Some(caller) = caller {
+        caller.place.mark_admitted();
+    }
+}
+
+/// A request whose source is known before its body comes.
+async fn take_known(
     server: &Arc<Server>,
-    credential: &Credential,
-    feed: &str,
-    request: Request,
+    credential: &Arc<Credential>,
+    target: &Target,
+    head: &Parts,
+    body: axum::body::Body,
 ) -> Result<Receipt, Refusal> {
-    if feed != credential.feed.name() {
+    if target.feed != credential.feed.name() {
         // Whoever speaks is told of feeds that are built in; which of its own an installation has is nobody else's.
-        feeds::find(feed).map_err(|error| Refusal::UnknownFeed(error.to_string()))?;
+        feeds::find(&target.feed).map_err(|error| Refusal::UnknownFeed(error.to_string()))?;
         return Err(Refusal::OtherFeed { own: credential.feed.name() });
     }
-    let encoding = supported(request.headers())?;
-    let _permit = permit(server).await?;
-    let sent = receive(request).await?;
-    store(Arc::clone(server), credential, encoding, sent).await
+    if target.of.as_ref().is_some_and(|(system, source)| !credential.is_of(feed.name(), system, source)) {
+        return Err(Refusal::OtherSource);
+    }
+    let _turn = credential.turns().request(Instant::now())?;
+    let form = Form::of(&head.headers)?;
+    let mut memory = credential.turns().memory(&server.shared);
+    let sent = receive(&head.headers, body, BODY_BYTES_MAX, &mut memory).await?;
+    store(Arc::clone(server), credential, form, sent).await
 }
 
-/// Content types that carry records, and the encoding, which the feed's room judges.
-fn supported(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    const TYPES: [&str; 6] = [
-        "application/json",
-        "application/x-ndjson",
-        "application/jsonl",
-        "application/cloudevents+json",
-        "application/cloudevents-batch+json",
-        "text/plain",
-    ];
-    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?").to_owned());
-    if let Some(sent) = text(header::CONTENT_TYPE) {
-        let essence = sent.split(';').next().unwrap_or_default().trim();
-        if !TYPES.iter().any(|known| known.eq_ignore_ascii_case(essence)) {
-            let message = format!("content-type `{essence}` is not understood; send {}", TYPES.join(", "));
-            return Err(Refusal::Unsupported(message));
+/// A refusal of a request whose source is not known.
+struct Turned {
+    refusal: Refusal,
+    /// Whether it is answered as RFC 8935 says.
+    pushed: bool,
+}
+
+/// A request that only its body can prove. Until then it is a stranger's: small, one of a few of its address, and cut first.
+async fn take_signed(
+    server: &Arc<Server>,
+    caller: Option<&Caller>,
+    target: &Target,
+    head: &Parts,
+    body: axum::body::Body,
+) -> Result<(Arc<Credential>, Result<Receipt, Refusal>), Turned> {
+    let of = target.of.as_ref();
+    let candidates = of.map(|(system, source)| server.credentials.signed(&target.feed, system, source));
+    let candidates = candidates.unwrap_or_default();
+    if candidates.is_empty() {
+        let refusal = fail(server, caller, "valid credentials are needed".to_owned());
+        return Err(Turned { refusal, pushed: false });
+    }
+    let pushed = candidates.iter().any(|credential| credential.is_pushed_token());
+    let turned = |refusal| Turned { refusal, pushed };
+    let _stranger = stranger(server, caller).map_err(turned)?;
+    let form = Form::of(&head.headers).map_err(turned)?;
+    let mut memory = server.unproven.memory(&server.shared);
+    let sent = receive(&head.headers, body, UNPROVEN_BODY_BYTES_MAX, &mut memory).await.map_err(turned)?;
+    let (credential, claim) = prove(server, caller, candidates, head, &sent).map_err(turned)?;
+    admit(caller);
+    let receipt = take_proven(server, &credential, form, sent).await;
+    if let (Ok(_), Some(claim)) = (&receipt, claim) {
+        claim.keep();
+    }
+    Ok((credential, receipt))
+}
+
+/// Which of the candidates a body is signed by.
+fn prove(
+    server: &Server,
+    caller: Option<&Caller>,
+    candidates: Vec<Arc<Credential>>,
+    head: &Parts,
+    sent: &[u8],
+) -> Result<(Arc<Credential>, Option<Claim>), Refusal> {
+    let mut refused = String::new();
+    for credential in candidates {
+        match credential.check(&head.headers, sent, clock::now()) {
+            Ok(claim) => return Ok((credential, claim)),
+            Err(Unproven::Repeated(Repeated::Already)) => return Err(Refusal::Replayed),
+            Err(Unproven::Repeated(Repeated::Full)) => return Err(Busy::Replays.into()),
+            Err(Unproven::Refused(reason)) => refused = reason,
         }
     }
-    let encoding = text(header::CONTENT_ENCODING);
-    // Judged on nothing at all, so that an encoding nobody understands is refused before its body is received.
-    match body::decode(encoding.as_deref(), b"", BODY_BYTES_MAX) {
-        Err(keywatch_ingest::Error::Encoding { encoding }) => {
-            Err(Refusal::Unsupported(keywatch_ingest::Error::Encoding { encoding }.to_string()))
+    Err(fail(server, caller, refused))
+}
+
+async fn take_proven(
+    server: &Arc<Server>,
+    credential: &Arc<Credential>,
+    form: Form,
+    sent: Vec<u8>,
+) -> Result<Receipt, Refusal> {
+    let _turn = credential.turns().request(Instant::now())?;
+    store(Arc::clone(server), credential, form, sent).await
+}
+
+/// A turn for a body of which nobody knows yet whose it is.
+fn stranger(server: &Server, caller: Option<&Caller>) -> Result<Option<Stranger>, Refusal> {
+    if let Some(caller) = caller {
+        caller.place.mark_unproven();
+    }
+    let Some(address) = address_of(caller) else { return Ok(None) };
+    let now = Instant::now();
+    server.addresses.may_try(address, now).map_err(Refusal::Failing)?;
+    server.addresses.unproven(address, now).map(Some).ok_or(Refusal::Strangers)
+}
+
+/// A failed attempt: counted, and one of a few that its address has.
+fn fail(server: &Server, caller: Option<&Caller>, message: String) -> Refusal {
+    server.metrics().ingest_unauthenticated.with_label_values::<&str>(&[]).inc();
+    let allowed = address_of(caller).map_or(Ok(()), |address| server.addresses.failure(address, Instant::now()));
+    allowed.map_or_else(Refusal::Failing, |()| Refusal::Unauthenticated(message))
+}
+
+/// 200, or 400 when nothing in the body could be read. What was rejected is kept in both cases. A pushed token is answered
+/// as RFC 8935 §2.2 says.
+fn answer(server: &Server, credential: &Credential, receipt: Result<Receipt, Refusal>) -> Response {
+    match (receipt, credential.is_pushed_token()) {
+        (Ok(receipt), true) if receipt.is_unreadable() => {
+            let reason = receipt.rejects.first().map(|reject| format!("{}: {}", reject.field, reject.reason));
+            token_error(StatusCode::BAD_REQUEST, "invalid_request", &reason.unwrap_or_default())
         }
-        _ => Ok(encoding),
+        (Ok(_), true) => StatusCode::ACCEPTED.into_response(),
+        (Ok(receipt), false) => {
+            let status = if receipt.is_unreadable() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+            (status, Json(receipt)).into_response()
+        }
+        (Err(refusal), true) => refuse_token(server, refusal),
+        (Err(refusal), false) => server.refuse(refusal),
     }
 }
 
-async fn permit(server: &Server) -> Result<OwnedSemaphorePermit, Refusal> {
-    let permit = Arc::clone(&server.permits).acquire_owned();
-    let in_time = timeout(Duration::from_secs(INGEST_WAIT_SECONDS_MAX), permit).await;
-    let permit = in_time.map_err(|_| Refusal::Unavailable("too many requests at once".to_owned()))?;
-    permit.map_err(|_| Refusal::Unavailable("shutting down".to_owned()))
+/// A refusal in the words of RFC 8935 §2.4: what a transmitter will never get right by repeating is a 400 with a code.
+fn refuse_token(server: &Server, refusal: Refusal) -> Response {
+    let Refusal::Unauthenticated(message) = &refusal else { return server.refuse(refusal) };
+    let code = match message {
+        message if message.contains("`iss`") => "invalid_issuer",
+        message if message.contains("`aud`") => "invalid_audience",
+        message if message.contains("key") || message.contains("bytes") => "invalid_key",
+        _ => "invalid_request",
+    };
+    let answer = token_error(StatusCode::BAD_REQUEST, code, message);
+    server.count(&refusal);
+    answer
 }
 
-async fn receive(request: Request) -> Result<Bytes, Refusal> {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64) {
-        return Err(Refusal::TooLarge(format!("more than {BODY_BYTES_MAX} bytes; send smaller batches")));
-    }
-    let received = timeout(Duration::from_secs(BODY_SECONDS_MAX), Bytes::from_request(request, &())).await;
-    let received = received.map_err(|_| Refusal::Slow)?;
-    received.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Refusal::TooLarge(format!("more than {BODY_BYTES_MAX} bytes; send smaller batches"))
-        }
-        _ => Refusal::Broken(rejection.body_text()),
-    })
+fn token_error(status: StatusCode, code: &str, description: &str) -> Response {
+    (status, Json(json!({ "err": code, "description": description }))).into_response()
 }
 
 /// Decompresses, parses and appends away from the threads that serve connections: all three block.
 async fn store(
     server: Arc<Server>,
-    credential: &Credential,
-    encoding: Option<String>,
-    sent: Bytes,
+    credential: &Arc<Credential>,
+    form: Form,
+    sent: Vec<u8>,
 ) -> Result<Receipt, Refusal> {
-    let credential = credential.clone();
+    let turn = credential.turns().work(&server.shared).await?;
+    let credential = Arc::clone(credential);
     let stored = tokio::task::spawn_blocking(move || {
-        let decoded = body::decode(encoding.as_deref(), &sent, BODY_BYTES_MAX)?;
-        if decoded.iter().all(u8::is_ascii_whitespace) {
+        // The turn is over when it is stored, also for who has hung up.
+        let _turn = turn;
+        let decoded = body::decode(form.encoding.as_deref(), &sent, BODY_BYTES_MAX)?;
+        let is_headers_alone = credential.feed.reads_cloud_events() && matches!(form.envelope, Envelope::Binary(_));
+        if !is_headers_alone && decoded.iter().all(u8::is_ascii_whitespace) {
             return Err(Refusal::Broken("the body is empty".to_owned()));
         }
-        server.intake.accept(&credential, &decoded, clock::now()).map_err(|error| {
+        let opened = form.envelope.open(&decoded, credential.feed.reads_cloud_events());
+        let opened = opened.map_err(|problem| Refusal::Broken(problem.to_string()))?;
+        server.intake.accept(&credential, opened, clock::now()).map_err(|error| {
             tracing::error!(error = %error, source = credential.origin.source, "the log did not take a body");
             Refusal::Unavailable(format!("the log does not take anything now: {error}"))
         })
@@ -153,44 +267,4 @@ async fn store(
     stored.await.unwrap_or_else(|_| {
         Err(Refusal::Unavailable("reading the body failed; this is a defect of keywatch".to_owned()))
     })
-}
-
-impl From<keywatch_ingest::Error> for Refusal {
-    fn from(error: keywatch_ingest::Error) -> Refusal {
-        let message = error.to_string();
-        match error {
-            keywatch_ingest::Error::TooLarge { .. } => Refusal::TooLarge(message),
-            keywatch_ingest::Error::Encoding { .. } => Refusal::Unsupported(message),
-            keywatch_ingest::Error::Gzip { .. } => Refusal::Broken(message),
-            keywatch_ingest::Error::UnknownFeed { .. } => Refusal::UnknownFeed(message),
-        }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let (status, message) = match self {
-            Refusal::Unauthenticated => (StatusCode::UNAUTHORIZED, "a valid bearer token is needed".to_owned()),
-            Refusal::OtherFeed { own } => (StatusCode::FORBIDDEN, format!("this token is for /v1/ingest/{own}")),
-            Refusal::UnknownFeed(message) => (StatusCode::NOT_FOUND, message),
-            Refusal::Slow => {
-                (StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {BODY_SECONDS_MAX} s"))
-            }
-            Refusal::TooLarge(message) => (StatusCode::PAYLOAD_TOO_LARGE, message),
-            Refusal::Unsupported(message) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, message),
-            Refusal::Broken(message) => (StatusCode::BAD_REQUEST, message),
-            Refusal::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, message),
-        };
-        let mut response = (status, Json(json!({ "error": message }))).into_response();
-        let hint = match status {
-            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer realm=\"keywatch\"")),
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, "1")),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => Some((header::ACCEPT_ENCODING, "gzip, identity")),
-            _ => None,
-        };
-        if let Some((name, value)) = hint {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
-        response
-    }
 }

@@ -1,116 +1,243 @@
-//! Connections within bounds: at most so many at once, and none that stays silent. Sits under the HTTP server, which knows
-//! nothing of it, and keeps a stranger who opens connections and says nothing from using them up (promise P7).
+//! Connections: accepts them, gives each a place, and serves HTTP on it until it ends, is cut or keywatch stops.
+//!
+//! A connection that does not send the head of a request in time is cut, and so is one whose reader stops. Knows nothing of
+//! what is asked.
 
-use std::future::Future;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::Router;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-/// A listener that serves at most so many connections at once.
-pub(crate) struct BoundedListener {
-    listener: TcpListener,
-    free: Arc<Semaphore>,
-    silence_max: Duration,
+use super::places::{Place, Places};
+use super::tls::Current;
+use crate::limits::{FIRST_HEAD_SECONDS_MAX, HEAD_BYTES_MAX, HEAD_SECONDS_MAX, WRITE_STALL_SECONDS_MAX};
+use crate::service::metrics::Metrics;
+
+/// How long to wait where the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The door: where connections come in, and what they are served.
+pub(crate) struct Door {
+    /// Where it listens.
+    pub(crate) listener: TcpListener,
+    /// How many connections it holds.
+    pub(crate) places: Arc<Places>,
+    /// What is served.
+    pub(crate) router: Router,
+    /// TLS as it is configured now; without it, plain HTTP.
+    pub(crate) tls: Option<Current>,
+    /// Counters.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
-impl BoundedListener {
-    /// Bounds `listener` to `connections_max`, each of which may be silent for `silence_max`.
-    pub(crate) fn new(listener: TcpListener, connections_max: usize, silence_max: Duration) -> BoundedListener {
-        BoundedListener { listener, free: Arc::new(Semaphore::new(connections_max)), silence_max }
-    }
+/// Who is at the other end of the connection that a request came over.
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub(super) place: Arc<Place>,
+    /// The certificate that the client has shown, issued by one of the authorities of the configuration.
+    pub(super) certificate: Option<CertificateDer<'static>>,
 }
 
-impl axum::serve::Listener for BoundedListener {
-    type Io = BoundedConnection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (BoundedConnection, SocketAddr) {
-        let permit = Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed");
-        // axum's own accept waits and tries again where the process is out of file descriptors.
-        let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
-        let silence = Box::pin(sleep(self.silence_max));
-        (BoundedConnection { stream, silence, silence_max: self.silence_max, _permit: permit }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection that fails once it has been silent for too long, and frees its place when it is dropped.
-pub(crate) struct BoundedConnection {
-    stream: TcpStream,
-    silence: Pin<Box<Sleep>>,
-    silence_max: Duration,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for BoundedConnection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            let until = Instant::now() + self.silence_max;
-            self.silence.as_mut().reset(until);
-            return Poll::Ready(read);
+impl Door {
+    /// Serves until `stopping` says so, and then until the requests that are open are answered.
+    pub(crate) async fn serve(self, mut stopping: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        let until = stopping.clone();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, from)) => self.admit(stream, from, &until, &mut connections),
+                    // The connection was gone, or there is no descriptor for it: those there are go on and give theirs back.
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next() => self.show(),
+                () = stopped(&mut stopping) => break,
+            }
         }
-        ready!(self.silence.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        drop(self.listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    fn admit(&self, stream: TcpStream, from: SocketAddr, until: &watch::Receiver<bool>, served: &mut JoinSet<()>) {
+        let refused = |reason| self.metrics.door_connections_cut.with_label_values(&[reason]).inc();
+        let place = match self.places.enter(from.ip()) {
+            Ok((place, displaced)) => {
+                if let Some(full) = displaced {
+                    refused(full.name());
+                }
+                place
+            }
+            Err(full) => return refused(full.name()),
+        };
+        // An answer is one small write; waiting for more to send with it helps nobody.
+        let _ = stream.set_nodelay(true);
+        let (router, until, metrics) = (self.router.clone(), until.clone(), Arc::clone(&self.metrics));
+        let tls = self.tls.as_ref().map(|tls| Arc::clone(&tls.borrow()));
+        served.spawn(async move {
+            let mut caller = Caller { place: Arc::new(place), certificate: None };
+            let Some(tls) = tls else { return serve_connection(stream, caller, router, until).await };
+            let Some(stream) = shake_hands(stream, tls, &caller.place).await else {
+                return metrics.door_connections_cut.with_label_values(&["handshake"]).inc();
+            };
+            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            caller.certificate = shown.cloned();
+            serve_connection(stream, caller, router, until).await;
+        });
+        self.show();
+    }
+
+    fn show(&self) {
+        let held = i64::try_from(self.places.held()).unwrap_or(i64::MAX);
+        self.metrics.door_connections.with_label_values::<&str>(&[]).set(held);
     }
 }
 
-impl AsyncWrite for BoundedConnection {
+/// Agrees on TLS; `None` if that fails, takes too long or costs somebody else's place.
+async fn shake_hands(stream: TcpStream, tls: Arc<ServerConfig>, place: &Place) -> Option<TlsStream<TcpStream>> {
+    let agreed = timeout(Duration::from_secs(FIRST_HEAD_SECONDS_MAX), TlsAcceptor::from(tls).accept(stream));
+    tokio::select! {
+        biased;
+        () = place.lost() => None,
+        agreed = agreed => agreed.ok()?.ok(),
+    }
+}
+
+async fn serve_connection<S>(stream: S, caller: Caller, router: Router, mut until: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let place = Arc::clone(&caller.place);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        caller.place.mark_asked();
+        request.extensions_mut().insert(caller.clone());
+        let answer = TowerToHyperService::new(router.clone()).call(request);
+        let place = Arc::clone(&caller.place);
+        async move {
+            let answer: Result<Response, Infallible> = answer.await;
+            place.mark_idle();
+            answer
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX));
+    http.max_buf_size(HEAD_BYTES_MAX);
+    let stream = TokioIo::new(Unstalled::new(stream, Duration::from_secs(WRITE_STALL_SECONDS_MAX)));
+    let mut connection = pin!(http.serve_connection(stream, service).with_upgrades());
+    let mut first_head = pin!(sleep(Duration::from_secs(FIRST_HEAD_SECONDS_MAX)));
+    let (mut waiting, mut open) = (true, true);
+    loop {
+        tokio::select! {
+            biased;
+            () = place.lost() => return,
+            () = first_head.as_mut(), if waiting => {
+                waiting = false;
+                if !place.has_asked() {
+                    return;
+                }
+            }
+            // What a connection ends with is its peer's affair.
+            _ = connection.as_mut() => return,
+            () = stopped(&mut until), if open => {
+                open = false;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // Who says so lives until a signal comes.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// A stream that fails once its reader has taken nothing for too long.
+struct Unstalled<S> {
+    stream: S,
+    stall_max: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Unstalled<S> {
+    fn new(stream: S, stall_max: Duration) -> Unstalled<S> {
+        Unstalled { stream, stall_max, stalled: None }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Unstalled<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.or_stalled(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.or_stalled(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.or_stalled(cx, shut)
+    }
+}
+
+impl<S> Unstalled<S> {
+    fn or_stalled<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let stall_max = self.stall_max;
+        ready!(self.stalled.get_or_insert_with(|| Box::pin(sleep(stall_max))).as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::serve::Listener;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
 
-    async fn listening(connections_max: usize, silence_max: Duration) -> (BoundedListener, SocketAddr) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        (BoundedListener::new(listener, connections_max, silence_max), address)
-    }
-
     #[tokio::test]
-    async fn p7_a_silent_connection_is_cut_and_a_speaking_one_is_not() {
-        let (mut listener, address) = listening(8, Duration::from_millis(50)).await;
-        let mut client = TcpStream::connect(address).await.unwrap();
-        let (mut served, _) = listener.accept().await;
-        client.write_all(b"x").await.unwrap();
-        assert_eq!(served.read_u8().await.unwrap(), b'x');
-        let silent = served.read_u8().await.unwrap_err();
-        assert_eq!(silent.kind(), io::ErrorKind::TimedOut);
-    }
-
-    #[tokio::test]
-    async fn p7_a_further_connection_waits_until_one_is_free() {
-        let (mut listener, address) = listening(1, Duration::from_mins(1)).await;
-        let _clients = (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
-        let (first, _) = listener.accept().await;
-        let waited = tokio::time::timeout(Duration::from_millis(20), listener.accept()).await;
-        assert!(waited.is_err(), "a second connection was served beside the first");
-        drop(first);
-        tokio::time::timeout(Duration::from_secs(10), listener.accept()).await.unwrap();
+    async fn p7_a_reader_that_stops_is_cut() {
+        let (ours, mut theirs) = duplex(8);
+        let mut ours = Unstalled::new(ours, Duration::from_millis(500));
+        let read = tokio::spawn(async move {
+            theirs.read_exact(&mut [0; 40]).await.unwrap();
+            theirs
+        });
+        ours.write_all(&[0; 48]).await.unwrap();
+        let _open = read.await.unwrap();
+        let stalled = ours.write_all(&[0; 9]).await.unwrap_err();
+        assert_eq!(stalled.kind(), io::ErrorKind::TimedOut);
     }
 }

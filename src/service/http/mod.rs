@@ -2,19 +2,30 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`listener`] | connections within bounds, under the HTTP server |
-//! | [`credentials`] | bearer token → source |
+//! | [`listener`], [`places`] | connections: served, cut, and who gives his place up when none is free |
+//! | [`tls`] | certificates, and their change |
+//! | [`credentials`] | token, signature or client certificate → source |
 //! | [`server`] | what all requests share; the routes, and those of metrics and readiness |
 //! | [`bundles`] | the routes from which decision points fetch revocation bundles |
-//! | `ingest` | the route that takes events in, and what each refusal says |
+//! | `ingest`, `refusal` | the route that takes events in, and what each refusal says |
+//! | `form`, `body` | what the headers say of a body; a body as it comes, no slower than a minimum rate |
+//! | [`turns`], [`address`], `bucket` | how much one source and one address may take, so that nobody takes another's turn |
 //! | [`api`] | the API for operators: incidents, alerts, silences |
 //!
 //! The web page will be a module beside [`server`] whose routes are merged into its own. Nothing here knows a format or a
 //! rule.
 
+pub(crate) mod address;
 pub(crate) mod api;
+mod body;
+mod bucket;
 pub(crate) mod bundles;
 pub(crate) mod credentials;
+mod form;
 mod ingest;
 pub(crate) mod listener;
+pub(crate) mod places;
+mod refusal;
 pub(crate) mod server;
+pub(crate) mod tls;
+pub(crate) mod turns;

@@ -3,6 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /v1/ingest/<feed>` | 200 with counts, once the log has it; see [`ingest`] for the rest |
+//! | `POST /v1/ingest/<feed>/<system>/<source>` | the same, for a sender that signs and is known by its address |
 //! | `GET /metrics` | Prometheus text, or `OpenMetrics` where that is asked for |
 //! | `GET /healthz` | 200 while the process serves |
 //! | `GET /readyz` | 200, or 503 naming the parts that are not ready |
@@ -11,19 +12,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use keywatch_ingest::limits::BODY_BYTES_MAX;
 use keywatch_store::Topic;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
+use super::address::Addresses;
 use super::credentials::Credentials;
 use super::ingest;
-use crate::limits::{GATHERING_CONCURRENT_MAX, INGEST_CONCURRENT_MAX};
+use super::refusal::Refusal;
+use super::turns::{Shared, Turns};
+use crate::limits::GATHERING_CONCURRENT_MAX;
 use crate::service::intake::Intake;
 use crate::service::metrics::{Exposition, Metrics};
 use crate::service::readiness::Readiness;
@@ -36,7 +39,12 @@ pub(crate) struct Server {
     pub(crate) intake: Intake,
     /// What is ready.
     pub(crate) readiness: Arc<Readiness>,
-    pub(super) permits: Arc<Semaphore>,
+    /// What is heard from each address.
+    pub(super) addresses: Arc<Addresses>,
+    /// What all sources share.
+    pub(super) shared: Shared,
+    /// Memory of bodies of which nobody knows yet whose they are.
+    pub(super) unproven: Turns,
     /// Turns of who asks for metrics.
     gathering: Arc<Semaphore>,
 }
@@ -44,9 +52,19 @@ pub(crate) struct Server {
 impl Server {
     /// A server over an intake.
     pub(crate) fn new(credentials: Credentials, intake: Intake, readiness: Arc<Readiness>) -> Arc<Server> {
-        let permits = Arc::new(Semaphore::new(INGEST_CONCURRENT_MAX));
         let gathering = Arc::new(Semaphore::new(GATHERING_CONCURRENT_MAX));
-        Arc::new(Server { credentials, intake, readiness, permits, gathering })
+        let (addresses, shared, unproven) = (Arc::default(), Shared::new(), Turns::new(None));
+        Arc::new(Server { credentials, intake, readiness, addresses, shared, unproven, gathering })
+    }
+
+    /// Answers a refusal, and counts it.
+    pub(super) fn refuse(&self, refusal: Refusal) -> Response {
+        self.count(&refusal);
+        refusal.into_response()
+    }
+
+    pub(super) fn count(&self, refusal: &Refusal) {
+        self.metrics().door_refusals.with_label_values(&[refusal.name()]).inc();
     }
 
     pub(super) fn metrics(&self) -> &Arc<Metrics> {
@@ -58,11 +76,11 @@ impl Server {
 pub(crate) fn router(server: Arc<Server>) -> Router {
     Router::new()
         .route("/v1/ingest/{feed}", post(ingest::ingest))
+        .route("/v1/ingest/{feed}/{system}/{source}", post(ingest::ingest_of))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { Json(json!({ "status": "serving" })) }))
         .route("/readyz", get(readyz))
         .fallback(|| async { (StatusCode::NOT_FOUND, Json(json!({ "error": "there is nothing here" }))) })
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::map_response(add_security_headers))
         .with_state(server)
 }
@@ -111,7 +129,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
-    use crate::service::config;
+    use crate::service::config::credential as config;
 
     /// A log on a full disk.
     struct FullDisk;
@@ -146,7 +164,8 @@ mod tests {
             system: "cold".into(),
             source: "idp".into(),
             feed: "events".into(),
-            token_sha256: hex::encode(Sha256::digest("token")),
+            token_sha256: vec![hex::encode(Sha256::digest("token"))],
+            ..config::Credential::default()
         };
         let metrics = Metrics::new();
         let intake = Intake {
@@ -155,11 +174,8 @@ mod tests {
             metrics: Arc::clone(&metrics),
             appended: Arc::new(Notify::new()),
         };
-        let server = Server::new(
-            Credentials::new(&[credential], &Installed::default()).unwrap(),
-            intake,
-            Readiness::new(metrics.clone()),
-        );
+        let credentials = Credentials::new(&[credential], &Installed::default()).unwrap();
+        let server = Server::new(credentials, intake, Readiness::new(metrics.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1/ingest/events", listener.local_addr().unwrap());
         tokio::spawn(axum::serve(listener, router(server)).into_future());

@@ -19,7 +19,7 @@ pub static SSF: Table = Table {
             "`sub` and `exp` must not stand in a security event token; with one of them it is an access or ID token that \
              somebody passes off, and is rejected.",
             "The header must say `secevent+jwt`, and its algorithm must not be `none`. Signature, issuer and audience are not \
-             checked here: whoever has the keys does that before (`signature::compact`).",
+             checked here: the front door does that before (`signature::token`).",
             "`event_timestamp` is in seconds by the text and in milliseconds with some senders; its size tells.",
             "Old drafts have `subject` within the event in place of `sub_id`; both are read.",
             "A subject of several parts means whatever matches all of them: person, session and device fill a column each.",

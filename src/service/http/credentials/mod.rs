@@ -1,0 +1,203 @@
+//! Who sends: each credential stands for one source of one system, read by one feed.
+//!
+//! | module | by what it is recognised |
+//! |---|---|
+//! | here | a bearer token (RFC 6750 §2.1), against the SHA-256 that the configuration lists; a client certificate |
+//! | `signed` | a signature over the raw body |
+//! | `replays` | the signed messages that were taken already |
+//!
+//! A token is hashed before it is compared, every entry is compared in constant time and none is skipped, so that the
+//! time of an answer tells nothing of a token.
+
+mod replays;
+mod signed;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::http::HeaderMap;
+use keywatch_ingest::feeds::mapping::installed::Installed;
+use keywatch_ingest::{Feed, Problem};
+use keywatch_store::event::Origin;
+use keywatch_store::time::SECOND_NS;
+use keywatch_store::{Event, Instant};
+use rustls::pki_types::{CertificateDer, ServerName};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use self::replays::Replays;
+pub(super) use self::replays::{Claim, Repeated};
+use self::signed::Signed;
+pub(super) use self::signed::Unproven;
+use super::turns::Turns;
+use crate::limits::{SIGNED_WITHOUT_TIME_FUTURE_SECONDS_MAX, SIGNED_WITHOUT_TIME_SECONDS_MAX, TOKEN_BYTES_MAX};
+use crate::service::config::credential::{self as config, matches};
+
+/// A source that may send, by the feed it is read with.
+pub(crate) struct Credential {
+    /// The system and the source that its events are written under.
+    pub(crate) origin: Origin,
+    /// The one feed it may use.
+    pub(crate) feed: &'static dyn Feed,
+    /// The kinds it may write; empty for all that a source may write.
+    kinds: Vec<String>,
+    proof: Proof,
+    of_source: Arc<OfSource>,
+}
+
+/// What all credentials of a source share.
+struct OfSource {
+    turns: Turns,
+    replays: Arc<Replays>,
+}
+
+enum Proof {
+    /// SHA-256 of the tokens.
+    Tokens(Vec<[u8; 32]>),
+    Signed(Signed),
+    /// SHA-256 of the certificate.
+    Certificate([u8; 32]),
+    /// A name that the certificate is for.
+    Named(ServerName<'static>),
+}
+
+/// All sources that may send.
+pub(crate) struct Credentials(Vec<Arc<Credential>>);
+
+impl Credentials {
+    /// From the configuration; reads the files of secrets and keys.
+    ///
+    /// # Errors
+    /// An unknown feed, a hash that is none, a file that cannot be read or holds nothing usable.
+    pub(crate) fn new(configured: &[config::Credential], feeds: &Installed) -> anyhow::Result<Credentials> {
+        let mut sources: BTreeMap<(&str, &str), Arc<OfSource>> = BTreeMap::new();
+        let mut credentials = Vec::new();
+        for (index, one) in configured.iter().enumerate() {
+            let same = configured.iter().filter(|other| (&other.system, &other.source) == (&one.system, &one.source));
+            let rate = same.filter_map(|other| other.requests_per_second).min();
+            let of_source = sources.entry((one.system.as_str(), one.source.as_str())).or_insert_with(|| {
+                Arc::new(OfSource { turns: Turns::new(rate), replays: Arc::new(Replays::default()) })
+            });
+            let credential = Credential::new(one, feeds, Arc::clone(of_source));
+            let credential = credential.with_context(|| format!("credentials[{index}] (source `{}`)", one.source))?;
+            credentials.push(Arc::new(credential));
+        }
+        Ok(Credentials(credentials))
+    }
+
+    /// Every credential.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Credential> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+
+    /// The source whose token an `Authorization` header carries.
+    pub(crate) fn with_token(&self, authorization: Option<&[u8]>) -> Option<&Arc<Credential>> {
+        let token = bearer(authorization?)?;
+        let presented: [u8; 32] = Sha256::digest(token).into();
+        let mut found = u32::MAX;
+        for (index, credential) in (0u32..).zip(&self.0) {
+            let Proof::Tokens(tokens) = &credential.proof else { continue };
+            for token in tokens {
+                let same: Choice = token.ct_eq(&presented);
+                found.conditional_assign(&index, same);
+            }
+        }
+        self.0.get(usize::try_from(found).ok()?)
+    }
+
+    /// The source that a client certificate is of. TLS has checked who issued it.
+    pub(super) fn with_certificate(&self, certificate: &CertificateDer<'_>) -> Option<&Arc<Credential>> {
+        let digest: [u8; 32] = Sha256::digest(certificate).into();
+        let parsed = rustls::server::ParsedCertificate::try_from(certificate).ok()?;
+        self.0.iter().find(|credential| match &credential.proof {
+            Proof::Certificate(own) => *own == digest,
+            Proof::Named(name) => rustls::client::verify_server_name(&parsed, name).is_ok(),
+            Proof::Tokens(_) | Proof::Signed(_) => false,
+        })
+    }
+
+    /// The credentials of a source whose requests are signed.
+    pub(super) fn signed(&self, feed: &str, system: &str, source: &str) -> Vec<Arc<Credential>> {
+        let of = |credential: &&Arc<Credential>| {
+            matches!(credential.proof, Proof::Signed(_)) && credential.is_of(feed, system, source)
+        };
+        self.0.iter().filter(of).cloned().collect()
+    }
+}
+
+impl Credential {
+    fn new(configured: &config::Credential, feeds: &Installed, of_source: Arc<OfSource>) -> anyhow::Result<Credential> {
+        let origin = Origin { system: configured.system.clone(), source: configured.source.clone() };
+        let proof = match (&configured.signature, &configured.client_certificate) {
+            (Some(signature), _) => Proof::Signed(Signed::new(signature)?),
+            (None, Some(config::ClientCertificate { name: Some(name), .. })) => {
+                Proof::Named(ServerName::try_from(name.clone())?)
+            }
+            (None, Some(certificate)) => Proof::Certificate(digest(certificate.sha256.as_deref().unwrap_or_default())?),
+            (None, None) => {
+                Proof::Tokens(configured.token_sha256.iter().map(|text| digest(text)).collect::<anyhow::Result<_>>()?)
+            }
+        };
+        let (feed, kinds) = (feeds.find(&configured.feed)?, configured.kinds.clone());
+        Ok(Credential { origin, feed, kinds, proof, of_source })
+    }
+
+    /// The turns of its source.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.of_source.turns
+    }
+
+    /// Whether it is of that source.
+    pub(super) fn is_of(&self, feed: &str, system: &str, source: &str) -> bool {
+        self.feed.name() == feed && self.origin.system == system && self.origin.source == source
+    }
+
+    /// Whether its requests are answered as RFC 8935 says.
+    pub(super) fn is_pushed_token(&self) -> bool {
+        matches!(&self.proof, Proof::Signed(signed) if signed.is_pushed_token())
+    }
+
+    /// Whether a signed request is its source's; a claim says that the request cannot come again.
+    pub(super) fn check(&self, headers: &HeaderMap, body: &[u8], now: Instant) -> Result<Option<Claim>, Unproven> {
+        match &self.proof {
+            Proof::Signed(signed) => signed.check(headers, body, now, &self.of_source.replays),
+            _ => Err(Unproven::Refused("requests of this source are not signed".to_owned())),
+        }
+    }
+
+    /// Whether it may write an event: one of its kinds; and under a signature that holds no time, one so young that a replay
+    /// is known by its id.
+    pub(crate) fn judge(&self, event: &Event, now: Instant) -> Result<(), Problem> {
+        if !self.kinds.is_empty() && !self.kinds.iter().any(|pattern| matches(pattern, event.kind())) {
+            return Err(Problem::new("kind", format!("this credential may not write `{}`", event.kind())));
+        }
+        let is_of_its_time = !matches!(&self.proof, Proof::Signed(signed) if !signed.is_of_its_time());
+        let (at, seconds) = (event.event_time(), |seconds: i64| seconds.saturating_mul(SECOND_NS));
+        let too_old = at < now.saturating_add(seconds(-SIGNED_WITHOUT_TIME_SECONDS_MAX));
+        let too_new = at > now.saturating_add(seconds(SIGNED_WITHOUT_TIME_FUTURE_SECONDS_MAX));
+        if !is_of_its_time && (too_old || too_new) {
+            let reason = "the signature holds no time, so that a replay of an event that is so far from now could not be \
+                          told from it; bring it in with `keywatch import`";
+            return Err(Problem::new("event_time", reason));
+        }
+        Ok(())
+    }
+}
+
+fn digest(text: &str) -> anyhow::Result<[u8; 32]> {
+    let mut digest = [0; 32];
+    hex::decode_to_slice(text, &mut digest)?;
+    Ok(digest)
+}
+
+/// The token of `Bearer <token>`; the scheme's case does not matter (RFC 9110 §11.1).
+pub(crate) fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = authorization.split_at_checked(7)?;
+    let token = token.trim_ascii();
+    let fits = !token.is_empty() && token.len() <= TOKEN_BYTES_MAX;
+    (scheme.eq_ignore_ascii_case(b"bearer ") && fits).then_some(token)
+}
+
+#[cfg(test)]
+mod tests;

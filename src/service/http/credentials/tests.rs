@@ -1,0 +1,96 @@
+//! Tokens, kinds and times; signatures are tested over HTTP.
+
+use super::*;
+
+fn configured(source: &str) -> config::Credential {
+    config::Credential { system: "s".into(), source: source.into(), feed: "events".into(), ..Default::default() }
+}
+
+fn credentials() -> Credentials {
+    let with = |source: &str, tokens: &[&str]| config::Credential {
+        token_sha256: tokens.iter().map(|token| hex::encode(Sha256::digest(token))).collect(),
+        ..configured(source)
+    };
+    Credentials::new(&[with("source-one", &["one", "newer"]), with("source-two", &["two"])], &Installed::default()).unwrap()
+}
+
+#[test]
+fn only_a_listed_token_is_somebody() {
+    for (header, source) in [
+        ("Bearer one", Some("source-one")),
+        ("Bearer newer", Some("source-one")),
+        ("bearer  two ", Some("source-two")),
+        ("Bearer three", None),
+        ("Bearer ", None),
+        ("Bearer", None),
+        ("Basic one", None),
+        ("one", None),
+        ("", None),
+    ] {
+        let credentials = credentials();
+        let found = credentials.with_token(Some(header.as_bytes())).map(|found| found.origin.source.as_str());
+        assert_eq!(found, source, "{header}");
+    }
+    assert!(credentials().with_token(None).is_none());
+    let long = format!("Bearer {}", "x".repeat(TOKEN_BYTES_MAX + 1));
+    assert!(credentials().with_token(Some(long.as_bytes())).is_none());
+}
+
+#[test]
+fn a_file_that_is_not_there_or_holds_no_secret_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("short"), "hunter2").unwrap();
+    std::fs::write(path("text"), "not a key set").unwrap();
+    let hmac = |name: &str| config::Signature::BodyHmac { header: "x".into(), secret_files: vec![path(name)] };
+    let jws = |name: &str| config::Signature::DetachedJws {
+        header: "x".into(),
+        keys_file: path(name),
+        algorithms: vec!["RS512".into()],
+    };
+    for (signature, said) in [
+        (hmac("none"), "cannot read"),
+        (hmac("short"), "at least 16 bytes"),
+        (jws("text"), "no JSON"),
+        (config::Signature::StandardWebhooks { secret_files: vec![path("text")] }, "whsec_"),
+    ] {
+        let one = config::Credential { signature: Some(signature), ..configured("idp") };
+        let error = format!("{:#}", Credentials::new(&[one], &Installed::default()).err().unwrap());
+        assert!(error.starts_with("credentials[0] (source `idp`)") && error.contains(said), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn p8_kinds_that_are_not_its_own_are_refused_and_so_is_what_a_replay_could_be() {
+    let now = Instant::from_unix_seconds(1_740_116_560).unwrap();
+    let event = |kind: &str, seconds: i64| {
+        let time = now.saturating_add(seconds * SECOND_NS);
+        let origin = Origin { system: "s".into(), source: "idp".into() };
+        Event::builder(&origin, "1", kind, time).build().unwrap()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("secret");
+    std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    let signature = config::Signature::BodyHmac { header: "x".into(), secret_files: vec![secret] };
+    let signed = config::Credential { signature: Some(signature), ..configured("idp") };
+    let token = config::Credential {
+        kinds: vec!["session.*".into(), "source.heartbeat".into()],
+        token_sha256: vec![hex::encode(Sha256::digest("one"))],
+        ..configured("other")
+    };
+    let credentials = Credentials::new(&[signed, token], &Installed::default()).unwrap().0;
+    let week = 7 * 86_400;
+    for (credential, kind, seconds, field) in [
+        (0, "source.heartbeat", 0, None),
+        (0, "source.heartbeat", -SIGNED_WITHOUT_TIME_SECONDS_MAX, None),
+        (0, "source.heartbeat", -week, Some("event_time")),
+        (0, "source.heartbeat", week, Some("event_time")),
+        (1, "source.heartbeat", -week, None),
+        (1, "session.revoked", 0, None),
+        (1, "source.status", 0, Some("kind")),
+    ] {
+        let judged = credentials[credential].judge(&event(kind, seconds), now);
+        assert_eq!(judged.err().map(|problem| problem.field).as_deref(), field, "{kind} {seconds}");
+    }
+}

@@ -1,0 +1,8 @@
+//! The front door among strangers and neighbours: nobody takes another's turn, and nobody speaks for another.
+
+mod certificates;
+mod crowd;
+mod forms;
+mod page;
+mod signed;
+mod site;
