@@ -312,13 +312,18 @@ impl Config {
         let signatures = self.credentials.iter_mut().filter_map(|credential| credential.signature.as_mut());
         let of_signatures = signatures.flat_map(credential::Signature::paths);
         let tls = self.server.tls.iter_mut().flat_map(Tls::paths);
-                let mappings = self.feeds.iter_mut().map(|feed| &mut feed.mapping);
+        let mappings = self.feeds.iter_mut().map(|feed| &mut feed.mapping);
         let nodes = self.chains.iter_mut().flat_map(|chain| chain.endpoints.iter_mut());
         let of_nodes = nodes.filter_map(|endpoint| endpoint.url_file.as_mut());
         let keys = self.bundles.keys.iter_mut().map(|key| &mut key.file);
-        secrets.chain(of_points).chain(of_nodes)
+        secrets
+            .chain(of_points)
+            .chain(of_nodes)
             .chain(of_signatures)
-            .chain(tls).chain(keys).chain(&mut self.rules_directory).chain(mappings)
+            .chain(tls)
+            .chain(keys)
+            .chain(&mut self.rules_directory)
+            .chain(mappings)
     }
 }
 

@@ -11,7 +11,8 @@ fn credentials() -> Credentials {
         token_sha256: tokens.iter().map(|token| hex::encode(Sha256::digest(token))).collect(),
         ..configured(source)
     };
-    Credentials::new(&[with("source-one", &["one", "newer"]), with("source-two", &["two"])], &Installed::default()).unwrap()
+    Credentials::new(&[with("source-one", &["one", "newer"]), with("source-two", &["two"])], &Installed::default())
+        .unwrap()
 }
 
 #[test]
