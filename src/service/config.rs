@@ -485,7 +485,7 @@ mod tests {
     fn what_is_wrong_is_named_with_its_place() {
         let inventory = Inventory::parse("i.toml", INVENTORY).unwrap();
         assert!(check(&config(), &inventory).is_ok());
-        let cases: [(Spoil, &str); 11] = [
+        let cases: [(Spoil, &str); 10] = [
             (|c| c.decision_points.push(c.decision_points[0].clone()), "has http://127.0.0.1:8181 already"),
             (|c| c.decision_points[0].delivery = Delivery::Bundle, "needs a key in [bundles]"),
             (|c| c.server.listen = ([0, 0, 0, 0], 1).into(), "beyond_loopback"),

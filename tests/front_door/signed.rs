@@ -234,7 +234,7 @@ async fn p8_a_token_is_of_one_system_one_source_and_its_kinds() {
     let post = async |path: &str, body: String| site.post_from("127.0.0.1", path, "cold-token", body).await.status();
     assert_eq!(post("/v1/ingest/events/cold/idp", event("1")).await, StatusCode::OK);
     assert_eq!(post("/v1/ingest/events/hot/idp", event("2")).await, StatusCode::FORBIDDEN);
-    let of_hot = event("3").replace("{", "{\"system\":\"hot\",");
+    let of_hot = event("3").replace('{', "{\"system\":\"hot\",");
     assert_eq!(post("/v1/ingest/events", of_hot).await, StatusCode::BAD_REQUEST);
     let of_another_kind = event("4").replace("source.heartbeat", "signing.requested");
     assert_eq!(post("/v1/ingest/events", of_another_kind).await, StatusCode::BAD_REQUEST);

@@ -19,7 +19,8 @@ use super::evm::EvmChain;
 use super::follower::{Follower, Pace};
 use super::node::{Node, NodeSettings};
 use super::pool::{self, PoolChain, PoolWatcher};
-use crate::service::config::{self, Credential};
+use crate::service::config;
+use crate::service::config::credential::Credential;
 use crate::service::intake::Intake;
 use crate::service::metrics::Metrics;
 

@@ -108,7 +108,7 @@ async fn take_known(
         feeds::find(&target.feed).map_err(|error| Refusal::UnknownFeed(error.to_string()))?;
         return Err(Refusal::OtherFeed { own: credential.feed.name() });
     }
-    if target.of.as_ref().is_some_and(|(system, source)| !credential.is_of(feed.name(), system, source)) {
+    if target.of.as_ref().is_some_and(|(system, source)| !credential.is_of(&target.feed, system, source)) {
         return Err(Refusal::OtherSource);
     }
     let _turn = credential.turns().request(Instant::now())?;
