@@ -77,6 +77,7 @@ pub(crate) struct Server {
 /// TLS of the front door. The files are read again when they change.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are the configuration's keys")]
 pub(crate) struct Tls {
     /// File with the certificate and those between it and its root, PEM.
     pub(crate) certificate_file: PathBuf,

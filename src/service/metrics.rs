@@ -91,7 +91,7 @@ metrics! {
         "requests to the front door that were refused, by reason (docs/front-door.md)";
     door_connections: Gauge "keywatch_door_connections" [] "connections that are open";
     door_connections_cut: Counter "keywatch_door_connections_cut_total" ["reason"]
-        "connections refused or cut: address_full, door_full (refused, or cut for a new one), handshake";
+        "connections refused or cut, by reason (docs/front-door.md)";
     door_certificate_reloads: Counter "keywatch_door_certificate_reloads_total" ["outcome"]
         "changed certificate files, by outcome: taken, refused";
     ingest_bytes: Counter "keywatch_ingest_bytes_total" ["feed"] "bytes of bodies after decompression";
