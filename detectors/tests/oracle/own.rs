@@ -3,6 +3,7 @@
 //! asks for several things at once; these always nearly do. [`Own::at`] puts two of them exactly as far apart, as often or
 //! as high as a parameter says, and one less and more.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -62,8 +63,14 @@ impl Own {
     /// of another, or occurs so often; and a nanosecond or one beside.
     pub(crate) fn at(&self, span_ns: Option<i64>, number: Option<i64>) -> Vec<History> {
         let mut made = Vec::new();
+        // What is waited for a source counts from its heartbeat and its delay on.
+        let waits = |lines: &[Line]| {
+            let waited = lines.iter().flat_map(patience_ns).chain([0]).collect::<BTreeSet<i64>>();
+            waited.into_iter().filter_map(move |waited| span_ns?.checked_add(waited)).collect::<Vec<i64>>()
+        };
         for lines in [&self.lines, &self.quiet] {
             let told: Vec<usize> = (0..lines.len()).filter(|index| lines[*index]["source"] != "keywatch").collect();
+            let spans = waits(lines);
             let pairs: Vec<(usize, usize)> = told
                 .iter()
                 .flat_map(|one| told.iter().map(move |other| (*one, *other)))
@@ -72,12 +79,24 @@ impl Own {
             let variants = pairs.iter().flat_map(|pair| [0, 1, -1].map(|by| (*pair, by)));
             let all: Vec<Vec<(i64, Line)>> = variants
                 .flat_map(|((one, other), by)| {
-                    let apart = span_ns.and_then(|span_ns| apart(lines, one, other, span_ns + by));
-                    let times = number.and_then(|number| times(lines, one, other, number, by));
-                    [apart, times]
+                    let apart = |span_ns: &i64| {
+                        [true, false].map(|claims| apart(lines, one, other, span_ns.saturating_add(by), claims))
+                    };
+                    let mut made: Vec<_> = spans.iter().flat_map(apart).flatten().collect();
+                    if let Some(number) = number {
+                        made.extend(times(lines, one, other, number, by));
+                        made.extend(rates(lines, one, other, number, by));
+                    }
+                    made
                 })
-                .flatten()
                 .collect();
+            let again = |span_ns: i64| {
+                told.iter().flat_map(move |one| [0, 1, -1].map(|by| again(lines, *one, span_ns.saturating_add(by))))
+            };
+            made.extend(span_ns.into_iter().flat_map(again).flatten());
+            made.extend(
+                number.into_iter().flat_map(|number| [0, 1, -1].map(|by| declared(lines, number + by))).flatten(),
+            );
             let often =
                 number.into_iter().flat_map(|number| told.iter().flat_map(move |one| often(lines, *one, number)));
             let step = all.len().div_ceil(HISTORIES_MAX).max(1);
@@ -138,8 +157,9 @@ impl Own {
     }
 }
 
-/// The second of two events so long after the first; what was between them stays between, what followed follows.
-fn apart(lines: &[Line], one: usize, other: usize, span_ns: i64) -> Option<Vec<(i64, Line)>> {
+/// The second of two events so long after the first; what was between them stays between, what followed follows. `claims`
+/// says whether the times that the sources claim move too.
+fn apart(lines: &[Line], one: usize, other: usize, span_ns: i64, claims: bool) -> Option<Vec<(i64, Line)>> {
     let times: Vec<i64> = lines.iter().map(time_of).collect();
     let before = i128::from(times[other]) - i128::from(times[one]);
     let after = i128::from(span_ns);
@@ -157,9 +177,55 @@ fn apart(lines: &[Line], one: usize, other: usize, span_ns: i64) -> Option<Vec<(
         };
         i64::try_from(i128::from(times[one]) + since).ok()
     };
-    let moved: Vec<(i64, Line)> =
-        lines.iter().zip(&times).map(|(line, time)| Some((moved(*time)?, line.clone()))).collect::<Option<_>>()?;
+    let told = |(line, time): (&Line, &i64)| {
+        let at = moved(*time)?;
+        let mut line = line.clone();
+        if !claims {
+            return Some((at, line));
+        }
+        // What the source claims moves along, so that a rule that goes by it meets the span too.
+        let claimed = instant(&line, "event_time")?.checked_add(at.checked_sub(*time)?)?;
+        line.insert("event_time".to_owned(), json!(jiff::Timestamp::from_nanosecond(claimed.into()).ok()?.to_string()));
+        Some((at, line))
+    };
+    let moved: Vec<(i64, Line)> = lines.iter().zip(&times).map(told).collect::<Option<_>>()?;
     moved.is_sorted_by(|(one, _), (other, _)| one < other).then_some(moved)
+}
+
+/// One event told once more, so long after it was.
+fn again(lines: &[Line], one: usize, span_ns: i64) -> Option<Vec<(i64, Line)>> {
+    let mut told: Vec<(i64, Line)> = lines.iter().map(|line| (time_of(line), line.clone())).collect();
+    let (time, mut line) = told[one].clone();
+    let time = time.checked_add(span_ns).filter(|_| span_ns > 0)?;
+    line.insert("event_time".to_owned(), json!(jiff::Timestamp::from_nanosecond(time.into()).ok()?.to_string()));
+    told.push((time, line));
+    told.sort_by_key(|(time, _)| *time);
+    Some(told)
+}
+
+/// Nanoseconds of heartbeat and delay of each source that a record declares.
+fn patience_ns(line: &Line) -> Vec<i64> {
+    let sources = line.get("detail").and_then(|detail| detail.pointer("/declared/sources"));
+    let sources = sources.and_then(Value::as_array).into_iter().flatten();
+    let seconds = |source: &Value, name: &str| source.get(name).and_then(Value::as_i64).unwrap_or(0);
+    sources
+        .map(|source| (seconds(source, "heartbeat_seconds") + seconds(source, "max_delay_seconds")) * SECOND)
+        .collect()
+}
+
+/// Every heartbeat that the inventory declares is so many seconds.
+fn declared(lines: &[Line], seconds: i64) -> Option<Vec<(i64, Line)>> {
+    let mut told: Vec<(i64, Line)> = lines.iter().map(|line| (time_of(line), line.clone())).collect();
+    let mut found = false;
+    for (_, line) in &mut told {
+        let sources = line.get_mut("detail").and_then(|detail| detail.pointer_mut("/declared/sources"));
+        for source in sources.and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(heartbeat) = source.get_mut("heartbeat_seconds") {
+                (*heartbeat, found) = (json!(seconds), true);
+            }
+        }
+    }
+    found.then_some(told)
 }
 
 /// The amount of one event so many times that of another, and `by` more; also so many hundredths of it.
@@ -177,6 +243,24 @@ fn times(lines: &[Line], one: usize, other: usize, number: i64, by: i64) -> Opti
         (time_of(&line), line)
     };
     Some(lines.iter().enumerate().map(told).collect())
+}
+
+/// As [`times`] for each whole number in the detail of both. One more of the base makes a quotient larger by one.
+fn rates(lines: &[Line], one: usize, other: usize, number: i64, by: i64) -> Vec<Vec<(i64, Line)>> {
+    let Some(Value::Object(detail)) = lines[other].get("detail") else { return Vec::new() };
+    let numbers = detail.iter().filter(|(_, value)| value.is_i64()).filter_map(|(name, _)| {
+        let base = lines[one].get("detail")?.get(name)?.as_i64()?;
+        Some((name, base))
+    });
+    let products = numbers.flat_map(|(name, base)| {
+        [base, base.saturating_add(1)].map(|base| (name, base.checked_mul(number).and_then(|all| all.checked_add(by))))
+    });
+    let told = |(name, product): (&String, Option<i64>)| {
+        let mut lines: Vec<(i64, Line)> = lines.iter().map(|line| (time_of(line), line.clone())).collect();
+        lines[other].1["detail"][name] = json!(product?);
+        Some(lines)
+    };
+    products.filter_map(told).collect()
 }
 
 /// One event so often and once less or more, each as a new thing a nanosecond after the other, or a little later.
@@ -237,6 +321,10 @@ impl History {
 }
 
 fn time_of(line: &Line) -> i64 {
-    let time: jiff::Timestamp = line["time"].as_str().unwrap().parse().unwrap();
-    i64::try_from(time.as_nanosecond()).unwrap()
+    instant(line, "time").unwrap()
+}
+
+fn instant(line: &Line, column: &str) -> Option<i64> {
+    let time: jiff::Timestamp = line.get(column)?.as_str()?.parse().ok()?;
+    i64::try_from(time.as_nanosecond()).ok()
 }

@@ -194,7 +194,7 @@ impl Log {
     }
 }
 
-/// What the engine finds with these settings, by system: anchors with their entities.
+/// What the engine finds with these settings, by system: anchors with their entities and facts.
 pub(crate) fn found_with(
     rule: &Rule,
     settings: &Settings,
@@ -204,7 +204,10 @@ pub(crate) fn found_with(
     let ran = Log { events, cuts: Vec::new() }.run(std::slice::from_ref(rule), settings).unwrap();
     let mut found: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
     for Decided { finding, .. } in ran.found {
-        found.entry(finding.system).or_default().insert((finding.anchor.to_string(), finding.entity));
+        found
+            .entry(finding.system)
+            .or_default()
+            .insert((finding.anchor.to_string(), format!("{} {:?}", finding.entity, finding.facts)));
     }
     found
 }

@@ -265,9 +265,10 @@ impl Pipeline {
         if let Some(catch_up) = &mut self.catch_up {
             catch_up.found(&finding.rule);
         }
-        self.metrics.finding(&finding);
         let found_at = clock::now();
         let actions = self.executor.take(&finding).await?;
+        // Counted when it is in the log, so that what was counted is there after a kill.
+        self.metrics.finding(&finding);
         self.metrics.handled(&finding, &actions, found_at, self.log.clock());
         Ok(Some(Handled { finding, actions }))
     }
