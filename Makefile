@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-peers docs dashboards build-cost tools claim
+.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-peers docs dashboards grafana-sdk build-cost tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -55,6 +55,8 @@ docs: claim ## write the generated pages (docs/events.md) and bless golden files
 GRAFANA_SDK := $(KEYWATCH_CACHE)/tools/grafana-sdk
 dashboards: $(GRAFANA_SDK)/bin/python ## write the Grafana dashboards anew (dashboards/grafana/generate)
 	PYTHONDONTWRITEBYTECODE=1 $(GRAFANA_SDK)/bin/python dashboards/grafana/generate/generate.py dashboards/grafana/dashboards
+
+grafana-sdk: $(GRAFANA_SDK)/bin/python ## install what generates the dashboards
 
 $(GRAFANA_SDK)/bin/python: dashboards/grafana/generate/requirements.txt
 	python3 -m venv $(GRAFANA_SDK)
