@@ -115,7 +115,7 @@ async fn an_incident_is_handled_and_everything_stands_after_kill_9() {
     assert_eq!(evidence.count(), 1, "{}", again["custody"]);
     assert_eq!(
         again["custody"]["links"][0],
-        json!({ "link": "session", "state": "seen", "events": 1, "problems": [] })
+        json!({ "link": "session", "state": "mismatch", "events": 1, "problems": ["session.presented: came late"] })
     );
     let resolved = json!({ "verdict": "benign", "reason": "it was meant" });
     let answer = post(&running, "ann", &format!("/v1/incidents/{id}/resolve"), resolved).await;

@@ -211,7 +211,9 @@ async fn unsigned_empty_and_foreign_bundles_change_nothing_and_are_told_of() {
     let Fetched::New(foreign) = foreign.fetch(None, &[], Duration::ZERO).await else { panic!("nothing was put") };
     for bytes in [unsigned, gzip(&tar(&[])), Vec::new(), b"garbage".to_vec(), foreign.bytes.to_vec()] {
         scene.send(Sends::This(bytes));
-        // OPA polls at least every second: the next heartbeat is not taken, and in no poll is the session let in.
+        // A stamp has whole seconds: the next heartbeat is another one, is not taken, and in no poll is the session let in.
+        let before = now().unix_seconds();
+        until("the next second", || async { now().unix_seconds() > before }).await;
         scene.executor.refresh().await.unwrap();
         assert!(!scene.allows(&stolen()).await);
     }

@@ -245,6 +245,14 @@ impl Facts {
             ("How late events are heard", Expected::Within(0.0, 60.0, 1)),
             ("By wallet", self.by_wallet("chain.")),
             ("Found about chains", self.findings(&["chain/"], &["wallet", "rule", "severity"])),
+            // No chain is followed on that machine.
+            ("Waiting for a block", Expected::Number(0.0)),
+            ("Blocks behind the nodes", Expected::Total(0.0)),
+            ("Blocks read", Expected::Total(0.0)),
+            ("Requests to nodes", Expected::Total(0.0)),
+            ("Trouble with nodes", Expected::Total(0.0)),
+            ("Reorganisations", Expected::Total(0.0)),
+            ("Waiting and not looked at", Expected::Total(0.0)),
         ]
     }
 
@@ -331,6 +339,13 @@ impl Facts {
             ("Events", self.taken()),
             ("Answers", By(&["feed", "status"], self.answers.clone())),
             ("Silence against what is declared", Within(0.0, 1.0, 1)),
+            // The one request without credentials.
+            ("Refused at the door", Total(1.0)),
+            ("Connections", Within(0.0, 64.0, 1)),
+            ("Operators without a token", Number(0.0)),
+            ("Connections cut", Total(0.0)),
+            ("Certificates changed", Total(0.0)),
+            ("Asked by operators", Total(0.0)),
             ("Latency at worst", Within(0.0, 60.0, 4)),
             ("Records through the rules", Within(0.1, 1000.0, 1)),
             ("Records written", Within(0.0, 1000.0, 1)),

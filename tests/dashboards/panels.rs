@@ -49,6 +49,10 @@ impl Machine {
         let start = inventory.find("[[systems.sources]]\nsource = \"idp\"").expect("the inventory declares it");
         let end = inventory[start + 2..].find("\n[[").map_or(inventory.len(), |end| start + 2 + end);
         let inventory = format!("{}{}{heartbeat}", &inventory[..start], &inventory[end..]);
+        // They are sent as event lines, whatever feed the incident's own sources have.
+        let is_feed = |line: &&str| line.starts_with("feed = ");
+        let lines = inventory.lines().map(|line| if is_feed(&line) { "feed = \"events\"" } else { line });
+        let inventory = lines.collect::<Vec<_>>().join("\n");
         std::fs::write(directory.path().join("inventory.toml"), inventory).unwrap();
         std::fs::copy(root().join("dashboards/compose/control.json"), directory.path().join("control.json")).unwrap();
         let system = "bybit-eth-cold-1";

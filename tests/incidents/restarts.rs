@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use keywatch_alerting::EmbeddedPdp;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Log, Topic};
 
-use super::process::{FailingLog, Outcome, Process};
+use super::process::{FailingLog, Outcome, Process, pdp};
 use super::recording::{Incident, bybit};
 
 /// How a run of the process ends.
@@ -46,7 +47,13 @@ enum Start {
 
 /// One run of the process over the log in that directory: it takes in the steps from `from` on, and gives what it has come to, or the
 /// step with which the next run has to go on.
-fn run(directory: &Path, incident: &Incident, on: Start, from: usize, end: Option<End>) -> Result<Outcome, usize> {
+fn run(
+    (directory, pdp): (&Path, &Arc<EmbeddedPdp>),
+    incident: &Incident,
+    on: Start,
+    from: usize,
+    end: Option<End>,
+) -> Result<Outcome, usize> {
     let file = directory.join("alerting.kept");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(async {
@@ -55,7 +62,9 @@ fn run(directory: &Path, incident: &Incident, on: Start, from: usize, end: Optio
         let first = incident.events[0].time();
         let kept = (on == Start::WhatWasKept && from > 0).then(|| std::fs::read(&file).unwrap());
         let mut process =
-            Process::begin(Arc::clone(&log) as _, incident.system(), first, kept.as_deref()).await.unwrap();
+            Process::begin(Arc::clone(&log) as _, incident.system(), first, kept.as_deref(), Arc::clone(pdp))
+                .await
+                .unwrap();
         process.catch_up().await.unwrap();
         for (index, step) in steps(incident).into_iter().enumerate().skip(from) {
             if let Some(End::AtAppend(at, appends)) = end
@@ -88,11 +97,12 @@ fn run(directory: &Path, incident: &Incident, on: Start, from: usize, end: Optio
 /// All runs, each but the last with its end.
 fn runs(incident: &Incident, on: Start, ends: &[End]) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
-    let mut from = 0;
+    let (mut from, pdp) = (0, pdp());
     for end in ends {
-        from = run(directory.path(), incident, on, from, Some(*end)).expect_err("it ends before the story does");
+        from =
+            run((directory.path(), &pdp), incident, on, from, Some(*end)).expect_err("it ends before the story does");
     }
-    run(directory.path(), incident, on, from, None).expect("the last run comes to the end of the story")
+    run((directory.path(), &pdp), incident, on, from, None).expect("the last run comes to the end of the story")
 }
 
 /// Everything that is told stands there once, and everything that was found was decided upon.
@@ -173,10 +183,12 @@ fn p5_a_death_at_any_append_about_the_first_critical_finding_leaves_nothing_undo
     let mut deaths = 0;
     for (appends, on) in (0..9).flat_map(|appends| [(appends, Start::TheLog), (appends, Start::WhatWasKept)]) {
         let end = End::AtAppend(step, appends);
-        let directory = tempfile::tempdir().unwrap();
-        let next = run(directory.path(), &incident, on, 0, Some(end)).expect_err("it ends before the story does");
+        let (directory, pdp) = (tempfile::tempdir().unwrap(), pdp());
+        let next =
+            run((directory.path(), &pdp), &incident, on, 0, Some(end)).expect_err("it ends before the story does");
         deaths += usize::from(next == step);
-        let outcome = run(directory.path(), &incident, on, next, None).expect("it comes to the end of the story");
+        let outcome =
+            run((directory.path(), &pdp), &incident, on, next, None).expect("it comes to the end of the story");
         same(&outcome, &uninterrupted, &[end]);
     }
     assert!(

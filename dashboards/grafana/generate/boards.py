@@ -135,6 +135,18 @@ def chains():
             (quantile(0.99, "keywatch_event_delay_seconds", "", ("feed",)), "{{feed}}")], unit="s", log=True),
         bars("By wallet", "Events of chains.", events("chain.*", "", ("wallet", "kind")), "{{wallet}} {{kind}}", width=12),
         rows("Found about chains", "By rule.", findings("chain/.*", ("wallet", "rule", "severity")) + " > 0"),
+        number("Waiting for a block", "Transactions of watched wallets in the pools of nodes.", "sum(keywatch_chain_waiting)"),
+        lines("Blocks behind the nodes", "How far the follower of a chain is behind its nodes.", [
+            ("keywatch_chain_head - keywatch_chain_height", "{{chain}} {{source}}")]),
+        lines("Blocks read", "A second.", [(rate("keywatch_chain_blocks_total", "", ("chain", "source")), "{{chain}} {{source}}")]),
+        lines("Requests to nodes", "A second; a batch counts as many as it holds.", [
+            (rate("keywatch_chain_requests_total", "", ("chain", "endpoint")), "{{chain}} {{endpoint}}")]),
+        bars("Trouble with nodes", "By node and class.",
+             new("keywatch_chain_errors_total", "", ("chain", "endpoint", "class")), "{{chain}} {{endpoint}} {{class}}", steps=WARN),
+        bars("Reorganisations", "Followed, with what was said of the blocks taken back.",
+             new("keywatch_chain_reorgs_total", "", ("chain", "source")), "{{chain}} {{source}}", steps=WARN),
+        bars("Waiting and not looked at", "Too many waiting transactions came at once.",
+             new("keywatch_chain_waiting_skipped_total", "", ("chain", "source")), "{{chain}} {{source}}", steps=WARN),
     ], wallet=True, hours=24)
 
 
@@ -200,6 +212,17 @@ def pipeline():
              f"keywatch:source_silence_seconds{{{SYSTEM}}} / on (system, source) "
              "max by (system, source) (keywatch_source_heartbeat_seconds)", "{{system}} {{source}}",
              unit="percentunit", steps=[(None, "#0072B2"), (1, "#D55E00")]),
+        bars("Refused at the door", "By reason; docs/front-door.md says what each means.",
+             new("keywatch_door_refusals_total", "", ("reason",)), "{{reason}}", width=6, steps=WARN),
+        number("Connections", "That are open at the front door.", "sum(keywatch_door_connections)", width=3),
+        number("Operators without a token", "Requests to the API of nobody that is known.",
+               new("keywatch_api_unauthenticated_total"), steps=WARN, width=3),
+        bars("Connections cut", "By reason.", new("keywatch_door_connections_cut_total", "", ("reason",)), "{{reason}}", width=6,
+             steps=WARN),
+        bars("Certificates changed", "By outcome.", new("keywatch_door_certificate_reloads_total", "", ("outcome",)), "{{outcome}}",
+             width=6),
+        bars("Asked by operators", "Requests to the API.", new("keywatch_api_requests_total", "", ("method", "status")),
+             "{{method}} {{status}}", width=12),
         lines("Latency at worst", "99 of 100 were faster: request to answer, append, a batch through the rules, append to finding.", [
             (quantile(0.99, "keywatch_ingest_latency_seconds"), "request to answer"),
             ('keywatch:log_append_latency_seconds:p99_5m{topic="events"}', "append"),

@@ -145,10 +145,16 @@ impl Pool {
         events
     }
 
-    /// Blocks were read with these events: what stands in them waits no more, until they are left.
-    pub fn mined(&mut self, events: &[Event]) {
+    /// Blocks were read with these events: what stands in them waits no more, until they are left. Gives the records of
+    /// those whose nonce was taken in a block, by a transaction that no pool has shown.
+    pub fn mined(&mut self, events: &[Event], time: Instant) -> Vec<Event> {
+        let mut replaced = Vec::new();
         for event in events.iter().filter(|event| event.outcome() != Some("unconfirmed")) {
             let Some(tx) = event.tx() else { continue };
+            let nonce = event.detail().value()["nonce"].as_u64().filter(|_| event.kind() == "chain.tx");
+            let slot = nonce.zip(event.actor()).map(|(nonce, actor)| format!("{actor}/{nonce}"));
+            let other = slot.and_then(|slot| self.slots.get(&slot).filter(|other| *other != tx).cloned());
+            replaced.extend(other.and_then(|other| self.leave(&other, Some(tx), time)));
             if event.kind() == "chain.retracted" {
                 self.mined.remove(tx);
                 continue;
@@ -162,6 +168,7 @@ impl Pool {
                 oldest.map(|oldest| self.mined.remove(&oldest));
             }
         }
+        replaced
     }
 
     /// Nodes were asked for a transaction: the record that it left, once no node had it for long enough.
@@ -261,6 +268,12 @@ mod tests {
         assert!(pool.enter(mined("a"), Instant(2)).is_empty(), "it is itself");
         assert_eq!(said(&pool.enter(mined("b"), Instant(2))), [one("a", "replaced", Some("b"))]);
         assert!(pool.is_empty());
+        pool.enter(waiting("c", "0x01/7"), Instant(3));
+        let origin = Origin { system: "cold".into(), source: "node".into() };
+        let mut other = Event::builder(&origin, "d", "chain.tx", Instant(4));
+        other.chain("ethereum").tx("d").actor("0x01").outcome("success").detail(&json!({"nonce": 7}));
+        let events = pool.mined(&[other.build_own()], Instant(4));
+        assert_eq!(said(&events), [one("c", "replaced", Some("d"))], "no pool has shown it");
     }
 
     #[test]
@@ -281,13 +294,13 @@ mod tests {
     fn what_stands_in_a_block_waits_no_more() {
         let mut pool = pool();
         pool.enter(waiting("a", "1"), Instant(0));
-        pool.mined(&[event("a", "success")]);
+        assert!(pool.mined(&[event("a", "success")], Instant(1)).is_empty());
         assert!(pool.is_empty());
         assert_eq!(pool.asked("a", Whereabouts::Nowhere, Instant(9 * MINUTE)), None);
         assert!(pool.enter(waiting("a", "1"), Instant(2)).is_empty(), "a node's pool shows it a moment longer");
         let origin = Origin { system: "cold".into(), source: "node".into() };
         let mut left = Event::builder(&origin, "left", "chain.retracted", Instant(3));
-        pool.mined(&[left.chain("ethereum").tx("a").build_own()]);
+        pool.mined(&[left.chain("ethereum").tx("a").build_own()], Instant(3));
         assert_eq!(pool.enter(waiting("a", "1"), Instant(4)).len(), 1, "its block was left, and it waits again");
     }
 

@@ -69,7 +69,13 @@ impl BitcoinChain {
 impl PoolChain for BitcoinChain {
     type Seen = Looked;
 
-    async fn waiting(&self, node: &Node, seen: &mut Looked, time: Instant) -> Result<(Vec<Waiting>, usize), Trouble> {
+    async fn waiting(
+        &self,
+        node: &Node,
+        seen: &mut Looked,
+        time: Instant,
+        _some_wait: bool,
+    ) -> Result<(Vec<Waiting>, usize), Trouble> {
         let pool: Vec<String> = node.ask("getrawmempool", json!([])).await?;
         let ids = pool.iter().map(|id| id.parse::<Txid>()).collect::<Result<HashSet<Txid>, _>>();
         let ids = ids.map_err(|error| malformed(node, &error))?;

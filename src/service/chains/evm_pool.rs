@@ -40,7 +40,7 @@ impl EvmChain {
     async fn passed(&self, node: &Node, filter: &mut Filter) -> Result<(Vec<Value>, usize), Trouble> {
         let Some(id) = filter.id.clone() else {
             filter.id = Some(node.ask("eth_newPendingTransactionFilter", json!([])).await?);
-            return self.next_block(node).await;
+            return Ok((Vec::new(), 0));
         };
         let passed: Vec<Passed> = match node.ask("eth_getFilterChanges", json!([id])).await {
             // It keeps filters for some minutes, and none over a restart.
@@ -69,10 +69,10 @@ impl EvmChain {
     }
 
     /// What a node would put into its next block. Not every node tells; then what waited before is not seen.
-    async fn next_block(&self, node: &Node) -> Result<(Vec<Value>, usize), Trouble> {
+    async fn next_block(&self, node: &Node) -> Result<Vec<Value>, Trouble> {
         match node.ask_for::<Pending>("eth_getBlockByNumber", json!(["pending", true])).await {
-            Ok(block) => Ok((block.map(|block| block.transactions).unwrap_or_default(), 0)),
-            Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Malformed) => Ok((Vec::new(), 0)),
+            Ok(block) => Ok(block.map(|block| block.transactions).unwrap_or_default()),
+            Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Malformed) => Ok(Vec::new()),
             Err(trouble) => Err(trouble),
         }
     }
@@ -95,21 +95,32 @@ impl EvmChain {
 
 /// Whether it stands in a block already.
 fn is_mined(transaction: &Value) -> bool {
-    // The block that would be made next has no hash either, but its transactions may have its number.
     transaction.get("blockHash").is_some_and(|hash| !hash.is_null())
 }
 
 impl PoolChain for EvmChain {
     type Seen = Filter;
 
-    async fn waiting(&self, node: &Node, seen: &mut Filter, time: Instant) -> Result<(Vec<Waiting>, usize), Trouble> {
-        let first = seen.id.is_none();
+    async fn waiting(
+        &self,
+        node: &Node,
+        seen: &mut Filter,
+        time: Instant,
+        some_wait: bool,
+    ) -> Result<(Vec<Waiting>, usize), Trouble> {
+        let is_new = seen.id.is_none();
         let (passed, skipped) = self.passed(node, seen).await?;
+        // What waited before the filter is in none; nor do all nodes pass one that replaces another through it.
+        let next = if is_new || some_wait { self.next_block(node).await? } else { Vec::new() };
         let decoder = self.decoder();
         let mut waiting = Vec::new();
-        for value in passed {
-            // Some nodes give the transactions of the next block its hash.
-            let stands = !first && is_mined(&value);
+        // Some nodes give the transactions of the next block a hash of it.
+        let next = next.into_iter().map(|value| (value, false));
+        let passed = passed.into_iter().map(|value| {
+            let stands = is_mined(&value);
+            (value, stands)
+        });
+        for (value, stands) in passed.chain(next) {
             // Pools hold transactions of kinds that are not known here; blocks are read strictly, and they are in one later.
             let Ok(transaction) = serde_json::from_value::<Transaction>(value) else { continue };
             if !decoder.is_about_watched(&transaction)

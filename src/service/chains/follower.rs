@@ -410,9 +410,12 @@ impl<C: Chain> Follower<C> {
         self.write(vec![event.build_own()]).await
     }
 
-    async fn append(&self, events: Vec<Event>) -> Result<(), Failure> {
+    async fn append(&self, mut events: Vec<Event>) -> Result<(), Failure> {
         if let Some(pool) = &self.pool {
-            pool.lock().unwrap_or_else(PoisonError::into_inner).mined(&events);
+            let replaced = pool.lock().unwrap_or_else(PoisonError::into_inner).mined(&events, clock::now());
+            // The cursor stays the last of them.
+            let at = events.len().saturating_sub(1);
+            events.splice(at..at, replaced);
         }
         self.write(events).await.map_err(Failure::Log)
     }

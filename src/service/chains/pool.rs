@@ -29,11 +29,13 @@ pub(crate) trait PoolChain: Chain {
     type Seen: Default + Send + Sync;
 
     /// New transactions of a node's pool that are about watched wallets, and how many were not looked at for want of room.
+    /// `some_wait` says that some were told and wait, so that others may take their place.
     fn waiting(
         &self,
         node: &Node,
         seen: &mut Self::Seen,
         time: Instant,
+        some_wait: bool,
     ) -> impl Future<Output = Result<(Vec<Waiting>, usize), Trouble>> + Send;
 
     /// Whether a node has a transaction, waiting or in a block.
@@ -110,7 +112,8 @@ impl<C: PoolChain> PoolWatcher<C> {
         let nodes: Vec<Arc<Node>> = self.endpoints.nodes().cloned().collect();
         for (index, node) in nodes.iter().enumerate() {
             let time = clock::now();
-            let answer = self.chain.waiting(node, &mut self.seen[index], time).await;
+            let some_wait = !self.pool.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+            let answer = self.chain.waiting(node, &mut self.seen[index], time, some_wait).await;
             self.note(index, node, answer.as_ref().err());
             let Ok((waiting, passed)) = answer else { continue };
             self.skipped(passed);

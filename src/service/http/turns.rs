@@ -138,6 +138,8 @@ mod tests {
         assert_eq!(turns.request(now).err(), Some(Busy::Requests));
         drop(open);
         let slow = Turns::new(Some(1));
+        // From when it is full.
+        let now = Instant::now();
         let burst = usize::try_from(SOURCE_REQUESTS_BURST_SECONDS).unwrap();
         assert!((0..burst).all(|_| slow.request(now).is_ok()));
         assert!(matches!(slow.request(now), Err(Busy::Rate(wait)) if wait <= Duration::from_secs(1)));

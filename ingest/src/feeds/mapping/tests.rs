@@ -1,3 +1,5 @@
+//! What a mapping file makes of records, and what is refused of it.
+
 use keywatch_store::event::Origin;
 use serde_json::{Value, json};
 
