@@ -53,16 +53,15 @@ impl Sink for Pager {
 impl Process {
     /// Starts over the log of a system, as after any start: the rules run over the whole log again, and what the last
     /// run left open is taken up. `first` is the time of the log's first record, `kept` the state of alerting that an
-    /// earlier run kept. `pdp` outlives keywatch, as one of its own does.
+    /// earlier run kept.
     pub(crate) async fn begin(
         log: Arc<dyn Log>,
         system: &str,
         first: Instant,
         kept: Option<&[u8]>,
-        pdp: Arc<EmbeddedPdp>,
     ) -> Result<Process, keywatch_alerting::Error> {
         let saved = kept.map(Saved::read).transpose()?.unwrap_or_default();
-        let executor = executor(saved, &log, system, first, pdp)?;
+        let executor = executor(saved, &log, system, first)?;
         executor.resume().await?;
         let known = conclusions(log.as_ref()).into_iter().filter(|event| event.kind() == "finding.created");
         let known = known.map(|event| event.detail().value()["id"].as_str().unwrap().to_owned()).collect();
@@ -91,6 +90,11 @@ impl Process {
         }
     }
 
+    /// The heartbeat, with which keywatch also tells what it heard of its own revocations.
+    pub(crate) async fn heartbeat(&self) -> Result<(), keywatch_alerting::Error> {
+        self.executor.refresh().await
+    }
+
     /// The state of alerting, to be kept.
     pub(crate) fn keep(&self) -> Vec<u8> {
         let mut kept = Vec::new();
@@ -114,18 +118,13 @@ impl Process {
     }
 }
 
-/// A policy decision point that knows of no revocation yet.
-pub(crate) fn pdp() -> Arc<EmbeddedPdp> {
-    Arc::new(EmbeddedPdp::new("incidents", &[]).unwrap())
-}
-
 fn executor(
     saved: Saved,
     log: &Arc<dyn Log>,
     system: &str,
     first: Instant,
-    pdp: Arc<EmbeddedPdp>,
 ) -> Result<Executor, keywatch_alerting::Error> {
+    let pdp = Arc::new(EmbeddedPdp::new("incidents", &[])?);
     // A healthy session that has nothing to do with the incident; it stays allowed throughout.
     let control = json!({
         "session_id": "ses-4a1d07", "subject": "payout-service", "session_started_at": first.unix_seconds(),
@@ -214,7 +213,7 @@ pub(crate) fn conclude(events: &[Event], begins: Instant) -> Vec<Event> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
-        let mut process = Process::begin(Arc::clone(&log), &system, first, None, pdp()).await.unwrap();
+        let mut process = Process::begin(Arc::clone(&log), &system, first, None).await.unwrap();
         for batch in past.chunks(RECORDS).chain(story.chunks(1)) {
             log.append(Topic::Events, batch.to_vec()).unwrap();
             process.catch_up().await.unwrap();
@@ -230,7 +229,7 @@ pub(crate) fn play(events: &[Event]) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
-        let mut process = Process::begin(Arc::clone(&log), &system, first, None, pdp()).await.unwrap();
+        let mut process = Process::begin(Arc::clone(&log), &system, first, None).await.unwrap();
         for batch in events.chunks(RECORDS) {
             log.append(Topic::Events, batch.to_vec()).unwrap();
             process.catch_up().await.unwrap();

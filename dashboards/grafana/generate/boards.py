@@ -137,16 +137,17 @@ def chains():
         rows("Found about chains", "By rule.", findings("chain/.*", ("wallet", "rule", "severity")) + " > 0"),
         number("Waiting for a block", "Transactions of watched wallets in the pools of nodes.", "sum(keywatch_chain_waiting)"),
         lines("Blocks behind the nodes", "How far the follower of a chain is behind its nodes.", [
-            ("keywatch_chain_head - keywatch_chain_height", "{{chain}} {{source}}")]),
-        lines("Blocks read", "A second.", [(rate("keywatch_chain_blocks_total", "", ("chain", "source")), "{{chain}} {{source}}")]),
+            ("keywatch_chain_head - keywatch_chain_height", "{{chain}} {{source}}")], width=10),
+        lines("Blocks read", "A second.", [(rate("keywatch_chain_blocks_total", "", ("chain", "source")), "{{chain}} {{source}}")],
+              width=10),
         lines("Requests to nodes", "A second; a batch counts as many as it holds.", [
             (rate("keywatch_chain_requests_total", "", ("chain", "endpoint")), "{{chain}} {{endpoint}}")]),
         bars("Trouble with nodes", "By node and class.",
-             new("keywatch_chain_errors_total", "", ("chain", "endpoint", "class")), "{{chain}} {{endpoint}} {{class}}", steps=WARN),
+             new("keywatch_chain_errors_total", "", ("chain", "endpoint", "class")), "{{chain}} {{endpoint}} {{class}}", width=12, steps=WARN),
         bars("Reorganisations", "Followed, with what was said of the blocks taken back.",
-             new("keywatch_chain_reorgs_total", "", ("chain", "source")), "{{chain}} {{source}}", steps=WARN),
+             new("keywatch_chain_reorgs_total", "", ("chain", "source")), "{{chain}} {{source}}", width=12, steps=WARN),
         bars("Waiting and not looked at", "Too many waiting transactions came at once.",
-             new("keywatch_chain_waiting_skipped_total", "", ("chain", "source")), "{{chain}} {{source}}", steps=WARN),
+             new("keywatch_chain_waiting_skipped_total", "", ("chain", "source")), "{{chain}} {{source}}", width=12, steps=WARN),
     ], wallet=True, hours=24)
 
 
@@ -222,7 +223,7 @@ def pipeline():
         bars("Certificates changed", "By outcome.", new("keywatch_door_certificate_reloads_total", "", ("outcome",)), "{{outcome}}",
              width=6),
         bars("Asked by operators", "Requests to the API.", new("keywatch_api_requests_total", "", ("method", "status")),
-             "{{method}} {{status}}", width=12),
+             "{{method}} {{status}}", width=24, height=4),
         lines("Latency at worst", "99 of 100 were faster: request to answer, append, a batch through the rules, append to finding.", [
             (quantile(0.99, "keywatch_ingest_latency_seconds"), "request to answer"),
             ('keywatch:log_append_latency_seconds:p99_5m{topic="events"}', "append"),
@@ -234,7 +235,8 @@ def pipeline():
               width=8),
         bars("Appends that failed", "By topic.", new("keywatch_log_failures_total", "", ("topic",)), "{{topic}}", steps=ALARM),
         rows("The log's end", "Position, and the first six bytes of the hash: written down, they tell whether it was cut.",
-             "keywatch_log_head_position or keywatch_log_head_hash", width=8),
+             'label_replace(keywatch_log_head_position, "what", "position", "", "") or '
+             'label_replace(keywatch_log_head_hash, "what", "hash", "", "")', width=8),
         number("Log time behind the clock", "By topic; ticks come every second.", "time() - keywatch_log_head_time", unit="s",
                legend="{{topic}}", width=6),
         number("State kept", "How long ago.", "time() - keywatch_snapshot_timestamp_seconds", unit="s", legend="{{state}}", width=6),

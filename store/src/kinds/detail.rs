@@ -1,4 +1,4 @@
-//! What several kinds say alike in `outcome` and `detail`.
+//! What several kinds say alike in `outcome` and `detail`, and what those say that say much.
 
 /// Whether a change was made; one that was refused is an attempt.
 pub(super) const DONE: &[&str] = &["success", "failed"];
@@ -30,4 +30,86 @@ pub(super) const RESPONSE: &[(&str, &str, &str)] = &[
     ("alert_id", "text", "the alert it answers"),
     ("targets", "object", "sessions, subjects, devices, requests, wallets"),
     ("sequence", "integer", "sequence number of the revocation document"),
+];
+
+pub(super) const DECISION: &[(&str, &str, &str)] = &[
+    ("batch_decision_id", "text", "the same for every decision of one batch query"),
+    ("input", "object", "the input as logged, masked fields left out"),
+    ("path", "text", "the policy path asked, without a leading slash"),
+    ("labels", "object", "labels of the replica"),
+    ("erased", "array", "JSON pointers erased or masked by the replica"),
+    ("amount_type", "text", "JSON type of the input's amount, `absent` or `masked`"),
+    ("amount_positive", "boolean", "the amount is a number above zero"),
+    ("risk_type", "text", "JSON type of the input's risk score, `absent` or `masked`"),
+    ("approvals_type", "text", "JSON type of the input's approvals, `absent` or `masked`"),
+    ("approvals", "integer", "approvals the input lists"),
+    ("approvers_distinct", "integer", "distinct non-empty approvers with an affirmative approval, case-folded"),
+    ("self_approved", "boolean", "an affirmative approval is by the initiator"),
+];
+
+pub(super) const SIGNING_APPROVED: &[(&str, &str, &str)] = &[
+    ("signature_type", "text", "EOA, ETH_SIGN, APPROVED_HASH, CONTRACT_SIGNATURE"),
+    ("signer_claimed", "text", "address the confirmation is filed under"),
+    ("signer_recovered", "text", "address the signature recovers to over the filed hash"),
+    ("hash_filed", "text", "safeTxHash as filed"),
+    ("hash_recomputed", "text", "safeTxHash recomputed from the fields"),
+    ("operation", "integer", "0 call, 1 delegatecall"),
+    ("nonce", "integer", "the wallet's nonce"),
+    ("provenance", "text", "public or reconstructed, in replay data"),
+];
+
+pub(super) const SIGNING_ROUND: &[(&str, &str, &str)] = &[
+    ("protocol", "text", "keygen, signing, resharing; a name of the curve may stand before it, as ecdsa-signing"),
+    ("session", "text", "the same for every round of one run of the protocol"),
+    ("round", "integer", "number of the round"),
+    ("to", "array", "who the message is for, absent for everybody"),
+    ("broadcast", "boolean", "the message is for everybody"),
+    ("committee", "text", "which committee the message is for, when resharing"),
+    ("bytes", "integer", "size of the message"),
+    ("latency_ms", "integer", "milliseconds that the round took"),
+    ("culprits", "array", "whom the node blames for an abort"),
+    ("parties", "array", "who takes part"),
+    ("threshold", "integer", "the threshold, as the node counts it"),
+];
+
+pub(super) const CONTROL_DEPLOY: &[(&str, &str, &str)] = &[
+    ("target", "text", "where"),
+    ("artifact", "text", "its digest, as sha256:…"),
+    ("repository", "text", "of the pipeline"),
+    ("ref", "text", "branch or tag that it ran for"),
+    ("ref_protected", "text", "yes, no, unknown"),
+    ("workflow", "text", "the workflow that asked for the credentials"),
+    ("environment", "text", "the environment, whose gates it had to pass"),
+    ("trigger", "text", "what started it: push, pull_request, workflow_dispatch …"),
+];
+
+pub(super) const SOURCE_GAP: &[(&str, &str, &str)] = &[
+    ("topic", "text", "what lost them: events or conclusions"),
+    ("from_position", "integer", "position of the first that is lost, as the damaged log counted"),
+    ("to_position", "integer", "position after the last"),
+    ("records", "integer", "how many, of all systems"),
+    ("from_time", "text", "log time of the last record before them"),
+    ("to_time", "text", "log time of the first record behind them, or of the log's head"),
+    ("cause", "text", "what did not verify"),
+    ("accepted_by", "text", "who went on without them"),
+];
+
+pub(super) const RULE_RESUMED: &[(&str, &str, &str)] = &[
+    ("rule", "text", "the rule's id"),
+    ("from_position", "integer", "first record that it had missed"),
+    ("to_position", "integer", "first record that it did not miss"),
+    ("from_time", "text", "log time of the first record that it had missed"),
+    ("to_time", "text", "log time of the last record that it had missed"),
+    ("findings", "integer", "findings that the gap had withheld"),
+    ("skipped", "array", "event ids of records that it went on without, a hundred at most"),
+];
+
+pub(super) const RULE_LIMITED: &[(&str, &str, &str)] = &[
+    ("rule", "text", "the rule's id"),
+    ("flooding_source", "text", "the source that had most of them"),
+    ("what", "text", "`rows` inside frames, `keys`, or rows `waiting` to be decided"),
+    ("group", "text", "partition key of the windows"),
+    ("count", "integer", "how many"),
+    ("from_time", "text", "log time of the first"),
+    ("to_time", "text", "log time of the last"),
 ];
