@@ -92,7 +92,9 @@ impl Intake {
         let (repeats, conflicts) = self.append(Topic::Events, events)?;
         let receipt = Receipt::new(&reading, repeats, conflicts);
         self.count(credential, body.len(), &receipt);
-        self.time(credential, &reading.events);
+        // A captured request that is sent again is no word of the source.
+        let spoke = receipt.events > receipt.repeats || (receipt.events > 0 && credential.is_of_its_time());
+        self.time(credential, &reading.events, spoke);
         Ok(receipt)
     }
 
@@ -159,9 +161,9 @@ impl Intake {
 
 impl Intake {
     /// When the source spoke, and how long after the facts.
-    fn time(&self, credential: &Credential, events: &[Event]) {
+    fn time(&self, credential: &Credential, events: &[Event], spoke: bool) {
         let (now, feed) = (clock::now(), credential.feed.name());
-        if !events.is_empty() {
+        if spoke {
             self.metrics.heard(credential, now);
         }
         let delay = |event: &Event| u64::try_from(now.0.saturating_sub(event.event_time().0)).unwrap_or(0);

@@ -161,7 +161,12 @@ impl Executor {
 fn is_done(incident: &Incident, operation: &Operation, verdict: Option<Verdict>) -> Result<bool, String> {
     let handling = &incident.handling;
     let same_key = operation.key.is_some()
-        && handling.entries.iter().any(|entry| entry.key == operation.key && entry.by == operation.by);
+        && handling.entries.iter().any(|entry| {
+            entry.key == operation.key
+                && entry.by == operation.by
+                && entry.act == operation.act
+                && entry.alert_id == operation.alert_id
+        });
     if same_key {
         return Ok(true);
     }

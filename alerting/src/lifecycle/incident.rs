@@ -232,6 +232,9 @@ impl Incident {
         add_witnesses(&mut self.witnesses, &other.witnesses);
         self.opened = self.opened.min(other.opened);
         self.last = self.last.max(other.last);
+        // What nobody has taken up is not taken up by what somebody made of something less.
+        let unseen = (other.severity > self.severity && other.handling.status == Status::Open)
+            || (self.severity > other.severity && self.handling.status == Status::Open);
         if other.severity > self.severity {
             self.severity = other.severity;
             self.title = other.title;
@@ -241,6 +244,9 @@ impl Incident {
         self.names.extend(other.names.into_iter().take(room));
         self.paging.absorb(&other.paging);
         self.handling.absorb(other.handling);
+        if unseen {
+            self.handling.reopen();
+        }
         self.merged.insert(other.id);
         self.merged.extend(other.merged);
     }

@@ -156,6 +156,13 @@ pub struct Silences(BTreeMap<String, Silence>);
 impl Silences {
     /// Somebody asked for one.
     pub(crate) fn asked(&mut self, silence: Silence) {
+        // Those that were ended give way first.
+        if self.0.len() >= SILENCES_MAX {
+            let ended = self.0.values().filter(|other| other.ended_by.is_some());
+            if let Some(id) = ended.min_by_key(|other| (other.at, &other.id)).map(|other| other.id.clone()) {
+                self.0.remove(&id);
+            }
+        }
         self.0.insert(silence.id.clone(), silence);
     }
 
@@ -201,7 +208,7 @@ impl Silences {
     /// Whether no more are taken.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.0.len() >= SILENCES_MAX
+        self.0.values().filter(|silence| silence.ended_by.is_none()).count() >= SILENCES_MAX
     }
 
     /// Forgets those of the system that ended a while before `now`.

@@ -58,7 +58,9 @@ fn tell(
 ) -> Vec<Action> {
     let before = incident.before.as_deref();
     let silence = state.silences().covering(finding).map(|silence| silence.id.clone());
-    let may_be_told = finding.severity >= policy.notify_from && silence.is_none();
+    // A silence that nobody hears of would be a way to work unseen.
+    let is_heard = finding.severity >= policy.notify_from || finding.rule == "keywatch/silenced";
+    let may_be_told = is_heard && silence.is_none();
     let circumstances = Circumstances {
         status: before.map(|incident| incident.handling.status),
         news: alert.is_none(),

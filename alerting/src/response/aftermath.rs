@@ -52,7 +52,11 @@ pub(crate) fn witness(progress: &mut Progress, event: &Event, revoked: bool) {
     let is_target = revoked && names(targets, event);
     if event.kind() == "signing.signed" {
         aftermath.signer_heard = Some(event.time());
-        if is_target && aftermath.signed.is_none() {
+        // Who has signed in again since may go on, but then nothing can be claimed of them.
+        let by_target = event
+            .actor()
+            .is_some_and(|actor| targets.subjects.iter().any(|subject| subject.to_lowercase() == actor.to_lowercase()));
+        if (is_target || by_target) && aftermath.signed.is_none() {
             aftermath.signed = Some(event.event_id());
         }
     } else if is_target && event.outcome() == Some("allow") && aftermath.allowed.is_none() {
@@ -71,7 +75,7 @@ pub(crate) fn named(event: &Event) -> [(Target, Option<&str>); 4] {
 }
 
 /// Whether an event names a target.
-fn names(targets: &Targets, event: &Event) -> bool {
+pub(crate) fn names(targets: &Targets, event: &Event) -> bool {
     let small = |name: &str| name.to_lowercase();
     named(event).into_iter().any(|(target, name)| {
         name.is_some_and(|name| targets.section(target).iter().any(|revoked| small(revoked) == small(name)))

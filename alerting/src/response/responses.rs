@@ -94,16 +94,21 @@ impl Responses {
             }
         }
         let Some(document) = self.documents.get(system).filter(|_| !probe) else { return };
-        let revoked = aftermath::named(event).into_iter().any(|(target, name)| {
-            let holds = |name: &str| document.entry(target, name).is_some();
-            name.is_some_and(|name| holds(name) || holds(&name.to_lowercase()))
-        });
         let now = event.time();
-        let heard = |progress: &&mut Progress| {
+        let heard = |progress: &Progress| {
             let until = progress.response.decided.saturating_add(AFTERMATH_HEARD_NS);
             progress.response.system == system && progress.is_decided() && now <= until
         };
-        self.by_id.values_mut().filter(heard).for_each(|progress| aftermath::witness(progress, event, revoked));
+        // The list is gone through only for what some response named.
+        let is_named = |progress: &Progress| heard(progress) && aftermath::names(&progress.response.targets, event);
+        let revoked = self.by_id.values().any(is_named)
+            && aftermath::named(event)
+                .into_iter()
+                .any(|(target, name)| name.is_some_and(|name| document.holds(target, name)));
+        self.by_id
+            .values_mut()
+            .filter(|progress| heard(progress))
+            .for_each(|progress| aftermath::witness(progress, event, revoked));
     }
 
     /// The first signature of an identity with which nobody signs, by system, with its log time.

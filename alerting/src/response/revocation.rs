@@ -62,6 +62,15 @@ impl RevocationDocument {
         self.sections.get(&target)?.get(name)
     }
 
+    /// Whether a name is revoked, in whatever case it is written. Goes through the whole section.
+    #[must_use]
+    pub fn holds(&self, target: Target, name: &str) -> bool {
+        let small = name.to_lowercase();
+        self.sections.get(&target).is_some_and(|section| {
+            section.contains_key(name) || section.keys().any(|revoked| revoked.to_lowercase() == small)
+        })
+    }
+
     /// Names in a section.
     #[must_use]
     pub fn len(&self, target: Target) -> usize {

@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: "{actor} did {act} on {target} without an open ticket"
 severity: medium
 entity: the person
@@ -43,8 +43,12 @@ FROM (
   SELECT
     *,
     last_value(CASE WHEN kind = 'custody.change' THEN outcome END) IGNORE NULLS OVER (
-      PARTITION BY actor ORDER BY time RANGE BETWEEN $life PRECEDING AND $delay FOLLOWING
+      PARTITION BY actor ORDER BY time RANGE BETWEEN $life PRECEDING AND CURRENT ROW
     ) AS ticket,
+    -- A ticket that is closed right after the change still allowed it.
+    count(*) FILTER (WHERE kind = 'custody.change' AND outcome = 'open') OVER (
+      PARTITION BY actor ORDER BY time RANGE BETWEEN INTERVAL '1 nanosecond' FOLLOWING AND $delay FOLLOWING
+    ) AS opened_after,
     count(*) FILTER (WHERE kind = 'custody.change') OVER (
       PARTITION BY system ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND CURRENT ROW
     ) AS tickets
@@ -54,4 +58,4 @@ FROM (
     )
     AND actor IS NOT NULL
 )
-WHERE kind <> 'custody.change' AND outcome = 'success' AND (ticket IS DISTINCT FROM 'open') AND tickets > 0
+WHERE kind <> 'custody.change' AND outcome = 'success' AND (ticket IS DISTINCT FROM 'open') AND opened_after = 0 AND tickets > 0

@@ -6,7 +6,8 @@ entity: the person
 needs: [custody.grant]
 proof: corroborated
 without_history: >-
-  Quiet about people of whom no revocation stands in the log.
+  Quiet about people of whom no revocation stands in the log, and about those whose newest grant came after it, whatever
+  wallet or right that is for.
 response: [session, request]
 suppress_for: 1h
 meaning: >-

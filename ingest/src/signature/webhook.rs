@@ -42,7 +42,8 @@ pub fn standard(secret: &[u8], message: Message<'_>, body: &[u8], now: Instant) 
     let Message { id, timestamp, signatures } = message;
     // With a full stop in it, one message could be cut into id and time in two ways.
     if id.is_empty() || id.len() > SOURCE_ID_BYTES_MAX || id.contains('.') {
-        return Err(Refused::because("`webhook-id` must be text without a full stop"));
+        let reason = format!("`webhook-id` must be text without a full stop, at most {SOURCE_ID_BYTES_MAX} bytes");
+        return Err(Refused::because(reason));
     }
     let time = time(timestamp).ok_or_else(|| Refused::because("`webhook-timestamp` must be unix seconds"))?;
     if now.unix_seconds().abs_diff(time.unix_seconds()) > SIGNED_SECONDS_MAX {

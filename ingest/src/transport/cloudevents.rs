@@ -11,10 +11,12 @@
 //! headers in binary mode. Knows no feed.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::Deserialize;
+use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -90,11 +92,7 @@ impl Envelope {
             Envelope::Structured | Envelope::Batched if feed_reads_envelopes => Ok(whole(Cow::Borrowed(body))),
             Envelope::Structured => Ok(contents(&[parse::<&RawValue>(body)?])),
             Envelope::Batched => {
-                let events: Vec<&RawValue> = parse(body)?;
-                if events.len() > limits::RECORDS_MAX {
-                    let reason = format!("more than {} events; send smaller batches", limits::RECORDS_MAX);
-                    return Err(Problem::new("body", reason));
-                }
+                let Batch(events) = parse(body)?;
                 Ok(contents(&events))
             }
         }
@@ -103,6 +101,35 @@ impl Envelope {
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::new("body", format!("no CloudEvents in JSON: {error}")))
+}
+
+/// The events of a batch. It stops at one too many, so that a small body cannot become a large list.
+struct Batch<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Batch<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Events;
+        impl<'de> Visitor<'de> for Events {
+            type Value = Vec<&'de RawValue>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of events")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+                let mut events = Vec::new();
+                while let Some(event) = sequence.next_element()? {
+                    if events.len() == limits::RECORDS_MAX {
+                        let reason = format!("more than {} events; send smaller batches", limits::RECORDS_MAX);
+                        return Err(A::Error::custom(reason));
+                    }
+                    events.push(event);
+                }
+                Ok(events)
+            }
+        }
+        deserializer.deserialize_seq(Events).map(Batch)
+    }
 }
 
 /// The parts of an envelope that matter here. A name that is there twice is refused.
@@ -122,7 +149,7 @@ struct Sealed<'a> {
 fn contents(events: &[&RawValue]) -> Opened<'static> {
     let (mut body, mut rejects) = (Vec::new(), Vec::new());
     for (line, event) in (1..).zip(events) {
-        match data(event.get()) {
+        match data(event.get()).and_then(closed) {
             Ok(data) => {
                 body.extend_from_slice(&data);
                 body.push(b'\n');
@@ -131,6 +158,15 @@ fn contents(events: &[&RawValue]) -> Opened<'static> {
         }
     }
     Opened { body: Cow::Owned(body), rejects }
+}
+
+/// An array that is never closed would take in the events after it.
+fn closed(data: Vec<u8>) -> Result<Vec<u8>, Problem> {
+    let opens = data.trim_ascii_start().starts_with(b"[");
+    if opens && serde_json::from_slice::<IgnoredAny>(&data).is_err() {
+        return Err(Problem::new("data", "begins an array and is no JSON"));
+    }
+    Ok(data)
 }
 
 fn data(event: &str) -> Result<Vec<u8>, Problem> {
@@ -256,6 +292,13 @@ mod tests {
         let fields = ["data", "data", "record", "record", "specversion", "data_base64"].map(str::to_owned);
         let lines = [2, 5, 6, 7, 8, 9].map(Some);
         assert_eq!(rejects, fields.into_iter().zip(lines).collect::<Vec<_>>());
+        // An array that is never closed costs no other.
+        let (body, rejects) =
+            opened(&Envelope::Batched, &format!("[{},{}]", event(r#""data_base64":"WzEs""#), event(r#""data":[3]"#)));
+        assert_eq!((body.as_str(), rejects), ("[3]\n", vec![("data".to_owned(), Some(1))]));
+        let many = format!("[{}]", vec!["1"; limits::RECORDS_MAX + 1].join(","));
+        let refused = Envelope::Batched.open(many.as_bytes(), false).unwrap_err();
+        assert!(refused.to_string().contains("send smaller batches"), "{refused}");
         for body in ["", "{}", "[", "nonsense"] {
             assert!(Envelope::Batched.open(body.as_bytes(), false).is_err(), "{body}");
         }

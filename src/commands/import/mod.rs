@@ -145,7 +145,11 @@ impl<W: Write> Import<'_, W> {
         let mut start = Vec::new();
         reader.by_ref().take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut start)?;
         let lines = start.split(|byte| *byte == b'\n').count();
-        if start.len() <= BODY_BYTES_MAX && (lines <= RECORDS_MAX || start.first() == Some(&b'[')) {
+        // A first line that ends no value begins one that goes over several lines.
+        let first = start.trim_ascii_start();
+        let first_line = first.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+        let is_one_value = first.first() == Some(&b'[') || matches!(first_line.last(), Some(b'{' | b'[' | b','));
+        if start.len() <= BODY_BYTES_MAX && (lines <= RECORDS_MAX || is_one_value) {
             return self.piece(name, &start, 0);
         }
         self.lines(name, start.as_slice().chain(reader))

@@ -62,7 +62,7 @@ impl BitcoinChain {
         ids.dedup();
         let questions: Vec<(&str, Value)> =
             ids.iter().map(|id| ("getrawtransaction", json!([id.to_string(), 0]))).collect();
-        let answers: Vec<String> = node.ask_each(&questions).await?;
+        let answers: Vec<String> = node.ask_many(&questions).await?;
         let mut made: HashMap<Txid, Transaction> = HashMap::new();
         for (id, answer) in ids.iter().zip(&answers) {
             let transaction: Transaction = deserialize_hex(answer).map_err(|error| malformed(node, &error))?;

@@ -52,6 +52,18 @@ impl BitcoinChain {
         Ok(read)
     }
 
+    /// What these transactions do with the coins of watched wallets.
+    async fn look(&self, node: &Node, ids: &[Txid], time: Instant) -> Result<Vec<Waiting>, Trouble> {
+        let mut waiting = Vec::new();
+        for transaction in self.read(node, ids).await? {
+            if transaction.input.iter().any(|input| self.watched.may_spend(input)) {
+                let coins = self.coins_of(node, &transaction).await?;
+                waiting.push(self.told(&transaction, &coins, time));
+            }
+        }
+        Ok(waiting)
+    }
+
     fn told(&self, transaction: &Transaction, coins: &Coins, time: Instant) -> Waiting {
         let mut events = Vec::new();
         let coin = |at: &OutPoint| coins.get(at).cloned();
@@ -83,12 +95,11 @@ impl PoolChain for BitcoinChain {
         let new: Vec<Txid> = ids.iter().filter(|id| !seen.0.contains(*id)).copied().take(POOL_LOOKED_MAX).collect();
         let mut waiting = Vec::new();
         for piece in new.chunks(NODE_BATCH_MAX) {
-            for transaction in self.read(node, piece).await? {
-                if !transaction.input.iter().any(|input| self.watched.may_spend(input)) {
-                    continue;
-                }
-                let coins = self.coins_of(node, &transaction).await?;
-                waiting.push(self.told(&transaction, &coins, time));
+            match self.look(node, piece, time).await {
+                Ok(told) => waiting.extend(told),
+                // What earlier pieces told is not lost with this one, which comes up again.
+                Err(_) if !waiting.is_empty() => break,
+                Err(trouble) => return Err(trouble),
             }
             seen.0.extend(piece);
         }

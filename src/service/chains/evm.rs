@@ -61,7 +61,7 @@ impl EvmChain {
             Err(trouble) if trouble.class == Class::Rpc => {
                 let of = |transaction: &B256| ("eth_getTransactionReceipt", json!([format!("{transaction:#x}")]));
                 let questions: Vec<(&str, Value)> = block.transactions.iter().map(|sent| of(&sent.hash)).collect();
-                node.ask_each(&questions).await
+                node.ask_many(&questions).await
             }
             answer => answer,
         }
@@ -84,11 +84,12 @@ impl EvmChain {
 impl EvmChain {
     /// Contracts before and after a block. A node that has no state of that age says so, and blocks are read all the same.
     async fn looked(&self, node: &Node, read: &ReadBlock) -> Result<Vec<Looked>, Trouble> {
-        let ReadBlock { block, receipts, traces, .. } = read;
+        let ReadBlock { block, receipts, traces, unread, .. } = read;
         let wallets = match self.storage {
             Storage::Never => Vec::new(),
-            Storage::Touched => state::touched(block, receipts, traces.as_deref(), &self.watched),
-            Storage::Always => self.watched.addresses(),
+            Storage::Touched if unread.is_none() => state::touched(block, receipts, traces.as_deref(), &self.watched),
+            // Where calls could not be read, nobody knows whom they reached.
+            Storage::Touched | Storage::Always => self.watched.addresses(),
         };
         let mut looked = Vec::with_capacity(wallets.len());
         for wallet in wallets {
@@ -179,8 +180,9 @@ impl Chain for EvmChain {
     fn mark(&self, fetched: &Fetched<ReadBlock>) -> String {
         let mut hasher = Sha256::new();
         hasher.update(fetched.block.block.receipts_root);
-        for event in self.events(fetched, 0) {
-            hasher.update(line::write(&event));
+        // Why a node could not tell something names the node, and is no part of what nodes have to say alike.
+        for event in self.events(fetched, 0).iter().filter(|event| event.kind() != "source.status") {
+            hasher.update(line::write(event));
         }
         let mut mark = format!("{} ", fetched.at.hash);
         for byte in &hasher.finalize()[..8] {

@@ -63,7 +63,12 @@ impl EvmChain {
         for piece in hashes.chunks(NODE_BATCH_MAX) {
             let ask = |hash: &String| ("eth_getTransactionByHash", json!([hash]));
             let questions: Vec<(&str, Value)> = piece.iter().map(ask).collect();
-            whole.extend(node.ask_each_alone::<Value>(&questions).await?.into_iter().flatten());
+            let answers = node.ask_each_alone::<Value>(&questions).await;
+            if answers.is_err() {
+                // A filter tells each once: what is lost here is looked for in the next block.
+                filter.id = None;
+            }
+            whole.extend(answers?.into_iter().flatten());
         }
         Ok((whole, skipped))
     }
@@ -123,10 +128,19 @@ impl PoolChain for EvmChain {
         for (value, stands) in passed.chain(next) {
             // Pools hold transactions of kinds that are not known here; blocks are read strictly, and they are in one later.
             let Ok(transaction) = serde_json::from_value::<Transaction>(value) else { continue };
-            if !decoder.is_about_watched(&transaction)
-                || decoder.may_be_refused(&transaction) && !self.would_be_done(node, &transaction).await?
-            {
+            if !decoder.is_about_watched(&transaction) {
                 continue;
+            }
+            if decoder.may_be_refused(&transaction) {
+                match self.would_be_done(node, &transaction).await {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    Err(_) => {
+                        // It could not be tried; what else there is is told, and this one is looked for again.
+                        seen.id = None;
+                        continue;
+                    }
+                }
             }
             let mut told = decoder.waiting(&transaction, time);
             if stands {

@@ -3,6 +3,7 @@
 //! The cursor goes into the log in one append with the events of its blocks, so that no block is skipped and none is told
 //! twice whenever the process ends. Nodes that fail, lag, lie or are missing delay it and are reported; they never move it.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -276,7 +277,8 @@ impl<C: Chain> Follower<C> {
                 }
             }
         }
-        if let Some((mark, record)) = dissent.into_iter().next_back() {
+        let disagreed = !dissent.is_empty();
+        for (mark, record) in dissent {
             self.dissent = mark;
             events.push(record);
         }
@@ -286,6 +288,9 @@ impl<C: Chain> Follower<C> {
             let labels = [self.chain.name(), self.chain.origin().source.as_str()];
             self.intake.metrics.chain_blocks.with_label_values(&labels).inc_by(blocks as u64);
             self.cursor = Some(cursor);
+        } else if disagreed {
+            // Of a block that is not taken, since it leaves what was read.
+            self.write(events).await.map_err(Failure::Log)?;
         }
         match trouble {
             // What was read before it is kept, and it comes up again.
@@ -372,9 +377,9 @@ impl<C: Chain> Follower<C> {
     fn dissent_record(&self, height: u64, dissent: &[(String, String)]) -> Option<(String, Event)> {
         let said = dissent.iter().map(|(name, mark)| json!({"endpoint": name, "says": mark})).collect::<Vec<_>>();
         let told = format!("{height} {}", json!(said));
-        // A node that does not have the newest block yet says nothing else than the others.
-        let differ = dissent.iter().filter(|(_, mark)| mark.contains("0x") || mark.len() >= 64).count();
-        if dissent.is_empty() || differ < dissent.len() || told == self.dissent {
+        // A node that does not have the newest block yet says nothing else than the others, and hides none that does.
+        let blocks = dissent.iter().map(|(_, mark)| mark).filter(|mark| mark.contains("0x") || mark.len() >= 64);
+        if blocks.collect::<BTreeSet<_>>().len() < 2 || told == self.dissent {
             return None;
         }
         let (origin, chain) = (self.chain.origin(), self.chain.name());

@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use crate::limits::{NODE_ANSWER_BYTES_MAX, NODE_CALL_SECONDS_MAX, NODE_PROBLEM_BYTES_MAX};
+use crate::limits::{
+    NODE_ANSWER_BYTES_MAX, NODE_BATCH_MAX, NODE_CALL_SECONDS_MAX, NODE_PROBLEM_BYTES_MAX, NODE_REST_SECONDS_MAX,
+};
 use crate::service::metrics::Metrics;
 
 /// What kind of thing went wrong; the label of the metric.
@@ -196,6 +198,18 @@ impl Node {
         answers.into_iter().map(|answer| answer.and_then(|answer| answer.ok_or_else(missing))).collect()
     }
 
+    /// As [`Node::ask_each`], for any number of questions: in several requests, so that no answer is too long.
+    ///
+    /// # Errors
+    /// As [`Node::ask_each`].
+    pub(crate) async fn ask_many<T: DeserializeOwned>(&self, questions: &[(&str, Value)]) -> Result<Vec<T>, Trouble> {
+        let mut answers = Vec::with_capacity(questions.len());
+        for piece in questions.chunks(NODE_BATCH_MAX) {
+            answers.extend(self.ask_each(piece).await?);
+        }
+        Ok(answers)
+    }
+
     /// As [`Node::ask_each`], where an answer that is an error or nothing is nobody else's matter: it is `None`.
     ///
     /// # Errors
@@ -249,7 +263,9 @@ impl Node {
         }
         let class = if status == StatusCode::TOO_MANY_REQUESTS { Class::RateLimited } else { Class::Status };
         let trouble = self.trouble(class, format!("{status}: {}", excerpt(&text)));
-        Err(Trouble { retry_after: retry_after.map(Duration::from_secs), ..trouble })
+        // Nobody stops a follower for longer than a node rests.
+        let rest = |seconds: u64| Duration::from_secs(seconds.min(NODE_REST_SECONDS_MAX));
+        Err(Trouble { retry_after: retry_after.map(rest), ..trouble })
     }
 
     /// Requests are spaced, so that a node's provider has no reason to refuse them.

@@ -1,6 +1,6 @@
 //! The loop over the pools of nodes: every node is asked, since each has a pool of its own, and what is new is told.
 //!
-//! Nothing here delays blocks. A node that shows no pool is counted and warned of, and its blocks are read all the same.
+//! Nothing here stops blocks; its requests share the node's budget with theirs. A node that shows no pool is counted and warned of, and its blocks are read all the same.
 
 use std::collections::HashSet;
 use std::future::Future;

@@ -98,6 +98,14 @@ impl Signature {
         }
     }
 
+    /// Files with secrets that both sides know.
+    fn secrets(&self) -> &[PathBuf] {
+        match self {
+            Signature::StandardWebhooks { secret_files } | Signature::BodyHmac { secret_files, .. } => secret_files,
+            Signature::DetachedJws { .. } | Signature::SecurityEventToken { .. } => &[],
+        }
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         match self {
             Signature::StandardWebhooks { secret_files } => check_secrets(secret_files),
@@ -233,8 +241,16 @@ fn check_pair(earlier: &Credential, later: &Credential) -> anyhow::Result<()> {
     let same = |one: &String, other: &String| one.eq_ignore_ascii_case(other);
     let twice = later.token_sha256.iter().any(|token| earlier.token_sha256.iter().any(|other| same(token, other)));
     ensure!(!twice, "token_sha256 is used twice; each source needs its own");
-    let twice = later.client_certificate.is_some() && later.client_certificate == earlier.client_certificate;
+    let own = |one: &Credential| {
+        let shown = one.client_certificate.as_ref()?;
+        shown.sha256.as_ref().or(shown.name.as_ref()).map(|text| text.to_ascii_lowercase())
+    };
+    let twice = own(later).is_some() && own(later) == own(earlier);
     ensure!(!twice, "client_certificate is used twice; each source needs its own");
+    let is_other = (&earlier.system, &earlier.source) != (&later.system, &later.source);
+    let secrets = |one: &Credential| one.signature.as_ref().map(Signature::secrets).unwrap_or_default().to_vec();
+    let shared = is_other && secrets(later).iter().any(|file| secrets(earlier).contains(file));
+    ensure!(!shared, "signature.secret_files: a file is another source's too; each source needs its own");
     Ok(())
 }
 

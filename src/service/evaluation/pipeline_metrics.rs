@@ -37,6 +37,11 @@ impl PipelineMetrics {
         for state in ["windows", "alerting"] {
             metrics.snapshot_last.with_label_values(&[state]).set(clock::now().unix_seconds());
         }
+        // Shown at zero, since Prometheus' `increase` does not see the first of a series that is new.
+        metrics.verifications.with_label_values(&["unconfirmed"]);
+        for topic in ["events", "conclusions"] {
+            metrics.log_failures.with_label_values(&[topic]);
+        }
         let (stages, labels) = (Stages::default(), Labels::default());
         let (busy, incidents) = (BTreeMap::new(), BTreeMap::new());
         PipelineMetrics { metrics, concluded, stages, labels, busy, incidents, shown: None }

@@ -40,6 +40,7 @@ impl Stages {
                     self.told.begin(text("key"), event.time());
                 }
             }
+            "incident.paged" => self.told.begin(text("key"), event.time()),
             "alert.notified" => {
                 if let Some(took) = self.told.since(text("key"), event.time()) {
                     metrics.notification_latency.observe_alert(&[text("destination")], took, text("alert_id"));

@@ -145,7 +145,12 @@ async fn take_signed(
     let _stranger = stranger(server, caller).map_err(turned)?;
     let form = Form::of(&head.headers).map_err(turned)?;
     let mut memory = server.unproven.memory(&server.shared);
-    let sent = receive(&head.headers, body, UNPROVEN_BODY_BYTES_MAX, &mut memory).await.map_err(turned)?;
+    let sent = receive(&head.headers, body, UNPROVEN_BODY_BYTES_MAX, &mut memory).await;
+    let sent = sent.map_err(|refusal| match refusal {
+        // The memory is that of all strangers, not the source's.
+        Refusal::Busy(Busy::Bytes) => turned(Refusal::Strangers),
+        other => turned(other),
+    })?;
     let (credential, claim) = prove(server, caller, candidates, head, &sent).map_err(turned)?;
     admit(caller);
     let receipt = take_proven(server, &credential, form, sent).await;

@@ -75,7 +75,9 @@ impl Refusal {
             Refusal::Unauthenticated(message) => (StatusCode::UNAUTHORIZED, message),
             Refusal::Failing(_) => (much, "too many attempts without valid credentials from this address".to_owned()),
             Refusal::Crowded(_) => (much, "too many requests from this address".to_owned()),
-            Refusal::Strangers => (much, "too many signed bodies at once from this address".to_owned()),
+            Refusal::Strangers => {
+                (much, "too many signed bodies at once whose signature is not checked yet; send again".to_owned())
+            }
             Refusal::OtherFeed { own } => (StatusCode::FORBIDDEN, format!("this credential is for /v1/ingest/{own}")),
             Refusal::OtherSource => (StatusCode::FORBIDDEN, "this credential is of another source".to_owned()),
             Refusal::Replayed => (StatusCode::CONFLICT, "this message was taken already".to_owned()),

@@ -291,7 +291,8 @@ pub(super) fn complete(event: &mut Builder, place: &Place<'_>, mut detail: Value
 
 /// What a Safe is asked in a call to it.
 pub(super) fn asked_of(caller: Address, called: Option<Address>, data: &Bytes, watched: &Watched) -> Option<Asked> {
-    let safe = called.filter(|called| watched.has(called))?;
+    // Whoever is no Safe takes such a call too, and does nothing.
+    let safe = called.filter(|called| watched.is_safe(called))?;
     if let Ok(call) = abi::Known::execTransactionCall::abi_decode(data) {
         let abi::Known::execTransactionCall { to, value, data, operation, .. } = call;
         return Some(Asked { safe, caller, module: false, to, value, data, operation });

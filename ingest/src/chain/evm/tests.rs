@@ -306,6 +306,13 @@ fn looked(change: &str, before: &str, after: &str) -> Looked {
 }
 
 #[test]
+fn a_stranger_makes_no_account_say_what_only_a_safe_does() {
+    let call = exec(OTHER, 5, vec![], 0);
+    assert!(told(&read(vec![transaction(1, OTHER, WALLET, 0, &call, 1, &json!([]))], None), 0).is_empty());
+    assert_eq!(told(&read(vec![transaction(1, OTHER, SAFE, 0, &call, 1, &json!([]))], None), 0).len(), 1);
+}
+
+#[test]
 fn a_slot_that_was_written_without_a_log_is_told() {
     let mut block =
         read(vec![transaction(1, OTHER, SAFE, 0, &exec(OTHER, 0, vec![1, 2, 3, 4], 1), 1, &json!([]))], None);

@@ -128,9 +128,13 @@ fn named(record: &Value) -> Value {
     let mut named = record.clone();
     let text = |paths: &str| path::find(record, paths).and_then(value::scalar).unwrap_or_default();
     let own = text("id");
-    named["notice"] = Value::from(if own.is_empty() {
-        let what = text("transfer | hash | txRequestId | record.txRequestId | pendingApprovalId | url");
-        [text("type"), what, text("state")].join(" ")
+    let (kind, state) = (text("type"), text("state"));
+    named["notice"] = Value::from(if kind == "webhook" {
+        // Polled: the same webhook is told of over and over, each time with how it is.
+        [kind, text("id | url"), state, text("updatedAt | received_at")].join(" ")
+    } else if own.is_empty() {
+        let what = text("transfer | hash | txRequestId | record.txRequestId | pendingApprovalId | url | tokenId");
+        [kind, what, text("wallet | walletId"), state].join(" ")
     } else {
         own
     });
@@ -235,6 +239,13 @@ mod tests {
         let webhook = |state: &str| changed(&BITGO, &[("type", json!("webhook")), ("state", json!(state))]);
         assert_eq!((webhook("suspended").kind(), webhook("suspended").outcome()), ("source.status", Some("down")));
         assert_eq!(webhook("active").outcome(), Some("ok"));
+        // It is the same webhook, polled again: what it is now is news.
+        assert_ne!(webhook("active").event_id(), webhook("suspended").event_id());
+        let frozen = |wallet: &str| {
+            let record = json!({"type": "admin", "state": "frozen", "wallet": wallet, "received_at": 1_740_116_560});
+            named(&record)["notice"].clone()
+        };
+        assert_ne!(frozen("a"), frozen("b"));
     }
 
     #[test]

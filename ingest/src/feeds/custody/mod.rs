@@ -46,12 +46,13 @@ pub static CUSTODY: Table = Table {
             .says(&[ACT, ("ordered_by", Fact::At("ordered_by"))]),
         on(&["order.withdrawn"], "custody.request").outcome(Fact::Is("cancelled")).says(&[ACT]),
         on(&["order.settled"], "custody.request").outcome(Fact::Is("done")).says(&[ACT]),
-        on(&["access.entered", "access.left"], "custody.access").says(&[
+        on(&["access.entered", "access.left"], "custody.access").done_to("person").says(&[
             ACT,
             ("place", Fact::At("place")),
             ("with", Fact::At("with")),
         ]),
         on(&["access.refused"], "custody.access")
+            .done_to("person")
             .outcome(Fact::Is("failure"))
             .says(&[ACT, ("place", Fact::At("place"))]),
         on(&["ceremony.opened"], "custody.ceremony").outcome(Fact::Is("open")).says(CEREMONY),
@@ -66,8 +67,11 @@ pub static CUSTODY: Table = Table {
         on(&["drill.failed"], "custody.drill").outcome(Fact::Is("failed")).says(&[("about", Fact::At("about"))]),
         on(&["review.passed"], "custody.review").outcome(Fact::Is("passed")).says(REVIEW),
         on(&["review.failed"], "custody.review").outcome(Fact::Is("failed")).says(REVIEW),
-        on(&["person.registered", "person.changed"], "custody.person").outcome(Fact::Is("active")).says(PERSON),
-        on(&["person.left"], "custody.person").outcome(Fact::Is("inactive")).says(PERSON),
+        on(&["person.registered", "person.changed"], "custody.person")
+            .outcome(Fact::Is("active"))
+            .done_to("person")
+            .says(PERSON),
+        on(&["person.left"], "custody.person").outcome(Fact::Is("inactive")).done_to("person").says(PERSON),
         on(&["risk.low"], "session.risk").outcome(Fact::Is("low")).says(SCORE),
         on(&["risk.medium"], "session.risk").outcome(Fact::Is("medium")).says(SCORE),
         on(&["risk.high"], "session.risk").outcome(Fact::Is("high")).says(SCORE),
@@ -162,7 +166,7 @@ fn complete(record: &Value, draft: &mut Draft) -> Result<(), Problem> {
             Ok(value::text(record, path)?.map(|name| name.trim().to_lowercase()).filter(|name| !name.is_empty()))
         };
         let (one, other) = (named("by")?, named("with")?);
-        draft.detail.insert("two_people".to_owned(), Value::from(other.is_some() && one != other));
+        draft.detail.insert("two_people".to_owned(), Value::from(one.is_some() && other.is_some() && one != other));
     }
     Ok(())
 }
@@ -221,6 +225,23 @@ mod tests {
         assert_eq!((given.kind(), given.actor(), given.outcome()), ("custody.grant", Some("bob"), Some("granted")));
         assert_eq!(given.detail().value()["by"], "ann");
         assert_eq!((revoked.outcome(), revoked.detail().value()["ticket"].clone()), (Some("revoked"), json!("T-1")));
+    }
+
+    #[test]
+    fn what_is_written_down_of_a_person_is_the_persons() {
+        for act in ["access.entered", "access.refused", "person.left"] {
+            let record = json!({"type": act, "id": "1", "at": 1_740_116_560, "by": "guard", "person": "carl",
+                                "place": "vault-1"});
+            let event = one(&CUSTODY, &record);
+            assert_eq!((event.actor(), &event.detail().value()["by"]), (Some("carl"), &json!("guard")), "{act}");
+        }
+    }
+
+    #[test]
+    fn an_emergency_that_nobody_opened_is_no_two_peoples() {
+        let record = json!({"type": "break_glass.opened", "id": "1", "at": 1_740_116_560, "by": " ", "with": "bob",
+                            "reason": "idp down"});
+        assert_eq!(one(&CUSTODY, &record).detail().value()["two_people"], false);
     }
 
     #[test]

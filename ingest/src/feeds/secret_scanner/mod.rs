@@ -15,8 +15,9 @@ pub static SECRET_SCANNER: Table = Table {
         what: "Secrets that gitleaks or TruffleHog found in a repository: which rule, where, in whose commit, and whether the \
                scanner could sign on with it. The secret itself is never kept.",
         format: "gitleaks, JSON report (`RuleID`, `File`, `Commit` …); TruffleHog v3, `--json` lines (`DetectorName`, `Verified` …)",
-        delivery: "The report as the scanner writes it: an array, or lines. The identity is the fingerprint of gitleaks, or a \
-                   hash of what TruffleHog says but the secret, so that a second scan repeats itself.",
+        delivery: "The report as the scanner writes it: an array, or lines. The identity is the fingerprint of gitleaks, or \
+                   detector, place and whether the secret works, so that a second scan repeats itself and one that newly \
+                   works is told.",
         traps: &[
             "The time is that of the commit and may be years old: the event is then `late`.",
             "`Secret`, `Match`, `Raw` and `RawV2` hold the secret itself: they are hidden in what is kept, in rejects too.",
@@ -88,6 +89,7 @@ fn plain(record: &Value) -> Value {
     }
     let parts = [
         "DetectorName",
+        "Verified",
         "found.repository",
         "found.commit",
         "found.file",
@@ -96,6 +98,11 @@ fn plain(record: &Value) -> Value {
         "found.timestamp",
     ];
     plain["finding"] = joined(&plain, &parts);
+    // How a scan went is no part of what it found.
+    if let Some(members) = plain.as_object_mut() {
+        members.remove("VerificationFromCache");
+        members.remove("VerificationError");
+    }
     plain
 }
 
@@ -156,6 +163,12 @@ mod tests {
         };
         assert_eq!(moved(12), one(&SECRET_SCANNER, &truffle()).event_id());
         assert_ne!(moved(12), moved(13));
+        let mut unverified = truffle();
+        unverified["Verified"] = json!(false);
+        unverified["VerificationError"] = json!("timeout");
+        let unverified = one(&SECRET_SCANNER, &unverified);
+        assert_ne!(unverified.event_id(), moved(12), "that it works now is news");
+        assert!(!unverified.detail().as_str().contains("VerificationError"));
     }
 
     #[test]

@@ -84,9 +84,10 @@ fn complete(record: &Value, draft: &mut Draft) -> Result<(), Problem> {
     draft
         .detail
         .insert("signed_by".to_owned(), Value::from(if by_certificate.is_some() { "certificate" } else { "key" }));
-    let Some(signed) = signed_digest(bundle)? else { return Ok(()) };
+    let Some(signed) = signed_digests(bundle)? else { return Ok(()) };
     let artifact = path::find(record, "artifact").and_then(Value::as_str).unwrap_or_default();
-    if !artifact.eq_ignore_ascii_case(&signed) {
+    if !signed.iter().any(|digest| artifact.eq_ignore_ascii_case(digest)) {
+        let signed = signed.into_iter().next().unwrap_or_else(|| "nothing with a digest".to_owned());
         draft.outcome(Some("failed".to_owned()));
         draft.event.reason(format!("the bundle signs {signed}"));
         draft.detail.insert("signed_artifact".to_owned(), Value::from(signed));
@@ -94,22 +95,25 @@ fn complete(record: &Value, draft: &mut Draft) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The digest of a message signature, or of the one subject of an in-toto statement, as `sha256:…`.
-fn signed_digest(bundle: &Value) -> Result<Option<String>, Problem> {
+/// The digest of a message signature, or those of all subjects of an in-toto statement, as `sha256:…`; nothing where the
+/// bundle holds neither.
+fn signed_digests(bundle: &Value) -> Result<Option<Vec<String>>, Problem> {
     if let Some(digest) = path::find(bundle, "messageSignature.messageDigest.digest").and_then(Value::as_str) {
         let bytes = decoded("bundle.messageSignature.messageDigest.digest", digest)?;
         let algorithm = path::find(bundle, "messageSignature.messageDigest.algorithm").and_then(Value::as_str);
         let name = algorithm.unwrap_or("SHA2_256").to_ascii_lowercase().replace("sha2_", "sha");
-        return Ok(Some(format!("{}:{}", capped(&name, limits::NAME_BYTES_MAX), hex::encode(bytes))));
+        return Ok(Some(vec![format!("{}:{}", capped(&name, limits::NAME_BYTES_MAX), hex::encode(bytes))]));
     }
     let Some(payload) = path::find(bundle, "dsseEnvelope.payload").and_then(Value::as_str) else { return Ok(None) };
     let bytes = decoded("bundle.dsseEnvelope.payload", payload)?;
     let statement = crate::feeds::strict_json(&bytes)
         .map_err(|problem| Problem::new("bundle.dsseEnvelope.payload", problem.reason))?;
     let subjects = path::find(&statement, "subject").and_then(Value::as_array);
-    let [subject] = subjects.map(Vec::as_slice).unwrap_or_default() else { return Ok(None) };
-    let digest = path::find(subject, "digest.sha256").and_then(Value::as_str);
-    Ok(digest.map(|digest| format!("sha256:{}", capped(digest, limits::NAME_BYTES_MAX).to_ascii_lowercase())))
+    let digest = |subject: &Value| {
+        let digest = path::find(subject, "digest.sha256").and_then(Value::as_str)?;
+        Some(format!("sha256:{}", capped(digest, limits::NAME_BYTES_MAX).to_ascii_lowercase()))
+    };
+    Ok(Some(subjects.into_iter().flatten().filter_map(digest).collect()))
 }
 
 fn decoded(field: &str, text: &str) -> Result<Vec<u8>, Problem> {
@@ -158,6 +162,21 @@ mod tests {
         };
         assert_eq!(attested(OTHER).outcome(), Some("verified"));
         assert_eq!(attested("sha256:11").outcome(), Some("failed"));
+        // Of several subjects one has to be the artifact.
+        let digests = |digests: &[&str]| {
+            let subjects: Vec<Value> = digests.iter().map(|digest| json!({"digest": {"sha256": digest}})).collect();
+            let payload = STANDARD.encode(json!({ "subject": subjects }).to_string());
+            let envelope = json!({"payload": payload, "payloadType": "application/vnd.in-toto+json"});
+            let changes = [
+                ("artifact", json!(OTHER)),
+                ("bundle.messageSignature", json!(null)),
+                ("bundle.dsseEnvelope", envelope),
+            ];
+            changed(&SIGSTORE, &changes).outcome().map(str::to_owned)
+        };
+        assert_eq!(digests(&["11", "22"]).as_deref(), Some("failed"));
+        assert_eq!(digests(&["11", &OTHER[7..]]).as_deref(), Some("verified"));
+        assert_eq!(digests(&[]).as_deref(), Some("failed"));
     }
 
     #[test]

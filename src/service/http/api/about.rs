@@ -1,6 +1,6 @@
 //! Everything about a name, and the hand-over of a shift.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Extension;
@@ -36,14 +36,17 @@ pub(super) async fn about(
             }
             true
         })?;
-        for system in heard.systems.keys() {
+        let incidents = api.executor.with_state(|state| incidents_naming(state, &operator, &name));
+        let named = incidents.as_array().into_iter().flatten().filter_map(|incident| incident["system"].as_str());
+        let systems: BTreeSet<&str> = heard.systems.keys().map(String::as_str).chain(named).collect();
+        for system in systems {
             api.executor.record_read(system, &operator.name, "about", &name, now)?;
         }
         let mut view = heard.view(&name);
         view["since"] = json!(since);
         view["looked_from"] = json!(scanned.from);
         view["complete"] = Value::from(scanned.complete);
-        view["incidents"] = api.executor.with_state(|state| incidents_naming(state, &operator, &name));
+        view["incidents"] = incidents;
         Ok(Json(view))
     })
     .await

@@ -59,7 +59,7 @@ pub(crate) struct Api {
     /// Counters.
     pub(crate) metrics: Arc<Metrics>,
     /// Turns: what one operator asks for must not slow down the rules.
-    pub(crate) turns: Semaphore,
+    pub(crate) turns: Arc<Semaphore>,
 }
 
 impl Api {
@@ -71,7 +71,7 @@ impl Api {
         log: Arc<dyn Log>,
         metrics: Arc<Metrics>,
     ) -> Arc<Api> {
-        let turns = Semaphore::new(API_CONCURRENT_MAX);
+        let turns = Arc::new(Semaphore::new(API_CONCURRENT_MAX));
         Arc::new(Api { operators, executor, threads, log, metrics, turns })
     }
 
@@ -80,10 +80,15 @@ impl Api {
         self: &Arc<Api>,
         work: impl FnOnce(&Api) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let turn = timeout(Duration::from_secs(API_WAIT_SECONDS_MAX), self.turns.acquire()).await;
-        let _turn = turn.map_err(|_| Refusal::unavailable("too many requests at once"))?;
+        let waited = timeout(Duration::from_secs(API_WAIT_SECONDS_MAX), Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = waited.map_err(|_| Refusal::unavailable("too many requests at once"))?;
         let api = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || work(&api)).await;
+        // The turn lasts as long as the work, also where nobody waits for the answer any more.
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&api)
+        })
+        .await;
         done.unwrap_or_else(|_| Err(Refusal::unavailable("this is a defect of keywatch")))
     }
 }

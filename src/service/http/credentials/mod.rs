@@ -166,17 +166,21 @@ impl Credential {
         }
     }
 
+    /// Whether an old request of it is refused whatever it holds: not so under a signature that holds no time.
+    pub(crate) fn is_of_its_time(&self) -> bool {
+        !matches!(&self.proof, Proof::Signed(signed) if !signed.is_of_its_time())
+    }
+
     /// Whether it may write an event: one of its kinds; and under a signature that holds no time, one so young that a replay
     /// is known by its id.
     pub(crate) fn judge(&self, event: &Event, now: Instant) -> Result<(), Problem> {
         if !self.kinds.is_empty() && !self.kinds.iter().any(|pattern| matches(pattern, event.kind())) {
             return Err(Problem::new("kind", format!("this credential may not write `{}`", event.kind())));
         }
-        let is_of_its_time = !matches!(&self.proof, Proof::Signed(signed) if !signed.is_of_its_time());
         let (at, seconds) = (event.event_time(), |seconds: i64| seconds.saturating_mul(SECOND_NS));
         let too_old = at < now.saturating_add(seconds(-SIGNED_WITHOUT_TIME_SECONDS_MAX));
         let too_new = at > now.saturating_add(seconds(SIGNED_WITHOUT_TIME_FUTURE_SECONDS_MAX));
-        if !is_of_its_time && (too_old || too_new) {
+        if !self.is_of_its_time() && (too_old || too_new) {
             let reason = "the signature holds no time, so that a replay of an event that is so far from now could not be \
                           told from it; bring it in with `keywatch import`";
             return Err(Problem::new("event_time", reason));
