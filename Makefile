@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-peers docs dashboards grafana-sdk build-cost tools claim
+.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-peers docs dashboards grafana-sdk build-cost tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -45,6 +45,9 @@ bench: claim ## what a second holds: replay, time from append to finding, durabl
 
 bench-state: claim ## bytes a row, a flood of keys, a restart with ten million rows (ARGS="rows flood restart"; three minutes)
 	cargo bench --locked --workspace --bench state -- $(ARGS)
+
+bench-sql: claim ## how long questions in SQL take over a log that is made for it (ARGS="EVENTS DIRECTORY"; ten million, some minutes)
+	cargo bench --locked --workspace --bench sql -- $(ARGS)
 
 bench-peers: claim ## keywatch beside DataFusion, Flink SQL and rsigma (ARGS="keyed groups shipped flink rsigma growth"; each up to three minutes)
 	cargo bench --profile peers --locked --workspace --bench peers -- $(ARGS)

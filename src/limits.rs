@@ -63,6 +63,90 @@ pub(crate) const SOURCE_REQUESTS_PER_SECOND: u32 = 4000;
 /// Seconds of that rate that a source may take at once.
 pub(crate) const SOURCE_REQUESTS_BURST_SECONDS: u32 = 2;
 
+/// WebSocket streams of one source open at once: some for each of its machines.
+pub(crate) const SOURCE_STREAMS_MAX: usize = 32;
+
+/// Streams of all sources: half of the connections, so that there is always room for requests.
+pub(crate) const STREAMS_MAX: usize = 256;
+
+/// Seconds between two pings of a stream.
+pub(crate) const STREAM_PING_SECONDS: u64 = 10;
+
+/// Seconds after which a stream is closed on which nothing was heard, not even an answer to a ping.
+pub(crate) const STREAM_IDLE_SECONDS_MAX: u64 = 30;
+
+/// Seconds after which a stream is closed whatever it does, so that who it belongs to is asked again.
+pub(crate) const STREAM_SECONDS_MAX: u64 = 86_400;
+
+/// Bytes of the first line of a message.
+pub(crate) const STREAM_HEAD_BYTES_MAX: usize = 8 << 10;
+
+/// Bytes that are read from a stream at once.
+pub(crate) const STREAM_READ_BYTES: usize = 16 << 10;
+
+/// Seconds that the other side gets to read why a stream is closed.
+pub(crate) const STREAM_CLOSE_SECONDS_MAX: u64 = 5;
+
+/// Milliseconds that a message waits before it asks for its turn again.
+pub(crate) const STREAM_RETRY_MILLISECONDS: u64 = 100;
+
+/// Bytes of the lines that an agent sends at once, and of a line: a longer one is cut, and the rest of it passed over.
+pub(crate) const AGENT_BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Lines that an agent sends at once.
+pub(crate) const AGENT_BATCH_LINES_MAX: usize = 1_000;
+
+/// Bytes below which an agent that is behind waits for more lines before it keeps them.
+pub(crate) const AGENT_BATCH_BYTES_MIN: usize = 64 << 10;
+
+/// Seconds that it waits for them.
+pub(crate) const AGENT_GATHER_SECONDS: u64 = 5;
+
+/// Milliseconds between two looks at the files that an agent follows.
+pub(crate) const AGENT_LOOK_MILLISECONDS: u64 = 250;
+
+/// Seconds that a file which was rotated away may still grow.
+pub(crate) const AGENT_ROTATED_SECONDS: u64 = 2;
+
+/// Bytes at the beginning of a file, and before the place up to which it was read, by which it is known again.
+pub(crate) const AGENT_MARK_BYTES: usize = 256;
+
+/// Rotated files that are looked at for a place that was left.
+pub(crate) const AGENT_ROTATED_FILES_MAX: usize = 1_000;
+
+/// Files that one agent follows.
+pub(crate) const AGENT_FILES_MAX: usize = 64;
+
+/// Bytes that standard input brings at once.
+pub(crate) const AGENT_READ_BYTES: usize = 64 << 10;
+
+/// Bytes of disk that a batch takes at least: a block.
+pub(crate) const AGENT_BLOCK_BYTES: u64 = 4_096;
+
+/// Bytes of the first line of a batch on disk.
+pub(crate) const AGENT_HEAD_BYTES_MAX: u64 = 64 << 10;
+
+/// Things that an agent has to say and that nobody has taken yet; the oldest leave.
+pub(crate) const AGENT_NOTICES_MAX: usize = 16;
+
+/// Seconds that an agent tries to open a stream.
+pub(crate) const AGENT_CONNECT_SECONDS_MAX: u64 = 20;
+
+/// Seconds that an agent waits for an answer: a source that sends too much is answered late.
+pub(crate) const AGENT_ANSWER_SECONDS_MAX: u64 = 120;
+
+/// Bytes of an answer.
+pub(crate) const AGENT_ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Seconds after which an agent connects again on which nothing was heard: six pings.
+pub(crate) const AGENT_SILENCE_SECONDS_MAX: u64 = 60;
+
+/// Milliseconds after which an agent tries again; they double with each failure.
+pub(crate) const AGENT_RETRY_MILLISECONDS_MIN: u64 = 250;
+
+/// Seconds after which an agent that cannot connect tries again.
+pub(crate) const AGENT_RETRY_SECONDS_MAX: u64 = 60;
+
 /// Bytes of the bodies that one source is sending: four of the largest.
 pub(crate) const SOURCE_BODIES_BYTES_MAX: usize = 128 << 20;
 
@@ -289,6 +373,9 @@ pub(crate) const CUSTODY_AFTER_NS: i64 = 600 * 1_000_000_000;
 /// Events of a chain of custody that are shown; those that prove a finding are shown beyond it.
 pub(crate) const CUSTODY_EVENTS_MAX: usize = 500;
 
+/// Events that prove findings of an incident and are looked for.
+pub(crate) const CUSTODY_EVIDENCE_MAX: usize = 500;
+
 /// Time that is looked back through for everything about a name, unless another is asked for.
 pub(crate) const ABOUT_NS: i64 = 30 * 86_400 * 1_000_000_000;
 
@@ -298,5 +385,101 @@ pub(crate) const ABOUT_EVENTS_MAX: usize = 100;
 /// A shift, unless other times are asked for.
 pub(crate) const HANDOVER_NS: i64 = 12 * 3_600 * 1_000_000_000;
 
+/// Operators who wait for changes at once.
+pub(crate) const CHANGES_WAITING_MAX: usize = 64;
+
+/// Longest that who waits for changes may wait, seconds: less than a connection may be silent.
+pub(crate) const CHANGES_WAIT_SECONDS_MAX: u64 = 25;
+
+/// Milliseconds between two looks at whether the log has grown, for who waits for changes.
+pub(crate) const CHANGES_LOOK_MS: u64 = 1_000;
+
+/// Seconds after which who has signed in on the web page does so again: a shift.
+pub(crate) const PAGE_SESSION_SECONDS_MAX: u64 = 12 * 3_600;
+
+/// Sessions on the web page.
+pub(crate) const PAGE_SESSIONS_MAX: usize = 1024;
+
+/// Sessions of one operator among them.
+pub(crate) const PAGE_SESSIONS_OF_OPERATOR_MAX: usize = 16;
+
+/// Seconds that a form to sign in may be open.
+pub(crate) const PAGE_SIGN_IN_SECONDS_MAX: u64 = 3_600;
+
+/// Bytes of a form of the web page.
+pub(crate) const PAGE_FORM_BYTES_MAX: usize = 32 << 10;
+
+/// Bytes of an answer of the API that the web page shows.
+pub(crate) const PAGE_ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// Incidents of one page of the board.
+pub(crate) const PAGE_BOARD_INCIDENTS: usize = 50;
+
+/// Incidents of recorded events that are written into one file.
+pub(crate) const REPLAYED_INCIDENTS_MAX: usize = 20;
+
+/// Steps in which recorded events go through the pipeline for that.
+pub(crate) const REPLAYED_STEPS_MAX: usize = 10_000;
+
 /// Seconds that `keywatch alerts` waits for an answer.
 pub(crate) const API_ANSWER_SECONDS_MAX: u64 = 60;
+
+/// Bytes of one SQL statement.
+pub(crate) const SQL_TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// Threads that read for one query.
+pub(crate) const SQL_PARTITIONS_MAX: usize = 4;
+
+/// Stretches of the log below which a further thread is not worth its start.
+pub(crate) const SQL_PART_STRETCHES_MIN: usize = 8;
+
+/// Batches of rows that wait between the reading of a query and what is done with them.
+pub(crate) const SQL_WAITING_BATCHES_MAX: usize = 2;
+
+/// Event lines of a file that are handed on at once.
+pub(crate) const SQL_FILE_EVENTS: usize = 8192;
+
+/// Findings that are made into one batch of rows, at least.
+pub(crate) const SQL_MADE_ROWS: usize = 1024;
+
+/// Bytes of a text that a query may put together of shorter ones, stored values counted as a thousand bytes each.
+pub(crate) const SQL_GROWN_BYTES_MAX: u64 = 64 << 10;
+
+/// Rows that `keywatch query` shows as a table, unless it is told otherwise.
+pub(crate) const QUERY_ROWS_SHOWN_MAX: usize = 1000;
+
+/// Rows of one group of a Parquet file, which is put together in memory.
+pub(crate) const QUERY_ROW_GROUP_ROWS_MAX: usize = 1 << 17;
+
+/// Milliseconds between two moves of the bar of `keywatch query`.
+pub(crate) const QUERY_PROGRESS_MILLISECONDS: u64 = 500;
+
+/// Clients of SQL that are connected at once; further ones wait in the kernel's queue.
+pub(crate) const SQL_CONNECTIONS_MAX: usize = 64;
+
+/// Threads that serve the connections of SQL; each query has its own beside them.
+pub(crate) const SQL_THREADS: usize = 2;
+
+/// How much the threads of queries let others go first, as `nice` counts.
+pub(crate) const SQL_NICE: i32 = 10;
+
+/// Milliseconds that a client waits for the answer that it is not let in.
+pub(crate) const SQL_REFUSAL_MILLISECONDS: u64 = 500;
+
+/// Questions of one operator in a second, on average: each is a record of the log.
+pub(crate) const SQL_PER_SECOND_MAX: u32 = 10;
+
+/// Questions of one operator at once, after a pause.
+pub(crate) const SQL_BURST_MAX: u32 = 200;
+
+/// Seconds that a query waits for its turn.
+pub(crate) const SQL_WAIT_SECONDS_MAX: u64 = 5;
+
+/// Seconds beyond its time after which a client that takes no rows is let go.
+pub(crate) const SQL_GRACE_SECONDS: u64 = 5;
+
+/// Seconds between two looks at whether the log has grown by a segment.
+pub(crate) const SQL_INDEX_SECONDS: u64 = 10;
+
+/// Bytes of a user's password, at least.
+pub(crate) const SQL_PASSWORD_BYTES_MIN: usize = 16;

@@ -6,6 +6,7 @@
 //! | [`service`] | what `keywatch run` is made of |
 //! | [`incident`], [`event_files`] | incidents of `replay-data/`; event lines and inventories as files hold them |
 //! | [`output`], [`clock`], [`limits`] | what is printed, what time it is, what is bounded |
+//! | [`words`] | names, amounts and spans as people say them |
 //!
 //! The binary wires and decides nothing: what an event, a rule or an alert is stands in the rooms.
 
@@ -20,8 +21,11 @@ mod incident;
 mod limits;
 mod output;
 mod service;
+mod words;
 
-use commands::{backtest, chain, demo, detectors, feeds, import, log, operator, replay, run, simulate};
+use commands::{
+    agent, backtest, chain, deliveries, demo, detectors, feeds, import, log, operator, query, replay, run, simulate,
+};
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
 /// them takes half the time that it takes with the allocator of glibc (docs/benchmarks.md).
@@ -47,8 +51,13 @@ Start here:
   keywatch import --feed safe --system cold FILE
                                          your own records as event lines
   keywatch run --print-config            a configuration for your own machine
+  keywatch agent --file LOG              ships what a machine writes to a running keywatch
   keywatch chain check                   can the nodes of its chains be followed?
   keywatch alerts list                   what it has found, and who sees to it
+  keywatch responses list                what it has stopped, and what waits for you
+  keywatch query \"SELECT count(*) FROM events\" keywatch-data
+                                         SQL over a log or over event lines
+  keywatch deliveries test RECEIVER      does a page arrive?
   keywatch log check keywatch-data       is the log whole?
 
 Exit codes: 0 done; 1 done, and something is not as it should be (a check
@@ -66,14 +75,19 @@ enum Command {
     Replay(replay::Arguments),
     Backtest(backtest::Arguments),
     Run(run::Arguments),
+    Agent(agent::Arguments),
     Import(import::Arguments),
     Chain(chain::Arguments),
     Feeds(feeds::Arguments),
     Log(log::Arguments),
+    Query(query::Arguments),
     Detectors(detectors::Arguments),
+    Deliveries(deliveries::Arguments),
     Simulate(simulate::Arguments),
     Alerts(operator::AlertsArguments),
     Incidents(operator::IncidentsArguments),
+    Responses(operator::ResponsesArguments),
+    Sessions(operator::SessionsArguments),
     About(operator::AboutArguments),
 }
 
@@ -83,6 +97,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = match &command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Agent(arguments) => agent::run(arguments),
         other => {
             output::start_logging("warn", output::LogFormat::Text);
             offline(other)
@@ -107,11 +122,16 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Chain(arguments) => chain::run(arguments),
         Command::Feeds(arguments) => feeds::run(arguments),
         Command::Log(arguments) => log::run(arguments),
+        Command::Query(arguments) => query::run(arguments),
         Command::Detectors(arguments) => detectors::run(arguments),
+        Command::Deliveries(arguments) => deliveries::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Run(arguments) => run::run(arguments),
+        Command::Agent(arguments) => agent::run(arguments),
         Command::Alerts(arguments) => operator::alerts(arguments),
         Command::Incidents(arguments) => operator::incidents(arguments),
+        Command::Responses(arguments) => operator::responses(arguments),
+        Command::Sessions(arguments) => operator::sessions(arguments),
         Command::About(arguments) => operator::about(arguments),
     }
 }

@@ -93,6 +93,17 @@ pub(crate) fn table<const COLUMNS: usize>(
     table.to_string()
 }
 
+/// As [`table`], with as many columns as there are headings.
+pub(crate) fn rows(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings.iter().map(|heading| printable(heading)));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)));
+    }
+    table.to_string()
+}
+
 /// A bar on standard error for `records` of long work; nothing is drawn where standard error is no terminal.
 pub(crate) fn progress(records: usize) -> indicatif::ProgressBar {
     let style = "{bar:30} {human_pos}/{human_len} records, {per_sec}, {eta} left";

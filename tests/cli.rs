@@ -137,3 +137,27 @@ fn rules_that_cannot_be_run_as_configured_are_said_and_nothing_is_served() {
         assert_eq!(out(&done), "", "{setting}");
     }
 }
+
+#[test]
+fn a_receiver_can_be_tried_before_it_matters() {
+    let token = "ab".repeat(32);
+    let config = format!(
+        "[[credentials]]\nsystem = 'cold'\nsource = 'opa-1'\nfeed = 'opa'\ntoken_sha256 = '{token}'\n\
+         [[receivers]]\nkind = 'siem'\nname = 'siem'\nfile = 'findings.jsonl'\n\
+         [[receivers]]\nkind = 'siem'\nname = 'nowhere'\nfile = 'missing/findings.jsonl'\n"
+    );
+    let inventory = "[[systems]]\nid = 'cold'\nsources = [{ source = 'opa-1', feed = 'opa' }]\n";
+    let directory = directory(&[("keywatch.toml", config.as_bytes()), ("inventory.toml", inventory.as_bytes())]);
+    let test =
+        |receiver: &str| keywatch(directory.path(), &["deliveries", "test", receiver, "--severity", "high"], b"");
+    let taken = test("siem");
+    assert!(taken.status.success() && out(&taken).contains("siem took the test"), "{}", err(&taken));
+    let line = std::fs::read_to_string(directory.path().join("findings.jsonl")).unwrap();
+    assert!(line.contains("TEST of receiver siem: nothing has happened") && line.contains("alert.test"), "{line}");
+    let refused = test("nowhere");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(err(&refused).contains("`nowhere` did not take the notification"), "{}", err(&refused));
+    let unknown = test("pager");
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(err(&unknown).contains("has no receiver `pager`; it has siem, nowhere"), "{}", err(&unknown));
+}

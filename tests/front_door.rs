@@ -1,8 +1,10 @@
 //! The front door among strangers and neighbours: nobody takes another's turn, and nobody speaks for another.
 
+mod agent;
 mod certificates;
 mod crowd;
 mod forms;
 mod page;
 mod signed;
 mod site;
+mod streams;

@@ -229,7 +229,7 @@ async fn other_types_and_paths_are_refused() {
     let request = machine.client.post(&url).bearer_auth(token("idp")).header("content-type", "application/xml");
     assert_eq!(request.body("<a/>").send().await.unwrap().status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(machine.client.get(&url).send().await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
-    assert_eq!(machine.get("/").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(machine.get("/nothing").await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

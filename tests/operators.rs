@@ -17,9 +17,12 @@ const PRESENTED: Rule = Rule {
     sql: "SELECT event_id, actor AS entity, actor, session FROM events WHERE kind = 'session.presented'",
 };
 
-/// A machine with operators: their tokens are their names.
-fn machine() -> Machine {
-    let machine = Machine::with_this_rule_alone(PRESENTED);
+pub(crate) fn machine() -> Machine {
+    with_operators(Machine::with_this_rule_alone(PRESENTED))
+}
+
+/// The same machine with operators, whose tokens are their names, and a second system.
+pub(crate) fn with_operators(machine: Machine) -> Machine {
     let operator = |name: &str, role: &str, systems: &str| {
         let hash = hex::encode(Sha256::digest(name));
         format!(
@@ -41,7 +44,13 @@ fn machine() -> Machine {
 }
 
 /// Asks as an operator.
-async fn ask(running: &Running, token: &str, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+pub(crate) async fn ask(
+    running: &Running,
+    token: &str,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> (StatusCode, Value) {
     let mut request = Client::new().request(method, format!("{}{path}", running.url()));
     if !token.is_empty() {
         request = request.bearer_auth(token);
@@ -54,20 +63,20 @@ async fn ask(running: &Running, token: &str, method: Method, path: &str, body: O
     (status, answer.json().await.unwrap_or(Value::Null))
 }
 
-async fn get(running: &Running, path: &str) -> Value {
+pub(crate) async fn get(running: &Running, path: &str) -> Value {
     let (status, answer) = ask(running, "ann", Method::GET, path, None).await;
     assert_eq!(status, StatusCode::OK, "{path}: {answer}");
     answer
 }
 
-async fn post(running: &Running, token: &str, path: &str, body: Value) -> Value {
+pub(crate) async fn post(running: &Running, token: &str, path: &str, body: Value) -> Value {
     let (status, answer) = ask(running, token, Method::POST, path, Some(body)).await;
     assert_eq!(status, StatusCode::OK, "{path}: {answer}");
     answer
 }
 
 /// One incident about ann's session; its id.
-async fn one_incident(running: &Running) -> String {
+pub(crate) async fn one_incident(running: &Running) -> String {
     running.send([presented("s-long-enough-1", "ann", 1)]).await;
     running.until("keywatch_rule_findings_total", "", 1).await;
     let patience = std::time::Duration::from_secs(30);
@@ -203,7 +212,7 @@ async fn every_route_is_described_and_every_description_is_a_route() {
 }
 
 /// Runs a subcommand as an operator.
-fn run(running: &Running, token: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(running: &Running, token: &Path, arguments: &[&str]) -> Output {
     let more = ["--url", running.url(), "--token-file", token.to_str().unwrap()];
     keywatch(token.parent().unwrap(), &[arguments, &more].concat(), b"")
 }
@@ -245,9 +254,12 @@ async fn the_day_of_an_analyst_with_the_subcommands() {
     as_who("carol", &["alerts", "approve-silence", silence], &["active"]);
     as_who("ann", &["alerts", "silences"], &["bob and carol", "drill"]);
     as_who("bob", &["alerts", "end-silence", silence], &["ended"]);
+    as_who("ann", &["deliveries", "list"], &["standard-error", "up", "nothing was put aside"]);
     as_who("ann", &["about", "s-long-enough-1"], &["1 events", "session.presented", id]);
     as_who("ann", &["alerts", "handover"], &["not resolved", "drill", "own/presented"]);
 
+    let refused = run(&running, &machine.path("ann"), &["deliveries", "redrive", "standard-error"]);
+    assert!(refused.status.code() == Some(2) && err(&refused).contains("no dead letter"), "{}", err(&refused));
     let refused = run(&running, &machine.path("ann"), &["alerts", "ack", "nothing"]);
     assert_eq!(refused.status.code(), Some(1), "{}", err(&refused));
     let refused = run(&running, &machine.path("ann"), &["alerts", "show", "nothing"]);

@@ -54,11 +54,19 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
-    /// There is no such proposal or response, or it is closed.
-    #[error("there is no open response `{response}`; it may have been released, or its id mistyped")]
+    /// There is no such proposal or response.
+    #[error("there is no response `{response}`; it may be forgotten, or its id mistyped")]
     NoResponse {
         /// What was asked for.
         response: String,
+    },
+    /// What a person wants of a response is not possible as it stands.
+    #[error("response `{response}` {problem}")]
+    ResponseClosed {
+        /// Its id.
+        response: String,
+        /// Where it stands.
+        problem: String,
     },
     /// Somebody who cannot decide on a response.
     #[error("`{person}` cannot decide on this response: {problem}")]
@@ -79,6 +87,12 @@ pub enum Error {
     Refused {
         /// What is wrong, and what to do instead.
         problem: String,
+    },
+    /// Nothing was put aside for that destination, or not under that key.
+    #[error("there is no dead letter for `{destination}`; it may have been redriven, or its key mistyped")]
+    NoDeadLetter {
+        /// Name of the destination.
+        destination: String,
     },
     /// A destination whose configuration cannot be accepted.
     #[error("destination `{destination}`: {problem}")]
@@ -121,7 +135,9 @@ impl Error {
             Error::Undelivered { fate: Fate::Retry(_), .. } => Remedy::Retry,
             Error::Undelivered { .. }
             | Error::NoResponse { .. }
+            | Error::ResponseClosed { .. }
             | Error::NoIncident { .. }
+            | Error::NoDeadLetter { .. }
             | Error::Refused { .. }
             | Error::NotAllowed { .. }
             | Error::Saved { .. } => Remedy::Reject,

@@ -2,7 +2,9 @@
 //! then what happened is written.
 
 mod approvals;
+mod deliveries;
 mod operations;
+mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -23,11 +25,11 @@ use crate::lifecycle::alert_log::AlertLog;
 use crate::lifecycle::record;
 use crate::lifecycle::saved::{Folded, Saved};
 use crate::lifecycle::self_monitoring::{
-    allowed_after_revocation, control_signed, destination_gone, heartbeat_failed, limit_reached, replica_drifted,
-    response_unconfirmed,
+    allowed_after_revocation, control_signed, delivery_failed, destination_gone, heartbeat_failed, limit_reached,
+    replica_drifted, response_unconfirmed, response_undone, silenced,
 };
 use crate::lifecycle::state::AlertState;
-use crate::limits::PAGE_HELD_MS_MAX;
+use crate::limits::{PAGE_HELD_MS_MAX, SILENCE_UNTOLD_NS};
 use crate::policy::plan::plan;
 use crate::policy::settings::Policy;
 use crate::response::intent::Degree;
@@ -35,6 +37,7 @@ use crate::response::responder::{EnforcementPoint, Outcome, Responder};
 
 pub use approvals::Approval;
 pub use operations::Operated;
+pub use standing::Standing;
 
 /// What the executor works with.
 pub struct Dependencies {
@@ -97,7 +100,7 @@ impl Executor {
             seen(topic, event);
         })?;
         let alert_log = Arc::new(alert_log);
-        let outbox = Outbox::new(Arc::clone(&alert_log), sinks, deliveries);
+        let outbox = Outbox::new(Arc::clone(&alert_log), sinks, deliveries, Arc::clone(&clock));
         policy.destinations = outbox.destinations();
         let responder = Responder::new(Arc::clone(&alert_log), sites, clock);
         let shared = Shared {
@@ -196,6 +199,11 @@ impl Executor {
         for (destination, record) in self.shared.outbox.gone() {
             self.take_own(&destination_gone(&record.finding.system, &destination, record.finding.decided)).await?;
         }
+        for trouble in self.shared.outbox.troubles() {
+            let now = self.shared.alert_log.time_of(&trouble.worst.finding.system);
+            self.take_own(&delivery_failed(&trouble, now)).await?;
+        }
+        self.escalate().await?;
         self.shared.outbox.dispatch();
         Ok(())
     }
@@ -281,16 +289,26 @@ impl Executor {
         Ok(())
     }
 
-    /// Findings about responses whose effect is not confirmed or that a limit held up, as far as nobody was told.
+    /// Findings about responses whose effect is not confirmed, that a limit held up or that were taken back, and about
+    /// silences, as far as nobody was told: whoever wrote them down may have ended before telling.
     fn unreported(&self) -> Vec<Finding> {
         let state = self.shared.alert_log.state();
         let own = state.responses().iter().flat_map(|progress| {
             let reached = limit_reached(&progress.response).filter(|_| progress.is_waiting());
-            response_unconfirmed(progress).into_iter().chain(reached).chain(allowed_after_revocation(progress))
+            let effect = response_unconfirmed(progress).into_iter().chain(allowed_after_revocation(progress));
+            effect.chain(reached).chain(response_undone(progress))
         });
         let misused = state.responses().misused();
         let signed = misused.map(|(system, event, time)| control_signed(system, event, time));
-        own.chain(signed).filter(|finding| !state.is_planned(finding)).collect()
+        let silences = state.silences().iter().filter(|silence| {
+            // What was told of older ones is no longer known.
+            silence.at.saturating_add(SILENCE_UNTOLD_NS) >= self.shared.alert_log.time_of(&silence.request.system)
+        });
+        let silences = silences.flat_map(|silence| {
+            let approved = silence.approved_by.as_deref().map(|by| silenced(silence, Some(by)));
+            std::iter::once(silenced(silence, None)).chain(approved)
+        });
+        own.chain(signed).chain(silences).filter(|finding| !state.is_planned(finding)).collect()
     }
 
     fn retry_in_background(&self, system: &str) {

@@ -83,8 +83,17 @@ pub const PAGE_HELD_MS_MAX: u64 = 4_000;
 /// Bytes of a policy decision point's answer that are read.
 pub const PDP_ANSWER_BYTES_MAX: usize = 1 << 20;
 
-/// Seconds that one attempt at a webhook may take.
-pub const WEBHOOK_ATTEMPT_SECONDS_MAX: u64 = 15;
+/// Seconds that one attempt at a receiver may take.
+pub const ATTEMPT_SECONDS_MAX: u64 = 15;
+
+/// Bytes of a receiver's answer that are read.
+pub const RECEIVER_ANSWER_BYTES_MAX: usize = 64 * 1_024;
+
+/// Characters of a receiver's answer that are recorded.
+pub const RECEIVER_ANSWER_CHARS_MAX: usize = 200;
+
+/// Addresses of one name that are looked at.
+pub const RECEIVER_ADDRESSES_MAX: usize = 32;
 
 /// Bytes of a webhook's body (Standard Webhooks 1.0.0 asks for less than 20 kB).
 pub const WEBHOOK_BODY_BYTES_MAX: usize = 20_000;
@@ -92,8 +101,35 @@ pub const WEBHOOK_BODY_BYTES_MAX: usize = 20_000;
 /// Longest wait, in seconds, that a `Retry-After` may ask for.
 pub const RETRY_AFTER_SECONDS_MAX: u64 = 3_600;
 
-/// Deliveries that one webhook has under way at once.
-pub const WEBHOOK_DELIVERIES_MAX: usize = 8;
+/// Attempts that one receiver has under way at once.
+pub const DELIVERIES_AT_ONCE_MAX: usize = 8;
+
+/// Attempts at one receiver in a minute, unless configured.
+pub const RECEIVER_PER_MINUTE: u32 = 600;
+
+/// Hours after its first failure for which a notification is tried, unless configured.
+pub const GIVE_UP_HOURS: u64 = 72;
+
+/// Failures in a row after which a receiver counts as down.
+pub const RECEIVER_DOWN_FAILURES: u32 = 3;
+
+/// Dead letters that are remembered for redriving; beyond these the oldest are forgotten.
+pub const DEAD_LETTERS_MAX: usize = 10_000;
+
+/// Incidents that were told and are remembered as standing; beyond these the least severe and oldest is forgotten.
+pub const STANDING_INCIDENTS_MAX: usize = 5_000;
+
+/// Pages of one incident that are remembered, so that all of them can be resolved; beyond these the oldest are forgotten.
+pub const STANDING_KEYS_MAX: usize = 64;
+
+/// Log time for which it is said again that an alert is resolved.
+pub const RESOLVED_SAID_AGAIN_NS: i64 = 15 * 60 * 1_000_000_000;
+
+/// Alerts in one request to an Alertmanager.
+pub const ALERTMANAGER_BATCH_MAX: usize = 64;
+
+/// Seconds between two times that what stands is said again, and between two heartbeats.
+pub const REPEAT_SECONDS: u64 = 60;
 
 /// Evidence ids and facts that a notification shows.
 pub const NOTIFICATION_ITEMS_MAX: usize = 50;
@@ -133,6 +169,10 @@ pub const SILENCE_CRITICAL_NS_MAX: i64 = 4 * 3_600 * 1_000_000_000;
 
 /// Silences that are remembered; no more are taken.
 pub const SILENCES_MAX: usize = 1_000;
+
+/// How long after somebody asked for a silence it is still told of, where that was missed, nanoseconds of log time: as long as
+/// it is known whether it was.
+pub const SILENCE_UNTOLD_NS: i64 = RESPONSE_KEPT_NS;
 
 /// Bytes of one text of a silence.
 pub const SILENCE_TEXT_BYTES_MAX: usize = 1_000;

@@ -6,11 +6,16 @@
 
 mod aftermath;
 mod attacks;
+mod escalation;
 mod opa_api;
 mod operators;
 mod p4_delivery;
 mod p5_revocation;
 mod plan;
 mod policies;
+mod real_alertmanager;
+mod receiver_kinds;
+mod receivers;
 mod restarts;
 mod support;
+mod untold;

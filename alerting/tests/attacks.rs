@@ -168,7 +168,7 @@ async fn two_people_have_to_agree_where_two_are_asked_for() {
     let (log, pdp, executor) = scene(Approvals { people: 2, ..Approvals::default() });
     let id = proposal(&executor).await;
     for (person, waits) in [("dora", true), ("Dora", true), ("emil", false)] {
-        let approval = executor.approve(&id, person).await.unwrap();
+        let approval = executor.approve(&id, person, "it is not us").await.unwrap();
         assert_eq!(matches!(approval, Approval::Waits { needed: 2, .. }), waits, "{person}: {approval:?}");
         assert_eq!(pdp.allows(&input(crate::support::SESSION)), waits, "{person}");
     }
@@ -183,11 +183,17 @@ async fn who_is_concerned_or_has_no_name_decides_nothing() {
     let (_log, _pdp, executor) = scene(Approvals::default());
     let id = proposal(&executor).await;
     for person in ["alice", "ALICE", "", " dora"] {
-        let error = executor.approve(&id, person).await.unwrap_err();
+        let error = executor.approve(&id, person, "it is not us").await.unwrap_err();
         assert!(matches!(error, Error::NotAllowed { .. }), "{person}: {error}");
     }
     let error = executor.reject("no such", "dora", "why").await.unwrap_err();
     assert!(matches!(error, Error::NoResponse { .. }), "{error}");
+    for reason in [" ".to_owned(), "x".repeat(4_001)] {
+        let error = executor.approve(&id, "dora", &reason).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+    }
+    let error = executor.undo(&id, "dora", "why").await.unwrap_err();
+    assert!(error.to_string().contains("is proposed: there is nothing to take back"), "{error}");
 }
 
 #[tokio::test]
@@ -195,7 +201,8 @@ async fn what_was_rejected_or_has_waited_too_long_is_not_carried_out() {
     let (log, pdp, first) = scene(Approvals::default());
     let id = proposal(&first).await;
     first.reject(&id, "dora", "a test of ours").await.unwrap();
-    assert!(matches!(first.approve(&id, "emil").await.unwrap_err(), Error::NoResponse { .. }));
+    let error = first.approve(&id, "emil", "it is not us").await.unwrap_err();
+    assert!(error.to_string().contains("is rejected (decided on by dora)"), "{error}");
     assert_eq!(log.of_kind("response.rejected")[0].reason(), Some("a test of ours"));
     assert!(pdp.allows(&input(crate::support::SESSION)));
     // A restart knows it from the log.
@@ -206,7 +213,27 @@ async fn what_was_rejected_or_has_waited_too_long_is_not_carried_out() {
     let id = proposal(&third).await;
     let later = opened("s-later", 3_700);
     log.append(Topic::Events, vec![later]).unwrap();
-    assert!(matches!(third.approve(&id, "emil").await.unwrap_err(), Error::NoResponse { .. }));
+    let error = third.approve(&id, "emil", "it is not us").await.unwrap_err();
+    assert!(matches!(&error, Error::ResponseClosed { .. }) && error.to_string().contains("has expired"), "{error}");
+    let standing = third.standing(&id).unwrap();
+    assert!(standing.expired && standing.needed == 1 && standing.expires == at(3_600), "{standing:?}");
+}
+
+#[tokio::test]
+async fn who_signed_in_again_while_a_proposal_waited_is_cut_off_by_its_approval() {
+    let (log, pdp, executor) = scene(Approvals::default());
+    executor.resume().await.unwrap();
+    let actions = executor.take(&Finding { response: vec![Target::Subject], ..asks() }).await.unwrap();
+    let Action::Propose(response) = &actions[0] else { panic!("{actions:?}") };
+    log.append(Topic::Events, vec![opened("s-later", 3_000)]).unwrap();
+    executor.approve(&response.id, "dora", "it is not us").await.unwrap();
+    let allows = |began: i64| {
+        let mut input = input(crate::support::SESSION);
+        input["session_started_at"] = Value::from(at(began).unix_seconds());
+        pdp.allows(&input)
+    };
+    assert!(!allows(2_000), "this session began before the approval");
+    assert!(allows(3_600), "who signs in after it is let in");
 }
 
 #[tokio::test]
@@ -224,7 +251,8 @@ async fn a_revocation_can_be_taken_back_as_far_as_no_other_holds_it() {
     let mut of_other = control();
     of_other["session_id"] = Value::from("s-2");
     assert!(!pdp.allows(&of_other), "the other one is not");
-    assert!(matches!(executor.undo(&first.id, "dora", "").await.unwrap_err(), Error::NoResponse { .. }));
+    let error = executor.undo(&first.id, "dora", "once more").await.unwrap_err();
+    assert!(error.to_string().contains("is undone (decided on by dora)"), "{error}");
     // Taken back, it may be revoked anew; and a restart publishes the same document.
     let document = executor.with_state(|state| state.responses().document(SYSTEM));
     let restarted = crate::support::executor(&log, &pdp, Vec::new());

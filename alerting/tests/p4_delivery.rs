@@ -63,7 +63,7 @@ fn webhook(address: &str) -> Arc<dyn Sink> {
     // Fails when another test of this process was first, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let secrets = [NEXT_SECRET, SECRET].map(|text| Secret::parse(text).unwrap()).to_vec();
-    let settings = WebhookSettings { name: "pager".into(), url: address.into(), secrets, allow_plain_http: false };
+    let settings = WebhookSettings { name: "pager".into(), url: address.into(), secrets, ..WebhookSettings::default() };
     Arc::new(Webhook::new(settings, wall_clock()).unwrap())
 }
 

@@ -226,11 +226,11 @@ async fn a_proposal_does_nothing_until_a_person_approves_it() {
     assert!(pdp.allows(&input(SESSION)));
     executor.refresh().await.unwrap();
     assert!(pdp.allows(&input(SESSION)), "a heartbeat publishes no proposal");
-    executor.approve(&response.id, "dora").await.unwrap();
+    executor.approve(&response.id, "dora", "it is not us").await.unwrap();
     assert!(everything_of_it_is_denied(&pdp));
     assert_eq!(log.of_kind("response.requested")[0].actor(), Some("dora"));
-    let error = executor.approve(&response.id, "dora").await.unwrap_err();
-    assert!(matches!(error, Error::NoResponse { .. }));
+    let error = executor.approve(&response.id, "dora", "it is not us").await.unwrap_err();
+    assert!(matches!(error, Error::ResponseClosed { .. }));
 }
 
 #[tokio::test]

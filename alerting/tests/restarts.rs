@@ -70,7 +70,7 @@ async fn p1_a_state_kept_at_any_moment_and_the_log_since_is_the_state_of_the_who
                     let waiting = state.responses().iter().find(|progress| progress.status() == "proposed");
                     waiting.map(|progress| progress.response.id.clone())
                 });
-                live.approve(&waiting.expect("a proposal waits"), "dora").await.unwrap();
+                live.approve(&waiting.expect("a proposal waits"), "dora", "it is not us").await.unwrap();
             }
         }
         live.idle().await;

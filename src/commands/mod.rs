@@ -4,27 +4,35 @@
 //! |---|---|
 //! | [`demo`] | plays an incident through the running pipeline |
 //! | [`replay`] | runs the rules over recorded events, with no outside effect |
+//! | [`replayed`] | recorded events through the whole pipeline, for the page of their incidents |
 //! | [`run`] | serves the pipeline on this machine |
+//! | [`agent`] | ships lines of files or of standard input to a running keywatch |
 //! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
 //! | [`chain`] | follows chains, reads old blocks, checks nodes |
 //! | [`import`] | turns foreign files into event lines |
 //! | [`operator`] | alerts, incidents and everything about a name, over the API of a running keywatch |
 //! | [`feeds`] | lists and shows feeds, checks mapping files |
+//! | [`query`] | answers SQL over a log or over event lines |
 //! | [`log`] | checks a log, goes on with one that lost records |
+//! | [`deliveries`] | tries receivers, shows how they do, tries again what was put aside |
 //! | [`simulate`] | generates custody traffic |
 //! | [`detectors`] | lists, checks, tests and explains rules |
 //!
-//! A further subcommand (`query`, `verify`, `evidence`, `init`, `doctor` …) is a module here and a line of
+//! A further subcommand (`verify`, `evidence`, `init`, `doctor` …) is a module here and a line of
 //! `Command` in `main.rs`.
 
+pub(crate) mod agent;
 pub(crate) mod backtest;
 pub(crate) mod chain;
+pub(crate) mod deliveries;
 pub(crate) mod demo;
 pub(crate) mod detectors;
 pub(crate) mod feeds;
 pub(crate) mod import;
 pub(crate) mod log;
 pub(crate) mod operator;
+pub(crate) mod query;
 pub(crate) mod replay;
+pub(crate) mod replayed;
 pub(crate) mod run;
 pub(crate) mod simulate;

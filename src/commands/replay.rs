@@ -15,6 +15,7 @@ use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, Finding, Log, Position, Topic};
 use serde_json::json;
 
+use crate::commands::replayed;
 use crate::event_files::{DeclaredInventory, Ends};
 use crate::incident::{Expected, Incident, read_lines};
 use crate::limits::PIPELINE_RECORDS_MAX;
@@ -31,6 +32,8 @@ Examples:
   keywatch replay replay-data/2025-02-bybit              findings as a table
   keywatch replay replay-data/2025-02-bybit --check      compare with expected.jsonl; exit code 1 and a diff if they differ
   keywatch replay events.jsonl --format jsonl            findings as JSON lines
+  keywatch replay replay-data/2025-02-bybit --html bybit.html
+                                                         the incident with its timeline, as one file to look at
   keywatch replay events.jsonl --complete                decide what still waits at the end of foreign records
   keywatch import --feed safe --system cold safe.json | keywatch replay -
 
@@ -52,6 +55,9 @@ pub(crate) struct Arguments {
     /// Inventory, instead of the directory's
     #[arg(long, value_name = "FILE")]
     pub(crate) inventory: Option<PathBuf>,
+    /// Write the incidents that the findings make, with their timelines, as one HTML file that needs no network
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// How findings are written.
@@ -70,6 +76,10 @@ pub(crate) enum Format {
 /// What keeps it from being done.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let recording = read(arguments)?;
+    if let Some(file) = &arguments.html {
+        let shown = replayed::write(file, &recording.events)?;
+        output::note(&format!("{shown} incidents written to {}", file.display()));
+    }
     let log = MemoryLog::new();
     let records = fill(&log, recording.events)?;
     let begun = time::Instant::now();

@@ -51,10 +51,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     output::start_logging("info,fjall=warn,lsm_tree=warn", arguments.log_format);
     let (config, inventory) = config::load(&arguments.config, &arguments.overrides)?;
     let log = EmbeddedLog::open(&config.data, Options::new(Clock::Wall))?;
+    let segments = log.segments();
     // TLS of webhooks and decision points. It fails only where a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
-    let served = runtime.block_on(serve(&config, inventory, Arc::new(log)));
+    let served = runtime.block_on(serve(&config, inventory, Arc::new(log), segments));
     // Appends under way hold the log; it is closed when the last of them is done.
     runtime.shutdown_timeout(Duration::from_secs(SHUTDOWN_SECONDS_MAX));
     served.map(|()| ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use keywatch_alerting::Policy;
+use keywatch_alerting::{Policy, Route};
 use keywatch_detectors::Settings;
 use keywatch_ingest::feeds::mapping::{Mapping, installed::Installed};
 use keywatch_store::Inventory;
@@ -19,9 +19,12 @@ use crate::service::operators;
 
 pub(crate) mod chain;
 pub(crate) mod credential;
+pub(crate) mod receiver;
+pub(crate) mod sql;
 
 pub(crate) use chain::{Chain, Endpoint};
 use credential::Credential;
+use receiver::{Receiver, Webhook};
 
 /// The default, with a comment on every field.
 pub(crate) const DEFAULT: &str = include_str!("config.default.toml");
@@ -53,12 +56,18 @@ pub(crate) struct Config {
     pub(crate) alerting: Policy,
     /// Destinations of notifications.
     pub(crate) webhooks: Vec<Webhook>,
+    /// Further receivers of notifications.
+    pub(crate) receivers: Vec<Receiver>,
+    /// Which receivers are told of what; all of everything where there is none.
+    pub(crate) routes: Vec<Route>,
     /// Where sessions are cut.
     pub(crate) decision_points: Vec<DecisionPoint>,
     /// Chains that are followed.
     pub(crate) chains: Vec<Chain>,
     /// Revocation documents as signed bundles.
     pub(crate) bundles: BundleSettings,
+    /// The endpoint for SQL.
+    pub(crate) sql: sql::Sql,
 }
 
 /// The front door.
@@ -106,21 +115,6 @@ pub(crate) struct MappedFeed {
     pub(crate) mapping: PathBuf,
 }
 
-/// A destination of notifications, signed as Standard Webhooks asks.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Webhook {
-    /// Its name: what was delivered is recorded under it.
-    pub(crate) name: String,
-    /// Address, `https` unless it is this machine.
-    pub(crate) url: String,
-    /// Files with one `whsec_…` secret each, the newest first.
-    pub(crate) secret_files: Vec<PathBuf>,
-    /// Lets `http` leave the machine.
-    #[serde(default)]
-    pub(crate) allow_plain_http: bool,
-}
-
 /// A policy decision point of a system. Several of one system are its replicas.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,7 +125,7 @@ pub(crate) struct DecisionPoint {
     pub(crate) name: Option<String>,
     /// Base address of the Open Policy Agent.
     pub(crate) opa: String,
-    /// File with its bearer token, where it asks for one.
+    /// File with its bearer token, where it asks for one. It is read again when it changes.
     pub(crate) token_file: Option<PathBuf>,
     /// File with the input of a healthy session, which has to stay allowed.
     pub(crate) control_file: PathBuf,
@@ -209,9 +203,12 @@ impl Default for Config {
             rules: Settings::default(),
             alerting: Policy::default(),
             webhooks: Vec::new(),
+            receivers: Vec::new(),
+            routes: Vec::new(),
             decision_points: Vec::new(),
             chains: Vec::new(),
             bundles: BundleSettings::default(),
+            sql: sql::Sql::default(),
         }
     }
 }
@@ -239,13 +236,17 @@ impl Config {
         let mappings = self.feeds.iter_mut().map(|feed| &mut feed.mapping);
         let nodes = self.chains.iter_mut().flat_map(|chain| chain.endpoints.iter_mut());
         let of_nodes = nodes.filter_map(|endpoint| endpoint.url_file.as_mut());
+        let of_receivers = self.receivers.iter_mut().flat_map(Receiver::paths);
         let keys = self.bundles.keys.iter_mut().map(|key| &mut key.file);
+        let passwords = self.operators.iter_mut().filter_map(|operator| operator.sql_password_file.as_mut());
         secrets
+            .chain(of_receivers)
             .chain(of_points)
             .chain(of_nodes)
             .chain(of_signatures)
             .chain(tls)
             .chain(keys)
+            .chain(passwords)
             .chain(&mut self.rules_directory)
             .chain(mappings)
     }
@@ -321,6 +322,8 @@ fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()> {
     let tokens = config.credentials.iter().flat_map(|credential| &credential.token_sha256);
     let taken: Vec<&str> = tokens.map(String::as_str).collect();
     operators::check(&config.operators, &taken, inventory)?;
+    receiver::check(&config.webhooks, &config.receivers, &config.routes)?;
+    sql::check(&config.sql, &config.operators)?;
     for (index, point) in config.decision_points.iter().enumerate() {
         let declared = inventory.system(&point.system).is_some();
         ensure!(declared, "decision_points[{index}]: the inventory has no system `{}`", point.system);
@@ -397,10 +400,12 @@ mod tests {
             example.credentials.len(),
             example.feeds.len(),
             example.webhooks.len(),
+            example.receivers.len(),
+            example.routes.len(),
             example.decision_points.len(),
             example.chains.len(),
         ];
-        assert_eq!(lists, [2, 1, 1, 1, 1], "the commented examples can be taken as they are");
+        assert_eq!(lists, [2, 1, 1, 2, 1, 1, 1], "the commented examples can be taken as they are");
     }
 
     type Spoil = fn(&mut Config);

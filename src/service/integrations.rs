@@ -1,4 +1,4 @@
-//! What the configuration says about the outside, made into what alerting works with: destinations of notifications and
+//! What the configuration says about the outside, made into what alerting works with: receivers of notifications and
 //! policy decision points. Reads secret files; sends nothing.
 
 use std::collections::BTreeMap;
@@ -7,19 +7,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use keywatch_alerting::{EnforcementPoint, OpaPdp, OpaSettings, Replica, Secret, Sink, Webhook, WebhookSettings};
+use keywatch_alerting::{EnforcementPoint, PolicyDecisionPoint, Replica, Sink, Webhook, WebhookSettings};
 use serde_json::Value;
 
 use crate::clock;
 use crate::service::bundles::Bundles;
 use crate::service::config::{self, Config, Delivery};
+use crate::service::receivers;
+use crate::service::rotating_token::{RotatingToken, connect};
 
-/// Every webhook of the configuration.
+/// Every receiver of the configuration.
 ///
 /// # Errors
 /// A secret file that cannot be read or holds no secret, an address that is refused.
-pub(crate) fn webhooks(config: &Config) -> anyhow::Result<Vec<Arc<dyn Sink>>> {
-    config.webhooks.iter().map(webhook).collect()
+pub(crate) fn receivers(config: &Config) -> anyhow::Result<Vec<Arc<dyn Sink>>> {
+    let webhooks = config.webhooks.iter().map(webhook);
+    webhooks.chain(config.receivers.iter().map(receivers::sink)).collect()
 }
 
 /// The decision point of each system with all its replicas.
@@ -46,27 +49,31 @@ pub(crate) fn decision_points(
     Ok(points)
 }
 
-fn webhook(configured: &config::Webhook) -> anyhow::Result<Arc<dyn Sink>> {
-    let secret = |file: &std::path::PathBuf| {
-        Secret::parse(&read(file)?).map_err(|problem| anyhow::anyhow!("{}: {problem}", file.display()))
-    };
+fn webhook(configured: &config::receiver::Webhook) -> anyhow::Result<Arc<dyn Sink>> {
+    let addresses = receivers::address_rules(&configured.allow_networks, configured.allow_plain_http)?;
     let settings = WebhookSettings {
         name: configured.name.clone(),
         url: configured.url.clone(),
-        secrets: configured.secret_files.iter().map(secret).collect::<anyhow::Result<_>>()?,
-        allow_plain_http: configured.allow_plain_http,
+        secrets: receivers::secrets(&configured.secret_files)?,
+        addresses,
+        ..WebhookSettings::default()
     };
     Ok(Arc::new(Webhook::new(settings, Arc::new(clock::now))?))
 }
 
 fn replica(point: &config::DecisionPoint, bundles: &Bundles) -> anyhow::Result<Replica> {
-    let token = point.token_file.as_deref().map(read).transpose()?.map(|token| token.trim().to_owned());
-    let mut pdp = OpaPdp::new(&OpaSettings { url: point.opa.clone(), token })?;
-    if point.delivery == Delivery::Bundle {
-        let board = bundles.board(&point.system).context("a decision point that fetches bundles has a board")?;
-        pdp = pdp.fetching(Arc::clone(board));
-    }
-    Ok(Replica::new(point.name(), Arc::new(pdp)))
+    let board = match point.delivery {
+        Delivery::Bundle => {
+            let board = bundles.board(&point.system).context("a decision point that fetches bundles has a board")?;
+            Some(Arc::clone(board))
+        }
+        Delivery::Data => None,
+    };
+    let pdp: Arc<dyn PolicyDecisionPoint> = match &point.token_file {
+        Some(file) => Arc::new(RotatingToken::new(&point.opa, file, board)?),
+        None => Arc::new(connect(&point.opa, None, board.as_ref())?),
+    };
+    Ok(Replica::new(point.name(), pdp))
 }
 
 fn control(point: &config::DecisionPoint) -> anyhow::Result<Value> {
@@ -74,6 +81,6 @@ fn control(point: &config::DecisionPoint) -> anyhow::Result<Value> {
         .with_context(|| format!("{} is not JSON", point.control_file.display()))
 }
 
-fn read(file: &Path) -> anyhow::Result<String> {
+pub(super) fn read(file: &Path) -> anyhow::Result<String> {
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }

@@ -94,6 +94,11 @@ metrics! {
         "connections refused or cut, by reason (docs/front-door.md)";
     door_certificate_reloads: Counter "keywatch_door_certificate_reloads_total" ["outcome"]
         "changed certificate files, by outcome: taken, refused";
+    door_streams: Gauge "keywatch_door_streams" ["feed"] "WebSocket streams of sources that are open";
+    door_streams_closed: Counter "keywatch_door_streams_closed_total" ["reason"]
+        "streams that ended, by reason (docs/front-door.md)";
+    stream_messages: Counter "keywatch_stream_messages_total" ["feed", "outcome"]
+        "messages on streams by what they were answered: acknowledged, refused";
     ingest_bytes: Counter "keywatch_ingest_bytes_total" ["feed"] "bytes of bodies after decompression";
     ingest_events: Counter "keywatch_ingest_events_total" ["system", "source", "feed"] "events written to the log";
     ingest_rejects: Counter "keywatch_ingest_rejects_total" ["system", "source", "feed"]
@@ -105,7 +110,7 @@ metrics! {
     ingest_conflicts: Counter "keywatch_ingest_conflicts_total" ["system", "source", "feed"]
         "events whose id the log had with other content, kept as source.conflict";
     ingest_latency: Latency "keywatch_ingest_latency_seconds" ["feed"]
-        "from the head of a request to its durable answer";
+        "from the head of a request, or a message of a stream, to its durable answer";
     chain_head: Gauge "keywatch_chain_head" ["chain", "source"] "height of the newest block that the nodes have";
     chain_height: Gauge "keywatch_chain_height" ["chain", "source"] "height of the newest block that was read";
     chain_blocks: Counter "keywatch_chain_blocks_total" ["chain", "source"] "blocks read";
@@ -174,6 +179,12 @@ metrics! {
         "from recorded alert until a destination has taken it";
     notifications: Counter "keywatch_notifications_total" ["destination", "outcome"]
         "attempts to notify, by outcome: delivered, retry, dead";
+    receiver_down: Gauge "keywatch_receiver_down" ["destination"] "1 while a destination fails again and again";
+    receiver_last: Gauge "keywatch_receiver_last_timestamp_seconds" ["destination"]
+        "when a destination last took a notification, unix seconds; until then the start of the process";
+    receiver_heartbeat: Gauge "keywatch_receiver_heartbeat_timestamp_seconds" ["destination"]
+        "when a destination that gets heartbeats last took one, unix seconds; until then the start of the process";
+    dead_letters: Gauge "keywatch_dead_letters" ["destination"] "notifications put aside that can be redriven";
     responses: Counter "keywatch_responses_total" ["step"]
         "responses proposed, requested, published, verified, failed";
     verifications: Counter "keywatch_response_verifications_total" ["degree"]
@@ -198,6 +209,14 @@ impl Metrics {
             (&self.log_head_time, head.time.unix_seconds()),
         ] {
             gauge.with_label_values(&[topic.name()]).set(value);
+        }
+    }
+
+    /// A source may speak. What alerts ask `increase` of stands at zero, since the first of a series that is new is not seen.
+    pub(crate) fn expect(&self, credential: &Credential) {
+        let labels = [credential.origin.system.as_str(), credential.origin.source.as_str(), credential.feed.name()];
+        for counter in [&self.ingest_rejects, &self.ingest_conflicts] {
+            counter.with_label_values(&labels);
         }
     }
 

@@ -8,9 +8,11 @@
 //! | [`intake`] | a body of a source → durable events, and a receipt |
 //! | [`chains`] | followers of chains: nodes, the loop that reads blocks into the log |
 //! | [`evaluation`] | the loop over the log: rules, findings, alerting, ticks, snapshots of window state |
-//! | [`integrations`] | webhooks and policy decision points, as the configuration names them |
+//! | [`integrations`], [`receivers`] | receivers and policy decision points, as the configuration names them |
+//! | [`rotating_token`] | a decision point whose token changes while keywatch runs |
 //! | [`bundles`] | the boards from which decision points fetch signed revocation bundles |
 //! | [`operators`] | named people, their tokens, roles and systems |
+//! | [`sql`] | SQL over what was recorded |
 //! | [`readiness`], [`metrics`] | which parts are ready; what is counted |
 //!
 //! What comes goes here: the roles `ingest`, `detect` and `respond` are three ways for [`serve`] to put these parts
@@ -27,4 +29,7 @@ pub(crate) mod integrations;
 pub(crate) mod metrics;
 pub(crate) mod operators;
 pub(crate) mod readiness;
+pub(crate) mod receivers;
+pub(crate) mod rotating_token;
 pub(crate) mod serve;
+pub(crate) mod sql;

@@ -2,6 +2,7 @@
 //! SHA-256. Knows nothing of HTTP; the policy decision point that keywatch watches has no say here.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use keywatch_store::Inventory;
@@ -19,10 +20,20 @@ pub(crate) struct Configured {
     pub(crate) name: String,
     /// SHA-256 of the bearer token, 64 hexadecimal digits.
     pub(crate) token_sha256: String,
+    /// File with the password for SQL; without it the operator cannot ask there.
+    #[serde(default)]
+    pub(crate) sql_password_file: Option<PathBuf>,
     /// What the operator may do.
     pub(crate) roles: BTreeSet<Role>,
     /// Systems, or `*` for all.
     pub(crate) systems: BTreeSet<String>,
+}
+
+impl Configured {
+    /// The systems that alone are the operator's; `None` where all are.
+    pub(crate) fn only_systems(&self) -> Option<&BTreeSet<String>> {
+        (!self.systems.contains("*")).then_some(&self.systems)
+    }
 }
 
 /// A role.
@@ -33,7 +44,7 @@ pub(crate) enum Role {
     Viewer,
     /// Sees, and handles incidents.
     Analyst,
-    /// As an analyst, and silences.
+    /// As an analyst; silences, and decides on responses.
     Responder,
     /// Everything.
     Admin,
@@ -50,6 +61,8 @@ pub(crate) enum Permission {
     Handle,
     /// To silence, or to agree to a silence.
     Silence,
+    /// To approve, reject or take back responses.
+    Respond,
 }
 
 impl Permission {
@@ -59,6 +72,7 @@ impl Permission {
             Permission::Read => "see this: any role does",
             Permission::Handle => "handle incidents: analyst, responder or admin does",
             Permission::Silence => "silence: responder or admin does",
+            Permission::Respond => "decide on responses: responder or admin does",
         }
     }
 }
@@ -68,7 +82,7 @@ impl Role {
         match permission {
             Permission::Read => true,
             Permission::Handle => matches!(self, Role::Analyst | Role::Responder | Role::Admin),
-            Permission::Silence => matches!(self, Role::Responder | Role::Admin),
+            Permission::Silence | Permission::Respond => matches!(self, Role::Responder | Role::Admin),
         }
     }
 }
@@ -166,6 +180,7 @@ mod tests {
         Configured {
             name: name.to_owned(),
             token_sha256: hex::encode(Sha256::digest(name)),
+            sql_password_file: None,
             roles: BTreeSet::from([role]),
             systems: BTreeSet::from([system.to_owned()]),
         }
@@ -185,10 +200,12 @@ mod tests {
         ] {
             let header = format!("Bearer {role:?}");
             let operator = operators.find(Some(header.as_bytes())).unwrap();
-            let rights = [Permission::Read, Permission::Handle, Permission::Silence].map(|needed| operator.may(needed));
-            assert_eq!(rights, [true, handles, silences], "{role:?}");
+            let rights = [Permission::Read, Permission::Handle, Permission::Silence, Permission::Respond];
+            assert_eq!(rights.map(|needed| operator.may(needed)), [true, handles, silences, silences], "{role:?}");
             assert!(operator.sees("cold") && !operator.sees("hot"));
         }
+        let of = |system| configured("ann", Role::Viewer, system).only_systems().cloned();
+        assert_eq!((of("cold"), of("*")), (Some(BTreeSet::from(["cold".to_owned()])), None));
         assert!(operators.find(Some(b"Bearer nobody")).is_none());
         assert!(operators.find(None).is_none());
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use keywatch_store::log::segments::Segments;
 use keywatch_store::{Inventory, Log};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,11 +16,13 @@ use crate::limits::{ADDRESS_CONNECTIONS_MAX, CONNECTIONS_MAX, SHUTDOWN_SECONDS_M
 use crate::service::bundles::Bundles;
 use crate::service::chains::start;
 use crate::service::config::Config;
-use crate::service::evaluation::evaluator::{Evaluator, RunningEvaluator};
-use crate::service::http::api::{self, Api};
+use crate::service::evaluation::evaluator::{self, Evaluator, RunningEvaluator};
+use crate::service::http::api::sources::Source;
+use crate::service::http::api::{self, Api, Known};
 use crate::service::http::bundles;
 use crate::service::http::credentials::Credentials;
 use crate::service::http::listener::Door;
+use crate::service::http::page::{self, Page};
 use crate::service::http::places::Places;
 use crate::service::http::server::{self, Server};
 use crate::service::http::tls;
@@ -27,6 +30,7 @@ use crate::service::intake::Intake;
 use crate::service::metrics::Metrics;
 use crate::service::operators::Operators;
 use crate::service::readiness::Readiness;
+use crate::service::sql::postgres::Endpoint;
 use crate::{clock, output};
 
 /// Followers of chains that run.
@@ -37,7 +41,12 @@ type Followers = JoinSet<anyhow::Result<()>>;
 /// # Errors
 /// A rule, a destination, a decision point or a credential cannot be used; the address cannot be listened on; the log
 /// cannot be read or written.
-pub(crate) async fn serve(config: &Config, inventory: Inventory, log: Arc<dyn Log>) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    config: &Config,
+    inventory: Inventory,
+    log: Arc<dyn Log>,
+    segments: Segments,
+) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     metrics.watch_disk(&config.data);
@@ -61,7 +70,8 @@ pub(crate) async fn serve(config: &Config, inventory: Inventory, log: Arc<dyn Lo
     let served = match start::followers(&config.chains, &Arc::new(intake.clone()), &stopping) {
         Ok(mut followers) => {
             let served =
-                serve_http(config, intake, readiness, (&mut evaluator, &mut followers), fetched, stopping).await;
+                serve_http(config, intake, readiness, (&mut evaluator, &mut followers), (fetched, segments), stopping)
+                    .await;
             stop.send_replace(true);
             served.and(end_of(&mut followers).await)
         }
@@ -80,16 +90,24 @@ async fn serve_http(
     intake: Intake,
     readiness: Arc<Readiness>,
     (evaluator, followers): (&mut RunningEvaluator, &mut Followers),
-    further: Router,
+    (further, segments): (Router, Segments),
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let (operators, executor) = (Operators::new(&config.operators)?, evaluator.executor.clone());
     let (log, metrics) = (Arc::clone(&intake.log), Arc::clone(&intake.metrics));
-    let api = Api::new(operators, executor, evaluator.threads.clone(), log, Arc::clone(&metrics));
+    // It ends with the front door.
+    let sql = Endpoint::start(config, segments, &intake, &executor).await?;
     let credentials = Credentials::new(&config.credentials, &config.installed)?;
-    credentials.iter().for_each(|credential| metrics.heard(credential, clock::now()));
+    credentials.iter().for_each(|credential| {
+        metrics.expect(credential);
+        metrics.heard(credential, clock::now());
+    });
+    let known = known(config, &credentials, &intake.inventory)?;
+    let threads = evaluator.threads.clone();
+    let api = Api::new(operators, executor, threads, log, Arc::clone(&metrics), known, stopping.clone());
+    let page = page::router(Page::new(Arc::clone(&api), config.server.tls.is_some()));
     let server = Server::new(credentials, intake, readiness);
-    let routes = server::router(server).merge(api::router(api)).merge(further);
+    let routes = server::router(server).merge(api::router(api)).merge(page).merge(further);
     let tls = config.server.tls.as_ref().map(|tls| tls::start(tls, Arc::clone(&metrics))).transpose()?;
     let door = Door {
         listener: listen(config).await?,
@@ -98,6 +116,7 @@ async fn serve_http(
         tls,
         metrics,
     };
+    sql.say()?;
     tokio::select! {
         () = door.serve(stopping.clone()) => {}
         failed = evaluator.failure() => return Err(failed.context("the evaluation of rules has ended, so keywatch stops")),
@@ -105,6 +124,13 @@ async fn serve_http(
         () = shutdown_deadline(stopping) => tracing::warn!("requests were still open after {SHUTDOWN_SECONDS_MAX} s"),
     }
     Ok(())
+}
+
+/// What the API says of the rules that run and of the sources that may send.
+fn known(config: &Config, credentials: &Credentials, inventory: &Inventory) -> anyhow::Result<Known> {
+    let mut rules = evaluator::rules(config.rules_directory.as_deref())?;
+    rules.retain(|rule| !config.rules.disabled.contains(&rule.id));
+    Ok(Known { rules: api::rules::views(&rules), sources: Source::all(credentials, inventory) })
 }
 
 /// Returns when a follower fails; never where there are none, or while they end in order.

@@ -179,6 +179,12 @@ pub const KINDS: &[Kind] = &[
         chain::CHAIN_BALANCE,
     ),
     keywatch(
+        "chain.signature",
+        "a signature by which a watched wallet spent a coin, on UTXO chains",
+        &["success", "unconfirmed"],
+        chain::CHAIN_SIGNATURE,
+    ),
+    keywatch(
         "chain.dropped",
         "a transaction that waited is no longer in the pool of any node, and in no block that was read",
         &["replaced", "gone"],
@@ -460,11 +466,13 @@ pub const KINDS: &[Kind] = &[
     operated("alert.silence_ended", "an operator ended a silence before its time", &[SILENCE, BY]),
     operated(
         "operator.read",
-        "an operator was shown an incident, or everything about somebody or something",
+        "an operator was shown an incident, or everything about somebody or something, or asked in SQL",
         &[BY, ("what", "text", "what kind of answer"), ("name", "text", "about what")],
     ),
     conclusion("alert.notified", "a destination took a notification"),
-    conclusion("alert.failed", "a destination did not take a notification; it will be tried again"),
+    conclusion("alert.failed", "a destination did not take a notification: tried again, or put aside if `dead`"),
+    conclusion("alert.redriven", "a notification that was put aside is tried again, since a person asked for it"),
+    conclusion("alert.escalated", "nobody acknowledged an incident in time, so that further receivers are told"),
 ];
 
 #[cfg(test)]

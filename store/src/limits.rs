@@ -43,6 +43,15 @@ pub const COMMIT_BYTES_MAX: usize = 32 << 20;
 /// Bytes of lines after which a batch is closed and the next one begins.
 pub const BATCH_BYTES_MAX: usize = 4 << 20;
 
+/// Records that one segment stands for, unless one batch has more.
+pub const SEGMENT_RECORDS_MAX: usize = 8192;
+
+/// Bytes of one segment as it is kept.
+pub const SEGMENT_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of the filters of a topic's segments that are held in memory; the oldest beyond that are let go.
+pub const SEGMENT_FILTERS_BYTES_MAX: usize = 512 << 20;
+
 /// Records of one batch of the embedded log.
 pub const BATCH_RECORDS_MAX: usize = 8192;
 

@@ -63,6 +63,30 @@ async fn a_node_of_another_chain_is_never_followed() {
 }
 
 #[tokio::test]
+async fn a_node_of_another_chain_does_not_stand_in_for_one_that_is_away() {
+    let (node, other) = (Anvil::start().await, Anvil::start().await);
+    other.rpc("anvil_setChainId", json!([5])).await;
+    let mut door = Door::open(&node.url()).await;
+    let watcher = Watcher::new(&[("right", door.url()), ("wrong", other.url())], "");
+    let watching = watcher.start();
+    node.pay(WALLET, OTHER, 3).await;
+    watching.until_read(&node).await;
+    door.shut();
+    // Longer than the right one, so that it would be read if nobody asked which chain it is of.
+    other.mine(5).await;
+    watching.until("keywatch_chain_errors_total", "class=\"other_chain\"", 2).await;
+    door.open_again(&node.url()).await;
+    node.pay(WALLET, OTHER, 5).await;
+    watching.until_read(&node).await;
+    watching.stop();
+    let events = watcher.told();
+    let moved: Vec<i128> =
+        of_kind(&events, "chain.transfer").iter().map(|event| event.amount().unwrap().saturated()).collect();
+    assert_eq!(moved, [3, 5]);
+    assert!(of_kind(&events, "chain.reorg").is_empty());
+}
+
+#[tokio::test]
 async fn a_node_that_lies_is_outvoted_and_told() {
     // Two ways to one node are two that agree.
     let (node, liar) = (Anvil::start().await, Anvil::start().await);

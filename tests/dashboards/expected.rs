@@ -346,6 +346,9 @@ impl Facts {
             ("Operators without a token", Number(0.0)),
             ("Connections cut", Total(0.0)),
             ("Certificates changed", Total(0.0)),
+            ("Streams", Total(0.0)),
+            ("Messages on streams", Total(0.0)),
+            ("Streams closed", Total(0.0)),
             ("Asked by operators", Total(0.0)),
             ("Latency at worst", Within(0.0, 60.0, 4)),
             ("Records through the rules", Within(0.1, 1000.0, 1)),
@@ -364,6 +367,11 @@ impl Facts {
             ("Notifications", By(&["destination", "outcome"], tally(&self.conclusions, &told))),
             ("Waiting in the outbox", Total(0.0)),
             ("Oldest in the outbox", Total(0.0)),
+            ("Destinations that are down", Total(0.0)),
+            ("Put aside", Total(0.0)),
+            ("Silence of destinations", Within(0.0, 600.0, 1)),
+            // Nobody here gets any.
+            ("Heartbeats", Total(0.0)),
         ]
     }
 }

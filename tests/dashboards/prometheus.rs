@@ -31,7 +31,7 @@ fn passes(tool: &Path, arguments: &[&str]) {
 fn promtool_finds_the_rules_right_and_each_alert_fires_and_stays_quiet() {
     let Some(promtool) = tool("promtool") else { return };
     passes(&promtool, &["check", "config", "dashboards/prometheus/prometheus.yml"]);
-    for file in ["recording_test.yml", "alerts_test.yml"] {
+    for file in ["recording_test.yml", "alerts_test.yml", "alerts_delivery_test.yml"] {
         passes(&promtool, &["test", "rules", &format!("dashboards/prometheus/{file}")]);
     }
 }
@@ -46,6 +46,9 @@ fn amtool_finds_the_routing_right_and_everything_reaches_whom_it_should() {
         ("shift", "alertname=KeywatchRuleParked severity=high"),
         ("office-hours", "alertname=KeywatchRejects severity=medium"),
         ("dead-mans-switch", "alertname=Watchdog severity=none"),
+        ("dead-mans-switch", "alertname=KeywatchHeartbeat severity=none service=keywatch"),
+        ("pager", "alertname=signing/confirmation_mismatch severity=critical service=keywatch incident=1"),
+        ("shift", "alertname=session/impossible_travel severity=medium service=keywatch incident=2"),
     ] {
         let verify = format!("--verify.receivers={receiver}");
         let mut arguments = vec!["config", "routes", "test", "--config.file", config, &verify];
@@ -58,7 +61,7 @@ fn amtool_finds_the_routing_right_and_everything_reaches_whom_it_should() {
 fn each_alert_is_tested_in_both_directions_and_says_what_to_do() {
     let read = |file: &str| std::fs::read_to_string(root().join("dashboards/prometheus").join(file)).unwrap();
     let rules: Value = serde_norway::from_str(&read("alerts.yml")).unwrap();
-    let tests = read("alerts_test.yml");
+    let tests = [read("alerts_test.yml"), read("alerts_delivery_test.yml")].concat();
     for rule in rules["groups"][0]["rules"].as_array().unwrap() {
         let alert = rule["alert"].as_str().unwrap();
         for said in ["summary", "description"] {

@@ -6,6 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsa
 use reqwest::{Client, Identity, StatusCode};
 
 use super::site::{Site, Source, bearer, heartbeat};
+use crate::support::command::{err, keywatch};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -108,4 +109,32 @@ async fn p8_a_client_is_known_by_its_certificate() {
     let events = site.stop();
     let from: Vec<(&str, &str)> = events.iter().map(|event| (event.system(), event.source())).collect();
     assert_eq!(from, [("hot", "mpc-1"), ("hot", "mpc-1"), ("cold", "agent")]);
+}
+
+#[tokio::test]
+async fn p8_an_agent_speaks_over_tls_and_is_known_by_its_certificate() {
+    let (own, clients) = (authority(), authority());
+    let (certificate, key) = server(&own);
+    let (shown, shown_key) = client_of(&clients, "mpc-1.example");
+    let sources = [Source("hot", "mpc-1", "events", "client_certificate = { name = 'mpc-1.example' }")];
+    let (trusted, authorities, line) = (own.pem(), clients.pem(), heartbeat("1"));
+    let files = [
+        ("crt", certificate.as_bytes()),
+        ("key", key.as_bytes()),
+        ("clients", authorities.as_bytes()),
+        ("own", trusted.as_bytes()),
+        ("shown", shown.as_bytes()),
+        ("shown.key", shown_key.as_bytes()),
+        ("lines", line.as_bytes()),
+    ];
+    let site = Site::start(&sources, &format!("{TLS}client_ca_file = 'clients'\n"), &files);
+    let url = site.keywatch.url.as_str();
+    let arguments = ["agent", "--url", url, "--feed", "events", "--file", "lines", "--once", "--ca-file", "own"];
+    let shown = ["--certificate-file", "shown", "--key-file", "shown.key"];
+    let ended = keywatch(site.directory.path(), &[&arguments[..], &shown].concat(), b"");
+    assert_eq!(ended.status.code(), Some(0), "{}", err(&ended));
+    let events = site.stop();
+    let from: Vec<(&str, &str)> = events.iter().map(|event| (event.system(), event.source())).collect();
+    // The line, and that the agent is alive.
+    assert_eq!(from, [("hot", "mpc-1"); 2]);
 }

@@ -77,10 +77,20 @@ impl Site {
     /// Stops it, and gives what the sources have brought into the log.
     pub(super) fn stop(self) -> Vec<Event> {
         assert!(self.keywatch.stop().success());
-        let log = EmbeddedLog::open(self.directory.path().join("keywatch-data"), Options::new(Clock::Wall)).unwrap();
-        let events = log.read(Topic::Events, Position(0), 100_000).unwrap();
-        events.into_iter().filter(|event| event.source() != "keywatch").collect()
+        brought(&self.directory)
     }
+
+    /// Kills it without warning, and gives the same.
+    pub(super) fn kill(self) -> Vec<Event> {
+        drop(self.keywatch);
+        brought(&self.directory)
+    }
+}
+
+fn brought(directory: &tempfile::TempDir) -> Vec<Event> {
+    let log = EmbeddedLog::open(directory.path().join("keywatch-data"), Options::new(Clock::Wall)).unwrap();
+    let events = log.read(Topic::Events, Position(0), 100_000).unwrap();
+    events.into_iter().filter(|event| event.source() != "keywatch").collect()
 }
 
 fn inventory(sources: &[Source<'_>]) -> String {

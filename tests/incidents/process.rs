@@ -108,6 +108,11 @@ impl Process {
         told.await.expect("the pager takes every page");
     }
 
+    /// What acts.
+    pub(crate) fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
     /// What it has come to.
     pub(crate) fn came_to(&self) -> Outcome {
         let responses = self.executor.with_state(|state| {

@@ -28,6 +28,21 @@ fn once(ids: std::ops::Range<u32>, poisoned: &[u32]) -> BTreeMap<String, usize> 
 }
 
 #[tokio::test]
+async fn what_alert_rules_count_stands_at_zero_before_the_first_of_it() {
+    let machine = Machine::new(SHARES);
+    let running = machine.start().await;
+    for counter in ["keywatch_rule_parks_total", "keywatch_rule_skipped_total", "keywatch_rule_limited_total"] {
+        running.until(counter, "", 0).await;
+    }
+    let scraped = reqwest::get(format!("{}/metrics", running.url())).await.unwrap().text().await.unwrap();
+    for counter in ["keywatch_ingest_rejects_total", "keywatch_ingest_conflicts_total"] {
+        let line = format!("{counter}{{feed=\"events\",source=\"idp\",system=\"cold\"}} 0");
+        assert!(scraped.lines().any(|found| found == line), "no {line} in {scraped}");
+    }
+    running.stop();
+}
+
+#[tokio::test]
 async fn p3_a_rule_that_fails_comes_back_and_finds_what_it_missed() {
     let machine = Machine::new(SHARES);
     let running = machine.start().await;

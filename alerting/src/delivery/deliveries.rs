@@ -1,14 +1,17 @@
-//! The durable outbox as the log knows it: what was to be told to which destination, and what each destination took.
-//! A fold; sends nothing.
+//! The durable outbox as the log knows it: what was to be told to which destination, what each destination took, and what
+//! was put aside. A fold; sends nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keywatch_store::{Instant, Severity};
+use keywatch_store::{Event, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::standing::{DueEscalation, Standing, ToldAs};
 use crate::lifecycle::action::AlertRecord;
-use crate::lifecycle::incident::Incidents;
+use crate::lifecycle::handling::Status;
+use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::saved::pairs;
+use crate::limits::{DEAD_LETTERS_MAX, INCIDENT_OPEN_NS};
 use crate::response::intent::{Progress, Step};
 use crate::response::responses::Responses;
 
@@ -21,6 +24,37 @@ pub enum Occasion {
     Updated,
     /// The outcome of a response that was still open when its incident was told.
     Answered(Box<Progress>),
+    /// Nobody acknowledged the incident for so many minutes.
+    Escalated {
+        /// Log time since it was told.
+        minutes: u32,
+    },
+    /// Somebody has taken it up.
+    Acknowledged {
+        /// Who.
+        by: String,
+    },
+    /// It is over.
+    Resolved {
+        /// Who said so.
+        by: String,
+        /// What it was, and why.
+        why: String,
+    },
+}
+
+impl Occasion {
+    /// What people have made of the incident; nothing while it is open.
+    pub(crate) fn of(incident: &Incident) -> Option<Occasion> {
+        let handling = &incident.handling;
+        match (handling.status, &handling.acknowledged, &handling.resolved) {
+            (Status::Acknowledged, Some((by, _)), _) => Some(Occasion::Acknowledged { by: by.clone() }),
+            (Status::Resolved, _, Some((verdict, reason, by, _))) => {
+                Some(Occasion::Resolved { by: by.clone(), why: format!("{verdict}: {reason}") })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Something that a destination has not taken yet.
@@ -32,6 +66,33 @@ pub struct PendingNotification {
     pub occasion: Occasion,
     /// The alert, as its record says.
     pub record: AlertRecord,
+    /// The pages of its incident, the last one last.
+    pub told_as: Vec<ToldAs>,
+    /// How often it came back from the dead letters.
+    pub redriven: u32,
+}
+
+/// Something that a destination did not take and that is not tried again by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeadLetter {
+    /// Name of the destination.
+    pub destination: String,
+    /// Idempotency key.
+    pub key: String,
+    /// The incident.
+    pub incident: String,
+    /// The trusted environment.
+    pub system: String,
+    /// Rule id.
+    pub rule: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What happened.
+    pub title: String,
+    /// What the destination said last.
+    pub reason: String,
+    /// Log time at which it was put aside.
+    pub died: Instant,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +100,35 @@ struct Telling {
     record: AlertRecord,
     occasion: Occasion,
     waiting: BTreeSet<String>,
+    /// Its place among all that was ever told.
+    #[serde(default)]
+    number: u64,
+    /// Destinations that will not be tried again, with when and why.
+    #[serde(default)]
+    dead: BTreeMap<String, (Instant, String)>,
+    #[serde(default)]
+    redriven: u32,
+}
+
+/// What the records of deliveries say.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    incident: String,
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    destination: String,
+    #[serde(default)]
+    destinations: Vec<String>,
+    #[serde(default)]
+    dead: bool,
+    #[serde(default)]
+    since: Option<i64>,
+    #[serde(default)]
+    minutes: u32,
+    #[serde(default, rename = "said")]
+    statuses: BTreeMap<String, String>,
 }
 
 /// The outbox.
@@ -50,36 +140,192 @@ pub struct Deliveries {
     told: BTreeMap<(String, String), String>,
     /// (destination, key) put aside.
     dead: BTreeSet<(String, String)>,
+    /// (destination, key) → wall-clock time of the first failure, unix seconds.
+    #[serde(default, with = "pairs")]
+    failing: BTreeMap<(String, String), i64>,
+    #[serde(default)]
+    standing: Standing,
+    /// How much was ever told.
+    #[serde(default)]
+    tellings: u64,
 }
 
 impl Deliveries {
-    pub(crate) fn opened(&mut self, record: AlertRecord, occasion: Occasion) {
+    /// Takes in a record about deliveries.
+    pub(crate) fn apply(&mut self, event: &Event, incidents: &Incidents) {
+        let Ok(said) = Said::deserialize(event.detail().value()) else { return };
+        match event.kind() {
+            "alert.notified" => self.notified(&said),
+            "alert.failed" if said.dead => self.died(&said, event),
+            "alert.failed" => self.failed(&said),
+            "alert.redriven" => self.redriven(&said, incidents),
+            "alert.escalated" => self.escalated(&said, event, incidents),
+            _ => {}
+        }
+    }
+
+    /// An incident pages; `incident` is it, with the page in it.
+    pub(crate) fn paged(&mut self, record: AlertRecord, incident: Option<&Incident>) {
+        let first = record.key == record.incident;
+        let occasion = if first { Occasion::Opened } else { Occasion::Updated };
+        if let Some(incident) = incident {
+            self.standing.told(&incident.id, &record, incident.handling.status == Status::Open);
+        }
         let waiting = record.destinations.iter().cloned().collect();
-        self.by_key.insert(record.key.clone(), Telling { record, occasion, waiting });
+        self.tell(record.key.clone(), record, occasion, waiting);
     }
 
-    pub(crate) fn notified(&mut self, destination: &str, key: &str, said: &BTreeMap<String, String>) {
-        if let Some(telling) = self.by_key.get_mut(key) {
-            telling.waiting.remove(destination);
+    /// Incidents turned out to be the same as `into`.
+    pub(crate) fn merged(&mut self, merges: &[String], into: &str) {
+        self.standing.merged(merges, into);
+    }
+
+    /// Somebody has acknowledged or resolved an incident: whoever was told of it is told of that.
+    pub(crate) fn answered(&mut self, incident: &Incident) {
+        // That it was reopened is told with its next page.
+        let Some(occasion) = Occasion::of(incident) else { return };
+        let Some((record, destinations)) = self.standing.answered(&incident.id) else { return };
+        let key = format!("{}-{}-{}", incident.id, incident.handling.status, incident.handling.acts);
+        self.tell(key, record, occasion, destinations);
+    }
+
+    fn tell(&mut self, key: String, record: AlertRecord, occasion: Occasion, waiting: BTreeSet<String>) {
+        self.tellings += 1;
+        let number = self.tellings;
+        self.by_key.insert(key, Telling { record, occasion, waiting, number, dead: BTreeMap::new(), redriven: 0 });
+    }
+
+    fn notified(&mut self, said: &Said) {
+        self.failing.remove(&(said.destination.clone(), said.key.clone()));
+        if let Some(telling) = self.by_key.get_mut(&said.key) {
+            telling.waiting.remove(&said.destination);
         }
-        for (response, status) in said {
-            self.told.insert((destination.to_owned(), response.clone()), status.clone());
+        for (response, status) in &said.statuses {
+            self.told.insert((said.destination.clone(), response.clone()), status.clone());
         }
     }
 
-    pub(crate) fn died(&mut self, destination: &str, key: &str) {
-        match self.by_key.get_mut(key) {
+    fn failed(&mut self, said: &Said) {
+        if let Some(since) = said.since {
+            self.failing.entry((said.destination.clone(), said.key.clone())).or_insert(since);
+        }
+    }
+
+    fn died(&mut self, said: &Said, event: &Event) {
+        self.failing.remove(&(said.destination.clone(), said.key.clone()));
+        match self.by_key.get_mut(&said.key) {
             Some(telling) => {
-                telling.waiting.remove(destination);
+                telling.waiting.remove(&said.destination);
+                let reason = event.reason().unwrap_or_default().to_owned();
+                telling.dead.insert(said.destination.clone(), (event.time(), reason));
             }
             None => {
-                self.dead.insert((destination.to_owned(), key.to_owned()));
+                self.dead.insert((said.destination.clone(), said.key.clone()));
             }
         }
+    }
+
+    fn redriven(&mut self, said: &Said, incidents: &Incidents) {
+        let Some(telling) = self.by_key.get_mut(&said.key) else { return };
+        if telling.dead.remove(&said.destination).is_none() {
+            return;
+        }
+        telling.redriven += 1;
+        telling.waiting.insert(said.destination.clone());
+        let (record, redriven) = (telling.record.clone(), telling.redriven);
+        // What ended meanwhile would else stand there for ever.
+        if !telling.is_answer()
+            && let Some(occasion @ Occasion::Resolved { .. }) = incidents.get(&record.incident).and_then(Occasion::of)
+        {
+            let key = format!("{}-resolved-again-{redriven}-{}", said.key, self.tellings);
+            self.tell(key, record, occasion, BTreeSet::from([said.destination.clone()]));
+        }
+    }
+
+    fn escalated(&mut self, said: &Said, event: &Event, incidents: &Incidents) {
+        let incident = incidents.resolve(&said.incident);
+        let receivers = &said.destinations;
+        if let Some(record) = self.standing.escalated(incident, &said.key, receivers, event.time()) {
+            let occasion = Occasion::Escalated { minutes: said.minutes };
+            self.tell(said.key.clone(), record, occasion, receivers.iter().cloned().collect());
+        }
+    }
+
+    /// When `destination` first failed to take what is told under `key`: wall-clock time, unix seconds.
+    pub(crate) fn failing_since(&self, destination: &str, key: &str) -> Option<i64> {
+        self.failing.get(&(destination.to_owned(), key.to_owned())).copied()
+    }
+
+    /// How many notifications `destination` has not taken yet, and when the oldest finding among them was decided. Outcomes
+    /// of responses are left out.
+    #[must_use]
+    pub fn waiting(&self, destination: &str) -> (usize, Option<Instant>) {
+        self.waiting_records(destination).fold((0, None), |(count, oldest), record| {
+            let decided = record.finding.decided;
+            (count + 1, Some(oldest.map_or(decided, |oldest: Instant| oldest.min(decided))))
+        })
+    }
+
+    /// The worst and oldest of what waits for a destination.
+    pub(crate) fn worst_waiting<'a>(&'a self, destination: &'a str) -> Option<&'a AlertRecord> {
+        self.waiting_records(destination).min_by(|one, other| rank(one).cmp(&rank(other)))
+    }
+
+    fn waiting_records<'a>(&'a self, destination: &'a str) -> impl Iterator<Item = &'a AlertRecord> {
+        let waiting = self.by_key.values().filter(move |telling| telling.waiting.contains(destination));
+        waiting.map(|telling| &telling.record)
+    }
+
+    /// What was put aside, in the order of its keys.
+    pub fn dead_letters(&self) -> impl Iterator<Item = DeadLetter> {
+        self.by_key.iter().flat_map(|(key, telling)| {
+            telling.dead.iter().map(move |(destination, (died, reason))| DeadLetter {
+                destination: destination.clone(),
+                key: key.clone(),
+                incident: telling.record.incident.clone(),
+                system: telling.record.finding.system.clone(),
+                rule: telling.record.finding.rule.clone(),
+                severity: telling.record.finding.severity,
+                title: telling.record.finding.title.clone(),
+                reason: reason.clone(),
+                died: *died,
+            })
+        })
+    }
+
+    /// The record behind a dead letter, and how often it came back.
+    pub(crate) fn dead_record(&self, destination: &str, key: &str) -> Option<(&AlertRecord, u32)> {
+        let telling = self.by_key.get(key).filter(|telling| telling.dead.contains_key(destination))?;
+        Some((&telling.record, telling.redriven))
+    }
+
+    /// Incidents that nobody has acknowledged in the time that their route gives.
+    pub(crate) fn due_escalations(
+        &self,
+        incidents: &Incidents,
+        now: impl Fn(&str) -> Instant,
+    ) -> impl Iterator<Item = DueEscalation> {
+        self.standing.due_escalations(incidents, now)
+    }
+
+    /// Whom an incident went on to since it was last acknowledged.
+    pub(crate) fn escalated_to(&self, incident: &str) -> impl Iterator<Item = &String> {
+        self.standing.escalated_to(incident)
+    }
+
+    /// What `destination` has to hear again, because it forgets what is not said again.
+    pub(crate) fn repeated<'a>(
+        &'a self,
+        destination: &'a str,
+        incidents: &'a Incidents,
+        now: impl Fn(&str) -> Instant + 'a,
+    ) -> impl Iterator<Item = PendingNotification> + 'a {
+        self.standing.repeated(destination, incidents, now)
     }
 
     /// The first `most` that `destination` has not taken yet and whose key is not `under_way`: worst first, then oldest
-    /// first; the outcomes of responses after that.
+    /// first; the outcomes of responses after that. That an incident was acknowledged or resolved waits until what was told
+    /// of it before is settled: a pager that hears of the end first would never hear of it.
     #[must_use]
     pub fn undelivered(
         &self,
@@ -88,27 +334,64 @@ impl Deliveries {
         under_way: impl Fn(&str) -> bool,
         most: usize,
     ) -> Vec<PendingNotification> {
-        let waiting = self.by_key.values().filter(|telling| telling.waiting.contains(destination));
-        let mut waiting: Vec<&Telling> = waiting.filter(|telling| !under_way(&telling.record.key)).collect();
-        waiting.sort_by(|one, other| rank(&one.record).cmp(&rank(&other.record)));
-        let deliveries = waiting.into_iter().map(|telling| PendingNotification {
-            key: telling.record.key.clone(),
+        if most == 0 {
+            return Vec::new();
+        }
+        let incidents = known.1;
+        let of_it = || self.by_key.iter().filter(|(_, telling)| telling.waiting.contains(destination));
+        let first = self.first_waiting(destination, incidents);
+        let held_back = |telling: &Telling| {
+            let of_incident = first.get(incidents.resolve(&telling.record.incident));
+            telling.is_answer() && of_incident.is_some_and(|first| *first < telling.number)
+        };
+        let mut waiting: Vec<(&String, &Telling)> =
+            of_it().filter(|(key, telling)| !held_back(telling) && !under_way(key)).collect();
+        let order = |one: &(&String, &Telling), other: &(&String, &Telling)| {
+            (rank(&one.1.record), one.0).cmp(&(rank(&other.1.record), other.0))
+        };
+        // Of ten thousand that wait for a receiver, few are next.
+        if waiting.len() > most {
+            waiting.select_nth_unstable_by(most - 1, order);
+        }
+        waiting.truncate(most);
+        waiting.sort_unstable_by(order);
+        let deliveries = waiting.into_iter().map(|(key, telling)| PendingNotification {
+            key: key.clone(),
             occasion: telling.occasion.clone(),
             record: telling.record.clone(),
+            told_as: self.told_as(&telling.record, incidents),
+            redriven: telling.redriven,
         });
         let answers = self.answers(destination, known).filter(|pending| !under_way(&pending.key));
         deliveries.chain(answers).take(most).collect()
     }
 
-    /// How many alerts `destination` has not taken yet, and when the oldest of them was decided. Outcomes of responses are
-    /// left out.
-    #[must_use]
-    pub fn waiting(&self, destination: &str) -> (usize, Option<Instant>) {
-        let waiting = self.by_key.values().filter(|telling| telling.waiting.contains(destination));
-        waiting.fold((0, None), |(count, oldest), telling| {
-            let decided = telling.record.finding.decided;
-            (count + 1, Some(oldest.map_or(decided, |oldest: Instant| oldest.min(decided))))
-        })
+    /// Whether anything waits for `destination` that is not `under_way`.
+    pub(crate) fn is_waiting(
+        &self,
+        destination: &str,
+        known: (&Responses, &Incidents),
+        under_way: impl Fn(&str) -> bool,
+    ) -> bool {
+        let waits = |(key, telling): (&String, &Telling)| telling.waiting.contains(destination) && !under_way(key);
+        self.by_key.iter().any(waits) || self.answers(destination, known).any(|pending| !under_way(&pending.key))
+    }
+
+    /// The place of the first telling of each incident that waits for `destination`, where anything waits for that.
+    fn first_waiting<'a>(&'a self, destination: &str, incidents: &'a Incidents) -> BTreeMap<&'a str, u64> {
+        let waiting = || self.by_key.values().filter(|telling| telling.waiting.contains(destination));
+        let mut first = BTreeMap::new();
+        if waiting().any(Telling::is_answer) {
+            for telling in waiting() {
+                let first = first.entry(incidents.resolve(&telling.record.incident)).or_insert(telling.number);
+                *first = (*first).min(telling.number);
+            }
+        }
+        first
+    }
+
+    fn told_as(&self, record: &AlertRecord, incidents: &Incidents) -> Vec<ToldAs> {
+        self.standing.known_as(incidents.resolve(&record.incident))
     }
 
     fn answers<'a>(
@@ -128,13 +411,20 @@ impl Deliveries {
             let of_response = incidents.resolve(&progress.response.incident);
             let telling =
                 self.by_key.values().rev().find(|told| incidents.resolve(&told.record.incident) == of_response)?;
-            let occasion = Occasion::Answered(Box::new(progress.clone()));
-            Some(PendingNotification { key, occasion, record: telling.record.clone() })
+            Some(PendingNotification {
+                key,
+                occasion: Occasion::Answered(Box::new(progress.clone())),
+                record: telling.record.clone(),
+                told_as: self.told_as(&telling.record, incidents),
+                redriven: 0,
+            })
         })
     }
 
     /// Forgets what every destination took and whose incident waits for no response.
-    pub(crate) fn sweep(&mut self, responses: &Responses, incidents: &Incidents) {
+    pub(crate) fn sweep(&mut self, responses: &Responses, incidents: &Incidents, system: &str, now: Instant) {
+        self.standing.sweep(incidents);
+        self.bury(system, now);
         let unsettled = |incident: &str| {
             let of_incident = |progress: &&Progress| incidents.resolve(&progress.response.incident) == incident;
             responses.iter().filter(of_incident).any(|progress| {
@@ -146,16 +436,47 @@ impl Deliveries {
         let done: Vec<String> = self
             .by_key
             .iter()
-            .filter(|(_, telling)| {
-                telling.waiting.is_empty() && !unsettled(incidents.resolve(&telling.record.incident))
-            })
+            .filter(|(_, telling)| telling.is_settled() && !unsettled(incidents.resolve(&telling.record.incident)))
             .map(|(key, _)| key.clone())
             .collect();
         for key in done {
             self.by_key.remove(&key);
         }
+        let is_answer = |key: &str| key.split('-').next().is_some_and(|response| responses.get(response).is_some());
         self.told.retain(|(_, response), _| responses.get(response).is_some());
-        self.dead.retain(|(_, key)| key.split('-').next().is_some_and(|response| responses.get(response).is_some()));
+        self.dead.retain(|(_, key)| is_answer(key));
+        let by_key = &self.by_key;
+        self.failing.retain(|(_, key), _| by_key.contains_key(key) || is_answer(key));
+    }
+
+    /// Dead letters that nobody redrove are forgotten in the end; their records stay in the log.
+    fn bury(&mut self, system: &str, now: Instant) {
+        let of_system = self.by_key.values_mut().filter(|telling| telling.record.finding.system == system);
+        let is_kept = |died: Instant| died.saturating_add(INCIDENT_OPEN_NS) >= now;
+        of_system.for_each(|telling| telling.dead.retain(|_, (died, _)| is_kept(*died)));
+        let mut dead: Vec<(Instant, String)> = Vec::new();
+        for (key, telling) in &self.by_key {
+            dead.extend(telling.dead.values().map(|(died, _)| (*died, key.clone())));
+        }
+        if dead.len() > DEAD_LETTERS_MAX {
+            dead.sort_unstable();
+            for (_, key) in &dead[..dead.len() - DEAD_LETTERS_MAX] {
+                if let Some(telling) = self.by_key.get_mut(key) {
+                    telling.dead.clear();
+                }
+            }
+        }
+    }
+}
+
+impl Telling {
+    /// It tells what people made of an incident.
+    fn is_answer(&self) -> bool {
+        matches!(self.occasion, Occasion::Acknowledged { .. } | Occasion::Resolved { .. })
+    }
+
+    fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.dead.is_empty()
     }
 }
 

@@ -11,6 +11,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::delivery::deliveries::{Occasion, PendingNotification};
+use crate::delivery::standing::ToldAs;
+use crate::lifecycle::handling::Status;
+use crate::lifecycle::incident::Incident;
 use crate::lifecycle::state::{Alert, AlertState};
 use crate::limits::{NOTIFICATION_ITEMS_MAX, NOTIFICATION_STORY_MAX, NOTIFICATION_TEXT_CHARS_MAX};
 use crate::response::intent::{Degree, Progress, Step, Targets, word};
@@ -20,9 +23,15 @@ use crate::response::intent::{Degree, Progress, Step, Targets, word};
 pub struct Notification {
     /// Idempotency key, the same at every attempt and every destination.
     pub key: String,
-    /// `alert.opened`, `alert.updated` or `response.verified`.
+    /// `alert.opened`, `alert.updated`, `alert.escalated`, `alert.acknowledged`, `alert.resolved` or `response.verified`.
     #[serde(skip)]
     pub kind: &'static str,
+    /// Where its incident stands with people.
+    #[serde(skip)]
+    pub status: Status,
+    /// The pages of its incident, the last one last.
+    #[serde(skip)]
+    pub told_as: Vec<ToldAs>,
     /// The alert.
     pub alert_id: String,
     /// The incident it belongs to.
@@ -77,20 +86,18 @@ pub fn compose(pending: &PendingNotification, state: &AlertState) -> Notificatio
     let facts = finding.facts.iter().take(NOTIFICATION_ITEMS_MAX);
     Notification {
         key: pending.key.clone(),
-        kind: match &pending.occasion {
-            Occasion::Opened => "alert.opened",
-            Occasion::Updated => "alert.updated",
-            Occasion::Answered(_) => "response.verified",
-        },
+        kind: kind(&pending.occasion),
+        status: status(&pending.occasion, state.incidents().get(&record.incident)),
+        told_as: pending.told_as.clone(),
         alert_id: record.alert_id.clone(),
-        incident: record.incident.clone(),
+        incident: state.incidents().resolve(&record.incident).to_owned(),
         severity: finding.severity,
         system: clean(&finding.system),
         when: finding.time,
         title: clean(&finding.title),
         rule: finding.rule.clone(),
         entity: clean(&finding.entity),
-        again: record.causes.iter().map(ToString::to_string).collect(),
+        again: again(pending),
         counted: state.suppressed(&record.alert_id),
         story: story(state, &record.incident).iter().map(|line| clean(line)).collect(),
         meaning: clean(&finding.meaning),
@@ -118,7 +125,54 @@ fn story(state: &AlertState, incident: &str) -> Vec<String> {
     alerts.iter().take(NOTIFICATION_STORY_MAX).map(line).collect()
 }
 
-/// The message as text, one thing a line.
+/// The message in one line: how it stands, how bad it is, what happened.
+#[must_use]
+pub fn headline(notification: &Notification) -> String {
+    let severity = notification.severity.to_string().to_uppercase();
+    let title = notification.title.replace('\n', " ");
+    match notification.status {
+        Status::Open => format!("{severity} {title}"),
+        Status::Acknowledged => format!("acknowledged: {severity} {title}"),
+        Status::Resolved => format!("resolved: {severity} {title}"),
+    }
+}
+
+/// A page says what it said when it was due, however late it is taken. The outcome of a response does not open again what
+/// is over.
+fn status(occasion: &Occasion, incident: Option<&Incident>) -> Status {
+    match occasion {
+        Occasion::Acknowledged { .. } => Status::Acknowledged,
+        Occasion::Resolved { .. } => Status::Resolved,
+        Occasion::Answered(_) => incident.map_or(Status::Open, |incident| incident.handling.status),
+        Occasion::Opened | Occasion::Updated | Occasion::Escalated { .. } => Status::Open,
+    }
+}
+
+fn kind(occasion: &Occasion) -> &'static str {
+    match occasion {
+        Occasion::Opened => "alert.opened",
+        Occasion::Updated => "alert.updated",
+        Occasion::Answered(_) => "response.verified",
+        Occasion::Escalated { .. } => "alert.escalated",
+        Occasion::Acknowledged { .. } => "alert.acknowledged",
+        Occasion::Resolved { .. } => "alert.resolved",
+    }
+}
+
+/// Why it is told again.
+fn again(pending: &PendingNotification) -> Vec<String> {
+    let causes = pending.record.causes.iter().map(ToString::to_string);
+    match &pending.occasion {
+        Occasion::Acknowledged { by } => vec![format!("acknowledged by {}", strip(by))],
+        Occasion::Resolved { by, why } => vec![format!("resolved by {}: {}", strip(by), strip(why))],
+        Occasion::Escalated { minutes } => {
+            std::iter::once(format!("nobody acknowledged it within {minutes} minutes")).chain(causes).collect()
+        }
+        Occasion::Opened | Occasion::Updated | Occasion::Answered(_) => causes.collect(),
+    }
+}
+
+/// The message as text, one thing a line. Of what somebody sees to, only what is new.
 #[must_use]
 pub fn render(notification: &Notification) -> String {
     let n = notification;
@@ -128,27 +182,32 @@ pub fn render(notification: &Notification) -> String {
             let _ = writeln!(text, "  {:<9} {}", if index == 0 { label } else { "" }, part.trim_end());
         }
     };
+    let is_answer = matches!(n.kind, "alert.acknowledged" | "alert.resolved");
     line("system", &n.system);
     line("when", &format!("{} (log time)", n.when));
     line("about", &n.entity);
-    for (name, value) in &n.about {
+    for (name, value) in n.about.iter().filter(|_| !is_answer) {
         line(name, value);
     }
     line("again", &n.again.join("; "));
     if n.counted > 0 {
         line("counted", &format!("{} further findings were not told", n.counted));
     }
-    line("story", &n.story.join("\n"));
-    line("why", &n.meaning);
-    line("do", &n.runbook);
+    if !is_answer {
+        line("story", &n.story.join("\n"));
+        line("why", &n.meaning);
+        line("do", &n.runbook);
+    }
     line("did", &n.did.join("\n"));
-    for (name, value) in &n.facts {
+    for (name, value) in n.facts.iter().filter(|_| !is_answer) {
         line("fact", &format!("{name} = {value}"));
     }
-    line("evidence", &n.evidence.join("\n"));
+    if !is_answer {
+        line("evidence", &n.evidence.join("\n"));
+    }
     line("rule", &n.rule);
     line("alert", &format!("{} in incident {}", n.key, n.incident));
-    format!("{} {}\n{text}", n.severity.to_string().to_uppercase(), n.title)
+    format!("{}\n{text}", headline(n))
 }
 
 fn about(finding: &Finding) -> BTreeMap<&'static str, String> {

@@ -1,17 +1,26 @@
 //! How people are told: what they read, what is still to be delivered, and the destinations.
 //!
-//! Pure: [`message`] and [`deliveries`]. [`outbox`] retries, [`sink`] and [`webhook`] do I/O. It does not know why somebody
-//! is told. A further destination is a [`sink::Sink`] here.
+//! Pure: [`message`], [`deliveries`], [`standing`] and [`pace`]. [`outbox`] retries; a destination is a [`sink::Sink`]:
+//! [`webhook`], [`receivers`]. It does not know why somebody is told. A further destination is a module in [`receivers`].
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`message`] | what people read |
-//! | [`deliveries`] | which notification each destination has had, a fold over the log |
-//! | [`outbox`] | retries until a destination takes it |
-//! | [`sink`], [`webhook`] | destinations |
+//! | [`deliveries`], [`standing`] | which notification each destination has had, and what stands; folds over the log |
+//! | [`pace`] | when a receiver is tried |
+//! | [`outbox`] | one lane a receiver, until it has taken what it is to be told |
+//! | [`sink`], [`webhook`], [`receivers`] | destinations |
+//! | [`http`], [`guard`] | requests as all of them make them; which addresses they may connect to |
+//! | [`trial`] | a notification that says that it is a test |
 
 pub mod deliveries;
+pub mod guard;
+pub mod http;
 pub mod message;
 pub mod outbox;
+pub mod pace;
+pub mod receivers;
 pub mod sink;
+pub mod standing;
+pub mod trial;
 pub mod webhook;

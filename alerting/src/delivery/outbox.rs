@@ -1,17 +1,22 @@
 //! Delivers what the log says is to be told and was not taken yet (promise P4). The queue is the log: nothing is held in
-//! memory but what is under way, and after a restart the same keys are sent again.
+//! memory but what is under way and what waits for its next attempt, and after a restart the same keys are sent again.
+//!
+//! Each receiver has a lane of its own ([`pace`](crate::delivery::pace)): one that is down, slow or sends us away holds up
+//! no other.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use backon::Retryable;
-use keywatch_store::Topic;
+use keywatch_store::{Instant as WallInstant, Topic};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::delivery::deliveries::PendingNotification;
 use crate::delivery::message::{Notification, compose};
+use crate::delivery::pace::Lane;
 use crate::delivery::sink::Sink;
+use crate::delivery::webhook::WallClock;
 use crate::error::{Error, Fate};
 use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::alert_log::AlertLog;
@@ -19,72 +24,134 @@ use crate::lifecycle::record;
 
 /// Waits between attempts at one delivery.
 #[derive(Clone, Debug)]
-pub struct Schedule(Vec<Duration>);
+pub struct Schedule {
+    waits: Vec<Duration>,
+    endless: bool,
+}
 
 impl Schedule {
     /// The given waits; after the last one a notification is put aside.
     #[must_use]
     pub fn new(waits: Vec<Duration>) -> Schedule {
-        Schedule(waits)
+        Schedule { waits, endless: false }
     }
 
-    /// Dense in the first minute, since a page is urgent, then as Standard Webhooks 1.0.0 suggests: three days in all.
+    /// Dense at first, since a page is urgent, then once a minute, so that a receiver that comes back has what it missed
+    /// within one; until the receiver's own time to give up.
     #[must_use]
     pub fn pages() -> Schedule {
-        const MINUTE: u64 = 60;
-        const HOUR: u64 = 60 * MINUTE;
-        let seconds =
-            [1, 2, 5, 10, 30, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
-        Schedule(seconds.into_iter().map(Duration::from_secs).collect())
+        Schedule { waits: [1, 2, 5, 10, 30, 60].into_iter().map(Duration::from_secs).collect(), endless: true }
     }
 
     /// For a decision point that does not answer; the last wait is repeated for as long as it takes.
     #[must_use]
     pub fn revocations() -> Schedule {
-        Schedule([1, 1, 2, 5, 10, 30, 60].into_iter().map(Duration::from_secs).collect())
+        Schedule { waits: [1, 1, 2, 5, 10, 30, 60].into_iter().map(Duration::from_secs).collect(), endless: true }
     }
 
     /// The waits with the last one repeated for ever; one second where there are none.
     pub(crate) fn without_end(&self) -> impl Iterator<Item = Duration> + Send + Sync + Unpin + use<> {
-        let last = self.0.last().copied().unwrap_or(Duration::from_secs(1));
-        self.0.clone().into_iter().chain(std::iter::repeat(last))
+        let last = self.waits.last().copied().unwrap_or(Duration::from_secs(1));
+        self.waits.clone().into_iter().chain(std::iter::repeat(last))
     }
 
-    /// The waits, each lengthened by up to a quarter: what failed together does not come back together. The share is
-    /// drawn from `key`, so that a run can be repeated.
-    fn waits(&self, key: &str) -> std::vec::IntoIter<Duration> {
+    /// How long to wait after so many `failures` at `key`; `None` when it is to be put aside. Each wait is lengthened by
+    /// up to a quarter: what failed together does not come back together. The share is drawn from `key`, so that a run
+    /// can be repeated.
+    fn wait(&self, failures: u32, key: &str) -> Option<Duration> {
+        let index = usize::try_from(failures).unwrap_or(usize::MAX);
+        let last = if self.endless { self.waits.last() } else { None };
+        let wait = *self.waits.get(index).or(last)?;
         let seed = key.bytes().fold(17_u32, |seed, byte| seed.wrapping_mul(31).wrapping_add(u32::from(byte)));
-        let jittered = self.0.iter().enumerate().map(|(index, wait)| {
-            let share = seed.rotate_left(u32::try_from(index % 32).unwrap_or(0)) % 256;
-            *wait + *wait * share / 1_024
-        });
-        jittered.collect::<Vec<_>>().into_iter()
+        Some(wait + wait * (seed.rotate_left(failures % 32) % 256) / 1_024)
     }
+}
+
+/// One receiver.
+struct Receiver {
+    sink: Arc<dyn Sink>,
+    lane: Mutex<LaneState>,
+}
+
+struct LaneState {
+    lane: Lane,
+    /// When somebody will look again; a timer that comes at another time is not it.
+    timer: Option<Instant>,
+    /// Whether it counts among the busy ones.
+    busy: bool,
+    /// The log refused a record: taking up the next one would send the same for ever. The next dispatch ends this.
+    stalled: bool,
+    /// Dead letters since the start, and what the last one was.
+    dead: usize,
+    /// The last dead letter that nobody was told of.
+    untold: Option<(AlertRecord, String)>,
+    /// When it last took something, by the wall clock, or the start.
+    taken: WallInstant,
+    /// When it last took a heartbeat, where it gets any, or the start.
+    heartbeat: Option<WallInstant>,
+}
+
+/// A receiver that fails, and what waits for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    pub(crate) destination: String,
+    pub(crate) problem: String,
+    pub(crate) waiting: usize,
+    pub(crate) worst: AlertRecord,
+    pub(crate) dead: usize,
+}
+
+/// How a receiver does, for metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiverStatus {
+    /// Its name.
+    pub name: String,
+    /// Notifications that were put aside and can be redriven.
+    pub dead: usize,
+    /// When it last took something, by the wall clock; until then the start.
+    pub last: WallInstant,
+    /// When it last took a heartbeat, where it gets any; until then the start.
+    pub heartbeat: Option<WallInstant>,
+    /// Whether it has failed several times in a row.
+    pub down: bool,
 }
 
 /// The deliveries.
 pub struct Outbox {
     alert_log: Arc<AlertLog>,
-    sinks: Vec<Arc<dyn Sink>>,
+    receivers: Vec<Receiver>,
     schedule: Schedule,
-    under_way: Mutex<HashSet<(String, String)>>,
-    count: watch::Sender<usize>,
+    clock: WallClock,
+    /// Receivers that have something under way or pending.
+    busy: watch::Sender<usize>,
     /// Destinations that said they are gone, each with the notification they said it to.
     gone: Mutex<BTreeMap<String, AlertRecord>>,
 }
 
 impl Outbox {
-    /// Sends nothing yet.
+    /// Sends nothing yet. `clock` says since when a receiver fails.
     #[must_use]
-    pub fn new(alert_log: Arc<AlertLog>, sinks: Vec<Arc<dyn Sink>>, schedule: Schedule) -> Arc<Outbox> {
-        let (count, _) = watch::channel(0);
-        Arc::new(Outbox { alert_log, sinks, schedule, under_way: Mutex::default(), count, gone: Mutex::default() })
+    pub fn new(
+        alert_log: Arc<AlertLog>,
+        sinks: Vec<Arc<dyn Sink>>,
+        schedule: Schedule,
+        clock: WallClock,
+    ) -> Arc<Outbox> {
+        let (busy, _) = watch::channel(0);
+        let now = clock();
+        let receivers = sinks.into_iter().map(|sink| Receiver::new(sink, now)).collect();
+        Arc::new(Outbox { alert_log, receivers, schedule, clock, busy, gone: Mutex::default() })
     }
 
     /// Names of the destinations.
     #[must_use]
     pub fn destinations(&self) -> Vec<String> {
-        self.sinks.iter().map(|sink| sink.name().to_owned()).collect()
+        self.sinks().map(|sink| sink.name().to_owned()).collect()
+    }
+
+    /// The destinations.
+    pub(crate) fn sinks(&self) -> impl Iterator<Item = &Arc<dyn Sink>> {
+        self.receivers.iter().map(|receiver| &receiver.sink)
     }
 
     /// Destinations that answered that they are gone, each with the alert that they did not take.
@@ -93,105 +160,233 @@ impl Outbox {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Starts delivering what is not under way, as much as each sink takes at once. Call it within a tokio runtime.
-    pub fn dispatch(self: &Arc<Outbox>) {
-        for sink in &self.sinks {
-            for (pending, notification) in self.next(sink.as_ref()) {
-                let outbox = Arc::clone(self);
-                let sink = Arc::clone(sink);
-                tokio::spawn(async move { outbox.carry(sink.as_ref(), &pending, &notification).await });
+    /// Receivers that are down while something waits for them, and those that made a dead letter of something since the
+    /// last call.
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        let state = self.alert_log.state();
+        let trouble = |receiver: &Receiver| {
+            let mut lane = receiver.lane();
+            let name = receiver.sink.name();
+            let (waiting, worst) = (state.waiting(name).0, state.deliveries().worst_waiting(name));
+            let untold = lane.untold.take();
+            let down = lane.lane.down().zip(worst).map(|(failing, worst)| (worst.clone(), failing.problem.clone()));
+            let (worst, problem) = down.or(untold)?;
+            Some(Trouble { destination: name.to_owned(), problem, waiting, worst, dead: lane.dead })
+        };
+        self.receivers.iter().filter_map(trouble).collect()
+    }
+
+    /// How each receiver does.
+    pub(crate) fn status(&self) -> Vec<ReceiverStatus> {
+        let state = self.alert_log.state();
+        let status = |receiver: &Receiver| {
+            let lane = receiver.lane();
+            let name = receiver.sink.name();
+            ReceiverStatus {
+                name: name.to_owned(),
+                dead: state.deliveries().dead_letters().filter(|letter| letter.destination == name).count(),
+                last: lane.taken,
+                heartbeat: lane.heartbeat,
+                down: lane.lane.down().is_some(),
             }
+        };
+        self.receivers.iter().map(status).collect()
+    }
+
+    /// Says again what stands, to each receiver that wants it: the heartbeat of pagers. One that is slow has as long as an
+    /// attempt may take, and delays no other.
+    pub(crate) async fn repeat(self: &Arc<Outbox>) {
+        let mut saying = JoinSet::new();
+        for (index, standing) in self.standing() {
+            let outbox = Arc::clone(self);
+            saying.spawn(async move {
+                let receiver = &outbox.receivers[index];
+                match receiver.sink.repeat(&standing).await {
+                    Ok(()) => receiver.lane().heartbeat = Some((outbox.clock)()),
+                    Err(error) => {
+                        tracing::warn!(destination = receiver.sink.name(), %error, "what stands could not be said again");
+                    }
+                }
+            });
+        }
+        while saying.join_next().await.is_some() {}
+    }
+
+    /// What each receiver that wants it has to hear again, by its index.
+    fn standing(&self) -> Vec<(usize, Vec<Notification>)> {
+        let state = self.alert_log.state();
+        let now = |system: &str| self.alert_log.time_of(system);
+        let wanting = self.receivers.iter().enumerate().filter(|(_, receiver)| receiver.sink.repeats());
+        let said = |(index, receiver): (usize, &Receiver)| {
+            let standing = state.deliveries().repeated(receiver.sink.name(), state.incidents(), now);
+            (index, standing.map(|pending| compose(&pending, &state)).collect())
+        };
+        wanting.map(said).collect()
+    }
+
+    /// Starts delivering what is due, as much as each receiver stands. Call it within a tokio runtime.
+    pub fn dispatch(self: &Arc<Outbox>) {
+        for (index, receiver) in self.receivers.iter().enumerate() {
+            receiver.lane().stalled = false;
+            self.advance(index);
         }
     }
 
-    /// Waits until nothing is under way: everything was taken or put aside.
+    /// Waits until nothing is under way or pending: everything was taken or put aside.
     pub async fn idle(&self) {
-        let mut count = self.count.subscribe();
+        let mut busy = self.busy.subscribe();
         // The sender lives as long as this outbox, so the wait cannot end early.
-        let _ = count.wait_for(|count| *count == 0).await;
+        let _ = busy.wait_for(|busy| *busy == 0).await;
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Marks what is next for a sink as under way and composes it.
-    fn next(&self, sink: &dyn Sink) -> Vec<(PendingNotification, Notification)> {
-        let name = sink.name();
-        let state = self.alert_log.state();
-        let mut under_way = self.under_way();
-        let busy = under_way.iter().filter(|(to, _)| to == name).count();
-        let room = sink.deliveries_max().saturating_sub(busy);
-        let is_under_way = |key: &str| under_way.contains(&(name.to_owned(), key.to_owned()));
-        let pending = state.undelivered(name, is_under_way, room);
-        under_way.extend(pending.iter().map(|pending| (name.to_owned(), pending.key.clone())));
-        self.count.send_replace(under_way.len());
-        pending
-            .into_iter()
-            .map(|pending| {
+    /// Begins what is due at one receiver, and sees to it that somebody looks again when something will be.
+    fn advance(self: &Arc<Outbox>, index: usize) {
+        let Some(receiver) = self.receivers.get(index) else { return };
+        let sink = receiver.sink.as_ref();
+        let (begun, again) = {
+            let state = self.alert_log.state();
+            let mut lane = receiver.lane();
+            let now = Instant::now();
+            let room = if lane.stalled { 0 } else { lane.lane.room(now) };
+            let pending = state.undelivered(sink.name(), |key| lane.lane.is_held(key, now), room);
+            pending.iter().for_each(|pending| lane.lane.begin(&pending.key));
+            let compose = |pending: PendingNotification| {
                 let notification = compose(&pending, &state);
                 (pending, notification)
-            })
-            .collect()
-    }
-
-    async fn carry(self: &Arc<Outbox>, sink: &dyn Sink, pending: &PendingNotification, notification: &Notification) {
-        let outcome = self.deliver(sink, pending, notification).await;
-        let record = match &outcome {
-            Ok(()) => record::notified(&pending.record, &pending.key, sink.name(), &notification.said),
-            Err(error) => record::undelivered(&pending.record, &pending.key, sink.name(), &error.to_string(), true),
+            };
+            let begun: Vec<(PendingNotification, Notification)> = pending.into_iter().map(compose).collect();
+            let waits = state.is_waiting(sink.name(), |key| lane.lane.is_begun(key));
+            let look = (waits && !lane.stalled).then(|| lane.lane.look_again(now)).flatten();
+            let again = look.filter(|at| lane.timer.is_none_or(|timer| *at < timer));
+            lane.timer = again.or(lane.timer);
+            let busy = !lane.stalled && (waits || lane.lane.is_under_way());
+            self.note_busy(&mut lane, busy);
+            (begun, again)
         };
-        if let Err(Error::Undelivered { fate: Fate::Gone, .. }) = outcome {
-            let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
-            gone.entry(sink.name().to_owned()).or_insert_with(|| pending.record.clone());
+        for (pending, notification) in begun {
+            let (outbox, sink) = (Arc::clone(self), Arc::clone(&receiver.sink));
+            tokio::spawn(async move { outbox.carry(index, sink.as_ref(), &pending, &notification).await });
         }
-        let written = self.alert_log.append(Topic::Conclusions, vec![record]);
-        {
-            let mut under_way = self.under_way();
-            under_way.remove(&(sink.name().to_owned(), pending.key.clone()));
-            // With the log refusing records, taking up the next one would send the same for ever.
-            if written.is_err() {
-                self.count.send_replace(under_way.len());
-            }
-        }
-        match written {
-            Ok(_) => {
-                self.dispatch();
-                self.count.send_replace(self.under_way().len());
-            }
-            Err(error) => tracing::error!(destination = sink.name(), %error, "a delivery could not be recorded"),
+        if let Some(at) = again {
+            let outbox = Arc::downgrade(self);
+            tokio::spawn(async move {
+                tokio::time::sleep_until(at.into()).await;
+                let Some(outbox) = outbox.upgrade() else { return };
+                outbox.receivers[index].lane().timer.take_if(|timer| *timer == at);
+                outbox.advance(index);
+            });
         }
     }
 
-    async fn deliver(
-        &self,
+    fn note_busy(&self, lane: &mut LaneState, busy: bool) {
+        if lane.busy != busy {
+            lane.busy = busy;
+            self.busy.send_modify(|count| *count = if busy { *count + 1 } else { *count - 1 });
+        }
+    }
+
+    /// Makes one attempt and writes down what came of it.
+    async fn carry(
+        self: &Arc<Outbox>,
+        index: usize,
         sink: &dyn Sink,
         pending: &PendingNotification,
         notification: &Notification,
-    ) -> Result<(), Error> {
-        let mut noted = false;
-        (|| sink.deliver(notification))
-            .retry(self.schedule.waits(&pending.key))
-            .when(|error| matches!(error, Error::Undelivered { fate: Fate::Retry(_), .. }))
-            .adjust(|error, wait| match error {
-                Error::Undelivered { fate: Fate::Retry(Some(asked)), .. } => wait.map(|wait| wait.max(*asked)),
-                _ => wait,
-            })
-            .notify(|error, wait| {
-                tracing::warn!(destination = sink.name(), key = %pending.key, %error, ?wait, "delivery failed");
-                if !noted {
-                    noted = true;
-                    self.note_failure(sink, pending, error);
-                }
-            })
-            .await
+    ) {
+        let outcome = sink.deliver(notification).await;
+        let written = match &outcome {
+            Ok(()) => self.taken(index, pending, notification),
+            Err(error) => self.failed(index, pending, error),
+        };
+        if let Err(error) = written {
+            tracing::error!(destination = sink.name(), %error, "a delivery could not be recorded");
+            let mut lane = self.receivers[index].lane();
+            lane.lane.drop_attempt(&pending.key);
+            lane.stalled = true;
+        }
+        self.advance(index);
     }
 
-    /// The first failed attempt is recorded, so that people see in the log that a page is late.
-    fn note_failure(&self, sink: &dyn Sink, pending: &PendingNotification, error: &Error) {
-        let record = record::undelivered(&pending.record, &pending.key, sink.name(), &error.to_string(), false);
-        if let Err(error) = self.alert_log.append(Topic::Conclusions, vec![record]) {
-            tracing::error!(destination = sink.name(), %error, "a failed delivery could not be recorded");
+    fn taken(&self, index: usize, pending: &PendingNotification, notification: &Notification) -> Result<(), Error> {
+        let receiver = &self.receivers[index];
+        let record = record::notified(&pending.record, &pending.key, receiver.sink.name(), &notification.said);
+        self.alert_log.append(Topic::Conclusions, vec![record])?;
+        let mut lane = receiver.lane();
+        lane.lane.taken(&pending.key, Instant::now());
+        lane.taken = (self.clock)();
+        Ok(())
+    }
+
+    /// A failed attempt: it is due again later, or put aside with its reason. The first failure is recorded, so that
+    /// people see in the log that a page is late, and that a restart does not begin the time to give up anew.
+    fn failed(&self, index: usize, pending: &PendingNotification, error: &Error) -> Result<(), Error> {
+        let receiver = &self.receivers[index];
+        let (name, key) = (receiver.sink.name(), &pending.key);
+        let failures = receiver.lane().lane.failures(key);
+        let now = (self.clock)().unix_seconds();
+        let since = self.alert_log.state().deliveries().failing_since(name, key);
+        let given_up = receiver.sink.pace().give_up_after.as_secs();
+        let expired = since.is_some_and(|since| u64::try_from(now - since).is_ok_and(|passed| passed >= given_up));
+        let (wait, asked) = match error {
+            Error::Undelivered { fate: Fate::Retry(asked), .. } if !expired => {
+                (self.schedule.wait(failures, key), *asked)
+            }
+            _ => (None, None),
+        };
+        tracing::warn!(destination = name, key, %error, ?wait, "delivery failed");
+        let problem = error.to_string();
+        let Some(wait) = wait else { return self.put_aside(receiver, pending, error, &problem) };
+        if since.is_none() {
+            let record = record::undelivered(pending, name, &problem, Some(now));
+            self.alert_log.append(Topic::Conclusions, vec![record])?;
         }
+        receiver.lane().lane.failed(key, wait, asked, &problem, Instant::now());
+        Ok(())
+    }
+
+    fn put_aside(
+        &self,
+        receiver: &Receiver,
+        pending: &PendingNotification,
+        error: &Error,
+        problem: &str,
+    ) -> Result<(), Error> {
+        let name = receiver.sink.name();
+        let record = record::undelivered(pending, name, problem, None);
+        self.alert_log.append(Topic::Conclusions, vec![record])?;
+        let is_gone = matches!(error, Error::Undelivered { fate: Fate::Gone, .. });
+        if is_gone {
+            let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+            gone.entry(name.to_owned()).or_insert_with(|| pending.record.clone());
+        }
+        let mut lane = receiver.lane();
+        lane.lane.put_aside(&pending.key);
+        lane.dead += 1;
+        // That it is gone is told for itself.
+        if !is_gone {
+            lane.untold = Some((pending.record.clone(), problem.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl Receiver {
+    fn new(sink: Arc<dyn Sink>, now: WallInstant) -> Receiver {
+        let state = LaneState {
+            lane: Lane::new(sink.pace(), sink.deliveries_max(), Instant::now()),
+            timer: None,
+            stalled: false,
+            busy: false,
+            dead: 0,
+            untold: None,
+            taken: now,
+            heartbeat: sink.repeats().then_some(now),
+        };
+        Receiver { sink, lane: Mutex::new(state) }
+    }
+
+    /// Locked after the state where both are.
+    fn lane(&self) -> MutexGuard<'_, LaneState> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

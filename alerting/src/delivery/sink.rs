@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 use crate::delivery::message::{Notification, render};
+use crate::delivery::pace::Pace;
 use crate::error::{Error, Fate};
 
 /// An attempt under way.
@@ -18,6 +19,22 @@ pub trait Sink: Send + Sync {
 
     /// How many attempts may be under way at once; 1 keeps the order.
     fn deliveries_max(&self) -> usize;
+
+    /// How fast it may be given more, and when something that it does not take is put aside.
+    fn pace(&self) -> Pace {
+        Pace::unlimited()
+    }
+
+    /// Whether it has to hear again what stands: since it forgets, or to know that keywatch lives.
+    fn repeats(&self) -> bool {
+        false
+    }
+
+    /// Says again what stands: the heartbeat of a pager, and to a receiver that forgets every alert that is open.
+    fn repeat<'a>(&'a self, standing: &'a [Notification]) -> Attempt<'a> {
+        let _ = standing;
+        Box::pin(async { Ok(()) })
+    }
 
     /// Makes one attempt. Giving the same key twice must do no harm: delivery is at least once (promise P4).
     ///

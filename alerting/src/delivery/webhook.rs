@@ -1,5 +1,6 @@
 //! A webhook signed as Standard Webhooks 1.0.0 asks: `webhook-id`, `webhook-timestamp` and `webhook-signature`, the last
-//! one an HMAC-SHA256 over `id.timestamp.body` for each secret, so that a receiver may rotate its secret.
+//! one a signature over `id.timestamp.body` for each secret, so that a receiver may rotate its secret: HMAC-SHA256 (`v1`)
+//! or ed25519 (`v1a`).
 //!
 //! One attempt a call: redirects are failures, 410 closes the destination, other refusals by the receiver (4xx) are
 //! final, everything else is worth another try.
@@ -7,31 +8,37 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use keywatch_store::Instant;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::Url;
+use ring::signature::Ed25519KeyPair;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use crate::delivery::guard::AddressRules;
+use crate::delivery::http::{HttpClient, Request, fate, parse_url, refused};
 use crate::delivery::message::Notification;
+use crate::delivery::pace::Pace;
+use crate::delivery::receivers::ocsf;
 use crate::delivery::sink::{Attempt, Sink};
 use crate::error::{Error, Fate};
-use crate::limits::{
-    RETRY_AFTER_SECONDS_MAX, WEBHOOK_ATTEMPT_SECONDS_MAX, WEBHOOK_BODY_BYTES_MAX, WEBHOOK_DELIVERIES_MAX,
-};
-use crate::response::pdp::chain;
+use crate::limits::{DELIVERIES_AT_ONCE_MAX, WEBHOOK_BODY_BYTES_MAX};
 
 /// Reads the wall clock.
 pub type WallClock = Arc<dyn Fn() -> Instant + Send + Sync>;
 
-/// A symmetric secret, `whsec_` and the base64 of 24 to 64 bytes.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
+/// What signs: `whsec_` and the base64 of 24 to 64 bytes (HMAC), or `whsk_` and the base64 of an ed25519 secret key.
+#[derive(Clone)]
+pub struct Secret(Key);
+
+#[derive(Clone)]
+enum Key {
+    Symmetric(Vec<u8>),
+    Asymmetric(Arc<Ed25519KeyPair>),
+}
 
 impl Secret {
     /// Reads the text form.
@@ -39,22 +46,46 @@ impl Secret {
     /// # Errors
     /// What is wrong with it, without the secret.
     pub fn parse(text: &str) -> Result<Secret, String> {
-        let encoded = text.trim().strip_prefix("whsec_").ok_or("a webhook secret begins with `whsec_`")?;
-        let key = STANDARD.decode(encoded).map_err(|_| "what follows `whsec_` is not base64")?;
+        let text = text.trim();
+        let decode = |encoded: &str, prefix: &str| {
+            STANDARD.decode(encoded).map_err(|_| format!("what follows `{prefix}` is not base64"))
+        };
+        if let Some(encoded) = text.strip_prefix("whsk_") {
+            return Ok(Secret(Key::Asymmetric(Arc::new(key_pair(&decode(encoded, "whsk_")?)?))));
+        }
+        let encoded = text.strip_prefix("whsec_").ok_or("a webhook secret begins with `whsec_` or `whsk_`")?;
+        let key = decode(encoded, "whsec_")?;
         if !(24..=64).contains(&key.len()) {
             return Err(format!("a webhook secret has 24 to 64 bytes, this one has {}", key.len()));
         }
-        Ok(Secret(key))
+        Ok(Secret(Key::Symmetric(key)))
     }
 
-    /// `v1,` and the base64 of the HMAC-SHA256 over `id.timestamp.body`; `timestamp` in unix seconds.
+    /// `v1,` and the base64 of the HMAC-SHA256, or `v1a,` and that of the ed25519 signature, over `id.timestamp.body`;
+    /// `timestamp` in unix seconds.
     #[must_use]
     pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of every length");
-        mac.update(format!("{id}.{timestamp}.").as_bytes());
-        mac.update(body);
-        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+        let mut signed = format!("{id}.{timestamp}.").into_bytes();
+        signed.extend_from_slice(body);
+        match &self.0 {
+            Key::Symmetric(key) => {
+                let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
+                mac.update(&signed);
+                format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+            }
+            Key::Asymmetric(pair) => format!("v1a,{}", STANDARD.encode(pair.sign(&signed))),
+        }
     }
+}
+
+/// A seed, or a seed and the public key that belongs to it.
+fn key_pair(bytes: &[u8]) -> Result<Ed25519KeyPair, String> {
+    let pair = match bytes.len() {
+        32 => Ed25519KeyPair::from_seed_unchecked(bytes),
+        64 => Ed25519KeyPair::from_seed_and_public_key(&bytes[..32], &bytes[32..]),
+        other => return Err(format!("an ed25519 secret key has 32 or 64 bytes, this one has {other}")),
+    };
+    pair.map_err(|_| "the two halves of the ed25519 key do not belong together".to_owned())
 }
 
 impl fmt::Debug for Secret {
@@ -64,24 +95,29 @@ impl fmt::Debug for Secret {
 }
 
 /// How a webhook is configured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct WebhookSettings {
     /// Name of the destination.
     pub name: String,
-    /// Address, `https` unless it is loopback.
+    /// Address, `https` unless it is this machine.
     pub url: String,
     /// Secrets; each signs, the newest first.
     pub secrets: Vec<Secret>,
-    /// Lets `http` leave the machine. Whoever is in between can then read and drop pages.
-    pub allow_plain_http: bool,
+    /// Where it may be.
+    pub addresses: AddressRules,
+    /// Whether `data` is an OCSF Detection Finding.
+    pub ocsf: bool,
+    /// Whether it gets a heartbeat.
+    pub heartbeat: bool,
+    /// What it stands.
+    pub pace: Pace,
 }
 
 /// The sink.
 pub struct Webhook {
-    name: String,
+    http: HttpClient,
     url: Url,
-    secrets: Vec<Secret>,
-    client: Client,
+    settings: WebhookSettings,
     clock: WallClock,
     gone: AtomicBool,
 }
@@ -93,109 +129,89 @@ impl Webhook {
     /// # Errors
     /// [`Error::Destination`] for an address that is not allowed or without a secret.
     pub fn new(settings: WebhookSettings, clock: WallClock) -> Result<Webhook, Error> {
-        let refuse = |problem: String| Error::Destination { destination: settings.name.clone(), problem };
-        let url = Url::parse(&settings.url).map_err(|error| refuse(format!("the address is not a URL: {error}")))?;
-        check_address(&url, settings.allow_plain_http).map_err(refuse)?;
+        let url = parse_url(&settings.name, &settings.url)?;
+        let http = HttpClient::new(&settings.name, &[&url], &settings.addresses)?;
         if settings.secrets.is_empty() {
-            return Err(refuse("has no secret; a webhook that is not signed can be forged".to_owned()));
+            return Err(refused(&settings.name, "has no secret; a webhook that is not signed can be forged"));
         }
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(Duration::from_secs(WEBHOOK_ATTEMPT_SECONDS_MAX))
-            .build()
-            .map_err(|error| refuse(chain(&error)))?;
-        let WebhookSettings { name, secrets, .. } = settings;
-        Ok(Webhook { name, url, secrets, client, clock, gone: AtomicBool::new(false) })
+        Ok(Webhook { http, url, settings, clock, gone: AtomicBool::new(false) })
     }
 
-    async fn attempt(&self, notification: &Notification) -> Result<(), Error> {
+    async fn attempt(&self, key: &str, body: Vec<u8>) -> Result<(), Error> {
         if self.gone.load(Ordering::Relaxed) {
-            return Err(self.undelivered("it said 410 before; it is closed until keywatch restarts", Fate::Gone));
+            return Err(self.http.undelivered("it said 410 before; it is closed until keywatch restarts", Fate::Gone));
         }
-        let body = body(notification);
-        let timestamp = (self.clock)().unix_seconds();
-        let signatures: Vec<String> =
-            self.secrets.iter().map(|secret| secret.sign(&notification.key, timestamp, &body)).collect();
-        let request = self
-            .client
-            .post(self.url.clone())
-            .header("content-type", "application/json")
-            .header("webhook-id", &notification.key)
-            .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", signatures.join(" "))
-            .body(body);
-        let answer = request.send().await.map_err(|error| self.undelivered(&chain(&error), Fate::Retry(None)))?;
-        let (status, headers) = (answer.status(), answer.headers());
-        if status.is_success() {
-            return Ok(());
-        }
-        let fate = fate(status, headers);
+        let request = signed(&self.url, key, (self.clock)(), body, &self.settings.secrets);
+        let answer = self.http.send(request).await?;
+        let fate = fate(&answer);
         if fate == Fate::Gone {
             self.gone.store(true, Ordering::Relaxed);
         }
-        Err(self.undelivered(&format!("it answered {status}"), fate))
-    }
-
-    fn undelivered(&self, problem: &str, fate: Fate) -> Error {
-        Error::Undelivered { destination: self.name.clone(), problem: problem.to_owned(), fate }
+        self.http.settle(&answer, fate)
     }
 }
 
 impl Sink for Webhook {
     fn name(&self) -> &str {
-        &self.name
+        self.http.name()
     }
 
     fn deliveries_max(&self) -> usize {
-        WEBHOOK_DELIVERIES_MAX
+        DELIVERIES_AT_ONCE_MAX
+    }
+
+    fn pace(&self) -> Pace {
+        self.settings.pace
+    }
+
+    fn repeats(&self) -> bool {
+        self.settings.heartbeat
+    }
+
+    fn repeat<'a>(&'a self, standing: &'a [Notification]) -> Attempt<'a> {
+        let now = (self.clock)();
+        let body = json!({ "type": "keywatch.heartbeat", "timestamp": now, "data": { "standing": standing.len() } });
+        let key = format!("heartbeat-{}", now.unix_seconds());
+        Box::pin(async move { self.attempt(&key, body.to_string().into_bytes()).await })
     }
 
     fn deliver<'a>(&'a self, notification: &'a Notification) -> Attempt<'a> {
-        Box::pin(self.attempt(notification))
+        let body = if self.settings.ocsf { ocsf_body(notification) } else { body(notification) };
+        Box::pin(self.attempt(&notification.key, body))
     }
 }
 
-fn check_address(url: &Url, allow_plain_http: bool) -> Result<(), String> {
-    let Some(host) = url.host_str() else { return Err("the address has no host".to_owned()) };
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().ok();
-    let loopback = host == "localhost" || address.is_some_and(|address| address.is_loopback());
-    let link_local = match address {
-        Some(std::net::IpAddr::V4(address)) => address.is_link_local(),
-        Some(std::net::IpAddr::V6(address)) => address.is_unicast_link_local(),
-        None => false,
-    };
-    match url.scheme() {
-        _ if link_local => Err("link-local addresses, cloud metadata among them, are refused".to_owned()),
-        _ if !url.username().is_empty() || url.password().is_some() => {
-            Err("credentials do not belong into the address; the signature authenticates".to_owned())
-        }
-        "https" => Ok(()),
-        "http" if loopback || allow_plain_http => Ok(()),
-        "http" => Err("plain http leaves the machine unprotected; write https or set allow_plain_http".to_owned()),
-        scheme => Err(format!("`{scheme}` is not https")),
-    }
+/// The request with its signatures, dated `now`.
+#[must_use]
+pub fn signed(url: &Url, key: &str, now: Instant, body: Vec<u8>, secrets: &[Secret]) -> Request {
+    let timestamp = now.unix_seconds();
+    let signatures: Vec<String> = secrets.iter().map(|secret| secret.sign(key, timestamp, &body)).collect();
+    let headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("webhook-id", key.to_owned()),
+        ("webhook-timestamp", timestamp.to_string()),
+        ("webhook-signature", signatures.join(" ")),
+    ];
+    Request { url: url.clone(), headers, body }
 }
 
-fn fate(status: StatusCode, headers: &HeaderMap) -> Fate {
-    match status.as_u16() {
-        410 => Fate::Gone,
-        408 | 425 | 429 => Fate::Retry(retry_after(headers)),
-        400..=499 => Fate::Dead,
-        _ => Fate::Retry(retry_after(headers)),
-    }
+/// As [`body`], with an OCSF Detection Finding as `data`.
+fn ocsf_body(notification: &Notification) -> Vec<u8> {
+    let data = ocsf::detection_finding(notification);
+    let body = json!({ "type": notification.kind, "timestamp": notification.when, "data": data });
+    body.to_string().into_bytes()
 }
 
-/// `Retry-After` in its seconds form (RFC 9110 section 10.2.3), held at a limit. The date form is answered by our own
-/// schedule.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds.min(RETRY_AFTER_SECONDS_MAX)))
-}
-
-/// `{"type", "timestamp", "data"}`. What does not fit the size that the specification asks for is left out and said so:
-/// first the facts, then the long texts and all evidence but the anchor.
+/// `{"type", "timestamp", "data"}`.
 #[must_use]
 pub fn body(notification: &Notification) -> Vec<u8> {
+    let data = bounded_data(notification);
+    json!({ "type": notification.kind, "timestamp": notification.when, "data": data }).to_string().into_bytes()
+}
+
+/// The notification as JSON. What does not fit the size that the specification asks for is left out and said so: first the
+/// facts, then the long texts and all evidence but the anchor.
+pub(crate) fn bounded_data(notification: &Notification) -> Value {
     let mut data = json!(notification);
     let steps: [&dyn Fn(&mut Value); 3] = [&|_| {}, &|data| data["facts"] = json!({}), &|data| {
         for field in ["meaning", "runbook"] {
@@ -207,20 +223,20 @@ pub fn body(notification: &Notification) -> Vec<u8> {
             }
         }
     }];
-    let mut bytes = Vec::new();
     for (index, shorten) in steps.into_iter().enumerate() {
         shorten(&mut data);
         if index > 0 {
             data["truncated"] = Value::Bool(true);
         }
-        let body = json!({ "type": notification.kind, "timestamp": notification.when, "data": data });
-        bytes = body.to_string().into_bytes();
-        if bytes.len() <= WEBHOOK_BODY_BYTES_MAX {
+        if data.to_string().len() <= WEBHOOK_BODY_BYTES_MAX - ENVELOPE_BYTES_MAX {
             break;
         }
     }
-    bytes
+    data
 }
+
+/// Bytes of a body around its data.
+const ENVELOPE_BYTES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -246,38 +262,22 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_https_or_loopback() {
-        for (address, plain, accepted) in [
-            ("https://hooks.example/x", false, true),
-            ("http://127.0.0.1:9/x", false, true),
-            ("http://[::1]:9/x", false, true),
-            ("http://localhost/x", false, true),
-            ("http://hooks.example/x", false, false),
-            ("http://hooks.example/x", true, true),
-            ("http://127.0.0.1.example/x", false, false),
-            ("https://169.254.169.254/latest", true, false),
-            ("https://user:pw@hooks.example/", false, false),
-            ("ftp://hooks.example/", true, false),
-        ] {
-            assert_eq!(check_address(&Url::parse(address).unwrap(), plain).is_ok(), accepted, "{address}");
-        }
-    }
-
-    #[test]
-    fn an_answer_decides_what_becomes_of_the_notification() {
-        let mut headers = HeaderMap::new();
-        headers.insert(RETRY_AFTER, "7".parse().unwrap());
-        let after = Some(Duration::from_secs(7));
-        for (status, expected) in [
-            (410, Fate::Gone),
-            (400, Fate::Dead),
-            (404, Fate::Dead),
-            (422, Fate::Dead),
-            (429, Fate::Retry(after)),
-            (500, Fate::Retry(after)),
-            (302, Fate::Retry(after)),
-        ] {
-            assert_eq!(fate(StatusCode::from_u16(status).unwrap(), &headers), expected, "{status}");
-        }
+    fn an_ed25519_key_signs_as_its_public_key_verifies() {
+        use ring::signature::{ED25519, KeyPair, UnparsedPublicKey};
+        let seed: Vec<u8> = (0..32).collect();
+        let secret = Secret::parse(&format!("whsk_{}", STANDARD.encode(&seed))).unwrap();
+        let signature = secret.sign("msg_1", 1_740_116_562, b"{}");
+        let bytes = STANDARD.decode(signature.strip_prefix("v1a,").unwrap()).unwrap();
+        let public = key_pair(&seed).unwrap();
+        let key = UnparsedPublicKey::new(&ED25519, public.public_key().as_ref());
+        key.verify(b"msg_1.1740116562.{}", &bytes).unwrap();
+        let both = [seed.as_slice(), public.public_key().as_ref()].concat();
+        let whole = Secret::parse(&format!("whsk_{}", STANDARD.encode(both))).unwrap();
+        assert_eq!(whole.sign("msg_1", 1_740_116_562, b"{}"), signature);
+        let torn = [seed.as_slice(), &[7; 32]].concat();
+        assert!(Secret::parse(&format!("whsk_{}", STANDARD.encode(torn))).is_err());
+        let request =
+            signed(&Url::parse("https://a.example/").unwrap(), "k", Instant(0), Vec::new(), &[secret.clone(), secret]);
+        assert_eq!(request.headers[3].1.split(' ').count(), 2, "old and new sign while a receiver changes over");
     }
 }

@@ -1,5 +1,6 @@
-//! What people decide on responses: approve, reject, undo. Each is a record first, with the person's name; a response is
-//! carried out once as many people as the settings ask for have approved it. Who the person is, others have made sure of.
+//! What people decide on responses: approve, reject, undo. Each is a record first, with the person's name and reason; a
+//! response is carried out once as many people as the settings ask for have approved it. Who the person is, others have made
+//! sure of.
 
 use std::cmp::Reverse;
 
@@ -8,6 +9,8 @@ use keywatch_store::Topic;
 use super::Executor;
 use crate::error::Error;
 use crate::lifecycle::record;
+use crate::lifecycle::self_monitoring::response_undone;
+use crate::limits::OPERATION_TEXT_BYTES_MAX;
 use crate::response::intent::{Progress, Response, Step};
 
 /// What an approval has led to.
@@ -40,22 +43,29 @@ impl Executor {
     /// Approves a proposal, and carries it out when enough people have.
     ///
     /// # Errors
-    /// [`Error::NoResponse`] when it does not wait for a person, [`Error::NotAllowed`] when this person cannot decide on
-    /// it, or [`Error::Log`].
-    pub async fn approve(&self, response_id: &str, person: &str) -> Result<Approval, Error> {
+    /// [`Error::NoResponse`] where there is none, [`Error::ResponseClosed`] when it does not wait for a person,
+    /// [`Error::NotAllowed`] when this person cannot decide on it, [`Error::Refused`] without a reason, or [`Error::Log`].
+    pub async fn approve(&self, response_id: &str, person: &str, reason: &str) -> Result<Approval, Error> {
         let turn = self.shared.turn.lock().await;
-        let Progress { response, approvals, .. } = self.decidable(response_id, person)?;
+        let Progress { response, approvals, .. } = self.decidable(response_id, person, reason)?;
         let needed = self.shared.policy().approvals.people_for(&response.targets);
         let mut approved: Vec<String> = approvals.into_iter().collect();
         if !approved.iter().any(|other| is_same(other, person)) {
-            self.shared.alert_log.append(Topic::Events, vec![record::approved(&response, person)])?;
+            self.shared.alert_log.append(Topic::Events, vec![record::approved(&response, person, reason)])?;
             approved.push(person.to_owned());
         }
         if approved.len() < needed {
             return Ok(Approval::Waits { approved, needed });
         }
         let system = response.system.clone();
-        let decided = Response { approved_by: Some(approved.join(", ")), ..response };
+        let now = self.shared.alert_log.time_of(&system).max(response.decided);
+        let waited = now.unix_seconds() - response.decided.unix_seconds();
+        let decided = Response {
+            approved_by: Some(approved.join(", ")),
+            approved: Some(now),
+            sessions_until: response.sessions_until.saturating_add(waited),
+            ..response
+        };
         self.shared.alert_log.append(Topic::Events, vec![record::requested(&decided)])?;
         drop(turn);
         self.respond(&system).await?;
@@ -69,38 +79,47 @@ impl Executor {
     /// As [`Executor::approve`].
     pub async fn reject(&self, response_id: &str, person: &str, reason: &str) -> Result<(), Error> {
         let _turn = self.shared.turn.lock().await;
-        let Progress { response, .. } = self.decidable(response_id, person)?;
+        let Progress { response, .. } = self.decidable(response_id, person, reason)?;
         self.shared.alert_log.append(Topic::Events, vec![record::rejected(&response, person, reason)])?;
         Ok(())
     }
 
-    /// Takes a revocation back: its names leave the document, unless another response holds them too.
+    /// Takes a revocation back: its names leave the document, unless another response holds them too. Everybody who is told
+    /// of anything is told of it.
     ///
     /// # Errors
-    /// [`Error::NoResponse`] when it was not decided or is undone already, else as [`Executor::approve`]. Where the decision
-    /// point does not answer, it is no error: the next heartbeat publishes the document.
+    /// [`Error::ResponseClosed`] when it was not decided or is undone already, else as [`Executor::approve`]. Where the
+    /// decision point does not answer, it is no error: the next heartbeat publishes the document.
     pub async fn undo(&self, response_id: &str, person: &str, reason: &str) -> Result<(), Error> {
         let turn = self.shared.turn.lock().await;
         let progress = self.progress(response_id)?;
         if !progress.is_decided() {
-            return Err(Error::NoResponse { response: response_id.to_owned() });
+            return Err(closed(&progress, "there is nothing to take back"));
         }
-        may_decide(&progress.response, person)?;
+        may_decide(&progress.response, person, reason)?;
         let undone = record::undone(&progress.response, person, reason);
         self.shared.alert_log.append(Topic::Events, vec![undone])?;
         drop(turn);
+        let told = self.with_state(|state| state.responses().get(response_id).and_then(response_undone));
+        if let Some(undone) = told {
+            self.take_own(&undone).await?;
+        }
         let refreshed = self.shared.responder.refresh(&progress.response.system).await;
         self.settle(&progress.response.system, refreshed).await
     }
 
-    fn decidable(&self, response_id: &str, person: &str) -> Result<Progress, Error> {
+    fn decidable(&self, response_id: &str, person: &str, reason: &str) -> Result<Progress, Error> {
         let progress = self.progress(response_id)?;
-        let system = &progress.response.system;
-        let expires = self.shared.policy().approvals.expires(progress.response.decided);
-        if progress.step != Step::Proposed || self.shared.alert_log.time_of(system) > expires {
-            return Err(Error::NoResponse { response: response_id.to_owned() });
+        if progress.step != Step::Proposed {
+            return Err(closed(&progress, "it waits for nobody"));
         }
-        may_decide(&progress.response, person)?;
+        let expires = self.shared.policy().approvals.expires(progress.response.decided);
+        if self.shared.alert_log.time_of(&progress.response.system) > expires {
+            let problem =
+                format!("has expired: it waited for a person until {expires}, and only a new finding proposes again");
+            return Err(Error::ResponseClosed { response: response_id.to_owned(), problem });
+        }
+        may_decide(&progress.response, person, reason)?;
         Ok(progress)
     }
 
@@ -110,12 +129,19 @@ impl Executor {
     }
 }
 
+fn closed(progress: &Progress, so: &str) -> Error {
+    let people: Vec<&str> = progress.rulings.iter().map(|ruling| ruling.by.as_str()).collect();
+    let by = if people.is_empty() { String::new() } else { format!(" (decided on by {})", people.join(", ")) };
+    let problem = format!("is {}{by}: {so}", progress.status());
+    Error::ResponseClosed { response: progress.response.id.clone(), problem }
+}
+
 fn is_same(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }
 
-/// Nobody decides without a name, nor on what is to be done about themselves.
-fn may_decide(response: &Response, person: &str) -> Result<(), Error> {
+/// Nobody decides without a name and a reason, nor on what is to be done about themselves.
+fn may_decide(response: &Response, person: &str, reason: &str) -> Result<(), Error> {
     let refuse = |problem: &str| Err(Error::NotAllowed { person: person.to_owned(), problem: problem.to_owned() });
     if person.trim().is_empty() || person.trim() != person {
         return refuse("a decision needs the name of a person");
@@ -123,6 +149,12 @@ fn may_decide(response: &Response, person: &str) -> Result<(), Error> {
     let concerned = response.targets.subjects.iter().chain(&response.actor);
     if concerned.into_iter().any(|subject| is_same(subject, person)) {
         return refuse("it is about this person; somebody else has to decide");
+    }
+    if reason.trim().is_empty() {
+        return Err(Error::Refused { problem: "`reason` is empty".to_owned() });
+    }
+    if reason.len() > OPERATION_TEXT_BYTES_MAX {
+        return Err(Error::Refused { problem: format!("`reason` is longer than {OPERATION_TEXT_BYTES_MAX} bytes") });
     }
     Ok(())
 }

@@ -58,6 +58,7 @@ impl Executor {
             (operation, incident.system.clone(), incident.handling.acts)
         };
         self.shared.alert_log.append(Topic::Conclusions, vec![operation.record(&system, number, now)])?;
+        self.shared.outbox.dispatch();
         Ok(Operated { incident: operation.incident, changed: true })
     }
 
@@ -131,6 +132,16 @@ impl Executor {
     pub fn record_read(&self, system: &str, by: &str, what: &str, name: &str, now: Instant) -> Result<(), Error> {
         let record = operation::read(system, by, what, name, now);
         self.shared.alert_log.append(Topic::Conclusions, vec![record])?;
+        Ok(())
+    }
+
+    /// Writes down, in each of these systems, that an operator asked something in SQL.
+    ///
+    /// # Errors
+    /// [`Error::Log`]; then it must not be answered.
+    pub fn record_question(&self, systems: &[String], by: &str, sql: &str, now: Instant) -> Result<(), Error> {
+        let records = systems.iter().map(|system| operation::asked(system, by, sql, now)).collect();
+        self.shared.alert_log.append(Topic::Conclusions, records)?;
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use keywatch_store::{Finding, Instant};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::policy::routes::Escalation;
 use crate::response::intent::Response;
 
 /// One thing to be done about a finding.
@@ -59,8 +60,27 @@ pub struct AlertRecord {
     /// Destinations that are to get it, as configured when it was decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<String>,
+    /// Whom it goes on to while nobody acknowledges it, as configured when it was decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub escalations: Vec<Escalation>,
     /// The finding. A suppressed one without the rule's texts, facts and evidence: its `finding.created` has them.
     pub finding: Finding,
+}
+
+impl AlertRecord {
+    /// Its destinations and escalations with those of another page that is told with it.
+    pub(crate) fn joined_by(
+        &self,
+        destinations: &[String],
+        escalations: &[Escalation],
+    ) -> (Vec<String>, Vec<Escalation>) {
+        let others = destinations.iter().filter(|name| !self.destinations.contains(name));
+        let steps = escalations.iter().filter(|step| !self.escalations.contains(step));
+        (
+            self.destinations.iter().chain(others).cloned().collect(),
+            self.escalations.iter().chain(steps).cloned().collect(),
+        )
+    }
 }
 
 /// Why an incident is told again.

@@ -120,22 +120,30 @@ impl Incidents {
 
     /// Takes in a finding as its alert record says.
     pub fn apply(&mut self, record: &AlertRecord) {
+        self.take_in(record);
+        let AlertRecord { incident: id, merges, finding, .. } = record;
+        if !merges.is_empty() {
+            let moved = self.links.values_mut().filter(|linked| merges.contains(&linked.incident));
+            moved.for_each(|linked| id.clone_into(&mut linked.incident));
+        }
+        for link in links(finding) {
+            let last = self.links.get(&link).map_or(finding.decided, |linked| linked.last.max(finding.decided));
+            self.links.insert(link, Linked { incident: id.to_owned(), last });
+        }
+    }
+
+    /// As [`Incidents::apply`], where no further finding asks where it belongs.
+    pub(crate) fn take_in(&mut self, record: &AlertRecord) {
         let AlertRecord { incident: id, merges, finding, .. } = record;
         let mut incident = self.open.remove(id).unwrap_or_else(|| Incident::begun(id, finding));
         for merged in merges.iter().filter_map(|merged| self.open.remove(merged)) {
             incident.absorb(merged);
         }
         if !merges.is_empty() {
-            let moved = self.links.values_mut().filter(|linked| merges.contains(&linked.incident));
-            moved.for_each(|linked| id.clone_into(&mut linked.incident));
             self.aliases.values_mut().filter(|to| merges.contains(to)).for_each(|to| id.clone_into(to));
             self.aliases.extend(merges.iter().map(|merged| (merged.clone(), id.clone())));
         }
         incident.take_in(record);
-        for link in links(finding) {
-            let last = self.links.get(&link).map_or(finding.decided, |linked| linked.last.max(finding.decided));
-            self.links.insert(link, Linked { incident: id.to_owned(), last });
-        }
         self.open.insert(id.to_owned(), incident);
     }
 

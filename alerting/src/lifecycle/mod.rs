@@ -13,11 +13,13 @@
 //! | [`planned`] | findings that were decided on, so that none is twice |
 //! | [`alert_log`] | the log, with the state that follows it |
 //! | [`saved`] | the state as it is kept between two starts, and how far it has folded the log |
+//! | [`history`] | the same folds over a whole log, with nothing forgotten: for questions |
 //! | [`self_monitoring`] | findings about keywatch itself |
 
 pub mod action;
 pub mod alert_log;
 pub mod handling;
+pub mod history;
 pub mod incident;
 pub mod operation;
 pub mod paging;

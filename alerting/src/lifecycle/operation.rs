@@ -6,10 +6,12 @@ use keywatch_store::{Event, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::lifecycle::action::derive_id;
 use crate::lifecycle::handling::{Act, Entry};
+use crate::lifecycle::incident::Incidents;
 use crate::lifecycle::record::SOURCE;
 use crate::lifecycle::silence::{Silence, SilenceRequest};
-use crate::lifecycle::state::AlertState;
+use crate::lifecycle::state::{Alert, AlertState};
 use crate::limits::OPERATION_TEXT_BYTES_MAX;
 
 /// What an operator does about an incident, or about one alert of it.
@@ -91,6 +93,16 @@ pub fn read(system: &str, by: &str, what: &str, name: &str, now: Instant) -> Eve
     by_operator(system, &format!("read/{by}/{what}/{name}/{now}"), "operator.read", by, None, &detail, now)
 }
 
+/// The `operator.read` record of a question in SQL; of a long one the beginning is kept, and which it was.
+#[must_use]
+pub fn asked(system: &str, by: &str, sql: &str, now: Instant) -> Event {
+    let digest = derive_id(&[sql]);
+    let end = sql.floor_char_boundary(OPERATION_TEXT_BYTES_MAX);
+    let name = if end < sql.len() { format!("{} … ({digest})", &sql[..end]) } else { sql.to_owned() };
+    let detail = json!({ "by": by, "what": "sql", "name": name });
+    by_operator(system, &format!("read/{by}/sql/{digest}/{now}"), "operator.read", by, None, &detail, now)
+}
+
 fn by_operator(
     system: &str,
     source_id: &str,
@@ -121,7 +133,10 @@ impl AlertState {
             }
             _ => {
                 if let Ok(operation) = Operation::deserialize(&detail) {
+                    let name = operation.incident.clone();
+                    let before = self.incidents().get(&name).map(|incident| incident.handling.status);
                     self.handle(event.time(), operation);
+                    self.tell_handled(&name, before);
                 }
             }
         }
@@ -141,24 +156,34 @@ impl AlertState {
     }
 
     fn handle(&mut self, at: Instant, operation: Operation) {
-        let Operation { incident, alert_id, by, key, act } = operation;
-        let entry = Entry { at, by: by.clone(), alert_id: alert_id.clone(), key, act: act.clone() };
         let (incidents, alerts) = self.handled_mut();
-        let Some(incident) = incidents.get_mut(&incident) else { return };
-        incident.handling.apply(entry);
-        let Act::Resolve { verdict, reason } = act else { return };
-        let id = incident.id.clone();
-        let merged = &incident.merged;
-        let mut of_incident: Vec<_> =
-            alerts.values_mut().filter(|alert| alert.incident == id || merged.contains(&alert.incident)).collect();
-        let meant = |of: &str| alert_id.as_deref().is_none_or(|meant| meant == of);
-        of_incident.iter_mut().filter(|alert| meant(&alert.alert_id)).for_each(|alert| alert.verdict = Some(verdict));
-        // The last of its alerts resolves an incident.
-        if alert_id.is_some() && of_incident.iter().all(|alert| alert.verdict.is_some()) {
-            incident.handling.resolve(verdict, reason, by, at);
-        }
-        if alert_id.is_none() || incident.handling.resolved.is_some() {
-            incident.paging.waiting = None;
-        }
+        handle(incidents, alerts.values_mut(), at, operation);
+    }
+}
+
+/// What an operation makes of the incident and of those of `alerts` that are in it.
+pub(crate) fn handle<'a>(
+    incidents: &mut Incidents,
+    alerts: impl Iterator<Item = &'a mut Alert>,
+    at: Instant,
+    operation: Operation,
+) {
+    let Operation { incident, alert_id, by, key, act } = operation;
+    let entry = Entry { at, by: by.clone(), alert_id: alert_id.clone(), key, act: act.clone() };
+    let Some(incident) = incidents.get_mut(&incident) else { return };
+    incident.handling.apply(entry);
+    let Act::Resolve { verdict, reason } = act else { return };
+    let id = incident.id.clone();
+    let merged = &incident.merged;
+    let mut of_incident: Vec<_> =
+        alerts.filter(|alert| alert.incident == id || merged.contains(&alert.incident)).collect();
+    let meant = |of: &str| alert_id.as_deref().is_none_or(|meant| meant == of);
+    of_incident.iter_mut().filter(|alert| meant(&alert.alert_id)).for_each(|alert| alert.verdict = Some(verdict));
+    // The last of its alerts resolves an incident.
+    if alert_id.is_some() && of_incident.iter().all(|alert| alert.verdict.is_some()) {
+        incident.handling.resolve(verdict, reason, by, at);
+    }
+    if alert_id.is_none() || incident.handling.resolved.is_some() {
+        incident.paging.waiting = None;
     }
 }

@@ -150,9 +150,13 @@ impl Paging {
         match &mut self.waiting {
             Some(waiting) => {
                 waiting.causes.extend(causes);
+                let before = &waiting.record;
+                // Whoever was to be told of either is told of both.
+                let tells = record.joined_by(&before.destinations, &before.escalations);
                 if record.finding.severity >= waiting.record.finding.severity {
                     waiting.record = record;
                 }
+                (waiting.record.destinations, waiting.record.escalations) = tells;
             }
             None => self.waiting = Some(Box::new(Waiting { due, causes, record })),
         }

@@ -7,6 +7,8 @@ use keywatch_store::event::{Builder, Origin};
 use keywatch_store::{Amount, Event, Finding, Topic};
 use serde_json::{Value, json};
 
+use crate::delivery::deliveries::PendingNotification;
+use crate::delivery::standing::DueEscalation;
 use crate::lifecycle::action::{Action, AlertRecord, derive_id};
 use crate::response::intent::{Before, Degree, Progress, Response};
 use crate::response::revocation::RevocationDocument;
@@ -53,8 +55,8 @@ pub fn requested(response: &Response) -> Event {
 
 /// The `response.approved` record: one person has agreed.
 #[must_use]
-pub fn approved(response: &Response, person: &str) -> Event {
-    decided_by("response.approved", response, person, "")
+pub fn approved(response: &Response, person: &str, reason: &str) -> Event {
+    decided_by("response.approved", response, person, reason)
 }
 
 /// The `response.rejected` record.
@@ -138,16 +140,47 @@ pub fn notified(record: &AlertRecord, key: &str, destination: &str, said: &BTree
     event.build_own()
 }
 
-/// The `alert.failed` record. `dead` says that it is put aside and not tried again.
+/// The `alert.failed` record: `destination` did not take what is told under `key`. `since`, the unix time of the first
+/// failure, says that it is tried again; without it, it is put aside.
 #[must_use]
-pub fn undelivered(record: &AlertRecord, key: &str, destination: &str, problem: &str, dead: bool) -> Event {
-    let detail = json!({ "alert_id": record.alert_id, "key": key, "destination": destination, "dead": dead });
-    let what = if dead { "dead" } else { "failed" };
+pub fn undelivered(pending: &PendingNotification, destination: &str, problem: &str, since: Option<i64>) -> Event {
+    let PendingNotification { key, record, redriven, .. } = pending;
+    let mut detail = json!({
+        "alert_id": record.alert_id, "key": key, "destination": destination, "dead": since.is_none(),
+    });
+    if let Some(since) = since {
+        detail["since"] = json!(since);
+    }
+    let what = if since.is_none() { "dead" } else { "failed" };
+    let again = if *redriven == 0 { String::new() } else { format!("/{redriven}") };
     // Another start may fail for another reason: that is another record.
-    let source_id = format!("{what}/{destination}/{key}/{}", derive_id(&[problem]));
+    let source_id = format!("{what}/{destination}/{key}/{}{again}", derive_id(&[problem]));
     let mut event = about(&record.finding, &source_id, "alert.failed", &detail);
     event.time(keywatch_store::Instant::UNASSIGNED);
     event.reason(problem);
+    event.build_own()
+}
+
+/// The `alert.redriven` record: `person` wants a dead letter, which came back `before` times, tried again.
+#[must_use]
+pub fn redriven(record: &AlertRecord, key: &str, destination: &str, before: u32, person: &str) -> Event {
+    let detail = json!({ "alert_id": record.alert_id, "key": key, "destination": destination });
+    let source_id = format!("redriven/{destination}/{key}/{before}");
+    let mut event = about(&record.finding, &source_id, "alert.redriven", &detail);
+    event.time(keywatch_store::Instant::UNASSIGNED);
+    event.actor(Some(person.to_owned()));
+    event.build_own()
+}
+
+/// The `alert.escalated` record: nobody acknowledged the incident, so that it goes on to others.
+#[must_use]
+pub(crate) fn escalated(due: &DueEscalation) -> Event {
+    let DueEscalation { record, key, minutes, receivers } = due;
+    let detail = json!({
+        "alert_id": record.alert_id, "incident": record.incident, "key": key, "minutes": minutes, "destinations": receivers,
+    });
+    let mut event = about(&record.finding, &format!("escalated/{key}"), "alert.escalated", &detail);
+    event.time(keywatch_store::Instant::UNASSIGNED);
     event.build_own()
 }
 

@@ -6,9 +6,11 @@ use keywatch_store::finding::Proof;
 use keywatch_store::{EventId, Finding, Instant, Severity};
 
 use crate::delivery::message::name_targets;
+use crate::delivery::outbox::Trouble;
 use crate::lifecycle::record::SOURCE;
 use crate::lifecycle::silence::Silence;
-use crate::response::intent::{Degree, Progress, Response, Step};
+use crate::policy::routes::{FAILED_RULE, GONE_RULE, SILENCED_RULE};
+use crate::response::intent::{Degree, Progress, Response, Ruled, Step};
 use crate::response::replicas::{Drift, Found};
 
 const HOUR_NS: i64 = 3_600 * 1_000_000_000;
@@ -19,7 +21,7 @@ pub fn response_unconfirmed(progress: &Progress) -> Option<Finding> {
     let Step::Verified { degree: Degree::Unconfirmed, reason } = &progress.step else { return None };
     let response = &progress.response;
     let anchor = EventId::derive(&response.system, SOURCE, &format!("response/{}/verified", response.id));
-    let mut finding = own("keywatch/response_unconfirmed", &response.system, &response.id, anchor, response.decided);
+    let mut finding = own("keywatch/response_unconfirmed", &response.system, &response.id, anchor, response.since());
     finding.severity = Severity::Critical;
     finding.title = format!("A revocation is not shown to have an effect: {reason}");
     finding.meaning = format!(
@@ -149,7 +151,7 @@ pub fn replica_drifted(system: &str, drift: &Drift, now: Instant) -> Finding {
 #[must_use]
 pub fn destination_gone(system: &str, destination: &str, now: Instant) -> Finding {
     let anchor = EventId::derive(system, SOURCE, &format!("gone/{destination}"));
-    let mut finding = own("keywatch/destination_gone", system, destination, anchor, now);
+    let mut finding = own(GONE_RULE, system, destination, anchor, now);
     finding.severity = Severity::High;
     finding.title = format!("Destination {destination} says that it is gone and gets no more notifications");
     finding.meaning = "Pages that only this destination would carry reach nobody.".to_owned();
@@ -163,7 +165,7 @@ pub fn silenced(silence: &Silence, approved_by: Option<&str>) -> Finding {
     let Silence { id, request, by, .. } = silence;
     let what = if approved_by.is_some() { "approved" } else { "silenced" };
     let anchor = EventId::derive(&request.system, SOURCE, &format!("{what}/{id}"));
-    let mut finding = own("keywatch/silenced", &request.system, id, anchor, silence.at);
+    let mut finding = own(SILENCED_RULE, &request.system, id, anchor, silence.at);
     let criticals = if request.criticals { ", criticals too" } else { "" };
     let (until, matcher) = (request.until, request.matcher.words());
     finding.severity = if request.criticals { Severity::High } else { Severity::Medium };
@@ -178,6 +180,52 @@ pub fn silenced(silence: &Silence, approved_by: Option<&str>) -> Finding {
     );
     finding.runbook = "If nobody knows of it, end the silence and ask whose token was used.".to_owned();
     finding.actor = Some(by.clone());
+    finding
+}
+
+/// The finding that a person took a revocation back; `None` for any other progress. It names none of the targets, so that it
+/// joins no incident and pages by itself.
+#[must_use]
+pub fn response_undone(progress: &Progress) -> Option<Finding> {
+    let Step::Undone { by, reason } = &progress.step else { return None };
+    let response = &progress.response;
+    let ruling = progress.rulings.iter().find(|ruling| ruling.ruled == Ruled::Undone);
+    let anchor = EventId::derive(&response.system, SOURCE, &format!("response/{}/undone", response.id));
+    let at = ruling.map_or(response.decided, |ruling| ruling.at);
+    let mut finding = own("keywatch/response_undone", &response.system, &response.id, anchor, at);
+    finding.title = format!("{by} took a revocation back: {}", name_targets(&response.targets));
+    finding.meaning = format!(
+        "What it named is let in again, unless another revocation names it too. It answered incident {}. The reason given: \
+         {reason}",
+        response.incident
+    );
+    finding.runbook = "If nobody knows of it, revoke at the identity provider and ask whose token was used.".to_owned();
+    finding.actor = Some(by.clone());
+    Some(finding)
+}
+
+/// The finding that a receiver takes nothing, or that something was put aside for good; the same one for an hour of log
+/// time. The other receivers are told, with what it keeps from people.
+#[must_use]
+pub(crate) fn delivery_failed(trouble: &Trouble, now: Instant) -> Finding {
+    let worst = &trouble.worst.finding;
+    let destination = &trouble.destination;
+    let hour = now.nanoseconds().div_euclid(HOUR_NS);
+    let anchor = EventId::derive(&worst.system, SOURCE, &format!("delivery/{destination}/{hour}"));
+    let mut finding = own(FAILED_RULE, &worst.system, destination, anchor, now);
+    finding.severity = worst.severity.max(Severity::High);
+    finding.title = format!(
+        "Receiver {destination} does not take notifications: {} wait, {} were put aside since the start; among them: {} {}",
+        trouble.waiting, trouble.dead, worst.severity, worst.title
+    );
+    finding.meaning = format!(
+        "People whom only this receiver would reach do not know. It said: {}. What waits is delivered when it returns.",
+        trouble.problem
+    );
+    finding.runbook = "Look at the alert yourself, and reach those on call in another way.\n\
+                       Bring the receiver back, or correct its configuration.\n\
+                       Redrive what was put aside: keywatch deliveries redrive."
+        .to_owned();
     finding
 }
 

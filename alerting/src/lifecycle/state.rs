@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use keywatch_store::{Amount, Event, Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::deliveries::{Deliveries, Occasion, PendingNotification};
+use crate::delivery::deliveries::{Deliveries, PendingNotification};
 use crate::lifecycle::action::{AlertRecord, derive_id};
-use crate::lifecycle::handling::Verdict;
+use crate::lifecycle::handling::{Status, Verdict};
 use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::planned::Planned;
 use crate::lifecycle::saved::pairs;
@@ -88,16 +88,6 @@ pub struct AlertState {
     records: u64,
 }
 
-#[derive(Deserialize)]
-struct Delivery {
-    key: String,
-    destination: String,
-    #[serde(default)]
-    dead: bool,
-    #[serde(default)]
-    said: BTreeMap<String, String>,
-}
-
 impl AlertState {
     /// Takes in one record of either topic; kinds that do not concern alerting are passed over.
     pub fn apply(&mut self, event: &Event) {
@@ -110,7 +100,9 @@ impl AlertState {
             "session.started" | "session.ended" | "session.revoked" => self.sessions.apply(event),
             "finding.created" => self.found(event),
             "alert.opened" | "alert.updated" | "alert.suppressed" => self.recorded(event),
-            "alert.notified" | "alert.failed" => self.delivered(event),
+            "alert.notified" | "alert.failed" | "alert.redriven" | "alert.escalated" => {
+                self.deliveries.apply(event, &self.incidents);
+            }
             "incident.paged" => self.paged(event),
             "alert.acknowledged"
             | "alert.assigned"
@@ -138,6 +130,7 @@ impl AlertState {
         self.unplanned.remove(&(finding.decided, finding.id.clone()));
         self.planned.insert(finding);
         self.incidents.apply(&record);
+        self.deliveries.merged(&record.merges, &record.incident);
         let suppressed = event.kind() == "alert.suppressed";
         self.note(&record, suppressed);
         self.records += 1;
@@ -159,39 +152,24 @@ impl AlertState {
     }
 
     fn tell(&mut self, record: AlertRecord) {
-        let first = record.key == record.incident;
-        self.deliveries.opened(record, if first { Occasion::Opened } else { Occasion::Updated });
+        let incident = self.incidents.get(&record.incident);
+        self.deliveries.paged(record, incident);
+    }
+
+    /// A record changed an incident that stood as `before`: whoever was told of it is told of that.
+    pub(crate) fn tell_handled(&mut self, name: &str, before: Option<Status>) {
+        let incident = self.incidents.get(name);
+        if let Some(incident) = incident.filter(|incident| Some(incident.handling.status) != before) {
+            self.deliveries.answered(incident);
+        }
     }
 
     fn note(&mut self, record: &AlertRecord, suppressed: bool) {
         let finding = &record.finding;
         let known = self.alerts.remove(&name(finding)).filter(|alert| alert.alert_id == record.alert_id);
-        let mut alert = known.unwrap_or_else(|| opened(record));
-        alert.incident.clone_from(&record.incident);
-        alert.members.extend(members(finding).take(ALERT_MEMBERS_MAX.saturating_sub(alert.members.len())));
-        alert.last = alert.last.max(finding.decided);
-        alert.severity = alert.severity.max(finding.severity);
-        if suppressed {
-            alert.suppressed += 1;
-        } else {
-            alert.deliveries += u32::from(record.notify || record.due.is_some());
-            alert.quiet_until = finding.decided.saturating_add(finding.suppress_ns);
-            alert.title.clone_from(&finding.title);
-            alert.finding.clone_from(&finding.id);
-        }
-        if record.notify || record.due.is_some() {
-            alert.verdict = None;
-        }
+        let mut alert = known.unwrap_or_else(|| Alert::begun(record));
+        alert.take_in(record, suppressed);
         self.alerts.insert(name(finding), alert);
-    }
-
-    fn delivered(&mut self, event: &Event) {
-        let Ok(delivery) = Delivery::deserialize(event.detail().value()) else { return };
-        if event.kind() == "alert.notified" {
-            self.deliveries.notified(&delivery.destination, &delivery.key, &delivery.said);
-        } else if delivery.dead {
-            self.deliveries.died(&delivery.destination, &delivery.key);
-        }
     }
 
     /// Forgets what no later finding of the system can meet. It runs every so many records, so that it happens at the
@@ -199,7 +177,7 @@ impl AlertState {
     fn sweep(&mut self, system: &str, now: Instant) {
         self.incidents.sweep(system, now);
         self.responses.sweep(system, now);
-        self.deliveries.sweep(&self.responses, &self.incidents);
+        self.deliveries.sweep(&self.responses, &self.incidents, system, now);
         self.planned.sweep(system, now);
         self.silences.sweep(system, now);
         let forgotten = self.forgotten(system, now);
@@ -319,10 +297,21 @@ impl AlertState {
         self.deliveries.undelivered(destination, (&self.responses, &self.incidents), under_way, most)
     }
 
+    /// Whether anything waits for a destination that is not `under_way`.
+    pub(crate) fn is_waiting(&self, destination: &str, under_way: impl Fn(&str) -> bool) -> bool {
+        self.deliveries.is_waiting(destination, (&self.responses, &self.incidents), under_way)
+    }
+
     /// How many alerts a destination has not taken yet, and when the oldest of them was decided.
     #[must_use]
     pub fn waiting(&self, destination: &str) -> (usize, Option<Instant>) {
         self.deliveries.waiting(destination)
+    }
+
+    /// What was told, is still to be told and was put aside.
+    #[must_use]
+    pub fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
     }
 
     /// Findings counted on an alert and not told.
@@ -332,29 +321,58 @@ impl AlertState {
     }
 }
 
-fn name(finding: &Finding) -> AlertName {
-    (finding.system.clone(), finding.rule.clone(), finding.entity.clone())
+impl Alert {
+    /// Before its first finding is taken in.
+    pub(crate) fn begun(record: &AlertRecord) -> Alert {
+        let finding = &record.finding;
+        Alert {
+            alert_id: record.alert_id.clone(),
+            system: finding.system.clone(),
+            rule: finding.rule.clone(),
+            entity: finding.entity.clone(),
+            incident: record.incident.clone(),
+            severity: finding.severity,
+            opened: finding.decided,
+            quiet_until: finding.decided,
+            deliveries: 0,
+            suppressed: 0,
+            members: BTreeSet::new(),
+            last: finding.decided,
+            title: finding.title.clone(),
+            finding: finding.id.clone(),
+            verdict: None,
+        }
+    }
+
+    /// Takes in a finding; one that is `suppressed` is merely counted.
+    pub(crate) fn take_in(&mut self, record: &AlertRecord, suppressed: bool) {
+        let finding = &record.finding;
+        self.incident.clone_from(&record.incident);
+        self.members.extend(members(finding).take(ALERT_MEMBERS_MAX.saturating_sub(self.members.len())));
+        self.last = self.last.max(finding.decided);
+        self.severity = self.severity.max(finding.severity);
+        if suppressed {
+            self.suppressed += 1;
+        } else {
+            self.deliveries += u32::from(record.notify || record.due.is_some());
+            self.quiet_until = finding.decided.saturating_add(finding.suppress_ns);
+            self.title.clone_from(&finding.title);
+            self.finding.clone_from(&finding.id);
+        }
+        if record.notify || record.due.is_some() {
+            self.verdict = None;
+        }
+    }
+
+    /// Where it stands: resolved once it has a verdict, else as its incident.
+    #[must_use]
+    pub fn status(&self, incident: &Incident) -> Status {
+        if self.verdict.is_some() { Status::Resolved } else { incident.handling.status }
+    }
 }
 
-fn opened(record: &AlertRecord) -> Alert {
-    let finding = &record.finding;
-    Alert {
-        alert_id: record.alert_id.clone(),
-        system: finding.system.clone(),
-        rule: finding.rule.clone(),
-        entity: finding.entity.clone(),
-        incident: record.incident.clone(),
-        severity: finding.severity,
-        opened: finding.decided,
-        quiet_until: finding.decided,
-        deliveries: 0,
-        suppressed: 0,
-        members: BTreeSet::new(),
-        last: finding.decided,
-        title: finding.title.clone(),
-        finding: finding.id.clone(),
-        verdict: None,
-    }
+fn name(finding: &Finding) -> AlertName {
+    (finding.system.clone(), finding.rule.clone(), finding.entity.clone())
 }
 
 /// The id of the alert that `finding` opens.

@@ -14,6 +14,7 @@ use crate::lifecycle::incident::Joined;
 use crate::lifecycle::paging::{Circumstances, Page, Paging};
 use crate::lifecycle::state::{Alert, AlertState, alert_id};
 use crate::limits::{CORROBORATION_NS, REVOKED_NAMES_MAX};
+use crate::policy::routes::{Escalation, SILENCED_RULE, receivers};
 use crate::policy::settings::Policy;
 use crate::response::intent::{Response, Targets};
 use crate::response::responses::{Spending, uses_reserve};
@@ -58,8 +59,9 @@ fn tell(
 ) -> Vec<Action> {
     let before = incident.before.as_deref();
     let silence = state.silences().covering(finding).map(|silence| silence.id.clone());
-    // A silence that nobody hears of would be a way to work unseen.
-    let is_heard = finding.severity >= policy.notify_from || finding.rule == "keywatch/silenced";
+    // A silence that nobody hears of, or a revocation taken back, would be a way to work unseen.
+    let lowers = [SILENCED_RULE, "keywatch/response_undone"].contains(&finding.rule.as_str());
+    let is_heard = finding.severity >= policy.notify_from || lowers;
     let may_be_told = is_heard && silence.is_none();
     let circumstances = Circumstances {
         status: before.map(|incident| incident.handling.status),
@@ -77,6 +79,11 @@ fn tell(
     };
     let suppressed = alert.is_some() && !notify && due.is_none();
     let key = paging.next_key(&incident.id);
+    let (destinations, escalations) = if notify || due.is_some() {
+        who_is_told(finding, &incident, notify, (state, policy))
+    } else {
+        (Vec::new(), Vec::new())
+    };
     let record = AlertRecord {
         alert_id: alert_id.clone(),
         key: key.clone(),
@@ -87,7 +94,8 @@ fn tell(
         due,
         paged: None,
         silence,
-        destinations: if notify || due.is_some() { policy.destinations.clone() } else { Vec::new() },
+        destinations,
+        escalations,
         finding: if suppressed { lean(finding) } else { finding.clone() },
     };
     let mut actions = vec![match alert {
@@ -99,6 +107,28 @@ fn tell(
         actions.push(Action::Notify { alert_id, key });
     }
     actions
+}
+
+/// Whom a page goes to, and whom it goes on to: as the routes say, whoever it went on to already while nobody has
+/// acknowledged it, and, where it is told `now`, whoever was to be told of what waits to be told with it.
+fn who_is_told(
+    finding: &Finding,
+    incident: &Joined<'_>,
+    now: bool,
+    (state, policy): (&AlertState, &Policy),
+) -> (Vec<String>, Vec<Escalation>) {
+    let (mut destinations, escalations) = receivers(finding, &policy.routes, &policy.destinations);
+    let known = std::iter::once(&incident.id).chain(&incident.merges);
+    for name in known.flat_map(|id| state.deliveries().escalated_to(id)) {
+        if policy.destinations.contains(name) && !destinations.contains(name) {
+            destinations.push(name.clone());
+        }
+    }
+    let waiting = incident.before.as_deref().and_then(|before| before.paging.waiting.as_deref()).filter(|_| now);
+    match waiting {
+        Some(waiting) => waiting.record.joined_by(&destinations, &escalations),
+        None => (destinations, escalations),
+    }
 }
 
 /// The pages that are due in a system at `now`: of each incident whose news have waited long enough.
@@ -166,6 +196,7 @@ fn respond(
         why,
         releases: Vec::new(),
         approved_by: None,
+        approved: None,
     };
     match may_act_alone(finding, incident, policy) {
         Ok(why) => {

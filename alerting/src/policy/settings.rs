@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use keywatch_store::{Instant, Inventory, Severity};
 use serde::Deserialize;
 
+use crate::policy::routes::Route;
 use crate::response::intent::Targets;
 
 const HOUR_NS: i64 = 3_600 * 1_000_000_000;
@@ -31,6 +32,9 @@ pub struct Policy {
     /// Names of the destinations that notifications go to.
     #[serde(skip)]
     pub destinations: Vec<String>,
+    /// Which of them is told of what; all are told of everything where there is none.
+    #[serde(skip)]
+    pub routes: Vec<Route>,
     /// System → source → trust group, from the inventory.
     #[serde(skip)]
     pub trust_groups: BTreeMap<String, BTreeMap<String, String>>,
@@ -114,6 +118,7 @@ impl Default for Policy {
             approvals: Approvals::default(),
             session_lifetime_seconds: 7 * 86_400,
             destinations: Vec::new(),
+            routes: Vec::new(),
             trust_groups: BTreeMap::new(),
         }
     }

@@ -166,6 +166,17 @@ pub struct Response {
     /// The person who approved it, where one had to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
+    /// Log time at which the last of them did. A person who signed in again while it waited is cut off, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Instant>,
+}
+
+impl Response {
+    /// Log time from which its names are stopped.
+    #[must_use]
+    pub fn since(&self) -> Instant {
+        self.approved.unwrap_or(self.decided)
+    }
 }
 
 /// How far the effect of a revocation is confirmed. There is no degree between these, and none is said unprobed.
@@ -239,6 +250,31 @@ pub struct Before {
     pub probes: BTreeMap<String, bool>,
 }
 
+/// What a person may say on a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ruled {
+    /// It is to be carried out.
+    Approved,
+    /// It is not to be carried out.
+    Rejected,
+    /// It is taken back.
+    Undone,
+}
+
+/// What a person said on a response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ruling {
+    /// Log time.
+    pub at: Instant,
+    /// Who.
+    pub by: String,
+    /// What.
+    pub ruled: Ruled,
+    /// Why.
+    pub reason: String,
+}
+
 /// A response and how far it has come, folded from the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -253,6 +289,9 @@ pub struct Progress {
     /// People who have approved it.
     #[serde(default)]
     pub approvals: BTreeSet<String>,
+    /// What people said on it, the oldest first.
+    #[serde(default)]
+    pub rulings: Vec<Ruling>,
     /// What came after it was probed.
     #[serde(default)]
     pub aftermath: Aftermath,

@@ -39,7 +39,7 @@ pub fn probes(response: &Response, control: &Value, inputs: &LastInputs) -> Vec<
         if let Some(last) = inputs.get(&response.system, target, name) {
             add("last", last, true);
         }
-        if let Some(input) = with_target(control, target, name, response.decided.unix_seconds()) {
+        if let Some(input) = with_target(control, target, name, response.since().unix_seconds()) {
             add("control", input, false);
         }
     }

@@ -121,9 +121,15 @@ impl EnforcementPoint {
         fields.iter().filter_map(|field| self.control[*field].as_str()).map(str::to_owned).collect()
     }
 
-    /// Asks each replica the probes, then puts the document in force there.
-    pub(crate) async fn publish(&self, document: &Arc<RevocationDocument>, rounds: &[Vec<Probe>]) -> Published {
-        let ways = self.replicas.iter().map(|replica| self.publish_at(replica, document, rounds));
+    /// Asks each replica the probes, then puts the document in force there. Where there is time to `look`, what a replica held
+    /// until then is held against what was put there last.
+    pub(crate) async fn publish(
+        &self,
+        document: &Arc<RevocationDocument>,
+        rounds: &[Vec<Probe>],
+        look: bool,
+    ) -> Published {
+        let ways = self.replicas.iter().map(|replica| self.publish_at(replica, document, rounds, look));
         let mut published =
             Published { before: vec![Round::default(); rounds.len()], reached: Vec::new(), failed: Vec::new() };
         let mut answered = vec![Vec::new(); rounds.len()];
@@ -145,6 +151,7 @@ impl EnforcementPoint {
         replica: &Replica,
         document: &Arc<RevocationDocument>,
         rounds: &[Vec<Probe>],
+        look: bool,
     ) -> (Vec<Option<Round>>, Result<(), Error>) {
         let mut before = Vec::new();
         let was_silent = replica.silent.load(Ordering::Relaxed);
@@ -153,10 +160,11 @@ impl EnforcementPoint {
             let asked = if was_silent || probes.is_empty() { None } else { self.ask_at(replica, probes).await.ok() };
             before.push(asked);
         }
-        // A heartbeat has the time to look; a revocation has not.
-        let looked = if rounds.is_empty() { self.look(replica).await } else { Ok(()) };
+        let looked = if look { self.look(replica).await } else { Ok(()) };
         let put = match looked {
             Ok(()) => self.put(replica, document).await,
+            // A revocation is not held up by what cannot be looked into.
+            Err(_) if !rounds.is_empty() => self.put(replica, document).await,
             // What cannot be looked into is written anew all the same, and told.
             Err(error @ Error::PdpRefused { .. }) => self.put(replica, document).await.and(Err(error)),
             Err(error) => Err(error),

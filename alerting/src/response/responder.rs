@@ -90,7 +90,7 @@ impl Responder {
             // What became open meanwhile is left to its own turn: publishing it here would spoil its first probes.
             let (open, document) = self.open(system);
             if open.is_empty() {
-                site.publish(&Arc::new(self.stamped(document)), &[]).await.into_result()?;
+                site.publish(&Arc::new(self.stamped(document)), &[], true).await.into_result()?;
             }
         }
         Ok(answered)
@@ -145,7 +145,9 @@ impl Responder {
             if progress.before.is_none() { asked.clone() } else { Vec::new() }
         };
         let rounds: Vec<Vec<Probe>> = open.iter().zip(&asked).map(unasked).collect();
-        let published = site.publish(&document, &rounds).await;
+        // A new revocation has no time to look at what was there; one that is tried again has, and may be tried for long.
+        let tried = open.iter().all(|progress| progress.before.is_some() || progress.failures > 0);
+        let published = site.publish(&document, &rounds, tried).await;
         let before: Vec<Round> = open
             .iter()
             .zip(&published.before)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{AFTERMATH_HEARD_NS, BUDGET_SPAN_NS, CONTROL_IDENTITIES_MAX, MINUTE_NS, RESPONSE_KEPT_NS};
 use crate::response::aftermath::{self, Aftermath};
-use crate::response::intent::{Before, Degree, Progress, Response, Step};
+use crate::response::intent::{Before, Degree, Progress, Response, Ruled, Ruling, Step};
 use crate::response::last_inputs::LastInputs;
 use crate::response::revocation::RevocationDocument;
 
@@ -96,7 +96,7 @@ impl Responses {
         let Some(document) = self.documents.get(system).filter(|_| !probe) else { return };
         let now = event.time();
         let heard = |progress: &Progress| {
-            let until = progress.response.decided.saturating_add(AFTERMATH_HEARD_NS);
+            let until = progress.response.since().saturating_add(AFTERMATH_HEARD_NS);
             progress.response.system == system && progress.is_decided() && now <= until
         };
         // The list is gone through only for what some response named.
@@ -134,14 +134,18 @@ impl Responses {
             }
         }
         self.spend(&response);
-        self.by_id.insert(response.id.clone(), begun(response, Step::Requested, sequence));
+        let mut decided = begun(response, Step::Requested, sequence);
+        if let Some(proposal) = self.by_id.remove(&decided.response.id) {
+            decided.rulings = proposal.rulings;
+        }
+        self.by_id.insert(decided.response.id.clone(), decided);
     }
 
     /// Takes its names out of the document, as far as no other response holds them.
     fn undo(&mut self, response: &Response, event: &Event) {
         let Some(progress) = self.by_id.get_mut(&response.id).filter(|progress| progress.is_decided()) else { return };
-        let said = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        progress.step = Step::Undone { by: said(event.actor()), reason: said(event.reason()) };
+        let Ruling { by, reason, .. } = rule(progress, Ruled::Undone, event);
+        progress.step = Step::Undone { by, reason };
         let others = || {
             let of_system = self.by_id.values().filter(|other| other.response.system == response.system);
             of_system.filter(|other| other.is_decided())
@@ -233,7 +237,7 @@ impl Responses {
 
     pub(crate) fn sweep(&mut self, system: &str, now: Instant) {
         self.by_id.retain(|_, progress| {
-            let old = progress.response.decided.saturating_add(RESPONSE_KEPT_NS) < now;
+            let old = progress.response.since().saturating_add(RESPONSE_KEPT_NS) < now;
             progress.is_open() || progress.response.system != system || !old
         });
     }
@@ -246,6 +250,7 @@ fn begun(response: Response, step: Step, sequence: u64) -> Progress {
         sequence,
         before: None,
         approvals: BTreeSet::new(),
+        rulings: Vec::new(),
         aftermath: Aftermath::default(),
         failures: 0,
         failed_because: None,
@@ -263,11 +268,12 @@ fn advance(progress: &mut Progress, kind: &str, event: &Event, extra: Extra) {
             progress.before = progress.before.take().or(extra.before);
         }
         "response.approved" if progress.is_waiting() => {
-            progress.approvals.extend(event.actor().map(str::to_owned));
+            let Ruling { by, .. } = rule(progress, Ruled::Approved, event);
+            progress.approvals.extend(Some(by).filter(|by| !by.is_empty()));
         }
         "response.rejected" if progress.is_waiting() => {
-            let said = |text: Option<&str>| text.unwrap_or_default().to_owned();
-            progress.step = Step::Rejected { by: said(event.actor()), reason: said(event.reason()) };
+            let Ruling { by, reason, .. } = rule(progress, Ruled::Rejected, event);
+            progress.step = Step::Rejected { by, reason };
         }
         "response.verified" if progress.is_decided() => {
             let further = match event.outcome() {
@@ -293,6 +299,14 @@ fn advance(progress: &mut Progress, kind: &str, event: &Event, extra: Extra) {
         }
         _ => {}
     }
+}
+
+/// Keeps what a person said. Of each person that is one approval at most, and what else there is closes the response.
+fn rule(progress: &mut Progress, ruled: Ruled, event: &Event) -> Ruling {
+    let said = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let ruling = Ruling { at: event.time(), by: said(event.actor()), ruled, reason: said(event.reason()) };
+    progress.rulings.push(ruling.clone());
+    ruling
 }
 
 /// Whether a severity may use the reserve.

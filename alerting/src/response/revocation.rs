@@ -85,13 +85,13 @@ impl RevocationDocument {
 
     /// The next document: what has expired by the response's log time leaves, its targets join.
     pub fn merge(&mut self, response: &Response) {
-        let expired = self.expire(response.decided);
+        let expired = self.expire(response.since());
         let mut joined = Vec::new();
         for (target, name) in response.targets.iter() {
             let forgettable = matches!(target, Target::Session | Target::Subject);
             let entry = Entry {
                 alert_id: response.alert_id.clone(),
-                at: response.decided.unix_seconds(),
+                at: response.since().unix_seconds(),
                 reason: response.rule.clone(),
                 expires_at: forgettable.then_some(response.sessions_until),
             };

@@ -1,5 +1,7 @@
 //! Makes findings, decision points that misbehave, and logs that die.
 
+pub(crate) mod receivers;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -222,6 +222,11 @@ def pipeline():
              steps=WARN),
         bars("Certificates changed", "By outcome.", new("keywatch_door_certificate_reloads_total", "", ("outcome",)), "{{outcome}}",
              width=6),
+        bars("Streams", "WebSockets of sources that are open, by feed.", "sum by (feed) (keywatch_door_streams)", "{{feed}}", width=6),
+        bars("Messages on streams", "By what they were answered.",
+             new("keywatch_stream_messages_total", "", ("feed", "outcome")), "{{feed}} {{outcome}}", width=9),
+        bars("Streams closed", "By reason; docs/front-door.md says what each means.",
+             new("keywatch_door_streams_closed_total", "", ("reason",)), "{{reason}}", width=9, steps=WARN),
         bars("Asked by operators", "Requests to the API.", new("keywatch_api_requests_total", "", ("method", "status")),
              "{{method}} {{status}}", width=24, height=4),
         lines("Latency at worst", "99 of 100 were faster: request to answer, append, a batch through the rules, append to finding.", [
@@ -264,6 +269,14 @@ def pipeline():
         bars("Oldest in the outbox", "Seconds since it was decided.",
              "(time() - keywatch_outbox_oldest_timestamp_seconds) and keywatch_outbox_waiting > 0", "{{destination}}", unit="s",
              steps=[(None, "#0072B2"), (60, "#D55E00")]),
+        bars("Destinations that are down", "1 while one fails again and again.", "keywatch_receiver_down", "{{destination}}", width=6,
+             steps=WARN),
+        bars("Put aside", "Notifications that can be redriven.", "keywatch_dead_letters", "{{destination}}", width=6, steps=WARN),
+        bars("Silence of destinations", "Seconds since one last took a notification.",
+             "time() - keywatch_receiver_last_timestamp_seconds", "{{destination}}", unit="s", width=6),
+        bars("Heartbeats", "Seconds since a destination that gets heartbeats last took one.",
+             "time() - keywatch_receiver_heartbeat_timestamp_seconds", "{{destination}}", unit="s", width=6,
+             steps=[(None, "#0072B2"), (180, "#D55E00")]),
     ])
 
 

@@ -1,6 +1,6 @@
 /*
 version: 2
-title: Wallet {wallet} moves {amount} base units of {asset}, at most {largest_before} in {moved_before} movements before
+title: Wallet {wallet} moves {amount:asset}, at most {largest_before:asset} in {moved_before} movements before
 severity: high
 entity: the wallet and the asset
 proof: corroborated

@@ -1,6 +1,6 @@
 /*
 version: 1
-title: "{amount} base units of {asset} left wallet {wallet} and no transaction of it says why"
+title: "{amount:asset} left wallet {wallet} and no transaction of it says why"
 severity: critical
 entity: the wallet
 proof: corroborated

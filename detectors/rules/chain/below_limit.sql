@@ -1,6 +1,6 @@
 /*
 version: 1
-title: "{movements} movements of {asset} from wallet {wallet} within a day stay just below the limit of {limit_amount}"
+title: "{movements} movements of {asset} from wallet {wallet} within a day stay just below the limit of {limit_amount:asset}"
 severity: medium
 entity: the wallet and the asset
 proof: corroborated

@@ -1,6 +1,6 @@
 /*
 version: 1
-title: "A deposit of {amount} {asset} to wallet {wallet} stood in a block and is gone"
+title: "A deposit of {amount:asset} to wallet {wallet} stood in a block and is gone"
 severity: high
 entity: the transaction
 proof: corroborated

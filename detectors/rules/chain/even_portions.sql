@@ -1,6 +1,6 @@
 /*
 version: 1
-title: "Wallet {wallet} paid out {amount} base units of {asset} {payments} times within two hours"
+title: "Wallet {wallet} paid out {amount:asset} {payments} times within two hours"
 severity: high
 entity: the wallet and the amount
 proof: corroborated

@@ -1,6 +1,6 @@
 /*
 version: 1
-title: "{amount} base units of {asset} left wallet {wallet} while its signer {signer} was not heard"
+title: "{amount:asset} left wallet {wallet} while its signer {signer} was not heard"
 severity: medium
 entity: the wallet
 proof: corroborated

@@ -1,6 +1,6 @@
 /*
 version: 2
-title: "{amount} base units of {asset} left wallet {wallet} by {tx}, for which no signature is known"
+title: "{amount:asset} left wallet {wallet} by {tx}, for which no signature is known"
 severity: critical
 entity: the wallet
 proof: corroborated

@@ -1,6 +1,6 @@
 /*
 version: 1
-title: "{movements} movements of {asset} to {to_address} within an hour come to {together}, above the limit of {limit_amount}"
+title: "{movements} movements of {asset} to {to_address} within an hour come to {together:asset}, above the limit of {limit_amount:asset}"
 severity: medium
 entity: the wallet and the asset
 proof: corroborated

@@ -1,6 +1,6 @@
 /*
 version: 1
-title: "Wallet {wallet} paid {amount} base units of {asset} to {to_address}, which its ledger did not order"
+title: "Wallet {wallet} paid {amount:asset} to {to_address}, which its ledger did not order"
 severity: critical
 entity: the wallet and the destination
 proof: corroborated

@@ -11,6 +11,8 @@ use keywatch_store::{EventId, Finding, Instant};
 
 use super::Decided;
 use super::records::Records;
+use super::titles;
+use crate::plan::run::Inventories;
 use crate::plan::{HIDDEN_LATE, HIDDEN_SOURCE, HIDDEN_SYSTEM, HIDDEN_TIME};
 use crate::rule::Rule;
 
@@ -22,9 +24,15 @@ const FIELDS: [&str; 10] =
 type Due<'a> = dyn Fn(&str, Instant) -> Instant + 'a;
 
 /// Reads what a rule returned; a row without an entity is about nothing and left out.
-pub(super) fn read(rule: &Rule, due: &Due<'_>, rows: &RecordBatch, records: &Records<'_>) -> Result<Vec<Decided>> {
+pub(super) fn read(
+    rule: &Rule,
+    due: &Due<'_>,
+    rows: &RecordBatch,
+    records: &Records<'_>,
+    inventories: &Inventories,
+) -> Result<Vec<Decided>> {
     let mut found = Vec::new();
-    let columns = Columns::new(rows)?;
+    let columns = Columns::new(rows, inventories)?;
     for row in 0..rows.num_rows() {
         found.extend(columns.finding(rule, due, row, records)?);
     }
@@ -45,15 +53,16 @@ pub(super) fn sort(findings: &mut Vec<Decided>) {
 struct Columns<'a> {
     batch: &'a RecordBatch,
     texts: Vec<ArrayRef>,
+    inventories: &'a Inventories,
 }
 
 impl<'a> Columns<'a> {
-    fn new(batch: &'a RecordBatch) -> Result<Columns<'a>> {
+    fn new(batch: &'a RecordBatch, inventories: &'a Inventories) -> Result<Columns<'a>> {
         let texts = batch.columns().iter().map(|column| match column.data_type() {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(cast(column, &DataType::Utf8)?),
             _ => Ok(column.clone()),
         });
-        Ok(Columns { batch, texts: texts.collect::<Result<_>>()? })
+        Ok(Columns { batch, texts: texts.collect::<Result<_>>()?, inventories })
     }
 
     fn finding(&self, rule: &Rule, due: &Due<'_>, row: usize, records: &Records<'_>) -> Result<Option<Decided>> {
@@ -73,7 +82,7 @@ impl<'a> Columns<'a> {
             rule: rule.id.clone(),
             version: header.version,
             severity: header.severity,
-            title: self.title(&header.title, row)?,
+            title: self.title(&header.title, &system, time, row)?,
             meaning: header.meaning.trim().to_owned(),
             runbook: numbered(&header.runbook),
             source: self.text(HIDDEN_SOURCE, row)?.unwrap_or_default(),
@@ -143,17 +152,9 @@ impl<'a> Columns<'a> {
         Ok(facts)
     }
 
-    fn title(&self, template: &str, row: usize) -> Result<String> {
-        let mut title = String::new();
-        let mut rest = template;
-        while let Some((before, after)) = rest.split_once('{') {
-            title.push_str(before);
-            let Some((name, after)) = after.split_once('}') else { break };
-            title.push_str(self.text(name, row)?.as_deref().unwrap_or("unknown"));
-            rest = after;
-        }
-        title.push_str(rest);
-        Ok(title)
+    fn title(&self, template: &str, system: &str, time: Instant, row: usize) -> Result<String> {
+        let inventory = self.inventories.at(system, time).map(|version| &version.system);
+        titles::filled(template, inventory, |column| self.text(column, row))
     }
 }
 

@@ -78,12 +78,13 @@ impl Loaded {
         let Some(skipped) = skipped else {
             let rows = pipeline.run(rows, run)?;
             return rows.map_or(Ok(Vec::new()), |rows| {
-                findings::read(rule, &|system, time| due(pipeline, system, time), &rows, records)
+                findings::read(rule, &|system, time| due(pipeline, system, time), &rows, records, run.inventories)
             });
         };
         let mut filter = RowFilter::new(&rule.id);
         let rows = filter.run(pipeline, rows, run)?;
-        let mut read = |rows: &_| findings::read(rule, &|system, time| due(pipeline, system, time), rows, records);
+        let due = |system: &str, time| due(pipeline, system, time);
+        let mut read = |rows: &_| findings::read(rule, &due, rows, records, run.inventories);
         let found = rows.map(|rows| filter.sift(&rows, &mut read)).unwrap_or_default();
         skipped.append(&mut filter.skipped);
         Ok(found.into_iter().flatten().collect())

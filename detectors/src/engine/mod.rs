@@ -12,6 +12,7 @@ mod outcome;
 mod records;
 mod retry;
 mod snapshot;
+mod titles;
 mod workers;
 
 use std::collections::BTreeSet;
@@ -72,7 +73,11 @@ impl Engine {
             wanted.map(|rule| Ok((rule.clone(), settings.fill_in(rule)?))).collect::<Result<Vec<_>, Error>>()?;
         let planned = plan::compile_all(&filled.iter().map(|(rule, sql)| (&*rule.id, &**sql)).collect::<Vec<_>>());
         let loaded = filled.into_iter().zip(planned);
-        let loaded = loaded.map(|((rule, sql), planned)| Ok(Loaded::new(rule, sql, planned?, &mut dispatch)));
+        let loaded = loaded.map(|((rule, sql), planned)| {
+            let planned = planned?;
+            titles::check(&rule, &planned.outputs)?;
+            Ok(Loaded::new(rule, sql, planned, &mut dispatch))
+        });
         let rules = loaded.collect::<Result<_, Error>>()?;
         let batch_time_max = Duration::from_millis(settings.batch_milliseconds_max);
         let mut engine = Engine::of(rules, dispatch, batch_time_max);

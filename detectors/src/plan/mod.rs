@@ -58,6 +58,8 @@ pub(crate) struct Planned {
     pub(crate) steps: Vec<describe::Step>,
     /// The logical plan, as text.
     pub(crate) shown: String,
+    /// Names of the columns that it returns.
+    pub(crate) outputs: Vec<String>,
 }
 
 /// The scalar functions that SQL has here beyond DataFusion's own.
@@ -115,6 +117,7 @@ pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
     language::check(rule, &bound)?;
     let scoped = scope::prepare(rule, bound)?;
     let mut names = describe::Names::of(&scoped);
+    let outputs = scoped.schema().fields().iter().map(|field| field.name().clone()).collect();
     let optimized = state.optimize(&scoped).map_err(|error| sql_error(rule, &error))?;
     let rewritten = certain::tell_rejected(bounded::bound_counts(rewrite::rewrite(rule, optimized)?));
     let rewritten = deadline::tell_deadlines(rewritten);
@@ -124,7 +127,7 @@ pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
     let steps = describe::steps(&plan, &mut names);
     let physical = futures::executor::block_on(state.query_planner().create_physical_plan(&plan, &state));
     let pipeline = physical.and_then(|plan| Pipeline::new(&plan)).map_err(|error| sql_error(rule, &error))?;
-    Ok(Planned { pipeline, kinds, following_ns, steps, shown })
+    Ok(Planned { pipeline, kinds, following_ns, steps, shown, outputs })
 }
 
 fn sql_error(rule: &str, error: &DataFusionError) -> Error {

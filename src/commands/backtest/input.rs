@@ -72,7 +72,7 @@ fn find(path: &Path, inventory: Option<&Inventory>) -> anyhow::Result<Input> {
 ///
 /// # Errors
 /// It is in use, or does not verify.
-pub(super) fn open_log(path: &Path) -> anyhow::Result<EmbeddedLog> {
+pub(crate) fn open_log(path: &Path) -> anyhow::Result<EmbeddedLog> {
     match EmbeddedLog::open(path, Options::new(Clock::Wall)) {
         Err(Error::OtherClock { found, .. }) => Ok(EmbeddedLog::open(path, Options::new(found))?),
         // A storage that takes a lock for its only process cannot be read beside it.

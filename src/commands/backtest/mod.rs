@@ -42,7 +42,7 @@ use truth::{Score, Truth};
 mod alerts;
 mod checks;
 mod diff;
-mod input;
+pub(crate) mod input;
 mod junit;
 mod pack;
 mod parsing;

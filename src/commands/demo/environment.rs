@@ -70,6 +70,20 @@ pub(crate) fn build(data: &Path, events: &[Event]) -> anyhow::Result<Environment
     );
     let pdp = Arc::new(EmbeddedPdp::new("demo", &[])?);
     let pages = Arc::new(Pages::default());
+    let pipeline = pipeline(log.clone(), events, &pdp, vec![pages.clone()])?;
+    Ok(Environment { log, pipeline, pdp, pages })
+}
+
+/// The pipeline over a log, with a decision point in this process for the systems that `events` speak of.
+///
+/// # Errors
+/// A part cannot be made.
+pub(crate) fn pipeline(
+    log: Arc<dyn Log>,
+    events: &[Event],
+    pdp: &Arc<EmbeddedPdp>,
+    sinks: Vec<Arc<dyn Sink>>,
+) -> anyhow::Result<Pipeline> {
     let systems: std::collections::BTreeSet<&str> = events.iter().map(keywatch_store::Event::system).collect();
     let site = |system: &&str| ((*system).to_owned(), EnforcementPoint::new(pdp.clone(), control(events)));
     let sites: BTreeMap<String, EnforcementPoint> = systems.iter().map(site).collect();
@@ -77,14 +91,13 @@ pub(crate) fn build(data: &Path, events: &[Event]) -> anyhow::Result<Environment
         log: log.clone(),
         policy: Policy::default(),
         sites,
-        sinks: vec![pages.clone()],
+        sinks,
         deliveries: Schedule::pages(),
         revocations: Schedule::revocations(),
         clock: Arc::new(clock::now),
     })?;
     let engine = Engine::new(&rule::shipped()?, &Settings::default())?;
-    let pipeline = Pipeline::open(log.clone(), engine, executor, Metrics::new());
-    Ok(Environment { log, pipeline, pdp, pages })
+    Ok(Pipeline::open(log, engine, executor, Metrics::new()))
 }
 
 /// The input of a healthy session that has nothing to do with the incident: a small payment by a service account, begun

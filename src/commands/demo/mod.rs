@@ -16,7 +16,7 @@ use anyhow::{Context, ensure};
 
 use crate::incident::Incident;
 
-mod environment;
+pub(crate) mod environment;
 mod narration;
 mod playback;
 mod storyline;

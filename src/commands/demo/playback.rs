@@ -27,7 +27,8 @@ pub(crate) async fn play(incident: &Incident, data: &Path, speed: f64, everythin
     let (story, events) = (incident.story()?, incident.events()?);
     let mut environment = environment::build(data, &events)?;
     let mut observations = Observations::new(story.clone());
-    let mut storyline = Storyline::new(everything, story.begins, story.lost_at);
+    let inventory = incident.inventory()?.unwrap_or_default();
+    let mut storyline = Storyline::new(everything, inventory, story.begins, story.lost_at);
     let past = events.partition_point(|event| event.time() < story.begins);
     transcript::opening(&story)?;
 
@@ -105,7 +106,7 @@ async fn play_event(
 /// A record, after the time in which nothing was shown.
 fn show(storyline: &mut Storyline, event: &Event, decision_now: Option<bool>) -> anyhow::Result<()> {
     transcript::pause(storyline.since(event.time()), event.time())?;
-    transcript::event(event, decision_now)
+    transcript::event(event, storyline.inventory(), decision_now)
 }
 
 /// What the decision point says now to the input of a decision that it allowed when it happened.

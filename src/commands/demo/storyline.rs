@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keywatch_store::{Event, Finding, Instant};
+use keywatch_store::{Event, Finding, Instant, Inventory};
 
 /// Decides what is shown, and keeps count of what is not.
 pub(crate) struct Storyline {
     everything: bool,
+    /// What the amounts of its assets are called.
+    inventory: Inventory,
     lost_at: Instant,
     /// Payments and wallets that something was found about.
     suspects: BTreeSet<String>,
@@ -28,9 +30,10 @@ pub(crate) struct Storyline {
 
 impl Storyline {
     /// Of an incident that begins and loses its money then.
-    pub(crate) fn new(everything: bool, begins: Instant, lost_at: Instant) -> Storyline {
+    pub(crate) fn new(everything: bool, inventory: Inventory, begins: Instant, lost_at: Instant) -> Storyline {
         Storyline {
             everything,
+            inventory,
             lost_at,
             suspects: BTreeSet::new(),
             held: BTreeMap::new(),
@@ -40,6 +43,11 @@ impl Storyline {
             done: BTreeSet::new(),
             shown_at: begins,
         }
+    }
+
+    /// What is declared about the robbed.
+    pub(crate) fn inventory(&self) -> &Inventory {
+        &self.inventory
     }
 
     /// Something was found; what was held back of the payments that it names, to be shown before it.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use keywatch_alerting::{Action, Notification};
 use keywatch_store::time::SECOND_NS;
-use keywatch_store::{Event, Instant, Severity};
+use keywatch_store::{Event, Instant, Inventory, Severity};
 
 use super::narration;
 use super::storyline::Storyline;
 use crate::incident::Story;
 use crate::output;
 use crate::service::evaluation::pipeline::Handled;
+use crate::words::{shortened, span};
 
 /// What is written before each line.
 const HAPPENS: &str = "        ";
@@ -68,8 +69,8 @@ pub(crate) fn pause(from: Instant, to: Instant) -> anyhow::Result<()> {
 }
 
 /// An event, and what the decision point decides on it now.
-pub(crate) fn event(event: &Event, decision_now: Option<bool>) -> anyhow::Result<()> {
-    let Some(words) = narration::sentence(event) else { return Ok(()) };
+pub(crate) fn event(event: &Event, inventory: &Inventory, decision_now: Option<bool>) -> anyhow::Result<()> {
+    let Some(words) = narration::sentence(event, inventory) else { return Ok(()) };
     write(Colour::Plain, &format!("{}{HAPPENS}{}", stamp(event.time()), output::printable(&words)))?;
     if decision_now == Some(false) {
         done("so it was. Asked now, the policy says NO: payment and wallet are held")?;
@@ -83,7 +84,7 @@ pub(crate) fn finding(handled: &Handled, story: &Story) -> anyhow::Result<()> {
     let colour = if finding.severity >= Severity::Critical { Colour::Red } else { Colour::Yellow };
     let lead = story.lost_at.0.saturating_sub(finding.decided.0);
     let lead = if lead > 0 { format!("{} before the loss", span(lead)) } else { "too late".to_owned() };
-    let text = format!("{} [{}, {}, {lead}]", narration::shortened(&finding.title), finding.severity, finding.rule);
+    let text = format!("{} [{}, {}, {lead}]", shortened(&finding.title), finding.severity, finding.rule);
     write(colour, &format!("{}{FOUND}{}", stamp(finding.decided), output::printable(&text)))?;
     if handled.actions.iter().all(|action| matches!(action, Action::Suppress(_))) && !handled.actions.is_empty() {
         done("counted on the open alert, nobody is told twice")?;
@@ -102,7 +103,7 @@ pub(crate) fn notification(page: &Notification, shown: bool, story: &mut Storyli
         return if shown { done("people are told") } else { Ok(()) };
     }
     for did in did {
-        let text = narration::shortened(did);
+        let text = shortened(did);
         match text.split_once("; denied_at_pdp: probes") {
             Some((what, _)) => {
                 done(&format!("people are told; {what}: tried out, and refused, while a healthy session still works"))?;
@@ -125,15 +126,6 @@ pub(crate) fn plain(text: &str) -> anyhow::Result<()> {
 /// A heading of the summary.
 pub(crate) fn heading(text: &str) -> anyhow::Result<()> {
     write(Colour::Bold, text)
-}
-
-/// Nanoseconds as people say them: `8 h 33 min 31 s`.
-pub(crate) fn span(nanoseconds: i64) -> String {
-    let seconds = nanoseconds / SECOND_NS;
-    let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
-    let shown: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).take(3).map(|(count, unit)| format!("{count} {unit}")).collect();
-    if shown.is_empty() { "0 s".to_owned() } else { shown.join(" ") }
 }
 
 fn stamp(time: Instant) -> String {
@@ -161,16 +153,4 @@ fn write(colour: Colour, text: &str) -> anyhow::Result<()> {
         output::line(&format!("\u{1b}[{code}m{text}\u{1b}[0m"))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_are_shown_with_at_most_three_units() {
-        assert_eq!(span(30_811 * SECOND_NS), "8 h 33 min 31 s");
-        assert_eq!(span(156 * SECOND_NS), "2 min 36 s");
-        assert_eq!(span(0), "0 s");
-    }
 }

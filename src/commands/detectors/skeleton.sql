@@ -1,6 +1,6 @@
 /*
 version: 1
-title: "Wallet {wallet} paid {amount} base units of {asset}"
+title: "Wallet {wallet} paid {amount:asset}"
 severity: medium
 entity: the wallet
 needs: [node]

@@ -1,22 +1,28 @@
-//! `keywatch alerts`, `keywatch incidents` and `keywatch about`: what an operator sees and does, over the API of a running
-//! keywatch.
+//! `keywatch alerts`, `incidents`, `responses`, `sessions` and `about`: what an operator sees and does, over the API of a
+//! running keywatch.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | [`client`] | speaks to the API |
-//! | [`tables`] | answers as text |
+//! | [`mod@responses`] | `keywatch responses` and `keywatch sessions` |
+//! | [`tables`], [`response_text`] | answers as text |
 
-mod client;
-mod tables;
+pub(super) mod client;
+mod response_text;
+mod responses;
+pub(super) mod tables;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use keywatch_store::Instant;
 use serde_json::{Value, json};
 
+use crate::service::http::page::standalone;
 use crate::{clock, output};
 use client::Server;
+pub(crate) use responses::{ResponsesArguments, SessionsArguments, responses, sessions};
 
 /// See and handle alerts: acknowledge, assign, comment, resolve, silence, hand over.
 #[derive(Debug, clap::Args)]
@@ -44,6 +50,7 @@ pub(crate) struct AlertsArguments {
 Examples:
   keywatch incidents list
   keywatch incidents show 77d2…
+  keywatch incidents export 77d2… --output incident.html
 
 `keywatch alerts` acknowledges, comments and resolves them.")]
 pub(crate) struct IncidentsArguments {
@@ -78,6 +85,8 @@ enum IncidentsAction {
     List(Filter),
     /// Show an incident
     Show(Id),
+    /// Write an incident with its timeline as one HTML file that needs no network
+    Export(Export),
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -135,6 +144,16 @@ struct Id {
     /// Its id
     #[arg(value_name = "ID")]
     id: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Export {
+    /// Its id
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Where to write it [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -293,7 +312,18 @@ pub(crate) fn incidents(arguments: &IncidentsArguments) -> anyhow::Result<ExitCo
             print(server, &server.get(&["incidents"], &filter.parameters())?, tables::incidents)
         }
         IncidentsAction::Show(Id { id }) => print(server, &server.get(&["incidents", id], &[])?, tables::shown),
+        IncidentsAction::Export(Export { id, output }) => export(server, id, output.as_deref()),
     }
+}
+
+fn export(server: &Server, id: &str, file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let incident = server.get(&["incidents", id], &[])?;
+    let page = standalone::file(&[incident], "An incident as keywatch had it.", clock::now());
+    match file {
+        Some(file) => std::fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?,
+        None => output::text(&page)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs `keywatch about`.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::output::table;
 
 /// A field as text; nothing where there is none.
-fn text(value: &Value, field: &str) -> String {
+pub(super) fn text(value: &Value, field: &str) -> String {
     match &value[field] {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -15,21 +15,21 @@ fn text(value: &Value, field: &str) -> String {
     }
 }
 
-fn items(value: &Value) -> &[Value] {
+pub(super) fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
 /// Several texts in one cell.
-fn joined(value: &Value, field: &str) -> String {
+pub(super) fn joined(value: &Value, field: &str) -> String {
     items(&value[field]).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// To the second, as people read it.
-fn time(value: &Value, field: &str) -> String {
+pub(super) fn time(value: &Value, field: &str) -> String {
     text(value, field).chars().take(19).collect::<String>().replace('T', " ")
 }
 
-fn listed(total: &Value, shown: usize) -> String {
+pub(super) fn listed(total: &Value, shown: usize) -> String {
     match total.as_u64() {
         Some(total) if total > shown as u64 => format!("\n{shown} of {total}; --limit shows more"),
         _ => String::new(),
@@ -62,6 +62,27 @@ fn incident_table(incidents: &[Value]) -> String {
     };
     let headings = ["incident", "severity", "status", "last (UTC)", "alerts", "pages", "assignee", "what happened"];
     table(headings, incidents.iter().map(row))
+}
+
+/// `deliveries list`.
+pub(in crate::commands) fn deliveries(answer: &Value) -> String {
+    let receiver = |receiver: &Value| {
+        let state = if receiver["down"] == Value::Bool(true) { "down" } else { "up" };
+        let [name, waiting, dead] = ["name", "waiting", "dead"].map(|field| text(receiver, field));
+        [name, state.to_owned(), waiting, dead, time(receiver, "last")]
+    };
+    let headings = ["receiver", "state", "waiting", "put aside", "last took one (UTC)"];
+    let receivers = table(headings, items(&answer["receivers"]).iter().map(receiver));
+    let letters = items(&answer["dead_letters"]);
+    if letters.is_empty() {
+        return receivers + "\nnothing was put aside";
+    }
+    let letter = |letter: &Value| {
+        let [destination, severity, key] = ["destination", "severity", "key"].map(|field| text(letter, field));
+        [destination, severity, key, time(letter, "died"), text(letter, "title"), text(letter, "reason")]
+    };
+    let headings = ["receiver", "severity", "key", "put aside (log time)", "what happened", "what the receiver said"];
+    format!("{receivers}\n{}", table(headings, letters.iter().map(letter)))
 }
 
 /// `alerts list`.
@@ -126,10 +147,9 @@ pub(super) fn shown(incident: &Value) -> String {
     }
     line("evidence", &items(&finding["evidence"]).iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"));
     for response in items(&incident["responses"]) {
-        line(
-            "response",
-            &format!("{} {}: {}", text(response, "status"), text(response, "targets"), text(response, "why")),
-        );
+        let said = ["id", "status", "targets", "why"].map(|field| text(response, field));
+        let [id, status, targets, why] = said;
+        line("response", &format!("{id} {status} {targets}: {why}"));
     }
     for entry in items(&incident["history"]) {
         line("done", &act(entry));

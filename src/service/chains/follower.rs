@@ -40,6 +40,18 @@ pub(crate) trait Chain: Send + Sync + 'static {
     /// Whether a node is one of this chain.
     fn check(&self, node: &Node) -> impl Future<Output = Result<(), Trouble>> + Send;
 
+    /// Checks a node before it is asked for the first time. Each is checked, also one that another stands in for: what one
+    /// node of another chain says is never taken for this one's.
+    fn sure(&self, node: &Node) -> impl Future<Output = Result<(), Trouble>> + Send {
+        async move {
+            if !node.is_checked() {
+                self.check(node).await?;
+                node.set_checked();
+            }
+            Ok(())
+        }
+    }
+
     /// Height of the newest block of a node.
     fn head(&self, node: &Node) -> impl Future<Output = Result<u64, Trouble>> + Send;
 
@@ -119,6 +131,16 @@ impl From<Trouble> for Failure {
     }
 }
 
+/// Returns when keywatch stops. Whoever would say so is gone: that is an end too.
+pub(super) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn head_of<C: Chain>(chain: &C, node: &Node) -> Result<u64, Trouble> {
+    chain.sure(node).await?;
+    chain.head(node).await
+}
+
 impl<C: Chain> Follower<C> {
     /// A follower that goes on where the log says that it stopped.
     ///
@@ -140,10 +162,15 @@ impl<C: Chain> Follower<C> {
     /// # Errors
     /// The log cannot be written.
     pub(crate) async fn run(mut self, mut stopping: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let mut checked = false;
         let mut failures = 0_u32;
         loop {
-            let pause = match self.turn(&mut checked).await {
+            // A node that does not answer holds up no stop. What is being appended is appended whole all the same.
+            let turned = tokio::select! {
+                biased;
+                () = stopped(&mut stopping) => return Ok(()),
+                turned = self.turn() => turned,
+            };
+            let pause = match turned {
                 Ok(Turn::Moved) => Duration::ZERO,
                 Ok(Turn::Waited) => self.pace.poll,
                 Err(Failure::Log(error)) => return Err(error),
@@ -154,22 +181,15 @@ impl<C: Chain> Follower<C> {
                 }
             };
             failures = if self.reported.is_some() { failures.saturating_add(1) } else { 0 };
-            let stopped = async { stopping.wait_for(|stop| *stop).await.map(|_| ()) };
             tokio::select! {
                 biased;
-                // Whoever would say that it ends is gone: that is an end too.
-                _ = stopped => return Ok(()),
+                () = stopped(&mut stopping) => return Ok(()),
                 () = sleep(pause) => {}
             }
         }
     }
 
-    async fn turn(&mut self, checked: &mut bool) -> Result<Turn, Failure> {
-        if !*checked {
-            let chain = &self.chain;
-            self.endpoints.agreed(|node| async move { chain.check(&node).await }, |()| String::new()).await?;
-            *checked = true;
-        }
+    async fn turn(&mut self) -> Result<Turn, Failure> {
         let head = self.head().await?;
         let mut turn = Turn::Waited;
         if self.cursor.is_none() {
@@ -197,11 +217,10 @@ impl<C: Chain> Follower<C> {
     async fn head(&self) -> Result<u64, Trouble> {
         let chain = &self.chain;
         if self.endpoints.quorum() == 1 {
-            let agreed =
-                self.endpoints.agreed(|node| async move { chain.head(&node).await }, |_| String::new()).await?;
-            return Ok(agreed.answer);
+            let ask = |node: Arc<Node>| async move { head_of(chain.as_ref(), &node).await };
+            return Ok(self.endpoints.agreed(ask, |_| String::new()).await?.answer);
         }
-        let asked = self.endpoints.nodes().map(|node| chain.head(node));
+        let asked = self.endpoints.nodes().map(|node| head_of(chain.as_ref(), node));
         let mut heights: Vec<u64> = Vec::new();
         let mut trouble = None;
         for answer in futures::future::join_all(asked).await {
@@ -224,7 +243,11 @@ impl<C: Chain> Follower<C> {
     async fn hash_at(&self, height: u64) -> Result<Option<String>, Trouble> {
         let chain = &self.chain;
         let mark = |hash: &Option<String>| hash.clone().unwrap_or_default();
-        Ok(self.endpoints.agreed(|node| async move { chain.hash_at(&node, height).await }, mark).await?.answer)
+        let ask = |node: Arc<Node>| async move {
+            chain.sure(&node).await?;
+            chain.hash_at(&node, height).await
+        };
+        Ok(self.endpoints.agreed(ask, mark).await?.answer)
     }
 
     /// Takes a first block as read, so that everything behind it is.
@@ -306,7 +329,11 @@ impl<C: Chain> Follower<C> {
         let mark = |fetched: &Option<Fetched<C::Block>>| {
             fetched.as_ref().map_or_else(|| "no such block yet".to_owned(), |fetched| chain.mark(fetched))
         };
-        self.endpoints.agreed(|node| async move { chain.fetch(&node, height).await }, mark).await
+        let ask = |node: Arc<Node>| async move {
+            chain.sure(&node).await?;
+            chain.fetch(&node, height).await
+        };
+        self.endpoints.agreed(ask, mark).await
     }
 
     /// Nothing is above the newest block that was read; is it still the one?

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::header::RETRY_AFTER;
@@ -113,6 +113,8 @@ pub(crate) struct Node {
     url: Url,
     client: Client,
     number: AtomicU64,
+    /// Whether it is known to be a node of the chain that it was named for.
+    checked: AtomicBool,
     interval: Duration,
     /// When the next request may be sent.
     next: Mutex<Instant>,
@@ -152,6 +154,7 @@ impl Node {
             url: settings.url.clone(),
             client,
             number: AtomicU64::new(0),
+            checked: AtomicBool::new(false),
             interval: Duration::from_secs(1) / settings.requests_per_second.max(1),
             next: Mutex::new(Instant::now()),
             metrics,
@@ -161,6 +164,16 @@ impl Node {
     /// What it is called.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it is known to be a node of the chain that it was named for.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.checked.load(Ordering::Acquire)
+    }
+
+    /// From now on it is known to be one, until the connection to it breaks: behind the same address may then be another.
+    pub(crate) fn set_checked(&self) {
+        self.checked.store(true, Ordering::Release);
     }
 
     /// Asks for something that the node must have.
@@ -297,6 +310,9 @@ impl Node {
     /// Counts it, and says which node it was.
     pub(crate) fn trouble(&self, class: Class, problem: String) -> Trouble {
         self.metrics.chain_errors.with_label_values(&[self.chain.as_str(), self.name.as_str(), class.name()]).inc();
+        if class == Class::Unreachable {
+            self.checked.store(false, Ordering::Release);
+        }
         Trouble { class, endpoint: self.name.clone(), problem, retry_after: None, code: None }
     }
 }

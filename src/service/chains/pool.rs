@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::endpoints::Endpoints;
-use super::follower::Chain;
+use super::follower::{Chain, stopped};
 use super::node::{Class, Node, Trouble};
 use super::position;
 use crate::clock;
@@ -98,11 +98,14 @@ impl<C: PoolChain> PoolWatcher<C> {
     pub(crate) async fn run(mut self, mut stopping: watch::Receiver<bool>) -> anyhow::Result<()> {
         loop {
             let begun = tokio::time::Instant::now();
-            self.turn().await?;
-            let stopped = async { stopping.wait_for(|stop| *stop).await.map(|_| ()) };
             tokio::select! {
                 biased;
-                _ = stopped => return Ok(()),
+                () = stopped(&mut stopping) => return Ok(()),
+                turned = self.turn() => turned?,
+            }
+            tokio::select! {
+                biased;
+                () = stopped(&mut stopping) => return Ok(()),
                 () = sleep(self.poll.saturating_sub(begun.elapsed()).max(self.poll / 4)) => {}
             }
         }
@@ -113,7 +116,10 @@ impl<C: PoolChain> PoolWatcher<C> {
         for (index, node) in nodes.iter().enumerate() {
             let time = clock::now();
             let some_wait = !self.pool.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-            let answer = self.chain.waiting(node, &mut self.seen[index], time, some_wait).await;
+            let answer = match self.chain.sure(node).await {
+                Ok(()) => self.chain.waiting(node, &mut self.seen[index], time, some_wait).await,
+                Err(trouble) => Err(trouble),
+            };
             self.note(index, node, answer.as_ref().err());
             let Ok((waiting, passed)) = answer else { continue };
             self.skipped(passed);
@@ -155,6 +161,11 @@ impl<C: PoolChain> PoolWatcher<C> {
     async fn whereabouts(&self, nodes: &[Arc<Node>], tx: &str) -> Option<Whereabouts> {
         let mut everywhere_asked = true;
         for node in nodes {
+            // A node of another chain knows nothing of it.
+            if self.chain.sure(node).await.is_err() {
+                everywhere_asked = false;
+                continue;
+            }
             match self.chain.whereabouts(node, tx).await {
                 Ok(Whereabouts::Known) => return Some(Whereabouts::Known),
                 Ok(Whereabouts::Nowhere) => {}

@@ -11,7 +11,8 @@ use std::thread;
 use std::time::{self, Duration};
 
 use anyhow::{Context, ensure};
-use keywatch_alerting::{Dependencies, Executor, Schedule, Sink, Terminal};
+use keywatch_alerting::limits::REPEAT_SECONDS;
+use keywatch_alerting::{Dependencies, Executor, Policy, Schedule, Sink, Terminal};
 use keywatch_detectors::rule::{self, Rule};
 use keywatch_detectors::{Engine, Settings};
 use keywatch_store::{Event, Inventory, Log, Topic};
@@ -23,6 +24,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::limits::{EVALUATOR_THREADS, REFRESH_SECONDS, SHUTDOWN_SECONDS_MAX, TICK_SECONDS};
 use crate::service::bundles::Bundles;
 use crate::service::config::Config;
+use crate::service::config::receiver::STANDARD_ERROR;
 use crate::service::evaluation::alerting_snapshots::{self, AlertingSnapshots, RestoredAlerting};
 use crate::service::evaluation::history::History;
 use crate::service::evaluation::pipeline::{Handled, Pipeline, Resumption};
@@ -141,6 +143,7 @@ impl Evaluator {
         let systems = self.inventory.systems.iter().map(|system| system.id.clone()).collect();
         tasks.spawn(until(stopping.clone(), tick(self.log, systems, Arc::clone(&self.appended))));
         tasks.spawn(until(stopping.clone(), refresh(executor.clone())));
+        tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
         tasks.spawn(follow(pipeline, self.appended, self.readiness, stopping));
         Ok((tasks, executor))
     }
@@ -169,12 +172,12 @@ impl Evaluator {
     }
 
     fn dependencies(&self, config: &Config) -> anyhow::Result<Dependencies> {
-        let terminal = Arc::new(Terminal::new("standard-error", output::notifications()));
+        let terminal = Arc::new(Terminal::new(STANDARD_ERROR, output::notifications()));
         let mut sinks: Vec<Arc<dyn Sink>> = vec![terminal];
-        sinks.extend(integrations::webhooks(config)?);
+        sinks.extend(integrations::receivers(config)?);
         Ok(Dependencies {
             log: Arc::clone(&self.log),
-            policy: config.alerting.clone(),
+            policy: Policy { routes: config.routes.clone(), ..config.alerting.clone() },
             sites: integrations::decision_points(config, &self.bundles)?,
             sinks,
             deliveries: Schedule::pages(),
@@ -270,8 +273,21 @@ async fn refresh(executor: Executor) -> anyhow::Result<()> {
     }
 }
 
+/// Heartbeats to pagers, and what stands for receivers that forget.
+async fn repeat(executor: Executor) -> anyhow::Result<()> {
+    let mut due = interval(Duration::from_secs(REPEAT_SECONDS));
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        executor.repeat().await;
+    }
+}
+
 /// The rules built in, and those of a directory of the user's own.
-fn rules(directory: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
+///
+/// # Errors
+/// A rule that cannot be read, or two of one name.
+pub(crate) fn rules(directory: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
     let mut rules = rule::shipped()?;
     let own = directory.map(rule::load).transpose()?.unwrap_or_default();
     if let Some(twice) = own.iter().find(|own| rules.iter().any(|shipped| shipped.id == own.id)) {

@@ -89,7 +89,7 @@ impl Pipeline {
         engine.sift(true);
         Pipeline {
             known: KnownFindings::default(),
-            metrics: PipelineMetrics::new(metrics, log.end(Topic::Conclusions), engine.rules().count()),
+            metrics: PipelineMetrics::new(metrics, log.end(Topic::Conclusions), &engine, &executor.destinations()),
             catch_up: Some(CatchUp::new(log.end(Topic::Events))),
             position: Position::default(),
             isolation: Isolation::default(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{self, Duration};
 
-use keywatch_alerting::{Action, AlertState, Executor};
+use keywatch_alerting::{Action, AlertState, Executor, ReceiverStatus};
 use keywatch_detectors::{Engine, Parked};
 use keywatch_store::{Clock, Event, Finding, Instant, Inventory, Log, Position, Severity, Topic};
 
@@ -31,9 +31,14 @@ pub(super) struct PipelineMetrics {
 }
 
 impl PipelineMetrics {
-    /// For a log whose conclusions up to there were counted in an earlier run, and that many rules.
-    pub(super) fn new(metrics: Arc<Metrics>, concluded: Position, rules: usize) -> PipelineMetrics {
-        metrics.rules_active.with_label_values::<&str>(&[]).set(gauge(rules as u64));
+    /// For a log whose conclusions up to there were counted in an earlier run, and for these rules and destinations.
+    pub(super) fn new(
+        metrics: Arc<Metrics>,
+        concluded: Position,
+        engine: &Engine,
+        destinations: &[String],
+    ) -> PipelineMetrics {
+        metrics.rules_active.with_label_values::<&str>(&[]).set(gauge(engine.rules().count() as u64));
         for state in ["windows", "alerting"] {
             metrics.snapshot_last.with_label_values(&[state]).set(clock::now().unix_seconds());
         }
@@ -41,6 +46,14 @@ impl PipelineMetrics {
         metrics.verifications.with_label_values(&["unconfirmed"]);
         for topic in ["events", "conclusions"] {
             metrics.log_failures.with_label_values(&[topic]);
+        }
+        for rule in engine.rules() {
+            for counter in [&metrics.rule_parks, &metrics.rule_skipped, &metrics.rule_limited] {
+                counter.with_label_values(&[rule.id.as_str()]);
+            }
+        }
+        for destination in destinations {
+            metrics.notifications.with_label_values(&[destination.as_str(), "dead"]);
         }
         let (stages, labels) = (Stages::default(), Labels::default());
         let (busy, incidents) = (BTreeMap::new(), BTreeMap::new());
@@ -111,6 +124,17 @@ impl PipelineMetrics {
             self.metrics.rule_window_bytes.with_label_values(&rule).set(gauge(usage.state.bytes as u64));
         }
         executor.with_state(|state| self.show_state(state, &executor.destinations()));
+        executor.receivers().iter().for_each(|receiver| self.show_receiver(receiver));
+    }
+
+    fn show_receiver(&self, receiver: &ReceiverStatus) {
+        let destination = [receiver.name.as_str()];
+        self.metrics.receiver_down.with_label_values(&destination).set(i64::from(receiver.down));
+        self.metrics.receiver_last.with_label_values(&destination).set(receiver.last.unix_seconds());
+        if let Some(heartbeat) = receiver.heartbeat {
+            self.metrics.receiver_heartbeat.with_label_values(&destination).set(heartbeat.unix_seconds());
+        }
+        self.metrics.dead_letters.with_label_values(&destination).set(gauge(receiver.dead as u64));
     }
 
     fn show_state(&mut self, state: &AlertState, destinations: &[String]) {

@@ -44,7 +44,7 @@ pub(super) async fn receive(
 }
 
 /// Until when the next bytes must have come: the grace, and what the bytes so far take at the minimum rate.
-fn deadline(begun: Instant, received: usize) -> Instant {
+pub(super) fn deadline(begun: Instant, received: usize) -> Instant {
     let earned = received as u64 / BODY_BYTES_PER_SECOND_MIN;
     begun + Duration::from_secs(BODY_SECONDS_MAX.min(BODY_GRACE_SECONDS + earned))
 }

@@ -4,39 +4,39 @@ use std::time::{Duration, Instant};
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate {
-    pub(super) per_second: u32,
-    pub(super) burst: u32,
+pub(crate) struct Rate {
+    pub(crate) per_second: u32,
+    pub(crate) burst: u32,
 }
 
 /// What is left of an allowance.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     rate: Rate,
     /// When it is full again: every token that is missing is a further interval from now.
     full_at: Instant,
 }
 
 impl Bucket {
-    pub(super) fn full(rate: Rate, now: Instant) -> Bucket {
+    pub(crate) fn full(rate: Rate, now: Instant) -> Bucket {
         Bucket { rate, full_at: now }
     }
 
     /// Takes one token, or says how long until there is one.
-    pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         self.peek(now)?;
         self.full_at = self.full_at.max(now) + self.interval();
         Ok(())
     }
 
     /// Whether there is a token, without taking it.
-    pub(super) fn peek(&self, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn peek(&self, now: Instant) -> Result<(), Duration> {
         let missing = self.full_at.saturating_duration_since(now) + self.interval();
         let most = self.interval() * self.rate.burst;
         missing.checked_sub(most).filter(|wait| !wait.is_zero()).map_or(Ok(()), Err)
     }
 
-    pub(super) fn is_full(&self, now: Instant) -> bool {
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
         self.full_at <= now
     }
 

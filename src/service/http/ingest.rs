@@ -77,7 +77,7 @@ async fn take(server: &Arc<Server>, target: &Target, request: Request) -> Respon
 }
 
 /// Whose request it is, by its head or its connection alone.
-fn recognise<'a>(server: &'a Server, caller: Option<&Caller>, head: &Parts) -> Option<&'a Arc<Credential>> {
+pub(super) fn recognise<'a>(server: &'a Server, caller: Option<&Caller>, head: &Parts) -> Option<&'a Arc<Credential>> {
     match head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes) {
         Some(authorization) => server.credentials.with_token(Some(authorization)),
         None => server.credentials.with_certificate(caller?.certificate.as_ref()?),
@@ -85,11 +85,11 @@ fn recognise<'a>(server: &'a Server, caller: Option<&Caller>, head: &Parts) -> O
 }
 
 /// Whose address is limited: not a proxy's.
-fn address_of(caller: Option<&Caller>) -> Option<Address> {
+pub(super) fn address_of(caller: Option<&Caller>) -> Option<Address> {
     caller?.place.address
 }
 
-fn admit(caller: Option<&Caller>) {
+pub(super) fn admit(caller: Option<&Caller>) {
     if let Some(caller) = caller {
         caller.place.mark_admitted();
     }
@@ -103,11 +103,7 @@ async fn take_known(
     head: &Parts,
     body: axum::body::Body,
 ) -> Result<Receipt, Refusal> {
-    if target.feed != credential.feed.name() {
-        // Whoever speaks is told of feeds that are built in; which of its own an installation has is nobody else's.
-        feeds::find(&target.feed).map_err(|error| Refusal::UnknownFeed(error.to_string()))?;
-        return Err(Refusal::OtherFeed { own: credential.feed.name() });
-    }
+    check_feed(credential, &target.feed)?;
     if target.of.as_ref().is_some_and(|(system, source)| !credential.is_of(&target.feed, system, source)) {
         return Err(Refusal::OtherSource);
     }
@@ -116,6 +112,16 @@ async fn take_known(
     let mut memory = credential.turns().memory(&server.shared);
     let sent = receive(&head.headers, body, BODY_BYTES_MAX, &mut memory).await?;
     store(Arc::clone(server), credential, form, sent).await
+}
+
+/// Whether the feed of the address is the credential's.
+pub(super) fn check_feed(credential: &Credential, feed: &str) -> Result<(), Refusal> {
+    if feed == credential.feed.name() {
+        return Ok(());
+    }
+    // Whoever speaks is told of feeds that are built in; which of its own an installation has is nobody else's.
+    feeds::find(feed).map_err(|error| Refusal::UnknownFeed(error.to_string()))?;
+    Err(Refusal::OtherFeed { own: credential.feed.name() })
 }
 
 /// A refusal of a request whose source is not known.
@@ -202,7 +208,7 @@ fn stranger(server: &Server, caller: Option<&Caller>) -> Result<Option<Stranger>
 }
 
 /// A failed attempt: counted, and one of a few that its address has.
-fn fail(server: &Server, caller: Option<&Caller>, message: String) -> Refusal {
+pub(super) fn fail(server: &Server, caller: Option<&Caller>, message: String) -> Refusal {
     server.metrics().ingest_unauthenticated.with_label_values::<&str>(&[]).inc();
     let allowed = address_of(caller).map_or(Ok(()), |address| server.addresses.failure(address, Instant::now()));
     allowed.map_or_else(Refusal::Failing, |()| Refusal::Unauthenticated(message))
@@ -245,18 +251,18 @@ fn token_error(status: StatusCode, code: &str, description: &str) -> Response {
 }
 
 /// Decompresses, parses and appends away from the threads that serve connections: all three block.
-async fn store(
+pub(super) async fn store(
     server: Arc<Server>,
     credential: &Arc<Credential>,
     form: Form,
-    sent: Vec<u8>,
+    sent: impl AsRef<[u8]> + Send + 'static,
 ) -> Result<Receipt, Refusal> {
     let turn = credential.turns().work(&server.shared).await?;
     let credential = Arc::clone(credential);
     let stored = tokio::task::spawn_blocking(move || {
         // The turn is over when it is stored, also for who has hung up.
         let _turn = turn;
-        let decoded = body::decode(form.encoding.as_deref(), &sent, BODY_BYTES_MAX)?;
+        let decoded = body::decode(form.encoding.as_deref(), sent.as_ref(), BODY_BYTES_MAX)?;
         let is_headers_alone = credential.feed.reads_cloud_events() && matches!(form.envelope, Envelope::Binary(_));
         if !is_headers_alone && decoded.iter().all(u8::is_ascii_whitespace) {
             return Err(Refusal::Broken("the body is empty".to_owned()));

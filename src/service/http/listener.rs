@@ -22,7 +22,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -56,6 +56,10 @@ pub(super) struct Caller {
     pub(super) place: Arc<Place>,
     /// The certificate that the client has shown, issued by one of the authorities of the configuration.
     pub(super) certificate: Option<CertificateDer<'static>>,
+    /// Says when keywatch stops.
+    pub(super) stopping: watch::Receiver<bool>,
+    /// Held as long as somebody goes on with the connection after an upgrade; its place is kept until then.
+    _open: mpsc::Sender<Infallible>,
 }
 
 impl Door {
@@ -97,14 +101,21 @@ impl Door {
         let (router, until, metrics) = (self.router.clone(), until.clone(), Arc::clone(&self.metrics));
         let tls = self.tls.as_ref().map(|tls| Arc::clone(&tls.borrow()));
         served.spawn(async move {
-            let mut caller = Caller { place: Arc::new(place), certificate: None };
-            let Some(tls) = tls else { return serve_connection(stream, caller, router, until).await };
+            let (open, mut closed) = mpsc::channel(1);
+            let mut caller = Caller { place: Arc::new(place), certificate: None, stopping: until.clone(), _open: open };
+            let Some(tls) = tls else {
+                serve_connection(stream, caller, router, until).await;
+                let _ = closed.recv().await;
+                return;
+            };
             let Some(stream) = shake_hands(stream, tls, &caller.place).await else {
                 return metrics.door_connections_cut.with_label_values(&["handshake"]).inc();
             };
             let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
             caller.certificate = shown.cloned();
             serve_connection(stream, caller, router, until).await;
+            // What goes on after an upgrade is over once nobody could send here any more.
+            let _ = closed.recv().await;
         });
         self.show();
     }

@@ -7,25 +7,28 @@
 //! | [`credentials`] | token, signature or client certificate → source |
 //! | [`server`] | what all requests share; the routes, and those of metrics and readiness |
 //! | [`bundles`] | the routes from which decision points fetch revocation bundles |
+//! | `stream` | the same over a WebSocket: messages, each acknowledged once it is durable |
 //! | `ingest`, `refusal` | the route that takes events in, and what each refusal says |
 //! | `form`, `body` | what the headers say of a body; a body as it comes, no slower than a minimum rate |
 //! | [`turns`], [`address`], `bucket` | how much one source and one address may take, so that nobody takes another's turn |
 //! | [`api`] | the API for operators: incidents, alerts, silences |
+//! | [`page`] | the web page, which asks the API and nothing else |
 //!
-//! The web page will be a module beside [`server`] whose routes are merged into its own. Nothing here knows a format or a
-//! rule.
+//! Nothing here knows a format or a rule.
 
 pub(crate) mod address;
 pub(crate) mod api;
 mod body;
-mod bucket;
+pub(crate) mod bucket;
 pub(crate) mod bundles;
 pub(crate) mod credentials;
 mod form;
 mod ingest;
 pub(crate) mod listener;
+pub(crate) mod page;
 pub(crate) mod places;
 mod refusal;
 pub(crate) mod server;
+pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod turns;

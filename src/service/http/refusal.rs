@@ -8,7 +8,9 @@ use axum::response::{IntoResponse, Json, Response};
 use serde_json::json;
 
 use super::turns::Busy;
-use crate::limits::{BODY_BYTES_PER_SECOND_MIN, BODY_GRACE_SECONDS, BODY_SECONDS_MAX, SOURCE_REQUESTS_MAX};
+use crate::limits::{
+    BODY_BYTES_PER_SECOND_MIN, BODY_GRACE_SECONDS, BODY_SECONDS_MAX, SOURCE_REQUESTS_MAX, SOURCE_STREAMS_MAX,
+};
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -64,6 +66,8 @@ impl Refusal {
             Refusal::Busy(Busy::Bytes) => "source_bytes",
             Refusal::Busy(Busy::Memory) => "memory",
             Refusal::Busy(Busy::Replays) => "source_replays",
+            Refusal::Busy(Busy::Streams) => "source_streams",
+            Refusal::Busy(Busy::AllStreams) => "streams",
             Refusal::Busy(Busy::Work) => "work",
             Refusal::Unavailable(_) => "unavailable",
         }
@@ -100,12 +104,23 @@ impl Refusal {
             Refusal::Busy(Busy::Replays) => {
                 (much, "this source has signed more messages than can be remembered".to_owned())
             }
+            Refusal::Busy(Busy::Streams) => {
+                (much, format!("this source has {SOURCE_STREAMS_MAX} streams open already"))
+            }
+            Refusal::Busy(Busy::AllStreams) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too many streams are open; send with POST /v1/ingest".to_owned())
+            }
             Refusal::Busy(Busy::Memory) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too many bytes are on their way at once".to_owned())
             }
             Refusal::Busy(Busy::Work) => (StatusCode::SERVICE_UNAVAILABLE, "too many requests at once".to_owned()),
             Refusal::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, message),
         }
+    }
+
+    /// What is wrong, in words.
+    pub(super) fn message(self) -> String {
+        self.said().1
     }
 
     /// Whole seconds after which to come back, where that makes sense.

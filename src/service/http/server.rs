@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `POST /v1/ingest/<feed>` | 200 with counts, once the log has it; see [`ingest`] for the rest |
 //! | `POST /v1/ingest/<feed>/<system>/<source>` | the same, for a sender that signs and is known by its address |
+//! | `GET /v1/stream/<feed>` | a WebSocket on which a source sends batches; see [`stream`] |
 //! | `GET /metrics` | Prometheus text, or `OpenMetrics` where that is asked for |
 //! | `GET /healthz` | 200 while the process serves |
 //! | `GET /readyz` | 200, or 503 naming the parts that are not ready |
@@ -25,6 +26,7 @@ use super::address::Addresses;
 use super::credentials::Credentials;
 use super::ingest;
 use super::refusal::Refusal;
+use super::stream;
 use super::turns::{Shared, Turns};
 use crate::limits::GATHERING_CONCURRENT_MAX;
 use crate::service::intake::Intake;
@@ -77,6 +79,7 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
     Router::new()
         .route("/v1/ingest/{feed}", post(ingest::ingest))
         .route("/v1/ingest/{feed}/{system}/{source}", post(ingest::ingest_of))
+        .route("/v1/stream/{feed}", get(stream::open))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { Json(json!({ "status": "serving" })) }))
         .route("/readyz", get(readyz))

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::bucket::{Bucket, Rate};
 use crate::limits::{
     BODIES_BYTES_MAX, INGEST_CONCURRENT_MAX, INGEST_WAIT_SECONDS_MAX, SOURCE_BODIES_BYTES_MAX, SOURCE_IN_WORK_MAX,
-    SOURCE_REQUESTS_BURST_SECONDS, SOURCE_REQUESTS_MAX, SOURCE_REQUESTS_PER_SECOND,
+    SOURCE_REQUESTS_BURST_SECONDS, SOURCE_REQUESTS_MAX, SOURCE_REQUESTS_PER_SECOND, SOURCE_STREAMS_MAX, STREAMS_MAX,
 };
 
 /// Bytes that one permit of memory stands for.
@@ -22,13 +22,15 @@ const UNIT_BYTES: usize = 1024;
 pub(crate) struct Shared {
     in_work: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
 }
 
 impl Shared {
     /// All of it free.
     pub(crate) fn new() -> Shared {
         let bytes = Arc::new(Semaphore::new(BODIES_BYTES_MAX / UNIT_BYTES));
-        Shared { in_work: Arc::new(Semaphore::new(INGEST_CONCURRENT_MAX)), bytes }
+        let in_work = Arc::new(Semaphore::new(INGEST_CONCURRENT_MAX));
+        Shared { in_work, bytes, streams: Arc::new(Semaphore::new(STREAMS_MAX)) }
     }
 }
 
@@ -39,6 +41,7 @@ pub(crate) struct Turns {
     rate: Mutex<Bucket>,
     in_work: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
 }
 
 /// Why there is no turn now.
@@ -54,6 +57,10 @@ pub(super) enum Busy {
     Memory,
     /// The source has signed as many messages as can be remembered.
     Replays,
+    /// The source has as many streams open as it may.
+    Streams,
+    /// All sources together have.
+    AllStreams,
     /// Bodies in work did not come to an end in time.
     Work,
 }
@@ -68,7 +75,14 @@ impl Turns {
             rate: Mutex::new(Bucket::full(rate, Instant::now())),
             in_work: Arc::new(Semaphore::new(SOURCE_IN_WORK_MAX)),
             bytes: Arc::new(Semaphore::new(SOURCE_BODIES_BYTES_MAX / UNIT_BYTES)),
+            streams: Arc::new(Semaphore::new(SOURCE_STREAMS_MAX)),
         }
+    }
+
+    /// A turn for one stream, held until it is closed.
+    pub(super) fn stream(&self, shared: &Shared) -> Result<[OwnedSemaphorePermit; 2], Busy> {
+        let own = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| Busy::Streams)?;
+        Ok([own, Arc::clone(&shared.streams).try_acquire_owned().map_err(|_| Busy::AllStreams)?])
     }
 
     /// A turn for one request, held until it is answered.
@@ -166,6 +180,21 @@ mod tests {
         assert_eq!(last.memory(&shared).grow(1), Err(Busy::Memory));
         drop(held);
         assert_eq!(last.memory(&shared).grow(1), Ok(()));
+    }
+
+    #[test]
+    fn p7_streams_of_a_source_are_limited_and_so_are_those_of_all() {
+        let shared = Shared::new();
+        let sources: Vec<Turns> = (0..=STREAMS_MAX / SOURCE_STREAMS_MAX).map(|_| Turns::new(None)).collect();
+        let (last, others) = sources.split_last().unwrap();
+        let mut open = Vec::new();
+        for turns in others {
+            open.extend((0..SOURCE_STREAMS_MAX).map(|_| turns.stream(&shared).unwrap()));
+            assert_eq!(turns.stream(&shared).err(), Some(Busy::Streams));
+        }
+        assert_eq!(last.stream(&shared).err(), Some(Busy::AllStreams));
+        open.pop();
+        assert!(last.stream(&shared).is_ok());
     }
 
     #[tokio::test]

@@ -124,7 +124,7 @@ fn unit(metric: &Described) -> &'static str {
         _ if base.ends_with("_timestamp_seconds") || base == "keywatch_log_head_time" => "unix seconds",
         Some("seconds") => "seconds",
         Some("bytes") => "bytes",
-        Some("position" | "hash" | "info" | "coverage" | "ready" | "parked") => "",
+        Some("position" | "hash" | "info" | "coverage" | "ready" | "parked" | "down") => "",
         _ => "count",
     }
 }

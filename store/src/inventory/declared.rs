@@ -47,6 +47,9 @@ rows! {
         /// Amounts from which on more is asked for a payment.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         limits: Vec<Limit>,
+        /// Assets, so that people read their amounts in the units that they know.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        assets: Vec<Asset>,
         /// Approved destinations.
         #[serde(default)]
         destinations: Vec<Destination>,
@@ -126,6 +129,18 @@ rows! {
         /// What is asked for from there on.
         #[serde(default)]
         label: String,
+    }
+    /// An asset, as people call it and count it.
+    Asset {
+        /// Symbol or contract, as its events name it.
+        asset: String,
+        /// Chain name.
+        chain: String,
+        /// What people call it; nothing where `asset` is that already.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        symbol: String,
+        /// Digits of an amount in base units that stand behind the point.
+        decimals: i64,
     }
     /// A network of the company or of a provider of it.
     Network {

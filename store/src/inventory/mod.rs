@@ -4,6 +4,7 @@
 //! Every entry is one row of a table that rules may join; [`TABLES`] lists them with their keys. Addresses of chains
 //! with case-insensitive forms are to be written lower case, as the feeds write them.
 
+mod assets;
 mod declared;
 mod network;
 mod tables;
@@ -17,8 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+pub use assets::{amount_in_words, grouped};
 pub use declared::{
-    Destination, Library, Limit, Module, Network as DeclaredNetwork, Owner, PURPOSES, Person, Source, System, Wallet,
+    Asset, Destination, Library, Limit, Module, Network as DeclaredNetwork, Owner, PURPOSES, Person, Source, System,
+    Wallet,
 };
 pub use network::Network;
 pub use tables::{Cell, TABLES, Table, table};
@@ -119,6 +122,9 @@ impl System {
                 return Err(format!("`limits`: `{}` is no amount in base units of up to 38 digits", limit.amount));
             }
         }
+        if let Some(asset) = self.assets.iter().find(|asset| !(0..=38).contains(&asset.decimals)) {
+            return Err(format!("`assets`: `{}` has {} decimals; 0 to 38", asset.asset, asset.decimals));
+        }
         self.wallets.iter().try_for_each(|wallet| self.check_wallet(wallet))
     }
 
@@ -148,6 +154,7 @@ impl System {
             "modules" => json!(self.modules),
             "libraries" => json!(self.libraries),
             "limits" => json!(self.limits),
+            "assets" => json!(self.assets),
             "destinations" => json!(self.destinations),
             "networks" => json!(self.networks),
             "people" => json!(self.people),
@@ -264,6 +271,10 @@ mod tests {
             (format!("{TOML}\n[[systems]]\nid = \"cold\""), "twice"),
             (TOML.replace("threshold = 3", "purpose = \"fun\""), "purpose `fun` is none of customer_withdrawals"),
             (TOML.replace("threshold = 3", "signer = \"opb\""), "its signer `opb` is not among"),
+            (
+                format!("{TOML}\n[[systems.assets]]\nasset = \"GALA\"\nchain = \"ethereum\"\ndecimals = 39"),
+                "`GALA` has 39 decimals",
+            ),
             (
                 format!("{TOML}\n[[systems.limits]]\nwallet = \"0xabc\"\nasset = \"ETH\"\namount = \"1.5\""),
                 "`1.5` is no amount",

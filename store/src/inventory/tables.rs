@@ -87,6 +87,17 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "assets",
+        meaning: "assets: titles of findings say their amounts in these units (`ETH` and `BTC` need no row)",
+        key: &["asset", "chain"],
+        columns: &[
+            ("asset", Cell::Text, "symbol or contract, as its events name it"),
+            ("chain", Cell::Text, "chain name"),
+            ("symbol", Cell::Text, "what people call it; nothing where `asset` is that already"),
+            ("decimals", Cell::Integer, "digits of an amount that stand behind the point"),
+        ],
+    },
+    Table {
         name: "networks",
         meaning: "networks of the company and of its providers: a person who speaks from there has not travelled",
         key: &["network"],

@@ -11,6 +11,8 @@ pub(super) const CHAIN_TX: &[(&str, &str, &str)] = &[
     ),
     ("unlimited_spender", "text", "first address that is given an allowance of at least 2^255 units"),
     ("nonce", "integer", "the wallet's nonce"),
+    ("r", "text", "first half of the sender's ECDSA signature, 64 hexadecimal digits"),
+    ("s", "text", "its second half"),
     ("to", "text", "address called, as opposed to the recipient of value in `to_address`"),
     ("selector", "text", "first four bytes of the call data, hexadecimal"),
     ("call", "object", "decoded call: name and arguments"),
@@ -76,6 +78,13 @@ pub(super) const CHAIN_BALANCE: &[(&str, &str, &str)] = &[
     ("before", "text", "base units before the block"),
     ("after", "text", "base units after it"),
     ("block", "integer", "block height"),
+];
+
+pub(super) const CHAIN_SIGNATURE: &[(&str, &str, &str)] = &[
+    ("r", "text", "first half of the ECDSA signature, 64 hexadecimal digits"),
+    ("s", "text", "its second half, the smaller of the two that say the same"),
+    ("input", "integer", "number of the input that it signs for"),
+    ("block", "integer", "block height, absent while unconfirmed"),
 ];
 
 pub(super) const CHAIN_PROGRESS: &[(&str, &str, &str)] = &[

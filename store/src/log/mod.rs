@@ -9,6 +9,7 @@
 //! | [`hash_chain`] | how a batch is framed, hashed, linked and signed |
 //! | [`memory`] | a log in memory: what a replayed file is read into |
 //! | `ids` | the ids by which repeats are recognised, as far as they are not held in memory |
+//! | [`segments`] | what each stretch of a log holds, so that what cannot answer a question is not read |
 //! | [`embedded`] | the log of one machine, crash-safe, on disk |
 
 pub mod admission;
@@ -16,6 +17,7 @@ pub mod embedded;
 pub mod hash_chain;
 mod ids;
 pub mod memory;
+pub mod segments;
 
 use std::fmt;
 
@@ -94,6 +96,17 @@ impl TopicHead {
     pub const START: TopicHead = TopicHead { position: Position(0), time: Instant::UNASSIGNED, hash: GENESIS };
 }
 
+/// A batch of a topic, where the backend keeps a chain of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchPlace {
+    /// Position of its first record.
+    pub first: Position,
+    /// The position after its last record.
+    pub end: Position,
+    /// Its hash.
+    pub hash: Hash,
+}
+
 /// What an append did, once it is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -127,6 +140,19 @@ pub trait Log: Send + Sync {
     /// Where a topic ends, and the hash of its last batch where the backend keeps a chain.
     fn head(&self, topic: Topic) -> TopicHead {
         TopicHead { position: self.end(topic), ..TopicHead::START }
+    }
+
+    /// The position of the oldest record kept.
+    fn oldest(&self, _topic: Topic) -> Position {
+        Position(0)
+    }
+
+    /// The batch that holds the record at `position`; `None` where there is no such record, or the backend keeps no chain.
+    ///
+    /// # Errors
+    /// [`Error::Tampered`] when its head does not verify.
+    fn batch_at(&self, _topic: Topic, _position: Position) -> Result<Option<BatchPlace>, Error> {
+        Ok(None)
     }
 
     /// The log time that a record of keywatch's own would get now in `system`: the time of the system's last record.

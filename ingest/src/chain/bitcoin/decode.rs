@@ -11,6 +11,7 @@ use keywatch_store::event::{Builder, Origin};
 use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Value, json};
 
+use super::signatures;
 use super::watch::Watched;
 
 /// Coins by where they were made, for the inputs that have to be known.
@@ -109,6 +110,10 @@ impl Decoder<'_> {
         for (wallet, spent) in &spent {
             events.push(told.spending(wallet, spent));
         }
+        for (index, coin) in coins.iter().enumerate() {
+            let wallet = coin.as_ref().and_then(|coin| self.watched.wallet(&coin.script_pubkey));
+            events.extend(wallet.into_iter().flat_map(|wallet| told.signatures(wallet, index)));
+        }
         for (index, output) in transaction.output.iter().enumerate() {
             let to = self.watched.wallet(&output.script_pubkey);
             if let Some(spender) = spender.filter(|_| to.is_none_or(|to| !spent.contains_key(to))) {
@@ -176,6 +181,16 @@ impl Told<'_> {
             detail["coinbase"] = json!(true);
         }
         self.complete(&mut event, detail)
+    }
+
+    /// What a wallet signed an input with.
+    fn signatures(&self, wallet: &str, input: usize) -> Vec<Event> {
+        let shown = signatures::of(&self.transaction.input[input]);
+        let told = shown.iter().enumerate().map(|(number, signature)| {
+            let mut event = self.event("chain.signature", wallet, &format!("{input}/{number}"));
+            self.complete(&mut event, json!({"r": signature.r, "s": signature.s, "input": input}))
+        });
+        told.collect()
     }
 
     fn event(&self, kind: &str, wallet: &str, id: &str) -> Builder {

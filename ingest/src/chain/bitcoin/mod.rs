@@ -8,6 +8,7 @@
 //! Nothing here asks a node. Which coins have to be known before a block can be told, [`Decoder::wanted`] says.
 
 pub mod decode;
+mod signatures;
 pub mod watch;
 
 #[cfg(test)]

@@ -51,7 +51,36 @@ fn told(watched: &Watched, transactions: Vec<Transaction>, coins: &Coins) -> Vec
         assert!(coins.contains_key(&wanted), "the test has to give the coin {wanted}");
     }
     let place = Place::Block { height: 9, hash: "ab".into(), epoch: 0 };
-    decoder.block(&block(transactions), &place, coins)
+    let mut events = decoder.block(&block(transactions), &place, coins);
+    // Each input of the theft has two; they have a test of their own.
+    events.retain(|event| event.kind() != "chain.signature");
+    events
+}
+
+#[test]
+fn the_signatures_of_a_real_theft_are_told_and_each_has_a_nonce_of_its_own() {
+    let (theft, funding) = (transaction(THEFT), transaction(FUNDING));
+    let wallets = watched(&[ROBBED], Network::Bitcoin);
+    let origin = Origin { system: "cold".into(), source: "node".into() };
+    let decoder = Decoder { origin: &origin, chain: "bitcoin", network: Network::Bitcoin, watched: &wallets };
+    let place = Place::Block { height: 9, hash: "ab".into(), epoch: 0 };
+    let coins = coins_of(&funding);
+    let mut events = Vec::new();
+    decoder.transaction(&theft, &place, Instant(1), &|at| coins.get(at).cloned(), &mut events);
+    events.retain(|event| event.kind() == "chain.signature");
+    let mut told: Vec<String> =
+        events.iter().map(|event| event.detail().value()["r"].as_str().unwrap().to_owned()).collect();
+    // Two of three owners signed each of nine inputs. The first one's `r` as its bytes have it.
+    assert_eq!(
+        (told.len(), told[0].as_str()),
+        (18, "e3592b14c96e3eefdf8e3bea8343533ed3b1cfe55e2df4d4b0e62973f4a5b376")
+    );
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), 18);
+    let inputs: Vec<u64> = events.iter().filter_map(|event| event.detail().value()["input"].as_u64()).collect();
+    assert_eq!(inputs, (0..9).flat_map(|input| [input, input]).collect::<Vec<u64>>());
+    assert!(events.iter().all(|event| event.wallet() == Some(ROBBED)));
 }
 
 fn coins_of(transaction: &Transaction) -> Coins {
@@ -134,6 +163,11 @@ fn every_kind_of_address_is_recognised_by_what_its_input_reveals() {
         bitcoin::Address::p2wsh(bitcoin::Script::from_bytes(&script), bitcoin::KnownHrp::Mainnet).to_string();
     for (address, (script_sig, witness)) in [
         ("1BgGZ9tcN4rm9KBzDn7KprQz87SZ26SAMH", (push(&[&signature, &key]), Witness::new())),
+        // OP_DROP takes away again what stands behind the key.
+        (
+            "1BgGZ9tcN4rm9KBzDn7KprQz87SZ26SAMH",
+            ([push(&[&signature, &key, &[1, 2]]), vec![0x75]].concat(), Witness::new()),
+        ),
         ("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", witness(&[&signature, &key])),
         ("3JvL6Ymt8MVWiCNHC7oWU6nLeHNJKLZGLN", (push(&[&program]), Witness::from_slice(&[&signature[..], &key]))),
         (by_script.as_str(), witness(&[&script])),
@@ -169,6 +203,7 @@ fn what_waits_is_unconfirmed_and_is_told_anew_in_its_block() {
     let mut waiting = Vec::new();
     decoder.transaction(&theft, &Place::Pool, Instant(1), &|at| coins.get(at).cloned(), &mut waiting);
     assert!(waiting.iter().all(|event| event.outcome() == Some("unconfirmed")));
+    waiting.retain(|event| event.kind() != "chain.signature");
     let confirmed = told(&robbed, vec![theft], &coins);
     assert_eq!(waiting.len(), confirmed.len());
     assert!(waiting.iter().all(|event| confirmed.iter().all(|other| other.event_id() != event.event_id())));

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::hashes::Hash;
+use bitcoin::script::Instruction;
 use bitcoin::{Address, Network, PubkeyHash, Script, ScriptBuf, TxIn, WPubkeyHash};
 use keywatch_store::inventory::System;
 
@@ -65,28 +66,39 @@ impl Watched {
     /// watched, every input of its shape may be one.
     #[must_use]
     pub fn may_spend(&self, input: &TxIn) -> bool {
-        revealed(input).is_some_and(|scripts| scripts.iter().any(|script| self.wallets.contains_key(script)))
+        revealed(input).iter().any(|script| self.wallets.contains_key(script))
             || self.taproot && input.script_sig.is_empty() && may_be_taproot(input)
     }
 }
 
-/// Scripts that the coin of an input may have: what is revealed last is a key or a script.
-fn revealed(input: &TxIn) -> Option<[ScriptBuf; 2]> {
-    if let Some(pushed) = last_push(&input.script_sig) {
-        let script = Script::from_bytes(&pushed).script_hash();
-        return Some([ScriptBuf::new_p2sh(&script), ScriptBuf::new_p2pkh(&PubkeyHash::hash(&pushed))]);
+/// Scripts that the coin of an input may have. A witness reveals a key or a script last, and so does a script that only
+/// pushes. A coin that is paid to a key's hash may be spent by a script that pushes more behind the key and drops it again
+/// (a miner may take it, though no node relays it), so each key that is pushed is looked at.
+fn revealed(input: &TxIn) -> Vec<ScriptBuf> {
+    let pushes = input.script_sig.instructions().map_while(Result::ok);
+    let mut scripts = Vec::new();
+    let mut last = None;
+    for pushed in pushes.filter_map(pushed) {
+        if matches!(pushed.len(), 33 | 65) {
+            scripts.push(ScriptBuf::new_p2pkh(&PubkeyHash::hash(pushed)));
+        }
+        last = Some(pushed);
     }
-    let last = input.witness.last()?;
-    let script = Script::from_bytes(last).wscript_hash();
-    Some([ScriptBuf::new_p2wsh(&script), ScriptBuf::new_p2wpkh(&WPubkeyHash::hash(last))])
+    if let Some(pushed) = last {
+        scripts.push(ScriptBuf::new_p2sh(&Script::from_bytes(pushed).script_hash()));
+    } else if let Some(last) = input.witness.last() {
+        scripts.push(ScriptBuf::new_p2wsh(&Script::from_bytes(last).wscript_hash()));
+        scripts.push(ScriptBuf::new_p2wpkh(&WPubkeyHash::hash(last)));
+    }
+    scripts
 }
 
-fn last_push(script: &Script) -> Option<Vec<u8>> {
-    let pushes = script
-        .instructions()
-        .map_while(Result::ok)
-        .filter_map(|instruction| instruction.push_bytes().map(|bytes| bytes.as_bytes().to_vec()));
-    pushes.last()
+/// What an instruction of a script pushes.
+pub(super) fn pushed(instruction: Instruction<'_>) -> Option<&[u8]> {
+    match instruction {
+        Instruction::PushBytes(bytes) => Some(bytes.as_bytes()),
+        Instruction::Op(_) => None,
+    }
 }
 
 fn may_be_taproot(input: &TxIn) -> bool {

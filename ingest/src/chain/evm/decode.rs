@@ -134,7 +134,7 @@ impl Decoder<'_> {
         event.actor(address(wallet)).from_address(address(wallet));
         event.outcome(if receipt.succeeded() { "success" } else { "failed" });
         let mut detail = Map::new();
-        detail.insert("nonce".into(), json!(transaction.nonce));
+        add_signed(&mut detail, transaction);
         if let Some(to) = transaction.to {
             self.add_called(&mut event, &mut detail, to, transaction.value, &transaction.input, 0);
         } else {
@@ -304,6 +304,15 @@ pub(super) fn asked_of(caller: Address, called: Option<Address>, data: &Bytes, w
         (call.to, call.value, call.data, call.operation)
     };
     Some(Asked { safe, caller, module: true, to, value, data, operation })
+}
+
+/// What a sender signed with: the account's nonce, and the signature itself.
+pub(super) fn add_signed(detail: &mut Map<String, Value>, transaction: &Transaction) {
+    detail.insert("nonce".into(), json!(transaction.nonce));
+    if let Some((r, s)) = transaction.signature() {
+        detail.insert("r".into(), json!(r));
+        detail.insert("s".into(), json!(s));
+    }
 }
 
 /// An allowance without limit that a token says was given, where the call data did not tell it.

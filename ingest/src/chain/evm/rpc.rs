@@ -62,6 +62,20 @@ pub struct Transaction {
     /// The sender's nonce.
     #[serde(deserialize_with = "quantity")]
     pub nonce: u64,
+    /// First half of the sender's signature; absent or zero where a chain makes transactions without one.
+    #[serde(default, deserialize_with = "optional")]
+    pub r: Option<U256>,
+    /// Its second half.
+    #[serde(default, deserialize_with = "optional")]
+    pub s: Option<U256>,
+}
+
+impl Transaction {
+    /// Both halves of the sender's signature, each as 64 hexadecimal digits.
+    pub(super) fn signature(&self) -> Option<(String, String)> {
+        let (r, s) = self.r.zip(self.s).filter(|(r, s)| !r.is_zero() && !s.is_zero())?;
+        Some((format!("{r:064x}"), format!("{s:064x}")))
+    }
 }
 
 /// A payment of the beacon chain to an account.

@@ -7,7 +7,7 @@ use alloy::primitives::Address;
 use keywatch_store::{Event, Instant};
 use serde_json::{Map, Value, json};
 
-use super::decode::{Decoder, address, asked_of};
+use super::decode::{Decoder, add_signed, address, asked_of};
 use super::rpc::Transaction;
 use crate::chain::pool::Waiting;
 
@@ -45,7 +45,7 @@ impl Decoder<'_> {
         let mut event = self.waits(transaction, wallet, "chain.tx", "sent", time);
         event.actor(address(wallet)).from_address(address(wallet));
         let mut detail = Map::new();
-        detail.insert("nonce".into(), json!(transaction.nonce));
+        add_signed(&mut detail, transaction);
         // The contract that a transaction makes has no code yet that could be called.
         let to = transaction.to.unwrap_or_else(|| wallet.create(transaction.nonce));
         if transaction.to.is_none() {

@@ -39,8 +39,8 @@ struct Resolve {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Reason {
-    reason: String,
+pub(super) struct Reason {
+    pub(super) reason: String,
 }
 
 #[derive(Deserialize)]
@@ -163,7 +163,7 @@ fn may_silence(operator: &Operator) -> Result<(), Refusal> {
     if operator.may(Permission::Silence) { Ok(()) } else { Err(lacks(operator, Permission::Silence)) }
 }
 
-fn body_as<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+pub(super) fn body_as<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body)
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")))
 }

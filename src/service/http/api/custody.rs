@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keywatch_alerting::{Incident, Shared};
+use keywatch_alerting::delivery::message::name_targets;
+use keywatch_alerting::{Incident, Response, Shared};
 use keywatch_store::{Error, Event, EventId, Instant, Log, Topic};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::history::scan;
-use super::views;
+use super::{compared, facts, views};
 use crate::limits::{CUSTODY_AFTER_NS, CUSTODY_BEFORE_NS, CUSTODY_EVENTS_MAX};
 
 /// The links, in the order of the chain.
@@ -34,6 +36,7 @@ fn link_of(kind: &str) -> Option<usize> {
 /// What belongs to the incident.
 pub(super) struct Wanted {
     system: String,
+    incidents: BTreeSet<String>,
     sessions: BTreeSet<String>,
     requests: BTreeSet<String>,
     transactions: BTreeSet<String>,
@@ -49,6 +52,7 @@ impl Wanted {
         let names = |kind| views::names(incident, kind).into_iter().map(str::to_owned).collect();
         Wanted {
             system: incident.system.clone(),
+            incidents: incident.merged.iter().chain([&incident.id]).cloned().collect(),
             sessions: names(Shared::Session),
             requests: names(Shared::Request),
             transactions: names(Shared::Tx),
@@ -65,7 +69,8 @@ impl Wanted {
         let named = within(&self.sessions, event.session())
             || within(&self.requests, event.request())
             || within(&self.transactions, event.tx())
-            || of_wallet;
+            || of_wallet
+            || response(event).is_some_and(|response| self.incidents.contains(&response.incident));
         event.system() == self.system && (named || self.evidence.contains(&event.event_id()))
     }
 }
@@ -101,7 +106,14 @@ fn told(events: &[Event], wanted: &Wanted, complete: bool) -> Value {
         let problems = problems(event, &requests);
         let mut view = views::event(event);
         view["evidence"] = Value::from(wanted.evidence.contains(&event.event_id()));
+        let request = event.request().and_then(|request| requests.get(request)).copied();
         view["problems"] = json!(problems);
+        view["facts"] = Value::Object(facts::facts(event));
+        view["differences"] = Value::from(facts::differences(event, request));
+        if let Some(response) = response(event) {
+            view["response"] =
+                json!({ "id": response.id, "targets": name_targets(&response.targets), "why": response.why });
+        }
         if let Some(link) = link_of(event.kind()) {
             view["link"] = Value::from(LINKS[link]);
             seen[link] += 1;
@@ -123,7 +135,19 @@ fn told(events: &[Event], wanted: &Wanted, complete: bool) -> Value {
             json!({ "link": name, "state": state, "events": seen[link], "problems": wrong[link] })
         })
         .collect();
-    json!({ "from": wanted.from, "until": wanted.until, "complete": complete, "links": links, "timeline": timeline })
+    json!({
+        "from": wanted.from,
+        "until": wanted.until,
+        "complete": complete,
+        "links": links,
+        "timeline": timeline,
+        "compared": compared::compared(events),
+    })
+}
+
+/// The response that a record is about; none of any other record.
+fn response(event: &Event) -> Option<Response> {
+    event.kind().starts_with("response.").then(|| Response::deserialize(event.detail().value()).ok())?
 }
 
 /// The first request that was filed under each id.
@@ -189,6 +213,7 @@ mod tests {
     fn wanted() -> Wanted {
         Wanted {
             system: "cold".into(),
+            incidents: BTreeSet::new(),
             sessions: BTreeSet::new(),
             requests: BTreeSet::from(["r".into()]),
             transactions: BTreeSet::new(),

@@ -8,7 +8,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Json;
-use keywatch_alerting::{Alert, AlertState, Incident, Shared, Status};
+use keywatch_alerting::{Alert, AlertState, Executor, Incident, Shared, Status};
 use keywatch_store::{Event, EventId, Finding, Instant, Log, Severity, Topic};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,11 +17,11 @@ use super::custody::{self, Wanted};
 use super::history::scan;
 use super::{Answer, Api, Caller, Refusal, parameters, parsed, views};
 use crate::clock;
-use crate::limits::{API_LIST_DEFAULT, API_LIST_MAX};
+use crate::limits::{API_LIST_DEFAULT, API_LIST_MAX, CUSTODY_EVIDENCE_MAX};
 use crate::service::operators::Operator;
 
 /// Parameters of a list.
-const PARAMETERS: [&str; 6] = ["status", "system", "severity", "assignee", "rule", "limit"];
+const PARAMETERS: [&str; 8] = ["status", "system", "severity", "assignee", "rule", "limit", "offset", "order"];
 
 /// What a list is to show.
 struct Filter {
@@ -31,6 +31,19 @@ struct Filter {
     assignee: Option<String>,
     rule: Option<String>,
     limit: usize,
+    offset: usize,
+    order: Order,
+}
+
+/// What comes first in a list.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Order {
+    /// The worst.
+    #[default]
+    Worst,
+    /// What began last.
+    Newest,
 }
 
 impl Filter {
@@ -47,6 +60,8 @@ impl Filter {
             assignee: parameters.remove("assignee"),
             rule: parameters.remove("rule"),
             limit,
+            offset: parsed(&parameters, "offset")?.unwrap_or(0),
+            order: parsed(&parameters, "order")?.unwrap_or_default(),
         })
     }
 
@@ -70,11 +85,14 @@ pub(super) async fn list_incidents(State(api): State<Arc<Api>>, Extension(operat
                 && filter.status.is_none_or(|status| status == incident.handling.status)
                 && filter.rule.as_ref().is_none_or(of_rule)
         });
-        found.sort_by_key(|incident| {
-            (incident.handling.status, Reverse((incident.severity, incident.last)), &incident.id)
-        });
-        let views: Vec<Value> =
-            found.iter().take(filter.limit).map(|incident| views::incident(state, incident)).collect();
+        match filter.order {
+            Order::Worst => found.sort_by_key(|incident| {
+                (incident.handling.status, Reverse((incident.severity, incident.last)), &incident.id)
+            }),
+            Order::Newest => found.sort_by_key(|incident| (Reverse(incident.opened), &incident.id)),
+        }
+        let shown = found.iter().skip(filter.offset).take(filter.limit);
+        let views: Vec<Value> = shown.map(|incident| views::incident(state, incident)).collect();
         json!({ "total": found.len(), "incidents": views })
     };
     api.away(move |api| Ok(Json(api.executor.with_state(list)))).await
@@ -88,14 +106,18 @@ pub(super) async fn list_alerts(State(api): State<Arc<Api>>, Extension(operator)
         let mut found: Vec<(&Alert, &Incident)> =
             alerts.filter_map(|alert| Some((alert, state.incidents().get(&alert.incident)?))).collect();
         found.retain(|(alert, incident)| {
-            let status = if alert.verdict.is_some() { Status::Resolved } else { incident.handling.status };
             filter.takes(&operator, incident, alert.severity)
-                && filter.status.is_none_or(|wanted| wanted == status)
+                && filter.status.is_none_or(|wanted| wanted == alert.status(incident))
                 && filter.rule.as_deref().is_none_or(|rule| rule == alert.rule)
         });
-        found.sort_by_key(|(alert, _)| (Reverse((alert.severity, alert.last)), &alert.alert_id));
-        let views: Vec<Value> =
-            found.iter().take(filter.limit).map(|(alert, incident)| views::alert(alert, incident)).collect();
+        match filter.order {
+            Order::Worst => {
+                found.sort_by_key(|(alert, _)| (Reverse((alert.severity, alert.last)), &alert.alert_id));
+            }
+            Order::Newest => found.sort_by_key(|(alert, _)| (Reverse(alert.opened), &alert.alert_id)),
+        }
+        let shown = found.iter().skip(filter.offset).take(filter.limit);
+        let views: Vec<Value> = shown.map(|(alert, incident)| views::alert(alert, incident)).collect();
         json!({ "total": found.len(), "alerts": views })
     };
     api.away(move |api| Ok(Json(api.executor.with_state(list)))).await
@@ -111,6 +133,18 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Extension(operator): Calle
         Ok(Json(shown.view(api.log.as_ref())?))
     })
     .await
+}
+
+/// All that is known of an incident, as the API answers it; `None` where there is none of that id.
+///
+/// # Errors
+/// The log cannot be read.
+pub(crate) fn incident_of(
+    executor: &Executor,
+    log: &dyn Log,
+    id: &str,
+) -> Result<Option<Value>, keywatch_store::Error> {
+    executor.with_state(|state| Shown::of(state, id)).map(|shown| shown.view(log)).transpose()
 }
 
 /// What the state says of an incident, taken out so that the log can be read without holding it.
@@ -139,10 +173,8 @@ impl Shown {
     }
 
     fn view(self, log: &dyn Log) -> Result<Value, keywatch_store::Error> {
-        let findings = findings(log, &self.alerts)?;
-        let finding = self.alert.as_ref().and_then(|alert| findings.get(&alert.finding));
-        let evidence: BTreeSet<EventId> =
-            findings.values().flat_map(|finding| finding.evidence.iter().copied()).collect();
+        let Findings { told, evidence } = findings(log, &self.alerts)?;
+        let finding = self.alert.as_ref().and_then(|alert| told.get(&alert.finding));
         let chain = custody::chain(log, &Wanted::of(&self.incident, evidence))?;
         let mut view = self.summary;
         view["sessions"] = json!(views::names(&self.incident, Shared::Session));
@@ -157,25 +189,43 @@ impl Shown {
     }
 }
 
-/// The last told finding of each alert, by id, as the conclusions topic has it.
-fn findings(log: &dyn Log, alerts: &[Alert]) -> Result<BTreeMap<String, Finding>, keywatch_store::Error> {
+/// The findings of an incident, as the conclusions topic has them.
+#[derive(Default)]
+struct Findings {
+    /// The last told finding of each alert, by id.
+    told: BTreeMap<String, Finding>,
+    /// Events that prove any of its findings, those that were merely counted too.
+    evidence: BTreeSet<EventId>,
+}
+
+fn findings(log: &dyn Log, alerts: &[Alert]) -> Result<Findings, keywatch_store::Error> {
     let mut wanted: BTreeSet<&str> = alerts.iter().map(|alert| alert.finding.as_str()).collect();
-    let mut found = BTreeMap::new();
-    let Some(from) = alerts.iter().map(|alert| alert.opened).min() else { return Ok(found) };
+    let mut found = Findings::default();
+    let from = alerts.iter().map(|alert| alert.opened).min();
+    let Some((from, until)) = from.zip(alerts.iter().map(|alert| alert.last).max()) else { return Ok(found) };
     let systems: BTreeSet<&str> = alerts.iter().map(|alert| alert.system.as_str()).collect();
+    let about: BTreeSet<(&str, &str)> =
+        alerts.iter().map(|alert| (alert.rule.as_str(), alert.entity.as_str())).collect();
     scan(log, Topic::Conclusions, Instant(from.0 - 1), |event| {
-        if event.kind() == "finding.created"
-            && systems.contains(event.system())
-            && let Some(finding) = finding(event)
-            && wanted.remove(finding.id.as_str())
-        {
-            found.insert(finding.id.clone(), finding);
+        if !systems.contains(event.system()) {
+            return true;
         }
-        !wanted.is_empty()
+        if event.kind() == "finding.created"
+            && let Some(finding) = finding(event)
+        {
+            if about.contains(&(finding.rule.as_str(), finding.entity.as_str())) && finding.decided <= until {
+                let room = CUSTODY_EVIDENCE_MAX.saturating_sub(found.evidence.len());
+                found.evidence.extend(finding.evidence.iter().copied().take(room));
+            }
+            if wanted.remove(finding.id.as_str()) {
+                found.told.insert(finding.id.clone(), finding);
+            }
+        }
+        !wanted.is_empty() || event.time() <= until
     })?;
     Ok(found)
 }
 
-fn finding(event: &Event) -> Option<Finding> {
+pub(super) fn finding(event: &Event) -> Option<Finding> {
     Finding::deserialize(event.detail().value()).ok()
 }

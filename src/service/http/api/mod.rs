@@ -1,5 +1,5 @@
-//! The HTTP API for people: incidents and alerts, what is done about them, silences, everything about a name, the hand-over
-//! of a shift. `keywatch alerts` and the web page use nothing else.
+//! The HTTP API for people: incidents and alerts, what is done about them, responses, silences, everything about a name, the
+//! hand-over of a shift. `keywatch alerts` and the web page use nothing else.
 //!
 //! Every request is a named operator's. Whatever changes something is a durable record before it is answered; so is that
 //! somebody was shown what is nobody else's business.
@@ -8,8 +8,13 @@
 //! |---|---|
 //! | [`incidents`] | lists and shows incidents and alerts |
 //! | [`acts`] | what operators do: acknowledge, assign, comment, resolve, reopen, silence |
+//! | [`responses`] | lists and shows responses; approve, reject, take back |
 //! | [`about`] | everything about a name; the hand-over of a shift |
 //! | [`custody`] | the chain of custody around an incident, with what is missing or does not agree |
+//! | [`deliveries`] | how the receivers do; what was put aside, and trying that again |
+//! | [`compared`], [`facts`] | requests that claim the same place; what else an event of the chain says, with both values of what differs |
+//! | [`changes`] | waits until something has changed |
+//! | [`rules`], [`sources`] | the rules that run, the sources that may send |
 //! | [`history`] | where in the log a time is |
 //! | [`views`] | the JSON of incidents, alerts, events, silences |
 //!
@@ -17,9 +22,16 @@
 
 mod about;
 mod acts;
+mod changes;
+mod compared;
 mod custody;
+mod deliveries;
+mod facts;
 mod history;
-mod incidents;
+pub(crate) mod incidents;
+mod responses;
+pub(crate) mod rules;
+pub(crate) mod sources;
 mod views;
 
 use std::collections::BTreeMap;
@@ -36,10 +48,11 @@ use keywatch_alerting::{Error, Executor};
 use keywatch_store::Log;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use crate::limits::{API_BODY_BYTES_MAX, API_CONCURRENT_MAX, API_WAIT_SECONDS_MAX};
+use self::sources::Source;
+use crate::limits::{API_BODY_BYTES_MAX, API_CONCURRENT_MAX, API_WAIT_SECONDS_MAX, CHANGES_WAITING_MAX};
 use crate::service::metrics::Metrics;
 use crate::service::operators::{Operator, Operators, Permission};
 
@@ -60,6 +73,20 @@ pub(crate) struct Api {
     pub(crate) metrics: Arc<Metrics>,
     /// Turns: what one operator asks for must not slow down the rules.
     pub(crate) turns: Arc<Semaphore>,
+    /// Turns of who waits for changes.
+    waiting: Arc<Semaphore>,
+    /// What does not change while keywatch runs.
+    known: Known,
+    /// Whoever waits is let go when keywatch stops.
+    stopping: watch::Receiver<bool>,
+}
+
+/// What does not change while keywatch runs.
+pub(crate) struct Known {
+    /// The rules that run, as [`rules::views`] has them.
+    pub(crate) rules: Value,
+    /// The sources that may send.
+    pub(crate) sources: Vec<Source>,
 }
 
 impl Api {
@@ -70,9 +97,12 @@ impl Api {
         threads: Handle,
         log: Arc<dyn Log>,
         metrics: Arc<Metrics>,
+        known: Known,
+        stopping: watch::Receiver<bool>,
     ) -> Arc<Api> {
         let turns = Arc::new(Semaphore::new(API_CONCURRENT_MAX));
-        Arc::new(Api { operators, executor, threads, log, metrics, turns })
+        let waiting = Arc::new(Semaphore::new(CHANGES_WAITING_MAX));
+        Arc::new(Api { operators, executor, threads, log, metrics, turns, waiting, known, stopping })
     }
 
     /// Does `work` away from the threads that serve connections, once it is its turn.
@@ -120,13 +150,19 @@ impl Refusal {
         let problem = format!("there is no incident, alert or silence `{name}` in your systems");
         Refusal::new(StatusCode::NOT_FOUND, problem)
     }
+
+    /// The same, of a response.
+    fn no_response(id: &str) -> Refusal {
+        Refusal::new(StatusCode::NOT_FOUND, format!("there is no response `{id}` in your systems"))
+    }
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         let status = match &error {
-            Error::NoIncident { .. } => StatusCode::NOT_FOUND,
-            Error::Refused { .. } => StatusCode::CONFLICT,
+            Error::NoIncident { .. } | Error::NoResponse { .. } | Error::NoDeadLetter { .. } => StatusCode::NOT_FOUND,
+            Error::NotAllowed { .. } => StatusCode::FORBIDDEN,
+            Error::Refused { .. } | Error::ResponseClosed { .. } => StatusCode::CONFLICT,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         Refusal::new(status, error.to_string())
@@ -163,8 +199,16 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/acknowledge", post(acts::acknowledge_many))
         .route("/v1/silences", get(acts::silences).post(acts::silence))
         .route("/v1/silences/{id}/{act}", post(acts::about_silence))
+        .route("/v1/responses", get(responses::list))
+        .route("/v1/responses/{id}", get(responses::show))
+        .route("/v1/responses/{id}/{act}", post(responses::act))
+        .route("/v1/deliveries", get(deliveries::deliveries))
+        .route("/v1/deliveries/redrive", post(deliveries::redrive))
         .route("/v1/about/{name}", get(about::about))
         .route("/v1/handover", get(about::handover))
+        .route("/v1/changes", get(changes::changes))
+        .route("/v1/rules", get(rules::list))
+        .route("/v1/sources", get(sources::list))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate))
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX));
     let described = Router::new().route("/v1/openapi.json", get(openapi));
@@ -185,7 +229,9 @@ async fn openapi() -> Response {
 /// Lets named operators through, and nobody else.
 async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let Some(operator) = api.operators.find(authorization).cloned() else {
+    // The web page has asked who it is before; no request from outside comes with this.
+    let known = request.extensions().get::<Operator>().cloned();
+    let Some(operator) = known.or_else(|| api.operators.find(authorization).cloned()) else {
         api.metrics.api_unauthenticated.with_label_values::<&str>(&[]).inc();
         return Refusal::new(StatusCode::UNAUTHORIZED, "an operator's bearer token is needed").into_response();
     };
@@ -205,7 +251,12 @@ fn lacks(operator: &Operator, needed: Permission) -> Refusal {
 }
 
 async fn me(Extension(operator): Caller) -> Json<Value> {
-    let rights = [("read", Permission::Read), ("handle", Permission::Handle), ("silence", Permission::Silence)];
+    let rights = [
+        ("read", Permission::Read),
+        ("handle", Permission::Handle),
+        ("silence", Permission::Silence),
+        ("respond", Permission::Respond),
+    ];
     let may: Vec<&str> = rights.into_iter().filter(|(_, right)| operator.may(*right)).map(|(name, _)| name).collect();
     let mut answer = json!(operator);
     answer["may"] = json!(may);

@@ -2,7 +2,7 @@
 
 use keywatch_alerting::delivery::message::{name_targets, short_session};
 use keywatch_alerting::lifecycle::handling::Handling;
-use keywatch_alerting::{Alert, AlertState, Incident, Shared, Silence, Status};
+use keywatch_alerting::{Alert, AlertState, Incident, Shared, Silence};
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
@@ -44,7 +44,6 @@ pub(super) fn names(incident: &Incident, kind: Shared) -> Vec<&str> {
 
 /// An alert in a list.
 pub(super) fn alert(alert: &Alert, incident: &Incident) -> Value {
-    let status = if alert.verdict.is_some() { Status::Resolved } else { incident.handling.status };
     json!({
         "id": alert.alert_id,
         "incident": incident.id,
@@ -53,7 +52,7 @@ pub(super) fn alert(alert: &Alert, incident: &Incident) -> Value {
         "entity": alert.entity,
         "severity": alert.severity,
         "title": alert.title,
-        "status": status,
+        "status": alert.status(incident),
         "verdict": alert.verdict,
         "assignee": incident.handling.assignee,
         "opened": alert.opened,

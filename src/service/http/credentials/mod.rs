@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::http::HeaderMap;
+use keywatch_ingest::feeds::events::Events;
 use keywatch_ingest::feeds::mapping::installed::Installed;
 use keywatch_ingest::{Feed, Problem};
 use keywatch_store::event::Origin;
@@ -141,6 +142,18 @@ impl Credential {
         };
         let (feed, kinds) = (feeds.find(&configured.feed)?, configured.kinds.clone());
         Ok(Credential { origin, feed, kinds, proof, of_source })
+    }
+
+    /// What its source says of itself: the same source with the same kinds, its words read as keywatch's own lines. Nobody is
+    /// recognised by it.
+    pub(super) fn of_itself(&self) -> Credential {
+        Credential {
+            origin: self.origin.clone(),
+            feed: &Events,
+            kinds: self.kinds.clone(),
+            proof: Proof::Tokens(Vec::new()),
+            of_source: Arc::clone(&self.of_source),
+        }
     }
 
     /// The turns of its source.

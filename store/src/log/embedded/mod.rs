@@ -47,8 +47,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::limits::{APPEND_EVENTS_MAX, LINE_BYTES_MAX, QUEUE_APPENDS_MAX, RECENT_IDS_MAX};
-use crate::log::TopicHead;
 use crate::log::hash_chain::Key;
+use crate::log::segments::Segments;
+use crate::log::{BatchPlace, TopicHead};
 use crate::{Appended, Clock, Error, Event, Instant, Log, Position, Topic};
 
 pub use acceptance::{Acceptance, Accepted, accept_loss};
@@ -133,6 +134,12 @@ impl EmbeddedLog {
         self.shared.view().times.keys().cloned().collect()
     }
 
+    /// What its stretches hold, kept beside it. One is enough for a log.
+    #[must_use]
+    pub fn segments(&self) -> Segments {
+        Segments::beside(self.disk.path(), self.key.clone())
+    }
+
     /// Waits until a topic ends beyond `position`, the writer stops, or `timeout` passes; the end of the topic then.
     #[must_use]
     pub fn wait_past(&self, topic: Topic, position: Position, timeout: Duration) -> Position {
@@ -186,6 +193,14 @@ impl Log for EmbeddedLog {
 
     fn head(&self, topic: Topic) -> TopicHead {
         self.shared.topic(topic).head()
+    }
+
+    fn oldest(&self, topic: Topic) -> Position {
+        EmbeddedLog::oldest(self, topic)
+    }
+
+    fn batch_at(&self, topic: Topic, position: Position) -> Result<Option<BatchPlace>, Error> {
+        self.reader.batch_at(topic, position)
     }
 
     fn time_of(&self, system: &str) -> Option<Instant> {

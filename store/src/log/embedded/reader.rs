@@ -9,6 +9,7 @@ use super::disk::{Disk, Stored};
 use super::shared::{Shared, TopicView, index};
 use super::state::ChainLink;
 use crate::limits::{APPEND_EVENTS_MAX, OPEN_BATCHES_MAX};
+use crate::log::BatchPlace;
 use crate::log::hash_chain::{Hash, Head, IntegrityError, Key, stated_hash};
 use crate::{Error, Event, Position, Topic, line};
 
@@ -103,6 +104,20 @@ impl Reader {
             return Err(IntegrityError::Link.at(verified.end));
         }
         Ok(verified)
+    }
+
+    /// The batch that holds the record at `position`, as its head says, which is checked.
+    pub(super) fn batch_at(&self, topic: Topic, position: Position) -> Result<Option<BatchPlace>, Error> {
+        let view = self.shared.topic(topic);
+        if position < view.kept.position || position >= view.tip.position {
+            return Ok(None);
+        }
+        let Some(first) = self.disk.first_at_or_before(topic, position)? else { return Ok(None) };
+        let Some((first, sealed)) = self.disk.heads(topic, first).next().transpose()? else { return Ok(None) };
+        let head = Head::open(&sealed, &self.role, &self.key).map_err(|failed| failed.at(first))?;
+        let hash = stated_hash(&sealed).map_err(|failed| failed.at(first))?;
+        let holds = head.topic == topic && head.first == first && position < head.end();
+        Ok(holds.then(|| BatchPlace { first, end: head.end(), hash }))
     }
 
     fn scan(&self, topic: Topic, kept: ChainLink, from: Position) -> Result<Scan<'_>, Error> {

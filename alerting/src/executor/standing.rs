@@ -1,0 +1,94 @@
+//! Where responses stand, as people who decide on them have to see it: what each waits for and until when, and which
+//! independent sources speak in its incident by now. Decides nothing.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use keywatch_store::Instant;
+
+use super::Executor;
+use crate::lifecycle::state::AlertState;
+use crate::limits::CORROBORATION_NS;
+use crate::response::intent::{Progress, Response};
+
+/// A response as somebody who decides on it sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The response, and how far it has come.
+    pub progress: Progress,
+    /// The incident that it answers, by its id of today; `None` where that is forgotten.
+    pub incident: Option<String>,
+    /// How many people have to approve it.
+    pub needed: usize,
+    /// Log time until which it can be approved.
+    pub expires: Instant,
+    /// It waited for a person, and waits no more.
+    pub expired: bool,
+    /// Nothing is revoked alone there: its system, its rule or all of keywatch is in shadow mode.
+    pub shadow: bool,
+    /// Trust groups whose sources speak in the incident. Two or more are twofold evidence.
+    pub groups: BTreeSet<String>,
+}
+
+impl Executor {
+    /// Responses for which `keep` holds: those that wait for a person first, then the newest.
+    #[must_use]
+    pub fn standings(&self, keep: impl Fn(&Progress) -> bool) -> Vec<Standing> {
+        let found: Vec<_> = self.with_state(|state| {
+            let kept = state.responses().iter().filter(|progress| keep(progress));
+            kept.map(|progress| (progress.clone(), Witnesses::of(state, &progress.response))).collect()
+        });
+        let mut standings: Vec<Standing> =
+            found.into_iter().map(|(progress, witnesses)| self.stand(progress, witnesses)).collect();
+        standings.sort_by_key(|standing| {
+            let Progress { response, .. } = &standing.progress;
+            let waits = standing.progress.is_waiting() && !standing.expired;
+            (!waits, Reverse(response.decided), response.id.clone())
+        });
+        standings
+    }
+
+    /// The response of that id.
+    #[must_use]
+    pub fn standing(&self, response_id: &str) -> Option<Standing> {
+        let (progress, witnesses) = self.with_state(|state| {
+            let progress = state.responses().get(response_id)?;
+            Some((progress.clone(), Witnesses::of(state, &progress.response)))
+        })?;
+        Some(self.stand(progress, witnesses))
+    }
+
+    fn stand(&self, progress: Progress, witnesses: Witnesses) -> Standing {
+        let now = self.shared.alert_log.time_of(&progress.response.system);
+        let policy = self.shared.policy();
+        let Response { system, rule, targets, decided, .. } = &progress.response;
+        let expires = policy.approvals.expires(*decided);
+        let groups = witnesses.sources.iter().filter_map(|source| policy.trust_group(system, source));
+        Standing {
+            needed: policy.approvals.people_for(targets),
+            expires,
+            expired: progress.is_waiting() && now > expires,
+            shadow: policy.in_shadow(system, rule).is_some(),
+            groups: groups.map(str::to_owned).collect(),
+            incident: witnesses.incident,
+            progress,
+        }
+    }
+}
+
+/// Who speaks in the incident of a response.
+struct Witnesses {
+    incident: Option<String>,
+    sources: Vec<String>,
+}
+
+impl Witnesses {
+    fn of(state: &AlertState, response: &Response) -> Witnesses {
+        let incident = state.incident_of(&response.incident);
+        // As old as this they would not have counted when it was decided.
+        let recent = |time: &Instant| time.saturating_add(CORROBORATION_NS) >= response.decided;
+        let witnesses = incident.into_iter().flat_map(|incident| &incident.witnesses);
+        let sources = witnesses.filter(|(_, time)| recent(time)).map(|(source, _)| source.clone());
+        Witnesses { incident: incident.map(|incident| incident.id.clone()), sources: sources.collect() }
+    }
+}

@@ -1,0 +1,141 @@
+//! The board: incidents, the newest first, page by page, filtered by what stands in the address.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{Method, Uri};
+use axum::response::Response;
+use keywatch_store::Instant;
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::fields::{Fields, address, path};
+use super::parts::{age, choice, items, severity, status, text, time};
+use super::sessions::Session;
+use super::{Page, layout};
+use crate::clock;
+use crate::limits::PAGE_BOARD_INCIDENTS;
+
+/// `GET /page`.
+pub(super) async fn show(State(page): State<Arc<Page>>, Extension(session): Extension<Session>, uri: Uri) -> Response {
+    let filter = Fields::read(uri.query().unwrap_or_default());
+    let number: usize = filter.text("page").parse().unwrap_or(1).max(1);
+    let offset = (number - 1).saturating_mul(PAGE_BOARD_INCIDENTS).to_string();
+    let limit = PAGE_BOARD_INCIDENTS.to_string();
+    let query = [
+        ("order", "newest"),
+        ("limit", limit.as_str()),
+        ("offset", offset.as_str()),
+        ("status", filter.text("status")),
+        ("severity", filter.text("severity")),
+        ("system", filter.text("system")),
+    ];
+    let seen = page.ask(&session, Method::GET, "/v1/changes", None).await;
+    let answered = page.ask(&session, Method::GET, &address(&["v1", "incidents"], &query), None).await;
+    if !answered.status.is_success() {
+        return layout::refused(Some(&session), answered.status, answered.problem());
+    }
+    let content = html! {
+        div #board data-seen=(text(&seen.value, "seen")) { (board(&answered.value, &filter, number, clock::now())) }
+        p #news role="status" aria-live="polite" {}
+    };
+    layout::live(&session, "Incidents", "/page", &content)
+}
+
+fn board(answer: &Value, filter: &Fields, number: usize, now: Instant) -> Markup {
+    let incidents = items(&answer["incidents"]);
+    let total = usize::try_from(answer["total"].as_u64().unwrap_or_default()).unwrap_or(usize::MAX);
+    html! {
+        h1 { "Incidents" }
+        (filters(filter))
+        @if incidents.is_empty() {
+            p.nothing {
+                @if total > 0 { "This page is past the end: there are " (total) "." }
+                @else { "No incident. That is good, unless a source is silent: see " a href="/page/sources" { "sources" } "." }
+            }
+        } @else {
+            table.board {
+                thead {
+                    tr {
+                        th scope="col" { "Severity" }
+                        th scope="col" { "State" }
+                        th scope="col" { "What happened" }
+                        th scope="col" { "System" }
+                        th scope="col" { "Age" }
+                        th scope="col" { "Began (UTC)" }
+                        th scope="col" { "Assignee" }
+                    }
+                }
+                tbody { @for incident in incidents { (row(incident, now)) } }
+            }
+        }
+        (pages(filter, number, total))
+    }
+}
+
+fn row(incident: &Value, now: Instant) -> Markup {
+    let opened = text(incident, "opened");
+    let assignee = incident["assignee"].as_str();
+    let id = text(incident, "id");
+    html! {
+        tr {
+            td data-label="Severity" { (severity(text(incident, "severity"))) }
+            td data-label="State" { (status(incident)) }
+            td.title { a.entry #(format!("i-{id}")) href=(path(&["page", "incidents", id])) { (text(incident, "title")) } }
+            td data-label="System" { (text(incident, "system")) }
+            td data-label="Age" { (age(opened, now)) }
+            td data-label="Began" { (time(opened)) }
+            td data-label="Assignee" { @if let Some(name) = assignee { (name) } @else { span.quiet { "nobody" } } }
+        }
+    }
+}
+
+fn filters(filter: &Fields) -> Markup {
+    let chosen = |name: &str| filter.text(name).to_owned();
+    html! {
+        form.filters method="get" action="/page" {
+            (choice("status", "State", Some("any"), &["open", "acknowledged", "resolved"], &chosen("status")))
+            (choice("severity", "Severity, at least", Some("any"), &["critical", "high", "medium", "low"], &chosen("severity")))
+            label { "System" input name="system" value=(filter.text("system")) placeholder="all of yours"; }
+            button { "Show" }
+        }
+    }
+}
+
+fn pages(filter: &Fields, number: usize, total: usize) -> Markup {
+    let last = total.div_ceil(PAGE_BOARD_INCIDENTS).max(1);
+    let to = |number: usize| {
+        let number = number.to_string();
+        let query = ["status", "severity", "system"].map(|name| (name, filter.text(name)));
+        address(&["page"], &[&query[..], &[("page", number.as_str())]].concat())
+    };
+    html! {
+        nav.pages aria-label="Pages of the list" {
+            @if number > 1 { a rel="prev" href=(to(number.min(last + 1) - 1)) { "Newer" } }
+            span { "Page " (number) " of " (last) ", " (total) " in all" }
+            @if number < last { a rel="next" href=(to(number + 1)) { "Older" } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_title_stays_text_and_pages_keep_the_filter() {
+        let incidents =
+            [json!({ "id": "a/b", "title": "<script>alert(1)</script>", "severity": "high", "status": "open" })];
+        let answer = json!({ "total": 10_000, "incidents": incidents });
+        let filter = Fields::read("status=open&page=2");
+        let shown = board(&answer, &filter, 2, Instant(0)).into_string();
+        assert!(shown.contains("&lt;script&gt;alert(1)") && !shown.contains("<script"), "{shown}");
+        assert!(shown.contains("href=\"/page/incidents/a%2Fb\""), "{shown}");
+        let last = 10_000_usize.div_ceil(PAGE_BOARD_INCIDENTS);
+        assert!(shown.contains(&format!("Page 2 of {last}, 10000 in all")), "{shown}");
+        assert!(shown.contains("href=\"/page?status=open&amp;page=3\""), "{shown}");
+    }
+}

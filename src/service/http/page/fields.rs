@@ -1,0 +1,77 @@
+//! What a browser sends of a form, and queries and paths as addresses hold them.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::layout;
+use super::sessions::Session;
+
+/// The fields of a form, or of the query of an address.
+#[derive(Debug, Default)]
+pub(super) struct Fields(BTreeMap<String, String>);
+
+impl Fields {
+    /// Reads `application/x-www-form-urlencoded` (WHATWG URL, 5.1).
+    pub(super) fn read(text: &str) -> Fields {
+        // A fragment would end the query; browsers send no bare `#`.
+        let address = format!("http://keywatch/?{}", text.replace('#', "%23"));
+        let url = reqwest::Url::parse(&address);
+        let pairs = url.iter().flat_map(|url| url.query_pairs());
+        Fields(pairs.map(|(name, value)| (name.into_owned(), value.trim().to_owned())).collect())
+    }
+
+    /// Reads the form of a session; one that does not bring its token along is refused.
+    pub(super) fn of_form(session: &Session, body: &str) -> Result<Fields, Box<Response>> {
+        let fields = Fields::read(body);
+        if session.has(fields.get("token").unwrap_or_default()) {
+            return Ok(fields);
+        }
+        let problem = "This form is not of your session. Load the page again and repeat what you did.";
+        Err(Box::new(layout::refused(Some(session), StatusCode::FORBIDDEN, problem)))
+    }
+
+    /// A field that was filled in.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// A field, filled in or not.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
+    }
+}
+
+/// A path of which each part is escaped.
+pub(super) fn path(parts: &[&str]) -> String {
+    address(parts, &[])
+}
+
+/// A path with a query; parameters without a value are left out.
+pub(super) fn address(parts: &[&str], query: &[(&str, &str)]) -> String {
+    let mut url = reqwest::Url::parse("http://keywatch/").expect("it is an address");
+    url.path_segments_mut().expect("http has a path").pop_if_empty().extend(parts);
+    for (name, value) in query.iter().filter(|(_, value)| !value.is_empty()) {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+    url.as_str().trim_start_matches("http://keywatch").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_read_and_addresses_escaped() {
+        let fields = Fields::read("comment=a%26b+%3Cscript%3E&empty=&x=1#y");
+        assert_eq!((fields.text("comment"), fields.get("empty"), fields.text("x")), ("a&b <script>", None, "1#y"));
+        assert_eq!(path(&["v1", "incidents", "a/../b?c"]), "/v1/incidents/a%2F..%2Fb%3Fc");
+        assert_eq!(address(&["page"], &[("status", "open"), ("system", "")]), "/page?status=open");
+    }
+
+    #[test]
+    fn a_name_of_dots_leads_nowhere_else() {
+        assert_eq!(path(&["v1", "incidents", "..", "me"]), "/v1/incidents/me");
+    }
+}

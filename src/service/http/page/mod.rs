@@ -1,0 +1,180 @@
+//! The web page for who is on duty: the board of incidents, each incident with its timeline, and what is done about it.
+//!
+//! It asks the HTTP API and nothing else: every handler makes a request of [`super::api`] in this process, as the operator who
+//! has signed in, and shows the answer. What the API refuses is refused here in the same words. Pages are made on the server;
+//! the one script makes them newer and shows local times, and without it everything still works.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`sessions`], [`sign_in`] | who has signed in with a token; the form for that |
+//! | [`board`] | the board of incidents |
+//! | [`incident`], [`timeline`], [`compared`] | one incident: its timeline, what was shown beside what was signed |
+//! | [`acts`], [`silences`] | forms: what operators do about an incident, and silences |
+//! | [`live`] | waits for changes |
+//! | [`reference`] | the rules that run, the sources that may send |
+//! | [`standalone`] | an incident as one file that needs no network |
+//! | [`fields`], [`layout`], [`parts`], [`assets`] | forms and queries; what all pages share; small pieces; style and script |
+
+mod acts;
+mod assets;
+mod board;
+mod compared;
+mod fields;
+mod incident;
+mod layout;
+mod live;
+mod parts;
+mod reference;
+mod sessions;
+mod sign_in;
+mod silences;
+pub(crate) mod standalone;
+mod timeline;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use serde_json::Value;
+
+use self::sessions::{Session, Sessions};
+use super::address::Addresses;
+use super::api::{self, Api};
+use crate::limits::{PAGE_ANSWER_BYTES_MAX, PAGE_FORM_BYTES_MAX};
+
+/// What may be loaded and where forms may go: this server, and no script or style that stands in a page.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The page.
+pub(crate) struct Page {
+    api: Arc<Api>,
+    /// The routes of the API, which are asked in this process.
+    routes: TowerToHyperService<Router>,
+    sessions: Sessions,
+    /// Attempts to sign in that failed.
+    failures: Arc<Addresses>,
+    tls: bool,
+}
+
+/// What the API answered.
+struct Answered {
+    status: StatusCode,
+    value: Value,
+}
+
+impl Answered {
+    /// Why it says no.
+    fn problem(&self) -> &str {
+        self.value["error"].as_str().unwrap_or("the answer cannot be read")
+    }
+}
+
+impl Page {
+    /// A page over an API; `tls` says whether browsers come over TLS.
+    pub(crate) fn new(api: Arc<Api>, tls: bool) -> Arc<Page> {
+        let routes = TowerToHyperService::new(api::router(Arc::clone(&api)));
+        let (sessions, failures) = (Sessions::default(), Arc::new(Addresses::default()));
+        Arc::new(Page { api, routes, sessions, failures, tls })
+    }
+
+    /// Asks the API as the operator of a session.
+    async fn ask(&self, session: &Session, method: Method, path: &str, body: Option<&Value>) -> Answered {
+        self.ask_once(session, method, path, body, None).await
+    }
+
+    /// As [`Page::ask`]; a repetition with the same key is none.
+    async fn ask_once(
+        &self,
+        session: &Session,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        key: Option<&str>,
+    ) -> Answered {
+        let unreadable = |status| Answered { status, value: Value::Null };
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let mut request = axum::http::Request::builder().method(method).uri(path).extension(session.operator.clone());
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let Ok(request) = request.body(body) else { return unreadable(StatusCode::BAD_REQUEST) };
+        let Ok(response) = self.routes.call(request).await;
+        let status = response.status();
+        let Ok(bytes) = to_bytes(response.into_body(), PAGE_ANSWER_BYTES_MAX).await else {
+            return unreadable(StatusCode::SERVICE_UNAVAILABLE);
+        };
+        Answered { status, value: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    }
+
+    /// Whether the browser speaks TLS with keywatch, or with a proxy before it.
+    fn is_secure(&self, headers: &HeaderMap) -> bool {
+        self.tls || headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
+    }
+}
+
+/// Every route.
+pub(crate) fn router(page: Arc<Page>) -> Router {
+    let signed_in = Router::new()
+        .route("/page", get(board::show))
+        .route("/page/incidents/{id}", get(incident::show))
+        .route("/page/incidents/{id}/{act}", post(acts::act))
+        .route("/page/silences", get(silences::list).post(silences::begin))
+        .route("/page/silences/{id}/{act}", post(silences::about))
+        .route("/page/rules", get(reference::rules))
+        .route("/page/sources", get(reference::sources))
+        .route("/page/changes", get(live::changes))
+        .route("/page/sign-out", post(sign_in::sign_out))
+        .layer(middleware::from_fn_with_state(Arc::clone(&page), recognise));
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/page") }))
+        .route("/page/sign-in", get(sign_in::form).post(sign_in::sign_in))
+        .merge(signed_in)
+        .layer(DefaultBodyLimit::max(PAGE_FORM_BYTES_MAX))
+        .layer(middleware::map_response(secure))
+        .route("/page/files/{name}", get(assets::file))
+        .with_state(page)
+}
+
+/// Lets who has signed in through, and shows everybody else the form for that.
+async fn recognise(State(page): State<Arc<Page>>, mut request: Request, next: Next) -> Response {
+    let secure = page.is_secure(request.headers());
+    let id = sessions::cookie(request.headers(), sessions::name(secure));
+    let Some(session) = id.and_then(|id| page.sessions.find(id, Instant::now())) else {
+        let opens = request.method() == Method::GET && request.uri().path() != "/page/changes";
+        let from_elsewhere = request.headers().get("sec-fetch-site").is_some_and(|from| from == "cross-site");
+        return match (opens, from_elsewhere) {
+            // A link in a message: the browser keeps the cookie back until the page has been opened from here.
+            (true, true) => layout::again(),
+            (true, false) => Redirect::to(&sign_in::address(request.uri().path())).into_response(),
+            (false, _) => layout::refused(None, StatusCode::UNAUTHORIZED, "Sign in first: your session is over."),
+        };
+    };
+    request.extensions_mut().insert(session);
+    next.run(request).await
+}
+
+/// What a browser is told of every page.
+async fn secure(mut response: Response) -> Response {
+    let said = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in said {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

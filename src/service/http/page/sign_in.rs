@@ -1,0 +1,152 @@
+//! Signing in with an operator's token, and out.
+//!
+//! A token that is right is always taken. Wrong ones are counted by address, so that who tries them from the same address does
+//! not keep a colleague out; the wrong ones beyond that are not answered as such any more.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Extension;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::html;
+use tokio::time::timeout;
+
+use super::fields::{self, Fields};
+use super::parts::hidden;
+use super::sessions::{Session, cookie, name, random, set_cookie};
+use super::{Page, layout};
+use crate::limits::{BODY_GRACE_SECONDS, PAGE_FORM_BYTES_MAX, PAGE_SESSION_SECONDS_MAX, PAGE_SIGN_IN_SECONDS_MAX};
+use crate::service::http::listener::Caller;
+
+/// The cookie that shows that the form came from here.
+fn form_cookie(secure: bool) -> &'static str {
+    if secure { "__Host-keywatch-form" } else { "keywatch-form" }
+}
+
+/// Where who has not signed in is sent; `path` is where they wanted to go.
+pub(super) fn address(path: &str) -> String {
+    fields::address(&["page", "sign-in"], &[("to", if path == "/page" { "" } else { path })])
+}
+
+/// Where to go on: to a page of ours and nowhere else.
+fn onward(to: &str) -> &str {
+    if to.starts_with("/page/") && to.bytes().all(|byte| byte.is_ascii_graphic()) { to } else { "/page" }
+}
+
+/// `GET /page/sign-in`.
+pub(super) async fn form(State(page): State<Arc<Page>>, uri: Uri, headers: HeaderMap) -> Response {
+    let secure = page.is_secure(&headers);
+    let Some(token) = random() else {
+        return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, "There is no randomness on this machine.");
+    };
+    shown(None, secure, &token, Fields::read(uri.query().unwrap_or_default()).text("to"))
+}
+
+fn shown(problem: Option<&str>, secure: bool, token: &str, to: &str) -> Response {
+    let content = html! {
+        form.sign-in method="post" action="/page/sign-in" {
+            h1 { "Sign in" }
+            @if let Some(problem) = problem { p.refused role="alert" { (problem) } }
+            @if !secure { p.warning { "This connection is not encrypted. Use it on this machine only." } }
+            (hidden("token", token))
+            (hidden("to", to))
+            label {
+                "Your token"
+                input type="password" name="secret" required autofocus autocomplete="current-password";
+            }
+            button.first { "Sign in" }
+            p.hint { "The token of an operator of the configuration. It is not kept: a session of half a day is." }
+        }
+    };
+    let mut response = layout::open("Sign in", &content);
+    add_cookie(&mut response, &set_cookie(form_cookie(secure), token, secure, PAGE_SIGN_IN_SECONDS_MAX));
+    response
+}
+
+/// `POST /page/sign-in`.
+pub(super) async fn sign_in(State(page): State<Arc<Page>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let secure = page.is_secure(&head.headers);
+    let received = timeout(Duration::from_secs(BODY_GRACE_SECONDS), to_bytes(body, PAGE_FORM_BYTES_MAX)).await;
+    let Ok(Ok(body)) = received else {
+        return layout::refused(None, StatusCode::BAD_REQUEST, "That is more than a token, or it came too slowly.");
+    };
+    let fields = Fields::read(&String::from_utf8_lossy(&body));
+    let (sent, own) = (fields.get("token"), cookie(&head.headers, form_cookie(secure)));
+    if sent.is_none() || sent != own {
+        let problem = "This form is older than it may be, or your browser takes no cookies. Load it again.";
+        return layout::refused(None, StatusCode::FORBIDDEN, problem);
+    }
+    let presented = format!("Bearer {}", fields.text("secret"));
+    let now = Instant::now();
+    if let Some(operator) = page.api.operators.find(Some(presented.as_bytes())) {
+        let Some(id) = page.sessions.begin(operator.clone(), now) else {
+            return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, "There is no randomness on this machine.");
+        };
+        tracing::info!(operator = operator.name, "signed in on the page");
+        let mut response = Redirect::to(onward(fields.text("to"))).into_response();
+        add_cookie(&mut response, &set_cookie(name(secure), &id, secure, PAGE_SESSION_SECONDS_MAX));
+        add_cookie(&mut response, &set_cookie(form_cookie(secure), "", secure, 0));
+        return response;
+    }
+    page.api.metrics.api_unauthenticated.with_label_values::<&str>(&[]).inc();
+    let address = head.extensions.get::<Caller>().and_then(|caller| caller.place.address);
+    match address.map_or(Ok(()), |address| page.failures.failure(address, now)) {
+        Ok(()) => {
+            let mut response =
+                shown(Some("That is no operator's token."), secure, sent.unwrap_or_default(), fields.text("to"));
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            response
+        }
+        Err(wait) => {
+            let problem = "Too many wrong tokens from your address. Wait a little.";
+            let mut response = layout::refused(None, StatusCode::TOO_MANY_REQUESTS, problem);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+            response
+        }
+    }
+}
+
+/// `POST /page/sign-out`.
+pub(super) async fn sign_out(
+    State(page): State<Arc<Page>>,
+    Extension(session): Extension<Session>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Err(refused) = Fields::of_form(&session, &String::from_utf8_lossy(&body)) {
+        return *refused;
+    }
+    let secure = page.is_secure(&headers);
+    if let Some(id) = cookie(&headers, name(secure)) {
+        page.sessions.end(id);
+    }
+    let mut response = Redirect::to("/page/sign-in").into_response();
+    add_cookie(&mut response, &set_cookie(name(secure), "", secure, 0));
+    response
+}
+
+fn add_cookie(response: &mut Response, cookie: &str) {
+    // What it is made of are hexadecimal digits and our own words.
+    if let Ok(cookie) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_signed_in_goes_on_to_a_page_of_ours() {
+        assert_eq!(address("/page"), "/page/sign-in");
+        assert_eq!(address("/page/incidents/a"), "/page/sign-in?to=%2Fpage%2Fincidents%2Fa");
+        assert_eq!(onward("/page/incidents/a%2Fb"), "/page/incidents/a%2Fb");
+        for elsewhere in ["", "//evil.example", "https://evil.example", "/page/\r\nSet-Cookie: a=b", "/v1/me"] {
+            assert_eq!(onward(elsewhere), "/page", "{elsewhere}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! One client: who it is, what it asks, within which time it is answered.
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datafusion::logical_expr::LogicalPlan;
+use futures::Sink;
+use pgwire::api::auth::{
+    AuthDriver, AuthOutcome, DefaultServerParameterProvider, StartupHandler, protocol_negotiation,
+    save_startup_parameters_to_metadata,
+};
+use pgwire::api::cancel::{CancelHandler, DefaultCancelHandler};
+use pgwire::api::portal::Format;
+use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
+use pgwire::api::results::{Response, Tag};
+use pgwire::api::store::PortalStore;
+use pgwire::api::{ClientInfo, ClientPortalStore, METADATA_USER, PgWireServerHandlers};
+use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::answer::{self, Asked};
+use super::prepared::Questions;
+use super::scram::Scram;
+use super::{Shared, User, catalog, tables, values};
+use crate::clock;
+use crate::limits::{SQL_GRACE_SECONDS, SQL_REFUSAL_MILLISECONDS, SQL_TEXT_BYTES_MAX, SQL_WAIT_SECONDS_MAX};
+use crate::service::sql::session::Session;
+
+/// A client.
+pub(super) struct Connection {
+    pub(super) shared: Arc<Shared>,
+    peer: SocketAddr,
+    driver: AuthDriver<Arc<DefaultServerParameterProvider>, Arc<User>>,
+    user: OnceLock<Arc<User>>,
+    session: OnceLock<Arc<Session>>,
+    /// When the query under way has to be over.
+    until: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Connection {
+    pub(super) fn new(shared: Arc<Shared>, peer: SocketAddr) -> Arc<Connection> {
+        let mut parameters = DefaultServerParameterProvider::default();
+        parameters.server_version = format!("15.0 (keywatch {})", env!("CARGO_PKG_VERSION"));
+        parameters.is_superuser = false;
+        parameters.default_transaction_read_only = true;
+        let driver = AuthDriver::new(Arc::new(parameters)).with_connection_manager(Arc::clone(&shared.connections));
+        let (user, session) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Connection { shared, peer, driver, user, session, until: Arc::default() })
+    }
+
+    /// Serves until the client goes, or does not take what it asked for.
+    pub(super) async fn serve(self: &Arc<Connection>, socket: TcpStream) {
+        let served = pgwire::tokio::process_socket(socket, None, Handlers(Arc::clone(self)));
+        tokio::select! {
+            served = served => if let Err(error) = served {
+                tracing::debug!(peer = %self.peer, %error, "a connection for SQL broke off");
+            },
+            () = self.overdue() => tracing::warn!(peer = %self.peer, "a client of SQL did not take its rows in time"),
+        }
+    }
+
+    /// Returns when a query is long past its time: its client takes no rows, so that it cannot be told.
+    async fn overdue(&self) {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tick.tick().await;
+            let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+            if until.is_some_and(|until| until + Duration::from_secs(SQL_GRACE_SECONDS) < Instant::now()) {
+                return;
+            }
+        }
+    }
+
+    /// What the user sees.
+    pub(super) fn session(&self) -> PgWireResult<&Arc<Session>> {
+        if let Some(session) = self.session.get() {
+            return Ok(session);
+        }
+        let user = self.user.get().ok_or(PgWireError::UserNameRequired)?;
+        let session = Session::new(&self.shared.records, &user.scope, &self.shared.memory).map_err(said)?;
+        tables::register(session.context(), &user.name, session.tables()).map_err(said)?;
+        Ok(self.session.get_or_init(|| Arc::new(session)))
+    }
+
+    /// Leave to ask, within the time that a statement has. What is asked is in the log before it is answered.
+    pub(super) async fn ask(&self, sql: &str) -> PgWireResult<Asked> {
+        let user = self.user.get().ok_or(PgWireError::UserNameRequired)?;
+        let allowed = user.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(std::time::Instant::now());
+        if let Err(wait) = allowed {
+            let problem = format!("too many questions; ask again in {} ms", wait.as_millis());
+            return Err(error("53400", problem));
+        }
+        let waited = Duration::from_secs(SQL_WAIT_SECONDS_MAX);
+        let place = tokio::time::timeout(waited, Arc::clone(&self.shared.queries).acquire_owned()).await;
+        let Ok(Ok(place)) = place else {
+            tracing::warn!(user = user.name, sql, "a query found no place");
+            return Err(error("53300", "as many queries as are allowed are under way; ask again later"));
+        };
+        self.write_down(user, sql).await?;
+        let reading = self.session()?.reading();
+        Asked::new(&user.name, sql, self.shared.statement, place, &self.until, reading)
+    }
+
+    /// Leaves a record in each system whose rows may be seen; without it there is no answer.
+    async fn write_down(&self, user: &Arc<User>, sql: &str) -> PgWireResult<()> {
+        let (executor, user, sql) = (self.shared.executor.clone(), Arc::clone(user), sql.to_owned());
+        let written = tokio::task::spawn_blocking(move || {
+            executor.record_question(&user.systems, &user.name, &sql, clock::now())
+        });
+        let problem = match written.await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(problem)) => problem.to_string(),
+            Err(problem) => problem.to_string(),
+        };
+        tracing::error!(problem, "a question could not be written down and is not answered");
+        Err(error("58030", "the question could not be written down, so it is not answered"))
+    }
+
+    /// The plan of a question that is prepared, made away from the threads that serve connections.
+    pub(super) async fn plan(&self, sql: &str) -> PgWireResult<LogicalPlan> {
+        let (session, sql) = (Arc::clone(self.session()?), sql.to_owned());
+        let planned = tokio::task::spawn_blocking(move || Handle::current().block_on(session.plan(&sql)));
+        let planned = tokio::time::timeout(self.shared.statement, planned).await;
+        let planned = planned.map_err(|_| error("57014", "planning the query took too long; ask for less"))?;
+        planned.map_err(|_| error("XX000", "planning broke off; this is a defect of keywatch"))?.map_err(said)
+    }
+
+    async fn answer(&self, sql: &str) -> PgWireResult<Response> {
+        not_too_long(sql)?;
+        if let Some(response) = of_transactions(sql) {
+            return Ok(response);
+        }
+        if let Some(rows) = catalog::answer(sql, self.session()?.tables()).map_err(said)? {
+            return answer::at_once(&rows, &Format::UnifiedText);
+        }
+        let asked = self.ask(sql).await?;
+        let (session, sql) = (Arc::clone(self.session()?), sql.to_owned());
+        let planned = async move { session.rows(session.plan(&sql).await?).await };
+        let rows = asked.within(planned).await?;
+        answer::stream(rows, &Format::UnifiedText, asked)
+    }
+}
+
+/// `BEGIN` and `COMMIT`, which drivers send by themselves: with nothing that changes, every statement is a transaction.
+pub(super) fn of_transactions(sql: &str) -> Option<Response> {
+    let text = sql.trim().trim_end_matches(';').trim().to_uppercase();
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let rest = text.split_whitespace().skip(1).all(|word| {
+        matches!(
+            word.trim_end_matches(','),
+            "TRANSACTION"
+                | "WORK"
+                | "READ"
+                | "ONLY"
+                | "WRITE"
+                | "ISOLATION"
+                | "LEVEL"
+                | "COMMITTED"
+                | "REPEATABLE"
+                | "SERIALIZABLE"
+                | "UNCOMMITTED"
+        )
+    });
+    match word {
+        "BEGIN" if rest => Some(Response::TransactionStart(Tag::new("BEGIN"))),
+        "START" if rest => Some(Response::TransactionStart(Tag::new("START TRANSACTION"))),
+        "COMMIT" | "END" if rest => Some(Response::TransactionEnd(Tag::new("COMMIT"))),
+        "ROLLBACK" | "ABORT" if rest => Some(Response::TransactionEnd(Tag::new("ROLLBACK"))),
+        _ => None,
+    }
+}
+
+/// Refuses a text before anything is made of it that takes as much again.
+pub(super) fn not_too_long(sql: &str) -> PgWireResult<()> {
+    if sql.len() > SQL_TEXT_BYTES_MAX {
+        return Err(error("54000", format!("{} bytes of SQL, at most {SQL_TEXT_BYTES_MAX} are taken", sql.len())));
+    }
+    Ok(())
+}
+
+/// An error with its SQLSTATE.
+pub(super) fn error(code: &str, message: impl Into<String>) -> PgWireError {
+    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), code.to_owned(), message.into())))
+}
+
+/// What is wrong with a query, as PostgreSQL would class it.
+#[expect(clippy::needless_pass_by_value, reason = "it ends here")]
+pub(super) fn said(problem: anyhow::Error) -> PgWireError {
+    let text = format!("{problem:#}");
+    let code = if text.contains("changes nothing") {
+        "25006"
+    } else if text.contains("Resources exhausted") {
+        "53200"
+    } else if text.contains("took longer") {
+        "57014"
+    } else {
+        "42601"
+    };
+    error(code, text)
+}
+
+struct Handlers(Arc<Connection>);
+
+impl PgWireServerHandlers for Handlers {
+    fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
+        Arc::clone(&self.0)
+    }
+
+    fn extended_query_handler(&self) -> Arc<impl ExtendedQueryHandler> {
+        Arc::new(Questions(Arc::clone(&self.0)))
+    }
+
+    fn startup_handler(&self) -> Arc<impl StartupHandler> {
+        Arc::clone(&self.0)
+    }
+
+    fn cancel_handler(&self) -> Arc<impl CancelHandler> {
+        Arc::new(DefaultCancelHandler::new(Arc::clone(&self.0.shared.connections)))
+    }
+}
+
+#[async_trait]
+impl StartupHandler for Connection {
+    async fn on_startup<C>(&self, client: &mut C, message: PgWireFrontendMessage) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let outcome = match message {
+            PgWireFrontendMessage::Startup(ref startup) => {
+                protocol_negotiation(client, startup).await?;
+                save_startup_parameters_to_metadata(client, startup);
+                let name = client.metadata().get(METADATA_USER).cloned().unwrap_or_default();
+                let scram = Scram::new(&name, self.shared.users.get(&name).cloned(), &self.shared.nobody);
+                self.driver.begin_authentication(client, Box::new(scram)).await?
+            }
+            PgWireFrontendMessage::PasswordMessageFamily(message) => {
+                match self.driver.advance_authentication(client, message).await {
+                    Err(refused) => {
+                        let user = client.metadata().get(METADATA_USER).cloned().unwrap_or_default();
+                        tracing::warn!(user, peer = %self.peer, ?refused, "a client of SQL was not let in");
+                        // So that passwords are not tried by the thousand.
+                        tokio::time::sleep(Duration::from_millis(SQL_REFUSAL_MILLISECONDS)).await;
+                        return Err(refused);
+                    }
+                    Ok(outcome) => outcome,
+                }
+            }
+            _ => return Ok(()),
+        };
+        let AuthOutcome::Authenticated { identity, final_message } = outcome else { return Ok(()) };
+        let user = identity.ok_or(PgWireError::UserNameRequired)?;
+        tracing::info!(user = user.name, peer = %self.peer, "a client of SQL");
+        let _ = self.user.set(user);
+        self.driver.complete_authentication(client, final_message).await
+    }
+}
+
+#[async_trait]
+impl SimpleQueryHandler for Connection {
+    async fn do_query<C>(&self, _client: &mut C, query: &str) -> PgWireResult<Vec<Response>>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        Ok(vec![self.answer(query).await?])
+    }
+}
+
+/// Whether every column of a result has a type that can be sent.
+pub(super) fn sendable(schema: &arrow::datatypes::Schema) -> PgWireResult<()> {
+    values::types(schema).map(drop).map_err(said)
+}

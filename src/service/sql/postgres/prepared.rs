@@ -1,0 +1,136 @@
+//! Questions with parameters: what drivers prepare, bind and execute.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use async_trait::async_trait;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::LogicalPlan;
+use futures::Sink;
+use pgwire::api::portal::{Format, Portal};
+use pgwire::api::query::ExtendedQueryHandler;
+use pgwire::api::results::{FieldInfo, Response};
+use pgwire::api::stmt::QueryParser;
+use pgwire::api::store::PortalStore;
+use pgwire::api::{ClientInfo, ClientPortalStore, Type};
+use pgwire::error::{PgWireError, PgWireResult};
+use pgwire::messages::PgWireBackendMessage;
+
+use super::connection::{Connection, error, not_too_long, of_transactions, said, sendable};
+use super::{answer, catalog, values};
+
+/// The extended protocol of one client.
+pub(super) struct Questions(pub(super) Arc<Connection>);
+
+/// A question as it was prepared.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    sql: String,
+    /// `None` where it needs none.
+    plan: Option<LogicalPlan>,
+    /// What the catalogue answers, where it is asked.
+    answer: Option<RecordBatch>,
+    /// In the order of their numbers.
+    parameters: Vec<DataType>,
+}
+
+/// Plans what is prepared.
+pub(super) struct Parser(Arc<Connection>);
+
+#[async_trait]
+impl QueryParser for Parser {
+    type Statement = Prepared;
+
+    async fn parse_sql<C>(&self, _client: &C, sql: &str, types: &[Option<Type>]) -> PgWireResult<Option<Prepared>>
+    where
+        C: ClientInfo + Unpin + Send + Sync,
+    {
+        not_too_long(sql)?;
+        let answer = catalog::answer(sql, self.0.session()?.tables()).map_err(said)?;
+        let answered = answer.is_some() || of_transactions(sql).is_some();
+        let without_plan = Prepared { sql: sql.to_owned(), plan: None, answer, parameters: Vec::new() };
+        if answered {
+            return Ok(Some(without_plan));
+        }
+        let plan = self.0.plan(sql).await?;
+        let mut numbered =
+            plan.get_parameter_types().map_err(|error| said(error.into()))?.into_iter().collect::<Vec<_>>();
+        numbered.sort_by_key(|(name, _)| name.trim_start_matches('$').parse::<usize>().unwrap_or(usize::MAX));
+        let consecutive = numbered.iter().enumerate().all(|(index, (name, _))| *name == format!("${}", index + 1));
+        if !consecutive {
+            return Err(error("42P02", "parameters are $1, $2 and so on, without a gap"));
+        }
+        let asked = |index: usize| types.get(index).cloned().flatten().and_then(|kind| values::arrow(&kind));
+        let parameters = numbered.into_iter().enumerate();
+        let parameters =
+            parameters.map(|(index, (_, kind))| kind.or_else(|| asked(index)).unwrap_or(DataType::Utf8View));
+        sendable(plan.schema().as_arrow())?;
+        Ok(Some(Prepared { parameters: parameters.collect(), plan: Some(plan), ..without_plan }))
+    }
+
+    fn get_parameter_types(&self, prepared: &Prepared) -> PgWireResult<Vec<Type>> {
+        prepared.parameters.iter().map(|kind| values::parameter_type(kind).map_err(said)).collect()
+    }
+
+    fn get_result_schema(&self, prepared: &Prepared, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
+        match (&prepared.plan, &prepared.answer) {
+            (Some(plan), _) => values::fields(plan.schema().as_arrow(), format).map_err(said),
+            (None, Some(rows)) => values::fields(&rows.schema(), format).map_err(said),
+            (None, None) => Ok(Vec::new()),
+        }
+    }
+}
+
+#[async_trait]
+impl ExtendedQueryHandler for Questions {
+    type Statement = Prepared;
+    type QueryParser = Parser;
+
+    fn query_parser(&self) -> Arc<Parser> {
+        Arc::new(Parser(Arc::clone(&self.0)))
+    }
+
+    async fn do_query<C>(&self, _client: &mut C, portal: &Portal<Prepared>, _max_rows: usize) -> PgWireResult<Response>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Prepared>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let prepared = &portal.statement.statement;
+        let Some(plan) = &prepared.plan else {
+            if let Some(response) = of_transactions(&prepared.sql) {
+                return Ok(response);
+            }
+            let rows = prepared.answer.clone();
+            let rows = rows.ok_or_else(|| error("XX000", "the catalogue has no such answer"))?;
+            return answer::at_once(&rows, &portal.result_column_format);
+        };
+        let given: Vec<ScalarValue> = prepared
+            .parameters
+            .iter()
+            .enumerate()
+            .map(|(index, kind)| {
+                let value = portal.parameters.get(index).and_then(Option::as_ref);
+                let declared = portal.statement.parameter_types.get(index).cloned().flatten();
+                values::parameter(
+                    value.map(AsRef::as_ref),
+                    kind,
+                    declared,
+                    values::is_binary(&portal.parameter_format, index),
+                )
+            })
+            .collect::<anyhow::Result<_>>()
+            .map_err(|problem| error("22P02", problem.to_string()))?;
+        let asked = self.0.ask(&prepared.sql).await?;
+        let (session, plan) = (Arc::clone(self.0.session()?), plan.clone());
+        let planned = async move {
+            let plan = if given.is_empty() { plan } else { plan.with_param_values(given)? };
+            session.rows(plan).await
+        };
+        let rows = asked.within(planned).await?;
+        answer::stream(rows, &portal.result_column_format, asked)
+    }
+}

@@ -1,0 +1,119 @@
+//! Amounts as people say them: `30,000 ETH` in place of base units, where the inventory declares the asset.
+//!
+//! It changes what is read and never what is compared: events and findings keep base units.
+
+use super::System;
+
+/// Digits behind the point that are shown of an amount of one or more.
+const FRACTION_DIGITS: usize = 6;
+
+/// The own assets of Bitcoin and Ethereum, which nobody needs to declare: name and decimals.
+const NATIVE: [(&str, usize); 2] = [("BTC", 8), ("ETH", 18)];
+
+/// An amount in base units of `asset`, as people say it: by the symbol and decimals that the inventory declares for it, or
+/// those of Bitcoin and Ethereum. Where none are known, or several and no `chain` says which, it stays in base units.
+///
+/// ```
+/// assert_eq!(keywatch_store::inventory::amount_in_words(None, "30000000000000000000000", "ETH", None), "30,000 ETH");
+/// ```
+#[must_use]
+pub fn amount_in_words(system: Option<&System>, digits: &str, asset: &str, chain: Option<&str>) -> String {
+    let counted = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    match units(system, asset, chain) {
+        Some((symbol, decimals)) if counted => format!("{} {symbol}", shifted(digits, decimals)),
+        _ => format!("{digits} base units of {asset}"),
+    }
+}
+
+/// Symbol and decimals of an asset.
+fn units<'a>(system: Option<&'a System>, asset: &'a str, chain: Option<&str>) -> Option<(&'a str, usize)> {
+    let rows = system.map(|system| system.assets.as_slice()).unwrap_or_default();
+    let here = |row: &&super::Asset| chain.is_none_or(|chain| row.chain.eq_ignore_ascii_case(chain));
+    let mut declared = rows.iter().filter(|row| row.asset == asset).filter(here).map(|row| {
+        let symbol = if row.symbol.is_empty() { row.asset.as_str() } else { row.symbol.as_str() };
+        (symbol, usize::try_from(row.decimals).unwrap_or_default())
+    });
+    match declared.next() {
+        Some(first) => declared.all(|other| other == first).then_some(first),
+        None => NATIVE.iter().find(|(name, _)| *name == asset).map(|(_, decimals)| (asset, *decimals)),
+    }
+}
+
+/// Digits with a point before the last `decimals` of them, a comma every three before it. `about` says that something small
+/// was left out.
+fn shifted(digits: &str, decimals: usize) -> String {
+    let padded = format!("{digits:0>width$}", width = decimals + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - decimals);
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    let cut = !whole.is_empty() && fraction.len() > FRACTION_DIGITS;
+    let fraction = if cut { fraction[..FRACTION_DIGITS].trim_end_matches('0') } else { fraction };
+    let about = if cut { "about " } else { "" };
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{about}{}{point}{fraction}", grouped(if whole.is_empty() { "0" } else { whole }))
+}
+
+/// Whole digits with a comma every three.
+#[must_use]
+pub fn grouped(digits: &str) -> String {
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Inventory;
+
+    const TOML: &str = r#"
+        [[systems]]
+        id = "cold"
+        [[systems.assets]]
+        asset = "0xdac17f958d2ee523a2206206994597c13d831ec7"
+        chain = "ethereum"
+        symbol = "USDT"
+        decimals = 6
+        [[systems.assets]]
+        asset = "USDC"
+        chain = "ethereum"
+        decimals = 6
+        [[systems.assets]]
+        asset = "USDC"
+        chain = "bnb"
+        decimals = 18
+    "#;
+
+    #[test]
+    fn an_amount_is_said_in_the_units_that_are_declared() {
+        let inventory = Inventory::parse("i.toml", TOML).unwrap();
+        let contract = "0xdac17f958d2ee523a2206206994597c13d831ec7";
+        for (digits, asset, chain, said) in [
+            ("1234567890123", contract, Some("ethereum"), "1,234,567.890123 USDT"),
+            ("1234567890123", contract, None, "1,234,567.890123 USDT"),
+            (
+                "1234567890123",
+                contract,
+                Some("bnb"),
+                "1234567890123 base units of 0xdac17f958d2ee523a2206206994597c13d831ec7",
+            ),
+            ("2500000", "USDC", Some("ethereum"), "2.5 USDC"),
+            ("2500000", "USDC", Some("BNB"), "0.0000000000025 USDC"),
+            // One name, two tokens: nobody says which.
+            ("2500000", "USDC", None, "2500000 base units of USDC"),
+            ("401346768858404671833410", "ETH", Some("ethereum"), "about 401,346.768858 ETH"),
+            ("1000000000000000001", "ETH", None, "about 1 ETH"),
+            ("1", "BTC", None, "0.00000001 BTC"),
+            ("0", "BTC", None, "0 BTC"),
+            ("unknown", "BTC", None, "unknown base units of BTC"),
+            ("7", "GALA", None, "7 base units of GALA"),
+        ] {
+            assert_eq!(amount_in_words(inventory.system("cold"), digits, asset, chain), said);
+        }
+        assert_eq!(amount_in_words(None, "450290000000", "BTC", Some("bitcoin")), "4,502.9 BTC");
+    }
+}

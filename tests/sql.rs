@@ -1,0 +1,292 @@
+//! The endpoint for SQL of a running keywatch, asked by a real client: who is let in, what is refused, whose rows are seen,
+//! and what a query may take.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use keywatch_store::event::Origin;
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
+use keywatch_store::{Amount, Clock, Event, Instant, Log, Topic};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+const PASSWORD: &str = "correct-horse-battery";
+
+/// A keywatch that answers, killed when it is dropped.
+struct Answering {
+    child: Child,
+    address: String,
+    _directory: tempfile::TempDir,
+}
+
+impl Answering {
+    /// Over a log with five events of `cold` and three of `hot`.
+    fn start() -> Answering {
+        let directory = tempfile::tempdir().unwrap();
+        set_up(directory.path());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keywatch"));
+        command.arg("run").current_dir(directory.path()).env_remove("KEYWATCH_CONFIG").stdout(Stdio::piped());
+        let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = [String::new(), String::new()];
+        for line in &mut lines {
+            said.read_line(line).unwrap();
+        }
+        // Whoever prints needs a reader.
+        std::thread::spawn(move || said.lines().for_each(drop));
+        let address =
+            lines[1].trim().strip_prefix("keywatch answers SQL on postgresql://127.0.0.1:").map(str::to_owned);
+        let Some(address) = address else {
+            child.kill().unwrap();
+            panic!("keywatch did not come up, it said: {lines:?}");
+        };
+        Answering { child, address, _directory: directory }
+    }
+
+    async fn connect(&self, user: &str, password: &str) -> Result<Client, tokio_postgres::Error> {
+        let port = self.address.split('/').next().unwrap();
+        let config = format!("host=127.0.0.1 port={port} user={user} password={password} dbname=keywatch");
+        let (client, connection) = tokio_postgres::connect(&config, NoTls).await?;
+        // It ends with its client.
+        tokio::spawn(connection);
+        Ok(client)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn set_up(directory: &Path) {
+    let write = |file: &str, text: &str| std::fs::write(directory.join(file), text).unwrap();
+    let source = "[[systems.sources]]\nsource = \"idp\"\nfeed = \"events\"\n";
+    write("inventory.toml", &format!("[[systems]]\nid = \"cold\"\n{source}[[systems]]\nid = \"hot\"\n{source}"));
+    write("password", &format!("{PASSWORD}\n"));
+    let credential = format!(
+        "[[credentials]]\nsystem = \"cold\"\nsource = \"idp\"\nfeed = \"events\"\ntoken_sha256 = \"{}\"\n",
+        "ab".repeat(32)
+    );
+    let operator = |name: &str, token: &str, system: &str, more: &str| {
+        let token = token.repeat(32);
+        format!(
+            "[[operators]]\nname = \"{name}\"\ntoken_sha256 = \"{token}\"\nroles = [\"viewer\"]\n\
+             systems = [\"{system}\"]\n{more}"
+        )
+    };
+    let password = "sql_password_file = \"password\"\n";
+    let operators =
+        [operator("ann", "01", "*", password), operator("bob", "02", "hot", password), operator("cid", "03", "*", "")];
+    let limits = "statement_seconds_max = 4\nmemory_megabytes_max = 16\n";
+    let sql = format!("[sql]\nenabled = true\nlisten = \"127.0.0.1:0\"\n{limits}");
+    write("keywatch.toml", &format!("[server]\nlisten = \"127.0.0.1:0\"\n{credential}{}{sql}", operators.concat()));
+    let log = EmbeddedLog::open(directory.join("keywatch-data"), Options::new(Clock::Wall)).unwrap();
+    let event = |number: i64| {
+        let system = if number < 5 { "cold" } else { "hot" };
+        let origin = Origin { system: system.to_owned(), source: "idp".to_owned() };
+        let time = Instant("2025-02-21T05:42:40Z".parse::<Instant>().unwrap().0 + number);
+        let mut event = Event::builder(&origin, &number.to_string(), "session.presented", time);
+        event.actor(Some(format!("actor-{number}"))).amount(Amount::from_digits(&format!("1000{number}")).unwrap());
+        event.build_own()
+    };
+    log.append(Topic::Events, (0..8).map(event).collect()).unwrap();
+}
+
+fn code(error: &tokio_postgres::Error) -> &SqlState {
+    error.code().unwrap_or_else(|| panic!("no answer of the server: {error:?}"))
+}
+
+async fn texts(client: &Client, sql: &str) -> Vec<Vec<Option<String>>> {
+    let messages = client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let rows = messages.into_iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|index| row.get(index).map(str::to_owned)).collect()),
+        _ => None,
+    });
+    rows.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_not_the_password_is_not_let_in() {
+    let keywatch = Answering::start();
+    // The operator `cid` has no password for SQL, and there is no `eve`.
+    for (user, password) in [("ann", "wrong-horse-battery"), ("cid", PASSWORD), ("eve", PASSWORD), ("ann", "x")] {
+        let refused = keywatch.connect(user, password).await.err().unwrap();
+        assert_eq!(code(&refused), &SqlState::INVALID_PASSWORD, "{user}");
+    }
+    let client = keywatch.connect("ann", PASSWORD).await.unwrap();
+    assert_eq!(
+        client.query_one("SELECT count(*) FROM events WHERE source = 'idp'", &[]).await.unwrap().get::<_, i64>(0),
+        8
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_other_systems_are_not_seen_however_they_are_asked_for() {
+    let keywatch = Answering::start();
+    let (ann, bob) =
+        (keywatch.connect("ann", PASSWORD).await.unwrap(), keywatch.connect("bob", PASSWORD).await.unwrap());
+    let seen = |client, sql: &'static str| async move {
+        texts(client, sql).await.into_iter().map(|row| row[0].clone().unwrap()).collect::<Vec<_>>()
+    };
+    let every = "SELECT DISTINCT system FROM events WHERE source = 'idp' ORDER BY system";
+    assert_eq!(seen(&ann, every).await, ["cold", "hot"]);
+    for sql in [
+        every,
+        "SELECT DISTINCT system FROM events WHERE source = 'idp' AND (system = 'cold' OR true)",
+        "SELECT DISTINCT system FROM keywatch.public.events WHERE system IN ('cold', 'hot')",
+        "WITH e AS (SELECT * FROM events) SELECT DISTINCT a.system FROM e a JOIN e b ON a.system <> 'x' WHERE a.source = 'idp'",
+        "SELECT DISTINCT system FROM (SELECT system FROM events UNION ALL SELECT system FROM conclusions UNION ALL SELECT system FROM findings)",
+        "SELECT id FROM (SELECT system AS id FROM systems)",
+    ] {
+        assert_eq!(seen(&bob, sql).await, ["hot"], "{sql}");
+    }
+    assert_eq!(seen(&bob, "SELECT count(*) FROM events WHERE system = 'cold'").await, ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_refused_and_the_connection_goes_on() {
+    let keywatch = Answering::start();
+    let client = keywatch.connect("ann", PASSWORD).await.unwrap();
+    for sql in ["INSERT INTO events SELECT * FROM events", "DROP TABLE events", "COPY events TO '/tmp/x'", "SET a = 1"]
+    {
+        let refused = client.simple_query(sql).await.unwrap_err();
+        assert_eq!(code(&refused), &SqlState::READ_ONLY_SQL_TRANSACTION, "{sql}");
+        assert_eq!(code(&client.prepare(sql).await.unwrap_err()), &SqlState::READ_ONLY_SQL_TRANSACTION, "{sql}");
+    }
+    client.batch_execute("BEGIN").await.unwrap();
+    assert_eq!(texts(&client, "SELECT 1").await, [[Some("1".to_owned())]]);
+    client.batch_execute("COMMIT").await.unwrap();
+}
+
+/// Whoever sees a system sees there what was asked about it, and by whom.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_question_is_a_record_in_the_systems_it_was_about() {
+    let keywatch = Answering::start();
+    let (ann, bob) =
+        (keywatch.connect("ann", PASSWORD).await.unwrap(), keywatch.connect("bob", PASSWORD).await.unwrap());
+    texts(&ann, "SELECT 'of ann'").await;
+    ann.query("SELECT 'prepared by ann'", &[]).await.unwrap();
+    assert!(ann.simple_query("SELECT nothing FROM events").await.is_err());
+    texts(&bob, "SELECT 'of bob'").await;
+    let asked = "SELECT system, actor, detail_text(detail, 'name') FROM conclusions \
+                 WHERE kind = 'operator.read' AND detail_text(detail, 'what') = 'sql' ORDER BY 1, 2, 3";
+    let seen = |rows: Vec<Vec<Option<String>>>| -> Vec<[String; 3]> {
+        let rows = rows.into_iter().map(|row| [0, 1, 2].map(|index| row[index].clone().unwrap()));
+        // Those of this very question are there before it is answered.
+        rows.filter(|[_, _, sql]| sql != asked).collect()
+    };
+    let row = |system: &str, actor: &str, sql: &str| [system, actor, sql].map(str::to_owned);
+    let of_ann = ["SELECT 'of ann'", "SELECT 'prepared by ann'", "SELECT nothing FROM events"];
+    let cold: Vec<_> = of_ann.iter().map(|sql| row("cold", "ann", sql)).collect();
+    let mut hot: Vec<_> = of_ann.iter().map(|sql| row("hot", "ann", sql)).collect();
+    hot.push(row("hot", "bob", "SELECT 'of bob'"));
+    assert_eq!(seen(texts(&ann, asked).await), [cold, hot.clone()].concat());
+    let in_hot: Vec<_> = seen(texts(&bob, asked).await);
+    assert_eq!(in_hot, hot, "bob sees nothing of what was asked about another system");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_a_query_that_would_eat_the_machine_ends() {
+    let keywatch = Answering::start();
+    let client = keywatch.connect("ann", PASSWORD).await.unwrap();
+    let long =
+        "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value * b.value = 7";
+    let begun = std::time::Instant::now();
+    assert_eq!(code(&client.simple_query(long).await.unwrap_err()), &SqlState::QUERY_CANCELED);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    // What comes in order is grouped without remembering it; this does not.
+    let wide = "SELECT count(DISTINCT value * 7919 % 10000019) FROM generate_series(1, 10000000)";
+    assert_eq!(code(&client.simple_query(wide).await.unwrap_err()), &SqlState::OUT_OF_MEMORY);
+
+    let cancel = client.cancel_token();
+    let (answered, ()) = tokio::join!(client.simple_query(long), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        cancel.cancel_query(NoTls).await.unwrap();
+    });
+    assert_eq!(code(&answered.unwrap_err()), &SqlState::QUERY_CANCELED);
+    assert_eq!(texts(&client, "SELECT 1").await.len(), 1, "and the connection goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drivers_get_values_in_their_own_types() {
+    let keywatch = Answering::start();
+    let client = keywatch.connect("ann", PASSWORD).await.unwrap();
+    let sql = "SELECT actor, event_time, late, CAST(amount AS text), 1.5::double AS half FROM events WHERE actor = $1 AND event_time >= $2";
+    let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let rows = client.query(sql, &[&"actor-7", &since]).await.unwrap();
+    let [row] = rows.as_slice() else { panic!("{} rows", rows.len()) };
+    assert_eq!(row.get::<_, &str>(0), "actor-7");
+    let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(1_740_116_560);
+    assert_eq!(row.get::<_, SystemTime>(1), expected);
+    assert!(!row.get::<_, bool>(2));
+    assert_eq!((row.get::<_, &str>(3), row.get::<_, f64>(4)), ("10007", 1.5));
+    let text = texts(&client, "SELECT event_time, amount, session FROM events WHERE actor = 'actor-0'").await;
+    assert_eq!(text, [[Some("2025-02-21 05:42:40+00".to_owned()), Some("10000".to_owned()), None]]);
+}
+
+/// What tools ask `pg_catalog` in plain SQL.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_the_catalogue_are_answered() {
+    let keywatch = Answering::start();
+    let client = keywatch.connect("bob", PASSWORD).await.unwrap();
+    let first =
+        |rows: Vec<Vec<Option<String>>>| rows.into_iter().map(|row| row[0].clone().unwrap()).collect::<Vec<_>>();
+    let tables = first(texts(&client, "SELECT tablename FROM pg_catalog.pg_tables ORDER BY 1").await);
+    let classes = "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                   WHERE n.nspname = 'public' AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1";
+    assert_eq!(first(texts(&client, classes).await), tables);
+    assert!(tables.contains(&"events".to_owned()) && tables.contains(&"incidents".to_owned()), "{tables:?}");
+    let typed = "SELECT a.attname, t.typname FROM pg_catalog.pg_attribute a \
+                 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+                 WHERE c.relname = 'findings' AND a.attname IN ('late', 'amount', 'version', 'time', 'rule') ORDER BY 1";
+    let found = texts(&client, typed).await;
+    let found: Vec<[&str; 2]> = found.iter().map(|row| [0, 1].map(|index| row[index].as_deref().unwrap())).collect();
+    let expected =
+        [["amount", "numeric"], ["late", "bool"], ["rule", "text"], ["time", "timestamptz"], ["version", "int8"]];
+    assert_eq!(found, expected);
+    for (sql, expected) in [
+        ("SELECT datname FROM pg_catalog.pg_database", "keywatch"),
+        ("SELECT rolname FROM pg_catalog.pg_roles", "bob"),
+        ("SELECT current_user", "bob"),
+        ("SELECT current_database()", "keywatch"),
+        ("SELECT pg_catalog.current_schema()", "public"),
+    ] {
+        assert_eq!(first(texts(&client, sql).await), [expected], "{sql}");
+    }
+}
+
+/// The very questions that psql 15 sends for `\dt` and `\d events`.
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_finds_tables_and_columns() {
+    let keywatch = Answering::start();
+    let client = keywatch.connect("ann", PASSWORD).await.unwrap();
+    let from = "FROM pg_catalog.pg_class c\n     LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n";
+    let tables = texts(&client, &format!("SELECT n.nspname as \"Schema\",\n  c.relname as \"Name\",\n  'table' as \"Type\"\n{from}WHERE c.relkind IN ('r','p','')\nORDER BY 1,2;")).await;
+    let names: Vec<&str> = tables.iter().map(|row| row[1].as_deref().unwrap()).collect();
+    for name in ["alerts", "events", "findings", "incidents", "responses", "wallets"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    let found = texts(&client, &format!("SELECT c.oid,\n  n.nspname,\n  c.relname\n{from}WHERE c.relname OPERATOR(pg_catalog.~) '^(events)$' COLLATE pg_catalog.default\nORDER BY 2, 3;")).await;
+    let oid = found[0][0].clone().unwrap();
+    let columns = texts(&client, &format!("SELECT a.attname,\n  pg_catalog.format_type(a.atttypid, a.atttypmod)\nFROM pg_catalog.pg_attribute a\nWHERE a.attrelid = '{oid}' AND a.attnum > 0")).await;
+    let time = columns.iter().find(|row| row[0].as_deref() == Some("time")).unwrap();
+    assert_eq!(time[1].as_deref(), Some("timestamp with time zone"));
+    let about = texts(
+        &client,
+        &format!("SELECT c.relchecks, c.relkind, c.relhasindex\nFROM pg_catalog.pg_class c\nWHERE c.oid = '{oid}';"),
+    )
+    .await;
+    assert_eq!(about[0][1].as_deref(), Some("r"));
+    let policies = format!(
+        "SELECT pol.polname, pol.polpermissive\nFROM pg_catalog.pg_policy pol\nWHERE pol.polrelid = '{oid}' ORDER BY 1;"
+    );
+    assert!(texts(&client, &policies).await.is_empty());
+    let databases = texts(&client, "SELECT d.datname as \"Name\",\n  pg_catalog.pg_get_userbyid(d.datdba) as \"Owner\"\nFROM pg_catalog.pg_database d\nORDER BY 1;").await;
+    assert_eq!(databases[0][0].as_deref(), Some("keywatch"));
+    let prepared = client.query(&policies, &[]).await.unwrap();
+    assert!(prepared.is_empty(), "and prepared, as drivers ask");
+}
