@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use keywatch_alerting::{AlertState, EmbeddedPdp};
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Event, Log, Topic};
+use keywatch_store::{Event, Inventory, Log, Topic};
 use serde_json::Value;
 
 use crate::clock;
@@ -46,8 +46,20 @@ async fn incidents(events: &[Event]) -> anyhow::Result<Vec<Value>> {
     let executor = pipeline.executor();
     executor.idle().await;
     let ids = executor.with_state(worst);
-    let found = ids.iter().map(|id| incident_of(executor, log.as_ref(), id));
+    let inventory = declared(events);
+    let found = ids.iter().map(|id| incident_of(executor, log.as_ref(), &inventory, id));
     Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// What was declared last of each system.
+fn declared(events: &[Event]) -> Inventory {
+    let mut declared = Inventory::default();
+    let activated = events.iter().filter(|event| event.kind() == "inventory.activated");
+    for system in activated.filter_map(Inventory::from_activation).flat_map(|inventory| inventory.systems) {
+        declared.systems.retain(|other| other.id != system.id);
+        declared.systems.push(system);
+    }
+    declared
 }
 
 /// The incidents that are shown, the worst first.

@@ -282,7 +282,9 @@ pub(crate) fn load(file: &Path, overrides: &Overrides) -> anyhow::Result<(Config
 /// # Errors
 /// Names the file, and for bad TOML the line and the field.
 pub(crate) fn read_inventory(file: &Path) -> anyhow::Result<Inventory> {
-    let text = read(file).with_context(|| format!("cannot read the inventory {}", file.display()))?;
+    let text = read(file).with_context(|| {
+        format!("cannot read the inventory {} (docs/inventory.md says what stands in one)", file.display())
+    })?;
     Ok(Inventory::parse(&file.display().to_string(), &text)?)
 }
 

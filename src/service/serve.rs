@@ -102,7 +102,7 @@ async fn serve_http(
         metrics.expect(credential);
         metrics.heard(credential, clock::now());
     });
-    let known = known(config, &credentials, &intake.inventory)?;
+    let known = known(config, &credentials, Arc::clone(&intake.inventory))?;
     let threads = evaluator.threads.clone();
     let api = Api::new(operators, executor, threads, log, Arc::clone(&metrics), known, stopping.clone());
     let page = page::router(Page::new(Arc::clone(&api), config.server.tls.is_some()));
@@ -127,10 +127,11 @@ async fn serve_http(
 }
 
 /// What the API says of the rules that run and of the sources that may send.
-fn known(config: &Config, credentials: &Credentials, inventory: &Inventory) -> anyhow::Result<Known> {
+fn known(config: &Config, credentials: &Credentials, inventory: Arc<Inventory>) -> anyhow::Result<Known> {
     let mut rules = evaluator::rules(config.rules_directory.as_deref())?;
     rules.retain(|rule| !config.rules.disabled.contains(&rule.id));
-    Ok(Known { rules: api::rules::views(&rules), sources: Source::all(credentials, inventory) })
+    let sources = Source::all(credentials, &inventory);
+    Ok(Known { rules: api::rules::views(&rules), sources, inventory })
 }
 
 /// Returns when a follower fails; never where there are none, or while they end in order.

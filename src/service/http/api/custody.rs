@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use keywatch_alerting::delivery::message::name_targets;
 use keywatch_alerting::{Incident, Response, Shared};
+use keywatch_store::inventory::System;
 use keywatch_store::{Error, Event, EventId, Instant, Log, Topic};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -75,11 +76,11 @@ impl Wanted {
     }
 }
 
-/// The chain of custody, as JSON.
+/// The chain of custody, as JSON; amounts also in the units that `system` declares.
 ///
 /// # Errors
 /// The log cannot be read.
-pub(super) fn chain(log: &dyn Log, wanted: &Wanted) -> Result<Value, Error> {
+pub(super) fn chain(log: &dyn Log, wanted: &Wanted, system: Option<&System>) -> Result<Value, Error> {
     let mut events = Vec::new();
     let mut more = false;
     let scanned = scan(log, Topic::Events, wanted.from, |event| {
@@ -94,10 +95,10 @@ pub(super) fn chain(log: &dyn Log, wanted: &Wanted) -> Result<Value, Error> {
         }
         true
     })?;
-    Ok(told(&events, wanted, scanned.complete && !more))
+    Ok(told(&events, wanted, scanned.complete && !more, system))
 }
 
-fn told(events: &[Event], wanted: &Wanted, complete: bool) -> Value {
+fn told(events: &[Event], wanted: &Wanted, complete: bool, system: Option<&System>) -> Value {
     let requests = requests(events);
     let mut seen = [0_usize; LINKS.len()];
     let mut wrong: [BTreeSet<String>; LINKS.len()] = std::array::from_fn(|_| BTreeSet::new());
@@ -105,6 +106,7 @@ fn told(events: &[Event], wanted: &Wanted, complete: bool) -> Value {
     for event in events {
         let problems = problems(event, &requests);
         let mut view = views::event(event);
+        views::add_amount_in_words(&mut view, system);
         view["evidence"] = Value::from(wanted.evidence.contains(&event.event_id()));
         let request = event.request().and_then(|request| requests.get(request)).copied();
         view["problems"] = json!(problems);
@@ -141,7 +143,7 @@ fn told(events: &[Event], wanted: &Wanted, complete: bool) -> Value {
         "complete": complete,
         "links": links,
         "timeline": timeline,
-        "compared": compared::compared(events),
+        "compared": compared::compared(events, system),
     })
 }
 
@@ -235,7 +237,7 @@ mod tests {
                 event.amount(Amount::from_u128(7)).to_address("theirs").outcome("success");
             }),
         ];
-        let chain = told(&events, &wanted(), true);
+        let chain = told(&events, &wanted(), true, None);
         let states: Vec<&str> =
             chain["links"].as_array().unwrap().iter().map(|link| link["state"].as_str().unwrap()).collect();
         assert_eq!(states, ["missing", "missing", "seen", "missing", "mismatch", "not seen", "not seen"]);

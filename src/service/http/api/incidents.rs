@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Json;
 use keywatch_alerting::{Alert, AlertState, Executor, Incident, Shared, Status};
-use keywatch_store::{Event, EventId, Finding, Instant, Log, Severity, Topic};
+use keywatch_store::{Event, EventId, Finding, Instant, Inventory, Log, Severity, Topic};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -130,7 +130,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Extension(operator): Calle
         let shown = found.filter(|shown| operator.sees(&shown.incident.system));
         let Some(shown) = shown else { return Err(Refusal::nothing(&name)) };
         api.executor.record_read(&shown.incident.system, &operator.name, "incident", &name, clock::now())?;
-        Ok(Json(shown.view(api.log.as_ref())?))
+        Ok(Json(shown.view(api.log.as_ref(), &api.known.inventory)?))
     })
     .await
 }
@@ -142,9 +142,10 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Extension(operator): Calle
 pub(crate) fn incident_of(
     executor: &Executor,
     log: &dyn Log,
+    inventory: &Inventory,
     id: &str,
 ) -> Result<Option<Value>, keywatch_store::Error> {
-    executor.with_state(|state| Shown::of(state, id)).map(|shown| shown.view(log)).transpose()
+    executor.with_state(|state| Shown::of(state, id)).map(|shown| shown.view(log, inventory)).transpose()
 }
 
 /// What the state says of an incident, taken out so that the log can be read without holding it.
@@ -172,10 +173,11 @@ impl Shown {
         })
     }
 
-    fn view(self, log: &dyn Log) -> Result<Value, keywatch_store::Error> {
+    fn view(self, log: &dyn Log, inventory: &Inventory) -> Result<Value, keywatch_store::Error> {
         let Findings { told, evidence } = findings(log, &self.alerts)?;
         let finding = self.alert.as_ref().and_then(|alert| told.get(&alert.finding));
-        let chain = custody::chain(log, &Wanted::of(&self.incident, evidence))?;
+        let system = inventory.system(&self.incident.system);
+        let chain = custody::chain(log, &Wanted::of(&self.incident, evidence), system)?;
         let mut view = self.summary;
         view["sessions"] = json!(views::names(&self.incident, Shared::Session));
         view["merged"] = json!(self.incident.merged);

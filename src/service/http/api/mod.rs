@@ -45,7 +45,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use keywatch_alerting::{Error, Executor};
-use keywatch_store::Log;
+use keywatch_store::{Inventory, Log};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -87,6 +87,8 @@ pub(crate) struct Known {
     pub(crate) rules: Value,
     /// The sources that may send.
     pub(crate) sources: Vec<Source>,
+    /// What is declared, for what people call amounts.
+    pub(crate) inventory: Arc<Inventory>,
 }
 
 impl Api {

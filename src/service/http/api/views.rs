@@ -3,6 +3,7 @@
 use keywatch_alerting::delivery::message::{name_targets, short_session};
 use keywatch_alerting::lifecycle::handling::Handling;
 use keywatch_alerting::{Alert, AlertState, Incident, Shared, Silence};
+use keywatch_store::inventory::{System, amount_in_words};
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
@@ -122,6 +123,7 @@ pub(super) fn event(event: &Event) -> Value {
         ("request", event.request()),
         ("decision", event.decision()),
         ("tx", event.tx()),
+        ("chain", event.chain()),
         ("asset", event.asset()),
         ("from_address", event.from_address()),
         ("to_address", event.to_address()),
@@ -135,4 +137,11 @@ pub(super) fn event(event: &Event) -> Value {
         view["amount"] = Value::from(amount.to_string());
     }
     view
+}
+
+/// Adds to an event what people call its amount, in the units that its system declares.
+pub(super) fn add_amount_in_words(view: &mut Value, system: Option<&System>) {
+    if let (Some(digits), Some(asset)) = (view["amount"].as_str(), view["asset"].as_str()) {
+        view["amount_in_words"] = Value::from(amount_in_words(system, digits, asset, view["chain"].as_str()));
+    }
 }

@@ -1,6 +1,5 @@
 //! What was put before the signers beside what was signed: requests that claim the same place, field by field.
 
-use keywatch_store::inventory::amount_in_words;
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -73,9 +72,7 @@ fn shown(request: &Value, field: &str) -> String {
             Some(1) => "1: delegatecall, foreign code acts as the wallet".to_owned(),
             _ => operation.to_string(),
         },
-        ("amount", Value::String(digits)) => {
-            amount_in_words(None, digits, text(request, "asset"), request["chain"].as_str())
-        }
+        ("amount", Value::String(digits)) => request["amount_in_words"].as_str().unwrap_or(digits).to_owned(),
         ("call", call) => called(call),
         (_, Value::String(text)) => text.clone(),
         (_, other) => other.to_string(),

@@ -1,6 +1,6 @@
 //! A row in words that need no knowledge of custody. Everything is text; the templates escape it.
 
-use keywatch_store::inventory::{amount_in_words, grouped};
+use keywatch_store::inventory::grouped;
 use serde_json::Value;
 
 use super::super::parts::{items, text};
@@ -108,10 +108,8 @@ fn outcome(event: &Value) -> String {
 }
 
 fn value(event: &Value) -> String {
-    match text(event, "amount") {
-        "" => "no value".to_owned(),
-        digits => amount_in_words(None, digits, text(event, "asset"), event["chain"].as_str()),
-    }
+    let said = [text(event, "amount_in_words"), text(event, "amount"), "no value"];
+    said.into_iter().find(|words| !words.is_empty()).unwrap_or_default().to_owned()
 }
 
 fn to(event: &Value) -> String {
