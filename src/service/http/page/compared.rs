@@ -111,7 +111,8 @@ mod tests {
     fn both_sides_stand_beside_each_other_and_what_differs_is_said() {
         let side = |request: &str, operation: u64, fit: u64, wrong: u64, carried_out: bool| {
             json!({
-                "request": request, "operation": operation, "time": "2025-02-21T05:42:39Z", "amount": "1", "asset": "<i>",
+                "request": request, "operation": operation, "time": "2025-02-21T05:42:39Z",
+                "amount": "1", "asset": "x", "amount_in_words": "1 <i>",
                 "signatures": { "fit": fit, "mismatch": wrong }, "carried_out": carried_out,
             })
         };
