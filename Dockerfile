@@ -6,7 +6,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     cargo build --release --locked && cp target/release/keywatch /usr/local/bin/keywatch
 
 FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libssl3 && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 keywatch && install -d -o keywatch /var/lib/keywatch
 COPY --from=build /usr/local/bin/keywatch /usr/local/bin/keywatch
 USER keywatch

@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-peers docs dashboards grafana-sdk build-cost tools claim
+.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-respond bench-peers docs dashboards grafana-sdk build-cost tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -11,13 +11,14 @@ CARGO_TARGET_DIR ?= $(KEYWATCH_CACHE)/target
 KEYWATCH_TEST_OPA ?= $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa
 KEYWATCH_TEST_ANVIL ?= $(KEYWATCH_CACHE)/tools/anvil-$(ANVIL_VERSION)/anvil
 KEYWATCH_TEST_BTCD ?= $(KEYWATCH_CACHE)/tools/btcd-$(BTCD_VERSION)/btcd
+KEYWATCH_TEST_KAFKA ?= $(KEYWATCH_CACHE)/tools/kafka-$(KAFKA_VERSION)
 CARGO_DENY := $(KEYWATCH_CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
-export CARGO_TARGET_DIR KEYWATCH_TEST_OPA KEYWATCH_TEST_ANVIL KEYWATCH_TEST_BTCD
+export CARGO_TARGET_DIR KEYWATCH_TEST_OPA KEYWATCH_TEST_ANVIL KEYWATCH_TEST_BTCD KEYWATCH_TEST_KAFKA
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: claim ## play the Bybit theft of 2025-02-21 through the running pipeline (ARGS="--incident 2024-05-dmm-bitcoin")
+demo: claim ## play the Bybit theft of 2025-02-21 through the running pipeline (ARGS="--serve": on the page too; ARGS="--incident 2024-05-dmm-bitcoin")
 	cargo run --release --locked -- demo $(ARGS)
 
 test: fmt lint deny unit ## everything that has to hold before a change is taken; installs what it needs
@@ -31,7 +32,7 @@ lint: claim ## clippy over every target, warnings are errors
 deny: $(CARGO_DENY) ## licences, bans, sources and (where reachable) advisories of the dependencies
 	.ci/deny $(CARGO_DENY)
 
-unit: claim $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) ## all tests, against the real OPA and real nodes of Ethereum and Bitcoin too
+unit: claim $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWATCH_TEST_KAFKA)/complete ## all tests, against the real OPA, Kafka and nodes of Ethereum and Bitcoin too
 	cargo test --release --locked --workspace
 
 SEEDS ?= 1 2 3
@@ -48,6 +49,12 @@ bench-state: claim ## bytes a row, a flood of keys, a restart with ten million r
 
 bench-sql: claim ## how long questions in SQL take over a log that is made for it (ARGS="EVENTS DIRECTORY"; ten million, some minutes)
 	cargo bench --locked --workspace --bench sql -- $(ARGS)
+
+bench-kafka: claim $(KEYWATCH_TEST_KAFKA)/complete ## the log on Kafka beside a bare consumer and beside the embedded log; a plan for a million events a second
+	cargo test --release --locked --workspace --test all -- --ignored --nocapture --test-threads 1 measure_the_log_on_kafka
+
+bench-respond: claim $(KEYWATCH_TEST_OPA) ## a thousand revocations at three real OPAs: intent, enforced on all, verified
+	cargo test --release --locked --test all -- --ignored --nocapture --test-threads 1 a_thousand_revocations
 
 bench-peers: claim ## keywatch beside DataFusion, Flink SQL and rsigma (ARGS="keyed groups shipped flink rsigma growth"; each up to three minutes)
 	cargo bench --profile peers --locked --workspace --bench peers -- $(ARGS)
@@ -70,9 +77,10 @@ build-cost: ## what each dependency costs to build; fails for a new one of more 
 	.ci/build-cost
 
 claim:
+	@.ci/check-build-tools
 	@.ci/claim-target "$(CARGO_TARGET_DIR)"
 
-tools: $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(CARGO_DENY) ## install the pinned OPA, anvil, btcd and cargo-deny into the cache
+tools: $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWATCH_TEST_KAFKA)/complete $(CARGO_DENY) ## install the pinned OPA, anvil, btcd, Kafka and cargo-deny into the cache
 
 $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa:
 	.ci/install-opa $(@D)
@@ -82,6 +90,9 @@ $(KEYWATCH_CACHE)/tools/anvil-$(ANVIL_VERSION)/anvil:
 
 $(KEYWATCH_CACHE)/tools/btcd-$(BTCD_VERSION)/btcd:
 	.ci/install-btcd $(@D)
+
+$(KEYWATCH_CACHE)/tools/kafka-$(KAFKA_VERSION)/complete:
+	.ci/install-kafka $(@D)
 
 $(CARGO_DENY):
 	.ci/install-cargo-deny $(KEYWATCH_CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)

@@ -126,6 +126,11 @@ impl Incident {
         }
     }
 
+    /// What one of its sources said, as it said it: one JSON value a line, or one for all. `None` where that is not kept.
+    pub(crate) fn of_source(&self, source: &str) -> Option<String> {
+        ["jsonl", "json"].iter().find_map(|kind| self.text(&format!("sources/{source}.{kind}")).ok())
+    }
+
     /// What the demo shows.
     ///
     /// # Errors

@@ -1,5 +1,17 @@
 //! Every hard limit of the binary, with its unit in the name (promise P7). What one body may hold is a limit of ingest.
 
+mod chains;
+pub(crate) mod doctor;
+mod kafka;
+mod page;
+pub(crate) mod pull;
+mod sql;
+
+pub(crate) use chains::*;
+pub(crate) use kafka::*;
+pub(crate) use page::*;
+pub(crate) use sql::*;
+
 /// Longest that who fetches a revocation bundle may wait for a newer one, seconds: less than a connection may be silent.
 pub(crate) const BUNDLE_WAIT_SECONDS_MAX: u64 = 25;
 
@@ -11,6 +23,9 @@ pub(crate) const ADDRESS_CONNECTIONS_MAX: usize = 128;
 
 /// Seconds within which a connection must have sent the head of its first request, and agreed on TLS before.
 pub(crate) const FIRST_HEAD_SECONDS_MAX: u64 = 10;
+
+/// Seconds between two looks at the inventory file.
+pub(crate) const INVENTORY_RELOAD_SECONDS: u64 = 2;
 
 /// Seconds between two looks at the files of certificates.
 pub(crate) const TLS_RELOAD_SECONDS: u64 = 10;
@@ -228,8 +243,15 @@ pub(crate) const STAGES_TIMED_MAX: usize = 10_000;
 /// Seconds between two stamps of the revocation documents; a policy denies everything once its stamp is two minutes old.
 pub(crate) const REFRESH_SECONDS: u64 = 30;
 
-/// Seconds between two ticks of a system.
+/// Seconds between two ticks of a system in which something happens or is due to be decided.
 pub(crate) const TICK_SECONDS: u64 = 1;
+
+/// Seconds between two ticks of a system in which nothing happens.
+pub(crate) const TICK_SECONDS_MAX: i64 = 60;
+
+/// Seconds for which a system has a tick every second after something happened in it: alerts are told, and revocations
+/// proved, in that time.
+pub(crate) const TICK_BUSY_SECONDS: i64 = 900;
 
 /// Batches that wait between the reading thread of a backtest and its rules.
 pub(crate) const BACKTEST_BATCHES_MAX: usize = 4;
@@ -334,6 +356,9 @@ pub(crate) const POOL_ABSENT_SECONDS: u64 = 120;
 /// Seconds of the log that a start goes back for transactions that were told and may still wait.
 pub(crate) const POOL_RESTORED_SECONDS: i64 = 86_400;
 
+/// Seconds after which a follower tries again to write what a cluster did not take.
+pub(crate) const FOLLOW_RETRY_SECONDS: u64 = 1;
+
 /// Blocks that a follower asks for at once.
 pub(crate) const FOLLOW_FETCHES_MAX: usize = 8;
 
@@ -394,27 +419,6 @@ pub(crate) const CHANGES_WAIT_SECONDS_MAX: u64 = 25;
 /// Milliseconds between two looks at whether the log has grown, for who waits for changes.
 pub(crate) const CHANGES_LOOK_MS: u64 = 1_000;
 
-/// Seconds after which who has signed in on the web page does so again: a shift.
-pub(crate) const PAGE_SESSION_SECONDS_MAX: u64 = 12 * 3_600;
-
-/// Sessions on the web page.
-pub(crate) const PAGE_SESSIONS_MAX: usize = 1024;
-
-/// Sessions of one operator among them.
-pub(crate) const PAGE_SESSIONS_OF_OPERATOR_MAX: usize = 16;
-
-/// Seconds that a form to sign in may be open.
-pub(crate) const PAGE_SIGN_IN_SECONDS_MAX: u64 = 3_600;
-
-/// Bytes of a form of the web page.
-pub(crate) const PAGE_FORM_BYTES_MAX: usize = 32 << 10;
-
-/// Bytes of an answer of the API that the web page shows.
-pub(crate) const PAGE_ANSWER_BYTES_MAX: usize = 32 << 20;
-
-/// Incidents of one page of the board.
-pub(crate) const PAGE_BOARD_INCIDENTS: usize = 50;
-
 /// Incidents of recorded events that are written into one file.
 pub(crate) const REPLAYED_INCIDENTS_MAX: usize = 20;
 
@@ -423,63 +427,3 @@ pub(crate) const REPLAYED_STEPS_MAX: usize = 10_000;
 
 /// Seconds that `keywatch alerts` waits for an answer.
 pub(crate) const API_ANSWER_SECONDS_MAX: u64 = 60;
-
-/// Bytes of one SQL statement.
-pub(crate) const SQL_TEXT_BYTES_MAX: usize = 64 << 10;
-
-/// Threads that read for one query.
-pub(crate) const SQL_PARTITIONS_MAX: usize = 4;
-
-/// Stretches of the log below which a further thread is not worth its start.
-pub(crate) const SQL_PART_STRETCHES_MIN: usize = 8;
-
-/// Batches of rows that wait between the reading of a query and what is done with them.
-pub(crate) const SQL_WAITING_BATCHES_MAX: usize = 2;
-
-/// Event lines of a file that are handed on at once.
-pub(crate) const SQL_FILE_EVENTS: usize = 8192;
-
-/// Findings that are made into one batch of rows, at least.
-pub(crate) const SQL_MADE_ROWS: usize = 1024;
-
-/// Bytes of a text that a query may put together of shorter ones, stored values counted as a thousand bytes each.
-pub(crate) const SQL_GROWN_BYTES_MAX: u64 = 64 << 10;
-
-/// Rows that `keywatch query` shows as a table, unless it is told otherwise.
-pub(crate) const QUERY_ROWS_SHOWN_MAX: usize = 1000;
-
-/// Rows of one group of a Parquet file, which is put together in memory.
-pub(crate) const QUERY_ROW_GROUP_ROWS_MAX: usize = 1 << 17;
-
-/// Milliseconds between two moves of the bar of `keywatch query`.
-pub(crate) const QUERY_PROGRESS_MILLISECONDS: u64 = 500;
-
-/// Clients of SQL that are connected at once; further ones wait in the kernel's queue.
-pub(crate) const SQL_CONNECTIONS_MAX: usize = 64;
-
-/// Threads that serve the connections of SQL; each query has its own beside them.
-pub(crate) const SQL_THREADS: usize = 2;
-
-/// How much the threads of queries let others go first, as `nice` counts.
-pub(crate) const SQL_NICE: i32 = 10;
-
-/// Milliseconds that a client waits for the answer that it is not let in.
-pub(crate) const SQL_REFUSAL_MILLISECONDS: u64 = 500;
-
-/// Questions of one operator in a second, on average: each is a record of the log.
-pub(crate) const SQL_PER_SECOND_MAX: u32 = 10;
-
-/// Questions of one operator at once, after a pause.
-pub(crate) const SQL_BURST_MAX: u32 = 200;
-
-/// Seconds that a query waits for its turn.
-pub(crate) const SQL_WAIT_SECONDS_MAX: u64 = 5;
-
-/// Seconds beyond its time after which a client that takes no rows is let go.
-pub(crate) const SQL_GRACE_SECONDS: u64 = 5;
-
-/// Seconds between two looks at whether the log has grown by a segment.
-pub(crate) const SQL_INDEX_SECONDS: u64 = 10;
-
-/// Bytes of a user's password, at least.
-pub(crate) const SQL_PASSWORD_BYTES_MIN: usize = 16;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`commands`] | one module a subcommand: arguments in, words out |
 //! | [`service`] | what `keywatch run` is made of |
+//! | [`explanation`] | what a rule means and how it is run |
 //! | [`incident`], [`event_files`] | incidents of `replay-data/`; event lines and inventories as files hold them |
 //! | [`output`], [`clock`], [`limits`] | what is printed, what time it is, what is bounded |
 //! | [`words`] | names, amounts and spans as people say them |
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 mod clock;
 mod commands;
 mod event_files;
+mod explanation;
 mod incident;
 mod limits;
 mod output;
@@ -24,7 +26,8 @@ mod service;
 mod words;
 
 use commands::{
-    agent, backtest, chain, deliveries, demo, detectors, feeds, import, log, operator, query, replay, run, simulate,
+    agent, backtest, chain, deliveries, demo, detectors, doctor, feeds, import, log, operator, query, replay, run,
+    simulate,
 };
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
@@ -52,6 +55,7 @@ Start here:
                                          your own records as event lines
   keywatch run --print-config            a configuration for your own machine
   keywatch agent --file LOG              ships what a machine writes to a running keywatch
+  keywatch doctor                        is everything there, and does every source speak?
   keywatch chain check                   can the nodes of its chains be followed?
   keywatch alerts list                   what it has found, and who sees to it
   keywatch responses list                what it has stopped, and what waits for you
@@ -83,6 +87,7 @@ enum Command {
     Query(query::Arguments),
     Detectors(detectors::Arguments),
     Deliveries(deliveries::Arguments),
+    Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
     Alerts(operator::AlertsArguments),
     Incidents(operator::IncidentsArguments),
@@ -125,6 +130,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Query(arguments) => query::run(arguments),
         Command::Detectors(arguments) => detectors::run(arguments),
         Command::Deliveries(arguments) => deliveries::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Run(arguments) => run::run(arguments),
         Command::Agent(arguments) => agent::run(arguments),

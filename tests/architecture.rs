@@ -14,7 +14,7 @@ const ROOMS: [&str; 6] = ["alerting", "detectors", "ingest", "replay-data/simula
 const ALONE: [&str; 2] = ["keywatch-store", "keywatch-stranger"];
 
 /// What may stand at the top, besides hidden files and `*.toml`.
-const TOP: [&str; 19] = [
+const TOP: [&str; 20] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -27,6 +27,7 @@ const TOP: [&str; 19] = [
     "benches",
     "dashboards",
     "detectors",
+    "docker-compose.kafka.yml",
     "docker-compose.yml",
     "docs",
     "ingest",

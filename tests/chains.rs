@@ -4,14 +4,19 @@
 //! |---|---|
 //! | [`ethereum`] | blocks of a real node: nothing skipped, nothing told twice, reorganisations taken back |
 //! | [`bitcoin`] | the same for Bitcoin, and the shape of a real theft |
+//! | [`tokens`] | balances of tokens that move otherwise than they say |
+//! | [`added`] | wallets that are added while their chain is followed |
 //! | [`pools`] | transactions that wait for their block |
+//! | [`heads`] | nodes that announce their blocks |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
 //!
 //! [`watcher`] is a machine on which keywatch follows a chain, [`door`] what stands between it and a node.
 
+mod added;
 mod bitcoin;
 mod door;
 mod endpoints;
 mod ethereum;
+mod heads;
 mod pools;
-mod watcher;
+pub(crate) mod watcher;

@@ -155,7 +155,9 @@ fn commands_that_documents_name_exist() {
             let place = format!("{}: {line}", file.display());
             match words.as_slice() {
                 ["make", target, ..] => assert!(targets.contains(target), "{place}"),
-                ["keywatch", subcommand, ..] => assert!(is_subcommand(subcommand), "{place}"),
+                ["keywatch", subcommand, ..] if !subcommand.contains("://") => {
+                    assert!(is_subcommand(subcommand), "{place}");
+                }
                 _ => {}
             }
         }

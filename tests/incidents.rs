@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`found`] | the expected findings, and what they hang on |
 //! | [`cuts`] | P1: any batch cut, any backend, a restart, two systems in one partition |
+//! | [`sparse`] | P1: ticks only where something is due |
 //! | [`late`] | documented delays and outages: the same criticals, a quiet baseline, no extra revocation |
 //! | [`renamed`] | other names, amounts, times and orders: the same findings |
 //! | [`corrected`] | each rule falls silent when its one deciding fact is put right |
@@ -22,4 +23,5 @@ pub(crate) mod process;
 pub(crate) mod recording;
 mod renamed;
 mod restarts;
-mod rules;
+pub(crate) mod rules;
+mod sparse;

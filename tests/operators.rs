@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::running::machine::{Machine, Rule, Running, presented};
 use crate::support::command::{err, keywatch, out};
+use crate::support::meanwhile::until;
 
 /// Finds every session that is presented.
 const PRESENTED: Rule = Rule {
@@ -181,6 +182,43 @@ async fn nobody_does_what_their_role_and_systems_do_not_allow() {
     running.stop();
     let acknowledged = machine.conclusions().filter(|event| event.kind().starts_with("alert.ackn")).count();
     assert_eq!(acknowledged, 0);
+}
+
+#[tokio::test]
+async fn what_a_rule_cost_people_is_counted_from_the_records() {
+    let machine = machine();
+    let running = machine.start().await;
+    let id = one_incident(&running).await;
+    // One that is counted on ann's alert, and one of somebody else.
+    running.send([presented("s-long-enough-2", "ann", 1), presented("s-long-enough-3", "eve", 1)]).await;
+    let asked = "/v1/noise?rule=own/presented";
+    until("three findings are counted", || async { get(&running, asked).await["rules"][0]["findings"] == 3 }).await;
+    let rule = get(&running, asked).await["rules"][0].clone();
+    assert_eq!(
+        (&rule["alerts"], &rule["unjudged"], &rule["acknowledged"]),
+        (&json!(2), &json!(2), &json!(0)),
+        "{rule}"
+    );
+    assert_eq!(rule["acknowledge_seconds_median"], Value::Null, "{rule}");
+    post(&running, "ann", &format!("/v1/incidents/{id}/acknowledge"), json!({})).await;
+    let verdict = json!({ "verdict": "false", "reason": "it was a drill" });
+    post(&running, "ann", &format!("/v1/incidents/{id}/resolve"), verdict).await;
+    let answer = get(&running, asked).await;
+    let rule = &answer["rules"][0];
+    assert_eq!((&rule["false"], &rule["unjudged"], &rule["acknowledged"]), (&json!(1), &json!(1), &json!(1)), "{rule}");
+    assert!(rule["acknowledge_seconds_median"].as_i64().is_some_and(|seconds| seconds >= 0), "{rule}");
+    assert_eq!(answer["complete"], true, "{answer}");
+    let (_, seen) = ask(&running, "stranger", Method::GET, "/v1/noise", None).await;
+    assert_eq!(seen["rules"], json!([]), "another's systems are counted for nobody");
+    let (status, _) = ask(&running, "ann", Method::GET, "/v1/noise?since=2999-01-01T00:00:00Z", None).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+
+    let shown = get(&running, "/v1/rules/own/presented").await;
+    assert!(shown["sql"].as_str().unwrap().contains("session.presented"), "{shown}");
+    assert!(shown["explain"].as_str().unwrap().contains("Step by step"), "{shown}");
+    let (status, answer) = ask(&running, "ann", Method::GET, "/v1/rules/own/nothing", None).await;
+    assert!(status == StatusCode::NOT_FOUND && answer["error"].to_string().contains("own/nothing"), "{answer}");
+    running.stop();
 }
 
 #[tokio::test]

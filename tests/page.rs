@@ -1,6 +1,8 @@
 //! The web page, as a browser without scripts meets it: signing in, the board, an incident, what is done about it.
 
-mod browser;
+pub(crate) mod browser;
+mod crowded;
+mod decisions;
 
 use std::path::Path;
 
@@ -28,6 +30,9 @@ async fn who_has_not_signed_in_sees_the_form_for_that_and_nothing_else() {
         let answer = browser.get(path).await;
         assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, leads_to), "{path}");
     }
+    // A link of a dashboard leads to what it says once one has signed in.
+    let answer = browser.get("/page?rule=own%2Fpresented").await;
+    assert_eq!(answer.header("location"), "/page/sign-in?to=%2Fpage%3Frule%3Down%252Fpresented");
     assert_eq!(browser.get("/page/changes").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(browser.post("/page/incidents/x/acknowledge", &[]).await.status, StatusCode::UNAUTHORIZED);
     let form = browser.get("/page/sign-in").await;
@@ -234,9 +239,13 @@ async fn lists_go_on_from_page_to_page_the_newest_first() {
         .map(|one| one["opened"].as_str().unwrap().parse().unwrap())
         .collect();
     assert!(opened.is_sorted_by(|one, other| one >= other));
-    for (query, expected) in
-        [("severity=critical", "No incident"), ("system=hot", "No incident"), ("page=99", "past the end")]
-    {
+    for (query, expected) in [
+        ("severity=critical", "No incident"),
+        ("system=hot", "No incident"),
+        ("rule=own/other", "No incident"),
+        ("rule=own/presented&page=2", "Page 2 of 2, 60 in all"),
+        ("page=99", "past the end"),
+    ] {
         assert!(ann.get(&format!("/page?{query}")).await.text.contains(expected), "{query}");
     }
     assert_eq!(ann.get("/page?status=sad").await.status, StatusCode::BAD_REQUEST);
@@ -249,12 +258,21 @@ async fn rules_and_sources_can_be_looked_up() {
     let running = machine.start().await;
     let mut ann = Browser::signed_in(&running, "ann").await;
     let rules = ann.get("/page/rules").await.text;
-    assert!(rules.contains("own/presented") && rules.contains("It is there for a test."), "{rules}");
+    assert!(rules.contains("href=\"/page/rules/own/presented\""), "{rules}");
     assert!(!rules.contains("chain/amount_outlier"), "it does not run here: {rules}");
+    let rule = ann.get("/page/rules/own/presented").await.text;
+    for said in ["It is there for a test.", "look", "events   session.presented", "told as 0 alerts"] {
+        assert!(rule.contains(said), "no `{said}` in {rule}");
+    }
+    assert_eq!(ann.get("/page/rules/chain/amount_outlier").await.status, StatusCode::NOT_FOUND);
+    let coverage = ann.until("/page/coverage", "<td>✓ sees</td>").await.text;
+    assert!(coverage.contains("No row of the CCSS") && coverage.contains("own/presented"), "{coverage}");
+    assert!(coverage.contains("<th scope=\"col\">cold</th>"), "{coverage}");
     let sources = ann.get("/page/sources").await.text;
     assert!(sources.contains("idp") && sources.contains("✓ heard"), "{sources}");
     let mut stranger = Browser::signed_in(&running, "stranger").await;
     assert!(!stranger.get("/page/sources").await.text.contains("idp"));
+    assert!(!stranger.get("/page/coverage").await.text.contains("<th scope=\"col\">cold</th>"));
     running.stop();
 }
 

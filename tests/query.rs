@@ -28,6 +28,7 @@ async fn recorded(incident: &Incident, directory: &Path) -> (Outcome, AlertState
     process.catch_up().await.unwrap();
     process.idle().await;
     handle(&process, incident.events.last().unwrap().time()).await;
+    process.idle().await;
     let (outcome, state) = (process.came_to(), process.executor().with_state(AlertState::clone));
     drop(process);
     // What the executor has under way holds the log until it ends.

@@ -19,7 +19,7 @@ const PRESENTED: Rule = Rule {
 };
 
 /// A machine with operators and that rule, of which one source alone speaks; with more in the configuration.
-fn machine(more: &str) -> Machine {
+pub(crate) fn machine(more: &str) -> Machine {
     let machine = with_operators(Machine::with_this_rule_alone(PRESENTED));
     let change = |file: &str, change: &dyn Fn(String) -> String| {
         let text = std::fs::read_to_string(machine.path(file)).unwrap();
@@ -38,7 +38,7 @@ fn machine(more: &str) -> Machine {
 }
 
 /// Somebody presents a session; the id of the response that is proposed.
-async fn proposed(running: &Running, session: &str, actor: &str, device: Option<&str>) -> String {
+pub(crate) async fn proposed(running: &Running, session: &str, actor: &str, device: Option<&str>) -> String {
     let mut event = json!({
         "id": session, "kind": "session.presented", "event_time": now(), "actor": actor, "session": session, "asn": 5,
     });
@@ -167,11 +167,29 @@ async fn where_two_have_to_agree_they_are_two_and_neither_is_whom_it_is_about() 
 }
 
 #[tokio::test]
+async fn a_session_that_two_people_let_in_again_waits_for_the_second() {
+    let machine = machine("[alerting.approvals]\nundo_approvals = 2\n");
+    let running = machine.start().await;
+    let id = proposed(&running, "s-of-mallory", "mallory", None).await;
+    post(&running, "bob", &format!("/v1/responses/{id}/approve"), because("nobody knows of it")).await;
+    let restore = json!({ "session": "s-of-mallory", "reason": "the new laptop" });
+    for (name, outcome) in [("bob", "undo_waits"), ("bob", "undo_waits"), ("carol", "undone")] {
+        let answer = post(&running, name, "/v1/sessions/restore", restore.clone()).await;
+        let restored = &answer["undone"][0];
+        assert_eq!((&restored["response"], &restored["outcome"]), (&json!(id), &json!(outcome)), "{name}: {answer}");
+        assert_eq!(restored["now"]["status"] == "undone", outcome == "undone", "{answer}");
+    }
+    running.stop();
+}
+
+#[tokio::test]
 async fn nobody_decides_whom_role_system_or_time_do_not_allow() {
     let machine = machine("");
     let running = machine.start().await;
     let id = proposed(&running, "s-of-mallory", "mallory", None).await;
     let path = |act: &str| format!("/v1/responses/{id}/{act}");
+    // It is proposed only: nothing stands that could be taken back.
+    let restore = || json!({ "session": "s-of-mallory", "reason": "r" });
     for (token, path, body, expected) in [
         ("", path("approve"), because("r"), StatusCode::UNAUTHORIZED),
         ("token", path("approve"), because("r"), StatusCode::UNAUTHORIZED),
@@ -182,6 +200,9 @@ async fn nobody_decides_whom_role_system_or_time_do_not_allow() {
         ("bob", "/v1/responses/nothing/approve".to_owned(), because("r"), StatusCode::NOT_FOUND),
         ("bob", path("explode"), because("r"), StatusCode::NOT_FOUND),
         ("bob", path("approve"), json!({}), StatusCode::BAD_REQUEST),
+        ("ann", "/v1/sessions/restore".to_owned(), restore(), StatusCode::FORBIDDEN),
+        ("bob", "/v1/sessions/restore".to_owned(), restore(), StatusCode::NOT_FOUND),
+        ("bob", "/v1/sessions/restore".to_owned(), because("r"), StatusCode::BAD_REQUEST),
         ("bob", path("approve"), because(" "), StatusCode::CONFLICT),
         ("bob", path("undo"), because("r"), StatusCode::CONFLICT),
     ] {

@@ -3,9 +3,10 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use keywatch_alerting::policy::settings::Budgets;
 use keywatch_alerting::response::pdp::PolicyDecisionPoint;
 use keywatch_alerting::{
@@ -14,7 +15,7 @@ use keywatch_alerting::{
 };
 use keywatch_store::finding::Target;
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Finding, Log};
+use keywatch_store::{Appended, Clock, Error as StoreError, Event, Finding, Log, Position, Topic};
 use serde_json::json;
 
 use crate::support::keys::pair;
@@ -44,11 +45,61 @@ fn quantiles(what: &str, mut took: Vec<Duration>) {
     println!("{what}: p50 {:?}, p99 {:?}, most {:?}, of {}", at(50), at(99), took[took.len() - 1], took.len());
 }
 
+/// The steps of a revocation: the document is published once every replica has taken it.
+const STEPS: [&str; 3] = ["response.requested", "response.published", "response.verified"];
+
+/// A log that knows when the last record of a kind was written.
+struct TimedLog {
+    inner: MemoryLog,
+    written: Mutex<BTreeMap<String, Instant>>,
+}
+
+impl TimedLog {
+    fn written(&self, kind: &str) -> Instant {
+        self.written.lock().unwrap()[kind]
+    }
+}
+
+impl Log for TimedLog {
+    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
+        let kinds: Vec<String> = events.iter().map(|event| event.kind().to_owned()).collect();
+        let appended = self.inner.append(topic, events)?;
+        let now = Instant::now();
+        self.written.lock().unwrap().extend(kinds.into_iter().map(|kind| (kind, now)));
+        Ok(appended)
+    }
+
+    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
+        self.inner.read(topic, from, records_max)
+    }
+
+    fn end(&self, topic: Topic) -> Position {
+        self.inner.end(topic)
+    }
+
+    fn time_of(&self, system: &str) -> Option<keywatch_store::Instant> {
+        self.inner.time_of(system)
+    }
+
+    fn clock(&self) -> Clock {
+        self.inner.clock()
+    }
+}
+
+/// Microseconds, up to a minute.
+fn took() -> Histogram<u64> {
+    Histogram::new_with_max(60_000_000, 3).unwrap()
+}
+
+fn milliseconds(microseconds: u64) -> f64 {
+    Duration::from_micros(microseconds).as_secs_f64() * 1_000.0
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
 async fn a_thousand_revocations_at_three_replicas() {
     let opas = [Opa::start(), Opa::start(), Opa::start()];
-    let log = Arc::new(MemoryLog::new());
+    let log = Arc::new(TimedLog { inner: MemoryLog::new(), written: Mutex::default() });
     let replicas = opas.iter().map(|opa| Replica::new(&opa.url(), Arc::new(client(opa)))).collect();
     let executor = Executor::open(Dependencies {
         log: Arc::clone(&log) as Arc<dyn Log>,
@@ -61,17 +112,27 @@ async fn a_thousand_revocations_at_three_replicas() {
     })
     .unwrap();
     executor.resume().await.unwrap();
-    let mut verified = Vec::new();
+    let mut spans = [("finding to intent", took()), ("intent to enforced", took()), ("intent to verified", took())];
     for number in 0..REVOCATIONS {
         let session = format!("s-{number}");
         let one = Finding { response: vec![Target::Session], entity: session.clone(), ..finding(&session) };
         let begun = Instant::now();
         executor.take(&one).await.unwrap();
-        verified.push(begun.elapsed());
+        let [intent, enforced, verified] = STEPS.map(|kind| log.written(kind));
+        for ((_, took), span) in spans.iter_mut().zip([intent - begun, enforced - intent, verified - intent]) {
+            took.record(u64::try_from(span.as_micros()).unwrap()).unwrap();
+        }
     }
-    assert_eq!(records(&log, "response.verified").len(), REVOCATIONS);
-    assert!(records(&log, "response.verified").iter().all(|event| event.outcome() == Some("denied_at_pdp")));
-    quantiles("finding to verified at three replicas, data API", verified);
+    let verified = records(&log.inner, "response.verified");
+    assert_eq!(verified.len(), REVOCATIONS);
+    assert!(verified.iter().all(|event| event.outcome() == Some("denied_at_pdp")));
+    println!("\n{REVOCATIONS} revocations at three replicas, Data API, one after the other:\n");
+    println!("| from, to | p50 ms | p99 ms | most ms |\n|---|---:|---:|---:|");
+    for (what, took) in &spans {
+        let [p50, p99, most] =
+            [took.value_at_quantile(0.5), took.value_at_quantile(0.99), took.max()].map(milliseconds);
+        println!("| {what} | {p50:.1} | {p99:.1} | {most:.1} |");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -199,8 +199,11 @@ async fn p7_a_query_that_would_eat_the_machine_ends() {
     assert_eq!(code(&client.simple_query(long).await.unwrap_err()), &SqlState::QUERY_CANCELED);
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     // What comes in order is grouped without remembering it; this does not.
-    let wide = "SELECT count(DISTINCT value * 7919 % 10000019) FROM generate_series(1, 10000000)";
-    assert_eq!(code(&client.simple_query(wide).await.unwrap_err()), &SqlState::OUT_OF_MEMORY);
+    let filling = "x".repeat(500);
+    let wide = format!(
+        "SELECT count(DISTINCT concat(value * 7919 % 10000019, '{filling}')) FROM generate_series(1, 10000000)"
+    );
+    assert_eq!(code(&client.simple_query(&wide).await.unwrap_err()), &SqlState::OUT_OF_MEMORY);
 
     let cancel = client.cancel_token();
     let asked = client.simple_query(long);

@@ -5,10 +5,11 @@ mod approvals;
 mod deliveries;
 mod operations;
 mod standing;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use backon::Retryable;
@@ -32,10 +33,10 @@ use crate::lifecycle::state::AlertState;
 use crate::limits::{PAGE_HELD_MS_MAX, SILENCE_UNTOLD_NS};
 use crate::policy::plan::plan;
 use crate::policy::settings::Policy;
-use crate::response::intent::Degree;
+use crate::response::intent::{Degree, Progress};
 use crate::response::responder::{EnforcementPoint, Outcome, Responder};
 
-pub use approvals::Approval;
+pub use approvals::{Approval, Undoing};
 pub use operations::Operated;
 pub use standing::Standing;
 
@@ -73,6 +74,7 @@ struct Shared {
     retried: Mutex<BTreeSet<String>>,
     /// Held from planning until the intents are in the log, so that no two findings are planned on the same state.
     turn: Turn<()>,
+    ways: OnceLock<ways::Ways>,
 }
 
 impl Executor {
@@ -111,6 +113,7 @@ impl Executor {
             revocations,
             retried: Mutex::default(),
             turn: Turn::new(()),
+            ways: OnceLock::new(),
         };
         Ok(Executor { shared: Arc::new(shared) })
     }
@@ -139,6 +142,9 @@ impl Executor {
     /// stands in the log and is retried in the background.
     pub async fn take(&self, finding: &Finding) -> Result<Vec<Action>, Error> {
         let actions = self.intend(finding).await?;
+        if actions.iter().any(|action| matches!(action, Action::Revoke(_) | Action::Propose(_))) {
+            self.go_ways().await?;
+        }
         if actions.iter().any(|action| matches!(action, Action::Revoke(_))) {
             self.respond_before_paging(&finding.system).await?;
         }
@@ -193,6 +199,8 @@ impl Executor {
             self.settle(&system, refreshed).await?;
             self.shared.responder.record_further(&system)?;
         }
+        self.go_ways().await?;
+        self.record_further_of_ways()?;
         for own in self.unreported() {
             self.take_own(&own).await?;
         }
@@ -274,12 +282,26 @@ impl Executor {
                 Ok(())
             }
             Err(Error::Log(error)) => Err(error.into()),
-            Err(Error::NoPdp { .. }) => Ok(()),
+            Err(Error::NoPdp { .. }) => self.go_second_path().await,
             Err(_) => {
                 self.retry_in_background(system);
-                Ok(())
+                self.go_second_path().await
             }
         }
+    }
+
+    /// No decision point has taken it, or not every replica: ways that are kept for that are gone at once, and told of.
+    async fn go_second_path(&self) -> Result<(), Error> {
+        self.go_ways().await?;
+        let about = |progress: &Progress| Executor::about_ways(progress).collect::<Vec<_>>();
+        let untold: Vec<Finding> = self.with_state(|state| {
+            let findings = state.responses().iter().flat_map(about);
+            findings.filter(|finding| !state.is_planned(finding)).collect()
+        });
+        for finding in &untold {
+            self.take_own(finding).await?;
+        }
+        Ok(())
     }
 
     /// A finding of keywatch's own asks for no response, so it needs the intents and the deliveries only.
@@ -296,7 +318,7 @@ impl Executor {
         let own = state.responses().iter().flat_map(|progress| {
             let reached = limit_reached(&progress.response).filter(|_| progress.is_waiting());
             let effect = response_unconfirmed(progress).into_iter().chain(allowed_after_revocation(progress));
-            effect.chain(reached).chain(response_undone(progress))
+            effect.chain(reached).chain(response_undone(progress)).chain(Executor::about_ways(progress))
         });
         let misused = state.responses().misused();
         let signed = misused.map(|(system, event, time)| control_signed(system, event, time));

@@ -28,7 +28,7 @@ pub use delivery::pace::Pace;
 pub use delivery::sink::{Sink, Terminal};
 pub use delivery::webhook::{Secret, Webhook, WebhookSettings};
 pub use error::{Error, Fate};
-pub use executor::{Approval, Dependencies, Executor, Operated, Standing};
+pub use executor::{Approval, Dependencies, Executor, Operated, Standing, Undoing};
 pub use lifecycle::action::{Action, AlertRecord, Cause};
 pub use lifecycle::handling::{Act, Status, Verdict};
 pub use lifecycle::history::{Counted, History};
@@ -44,3 +44,4 @@ pub use response::intent::{Degree, Progress, Response, Ruled, Ruling, Step, Targ
 pub use response::pdp::{Decision, EmbeddedPdp, OpaPdp, OpaSettings, PolicyDecisionPoint};
 pub use response::replicas::{EnforcementPoint, Replica};
 pub use response::revocation::RevocationDocument;
+pub use response::ways::Way;

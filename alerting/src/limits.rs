@@ -137,6 +137,19 @@ pub const NOTIFICATION_ITEMS_MAX: usize = 50;
 /// Alerts of an incident that a notification tells of, the worst.
 pub const NOTIFICATION_STORY_MAX: usize = 20;
 
+/// Log time after a response within which its further ways are planned, nanoseconds: a day.
+pub const WAY_PLANNED_NS: i64 = 86_400 * 1_000_000_000;
+
+/// Log time for which a name that a way has accepted is not asked of it again, nanoseconds: ten minutes. Who signs in anew
+/// after that is ended anew.
+pub const WAY_COVERED_NS: i64 = 600 * 1_000_000_000;
+
+/// Hours after which a way that was not accepted is given up, unless the configuration says otherwise.
+pub const WAY_GIVE_UP_HOURS: u32 = 24;
+
+/// Bytes of a template of titles or bodies.
+pub const TEMPLATE_BYTES_MAX: usize = 4_096;
+
 /// Characters of one text of a notification.
 pub const NOTIFICATION_TEXT_CHARS_MAX: usize = 2_000;
 

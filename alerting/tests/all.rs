@@ -18,4 +18,6 @@ mod receiver_kinds;
 mod receivers;
 mod restarts;
 mod support;
+mod undo;
 mod untold;
+mod ways;

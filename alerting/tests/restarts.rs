@@ -2,13 +2,18 @@
 //! revoked once, wherever the process ended and however old the kept state is.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::support::{FaultyPdp, MortalLog, SESSION, SYSTEM, allowed, executor_from, finding, policy, until};
+use keywatch_alerting::delivery::sink::Attempt;
 use keywatch_alerting::lifecycle::record::{finding_created, records};
 use keywatch_alerting::limits::{FINDING_KEPT_NS, INCIDENT_ALERTS_MAX, PROBE_INPUTS_BYTES_MAX, SWEEP_RECORDS};
-use keywatch_alerting::{Action, AlertState, Executor, Saved, Sink, Terminal, plan};
+use keywatch_alerting::response::ways::Asked;
+use keywatch_alerting::response::ways::planning::{Reach, WayRules, When};
+use keywatch_alerting::{Action, AlertState, Executor, Saved, Sink, Terminal, Way, plan};
 use keywatch_store::finding::{Proof, Target};
+use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Finding, Log, Position, Severity, Topic};
 use serde_json::json;
 
@@ -143,6 +148,74 @@ fn what_is_no_kept_state_is_refused() {
     ] {
         let refused = Saved::read(text.as_bytes()).unwrap_err().to_string();
         assert!(refused.contains(problem), "{refused}");
+    }
+}
+
+/// A way that counts how often it is asked. It says yes, or nothing: then whoever asked never comes to anything.
+struct Counted {
+    rules: WayRules,
+    asked: AtomicUsize,
+    answers: bool,
+}
+
+impl Counted {
+    fn new(answers: bool) -> Arc<Counted> {
+        let (name, system) = ("idp".to_owned(), SYSTEM.to_owned());
+        let (when, reach, give_up_ns) = (When::Always, Reach::People, 24 * 3_600 * SECOND_NS);
+        let rules = WayRules { name, system, needs_approval: false, when, reach, give_up_ns };
+        Arc::new(Counted { rules, asked: AtomicUsize::new(0), answers })
+    }
+}
+
+impl Way for Counted {
+    fn rules(&self) -> &WayRules {
+        &self.rules
+    }
+
+    fn ask<'a>(&'a self, _: Asked<'a>) -> Attempt<'a> {
+        Box::pin(async move {
+            self.asked.fetch_add(1, SeqCst);
+            if !self.answers {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn p5_ended_between_the_intent_of_a_way_and_its_deed_it_is_asked_for_once_by_the_next_process() {
+    // The state was kept before the finding, after the intent, or not at all.
+    for moment in 0..3 {
+        let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
+        log.append(Topic::Events, vec![allowed("d-1")]).unwrap();
+        let ended = Counted::new(false);
+        let first = open(&log, &pdp, &[]).with_ways(vec![Arc::<Counted>::clone(&ended)]);
+        first.resume().await.unwrap();
+        let before = keep(&first);
+        first.take(&finding("1", 0)).await.unwrap();
+        until("the deed was begun", || ended.asked.load(SeqCst) == 1).await;
+        until("the decision point denies", || degrees(&log) == 1).await;
+        first.idle().await;
+        let kept = [before, keep(&first), Vec::new()][moment].clone();
+        drop(first);
+        assert_eq!(log.of_kind("response.requested").len(), 2, "the intent stands in the log");
+
+        let way = Counted::new(true);
+        let second = open(&log, &pdp, &kept).with_ways(vec![Arc::<Counted>::clone(&way)]);
+        second.resume().await.unwrap();
+        until("it was accepted", || degrees(&log) == 2).await;
+        second.idle().await;
+        drop(second);
+
+        let third = open(&log, &pdp, &kept).with_ways(vec![Arc::<Counted>::clone(&way)]);
+        third.resume().await.unwrap();
+        third.take(&finding("1", 0)).await.unwrap();
+        third.refresh().await.unwrap();
+        assert_eq!(third.with_state(|state| state.responses().open_ways().count()), 0, "moment {moment}");
+        assert_eq!(way.asked.load(SeqCst), 1, "moment {moment}");
+        assert_eq!(log.of_kind("response.requested").len(), 2, "moment {moment}");
+        assert_eq!(degrees(&log), 2, "moment {moment}");
     }
 }
 

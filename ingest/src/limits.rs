@@ -67,6 +67,9 @@ pub const JWS_HEADER_BYTES_MAX: usize = 4096;
 /// Keys of one key set.
 pub const JWKS_KEYS_MAX: usize = 64;
 
+/// Wallets of one chain for which old blocks are still to be read.
+pub const BACKFILL_WALLETS_MAX: usize = 1000;
+
 /// Tokens read out of one batch transfer (ERC-1155).
 pub const BATCH_TOKENS_MAX: usize = 1024;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use futures::stream::{self, StreamExt};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Inventory, line};
+use keywatch_store::{Clock, Inventory, Log, line};
 use tokio::sync::{Notify, watch};
 
 use crate::limits::{FOLLOW_FETCHES_MAX, SHUTDOWN_SECONDS_MAX};
@@ -20,6 +20,7 @@ use crate::service::chains::node::{Class, Node, Trouble};
 use crate::service::chains::start::{self, AnyChain};
 use crate::service::config::{self, Config, Overrides};
 use crate::service::intake::Intake;
+use crate::service::inventory_file;
 use crate::service::metrics::Metrics;
 use crate::service::serve;
 use crate::{clock, output};
@@ -91,16 +92,25 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 async fn follow(place: &Place) -> anyhow::Result<ExitCode> {
     let (config, inventory) = place.load()?;
-    let log = EmbeddedLog::open(&config.data, Options::new(Clock::Wall))?;
+    ensure!(
+        config.log.kafka.is_empty(),
+        "log.kafka: this command writes to the embedded log only; with a log on Kafka `keywatch run --role evaluate` follows \
+         [[chains]] beside everything else"
+    );
+    let log = Arc::new(EmbeddedLog::open(&config.data, Options::new(Clock::Wall))?);
     let (stop, stopping) = watch::channel(false);
     serve::stop_on_signal(stop)?;
     let intake = Intake {
-        log: Arc::new(log),
+        log: Arc::<EmbeddedLog>::clone(&log),
         inventory: Arc::new(inventory),
         metrics: Metrics::new(),
         appended: Arc::new(Notify::new()),
     };
-    let mut followers = start::followers(&config.chains, &Arc::new(intake), &stopping)?;
+    let log: Arc<dyn Log> = log;
+    let intake = Arc::new(intake);
+    // The next `keywatch run` writes into the log what is declared.
+    let declared = inventory_file::follow(&config, &intake, false);
+    let mut followers = start::followers(&config.chains, &log, &declared, &intake, &stopping)?;
     while let Some(ended) = followers.join_next().await {
         ended.context("a follower broke off; this is a defect of keywatch")??;
     }

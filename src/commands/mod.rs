@@ -13,12 +13,13 @@
 //! | [`operator`] | alerts, incidents and everything about a name, over the API of a running keywatch |
 //! | [`feeds`] | lists and shows feeds, checks mapping files |
 //! | [`query`] | answers SQL over a log or over event lines |
-//! | [`log`] | checks a log, goes on with one that lost records |
+//! | [`log`] | checks, shows and copies a log, goes on with one that lost records |
 //! | [`deliveries`] | tries receivers, shows how they do, tries again what was put aside |
+//! | [`doctor`] | looks whether everything that the configuration names is there, and whether every source speaks |
 //! | [`simulate`] | generates custody traffic |
 //! | [`detectors`] | lists, checks, tests and explains rules |
 //!
-//! A further subcommand (`verify`, `evidence`, `init`, `doctor` …) is a module here and a line of
+//! A further subcommand (`verify`, `evidence`, `init` …) is a module here and a line of
 //! `Command` in `main.rs`.
 
 pub(crate) mod agent;
@@ -27,6 +28,7 @@ pub(crate) mod chain;
 pub(crate) mod deliveries;
 pub(crate) mod demo;
 pub(crate) mod detectors;
+pub(crate) mod doctor;
 pub(crate) mod feeds;
 pub(crate) mod import;
 pub(crate) mod log;

@@ -16,6 +16,7 @@ use crate::commands::demo::environment;
 use crate::limits::{REPLAYED_INCIDENTS_MAX, REPLAYED_STEPS_MAX};
 use crate::service::http::api::incidents::incident_of;
 use crate::service::http::page::standalone;
+use crate::service::metrics::Metrics;
 
 /// Where what the page shows is from.
 const NOTE: &str =
@@ -36,7 +37,7 @@ pub(crate) fn write(file: &Path, events: &[Event]) -> anyhow::Result<usize> {
 async fn incidents(events: &[Event]) -> anyhow::Result<Vec<Value>> {
     let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
     let pdp = Arc::new(EmbeddedPdp::new("replay", &[])?);
-    let mut pipeline = environment::pipeline(Arc::clone(&log), events, &pdp, Vec::new())?;
+    let mut pipeline = environment::pipeline(Arc::clone(&log), events, &pdp, Vec::new(), Metrics::new())?;
     pipeline.executor().resume().await?;
     // What keywatch does has the log time of the last record, so the steps are as short as the length allows.
     for step in events.chunks(events.len().div_ceil(REPLAYED_STEPS_MAX).max(1)) {

@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use keywatch_store::Clock;
-use keywatch_store::log::embedded::{EmbeddedLog, Options};
 
 use crate::limits::SHUTDOWN_SECONDS_MAX;
 use crate::output::{self, LogFormat};
 use crate::service::config::{self, Overrides};
+use crate::service::log;
+use crate::service::metrics::Metrics;
+use crate::service::role::Role;
 use crate::service::serve::serve;
 
-/// Serve the pipeline on this machine: sources send to it, it watches, tells and revokes.
+/// Serve the pipeline on this machine, its log here or on Kafka: sources send to it, it watches, tells and revokes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
     /// Print the commented default configuration and exit
     #[arg(long)]
     print_config: bool,
+    /// What this process does; more than one process needs a log on Kafka (docs/kafka.md)
+    #[arg(long, value_enum, default_value_t, env = "KEYWATCH_ROLE")]
+    role: Role,
     /// How log lines on standard error are written
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -48,14 +51,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         output::text(config::DEFAULT)?;
         return Ok(ExitCode::SUCCESS);
     }
-    output::start_logging("info,fjall=warn,lsm_tree=warn", arguments.log_format);
+    // What librdkafka tells of connections it also logs itself; its client would say so again, and of every end of a topic.
+    output::start_logging("info,fjall=warn,lsm_tree=warn,rdkafka::client=off", arguments.log_format);
     let (config, inventory) = config::load(&arguments.config, &arguments.overrides)?;
-    let log = EmbeddedLog::open(&config.data, Options::new(Clock::Wall))?;
-    let segments = log.segments();
+    let role = arguments.role;
+    role.check(&config, &inventory).with_context(|| arguments.config.display().to_string())?;
+    let metrics = Metrics::new();
+    let log = if role.evaluates() { log::open(&config)? } else { log::open_to_write(&config, &metrics)? };
     // TLS of webhooks and decision points. It fails only where a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
-    let served = runtime.block_on(serve(&config, inventory, Arc::new(log), segments));
+    let served = runtime.block_on(serve(&config, inventory, log, role, metrics));
     // Appends under way hold the log; it is closed when the last of them is done.
     runtime.shutdown_timeout(Duration::from_secs(SHUTDOWN_SECONDS_MAX));
     served.map(|()| ExitCode::SUCCESS)

@@ -15,16 +15,22 @@ use serde::Deserialize;
 
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::service::chains::start;
+use crate::service::intake_topics::IntakeConfig;
+use crate::service::log::LogConfig;
 use crate::service::operators;
+use crate::service::pull::start as pulls;
 
 pub(crate) mod chain;
 pub(crate) mod credential;
+pub(crate) mod pull;
 pub(crate) mod receiver;
 pub(crate) mod sql;
+pub(crate) mod way;
 
 pub(crate) use chain::{Chain, Endpoint};
 use credential::Credential;
 use receiver::{Receiver, Webhook};
+use way::{IdentityProvider, SignerFreeze};
 
 /// The default, with a comment on every field.
 pub(crate) const DEFAULT: &str = include_str!("config.default.toml");
@@ -37,6 +43,10 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// Inventory file.
     pub(crate) inventory: PathBuf,
+    /// Which log.
+    pub(crate) log: LogConfig,
+    /// Topics of Kafka that others write.
+    pub(crate) intake: IntakeConfig,
     /// The front door.
     pub(crate) server: Server,
     /// Who may send.
@@ -62,8 +72,14 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<Route>,
     /// Where sessions are cut.
     pub(crate) decision_points: Vec<DecisionPoint>,
+    /// Identity providers that end sessions.
+    pub(crate) identity_providers: Vec<IdentityProvider>,
+    /// Signers that stop signing.
+    pub(crate) signer_freezes: Vec<SignerFreeze>,
     /// Chains that are followed.
     pub(crate) chains: Vec<Chain>,
+    /// Sources that keywatch asks itself.
+    pub(crate) pull: Vec<pull::Pull>,
     /// Revocation documents as signed bundles.
     pub(crate) bundles: BundleSettings,
     /// The endpoint for SQL.
@@ -194,6 +210,8 @@ impl Default for Config {
         Config {
             data: "keywatch-data".into(),
             inventory: "inventory.toml".into(),
+            log: LogConfig::default(),
+            intake: IntakeConfig::default(),
             server: Server::default(),
             credentials: Vec::new(),
             operators: Vec::new(),
@@ -206,7 +224,10 @@ impl Default for Config {
             receivers: Vec::new(),
             routes: Vec::new(),
             decision_points: Vec::new(),
+            identity_providers: Vec::new(),
+            signer_freezes: Vec::new(),
             chains: Vec::new(),
+            pull: Vec::new(),
             bundles: BundleSettings::default(),
             sql: sql::Sql::default(),
         }
@@ -235,12 +256,19 @@ impl Config {
         let tls = self.server.tls.iter_mut().flat_map(Tls::paths);
         let mappings = self.feeds.iter_mut().map(|feed| &mut feed.mapping);
         let nodes = self.chains.iter_mut().flat_map(|chain| chain.endpoints.iter_mut());
-        let of_nodes = nodes.filter_map(|endpoint| endpoint.url_file.as_mut());
+        let of_nodes = nodes.flat_map(|endpoint| [&mut endpoint.url_file, &mut endpoint.ws_file]);
+        let of_nodes = of_nodes.filter_map(Option::as_mut);
+        let of_pulls = self.pull.iter_mut().flat_map(pull::Pull::paths);
         let of_receivers = self.receivers.iter_mut().flat_map(Receiver::paths);
         let keys = self.bundles.keys.iter_mut().map(|key| &mut key.file);
         let passwords = self.operators.iter_mut().filter_map(|operator| operator.sql_password_file.as_mut());
+        let of_providers = self.identity_providers.iter_mut().flat_map(IdentityProvider::paths);
+        let of_freezes = self.signer_freezes.iter_mut().flat_map(SignerFreeze::paths);
         secrets
             .chain(of_receivers)
+            .chain(of_pulls)
+            .chain(of_providers)
+            .chain(of_freezes)
             .chain(of_points)
             .chain(of_nodes)
             .chain(of_signatures)
@@ -249,6 +277,9 @@ impl Config {
             .chain(passwords)
             .chain(&mut self.rules_directory)
             .chain(mappings)
+            .chain(self.log.paths())
+            .chain(self.intake.client_secret_files.values_mut())
+            .chain(self.intake.oauth.paths())
     }
 }
 
@@ -308,7 +339,11 @@ fn read(file: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()> {
+/// Whether the two agree.
+///
+/// # Errors
+/// Each names the field and what to write instead.
+pub(crate) fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()> {
     let listen = config.server.listen;
     if !listen.ip().is_loopback() && !config.server.beyond_loopback && config.server.tls.is_none() {
         bail!(
@@ -316,15 +351,17 @@ fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()> {
              add [server.tls], or end TLS in front of keywatch and set server.beyond_loopback = true"
         );
     }
-    let nobody = config.credentials.is_empty() && config.chains.is_empty();
-    ensure!(!nobody, "no [[credentials]] and no [[chains]]: nothing would be heard; add one for each source");
+    config.log.check()?;
+    config.intake.check(&config.log.kafka, &config.installed, inventory)?;
     start::check(&config.chains, &config.credentials, inventory)?;
+    pulls::check(&config.pull, inventory)?;
     let has_clients = config.server.tls.as_ref().is_some_and(Tls::has_clients);
     credential::check(&config.credentials, &config.installed, inventory, has_clients)?;
     let tokens = config.credentials.iter().flat_map(|credential| &credential.token_sha256);
     let taken: Vec<&str> = tokens.map(String::as_str).collect();
     operators::check(&config.operators, &taken, inventory)?;
     receiver::check(&config.webhooks, &config.receivers, &config.routes)?;
+    way::check(&config.identity_providers, &config.signer_freezes, inventory)?;
     sql::check(&config.sql, &config.operators)?;
     for (index, point) in config.decision_points.iter().enumerate() {
         let declared = inventory.system(&point.system).is_some();
@@ -360,112 +397,4 @@ fn check_replica(point: &DecisionPoint, earlier: &[DecisionPoint], bundles: &Bun
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const INVENTORY: &str = r#"
-        [[systems]]
-        id = "cold"
-        sources = [{ source = "opa-1", feed = "opa" }]
-    "#;
-
-    fn config() -> Config {
-        let credential = Credential {
-            system: "cold".into(),
-            source: "opa-1".into(),
-            feed: "opa".into(),
-            token_sha256: vec!["ab".repeat(32)],
-            ..Credential::default()
-        };
-        let point = DecisionPoint {
-            system: "cold".into(),
-            name: None,
-            opa: "http://127.0.0.1:8181".into(),
-            token_file: None,
-            control_file: "control.json".into(),
-            control_signs_never: false,
-            delivery: Delivery::Data,
-            bundle_token_sha256: None,
-        };
-        Config { credentials: vec![credential], decision_points: vec![point], ..Config::default() }
-    }
-
-    #[test]
-    fn the_printed_default_is_the_default() {
-        assert_eq!(parse("default", DEFAULT).unwrap(), Config::default());
-        let is_field = |line: &str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
-        let is_example =
-            |line: &str| line.strip_prefix("# ").is_some_and(|line| line.starts_with('[') || is_field(line));
-        let examples: Vec<&str> = DEFAULT.lines().filter(|line| is_example(line)).map(|line| &line[2..]).collect();
-        let example = parse("examples", &examples.join("\n")).unwrap();
-        let lists = [
-            example.credentials.len(),
-            example.feeds.len(),
-            example.webhooks.len(),
-            example.receivers.len(),
-            example.routes.len(),
-            example.decision_points.len(),
-            example.chains.len(),
-        ];
-        assert_eq!(lists, [2, 1, 1, 2, 1, 1, 1], "the commented examples can be taken as they are");
-    }
-
-    type Spoil = fn(&mut Config);
-
-    #[test]
-    fn what_is_wrong_is_named_with_its_place() {
-        let inventory = Inventory::parse("i.toml", INVENTORY).unwrap();
-        assert!(check(&config(), &inventory).is_ok());
-        let cases: [(Spoil, &str); 10] = [
-            (|c| c.decision_points.push(c.decision_points[0].clone()), "has http://127.0.0.1:8181 already"),
-            (|c| c.decision_points[0].delivery = Delivery::Bundle, "needs a key in [bundles]"),
-            (|c| c.server.listen = ([0, 0, 0, 0], 1).into(), "beyond_loopback"),
-            (|c| c.decision_points[0].system = "hot".into(), "decision_points[0]"),
-            (|c| c.credentials.clear(), "[[credentials]]"),
-            (|c| c.credentials[0].system = "hot".into(), "it has cold"),
-            (|c| c.credentials[0].source = "opa-2".into(), "it has opa-1"),
-            (|c| c.credentials[0].feed = "safe".into(), "read by `opa`"),
-            (|c| c.credentials[0].feed = "nonsense".into(), "there is no feed `nonsense`"),
-            (|c| c.credentials.push(c.credentials[0].clone()), "used twice"),
-        ];
-        for (spoil, expected) in cases {
-            let mut config = config();
-            spoil(&mut config);
-            let error = format!("{:#}", check(&config, &inventory).unwrap_err());
-            assert!(error.contains(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_address_beyond_this_machine_needs_tls_or_a_word() {
-        let inventory = Inventory::parse("i.toml", INVENTORY).unwrap();
-        let tls = Tls { certificate_file: "c".into(), key_file: "k".into(), client_ca_file: None };
-        let server = Server { listen: ([0, 0, 0, 0], 1).into(), tls: Some(tls), ..Server::default() };
-        assert!(check(&Config { server, ..config() }, &inventory).is_ok());
-    }
-
-    #[test]
-    fn an_unknown_field_is_an_error_with_its_line() {
-        let error = parse("keywatch.toml", "data = \"d\"\n[server]\nlisten_on = 1\n").unwrap_err().to_string();
-        assert!(
-            error.starts_with("keywatch.toml: ") && error.contains("line 3") && error.contains("listen_on"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn the_command_line_goes_over_the_file_and_paths_are_meant_from_the_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("keywatch.toml");
-        let credential = "[[credentials]]\nsystem='cold'\nsource='opa-1'\nfeed='opa'\n";
-        std::fs::write(&file, format!("{credential}token_sha256='{}'", "ab".repeat(32))).unwrap();
-        std::fs::write(directory.path().join("inventory.toml"), INVENTORY).unwrap();
-        let overrides = Overrides { listen: Some(([127, 0, 0, 1], 9).into()), ..Overrides::default() };
-        let (config, inventory) = load(&file, &overrides).unwrap();
-        assert_eq!(config.server.listen.port(), 9);
-        assert_eq!(config.data, directory.path().join("keywatch-data"));
-        assert_eq!(inventory.systems[0].id, "cold");
-        let error = format!("{:#}", load(&directory.path().join("none.toml"), &overrides).unwrap_err());
-        assert!(error.contains("--print-config"), "{error}");
-    }
-}
+mod tests;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time;
 
 use keywatch_ingest::transport::cloudevents::Opened;
-use keywatch_ingest::{Context, Reading, Reject};
+use keywatch_ingest::{Context, Feed, Reading, Reject};
 use keywatch_store::event::Origin;
 use keywatch_store::limits::APPEND_EVENTS_MAX;
-use keywatch_store::{Appended, Error, Event, Instant, Inventory, Log, Topic, line};
+use keywatch_store::{Error, Event, Instant, Inventory, LogWriter, Topic, Written, line};
 use serde::Serialize;
 use tokio::sync::Notify;
 
@@ -17,11 +17,19 @@ use crate::limits::REJECTS_SHOWN_MAX;
 use crate::service::http::credentials::Credential;
 use crate::service::metrics::Metrics;
 
+/// Whose word a body is, and the feed that reads it.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    /// The system and the source that its events are written under.
+    pub(crate) origin: &'a Origin,
+    /// The one feed that reads what it sends.
+    pub(crate) feed: &'static dyn Feed,
+}
+
 /// Where bodies go.
-#[derive(Clone)]
 pub(crate) struct Intake {
-    /// The log of this machine.
-    pub(crate) log: Arc<dyn Log>,
+    /// The log, of which no more is needed here than that it takes events.
+    pub(crate) log: Arc<dyn LogWriter>,
     /// What is declared.
     pub(crate) inventory: Arc<Inventory>,
     /// Counters.
@@ -37,10 +45,12 @@ pub(crate) struct Receipt {
     pub(crate) records: usize,
     /// Events made of them.
     pub(crate) events: usize,
-    /// Events among them that the log had already.
-    pub(crate) repeats: usize,
-    /// Events among them whose id the log had with other content.
-    pub(crate) conflicts: usize,
+    /// Events among them that the log had already; left out where only a later reader of the log can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) repeats: Option<usize>,
+    /// Events among them whose id the log had with other content; left out as `repeats` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) conflicts: Option<usize>,
     /// Records that are nothing of the feed's: counted, neither kept nor rejected.
     pub(crate) skipped: usize,
     /// Records that could not be read.
@@ -78,23 +88,44 @@ impl Intake {
         opened: Opened<'_>,
         received_at: Instant,
     ) -> Result<Receipt, Error> {
-        let body = opened.body.as_ref();
-        let context = Context { origin: &credential.origin, inventory: Some(&self.inventory) };
-        let mut reading = credential.feed.read(&context, body);
+        let (source, body) = (credential.source(), opened.body.as_ref());
+        let mut reading = self.read(source, body);
         reading.records += opened.rejects.len();
         reading.rejects.extend(opened.rejects);
         withhold(credential, &mut reading, received_at);
-        let kept = reading
-            .rejects
-            .iter()
-            .map(|reject| reject.into_event(&credential.origin, credential.feed.name(), received_at));
-        let events: Vec<Event> = reading.events.iter().cloned().chain(kept).collect();
-        let (repeats, conflicts) = self.append(Topic::Events, events)?;
-        let receipt = Receipt::new(&reading, repeats, conflicts);
-        self.count(credential, body.len(), &receipt);
-        // A captured request that is sent again is no word of the source.
-        let spoke = receipt.events > receipt.repeats || (receipt.events > 0 && credential.is_of_its_time());
-        self.time(credential, &reading.events, spoke);
+        let mut taken = Taken::default();
+        taken.add(source, reading, body.len(), received_at);
+        let receipt = self.store(source, &mut taken)?;
+        // A captured request that is sent again is no word of the source. Where only a later reader knows repeats, it counts
+        // as one while its events are young enough for [`Credential::judge`].
+        let new = receipt.events > receipt.repeats.unwrap_or(0);
+        let spoke = new || (receipt.events > 0 && credential.is_of_its_time());
+        self.time(source, &taken.reading.events, spoke);
+        Ok(receipt)
+    }
+
+    /// Takes messages of a topic that a source writes, each with the time at which it was written, together.
+    ///
+    /// # Errors
+    /// The log did not take them. Nothing is acknowledged; messages that are read again make no doubles.
+    pub(crate) fn accept_messages(&self, source: Source<'_>, messages: &[(&[u8], Instant)]) -> Result<Receipt, Error> {
+        let mut taken = Taken::default();
+        for (message, written_at) in messages {
+            taken.add(source, self.read(source, message), message.len(), *written_at);
+        }
+        let receipt = self.store(source, &mut taken)?;
+        self.time(source, &taken.reading.events, receipt.events > 0);
+        Ok(receipt)
+    }
+
+    fn read(&self, source: Source<'_>, body: &[u8]) -> Reading {
+        source.feed.read(&Context { origin: source.origin, inventory: Some(&self.inventory) }, body)
+    }
+
+    fn store(&self, source: Source<'_>, taken: &mut Taken) -> Result<Receipt, Error> {
+        let known = self.write(Topic::Events, std::mem::take(&mut taken.events))?;
+        let receipt = Receipt::new(&taken.reading, known);
+        self.count(source, taken.bytes, &receipt);
         Ok(receipt)
     }
 
@@ -107,7 +138,7 @@ impl Intake {
     pub(crate) fn accept_followed(&self, origin: &Origin, chain: &str, events: Vec<Event>) -> Result<(), Error> {
         let labels = [origin.system.as_str(), origin.source.as_str(), chain];
         let count = events.len();
-        let (repeats, conflicts) = self.append(Topic::Events, events)?;
+        let (repeats, conflicts) = self.write(Topic::Events, events)?.unwrap_or_default();
         for (counter, count) in [
             (&self.metrics.ingest_events, count.saturating_sub(repeats + conflicts)),
             (&self.metrics.ingest_repeats, repeats),
@@ -118,38 +149,61 @@ impl Intake {
         Ok(())
     }
 
-    /// Appends in pieces that the log takes at once; gives repeats and conflicts.
-    fn append(&self, topic: Topic, mut events: Vec<Event>) -> Result<(usize, usize), Error> {
-        let (mut repeats, mut conflicts) = (0, 0);
-        while !events.is_empty() {
-            let rest = events.split_off(events.len().min(APPEND_EVENTS_MAX));
-            let appended = self.append_piece(topic, std::mem::replace(&mut events, rest))?;
-            repeats += appended.repeats;
-            conflicts += appended.conflicts;
-        }
-        Ok((repeats, conflicts))
+    /// Takes what was pulled of a source, with its cursor as the last, as [`Intake::accept_followed`] does. `rejected` is how
+    /// many of the events say that a record could not be read.
+    ///
+    /// # Errors
+    /// The log did not take it.
+    pub(crate) fn accept_pulled(
+        &self,
+        origin: &Origin,
+        feed: &str,
+        events: Vec<Event>,
+        rejected: usize,
+    ) -> Result<(), Error> {
+        self.accept_followed(origin, feed, events)?;
+        let labels = [origin.system.as_str(), origin.source.as_str(), feed];
+        self.metrics.ingest_rejects.with_label_values(&labels).inc_by(rejected as u64);
+        self.metrics.source_last.with_label_values(&labels).set(clock::now().unix_seconds());
+        Ok(())
     }
 
-    fn append_piece(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, Error> {
+    /// Writes in pieces that the log takes at once; gives repeats and conflicts where the log knows them.
+    fn write(&self, topic: Topic, mut events: Vec<Event>) -> Result<Option<(usize, usize)>, Error> {
+        let mut known = Some((0, 0));
+        while !events.is_empty() {
+            let rest = events.split_off(events.len().min(APPEND_EVENTS_MAX));
+            let written = self.write_piece(topic, std::mem::replace(&mut events, rest))?;
+            known = known.zip(written).map(|(all, piece)| (all.0 + piece.0, all.1 + piece.1));
+        }
+        Ok(known)
+    }
+
+    fn write_piece(&self, topic: Topic, events: Vec<Event>) -> Result<Option<(usize, usize)>, Error> {
         let begun = time::Instant::now();
-        let appended = self.log.append(topic, events).inspect_err(|_| {
+        let written = self.log.write(topic, events).inspect_err(|_| {
             self.metrics.log_failures.with_label_values(&[topic.name()]).inc();
         })?;
         self.metrics.log_append_latency.observe(&[topic.name()], begun.elapsed());
-        self.metrics.log_records.with_label_values(&[topic.name()]).inc_by(appended.written.len() as u64);
+        let (records, known) = match written {
+            Written::Admitted(appended) => (appended.written.len(), Some((appended.repeats, appended.conflicts))),
+            Written::Sent(events) => (events, None),
+        };
+        self.metrics.log_records.with_label_values(&[topic.name()]).inc_by(records as u64);
         self.appended.notify_one();
-        Ok(appended)
+        Ok(known)
     }
 
-    fn count(&self, credential: &Credential, bytes: usize, receipt: &Receipt) {
-        let feed = credential.feed.name();
-        let labels = [credential.origin.system.as_str(), credential.origin.source.as_str(), feed];
+    fn count(&self, source: Source<'_>, bytes: usize, receipt: &Receipt) {
+        let feed = source.feed.name();
+        let labels = [source.origin.system.as_str(), source.origin.source.as_str(), feed];
         let metrics = &self.metrics;
-        let new = receipt.events.saturating_sub(receipt.repeats + receipt.conflicts);
+        let (repeats, conflicts) = (receipt.repeats.unwrap_or(0), receipt.conflicts.unwrap_or(0));
+        let new = receipt.events.saturating_sub(repeats + conflicts);
         for (counter, count) in [
             (&metrics.ingest_events, new),
-            (&metrics.ingest_repeats, receipt.repeats),
-            (&metrics.ingest_conflicts, receipt.conflicts),
+            (&metrics.ingest_repeats, repeats),
+            (&metrics.ingest_conflicts, conflicts),
             (&metrics.ingest_rejects, receipt.rejected),
             (&metrics.ingest_skipped, receipt.skipped),
         ] {
@@ -161,13 +215,35 @@ impl Intake {
 
 impl Intake {
     /// When the source spoke, and how long after the facts.
-    fn time(&self, credential: &Credential, events: &[Event], spoke: bool) {
-        let (now, feed) = (clock::now(), credential.feed.name());
+    fn time(&self, source: Source<'_>, events: &[Event], spoke: bool) {
+        let (now, feed) = (clock::now(), source.feed.name());
         if spoke {
-            self.metrics.heard(credential, now);
+            self.metrics.heard(source, now);
         }
         let delay = |event: &Event| u64::try_from(now.0.saturating_sub(event.event_time().0)).unwrap_or(0);
         self.metrics.event_delay.observe_all(&[feed], events.iter().map(delay).map(time::Duration::from_nanos));
+    }
+}
+
+/// What was read of bodies, and what of it goes into the log.
+#[derive(Default)]
+struct Taken {
+    reading: Reading,
+    events: Vec<Event>,
+    bytes: usize,
+}
+
+impl Taken {
+    /// Adds what was read of a body. Records that could not be read are kept as events that say so.
+    fn add(&mut self, source: Source<'_>, reading: Reading, bytes: usize, received_at: Instant) {
+        let kept =
+            reading.rejects.iter().map(|reject| reject.into_event(source.origin, source.feed.name(), received_at));
+        self.events.extend(reading.events.iter().cloned().chain(kept));
+        self.bytes += bytes;
+        self.reading.records += reading.records;
+        self.reading.skipped += reading.skipped;
+        self.reading.events.extend(reading.events);
+        self.reading.rejects.extend(reading.rejects);
     }
 }
 
@@ -184,12 +260,12 @@ fn withhold(credential: &Credential, reading: &mut Reading, now: Instant) {
 }
 
 impl Receipt {
-    fn new(reading: &Reading, repeats: usize, conflicts: usize) -> Receipt {
+    fn new(reading: &Reading, known: Option<(usize, usize)>) -> Receipt {
         Receipt {
             records: reading.records,
             events: reading.events.len(),
-            repeats,
-            conflicts,
+            repeats: known.map(|(repeats, _)| repeats),
+            conflicts: known.map(|(_, conflicts)| conflicts),
             skipped: reading.skipped,
             rejected: reading.rejects.len(),
             rejects: reading.rejects.iter().take(REJECTS_SHOWN_MAX).map(ShownReject::from).collect(),

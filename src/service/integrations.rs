@@ -81,6 +81,10 @@ fn control(point: &config::DecisionPoint) -> anyhow::Result<Value> {
         .with_context(|| format!("{} is not JSON", point.control_file.display()))
 }
 
-pub(super) fn read(file: &Path) -> anyhow::Result<String> {
+/// The text of a file.
+///
+/// # Errors
+/// It cannot be read; the file is named.
+pub(crate) fn read(file: &Path) -> anyhow::Result<String> {
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }

@@ -9,9 +9,9 @@ use keywatch_store::log::TopicHead;
 use keywatch_store::{Instant, Topic};
 use prometheus::{CounterVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use crate::service::http::credentials::Credential;
+use crate::service::intake::Source;
 
-mod disk;
+pub(crate) mod disk;
 mod exposition;
 mod latency;
 #[cfg(test)]
@@ -131,6 +131,19 @@ metrics! {
         "longest silence of a source that is ordinary, as the inventory declares it";
     log_records: Counter "keywatch_log_records_total" ["topic"] "records written to the log";
     log_failures: Counter "keywatch_log_failures_total" ["topic"] "appends that failed; nothing of them was acknowledged";
+    log_foreign: Counter "keywatch_log_foreign_messages_total" []
+        "messages in the topics of a log on Kafka that no role of keywatch wrote; they are left out";
+    log_lag: Gauge "keywatch_log_lag_messages" ["topic"]
+        "messages at the end of a topic in Kafka that have not been read";
+    log_fold: Latency "keywatch_log_fold_latency_seconds" ["topic"]
+        "from the append in Kafka until a record is in the copy here";
+    log_transactions: Counter "keywatch_log_transactions_total" ["outcome"]
+        "transactions of conclusions, by outcome: committed, aborted, fenced (another process has the partition)";
+    log_cluster_down: Gauge "keywatch_log_cluster_down" [] "1 while the brokers of log.kafka do not answer";
+    spool_records: Gauge "keywatch_spool_records" [] "events that are durable on this machine and not yet with Kafka";
+    spool_bytes: Gauge "keywatch_spool_bytes" [] "what the spool takes of the megabytes that it may have";
+    spool_since: Gauge "keywatch_spool_since_timestamp_seconds" []
+        "since when something is in the spool, unix seconds; 0 while nothing is";
     log_append_latency: Latency "keywatch_log_append_latency_seconds" ["topic"] "one durable append";
     log_head_position: Gauge "keywatch_log_head_position" ["topic"]
         "where the log ends; it never falls, whatever happens, unless the log was cut";
@@ -213,16 +226,16 @@ impl Metrics {
     }
 
     /// A source may speak. What alerts ask `increase` of stands at zero, since the first of a series that is new is not seen.
-    pub(crate) fn expect(&self, credential: &Credential) {
-        let labels = [credential.origin.system.as_str(), credential.origin.source.as_str(), credential.feed.name()];
+    pub(crate) fn expect(&self, source: Source<'_>) {
+        let labels = [source.origin.system.as_str(), source.origin.source.as_str(), source.feed.name()];
         for counter in [&self.ingest_rejects, &self.ingest_conflicts] {
             counter.with_label_values(&labels);
         }
     }
 
     /// A source spoke then. Before it does, the start of the process stands for it, so that silence from the start shows.
-    pub(crate) fn heard(&self, credential: &Credential, at: Instant) {
-        let labels = [credential.origin.system.as_str(), credential.origin.source.as_str(), credential.feed.name()];
+    pub(crate) fn heard(&self, source: Source<'_>, at: Instant) {
+        let labels = [source.origin.system.as_str(), source.origin.source.as_str(), source.feed.name()];
         self.source_last.with_label_values(&labels).set(at.unix_seconds());
     }
 

@@ -2,34 +2,49 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`serve`] | puts the parts together and ends them in order |
+//! | [`serve`], [`role`] | puts the parts together and ends them in order; what of them a process has |
 //! | [`config`] | the configuration: a commented default, the file, the environment and the command line |
+//! | [`log`], [`spool`], [`cluster`] | which log: the embedded one, or Apache Kafka; what is kept while Kafka takes nothing; how Kafka does |
+//! | [`kafka_tokens`] | tokens that the brokers of Kafka want |
 //! | [`http`] | the front door: connections, credentials, routes |
 //! | [`intake`] | a body of a source → durable events, and a receipt |
 //! | [`chains`] | followers of chains: nodes, the loop that reads blocks into the log |
+//! | [`intake_topics`] | topics of Kafka that others write, read as any body |
 //! | [`evaluation`] | the loop over the log: rules, findings, alerting, ticks, snapshots of window state |
 //! | [`integrations`], [`receivers`] | receivers and policy decision points, as the configuration names them |
+//! | [`ways`] | ways of a response besides the decision point, as the configuration names them |
 //! | [`rotating_token`] | a decision point whose token changes while keywatch runs |
 //! | [`bundles`] | the boards from which decision points fetch signed revocation bundles |
 //! | [`operators`] | named people, their tokens, roles and systems |
 //! | [`sql`] | SQL over what was recorded |
+//! | [`pull`] | sources that keywatch asks itself |
+//! | [`heard`] | what each source last said |
 //! | [`readiness`], [`metrics`] | which parts are ready; what is counted |
 //!
-//! What comes goes here: the roles `ingest`, `detect` and `respond` are three ways for [`serve`] to put these parts
-//! together; the web page is a module of [`http`] beside its server and the API. Nothing here reads arguments or
-//! knows a subcommand; the commands know the service, and never the other way round.
+//! What comes goes here: the HTTP API and the web page are modules of [`http`] beside its server. Nothing here reads
+//! arguments or knows a subcommand; the commands know the service, and never the other way round.
 
 pub(crate) mod bundles;
 pub(crate) mod chains;
+pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod evaluation;
+pub(crate) mod heard;
 pub(crate) mod http;
 pub(crate) mod intake;
+pub(crate) mod intake_topics;
 pub(crate) mod integrations;
+pub(crate) mod inventory_file;
+pub(crate) mod kafka_tokens;
+pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod operators;
+pub(crate) mod pull;
 pub(crate) mod readiness;
 pub(crate) mod receivers;
+pub(crate) mod role;
 pub(crate) mod rotating_token;
 pub(crate) mod serve;
+pub(crate) mod spool;
 pub(crate) mod sql;
+pub(crate) mod ways;

@@ -11,6 +11,7 @@ use keywatch_alerting::delivery::receivers::email::{Email, EmailSettings, SmtpTl
 use keywatch_alerting::delivery::receivers::pagerduty::{PagerDuty, PagerDutySettings};
 use keywatch_alerting::delivery::receivers::siem::{LineFormat, LineTarget, LineTls, Siem, SiemSettings};
 use keywatch_alerting::delivery::receivers::slack::{Slack, SlackSettings};
+use keywatch_alerting::delivery::template::{Template, Templated};
 use keywatch_alerting::{AddressRules, Network, Pace, Secret, Sink, Webhook, WebhookSettings};
 
 use crate::clock;
@@ -33,7 +34,16 @@ pub(crate) fn sink(receiver: &Receiver) -> anyhow::Result<Arc<dyn Sink>> {
         Receiver::Email(receiver) => email(receiver),
         Receiver::Siem(receiver) => siem(receiver),
     };
-    made.with_context(|| format!("receiver `{}`", receiver.name()))
+    made.and_then(|sink| in_own_words(sink, receiver)).with_context(|| format!("receiver `{}`", receiver.name()))
+}
+
+fn in_own_words(sink: Arc<dyn Sink>, receiver: &Receiver) -> anyhow::Result<Arc<dyn Sink>> {
+    let [title, body] = receiver.templates();
+    let read = |field: &str, text: Option<&str>| {
+        let template = text.map(Template::parse).transpose();
+        template.map_err(|problem| anyhow::anyhow!("{field}: {problem}"))
+    };
+    Ok(Templated::over(sink, read("title_template", title)?, read("body_template", body)?))
 }
 
 /// What addresses are allowed.
@@ -167,7 +177,7 @@ impl PaceSettings {
 }
 
 impl Addresses {
-    fn rules(&self) -> anyhow::Result<AddressRules> {
+    pub(super) fn rules(&self) -> anyhow::Result<AddressRules> {
         address_rules(&self.allow_networks, self.allow_plain_http)
     }
 }
@@ -242,11 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn a_template_that_names_what_does_not_exist_is_refused_at_the_start() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let directory = tempfile::tempdir().unwrap();
+        let secret = directory.path().join("hook.secret");
+        std::fs::write(&secret, "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX").unwrap();
+        let made = |template: &str| {
+            let file = secret.display();
+            let head = format!("kind = 'webhook'\nname = 'a'\nurl = 'https://x.example'\nsecret_files = ['{file}']\n");
+            sink(&toml::from_str::<Receiver>(&format!("{head}{template}")).unwrap())
+        };
+        assert_eq!(made("title_template = '{severity} {title}'\nbody_template = '{did}'").unwrap().name(), "a");
+        let error = format!("{:#}", made("body_template = '{colour}'").err().unwrap());
+        assert!(error.contains("receiver `a`: body_template: there is no `{colour}`"), "{error}");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         for (text, expected) in [
             ("kind = 'pager'\nname = 'a'", "unknown variant"),
             ("kind = 'slack'\nname = 'a'\nurl = 'https://x'", "unknown field `url`"),
+            ("kind = 'siem'\nname = 'a'\ntitle_template = '{title}'", "unknown field `title_template`"),
             ("kind = 'siem'\nname = 'a'", "either file or tcp"),
             ("kind = 'siem'\nname = 'a'\ntcp = 'siem'", "HOST:PORT"),
             ("kind = 'siem'\nname = 'a'\ntcp = 'siem.example:514'", "tls = true"),

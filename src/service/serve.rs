@@ -1,12 +1,13 @@
 //! Puts the parts of the service together: the evaluator first, then the front door; ends both in order on a signal.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use keywatch_store::log::segments::Segments;
-use keywatch_store::{Inventory, Log};
+use keywatch_ingest::feeds;
+use keywatch_store::Inventory;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -27,16 +28,22 @@ use crate::service::http::places::Places;
 use crate::service::http::server::{self, Server};
 use crate::service::http::tls;
 use crate::service::intake::Intake;
+use crate::service::intake_topics;
+use crate::service::inventory_file;
+use crate::service::log::OpenLog;
 use crate::service::metrics::Metrics;
 use crate::service::operators::Operators;
+use crate::service::pull::start as pulls;
 use crate::service::readiness::Readiness;
+use crate::service::role::Role;
 use crate::service::sql::postgres::Endpoint;
 use crate::{clock, output};
 
-/// Followers of chains that run.
+/// Followers of chains and pullers that run.
 type Followers = JoinSet<anyhow::Result<()>>;
 
-/// Serves until a signal to stop, and ends in order.
+/// Serves until a signal to stop, and ends in order. A process without a log to read evaluates nothing, follows no chain and
+/// answers no operator.
 ///
 /// # Errors
 /// A rule, a destination, a decision point or a credential cannot be used; the address cannot be listened on; the log
@@ -44,10 +51,10 @@ type Followers = JoinSet<anyhow::Result<()>>;
 pub(crate) async fn serve(
     config: &Config,
     inventory: Inventory,
-    log: Arc<dyn Log>,
-    segments: Segments,
+    log: OpenLog,
+    role: Role,
+    metrics: Arc<Metrics>,
 ) -> anyhow::Result<()> {
-    let metrics = Metrics::new();
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     metrics.watch_disk(&config.data);
     let readiness = Readiness::new(Arc::clone(&metrics));
@@ -55,59 +62,134 @@ pub(crate) async fn serve(
     let appended = Arc::new(Notify::new());
     let (stop, stopping) = watch::channel(false);
     stop_on_signal(stop.clone())?;
-    let bundles = Bundles::new(config)?;
-    let evaluator = Evaluator {
-        bundles: bundles.clone(),
-        log: log.clone(),
-        inventory: inventory.clone(),
-        metrics: metrics.clone(),
-        appended: appended.clone(),
-        readiness: readiness.clone(),
-    };
-    let mut evaluator = evaluator.start(config, stopping.clone())?;
-    let intake = Intake { log, inventory, metrics, appended };
-    let fetched = bundles::router(bundles, stopping.clone());
-    let served = match start::followers(&config.chains, &Arc::new(intake.clone()), &stopping) {
-        Ok(mut followers) => {
-            let served =
-                serve_http(config, intake, readiness, (&mut evaluator, &mut followers), (fetched, segments), stopping)
-                    .await;
+    log.watch(&metrics, &appended, &readiness)?;
+    let intake = Intake { log: Arc::clone(&log.writer), inventory, metrics, appended };
+    let parts = Parts { role, intake: Arc::new(intake), log, readiness };
+    let evaluating = parts.evaluate(config, &stopping)?;
+    let (mut evaluator, router) = evaluating.unzip();
+    let mut further = Further::default();
+    let served = match further.start(config, &parts, &stopping) {
+        Ok(()) => {
+            let served = serve_http(config, parts, (&mut evaluator, &mut further.followers), router, stopping).await;
             stop.send_replace(true);
-            served.and(end_of(&mut followers).await)
+            served.and(end_of(&mut further.followers).await)
         }
         Err(error) => Err(error),
     };
     // Whatever ended the serving: the evaluator ends between two steps, and keeps its state.
     stop.send_replace(true);
-    let evaluated = evaluator.end().await;
+    let evaluated = match &mut evaluator {
+        Some(evaluator) => evaluator.end().await,
+        None => Ok(()),
+    };
+    if let Some(reading) = further.reading {
+        // It has said why it ended, also when it panicked.
+        let _ = tokio::task::spawn_blocking(move || reading.join()).await;
+    }
     served.and(evaluated)?;
     tracing::info!("stopped");
     Ok(())
 }
 
+/// What the parts of a process share.
+struct Parts {
+    role: Role,
+    log: OpenLog,
+    intake: Arc<Intake>,
+    readiness: Arc<Readiness>,
+}
+
+impl Parts {
+    /// Starts to evaluate, where the log is read, and gives the routes of decision points that fetch bundles.
+    fn evaluate(
+        &self,
+        config: &Config,
+        stopping: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Option<(RunningEvaluator, Router)>> {
+        let Some(log) = &self.log.log else { return Ok(None) };
+        let Intake { inventory, metrics, appended, .. } = self.intake.as_ref();
+        let bundles = Bundles::new(config)?;
+        let evaluator = Evaluator {
+            bundles: bundles.clone(),
+            log: Arc::clone(log),
+            inventory: Arc::clone(inventory),
+            metrics: Arc::clone(metrics),
+            appended: Arc::clone(appended),
+            readiness: Arc::clone(&self.readiness),
+        };
+        let evaluator = evaluator.start(config, stopping.clone())?;
+        Ok(Some((evaluator, bundles::router(bundles, stopping.clone()))))
+    }
+
+    /// What operators ask: the API, the page, and SQL.
+    async fn answer(
+        &self,
+        config: &Config,
+        evaluator: &RunningEvaluator,
+        credentials: &Credentials,
+        stopping: &watch::Receiver<bool>,
+    ) -> anyhow::Result<(Router, Endpoint)> {
+        let OpenLog { log: Some(log), segments: Some(segments), .. } = &self.log else {
+            return Ok((Router::new(), Endpoint::default()));
+        };
+        let Intake { inventory, metrics, .. } = self.intake.as_ref();
+        let (executor, threads) = (evaluator.executor.clone(), evaluator.threads.clone());
+        let sql = Endpoint::start(config, (Arc::clone(log), Arc::clone(segments)), inventory, &executor).await?;
+        let operators = Operators::new(&config.operators)?;
+        let known = known(config, credentials, Arc::clone(inventory))?;
+        let metrics = Arc::clone(metrics);
+        let api = Api::new(operators, executor, threads, Arc::clone(log), metrics, known, stopping.clone());
+        let page = page::router(Page::new(Arc::clone(&api), config.server.tls.is_some()));
+        Ok((api::router(api).merge(page), sql))
+    }
+}
+
+/// Other ways in than the front door.
+#[derive(Default)]
+struct Further {
+    followers: Followers,
+    /// Reads intake topics.
+    reading: Option<JoinHandle<()>>,
+}
+
+impl Further {
+    fn start(&mut self, config: &Config, parts: &Parts, stopping: &watch::Receiver<bool>) -> anyhow::Result<()> {
+        // A follower and a puller read their places back from the log.
+        if let Some(log) = &parts.log.log {
+            let declared = inventory_file::follow(config, &parts.intake, true);
+            // Nobody else takes what changes.
+            self.followers = start::followers(&config.chains, log, &declared, &parts.intake, stopping)?;
+            pulls::pullers(&config.pull, (log, &parts.intake), stopping, &mut self.followers)?;
+        }
+        if parts.role.takes_in() {
+            let (intake, readiness) = (Arc::clone(&parts.intake), Arc::clone(&parts.readiness));
+            self.reading = intake_topics::start(config, intake, readiness, stopping.clone())?;
+        }
+        Ok(())
+    }
+}
+
 async fn serve_http(
     config: &Config,
-    intake: Intake,
-    readiness: Arc<Readiness>,
-    (evaluator, followers): (&mut RunningEvaluator, &mut Followers),
-    (further, segments): (Router, Segments),
+    parts: Parts,
+    (evaluator, followers): (&mut Option<RunningEvaluator>, &mut Followers),
+    further: Option<Router>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let (operators, executor) = (Operators::new(&config.operators)?, evaluator.executor.clone());
-    let (log, metrics) = (Arc::clone(&intake.log), Arc::clone(&intake.metrics));
-    // It ends with the front door.
-    let sql = Endpoint::start(config, segments, &intake, &executor).await?;
-    let credentials = Credentials::new(&config.credentials, &config.installed)?;
+    let metrics = Arc::clone(&parts.intake.metrics);
+    let may_send = if parts.role.takes_in() { config.credentials.as_slice() } else { &[] };
+    let credentials = Credentials::new(may_send, &config.installed)?;
     credentials.iter().for_each(|credential| {
-        metrics.expect(credential);
-        metrics.heard(credential, clock::now());
+        metrics.expect(credential.source());
+        metrics.heard(credential.source(), clock::now());
     });
-    let known = known(config, &credentials, Arc::clone(&intake.inventory))?;
-    let threads = evaluator.threads.clone();
-    let api = Api::new(operators, executor, threads, log, Arc::clone(&metrics), known, stopping.clone());
-    let page = page::router(Page::new(Arc::clone(&api), config.server.tls.is_some()));
-    let server = Server::new(credentials, intake, readiness);
-    let routes = server::router(server).merge(api::router(api)).merge(page).merge(further);
+    // Operators ask who reads the log. The endpoint of SQL ends with the front door.
+    let (asked, sql) = match evaluator {
+        Some(evaluator) => parts.answer(config, evaluator, &credentials, &stopping).await?,
+        None => (Router::new(), Endpoint::default()),
+    };
+    let server = Server::new(credentials, parts.intake, parts.log.log, parts.readiness);
+    let routes = server::router(server).merge(asked).merge(further.unwrap_or_default());
     let tls = config.server.tls.as_ref().map(|tls| tls::start(tls, Arc::clone(&metrics))).transpose()?;
     let door = Door {
         listener: listen(config).await?,
@@ -119,19 +201,34 @@ async fn serve_http(
     sql.say()?;
     tokio::select! {
         () = door.serve(stopping.clone()) => {}
-        failed = evaluator.failure() => return Err(failed.context("the evaluation of rules has ended, so keywatch stops")),
-        failed = failure_of(followers) => return Err(failed.context("a follower of a chain has ended, so keywatch stops")),
+        failed = failure_of_evaluator(evaluator) => {
+            return Err(failed.context("the evaluation of rules has ended, so keywatch stops"));
+        }
+        failed = failure_of(followers) => return Err(failed.context("a follower of a chain or a puller has ended, so keywatch stops")),
         () = shutdown_deadline(stopping) => tracing::warn!("requests were still open after {SHUTDOWN_SECONDS_MAX} s"),
     }
     Ok(())
 }
 
-/// What the API says of the rules that run and of the sources that may send.
+/// What the API says of the rules that run and of the sources that may send or are asked.
 fn known(config: &Config, credentials: &Credentials, inventory: Arc<Inventory>) -> anyhow::Result<Known> {
     let mut rules = evaluator::rules(config.rules_directory.as_deref())?;
     rules.retain(|rule| !config.rules.disabled.contains(&rule.id));
-    let sources = Source::all(credentials, &inventory);
+    let asked = config.pull.iter().map(|pull| {
+        let feed = feeds::find(pull.kind.feed())?;
+        Ok((pull.system.as_str(), pull.source.as_str(), feed))
+    });
+    let asked: Vec<_> = asked.collect::<anyhow::Result<_>>()?;
+    let sources = Source::all(credentials, asked.into_iter(), &inventory);
     Ok(Known { rules: api::rules::views(&rules), sources, inventory })
+}
+
+/// Returns when the evaluator fails; never where there is none.
+async fn failure_of_evaluator(evaluator: &mut Option<RunningEvaluator>) -> anyhow::Error {
+    match evaluator {
+        Some(evaluator) => evaluator.failure().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Returns when a follower fails; never where there are none, or while they end in order.

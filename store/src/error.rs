@@ -92,6 +92,22 @@ pub enum Error {
         /// The oldest position there is.
         oldest: u64,
     },
+    /// Kafka does not answer, or did not take records in time.
+    #[error("kafka at {brokers}: {problem}; nothing acknowledged is lost, the same call may succeed later")]
+    Unreachable {
+        /// The brokers asked.
+        brokers: String,
+        /// What the client library said.
+        problem: String,
+    },
+    /// A topic that would not keep what the log promises.
+    #[error("kafka topic {topic}: {problem}")]
+    KafkaTopic {
+        /// Its name in the cluster.
+        topic: String,
+        /// What is wrong and what to change.
+        problem: String,
+    },
     /// The log was closed while the call waited.
     #[error("the log is closed")]
     Closed,
@@ -114,7 +130,7 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Error::Line { .. } | Error::Inventory { .. } => Remedy::Reject,
-            Error::InUse { .. } | Error::Closed => Remedy::Retry,
+            Error::InUse { .. } | Error::Closed | Error::Unreachable { .. } => Remedy::Retry,
             _ => Remedy::Stop,
         }
     }

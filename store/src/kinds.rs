@@ -197,6 +197,12 @@ pub const KINDS: &[Kind] = &[
         chain::CHAIN_PROGRESS,
     ),
     keywatch(
+        "chain.backfill",
+        "what a follower has still to read of old blocks, for wallets that were added to the inventory",
+        &[],
+        chain::CHAIN_BACKFILL,
+    ),
+    keywatch(
         "chain.reorg",
         "blocks that a follower had read are no longer part of their chain",
         &[],
@@ -357,6 +363,12 @@ pub const KINDS: &[Kind] = &[
         detail::SOURCE_GAP,
     ),
     keywatch(
+        "source.cursor",
+        "a source was asked, and everything that it answered up to here stands before this record",
+        &[],
+        detail::SOURCE_CURSOR,
+    ),
+    keywatch(
         "inventory.activated",
         "the inventory of a system from this log time on",
         &[],
@@ -370,12 +382,7 @@ pub const KINDS: &[Kind] = &[
         "rule.parked",
         "a rule failed, or failed again, and is not evaluated until retried: a gap begins or goes on; `reason` says why",
         &[],
-        &[
-            ("rule", "text", "the rule's id"),
-            ("from_position", "integer", "first record of the events topic that it did not evaluate"),
-            ("failures", "integer", "attempts that failed so far"),
-            ("retry_after_seconds", "integer", "how long it waits for the next one"),
-        ],
+        detail::RULE_PARKED,
     ),
     keywatch(
         "rule.resumed",
@@ -388,11 +395,7 @@ pub const KINDS: &[Kind] = &[
         "a rule could not evaluate a record and goes on without it: its windows do not have it, or it was not answered; \
          `reason` says why",
         &[],
-        &[
-            ("rule", "text", "the rule's id"),
-            ("record_time", "text", "log time of the record; a system has one record at a time"),
-            ("event", "text", "id of the record, where the rule still had it"),
-        ],
+        detail::RULE_SKIPPED,
     ),
     keywatch(
         "rule.limited",
@@ -410,18 +413,19 @@ pub const KINDS: &[Kind] = &[
     ),
     keywatch("response.approved", "a person agreed to a proposed revocation; `actor` is the person", &[], RESPONSE),
     keywatch("response.rejected", "a person decided against a proposed revocation", &[], RESPONSE),
-    keywatch("response.undone", "a person took a revocation back: its names leave the document", &[], RESPONSE),
-    keywatch("response.published", "the revocation document was written to the policy decision point", &[], RESPONSE),
     keywatch(
-        "response.verified",
-        "the effect was probed",
-        &["denied_at_pdp", "already_denied", "unconfirmed", "closed_at_pep", "no_signature_since"],
+        "response.undo_asked",
+        "a person wants a revocation taken back, and another one has to agree; `actor` is the person",
+        &[],
         RESPONSE,
     ),
+    keywatch("response.undone", "a person took a revocation back: its names leave the document", &[], RESPONSE),
+    keywatch("response.published", "the revocation document was written to the policy decision point", &[], RESPONSE),
+    keywatch("response.verified", "the effect was probed", detail::DEGREES, RESPONSE),
     keywatch(
         "response.failed",
-        "the policy decision point could not be reached or refused; will be tried again",
-        &[],
+        "the policy decision point, or another way, could not be reached or refused; will be tried again unless it is given up",
+        &["given_up"],
         RESPONSE,
     ),
     keywatch("tick", "log time went on; nothing else is said", &[], &[]),

@@ -85,3 +85,40 @@ pub const DAMAGE_SHOWN_MAX: usize = 5;
 /// Log time, in nanoseconds, by which a record may exceed its source's delay without being late: records of one instant
 /// are moved apart by 1 ns each.
 pub const LATENESS_TOLERANCE_NS: i64 = 1_000_000;
+
+/// Bytes of one message of a Kafka log: a line with its key and headers.
+pub const KAFKA_MESSAGE_BYTES_MAX: usize = 2 << 20;
+
+/// Records that are packed into one message of a Kafka log.
+pub const KAFKA_PACKED_RECORDS_MAX: usize = 4096;
+
+/// Records that are worth packing: the columns' names take as much room as some lines.
+pub const KAFKA_PACKED_RECORDS_MIN: usize = 8;
+
+/// Bytes of records that are packed into one message of a Kafka log.
+pub const KAFKA_PACKED_BYTES_MAX: usize = 1 << 20;
+
+/// Kilobytes of messages that wait to be sent to Kafka, and that are fetched before they are asked for.
+pub const KAFKA_QUEUE_KBYTES_MAX: usize = 64 << 10;
+
+/// Milliseconds after which a record that Kafka did not take is given up, and its append fails. With the time for reading
+/// back it stays below what senders commonly wait for an answer.
+pub const KAFKA_SEND_MS_MAX: u32 = 15_000;
+
+/// Milliseconds that an append to Kafka waits to be read back.
+pub const KAFKA_READ_BACK_MS_MAX: u32 = 10_000;
+
+/// Records that are taken over from Kafka into the copy at once.
+pub const KAFKA_STEP_RECORDS_MAX: usize = 8192;
+
+/// Bytes of messages that are taken over from Kafka into the copy at once.
+pub const KAFKA_STEP_BYTES_MAX: usize = 8 << 20;
+
+/// Figures of how long records took from Kafka into the copy that are kept until somebody asks for them.
+pub const KAFKA_FOLDS_MAX: usize = 1 << 16;
+
+/// Milliseconds after which brokers give up a transaction that a process has left open.
+pub const KAFKA_TRANSACTION_MS_MAX: u32 = 60_000;
+
+/// Milliseconds over which conclusions are tried again while the cluster does not take them.
+pub const KAFKA_OUTAGE_MS_MAX: u32 = 120_000;

@@ -32,8 +32,11 @@ pub use dollars::{format_usd, parse_usd};
 pub use written::write;
 pub(crate) use written::{Template, push_said};
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
+
+use signs::Signs;
 
 use crate::event::{Columns, Event, check_kind, check_lengths};
 use crate::{Error, limits};
@@ -101,7 +104,18 @@ fn as_text(line: &[u8]) -> Result<&str, Error> {
     std::str::from_utf8(line).map_err(|error| Error::line("line", format!("invalid UTF-8: {error}")))
 }
 
-fn check_names(event: &Event) -> Result<(), Error> {
+/// The canonical form of a detail, which it nearly always has already; `None` for what is no object.
+pub(crate) fn canonical_detail(text: &str) -> Option<Cow<'_, str>> {
+    let bytes = text.as_bytes();
+    if scan::canonical_object(bytes, 0, &mut Signs::of(bytes)) == Some(text.len()) {
+        return Some(Cow::Borrowed(text));
+    }
+    let (detail, length) = scan::other_detail(text)?;
+    (length == text.len()).then(|| Cow::Owned(detail.as_str().to_owned()))
+}
+
+/// A known kind, and who speaks for which system.
+pub(crate) fn check_names(event: &Event) -> Result<(), Error> {
     check_kind(event.kind())?;
     for (field, value) in [("system", event.system()), ("source", event.source())] {
         if value.is_empty() {
@@ -112,4 +126,4 @@ fn check_names(event: &Event) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

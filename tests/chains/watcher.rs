@@ -52,9 +52,34 @@ impl Watcher {
         Watcher { directory }
     }
 
+    /// Declares more in the inventory, as TOML.
+    pub(crate) fn declare(&self, more: &str) {
+        let file = self.directory.path().join("inventory.toml");
+        let declared = std::fs::read_to_string(&file).unwrap();
+        // In one step: whoever reads it meanwhile finds the old one or the new one.
+        let whole = self.directory.path().join("inventory.new");
+        std::fs::write(&whole, format!("{declared}{more}")).unwrap();
+        std::fs::rename(whole, file).unwrap();
+    }
+
+    /// Writes something else in the configuration.
+    pub(crate) fn configure(&self, from: &str, to: &str) {
+        let file = self.directory.path().join("keywatch.toml");
+        let config = std::fs::read_to_string(&file).unwrap();
+        assert!(config.contains(from), "{config}");
+        std::fs::write(file, config.replace(from, to)).unwrap();
+    }
+
     /// Its directory.
     pub(crate) fn path(&self) -> &std::path::Path {
         self.directory.path()
+    }
+
+    /// Adds to its configuration.
+    pub(crate) fn configure_further(&self, more: &str) {
+        let file = self.directory.path().join("keywatch.toml");
+        let configuration = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{configuration}{more}")).unwrap();
     }
 
     /// Starts keywatch.
@@ -64,7 +89,12 @@ impl Watcher {
 
     /// What the follower and its node have brought into the log; keywatch must not run.
     pub(crate) fn told(&self) -> Vec<Event> {
-        let log = EmbeddedLog::open(self.directory.path().join("keywatch-data"), Options::new(Clock::Wall)).unwrap();
+        self.told_in("keywatch-data", Clock::Wall)
+    }
+
+    /// As [`Watcher::told`], for a log in another directory.
+    pub(crate) fn told_in(&self, log: &str, clock: Clock) -> Vec<Event> {
+        let log = EmbeddedLog::open(self.directory.path().join(log), Options::new(clock)).unwrap();
         let events = log.read(Topic::Events, Position(0), 1_000_000).unwrap();
         events.into_iter().filter(|event| event.source() == "node").collect()
     }

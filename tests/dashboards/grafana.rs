@@ -65,7 +65,7 @@ fn every_dashboard_has_its_links_its_variables_and_panels_that_say_what_they_sho
             .iter()
             .map(|one| one["name"].as_str().unwrap())
             .collect();
-        assert!(variables.starts_with(&["datasource", "docs", "system"]), "{name}: {variables:?}");
+        assert!(variables.starts_with(&["datasource", "docs", "page", "system"]), "{name}: {variables:?}");
         let text = dashboard.to_string();
         assert_eq!(variables.contains(&"wallet"), text.contains("$wallet"), "{name}");
         for panel in dashboard["panels"].as_array().unwrap() {
@@ -81,6 +81,38 @@ fn every_dashboard_has_its_links_its_variables_and_panels_that_say_what_they_sho
         }
     }
     assert_eq!(identifiers.len(), 8);
+}
+
+#[test]
+fn what_is_counted_by_rule_leads_to_its_incidents_and_to_its_page() {
+    let mut tables = 0;
+    for (name, dashboard) in dashboards() {
+        assert_eq!(dashboard["links"][1]["url"], "${page}", "{name}");
+        for panel in dashboard["panels"].as_array().unwrap() {
+            let urls: Vec<&str> = panel["fieldConfig"]["defaults"]["links"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|link| link["url"].as_str().unwrap())
+                .collect();
+            let asked = panel["targets"][0]["expr"].as_str().unwrap();
+            if panel["type"] == "table" && asked.contains("rule") {
+                tables += 1;
+                let of_rule =
+                    ["${page}?rule=${__data.fields.rule:percentencode}", "${page}/rules/${__data.fields.rule}"];
+                assert!(urls.starts_with(&of_rule), "{name}: {}: {urls:?}", panel["title"]);
+            }
+            let severity = panel["title"].as_str().unwrap().strip_prefix("Open incidents: ");
+            if let Some(severity) = severity {
+                assert_eq!(urls, [format!("${{page}}?severity={severity}")], "{name}");
+            }
+        }
+    }
+    assert_eq!(tables, 8);
+    // An exemplar is an alert; the page shows the incident that an alert is in.
+    let source = root().join("dashboards/grafana/provisioning/datasources/prometheus.yml");
+    let source = std::fs::read_to_string(source).unwrap();
+    assert!(source.contains("name: alert_id") && source.contains("/page/incidents/$${__value.raw}"), "{source}");
 }
 
 #[test]

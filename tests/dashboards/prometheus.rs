@@ -30,8 +30,10 @@ fn passes(tool: &Path, arguments: &[&str]) {
 #[test]
 fn promtool_finds_the_rules_right_and_each_alert_fires_and_stays_quiet() {
     let Some(promtool) = tool("promtool") else { return };
-    passes(&promtool, &["check", "config", "dashboards/prometheus/prometheus.yml"]);
-    for file in ["recording_test.yml", "alerts_test.yml", "alerts_delivery_test.yml"] {
+    for config in ["dashboards/prometheus/prometheus.yml", "dashboards/compose/kafka/prometheus.yml"] {
+        passes(&promtool, &["check", "config", config]);
+    }
+    for file in ["recording_test.yml", "alerts_test.yml", "alerts_delivery_test.yml", "alerts_kafka_test.yml"] {
         passes(&promtool, &["test", "rules", &format!("dashboards/prometheus/{file}")]);
     }
 }
@@ -61,7 +63,7 @@ fn amtool_finds_the_routing_right_and_everything_reaches_whom_it_should() {
 fn each_alert_is_tested_in_both_directions_and_says_what_to_do() {
     let read = |file: &str| std::fs::read_to_string(root().join("dashboards/prometheus").join(file)).unwrap();
     let rules: Value = serde_norway::from_str(&read("alerts.yml")).unwrap();
-    let tests = [read("alerts_test.yml"), read("alerts_delivery_test.yml")].concat();
+    let tests = ["alerts_test.yml", "alerts_delivery_test.yml", "alerts_kafka_test.yml"].map(read).concat();
     for rule in rules["groups"][0]["rules"].as_array().unwrap() {
         let alert = rule["alert"].as_str().unwrap();
         for said in ["summary", "description"] {

@@ -50,8 +50,13 @@ pub(crate) fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
 impl Browser {
     /// One that was nowhere yet.
     pub(crate) fn new(running: &Running) -> Browser {
+        Browser::at(running.url())
+    }
+
+    /// One that was nowhere yet, of a keywatch at this address.
+    pub(crate) fn at(url: &str) -> Browser {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Browser { client, url: running.url().to_owned(), cookies: BTreeMap::new(), header: None }
+        Browser { client, url: url.to_owned(), cookies: BTreeMap::new(), header: None }
     }
 
     /// One that sends a header with everything.

@@ -74,14 +74,39 @@ impl Machine {
         self.directory.path().join(file)
     }
 
+    /// Adds to its configuration.
+    pub(crate) fn configure(&self, more: &str) {
+        let configuration = std::fs::read_to_string(self.path("keywatch.toml")).unwrap();
+        self.write("keywatch.toml", &format!("{configuration}{more}"));
+    }
+
+    /// Sessions that the rule found in these topics, each as often as it stands there.
+    pub(crate) fn found(&self, events: &[Event], conclusions: &[Event]) -> BTreeMap<String, usize> {
+        Record { rule: self.rule, events: events.to_vec(), conclusions: conclusions.to_vec() }.found()
+    }
+
+    /// Keys under which somebody was told, each as often as that stands in these topics.
+    pub(crate) fn told(&self, events: &[Event], conclusions: &[Event]) -> BTreeMap<String, usize> {
+        Record { rule: self.rule, events: events.to_vec(), conclusions: conclusions.to_vec() }.told()
+    }
+
     /// Starts keywatch and waits until the rules have caught up with the log.
     pub(crate) async fn start(&self) -> Running {
-        self.start_patiently(PATIENCE).await
+        self.begin(&[], PATIENCE).await
     }
 
     /// As [`Machine::start`], over a log that takes long.
     pub(crate) async fn start_patiently(&self, patience: Duration) -> Running {
-        let keywatch = Serving::start(self.directory.path(), &[]);
+        self.begin(&[], patience).await
+    }
+
+    /// As [`Machine::start`], with further arguments.
+    pub(crate) async fn start_with(&self, arguments: &[&str]) -> Running {
+        self.begin(arguments, PATIENCE).await
+    }
+
+    async fn begin(&self, arguments: &[&str], patience: Duration) -> Running {
+        let keywatch = Serving::start(self.directory.path(), arguments);
         let running = Running { rule: self.rule, keywatch, client: Client::new() };
         let asking = async {
             while running.get("/readyz").await.0 != StatusCode::OK {
@@ -142,6 +167,22 @@ impl Running {
         assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text().await.unwrap());
     }
 
+    /// As [`Running::send`], again and again until it is taken, as a source does whose log is away.
+    pub(crate) async fn send_until_taken(&self, records: impl IntoIterator<Item = Value>) {
+        let lines: Vec<String> = records.into_iter().map(|record| record.to_string()).collect();
+        let (url, body) = (format!("{}/v1/ingest/events", self.keywatch.url), lines.join("\n"));
+        let sending = async {
+            loop {
+                let answer = self.client.post(&url).bearer_auth("token").body(body.clone()).send().await.unwrap();
+                match answer.status() {
+                    StatusCode::OK => return,
+                    status => assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE),
+                }
+            }
+        };
+        tokio::time::timeout(4 * PATIENCE, sending).await.expect("the log is back in time");
+    }
+
     /// The value of a metric whose labels hold that text; zero where it is not there.
     pub(crate) async fn metric(&self, name: &str, label: &str) -> u64 {
         let (_, text) = self.get("/metrics").await;
@@ -164,6 +205,16 @@ impl Running {
         };
         let known = tokio::time::timeout(PATIENCE, asking).await;
         assert!(known.is_ok(), "{metric} is not {value}: {}", self.get("/metrics").await.1);
+    }
+
+    /// Sends its process a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        self.keywatch.signal(name);
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(self) -> std::process::ExitStatus {
+        self.keywatch.ended()
     }
 
     /// Asks it to stop, and waits until it has.

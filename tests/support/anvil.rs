@@ -70,8 +70,12 @@ impl Anvil {
 
     /// A payment, in a block of its own; gives the transaction's hash.
     pub(crate) async fn pay(&self, from: &str, to: &str, units: u64) -> String {
-        let sent = json!([{"from": from, "to": to, "value": format!("{units:#x}")}]);
-        let hash = self.rpc("eth_sendTransaction", sent).await.as_str().unwrap().to_owned();
+        self.send(json!({"from": from, "to": to, "value": format!("{units:#x}")})).await
+    }
+
+    /// A transaction, in a block of its own; gives its hash.
+    pub(crate) async fn send(&self, transaction: Value) -> String {
+        let hash = self.rpc("eth_sendTransaction", json!([transaction])).await.as_str().unwrap().to_owned();
         // It answers before the block is made, and would put a second payment into the same one.
         let mined = async {
             while self.rpc("eth_getTransactionReceipt", json!([hash])).await.is_null() {

@@ -54,6 +54,17 @@ impl Opa {
         command.args(["run", "--server", "--disable-telemetry", "--log-level", "error"]);
         command.arg("--addr").arg(format!("127.0.0.1:{port}")).args(further);
         command.args(["revocations.rego", "wallet_signing.rego"].map(|file| policies().join(file)));
+        Opa::start_command(port, command)
+    }
+
+    /// Starts one with exactly these arguments, which have it listen on that port.
+    pub(crate) fn start_as(port: u16, arguments: &[String]) -> Option<Opa> {
+        let mut command = Command::new(binary());
+        command.args(arguments);
+        Opa::start_command(port, command)
+    }
+
+    fn start_command(port: u16, mut command: Command) -> Option<Opa> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut opa = Opa { child, port };
         let until = Instant::now() + Duration::from_secs(30);

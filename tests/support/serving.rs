@@ -33,10 +33,20 @@ impl Serving {
         self.child.id()
     }
 
-    /// Asks it to stop, as a service manager does, and waits until it has.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Asks it to stop, as a service manager does, and waits until it has.
+    pub(crate) fn stop(self) -> ExitStatus {
+        self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn ended(mut self) -> ExitStatus {
         let until = Instant::now() + Duration::from_mins(1);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, Method, Url, redirect};
 
 use crate::delivery::guard::{AddressRules, GuardedResolver};
 use crate::error::{Error, Fate};
@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use crate::response::pdp::chain;
 
-/// A POST.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Where to.
@@ -65,16 +65,25 @@ impl HttpClient {
         &self.name
     }
 
-    /// Sends a request.
+    /// Posts a request.
     ///
     /// # Errors
     /// [`Error::Undelivered`] when there was no answer: worth another try.
     pub(crate) async fn send(&self, request: Request) -> Result<Answer, Error> {
+        Ok(self.exchange(Method::POST, request).await?.0)
+    }
+
+    /// Makes a request by this method; the answer, and its body as it came.
+    ///
+    /// # Errors
+    /// As [`HttpClient::send`].
+    pub(crate) async fn exchange(&self, method: Method, request: Request) -> Result<(Answer, Vec<u8>), Error> {
         let headers = request.headers.into_iter();
-        let post = headers.fold(self.client.post(request.url), |post, (name, value)| post.header(name, value));
+        let begun = self.client.request(method, request.url);
+        let asked = headers.fold(begun, |asked, (name, value)| asked.header(name, value));
         // The address may be a secret.
         let silent = |error: reqwest::Error| self.undelivered(&chain(&error), Fate::Retry(None));
-        let mut answer = post.body(request.body).send().await.map_err(silent)?;
+        let mut answer = asked.body(request.body).send().await.map_err(silent)?;
         let (status, retry_after) = (answer.status().as_u16(), retry_after(answer.headers()));
         let mut body = Vec::new();
         // What the body says only explains: the status stands, whatever becomes of the rest.
@@ -84,7 +93,7 @@ impl HttpClient {
             let room = RECEIVER_ANSWER_BYTES_MAX - body.len();
             body.extend_from_slice(&more[..more.len().min(room)]);
         }
-        Ok(Answer { status, retry_after, body: shown(&body) })
+        Ok((Answer { status, retry_after, body: shown(&body) }, body))
     }
 
     pub(crate) fn undelivered(&self, problem: &str, fate: Fate) -> Error {

@@ -14,9 +14,10 @@ use crate::delivery::deliveries::{Occasion, PendingNotification};
 use crate::delivery::standing::ToldAs;
 use crate::lifecycle::handling::Status;
 use crate::lifecycle::incident::Incident;
+use crate::lifecycle::second_path::what;
 use crate::lifecycle::state::{Alert, AlertState};
 use crate::limits::{NOTIFICATION_ITEMS_MAX, NOTIFICATION_STORY_MAX, NOTIFICATION_TEXT_CHARS_MAX};
-use crate::response::intent::{Degree, Progress, Step, Targets, word};
+use crate::response::intent::{Degree, Progress, Step, Targets, Via, word};
 
 /// A message to people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -71,6 +72,9 @@ pub struct Notification {
     /// Status of each response that `did` speaks of.
     #[serde(skip)]
     pub said: BTreeMap<String, String>,
+    /// What stands below the headline in place of everything else, in the operator's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// Composes what `pending` is to say now.
@@ -107,6 +111,7 @@ pub fn compose(pending: &PendingNotification, state: &AlertState) -> Notificatio
         facts: facts.map(|(name, value)| (clean(name), clean(value))).collect(),
         evidence: finding.evidence.iter().take(NOTIFICATION_ITEMS_MAX).map(ToString::to_string).collect(),
         said: responses.iter().map(|progress| (progress.response.id.clone(), progress.status())).collect(),
+        text: None,
     }
 }
 
@@ -176,6 +181,9 @@ fn again(pending: &PendingNotification) -> Vec<String> {
 #[must_use]
 pub fn render(notification: &Notification) -> String {
     let n = notification;
+    if let Some(text) = &n.text {
+        return format!("{}\n{}\n", headline(n), text.trim_end());
+    }
     let mut text = String::new();
     let mut line = |label: &str, value: &str| {
         for (index, part) in value.lines().filter(|part| !part.trim().is_empty()).enumerate() {
@@ -243,6 +251,9 @@ fn did(responses: &[&Progress], finding: &Finding) -> Vec<String> {
 
 fn did_one(progress: &Progress) -> String {
     let response = &progress.response;
+    if let Some(via) = &response.via {
+        return did_another_way(progress, via);
+    }
     let targets = name_targets(&response.targets);
     let why = &response.why;
     match &progress.step {
@@ -258,6 +269,7 @@ fn did_one(progress: &Progress) -> String {
             None => format!("is stopping {targets} ({why}); not confirmed yet"),
             Some(problem) => format!("could NOT yet stop {targets}: {}; goes on trying", strip(problem)),
         },
+        Step::GivenUp { reason } => format!("could NOT stop {targets}: {}; it is not tried any more", strip(reason)),
         Step::Verified { degree, reason } => {
             let sequence = progress.sequence;
             let reason = strip(reason);
@@ -270,11 +282,36 @@ fn did_one(progress: &Progress) -> String {
                     format!("stopped {targets} ({why}); {degree}: {reason}")
                 }
                 Degree::AlreadyDenied => format!("{targets}: already_denied, document {sequence}: {reason}"),
+                Degree::AcceptedByIdentityProvider | Degree::AcceptedBySigner => {
+                    format!("{targets}: {degree}: {reason}")
+                }
                 Degree::Unconfirmed => {
                     format!("published document {sequence} against {targets}; the effect is UNCONFIRMED: {reason}")
                 }
             }
         }
+    }
+}
+
+/// What was done on a way besides the decision point.
+fn did_another_way(progress: &Progress, via: &Via) -> String {
+    let asked = strip(&what(via, &progress.response));
+    let (why, id) = (strip(&progress.response.why), &progress.response.id);
+    match &progress.step {
+        Step::Proposed => format!("proposes to {asked}; waits for a person ({why}); response {id}"),
+        Step::Released => format!("the proposal to {asked} was taken over by another response"),
+        Step::Rejected { by, reason } => {
+            format!("the proposal to {asked} was rejected by {}: {}", strip(by), strip(reason))
+        }
+        Step::Undone { by, reason } => {
+            format!("does not go on trying to {asked}: {} said so: {}", strip(by), strip(reason))
+        }
+        Step::Requested | Step::Published => match &progress.failed_because {
+            None => format!("is about to {asked} ({why}); not accepted yet"),
+            Some(problem) => format!("could NOT yet {asked}: {}; goes on trying", strip(problem)),
+        },
+        Step::Verified { degree, reason } => format!("asked to {asked} ({why}); {degree}: {}", strip(reason)),
+        Step::GivenUp { reason } => format!("could NOT {asked}: {}; it is not tried any more", strip(reason)),
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`outbox`] | one lane a receiver, until it has taken what it is to be told |
 //! | [`sink`], [`webhook`], [`receivers`] | destinations |
 //! | [`http`], [`guard`] | requests as all of them make them; which addresses they may connect to |
+//! | [`template`] | titles and bodies in the operator's own words |
 //! | [`trial`] | a notification that says that it is a test |
 
 pub mod deliveries;
@@ -22,5 +23,6 @@ pub mod pace;
 pub mod receivers;
 pub mod sink;
 pub mod standing;
+pub mod template;
 pub mod trial;
 pub mod webhook;

@@ -55,6 +55,12 @@ impl Schedule {
         self.waits.clone().into_iter().chain(std::iter::repeat(last))
     }
 
+    /// How long to wait after so many `failures` at `key`, the last wait for as long as it takes.
+    pub(crate) fn repeated(&self, failures: u32, key: &str) -> Duration {
+        let last = u32::try_from(self.waits.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        self.wait(failures.min(last), key).unwrap_or(Duration::from_secs(1))
+    }
+
     /// How long to wait after so many `failures` at `key`; `None` when it is to be put aside. Each wait is lengthened by
     /// up to a quarter: what failed together does not come back together. The share is drawn from `key`, so that a run
     /// can be repeated.

@@ -42,5 +42,6 @@ pub fn notification(receiver: &str, severity: Severity, now: Instant, resolved: 
         facts: BTreeMap::new(),
         evidence: Vec::new(),
         said: BTreeMap::new(),
+        text: None,
     }
 }

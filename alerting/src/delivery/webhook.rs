@@ -214,6 +214,9 @@ pub fn body(notification: &Notification) -> Vec<u8> {
 pub(crate) fn bounded_data(notification: &Notification) -> Value {
     let mut data = json!(notification);
     let steps: [&dyn Fn(&mut Value); 3] = [&|_| {}, &|data| data["facts"] = json!({}), &|data| {
+        if let Some(data) = data.as_object_mut() {
+            data.remove("text");
+        }
         for field in ["meaning", "runbook"] {
             data[field] = Value::from("");
         }

@@ -27,6 +27,20 @@ pub enum Approval {
     CarriedOut,
 }
 
+/// What the wish to take a response back has led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undoing {
+    /// Another person has to agree.
+    Waits {
+        /// People who want it.
+        asked: Vec<String>,
+        /// How many are needed.
+        needed: usize,
+    },
+    /// It is taken back.
+    Undone,
+}
+
 impl Executor {
     /// Responses that are remembered, newest first; of one system where one is named.
     #[must_use]
@@ -68,6 +82,7 @@ impl Executor {
         };
         self.shared.alert_log.append(Topic::Events, vec![record::requested(&decided)])?;
         drop(turn);
+        self.go_ways().await?;
         self.respond(&system).await?;
         self.shared.outbox.dispatch();
         Ok(Approval::CarriedOut)
@@ -84,19 +99,36 @@ impl Executor {
         Ok(())
     }
 
-    /// Takes a revocation back: its names leave the document, unless another response holds them too. Everybody who is told
-    /// of anything is told of it.
+    /// Takes a revocation back, once as many people want it as the settings ask for: its names leave the document, unless
+    /// another response holds them too. Everybody who is told of anything is told of it.
     ///
     /// # Errors
     /// [`Error::ResponseClosed`] when it was not decided or is undone already, else as [`Executor::approve`]. Where the
     /// decision point does not answer, it is no error: the next heartbeat publishes the document.
-    pub async fn undo(&self, response_id: &str, person: &str, reason: &str) -> Result<(), Error> {
+    pub async fn undo(&self, response_id: &str, person: &str, reason: &str) -> Result<Undoing, Error> {
         let turn = self.shared.turn.lock().await;
         let progress = self.progress(response_id)?;
         if !progress.is_decided() {
             return Err(closed(&progress, "there is nothing to take back"));
         }
+        if progress.response.via.is_some() && !progress.is_open() {
+            let problem = "cannot be taken back: what was accepted there is done; the person signs in again, and what is \
+                           frozen is thawed at the signer";
+            return Err(Error::ResponseClosed { response: response_id.to_owned(), problem: problem.to_owned() });
+        }
         may_decide(&progress.response, person, reason)?;
+        let needed = self.shared.policy().approvals.undo_approvals.clamp(1, 2);
+        let mut asked: Vec<String> = progress.undo_asked.iter().cloned().collect();
+        if !asked.iter().any(|other| is_same(other, person)) {
+            asked.push(person.to_owned());
+            if asked.len() < needed {
+                let record = record::undo_asked(&progress.response, person, reason);
+                self.shared.alert_log.append(Topic::Events, vec![record])?;
+            }
+        }
+        if asked.len() < needed {
+            return Ok(Undoing::Waits { asked, needed });
+        }
         let undone = record::undone(&progress.response, person, reason);
         self.shared.alert_log.append(Topic::Events, vec![undone])?;
         drop(turn);
@@ -105,7 +137,8 @@ impl Executor {
             self.take_own(&undone).await?;
         }
         let refreshed = self.shared.responder.refresh(&progress.response.system).await;
-        self.settle(&progress.response.system, refreshed).await
+        self.settle(&progress.response.system, refreshed).await?;
+        Ok(Undoing::Undone)
     }
 
     fn decidable(&self, response_id: &str, person: &str, reason: &str) -> Result<Progress, Error> {

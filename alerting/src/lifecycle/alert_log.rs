@@ -62,11 +62,14 @@ impl AlertLog {
         let appended = self.log.append(topic, events)?;
         appended.written.iter().for_each(|event| state.apply(event));
         let mut folded = self.folded();
-        let reached = match topic {
-            Topic::Events => &mut folded.responses,
-            Topic::Conclusions => &mut folded.conclusions,
-        };
-        *reached = (*reached).max(appended.first.plus(appended.written.len()));
+        match topic {
+            // On Kafka others write between the records of an append. All responses before its end are folded.
+            Topic::Events => folded.responses = folded.responses.max(self.log.end(topic)),
+            Topic::Conclusions => {
+                let end = appended.first.plus(appended.written.len());
+                folded.conclusions = folded.conclusions.max(end);
+            }
+        }
         Ok(appended.written)
     }
 
@@ -134,4 +137,61 @@ fn fold(
         }
     }
     Ok(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use keywatch_store::event::Origin;
+    use keywatch_store::log::memory::MemoryLog;
+    use keywatch_store::{Appended, Clock};
+
+    use super::*;
+
+    /// A log to which others write between the records of an append.
+    struct Shared(MemoryLog);
+
+    fn event(kind: &str, id: &str) -> Event {
+        let origin = Origin { system: "s".to_owned(), source: "a".to_owned() };
+        Event::builder(&origin, id, kind, Instant(1)).build_own()
+    }
+
+    impl Log for Shared {
+        fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
+            let mut all = Appended { first: self.0.end(topic), written: Vec::new(), repeats: 0, conflicts: 0 };
+            for ours in events {
+                all.written.extend(self.0.append(topic, vec![ours])?.written);
+                let theirs = event("source.heartbeat", &format!("theirs-{}", self.0.end(topic).0));
+                self.0.append(topic, vec![theirs])?;
+            }
+            Ok(all)
+        }
+
+        fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
+            self.0.read(topic, from, records_max)
+        }
+
+        fn end(&self, topic: Topic) -> Position {
+            self.0.end(topic)
+        }
+
+        fn time_of(&self, system: &str) -> Option<Instant> {
+            self.0.time_of(system)
+        }
+
+        fn clock(&self) -> Clock {
+            self.0.clock()
+        }
+    }
+
+    #[test]
+    fn responses_between_which_others_write_are_not_folded_again_from_a_kept_state() {
+        let log = Arc::new(Shared(MemoryLog::new()));
+        let alert_log = AlertLog::open(Arc::clone(&log) as _, Saved::default(), |_, _| ()).unwrap();
+        let ours = ["1", "2"].map(|id| event("response.failed", id)).to_vec();
+        alert_log.append(Topic::Events, ours).unwrap();
+        let events = log.read(Topic::Events, Position(0), 9).unwrap();
+        let last = events.iter().rposition(is_response).unwrap();
+        assert_eq!((events.len(), last), (4, 2));
+        assert!(Position(0).plus(last) < alert_log.folded().responses);
+    }
 }

@@ -14,7 +14,7 @@
 //! | [`alert_log`] | the log, with the state that follows it |
 //! | [`saved`] | the state as it is kept between two starts, and how far it has folded the log |
 //! | [`history`] | the same folds over a whole log, with nothing forgotten: for questions |
-//! | [`self_monitoring`] | findings about keywatch itself |
+//! | [`self_monitoring`], [`second_path`] | findings about keywatch itself, and about ways besides the decision point |
 
 pub mod action;
 pub mod alert_log;
@@ -26,6 +26,7 @@ pub mod paging;
 pub mod planned;
 pub mod record;
 pub mod saved;
+pub mod second_path;
 pub mod self_monitoring;
 pub mod silence;
 pub mod state;

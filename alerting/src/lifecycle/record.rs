@@ -21,9 +21,7 @@ pub const SOURCE: &str = "keywatch";
 #[must_use]
 pub fn records(actions: &[Action]) -> Vec<(Topic, Event)> {
     let record = |action: &Action| match action {
-        Action::Propose(response) => {
-            Some((Topic::Events, step("response.proposed", response, "", json!({})).build_own()))
-        }
+        Action::Propose(response) => Some((Topic::Events, proposed(response))),
         Action::Revoke(response) => Some((Topic::Events, requested(response))),
         Action::OpenAlert(record) => Some((Topic::Conclusions, alert("alert.opened", record))),
         Action::UpdateAlert(record) => Some((Topic::Conclusions, alert("alert.updated", record))),
@@ -45,6 +43,12 @@ pub fn paged(record: &AlertRecord) -> Event {
     let mut event = about(&record.finding, &format!("paged/{}", record.key), "incident.paged", &json!(record));
     event.time(keywatch_store::Instant::UNASSIGNED);
     event.build_own()
+}
+
+/// The `response.proposed` record: it waits for people.
+#[must_use]
+pub fn proposed(response: &Response) -> Event {
+    step("response.proposed", response, "", json!({})).build_own()
 }
 
 /// The `response.requested` record: the durable intent.
@@ -69,6 +73,12 @@ pub fn rejected(response: &Response, person: &str, reason: &str) -> Event {
 #[must_use]
 pub fn undone(response: &Response, person: &str, reason: &str) -> Event {
     decided_by("response.undone", response, person, reason)
+}
+
+/// The `response.undo_asked` record: a person wants it taken back, and another one has to agree.
+#[must_use]
+pub fn undo_asked(response: &Response, person: &str, reason: &str) -> Event {
+    decided_by("response.undo_asked", response, person, reason)
 }
 
 fn decided_by(kind: &str, response: &Response, person: &str, reason: &str) -> Event {
@@ -126,6 +136,35 @@ pub fn failed(progress: &Progress, reason: &str) -> Event {
         &format!("/{attempt}"),
         json!({ "sequence": progress.sequence, "attempt": attempt }),
     );
+    event.reason(reason);
+    event.build_own()
+}
+
+/// The `response.verified` record of a way besides the decision point: it was accepted there.
+#[must_use]
+pub fn accepted(response: &Response, degree: Degree, reason: &str) -> Event {
+    let mut event = step("response.verified", response, "", json!({}));
+    event.outcome(degree.to_string());
+    event.reason(reason);
+    event.build_own()
+}
+
+/// The `response.failed` record of the attempt after `progress` on a way besides the decision point; `accepted` was taken
+/// there nevertheless, each as `section/name`.
+#[must_use]
+pub fn way_failed(progress: &Progress, reason: &str, accepted: &[String]) -> Event {
+    let attempt = progress.failures + 1;
+    let extra = json!({ "attempt": attempt, "accepted": accepted });
+    let mut event = step("response.failed", &progress.response, &format!("/{attempt}"), extra);
+    event.reason(reason);
+    event.build_own()
+}
+
+/// The `response.failed` record that ends a response: it can never be carried out on its way.
+#[must_use]
+pub fn given_up(response: &Response, reason: &str) -> Event {
+    let mut event = step("response.failed", response, "/given_up", json!({}));
+    event.outcome("given_up");
     event.reason(reason);
     event.build_own()
 }

@@ -190,6 +190,10 @@ pub fn response_undone(progress: &Progress) -> Option<Finding> {
     let Step::Undone { by, reason } = &progress.step else { return None };
     let response = &progress.response;
     let ruling = progress.rulings.iter().find(|ruling| ruling.ruled == Ruled::Undone);
+    // What ended with the response that it goes along with is told with that one.
+    if response.via.is_some() && ruling.is_none() {
+        return None;
+    }
     let anchor = EventId::derive(&response.system, SOURCE, &format!("response/{}/undone", response.id));
     let at = ruling.map_or(response.decided, |ruling| ruling.at);
     let mut finding = own("keywatch/response_undone", &response.system, &response.id, anchor, at);
@@ -229,7 +233,7 @@ pub(crate) fn delivery_failed(trouble: &Trouble, now: Instant) -> Finding {
     finding
 }
 
-fn own(rule: &str, system: &str, entity: &str, anchor: EventId, time: Instant) -> Finding {
+pub(crate) fn own(rule: &str, system: &str, entity: &str, anchor: EventId, time: Instant) -> Finding {
     Finding {
         id: Finding::derive_id(rule, 1, system, entity, anchor),
         rule: rule.to_owned(),

@@ -197,6 +197,7 @@ fn respond(
         releases: Vec::new(),
         approved_by: None,
         approved: None,
+        via: None,
     };
     match may_act_alone(finding, incident, policy) {
         Ok(why) => {

@@ -69,13 +69,15 @@ pub struct Approvals {
     pub people: usize,
     /// From so many names on, it takes two people in any case.
     pub two_people_from_names: usize,
+    /// People who have to agree that a response is taken back: one or two.
+    pub undo_approvals: usize,
     /// Hours of log time after which a proposal can be approved no more.
     pub expire_after_hours: u32,
 }
 
 impl Default for Approvals {
     fn default() -> Self {
-        Approvals { people: 1, two_people_from_names: 10, expire_after_hours: 72 }
+        Approvals { people: 1, two_people_from_names: 10, undo_approvals: 1, expire_after_hours: 72 }
     }
 }
 

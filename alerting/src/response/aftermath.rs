@@ -85,9 +85,10 @@ pub(crate) fn names(targets: &Targets, event: &Event) -> bool {
 /// Further degrees that hold at this log time and are not recorded, each with a reason.
 #[must_use]
 pub fn further(progress: &Progress, now: Instant) -> Vec<(Degree, String)> {
-    let Step::Verified { degree: Degree::DeniedAtPdp | Degree::AlreadyDenied, .. } = progress.step else {
+    let Step::Verified { degree, .. } = progress.step else { return Vec::new() };
+    if degree == Degree::Unconfirmed {
         return Vec::new();
-    };
+    }
     let Aftermath { verified, closed, signer_heard, signed, allowed, recorded } = &progress.aftermath;
     let sessions = &progress.response.targets.sessions;
     let mut further = Vec::new();

@@ -123,6 +123,12 @@ pub fn word(target: Target) -> &'static str {
     }
 }
 
+/// One name of a section, as records name it.
+#[must_use]
+pub fn section_name(target: Target, name: &str) -> String {
+    format!("{}/{name}", word(target))
+}
+
 /// One revocation, proposed or decided. It stands in the detail of every `response.*` record of its life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
@@ -169,6 +175,33 @@ pub struct Response {
     /// Log time at which the last of them did. A person who signed in again while it waited is cut off, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved: Option<Instant>,
+    /// The way that it goes, where that is not the decision point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
+}
+
+/// A way besides the decision point, and the response that it goes along with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Via {
+    /// Its name, as configured.
+    pub way: String,
+    /// Id of the response at the decision point.
+    pub of: String,
+    /// What is asked for there.
+    pub does: Does,
+    /// It is gone because no replica of the decision point has taken the document.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreachable: bool,
+}
+
+/// What a way asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Does {
+    /// The identity provider is to end sessions.
+    EndSessions,
+    /// The signer is to stop signing for wallets.
+    FreezeSigner,
 }
 
 impl Response {
@@ -193,6 +226,33 @@ pub enum Degree {
     AlreadyDenied,
     /// Published, and not shown to have an effect.
     Unconfirmed,
+    /// The identity provider took it. That anything is denied since is not shown by that.
+    AcceptedByIdentityProvider,
+    /// The signer's service took it. That nothing is signed since is not shown by that.
+    AcceptedBySigner,
+}
+
+impl Degree {
+    /// The degree of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Degree> {
+        let all = [
+            Degree::ClosedAtPep,
+            Degree::NoSignatureSince,
+            Degree::DeniedAtPdp,
+            Degree::AlreadyDenied,
+            Degree::Unconfirmed,
+            Degree::AcceptedByIdentityProvider,
+            Degree::AcceptedBySigner,
+        ];
+        all.into_iter().find(|degree| degree.to_string() == name)
+    }
+
+    /// Whether somebody said yes, and nothing was probed.
+    #[must_use]
+    pub fn is_acceptance(self) -> bool {
+        matches!(self, Degree::AcceptedByIdentityProvider | Degree::AcceptedBySigner)
+    }
 }
 
 impl fmt::Display for Degree {
@@ -203,6 +263,8 @@ impl fmt::Display for Degree {
             Degree::DeniedAtPdp => "denied_at_pdp",
             Degree::AlreadyDenied => "already_denied",
             Degree::Unconfirmed => "unconfirmed",
+            Degree::AcceptedByIdentityProvider => "accepted_by_identity_provider",
+            Degree::AcceptedBySigner => "accepted_by_signer",
         })
     }
 }
@@ -232,11 +294,16 @@ pub enum Step {
         /// Why.
         reason: String,
     },
-    /// Probed.
+    /// Probed; on another way than the decision point: accepted there.
     Verified {
         /// With this result.
         degree: Degree,
         /// In words.
+        reason: String,
+    },
+    /// It can never be carried out on its way; nobody tries any more.
+    GivenUp {
+        /// Why.
         reason: String,
     },
 }
@@ -258,6 +325,8 @@ pub enum Ruled {
     Approved,
     /// It is not to be carried out.
     Rejected,
+    /// It is to be taken back, once another person agrees.
+    UndoAsked,
     /// It is taken back.
     Undone,
 }
@@ -289,6 +358,9 @@ pub struct Progress {
     /// People who have approved it.
     #[serde(default)]
     pub approvals: BTreeSet<String>,
+    /// People who want it taken back.
+    #[serde(default)]
+    pub undo_asked: BTreeSet<String>,
     /// What people said on it, the oldest first.
     #[serde(default)]
     pub rulings: Vec<Ruling>,
@@ -299,6 +371,9 @@ pub struct Progress {
     pub failures: u32,
     /// Why the last attempt failed.
     pub failed_because: Option<String>,
+    /// Names, as `section/name`, that its way has taken while others failed.
+    #[serde(default)]
+    pub accepted: BTreeSet<String>,
 }
 
 impl Progress {
@@ -314,10 +389,22 @@ impl Progress {
         self.step == Step::Proposed
     }
 
-    /// Its names stand in the document.
+    /// It is to be carried out, or was.
     #[must_use]
     pub fn is_decided(&self) -> bool {
         matches!(self.step, Step::Requested | Step::Published | Step::Verified { .. })
+    }
+
+    /// Its names stand in the document of the decision point.
+    #[must_use]
+    pub fn is_in_document(&self) -> bool {
+        self.is_decided() && self.response.via.is_none()
+    }
+
+    /// It is decided and was tried, and no replica of the decision point has the document.
+    #[must_use]
+    pub fn reached_nobody(&self) -> bool {
+        self.response.via.is_none() && self.step == Step::Requested && self.failures > 0
     }
 
     /// One word for where it stands.
@@ -331,6 +418,7 @@ impl Progress {
             Step::Requested | Step::Published if self.failures > 0 => "failed".to_owned(),
             Step::Requested | Step::Published => "requested".to_owned(),
             Step::Verified { degree, .. } => degree.to_string(),
+            Step::GivenUp { .. } => "given_up".to_owned(),
         }
     }
 }

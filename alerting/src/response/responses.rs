@@ -1,5 +1,7 @@
 //! Responses and revocation documents as the log knows them: a fold over `response.*` records. Publishes nothing.
 
+mod ways;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use keywatch_store::finding::Target;
@@ -58,6 +60,9 @@ struct Extra {
     /// Session and request of the control, where nobody signs with it.
     #[serde(default)]
     control: Vec<String>,
+    /// What a way has taken.
+    #[serde(default)]
+    accepted: Vec<String>,
 }
 
 impl Responses {
@@ -78,6 +83,9 @@ impl Responses {
             kind => {
                 if let Some(progress) = self.by_id.get_mut(&response.id) {
                     advance(progress, kind, event, extra);
+                }
+                if kind == "response.rejected" {
+                    self.end_ways(&response.id);
                 }
             }
         }
@@ -124,14 +132,12 @@ impl Responses {
         if self.by_id.get(&response.id).is_some_and(|progress| progress.step != Step::Proposed) {
             return;
         }
-        let empty = || RevocationDocument::empty(&response.system);
-        let document = self.documents.entry(response.system.clone()).or_insert_with(empty);
-        document.merge(&response);
-        let sequence = document.sequence;
+        let sequence = if response.via.is_some() { 0 } else { self.merge(&response) };
         for released in &response.releases {
             if let Some(progress) = self.by_id.get_mut(released) {
                 progress.step = Step::Released;
             }
+            self.end_ways(released);
         }
         self.spend(&response);
         let mut decided = begun(response, Step::Requested, sequence);
@@ -141,14 +147,26 @@ impl Responses {
         self.by_id.insert(decided.response.id.clone(), decided);
     }
 
+    /// Takes its names into the document; the document's sequence number.
+    fn merge(&mut self, response: &Response) -> u64 {
+        let empty = || RevocationDocument::empty(&response.system);
+        let document = self.documents.entry(response.system.clone()).or_insert_with(empty);
+        document.merge(response);
+        document.sequence
+    }
+
     /// Takes its names out of the document, as far as no other response holds them.
     fn undo(&mut self, response: &Response, event: &Event) {
         let Some(progress) = self.by_id.get_mut(&response.id).filter(|progress| progress.is_decided()) else { return };
         let Ruling { by, reason, .. } = rule(progress, Ruled::Undone, event);
         progress.step = Step::Undone { by, reason };
+        if progress.response.via.is_some() {
+            return;
+        }
+        self.end_ways(&response.id);
         let others = || {
             let of_system = self.by_id.values().filter(|other| other.response.system == response.system);
-            of_system.filter(|other| other.is_decided())
+            of_system.filter(|other| other.is_in_document())
         };
         let held =
             |target: Target, name: &str| others().any(|other| other.response.targets.section(target).contains(name));
@@ -163,7 +181,7 @@ impl Responses {
         while spent.front().is_some_and(|first| is_past(first.decided, response.decided)) {
             spent.pop_front();
         }
-        if response.approved_by.is_none() {
+        if response.approved_by.is_none() && response.via.is_none() {
             let Response { decided, rule, source, .. } = response;
             let cut = response.targets.cut_off();
             spent.push_back(Spent { cut, decided: *decided, rule: rule.clone(), source: source.clone() });
@@ -199,17 +217,19 @@ impl Responses {
         self.by_id.values().filter(move |progress| progress.response.alert_id == alert_id)
     }
 
-    /// Decided and not probed yet, in the order they were decided.
+    /// Decided and not probed yet at the decision point, in the order they were decided.
     #[must_use]
     pub fn open(&self) -> Vec<&Progress> {
-        let mut open: Vec<&Progress> = self.by_id.values().filter(|progress| progress.is_open()).collect();
+        let at_pdp = |progress: &&Progress| progress.is_open() && progress.response.via.is_none();
+        let mut open: Vec<&Progress> = self.by_id.values().filter(at_pdp).collect();
         open.sort_by_key(|progress| (&progress.response.system, progress.sequence));
         open
     }
 
     /// Proposals that wait for a person in any of these incidents.
     pub fn proposals<'a>(&'a self, incidents: &'a [&'a str]) -> impl Iterator<Item = &'a Response> {
-        let waiting = self.by_id.values().filter(|progress| progress.step == Step::Proposed);
+        let at_pdp = |progress: &&Progress| progress.step == Step::Proposed && progress.response.via.is_none();
+        let waiting = self.by_id.values().filter(at_pdp);
         waiting.map(|progress| &progress.response).filter(|response| incidents.contains(&response.incident.as_str()))
     }
 
@@ -250,10 +270,12 @@ fn begun(response: Response, step: Step, sequence: u64) -> Progress {
         sequence,
         before: None,
         approvals: BTreeSet::new(),
+        undo_asked: BTreeSet::new(),
         rulings: Vec::new(),
         aftermath: Aftermath::default(),
         failures: 0,
         failed_because: None,
+        accepted: BTreeSet::new(),
     }
 }
 
@@ -275,29 +297,34 @@ fn advance(progress: &mut Progress, kind: &str, event: &Event, extra: Extra) {
             let Ruling { by, reason, .. } = rule(progress, Ruled::Rejected, event);
             progress.step = Step::Rejected { by, reason };
         }
+        "response.undo_asked" if progress.is_decided() => {
+            let Ruling { by, .. } = rule(progress, Ruled::UndoAsked, event);
+            progress.undo_asked.extend(Some(by).filter(|by| !by.is_empty()));
+        }
         "response.verified" if progress.is_decided() => {
-            let further = match event.outcome() {
-                Some("closed_at_pep") => Some(Degree::ClosedAtPep),
-                Some("no_signature_since") => Some(Degree::NoSignatureSince),
-                _ => None,
-            };
-            if let Some(further) = further {
-                progress.aftermath.recorded.insert(further);
+            let degree = event.outcome().and_then(Degree::named).unwrap_or(Degree::Unconfirmed);
+            if matches!(degree, Degree::ClosedAtPep | Degree::NoSignatureSince) {
+                progress.aftermath.recorded.insert(degree);
                 return;
             }
-            let degree = match event.outcome() {
-                Some("denied_at_pdp") => Degree::DeniedAtPdp,
-                Some("already_denied") => Degree::AlreadyDenied,
-                _ => Degree::Unconfirmed,
-            };
-            progress.aftermath.verified = Some(event.time()).filter(|_| degree != Degree::Unconfirmed);
+            let denied = matches!(degree, Degree::DeniedAtPdp | Degree::AlreadyDenied);
+            progress.aftermath.verified = Some(event.time()).filter(|_| denied);
             progress.step = Step::Verified { degree, reason: event.reason().unwrap_or_default().to_owned() };
         }
+        "response.failed" if event.outcome() == Some("given_up") => give_up(progress, event),
         "response.failed" => {
             progress.failures += 1;
             progress.failed_because = event.reason().map(str::to_owned);
+            progress.accepted.extend(extra.accepted);
         }
         _ => {}
+    }
+}
+
+/// An attempt that was under way when people took it back says nothing against them.
+fn give_up(progress: &mut Progress, event: &Event) {
+    if progress.is_open() {
+        progress.step = Step::GivenUp { reason: event.reason().unwrap_or_default().to_owned() };
     }
 }
 

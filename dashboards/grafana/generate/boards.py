@@ -20,7 +20,8 @@ def findings(rules, by=("rule",), more="", over="$__range"):
 def open_incidents(severity, steps):
     return number(
         f"Open incidents: {severity}", "Incidents that may still grow, by the worst severity of their alerts.",
-        f'sum(keywatch_incidents_open{{{SYSTEM},severity="{severity}"}}) or vector(0)', steps=steps)
+        f'sum(keywatch_incidents_open{{{SYSTEM},severity="{severity}"}}) or vector(0)', steps=steps,
+        links=[("The incidents", f"${{page}}?severity={severity}")])
 
 
 def overview():
@@ -241,8 +242,24 @@ def pipeline():
         bars("Appends that failed", "By topic.", new("keywatch_log_failures_total", "", ("topic",)), "{{topic}}", steps=ALARM),
         rows("The log's end", "Position, and the first six bytes of the hash: written down, they tell whether it was cut.",
              'label_replace(keywatch_log_head_position, "what", "position", "", "") or '
-             'label_replace(keywatch_log_head_hash, "what", "hash", "", "")', width=8),
-        number("Log time behind the clock", "By topic; ticks come every second.", "time() - keywatch_log_head_time", unit="s",
+             'label_replace(keywatch_log_head_hash, "what", "hash", "", "")', width=8, by_rule=False),
+        number("Written by others", "Messages in the topics of a log on Kafka that no role of keywatch wrote.",
+               new("keywatch_log_foreign_messages_total"), steps=ALARM, width=8),
+        number("Kept in the spool", "Events that are durable on one machine and not yet with Kafka.", "sum(keywatch_spool_records)",
+               steps=WARN, width=8),
+        number("Size of the spool", "What it takes of log.spool_megabytes.", "sum(keywatch_spool_bytes)", unit="bytes", width=8),
+        bars("Not yet read from Kafka", "Messages at the end of a topic that the copy here lacks.", "keywatch_log_lag_messages", "{{topic}}",
+             width=6, height=4, steps=[(None, "#0072B2"), (10000, "#D55E00")]),
+        bars("From Kafka to the copy", "99 of 100 records were there faster.",
+             quantile(0.99, "keywatch_log_fold_latency_seconds", "", ("topic",), "$__range") + " > 0", "{{topic}}", unit="s", width=6,
+             height=4),
+        bars("Transactions", "By outcome; fenced: another process has the partition.",
+             new("keywatch_log_transactions_total", "", ("outcome",)), "{{outcome}}", width=6, height=4),
+        number("Kafka is away", "Processes whose brokers do not answer.", "sum(keywatch_log_cluster_down)", steps=ALARM, width=3),
+        number("In the spool since", "How long ago the first of it came.",
+               "max((time() - keywatch_spool_since_timestamp_seconds) and keywatch_spool_since_timestamp_seconds > 0)", unit="s",
+               steps=WARN, width=3),
+        number("Log time behind the clock", "By topic; ticks come every minute at least.", "time() - keywatch_log_head_time", unit="s",
                legend="{{topic}}", width=6),
         number("State kept", "How long ago.", "time() - keywatch_snapshot_timestamp_seconds", unit="s", legend="{{state}}", width=6),
         bars("Snapshots of windows", "By outcome.", new("keywatch_snapshots_total", "", ("outcome",)), "{{outcome}}", width=6, height=4),

@@ -23,6 +23,8 @@ COLOURED = ("severity", "outcome", "step", "topic", "state", "degree")
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 # Where an operator keeps keywatch's docs/; a hidden variable of each dashboard, to be set there.
 DOCS = "https://keywatch.example/docs"
+# Where keywatch's own page is for whoever looks at the dashboard; a hidden variable too. As docker-compose.yml has it.
+PAGE = "http://127.0.0.1:8040/page"
 
 
 def new(metric, labels="", by=(), over="$__range"):
@@ -69,13 +71,15 @@ WARN = [(None, BLUE), (1, ORANGE)]
 PLAIN = [(None, BLUE)]
 
 
-def number(title, why, expr, unit="short", steps=PLAIN, legend=" ", width=4, height=4, none="0", decimals=None):
-    """One number, or one a series."""
+def number(title, why, expr, unit="short", steps=PLAIN, legend=" ", width=4, height=4, none="0", decimals=None, links=()):
+    """One number, or one a series. `links` are pairs of a title and an address."""
     panel = (stat.Panel().title(title).description(why).unit(unit).thresholds(_steps(steps)).no_value(none)
              .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
              .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
              .graph_mode(common_models.BigValueGraphMode.NONE).datasource(SOURCE)
              .with_target(_target(expr, legend, instant=True)).span(width).height(height))
+    if links:
+        panel.data_links([_data_link(title, url) for title, url in links])
     return panel.decimals(decimals) if decimals is not None else panel
 
 
@@ -100,28 +104,34 @@ def lines(title, why, targets, unit="short", width=12, height=8, exemplars=False
 
 
 def bars(title, why, expr, legend, unit="short", width=8, height=8, steps=PLAIN):
-    """One bar a series, of one colour: for names that nobody can have chosen colours for."""
-    return (bargauge.Panel().title(title).description(why).unit(unit).min(0).thresholds(_steps(steps)).no_value("none")
+    """One bar a series, of one colour: for names that nobody can have chosen colours for. A bar of a rule leads to it."""
+    panel = (bargauge.Panel().title(title).description(why).unit(unit).min(0).thresholds(_steps(steps)).no_value("none")
             .orientation(common_models.VizOrientation.HORIZONTAL).datasource(SOURCE)
             .display_mode(common_models.BarGaugeDisplayMode.BASIC)
             .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
             .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
             .with_target(_target(expr, legend, instant=True)).span(width).height(height))
+    return panel.data_links(_of_rule("__field.labels.rule")) if "{{rule}}" in legend else panel
 
 
-def rows(title, why, expr, unit="short", width=12, height=8):
-    """A table: one row a series, its labels as columns, the largest value first."""
+def rows(title, why, expr, unit="short", width=12, height=8, by_rule=True):
+    """A table: one row a series, its labels as columns, the largest value first. A row of a rule leads to its incidents."""
     query = _target(f"sort_desc({expr})", "", instant=True).format(prometheus_models.PromQueryFormat.TABLE)
     return (table.Panel().title(title).description(why).unit(unit).datasource(SOURCE).no_value("none").with_target(query)
              .with_transformation(models.DataTransformerConfig(
                  id_val="organize", options={"excludeByName": {"Time": True}, "renameByName": {"Value": "count"}}))
-             .data_links(_to_runbook()).span(width).height(height))
+             .data_links((_of_rule("__data.fields.rule") if by_rule else []) + [_data_link("What to do", "${docs}/dashboards.md")])
+             .span(width).height(height))
 
 
-def _to_runbook():
-    """From a finding's row to what is to be done about it."""
-    return [dashboard.DashboardLink("What to do").type(models.DashboardLinkType.LINK).url("${docs}/dashboards.md")
-            .icon("doc").target_blank(True)]
+def _of_rule(rule):
+    """From what is counted by rule to its incidents and its page; `rule` is Grafana's name of the label."""
+    return [_data_link("Its incidents", f"${{page}}?rule=${{{rule}:percentencode}}"),
+            _data_link("The rule: meaning and runbook", f"${{page}}/rules/${{{rule}}}")]
+
+
+def _data_link(title, url):
+    return dashboard.DashboardLink(title).type(models.DashboardLinkType.LINK).url(url).icon("doc").target_blank(True)
 
 
 def _variable(name, label, query):
@@ -131,8 +141,9 @@ def _variable(name, label, query):
 
 
 def _link(title, **fields):
-    link = dashboard.DashboardLink(title).include_vars(True).keep_time(True)
+    link = dashboard.DashboardLink(title)
     if "tags" in fields:
+        link.include_vars(True).keep_time(True)
         return link.type(models.DashboardLinkType.DASHBOARDS).tags(fields["tags"]).as_dropdown(False)
     return link.type(models.DashboardLinkType.LINK).url(fields["url"]).icon("doc").target_blank(True)
 
@@ -143,8 +154,10 @@ def board(uid, title, why, critical, panels, wallet=False, hours=6):
              .tooltip(models.DashboardCursorSync.CROSSHAIR).refresh("10s").time(f"now-{hours}h", "now").timezone("utc")
              .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
              .with_variable(dashboard.ConstantVariable("docs").value(DOCS))
+             .with_variable(dashboard.ConstantVariable("page").value(PAGE))
              .with_variable(_variable("system", "System", "label_values(keywatch_source_last_timestamp_seconds, system)"))
-             .link(_link("keywatch", tags=["keywatch"])).link(_link("What to do", url="${docs}/dashboards.md"))
+             .link(_link("keywatch", tags=["keywatch"])).link(_link("Incidents", url="${page}"))
+             .link(_link("What to do", url="${docs}/dashboards.md"))
              .annotation(dashboard.AnnotationQuery().name("critical findings").enable(True).icon_color(RED)
                          .datasource(SOURCE).expr(critical)))
     if wallet:

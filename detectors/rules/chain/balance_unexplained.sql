@@ -2,7 +2,7 @@
 version: 1
 title: "{amount:asset} left wallet {wallet} and no transaction of it says why"
 severity: critical
-entity: the wallet
+entity: the wallet and the asset
 proof: corroborated
 needs: [chain.balance]
 without_history: >-
@@ -12,7 +12,8 @@ suppress_for: 1h
 meaning: >-
   The balance of this wallet fell by more than its transactions and fees in the block explain. A contract wallet whose
   code was exchanged pays out whatever the new code says, without any transaction of the wallet and without a log: that is
-  how the theft from Bybit emptied the wallet.
+  how the theft from Bybit emptied the wallet. Of a token it means that the token took from the wallet, or gave it less than
+  its log says: whoever books deposits by logs books too much.
 runbook:
   - "See what the block did to the wallet: SELECT time, kind, tx, actor, to_address, asset, amount, detail FROM events WHERE wallet = '<wallet>' ORDER BY time DESC"
   - Ask a second node for the balance at the block and the one before it. Where it says the same, the money is gone.
@@ -21,13 +22,19 @@ runbook:
 false_positives:
   - Calls that the node does not tell (`traces = false`) of a contract that the wallet's owners set up to pay on its own.
   - A validator that pays penalties from the wallet it stakes with.
+  - A token that takes a fee of every payment, or whose balances shrink by design; the inventory's assets say which tokens are compared.
 ccss: ["2.02.3.2", "2.02.4.1"]
 attack: [T1657]
-parameters: {}
+parameters:
+  rounding:
+    type: integer
+    default: 2
+    meaning: base units by which balances of a token may differ from its log; tokens that count in shares round
 */
 SELECT
   event_id,
-  wallet AS entity,
+  -- A token that takes fees hides nothing that happens to another asset.
+  wallet || ' ' || coalesce(asset, '') AS entity,
   wallet,
   chain,
   asset,
@@ -47,3 +54,4 @@ FROM (
   WHERE kind IN ('chain.balance', 'chain.tx', 'chain.module_tx') AND wallet IS NOT NULL
 )
 WHERE kind = 'chain.balance' AND detail_text(detail, 'direction') = 'out' AND executed = 0
+  AND (detail_text(detail, 'token') IS NULL OR amount > $rounding)

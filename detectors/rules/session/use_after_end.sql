@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: Session {session} of {actor} was used after it had ended
 severity: high
 entity: the session
@@ -17,6 +17,7 @@ runbook:
 false_positives:
   - Clocks of two sources that differ by more than `grace`.
   - A request that was under way when the session ended.
+  - A page that a proxy lets everybody see, asked for by a browser that still sends the session along.
 ccss: ["1.04.1.1", "1.05.1.1", "2.02.3.2"]
 attack: [T1550.004]
 parameters:
@@ -49,12 +50,22 @@ FROM (
     first_value(CASE WHEN kind IN ('session.ended', 'session.revoked') THEN event_id END) IGNORE NULLS OVER before
       AS evidence_end
   FROM events
-  WHERE kind IN ('session.ended', 'session.revoked', 'session.presented', 'decision') AND session IS NOT NULL
+  WHERE kind IN ('session.ended', 'session.revoked', 'session.presented', 'session.network', 'decision')
+    AND session IS NOT NULL
   WINDOW before AS (
     PARTITION BY session ORDER BY time RANGE BETWEEN $reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
   )
 )
 -- A refused use is the control at work.
-WHERE ((kind = 'session.presented' AND (outcome IS DISTINCT FROM 'failure')) OR (kind = 'decision' AND outcome = 'allow'))
+WHERE (
+    (kind = 'session.presented' AND (outcome IS DISTINCT FROM 'failure'))
+    OR (kind = 'decision' AND outcome = 'allow')
+    -- A proxy that answered the request for something behind it; a redirection is how one is sent to sign in again.
+    OR (
+      kind = 'session.network'
+      AND (detail_int(detail, 'status') = 101 OR detail_int(detail, 'status') BETWEEN 200 AND 299)
+      AND detail_text(detail, 'denied_by') IS NULL
+    )
+  )
   -- A claimed time near the end of all times must not overflow.
   AND event_time > least(ended_at, TIMESTAMP '2200-01-01') + $grace

@@ -18,7 +18,7 @@ mod workers;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use keywatch_store::{Event, Inventory, Position};
+use keywatch_store::{Event, Instant, Inventory, Position};
 
 use crate::error::Error;
 use crate::limits::RUN_ROWS_MAX;
@@ -189,6 +189,14 @@ impl Engine {
     #[must_use]
     pub fn state_size(&self) -> StateSize {
         self.rules.iter().flat_map(|loaded| loaded.planned.pipeline.operators()).map(Operator::size).sum()
+    }
+
+    /// The first log time at which a row that waits in a system is decided: until then a record that says nothing but that
+    /// time went on changes nothing. `None` where no row waits.
+    #[must_use]
+    pub fn next_due(&self, system: &str) -> Option<Instant> {
+        let system = self.systems.number(system)?;
+        self.rules.iter().filter_map(|loaded| loaded.planned.pipeline.next_due(system)).min().map(Instant)
     }
 
     /// The rules that are run, by id.

@@ -119,6 +119,11 @@ impl Pipeline {
         self.operators().last().and_then(|operator| operator.due(system, time))
     }
 
+    /// The first log time at which something of a system that waits is decided.
+    pub(crate) fn next_due(&self, system: u32) -> Option<i64> {
+        self.operators().filter_map(|operator| operator.next_due(system)).min()
+    }
+
     /// As [`Pipeline::operators`].
     pub(crate) fn operators_mut(&mut self) -> impl Iterator<Item = &mut Operator> {
         self.steps.iter_mut().filter_map(|step| match step {

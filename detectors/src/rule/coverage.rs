@@ -28,7 +28,8 @@ pub enum Need {
 
 impl Need {
     /// Whether an event of this kind fills the need.
-    fn is_filled_by(&self, kind: &str) -> bool {
+    #[must_use]
+    pub fn is_filled_by(&self, kind: &str) -> bool {
         let of = |family: &str| kind.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         match self {
             Need::Signer => of("signing"),

@@ -271,6 +271,12 @@ impl Delay {
         self.lanes.get(lane)?.all().first().map(|row| row.time)
     }
 
+    /// Log time at which the first of a lane's rows that wait is decided.
+    pub(super) fn first_due(&self, lane: usize) -> Option<i64> {
+        let lane = self.lanes.get(lane)?;
+        if self.by_due { lane.dues.first().map(|(due, _)| *due) } else { lane.all().first().map(|row| row.due) }
+    }
+
     /// The decided rows themselves; what held them is let go of.
     pub(super) fn gather(&mut self, decided: &Decided) -> Result<RecordBatch> {
         let rows = self.batches.gather(&decided.places)?;

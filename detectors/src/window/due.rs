@@ -41,6 +41,12 @@ impl Operator {
         self.came_due.get(&(system, time)).copied()
     }
 
+    /// The log time that a system has to be complete through for the first of its rows that wait to be decided.
+    pub(crate) fn next_due(&self, system: u32) -> Option<i64> {
+        let lane = self.lanes.get(&system)?;
+        self.delay.first_due(*lane).map(|due| due.saturating_add(self.plan.lag_ns))
+    }
+
     /// Rows that a filter above rejects, whatever still comes, do not wait.
     pub(super) fn reject(&mut self, rejected: &[Rejected], taken_in: &mut TakenIn) {
         let mut stays = vec![true; taken_in.times.len()];

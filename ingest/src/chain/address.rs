@@ -1,4 +1,7 @@
-//! The canonical form of addresses, hashes and ids, so that equal ones are equal text whatever a source writes.
+//! The canonical form of addresses, hashes and ids, so that equal ones are equal text whatever a source writes; and the form
+//! of EIP-55, for services that insist on it.
+
+use alloy::primitives::Address;
 
 /// The canonical form of an address, hash or id: lower case where its form ignores case (hexadecimal with `0x`,
 /// bech32 in capitals, BIP-173), otherwise as it is.
@@ -12,9 +15,23 @@ pub fn canonical(text: &str) -> String {
     if ignores_case { text.to_ascii_lowercase() } else { text.to_owned() }
 }
 
+/// An address of Ethereum or one of its relatives with the capitals of EIP-55; `None` where it is none.
+#[must_use]
+pub fn checksummed(text: &str) -> Option<String> {
+    let address: Address = text.parse().ok()?;
+    Some(address.to_checksum(None))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_written_with_its_checksum() {
+        let kept = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+        assert_eq!(checksummed(&kept.to_lowercase()).as_deref(), Some(kept));
+        assert_eq!(checksummed("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"), None);
+    }
 
     #[test]
     fn an_address_has_one_canonical_form() {

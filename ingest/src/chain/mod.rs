@@ -5,6 +5,7 @@
 //! | [`registry`] | chains by name and id, their own asset, well-known tokens |
 //! | [`address`] | the canonical form of an address |
 //! | [`follow`] | which blocks were read, reorganisations, and what is recorded of them |
+//! | [`backfill`] | which old blocks are read for wallets that were added |
 //! | [`pool`] | which waiting transactions were told, replaced each other, or left |
 //! | [`bitcoin`] | blocks and waiting transactions of Bitcoin → events |
 //! | [`evm`] | blocks of Ethereum and its relatives → events |
@@ -12,6 +13,7 @@
 //! Followers decide here and ask nobody: the connection to nodes is the service's. This part knows no feed.
 
 pub mod address;
+pub mod backfill;
 pub mod bitcoin;
 pub mod evm;
 pub mod follow;

@@ -60,6 +60,14 @@ pub fn find(name: &str) -> Option<&'static Chain> {
     CHAINS.iter().find(|chain| chain.name.eq_ignore_ascii_case(name))
 }
 
+/// The contract of a token that an asset names: a well-known symbol, or the contract itself.
+#[must_use]
+pub fn contract(chain: &str, asset: &str) -> Option<String> {
+    let known = TOKENS.iter().find(|(_, symbol)| chain.eq_ignore_ascii_case("ethereum") && *symbol == asset);
+    let address = known.map_or(asset, |(address, _)| *address);
+    (address.len() == 42 && address.starts_with("0x")).then(|| canonical(address))
+}
+
 /// The asset that a token contract stands for: its symbol when it is well known, else the contract in lower case.
 #[must_use]
 pub fn token(chain: &str, contract: &str) -> String {
@@ -86,5 +94,9 @@ mod tests {
             token("base", "0xD5F7838F5C461fefF7FE49ea5ebaF7728bB0ADfa"),
             canonical("0xD5F7838F5C461fefF7FE49ea5ebaF7728bB0ADfa")
         );
+        let usdt = "0xdac17f958d2ee523a2206206994597c13d831ec7";
+        assert_eq!(contract("Ethereum", "USDT").as_deref(), Some(usdt));
+        assert_eq!(contract("base", usdt).as_deref(), Some(usdt));
+        assert_eq!((contract("base", "USDT"), contract("ethereum", "ETH")), (None, None));
     }
 }

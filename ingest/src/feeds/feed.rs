@@ -1,7 +1,10 @@
 //! The shape of a feed.
 
+use std::collections::BTreeSet;
+
 use keywatch_store::event::Origin;
 use keywatch_store::inventory::{Source, Wallet};
+use keywatch_store::kinds::{KINDS, Writer};
 use keywatch_store::{Event, Inventory};
 
 use crate::Reject;
@@ -14,6 +17,11 @@ pub trait Feed: Send + Sync {
     /// Whether it reads the envelopes of CloudEvents itself; otherwise it gets what is in them.
     fn reads_cloud_events(&self) -> bool {
         false
+    }
+
+    /// The kinds of events that it makes: every kind that a source may write, unless the format says fewer.
+    fn makes(&self) -> BTreeSet<&'static str> {
+        KINDS.iter().filter(|kind| kind.writer == Writer::Source).map(|kind| kind.name).collect()
     }
 
     /// Reads one body. Every record in it becomes events or a [`Reject`], and one bad record costs no other.

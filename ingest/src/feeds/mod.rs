@@ -106,7 +106,20 @@ pub fn find(name: &str) -> Result<&'static dyn Feed, Error> {
 
 #[cfg(test)]
 mod tests {
+    use keywatch_store::kinds::{self, Writer};
+
     use super::*;
+
+    #[test]
+    fn every_feed_makes_what_a_source_may_write() {
+        for feed in all() {
+            let makes = feed.makes();
+            let may = |kind: &&str| kinds::find(kind).is_some_and(|kind| kind.writer == Writer::Source);
+            assert!(!makes.is_empty() && makes.iter().all(may), "{}: {makes:?}", feed.name());
+        }
+        let needed = find("events").unwrap().makes();
+        assert!(all().all(|feed| feed.makes().is_subset(&needed)), "keywatch's own lines say everything");
+    }
 
     #[test]
     fn every_feed_is_found_by_its_name() {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`body`] | `Content-Encoding` under a size cap |
 //! | [`cloudevents`] | envelopes of CloudEvents opened |
+//! | [`rest`] | the next page of a list, and how long a service wants to be left alone |
 //! | `records` | a body → the bytes of its records |
 //!
 //! Further ways of arriving (object storage, queues, WebSocket, syslog) will be modules here. This part knows no feed, no
@@ -12,3 +13,4 @@
 pub mod body;
 pub mod cloudevents;
 pub(crate) mod records;
+pub mod rest;

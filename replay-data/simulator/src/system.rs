@@ -277,6 +277,7 @@ impl System {
             node: crate::request::node(wallet).to_owned(),
             ledger: PLATFORM.to_owned(),
             decision_point: OPA.to_owned(),
+            first_block: 0,
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Environment {
     pub(crate) pdp: Arc<EmbeddedPdp>,
     /// The notifications that people would have got.
     pub(crate) pages: Arc<Pages>,
+    /// What is counted meanwhile.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// Collects notifications, for the transcript to show in its own time.
@@ -70,8 +72,9 @@ pub(crate) fn build(data: &Path, events: &[Event]) -> anyhow::Result<Environment
     );
     let pdp = Arc::new(EmbeddedPdp::new("demo", &[])?);
     let pages = Arc::new(Pages::default());
-    let pipeline = pipeline(log.clone(), events, &pdp, vec![pages.clone()])?;
-    Ok(Environment { log, pipeline, pdp, pages })
+    let metrics = Metrics::new();
+    let pipeline = pipeline(log.clone(), events, &pdp, vec![pages.clone()], Arc::clone(&metrics))?;
+    Ok(Environment { log, pipeline, pdp, pages, metrics })
 }
 
 /// The pipeline over a log, with a decision point in this process for the systems that `events` speak of.
@@ -83,6 +86,7 @@ pub(crate) fn pipeline(
     events: &[Event],
     pdp: &Arc<EmbeddedPdp>,
     sinks: Vec<Arc<dyn Sink>>,
+    metrics: Arc<Metrics>,
 ) -> anyhow::Result<Pipeline> {
     let systems: std::collections::BTreeSet<&str> = events.iter().map(keywatch_store::Event::system).collect();
     let site = |system: &&str| ((*system).to_owned(), EnforcementPoint::new(pdp.clone(), control(events)));
@@ -97,7 +101,7 @@ pub(crate) fn pipeline(
         clock: Arc::new(clock::now),
     })?;
     let engine = Engine::new(&rule::shipped()?, &Settings::default())?;
-    Ok(Pipeline::open(log, engine, executor, Metrics::new()))
+    Ok(Pipeline::open(log, engine, executor, metrics))
 }
 
 /// The input of a healthy session that has nothing to do with the incident: a small payment by a service account, begun

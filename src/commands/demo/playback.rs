@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use keywatch_store::{Event, Log, Topic};
 
 use super::environment::{self, Environment};
+use super::stage::Stage;
 use super::storyline::Storyline;
 use super::summary::{Denied, Observations};
 use super::{summary, transcript};
@@ -19,16 +20,23 @@ const PAUSE_MAX: Duration = Duration::from_secs(3);
 /// Records of the history that are fed in at once.
 const HISTORY_RECORDS: usize = 2048;
 
-/// Plays an incident to its end.
+/// Plays an incident to its end; where it is `served` on the page too, it stays there until ctrl-c.
 ///
 /// # Errors
 /// A file of the incident is wrong, a part of the pipeline fails.
-pub(crate) async fn play(incident: &Incident, data: &Path, speed: f64, everything: bool) -> anyhow::Result<()> {
+pub(crate) async fn play(
+    incident: &Incident,
+    data: &Path,
+    speed: f64,
+    everything: bool,
+    served: bool,
+) -> anyhow::Result<()> {
     let (story, events) = (incident.story()?, incident.events()?);
     let mut environment = environment::build(data, &events)?;
     let mut observations = Observations::new(story.clone());
     let inventory = incident.inventory()?.unwrap_or_default();
-    let mut storyline = Storyline::new(everything, inventory, story.begins, story.lost_at);
+    let stage = if served { Some(Stage::open(&mut environment, inventory.clone()).await?) } else { None };
+    let storyline = Storyline::new(everything, inventory, story.begins, story.lost_at);
     let past = events.partition_point(|event| event.time() < story.begins);
     transcript::opening(&story)?;
 
@@ -37,23 +45,62 @@ pub(crate) async fn play(incident: &Incident, data: &Path, speed: f64, everythin
     transcript::history(&events[..past], &found, begun.elapsed())?;
     observations.note(&found);
 
-    let mut refreshed = Instant::now();
-    let mut clock = story.begins;
-    for event in &events[past..] {
-        let gap = u64::try_from(event.time().0.saturating_sub(clock.0)).unwrap_or(0);
-        let pause = Duration::from_nanos(gap).div_f64(speed).min(PAUSE_MAX);
-        if event.kind() != "tick" {
-            clock = event.time();
-            tokio::time::sleep(pause).await;
+    let looked_at = match &stage {
+        Some(stage) => stage.somebody_looks().await?,
+        None => true,
+    };
+    let mut story = Played { environment, observations, storyline, stage };
+    if looked_at && story.play(&events[past..], speed).await? {
+        story.environment.pipeline.executor().idle().await;
+        summary::write(&story.environment, &story.observations, &story.storyline)?;
+        if let Some(stage) = &story.stage {
+            stage.stay(&mut story.environment).await?;
         }
-        if refreshed.elapsed() > Duration::from_secs(REFRESH_SECONDS) {
-            environment.pipeline.executor().refresh().await?;
-            refreshed = Instant::now();
-        }
-        play_event(&mut environment, event, &mut observations, &mut storyline).await?;
     }
-    environment.pipeline.executor().idle().await;
-    summary::write(&environment, &observations, &storyline)
+    match story.stage {
+        Some(stage) => stage.close().await,
+        None => Ok(()),
+    }
+}
+
+/// A story while it is played.
+struct Played {
+    environment: Environment,
+    observations: Observations,
+    storyline: Storyline,
+    stage: Option<Stage>,
+}
+
+impl Played {
+    /// Plays its records; `false` where ctrl-c came before the end.
+    async fn play(&mut self, events: &[Event], speed: f64) -> anyhow::Result<bool> {
+        let mut refreshed = Instant::now();
+        let mut clock = self.observations.story.begins;
+        for event in events {
+            let gap = u64::try_from(event.time().0.saturating_sub(clock.0)).unwrap_or(0);
+            let pause = Duration::from_nanos(gap).div_f64(speed).min(PAUSE_MAX);
+            if event.kind() != "tick" {
+                clock = event.time();
+                if !self.pause(pause).await {
+                    return Ok(false);
+                }
+            }
+            if refreshed.elapsed() > Duration::from_secs(REFRESH_SECONDS) {
+                self.environment.pipeline.executor().refresh().await?;
+                refreshed = Instant::now();
+            }
+            play_event(&mut self.environment, event, &mut self.observations, &mut self.storyline).await?;
+        }
+        Ok(true)
+    }
+
+    async fn pause(&self, span: Duration) -> bool {
+        if let Some(stage) = &self.stage {
+            return stage.pause(span).await;
+        }
+        tokio::time::sleep(span).await;
+        true
+    }
 }
 
 /// The history before the story runs through without a pause.

@@ -10,8 +10,8 @@ use keywatch_detectors::window::StateSize;
 use keywatch_detectors::{Description, Engine, Rule, Settings};
 use keywatch_store::{Event, Position};
 
-use super::explain::all_windows;
 use crate::commands::backtest;
+use crate::explanation::all_windows;
 use crate::limits::BACKTEST_STATE_EVERY_EVENTS;
 use crate::{clock, output};
 

@@ -6,15 +6,14 @@ use std::process::ExitCode;
 use anyhow::bail;
 use keywatch_detectors::Settings;
 use keywatch_detectors::check::check as check_events;
-use keywatch_detectors::rule::{self, Header, Rule, Value};
-use keywatch_store::finding::Target;
+use keywatch_detectors::rule::{self, Header, Rule};
 
+use crate::explanation::targets;
 use crate::output;
 
 mod check;
 mod cost;
 mod coverage;
-mod diagram;
 mod explain;
 mod new;
 mod record;
@@ -179,17 +178,4 @@ fn test(rules: &[Rule]) -> anyhow::Result<ExitCode> {
     }
     output::note(&format!("{} rules, {wrong} wrong", rules.len()));
     Ok(ExitCode::from(u8::from(wrong > 0)))
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Integer(number) => number.to_string(),
-        Value::Text(text) => text.clone(),
-        Value::List(texts) => texts.join(", "),
-    }
-}
-
-fn targets(response: &[Target]) -> String {
-    let names: Vec<String> = response.iter().map(|target| format!("{target:?}").to_lowercase()).collect();
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }

@@ -28,6 +28,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// keywatch at an address, asked by whoever has the token of the file, or else this one.
+    pub(crate) fn at(url: String, token_file: Option<PathBuf>, token: String) -> Server {
+        Server { url, token_file, token, json: false }
+    }
+
     /// Reads an answer.
     ///
     /// # Errors
@@ -77,7 +82,24 @@ impl Server {
     }
 
     /// The address of a path under `/v1/`, each part of it escaped.
-    fn address(&self, path: &[&str], parameters: &[(&str, Option<String>)]) -> anyhow::Result<Url> {
+    ///
+    /// # Errors
+    /// It is no address, or the token would travel in the clear.
+    pub(crate) fn address(&self, path: &[&str], parameters: &[(&str, Option<String>)]) -> anyhow::Result<Url> {
+        let mut url = self.beside(&[&["v1"][..], path].concat())?;
+        for (name, value) in parameters {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(name, value);
+            }
+        }
+        Ok(url)
+    }
+
+    /// The address of a path, each part of it escaped.
+    ///
+    /// # Errors
+    /// As [`Server::address`].
+    pub(crate) fn beside(&self, path: &[&str]) -> anyhow::Result<Url> {
         let mut url = Url::parse(&self.url).with_context(|| format!("`{}` is no address", self.url))?;
         ensure!(["http", "https"].contains(&url.scheme()), "`{}` is neither http nor https", self.url);
         let loopback = url.host_str().is_some_and(|host| {
@@ -88,19 +110,18 @@ impl Server {
         ensure!(!in_the_clear, "`{}` would send your token in the clear; use https", self.url);
         match url.path_segments_mut() {
             Ok(mut segments) => {
-                segments.pop_if_empty().push("v1").extend(path);
+                segments.pop_if_empty().extend(path);
             }
             Err(()) => bail!("`{}` is no address", self.url),
-        }
-        for (name, value) in parameters {
-            if let Some(value) = value {
-                url.query_pairs_mut().append_pair(name, value);
-            }
         }
         Ok(url)
     }
 
-    fn token(&self) -> anyhow::Result<String> {
+    /// Who asks.
+    ///
+    /// # Errors
+    /// There is no token, or its file cannot be read.
+    pub(crate) fn token(&self) -> anyhow::Result<String> {
         let token = match &self.token_file {
             Some(file) => read(file)?,
             None => self.token.clone(),
@@ -122,7 +143,7 @@ mod tests {
     use super::*;
 
     fn at(url: &str) -> Server {
-        Server { url: url.to_owned(), token_file: None, token: String::new(), json: false }
+        Server::at(url.to_owned(), None, String::new())
     }
 
     #[test]

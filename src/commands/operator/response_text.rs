@@ -43,6 +43,7 @@ pub(super) fn shown(response: &Value) -> String {
     };
     line("response", &text(response, "id"));
     line("system", &text(response, "system"));
+    line("way", &way(response));
     line("state", &state(response));
     line("", &text(response, "because"));
     for (section, word) in SECTIONS {
@@ -70,11 +71,24 @@ pub(super) fn shown(response: &Value) -> String {
     page
 }
 
+/// The way that it goes, where that is not the decision point.
+fn way(response: &Value) -> String {
+    let via = &response["via"];
+    let does = match via["does"].as_str() {
+        Some("end_sessions") => "ends sessions",
+        Some("freeze_signer") => "stops signing",
+        _ => return String::new(),
+    };
+    let since = if via["unreachable"] == true { ", since no decision point took it" } else { "" };
+    format!("{does} at {}, along with response {}{since}", text(via, "way"), text(via, "of"))
+}
+
 /// What became of a decision.
 pub(super) fn decided(answer: &Value) -> String {
     let now = &answer["now"];
     let outcome = match answer["outcome"].as_str() {
         Some("waits") => "your approval is written down",
+        Some("undo_waits") => "your wish is written down; another person has to say undo as well",
         Some("decided") => "approved, and decided",
         Some("rejected") => "rejected",
         _ => "taken back: what it named is let in again, at the next heartbeat at the latest",
@@ -123,11 +137,18 @@ fn state(response: &Value) -> String {
         "expired" => format!("expired at {} UTC: nobody decided{agreed}", time(response, "expires")),
         "rejected" => format!("rejected by {last}"),
         "released" => "carried out with a later response".to_owned(),
+        "requested" | "failed" if response["via"].is_object() => {
+            format!("{decided}, NOT accepted yet, failed attempts: {}", text(response, "failures"))
+        }
         "requested" => format!("{decided}, not at the decision point yet"),
         "published" => format!("{decided}, at the decision point, not proved yet"),
         "failed" => format!("{decided}, NOT in force everywhere, failed attempts: {}", text(response, "failures")),
         "unconfirmed" => format!("{decided}, published, NOT shown to have an effect"),
         "undone" => format!("taken back by {last}"),
+        "accepted_by_identity_provider" | "accepted_by_signer" => {
+            format!("{decided}, {}: NO proof that anything is denied", text(response, "status"))
+        }
+        "given_up" => format!("{decided}, given up: it can NOT be carried out"),
         degree => {
             let further = joined(response, "degrees");
             let further = if further.is_empty() { further } else { format!(", {further}") };
@@ -160,6 +181,15 @@ mod tests {
             (
                 json!({ "status": "failed", "approved_by": "ann, bob", "failures": 3 }),
                 "approved by ann, bob, NOT in force everywhere, failed attempts: 3",
+            ),
+            (
+                json!({ "status": "accepted_by_identity_provider", "approved_by": "ann" }),
+                "approved by ann, accepted_by_identity_provider: NO proof that anything is denied",
+            ),
+            (json!({ "status": "given_up" }), "decided alone, given up: it can NOT be carried out"),
+            (
+                json!({ "status": "failed", "failures": 2, "via": { "way": "okta" } }),
+                "decided alone, NOT accepted yet, failed attempts: 2",
             ),
             (
                 json!({ "status": "denied_at_pdp", "degrees": ["closed_at_pep"] }),

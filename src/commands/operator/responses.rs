@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use anyhow::{bail, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::Server;
-use super::tables::{items, text};
+use super::tables::items;
 use super::{print, response_text};
 
 /// See what keywatch has stopped or would stop; approve, reject or take it back.
@@ -66,7 +65,8 @@ enum SessionsAction {
 
 #[derive(Debug, clap::Args)]
 struct Filter {
-    /// proposed, expired, rejected, released, requested, published, failed, `denied_at_pdp`, `already_denied`, unconfirmed, undone
+    /// proposed, expired, rejected, released, requested, published, failed, `denied_at_pdp`, `already_denied`, unconfirmed,
+    /// `accepted_by_identity_provider`, `accepted_by_signer`, `given_up`, undone
     #[arg(long)]
     status: Option<String>,
     /// One system
@@ -140,25 +140,10 @@ pub(crate) fn responses(arguments: &ResponsesArguments) -> anyhow::Result<ExitCo
 /// keywatch cannot be reached, or it says no; the session is not revoked; more than it would be let in again.
 pub(crate) fn sessions(arguments: &SessionsArguments) -> anyhow::Result<ExitCode> {
     let SessionsArguments { server, action: SessionsAction::Restore(restore) } = arguments;
-    let named = [("session", Some(restore.session.clone())), ("limit", Some("1000".to_owned()))];
-    let answer = server.get(&["responses"], &named)?;
-    let revoking: Vec<&Value> =
-        items(&answer["responses"]).iter().filter(|response| response["in_force"] == true).collect();
-    ensure!(!revoking.is_empty(), "no revocation of this session stands in your systems");
-    if !restore.with_the_rest
-        && let Some(more) = revoking.iter().find(|response| response["count"] != 1)
-    {
-        bail!(
-            "response {} stops more than this session: {}; say --with-the-rest where all of it is to be let in again",
-            text(more, "id"),
-            text(more, "targets")
-        );
-    }
-    let undo = |response: &&Value| {
-        server.post(&["responses", &text(response, "id"), "undo"], &json!({ "reason": restore.reason }))
-    };
-    let undone: Vec<Value> = revoking.iter().map(undo).collect::<anyhow::Result<_>>()?;
-    print(server, &Value::from(undone), |undone| {
+    let Restore { session, reason, with_the_rest } = restore;
+    let body = json!({ "session": session, "reason": reason, "with_the_rest": with_the_rest });
+    let answer = server.post(&["sessions", "restore"], &body)?;
+    print(server, &answer["undone"], |undone| {
         items(undone).iter().map(response_text::decided).collect::<Vec<_>>().join("\n")
     })
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use keywatch_ingest::chain::evm::rpc::parse_quantity;
 use keywatch_ingest::chain::evm::state::{self, Looked, Slot, State};
-use keywatch_ingest::chain::evm::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, decode};
+use keywatch_ingest::chain::evm::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, decode, tokens};
 use keywatch_ingest::chain::follow::BlockRef;
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, line};
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::evm_tokens;
 use super::follower::{Chain, Fetched};
 use super::node::{Class, Node, Trouble};
 
@@ -82,15 +83,35 @@ impl EvmChain {
 }
 
 impl EvmChain {
-    /// Contracts before and after a block. A node that has no state of that age says so, and blocks are read all the same.
-    async fn looked(&self, node: &Node, read: &ReadBlock) -> Result<Vec<Looked>, Trouble> {
-        let ReadBlock { block, receipts, traces, unread, .. } = read;
+    /// Reads what stands in contracts and what wallets hold before and after a block. A node that has no state of that age
+    /// says so, and blocks are read all the same.
+    async fn compare(&self, node: &Node, read: &mut ReadBlock) -> Result<(), Trouble> {
+        let ReadBlock { block, receipts, traces, unread, .. } = &*read;
         let wallets = match self.storage {
             Storage::Never => Vec::new(),
             Storage::Touched if unread.is_none() => state::touched(block, receipts, traces.as_deref(), &self.watched),
             // Where calls could not be read, nobody knows whom they reached.
             Storage::Touched | Storage::Always => self.watched.addresses(),
         };
+        let pairs = match self.storage {
+            Storage::Never => Vec::new(),
+            Storage::Touched | Storage::Always => tokens::pairs(receipts, &wallets, &self.watched),
+        };
+        match self.looked(node, block, wallets).await {
+            Ok(looked) => read.looked = looked,
+            Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Missing) => {
+                read.unread = Some(trouble.to_string());
+                return Ok(());
+            }
+            Err(trouble) => return Err(trouble),
+        }
+        let (held, untold) = evm_tokens::held(node, &read.block, &pairs).await?;
+        read.held = held;
+        read.unread = read.unread.take().or(untold);
+        Ok(())
+    }
+
+    async fn looked(&self, node: &Node, block: &Block, wallets: Vec<Address>) -> Result<Vec<Looked>, Trouble> {
         let mut looked = Vec::with_capacity(wallets.len());
         for wallet in wallets {
             let before = self.state(node, &wallet, &block.parent_hash).await?;
@@ -167,13 +188,7 @@ impl Chain for EvmChain {
         let read = ReadBlock::new(block, receipts, traces);
         let mut block = read.map_err(|problem| node.trouble(Class::Malformed, problem))?;
         block.unread = untraced;
-        match self.looked(node, &block).await {
-            Ok(looked) => block.looked = looked,
-            Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Missing) => {
-                block.unread = Some(trouble.to_string());
-            }
-            Err(trouble) => return Err(trouble),
-        }
+        self.compare(node, &mut block).await?;
         Ok(Some(Fetched { at, block }))
     }
 

@@ -4,81 +4,34 @@
 //! twice whenever the process ends. Nodes that fail, lag, lie or are missing delay it and are reported; they never move it.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use futures::stream::{self, StreamExt};
-use keywatch_ingest::chain::follow::{BlockRef, Cursor, Step, reorganisation};
-use keywatch_store::Event;
-use keywatch_store::event::Origin;
+use keywatch_ingest::chain::follow::{Cursor, Step, reorganisation};
+use keywatch_store::{Event, Log};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::endpoints::{Agreed, Endpoints};
 use super::node::{Class, Node, Trouble};
 use super::pool::SharedPool;
-use super::position;
+use super::{position, writing};
 use crate::clock;
-use crate::limits::{FOLLOW_BLOCKS_MAX, FOLLOW_EVENTS_MAX, FOLLOW_FETCHES_MAX, NODE_REST_SECONDS_MIN};
+use crate::limits::{
+    FOLLOW_BLOCKS_MAX, FOLLOW_EVENTS_MAX, FOLLOW_FETCHES_MAX, HEADS_AGAIN_SECONDS, NODE_REST_SECONDS_MIN,
+};
 use crate::service::intake::Intake;
 
-/// A chain, as a follower needs it: what to ask of a node, and what an answer means.
-pub(crate) trait Chain: Send + Sync + 'static {
-    /// A block with everything that is read of it.
-    type Block: Send + Sync;
+mod backfill;
+mod chain;
 
-    /// As events name it.
-    fn name(&self) -> &str;
-
-    /// Who the events are written under.
-    fn origin(&self) -> &Origin;
-
-    /// Whether a node is one of this chain.
-    fn check(&self, node: &Node) -> impl Future<Output = Result<(), Trouble>> + Send;
-
-    /// Checks a node before it is asked for the first time. Each is checked, also one that another stands in for: what one
-    /// node of another chain says is never taken for this one's.
-    fn sure(&self, node: &Node) -> impl Future<Output = Result<(), Trouble>> + Send {
-        async move {
-            if !node.is_checked() {
-                self.check(node).await?;
-                node.set_checked();
-            }
-            Ok(())
-        }
-    }
-
-    /// Height of the newest block of a node.
-    fn head(&self, node: &Node) -> impl Future<Output = Result<u64, Trouble>> + Send;
-
-    /// Hash of a block; `None` where the node does not have the height.
-    fn hash_at(&self, node: &Node, height: u64) -> impl Future<Output = Result<Option<String>, Trouble>> + Send;
-
-    /// A block with everything that is read of it; `None` where the node does not have the height.
-    fn fetch(
-        &self,
-        node: &Node,
-        height: u64,
-    ) -> impl Future<Output = Result<Option<Fetched<Self::Block>>, Trouble>> + Send;
-
-    /// What is compared between nodes: the block, and what is told of it.
-    fn mark(&self, fetched: &Fetched<Self::Block>) -> String;
-
-    /// The events of a block.
-    fn events(&self, fetched: &Fetched<Self::Block>, epoch: u64) -> Vec<Event>;
-}
-
-/// A block with its place in the chain.
-pub(crate) struct Fetched<B> {
-    /// Its place.
-    pub(crate) at: BlockRef,
-    /// What was read.
-    pub(crate) block: B,
-}
+use backfill::Backfill;
+pub(crate) use chain::{Chain, Fetched};
+use chain::{fetch, head_of};
 
 /// How a chain is followed.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +51,7 @@ pub(crate) struct Follower<C> {
     chain: Arc<C>,
     endpoints: Arc<Endpoints>,
     pace: Pace,
+    log: Arc<dyn Log>,
     intake: Arc<Intake>,
     cursor: Option<Cursor>,
     /// What is wrong, as the log says it.
@@ -106,6 +60,10 @@ pub(crate) struct Follower<C> {
     dissent: String,
     /// What waits, where that is watched.
     pool: Option<SharedPool>,
+    /// What is watched besides, and is still to be read of old blocks.
+    backfill: Backfill<C>,
+    /// Rung when a node announces a block.
+    wake: Arc<Notify>,
 }
 
 /// What a turn of the loop did.
@@ -132,13 +90,8 @@ impl From<Trouble> for Failure {
 }
 
 /// Returns when keywatch stops. Whoever would say so is gone: that is an end too.
-pub(super) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
-}
-
-async fn head_of<C: Chain>(chain: &C, node: &Node) -> Result<u64, Trouble> {
-    chain.sure(node).await?;
-    chain.head(node).await
 }
 
 impl<C: Chain> Follower<C> {
@@ -150,11 +103,30 @@ impl<C: Chain> Follower<C> {
         chain: Arc<C>,
         endpoints: Arc<Endpoints>,
         pace: Pace,
+        log: Arc<dyn Log>,
         intake: Arc<Intake>,
         pool: Option<SharedPool>,
     ) -> anyhow::Result<Follower<C>> {
-        let cursor = position::cursor(intake.log.as_ref(), chain.origin(), chain.name(), pace.depth_max)?;
-        Ok(Follower { chain, endpoints, pace, intake, cursor, reported: None, dissent: String::new(), pool })
+        let cursor = position::cursor(log.as_ref(), chain.origin(), chain.name(), pace.depth_max)?;
+        let (dissent, backfill) = (String::new(), Backfill::default());
+        Ok(Follower {
+            chain,
+            endpoints,
+            pace,
+            log,
+            intake,
+            cursor,
+            reported: None,
+            dissent,
+            pool,
+            backfill,
+            wake: Arc::default(),
+        })
+    }
+
+    /// What to ring when there may be a new block.
+    pub(crate) fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
     }
 
     /// Follows until `stopping` becomes true.
@@ -162,7 +134,7 @@ impl<C: Chain> Follower<C> {
     /// # Errors
     /// The log cannot be written.
     pub(crate) async fn run(mut self, mut stopping: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let mut failures = 0_u32;
+        let (mut failures, mut woken) = (0_u32, false);
         loop {
             // A node that does not answer holds up no stop. What is being appended is appended whole all the same.
             let turned = tokio::select! {
@@ -170,8 +142,11 @@ impl<C: Chain> Follower<C> {
                 () = stopped(&mut stopping) => return Ok(()),
                 turned = self.turn() => turned,
             };
+            let waits = matches!(turned, Ok(Turn::Waited));
             let pause = match turned {
                 Ok(Turn::Moved) => Duration::ZERO,
+                // The node that announces a block may not be the one that was asked for it.
+                Ok(Turn::Waited) if woken => self.pace.poll.min(Duration::from_secs(HEADS_AGAIN_SECONDS)),
                 Ok(Turn::Waited) => self.pace.poll,
                 Err(Failure::Log(error)) => return Err(error),
                 Err(Failure::Trouble(trouble)) => {
@@ -181,11 +156,12 @@ impl<C: Chain> Follower<C> {
                 }
             };
             failures = if self.reported.is_some() { failures.saturating_add(1) } else { 0 };
-            tokio::select! {
+            woken = tokio::select! {
                 biased;
                 () = stopped(&mut stopping) => return Ok(()),
-                () = sleep(pause) => {}
-            }
+                () = self.wake.notified(), if waits => true,
+                () = sleep(pause) => false,
+            };
         }
     }
 
@@ -196,11 +172,15 @@ impl<C: Chain> Follower<C> {
             self.begin(head).await?;
             turn = Turn::Moved;
         }
+        self.take_changes();
         let tip = self.cursor().tip().clone();
         let newest = head.saturating_sub(self.pace.confirmations);
         let moved =
             if newest > tip.height { self.read(tip.height + 1, newest).await? } else { self.compare_tip().await? };
         self.recovered().await?;
+        // Also between blocks that come without a pause.
+        let is_level = self.cursor().tip().height >= newest;
+        let moved = if is_level && self.read_old().await? == Turn::Moved { Turn::Moved } else { moved };
         let metrics = &self.intake.metrics;
         let labels = [self.chain.name(), self.chain.origin().source.as_str()];
         let height = |height: u64| i64::try_from(height).unwrap_or(i64::MAX);
@@ -274,7 +254,9 @@ impl<C: Chain> Follower<C> {
         let mut trouble = None;
         let mut dissent = Vec::new();
         {
-            let mut fetching = stream::iter(from..=to).map(|height| self.fetch(height)).buffered(FOLLOW_FETCHES_MAX);
+            let (chain, endpoints) = (self.chain.as_ref(), self.endpoints.as_ref());
+            let mut fetching =
+                stream::iter(from..=to).map(|height| fetch(chain, endpoints, height)).buffered(FOLLOW_FETCHES_MAX);
             while let Some(fetched) = fetching.next().await {
                 let fetched = match fetched {
                     Ok(Agreed { answer: Some(fetched), dissent: more }) => {
@@ -324,18 +306,6 @@ impl<C: Chain> Follower<C> {
         }
     }
 
-    async fn fetch(&self, height: u64) -> Result<Agreed<Option<Fetched<C::Block>>>, Trouble> {
-        let chain = &self.chain;
-        let mark = |fetched: &Option<Fetched<C::Block>>| {
-            fetched.as_ref().map_or_else(|| "no such block yet".to_owned(), |fetched| chain.mark(fetched))
-        };
-        let ask = |node: Arc<Node>| async move {
-            chain.sure(&node).await?;
-            chain.fetch(&node, height).await
-        };
-        self.endpoints.agreed(ask, mark).await
-    }
-
     /// Nothing is above the newest block that was read; is it still the one?
     async fn compare_tip(&mut self) -> Result<Turn, Failure> {
         let tip = self.cursor().tip().clone();
@@ -351,10 +321,11 @@ impl<C: Chain> Follower<C> {
         let mut cursor = self.cursor().clone();
         let fork = self.fork(&cursor).await?;
         let left = cursor.rewind(fork);
+        self.backfill.cut(fork);
         let (origin, name) = (self.chain.origin().clone(), self.chain.name().to_owned());
         let now = clock::now();
         let mut events = vec![reorganisation(&origin, &name, &cursor, &left, now)];
-        let log = Arc::clone(&self.intake.log);
+        let log = Arc::clone(&self.log);
         let place = (fork, cursor.epoch());
         let (depth, of) = (left.len(), origin.clone());
         let taken = spawn_blocking(move || position::retractions(log.as_ref(), &of, &name, &left, place, now));
@@ -443,9 +414,12 @@ impl<C: Chain> Follower<C> {
     }
 
     async fn append(&self, mut events: Vec<Event>) -> Result<(), Failure> {
+        let pending = events.last().and_then(|last| self.pending_record(&last.event_id().to_string()));
+        // The cursor stays the last of them.
+        let at = events.len().saturating_sub(1);
+        events.splice(at..at, pending);
         if let Some(pool) = &self.pool {
             let replaced = pool.lock().unwrap_or_else(PoisonError::into_inner).mined(&events, clock::now());
-            // The cursor stays the last of them.
             let at = events.len().saturating_sub(1);
             events.splice(at..at, replaced);
         }
@@ -453,9 +427,6 @@ impl<C: Chain> Follower<C> {
     }
 
     async fn write(&self, events: Vec<Event>) -> anyhow::Result<()> {
-        let intake = Arc::clone(&self.intake);
-        let (origin, chain) = (self.chain.origin().clone(), self.chain.name().to_owned());
-        let written = spawn_blocking(move || intake.accept_followed(&origin, &chain, events)).await;
-        written.context("an append broke off")?.context("a follower cannot write to the log")
+        writing::write(&self.intake, self.chain.origin(), self.chain.name(), events).await
     }
 }

@@ -6,10 +6,14 @@
 //! | [`endpoints`] | several nodes of one chain: failover, and a quorum that has to agree |
 //! | [`bitcoin`] | what is asked of nodes of Bitcoin |
 //! | [`evm`] | what is asked of nodes of Ethereum and its relatives |
+//! | [`evm_tokens`] | what is asked of them about balances of tokens |
 //! | [`evm_pool`], [`bitcoin_pool`] | what is asked of their pools |
-//! | [`follower`] | the loop: the next block, a reorganisation, the append |
+//! | [`follower`] | the loop: the next block, a reorganisation, the append; old blocks of wallets that are added |
+//! | [`heads`] | what wakes the loop when a node announces a block |
 //! | [`pool`] | the loop over the pools of nodes: what waits, what was replaced, what is gone |
 //! | [`position`] | where a follower stands, read back from the log |
+//! | [`writing`] | how what they read gets into the log, also when a cluster is away |
+//! | [`watching`] | what is watched, made anew when the inventory changes |
 //! | [`start`] | followers as the configuration names them |
 //!
 //! What a block means and whether it continues the one before it is decided in `keywatch_ingest::chain`; here is only asked,
@@ -20,8 +24,12 @@ pub(crate) mod bitcoin_pool;
 pub(crate) mod endpoints;
 pub(crate) mod evm;
 pub(crate) mod evm_pool;
+mod evm_tokens;
 pub(crate) mod follower;
+mod heads;
 pub(crate) mod node;
 pub(crate) mod pool;
 pub(crate) mod position;
 pub(crate) mod start;
+pub(crate) mod watching;
+pub(crate) mod writing;

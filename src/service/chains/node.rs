@@ -234,7 +234,11 @@ impl Node {
         Ok(self.batch(questions).await?.into_iter().map(|answer| answer.ok().flatten()).collect())
     }
 
-    async fn batch<T: DeserializeOwned>(
+    /// As [`Node::ask_each`], with what became of each question.
+    ///
+    /// # Errors
+    /// The whole request is not answered.
+    pub(crate) async fn batch<T: DeserializeOwned>(
         &self,
         questions: &[(&str, Value)],
     ) -> Result<Vec<Result<Option<T>, Trouble>>, Trouble> {

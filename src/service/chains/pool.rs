@@ -7,18 +7,17 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
 use keywatch_ingest::chain::pool::{Pool, PoolLimits, Waiting, Whereabouts};
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant, Log};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::endpoints::Endpoints;
 use super::follower::{Chain, stopped};
 use super::node::{Class, Node, Trouble};
-use super::position;
+use super::watching::Watching;
+use super::{position, writing};
 use crate::clock;
 use crate::limits::{POOL_ABSENT_SECONDS, POOL_ASK_SECONDS, POOL_RESTORED_SECONDS, POOL_TRANSACTIONS_MAX};
 use crate::service::intake::Intake;
@@ -75,6 +74,8 @@ pub(crate) struct PoolWatcher<C: PoolChain> {
     /// What was last wrong with each node, so that it is warned of once.
     reported: Vec<Option<Class>>,
     asked_at: Option<Instant>,
+    /// What is watched, where it may change.
+    changes: Option<watch::Receiver<Watching<C>>>,
 }
 
 impl<C: PoolChain> PoolWatcher<C> {
@@ -88,7 +89,32 @@ impl<C: PoolChain> PoolWatcher<C> {
     ) -> PoolWatcher<C> {
         let nodes = endpoints.nodes().count();
         let seen = (0..nodes).map(|_| C::Seen::default()).collect();
-        PoolWatcher { chain, endpoints, poll, intake, pool, seen, reported: vec![None; nodes], asked_at: None }
+        PoolWatcher {
+            chain,
+            endpoints,
+            poll,
+            intake,
+            pool,
+            seen,
+            reported: vec![None; nodes],
+            asked_at: None,
+            changes: None,
+        }
+    }
+
+    /// Takes what is watched from `changes`.
+    pub(crate) fn watching(mut self, changes: watch::Receiver<Watching<C>>) -> PoolWatcher<C> {
+        self.changes = Some(changes);
+        self
+    }
+
+    fn take_changes(&mut self) {
+        let Some(changes) = self.changes.as_mut().filter(|changes| changes.has_changed().unwrap_or(false)) else {
+            return;
+        };
+        self.chain = Arc::clone(&changes.borrow_and_update().chain);
+        // What was looked at may be about a wallet that was added.
+        self.seen.iter_mut().for_each(|seen| *seen = C::Seen::default());
     }
 
     /// Watches until `stopping` becomes true.
@@ -112,6 +138,7 @@ impl<C: PoolChain> PoolWatcher<C> {
     }
 
     async fn turn(&mut self) -> anyhow::Result<()> {
+        self.take_changes();
         let nodes: Vec<Arc<Node>> = self.endpoints.nodes().cloned().collect();
         for (index, node) in nodes.iter().enumerate() {
             let time = clock::now();
@@ -195,9 +222,6 @@ impl<C: PoolChain> PoolWatcher<C> {
         if events.is_empty() {
             return Ok(());
         }
-        let intake = Arc::clone(&self.intake);
-        let (origin, chain) = (self.chain.origin().clone(), self.chain.name().to_owned());
-        let written = spawn_blocking(move || intake.accept_followed(&origin, &chain, events)).await;
-        written.context("an append broke off")?.context("waiting transactions cannot be written to the log")
+        writing::write(&self.intake, self.chain.origin(), self.chain.name(), events).await
     }
 }

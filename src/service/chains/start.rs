@@ -1,14 +1,15 @@
 //! Followers as the configuration names them: settings are read, nodes prepared, and each follower started as a task.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use keywatch_ingest::chain::{bitcoin, evm, registry};
-use keywatch_store::Inventory;
 use keywatch_store::event::Origin;
 use keywatch_store::inventory::System;
+use keywatch_store::{Inventory, Log};
 use reqwest::Url;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,19 +18,25 @@ use super::bitcoin::BitcoinChain;
 use super::endpoints::Endpoints;
 use super::evm::EvmChain;
 use super::follower::{Follower, Pace};
+use super::heads::Heads;
 use super::node::{Node, NodeSettings};
 use super::pool::{self, PoolChain, PoolWatcher};
+use super::watching::{self, Make, Watching};
 use crate::service::config;
 use crate::service::config::credential::Credential;
 use crate::service::intake::Intake;
+use crate::service::inventory_file::Declared;
 use crate::service::metrics::Metrics;
 
-/// Starts a follower for each chain of the configuration; each ends in order when `stopping` becomes true.
+/// Starts a follower for each chain of the configuration; each ends in order when `stopping` becomes true. Where they stand
+/// they read from `log`, which has what the intake takes. What they watch changes with what is `declared`.
 ///
 /// # Errors
 /// An address file that cannot be read, a log that cannot be read.
 pub(crate) fn followers(
     chains: &[config::Chain],
+    log: &Arc<dyn Log>,
+    declared: &Declared,
     intake: &Arc<Intake>,
     stopping: &watch::Receiver<bool>,
 ) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
@@ -38,14 +45,25 @@ pub(crate) fn followers(
         let place = || format!("chains (source `{}` on {})", chain.source, chain.chain);
         let system = intake.inventory.system(&chain.system).with_context(place)?;
         let endpoints = endpoints(chain, &intake.metrics).with_context(place)?;
-        let (pace, intake, stopping) = (pace(chain), Arc::clone(intake), stopping.clone());
-        let parts = Parts { endpoints: Arc::new(endpoints), pace, pool: chain.pool, intake, stopping };
-        match configured(chain, system)? {
-            AnyChain::Evm(chain) => parts.start(chain, &mut tasks).with_context(place)?,
-            AnyChain::Bitcoin(chain) => parts.start(chain, &mut tasks).with_context(place)?,
+        let (pace, log, intake, stopping) = (pace(chain), Arc::clone(log), Arc::clone(intake), stopping.clone());
+        let (declared, name, heads) = (declared.clone(), chain.chain.as_str(), heads(chain).with_context(place)?);
+        let endpoints = Arc::new(endpoints);
+        let parts = Parts { endpoints, pace, pool: chain.pool, heads, declared, log, intake, stopping };
+        if bitcoin::network(name).is_some() {
+            let watching = Watching::new(name, system, made(chain, AnyChain::bitcoin))?;
+            parts.start(watching, &mut tasks).with_context(place)?;
+        } else {
+            let watching = Watching::new(name, system, made(chain, AnyChain::evm))?;
+            parts.start(watching, &mut tasks).with_context(place)?;
         }
     }
     Ok(tasks)
+}
+
+/// How a chain of the configuration is made of what a system declares.
+fn made<C: 'static>(chain: &config::Chain, of_its_kind: fn(AnyChain) -> Option<C>) -> Make<C> {
+    let chain = chain.clone();
+    Arc::new(move |system: &System| of_its_kind(configured(&chain, system)?).context("a chain stays of its kind"))
 }
 
 /// What a chain is followed with.
@@ -54,22 +72,35 @@ struct Parts {
     pace: Pace,
     /// Whether what waits is watched too.
     pool: bool,
+    /// Nodes that announce blocks.
+    heads: Vec<Heads>,
+    declared: Declared,
+    log: Arc<dyn Log>,
     intake: Arc<Intake>,
     stopping: watch::Receiver<bool>,
 }
 
 impl Parts {
-    fn start<C: PoolChain>(self, chain: C, tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
-        let Parts { endpoints, pace, intake, stopping, .. } = self;
-        let chain = Arc::new(chain);
-        let pool =
-            if self.pool { Some(pool::restored(intake.log.as_ref(), chain.origin(), chain.name())?) } else { None };
+    fn start<C: PoolChain>(self, watching: Watching<C>, tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+        let Parts { endpoints, pace, heads, declared, log, intake, stopping, .. } = self;
+        let chain = Arc::clone(&watching.chain);
+        let changes = watching::follow(watching, declared);
+        let pool = if self.pool { Some(pool::restored(log.as_ref(), chain.origin(), chain.name())?) } else { None };
         if let Some(pool) = &pool {
             let (chain, endpoints, intake) = (Arc::clone(&chain), Arc::clone(&endpoints), Arc::clone(&intake));
             let watcher = PoolWatcher::new(chain, endpoints, pace.poll, intake, Arc::clone(pool));
-            tasks.spawn(watcher.run(stopping.clone()));
+            tasks.spawn(watcher.watching(changes.clone()).run(stopping.clone()));
         }
-        tasks.spawn(Follower::open(chain, endpoints, pace, intake, pool)?.run(stopping));
+        let follower = Follower::open(chain, endpoints, pace, Arc::clone(&log), intake, pool)?;
+        let follower = follower.watching(changes, log.as_ref())?;
+        for heads in heads {
+            let (wake, stopping) = (follower.wake(), stopping.clone());
+            tasks.spawn(async move {
+                heads.run(wake, stopping).await;
+                Ok(())
+            });
+        }
+        tasks.spawn(follower.run(stopping));
         Ok(())
     }
 }
@@ -80,6 +111,16 @@ pub(crate) enum AnyChain {
     Evm(EvmChain),
     /// Bitcoin or one of its test networks.
     Bitcoin(BitcoinChain),
+}
+
+impl AnyChain {
+    fn evm(self) -> Option<EvmChain> {
+        if let AnyChain::Evm(chain) = self { Some(chain) } else { None }
+    }
+
+    fn bitcoin(self) -> Option<BitcoinChain> {
+        if let AnyChain::Bitcoin(chain) = self { Some(chain) } else { None }
+    }
 }
 
 /// A chain of the configuration, with what the inventory watches on it.
@@ -141,14 +182,30 @@ fn network(chain: &config::Chain) -> anyhow::Result<evm::Network> {
     Ok(evm::Network { name: chain.chain.to_ascii_lowercase(), id, asset: asset.unwrap_or_else(|| "ETH".to_owned()) })
 }
 
-/// The address of a node; never part of an error, since it may hold a key.
-fn address(endpoint: &config::Endpoint) -> anyhow::Result<Url> {
-    let text = match (&endpoint.url, &endpoint.url_file) {
+/// The nodes of a chain that announce blocks.
+fn heads(chain: &config::Chain) -> anyhow::Result<Vec<Heads>> {
+    let announces = |endpoint: &&config::Endpoint| endpoint.ws.is_some() || endpoint.ws_file.is_some();
+    let heads = |endpoint: &config::Endpoint| {
+        let url = parsed(endpoint.ws.as_ref(), endpoint.ws_file.as_ref());
+        let heads = url.and_then(|url| Heads::new(&chain.chain, &endpoint.name, url));
+        heads.with_context(|| format!("endpoint `{}`", endpoint.name))
+    };
+    chain.endpoints.iter().filter(announces).map(heads).collect()
+}
+
+/// An address that stands here or in a file.
+fn parsed(url: Option<&String>, file: Option<&PathBuf>) -> anyhow::Result<Url> {
+    let text = match (url, file) {
         (Some(url), None) => url.clone(),
         (None, Some(file)) => fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
-        _ => bail!("has to have either url or url_file"),
+        _ => bail!("has to have its address either here or in a file"),
     };
-    let url = Url::parse(text.trim()).map_err(|error| anyhow::anyhow!("its address is none: {error}"))?;
+    Url::parse(text.trim()).map_err(|error| anyhow::anyhow!("its address is none: {error}"))
+}
+
+/// The address of a node; never part of an error, since it may hold a key.
+fn address(endpoint: &config::Endpoint) -> anyhow::Result<Url> {
+    let url = parsed(endpoint.url.as_ref(), endpoint.url_file.as_ref())?;
     ensure!(["http", "https"].contains(&url.scheme()), "its address has to begin with http:// or https://");
     Ok(url)
 }
@@ -190,6 +247,15 @@ fn check_one(chain: &config::Chain, credentials: &[Credential], inventory: &Inve
         ensure!(
             endpoint.url.is_some() != endpoint.url_file.is_some(),
             "endpoints[{index}]: write either url or url_file"
+        );
+        ensure!(
+            endpoint.ws.is_none() || endpoint.ws_file.is_none(),
+            "endpoints[{index}]: write ws or ws_file, and not both"
+        );
+        let announces = endpoint.ws.is_some() || endpoint.ws_file.is_some();
+        ensure!(
+            !announces || bitcoin::network(&chain.chain).is_none(),
+            "endpoints[{index}]: nodes of Bitcoin announce nothing over a WebSocket; leave ws out"
         );
     }
     let nodes = chain.endpoints.len();

@@ -67,6 +67,12 @@ pub(crate) struct Endpoint {
     /// File with its address, where that holds a key.
     #[serde(default)]
     pub(crate) url_file: Option<PathBuf>,
+    /// Address of its WebSocket, where it announces blocks.
+    #[serde(default)]
+    pub(crate) ws: Option<String>,
+    /// File with that address, where it holds a key.
+    #[serde(default)]
+    pub(crate) ws_file: Option<PathBuf>,
 }
 
 fn one() -> usize {

@@ -99,7 +99,7 @@ impl Signature {
     }
 
     /// Files with secrets that both sides know.
-    fn secrets(&self) -> &[PathBuf] {
+    pub(crate) fn secrets(&self) -> &[PathBuf] {
         match self {
             Signature::StandardWebhooks { secret_files } | Signature::BodyHmac { secret_files, .. } => secret_files,
             Signature::DetachedJws { .. } | Signature::SecurityEventToken { .. } => &[],
@@ -165,22 +165,31 @@ pub(super) fn check(
     Ok(())
 }
 
-/// That it is bound to what the inventory declares.
-fn check_binding(credential: &Credential, feeds: &Installed, inventory: &Inventory) -> anyhow::Result<()> {
-    feeds.find(&credential.feed)?;
+/// Checks that the inventory declares a source, and that this is the feed that reads it.
+///
+/// # Errors
+/// Names the field and what there is instead.
+pub(crate) fn check_source(
+    [system, source, feed]: [&str; 3],
+    feeds: &Installed,
+    inventory: &Inventory,
+) -> anyhow::Result<()> {
+    feeds.find(feed)?;
     let known = || inventory.systems.iter().map(|system| system.id.as_str()).collect::<Vec<_>>().join(", ");
-    let Some(system) = inventory.system(&credential.system) else {
-        bail!("system: the inventory has no `{}`; it has {}", credential.system, known());
+    let Some(system) = inventory.system(system) else {
+        bail!("system: the inventory has no `{system}`; it has {}", known());
     };
-    let Some(declared) = system.sources.iter().find(|source| source.source == credential.source) else {
+    let Some(declared) = system.sources.iter().find(|declared| declared.source == source) else {
         bail!("source: the inventory's system `{}` has none of that name; it has {}", system.id, source_names(system));
     };
-    ensure!(
-        declared.feed == credential.feed,
-        "feed: the inventory says that this source is read by `{}`, not `{}`",
-        declared.feed,
-        credential.feed
-    );
+    let reads = &declared.feed;
+    ensure!(reads == feed, "feed: the inventory says that this source is read by `{reads}`, not `{feed}`");
+    Ok(())
+}
+
+/// That it is bound to what the inventory declares.
+fn check_binding(credential: &Credential, feeds: &Installed, inventory: &Inventory) -> anyhow::Result<()> {
+    check_source([&credential.system, &credential.source, &credential.feed], feeds, inventory)?;
     for pattern in &credential.kinds {
         let is_known = kinds::KINDS.iter().any(|kind| matches(pattern, kind.name));
         ensure!(is_known, "kinds: there is no kind `{pattern}`; docs/events.md lists them, `session.*` means a family");

@@ -102,6 +102,10 @@ pub(crate) struct PagerDutyReceiver {
 pub(crate) struct WebhookReceiver {
     /// What deliveries are recorded under.
     pub(crate) name: String,
+    /// Title in the operator's own words.
+    pub(crate) title_template: Option<String>,
+    /// Text in the operator's own words.
+    pub(crate) body_template: Option<String>,
     pub(crate) url: String,
     /// Files with one `whsec_…` or `whsk_…` secret each, the newest first.
     pub(crate) secret_files: Vec<PathBuf>,
@@ -123,6 +127,10 @@ pub(crate) struct WebhookReceiver {
 pub(crate) struct SlackReceiver {
     /// What deliveries are recorded under.
     pub(crate) name: String,
+    /// Title in the operator's own words.
+    pub(crate) title_template: Option<String>,
+    /// Text in the operator's own words.
+    pub(crate) body_template: Option<String>,
     /// File with the address, which is the secret.
     pub(crate) url_file: PathBuf,
     #[serde(default = "slack_pace")]
@@ -137,6 +145,10 @@ pub(crate) struct SlackReceiver {
 pub(crate) struct EmailReceiver {
     /// What deliveries are recorded under.
     pub(crate) name: String,
+    /// Title in the operator's own words.
+    pub(crate) title_template: Option<String>,
+    /// Text in the operator's own words.
+    pub(crate) body_template: Option<String>,
     /// `host:port` of the SMTP server.
     pub(crate) smtp: String,
     #[serde(default)]
@@ -231,6 +243,17 @@ impl Receiver {
             Receiver::Email(receiver) => &receiver.name,
             Receiver::Siem(receiver) => &receiver.name,
         }
+    }
+
+    /// Templates of title and text, where there are any.
+    pub(crate) fn templates(&self) -> [Option<&str>; 2] {
+        let (title, body) = match self {
+            Receiver::Webhook(receiver) => (&receiver.title_template, &receiver.body_template),
+            Receiver::Slack(receiver) => (&receiver.title_template, &receiver.body_template),
+            Receiver::Email(receiver) => (&receiver.title_template, &receiver.body_template),
+            Receiver::Alertmanager(_) | Receiver::PagerDuty(_) | Receiver::Siem(_) => (&None, &None),
+        };
+        [title.as_deref(), body.as_deref()]
     }
 
     /// Paths that are meant from where the configuration is.

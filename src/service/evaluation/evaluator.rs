@@ -1,5 +1,5 @@
-//! The evaluator of `keywatch run`: what is appended goes through the rules at once, every second of every system is in
-//! the log whether anything happens or not, and the decision points regularly get the revocation documents.
+//! The evaluator of `keywatch run`: what is appended goes through the rules at once, log time goes on in the log whether
+//! anything happens or not, and the decision points regularly get the revocation documents.
 //!
 //! It has threads of its own: however busy the threads are that serve HTTP, ticks, rules and revocations go on.
 //!
@@ -15,7 +15,7 @@ use keywatch_alerting::limits::REPEAT_SECONDS;
 use keywatch_alerting::{Dependencies, Executor, Policy, Schedule, Sink, Terminal};
 use keywatch_detectors::rule::{self, Rule};
 use keywatch_detectors::{Engine, Settings};
-use keywatch_store::{Event, Inventory, Log, Topic};
+use keywatch_store::{Inventory, Log, Topic};
 use tokio::runtime;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
@@ -31,13 +31,18 @@ use crate::service::evaluation::pipeline::{Handled, Pipeline, Resumption};
 use crate::service::evaluation::progress::Progress;
 use crate::service::evaluation::snapshots::{self, Snapshots};
 use crate::service::evaluation::system_records;
+use crate::service::evaluation::ticks::Ticks;
 use crate::service::integrations;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::Readiness;
+use crate::service::ways;
 use crate::{clock, output};
 
 /// The part that is not ready before every record of the log went through the rules.
 const RULES: &str = "rules";
+
+/// The part that is not ready while the cluster takes nothing.
+const LOG: &str = "log";
 
 /// What is said meanwhile.
 const GOING_THROUGH: &str = "the log is going through the rules again";
@@ -140,8 +145,10 @@ impl Evaluator {
         self.readiness.obstruct(RULES, GOING_THROUGH);
 
         let mut tasks = JoinSet::new();
-        let systems = self.inventory.systems.iter().map(|system| system.id.clone()).collect();
-        tasks.spawn(until(stopping.clone(), tick(self.log, systems, Arc::clone(&self.appended))));
+        let systems = self.inventory.systems.iter().map(|system| system.id.clone());
+        let ticks = Ticks::new(pipeline.dues(), clock::now(), systems);
+        let ticking = tick(self.log, ticks, Arc::clone(&self.appended), Arc::clone(&self.readiness));
+        tasks.spawn(until(stopping.clone(), ticking));
         tasks.spawn(until(stopping.clone(), refresh(executor.clone())));
         tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
         tasks.spawn(follow(pipeline, self.appended, self.readiness, stopping));
@@ -163,7 +170,8 @@ impl Evaluator {
         let executor = Executor::open_from(saved, self.dependencies(config)?, |topic, event| {
             history.learn(topic, event);
             progress.step();
-        })?;
+        })?
+        .with_ways(ways::ways(config)?);
         let activations = system_records::activations(&history.activations, &self.inventory, clock::now());
         activations.iter().for_each(|event| history.learn(Topic::Events, event));
         let appended = log.append(Topic::Events, activations)?;
@@ -249,16 +257,35 @@ fn log_finding(handled: &Handled) {
     );
 }
 
-/// Lets log time go on in systems in which nothing happens.
-async fn tick(log: Arc<dyn Log>, systems: Vec<String>, appended: Arc<Notify>) -> anyhow::Result<()> {
+/// Lets log time go on also where nothing happens, as [`Ticks`] says. A cluster that is away for a while is waited for.
+async fn tick(
+    log: Arc<dyn Log>,
+    mut ticks: Ticks,
+    appended: Arc<Notify>,
+    readiness: Arc<Readiness>,
+) -> anyhow::Result<()> {
     let mut seconds = interval(Duration::from_secs(TICK_SECONDS));
     // A machine that slept has lived through one tick, not through all that it missed.
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         seconds.tick().await;
         let now = clock::now();
-        let ticks: Vec<Event> = systems.iter().map(|system| system_records::tick(system, now)).collect();
-        block_in_place(|| log.append(Topic::Events, ticks))?;
+        let due = ticks.due(now);
+        if due.is_empty() {
+            continue;
+        }
+        let systems: Vec<String> = due.iter().map(|tick| tick.system().to_owned()).collect();
+        match block_in_place(|| log.append(Topic::Events, due)) {
+            Err(error @ keywatch_store::Error::Unreachable { .. }) => {
+                tracing::warn!(%error, "no tick was written");
+                readiness.obstruct(LOG, error.to_string());
+            }
+            appended => {
+                appended?;
+                ticks.written(&systems, now);
+                readiness.clear(LOG);
+            }
+        }
         appended.notify_one();
     }
 }

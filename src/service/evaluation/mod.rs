@@ -7,6 +7,7 @@
 //! | [`catch_up`] | going over what earlier runs of the process have seen |
 //! | [`coverage`] | what the rules can see of each system |
 //! | [`isolation`] | parked rules on their way back |
+//! | [`ticks`] | when log time goes on by itself |
 //! | [`rule_records`], [`system_records`] | what is written into the log about rules and about systems |
 //! | [`snapshots`], [`alerting_snapshots`] | window state and alerting's state on disk, as [`snapshot_files`] |
 //! | [`history`] | what a start has to know of the log beside those |
@@ -28,3 +29,4 @@ mod snapshot_files;
 pub(crate) mod snapshots;
 mod stages;
 pub(crate) mod system_records;
+mod ticks;

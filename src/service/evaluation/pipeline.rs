@@ -24,6 +24,8 @@ use crate::service::evaluation::isolation::{Isolation, Slice};
 use crate::service::evaluation::pipeline_metrics::PipelineMetrics;
 use crate::service::evaluation::rule_records;
 use crate::service::evaluation::snapshots::{Restored, Snapshots};
+use crate::service::evaluation::system_records;
+use crate::service::evaluation::ticks::Dues;
 use crate::service::metrics::Metrics;
 
 /// The pipeline over one log.
@@ -41,13 +43,15 @@ pub(crate) struct Pipeline {
     catch_up: Option<CatchUp>,
     snapshots: Option<SnapshotSchedule>,
     coverage: Option<CoverageWatch>,
+    /// What the rules wait for, told to who writes ticks.
+    dues: Arc<Dues>,
 }
 
 /// Where window state and alerting's state are kept, and how far the last snapshots are.
 struct SnapshotSchedule {
     snapshots: Snapshots,
     alerting: AlertingSnapshots,
-    /// The digest of each system's activation, which holds as long as the process runs.
+    /// The digest of each system's last activation before what the engine sees next.
     activations: BTreeMap<String, String>,
     position: Position,
     written: time::Instant,
@@ -95,6 +99,7 @@ impl Pipeline {
             isolation: Isolation::default(),
             snapshots: None,
             coverage: None,
+            dues: Arc::default(),
             log,
             engine,
             executor,
@@ -127,6 +132,16 @@ impl Pipeline {
         pipeline.metrics.snapshots("restored", usize::from(position > Position::default()));
         pipeline.metrics.snapshots("rejected", rejected);
         Ok(pipeline)
+    }
+
+    /// From here on it is shown what the rules see of each system.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(crate) fn watch_coverage(&mut self, metrics: Arc<Metrics>) -> anyhow::Result<()> {
+        let rules = self.engine.rules().cloned().collect();
+        self.coverage = Some(CoverageWatch::open(rules, self.log.as_ref(), self.position, metrics)?);
+        Ok(())
     }
 
     /// Writes snapshots of window state and of alerting's state, so that the next start need not go through the whole log.
@@ -181,12 +196,16 @@ impl Pipeline {
         let begun = time::Instant::now();
         let outcome = block_in_place(|| self.engine.run(self.position, &events))?;
         let took = begun.elapsed();
+        self.dues.note(&self.engine, &events);
         // Those before were counted by the run that appended them.
         let seen = self.catch_up.as_ref().map_or(0, |catch_up| catch_up.until().0.saturating_sub(self.position.0));
         self.metrics.events(events.get(usize::try_from(seen).unwrap_or(usize::MAX)..).unwrap_or_default());
         self.position = self.position.plus(events.len());
         if let Some(coverage) = &mut self.coverage {
             coverage.observe(&events);
+        }
+        if let Some(schedule) = &mut self.snapshots {
+            system_records::learn(&mut schedule.activations, &events);
         }
         self.metrics.responses(&events, self.executor.with_state(|state| state.responses().open().len()));
         self.record_parked(&events, &outcome.parked)?;
@@ -223,6 +242,7 @@ impl Pipeline {
         let (log, now) = (self.log.as_ref(), time::Instant::now());
         let slice = block_in_place(|| self.isolation.slice(&mut self.engine, log, self.position, now))?;
         let Some(Slice { findings, records, skipped, ended }) = slice else { return Ok(None) };
+        self.dues.renew(&self.engine);
         let mut handled = Vec::new();
         for decided in findings {
             handled.extend(self.handle(decided).await?);
@@ -253,6 +273,11 @@ impl Pipeline {
         self.metrics.declare(inventory);
     }
 
+    /// What the rules wait for.
+    pub(crate) fn dues(&self) -> Arc<Dues> {
+        Arc::clone(&self.dues)
+    }
+
     /// The executor, to look at its state or refresh the decision points.
     pub(crate) fn executor(&self) -> &Executor {
         &self.executor
@@ -266,6 +291,7 @@ impl Pipeline {
         if let Some(catch_up) = &mut self.catch_up {
             catch_up.found(&finding.rule);
         }
+        self.dues.found(&finding.system, finding.decided);
         let found_at = clock::now();
         let actions = self.executor.take(&finding).await?;
         // Counted when it is in the log, so that what was counted is there after a kill.

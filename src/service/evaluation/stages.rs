@@ -53,6 +53,10 @@ impl Stages {
     /// A `response.` record of the events topic.
     pub(super) fn response(&mut self, step: &str, event: &Event, metrics: &Arc<Metrics>) {
         let detail = event.detail().value();
+        // Another way than the decision point: accepted is not enforced.
+        if detail["via"].is_object() {
+            return;
+        }
         let id = detail["response_id"].as_str().unwrap_or_default();
         let alert_id = detail["alert_id"].as_str().unwrap_or_default();
         match step {

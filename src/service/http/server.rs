@@ -18,7 +18,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use keywatch_store::Topic;
+use keywatch_store::{Log, Topic};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -38,7 +38,9 @@ pub(crate) struct Server {
     /// Who may speak.
     pub(crate) credentials: Credentials,
     /// Where bodies go.
-    pub(crate) intake: Intake,
+    pub(crate) intake: Arc<Intake>,
+    /// The log whose heads are shown, where this process reads it.
+    pub(crate) log: Option<Arc<dyn Log>>,
     /// What is ready.
     pub(crate) readiness: Arc<Readiness>,
     /// What is heard from each address.
@@ -53,10 +55,15 @@ pub(crate) struct Server {
 
 impl Server {
     /// A server over an intake.
-    pub(crate) fn new(credentials: Credentials, intake: Intake, readiness: Arc<Readiness>) -> Arc<Server> {
+    pub(crate) fn new(
+        credentials: Credentials,
+        intake: Arc<Intake>,
+        log: Option<Arc<dyn Log>>,
+        readiness: Arc<Readiness>,
+    ) -> Arc<Server> {
         let gathering = Arc::new(Semaphore::new(GATHERING_CONCURRENT_MAX));
         let (addresses, shared, unproven) = (Arc::default(), Shared::new(), Turns::new(None));
-        Arc::new(Server { credentials, intake, readiness, addresses, shared, unproven, gathering })
+        Arc::new(Server { credentials, intake, log, readiness, addresses, shared, unproven, gathering })
     }
 
     /// Answers a refusal, and counts it.
@@ -102,8 +109,8 @@ async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Respo
     let exposition = Exposition::accepted(accept);
     let permit = Arc::clone(&server.gathering).acquire_owned().await;
     let metrics = Arc::clone(server.metrics());
-    for topic in Topic::ALL {
-        metrics.show_head(topic, &server.intake.log.head(topic));
+    for (log, topic) in server.log.iter().flat_map(|log| Topic::ALL.map(|topic| (log, topic))) {
+        metrics.show_head(topic, &log.head(topic));
     }
     // The permit is over when it is gathered, also for who has hung up.
     let gathered = tokio::task::spawn_blocking(move || {
@@ -126,7 +133,7 @@ async fn readyz(State(server): State<Arc<Server>>) -> Response {
 #[cfg(test)]
 mod tests {
     use keywatch_ingest::feeds::mapping::installed::Installed;
-    use keywatch_store::{Appended, Clock, Error, Event, Instant, Inventory, Log, Position};
+    use keywatch_store::{Appended, Clock, Error, Event, Instant, Inventory, Position};
     use sha2::{Digest, Sha256};
     use tokio::net::TcpListener;
     use tokio::sync::Notify;
@@ -178,7 +185,8 @@ mod tests {
             appended: Arc::new(Notify::new()),
         };
         let credentials = Credentials::new(&[credential], &Installed::default()).unwrap();
-        let server = Server::new(credentials, intake, Readiness::new(metrics.clone()));
+        let server =
+            Server::new(credentials, Arc::new(intake), Some(Arc::new(FullDisk)), Readiness::new(metrics.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1/ingest/events", listener.local_addr().unwrap());
         tokio::spawn(axum::serve(listener, router(server)).into_future());

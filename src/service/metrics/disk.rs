@@ -4,15 +4,15 @@ use std::path::Path;
 
 /// Bytes of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
+pub(crate) struct Room {
     /// Bytes that an ordinary user may still write.
-    pub(super) free: u64,
+    pub(crate) free: u64,
     /// Bytes in all.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// The room of the file system that `path` is on; `None` where it cannot be asked.
-pub(super) fn room(path: &Path) -> Option<Room> {
+pub(crate) fn room(path: &Path) -> Option<Room> {
     let system = rustix::fs::statvfs(path).ok()?;
     Some(Room {
         free: system.f_bavail.saturating_mul(system.f_frsize),

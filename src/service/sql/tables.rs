@@ -139,7 +139,11 @@ pub(crate) const RESPONSES: Made = Made {
         ("system", Text, "the trusted environment"),
         ("rule", Text, "rule of that finding"),
         ("severity", Text, "severity of that finding"),
-        ("status", Text, "proposed, released, rejected, requested, failed, undone, or the degree that was confirmed"),
+        (
+            "status",
+            Text,
+            "proposed, released, rejected, requested, failed, given_up, undone, or the degree that was confirmed",
+        ),
         ("further", Text, "degrees confirmed beyond that, with commas between them"),
         ("decided", Time, "log time at which the finding was settled"),
         ("proposed", Time, "log time at which a person was asked"),

@@ -18,6 +18,11 @@ macro_rules! rows {
     )*};
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
 rows! {
     /// One trusted environment, with everything declared about it.
     System {
@@ -99,6 +104,9 @@ rows! {
         /// Source of the decisions that every signature needs, or nothing.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         decision_point: String,
+        /// Block from which on the wallet is read when it is added while its chain is followed; 0 for none.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        first_block: i64,
     }
     /// A module that may act for a multisig wallet.
     Module {

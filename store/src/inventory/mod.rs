@@ -136,6 +136,9 @@ impl System {
             let known = PURPOSES.join(", ");
             return Err(format!("wallet {name}: purpose `{}` is none of {known}", wallet.purpose));
         }
+        if wallet.first_block < 0 {
+            return Err(format!("wallet {name}: first_block {} is below 0", wallet.first_block));
+        }
         for (role, source) in wallet.sources() {
             if !self.sources.iter().any(|declared| declared.source == source) {
                 return Err(format!("wallet {name}: its {role} `{source}` is not among the system's sources"));
@@ -271,6 +274,7 @@ mod tests {
             (format!("{TOML}\n[[systems]]\nid = \"cold\""), "twice"),
             (TOML.replace("threshold = 3", "purpose = \"fun\""), "purpose `fun` is none of customer_withdrawals"),
             (TOML.replace("threshold = 3", "signer = \"opb\""), "its signer `opb` is not among"),
+            (TOML.replace("threshold = 3", "first_block = -1"), "first_block -1 is below 0"),
             (
                 format!("{TOML}\n[[systems.assets]]\nasset = \"GALA\"\nchain = \"ethereum\"\ndecimals = 39"),
                 "`GALA` has 39 decimals",

@@ -57,6 +57,11 @@ pub const TABLES: &[Table] = &[
             ("node", Cell::Text, "source that follows the wallet on its chain"),
             ("ledger", Cell::Text, "source that orders every payment of the wallet"),
             ("decision_point", Cell::Text, "source of the decisions that every signature needs"),
+            (
+                "first_block",
+                Cell::Integer,
+                "block from which on it is read when it is added while its chain is followed",
+            ),
         ],
     },
     Table {

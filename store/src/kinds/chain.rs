@@ -77,6 +77,7 @@ pub(super) const CHAIN_BALANCE: &[(&str, &str, &str)] = &[
     ("direction", "text", "out where more left than is explained, else in"),
     ("before", "text", "base units before the block"),
     ("after", "text", "base units after it"),
+    ("token", "text", "the token's contract"),
     ("block", "integer", "block height"),
 ];
 
@@ -94,6 +95,12 @@ pub(super) const CHAIN_PROGRESS: &[(&str, &str, &str)] = &[
     ("read", "array", "height and hash of the blocks read since the record before, as deep as a reorganisation may go"),
     ("first", "boolean", "true where the follower began: nothing before this block was read"),
 ];
+
+pub(super) const CHAIN_BACKFILL: &[(&str, &str, &str)] = &[(
+    "pending",
+    "array",
+    "objects with the `wallets`, the `next` block that is read for them, and the last, `to`; empty when all is read",
+)];
 
 pub(super) const CHAIN_REORG: &[(&str, &str, &str)] = &[
     ("depth", "integer", "how many"),

@@ -94,6 +94,12 @@ pub(super) const SOURCE_GAP: &[(&str, &str, &str)] = &[
     ("accepted_by", "text", "who went on without them"),
 ];
 
+pub(super) const SOURCE_CURSOR: &[(&str, &str, &str)] = &[
+    ("stream", "text", "which list of the source"),
+    ("records", "integer", "events that came of the page before this record"),
+    ("cursor", "object", "where the list goes on: time of the newest record, next page, ids to be acknowledged"),
+];
+
 pub(super) const RULE_RESUMED: &[(&str, &str, &str)] = &[
     ("rule", "text", "the rule's id"),
     ("from_position", "integer", "first record that it had missed"),
@@ -112,4 +118,28 @@ pub(super) const RULE_LIMITED: &[(&str, &str, &str)] = &[
     ("count", "integer", "how many"),
     ("from_time", "text", "log time of the first"),
     ("to_time", "text", "log time of the last"),
+];
+
+/// In what degree a revocation is in effect.
+pub(super) const DEGREES: &[&str] = &[
+    "denied_at_pdp",
+    "already_denied",
+    "unconfirmed",
+    "closed_at_pep",
+    "no_signature_since",
+    "accepted_by_identity_provider",
+    "accepted_by_signer",
+];
+
+pub(super) const RULE_PARKED: &[(&str, &str, &str)] = &[
+    ("rule", "text", "the rule's id"),
+    ("from_position", "integer", "first record of the events topic that it did not evaluate"),
+    ("failures", "integer", "attempts that failed so far"),
+    ("retry_after_seconds", "integer", "how long it waits for the next one"),
+];
+
+pub(super) const RULE_SKIPPED: &[(&str, &str, &str)] = &[
+    ("rule", "text", "the rule's id"),
+    ("record_time", "text", "log time of the record; a system has one record at a time"),
+    ("event", "text", "id of the record, where the rule still had it"),
 ];

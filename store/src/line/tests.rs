@@ -2,8 +2,6 @@
 
 mod differential;
 
-use std::borrow::Cow;
-
 use proptest::prelude::*;
 
 use super::general::{UsdText, Wire};
@@ -66,7 +64,8 @@ fn kept(line: &str) -> Result<Event, Error> {
     read_kept(&Arc::new(format!("before\n{line}\nbehind")), 7..7 + line.len())
 }
 
-fn any_event() -> impl Strategy<Value = Event> {
+/// What may stand in a log.
+pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     let text = prop_oneof!["[a-z0-9]{1,8}", "\\PC{0,6}", "[\u{0}-\u{7f}\\\\\"]{0,6}"];
     let texts = prop::collection::vec(prop::option::of(text), 19);
     (

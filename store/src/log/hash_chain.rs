@@ -65,6 +65,25 @@ impl Key {
         mac
     }
 
+    /// The MAC of parts under a domain, each with its length before it.
+    pub(crate) fn sign(&self, domain: &[u8], parts: &[&[u8]]) -> Hash {
+        self.over_each(domain, parts).finalize().into_bytes().into()
+    }
+
+    /// Whether that is the MAC of the parts.
+    pub(crate) fn is_signed(&self, domain: &[u8], parts: &[&[u8]], mac: &[u8]) -> bool {
+        self.over_each(domain, parts).verify_slice(mac).is_ok()
+    }
+
+    fn over_each(&self, domain: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
+        let mut mac = self.over(domain, &[]);
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac
+    }
+
     /// A small value that is kept under `name`, followed by its MAC over both.
     #[must_use]
     pub fn seal_value(&self, name: &[u8], value: &[u8]) -> Vec<u8> {

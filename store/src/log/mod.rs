@@ -1,4 +1,8 @@
-//! The log: two topics of records in one total order each, and the trait that every backend keeps.
+//! The log: two topics of records in one total order each, and what every backend keeps.
+//!
+//! Writing is apart from reading. A [`LogWriter`] makes records durable, and need not know where they stand, at what log
+//! time, or whether they were there already: a process that only takes events in has no more than that. A [`Log`] also
+//! reads what it appends to, so that it can tell.
 //!
 //! A record is an [`Event`]. Within a system log time strictly increases; log time is a fold over the records before
 //! (see [`admission`]), so that two logs with the same records have the same times.
@@ -11,11 +15,13 @@
 //! | `ids` | the ids by which repeats are recognised, as far as they are not held in memory |
 //! | [`segments`] | what each stretch of a log holds, so that what cannot answer a question is not read |
 //! | [`embedded`] | the log of one machine, crash-safe, on disk |
+//! | [`kafka`] | the log on Apache Kafka |
 
 pub mod admission;
 pub mod embedded;
 pub mod hash_chain;
 mod ids;
+pub mod kafka;
 pub mod memory;
 pub mod segments;
 
@@ -118,6 +124,30 @@ pub struct Appended {
     pub repeats: usize,
     /// Events whose id stood in the log with other content.
     pub conflicts: usize,
+}
+
+/// What became of records that were written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The writer reads the log too, and knows.
+    Admitted(Appended),
+    /// So many are durable. Whoever reads the log gives them their log time and skips those that it had.
+    Sent(usize),
+}
+
+/// The writing half of a log.
+pub trait LogWriter: Send + Sync {
+    /// Writes events in their order and returns when they are durable (promise P2).
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    fn write(&self, topic: Topic, events: Vec<Event>) -> Result<Written, Error>;
+}
+
+impl<L: Log + ?Sized> LogWriter for L {
+    fn write(&self, topic: Topic, events: Vec<Event>) -> Result<Written, Error> {
+        self.append(topic, events).map(Written::Admitted)
+    }
 }
 
 /// An append-only log of one partition.

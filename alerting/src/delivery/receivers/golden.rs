@@ -54,6 +54,7 @@ pub(crate) fn notification() -> Notification {
         facts: BTreeMap::from([("hash_filed".into(), "0xf9de".into())]),
         evidence: vec!["0011aabb".into(), "2233ccdd".into()],
         said: BTreeMap::new(),
+        text: None,
     }
 }
 

@@ -86,10 +86,13 @@ impl Decoder<'_> {
             let unexplained = balance::unexplained(self, &place, looked, &events);
             events.extend(changes.into_iter().chain(unexplained));
         }
+        let unexplained: Vec<Event> =
+            read.held.iter().filter_map(|held| balance::unexplained_token(self, &place, held, &events)).collect();
+        events.extend(unexplained);
         if let Some(problem) = &read.unread {
             let id = format!("unread/{}/{epoch}/{:#x}", self.network.name, block.hash);
             let mut event = Event::builder(self.origin, &id, "source.status", place.time);
-            let reason = format!("calls or storage at block {} could not be read: {problem}", block.number);
+            let reason = format!("calls, storage or balances at block {} could not be read: {problem}", block.number);
             events.push(event.chain(&self.network.name).outcome("degraded").reason(reason).build_own());
         }
         events

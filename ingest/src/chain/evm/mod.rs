@@ -7,7 +7,8 @@
 //! | [`decode`] | transactions and the native asset |
 //! | `logs` | what contracts say: tokens, allowances, Safes, control |
 //! | [`state`] | storage of watched contracts before and after a block |
-//! | `balance` | native balances against what is explained |
+//! | `balance` | balances against what is explained |
+//! | [`tokens`] | which balances of tokens are asked for, and how |
 //! | `traces` | calls within calls |
 //! | [`waiting`] | transactions that wait for their block |
 //! | [`call`] | what a call does, decoded from its bytes |
@@ -20,6 +21,7 @@ pub mod decode;
 mod logs;
 pub mod rpc;
 pub mod state;
+pub mod tokens;
 mod traces;
 pub mod waiting;
 pub mod watch;

@@ -13,6 +13,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::state::Looked;
+use super::tokens::Held;
 
 /// A block with its transactions in full.
 #[derive(Clone, Debug, Deserialize)]
@@ -194,7 +195,9 @@ pub struct ReadBlock {
     pub traces: Option<Vec<Trace>>,
     /// Contracts that may have changed, as they were before the block and are after it.
     pub looked: Vec<Looked>,
-    /// Why calls, or what stands in contracts, could not be read.
+    /// What wallets hold of watched tokens, where it may have changed.
+    pub held: Vec<Held>,
+    /// Why calls, what stands in contracts, or what wallets hold could not be read.
     pub unread: Option<String>,
 }
 
@@ -225,7 +228,7 @@ impl ReadBlock {
                 return Err(format!("block {}: the trace of {:#x} is another's", block.number, transaction.hash));
             }
         }
-        Ok(ReadBlock { block, receipts, traces, looked: Vec::new(), unread: None })
+        Ok(ReadBlock { block, receipts, traces, looked: Vec::new(), held: Vec::new(), unread: None })
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::call::abi;
 use super::state::{Looked, State, slots};
+use super::tokens::Held;
 use super::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched};
 
 const WALLET: &str = "0x1111111111111111111111111111111111111111";
@@ -356,6 +357,30 @@ fn value_that_moved_without_a_known_call_is_what_the_balance_has_left_over() {
     block.looked[0].before.values.truncate(3);
     block.looked[0].after.values.truncate(3);
     assert_eq!(told(&block, 0).len(), 1);
+}
+
+#[test]
+fn a_token_that_moved_otherwise_than_it_says_is_what_the_balance_has_left_over() {
+    let logs = json!([log(3, USDT, &[TRANSFER, &word(OTHER), &word(WALLET)], &number(100))]);
+    let held = |before: u64, after: u64| Held {
+        wallet: WALLET.parse().unwrap(),
+        token: USDT.parse().unwrap(),
+        before: U256::from(before),
+        after: U256::from(after),
+    };
+    let mut block = read(vec![transaction(1, OTHER, USDT, 0, &[1, 2, 3, 4], 1, &logs)], None);
+    block.held = vec![held(7, 107)];
+    assert_eq!(told(&block, 0).len(), 1, "the transfer explains it");
+    // It takes a fee, and says that everything arrived.
+    block.held = vec![held(7, 105)];
+    let events = told(&block, 0);
+    assert_eq!(shown(&events)[1], "chain.balance 0x1111 unexplained out USDT 2");
+    let detail = events[1].detail().value();
+    assert_eq!((&detail["token"], &detail["before"], &detail["after"]), (&json!(USDT), &json!("7"), &json!("105")));
+    // It rebases, and says nothing; the one balance is not the other's matter.
+    let mut block = read(Vec::new(), None);
+    block.held = vec![held(7, 9), Held { token: WETH.parse().unwrap(), ..held(7, 7) }];
+    assert_eq!(shown(&told(&block, 0)), ["chain.balance 0x1111 unexplained in USDT 2"]);
 }
 
 #[test]

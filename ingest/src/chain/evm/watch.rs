@@ -1,9 +1,12 @@
-//! What is watched on an Ethereum chain: the wallets of a system, as the inventory declares them.
+//! What is watched on an Ethereum chain: the wallets of a system and the tokens whose balances are compared, as the inventory
+//! declares them.
 
 use std::collections::HashMap;
 
 use alloy::primitives::Address;
 use keywatch_store::inventory::System;
+
+use crate::chain::registry;
 
 /// The chain that is followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +19,12 @@ pub struct Network {
     pub asset: String,
 }
 
-/// Watched wallets.
+/// Watched wallets and tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
     wallets: HashMap<Address, Multisig>,
+    /// In the order of addresses.
+    tokens: Vec<Address>,
 }
 
 /// Whether storage of a wallet is laid out as a Safe's.
@@ -44,6 +49,12 @@ impl Watched {
                 Err(_) => unreadable.push(declared.wallet.clone()),
             }
         }
+        let assets = system.assets.iter().filter(|asset| asset.chain.eq_ignore_ascii_case(chain));
+        // What is no contract is the chain's own asset, or only a name.
+        let contracts = assets.filter_map(|asset| registry::contract(chain, &asset.asset)?.parse().ok());
+        watched.tokens = contracts.collect();
+        watched.tokens.sort_unstable();
+        watched.tokens.dedup();
         (watched, unreadable)
     }
 
@@ -67,7 +78,13 @@ impl Watched {
         addresses
     }
 
-    /// Whether there are none.
+    /// Tokens that the inventory's assets declare, in the order of addresses.
+    #[must_use]
+    pub fn tokens(&self) -> &[Address] {
+        &self.tokens
+    }
+
+    /// Whether there are no wallets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.wallets.is_empty()

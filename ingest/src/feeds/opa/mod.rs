@@ -14,7 +14,7 @@ mod input_mapping;
 mod input_types;
 pub mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use input_mapping::InputMapping;
 use keywatch_store::Event;
@@ -43,6 +43,10 @@ impl Opa {
 impl Feed for Opa {
     fn name(&self) -> &'static str {
         "opa"
+    }
+
+    fn makes(&self) -> BTreeSet<&'static str> {
+        BTreeSet::from(["decision"])
     }
 
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {

@@ -16,6 +16,8 @@ mod record;
 mod signature;
 mod unsigned;
 
+use std::collections::BTreeSet;
+
 use alloy::primitives::{Address, U256, hex};
 use keywatch_store::event::{Builder, TextColumn};
 use keywatch_store::{Amount, Event, Instant};
@@ -37,6 +39,17 @@ pub struct Safe;
 impl Feed for Safe {
     fn name(&self) -> &'static str {
         "safe"
+    }
+
+    fn makes(&self) -> BTreeSet<&'static str> {
+        BTreeSet::from([
+            "signing.requested",
+            "signing.approved",
+            "signing.signed",
+            "chain.tx",
+            "chain.module_tx",
+            "chain.transfer",
+        ])
     }
 
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {

@@ -238,6 +238,10 @@ impl Feed for Table {
         self.name
     }
 
+    fn makes(&self) -> BTreeSet<&'static str> {
+        self.kinds()
+    }
+
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {
         let decode = |bytes: &[u8]| match self.decode {
             Some(decode) if bytes.first() != Some(&b'{') => decode(bytes),

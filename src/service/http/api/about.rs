@@ -12,6 +12,7 @@ use keywatch_store::{Event, Instant, Topic};
 use serde_json::{Value, json};
 
 use super::history::scan;
+use super::views::AlertCounts;
 use super::{Answer, Api, Caller, Refusal, parameters, parsed, views};
 use crate::clock;
 use crate::limits::{ABOUT_EVENTS_MAX, ABOUT_NS, HANDOVER_NS};
@@ -115,7 +116,8 @@ fn incidents_naming(state: &AlertState, operator: &Operator, name: &str) -> Valu
             && (incident.names.iter().any(|(_, named)| named == name)
                 || state.alerts_of(incident).any(|alert| alert.entity == name))
     };
-    state.incidents().iter().filter(names).map(|incident| views::incident(state, incident)).collect()
+    let counts = AlertCounts::of(state);
+    state.incidents().iter().filter(names).map(|incident| views::incident(&counts, incident)).collect()
 }
 
 /// `GET /v1/handover`: what a shift leaves to the next.
@@ -132,10 +134,11 @@ pub(super) async fn handover(State(api): State<Arc<Api>>, Extension(operator): C
 fn report(state: &AlertState, operator: &Operator, since: Instant, until: Instant) -> Value {
     let within = |time: Instant| since <= time && time < until;
     let all: Vec<&Incident> = state.incidents().iter().filter(|incident| operator.sees(&incident.system)).collect();
+    let counts = AlertCounts::of(state);
     let views = |chosen: &dyn Fn(&Incident) -> bool| -> Vec<Value> {
         let mut chosen: Vec<&Incident> = all.iter().copied().filter(|incident| chosen(incident)).collect();
         chosen.sort_by_key(|incident| (std::cmp::Reverse(incident.severity), incident.opened, &incident.id));
-        chosen.into_iter().map(|incident| views::incident(state, incident)).collect()
+        chosen.into_iter().map(|incident| views::incident(&counts, incident)).collect()
     };
     let acts: Vec<Value> = all
         .iter()

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::views::AlertCounts;
 use super::{Answer, Api, Caller, Refusal, lacks, views};
 use crate::clock;
 use crate::limits::{API_KEY_BYTES_MAX, API_MANY_MAX};
@@ -100,7 +101,7 @@ fn operate(api: &Api, operator: &Operator, name: &str, key: Option<String>, act:
     let operated = api.threads.block_on(operating)?;
     let incident = api.executor.with_state(|state| {
         let incident = state.incidents().get(&operated.incident)?;
-        Some(views::incident(state, incident))
+        Some(views::incident(&AlertCounts::of(state), incident))
     });
     Ok(json!({ "incident": operated.incident, "changed": operated.changed, "now": incident }))
 }

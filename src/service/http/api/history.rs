@@ -21,13 +21,27 @@ pub(super) fn scan(
     log: &dyn Log,
     topic: Topic,
     from: Instant,
-    mut each: impl FnMut(&Event) -> bool,
+    each: impl FnMut(&Event) -> bool,
 ) -> Result<Scanned, Error> {
     let mut position = first_at(log, topic, from)?;
+    onward(log, topic, &mut position, each)
+}
+
+/// The same from a position on, which it leaves behind the last records that were all wanted, so that who keeps it goes on
+/// there.
+///
+/// # Errors
+/// The log cannot be read.
+pub(super) fn onward(
+    log: &dyn Log,
+    topic: Topic,
+    position: &mut Position,
+    mut each: impl FnMut(&Event) -> bool,
+) -> Result<Scanned, Error> {
     let mut scanned = Scanned { from: None, complete: true };
     let mut left = API_SCAN_RECORDS_MAX;
     while left > 0 {
-        let events = log.read(topic, position, API_READ_RECORDS.min(left))?;
+        let events = log.read(topic, *position, API_READ_RECORDS.min(left))?;
         if events.is_empty() {
             return Ok(scanned);
         }
@@ -36,7 +50,7 @@ pub(super) fn scan(
             return Ok(scanned);
         }
         left -= events.len();
-        position = position.plus(events.len());
+        *position = position.plus(events.len());
     }
     scanned.complete = false;
     Ok(scanned)
@@ -44,7 +58,7 @@ pub(super) fn scan(
 
 /// The first position whose record is at `from` or later. In a log of several systems with recorded times, those before it
 /// may hold some that are later; a log that dates its records itself has none.
-fn first_at(log: &dyn Log, topic: Topic, from: Instant) -> Result<Position, Error> {
+pub(super) fn first_at(log: &dyn Log, topic: Topic, from: Instant) -> Result<Position, Error> {
     let (mut low, mut high) = (0, log.end(topic).0);
     while low < high {
         let middle = low + (high - low) / 2;

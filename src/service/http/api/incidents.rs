@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::custody::{self, Wanted};
 use super::history::scan;
+use super::views::AlertCounts;
 use super::{Answer, Api, Caller, Refusal, parameters, parsed, views};
 use crate::clock;
 use crate::limits::{API_LIST_DEFAULT, API_LIST_MAX, CUSTODY_EVIDENCE_MAX};
@@ -77,25 +78,31 @@ impl Filter {
 /// `GET /v1/incidents`: worst first, then those that something happened in last.
 pub(super) async fn list_incidents(State(api): State<Arc<Api>>, Extension(operator): Caller, uri: Uri) -> Answer {
     let filter = Filter::read(&uri)?;
-    let list = move |state: &AlertState| {
-        let mut found: Vec<&Incident> = state.incidents().iter().collect();
-        found.retain(|incident| {
-            let of_rule = |rule: &String| state.alerts_of(incident).any(|alert| alert.rule == *rule);
-            filter.takes(&operator, incident, incident.severity)
-                && filter.status.is_none_or(|status| status == incident.handling.status)
-                && filter.rule.as_ref().is_none_or(of_rule)
-        });
-        match filter.order {
-            Order::Worst => found.sort_by_key(|incident| {
-                (incident.handling.status, Reverse((incident.severity, incident.last)), &incident.id)
-            }),
-            Order::Newest => found.sort_by_key(|incident| (Reverse(incident.opened), &incident.id)),
-        }
-        let shown = found.iter().skip(filter.offset).take(filter.limit);
-        let views: Vec<Value> = shown.map(|incident| views::incident(state, incident)).collect();
-        json!({ "total": found.len(), "incidents": views })
-    };
-    api.away(move |api| Ok(Json(api.executor.with_state(list)))).await
+    api.away(move |api| Ok(Json(api.executor.with_state(|state| listed(state, &operator, &filter))))).await
+}
+
+/// The incidents that a filter takes: how many there are, and those of one page.
+fn listed(state: &AlertState, operator: &Operator, filter: &Filter) -> Value {
+    let of_rule: Option<BTreeSet<&str>> = filter.rule.as_ref().map(|rule| {
+        let alerts = state.alerts().filter(|alert| alert.rule == *rule);
+        alerts.map(|alert| state.incidents().resolve(&alert.incident)).collect()
+    });
+    let mut found: Vec<&Incident> = state.incidents().iter().collect();
+    found.retain(|incident| {
+        filter.takes(operator, incident, incident.severity)
+            && filter.status.is_none_or(|status| status == incident.handling.status)
+            && of_rule.as_ref().is_none_or(|ids| ids.contains(incident.id.as_str()))
+    });
+    match filter.order {
+        Order::Worst => found.sort_by_key(|incident| {
+            (incident.handling.status, Reverse((incident.severity, incident.last)), &incident.id)
+        }),
+        Order::Newest => found.sort_by_key(|incident| (Reverse(incident.opened), &incident.id)),
+    }
+    let counts = AlertCounts::of(state);
+    let shown = found.iter().skip(filter.offset).take(filter.limit);
+    let views: Vec<Value> = shown.map(|incident| views::incident(&counts, incident)).collect();
+    json!({ "total": found.len(), "incidents": views })
 }
 
 /// `GET /v1/alerts`: worst first, then the newest.
@@ -166,7 +173,7 @@ impl Shown {
         let asked_for = alerts.iter().find(|alert| alert.alert_id == name);
         Some(Shown {
             alert: asked_for.or(alerts.first()).cloned(),
-            summary: views::incident(state, incident),
+            summary: views::incident(&AlertCounts::of(state), incident),
             responses: views::responses(state, incident),
             incident: incident.clone(),
             alerts,

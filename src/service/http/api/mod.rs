@@ -8,13 +8,14 @@
 //! |---|---|
 //! | [`incidents`] | lists and shows incidents and alerts |
 //! | [`acts`] | what operators do: acknowledge, assign, comment, resolve, reopen, silence |
-//! | [`responses`] | lists and shows responses; approve, reject, take back |
+//! | [`responses`], [`sessions`] | lists and shows responses; approve, reject, take back; lets a session in again |
 //! | [`about`] | everything about a name; the hand-over of a shift |
 //! | [`custody`] | the chain of custody around an incident, with what is missing or does not agree |
 //! | [`deliveries`] | how the receivers do; what was put aside, and trying that again |
 //! | [`compared`], [`facts`] | requests that claim the same place; what else an event of the chain says, with both values of what differs |
 //! | [`changes`] | waits until something has changed |
-//! | [`rules`], [`sources`] | the rules that run, the sources that may send |
+//! | [`rules`], [`noise`], [`coverage`] | the rules that run; what each cost people; what covers which row of the CCSS |
+//! | [`sources`] | the sources that may send |
 //! | [`history`] | where in the log a time is |
 //! | [`views`] | the JSON of incidents, alerts, events, silences |
 //!
@@ -24,13 +25,16 @@ mod about;
 mod acts;
 mod changes;
 mod compared;
+mod coverage;
 mod custody;
 mod deliveries;
 mod facts;
 mod history;
 pub(crate) mod incidents;
+mod noise;
 mod responses;
 pub(crate) mod rules;
+mod sessions;
 pub(crate) mod sources;
 mod views;
 
@@ -48,9 +52,10 @@ use keywatch_alerting::{Error, Executor};
 use keywatch_store::{Inventory, Log};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::timeout;
 
+use self::rules::Rules;
 use self::sources::Source;
 use crate::limits::{API_BODY_BYTES_MAX, API_CONCURRENT_MAX, API_WAIT_SECONDS_MAX, CHANGES_WAITING_MAX};
 use crate::service::metrics::Metrics;
@@ -75,6 +80,8 @@ pub(crate) struct Api {
     pub(crate) turns: Arc<Semaphore>,
     /// Turns of who waits for changes.
     waiting: Arc<Semaphore>,
+    /// What rules cost people, as far as it was counted; who counts has it alone.
+    counting: Arc<Mutex<Option<noise::Counting>>>,
     /// What does not change while keywatch runs.
     known: Known,
     /// Whoever waits is let go when keywatch stops.
@@ -83,8 +90,8 @@ pub(crate) struct Api {
 
 /// What does not change while keywatch runs.
 pub(crate) struct Known {
-    /// The rules that run, as [`rules::views`] has them.
-    pub(crate) rules: Value,
+    /// The rules that run.
+    pub(crate) rules: Rules,
     /// The sources that may send.
     pub(crate) sources: Vec<Source>,
     /// What is declared, for what people call amounts.
@@ -104,7 +111,8 @@ impl Api {
     ) -> Arc<Api> {
         let turns = Arc::new(Semaphore::new(API_CONCURRENT_MAX));
         let waiting = Arc::new(Semaphore::new(CHANGES_WAITING_MAX));
-        Arc::new(Api { operators, executor, threads, log, metrics, turns, waiting, known, stopping })
+        let counting = Arc::default();
+        Arc::new(Api { operators, executor, threads, log, metrics, turns, waiting, counting, known, stopping })
     }
 
     /// Does `work` away from the threads that serve connections, once it is its turn.
@@ -204,12 +212,16 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/responses", get(responses::list))
         .route("/v1/responses/{id}", get(responses::show))
         .route("/v1/responses/{id}/{act}", post(responses::act))
+        .route("/v1/sessions/restore", post(sessions::restore))
         .route("/v1/deliveries", get(deliveries::deliveries))
         .route("/v1/deliveries/redrive", post(deliveries::redrive))
         .route("/v1/about/{name}", get(about::about))
         .route("/v1/handover", get(about::handover))
         .route("/v1/changes", get(changes::changes))
         .route("/v1/rules", get(rules::list))
+        .route("/v1/rules/{family}/{name}", get(rules::show))
+        .route("/v1/noise", get(noise::noise))
+        .route("/v1/coverage", get(coverage::coverage))
         .route("/v1/sources", get(sources::list))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate))
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX));

@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Json;
 use keywatch_alerting::delivery::message::name_targets;
-use keywatch_alerting::{Approval, Progress, Standing, Step};
+use keywatch_alerting::{Approval, Progress, Standing, Step, Undoing};
 use keywatch_store::{Finding, Instant, Log, Topic};
 use serde_json::{Value, json};
 
@@ -23,10 +23,10 @@ use crate::limits::{API_LIST_DEFAULT, API_LIST_MAX};
 use crate::service::operators::{Operator, Permission};
 
 /// Parameters of a list.
-const PARAMETERS: [&str; 5] = ["status", "system", "incident", "session", "limit"];
+const PARAMETERS: [&str; 6] = ["status", "system", "incident", "session", "limit", "offset"];
 
 /// Where a response may stand, in one word.
-const STATUSES: [&str; 11] = [
+const STATUSES: [&str; 14] = [
     "proposed",
     "expired",
     "rejected",
@@ -37,6 +37,9 @@ const STATUSES: [&str; 11] = [
     "denied_at_pdp",
     "already_denied",
     "unconfirmed",
+    "accepted_by_identity_provider",
+    "accepted_by_signer",
+    "given_up",
     "undone",
 ];
 
@@ -44,6 +47,7 @@ const STATUSES: [&str; 11] = [
 pub(super) async fn list(State(api): State<Arc<Api>>, Extension(operator): Caller, uri: Uri) -> Answer {
     let parameters = parameters(&uri, &PARAMETERS)?;
     let limit: usize = parsed(&parameters, "limit")?.unwrap_or(API_LIST_DEFAULT);
+    let offset: usize = parsed(&parameters, "offset")?.unwrap_or(0);
     let wrong = |problem: String| Err(Refusal::new(StatusCode::BAD_REQUEST, problem));
     if !(1..=API_LIST_MAX).contains(&limit) {
         return wrong(format!("`limit` is between 1 and {API_LIST_MAX}"));
@@ -63,7 +67,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, Extension(operator): Calle
             asked("status").is_none_or(|wanted| wanted == status(standing))
                 && asked("incident").is_none_or(|wanted| standing.incident.as_deref() == Some(wanted))
         });
-        let views: Vec<Value> = found.iter().take(limit).map(view).collect();
+        let views: Vec<Value> = found.iter().skip(offset).take(limit).map(view).collect();
         Ok(Json(json!({ "total": found.len(), "responses": views })))
     })
     .await
@@ -90,9 +94,7 @@ pub(super) async fn act(
     Path((id, act)): Path<(String, String)>,
     body: Bytes,
 ) -> Answer {
-    if !operator.may(Permission::Respond) {
-        return Err(lacks(&operator, Permission::Respond));
-    }
+    may_decide(&operator)?;
     if !["approve", "reject", "undo"].contains(&act.as_str()) {
         let problem = format!("nobody can `{act}` a response; there are approve, reject, undo");
         return Err(Refusal::new(StatusCode::NOT_FOUND, problem));
@@ -110,15 +112,30 @@ pub(super) async fn act(
                 api.threads.block_on(executor.reject(&id, by, &reason))?;
                 "rejected"
             }
-            _ => {
-                api.threads.block_on(executor.undo(&id, by, &reason))?;
-                "undone"
-            }
+            _ => taken_back(&api.threads.block_on(executor.undo(&id, by, &reason))?),
         };
-        let now = executor.standing(&id).as_ref().map(view);
-        Ok(Json(json!({ "response": id, "outcome": outcome, "now": now })))
+        Ok(Json(decided(api, &id, outcome)))
     })
     .await
+}
+
+/// Whether the operator's role decides on responses.
+pub(super) fn may_decide(operator: &Operator) -> Result<(), Refusal> {
+    if operator.may(Permission::Respond) { Ok(()) } else { Err(lacks(operator, Permission::Respond)) }
+}
+
+/// What became of the wish to take a response back, in one word.
+pub(super) fn taken_back(undoing: &Undoing) -> &'static str {
+    match undoing {
+        Undoing::Waits { .. } => "undo_waits",
+        Undoing::Undone => "undone",
+    }
+}
+
+/// What became of a decision.
+pub(super) fn decided(api: &Api, id: &str, outcome: &str) -> Value {
+    let now = api.executor.standing(id).as_ref().map(view);
+    json!({ "response": id, "outcome": outcome, "now": now })
 }
 
 /// The response, where it is one of the operator's systems.
@@ -152,7 +169,10 @@ fn status(standing: &Standing) -> String {
 /// Why it stands where it stands.
 fn because(progress: &Progress) -> Option<&str> {
     match &progress.step {
-        Step::Rejected { reason, .. } | Step::Undone { reason, .. } | Step::Verified { reason, .. } => Some(reason),
+        Step::Rejected { reason, .. }
+        | Step::Undone { reason, .. }
+        | Step::Verified { reason, .. }
+        | Step::GivenUp { reason } => Some(reason),
         Step::Requested | Step::Published => progress.failed_because.as_deref(),
         Step::Proposed | Step::Released => None,
     }
@@ -167,7 +187,7 @@ fn view(standing: &Standing) -> Value {
         "system": response.system,
         "status": status(standing),
         "because": because(progress),
-        "in_force": progress.is_decided(),
+        "in_force": progress.is_in_document(),
         "decided": response.decided,
         "rule": response.rule,
         "severity": response.severity,
@@ -188,5 +208,7 @@ fn view(standing: &Standing) -> Value {
         "failures": progress.failures,
         "degrees": progress.aftermath.recorded,
         "rulings": progress.rulings,
+        "via": response.via,
+        "undo_asked": progress.undo_asked,
     })
 }

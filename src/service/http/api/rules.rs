@@ -1,24 +1,75 @@
-//! The rules that run: what each finds, why that matters, what to do, and when it fires without anything being wrong.
+//! The rules that run: what each finds, why that matters, what to do, when it fires without anything being wrong, and how it is
+//! run.
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Json;
-use keywatch_detectors::Rule;
+use keywatch_detectors::{Engine, Rule, Settings};
+use keywatch_store::time::SECOND_NS;
 use serde_json::{Value, json};
 
-use super::{Answer, Api};
+use super::{Answer, Api, Refusal};
+use crate::explanation;
+
+/// The rules that run.
+pub(crate) struct Rules {
+    rules: Vec<Rule>,
+    /// What a list says of them.
+    views: Value,
+}
+
+impl Rules {
+    /// All of them, in the order of their ids.
+    pub(super) fn all(&self) -> &[Rule] {
+        &self.rules
+    }
+}
 
 /// `GET /v1/rules`.
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Answer {
-    Ok(Json(json!({ "rules": api.known.rules })))
+    Ok(Json(json!({ "rules": api.known.rules.views })))
+}
+
+/// `GET /v1/rules/{family}/{name}`: a rule, and how it is run, as `keywatch detectors explain` says it.
+pub(super) async fn show(State(api): State<Arc<Api>>, Path((family, name)): Path<(String, String)>) -> Answer {
+    let id = format!("{family}/{name}");
+    api.away(move |api| {
+        let found = api.known.rules.rules.iter().find(|rule| rule.id == id);
+        let nothing = || Refusal::new(StatusCode::NOT_FOUND, format!("no rule `{id}` runs here"));
+        explained(found.ok_or_else(nothing)?).map(Json)
+    })
+    .await
+}
+
+/// Planned anew each time: seldom asked for, and the engine that runs it has other things to do.
+fn explained(rule: &Rule) -> Result<Value, Refusal> {
+    let engine = Engine::new(std::slice::from_ref(rule), &Settings::default());
+    let engine = engine.map_err(|error| Refusal::unavailable(&error.to_string()))?;
+    let defect = || Refusal::unavailable("the plan is not there; this is a defect of keywatch");
+    let description = engine.describe(&rule.id).ok_or_else(defect)?;
+    let (plan, _) = engine.explain(&rule.id).ok_or_else(defect)?;
+    let explain = explanation::how_it_runs(&description).map_err(|_| defect())?;
+    let parameters: Vec<Value> = rule.header.parameters.iter().map(|(name, parameter)| {
+        json!({ "name": name, "default": explanation::shown(&parameter.default), "meaning": parameter.meaning })
+    }).collect();
+    let mut view = view(rule);
+    view["parameters"] = Value::from(parameters);
+    view["suppress_seconds"] = Value::from(rule.header.suppress_ns / SECOND_NS);
+    view["decided_after_seconds"] = Value::from(description.following_ns / SECOND_NS);
+    view["explain"] = Value::from(explain.trim());
+    view["sql"] = Value::from(rule.sql.trim());
+    view["plan"] = Value::from(plan.trim_end());
+    Ok(view)
 }
 
 /// What the API says of rules, in the order of their ids.
-pub(crate) fn views(rules: &[Rule]) -> Value {
-    let mut rules: Vec<&Rule> = rules.iter().collect();
-    rules.sort_by_key(|rule| &rule.id);
-    rules.into_iter().map(view).collect()
+pub(crate) fn views(rules: &[Rule]) -> Rules {
+    let mut rules = rules.to_vec();
+    rules.sort_by(|one, other| one.id.cmp(&other.id));
+    let views = rules.iter().map(view).collect();
+    Rules { rules, views }
 }
 
 fn view(rule: &Rule) -> Value {

@@ -1,5 +1,7 @@
 //! The JSON of incidents, alerts, events and silences, as the API answers it.
 
+use std::collections::HashMap;
+
 use keywatch_alerting::delivery::message::{name_targets, short_session};
 use keywatch_alerting::lifecycle::handling::Handling;
 use keywatch_alerting::{Alert, AlertState, Incident, Shared, Silence};
@@ -7,8 +9,22 @@ use keywatch_store::inventory::{System, amount_in_words};
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
+/// How many alerts each incident has, by its id of today: counted once, and not for each incident of a list.
+pub(super) struct AlertCounts<'a>(HashMap<&'a str, usize>);
+
+impl<'a> AlertCounts<'a> {
+    /// Of all incidents.
+    pub(super) fn of(state: &'a AlertState) -> AlertCounts<'a> {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for alert in state.alerts() {
+            *counts.entry(state.incidents().resolve(&alert.incident)).or_default() += 1;
+        }
+        AlertCounts(counts)
+    }
+}
+
 /// An incident in a list. Session ids are often bearer secrets: a list shows enough to recognise one.
-pub(super) fn incident(state: &AlertState, incident: &Incident) -> Value {
+pub(super) fn incident(counts: &AlertCounts<'_>, incident: &Incident) -> Value {
     let Handling { assignee, acknowledged, resolved, acts, .. } = &incident.handling;
     json!({
         "id": incident.id,
@@ -19,7 +35,7 @@ pub(super) fn incident(state: &AlertState, incident: &Incident) -> Value {
         "opened": incident.opened,
         "last": incident.last,
         "findings": incident.findings,
-        "alerts": state.alerts_of(incident).count(),
+        "alerts": counts.0.get(incident.id.as_str()).copied().unwrap_or_default(),
         "pages": incident.paging.pages,
         "paged_at": incident.paging.last,
         "next_page_at": incident.paging.waiting.as_ref().map(|waiting| waiting.due),

@@ -12,7 +12,7 @@
 mod replays;
 mod signed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -34,6 +34,7 @@ pub(super) use self::signed::Unproven;
 use super::turns::Turns;
 use crate::limits::{SIGNED_WITHOUT_TIME_FUTURE_SECONDS_MAX, SIGNED_WITHOUT_TIME_SECONDS_MAX, TOKEN_BYTES_MAX};
 use crate::service::config::credential::{self as config, matches};
+use crate::service::intake::Source;
 
 /// A source that may send, by the feed it is read with.
 pub(crate) struct Credential {
@@ -156,6 +157,11 @@ impl Credential {
         }
     }
 
+    /// Whose word it is, and by which feed it is read.
+    pub(crate) fn source(&self) -> Source<'_> {
+        Source { origin: &self.origin, feed: self.feed }
+    }
+
     /// The turns of its source.
     pub(super) fn turns(&self) -> &Turns {
         &self.of_source.turns
@@ -182,6 +188,13 @@ impl Credential {
     /// Whether an old request of it is refused whatever it holds: not so under a signature that holds no time.
     pub(crate) fn is_of_its_time(&self) -> bool {
         !matches!(&self.proof, Proof::Signed(signed) if !signed.is_of_its_time())
+    }
+
+    /// The kinds of events that its source can tell of.
+    pub(crate) fn kinds(&self) -> BTreeSet<&'static str> {
+        let mut kinds = self.feed.makes();
+        kinds.retain(|kind| self.kinds.is_empty() || self.kinds.iter().any(|pattern| matches(pattern, kind)));
+        kinds
     }
 
     /// Whether it may write an event: one of its kinds; and under a signature that holds no time, one so young that a replay

@@ -11,11 +11,12 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::fields::{Fields, address, path};
-use super::parts::{age, choice, items, severity, status, text, time};
+use super::parts::{age, choice, items, pages, severity, status, text, time};
+use super::responses::waiting;
 use super::sessions::Session;
 use super::{Page, layout};
 use crate::clock;
-use crate::limits::PAGE_BOARD_INCIDENTS;
+use crate::limits::{PAGE_BOARD_INCIDENTS, PAGE_BOARD_RESPONSES};
 
 /// `GET /page`.
 pub(super) async fn show(State(page): State<Arc<Page>>, Extension(session): Extension<Session>, uri: Uri) -> Response {
@@ -30,24 +31,31 @@ pub(super) async fn show(State(page): State<Arc<Page>>, Extension(session): Exte
         ("status", filter.text("status")),
         ("severity", filter.text("severity")),
         ("system", filter.text("system")),
+        ("rule", filter.text("rule")),
     ];
     let seen = page.ask(&session, Method::GET, "/v1/changes", None).await;
     let answered = page.ask(&session, Method::GET, &address(&["v1", "incidents"], &query), None).await;
-    if !answered.status.is_success() {
-        return layout::refused(Some(&session), answered.status, answered.problem());
+    let first = PAGE_BOARD_RESPONSES.to_string();
+    let proposed = address(&["v1", "responses"], &[("status", "proposed"), ("limit", first.as_str())]);
+    let proposed = page.ask(&session, Method::GET, &proposed, None).await;
+    if let Some(refused) = [&answered, &proposed].into_iter().find(|answered| !answered.status.is_success()) {
+        return layout::refused(Some(&session), refused.status, refused.problem());
     }
     let content = html! {
-        div #board data-seen=(text(&seen.value, "seen")) { (board(&answered.value, &filter, number, clock::now())) }
+        div #board data-seen=(text(&seen.value, "seen")) {
+            (board(&answered.value, &waiting(&proposed.value), &filter, number, clock::now()))
+        }
         p #news role="status" aria-live="polite" {}
     };
     layout::live(&session, "Incidents", "/page", &content)
 }
 
-fn board(answer: &Value, filter: &Fields, number: usize, now: Instant) -> Markup {
+fn board(answer: &Value, waiting: &Markup, filter: &Fields, number: usize, now: Instant) -> Markup {
     let incidents = items(&answer["incidents"]);
     let total = usize::try_from(answer["total"].as_u64().unwrap_or_default()).unwrap_or(usize::MAX);
     html! {
         h1 { "Incidents" }
+        (waiting)
         (filters(filter))
         @if incidents.is_empty() {
             p.nothing {
@@ -70,7 +78,8 @@ fn board(answer: &Value, filter: &Fields, number: usize, now: Instant) -> Markup
                 tbody { @for incident in incidents { (row(incident, now)) } }
             }
         }
-        (pages(filter, number, total))
+        @let kept = ["status", "severity", "system", "rule"].map(|name| (name, filter.text(name)));
+        (pages("/page", &kept, number, total, PAGE_BOARD_INCIDENTS))
     }
 }
 
@@ -98,23 +107,8 @@ fn filters(filter: &Fields) -> Markup {
             (choice("status", "State", Some("any"), &["open", "acknowledged", "resolved"], &chosen("status")))
             (choice("severity", "Severity, at least", Some("any"), &["critical", "high", "medium", "low"], &chosen("severity")))
             label { "System" input name="system" value=(filter.text("system")) placeholder="all of yours"; }
+            label { "Rule" input name="rule" value=(filter.text("rule")) placeholder="any"; }
             button { "Show" }
-        }
-    }
-}
-
-fn pages(filter: &Fields, number: usize, total: usize) -> Markup {
-    let last = total.div_ceil(PAGE_BOARD_INCIDENTS).max(1);
-    let to = |number: usize| {
-        let number = number.to_string();
-        let query = ["status", "severity", "system"].map(|name| (name, filter.text(name)));
-        address(&["page"], &[&query[..], &[("page", number.as_str())]].concat())
-    };
-    html! {
-        nav.pages aria-label="Pages of the list" {
-            @if number > 1 { a rel="prev" href=(to(number.min(last + 1) - 1)) { "Newer" } }
-            span { "Page " (number) " of " (last) ", " (total) " in all" }
-            @if number < last { a rel="next" href=(to(number + 1)) { "Older" } }
         }
     }
 }
@@ -131,7 +125,7 @@ mod tests {
             [json!({ "id": "a/b", "title": "<script>alert(1)</script>", "severity": "high", "status": "open" })];
         let answer = json!({ "total": 10_000, "incidents": incidents });
         let filter = Fields::read("status=open&page=2");
-        let shown = board(&answer, &filter, 2, Instant(0)).into_string();
+        let shown = board(&answer, &html! {}, &filter, 2, Instant(0)).into_string();
         assert!(shown.contains("&lt;script&gt;alert(1)") && !shown.contains("<script"), "{shown}");
         assert!(shown.contains("href=\"/page/incidents/a%2Fb\""), "{shown}");
         let last = 10_000_usize.div_ceil(PAGE_BOARD_INCIDENTS);

@@ -11,12 +11,14 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::compared::compared;
-use super::fields::path;
+use super::fields::{address, path};
 use super::parts::{age, id, instant, items, lines, severity, status, text, time};
+use super::responses::of_incident;
 use super::sessions::Session;
 use super::timeline::{money_left, timeline};
 use super::{Page, acts, layout};
 use crate::clock;
+use crate::limits::PAGE_LIST_RESPONSES;
 use crate::words::{shortened, span};
 
 /// What an incident names, and what people call it.
@@ -39,15 +41,22 @@ pub(super) async fn show(
         return layout::refused(Some(&session), answered.status, answered.problem());
     }
     let incident = &answered.value;
+    let limit = PAGE_LIST_RESPONSES.to_string();
+    let query = [("incident", text(incident, "id")), ("limit", limit.as_str())];
+    let standing = page.ask(&session, Method::GET, &address(&["v1", "responses"], &query), None).await;
+    if !standing.status.is_success() {
+        return layout::refused(Some(&session), standing.status, standing.problem());
+    }
+    let responses = of_incident(&session, items(&standing.value["responses"]), incident);
     let content = html! {
-        (content(incident, clock::now(), &acts::quick(&session, incident)))
+        (content(incident, clock::now(), &acts::quick(&session, incident), &responses))
         (acts::forms(&session, incident))
     };
     layout::page(&session, text(incident, "title"), "/page", &content)
 }
 
-/// An incident, for whoever looks at it; `quick` is what can be done at once.
-pub(super) fn content(incident: &Value, now: Instant, quick: &Markup) -> Markup {
+/// An incident, for whoever looks at it; `quick` is what can be done at once, `responses` what keywatch did.
+pub(super) fn content(incident: &Value, now: Instant, quick: &Markup, responses: &Markup) -> Markup {
     html! {
         article.incident {
             (head(incident, now))
@@ -61,7 +70,7 @@ pub(super) fn content(incident: &Value, now: Instant, quick: &Markup) -> Markup 
             (meaning(incident))
             (alerts(incident))
             (evidence(incident))
-            (responses(incident))
+            (responses)
             (history(incident))
             (names(incident))
         }
@@ -213,7 +222,8 @@ fn evidence(incident: &Value) -> Markup {
     }
 }
 
-fn responses(incident: &Value) -> Markup {
+/// What keywatch did, for who decides on nothing.
+pub(super) fn responses(incident: &Value) -> Markup {
     let responses = items(&incident["responses"]);
     html! {
         @if !responses.is_empty() {

@@ -12,8 +12,14 @@ use crate::service::operators::Permission;
 const RELOAD_SECONDS: u32 = 30;
 
 /// Pages that everybody finds from everywhere.
-const PLACES: [(&str, &str); 4] =
-    [("/page", "Incidents"), ("/page/silences", "Silences"), ("/page/rules", "Rules"), ("/page/sources", "Sources")];
+const PLACES: [(&str, &str); 6] = [
+    ("/page", "Incidents"),
+    ("/page/responses", "Responses"),
+    ("/page/silences", "Silences"),
+    ("/page/rules", "Rules"),
+    ("/page/coverage", "Coverage"),
+    ("/page/sources", "Sources"),
+];
 
 /// A page of who has signed in.
 pub(super) fn page(session: &Session, title: &str, place: &str, content: &Markup) -> Response {

@@ -10,8 +10,9 @@
 //! | [`board`] | the board of incidents |
 //! | [`incident`], [`timeline`], [`compared`] | one incident: its timeline, what was shown beside what was signed |
 //! | [`acts`], [`silences`] | forms: what operators do about an incident, and silences |
+//! | [`responses`], [`decisions`] | what waits for a person and what was stopped; forms to decide on it |
 //! | [`live`] | waits for changes |
-//! | [`reference`] | the rules that run, the sources that may send |
+//! | [`rules`], [`coverage`], [`sources`] | the rules that run, what they mean and cost people, what covers what; the sources that may send |
 //! | [`standalone`] | an incident as one file that needs no network |
 //! | [`fields`], [`layout`], [`parts`], [`assets`] | forms and queries; what all pages share; small pieces; style and script |
 
@@ -19,15 +20,19 @@ mod acts;
 mod assets;
 mod board;
 mod compared;
+mod coverage;
+mod decisions;
 mod fields;
 mod incident;
 mod layout;
 mod live;
 mod parts;
-mod reference;
+mod responses;
+mod rules;
 mod sessions;
 mod sign_in;
 mod silences;
+mod sources;
 pub(crate) mod standalone;
 mod timeline;
 
@@ -37,6 +42,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -127,10 +133,16 @@ pub(crate) fn router(page: Arc<Page>) -> Router {
         .route("/page", get(board::show))
         .route("/page/incidents/{id}", get(incident::show))
         .route("/page/incidents/{id}/{act}", post(acts::act))
+        .route("/page/responses", get(responses::list))
+        .route("/page/responses/{id}", get(responses::show))
+        .route("/page/responses/{id}/{act}", post(decisions::act))
+        .route("/page/sessions/restore", post(decisions::restore))
         .route("/page/silences", get(silences::list).post(silences::begin))
         .route("/page/silences/{id}/{act}", post(silences::about))
-        .route("/page/rules", get(reference::rules))
-        .route("/page/sources", get(reference::sources))
+        .route("/page/rules", get(rules::list))
+        .route("/page/rules/{family}/{name}", get(rules::show))
+        .route("/page/coverage", get(coverage::show))
+        .route("/page/sources", get(sources::list))
         .route("/page/changes", get(live::changes))
         .route("/page/sign-out", post(sign_in::sign_out))
         .layer(middleware::from_fn_with_state(Arc::clone(&page), recognise));
@@ -154,7 +166,10 @@ async fn recognise(State(page): State<Arc<Page>>, mut request: Request, next: Ne
         return match (opens, from_elsewhere) {
             // A link in a message: the browser keeps the cookie back until the page has been opened from here.
             (true, true) => layout::again(),
-            (true, false) => Redirect::to(&sign_in::address(request.uri().path())).into_response(),
+            (true, false) => {
+                let wanted = request.uri().path_and_query().map_or("/page", PathAndQuery::as_str);
+                Redirect::to(&sign_in::address(wanted)).into_response()
+            }
             (false, _) => layout::refused(None, StatusCode::UNAUTHORIZED, "Sign in first: your session is over."),
         };
     };

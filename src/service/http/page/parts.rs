@@ -5,6 +5,7 @@ use keywatch_store::Instant;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::fields::address;
 use crate::words;
 
 /// Characters of a time to the second.
@@ -21,6 +22,16 @@ pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 /// The items of a list; none where there is no list.
 pub(super) fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The texts of a list.
+pub(super) fn strings(value: &Value) -> Vec<&str> {
+    items(value).iter().filter_map(Value::as_str).collect()
+}
+
+/// Text that keeps its columns; who has a keyboard alone can go to its right end.
+pub(super) fn code_block(label: &str, text: &str) -> Markup {
+    html! { pre tabindex="0" role="region" aria-label=(label) { code { (text) } } }
 }
 
 /// An instant of an answer.
@@ -98,6 +109,23 @@ pub(super) fn choice(name: &str, label: &str, any: Option<&str>, options: &[&str
                 @if let Some(any) = any { option value="" { (any) } }
                 @for option in options { option value=(option) selected[*option == chosen] { (option) } }
             }
+        }
+    }
+}
+
+/// The way through a list that goes over several pages of the address `place`; `query` is what else stands in it.
+pub(super) fn pages(place: &str, query: &[(&str, &str)], number: usize, total: usize, each: usize) -> Markup {
+    let last = total.div_ceil(each).max(1);
+    let to = |number: usize| {
+        let number = number.to_string();
+        let parts: Vec<&str> = place.trim_start_matches('/').split('/').collect();
+        address(&parts, &[query, &[("page", number.as_str())]].concat())
+    };
+    html! {
+        nav.pages aria-label="Pages of the list" {
+            @if number > 1 { a rel="prev" href=(to(number.min(last + 1) - 1)) { "Newer" } }
+            span { "Page " (number) " of " (last) ", " (total) " in all" }
+            @if number < last { a rel="next" href=(to(number + 1)) { "Older" } }
         }
     }
 }

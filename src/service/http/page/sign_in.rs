@@ -26,14 +26,15 @@ fn form_cookie(secure: bool) -> &'static str {
     if secure { "__Host-keywatch-form" } else { "keywatch-form" }
 }
 
-/// Where who has not signed in is sent; `path` is where they wanted to go.
+/// Where who has not signed in is sent; `path`, with its query, is where they wanted to go.
 pub(super) fn address(path: &str) -> String {
     fields::address(&["page", "sign-in"], &[("to", if path == "/page" { "" } else { path })])
 }
 
 /// Where to go on: to a page of ours and nowhere else.
 fn onward(to: &str) -> &str {
-    if to.starts_with("/page/") && to.bytes().all(|byte| byte.is_ascii_graphic()) { to } else { "/page" }
+    let ours = to.starts_with("/page/") || to.starts_with("/page?");
+    if ours && to.bytes().all(|byte| byte.is_ascii_graphic()) { to } else { "/page" }
 }
 
 /// `GET /page/sign-in`.
@@ -144,8 +145,11 @@ mod tests {
     fn who_has_signed_in_goes_on_to_a_page_of_ours() {
         assert_eq!(address("/page"), "/page/sign-in");
         assert_eq!(address("/page/incidents/a"), "/page/sign-in?to=%2Fpage%2Fincidents%2Fa");
-        assert_eq!(onward("/page/incidents/a%2Fb"), "/page/incidents/a%2Fb");
-        for elsewhere in ["", "//evil.example", "https://evil.example", "/page/\r\nSet-Cookie: a=b", "/v1/me"] {
+        for ours in ["/page/incidents/a%2Fb", "/page?severity=high&rule=own%2Fpresented"] {
+            assert_eq!(onward(ours), ours);
+        }
+        for elsewhere in ["", "/pages", "//evil.example", "https://evil.example", "/page/\r\nSet-Cookie: a=b", "/v1/me"]
+        {
             assert_eq!(onward(elsewhere), "/page", "{elsewhere}");
         }
     }

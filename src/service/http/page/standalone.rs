@@ -9,7 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::assets::STYLE;
-use super::incident::content;
+use super::incident::{content, responses};
 use super::parts::{text, time};
 
 /// The file of incidents, as `GET /v1/incidents/{id}` answers each. `note` says where they are from.
@@ -30,7 +30,7 @@ pub(crate) fn file(incidents: &[Value], note: &str, now: Instant) -> String {
             }
             body {
                 main {
-                    @for incident in incidents { (content(incident, now, &html! {})) }
+                    @for incident in incidents { (content(incident, now, &html! {}, &responses(incident))) }
                     @if incidents.is_empty() { p.nothing { "No incident." } }
                 }
                 footer { p { (note) " Written " (time(&now.to_string())) " UTC by keywatch " (env!("CARGO_PKG_VERSION")) ". Times are UTC." } }

@@ -30,8 +30,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use keywatch_alerting::Executor;
-use keywatch_store::Inventory;
 use keywatch_store::log::segments::Segments;
+use keywatch_store::{Inventory, Log};
 use pgwire::api::ConnectionManager;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -41,7 +41,6 @@ use crate::limits::{SQL_BURST_MAX, SQL_CONNECTIONS_MAX, SQL_PASSWORD_BYTES_MIN, 
 use crate::output;
 use crate::service::config::Config;
 use crate::service::http::bucket::{Bucket, Rate};
-use crate::service::intake::Intake;
 use crate::service::operators::Configured;
 use crate::service::sql::records::Records;
 use crate::service::sql::session::Memory;
@@ -90,8 +89,8 @@ impl Endpoint {
     /// A password cannot be read or is too short, the address cannot be listened on.
     pub(crate) async fn start(
         config: &Config,
-        segments: Segments,
-        intake: &Intake,
+        (log, segments): (Arc<dyn Log>, Arc<Segments>),
+        inventory: &Inventory,
         executor: &Executor,
     ) -> anyhow::Result<Endpoint> {
         let sql = &config.sql;
@@ -99,8 +98,8 @@ impl Endpoint {
             return Ok(Endpoint::default());
         }
         let shared = Arc::new(Shared {
-            records: Arc::new(Records::Log(Arc::clone(&intake.log), Arc::new(segments))),
-            users: users(&config.operators, &intake.inventory)?,
+            records: Arc::new(Records::Log(log, segments)),
+            users: users(&config.operators, inventory)?,
             memory: Memory::of_bytes(sql.memory_megabytes_max << 20),
             queries: Arc::new(Semaphore::new(sql.concurrent_max)),
             statement: Duration::from_secs(sql.statement_seconds_max),

@@ -56,7 +56,7 @@ pub(super) fn ids(path: &Path) -> PathBuf {
 }
 
 /// The key in `file`.
-pub(super) fn read_key(file: &Path) -> Result<Key, Error> {
+pub(in crate::log) fn read_key(file: &Path) -> Result<Key, Error> {
     let text = fs::read_to_string(file).map_err(|error| {
         storage(file, format!("cannot read the key that this log was written with: {error}; restore it"))
     })?;
@@ -67,7 +67,7 @@ pub(super) fn read_key(file: &Path) -> Result<Key, Error> {
 }
 
 /// Draws a key and writes it, unless a key lies there already. It appears under its name whole or not at all.
-pub(super) fn create_key(file: &Path) -> Result<(), Error> {
+pub(in crate::log) fn create_key(file: &Path) -> Result<(), Error> {
     if file.exists() {
         return Ok(());
     }
@@ -93,12 +93,12 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Makes a new name in the directory of `file` durable.
-pub(super) fn sync_directory(file: &Path) -> std::io::Result<()> {
+pub(in crate::log) fn sync_directory(file: &Path) -> std::io::Result<()> {
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()
 }
 
-pub(super) fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
+pub(in crate::log) fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
     Error::CannotWrite { path: path.to_owned(), problem: error.to_string() }
 }
 

@@ -24,7 +24,7 @@ mod acceptance;
 mod check;
 mod clocks;
 mod damage;
-mod directory;
+pub(in crate::log) mod directory;
 mod disk;
 mod files;
 mod head_file;
@@ -67,7 +67,7 @@ use shared::{Shared, TopicView};
 use writer::{Prepared, Request, TopicWriter, Writer};
 
 /// Bytes that a line may grow by when the log fills in time and lateness.
-const LOG_FIELDS_BYTES: usize = 64;
+pub(in crate::log) const LOG_FIELDS_BYTES: usize = 64;
 
 /// How a log is opened.
 pub struct Options {

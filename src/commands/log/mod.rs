@@ -1,6 +1,11 @@
-//! `keywatch log`: is a log whole, and how does one go on when it is not?
+//! `keywatch log`: is a log whole, how does one go on when it is not, what is in it, and how does it get elsewhere?
 //!
 //! The store looks and writes; here it is only told.
+
+mod copy;
+mod place;
+mod tail;
+mod topics;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,16 +19,19 @@ use keywatch_store::{Clock, Topic};
 use crate::service::evaluation::{alerting_snapshots, snapshots};
 use crate::{clock, output};
 
-/// Check a log, or go on with one that has lost records.
+/// Check, show and copy a log, or go on with one that has lost records.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   keywatch log check keywatch-data                  is it whole, and where does it end?
   keywatch log accept-loss keywatch-data --by ann --reason 'disk failed, sources send again'
                                                     go on without what is missing
+  keywatch log tail keywatch.toml --follow --kind signing.   what is written to the log on Kafka that this file names
+  keywatch log copy keywatch-data keywatch.toml     from the embedded log to Kafka, with all log times
 
-A log is looked at while no keywatch has it open. docs/damaged-log.md says what to do with a damaged one.
-Exit codes: 0 whole, or gone on; 1 damaged; 2 not looked at.")]
+A log in a directory is looked at while no keywatch has it open. docs/damaged-log.md says what to do with a damaged one,
+docs/kafka.md what is to be known about Kafka.
+Exit codes: 0 whole, or done; 1 damaged; 2 not looked at, not done.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -33,14 +41,18 @@ pub(crate) struct Arguments {
 enum Action {
     /// Read every file and every record, and say what is wrong and where the log ends; nothing is changed
     Check(Place),
+    /// Show the newest records as event lines, those that are asked for
+    Tail(tail::TailArguments),
+    /// Copy the records of a log into an empty one, with their log times
+    Copy(copy::CopyArguments),
     /// Make a log of what stands, with a record of what is lost and of who went on without it
     AcceptLoss(Loss),
 }
 
 #[derive(Debug, clap::Args)]
 struct Place {
-    /// The log's directory
-    #[arg(value_name = "DIR")]
+    /// The log's directory; to check a log on Kafka, the configuration (*.toml) that names it
+    #[arg(value_name = "DIR|TOML")]
     directory: PathBuf,
     /// The key that its batches are signed with [default: DIR/keywatch.key]
     #[arg(long, value_name = "FILE")]
@@ -68,7 +80,12 @@ struct Loss {
 /// The log is open in another keywatch, too little of it can be read, or there is no loss to accept.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.action {
-        Action::Check(place) => check_log(place),
+        Action::Check(place) => match place::Place::of(&place.directory) {
+            place::Place::Configuration(file) => topics::check(&file),
+            _ => check_log(place),
+        },
+        Action::Tail(arguments) => tail::run(arguments),
+        Action::Copy(arguments) => copy::run(arguments),
         Action::AcceptLoss(loss) => accept(loss),
     }
 }

@@ -9,10 +9,10 @@ use keywatch_detectors::{Description, Step, Windows};
 const WIDTH: usize = 100;
 
 /// What the signs of [`timelines`] mean.
-pub(super) const SIGNS: &str = "* the row, | an end, ) ( an end that leaves the row out, < no start";
+pub(crate) const SIGNS: &str = "* the row, | an end, ) ( an end that leaves the row out, < no start";
 
 /// The steps as a tree.
-pub(super) fn tree(description: &Description) -> Vec<String> {
+pub(crate) fn tree(description: &Description) -> Vec<String> {
     let mut lines = wrapped("events   ", "         ", &given(description));
     for step in &description.steps {
         lines.push("│".to_owned());
@@ -42,12 +42,12 @@ pub(super) fn tree(description: &Description) -> Vec<String> {
 }
 
 /// Whether rows are decided at times of their own.
-pub(super) fn has_deadlines(description: &Description) -> bool {
+pub(crate) fn has_deadlines(description: &Description) -> bool {
     description.steps.iter().any(|step| matches!(step, Step::Windows(windows) if windows.deadline.is_some()))
 }
 
 /// The events that a rule is given, in words.
-pub(super) fn given(description: &Description) -> String {
+pub(crate) fn given(description: &Description) -> String {
     match &description.kinds {
         None => "of all kinds".to_owned(),
         Some(kinds) => kinds.join(", "),
@@ -72,7 +72,7 @@ fn windows_lines(windows: &Windows) -> Vec<String> {
 }
 
 /// Which rows are answered, and when.
-pub(super) fn answered(windows: &Windows) -> String {
+pub(crate) fn answered(windows: &Windows) -> String {
     let which = if windows.answered.is_empty() { "every row".to_owned() } else { windows.answered.join(" AND ") };
     let when = match (windows.waits_ns, &windows.deadline) {
         (0, _) => "at once".to_owned(),
@@ -99,7 +99,7 @@ fn group_lines(group: &Group, indent: &str) -> Vec<String> {
 }
 
 /// The frames of windows on one line of time: the rows `*` stand under each other.
-pub(super) fn timelines(windows: &[Window]) -> Vec<String> {
+pub(crate) fn timelines(windows: &[Window]) -> Vec<String> {
     let sides: Vec<(String, String)> =
         windows.iter().map(|window| (before(window.frame), after(window.frame))).collect();
     let width = sides.iter().map(|(before, _)| before.chars().count()).max().unwrap_or(0);
@@ -168,7 +168,7 @@ fn drawn(ns: i64) -> String {
 }
 
 /// Text after `first`, its further lines after `next`, none wider than a drawing where words allow.
-pub(super) fn wrapped(first: &str, next: &str, text: &str) -> Vec<String> {
+pub(crate) fn wrapped(first: &str, next: &str, text: &str) -> Vec<String> {
     let (mut lines, mut line, mut is_empty) = (Vec::new(), first.to_owned(), true);
     for word in text.split(' ') {
         if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {

@@ -1,4 +1,4 @@
-//! What there is to look up: the rules that run, and the sources that may send.
+//! The sources that may send: which of them keywatch hears of.
 
 use std::sync::Arc;
 
@@ -10,49 +10,13 @@ use keywatch_store::time::SECOND_NS;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::parts::{items, severity, text, time};
+use super::parts::{items, text, time};
 use super::sessions::Session;
 use super::{Page, layout};
 use crate::words::span;
 
-/// `GET /page/rules`.
-pub(super) async fn rules(State(page): State<Arc<Page>>, Extension(session): Extension<Session>) -> Response {
-    let answered = page.ask(&session, Method::GET, "/v1/rules", None).await;
-    if !answered.status.is_success() {
-        return layout::refused(Some(&session), answered.status, answered.problem());
-    }
-    let rules = items(&answered.value["rules"]);
-    let content = html! {
-        h1 { "Rules" }
-        p { (rules.len()) " rules run here." }
-        @for rule in rules { (rule_entry(rule)) }
-    };
-    layout::page(&session, "Rules", "/page/rules", &content)
-}
-
-fn rule_entry(rule: &Value) -> Markup {
-    let several = |field: &str| items(&rule[field]).iter().filter_map(Value::as_str).collect::<Vec<_>>();
-    let part = |label: &str, said: Vec<&str>| {
-        html! {
-            @if !said.is_empty() { h2 { (label) } ul { @for line in said { li { (line) } } } }
-        }
-    };
-    html! {
-        details.rule id=(text(rule, "id")) {
-            summary.entry { (severity(text(rule, "severity"))) " " code { (text(rule, "id")) } " " span.what { (text(rule, "title")) } }
-            p { (text(rule, "meaning")) }
-            (part("What to do", several("runbook")))
-            (part("When it fires without anything being wrong", several("false_positives")))
-            (part("What it needs to see", several("needs")))
-            (part("What it asks to be stopped", several("response")))
-            (part("CCSS", several("ccss")))
-            (part("MITRE ATT&CK", several("attack")))
-        }
-    }
-}
-
 /// `GET /page/sources`.
-pub(super) async fn sources(State(page): State<Arc<Page>>, Extension(session): Extension<Session>) -> Response {
+pub(super) async fn list(State(page): State<Arc<Page>>, Extension(session): Extension<Session>) -> Response {
     let answered = page.ask(&session, Method::GET, "/v1/sources", None).await;
     if !answered.status.is_success() {
         return layout::refused(Some(&session), answered.status, answered.problem());

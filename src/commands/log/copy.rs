@@ -1,0 +1,188 @@
+//! `keywatch log copy`: the records of a log into another one, with their log times: migration, backfill, a copy to keep.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use keywatch_store::log::admission::{Admission, Admitted};
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
+use keywatch_store::log::kafka::{KafkaLog, partition_of};
+use keywatch_store::{Clock, Event, Instant, Log, Topic, line};
+
+use super::place::{self, Place, Records};
+use crate::output;
+use crate::service::log::LogConfig;
+
+/// What is asked for.
+#[derive(Debug, clap::Args)]
+pub(super) struct CopyArguments {
+    /// The log to read: a directory, a file of event lines (*.jsonl), or a configuration whose log is on Kafka (*.toml)
+    #[arg(value_name = "FROM")]
+    from: PathBuf,
+    /// The log to write, named in the same way; it must be empty
+    #[arg(value_name = "TO")]
+    to: PathBuf,
+}
+
+/// Where records go. All of these run the admission of a recorded clock: records keep their times.
+enum Target {
+    /// A log, or one for each partition, in their order.
+    Logs(Vec<Box<dyn Log>>),
+    Lines {
+        out: BufWriter<File>,
+        admission: Box<Admission>,
+    },
+}
+
+/// What became of the records of a topic.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    written: u64,
+    repeats: u64,
+    conflicts: u64,
+    foreign: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// FROM cannot be read as a whole, TO is not empty or cannot be written.
+pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
+    let (from, to) = (Place::of(&arguments.from), Place::of(&arguments.to));
+    ensure!(from != to, "FROM and TO are the same log");
+    // The source first: where there is none, nothing is made.
+    let mut sources = Vec::new();
+    for topic in Topic::ALL {
+        // An embedded log is open once at a time, so that its second topic is opened after the first was copied.
+        if !matches!((&from, topic), (Place::Directory(_), Topic::Conclusions)) {
+            sources.push(Records::of(&from, topic)?);
+        }
+    }
+    let mut target = Target::create(&to)?;
+    let mut rows = Vec::new();
+    for (topic, source) in Topic::ALL.into_iter().zip(sources.into_iter().map(Some).chain([None])) {
+        let source = match source {
+            Some(opened) => opened,
+            None => Records::of(&from, topic)?,
+        };
+        let Some(source) = source else { continue };
+        if topic == Topic::Conclusions && matches!(to, Place::Lines(_)) {
+            output::note("a file of event lines has the events only; conclusions are not copied");
+            continue;
+        }
+        let counts = target.take(topic, source).with_context(|| topic.name().to_owned())?;
+        rows.push([
+            topic.name().to_owned(),
+            counts.written.to_string(),
+            counts.repeats.to_string(),
+            counts.conflicts.to_string(),
+            counts.foreign.to_string(),
+        ]);
+    }
+    target.end()?;
+    output::line(&output::table(["topic", "written", "repeats", "conflicts", "foreign"], rows))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The events of each partition, in their order.
+fn parted(events: Vec<Event>, partitions: usize) -> Vec<Vec<Event>> {
+    let mut parted = vec![Vec::new(); partitions];
+    let count = u32::try_from(partitions).unwrap_or(u32::MAX);
+    for event in events {
+        let partition = partition_of(event.system(), count);
+        parted[partition as usize].push(event);
+    }
+    parted
+}
+
+impl Target {
+    fn create(place: &Place) -> anyhow::Result<Target> {
+        match place {
+            Place::Directory(directory) => {
+                let log = EmbeddedLog::open(directory, Options::new(Clock::Recorded))?;
+                Target::empty(vec![Box::new(log)], directory)
+            }
+            Place::Lines(file) => {
+                let created = File::create_new(file).with_context(|| format!("cannot create {}", file.display()))?;
+                let admission = Box::new(Admission::new(Clock::Recorded));
+                Ok(Target::Lines { out: BufWriter::new(created), admission })
+            }
+            Place::Configuration(file) => {
+                let config = place::on_kafka(file)?;
+                std::fs::create_dir_all(&config.data).with_context(|| config.data.display().to_string())?;
+                let settings = place::settings(&config, Clock::Recorded)?;
+                let mut logs: Vec<Box<dyn Log>> = Vec::new();
+                for partition in 0..config.log.partitions {
+                    let of_partition = LogConfig { partition, ..config.log.clone() };
+                    let log = KafkaLog::open(&settings, partition, &of_partition.copy_in(&config.data))?;
+                    let foreign = log.foreign_messages();
+                    ensure!(
+                        foreign == 0,
+                        "{foreign} messages are in those topics already; name others by log.topic_prefix"
+                    );
+                    logs.push(Box::new(log));
+                }
+                Target::empty(logs, file)
+            }
+        }
+    }
+
+    fn empty(logs: Vec<Box<dyn Log>>, path: &Path) -> anyhow::Result<Target> {
+        let records: u64 = logs.iter().flat_map(|log| Topic::ALL.map(|topic| log.end(topic).0)).sum();
+        ensure!(records == 0, "the log of {} has {records} records already; copy into an empty one", path.display());
+        Ok(Target::Logs(logs))
+    }
+
+    fn take(&mut self, topic: Topic, mut source: Records) -> anyhow::Result<Counts> {
+        let mut counts = Counts::default();
+        let bar = output::progress_of_records();
+        loop {
+            let events = source.next()?;
+            if events.is_empty() {
+                break;
+            }
+            bar.inc(events.len() as u64);
+            self.append(topic, events, &mut counts)?;
+        }
+        bar.finish_and_clear();
+        counts.foreign = source.foreign();
+        Ok(counts)
+    }
+
+    fn append(&mut self, topic: Topic, events: Vec<Event>, counts: &mut Counts) -> anyhow::Result<()> {
+        match self {
+            Target::Logs(logs) => {
+                for (log, events) in logs.iter().zip(parted(events, logs.len())) {
+                    let appended = log.append(topic, events)?;
+                    counts.written += appended.written.len() as u64;
+                    counts.repeats += appended.repeats as u64;
+                    counts.conflicts += appended.conflicts as u64;
+                }
+            }
+            Target::Lines { out, admission } => {
+                for event in events {
+                    let admitted = admission.admit(event, Instant::UNASSIGNED);
+                    counts.conflicts += u64::from(matches!(admitted, Admitted::Conflict(_)));
+                    match admitted {
+                        Admitted::New(event) | Admitted::Conflict(event) => {
+                            counts.written += 1;
+                            writeln!(out, "{}", line::write(&event))?;
+                        }
+                        Admitted::Repeat => counts.repeats += 1,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything is on disk, or with Kafka.
+    fn end(self) -> anyhow::Result<()> {
+        if let Target::Lines { out, .. } = self {
+            out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! `keywatch log check` of a log on Kafka: its topics as they stand in the cluster, message by message.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::ensure;
+use keywatch_store::log::kafka::{KafkaReader, ReadFrom, check_topics};
+use keywatch_store::{Clock, Error, Topic};
+
+use super::place;
+use crate::limits::FOREIGN_SHOWN_MAX;
+use crate::output;
+
+/// How long the brokers have for the next message.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What was seen of a partition of a topic.
+#[derive(Clone, Debug, Default)]
+struct Found {
+    records: u64,
+    foreign: u64,
+    next: Option<i64>,
+    problems: Vec<String>,
+}
+
+/// Runs the check.
+///
+/// # Errors
+/// The brokers do not answer, or a topic is not there.
+pub(super) fn check(file: &Path) -> anyhow::Result<ExitCode> {
+    let config = place::on_kafka(file)?;
+    let settings = place::settings(&config, Clock::Wall)?;
+    let mut problems = Vec::new();
+    match check_topics(&settings) {
+        Err(error @ Error::KafkaTopic { .. }) => problems.push(error.to_string()),
+        checked => checked?,
+    }
+    let mut rows = Vec::new();
+    for topic in Topic::ALL {
+        let mut reader = KafkaReader::open(&settings, topic, ReadFrom::Oldest)?;
+        let found = look_through(&mut reader, topic)?;
+        for (partition, (found, extent)) in found.iter().zip(reader.extents()).enumerate() {
+            let place = format!("{} partition {partition}", settings.topic(topic));
+            if extent.oldest > 0 {
+                problems.push(format!("{place}: its messages before offset {} were deleted", extent.oldest));
+            }
+            problems.extend(found.problems.iter().map(|problem| format!("{place}: {problem}")));
+            rows.push([
+                settings.topic(topic),
+                partition.to_string(),
+                extent.oldest.to_string(),
+                extent.end.to_string(),
+                found.records.to_string(),
+                found.foreign.to_string(),
+            ]);
+        }
+    }
+    output::line(&output::table(["topic", "partition", "oldest", "end", "records", "foreign"], rows))?;
+    if problems.is_empty() {
+        output::line(
+            "whole: every message carries the MAC of a role, and none is missing between the oldest and the end",
+        )?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for problem in problems {
+        output::line(&output::printable(&problem))?;
+    }
+    Ok(ExitCode::from(1))
+}
+
+fn look_through(reader: &mut KafkaReader, topic: Topic) -> anyhow::Result<Vec<Found>> {
+    let mut found = vec![Found::default(); reader.extents().len()];
+    let bar = output::progress_of_records();
+    while !reader.is_done() {
+        let seen = reader.read(PATIENCE)?;
+        ensure!(!seen.is_empty() || reader.is_done(), "the brokers sent nothing for {} s", PATIENCE.as_secs());
+        bar.inc(seen.len() as u64);
+        for message in seen {
+            let of = &mut found[message.partition as usize];
+            // Where transactions are, their marks take offsets too.
+            if let Some(next) = of.next.filter(|next| topic == Topic::Events && message.offset != *next) {
+                of.problem(|| format!("no message stands from offset {next} to {}", message.offset - 1));
+            }
+            of.next = Some(message.offset + 1);
+            match message.records {
+                Ok(events) => of.records += events.len() as u64,
+                Err(why) => {
+                    of.foreign += 1;
+                    of.problem(|| format!("offset {} is none of keywatch's: {why}", message.offset));
+                }
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(found)
+}
+
+impl Found {
+    fn problem(&mut self, said: impl FnOnce() -> String) {
+        if self.problems.len() < FOREIGN_SHOWN_MAX {
+            self.problems.push(said());
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Limits of what wakes followers of chains, and of the old blocks that they read.
+
+/// Seconds behind trouble with old blocks of wallets that were added, until they are asked for again.
+pub(crate) const BACKFILL_RETRY_SECONDS: u64 = 60;
+
+/// Old blocks that are read between two looks at what is new.
+pub(crate) const BACKFILL_BLOCKS_MAX: u64 = 16;
+
+/// Records that a start goes back beyond the newest of its chain, to see what was declared before.
+pub(crate) const BACKFILL_RECORDS_MAX: usize = 10_000_000;
+
+/// Bytes of a message by which a node announces a block.
+pub(crate) const HEADS_MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Seconds without a word after which a node that announces blocks is asked whether it is there, and as long again left.
+pub(crate) const HEADS_SILENCE_SECONDS_MAX: u64 = 30;
+
+/// Milliseconds between two announcements of a node that are heeded.
+pub(crate) const HEADS_WAKE_MILLISECONDS_MIN: u64 = 100;
+
+/// Seconds after which nodes are looked at once more when a block was announced and none of them had it.
+pub(crate) const HEADS_AGAIN_SECONDS: u64 = 1;

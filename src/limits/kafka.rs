@@ -1,0 +1,34 @@
+//! Limits of a log on Kafka, of its spool and of intake topics.
+
+/// Records that `keywatch log` copies or shows at once.
+pub(crate) const LOG_PIECE_RECORDS_MAX: usize = 1024;
+
+/// Messages that `keywatch log check` shows of a partition because something is wrong with them.
+pub(crate) const FOREIGN_SHOWN_MAX: usize = 10;
+
+/// Seconds after which a log on Kafka is looked at although nothing was appended.
+pub(crate) const KAFKA_WATCH_SECONDS: u64 = 1;
+
+/// Seconds that the cluster has to answer how it does.
+pub(crate) const KAFKA_ASK_SECONDS_MAX: u64 = 5;
+
+/// Milliseconds that a process with a spool waits for Kafka before it keeps events there.
+pub(crate) const KAFKA_SEND_BEFORE_SPOOL_MS: u32 = 5_000;
+
+/// Records that go from the spool to Kafka at once.
+pub(crate) const SPOOL_PIECE_RECORDS_MAX: usize = 1024;
+
+/// Milliseconds after which the spool is looked at again.
+pub(crate) const SPOOL_WAIT_MILLISECONDS: u64 = 200;
+
+/// Milliseconds after which the reader of intake topics looks whether it is to stop.
+pub(crate) const INTAKE_WAIT_MILLISECONDS: u64 = 200;
+
+/// Seconds that a provider of tokens has for its answer.
+pub(crate) const KAFKA_TOKEN_SECONDS_MAX: u64 = 10;
+
+/// Bytes of that answer.
+pub(crate) const KAFKA_TOKEN_ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// Seconds until messages that the log did not take are tried again.
+pub(crate) const INTAKE_RETRY_SECONDS: u64 = 1;

@@ -1,0 +1,31 @@
+//! Limits of sources that keywatch asks itself.
+
+/// Seconds that a service which is pulled may take to answer.
+pub(crate) const PULL_ANSWER_SECONDS_MAX: u64 = 30;
+
+/// Seconds that a service is left alone at most after a failure, or because it asks for it.
+pub(crate) const PULL_REST_SECONDS_MAX: u64 = 900;
+
+/// Milliseconds between two pages of a list.
+pub(crate) const PULL_PAGE_MILLISECONDS: u64 = 50;
+
+/// Seconds after which a list that has nothing new says that it was asked: the heartbeat of its source.
+pub(crate) const PULL_SAID_SECONDS: i64 = 60;
+
+/// Records of a source, taken lately, that are known without asking the log.
+pub(crate) const PULL_KNOWN_MAX: usize = 50_000;
+
+/// Records of a page of Okta's System Log; what it gives at most.
+pub(crate) const PULL_OKTA_RECORDS: usize = 1_000;
+
+/// Transactions of a page of the Safe transaction service.
+pub(crate) const PULL_SAFE_RECORDS: usize = 100;
+
+/// Security event tokens that are asked for at once.
+pub(crate) const PULL_TOKENS_MAX: usize = 100;
+
+/// Bytes of the place where a list goes on, as a service names it.
+pub(crate) const PULL_PLACE_BYTES_MAX: usize = 4_096;
+
+/// Bytes of the id of a security event token.
+pub(crate) const PULL_TOKEN_ID_BYTES_MAX: usize = 512;

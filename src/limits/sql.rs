@@ -1,0 +1,61 @@
+//! Limits of questions in SQL, over a log that is not running and over the endpoint.
+
+/// Bytes of one SQL statement.
+pub(crate) const SQL_TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// Threads that read for one query.
+pub(crate) const SQL_PARTITIONS_MAX: usize = 4;
+
+/// Stretches of the log below which a further thread is not worth its start.
+pub(crate) const SQL_PART_STRETCHES_MIN: usize = 8;
+
+/// Batches of rows that wait between the reading of a query and what is done with them.
+pub(crate) const SQL_WAITING_BATCHES_MAX: usize = 2;
+
+/// Event lines of a file that are handed on at once.
+pub(crate) const SQL_FILE_EVENTS: usize = 8192;
+
+/// Findings that are made into one batch of rows, at least.
+pub(crate) const SQL_MADE_ROWS: usize = 1024;
+
+/// Bytes of a text that a query may put together of shorter ones, stored values counted as a thousand bytes each.
+pub(crate) const SQL_GROWN_BYTES_MAX: u64 = 64 << 10;
+
+/// Rows that `keywatch query` shows as a table, unless it is told otherwise.
+pub(crate) const QUERY_ROWS_SHOWN_MAX: usize = 1000;
+
+/// Rows of one group of a Parquet file, which is put together in memory.
+pub(crate) const QUERY_ROW_GROUP_ROWS_MAX: usize = 1 << 17;
+
+/// Milliseconds between two moves of the bar of `keywatch query`.
+pub(crate) const QUERY_PROGRESS_MILLISECONDS: u64 = 500;
+
+/// Clients of SQL that are connected at once; further ones wait in the kernel's queue.
+pub(crate) const SQL_CONNECTIONS_MAX: usize = 64;
+
+/// Threads that serve the connections of SQL; each query has its own beside them.
+pub(crate) const SQL_THREADS: usize = 2;
+
+/// How much the threads of queries let others go first, as `nice` counts.
+pub(crate) const SQL_NICE: i32 = 10;
+
+/// Milliseconds that a client waits for the answer that it is not let in.
+pub(crate) const SQL_REFUSAL_MILLISECONDS: u64 = 500;
+
+/// Questions of one operator in a second, on average: each is a record of the log.
+pub(crate) const SQL_PER_SECOND_MAX: u32 = 10;
+
+/// Questions of one operator at once, after a pause.
+pub(crate) const SQL_BURST_MAX: u32 = 200;
+
+/// Seconds that a query waits for its turn.
+pub(crate) const SQL_WAIT_SECONDS_MAX: u64 = 5;
+
+/// Seconds beyond its time after which a client that takes no rows is let go.
+pub(crate) const SQL_GRACE_SECONDS: u64 = 5;
+
+/// Seconds between two looks at whether the log has grown by a segment.
+pub(crate) const SQL_INDEX_SECONDS: u64 = 10;
+
+/// Bytes of a user's password, at least.
+pub(crate) const SQL_PASSWORD_BYTES_MIN: usize = 16;

@@ -1,0 +1,87 @@
+//! A chain, as a follower needs it, and what is asked of its nodes whatever chain it is. Knows no log.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use keywatch_ingest::chain::follow::BlockRef;
+use keywatch_store::Event;
+use keywatch_store::event::Origin;
+
+use crate::service::chains::endpoints::{Agreed, Endpoints};
+use crate::service::chains::node::{Node, Trouble};
+
+/// A chain, as a follower needs it: what to ask of a node, and what an answer means.
+pub(crate) trait Chain: Send + Sync + 'static {
+    /// A block with everything that is read of it.
+    type Block: Send + Sync;
+
+    /// As events name it.
+    fn name(&self) -> &str;
+
+    /// Who the events are written under.
+    fn origin(&self) -> &Origin;
+
+    /// Whether a node is one of this chain.
+    fn check(&self, node: &Node) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// Checks a node before it is asked for the first time. Each is checked, also one that another stands in for: what one
+    /// node of another chain says is never taken for this one's.
+    fn sure(&self, node: &Node) -> impl Future<Output = Result<(), Trouble>> + Send {
+        async move {
+            if !node.is_checked() {
+                self.check(node).await?;
+                node.set_checked();
+            }
+            Ok(())
+        }
+    }
+
+    /// Height of the newest block of a node.
+    fn head(&self, node: &Node) -> impl Future<Output = Result<u64, Trouble>> + Send;
+
+    /// Hash of a block; `None` where the node does not have the height.
+    fn hash_at(&self, node: &Node, height: u64) -> impl Future<Output = Result<Option<String>, Trouble>> + Send;
+
+    /// A block with everything that is read of it; `None` where the node does not have the height.
+    fn fetch(
+        &self,
+        node: &Node,
+        height: u64,
+    ) -> impl Future<Output = Result<Option<Fetched<Self::Block>>, Trouble>> + Send;
+
+    /// What is compared between nodes: the block, and what is told of it.
+    fn mark(&self, fetched: &Fetched<Self::Block>) -> String;
+
+    /// The events of a block.
+    fn events(&self, fetched: &Fetched<Self::Block>, epoch: u64) -> Vec<Event>;
+}
+
+/// A block with its place in the chain.
+pub(crate) struct Fetched<B> {
+    /// Its place.
+    pub(crate) at: BlockRef,
+    /// What was read.
+    pub(crate) block: B,
+}
+
+/// Height of the newest block of a node that is known to be of the chain.
+pub(super) async fn head_of<C: Chain>(chain: &C, node: &Node) -> Result<u64, Trouble> {
+    chain.sure(node).await?;
+    chain.head(node).await
+}
+
+/// A block that enough nodes say the same of.
+pub(super) async fn fetch<C: Chain>(
+    chain: &C,
+    endpoints: &Endpoints,
+    height: u64,
+) -> Result<Agreed<Option<Fetched<C::Block>>>, Trouble> {
+    let mark = |fetched: &Option<Fetched<C::Block>>| {
+        fetched.as_ref().map_or_else(|| "no such block yet".to_owned(), |fetched| chain.mark(fetched))
+    };
+    let ask = |node: Arc<Node>| async move {
+        chain.sure(&node).await?;
+        chain.fetch(&node, height).await
+    };
+    endpoints.agreed(ask, mark).await
+}

@@ -1,0 +1,123 @@
+//! A chain as it is watched now, made of what the inventory declares, and made anew when that changes. It asks no node.
+
+use std::sync::Arc;
+
+use keywatch_store::inventory::System;
+use tokio::sync::watch;
+
+use crate::service::inventory_file::Declared;
+
+/// Makes a chain that watches what a system declares.
+pub(crate) type Make<C> = Arc<dyn Fn(&System) -> anyhow::Result<C> + Send + Sync>;
+
+/// A chain that is watched.
+pub(crate) struct Watching<C> {
+    /// With all of its wallets.
+    pub(crate) chain: Arc<C>,
+    /// What declares them.
+    pub(crate) system: Arc<System>,
+    /// As the configuration names it.
+    name: String,
+    make: Make<C>,
+}
+
+impl<C> Clone for Watching<C> {
+    fn clone(&self) -> Watching<C> {
+        let Watching { chain, system, name, make } = self;
+        Watching { chain: Arc::clone(chain), system: Arc::clone(system), name: name.clone(), make: Arc::clone(make) }
+    }
+}
+
+impl<C> Watching<C> {
+    /// The chain `name` of a system.
+    ///
+    /// # Errors
+    /// The chain cannot be made.
+    pub(crate) fn new(name: &str, system: &System, make: Make<C>) -> anyhow::Result<Watching<C>> {
+        let chain = Arc::new(make(system)?);
+        Ok(Watching { chain, system: Arc::new(system.clone()), name: name.to_owned(), make })
+    }
+
+    /// The chain with some of its wallets; those that are not declared any more are left out.
+    ///
+    /// # Errors
+    /// The chain cannot be made.
+    pub(crate) fn only(&self, wallets: &[String]) -> anyhow::Result<C> {
+        let mut system = System::clone(&self.system);
+        system.wallets.retain(|wallet| wallets.contains(&wallet.wallet));
+        (self.make)(&system)
+    }
+
+    /// Wallets of the chain that were not declared `before`, each with the first block that is declared to be read for it.
+    pub(crate) fn added(&self, before: &System) -> Vec<(String, u64)> {
+        let known = |name: &str| before.wallets.iter().any(|wallet| wallet.wallet == name);
+        let here = self.system.wallets.iter().filter(|wallet| wallet.chain.eq_ignore_ascii_case(&self.name));
+        let new = here.filter(|wallet| !known(&wallet.wallet));
+        new.map(|wallet| (wallet.wallet.clone(), u64::try_from(wallet.first_block).unwrap_or_default())).collect()
+    }
+}
+
+/// Makes the chain anew whenever what is declared of its system changes, as long as somebody follows it.
+pub(crate) fn follow<C: Send + Sync + 'static>(
+    first: Watching<C>,
+    mut declared: Declared,
+) -> watch::Receiver<Watching<C>> {
+    let (sender, watching) = watch::channel(first);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = sender.closed() => return,
+                changed = declared.changed() => if changed.is_err() { return },
+            }
+            let inventory = Arc::clone(&declared.borrow_and_update());
+            let now = sender.borrow().clone();
+            let Some(system) = inventory.system(&now.system.id).filter(|system| **system != *now.system) else {
+                continue;
+            };
+            match Watching::new(&now.name, system, now.make) {
+                Ok(next) => _ = sender.send_replace(next),
+                Err(error) => tracing::error!(chain = now.name, %error, "what is watched stays as it was"),
+            }
+        }
+    });
+    watching
+}
+
+#[cfg(test)]
+mod tests {
+    use keywatch_store::Inventory;
+    use keywatch_store::inventory::Wallet;
+
+    use super::*;
+
+    fn system(wallets: &[(&str, &str, i64)]) -> System {
+        let wallet = |(wallet, chain, first_block): &(&str, &str, i64)| Wallet {
+            wallet: (*wallet).to_owned(),
+            chain: (*chain).to_owned(),
+            first_block: *first_block,
+            ..Wallet::default()
+        };
+        System { id: "cold".into(), wallets: wallets.iter().map(wallet).collect(), ..System::default() }
+    }
+
+    /// A chain that is only the names of its wallets.
+    #[expect(clippy::unnecessary_wraps, reason = "what makes a chain may fail")]
+    fn names(system: &System) -> anyhow::Result<Vec<String>> {
+        Ok(system.wallets.iter().map(|wallet| wallet.wallet.clone()).collect())
+    }
+
+    #[tokio::test]
+    async fn what_is_declared_anew_is_watched_and_what_was_added_is_known() {
+        let first: Watching<Vec<String>> =
+            Watching::new("base", &system(&[("a", "base", 3)]), Arc::new(names)).unwrap();
+        let (sender, declared) = watch::channel(Arc::new(Inventory::default()));
+        let mut watching = follow(first.clone(), declared);
+        let grown = system(&[("a", "base", 3), ("b", "Base", 7), ("c", "ethereum", 7), ("d", "base", 0)]);
+        sender.send_replace(Arc::new(Inventory { systems: vec![grown] }));
+        watching.changed().await.unwrap();
+        let next = watching.borrow_and_update().clone();
+        assert_eq!(*next.chain, ["a", "b", "c", "d"]);
+        assert_eq!(next.added(&first.system), [("b".to_owned(), 7), ("d".to_owned(), 0)]);
+        assert_eq!(next.only(&["b".to_owned(), "gone".to_owned()]).unwrap(), ["b"]);
+    }
+}

@@ -1,0 +1,101 @@
+//! Sources that keywatch asks itself: `[[pull]]` of the configuration. What stands there is checked where pullers are started.
+
+use std::path::PathBuf;
+
+use keywatch_store::Instant;
+use serde::Deserialize;
+
+/// A source that is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pull {
+    /// The system that the events are of.
+    pub(crate) system: String,
+    /// The source that they are written under, as the inventory names it.
+    pub(crate) source: String,
+    /// What is asked.
+    pub(crate) kind: Kind,
+    /// Base address of the service; of a CAEP transmitter the address that is polled.
+    pub(crate) url: String,
+    /// File with its token. It is read again for each request.
+    #[serde(default)]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Seconds between two looks, where there is nothing more at once.
+    #[serde(default = "poll_seconds")]
+    pub(crate) poll_seconds: u64,
+    /// How far before its newest record a list is asked for again, since records appear late.
+    #[serde(default = "overlap_seconds")]
+    pub(crate) overlap_seconds: u64,
+    /// Where to begin where nothing was pulled before.
+    #[serde(default)]
+    pub(crate) start: Option<Instant>,
+    /// Lets it be asked without TLS.
+    #[serde(default)]
+    pub(crate) allow_plain_http: bool,
+    /// The chain that a Safe transaction service is of.
+    #[serde(default)]
+    pub(crate) chain: Option<String>,
+    /// File with the public keys of the issuer of security event tokens, a JSON Web Key Set.
+    #[serde(default)]
+    pub(crate) keys_file: Option<PathBuf>,
+    /// Algorithms that it signs with.
+    #[serde(default)]
+    pub(crate) algorithms: Vec<String>,
+    /// `iss` of its tokens.
+    #[serde(default)]
+    pub(crate) issuer: Option<String>,
+    /// `aud` of its tokens.
+    #[serde(default)]
+    pub(crate) audience: Option<String>,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Okta's System Log.
+    OktaSystemLog,
+    /// Security event tokens (RFC 8936).
+    CaepPoll,
+    /// The Safe transaction service.
+    SafeTransactionService,
+    /// The status of an Open Policy Agent.
+    OpaStatus,
+}
+
+impl Kind {
+    /// The word in the configuration.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::OktaSystemLog => "okta_system_log",
+            Kind::CaepPoll => "caep_poll",
+            Kind::SafeTransactionService => "safe_transaction_service",
+            Kind::OpaStatus => "opa_status",
+        }
+    }
+
+    /// The feed that reads it.
+    pub(crate) fn feed(self) -> &'static str {
+        match self {
+            Kind::OktaSystemLog => "okta",
+            Kind::CaepPoll => "ssf",
+            Kind::SafeTransactionService => "safe",
+            Kind::OpaStatus => "opa_status",
+        }
+    }
+}
+
+impl Pull {
+    /// The files it points to.
+    pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        self.token_file.iter_mut().chain(&mut self.keys_file)
+    }
+}
+
+fn poll_seconds() -> u64 {
+    10
+}
+
+fn overlap_seconds() -> u64 {
+    300
+}

@@ -1,0 +1,22 @@
+//! Sources that keywatch asks itself, page by page: what speaks to their services, and the loop that puts what they answer
+//! into the log.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`cursor`] | how far a source was read, as a record of the log beside the events of its page |
+//! | [`service`] | one service over HTTPS: requests with a token, and what can go wrong |
+//! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
+//! | [`puller`] | the loop: the next page, the append, the wait |
+//! | [`start`] | pullers as the configuration names them |
+//!
+//! What a record means is decided by its feed, the same that reads it where it is pushed.
+
+mod caep;
+pub(crate) mod cursor;
+mod okta;
+mod opa;
+mod puller;
+mod safe;
+mod safe_modules;
+mod service;
+pub(crate) mod start;

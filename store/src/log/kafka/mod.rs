@@ -1,0 +1,321 @@
+//! The log on Apache Kafka: two topics with the same partitions, and a copy of each partition where it is read.
+//!
+//! Kafka has the records. It knows no log time, no repeats and no positions without gaps; a reader folds these from the
+//! messages of its partition ([`crate::log::admission`]), and keeps what it folded in a copy, which is an embedded log. So
+//! a restart goes on where the copy ends, windows read their past from it, and all that works on an embedded log works on
+//! the copy. A copy that is lost is made anew from Kafka, with the same positions and times.
+//!
+//! A writer ([`Producer`]) of events needs no copy. A [`KafkaLog`] reads one partition and appends to it: an append is known when it
+//! has been read back.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `context` | what librdkafka asks back: tokens |
+//! | `settings` | what is asked of the cluster, and what librdkafka is told |
+//! | `topics` | topics are created, checked, refused |
+//! | `partition` | which partition a system's records go to |
+//! | `content` | one event or many in a message |
+//! | `message`, `keys` | what makes it a message; which role wrote it |
+//! | `producer` | writing |
+//! | `owner` | the one process that concludes for a partition |
+//! | `follower`, `progress` | from Kafka into the copy, each message once |
+//! | `intake` | topics that others write, for feeds to read |
+//! | `reader` | the topics as they stand, for tools |
+//! | `health` | how far the copy is behind, what became of transactions |
+//! | `claims` | what became of an append, for who waits |
+
+mod claims;
+mod content;
+mod context;
+mod follower;
+mod health;
+mod intake;
+mod keys;
+mod message;
+mod owner;
+mod partition;
+mod producer;
+mod progress;
+mod reader;
+mod settings;
+mod topics;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+
+use crate::limits::KAFKA_READ_BACK_MS_MAX;
+use crate::log::TopicHead;
+use crate::log::embedded::{EmbeddedLog, Options};
+use crate::log::segments::Segments;
+use crate::{Appended, Clock, Error, Event, Instant, Log, Position, Topic};
+
+pub use content::Messages;
+pub use context::{Token, TokenSource};
+pub use health::Transactions;
+pub use intake::{IntakeSettings, IntakeTopics, Received};
+pub use partition::partition_of;
+pub use producer::Producer;
+pub use reader::{Extent, KafkaReader, ReadFrom, Seen};
+pub use settings::Settings;
+
+use claims::Claims;
+use context::KafkaConsumer;
+use follower::Follower;
+use message::Seal;
+use owner::Owner;
+use producer::Appends;
+use progress::{Progress, ProgressFile, Step, topic_index};
+use topics::Topics;
+
+/// How long the cluster has to answer a question.
+const CLUSTER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// One partition of the log: read into a copy, and appended to.
+pub struct KafkaLog {
+    events: Arc<Producer>,
+    conclusions: Owner,
+    appends: Arc<Appends>,
+    copy: Arc<EmbeddedLog>,
+    claims: Arc<Claims>,
+    settings: Settings,
+    partition: u32,
+    stop: Arc<AtomicBool>,
+    followers: Vec<JoinHandle<()>>,
+}
+
+impl KafkaLog {
+    /// Opens a partition: creates or checks the topics, takes the partition over from whoever had it, opens its copy in
+    /// `directory`, and reads what the copy lacks.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::KafkaTopic`] when a topic does not fit or lost records, and the errors of
+    /// [`EmbeddedLog::open`] about the copy.
+    pub fn open(settings: &Settings, partition: u32, directory: &Path) -> Result<KafkaLog, Error> {
+        if partition >= settings.partitions {
+            let problem = format!("there are {} partitions, counted from 0; {partition} is none", settings.partitions);
+            return Err(Error::KafkaTopic { topic: settings.topic(Topic::Events), problem });
+        }
+        let topics = Topics::of(settings)?;
+        let cluster = topics.cluster()?;
+        topics.ensure()?;
+        let seal = keys::seal(settings)?;
+        let copy = Arc::new(EmbeddedLog::open(directory, Options::new(Clock::Recorded))?);
+        let names = Topic::ALL.map(|topic| settings.topic(topic));
+        let steps = [Step::default(); 2];
+        let fresh = Progress { cluster, topics: names.clone(), partitions: settings.partitions, partition, steps };
+        let is_empty = Topic::ALL.iter().all(|topic| copy.end(*topic) == Position(0));
+        let progress = ProgressFile::open(directory, &fresh, is_empty)?;
+        let steps = progress.steps();
+        let next = Topic::ALL.map(|topic| steps[topic_index(topic)].next(copy.end(topic)));
+        let appends = Appends::new(settings)?;
+        let events = Arc::new(Producer::connect(settings, &settings.producer(), Arc::clone(&appends))?);
+        let conclusions = Owner::take_over(settings, partition, Arc::clone(&appends))?;
+        let mut log = KafkaLog {
+            events,
+            conclusions,
+            appends,
+            copy,
+            claims: Arc::new(Claims::default()),
+            settings: settings.clone(),
+            partition,
+            stop: Arc::new(AtomicBool::new(false)),
+            followers: Vec::new(),
+        };
+        let progress = Arc::new(Mutex::new(progress));
+        let mut ends = [0; 2];
+        for topic in Topic::ALL {
+            let index = topic_index(topic);
+            ends[index] = log.follow(topic, (next[index], steps[index].live_from), &seal, &progress)?;
+        }
+        log.catch_up(ends)?;
+        Ok(log)
+    }
+
+    /// Follows a topic from an offset on, in a thread of its own; where the topic ends now.
+    fn follow(
+        &mut self,
+        topic: Topic,
+        (next, live_from): (i64, Option<i64>),
+        seal: &Seal,
+        progress: &Arc<Mutex<ProgressFile>>,
+    ) -> Result<i64, Error> {
+        let settings = &self.settings;
+        let failed = |error: &dyn std::fmt::Display| unreachable(settings, error);
+        let consumer = settings.connect_consumer(topic).map_err(|error| failed(&error))?;
+        let end = end(settings, &consumer, topic, self.partition, next)?;
+        self.claims.reached(topic_index(topic), next);
+        let follower = Follower {
+            consumer,
+            topic,
+            name: settings.topic(topic),
+            seal: seal.clone(),
+            appends: Arc::clone(&self.appends),
+            copy: Arc::clone(&self.copy),
+            progress: Arc::clone(progress),
+            claims: Arc::clone(&self.claims),
+            next,
+            live_from,
+            end,
+            stop: Arc::clone(&self.stop),
+        };
+        follower.assign(kafka_partition(self.partition)).map_err(|error| failed(&error))?;
+        let thread = std::thread::Builder::new().name(format!("kafka-{}", topic.name()));
+        let thread = thread.spawn(move || follower.run()).map_err(|error| failed(&error))?;
+        self.followers.push(thread);
+        Ok(end)
+    }
+
+    /// Waits until what stood in Kafka stands in the copy.
+    fn catch_up(&self, ends: [i64; 2]) -> Result<(), Error> {
+        let report =
+            |next: [i64; 2]| tracing::info!(events = next[0], of = ends[0], "the log is being read from Kafka");
+        self.claims.await_offsets(ends, report).map_err(|why| self.stopped(Topic::Events, why))
+    }
+
+    /// Waits until the copy of a topic ends beyond `position` or `timeout` passes; its end then.
+    #[must_use]
+    pub fn wait_past(&self, topic: Topic, position: Position, timeout: Duration) -> Position {
+        self.copy.wait_past(topic, position, timeout)
+    }
+
+    /// What stretches of the copy hold. One is enough for a log.
+    #[must_use]
+    pub fn segments(&self) -> Segments {
+        self.copy.segments()
+    }
+
+    /// Messages that no role of keywatch wrote and that were left out, since the log was opened.
+    #[must_use]
+    pub fn foreign_messages(&self) -> u64 {
+        self.claims.foreign()
+    }
+
+    /// A writer of events for this log that also reaches systems of other partitions.
+    #[must_use]
+    pub fn producer(&self) -> Arc<Producer> {
+        Arc::clone(&self.events)
+    }
+
+    fn send(&self, topic: Topic, events: &[Event], append: u64) -> Result<(), Error> {
+        match topic {
+            Topic::Events => self.events.send(topic, events, append),
+            Topic::Conclusions => self.conclusions.send(topic, events, append),
+        }
+    }
+
+    fn stopped(&self, topic: Topic, problem: String) -> Error {
+        Error::KafkaTopic { topic: self.settings.topic(topic), problem }
+    }
+
+    fn check_systems(&self, events: &[Event]) -> Result<(), Error> {
+        let partitions = self.settings.partitions;
+        let is_elsewhere = |event: &&Event| partition_of(event.system(), partitions) != self.partition;
+        events.iter().find(is_elsewhere).map_or(Ok(()), |event| {
+            let (system, theirs) = (event.system(), partition_of(event.system(), partitions));
+            let problem = format!("`{system}` belongs to partition {theirs}, and this process has {}", self.partition);
+            Err(Error::line("system", problem))
+        })
+    }
+}
+
+impl Log for KafkaLog {
+    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, Error> {
+        let end = || self.copy.end(topic);
+        if events.is_empty() {
+            return Ok(Appended { first: end(), written: Vec::new(), repeats: 0, conflicts: 0 });
+        }
+        self.check_systems(&events)?;
+        if let Some(why) = self.claims.why_stopped() {
+            return Err(self.stopped(topic, why));
+        }
+        let append = self.appends.next();
+        self.claims.expect(append, events.iter().map(Event::event_id));
+        self.send(topic, &events, append).inspect_err(|_| self.claims.drop_claim(append))?;
+        let patience = Duration::from_millis(u64::from(KAFKA_READ_BACK_MS_MAX));
+        self.claims.await_append(append, patience, end).map_err(|why| match self.claims.why_stopped() {
+            Some(why) => self.stopped(topic, why),
+            None => unreachable(&self.settings, &why),
+        })
+    }
+
+    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
+        let events = self.copy.read(topic, from, records_max)?;
+        match self.claims.why_stopped() {
+            Some(why) if events.is_empty() && records_max > 0 => Err(self.stopped(topic, why)),
+            _ => Ok(events),
+        }
+    }
+
+    fn end(&self, topic: Topic) -> Position {
+        self.copy.end(topic)
+    }
+
+    fn head(&self, topic: Topic) -> TopicHead {
+        self.copy.head(topic)
+    }
+
+    fn time_of(&self, system: &str) -> Option<Instant> {
+        self.copy.time_of(system)
+    }
+
+    fn clock(&self) -> Clock {
+        self.settings.clock
+    }
+}
+
+impl Drop for KafkaLog {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for follower in self.followers.drain(..) {
+            if follower.join().is_err() {
+                tracing::error!("a thread that reads Kafka panicked");
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for KafkaLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaLog").field("settings", &self.settings).field("copy", &self.copy).finish_non_exhaustive()
+    }
+}
+
+/// Checks that the topics are there and fit; nothing is created.
+///
+/// # Errors
+/// [`Error::KafkaTopic`] with what to change, [`Error::Unreachable`].
+pub fn check_topics(settings: &Settings) -> Result<(), Error> {
+    let settings = Settings { create_topics: false, ..settings.clone() };
+    Topics::of(&settings)?.ensure()
+}
+
+/// Where a topic ends, once it is certain that it holds what the copy lacks.
+fn end(settings: &Settings, consumer: &KafkaConsumer, topic: Topic, partition: u32, next: i64) -> Result<i64, Error> {
+    let name = settings.topic(topic);
+    let marks = consumer.fetch_watermarks(&name, kafka_partition(partition), CLUSTER_PATIENCE);
+    let (low, high) = marks.map_err(|error| unreachable(settings, &error))?;
+    let problem = if next < low {
+        format!("its records before offset {low} were deleted, and the copy here has those before {next} only")
+    } else if next > high {
+        format!(
+            "it ends at offset {high}, and the copy here has the records before {next}: records were lost, or the topic \
+             was created anew"
+        )
+    } else {
+        return Ok(high);
+    };
+    Err(Error::KafkaTopic { topic: name, problem })
+}
+
+fn kafka_partition(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+fn unreachable(settings: &Settings, error: &dyn std::fmt::Display) -> Error {
+    Error::Unreachable { brokers: settings.brokers.clone(), problem: error.to_string() }
+}

@@ -1,0 +1,97 @@
+//! Balances of tokens that move otherwise than their logs say, to the last unit: one that takes a fee, and one that rebases.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::watcher::{Watcher, of_kind};
+use crate::support::anvil::{ACCOUNTS, Anvil};
+
+const WALLET: &str = ACCOUNTS[0];
+const OTHER: &str = ACCOUNTS[1];
+const TOKEN: &str = "0x00000000000000000000000000000000000c0de2";
+
+/// A token that credits two units less than it says, and whose balances stand in the slot of the holder's address:
+///
+/// ```text
+/// 60003560e01c                            selector = calldata[0..4]
+/// 80 63 70a08231 14 6021 57               balanceOf(holder): to 0x21
+/// 63 a9059cbb 14 602e 57                  transfer(to, units): to 0x2e
+/// 602435 600435 55 00                     anything else (holder, units): balance[holder] = units, and says nothing
+/// 5b 600435 54 600052 60206000f3          0x21: return balance[holder]
+/// 5b 602435 3354 03 3355                  0x2e: balance[caller] = balance[caller] - units
+///    6002 602435 03 600435 54 01 600435 55      balance[to] = balance[to] + units - 2
+///    602435 600052                              log Transfer(caller, to, units)
+///    600435 33 7f ddf2…b3ef 6020 6000 a3
+///    6001 600052 60206000f3                     return true
+/// ```
+const CODE: &str = "0x60003560e01c806370a082311460215763a9059cbb14602e5760243560043555005b600435546000526020600\
+                    0f35b6024353354033355600260243503600435540160043555602435600052600435337fddf252ad1be2c89b69\
+                    c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef60206000a3600160005260206000f3";
+
+fn word(address: &str) -> String {
+    format!("{:0>64}", &address[2..])
+}
+
+/// A call of the token with an account and units.
+async fn call(node: &Anvil, from: &str, selector: &str, account: &str, units: u64) -> String {
+    let data = format!("0x{selector}{}{units:064x}", word(account));
+    node.send(json!({"from": from, "to": TOKEN, "data": data})).await
+}
+
+#[tokio::test]
+async fn what_a_token_takes_or_gives_without_saying_so_is_told_to_the_last_unit() {
+    const TRANSFER: &str = "a9059cbb";
+    const REBASE: &str = "00000001";
+    let node = Anvil::start().await;
+    node.rpc("anvil_setCode", json!([TOKEN, CODE])).await;
+    let slot = format!("0x{}", word(OTHER));
+    node.rpc("anvil_setStorageAt", json!([TOKEN, slot, format!("0x{:064x}", 10_000)])).await;
+    let watcher = Watcher::new(&[("anvil", node.url())], "");
+    watcher.declare(&format!("[[systems.assets]]\nasset = \"{TOKEN}\"\nchain = \"local\"\ndecimals = 6\n"));
+    let watching = watcher.start();
+    // 98 arrive, and it says 100; then there are 150; then 50 leave, as it says.
+    call(&node, OTHER, TRANSFER, WALLET, 100).await;
+    call(&node, WALLET, REBASE, WALLET, 150).await;
+    call(&node, WALLET, TRANSFER, OTHER, 50).await;
+    watching.until_read(&node).await;
+    watching.stop();
+
+    let events = watcher.told();
+    let tokens: BTreeSet<Option<&str>> = of_kind(&events, "chain.transfer").iter().map(|event| event.asset()).collect();
+    assert_eq!(tokens, BTreeSet::from([Some(TOKEN)]));
+    let moved: Vec<i128> =
+        of_kind(&events, "chain.transfer").iter().map(|event| event.amount().unwrap().saturated()).collect();
+    assert_eq!(moved, [100, 50]);
+    let told: Vec<_> = of_kind(&events, "chain.balance")
+        .iter()
+        .map(|event| {
+            let detail = event.detail().value();
+            assert_eq!((event.asset(), event.wallet(), &detail["token"]), (Some(TOKEN), Some(WALLET), &json!(TOKEN)));
+            let sides = ["direction", "before", "after"].map(|name| detail[name].as_str().unwrap().to_owned());
+            (event.amount().unwrap().saturated(), sides)
+        })
+        .collect();
+    let sides = |sides: [&str; 3]| sides.map(str::to_owned);
+    assert_eq!(told, [(2, sides(["out", "0", "98"])), (52, sides(["in", "98", "150"]))]);
+    assert!(of_kind(&events, "source.status").is_empty());
+}
+
+#[tokio::test]
+async fn an_asset_that_is_no_token_is_said_and_holds_up_no_block() {
+    let node = Anvil::start().await;
+    // Refuses everything: REVERT(0, 0).
+    node.rpc("anvil_setCode", json!([TOKEN, "0x60006000fd"])).await;
+    let watcher = Watcher::new(&[("anvil", node.url())], "");
+    watcher.declare(&format!("[[systems.assets]]\nasset = \"{TOKEN}\"\nchain = \"local\"\ndecimals = 6\n"));
+    let watching = watcher.start();
+    node.pay(WALLET, OTHER, 3).await;
+    watching.until_read(&node).await;
+    watching.stop();
+    let events = watcher.told();
+    assert_eq!(of_kind(&events, "chain.transfer").len(), 1);
+    let told = of_kind(&events, "source.status");
+    assert_eq!((told.len(), told[0].outcome()), (1, Some("degraded")));
+    let reason = told[0].reason().unwrap();
+    assert!(reason.contains(TOKEN) && reason.contains(WALLET), "{reason}");
+}

@@ -1,0 +1,62 @@
+//! keywatch on a real Apache Kafka, which every test here starts or shares.
+//!
+//! | module | what it proves |
+//! |---|---|
+//! | [`log`] | P1: the same records, times, positions and findings as on the embedded log; a restart, a lost copy |
+//! | [`oauth`] | P8: every client shows a token of OAUTHBEARER |
+//! | [`packed`] | P1, P2: the same with many events in one message |
+//! | [`running`] | `keywatch run`: one line of configuration, killed, without its copy; P8: roles, intake topics |
+//! | [`partitions`] | P1 on two partitions, one process of two killed and started again |
+//! | [`failures`] | P2, P4, P5: a broker that is killed, a process that is replaced and wakes up |
+//! | [`chains`] | P2: a chain that is followed, through outages and kills |
+//! | [`cluster`] | P2 on three brokers: a leader is killed, all are |
+//! | [`tools`] | `keywatch log`: copied to Kafka and back, shown, checked |
+//! | [`secured`] | P8: TLS, SCRAM and the documented ACLs |
+//! | [`foreign`] | what no role wrote is left out; topics that do not fit are refused; what other clients see |
+//! | [`figures`] | nothing: `make bench-kafka` |
+//! | [`plan`] | the arithmetic of a plan for a million events a second, whose inputs `make bench-kafka` measures |
+
+mod chains;
+mod cluster;
+mod failures;
+mod figures;
+mod foreign;
+mod log;
+mod oauth;
+mod packed;
+mod partitions;
+mod plan;
+mod running;
+mod secured;
+mod tools;
+
+use std::path::Path;
+
+use keywatch_store::Clock;
+use keywatch_store::log::kafka::{KafkaLog, Settings};
+
+use crate::support::kafka::Broker;
+
+/// The settings of a log of this broker, in one partition with one copy, its key in `directory`.
+fn settings(broker: &Broker, prefix: &str, clock: Clock, directory: &Path) -> Settings {
+    Settings {
+        topic_prefix: prefix.to_owned(),
+        replication: 1,
+        min_insync_replicas: 1,
+        ..Settings::new(&broker.address(), clock, directory.join("role.key"))
+    }
+}
+
+/// Opens partition 0, whose copy is in `directory`.
+fn open(settings: &Settings, directory: &Path) -> KafkaLog {
+    KafkaLog::open(settings, 0, &directory.join("copy")).unwrap()
+}
+
+/// For whoever runs a test with `--nocapture`.
+#[expect(
+    clippy::print_stderr,
+    reason = "how long a recovery took, and the table of `make bench-kafka`, are read by people"
+)]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
