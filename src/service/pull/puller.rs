@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use super::cursor::Cursor;
 use super::service::{Class, Trouble};
 use crate::clock;
-use crate::limits::pull::{PULL_KNOWN_MAX, PULL_PAGE_MILLISECONDS, PULL_REST_SECONDS_MAX, PULL_SAID_SECONDS};
+use crate::limits::{PULL_KNOWN_MAX, PULL_PAGE_MILLISECONDS, PULL_REST_SECONDS_MAX, PULL_SAID_SECONDS};
 use crate::service::chains::follower::stopped;
 use crate::service::chains::writing;
 use crate::service::intake::Intake;
