@@ -20,4 +20,5 @@ mod ethereum;
 mod heads;
 mod looks;
 mod pools;
+mod tokens;
 pub(crate) mod watcher;
