@@ -1,7 +1,7 @@
 //! The house rules that a machine can check: who may import whom, what every room has, how large a file may be.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -162,6 +162,29 @@ fn every_room_repeats_the_lints_of_the_root() {
 fn every_module_says_what_it_is_for() {
     for (file, text) in tree::texts(&["rs"]) {
         assert!(text.starts_with("//! "), "{} does not open with `//!`", file.display());
+    }
+}
+
+#[test]
+fn every_file_is_a_module_of_something() {
+    let texts: BTreeMap<PathBuf, String> = tree::texts(&["rs"]).into_iter().collect();
+    for (file, text) in &texts {
+        let is_target =
+            text.contains("\nfn main(") || ["all.rs", "lib.rs", "main.rs"].iter().any(|end| file.ends_with(end));
+        let module: &Path = if file.ends_with("mod.rs") { file.parent().unwrap() } else { file };
+        let (folder, name) = (module.parent().unwrap(), module.file_stem().unwrap().to_string_lossy());
+        let beside = ["all.rs", "lib.rs", "main.rs", "mod.rs"].map(|name| folder.join(name));
+        let above = beside.into_iter().chain([folder.with_extension("rs")]);
+        let above: Vec<&String> = above.filter_map(|file| texts.get(&file)).collect();
+        // A test or benchmark in a folder without such a file is a target of its own.
+        if is_target || above.is_empty() {
+            continue;
+        }
+        let line = format!("mod {name};");
+        let names_it = |other: &str| {
+            other.strip_suffix(line.as_str()).is_some_and(|before| before.is_empty() || before.starts_with("pub"))
+        };
+        assert!(above.iter().any(|text| text.lines().any(names_it)), "{}: nobody says `{line}`", file.display());
     }
 }
 

@@ -10,7 +10,7 @@
 //! | [`heads`] | nodes that announce their blocks |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
 //!
-//! [`watcher`] is a machine on which keywatch follows a chain, [`door`] what stands between it and a node.
+//! [`watcher`] is a machine on which keywatch follows a chain, [`door`] and [`looks`] what stands between it and a node.
 
 mod added;
 mod bitcoin;
@@ -18,5 +18,7 @@ mod door;
 mod endpoints;
 mod ethereum;
 mod heads;
+mod looks;
 mod pools;
+mod tokens;
 pub(crate) mod watcher;

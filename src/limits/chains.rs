@@ -1,4 +1,49 @@
-//! Limits of what wakes followers of chains, and of the old blocks that they read.
+//! Limits of followers of chains: what is asked of nodes, what wakes followers, transactions that wait, and old blocks.
+
+/// Bytes of a node's answer: the receipts of a large block have some ten million.
+pub(crate) const NODE_ANSWER_BYTES_MAX: usize = 128 << 20;
+
+/// Seconds that a node may take to answer.
+pub(crate) const NODE_CALL_SECONDS_MAX: u64 = 30;
+
+/// Bytes of what a node says is wrong that are shown.
+pub(crate) const NODE_PROBLEM_BYTES_MAX: usize = 200;
+
+/// Seconds that a node is asked last after a failure; they double with each further one.
+pub(crate) const NODE_REST_SECONDS_MIN: u64 = 1;
+
+/// Seconds that a node is asked last at most.
+pub(crate) const NODE_REST_SECONDS_MAX: u64 = 300;
+
+/// Blocks that a follower puts into the log at once.
+pub(crate) const FOLLOW_BLOCKS_MAX: u64 = 64;
+
+/// Events after which a follower puts what it has read into the log.
+pub(crate) const FOLLOW_EVENTS_MAX: usize = 4096;
+
+/// Questions to a node in one request, where there may be any number.
+pub(crate) const NODE_BATCH_MAX: usize = 100;
+
+/// Waiting transactions of one node that are looked at in one turn.
+pub(crate) const POOL_LOOKED_MAX: usize = 2_000;
+
+/// Waiting transactions of watched wallets that are remembered for each chain.
+pub(crate) const POOL_TRANSACTIONS_MAX: usize = 10_000;
+
+/// Seconds between two looks at whether the nodes still have the transactions that were told.
+pub(crate) const POOL_ASK_SECONDS: i64 = 5;
+
+/// Seconds for which no node may have a transaction before it is said to be gone.
+pub(crate) const POOL_ABSENT_SECONDS: u64 = 120;
+
+/// Seconds of the log that a start goes back for transactions that were told and may still wait.
+pub(crate) const POOL_RESTORED_SECONDS: i64 = 86_400;
+
+/// Seconds after which a follower tries again to write what a cluster did not take.
+pub(crate) const FOLLOW_RETRY_SECONDS: u64 = 1;
+
+/// Blocks that a follower asks for at once.
+pub(crate) const FOLLOW_FETCHES_MAX: usize = 8;
 
 /// Seconds behind trouble with old blocks of wallets that were added, until they are asked for again.
 pub(crate) const BACKFILL_RETRY_SECONDS: u64 = 60;

@@ -220,15 +220,21 @@ pub(crate) fn with_secrets(
 
 /// The log, open.
 pub(crate) struct OpenLog {
-    /// To read and append; `None` in a process that only writes.
-    pub(crate) log: Option<Arc<dyn Log>>,
     /// To write only.
     pub(crate) writer: Arc<dyn LogWriter>,
-    /// What stretches of it hold, for SQL; of a log on Kafka, of its copy.
-    pub(crate) segments: Option<Arc<Segments>>,
-    kafka: Option<Arc<KafkaLog>>,
+    /// `None` in a process that only writes.
+    pub(crate) readable: Option<ReadableLog>,
     /// What a process that only writes writes to Kafka with, and whether it has a spool before it.
     producer: Option<(Arc<Producer>, bool)>,
+}
+
+/// A log that is read and written here.
+pub(crate) struct ReadableLog {
+    /// To read and append.
+    pub(crate) log: Arc<dyn Log>,
+    /// What stretches of it hold, for SQL; of a log on Kafka, of its copy.
+    pub(crate) segments: Arc<Segments>,
+    kafka: Option<Arc<KafkaLog>>,
 }
 
 /// Opens the log that the configuration names. One on Kafka is read to its end first.
@@ -238,14 +244,14 @@ pub(crate) struct OpenLog {
 pub(crate) fn open(config: &Config) -> anyhow::Result<OpenLog> {
     if config.log.kafka.is_empty() {
         let log = EmbeddedLog::open(&config.data, Options::new(Clock::Wall))?;
-        return Ok(OpenLog::of(Arc::new(log), EmbeddedLog::segments));
+        return Ok(OpenLog::of(Arc::new(log), EmbeddedLog::segments, None));
     }
     std::fs::create_dir_all(&config.data).with_context(|| config.data.display().to_string())?;
     let settings = config.log.settings(&config.data, Clock::Wall)?;
     let copy = config.log.copy_in(&config.data);
     let log = Arc::new(KafkaLog::open(&settings, config.log.partition, &copy)?);
     tracing::info!(brokers = settings.brokers, copy = %copy.display(), "the log is on Kafka");
-    Ok(OpenLog { kafka: Some(Arc::clone(&log)), ..OpenLog::of(log, KafkaLog::segments) })
+    Ok(OpenLog::of(Arc::clone(&log), KafkaLog::segments, Some(log)))
 }
 
 /// Opens no more than the writing half.
@@ -258,7 +264,7 @@ pub(crate) fn open_to_write(config: &Config, metrics: &Arc<Metrics>) -> anyhow::
     if config.log.spool_megabytes == 0 {
         let writer = Arc::new(Producer::open(&settings)?);
         let producer = Some((Arc::clone(&writer), false));
-        return Ok(OpenLog { log: None, writer, segments: None, kafka: None, producer });
+        return Ok(OpenLog { writer, readable: None, producer });
     }
     // Who has a spool need not wait long.
     let settings = Settings { send_ms_max: KAFKA_SEND_BEFORE_SPOOL_MS, ..settings };
@@ -266,14 +272,13 @@ pub(crate) fn open_to_write(config: &Config, metrics: &Arc<Metrics>) -> anyhow::
     let bytes_max = u64::from(config.log.spool_megabytes) << 20;
     let producer = Some((Arc::clone(&writer), true));
     let spool = Spool::before(writer, &config.data.join("spool"), bytes_max, Arc::clone(metrics))?;
-    Ok(OpenLog { log: None, writer: spool, segments: None, kafka: None, producer })
+    Ok(OpenLog { writer: spool, readable: None, producer })
 }
 
 impl OpenLog {
-    /// A log that is read and written here.
-    fn of<L: Log + 'static>(log: Arc<L>, segments: impl Fn(&L) -> Segments) -> OpenLog {
-        let (writer, segments): (Arc<dyn LogWriter>, _) = (Arc::<L>::clone(&log), Some(Arc::new(segments(&log))));
-        OpenLog { log: Some(log), writer, segments, kafka: None, producer: None }
+    fn of<L: Log + 'static>(log: Arc<L>, segments: impl Fn(&L) -> Segments, kafka: Option<Arc<KafkaLog>>) -> OpenLog {
+        let (writer, segments): (Arc<dyn LogWriter>, _) = (Arc::<L>::clone(&log), Arc::new(segments(&log)));
+        OpenLog { writer, readable: Some(ReadableLog { log, segments, kafka }), producer: None }
     }
 
     /// Rings `appended` for what other processes write too, counts what no role of keywatch wrote, and shows how the cluster
@@ -291,7 +296,7 @@ impl OpenLog {
             // With a spool it is ready all the same.
             cluster::watch_writer(producer, metrics, (!has_spool).then_some(readiness))?;
         }
-        let Some(kafka) = &self.kafka else { return Ok(()) };
+        let Some(ReadableLog { kafka: Some(kafka), .. }) = &self.readable else { return Ok(()) };
         cluster::watch_log(kafka, metrics, readiness)?;
         let (kafka, metrics, appended) = (Arc::downgrade(kafka), Arc::clone(metrics), Arc::clone(appended));
         let watching = thread::Builder::new().name("kafka-watch".to_owned());

@@ -18,6 +18,7 @@
 //! | [`operators`] | named people, their tokens, roles and systems |
 //! | [`sql`] | SQL over what was recorded |
 //! | [`pull`] | sources that keywatch asks itself |
+//! | [`turns`] | what the loops of [`chains`] and [`pull`] have in common |
 //! | [`heard`] | what each source last said |
 //! | [`readiness`], [`metrics`] | which parts are ready; what is counted |
 //!
@@ -47,4 +48,5 @@ pub(crate) mod rotating_token;
 pub(crate) mod serve;
 pub(crate) mod spool;
 pub(crate) mod sql;
+pub(crate) mod turns;
 pub(crate) mod ways;

@@ -30,7 +30,7 @@ use crate::service::http::tls;
 use crate::service::intake::Intake;
 use crate::service::intake_topics;
 use crate::service::inventory_file;
-use crate::service::log::OpenLog;
+use crate::service::log::{OpenLog, ReadableLog};
 use crate::service::metrics::Metrics;
 use crate::service::operators::Operators;
 use crate::service::pull::start as pulls;
@@ -106,7 +106,7 @@ impl Parts {
         config: &Config,
         stopping: &watch::Receiver<bool>,
     ) -> anyhow::Result<Option<(RunningEvaluator, Router)>> {
-        let Some(log) = &self.log.log else { return Ok(None) };
+        let Some(ReadableLog { log, .. }) = &self.log.readable else { return Ok(None) };
         let Intake { inventory, metrics, appended, .. } = self.intake.as_ref();
         let bundles = Bundles::new(config)?;
         let evaluator = Evaluator {
@@ -129,7 +129,7 @@ impl Parts {
         credentials: &Credentials,
         stopping: &watch::Receiver<bool>,
     ) -> anyhow::Result<(Router, Endpoint)> {
-        let OpenLog { log: Some(log), segments: Some(segments), .. } = &self.log else {
+        let Some(ReadableLog { log, segments, .. }) = &self.log.readable else {
             return Ok((Router::new(), Endpoint::default()));
         };
         let Intake { inventory, metrics, .. } = self.intake.as_ref();
@@ -155,7 +155,7 @@ struct Further {
 impl Further {
     fn start(&mut self, config: &Config, parts: &Parts, stopping: &watch::Receiver<bool>) -> anyhow::Result<()> {
         // A follower and a puller read their places back from the log.
-        if let Some(log) = &parts.log.log {
+        if let Some(ReadableLog { log, .. }) = &parts.log.readable {
             let declared = inventory_file::follow(config, &parts.intake, true);
             // Nobody else takes what changes.
             self.followers = start::followers(&config.chains, log, &declared, &parts.intake, stopping)?;
@@ -188,7 +188,8 @@ async fn serve_http(
         Some(evaluator) => parts.answer(config, evaluator, &credentials, &stopping).await?,
         None => (Router::new(), Endpoint::default()),
     };
-    let server = Server::new(credentials, parts.intake, parts.log.log, parts.readiness);
+    let log = parts.log.readable.map(|readable| readable.log);
+    let server = Server::new(credentials, parts.intake, log, parts.readiness);
     let routes = server::router(server).merge(asked).merge(further.unwrap_or_default());
     let tls = config.server.tls.as_ref().map(|tls| tls::start(tls, Arc::clone(&metrics))).transpose()?;
     let door = Door {

@@ -6,35 +6,12 @@ use std::sync::LazyLock;
 use hashbrown::HashMap;
 
 use detail::{CHANGE, DONE, RESPONSE, SAFE_REQUEST};
+pub use kind::{Kind, Writer};
+use kind::{conclusion, keywatch, operated, source};
 
 mod chain;
 mod detail;
-
-/// One kind of event.
-#[derive(Clone, Copy, Debug)]
-pub struct Kind {
-    /// Dotted name; the part before the first dot is its family.
-    pub name: &'static str,
-    /// What has happened when an event of this kind stands in the log.
-    pub meaning: &'static str,
-    /// Who may write it.
-    pub writer: Writer,
-    /// The words of `outcome`, or nothing where the column stays empty.
-    pub outcomes: &'static [&'static str],
-    /// Fields of `detail` that rules may rely on: name, type, meaning.
-    pub detail: &'static [(&'static str, &'static str, &'static str)],
-}
-
-/// Who may write a kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
-    /// Any authenticated source, for its own system.
-    Source,
-    /// keywatch itself, in the events log.
-    Keywatch,
-    /// keywatch itself, in the conclusions log.
-    Conclusion,
-}
+mod kind;
 
 /// Looks a kind up by name.
 #[must_use]
@@ -42,36 +19,6 @@ pub fn find(name: &str) -> Option<&'static Kind> {
     static BY_NAME: LazyLock<HashMap<&str, &Kind>> =
         LazyLock::new(|| KINDS.iter().map(|kind| (kind.name, kind)).collect());
     BY_NAME.get(name).copied()
-}
-
-const fn source(
-    name: &'static str,
-    meaning: &'static str,
-    outcomes: &'static [&'static str],
-    detail: &'static [(&'static str, &'static str, &'static str)],
-) -> Kind {
-    Kind { name, meaning, writer: Writer::Source, outcomes, detail }
-}
-
-const fn keywatch(
-    name: &'static str,
-    meaning: &'static str,
-    outcomes: &'static [&'static str],
-    detail: &'static [(&'static str, &'static str, &'static str)],
-) -> Kind {
-    Kind { name, meaning, writer: Writer::Keywatch, outcomes, detail }
-}
-
-const fn conclusion(name: &'static str, meaning: &'static str) -> Kind {
-    Kind { name, meaning, writer: Writer::Conclusion, outcomes: &[], detail: &[] }
-}
-
-const fn operated(
-    name: &'static str,
-    meaning: &'static str,
-    detail: &'static [(&'static str, &'static str, &'static str)],
-) -> Kind {
-    Kind { name, meaning, writer: Writer::Conclusion, outcomes: &[], detail }
 }
 
 const INCIDENT: (&str, &str, &str) = ("incident", "text", "the incident");

@@ -38,12 +38,32 @@ fn journal(directory: &Path) -> PathBuf {
     data.filter(|path| path.extension().is_some_and(|extension| extension == "jnl")).max().unwrap()
 }
 
-/// Where in the journal the lines of the batch that begins at `first` stand.
+/// Where in the journal the lines of the batch that begins at `first` stand. It is gone through entry by entry, as
+/// `files/journal.rs` of the embedded log describes it: the bytes of a key also stand in what is noted of systems.
 fn place_of(directory: &Path, first: u64) -> usize {
     let bytes = fs::read(journal(directory)).unwrap();
     let name = [[0].as_slice(), &first.to_be_bytes()].concat();
-    let places: Vec<usize> = (0..bytes.len() - 9).filter(|at| bytes[*at..*at + 9] == name[..]).collect();
-    *places.last().unwrap() + 9
+    let number = |at: usize, width: usize| {
+        bytes[at..at + width].iter().rev().fold(0, |number, byte| (number << 8) | usize::from(*byte))
+    };
+    let (mut at, mut found) = (0, None);
+    loop {
+        at += match bytes.get(at) {
+            Some(1 | 3) => 13,
+            Some(2) => {
+                let (key, stored) = (at + 21, number(at + 17, 4));
+                let value = key + number(at + 11, 2);
+                // The batch's head has the same key; its lines are longer.
+                if bytes[key..value] == name[..] {
+                    found = found.max(Some((stored, value)));
+                }
+                value + stored - at
+            }
+            Some(4) => 9,
+            _ => break,
+        };
+    }
+    found.expect("the journal holds this batch").1
 }
 
 fn flip(file: &Path, at: usize) {

@@ -177,13 +177,33 @@ fn compare(samples: &[(Value, f64)], expected: &Expected) -> (bool, String) {
     }
 }
 
+/// The time of Prometheus's newest sample of a series, in seconds, once that is later than `than`.
+async fn taken_after(prometheus: &Prometheus, series: &str, than: f64, until: Instant) -> f64 {
+    loop {
+        let samples = prometheus.query(&format!("timestamp({series})")).await;
+        if let Some((_, at)) = samples.first().filter(|(_, at)| *at > than) {
+            return *at;
+        }
+        assert!(Instant::now() < until, "Prometheus takes no {series} any more");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until Prometheus has scraped keywatch twice since this was asked, and evaluated its rules over that.
+async fn scraped_twice(prometheus: &Prometheus, until: Instant) {
+    let seconds = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    let once = taken_after(prometheus, "keywatch_ready", seconds(), until).await;
+    taken_after(prometheus, "keywatch_ready", once, until).await;
+    // The last of the recording rules.
+    taken_after(prometheus, "keywatch:data_free:ratio", seconds(), until).await;
+}
+
 /// Waits until Prometheus has what keywatch has counted, and that stands still.
 async fn settled(machine: &Machine, prometheus: &Prometheus) {
     let until = Instant::now() + PATIENCE;
-    let mut before = Vec::new();
     loop {
-        assert!(Instant::now() < until, "it does not come to rest: {before:#?}");
-        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        let before = machine.counted().await;
+        scraped_twice(prometheus, until).await;
         let counted = machine.counted().await;
         let count = |line: &String| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
         let events: f64 = counted.iter().filter(|line| line.starts_with("keywatch_events_total")).map(count).sum();
@@ -195,7 +215,7 @@ async fn settled(machine: &Machine, prometheus: &Prometheus) {
         if has_all && (alerts - counted_alerts).abs() < 0.5 && alerts > 0.0 && counted == before {
             return;
         }
-        before = counted;
+        assert!(Instant::now() < until, "it does not come to rest: {before:#?}");
     }
 }
 

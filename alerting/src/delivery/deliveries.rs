@@ -1,19 +1,24 @@
 //! The durable outbox as the log knows it: what was to be told to which destination, what each destination took, and what
-//! was put aside. A fold; sends nothing.
+//! was put aside. A fold; sends nothing. What waits stands in `pending`, what was put aside in `dead_letters`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use keywatch_store::{Event, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::standing::{DueEscalation, Standing, ToldAs};
+use crate::delivery::standing::{DueEscalation, Standing};
 use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::handling::Status;
 use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::saved::pairs;
-use crate::limits::{DEAD_LETTERS_MAX, INCIDENT_OPEN_NS};
-use crate::response::intent::{Progress, Step};
+use crate::response::intent::Progress;
 use crate::response::responses::Responses;
+
+mod dead_letters;
+mod pending;
+
+pub use dead_letters::DeadLetter;
+pub use pending::PendingNotification;
 
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,44 +60,6 @@ impl Occasion {
             _ => None,
         }
     }
-}
-
-/// Something that a destination has not taken yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingNotification {
-    /// Idempotency key.
-    pub key: String,
-    /// What is told.
-    pub occasion: Occasion,
-    /// The alert, as its record says.
-    pub record: AlertRecord,
-    /// The pages of its incident, the last one last.
-    pub told_as: Vec<ToldAs>,
-    /// How often it came back from the dead letters.
-    pub redriven: u32,
-}
-
-/// Something that a destination did not take and that is not tried again by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DeadLetter {
-    /// Name of the destination.
-    pub destination: String,
-    /// Idempotency key.
-    pub key: String,
-    /// The incident.
-    pub incident: String,
-    /// The trusted environment.
-    pub system: String,
-    /// Rule id.
-    pub rule: String,
-    /// How bad it is.
-    pub severity: Severity,
-    /// What happened.
-    pub title: String,
-    /// What the destination said last.
-    pub reason: String,
-    /// Log time at which it was put aside.
-    pub died: Instant,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,37 +178,6 @@ impl Deliveries {
         }
     }
 
-    fn died(&mut self, said: &Said, event: &Event) {
-        self.failing.remove(&(said.destination.clone(), said.key.clone()));
-        match self.by_key.get_mut(&said.key) {
-            Some(telling) => {
-                telling.waiting.remove(&said.destination);
-                let reason = event.reason().unwrap_or_default().to_owned();
-                telling.dead.insert(said.destination.clone(), (event.time(), reason));
-            }
-            None => {
-                self.dead.insert((said.destination.clone(), said.key.clone()));
-            }
-        }
-    }
-
-    fn redriven(&mut self, said: &Said, incidents: &Incidents) {
-        let Some(telling) = self.by_key.get_mut(&said.key) else { return };
-        if telling.dead.remove(&said.destination).is_none() {
-            return;
-        }
-        telling.redriven += 1;
-        telling.waiting.insert(said.destination.clone());
-        let (record, redriven) = (telling.record.clone(), telling.redriven);
-        // What ended meanwhile would else stand there for ever.
-        if !telling.is_answer()
-            && let Some(occasion @ Occasion::Resolved { .. }) = incidents.get(&record.incident).and_then(Occasion::of)
-        {
-            let key = format!("{}-resolved-again-{redriven}-{}", said.key, self.tellings);
-            self.tell(key, record, occasion, BTreeSet::from([said.destination.clone()]));
-        }
-    }
-
     fn escalated(&mut self, said: &Said, event: &Event, incidents: &Incidents) {
         let incident = incidents.resolve(&said.incident);
         let receivers = &said.destinations;
@@ -276,29 +212,6 @@ impl Deliveries {
         waiting.map(|telling| &telling.record)
     }
 
-    /// What was put aside, in the order of its keys.
-    pub fn dead_letters(&self) -> impl Iterator<Item = DeadLetter> {
-        self.by_key.iter().flat_map(|(key, telling)| {
-            telling.dead.iter().map(move |(destination, (died, reason))| DeadLetter {
-                destination: destination.clone(),
-                key: key.clone(),
-                incident: telling.record.incident.clone(),
-                system: telling.record.finding.system.clone(),
-                rule: telling.record.finding.rule.clone(),
-                severity: telling.record.finding.severity,
-                title: telling.record.finding.title.clone(),
-                reason: reason.clone(),
-                died: *died,
-            })
-        })
-    }
-
-    /// The record behind a dead letter, and how often it came back.
-    pub(crate) fn dead_record(&self, destination: &str, key: &str) -> Option<(&AlertRecord, u32)> {
-        let telling = self.by_key.get(key).filter(|telling| telling.dead.contains_key(destination))?;
-        Some((&telling.record, telling.redriven))
-    }
-
     /// Incidents that nobody has acknowledged in the time that their route gives.
     pub(crate) fn due_escalations(
         &self,
@@ -311,114 +224,6 @@ impl Deliveries {
     /// Whom an incident went on to since it was last acknowledged.
     pub(crate) fn escalated_to(&self, incident: &str) -> impl Iterator<Item = &String> {
         self.standing.escalated_to(incident)
-    }
-
-    /// What `destination` has to hear again, because it forgets what is not said again.
-    pub(crate) fn repeated<'a>(
-        &'a self,
-        destination: &'a str,
-        incidents: &'a Incidents,
-        now: impl Fn(&str) -> Instant + 'a,
-    ) -> impl Iterator<Item = PendingNotification> + 'a {
-        self.standing.repeated(destination, incidents, now)
-    }
-
-    /// The first `most` that `destination` has not taken yet and whose key is not `under_way`: worst first, then oldest
-    /// first; the outcomes of responses after that. That an incident was acknowledged or resolved waits until what was told
-    /// of it before is settled: a pager that hears of the end first would never hear of it.
-    #[must_use]
-    pub fn undelivered(
-        &self,
-        destination: &str,
-        known: (&Responses, &Incidents),
-        under_way: impl Fn(&str) -> bool,
-        most: usize,
-    ) -> Vec<PendingNotification> {
-        if most == 0 {
-            return Vec::new();
-        }
-        let incidents = known.1;
-        let of_it = || self.by_key.iter().filter(|(_, telling)| telling.waiting.contains(destination));
-        let first = self.first_waiting(destination, incidents);
-        let held_back = |telling: &Telling| {
-            let of_incident = first.get(incidents.resolve(&telling.record.incident));
-            telling.is_answer() && of_incident.is_some_and(|first| *first < telling.number)
-        };
-        let mut waiting: Vec<(&String, &Telling)> =
-            of_it().filter(|(key, telling)| !held_back(telling) && !under_way(key)).collect();
-        let order = |one: &(&String, &Telling), other: &(&String, &Telling)| {
-            (rank(&one.1.record), one.0).cmp(&(rank(&other.1.record), other.0))
-        };
-        // Of ten thousand that wait for a receiver, few are next.
-        if waiting.len() > most {
-            waiting.select_nth_unstable_by(most - 1, order);
-        }
-        waiting.truncate(most);
-        waiting.sort_unstable_by(order);
-        let deliveries = waiting.into_iter().map(|(key, telling)| PendingNotification {
-            key: key.clone(),
-            occasion: telling.occasion.clone(),
-            record: telling.record.clone(),
-            told_as: self.told_as(&telling.record, incidents),
-            redriven: telling.redriven,
-        });
-        let answers = self.answers(destination, known).filter(|pending| !under_way(&pending.key));
-        deliveries.chain(answers).take(most).collect()
-    }
-
-    /// Whether anything waits for `destination` that is not `under_way`.
-    pub(crate) fn is_waiting(
-        &self,
-        destination: &str,
-        known: (&Responses, &Incidents),
-        under_way: impl Fn(&str) -> bool,
-    ) -> bool {
-        let waits = |(key, telling): (&String, &Telling)| telling.waiting.contains(destination) && !under_way(key);
-        self.by_key.iter().any(waits) || self.answers(destination, known).any(|pending| !under_way(&pending.key))
-    }
-
-    /// The place of the first telling of each incident that waits for `destination`, where anything waits for that.
-    fn first_waiting<'a>(&'a self, destination: &str, incidents: &'a Incidents) -> BTreeMap<&'a str, u64> {
-        let waiting = || self.by_key.values().filter(|telling| telling.waiting.contains(destination));
-        let mut first = BTreeMap::new();
-        if waiting().any(Telling::is_answer) {
-            for telling in waiting() {
-                let first = first.entry(incidents.resolve(&telling.record.incident)).or_insert(telling.number);
-                *first = (*first).min(telling.number);
-            }
-        }
-        first
-    }
-
-    fn told_as(&self, record: &AlertRecord, incidents: &Incidents) -> Vec<ToldAs> {
-        self.standing.known_as(incidents.resolve(&record.incident))
-    }
-
-    fn answers<'a>(
-        &'a self,
-        destination: &'a str,
-        (responses, incidents): (&'a Responses, &'a Incidents),
-    ) -> impl Iterator<Item = PendingNotification> + 'a {
-        let told = self.told.iter().filter(move |((to, _), _)| to == destination);
-        told.filter_map(move |((_, response), status)| {
-            let progress = responses.get(response)?;
-            let settled = matches!(progress.step, Step::Verified { .. });
-            let key = format!("{response}-{}", progress.status());
-            let dead = self.dead.contains(&(destination.to_owned(), key.clone()));
-            if !settled || dead || progress.status() == *status {
-                return None;
-            }
-            let of_response = incidents.resolve(&progress.response.incident);
-            let telling =
-                self.by_key.values().rev().find(|told| incidents.resolve(&told.record.incident) == of_response)?;
-            Some(PendingNotification {
-                key,
-                occasion: Occasion::Answered(Box::new(progress.clone())),
-                record: telling.record.clone(),
-                told_as: self.told_as(&telling.record, incidents),
-                redriven: 0,
-            })
-        })
     }
 
     /// Forgets what every destination took and whose incident waits for no response.
@@ -447,25 +252,6 @@ impl Deliveries {
         self.dead.retain(|(_, key)| is_answer(key));
         let by_key = &self.by_key;
         self.failing.retain(|(_, key), _| by_key.contains_key(key) || is_answer(key));
-    }
-
-    /// Dead letters that nobody redrove are forgotten in the end; their records stay in the log.
-    fn bury(&mut self, system: &str, now: Instant) {
-        let of_system = self.by_key.values_mut().filter(|telling| telling.record.finding.system == system);
-        let is_kept = |died: Instant| died.saturating_add(INCIDENT_OPEN_NS) >= now;
-        of_system.for_each(|telling| telling.dead.retain(|_, (died, _)| is_kept(*died)));
-        let mut dead: Vec<(Instant, String)> = Vec::new();
-        for (key, telling) in &self.by_key {
-            dead.extend(telling.dead.values().map(|(died, _)| (*died, key.clone())));
-        }
-        if dead.len() > DEAD_LETTERS_MAX {
-            dead.sort_unstable();
-            for (_, key) in &dead[..dead.len() - DEAD_LETTERS_MAX] {
-                if let Some(telling) = self.by_key.get_mut(key) {
-                    telling.dead.clear();
-                }
-            }
-        }
     }
 }
 

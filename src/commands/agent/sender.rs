@@ -19,6 +19,7 @@ use crate::limits::{
     AGENT_ANSWER_SECONDS_MAX, AGENT_RETRY_MILLISECONDS_MIN, AGENT_RETRY_SECONDS_MAX, AGENT_SILENCE_SECONDS_MAX,
     STREAM_CLOSE_SECONDS_MAX,
 };
+use crate::service::turns::stopped;
 
 /// Who sends.
 pub(super) struct Sender<'a> {
@@ -258,9 +259,4 @@ fn retries() -> ExponentialBackoff {
         .without_max_times()
         .with_jitter()
         .build()
-}
-
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // Who says so lives until a signal comes.
-    let _ = stopping.wait_for(|stop| *stop).await;
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::report::Line;
-use crate::limits::doctor::{DISK_FREE_BYTES_MIN, DISK_FREE_PERCENT_MIN};
+use crate::limits::{DISK_FREE_BYTES_MIN, DISK_FREE_PERCENT_MIN};
 use crate::service::config::Config;
 use crate::service::config::receiver::Receiver;
 use crate::service::metrics::disk;

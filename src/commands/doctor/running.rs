@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::report::Line;
 use crate::commands::operator::client::Server;
-use crate::limits::doctor::{DOCTOR_ANSWER_BYTES_MAX, DOCTOR_ANSWER_SECONDS_MAX};
+use crate::limits::{DOCTOR_ANSWER_BYTES_MAX, DOCTOR_ANSWER_SECONDS_MAX};
 use crate::service::heard::Heard;
 
 const AREA: &str = "keywatch";

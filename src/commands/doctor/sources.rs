@@ -7,7 +7,7 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Instant, Inventory};
 
 use super::report::{Line, State};
-use crate::limits::doctor::CLOCK_SKEW_SECONDS_MAX;
+use crate::limits::CLOCK_SKEW_SECONDS_MAX;
 use crate::service::config::Config;
 use crate::service::heard::{Heard, Said};
 use crate::words::span;

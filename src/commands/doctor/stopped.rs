@@ -7,7 +7,7 @@ use keywatch_store::{Inventory, Log, Topic};
 use super::report::Line;
 use crate::clock;
 use crate::commands::backtest::input::open_log;
-use crate::limits::doctor::{CLOCK_SKEW_SECONDS_MAX, DOCTOR_RECORDS_MAX};
+use crate::limits::{CLOCK_SKEW_SECONDS_MAX, DOCTOR_RECORDS_MAX};
 use crate::service::config::Config;
 use crate::service::heard::Heard;
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::client::Server;
 use super::tables::items;
-use super::{print, response_text};
+use super::{Id, print, response_text};
 
 /// See what keywatch has stopped or would stop; approve, reject or take it back.
 #[derive(Debug, clap::Args)]
@@ -81,13 +81,6 @@ struct Filter {
     /// How many at most
     #[arg(long, default_value_t = 100)]
     limit: usize,
-}
-
-#[derive(Debug, clap::Args)]
-struct Id {
-    /// Its id
-    #[arg(value_name = "ID")]
-    id: String,
 }
 
 #[derive(Debug, clap::Args)]

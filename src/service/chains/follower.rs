@@ -25,6 +25,7 @@ use crate::limits::{
     FOLLOW_BLOCKS_MAX, FOLLOW_EVENTS_MAX, FOLLOW_FETCHES_MAX, HEADS_AGAIN_SECONDS, NODE_REST_SECONDS_MIN,
 };
 use crate::service::intake::Intake;
+use crate::service::turns::{self, stopped, unless_stopped};
 
 mod backfill;
 mod chain;
@@ -75,24 +76,7 @@ pub(crate) enum Turn {
     Waited,
 }
 
-/// Why a turn could not be done.
-enum Failure {
-    /// Asking again may help.
-    Trouble(Trouble),
-    /// The log does not take anything any more.
-    Log(anyhow::Error),
-}
-
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Failure {
-        Failure::Trouble(trouble)
-    }
-}
-
-/// Returns when keywatch stops. Whoever would say so is gone: that is an end too.
-pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    let _ = stopping.wait_for(|stop| *stop).await;
-}
+type Failure = turns::Failure<Trouble>;
 
 impl<C: Chain> Follower<C> {
     /// A follower that goes on where the log says that it stopped.
@@ -137,11 +121,7 @@ impl<C: Chain> Follower<C> {
         let (mut failures, mut woken) = (0_u32, false);
         loop {
             // A node that does not answer holds up no stop. What is being appended is appended whole all the same.
-            let turned = tokio::select! {
-                biased;
-                () = stopped(&mut stopping) => return Ok(()),
-                turned = self.turn() => turned,
-            };
+            let Some(turned) = unless_stopped(&mut stopping, self.turn()).await else { return Ok(()) };
             let waits = matches!(turned, Ok(Turn::Waited));
             let pause = match turned {
                 Ok(Turn::Moved) => Duration::ZERO,

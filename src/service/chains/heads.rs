@@ -22,11 +22,11 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::follower::stopped;
 use crate::limits::{
     HEADS_MESSAGE_BYTES_MAX, HEADS_SILENCE_SECONDS_MAX, HEADS_WAKE_MILLISECONDS_MIN, NODE_CALL_SECONDS_MAX,
     NODE_REST_SECONDS_MAX, NODE_REST_SECONDS_MIN,
 };
+use crate::service::turns::unless_stopped;
 
 /// Bytes both ways, with TLS or without.
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -65,11 +65,7 @@ impl Heads {
     /// Wakes whoever follows the chain at every block that is announced, until `stopping` becomes true. A socket that cannot be
     /// had is tried again.
     pub(crate) async fn run(self, wake: Arc<Notify>, mut stopping: watch::Receiver<bool>) {
-        tokio::select! {
-            biased;
-            () = stopped(&mut stopping) => {}
-            () = self.keep_listening(&wake) => {}
-        }
+        unless_stopped(&mut stopping, self.keep_listening(&wake)).await;
     }
 
     async fn keep_listening(&self, wake: &Notify) {

@@ -66,124 +66,107 @@ pub(crate) struct Addresses {
     pub(crate) allow_plain_http: bool,
 }
 
-/// `kind = "alertmanager"`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AlertmanagerReceiver {
-    /// What deliveries are recorded under.
-    pub(crate) name: String,
-    /// Every replica.
-    pub(crate) urls: Vec<String>,
-    pub(crate) token_file: Option<PathBuf>,
-    #[serde(default)]
-    pub(crate) pace: PaceSettings,
-    #[serde(default)]
-    pub(crate) addresses: Addresses,
+/// Makes the settings of one kind of receiver of its own ones and of those that all have. They stand in each: where serde
+/// flattens a struct into another it no longer names the settings that there are to who writes an unknown one.
+macro_rules! receiver {
+    ($(#[$about:meta])* $kind:ident, $pace:tt, { $($own:tt)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $kind {
+            /// What deliveries are recorded under.
+            pub(crate) name: String,
+            $($own)*
+            #[serde(default = $pace)]
+            pub(crate) pace: PaceSettings,
+            #[serde(default)]
+            pub(crate) addresses: Addresses,
+        }
+    };
 }
 
-/// `kind = "pagerduty"`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PagerDutyReceiver {
-    /// What deliveries are recorded under.
-    pub(crate) name: String,
-    /// File with the routing key.
-    pub(crate) key_file: PathBuf,
-    pub(crate) url: Option<String>,
-    #[serde(default)]
-    pub(crate) pace: PaceSettings,
-    #[serde(default)]
-    pub(crate) addresses: Addresses,
+receiver! {
+    /// `kind = "alertmanager"`.
+    AlertmanagerReceiver, "PaceSettings::default", {
+        /// Every replica.
+        pub(crate) urls: Vec<String>,
+        pub(crate) token_file: Option<PathBuf>,
+    }
 }
 
-/// `kind = "webhook"`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WebhookReceiver {
-    /// What deliveries are recorded under.
-    pub(crate) name: String,
-    /// Title in the operator's own words.
-    pub(crate) title_template: Option<String>,
-    /// Text in the operator's own words.
-    pub(crate) body_template: Option<String>,
-    pub(crate) url: String,
-    /// Files with one `whsec_…` or `whsk_…` secret each, the newest first.
-    pub(crate) secret_files: Vec<PathBuf>,
-    /// `keywatch` or `ocsf`.
-    #[serde(default)]
-    pub(crate) format: BodyFormat,
-    /// Whether it gets `keywatch.heartbeat` every minute.
-    #[serde(default)]
-    pub(crate) heartbeat: bool,
-    #[serde(default)]
-    pub(crate) pace: PaceSettings,
-    #[serde(default)]
-    pub(crate) addresses: Addresses,
+receiver! {
+    /// `kind = "pagerduty"`.
+    PagerDutyReceiver, "PaceSettings::default", {
+        /// File with the routing key.
+        pub(crate) key_file: PathBuf,
+        pub(crate) url: Option<String>,
+    }
 }
 
-/// `kind = "slack"`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SlackReceiver {
-    /// What deliveries are recorded under.
-    pub(crate) name: String,
-    /// Title in the operator's own words.
-    pub(crate) title_template: Option<String>,
-    /// Text in the operator's own words.
-    pub(crate) body_template: Option<String>,
-    /// File with the address, which is the secret.
-    pub(crate) url_file: PathBuf,
-    #[serde(default = "slack_pace")]
-    pub(crate) pace: PaceSettings,
-    #[serde(default)]
-    pub(crate) addresses: Addresses,
+receiver! {
+    /// `kind = "webhook"`.
+    WebhookReceiver, "PaceSettings::default", {
+        /// Title in the operator's own words.
+        pub(crate) title_template: Option<String>,
+        /// Text in the operator's own words.
+        pub(crate) body_template: Option<String>,
+        pub(crate) url: String,
+        /// Files with one `whsec_…` or `whsk_…` secret each, the newest first.
+        pub(crate) secret_files: Vec<PathBuf>,
+        /// `keywatch` or `ocsf`.
+        #[serde(default)]
+        pub(crate) format: BodyFormat,
+        /// Whether it gets `keywatch.heartbeat` every minute.
+        #[serde(default)]
+        pub(crate) heartbeat: bool,
+    }
 }
 
-/// `kind = "email"`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EmailReceiver {
-    /// What deliveries are recorded under.
-    pub(crate) name: String,
-    /// Title in the operator's own words.
-    pub(crate) title_template: Option<String>,
-    /// Text in the operator's own words.
-    pub(crate) body_template: Option<String>,
-    /// `host:port` of the SMTP server.
-    pub(crate) smtp: String,
-    #[serde(default)]
-    pub(crate) smtp_tls: SmtpProtection,
-    pub(crate) user: Option<String>,
-    pub(crate) password_file: Option<PathBuf>,
-    pub(crate) from: String,
-    pub(crate) to: Vec<String>,
-    #[serde(default = "email_pace")]
-    pub(crate) pace: PaceSettings,
-    #[serde(default)]
-    pub(crate) addresses: Addresses,
+receiver! {
+    /// `kind = "slack"`.
+    SlackReceiver, "slack_pace", {
+        /// Title in the operator's own words.
+        pub(crate) title_template: Option<String>,
+        /// Text in the operator's own words.
+        pub(crate) body_template: Option<String>,
+        /// File with the address, which is the secret.
+        pub(crate) url_file: PathBuf,
+    }
 }
 
-/// `kind = "siem"`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SiemReceiver {
-    /// What deliveries are recorded under.
-    pub(crate) name: String,
-    /// File that lines are appended to.
-    pub(crate) file: Option<PathBuf>,
-    /// `host:port` that lines are sent to.
-    pub(crate) tcp: Option<String>,
-    /// Whether over TLS.
-    #[serde(default)]
-    pub(crate) tls: bool,
-    /// PEM file with the only authorities that are trusted.
-    pub(crate) ca_file: Option<PathBuf>,
-    #[serde(default)]
-    pub(crate) format: SiemFormat,
-    #[serde(default)]
-    pub(crate) pace: PaceSettings,
-    #[serde(default)]
-    pub(crate) addresses: Addresses,
+receiver! {
+    /// `kind = "email"`.
+    EmailReceiver, "email_pace", {
+        /// Title in the operator's own words.
+        pub(crate) title_template: Option<String>,
+        /// Text in the operator's own words.
+        pub(crate) body_template: Option<String>,
+        /// `host:port` of the SMTP server.
+        pub(crate) smtp: String,
+        #[serde(default)]
+        pub(crate) smtp_tls: SmtpProtection,
+        pub(crate) user: Option<String>,
+        pub(crate) password_file: Option<PathBuf>,
+        pub(crate) from: String,
+        pub(crate) to: Vec<String>,
+    }
+}
+
+receiver! {
+    /// `kind = "siem"`.
+    SiemReceiver, "PaceSettings::default", {
+        /// File that lines are appended to.
+        pub(crate) file: Option<PathBuf>,
+        /// `host:port` that lines are sent to.
+        pub(crate) tcp: Option<String>,
+        /// Whether over TLS.
+        #[serde(default)]
+        pub(crate) tls: bool,
+        /// PEM file with the only authorities that are trusted.
+        pub(crate) ca_file: Option<PathBuf>,
+        #[serde(default)]
+        pub(crate) format: SiemFormat,
+    }
 }
 
 /// What `data` of a webhook is.

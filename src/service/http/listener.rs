@@ -32,6 +32,7 @@ use super::places::{Place, Places};
 use super::tls::Current;
 use crate::limits::{FIRST_HEAD_SECONDS_MAX, HEAD_BYTES_MAX, HEAD_SECONDS_MAX, WRITE_STALL_SECONDS_MAX};
 use crate::service::metrics::Metrics;
+use crate::service::turns::stopped;
 
 /// How long to wait where the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -177,11 +178,6 @@ where
             }
         }
     }
-}
-
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // Who says so lives until a signal comes.
-    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 /// A stream that fails once its reader has taken nothing for too long.

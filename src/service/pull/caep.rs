@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::cursor::Cursor;
 use super::puller::{Page, Pull};
 use super::service::{Class, Service, Trouble};
-use crate::limits::pull::{PULL_TOKEN_ID_BYTES_MAX, PULL_TOKENS_MAX};
+use crate::limits::{PULL_TOKEN_ID_BYTES_MAX, PULL_TOKENS_MAX};
 
 /// The stream of a transmitter.
 pub(super) struct Caep {

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::cursor::Cursor;
 use super::puller::{Page, Pull};
 use super::service::{Class, Service, Trouble};
-use crate::limits::pull::PULL_OKTA_RECORDS;
+use crate::limits::PULL_OKTA_RECORDS;
 
 /// The System Log of an organisation.
 pub(super) struct Okta {

@@ -17,10 +17,10 @@ use tokio::time::sleep;
 use super::cursor::Cursor;
 use super::service::{Class, Trouble};
 use crate::clock;
-use crate::limits::pull::{PULL_KNOWN_MAX, PULL_PAGE_MILLISECONDS, PULL_REST_SECONDS_MAX, PULL_SAID_SECONDS};
-use crate::service::chains::follower::stopped;
+use crate::limits::{PULL_KNOWN_MAX, PULL_PAGE_MILLISECONDS, PULL_REST_SECONDS_MAX, PULL_SAID_SECONDS};
 use crate::service::chains::writing;
 use crate::service::intake::Intake;
+use crate::service::turns::{self, unless_stopped};
 
 /// A list that is asked for page by page.
 pub(super) trait Pull: Send + Sync + 'static {
@@ -66,19 +66,7 @@ pub(super) struct Puller<P> {
     reported: Option<Class>,
 }
 
-/// Why a turn could not be done.
-enum Failure {
-    /// Asking again may help.
-    Trouble(Trouble),
-    /// The log does not take anything any more.
-    Log(anyhow::Error),
-}
-
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Failure {
-        Failure::Trouble(trouble)
-    }
-}
+type Failure = turns::Failure<Trouble>;
 
 impl<P: Pull> Puller<P> {
     /// A puller that goes on from `cursor`, where the log says that it stopped.
@@ -102,11 +90,7 @@ impl<P: Pull> Puller<P> {
         let mut failures = 0_u32;
         loop {
             // A service that does not answer holds up no stop. What is being appended is appended whole all the same.
-            let turned = tokio::select! {
-                biased;
-                () = stopped(&mut stopping) => return Ok(()),
-                turned = self.turn() => turned,
-            };
+            let Some(turned) = unless_stopped(&mut stopping, self.turn()).await else { return Ok(()) };
             let pause = match turned {
                 Ok(pause) => {
                     failures = 0;
@@ -120,10 +104,8 @@ impl<P: Pull> Puller<P> {
                     trouble.rest.unwrap_or(Duration::from_secs(doubled))
                 }
             };
-            tokio::select! {
-                biased;
-                () = stopped(&mut stopping) => return Ok(()),
-                () = sleep(pause) => {}
+            if unless_stopped(&mut stopping, sleep(pause)).await.is_none() {
+                return Ok(());
             }
         }
     }

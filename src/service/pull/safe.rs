@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::cursor::Cursor;
 use super::puller::{Page, Pull};
 use super::service::{Class, Service, Trouble, kept};
-use crate::limits::pull::PULL_SAFE_RECORDS;
+use crate::limits::PULL_SAFE_RECORDS;
 
 /// The transactions of a wallet.
 pub(super) struct Safe {
@@ -82,7 +82,7 @@ pub(super) fn query_of(address: &str) -> Result<String, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::pull::PULL_PLACE_BYTES_MAX;
+    use crate::limits::PULL_PLACE_BYTES_MAX;
 
     fn safe() -> Safe {
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -14,7 +14,7 @@ use super::cursor::Cursor;
 use super::puller::{Page, Pull};
 use super::safe::query_of;
 use super::service::{Class, Service, Trouble};
-use crate::limits::pull::PULL_SAFE_RECORDS;
+use crate::limits::PULL_SAFE_RECORDS;
 
 /// The transactions of a wallet's modules.
 pub(super) struct SafeModules {

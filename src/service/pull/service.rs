@@ -14,8 +14,7 @@ use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 use serde_json::Value;
 
 use crate::clock;
-use crate::limits::TOKEN_BYTES_MAX;
-use crate::limits::pull::{PULL_ANSWER_SECONDS_MAX, PULL_PLACE_BYTES_MAX, PULL_REST_SECONDS_MAX};
+use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_PLACE_BYTES_MAX, PULL_REST_SECONDS_MAX, TOKEN_BYTES_MAX};
 
 /// What kind of thing went wrong. It is told once for as long as it stays the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

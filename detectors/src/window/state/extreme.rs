@@ -109,13 +109,7 @@ impl<T: Item> Accumulate for Extremes<T> {
         Ok(())
     }
 
-    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
-        Some(self.inputs.save())
-    }
-
-    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
-        self.inputs.load(lanes, values)
-    }
+    save_inputs_as_they_are!();
 
     fn bytes(&self) -> usize {
         let others: usize = self.candidates.iter().map(|inside| inside.others.capacity()).sum();
@@ -166,13 +160,7 @@ impl Accumulate for RunningExtremes {
         Ok(())
     }
 
-    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
-        Some(self.inputs.save())
-    }
-
-    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
-        self.inputs.load(lanes, values)
-    }
+    save_inputs_as_they_are!();
 
     fn bytes(&self) -> usize {
         self.extremes.capacity() * size_of::<Option<Value>>() + self.inputs.bytes()

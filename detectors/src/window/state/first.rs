@@ -55,13 +55,7 @@ impl Accumulate for Firsts {
         Ok(())
     }
 
-    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
-        Some(self.inputs.save())
-    }
-
-    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
-        self.inputs.load(lanes, values)
-    }
+    save_inputs_as_they_are!();
 
     fn bytes(&self) -> usize {
         let inside: usize = self.inside.iter().map(|inside| inside.capacity() * size_of::<u64>()).sum();
@@ -113,13 +107,7 @@ impl Accumulate for RunningFirsts {
         Ok(())
     }
 
-    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
-        Some(self.inputs.save())
-    }
-
-    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
-        self.inputs.load(lanes, values)
-    }
+    save_inputs_as_they_are!();
 
     fn bytes(&self) -> usize {
         let firsts: usize = self.firsts.iter().map(|firsts| firsts.capacity() * size_of::<Option<Value>>()).sum();

@@ -75,13 +75,7 @@ impl<T: Item> Accumulate for LastValues<T> {
         Ok(())
     }
 
-    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
-        Some(self.inputs.save())
-    }
-
-    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
-        self.inputs.load(lanes, values)
-    }
+    save_inputs_as_they_are!();
 
     fn bytes(&self) -> usize {
         self.last.capacity() * size_of::<Last<T>>() + self.inputs.bytes()

@@ -17,6 +17,19 @@
 //!
 //! Where the frame has no start, rows never leave: every state is then as small as a key, and no row stays.
 
+/// The methods of [`Accumulate`] for the values of rows, where a state keeps them as its [`inputs`] and in nothing else.
+macro_rules! save_inputs_as_they_are {
+    () => {
+        fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
+            Some(self.inputs.save())
+        }
+
+        fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
+            self.inputs.load(lanes, values)
+        }
+    };
+}
+
 mod count;
 mod distinct;
 mod extreme;

@@ -81,13 +81,7 @@ impl Accumulate for Objects {
         Ok(())
     }
 
-    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
-        Some(self.inputs.save())
-    }
-
-    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
-        self.inputs.load(lanes, values)
-    }
+    save_inputs_as_they_are!();
 
     fn bytes(&self) -> usize {
         let objects: usize = self.of_slots.iter().flatten().map(|object| object.bytes()).sum();

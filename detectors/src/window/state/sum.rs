@@ -77,13 +77,7 @@ impl Accumulate for Sums {
         Ok(())
     }
 
-    fn save_inputs(&self) -> Option<(Vec<u32>, ArrayRef)> {
-        Some(self.inputs.save())
-    }
-
-    fn load_inputs(&mut self, lanes: &[u32], _: &[Slot], values: &ArrayRef) -> Result<()> {
-        self.inputs.load(lanes, values)
-    }
+    save_inputs_as_they_are!();
 
     fn bytes(&self) -> usize {
         self.cells.capacity() * size_of::<(i256, i64)>() + self.inputs.bytes()

@@ -32,7 +32,7 @@ mod facts;
 mod history;
 pub(crate) mod incidents;
 mod noise;
-mod responses;
+pub(crate) mod responses;
 pub(crate) mod rules;
 mod sessions;
 pub(crate) mod sources;

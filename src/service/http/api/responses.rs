@@ -26,7 +26,7 @@ use crate::service::operators::{Operator, Permission};
 const PARAMETERS: [&str; 6] = ["status", "system", "incident", "session", "limit", "offset"];
 
 /// Where a response may stand, in one word.
-const STATUSES: [&str; 14] = [
+pub(crate) const STATUSES: [&str; 14] = [
     "proposed",
     "expired",
     "rejected",

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Api, Caller, parameters, parsed};
 use crate::clock;
-use crate::limits::doctor::SOURCES_RECORDS_MAX;
+use crate::limits::SOURCES_RECORDS_MAX;
 use crate::service::heard::Heard;
 use crate::service::http::credentials::Credentials;
 

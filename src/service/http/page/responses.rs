@@ -15,25 +15,8 @@ use super::parts::{choice, id, items, lines, pages, severity, strings, text, tim
 use super::sessions::Session;
 use super::{Page, decisions, layout, rules};
 use crate::limits::PAGE_LIST_RESPONSES;
+use crate::service::http::api::responses::STATUSES;
 use crate::words::shortened;
-
-/// Where a response may stand, to choose from.
-const STATUSES: [&str; 14] = [
-    "proposed",
-    "expired",
-    "rejected",
-    "released",
-    "requested",
-    "published",
-    "failed",
-    "denied_at_pdp",
-    "already_denied",
-    "unconfirmed",
-    "accepted_by_identity_provider",
-    "accepted_by_signer",
-    "given_up",
-    "undone",
-];
 
 /// The sections of what a response names, and what one name of each is called.
 const SECTIONS: [(&str, &str); 5] = [
