@@ -317,6 +317,13 @@ impl Frame {
     }
 }
 
+/// A row waits no more; `slots` are those of its key in each ring.
+pub(super) fn forget(rings: &mut [Ring], time: i64, slots: impl Iterator<Item = Slot>) {
+    for (ring, slot) in rings.iter_mut().zip(slots) {
+        ring.early.iter_mut().for_each(|early| early.forget(slot, time));
+    }
+}
+
 /// For each row, the functions that count it.
 fn calls_of_rows(counted: &[Option<BooleanBuffer>], rows: usize) -> Vec<u16> {
     let always = counted.iter().enumerate().filter(|(_, counted)| counted.is_none());
