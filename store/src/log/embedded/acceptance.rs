@@ -15,7 +15,6 @@ use super::damage::Loss;
 use super::directory::{self, cannot_write, sync_directory};
 use super::disk::Disk;
 use super::head_file::{HeadFile, Heads};
-use super::shared::index;
 use super::state::{self, ChainLink};
 use super::walk::{Step, WholeBatch};
 use super::{EmbeddedLog, Options};
@@ -191,8 +190,8 @@ impl NewLog<'_> {
         let mut change = disk.change();
         state::put_clock(&mut change, Clock::Recorded, &self.key);
         for topic in Topic::ALL {
-            state::put_kept(&mut change, topic, kept[index(topic)], &self.key);
-            state::put_tip(&mut change, topic, kept[index(topic)], &self.key);
+            state::put_kept(&mut change, topic, kept[topic.index()], &self.key);
+            state::put_tip(&mut change, topic, kept[topic.index()], &self.key);
         }
         change.commit()?;
         drop(disk);

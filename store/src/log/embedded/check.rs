@@ -12,7 +12,6 @@ use super::disk::Disk;
 use super::files::{self, Found};
 use super::head_file::{self, Heads};
 use super::scratch::Scratch;
-use super::shared::index;
 use super::state::{self, ChainLink};
 use super::walk::{Checks, Step, WholeBatch};
 use crate::log::TopicHead;
@@ -108,9 +107,9 @@ impl Check<'_> {
         let mut topics = [TopicReport::NONE; 2];
         for topic in [Topic::Conclusions, Topic::Events] {
             let kept = known.kept(&disk, topic);
-            let report = &mut topics[index(topic)];
+            let report = &mut topics[topic.index()];
             report.oldest = kept.position;
-            let head = known.heads.map(|heads| heads.topics[index(topic)]);
+            let head = known.heads.map(|heads| heads.topics[topic.index()]);
             report.end = checks.walk(topic, kept, head.as_ref(), |step| {
                 match &step {
                     Step::Loss(loss) => damage.losses.push(loss.clone()),
@@ -154,7 +153,7 @@ impl Check<'_> {
         match files::inspect(&data) {
             Found::Log(inspection) => {
                 let short = |topic: &Topic| {
-                    heads.is_some_and(|heads| inspection.reaches(*topic, &heads.topics[index(*topic)]) == Some(false))
+                    heads.is_some_and(|heads| inspection.reaches(*topic, &heads.topics[topic.index()]) == Some(false))
                 };
                 let cut = inspection.torn.as_ref().filter(|_| Topic::ALL.iter().any(short));
                 damage.files.extend(cut.map(|torn| FileDamage::new(torn, "its last commit does not verify")));
