@@ -82,7 +82,7 @@ pub fn check(path: impl AsRef<Path>, options: &Options, mut progress: impl FnMut
         return Err(Error::Storage { path: path.to_owned(), problem: "there is no such directory".to_owned() });
     }
     let _lock = directory::lock(path)?;
-    super::acceptance::finish(path)?;
+    super::replacement::finish(path)?;
     let mut check = Check { path, options, progress: &mut progress };
     let known = check.known();
     check.run(&known, |_, _| Ok(()))
