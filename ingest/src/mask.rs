@@ -3,8 +3,6 @@
 
 use serde_json::Value;
 
-use crate::reject::capped;
-
 /// What stands in place of a secret.
 pub(crate) const MASK: &str = "***";
 
@@ -103,12 +101,6 @@ fn arguments(items: &mut [Value]) {
 /// Whether an argument is an option by itself whose value is secret, and not one that holds its value too.
 fn is_secret_option(argument: &str) -> bool {
     argument.starts_with('-') && !argument.contains(['=', ' ']) && is_secret_name(argument.trim_start_matches('-'))
-}
-
-/// The first `bytes_max` bytes of `raw` as text, secrets masked.
-pub(crate) fn raw(raw: &[u8], bytes_max: usize) -> String {
-    let prefix = &raw[..raw.len().min(bytes_max)];
-    capped(&text(&String::from_utf8_lossy(prefix)), bytes_max)
 }
 
 /// `text` with secrets masked.

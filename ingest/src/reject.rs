@@ -58,7 +58,7 @@ impl Reject {
             reason: capped(&problem.reason, limits::REASON_BYTES_MAX),
             field: capped(&problem.field, limits::REASON_BYTES_MAX),
             line,
-            raw: mask::raw(raw, keywatch_store::limits::REJECT_RAW_BYTES_MAX),
+            raw: masked(raw, keywatch_store::limits::REJECT_RAW_BYTES_MAX),
             bytes: raw.len(),
             digest: format!("{:#x}", keccak256(raw)),
         }
@@ -82,6 +82,12 @@ impl Reject {
         }));
         event.build_own()
     }
+}
+
+/// The first `bytes_max` bytes of `raw` as text, secrets masked.
+fn masked(raw: &[u8], bytes_max: usize) -> String {
+    let prefix = &raw[..raw.len().min(bytes_max)];
+    capped(&mask::text(&String::from_utf8_lossy(prefix)), bytes_max)
 }
 
 /// The longest prefix of at most `bytes_max` bytes that ends between characters.

@@ -12,7 +12,7 @@ use super::quantile::{Quantile, RANK_ONE};
 use super::rows::{RowsOfFrame, Show};
 use super::seen::Seen;
 use super::truth::Truth;
-use super::{Factory, Refusal, udaf};
+use super::{Factory, Refusal};
 use crate::limits::{FRAME_ROWS_SHOWN_MAX, HALF_LIFE_NS_MAX, HALF_LIFE_NS_MIN};
 
 /// One call: its name, and of each argument the type and, where the SQL has one, the literal.
@@ -186,7 +186,7 @@ impl Call<'_> {
     fn decayed_mean(&self, output: &DataType) -> Result<Factory, Refusal> {
         self.expect_arguments(&[3], "decayed_mean(x, time, INTERVAL '7 days')")?;
         let scale = self.scale_of_places(0)?;
-        let places = udaf::scale_of(output).and_then(|places| places.checked_sub(scale)).unwrap_or(0);
+        let places = scale_of(output).and_then(|places| places.checked_sub(scale)).unwrap_or(0);
         self.decayed(Moment::Mean { places })
     }
 
@@ -209,6 +209,11 @@ impl Call<'_> {
         self.expect_time(0)?;
         Ok(Factory::baseline(move || Box::new(Seen::new(is_last))))
     }
+}
+
+/// Decimal places of a type.
+fn scale_of(kind: &DataType) -> Option<u32> {
+    if let DataType::Decimal128(_, scale) = kind { u32::try_from(*scale).ok() } else { None }
 }
 
 /// A whole number.

@@ -123,8 +123,3 @@ fn mean_type(argument: &DataType) -> DataType {
         _ => DataType::Decimal128(20 + 6, 6),
     }
 }
-
-/// Decimal places of a type.
-pub(super) fn scale_of(kind: &DataType) -> Option<u32> {
-    if let DataType::Decimal128(_, scale) = kind { u32::try_from(*scale).ok() } else { None }
-}

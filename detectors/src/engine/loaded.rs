@@ -10,7 +10,7 @@ use keywatch_store::{Instant, Position};
 use super::dispatch::{Batch, Dispatch};
 use super::isolation::RowFilter;
 use super::records::Records;
-use super::{Decided, Lost, Parked, Skipped, Usage, findings, snapshot};
+use super::{Decided, Lost, Parked, Skipped, Usage, findings, fingerprint};
 use crate::plan::Planned;
 use crate::plan::pipeline::{Pipeline, Source};
 use crate::plan::run::Run;
@@ -45,7 +45,7 @@ impl Loaded {
     /// A rule with its plan; `sql` is its SQL with parameters filled in.
     pub(super) fn new(rule: Rule, sql: String, planned: Planned, dispatch: &mut Dispatch) -> Loaded {
         let kinds = planned.kinds.as_ref().map(|kinds| dispatch.number(kinds));
-        let fingerprint = snapshot::fingerprint(&rule.id, &sql, &planned.shown);
+        let fingerprint = fingerprint::of(&rule.id, &sql, &planned.shown);
         Loaded { rule, sql, fingerprint, planned, kinds, parked: false, sifts: false, busy: Duration::ZERO }
     }
 

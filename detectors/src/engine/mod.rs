@@ -6,6 +6,7 @@
 mod describe;
 mod dispatch;
 mod findings;
+mod fingerprint;
 mod isolation;
 mod loaded;
 mod outcome;

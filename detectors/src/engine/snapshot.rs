@@ -16,26 +16,13 @@ use arrow::datatypes::Int64Type;
 use datafusion::error::Result;
 use keywatch_store::inventory::System;
 use keywatch_store::{Instant, Position};
-use sha2::{Digest, Sha256};
 
 use super::Engine;
+use super::fingerprint::FORMAT;
 use super::loaded::Loaded;
 use crate::error::Error;
 use crate::window::Systems;
 use crate::window::stored::{Saved, Tables, column, damaged, read_table};
-
-/// What a snapshot is: another format has another name.
-const FORMAT: &str = "keywatch window state 4";
-
-/// Known by SQL, parameters, plan and format.
-pub(super) fn fingerprint(rule: &str, sql: &str, plan: &str) -> String {
-    let mut hasher = Sha256::new();
-    for part in [FORMAT, env!("CARGO_PKG_VERSION"), rule, sql, plan] {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    hex::encode(hasher.finalize())
-}
 
 impl Engine {
     /// Writes what the windows remember. Parked rules are left out.

@@ -12,11 +12,9 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, TableFactor, Visit, Visitor};
 
+use super::refusal::{Refusal, refused};
 use super::{EVENTS, comparison, kind_names};
 use crate::error::Error;
-
-/// A construct and what to write instead.
-pub(super) type Refusal = (String, &'static str);
 
 const NO_ORDER: &str = "leave it out: findings come in the order of the log";
 const NO_LIMIT: &str = "leave it out, or count(*) OVER (… RANGE …) <= n to take the first n of a while";
@@ -60,10 +58,6 @@ pub(crate) fn problems(rule: &str, plan: &LogicalPlan) -> Result<Vec<Error>, Err
     let unknown = kind_names::unknown(plan).map_err(failed)?;
     let unknown = unknown.into_iter().map(|problem| Error::Sql { rule: rule.to_owned(), problem });
     Ok(unique.into_iter().map(|refusal| refused(rule, refusal)).chain(unknown).collect())
-}
-
-fn refused(rule: &str, (construct, instead): Refusal) -> Error {
-    Error::Refused { rule: rule.to_owned(), construct, instead: instead.to_owned() }
 }
 
 /// A construct that the plan no longer shows, or that DataFusion's own message would not explain.

@@ -22,6 +22,7 @@ pub(crate) mod lineage;
 mod node;
 pub(crate) mod pipeline;
 mod planner;
+mod refusal;
 mod rewrite;
 pub(crate) mod run;
 mod scope;

@@ -7,7 +7,7 @@ use keywatch_store::line;
 
 use super::header::{Header, Parameter, comment};
 use super::pack::{id_of, read_file};
-use super::{Rule, Settings, header, views};
+use super::{Rule, Settings, file, views};
 use crate::error::Error;
 use crate::plan;
 
@@ -36,7 +36,7 @@ pub fn inspect(file: &Path) -> Result<Draft, Error> {
 
 impl Draft {
     fn of(id: String, text: &str) -> Draft {
-        let whole = header::split(&id, text);
+        let whole = file::split(&id, text);
         let rule = match &whole {
             Ok((header, sql)) => Some((header.clone(), sql.clone())),
             // The SQL can be looked at all the same, with what can be made out of the front matter.

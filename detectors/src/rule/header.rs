@@ -7,8 +7,7 @@ use keywatch_store::finding::{Proof, Target};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::coverage::Need;
-use super::{duration, views};
-use crate::error::Error;
+use super::duration;
 
 /// What a rule says of itself.
 #[derive(Clone, Debug, Deserialize)]
@@ -107,21 +106,4 @@ pub(super) fn comment(text: &str) -> Result<(&str, &str), String> {
     let body = text.trim_start().strip_prefix("/*").ok_or("the file must begin with `/*`, YAML, `*/`")?;
     let (yaml, sql) = body.split_once("*/").ok_or("the leading comment is not closed by `*/`")?;
     Ok((yaml, sql.trim()))
-}
-
-/// Splits a file into its front matter and its SQL and reads the former; views that the rule uses are put in front.
-pub(crate) fn split(rule: &str, text: &str) -> Result<(Header, String), Error> {
-    let refuse = |problem: String| Error::FrontMatter { rule: rule.to_owned(), problem };
-    let (yaml, sql) = comment(text).map_err(refuse)?;
-    let mut header: Header = serde_norway::from_str(yaml).map_err(|error| refuse(error.to_string()))?;
-    for (field, text) in [("title", &header.title), ("entity", &header.entity), ("meaning", &header.meaning)] {
-        if text.trim().is_empty() {
-            return Err(refuse(format!("{field}: must not be empty")));
-        }
-    }
-    if header.runbook.is_empty() {
-        return Err(refuse("runbook: must have at least one step".to_owned()));
-    }
-    let sql = views::apply(rule, &mut header, sql)?;
-    Ok((header, sql))
 }

@@ -3,6 +3,7 @@
 mod coverage;
 mod draft;
 mod duration;
+mod file;
 mod header;
 mod pack;
 mod parameters;
@@ -38,7 +39,7 @@ impl Rule {
     /// # Errors
     /// [`crate::Error::FrontMatter`] naming the field at fault.
     pub fn parse(id: &str, text: &str) -> Result<Rule, crate::Error> {
-        let (header, sql) = header::split(id, text)?;
+        let (header, sql) = file::split(id, text)?;
         Ok(Rule { id: id.to_owned(), header, sql, fires: Vec::new(), quiet: Vec::new() })
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 use keywatch_store::{Event, line};
 
-use super::{Rule, header};
+use super::{Rule, file};
 use crate::error::Error;
 use crate::limits;
 
@@ -97,7 +97,7 @@ fn read_all(files: impl Iterator<Item = (String, String)>, text: &ReadText<'_>) 
 }
 
 fn read(id: &str, base: &str, text: &ReadText<'_>) -> Result<Rule, Error> {
-    let (header, sql) = header::split(id, &text(&format!("{base}.sql"))?)?;
+    let (header, sql) = file::split(id, &text(&format!("{base}.sql"))?)?;
     let events = |kind: &str| {
         let file = format!("{base}.{kind}.jsonl");
         read_events(&file, &text(&file)?)

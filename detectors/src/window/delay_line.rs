@@ -10,7 +10,7 @@ use super::batches::{Batches, own_texts};
 use super::keys::{NO_SLOT, Slot};
 use super::limits::{LOST_SHARE, flooding};
 use super::queue::Queue;
-use super::ring::Rows;
+use super::rows::Rows;
 use super::stored::damaged;
 
 /// The delay line of an operator.

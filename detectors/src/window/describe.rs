@@ -7,7 +7,8 @@ use super::by_rows::ByRows;
 use super::call::Function;
 use super::frame::Frame;
 use super::operator::Operator;
-use super::ring::{Ring, RingCall, Row};
+use super::ring::{Ring, RingCall};
+use super::rows::Row;
 use super::state::State;
 use super::value::Value;
 

@@ -8,9 +8,8 @@ use arrow::datatypes::TimestampNanosecondType;
 use datafusion::error::Result;
 
 use super::early::Rejected;
-use super::keys::Slot;
 use super::operator::{Operator, TakenIn};
-use super::ring::Ring;
+use super::ring::forget;
 use crate::plan::pipeline::array;
 
 impl Operator {
@@ -74,12 +73,5 @@ impl Operator {
             early.forget_all();
             self.delay.waiting_rows().for_each(|(time, due, slots)| early.wait(slots[number], time, due));
         }
-    }
-}
-
-/// A row waits no more; `slots` are those of its key in each ring.
-pub(super) fn forget(rings: &mut [Ring], time: i64, slots: impl Iterator<Item = Slot>) {
-    for (ring, slot) in rings.iter_mut().zip(slots) {
-        ring.early.iter_mut().for_each(|early| early.forget(slot, time));
     }
 }

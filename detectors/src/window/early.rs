@@ -20,7 +20,7 @@ use datafusion::error::Result;
 use super::call::CallPlan;
 use super::frame::Frame;
 use super::keys::{NO_SLOT, Slot};
-use super::ring::Rows;
+use super::rows::Rows;
 use super::state::{Accumulate, Recent};
 
 /// What is watched for the waiting rows of one ring.

@@ -13,7 +13,8 @@ use datafusion::error::Result;
 use super::keys::Slot;
 use super::limits::{LOST_SHARE, Limits, Lost, flooding};
 use super::operator::Operator;
-use super::ring::{Lane, Ring, RingCall, Row};
+use super::ring::{Lane, Ring, RingCall};
+use super::rows::Row;
 use super::state::{Cursor, State};
 use super::systems::Systems;
 

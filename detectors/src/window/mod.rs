@@ -19,6 +19,7 @@ mod node;
 mod operator;
 mod queue;
 mod ring;
+mod rows;
 mod saved;
 mod shared;
 mod state;

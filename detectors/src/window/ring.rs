@@ -13,20 +13,10 @@ use super::early::{Early, Rejected};
 use super::frame::Frame;
 use super::keys::{Keys, NO_SLOT, Slot};
 use super::queue::Queue;
+use super::rows::{Row, Rows};
 use super::state::{Answers, At, Cursor, Part, Passage, State};
 use super::value::Column;
 use crate::limits::{STAYS_NS_MIN, SWEEP_STEPS, VACANT_SHARE, VACANT_SLOTS_MIN};
-
-/// A row as a ring remembers it; the values that functions need are in their own queues.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
-    pub(super) time: i64,
-    pub(super) slot: Slot,
-    /// Which of the ring's functions count it, one bit each.
-    pub(super) calls: u16,
-    /// Number of its source, for the limits.
-    pub(super) source: u16,
-}
 
 /// The state of one ring.
 #[derive(Debug)]
@@ -68,21 +58,6 @@ pub(super) struct RingColumns {
     pub(super) keys: Arc<BatchKeys>,
     /// For each function its arguments, and which rows its FILTER lets through.
     pub(super) calls: Vec<(Vec<Column>, Option<BooleanArray>)>,
-}
-
-/// The rows of a batch as every ring sees them.
-pub(super) struct Rows<'a> {
-    pub(super) lanes: &'a [u32],
-    pub(super) times: &'a [i64],
-    pub(super) sources: &'a [u16],
-    /// Which are answered; without it, all.
-    pub(super) anchors: Option<&'a BooleanBuffer>,
-    /// Whether answered rows wait, so that their key must be remembered for them.
-    pub(super) wait: bool,
-    /// Number of the first among all that the operator has taken in.
-    pub(super) first: u64,
-    /// Log time through which the system is complete when each row is decided; only of answered rows it means something.
-    pub(super) dues: &'a [i64],
 }
 
 /// Rows of a lane that are answered in a run.
@@ -339,6 +314,13 @@ impl Frame {
             }
         }
         At { time, start }
+    }
+}
+
+/// A row waits no more; `slots` are those of its key in each ring.
+pub(super) fn forget(rings: &mut [Ring], time: i64, slots: impl Iterator<Item = Slot>) {
+    for (ring, slot) in rings.iter_mut().zip(slots) {
+        ring.early.iter_mut().for_each(|early| early.forget(slot, time));
     }
 }
 

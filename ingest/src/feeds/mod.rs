@@ -7,7 +7,7 @@
 //! | [`safe`], [`opa`], [`events`] | feeds that are code |
 //! | [`mapping`] | feeds of an operator's own, each a table that is read from a file |
 //! | all others | a table each, with an example, records as they come and the events they become beside it |
-//! | `read`, `json`, `fields` | what feeds share: the records of a body one by one; JSON that is read in one way only; typed access to the members of an object |
+//! | `read`, `json`, `fields`, `dollars` | what feeds share: the records of a body one by one; JSON that is read in one way only; typed access to the members of an object; dollars as cents |
 //!
 //! A new feed is a module here and an entry of [`TABLES`], or of [`CODE`] where it is no table. This part knows formats,
 //! and neither rules nor storage nor sockets.
@@ -18,6 +18,7 @@ pub mod bitgo;
 pub mod cerbos;
 pub mod cloudtrail;
 pub mod custody;
+mod dollars;
 pub mod entra;
 pub mod envoy;
 pub mod events;

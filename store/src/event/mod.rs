@@ -10,7 +10,6 @@ mod detail;
 mod id;
 mod texts;
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::{Amount, Instant};
@@ -264,9 +263,3 @@ impl PartialEq for Event {
 }
 
 impl Eq for Event {}
-
-impl fmt::Debug for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Event").field(&crate::line::write(self)).finish()
-    }
-}

@@ -1,6 +1,6 @@
 //! The one form in which keywatch writes an event.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::dollars::format_usd;
 use super::scan;
@@ -18,6 +18,13 @@ pub fn write(event: &Event) -> String {
     let mut line = String::with_capacity(template.text.len() + 64);
     template.fill(event.time(), event.late(), &mut line);
     line
+}
+
+/// An event is shown as its line.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Event").field(&write(self)).finish()
+    }
 }
 
 /// A line but for log time and lateness, the two fields that a log gives. It is written once, hashed for the

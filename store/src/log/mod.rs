@@ -72,6 +72,14 @@ impl Topic {
             Topic::Conclusions => "conclusions",
         }
     }
+
+    /// Its place in what is kept for each topic, which is that in [`Topic::ALL`].
+    pub(in crate::log) fn index(self) -> usize {
+        match self {
+            Topic::Events => 0,
+            Topic::Conclusions => 1,
+        }
+    }
 }
 
 /// The ordinal of a record within its topic, from 0.

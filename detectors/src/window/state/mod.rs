@@ -53,7 +53,7 @@ use super::call::{Call, Function};
 use super::frame::Frame;
 use super::keys::{NO_SLOT, Slot};
 use super::queue::Queue;
-use super::ring::Row;
+use super::rows::Row;
 use super::stored::{Stored, to_bytes};
 use super::value::{self, Column, Value};
 use count::Counts;

@@ -7,8 +7,8 @@ use keywatch_store::event::Builder;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::input_types::usd_cents;
 use crate::chain::address::canonical;
+use crate::feeds::dollars::usd_cents;
 use crate::mask;
 
 type Pointer = Cow<'static, str>;

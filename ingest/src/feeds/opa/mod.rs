@@ -26,7 +26,6 @@ use crate::feeds::read;
 use crate::reject::capped;
 use crate::{Context, Feed, Problem, Reading, limits, mask};
 use input_mapping::Input;
-pub(crate) use input_types::usd_cents;
 
 /// The feed `opa`.
 #[derive(Clone, Debug)]

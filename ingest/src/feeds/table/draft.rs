@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::{Column, Fact, countries, kept, path, value};
 use crate::chain::address::canonical;
-use crate::feeds::opa::usd_cents;
+use crate::feeds::dollars::usd_cents;
 use crate::reject::capped;
 use crate::{Context, Problem, limits, mask};
 

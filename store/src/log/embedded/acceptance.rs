@@ -15,7 +15,7 @@ use super::damage::Loss;
 use super::directory::{self, cannot_write, sync_directory};
 use super::disk::Disk;
 use super::head_file::{HeadFile, Heads};
-use super::shared::index;
+use super::replacement::{COMPLETE, NEW, finish};
 use super::state::{self, ChainLink};
 use super::walk::{Step, WholeBatch};
 use super::{EmbeddedLog, Options};
@@ -52,12 +52,6 @@ pub struct Accepted {
     pub set_aside: PathBuf,
 }
 
-/// The directory in which the new log is written.
-const NEW: &str = "accepting";
-
-/// The file that says that it is complete, and what moves where.
-const COMPLETE: &str = "complete";
-
 /// Goes on with what stands of the log in a directory.
 ///
 /// # Errors
@@ -88,36 +82,6 @@ pub fn accept_loss(
     new.complete(&set_aside)?;
     finish(path)?;
     Ok(Accepted { report, gaps, salvaged, set_aside: path.join(set_aside) })
-}
-
-/// Brings an acceptance to its end that was broken off: what was complete takes its place, what was not goes away.
-pub(super) fn finish(path: &Path) -> Result<(), Error> {
-    let new = path.join(NEW);
-    let failed = |error: std::io::Error| cannot_write(&new, &error);
-    if !new.exists() {
-        return Ok(());
-    }
-    if let Ok(moves) = fs::read_to_string(new.join(COMPLETE)) {
-        let mut names = moves.lines();
-        let aside = path.join(names.next().unwrap_or("damaged"));
-        fs::create_dir_all(&aside).map_err(failed)?;
-        for name in ["data", "head"] {
-            let (stands, goes, comes) = (path.join(name), aside.join(name), new.join(name));
-            if comes.exists() {
-                if stands.exists() && !goes.exists() {
-                    fs::rename(&stands, &goes).map_err(failed)?;
-                }
-                fs::rename(&comes, &stands).map_err(failed)?;
-            }
-        }
-        for (stands, goes) in names.map(|name| (path.join(name), aside.join(name))) {
-            if stands.exists() && !goes.exists() {
-                fs::rename(&stands, &goes).map_err(failed)?;
-            }
-        }
-        sync_directory(&new).and_then(|()| sync_directory(&aside.join("data"))).map_err(failed)?;
-    }
-    fs::remove_dir_all(&new).map_err(failed)
 }
 
 fn systems(report: &Report, acceptance: &Acceptance) -> BTreeSet<String> {
@@ -191,8 +155,8 @@ impl NewLog<'_> {
         let mut change = disk.change();
         state::put_clock(&mut change, Clock::Recorded, &self.key);
         for topic in Topic::ALL {
-            state::put_kept(&mut change, topic, kept[index(topic)], &self.key);
-            state::put_tip(&mut change, topic, kept[index(topic)], &self.key);
+            state::put_kept(&mut change, topic, kept[topic.index()], &self.key);
+            state::put_tip(&mut change, topic, kept[topic.index()], &self.key);
         }
         change.commit()?;
         drop(disk);

@@ -12,7 +12,6 @@ use super::disk::Disk;
 use super::files::{self, Found};
 use super::head_file::{self, Heads};
 use super::scratch::Scratch;
-use super::shared::index;
 use super::state::{self, ChainLink};
 use super::walk::{Checks, Step, WholeBatch};
 use crate::log::TopicHead;
@@ -83,7 +82,7 @@ pub fn check(path: impl AsRef<Path>, options: &Options, mut progress: impl FnMut
         return Err(Error::Storage { path: path.to_owned(), problem: "there is no such directory".to_owned() });
     }
     let _lock = directory::lock(path)?;
-    super::acceptance::finish(path)?;
+    super::replacement::finish(path)?;
     let mut check = Check { path, options, progress: &mut progress };
     let known = check.known();
     check.run(&known, |_, _| Ok(()))
@@ -108,9 +107,9 @@ impl Check<'_> {
         let mut topics = [TopicReport::NONE; 2];
         for topic in [Topic::Conclusions, Topic::Events] {
             let kept = known.kept(&disk, topic);
-            let report = &mut topics[index(topic)];
+            let report = &mut topics[topic.index()];
             report.oldest = kept.position;
-            let head = known.heads.map(|heads| heads.topics[index(topic)]);
+            let head = known.heads.map(|heads| heads.topics[topic.index()]);
             report.end = checks.walk(topic, kept, head.as_ref(), |step| {
                 match &step {
                     Step::Loss(loss) => damage.losses.push(loss.clone()),
@@ -154,7 +153,7 @@ impl Check<'_> {
         match files::inspect(&data) {
             Found::Log(inspection) => {
                 let short = |topic: &Topic| {
-                    heads.is_some_and(|heads| inspection.reaches(*topic, &heads.topics[index(*topic)]) == Some(false))
+                    heads.is_some_and(|heads| inspection.reaches(*topic, &heads.topics[topic.index()]) == Some(false))
                 };
                 let cut = inspection.torn.as_ref().filter(|_| Topic::ALL.iter().any(short));
                 damage.files.extend(cut.map(|torn| FileDamage::new(torn, "its last commit does not verify")));

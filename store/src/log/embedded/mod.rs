@@ -9,7 +9,7 @@
 //! | `files` | the storage crate's files, looked through before it may open them |
 //! | `damage` | what is wrong with a log, in words |
 //! | `check`, `walk`, `scratch` | looking through a whole log, round its damage, on a scratch copy |
-//! | `acceptance` | going on with a loss, under somebody's name |
+//! | `acceptance`, `replacement` | going on with a loss, under somebody's name; how what was written takes the damaged log's place |
 //! | `disk` | batches and small values on the storage crate; nothing else knows that crate |
 //! | `state` | the small values |
 //! | `time_index`, `recovery` | which batches hold ids that are still remembered; what a log left, and the index of ids, become the writer's state |
@@ -31,6 +31,7 @@ mod head_file;
 mod opening;
 mod reader;
 mod recovery;
+mod replacement;
 mod retention;
 mod scratch;
 mod shared;
@@ -117,7 +118,7 @@ impl EmbeddedLog {
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<EmbeddedLog, Error> {
         let path = path.as_ref();
         let lock = directory::lock(path)?;
-        acceptance::finish(path)?;
+        replacement::finish(path)?;
         let opened = opening::open(path, &options)?;
         start(lock, opened, options)
     }

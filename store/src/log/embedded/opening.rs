@@ -18,7 +18,6 @@ use super::disk::Disk;
 use super::files::{self, Found, Inspection};
 use super::head_file::{self, HeadFile, Heads};
 use super::recovery::{Recovered, Recovery};
-use super::shared::index;
 use super::state::{self, Kind};
 use crate::limits::CLOSING_WAIT_MS_MAX;
 use crate::log::TopicHead;
@@ -96,7 +95,7 @@ fn losses(heads: Option<&Heads>, of: impl Fn(Topic, &TopicHead) -> Vec<Loss>) ->
     let Some(heads) = heads else { return Vec::new() };
     let mut losses = Vec::new();
     for topic in Topic::ALL {
-        let head = &heads.topics[index(topic)];
+        let head = &heads.topics[topic.index()];
         let found = of(topic, head).into_iter().filter(|loss| loss.records() > 0);
         losses.extend(found.map(|loss| Loss { before: loss.before.or(Some(head.time)), ..loss }));
     }
@@ -106,8 +105,9 @@ fn losses(heads: Option<&Heads>, of: impl Fn(Topic, &TopicHead) -> Vec<Loss>) ->
 /// Refuses damaged files, and a torn end that took records along which somebody was answered for.
 fn check_files(path: &Path, inspection: &Inspection, heads: Option<&Heads>) -> Result<(), Error> {
     let mut files = inspection.damage.clone();
-    let short =
-        |topic: Topic| heads.is_some_and(|heads| inspection.reaches(topic, &heads.topics[index(topic)]) == Some(false));
+    let short = |topic: Topic| {
+        heads.is_some_and(|heads| inspection.reaches(topic, &heads.topics[topic.index()]) == Some(false))
+    };
     if let Some(torn) = inspection.torn.as_ref().filter(|_| Topic::ALL.into_iter().any(short)) {
         files.push(FileDamage::new(torn, "its last commit does not verify, and the head says that it was finished"));
     }
@@ -121,7 +121,7 @@ fn check_files(path: &Path, inspection: &Inspection, heads: Option<&Heads>) -> R
 /// Copies a torn journal where the journals do not show that the head stands before what is torn.
 fn copy_torn(path: &Path, inspection: &Inspection, heads: Option<&Heads>) -> Result<Option<JournalCopy>, Error> {
     let Some(torn) = &inspection.torn else { return Ok(None) };
-    let shown = |topic: Topic| match heads.map(|heads| heads.topics[index(topic)]) {
+    let shown = |topic: Topic| match heads.map(|heads| heads.topics[topic.index()]) {
         Some(head) => head.position == Position(0) || inspection.reaches(topic, &head) == Some(true),
         None => false,
     };

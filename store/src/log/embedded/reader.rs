@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, Stored};
-use super::shared::{Shared, TopicView, index};
+use super::shared::{Shared, TopicView};
 use super::state::ChainLink;
 use crate::limits::{APPEND_EVENTS_MAX, OPEN_BATCHES_MAX};
 use crate::log::BatchPlace;
@@ -161,7 +161,7 @@ impl Reader {
     }
 
     fn opened(&self, topic: Topic) -> MutexGuard<'_, VecDeque<Arc<Batch>>> {
-        self.open[index(topic)].lock().unwrap_or_else(PoisonError::into_inner)
+        self.open[topic.index()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

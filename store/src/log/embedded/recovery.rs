@@ -13,7 +13,6 @@ use super::clocks::Clocks;
 use super::damage::{Damage, Loss};
 use super::disk::Disk;
 use super::head_file::Heads;
-use super::shared::index;
 use super::state::{self, ChainLink, SystemPlace};
 use super::time_index::TimeIndex;
 use crate::log::TopicHead;
@@ -74,7 +73,7 @@ impl Recovery<'_> {
     fn end(&self, topic: Topic) -> Result<Instant, Error> {
         let Recovery { disk, role, key, .. } = *self;
         let (kept, tip) = (state::kept(disk, topic, key)?, state::tip(disk, topic, key)?);
-        End { disk, topic, kept, tip, role, key }.check(self.heads.map(|heads| heads.topics[index(topic)]))
+        End { disk, topic, kept, tip, role, key }.check(self.heads.map(|heads| heads.topics[topic.index()]))
     }
 
     /// Whether what a topic's index may hold is in this log.

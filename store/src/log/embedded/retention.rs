@@ -6,7 +6,6 @@
 use std::sync::PoisonError;
 
 use super::EmbeddedLog;
-use super::shared::index;
 use super::state::{self, ChainLink};
 use crate::limits::{REPEAT_HORIZON_NS, RETIRE_BATCHES_MAX};
 use crate::log::hash_chain::Head;
@@ -38,7 +37,7 @@ impl EmbeddedLog {
             for first in dropped {
                 change.drop_batch(topic, first);
             }
-            self.shared.publish(|view| view.topics[index(topic)].kept = kept);
+            self.shared.publish(|view| view.topics[topic.index()].kept = kept);
             change.commit()?;
         }
     }

@@ -56,7 +56,7 @@ impl Shared {
     }
 
     pub(super) fn topic(&self, topic: Topic) -> TopicView {
-        self.view().topics[index(topic)]
+        self.view().topics[topic.index()]
     }
 
     /// Changes what readers see and wakes those that wait.
@@ -87,16 +87,9 @@ impl Shared {
 
     /// Waits until a topic ends beyond `position`, the writer stops, or the timeout passes; the end then.
     pub(super) fn wait_past(&self, topic: Topic, position: Position, timeout: Duration) -> Position {
-        let not_yet = |view: &mut View| view.topics[index(topic)].tip.position <= position && view.stopped.is_none();
+        let not_yet = |view: &mut View| view.topics[topic.index()].tip.position <= position && view.stopped.is_none();
         let waited = self.changed.wait_timeout_while(self.view(), timeout, not_yet);
         let (view, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        view.topics[index(topic)].tip.position
-    }
-}
-
-pub(super) fn index(topic: Topic) -> usize {
-    match topic {
-        Topic::Events => 0,
-        Topic::Conclusions => 1,
+        view.topics[topic.index()].tip.position
     }
 }

@@ -14,7 +14,7 @@ use super::clocks::{Clocks, JumpGuard};
 use super::disk::{Change, Disk};
 use super::head_file::HeadFile;
 use super::recovery::{Recovered, generation};
-use super::shared::{Shared, index};
+use super::shared::Shared;
 use super::state::{self, ChainLink, SystemPlace};
 use super::time_index::TimeIndex;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, BATCH_SYSTEMS_MAX, COMMIT_BYTES_MAX};
@@ -117,7 +117,7 @@ impl Writer {
             Clock::Wall => self.guard.now(&*self.clocks)?,
             Clock::Recorded => Instant::UNASSIGNED,
         };
-        let admit = |(topic, events): (Topic, Vec<Prepared>)| self.topics[index(topic)].admit(events, now);
+        let admit = |(topic, events): (Topic, Vec<Prepared>)| self.topics[topic.index()].admit(events, now);
         let appended = appends.into_iter().map(admit).collect::<Result<_, Error>>()?;
         self.commit()?;
         Ok(appended)
@@ -137,7 +137,7 @@ impl Writer {
         self.head_file.write([events.head(), conclusions.head()])?;
         self.shared.publish(|view| {
             for topic in [events, conclusions] {
-                let shown = &mut view.topics[index(topic.topic)];
+                let shown = &mut view.topics[topic.topic.index()];
                 (shown.tip, shown.latest) = (topic.tip, topic.latest);
             }
             view.times.extend(moved.into_iter().map(|(system, place)| (system, place.time)));

@@ -16,7 +16,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::damage::{FileDamage, Loss};
-use super::shared::index;
 use crate::limits::{JOURNAL_FILE_BYTES_MAX, TABLE_SEARCH_BYTES_MAX};
 use crate::log::TopicHead;
 use crate::log::hash_chain::{Hash, Head};
@@ -190,7 +189,7 @@ impl Inspection {
                 return;
             }
             let Some((head, hash)) = put.value().and_then(|value| Head::unsigned(&value).ok()) else { return };
-            self.journaled[index(head.topic)].push(Journaled {
+            self.journaled[head.topic.index()].push(Journaled {
                 first: head.first,
                 end: head.end(),
                 hash,
@@ -238,7 +237,7 @@ impl Inspection {
 
     /// Whether a topic's head is known to stand before what is torn; `None` where the journals hold nothing of the topic.
     pub(super) fn reaches(&self, topic: Topic, head: &TopicHead) -> Option<bool> {
-        let journaled = &self.journaled[index(topic)];
+        let journaled = &self.journaled[topic.index()];
         let end = journaled.iter().map(|batch| batch.end).max()?;
         let same = journaled.iter().all(|batch| batch.end != head.position || batch.hash == head.hash);
         Some(end >= head.position && same)
@@ -246,7 +245,7 @@ impl Inspection {
 
     /// What the journals show to be missing up to a topic's head. What stood in tables is not counted.
     pub(super) fn losses(&self, topic: Topic, head: &TopicHead) -> Vec<Loss> {
-        let mut batches: Vec<&Journaled> = self.journaled[index(topic)].iter().collect();
+        let mut batches: Vec<&Journaled> = self.journaled[topic.index()].iter().collect();
         batches.sort_by_key(|batch| batch.first);
         let mut losses = Vec::new();
         let mut before: Option<&Journaled> = None;
