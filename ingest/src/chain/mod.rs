@@ -6,6 +6,7 @@
 //! | [`address`] | the canonical form of an address |
 //! | [`follow`] | which blocks were read, reorganisations, and what is recorded of them |
 //! | [`backfill`] | which old blocks are read for wallets that were added |
+//! | [`health`] | which parts of blocks could not be read, and when that is over |
 //! | [`pool`] | which waiting transactions were told, replaced each other, or left |
 //! | [`bitcoin`] | blocks and waiting transactions of Bitcoin → events |
 //! | [`evm`] | blocks of Ethereum and its relatives → events |
@@ -17,5 +18,6 @@ pub mod backfill;
 pub mod bitcoin;
 pub mod evm;
 pub mod follow;
+pub mod health;
 pub mod pool;
 pub mod registry;

@@ -28,6 +28,7 @@ use crate::service::intake::Intake;
 
 mod backfill;
 mod chain;
+mod health;
 
 use backfill::Backfill;
 pub(crate) use chain::{Chain, Fetched};
@@ -56,6 +57,10 @@ pub(crate) struct Follower<C> {
     cursor: Option<Cursor>,
     /// What is wrong, as the log says it.
     reported: Option<Class>,
+    /// Whether the log's last word, from before the start, is that nothing can be read.
+    was_down: bool,
+    /// When it is looked again whether parts of blocks can be read that could not be.
+    looks_at: Option<tokio::time::Instant>,
     /// The last disagreement that the log has.
     dissent: String,
     /// What waits, where that is watched.
@@ -107,7 +112,7 @@ impl<C: Chain> Follower<C> {
         intake: Arc<Intake>,
         pool: Option<SharedPool>,
     ) -> anyhow::Result<Follower<C>> {
-        let cursor = position::cursor(log.as_ref(), chain.origin(), chain.name(), pace.depth_max)?;
+        let (cursor, was_down) = position::cursor(log.as_ref(), chain.origin(), chain.name(), pace.depth_max)?;
         let (dissent, backfill) = (String::new(), Backfill::default());
         Ok(Follower {
             chain,
@@ -117,6 +122,8 @@ impl<C: Chain> Follower<C> {
             intake,
             cursor,
             reported: None,
+            was_down,
+            looks_at: None,
             dissent,
             pool,
             backfill,
@@ -180,6 +187,9 @@ impl<C: Chain> Follower<C> {
         self.recovered().await?;
         // Also between blocks that come without a pause.
         let is_level = self.cursor().tip().height >= newest;
+        if is_level {
+            self.look_again().await?;
+        }
         let moved = if is_level && self.read_old().await? == Turn::Moved { Turn::Moved } else { moved };
         let metrics = &self.intake.metrics;
         let labels = [self.chain.name(), self.chain.origin().source.as_str()];
@@ -191,6 +201,10 @@ impl<C: Chain> Follower<C> {
 
     fn cursor(&self) -> &Cursor {
         self.cursor.as_ref().expect("a turn begins with a cursor")
+    }
+
+    fn cursor_mut(&mut self) -> &mut Cursor {
+        self.cursor.as_mut().expect("a turn begins with a cursor")
     }
 
     /// The height that enough nodes have: with a quorum, the lowest among the highest of them.
@@ -276,6 +290,10 @@ impl<C: Chain> Follower<C> {
                 }
                 events.extend(self.chain.events(&fetched, cursor.epoch()));
                 cursor.take(&fetched.at);
+                if cursor.unwell_mut().take(&self.chain.asked(&fetched)) {
+                    let id = format!("well/{}/{}", cursor.epoch(), fetched.at.hash);
+                    events.push(self.well_again(&id, fetched.at.time));
+                }
                 (blocks, time) = (blocks + 1, fetched.at.time);
                 if events.len() >= FOLLOW_EVENTS_MAX {
                     break;
@@ -386,31 +404,6 @@ impl<C: Chain> Follower<C> {
         event.chain(chain).reason(format!("nodes say different things of block {height}"));
         event.detail(&json!({"block": height, "said": said}));
         Some((told, event.build_own()))
-    }
-
-    /// Says in the log what is wrong, once until it is right again or something else is wrong.
-    async fn report(&mut self, trouble: &Trouble) -> anyhow::Result<()> {
-        tracing::warn!(chain = self.chain.name(), source = self.chain.origin().source, %trouble, "cannot follow");
-        if self.reported == Some(trouble.class) {
-            return Ok(());
-        }
-        self.reported = Some(trouble.class);
-        self.status("down", Some(trouble.to_string())).await
-    }
-
-    async fn recovered(&mut self) -> Result<(), Failure> {
-        if self.reported.take().is_some() {
-            self.status("ok", None).await.map_err(Failure::Log)?;
-        }
-        Ok(())
-    }
-
-    async fn status(&self, outcome: &str, reason: Option<String>) -> anyhow::Result<()> {
-        let now = clock::now();
-        let id = format!("status/{}/{}", self.chain.name(), now.nanoseconds());
-        let mut event = Event::builder(self.chain.origin(), &id, "source.status", now);
-        event.chain(self.chain.name()).outcome(outcome).reason(reason);
-        self.write(vec![event.build_own()]).await
     }
 
     async fn append(&self, mut events: Vec<Event>) -> Result<(), Failure> {

@@ -159,6 +159,7 @@ impl<C: Chain> Follower<C> {
     async fn read_piece(&mut self, chain: &C, piece: &Pending) -> Result<Turn, Failure> {
         let to = piece.to.min(piece.next.saturating_add(BACKFILL_BLOCKS_MAX - 1));
         let (mut events, mut dissent, mut next) = (Vec::new(), Vec::new(), piece.next);
+        let mut lacks = false;
         {
             let endpoints = self.endpoints.as_ref();
             let ask = move |height| fetch(chain, endpoints, height);
@@ -182,6 +183,7 @@ impl<C: Chain> Follower<C> {
                 let Some(fetched) = fetched.filter(|fetched| same(&fetched.at.hash)) else { break };
                 // Events of a block that may still be left have its epoch, so that they are taken back with the others.
                 events.extend(chain.events(&fetched, read.map_or(0, |read| read.epoch)));
+                lacks |= chain.asked(&fetched).problem().is_some();
                 next += 1;
                 if events.len() >= FOLLOW_EVENTS_MAX {
                     break;
@@ -196,6 +198,7 @@ impl<C: Chain> Follower<C> {
             self.dissent = mark;
             events.push(record);
         }
+        events.extend(lacks.then(|| self.standing()));
         let tip = self.cursor().tip();
         let anchor = format!("{}/{}/{}", self.cursor().epoch(), tip.height, tip.hash);
         events.push(self.backfill_record(&anchor));
