@@ -47,6 +47,8 @@ pub struct Cursor {
     recent: VecDeque<ReadRef>,
     /// What could not be read of the blocks.
     unwell: Unwell,
+    /// What tells the declaration whose wallets are watched from others; empty where that is not known.
+    declared: String,
 }
 
 /// How a block stands to those that were read.
@@ -63,13 +65,30 @@ impl Cursor {
     #[must_use]
     pub fn behind(height: u64, hash: &str, depth_max: usize) -> Cursor {
         let read = ReadRef { height, hash: hash.to_owned(), epoch: 0 };
-        Cursor { epoch: 0, depth_max: depth_max.max(1), recent: VecDeque::from([read]), unwell: Unwell::default() }
+        Cursor {
+            epoch: 0,
+            depth_max: depth_max.max(1),
+            recent: VecDeque::from([read]),
+            unwell: Unwell::default(),
+            declared: String::new(),
+        }
     }
 
     /// The newest block that was read.
     #[must_use]
     pub fn tip(&self) -> &ReadRef {
         self.recent.back().expect("a cursor always has a block")
+    }
+
+    /// What tells the declaration whose wallets are watched from others; empty where that is not known.
+    #[must_use]
+    pub fn declared(&self) -> &str {
+        &self.declared
+    }
+
+    /// From now on the wallets of that declaration are watched.
+    pub fn watch(&mut self, declared: String) {
+        self.declared = declared;
     }
 
     /// What could not be read of the blocks, and has not been read since.
@@ -149,6 +168,9 @@ impl Cursor {
         if first {
             detail["first"] = Value::Bool(true);
         }
+        if !self.declared.is_empty() {
+            detail["declared"] = json!(self.declared);
+        }
         if !self.unwell.is_empty() {
             detail["unwell"] = self.unwell.parts().collect();
         }
@@ -189,8 +211,9 @@ impl<'a> Restoring<'a> {
         let depth_max = self.depth_max;
         let cursor = self.cursor.get_or_insert_with(|| {
             self.tip = Some(ReadRef { height, hash: hash.to_owned(), epoch });
+            let declared = detail["declared"].as_str().unwrap_or_default().to_owned();
             let unwell = detail["unwell"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            Cursor { epoch, depth_max, recent: VecDeque::new(), unwell: Unwell::of(unwell) }
+            Cursor { epoch, depth_max, recent: VecDeque::new(), unwell: Unwell::of(unwell), declared }
         });
         for entry in detail["read"].as_array().into_iter().flatten().rev() {
             let (Some(height), Some(hash)) = (entry[0].as_u64(), entry[1].as_str()) else { continue };
@@ -338,10 +361,12 @@ mod tests {
         go(&cursor, 0);
         cursor.take(&block(12, "a12", "a11"));
         cursor.take(&block(13, "a13", "a12"));
+        cursor.watch("d1".into());
         let mut asked = Asked::default();
         asked.fails("storage", "no state".into());
         cursor.unwell_mut().take(&asked);
         go(&cursor, 2);
+        assert_eq!(cursor.declared(), "d1");
         assert_eq!(cursor.unwell().parts().collect::<Vec<_>>(), ["storage"]);
         assert_eq!(cursor.at(12).map(|read| read.epoch), Some(2));
     }

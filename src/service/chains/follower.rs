@@ -251,7 +251,8 @@ impl<C: Chain> Follower<C> {
         let hash = self.hash_at(height).await?;
         let hash =
             hash.ok_or_else(|| Trouble::new(Class::Missing, format!("no node has block {height} to begin behind")))?;
-        let cursor = Cursor::behind(height, &hash, self.pace.depth_max);
+        let mut cursor = Cursor::behind(height, &hash, self.pace.depth_max);
+        cursor.watch(self.backfill.declared());
         let record = cursor.record(self.chain.origin(), self.chain.name(), 1, true, clock::now());
         self.append(vec![record]).await?;
         tracing::info!(chain = self.chain.name(), source = self.chain.origin().source, height, "begins to follow");

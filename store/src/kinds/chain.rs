@@ -94,6 +94,7 @@ pub(super) const CHAIN_PROGRESS: &[(&str, &str, &str)] = &[
     ("epoch", "integer", "reorganisations so far"),
     ("read", "array", "height and hash of the blocks read since the record before, as deep as a reorganisation may go"),
     ("first", "boolean", "true where the follower began: nothing before this block was read"),
+    ("declared", "text", "`sha256` of the declaration whose wallets were watched, as `inventory.activated` has it"),
     ("unwell", "array", "parts of blocks that could not be read and have not been read since, as `source.status` told"),
 ];
 
