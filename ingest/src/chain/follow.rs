@@ -49,6 +49,8 @@ pub struct Cursor {
     unwell: Unwell,
     /// What tells the declaration whose wallets are watched from others; empty where that is not known.
     declared: String,
+    /// Height of the newest block that is final, or of the block that it began behind.
+    settled: u64,
 }
 
 /// How a block stands to those that were read.
@@ -71,6 +73,7 @@ impl Cursor {
             recent: VecDeque::from([read]),
             unwell: Unwell::default(),
             declared: String::new(),
+            settled: height,
         }
     }
 
@@ -89,6 +92,17 @@ impl Cursor {
     /// From now on the wallets of that declaration are watched.
     pub fn watch(&mut self, declared: String) {
         self.declared = declared;
+    }
+
+    /// Height of the newest block that is final, or of the one that it began behind.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// Blocks up to this height are final.
+    pub fn settle(&mut self, height: u64) {
+        self.settled = height;
     }
 
     /// What could not be read of the blocks, and has not been read since.
@@ -148,6 +162,7 @@ impl Cursor {
             left.extend(self.recent.pop_back());
         }
         self.epoch += 1;
+        self.settled = self.settled.min(self.tip().height);
         left
     }
 
@@ -163,6 +178,7 @@ impl Cursor {
             "block": tip.height,
             "block_hash": tip.hash,
             "epoch": self.epoch,
+            "final": self.settled,
             "read": newest.map(|read| json!([read.height, read.hash])).collect::<Vec<_>>(),
         });
         if first {
@@ -211,9 +227,11 @@ impl<'a> Restoring<'a> {
         let depth_max = self.depth_max;
         let cursor = self.cursor.get_or_insert_with(|| {
             self.tip = Some(ReadRef { height, hash: hash.to_owned(), epoch });
+            // Cursors did not always say it: then what is final is told again.
+            let settled = detail["final"].as_u64().unwrap_or_default();
             let declared = detail["declared"].as_str().unwrap_or_default().to_owned();
             let unwell = detail["unwell"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            Cursor { epoch, depth_max, recent: VecDeque::new(), unwell: Unwell::of(unwell), declared }
+            Cursor { epoch, depth_max, recent: VecDeque::new(), unwell: Unwell::of(unwell), declared, settled }
         });
         for entry in detail["read"].as_array().into_iter().flatten().rev() {
             let (Some(height), Some(hash)) = (entry[0].as_u64(), entry[1].as_str()) else { continue };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`registry`] | chains by name and id, their own asset, well-known tokens |
 //! | [`address`] | the canonical form of an address |
+//! | [`finality`] | which blocks are final |
 //! | [`follow`] | which blocks were read, reorganisations, and what is recorded of them |
 //! | [`backfill`] | which old blocks are read for wallets that were added |
 //! | [`health`] | which parts of blocks could not be read, and when that is over |
@@ -17,6 +18,7 @@ pub mod address;
 pub mod backfill;
 pub mod bitcoin;
 pub mod evm;
+pub mod finality;
 pub mod follow;
 pub mod health;
 pub mod pool;

@@ -56,6 +56,11 @@ struct Hash {
     hash: String,
 }
 
+#[derive(Deserialize)]
+struct Number {
+    number: String,
+}
+
 impl EvmChain {
     pub(super) fn decoder(&self) -> Decoder<'_> {
         Decoder { origin: &self.origin, network: &self.network, watched: &self.watched }
@@ -200,6 +205,17 @@ impl Chain for EvmChain {
     async fn hash_at(&self, node: &Node, height: u64) -> Result<Option<String>, Trouble> {
         let answer: Option<Hash> = node.ask_for("eth_getBlockByNumber", json!([format!("{height:#x}"), false])).await?;
         Ok(answer.map(|block| block.hash))
+    }
+
+    async fn finalized(&self, node: &Node) -> Result<Option<u64>, Trouble> {
+        // Nodes of chains that have no such blocks answer nothing, or that they do not know the word.
+        match node.ask_for::<Number>("eth_getBlockByNumber", json!(["finalized", false])).await {
+            Err(trouble) if trouble.class == Class::Rpc => Ok(None),
+            answer => {
+                let height = answer?.map(|block| parse_quantity(&block.number));
+                height.transpose().map_err(|problem| node.trouble(Class::Malformed, problem))
+            }
+        }
     }
 
     async fn fetch(&self, node: &Node, height: u64) -> Result<Option<Fetched<ReadBlock>>, Trouble> {

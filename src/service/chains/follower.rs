@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::stream::{self, StreamExt};
+use keywatch_ingest::chain::finality::{self, Finality};
 use keywatch_ingest::chain::follow::{Cursor, Step, reorganisation};
 use keywatch_store::{Event, Log};
 use serde_json::json;
@@ -28,6 +29,7 @@ use crate::service::intake::Intake;
 
 mod backfill;
 mod chain;
+mod final_blocks;
 mod health;
 
 use backfill::Backfill;
@@ -43,6 +45,8 @@ pub(crate) struct Pace {
     pub(crate) confirmations: u64,
     /// Blocks that a reorganisation may reach back.
     pub(crate) depth_max: usize,
+    /// How blocks become final.
+    pub(crate) finality: Finality,
     /// Time between two looks at the nodes where nothing is new.
     pub(crate) poll: Duration,
 }
@@ -61,6 +65,8 @@ pub(crate) struct Follower<C> {
     was_down: bool,
     /// When it is looked again whether parts of blocks can be read that could not be.
     looks_at: Option<tokio::time::Instant>,
+    /// What nodes say is final, and when they are asked again.
+    final_told: (Option<u64>, Option<tokio::time::Instant>),
     /// The last disagreement that the log has.
     dissent: String,
     /// What waits, where that is watched.
@@ -124,6 +130,7 @@ impl<C: Chain> Follower<C> {
             reported: None,
             was_down,
             looks_at: None,
+            final_told: (None, None),
             dissent,
             pool,
             backfill,
@@ -182,6 +189,7 @@ impl<C: Chain> Follower<C> {
         self.take_changes();
         let tip = self.cursor().tip().clone();
         let newest = head.saturating_sub(self.pace.confirmations);
+        self.ask_for_finality().await;
         let moved =
             if newest > tip.height { self.read(tip.height + 1, newest).await? } else { self.compare_tip().await? };
         self.recovered().await?;
@@ -307,7 +315,9 @@ impl<C: Chain> Follower<C> {
             events.push(record);
         }
         if blocks > 0 {
-            events.push(cursor.record(self.chain.origin(), self.chain.name(), blocks, false, time));
+            let (told, origin) = (self.final_told.0, self.chain.origin());
+            events.extend(finality::settle(&mut cursor, self.pace.finality, told, origin, self.chain.name(), time));
+            events.push(cursor.record(origin, self.chain.name(), blocks, false, time));
             self.append(events).await?;
             let labels = [self.chain.name(), self.chain.origin().source.as_str()];
             self.intake.metrics.chain_blocks.with_label_values(&labels).inc_by(blocks as u64);
@@ -339,10 +349,12 @@ impl<C: Chain> Follower<C> {
     async fn leave(&mut self) -> Result<Turn, Failure> {
         let mut cursor = self.cursor().clone();
         let fork = self.fork(&cursor).await?;
-        let left = cursor.rewind(fork);
-        self.backfill.cut(fork);
         let (origin, name) = (self.chain.origin().clone(), self.chain.name().to_owned());
         let now = clock::now();
+        let broken = (fork < cursor.settled())
+            .then(|| finality::reverted(&origin, &cursor, &name, Some(fork), &fork.to_string(), now));
+        let left = cursor.rewind(fork);
+        self.backfill.cut(fork);
         let mut events = vec![reorganisation(&origin, &name, &cursor, &left, now)];
         let log = Arc::clone(&self.log);
         let place = (fork, cursor.epoch());
@@ -358,6 +370,7 @@ impl<C: Chain> Follower<C> {
             retracted = taken.len(),
             "reorganisation"
         );
+        events.extend(broken);
         events.extend(taken);
         events.push(cursor.record(&origin, self.chain.name(), 0, false, now));
         self.append(events).await?;

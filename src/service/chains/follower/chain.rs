@@ -43,6 +43,11 @@ pub(crate) trait Chain: Send + Sync + 'static {
     /// Hash of a block; `None` where the node does not have the height.
     fn hash_at(&self, node: &Node, height: u64) -> impl Future<Output = Result<Option<String>, Trouble>> + Send;
 
+    /// Height of the newest block that a node says is final; `None` where it does not say so.
+    fn finalized(&self, _node: &Node) -> impl Future<Output = Result<Option<u64>, Trouble>> + Send {
+        async { Ok(None) }
+    }
+
     /// A block with everything that is read of it; `None` where the node does not have the height.
     fn fetch(
         &self,

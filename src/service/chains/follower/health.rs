@@ -23,7 +23,8 @@ impl<C: Chain> Follower<C> {
         self.reported = Some(trouble.class);
         let id = format!("{}", clock::now().nanoseconds());
         let record = self.status(&id, "down", Some(trouble.to_string()), clock::now());
-        self.write(vec![record]).await
+        let broken = self.left_behind(trouble);
+        self.write(broken.into_iter().chain([record]).collect()).await
     }
 
     /// Nodes answer. Says so where it was otherwise, also before a restart; and that parts which could not be read are well
