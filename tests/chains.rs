@@ -5,6 +5,7 @@
 //! | [`ethereum`] | blocks of a real node: nothing skipped, nothing told twice, reorganisations taken back |
 //! | [`bitcoin`] | the same for Bitcoin, and the shape of a real theft |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
+//! | [`finality`] | final blocks, and what leaves them |
 //! | [`added`] | wallets that are added while their chain is followed |
 //! | [`pools`] | transactions that wait for their block |
 //! | [`heads`] | nodes that announce their blocks |
@@ -17,6 +18,7 @@ mod bitcoin;
 mod door;
 mod endpoints;
 mod ethereum;
+mod finality;
 mod heads;
 mod looks;
 mod pools;

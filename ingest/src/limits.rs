@@ -67,6 +67,15 @@ pub const JWS_HEADER_BYTES_MAX: usize = 4096;
 /// Keys of one key set.
 pub const JWKS_KEYS_MAX: usize = 64;
 
+/// Wallets whose storage and balance are compared before and after one block.
+pub const WALLETS_COMPARED_MAX: usize = 500;
+
+/// Balances of tokens, each of one wallet, that are compared before and after one block.
+pub const BALANCES_COMPARED_MAX: usize = 2000;
+
+/// Parts of blocks that a follower remembers as not read, each a token or a kind of question.
+pub const UNWELL_PARTS_MAX: usize = 256;
+
 /// Wallets of one chain for which old blocks are still to be read.
 pub const BACKFILL_WALLETS_MAX: usize = 1000;
 

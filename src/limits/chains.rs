@@ -65,3 +65,12 @@ pub(crate) const HEADS_WAKE_MILLISECONDS_MIN: u64 = 100;
 
 /// Seconds after which nodes are looked at once more when a block was announced and none of them had it.
 pub(crate) const HEADS_AGAIN_SECONDS: u64 = 1;
+
+/// Seconds between two looks whether parts of blocks that could not be read can be by now.
+pub(crate) const UNWELL_LOOK_SECONDS: u64 = 60;
+
+/// Seconds between two questions to nodes which blocks are final.
+pub(crate) const FINALITY_LOOK_SECONDS: u64 = 30;
+
+/// Blocks of Bitcoin that stand above one until it is taken for final.
+pub(crate) const BITCOIN_FINAL_BLOCKS: u64 = 6;

@@ -150,6 +150,12 @@ pub const KINDS: &[Kind] = &[
         chain::CHAIN_BACKFILL,
     ),
     keywatch(
+        "chain.finality",
+        "blocks of a chain became final, or were and are left all the same",
+        &["final", "reverted"],
+        chain::CHAIN_FINALITY,
+    ),
+    keywatch(
         "chain.reorg",
         "blocks that a follower had read are no longer part of their chain",
         &[],

@@ -83,7 +83,9 @@ async fn an_asset_that_is_no_token_is_said_and_holds_up_no_block() {
     // Refuses everything: REVERT(0, 0).
     node.rpc("anvil_setCode", json!([TOKEN, "0x60006000fd"])).await;
     let watcher = Watcher::new(&[("anvil", node.url())], "");
-    watcher.declare(&format!("[[systems.assets]]\nasset = \"{TOKEN}\"\nchain = \"local\"\ndecimals = 6\n"));
+    watcher.declare(&format!(
+        "[[systems.assets]]\nasset = \"{TOKEN}\"\nchain = \"local\"\ndecimals = 6\nrebases = true\n"
+    ));
     let watching = watcher.start();
     node.pay(WALLET, OTHER, 3).await;
     watching.until_read(&node).await;
@@ -94,4 +96,40 @@ async fn an_asset_that_is_no_token_is_said_and_holds_up_no_block() {
     assert_eq!((told.len(), told[0].outcome()), (1, Some("degraded")));
     let reason = told[0].reason().unwrap();
     assert!(reason.contains(TOKEN) && reason.contains(WALLET), "{reason}");
+
+    // Who goes on with it after a restart says when it is well, and once.
+    node.rpc("anvil_setCode", json!([TOKEN, CODE])).await;
+    let watching = watcher.start();
+    for _ in 0..3 {
+        node.pay(WALLET, OTHER, 3).await;
+    }
+    watching.until_read(&node).await;
+    watching.stop();
+    let events = watcher.told();
+    let outcomes: Vec<_> = of_kind(&events, "source.status").iter().map(|event| event.outcome().unwrap()).collect();
+    assert_eq!((outcomes.first(), outcomes.last()), (Some(&"degraded"), Some(&"ok")), "{outcomes:?}");
+    let last = *of_kind(&events, "chain.progress").last().unwrap();
+    assert!(last.detail().value().get("unwell").is_none(), "{last:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_told_of_balances_is_open_until_nobody_asks_for_it() {
+    let node = Anvil::start().await;
+    node.rpc("anvil_setCode", json!([TOKEN, "0x60006000fd"])).await;
+    let watcher = Watcher::new(&[("anvil", node.url())], "");
+    watcher.declare(&format!(
+        "[[systems.assets]]\nasset = \"{TOKEN}\"\nchain = \"local\"\ndecimals = 6\nrebases = true\n"
+    ));
+    let watching = watcher.start();
+    node.pay(WALLET, OTHER, 3).await;
+    watching.until_read(&node).await;
+    watching.stop();
+    watcher.configure_further("storage = \"never\"\n");
+    let watching = watcher.start();
+    node.mine(1).await;
+    watching.until_read(&node).await;
+    watching.stop();
+    let events = watcher.told();
+    let outcomes: Vec<_> = of_kind(&events, "source.status").iter().map(|event| event.outcome().unwrap()).collect();
+    assert_eq!(outcomes, ["degraded", "ok"]);
 }

@@ -12,6 +12,8 @@ use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
+use super::health::Unwell;
+
 /// A block, as far as its place in the chain goes. Hashes are texts in the chain's own form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockRef {
@@ -43,6 +45,12 @@ pub struct Cursor {
     depth_max: usize,
     /// The newest last; never empty.
     recent: VecDeque<ReadRef>,
+    /// What could not be read of the blocks.
+    unwell: Unwell,
+    /// What tells the declaration whose wallets are watched from others; empty where that is not known.
+    declared: String,
+    /// Height of the newest block that is final, or of the block that it began behind.
+    settled: u64,
 }
 
 /// How a block stands to those that were read.
@@ -59,13 +67,53 @@ impl Cursor {
     #[must_use]
     pub fn behind(height: u64, hash: &str, depth_max: usize) -> Cursor {
         let read = ReadRef { height, hash: hash.to_owned(), epoch: 0 };
-        Cursor { epoch: 0, depth_max: depth_max.max(1), recent: VecDeque::from([read]) }
+        Cursor {
+            epoch: 0,
+            depth_max: depth_max.max(1),
+            recent: VecDeque::from([read]),
+            unwell: Unwell::default(),
+            declared: String::new(),
+            settled: height,
+        }
     }
 
     /// The newest block that was read.
     #[must_use]
     pub fn tip(&self) -> &ReadRef {
         self.recent.back().expect("a cursor always has a block")
+    }
+
+    /// What tells the declaration whose wallets are watched from others; empty where that is not known.
+    #[must_use]
+    pub fn declared(&self) -> &str {
+        &self.declared
+    }
+
+    /// From now on the wallets of that declaration are watched.
+    pub fn watch(&mut self, declared: String) {
+        self.declared = declared;
+    }
+
+    /// Height of the newest block that is final, or of the one that it began behind.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// Blocks up to this height are final.
+    pub fn settle(&mut self, height: u64) {
+        self.settled = height;
+    }
+
+    /// What could not be read of the blocks, and has not been read since.
+    #[must_use]
+    pub fn unwell(&self) -> &Unwell {
+        &self.unwell
+    }
+
+    /// The same, to be brought up to date.
+    pub fn unwell_mut(&mut self) -> &mut Unwell {
+        &mut self.unwell
     }
 
     /// Reorganisations so far.
@@ -114,6 +162,7 @@ impl Cursor {
             left.extend(self.recent.pop_back());
         }
         self.epoch += 1;
+        self.settled = self.settled.min(self.tip().height);
         left
     }
 
@@ -129,10 +178,17 @@ impl Cursor {
             "block": tip.height,
             "block_hash": tip.hash,
             "epoch": self.epoch,
+            "final": self.settled,
             "read": newest.map(|read| json!([read.height, read.hash])).collect::<Vec<_>>(),
         });
         if first {
             detail["first"] = Value::Bool(true);
+        }
+        if !self.declared.is_empty() {
+            detail["declared"] = json!(self.declared);
+        }
+        if !self.unwell.is_empty() {
+            detail["unwell"] = self.unwell.parts().collect();
         }
         event.chain(chain).detail(&detail);
         event.build_own()
@@ -171,7 +227,11 @@ impl<'a> Restoring<'a> {
         let depth_max = self.depth_max;
         let cursor = self.cursor.get_or_insert_with(|| {
             self.tip = Some(ReadRef { height, hash: hash.to_owned(), epoch });
-            Cursor { epoch, depth_max, recent: VecDeque::new() }
+            // Cursors did not always say it: then what is final is told again.
+            let settled = detail["final"].as_u64().unwrap_or_default();
+            let declared = detail["declared"].as_str().unwrap_or_default().to_owned();
+            let unwell = detail["unwell"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            Cursor { epoch, depth_max, recent: VecDeque::new(), unwell: Unwell::of(unwell), declared, settled }
         });
         for entry in detail["read"].as_array().into_iter().flatten().rev() {
             let (Some(height), Some(hash)) = (entry[0].as_u64(), entry[1].as_str()) else { continue };
@@ -247,6 +307,7 @@ pub fn retraction(origin: &Origin, event: &Event, left: &[ReadRef], epoch: u64, 
 
 #[cfg(test)]
 mod tests {
+    use super::super::health::Asked;
     use super::*;
 
     fn origin() -> Origin {
@@ -318,7 +379,13 @@ mod tests {
         go(&cursor, 0);
         cursor.take(&block(12, "a12", "a11"));
         cursor.take(&block(13, "a13", "a12"));
+        cursor.watch("d1".into());
+        let mut asked = Asked::default();
+        asked.fails("storage", "no state".into());
+        cursor.unwell_mut().take(&asked);
         go(&cursor, 2);
+        assert_eq!(cursor.declared(), "d1");
+        assert_eq!(cursor.unwell().parts().collect::<Vec<_>>(), ["storage"]);
         assert_eq!(cursor.at(12).map(|read| read.epoch), Some(2));
     }
 

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`registry`] | chains by name and id, their own asset, well-known tokens |
 //! | [`address`] | the canonical form of an address |
+//! | [`finality`] | which blocks are final |
 //! | [`follow`] | which blocks were read, reorganisations, and what is recorded of them |
 //! | [`backfill`] | which old blocks are read for wallets that were added |
+//! | [`health`] | which parts of blocks could not be read, and when that is over |
 //! | [`pool`] | which waiting transactions were told, replaced each other, or left |
 //! | [`bitcoin`] | blocks and waiting transactions of Bitcoin → events |
 //! | [`evm`] | blocks of Ethereum and its relatives → events |
@@ -16,6 +18,8 @@ pub mod address;
 pub mod backfill;
 pub mod bitcoin;
 pub mod evm;
+pub mod finality;
 pub mod follow;
+pub mod health;
 pub mod pool;
 pub mod registry;

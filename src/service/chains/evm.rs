@@ -7,6 +7,7 @@ use keywatch_ingest::chain::evm::rpc::parse_quantity;
 use keywatch_ingest::chain::evm::state::{self, Looked, Slot, State};
 use keywatch_ingest::chain::evm::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, decode, tokens};
 use keywatch_ingest::chain::follow::BlockRef;
+use keywatch_ingest::chain::health::Asked;
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, line};
 use serde::Deserialize;
@@ -16,6 +17,11 @@ use sha2::{Digest, Sha256};
 use super::evm_tokens;
 use super::follower::{Chain, Fetched};
 use super::node::{Class, Node, Trouble};
+
+/// Parts of a block that it may be read without, beside the balances of each token.
+const CALLS: &str = "calls";
+const STORAGE: &str = "storage";
+const CROWD: &str = "everybody";
 
 /// An Ethereum chain and what is watched on it.
 pub(crate) struct EvmChain {
@@ -50,6 +56,11 @@ struct Hash {
     hash: String,
 }
 
+#[derive(Deserialize)]
+struct Number {
+    number: String,
+}
+
 impl EvmChain {
     pub(super) fn decoder(&self) -> Decoder<'_> {
         Decoder { origin: &self.origin, network: &self.network, watched: &self.watched }
@@ -68,16 +79,23 @@ impl EvmChain {
         }
     }
 
-    /// Calls within transactions. Calls may be nested deeper than is read, which nobody shall use to stop a follower: then the
-    /// second is why.
-    async fn traces(&self, node: &Node, block: &Block) -> Result<(Option<Vec<Trace>>, Option<String>), Trouble> {
+    /// Calls within transactions. Calls may be nested deeper than is read, which nobody shall use to stop a follower: then
+    /// `asked` has why.
+    async fn traces(&self, node: &Node, block: &Block, asked: &mut Asked) -> Result<Option<Vec<Trace>>, Trouble> {
         if !self.traces || block.transactions.is_empty() {
-            return Ok((None, None));
+            return Ok(None);
         }
         let parameters = json!([format!("{:#x}", block.hash), {"tracer": "callTracer"}]);
         match node.ask("debug_traceBlockByHash", parameters).await {
-            Err(trouble) if trouble.class == Class::Malformed => Ok((None, Some(trouble.to_string()))),
-            answer => Ok((answer?, None)),
+            Err(trouble) if trouble.class == Class::Malformed => {
+                asked.fails(CALLS, trouble.to_string());
+                Ok(None)
+            }
+            answer => {
+                let traces = answer?;
+                asked.answers(CALLS);
+                Ok(Some(traces))
+            }
         }
     }
 }
@@ -86,28 +104,41 @@ impl EvmChain {
     /// Reads what stands in contracts and what wallets hold before and after a block. A node that has no state of that age
     /// says so, and blocks are read all the same.
     async fn compare(&self, node: &Node, read: &mut ReadBlock) -> Result<(), Trouble> {
-        let ReadBlock { block, receipts, traces, unread, .. } = &*read;
-        let wallets = match self.storage {
-            Storage::Never => Vec::new(),
-            Storage::Touched if unread.is_none() => state::touched(block, receipts, traces.as_deref(), &self.watched),
+        let ReadBlock { block, receipts, traces, asked, .. } = &*read;
+        let (wallets, left_out) = match self.storage {
+            Storage::Never => return Ok(()),
+            Storage::Touched if asked.problem().is_none() => {
+                let touched = state::touched(block, receipts, traces.as_deref(), &self.watched);
+                state::bounded(block, receipts, touched)
+            }
             // Where calls could not be read, nobody knows whom they reached.
-            Storage::Touched | Storage::Always => self.watched.addresses(),
+            Storage::Touched => state::bounded(block, receipts, self.watched.addresses()),
+            Storage::Always => (self.watched.addresses(), 0),
         };
         let pairs = match self.storage {
-            Storage::Never => Vec::new(),
-            Storage::Touched | Storage::Always => tokens::pairs(receipts, &wallets, &self.watched),
+            Storage::Always => tokens::all(&self.watched),
+            _ => tokens::pairs(block, receipts, traces.as_deref(), &wallets, &self.watched),
         };
-        match self.looked(node, block, wallets).await {
-            Ok(looked) => read.looked = looked,
+        let crowd = crowded(left_out, pairs.left_out);
+        let looked = self.looked(node, block, wallets).await;
+        match crowd {
+            Some(problem) => read.asked.fails(CROWD, problem),
+            None => read.asked.answers(CROWD),
+        }
+        match looked {
+            Ok(looked) => {
+                if !looked.is_empty() {
+                    read.asked.answers(STORAGE);
+                }
+                read.looked = looked;
+            }
             Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Missing) => {
-                read.unread = Some(trouble.to_string());
+                read.asked.fails(STORAGE, trouble.to_string());
                 return Ok(());
             }
             Err(trouble) => return Err(trouble),
         }
-        let (held, untold) = evm_tokens::held(node, &read.block, &pairs).await?;
-        read.held = held;
-        read.unread = read.unread.take().or(untold);
+        read.held = evm_tokens::held(node, &read.block, &pairs.asked, &mut read.asked).await?;
         Ok(())
     }
 
@@ -136,6 +167,13 @@ impl EvmChain {
         let balance = words.pop().unwrap_or_default();
         Ok(State { values: words.into_iter().map(B256::from).collect(), code: keccak256(&code), balance })
     }
+}
+
+/// Why not everything that a block touched is compared.
+fn crowded(wallets: usize, balances: usize) -> Option<String> {
+    (wallets + balances > 0).then(|| {
+        format!("it touches more than is compared; left out are {wallets} wallets and {balances} balances of tokens")
+    })
 }
 
 impl Chain for EvmChain {
@@ -169,6 +207,17 @@ impl Chain for EvmChain {
         Ok(answer.map(|block| block.hash))
     }
 
+    async fn finalized(&self, node: &Node) -> Result<Option<u64>, Trouble> {
+        // Nodes of chains that have no such blocks answer nothing, or that they do not know the word.
+        match node.ask_for::<Number>("eth_getBlockByNumber", json!(["finalized", false])).await {
+            Err(trouble) if trouble.class == Class::Rpc => Ok(None),
+            answer => {
+                let height = answer?.map(|block| parse_quantity(&block.number));
+                height.transpose().map_err(|problem| node.trouble(Class::Malformed, problem))
+            }
+        }
+    }
+
     async fn fetch(&self, node: &Node, height: u64) -> Result<Option<Fetched<ReadBlock>>, Trouble> {
         let asked = node.ask_for("eth_getBlockByNumber", json!([format!("{height:#x}"), true])).await?;
         let Some(block) = asked else { return Ok(None) };
@@ -178,7 +227,8 @@ impl Chain for EvmChain {
             return Err(node.trouble(Class::Malformed, problem));
         }
         let receipts = self.receipts(node, &block).await?;
-        let (traces, untraced) = self.traces(node, &block).await?;
+        let mut asked = Asked::default();
+        let traces = self.traces(node, &block, &mut asked).await?;
         let at = BlockRef {
             height,
             hash: format!("{:#x}", block.hash),
@@ -187,7 +237,7 @@ impl Chain for EvmChain {
         };
         let read = ReadBlock::new(block, receipts, traces);
         let mut block = read.map_err(|problem| node.trouble(Class::Malformed, problem))?;
-        block.unread = untraced;
+        block.asked = asked;
         self.compare(node, &mut block).await?;
         Ok(Some(Fetched { at, block }))
     }
@@ -208,5 +258,36 @@ impl Chain for EvmChain {
 
     fn events(&self, fetched: &Fetched<ReadBlock>, epoch: u64) -> Vec<Event> {
         self.decoder().block(&fetched.block, epoch)
+    }
+
+    fn asked(&self, fetched: &Fetched<ReadBlock>) -> Asked {
+        fetched.block.asked.clone()
+    }
+
+    fn asks(&self, part: &str) -> bool {
+        let compares = self.storage != Storage::Never && !self.watched.is_empty();
+        match part {
+            CALLS => self.traces,
+            STORAGE | CROWD => compares,
+            token => compares && self.watched.tokens().iter().any(|watched| evm_tokens::part(watched) == token),
+        }
+    }
+
+    async fn tells(&self, node: &Node, hash: &str, part: &str) -> Result<bool, Trouble> {
+        let (Some(wallet), Ok(block)) = (self.watched.addresses().first().copied(), hash.parse::<B256>()) else {
+            return Ok(false);
+        };
+        match part {
+            // Those are a matter of the next block.
+            CALLS | CROWD => Ok(false),
+            STORAGE => match self.state(node, &wallet, &block).await {
+                Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Missing) => Ok(false),
+                state => state.map(|_| true),
+            },
+            token => match token.parse::<Address>() {
+                Ok(token) => evm_tokens::tells(node, &(wallet, token), &block).await,
+                Err(_) => Ok(false),
+            },
+        }
     }
 }

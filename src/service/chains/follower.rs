@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::stream::{self, StreamExt};
+use keywatch_ingest::chain::finality::{self, Finality};
 use keywatch_ingest::chain::follow::{Cursor, Step, reorganisation};
 use keywatch_store::{Event, Log};
 use serde_json::json;
@@ -29,6 +30,8 @@ use crate::service::turns::{self, stopped, unless_stopped};
 
 mod backfill;
 mod chain;
+mod final_blocks;
+mod health;
 
 use backfill::Backfill;
 pub(crate) use chain::{Chain, Fetched};
@@ -43,6 +46,8 @@ pub(crate) struct Pace {
     pub(crate) confirmations: u64,
     /// Blocks that a reorganisation may reach back.
     pub(crate) depth_max: usize,
+    /// How blocks become final.
+    pub(crate) finality: Finality,
     /// Time between two looks at the nodes where nothing is new.
     pub(crate) poll: Duration,
 }
@@ -57,6 +62,12 @@ pub(crate) struct Follower<C> {
     cursor: Option<Cursor>,
     /// What is wrong, as the log says it.
     reported: Option<Class>,
+    /// Whether the log's last word, from before the start, is that nothing can be read.
+    was_down: bool,
+    /// When it is looked again whether parts of blocks can be read that could not be.
+    looks_at: Option<tokio::time::Instant>,
+    /// What nodes say is final, and when they are asked again.
+    final_told: (Option<u64>, Option<tokio::time::Instant>),
     /// The last disagreement that the log has.
     dissent: String,
     /// What waits, where that is watched.
@@ -91,7 +102,7 @@ impl<C: Chain> Follower<C> {
         intake: Arc<Intake>,
         pool: Option<SharedPool>,
     ) -> anyhow::Result<Follower<C>> {
-        let cursor = position::cursor(log.as_ref(), chain.origin(), chain.name(), pace.depth_max)?;
+        let (cursor, was_down) = position::cursor(log.as_ref(), chain.origin(), chain.name(), pace.depth_max)?;
         let (dissent, backfill) = (String::new(), Backfill::default());
         Ok(Follower {
             chain,
@@ -101,6 +112,9 @@ impl<C: Chain> Follower<C> {
             intake,
             cursor,
             reported: None,
+            was_down,
+            looks_at: None,
+            final_told: (None, None),
             dissent,
             pool,
             backfill,
@@ -155,11 +169,15 @@ impl<C: Chain> Follower<C> {
         self.take_changes();
         let tip = self.cursor().tip().clone();
         let newest = head.saturating_sub(self.pace.confirmations);
+        self.ask_for_finality().await;
         let moved =
             if newest > tip.height { self.read(tip.height + 1, newest).await? } else { self.compare_tip().await? };
         self.recovered().await?;
         // Also between blocks that come without a pause.
         let is_level = self.cursor().tip().height >= newest;
+        if is_level {
+            self.look_again().await?;
+        }
         let moved = if is_level && self.read_old().await? == Turn::Moved { Turn::Moved } else { moved };
         let metrics = &self.intake.metrics;
         let labels = [self.chain.name(), self.chain.origin().source.as_str()];
@@ -171,6 +189,10 @@ impl<C: Chain> Follower<C> {
 
     fn cursor(&self) -> &Cursor {
         self.cursor.as_ref().expect("a turn begins with a cursor")
+    }
+
+    fn cursor_mut(&mut self) -> &mut Cursor {
+        self.cursor.as_mut().expect("a turn begins with a cursor")
     }
 
     /// The height that enough nodes have: with a quorum, the lowest among the highest of them.
@@ -217,7 +239,8 @@ impl<C: Chain> Follower<C> {
         let hash = self.hash_at(height).await?;
         let hash =
             hash.ok_or_else(|| Trouble::new(Class::Missing, format!("no node has block {height} to begin behind")))?;
-        let cursor = Cursor::behind(height, &hash, self.pace.depth_max);
+        let mut cursor = Cursor::behind(height, &hash, self.pace.depth_max);
+        cursor.watch(self.backfill.declared());
         let record = cursor.record(self.chain.origin(), self.chain.name(), 1, true, clock::now());
         self.append(vec![record]).await?;
         tracing::info!(chain = self.chain.name(), source = self.chain.origin().source, height, "begins to follow");
@@ -256,6 +279,10 @@ impl<C: Chain> Follower<C> {
                 }
                 events.extend(self.chain.events(&fetched, cursor.epoch()));
                 cursor.take(&fetched.at);
+                if cursor.unwell_mut().take(&self.chain.asked(&fetched)) {
+                    let id = format!("well/{}/{}", cursor.epoch(), fetched.at.hash);
+                    events.push(self.well_again(&id, fetched.at.time));
+                }
                 (blocks, time) = (blocks + 1, fetched.at.time);
                 if events.len() >= FOLLOW_EVENTS_MAX {
                     break;
@@ -268,7 +295,9 @@ impl<C: Chain> Follower<C> {
             events.push(record);
         }
         if blocks > 0 {
-            events.push(cursor.record(self.chain.origin(), self.chain.name(), blocks, false, time));
+            let (told, origin) = (self.final_told.0, self.chain.origin());
+            events.extend(finality::settle(&mut cursor, self.pace.finality, told, origin, self.chain.name(), time));
+            events.push(cursor.record(origin, self.chain.name(), blocks, false, time));
             self.append(events).await?;
             let labels = [self.chain.name(), self.chain.origin().source.as_str()];
             self.intake.metrics.chain_blocks.with_label_values(&labels).inc_by(blocks as u64);
@@ -300,10 +329,12 @@ impl<C: Chain> Follower<C> {
     async fn leave(&mut self) -> Result<Turn, Failure> {
         let mut cursor = self.cursor().clone();
         let fork = self.fork(&cursor).await?;
-        let left = cursor.rewind(fork);
-        self.backfill.cut(fork);
         let (origin, name) = (self.chain.origin().clone(), self.chain.name().to_owned());
         let now = clock::now();
+        let broken = (fork < cursor.settled())
+            .then(|| finality::reverted(&origin, &cursor, &name, Some(fork), &fork.to_string(), now));
+        let left = cursor.rewind(fork);
+        self.backfill.cut(fork);
         let mut events = vec![reorganisation(&origin, &name, &cursor, &left, now)];
         let log = Arc::clone(&self.log);
         let place = (fork, cursor.epoch());
@@ -319,6 +350,7 @@ impl<C: Chain> Follower<C> {
             retracted = taken.len(),
             "reorganisation"
         );
+        events.extend(broken);
         events.extend(taken);
         events.push(cursor.record(&origin, self.chain.name(), 0, false, now));
         self.append(events).await?;
@@ -366,31 +398,6 @@ impl<C: Chain> Follower<C> {
         event.chain(chain).reason(format!("nodes say different things of block {height}"));
         event.detail(&json!({"block": height, "said": said}));
         Some((told, event.build_own()))
-    }
-
-    /// Says in the log what is wrong, once until it is right again or something else is wrong.
-    async fn report(&mut self, trouble: &Trouble) -> anyhow::Result<()> {
-        tracing::warn!(chain = self.chain.name(), source = self.chain.origin().source, %trouble, "cannot follow");
-        if self.reported == Some(trouble.class) {
-            return Ok(());
-        }
-        self.reported = Some(trouble.class);
-        self.status("down", Some(trouble.to_string())).await
-    }
-
-    async fn recovered(&mut self) -> Result<(), Failure> {
-        if self.reported.take().is_some() {
-            self.status("ok", None).await.map_err(Failure::Log)?;
-        }
-        Ok(())
-    }
-
-    async fn status(&self, outcome: &str, reason: Option<String>) -> anyhow::Result<()> {
-        let now = clock::now();
-        let id = format!("status/{}/{}", self.chain.name(), now.nanoseconds());
-        let mut event = Event::builder(self.chain.origin(), &id, "source.status", now);
-        event.chain(self.chain.name()).outcome(outcome).reason(reason);
-        self.write(vec![event.build_own()]).await
     }
 
     async fn append(&self, mut events: Vec<Event>) -> Result<(), Failure> {

@@ -8,14 +8,30 @@ use keywatch_store::{Error, Event, Instant, Log, Position, Topic};
 
 use crate::limits::PIPELINE_RECORDS_MAX;
 
-/// The cursor of `origin` on a chain; `None` where it never followed it.
+/// The cursor of `origin` on a chain, `None` where it never followed it; and whether its last word is that nothing can be
+/// read.
 ///
 /// # Errors
 /// The log cannot be read.
-pub(crate) fn cursor(log: &dyn Log, origin: &Origin, chain: &str, depth_max: usize) -> Result<Option<Cursor>, Error> {
+pub(crate) fn cursor(
+    log: &dyn Log,
+    origin: &Origin,
+    chain: &str,
+    depth_max: usize,
+) -> Result<(Option<Cursor>, bool), Error> {
     let mut restoring = Restoring::new(&origin.source, chain, depth_max);
-    backwards(log, |event| event.system() == origin.system && restoring.take(event))?;
-    Ok(restoring.end())
+    let mut is_down = None;
+    backwards(log, |event| {
+        if event.system() != origin.system {
+            return false;
+        }
+        let of_it = event.source() == origin.source && event.chain() == Some(chain);
+        if of_it && event.kind() == "source.status" {
+            is_down.get_or_insert(event.outcome() == Some("down"));
+        }
+        restoring.take(event)
+    })?;
+    Ok((restoring.end(), is_down.unwrap_or_default()))
 }
 
 /// What takes back the events of blocks that are left, the oldest first. `fork` is the height of the newest block that

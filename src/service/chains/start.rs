@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use keywatch_ingest::chain::finality::Finality;
 use keywatch_ingest::chain::{bitcoin, evm, registry};
 use keywatch_store::event::Origin;
 use keywatch_store::inventory::System;
@@ -22,6 +23,7 @@ use super::heads::Heads;
 use super::node::{Node, NodeSettings};
 use super::pool::{self, PoolChain, PoolWatcher};
 use super::watching::{self, Make, Watching};
+use crate::limits::BITCOIN_FINAL_BLOCKS;
 use crate::service::config;
 use crate::service::config::credential::Credential;
 use crate::service::intake::Intake;
@@ -166,7 +168,9 @@ pub(crate) fn endpoints(chain: &config::Chain, metrics: &Arc<Metrics>) -> anyhow
 
 /// How a chain is followed.
 pub(crate) fn pace(chain: &config::Chain) -> Pace {
+    let depth = chain.finality.or_else(|| bitcoin::network(&chain.chain).map(|_| BITCOIN_FINAL_BLOCKS));
     Pace {
+        finality: depth.map_or(Finality::Told, Finality::Depth),
         start: chain.start,
         confirmations: chain.confirmations,
         depth_max: chain.reorg_depth_max,

@@ -38,6 +38,9 @@ pub(crate) struct Chain {
     /// Blocks that a reorganisation may reach back.
     #[serde(default = "reorg_depth")]
     pub(crate) reorg_depth_max: usize,
+    /// Blocks that must stand above one until it is final; else what nodes say, or what is usual on the chain.
+    #[serde(default)]
+    pub(crate) finality: Option<u64>,
     /// Milliseconds between two looks at the nodes.
     #[serde(default = "poll")]
     pub(crate) poll_milliseconds: u64,

@@ -23,6 +23,11 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 rows! {
     /// One trusted environment, with everything declared about it.
     System {
@@ -149,6 +154,9 @@ rows! {
         symbol: String,
         /// Digits of an amount in base units that stand behind the point.
         decimals: i64,
+        /// Whether balances of it change although nobody moves any.
+        #[serde(default, skip_serializing_if = "is_false")]
+        rebases: bool,
     }
     /// A network of the company or of a provider of it.
     Network {

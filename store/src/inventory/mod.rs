@@ -198,10 +198,16 @@ impl System {
         Ok(RecordBatch::try_new(schema, columns)?)
     }
 
+    /// What tells this declaration from others: the `sha256` of its `inventory.activated`.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        digest(&json!(self))
+    }
+
     fn activation(&self, time: Instant) -> Vec<Event> {
         let origin = Origin { system: self.id.clone(), source: "keywatch".to_owned() };
         let declared = json!(self);
-        let digest = hex::encode(Sha256::digest(CanonicalJson::from(&declared).as_str().as_bytes()));
+        let digest = digest(&declared);
         let mut activated = Event::builder(&origin, &format!("inventory/{digest}/{time}"), "inventory.activated", time);
         activated.time(time).detail(&json!({ "declared": declared, "sha256": digest }));
         let mut events = vec![activated.build_own()];
@@ -213,6 +219,10 @@ impl System {
         }
         events
     }
+}
+
+fn digest(declared: &Value) -> String {
+    hex::encode(Sha256::digest(CanonicalJson::from(declared).as_str().as_bytes()))
 }
 
 impl Wallet {

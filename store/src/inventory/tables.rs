@@ -100,6 +100,7 @@ pub const TABLES: &[Table] = &[
             ("chain", Cell::Text, "chain name"),
             ("symbol", Cell::Text, "what people call it; nothing where `asset` is that already"),
             ("decimals", Cell::Integer, "digits of an amount that stand behind the point"),
+            ("rebases", Cell::Boolean, "true for a token whose balances change although nobody moves any"),
         ],
     },
     Table {

@@ -94,6 +94,16 @@ pub(super) const CHAIN_PROGRESS: &[(&str, &str, &str)] = &[
     ("epoch", "integer", "reorganisations so far"),
     ("read", "array", "height and hash of the blocks read since the record before, as deep as a reorganisation may go"),
     ("first", "boolean", "true where the follower began: nothing before this block was read"),
+    ("final", "integer", "height of the newest block that is final, or of the one that the follower began behind"),
+    ("declared", "text", "`sha256` of the declaration whose wallets were watched, as `inventory.activated` has it"),
+    ("unwell", "array", "parts of blocks that could not be read and have not been read since, as `source.status` told"),
+];
+
+pub(super) const CHAIN_FINALITY: &[(&str, &str, &str)] = &[
+    ("block", "integer", "height up to which blocks are final, or were"),
+    ("block_hash", "text", "its hash, where the follower still remembers it"),
+    ("fork_block", "integer", "height of the newest block that still is, where blocks were left that were final"),
+    ("epoch", "integer", "reorganisations so far"),
 ];
 
 pub(super) const CHAIN_BACKFILL: &[(&str, &str, &str)] = &[(

@@ -89,7 +89,7 @@ impl Decoder<'_> {
         let unexplained: Vec<Event> =
             read.held.iter().filter_map(|held| balance::unexplained_token(self, &place, held, &events)).collect();
         events.extend(unexplained);
-        if let Some(problem) = &read.unread {
+        if let Some(problem) = read.asked.problem() {
             let id = format!("unread/{}/{epoch}/{:#x}", self.network.name, block.hash);
             let mut event = Event::builder(self.origin, &id, "source.status", place.time);
             let reason = format!("calls, storage or balances at block {} could not be read: {problem}", block.number);

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::state::Looked;
 use super::tokens::Held;
+use crate::chain::health::Asked;
 
 /// A block with its transactions in full.
 #[derive(Clone, Debug, Deserialize)]
@@ -197,8 +198,8 @@ pub struct ReadBlock {
     pub looked: Vec<Looked>,
     /// What wallets hold of watched tokens, where it may have changed.
     pub held: Vec<Held>,
-    /// Why calls, what stands in contracts, or what wallets hold could not be read.
-    pub unread: Option<String>,
+    /// What became of the questions about calls, what stands in contracts, and what wallets hold.
+    pub asked: Asked,
 }
 
 impl ReadBlock {
@@ -228,7 +229,7 @@ impl ReadBlock {
                 return Err(format!("block {}: the trace of {:#x} is another's", block.number, transaction.hash));
             }
         }
-        Ok(ReadBlock { block, receipts, traces, looked: Vec::new(), held: Vec::new(), unread: None })
+        Ok(ReadBlock { block, receipts, traces, looked: Vec::new(), held: Vec::new(), asked: Asked::default() })
     }
 }
 

@@ -5,6 +5,7 @@
 //! Sources: ERC-1967 (proxies); Safe contracts 1.1.1 to 1.5.0: `SafeStorage.sol` (slots 0 to 4), and the slots of guard,
 //! module guard and fallback handler, which are named by a hash of their name.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use alloy::primitives::{Address, B256, U256, keccak256};
@@ -14,6 +15,7 @@ use serde_json::json;
 use super::decode::{Decoder, Place, address, complete};
 use super::rpc::{Block, CallFrame, Receipt, Trace};
 use super::watch::Watched;
+use crate::limits::WALLETS_COMPARED_MAX;
 
 /// A slot that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +101,23 @@ pub fn touched(block: &Block, receipts: &[Receipt], traces: Option<&[Trace]>, wa
     touched.sort_unstable();
     touched.dedup();
     touched
+}
+
+/// As many of `touched` as are compared, and how many are left out. What sent something, spoke, or was called with data comes
+/// first: code that is only paid has the least to run.
+#[must_use]
+pub fn bounded(block: &Block, receipts: &[Receipt], mut touched: Vec<Address>) -> (Vec<Address>, usize) {
+    let left_out = touched.len().saturating_sub(WALLETS_COMPARED_MAX);
+    if left_out > 0 {
+        let sent = block.transactions.iter().map(|sent| sent.from);
+        let called = block.transactions.iter().filter(|sent| !sent.input.is_empty()).filter_map(|sent| sent.to);
+        let spoke = receipts.iter().flat_map(|receipt| receipt.logs.iter().map(|log| log.address));
+        let acted: HashSet<Address> = sent.chain(called).chain(spoke).collect();
+        touched.sort_by_key(|wallet| !acted.contains(wallet));
+        touched.truncate(WALLETS_COMPARED_MAX);
+        touched.sort_unstable();
+    }
+    (touched, left_out)
 }
 
 /// What has changed and was not told by a log of the same block.

@@ -8,9 +8,10 @@ use keywatch_store::{Event, line};
 use serde_json::{Value, json};
 
 use super::call::abi;
-use super::state::{Looked, State, slots};
+use super::state::{Looked, State, bounded, slots};
 use super::tokens::Held;
 use super::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched};
+use crate::limits::WALLETS_COMPARED_MAX;
 
 const WALLET: &str = "0x1111111111111111111111111111111111111111";
 const SAFE: &str = "0x2222222222222222222222222222222222222222";
@@ -386,10 +387,20 @@ fn a_token_that_moved_otherwise_than_it_says_is_what_the_balance_has_left_over()
 #[test]
 fn what_could_not_be_read_is_said() {
     let mut block = read(Vec::new(), None);
-    block.unread = Some("missing trie node".into());
+    block.asked.fails("storage", "missing trie node".into());
     let events = told(&block, 0);
     assert_eq!((events[0].kind(), events[0].outcome()), ("source.status", Some("degraded")));
     assert!(events[0].reason().unwrap().contains("block 16 could not be read: missing trie node"));
+}
+
+#[test]
+fn of_too_many_wallets_those_that_acted_are_compared() {
+    let crowd: Vec<Address> =
+        (0..WALLETS_COMPARED_MAX + 9).map(|number| Address::from_word(U256::from(number + 1).into())).collect();
+    let last = *crowd.last().unwrap();
+    let block = read(vec![transaction(1, &format!("{last:#x}"), OTHER, 5, &[], 1, &json!([]))], None);
+    let (kept, left_out) = bounded(&block.block, &block.receipts, crowd);
+    assert_eq!((kept.len(), left_out, kept.contains(&last)), (WALLETS_COMPARED_MAX, 9, true));
 }
 
 #[test]

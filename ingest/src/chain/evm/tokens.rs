@@ -2,10 +2,13 @@
 //! something else: one that takes a fee credits less than it says, one that rebases changes balances and says nothing. So
 //! what wallets hold is asked of the token itself, before the block and after it.
 
+use std::collections::BTreeSet;
+
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 
-use super::rpc::Receipt;
+use super::rpc::{Block, CallFrame, Receipt, Trace};
 use super::watch::Watched;
+use crate::limits::BALANCES_COMPARED_MAX;
 
 /// What a wallet holds of a token on both sides of a block, base units.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,22 +23,61 @@ pub struct Held {
     pub after: U256,
 }
 
-/// Wallets and watched tokens whose balance may have changed in a block: of wallets that it touched all tokens, of others
-/// those tokens that named them in a log.
+/// Balances that are asked for at a block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pairs {
+    /// Wallets and tokens, in the order of addresses.
+    pub asked: Vec<(Address, Address)>,
+    /// How many more there would be.
+    pub left_out: usize,
+}
+
+/// Wallets and watched tokens whose balance may have changed in a block: where the token named the wallet in a log, where the
+/// wallet called it, and of wallets that the block touched the tokens that rebase. Whoever sends dust to everybody makes no
+/// more of them than there are tokens that say so. What wallets gave or called themselves comes first where there are too many.
 #[must_use]
-pub fn pairs(receipts: &[Receipt], touched: &[Address], watched: &Watched) -> Vec<(Address, Address)> {
+pub fn pairs(
+    block: &Block,
+    receipts: &[Receipt],
+    traces: Option<&[Trace]>,
+    touched: &[Address],
+    watched: &Watched,
+) -> Pairs {
     let tokens = watched.tokens();
-    let mut pairs: Vec<(Address, Address)> =
-        touched.iter().flat_map(|wallet| tokens.iter().map(|token| (*wallet, *token))).collect();
+    let is_token = |address: &Address| tokens.binary_search(address).is_ok();
+    let mut first: BTreeSet<(Address, Address)> = BTreeSet::new();
+    let mut others: BTreeSet<(Address, Address)> = BTreeSet::new();
+    let called = block.transactions.iter().filter_map(|sent| Some((sent.from, sent.to?)));
+    first.extend(called.filter(|(from, to)| watched.has(from) && is_token(to)));
+    let mut open: Vec<&CallFrame> = traces.into_iter().flatten().map(|trace| &trace.result).collect();
+    while let Some(call) = open.pop() {
+        let called = call.from.zip(call.to).filter(|(from, to)| watched.has(from) && is_token(to));
+        first.extend(called);
+        open.extend(&call.calls);
+    }
     let logs = receipts.iter().flat_map(|receipt| &receipt.logs);
-    for log in logs.filter(|log| tokens.binary_search(&log.address).is_ok()) {
+    for log in logs.filter(|log| is_token(&log.address)) {
+        // The first that a transfer names is whoever gives.
+        let gives = log.topics.get(1).copied().map(Address::from_word);
+        first.extend(gives.filter(|wallet| watched.has(wallet)).map(|wallet| (wallet, log.address)));
         let data = log.data.chunks_exact(32).map(B256::from_slice);
         let named = log.topics.iter().copied().chain(data).map(Address::from_word);
-        pairs.extend(named.filter(|named| watched.has(named)).map(|wallet| (wallet, log.address)));
+        others.extend(named.filter(|named| watched.has(named)).map(|wallet| (wallet, log.address)));
     }
-    pairs.sort_unstable();
-    pairs.dedup();
-    pairs
+    others.extend(touched.iter().flat_map(|wallet| watched.rebasing().iter().map(|token| (*wallet, *token))));
+    let others = others.difference(&first).copied();
+    let mut asked: Vec<(Address, Address)> = first.iter().copied().chain(others).collect();
+    let left_out = asked.len().saturating_sub(BALANCES_COMPARED_MAX);
+    asked.truncate(BALANCES_COMPARED_MAX);
+    asked.sort_unstable();
+    Pairs { asked, left_out }
+}
+
+/// Every balance of every watched wallet in every watched token.
+#[must_use]
+pub fn all(watched: &Watched) -> Pairs {
+    let of = |wallet: Address| watched.tokens().iter().map(move |token| (wallet, *token));
+    Pairs { asked: watched.addresses().into_iter().flat_map(of).collect(), left_out: 0 }
 }
 
 /// The call that asks a token for the balance of a wallet: `balanceOf(address)`.
@@ -77,13 +119,37 @@ mod tests {
             // Of another chain, and no contract: neither is asked for.
             assets: vec![
                 asset(format!("{TOKEN:#x}"), "Base"),
-                asset(format!("{QUIET:#x}"), "base"),
+                Asset { rebases: true, ..asset(format!("{QUIET:#x}"), "base") },
                 asset(format!("{OTHER:#x}"), "ethereum"),
                 asset("ETH".into(), "base"),
             ],
             ..System::default()
         };
         Watched::of(&system, "base").0
+    }
+
+    fn block(sent: &[(Address, Address)]) -> Block {
+        let hash = format!("0x{:064x}", 1);
+        let transaction = |(from, to): &(Address, Address)| {
+            json!({
+                "hash": hash,
+                "from": format!("{from:#x}"),
+                "to": format!("{to:#x}"),
+                "nonce": "0x0",
+                "value": "0x0",
+                "input": "0x",
+            })
+        };
+        let sent: Vec<_> = sent.iter().map(transaction).collect();
+        let block = json!({
+            "hash": hash,
+            "parentHash": hash,
+            "number": "0x1",
+            "timestamp": "0x1",
+            "receiptsRoot": hash,
+            "transactions": sent,
+        });
+        serde_json::from_str(&block.to_string()).unwrap()
     }
 
     fn receipt(token: Address, words: &[Address]) -> Receipt {
@@ -95,14 +161,46 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_asked_about_wallets_that_they_name_or_that_the_block_touched() {
+    fn tokens_are_asked_about_wallets_that_they_name_or_that_call_them() {
         let watched = watched();
-        assert_eq!(watched.tokens(), [TOKEN, QUIET]);
+        assert_eq!((watched.tokens(), watched.rebasing()), (&[TOKEN, QUIET][..], &[QUIET][..]));
         let stranger = Address::repeat_byte(0x55);
         let said = [receipt(TOKEN, &[stranger, OTHER]), receipt(stranger, &[OTHER])];
-        assert_eq!(pairs(&said, &[], &watched), [(OTHER, TOKEN)]);
-        assert_eq!(pairs(&said, &[OTHER], &watched), [(OTHER, TOKEN), (OTHER, QUIET)]);
-        assert_eq!(pairs(&said, &[WALLET], &watched), [(WALLET, TOKEN), (WALLET, QUIET), (OTHER, TOKEN)]);
+        let asked = |sent: &[(Address, Address)], said: &[Receipt], traces: Option<&[Trace]>, touched: &[Address]| {
+            let pairs = pairs(&block(sent), said, traces, touched, &watched);
+            assert_eq!(pairs.left_out, 0);
+            pairs.asked
+        };
+        assert_eq!(asked(&[], &said, None, &[]), [(OTHER, TOKEN)]);
+        assert_eq!(asked(&[], &said, None, &[WALLET]), [(WALLET, QUIET), (OTHER, TOKEN)], "one that rebases");
+        assert_eq!(asked(&[(WALLET, TOKEN)], &[], None, &[]), [(WALLET, TOKEN)], "it says nothing");
+        assert!(asked(&[(stranger, TOKEN), (WALLET, OTHER)], &[], None, &[]).is_empty());
+        let call = |from, to| CallFrame { from: Some(from), to: Some(to), ..CallFrame::default() };
+        let result = CallFrame { calls: vec![call(OTHER, TOKEN)], ..call(stranger, OTHER) };
+        assert_eq!(asked(&[], &[], Some(&[Trace { tx_hash: None, result }]), &[]), [(OTHER, TOKEN)]);
+    }
+
+    #[test]
+    fn dust_to_everybody_is_bounded_and_leaves_out_nobody_who_gave() {
+        let crowd: Vec<Address> =
+            (0..3000_u64).map(|number| Address::from_word(U256::from(number + 1).into())).collect();
+        let wallet =
+            |wallet: &Address| Wallet { wallet: format!("{wallet:#x}"), chain: "base".into(), ..Wallet::default() };
+        let asset = |asset: Address| Asset { asset: format!("{asset:#x}"), chain: "base".into(), ..Asset::default() };
+        let system = System {
+            wallets: crowd.iter().map(wallet).collect(),
+            assets: vec![asset(TOKEN), asset(QUIET)],
+            ..System::default()
+        };
+        let (watched, stranger) = (Watched::of(&system, "base").0, Address::repeat_byte(0x55));
+        let topic = Address::repeat_byte(0x66);
+        let mut said: Vec<Receipt> = crowd.iter().map(|to| receipt(TOKEN, &[topic, stranger, *to])).collect();
+        let gave = *crowd.last().unwrap();
+        said.push(receipt(TOKEN, &[topic, gave, stranger]));
+        let pairs = pairs(&block(&[]), &said, None, &crowd, &watched);
+        assert_eq!((pairs.asked.len(), pairs.left_out), (BALANCES_COMPARED_MAX, 3000 - BALANCES_COMPARED_MAX));
+        assert!(pairs.asked.contains(&(gave, TOKEN)), "others are nearer to the front");
+        assert_eq!(all(&watched).asked.len(), 6000);
     }
 
     #[test]

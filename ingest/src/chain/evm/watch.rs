@@ -25,6 +25,8 @@ pub struct Watched {
     wallets: HashMap<Address, Multisig>,
     /// In the order of addresses.
     tokens: Vec<Address>,
+    /// Those among them whose balances change although nobody moves any.
+    rebasing: Vec<Address>,
 }
 
 /// Whether storage of a wallet is laid out as a Safe's.
@@ -51,10 +53,16 @@ impl Watched {
         }
         let assets = system.assets.iter().filter(|asset| asset.chain.eq_ignore_ascii_case(chain));
         // What is no contract is the chain's own asset, or only a name.
-        let contracts = assets.filter_map(|asset| registry::contract(chain, &asset.asset)?.parse().ok());
-        watched.tokens = contracts.collect();
-        watched.tokens.sort_unstable();
-        watched.tokens.dedup();
+        for asset in assets {
+            let contract =
+                registry::contract(chain, &asset.asset).and_then(|contract| contract.parse::<Address>().ok());
+            watched.tokens.extend(contract);
+            watched.rebasing.extend(contract.filter(|_| asset.rebases));
+        }
+        for tokens in [&mut watched.tokens, &mut watched.rebasing] {
+            tokens.sort_unstable();
+            tokens.dedup();
+        }
         (watched, unreadable)
     }
 
@@ -82,6 +90,12 @@ impl Watched {
     #[must_use]
     pub fn tokens(&self) -> &[Address] {
         &self.tokens
+    }
+
+    /// Those among them whose balances change although nobody moves any.
+    #[must_use]
+    pub fn rebasing(&self) -> &[Address] {
+        &self.rebasing
     }
 
     /// Whether there are no wallets.

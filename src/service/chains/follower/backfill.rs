@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use keywatch_ingest::chain::backfill::{self, Pending, Restoring};
+use keywatch_ingest::chain::follow::Cursor;
 use keywatch_store::inventory::System;
 use keywatch_store::{Event, Inventory, Log};
 use tokio::sync::watch;
@@ -45,6 +46,11 @@ impl<C> Backfill<C> {
         backfill::cut(&mut self.pending, fork);
     }
 
+    /// What tells the declaration whose wallets are watched from others.
+    pub(super) fn declared(&self) -> String {
+        self.watched.as_ref().map(|(watched, _)| watched.system.digest()).unwrap_or_default()
+    }
+
     /// Wallets that were added when the block at `tip` was the newest that was read.
     fn add(&mut self, chain: &str, added: Vec<(String, u64)>, tip: u64) {
         let (more, left_out) = backfill::pending(added, tip, &self.pending);
@@ -56,6 +62,30 @@ impl<C> Backfill<C> {
             tracing::error!(chain, count, "too many wallets at once; `chain backfill` reads the old blocks of these");
         }
         self.pending.extend(more);
+    }
+}
+
+/// What was declared when the newest cursor was written, on its way back from the records of a log.
+struct Search<'a> {
+    /// What tells it from others; empty where a cursor is from before cursors said so.
+    watched: &'a str,
+    /// Whether older records say nothing more of what is pending.
+    is_restored: bool,
+    found: Option<Inventory>,
+}
+
+impl Search<'_> {
+    /// Takes a record, of which the newest come first.
+    fn take(&mut self, event: &Event) {
+        if event.kind() != "inventory.activated" || self.found.is_some() {
+            return;
+        }
+        // Else what stands behind the newest cursors was surely taken before them.
+        let is_it = match self.watched {
+            "" => self.is_restored,
+            watched => event.detail().value()["sha256"] == watched,
+        };
+        self.found = if is_it { Inventory::from_activation(event) } else { None };
     }
 }
 
@@ -72,44 +102,47 @@ impl<C: Chain> Follower<C> {
         let first = watching.borrow_and_update().clone();
         // Who never followed the chain has nothing to go on with, and no log to go through for it.
         if let Some(tip) = self.cursor.as_ref().map(|cursor| cursor.tip().height) {
-            let (pending, before) = self.left(log)?;
+            let (pending, before) = self.left(log, &first.system.digest())?;
             self.backfill.pending = pending;
             // A reorganisation may have left blocks since that was written.
             self.backfill.cut(tip);
             if let Some(before) = before {
-                self.backfill.add(self.chain.name(), first.added(&before), tip);
+                let mut added = first.added(&before);
+                // Those that the log has as pending were taken before the process ended.
+                added.retain(|(wallet, _)| !self.backfill.pending.iter().any(|piece| piece.wallets.contains(wallet)));
+                self.backfill.add(self.chain.name(), added, tip);
             }
         }
         self.backfill.watched = Some((first, watching));
+        let declared = self.backfill.declared();
+        if let Some(cursor) = &mut self.cursor {
+            cursor.watch(declared);
+        }
         Ok(self)
     }
 
-    /// What is pending as the log has it; and where the log has a declaration that the follower did not come to take, what was
-    /// declared before.
-    fn left(&self, log: &dyn Log) -> anyhow::Result<(Vec<Pending>, Option<System>)> {
+    /// What is pending as the log has it; and where the wallets of the newest cursor are not those that are `declared` now, what
+    /// was declared for them.
+    fn left(&self, log: &dyn Log, declared: &str) -> anyhow::Result<(Vec<Pending>, Option<System>)> {
         let (origin, chain) = (self.chain.origin(), self.chain.name());
         let mut restoring = Restoring::new(&origin.source, chain);
-        let (mut is_restored, mut is_declared_anew, mut before, mut further) = (false, false, None, 0_usize);
+        let watched = self.cursor.as_ref().map_or("", Cursor::declared);
+        let is_same = watched == declared;
+        let (mut search, mut further) = (Search { watched, is_restored: false, found: None }, 0_usize);
         position::backwards(log, |event| {
-            further += usize::from(is_restored);
-            if event.system() != origin.system {
-                return further > BACKFILL_RECORDS_MAX;
+            further += usize::from(search.is_restored);
+            if event.system() == origin.system {
+                search.is_restored = search.is_restored || restoring.take(event);
+                search.take(event);
             }
-            let declared = (event.kind() == "inventory.activated").then(|| Inventory::from_activation(event)).flatten();
-            if is_restored {
-                before = declared;
-                return before.is_some() || further > BACKFILL_RECORDS_MAX;
-            }
-            is_declared_anew |= declared.is_some();
-            is_restored = restoring.take(event);
-            is_restored && !is_declared_anew
+            search.is_restored && (is_same || search.found.is_some()) || further > BACKFILL_RECORDS_MAX
         })?;
         if further > BACKFILL_RECORDS_MAX {
             let said =
                 "what was declared before is too far back; `chain backfill` reads the old blocks of wallets since";
             tracing::warn!(chain, "{said}");
         }
-        Ok((restoring.end(), before.and_then(|inventory| inventory.systems.into_iter().next())))
+        Ok((restoring.end(), search.found.and_then(|inventory| inventory.systems.into_iter().next())))
     }
 
     /// Watches what the inventory declares by now. The cursor says up to which block that was not so.
@@ -123,6 +156,8 @@ impl<C: Chain> Follower<C> {
         let added = next.added(&watched.system);
         self.chain = Arc::clone(&next.chain);
         *watched = next;
+        let declared = self.backfill.declared();
+        self.cursor_mut().watch(declared);
         tracing::info!(chain = self.chain.name(), "what is watched has changed");
         self.backfill.add(self.chain.name(), added, tip);
     }
@@ -159,6 +194,7 @@ impl<C: Chain> Follower<C> {
     async fn read_piece(&mut self, chain: &C, piece: &Pending) -> Result<Turn, Failure> {
         let to = piece.to.min(piece.next.saturating_add(BACKFILL_BLOCKS_MAX - 1));
         let (mut events, mut dissent, mut next) = (Vec::new(), Vec::new(), piece.next);
+        let mut lacks = false;
         {
             let endpoints = self.endpoints.as_ref();
             let ask = move |height| fetch(chain, endpoints, height);
@@ -182,6 +218,7 @@ impl<C: Chain> Follower<C> {
                 let Some(fetched) = fetched.filter(|fetched| same(&fetched.at.hash)) else { break };
                 // Events of a block that may still be left have its epoch, so that they are taken back with the others.
                 events.extend(chain.events(&fetched, read.map_or(0, |read| read.epoch)));
+                lacks |= chain.asked(&fetched).problem().is_some();
                 next += 1;
                 if events.len() >= FOLLOW_EVENTS_MAX {
                     break;
@@ -196,6 +233,7 @@ impl<C: Chain> Follower<C> {
             self.dissent = mark;
             events.push(record);
         }
+        events.extend(lacks.then(|| self.standing()));
         let tip = self.cursor().tip();
         let anchor = format!("{}/{}/{}", self.cursor().epoch(), tip.height, tip.hash);
         events.push(self.backfill_record(&anchor));
@@ -227,5 +265,42 @@ impl<C: Chain> Follower<C> {
         self.backfill.pending.rotate_left(next);
         let until = Instant::now() + Duration::from_secs(BACKFILL_RETRY_SECONDS);
         self.backfill.rests = Some((until, trouble.class));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keywatch_store::Instant;
+    use keywatch_store::inventory::Wallet;
+
+    use super::*;
+
+    fn declared(wallets: &[&str]) -> Inventory {
+        let wallet = |wallet: &&str| Wallet { wallet: (*wallet).to_owned(), chain: "base".into(), ..Wallet::default() };
+        let wallets = wallets.iter().map(wallet).collect();
+        Inventory { systems: vec![System { id: "cold".into(), wallets, ..System::default() }] }
+    }
+
+    fn found(watched: &str, is_restored: bool, activations: &[Event]) -> Option<Inventory> {
+        let mut search = Search { watched, is_restored, found: None };
+        activations.iter().rev().for_each(|event| search.take(event));
+        search.found
+    }
+
+    #[test]
+    fn what_was_declared_for_a_cursor_is_found_however_many_declarations_follow() {
+        let declarations = [declared(&["a"]), declared(&["a", "b"]), declared(&["a", "b", "c"])];
+        let activations: Vec<Event> = declarations
+            .iter()
+            .zip(1..)
+            .flat_map(|(inventory, second)| inventory.activation(Instant(second)))
+            .collect();
+        for inventory in &declarations {
+            let digest = inventory.systems[0].digest();
+            assert_eq!(found(&digest, false, &activations).as_ref(), Some(inventory));
+        }
+        assert_eq!(found("another", true, &activations), None);
+        assert_eq!(found("", true, &activations).as_ref(), declarations.last(), "a cursor from before it said so");
+        assert_eq!(found("", false, &activations), None);
     }
 }

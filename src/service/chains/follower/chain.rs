@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use keywatch_ingest::chain::follow::BlockRef;
+use keywatch_ingest::chain::health::Asked;
 use keywatch_store::Event;
 use keywatch_store::event::Origin;
 
@@ -42,6 +43,11 @@ pub(crate) trait Chain: Send + Sync + 'static {
     /// Hash of a block; `None` where the node does not have the height.
     fn hash_at(&self, node: &Node, height: u64) -> impl Future<Output = Result<Option<String>, Trouble>> + Send;
 
+    /// Height of the newest block that a node says is final; `None` where it does not say so.
+    fn finalized(&self, _node: &Node) -> impl Future<Output = Result<Option<u64>, Trouble>> + Send {
+        async { Ok(None) }
+    }
+
     /// A block with everything that is read of it; `None` where the node does not have the height.
     fn fetch(
         &self,
@@ -54,6 +60,21 @@ pub(crate) trait Chain: Send + Sync + 'static {
 
     /// The events of a block.
     fn events(&self, fetched: &Fetched<Self::Block>, epoch: u64) -> Vec<Event>;
+
+    /// Which parts of a block were read, and which it was taken without.
+    fn asked(&self, _fetched: &Fetched<Self::Block>) -> Asked {
+        Asked::default()
+    }
+
+    /// Whether a part of blocks is asked for, as things are configured and declared now.
+    fn asks(&self, _part: &str) -> bool {
+        false
+    }
+
+    /// Whether a node tells a part of the block of that hash by now.
+    fn tells(&self, _node: &Node, _hash: &str, _part: &str) -> impl Future<Output = Result<bool, Trouble>> + Send {
+        async { Ok(false) }
+    }
 }
 
 /// A block with its place in the chain.
