@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`incidents`] | lists and shows incidents and alerts |
 //! | [`acts`] | what operators do: acknowledge, assign, comment, resolve, reopen, silence |
+//! | [`allowances`] | entries of the allow-list, made from a verdict |
 //! | [`responses`], [`sessions`] | lists and shows responses; approve, reject, take back; lets a session in again |
 //! | [`about`] | everything about a name; the hand-over of a shift |
 //! | [`custody`] | the chain of custody around an incident, with what is missing or does not agree |
@@ -23,6 +24,7 @@
 
 mod about;
 mod acts;
+mod allowances;
 mod changes;
 mod compared;
 mod coverage;
@@ -205,6 +207,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/incidents/{id}/{act}", post(acts::act))
         .route("/v1/alerts", get(incidents::list_alerts))
         .route("/v1/alerts/{id}", get(incidents::show))
+        .route("/v1/alerts/{id}/allow", post(allowances::allow))
         .route("/v1/alerts/{id}/{act}", post(acts::act))
         .route("/v1/acknowledge", post(acts::acknowledge_many))
         .route("/v1/silences", get(acts::silences).post(acts::silence))
