@@ -1,7 +1,7 @@
 //! Named operators: who may see and do what, in which systems. Each has a token, of which the configuration holds the
 //! SHA-256. Knows nothing of HTTP; the policy decision point that keywatch watches has no say here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
@@ -18,6 +18,9 @@ use crate::service::http::credentials::bearer;
 pub(crate) struct Configured {
     /// The name that stands in records.
     pub(crate) name: String,
+    /// Further names of this person, as events know them: nobody decides on what is to be done about themselves.
+    #[serde(default)]
+    pub(crate) aliases: BTreeSet<String>,
     /// SHA-256 of the bearer token, 64 hexadecimal digits.
     pub(crate) token_sha256: String,
     /// File with the password for SQL; without it the operator cannot ask there.
@@ -139,6 +142,11 @@ impl Operators {
     }
 }
 
+/// Further names of operators, by the names that stand in records.
+pub(crate) fn aliases(operators: &[Configured]) -> BTreeMap<String, BTreeSet<String>> {
+    operators.iter().map(|operator| (operator.name.clone(), operator.aliases.clone())).collect()
+}
+
 /// Checks the operators of a configuration; `taken` are the hashes of other tokens.
 ///
 /// # Errors
@@ -153,6 +161,13 @@ pub(crate) fn check(operators: &[Configured], taken: &[&str], inventory: &Invent
             "operators[{index}]: the name `{}` is used twice",
             operator.name
         );
+        for alias in &operator.aliases {
+            let is_it = |name: &String| name.eq_ignore_ascii_case(alias);
+            let others = operators.iter().filter(|other| other.name != operator.name);
+            let taken = others.flat_map(|other| other.aliases.iter().chain([&other.name])).any(is_it);
+            let is_name = !alias.trim().is_empty() && !taken;
+            ensure!(is_name, "operators[{index}]: the alias `{alias}` is empty, or somebody else's");
+        }
         let twice = earlier.iter().any(|other| hash(&other.token_sha256)) || taken.iter().any(|other| hash(other));
         ensure!(!twice, "operators[{index}]: token_sha256 is used twice; everybody needs a token of their own");
     }
@@ -179,6 +194,7 @@ mod tests {
     fn configured(name: &str, role: Role, system: &str) -> Configured {
         Configured {
             name: name.to_owned(),
+            aliases: BTreeSet::new(),
             token_sha256: hex::encode(Sha256::digest(name)),
             sql_password_file: None,
             roles: BTreeSet::from([role]),
@@ -220,6 +236,15 @@ mod tests {
         };
         assert!(problem(&[ann(), ann()], &[]).contains("used twice"));
         assert!(problem(&[ann()], &[&ann().token_sha256.to_uppercase()]).contains("token_sha256 is used twice"));
+        let known_as = |alias: &str| Configured { aliases: BTreeSet::from([alias.to_owned()]), ..ann() };
+        let bob = Configured {
+            aliases: BTreeSet::from(["Bob@firm.example".to_owned()]),
+            ..configured("bob", Role::Viewer, "*")
+        };
+        check(&[known_as("ann@firm.example"), bob.clone()], &[], &inventory).unwrap();
+        for taken in ["bob", "bob@firm.example", " "] {
+            assert!(problem(&[known_as(taken), bob.clone()], &[]).contains("somebody else's"), "{taken:?}");
+        }
         assert!(problem(&[configured("ann", Role::Analyst, "hot")], &[]).contains("no system `hot`"));
         assert!(problem(&[configured("keywatch", Role::Analyst, "*")], &[]).contains("keywatch itself"));
         assert!(problem(&[Configured { token_sha256: "ann".into(), ..ann() }], &[]).contains("64 hexadecimal"));

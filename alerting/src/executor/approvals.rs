@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::lifecycle::record;
 use crate::lifecycle::self_monitoring::response_undone;
 use crate::limits::OPERATION_TEXT_BYTES_MAX;
+use crate::policy::settings::Policy;
 use crate::response::intent::{Progress, Response, Ruled, Ruling, Step};
 
 /// What an approval has led to.
@@ -66,7 +67,7 @@ impl Executor {
         let Progress { response, approvals, .. } = self.decidable(response_id, person, reason)?;
         let needed = self.shared.policy().approvals.people_for(&response.targets);
         let mut approved: Vec<String> = approvals.into_iter().collect();
-        if !approved.iter().any(|other| is_same(other, person)) {
+        if !self.is_among(&approved, person) {
             self.shared.alert_log.append(Topic::Events, vec![record::approved(&response, person, reason)])?;
             approved.push(person.to_owned());
         }
@@ -111,9 +112,9 @@ impl Executor {
             }
             let mut approved: Vec<String> = approvals.into_iter().collect();
             for Ruling { by, reason, .. } in &people {
-                let is_new = !approved.iter().any(|other| is_same(other, by));
+                let is_new = !approved.iter().any(|other| policy.is_same_person(other, by));
                 // Whom the other way is about may be somebody else than whom the response is about.
-                if is_new && may_decide(&response, by, reason).is_ok() {
+                if is_new && may_decide(&response, by, reason, &policy).is_ok() {
                     records.push(record::approved(&response, by, reason));
                     approved.push(by.clone());
                 }
@@ -153,10 +154,10 @@ impl Executor {
                            frozen is thawed at the signer";
             return Err(Error::ResponseClosed { response: response_id.to_owned(), problem: problem.to_owned() });
         }
-        may_decide(&progress.response, person, reason)?;
+        may_decide(&progress.response, person, reason, &self.shared.policy())?;
         let needed = self.shared.policy().approvals.undo_approvals.clamp(1, 2);
         let mut asked: Vec<String> = progress.undo_asked.iter().cloned().collect();
-        if !asked.iter().any(|other| is_same(other, person)) {
+        if !self.is_among(&asked, person) {
             asked.push(person.to_owned());
             if asked.len() < needed {
                 let record = record::undo_asked(&progress.response, person, reason);
@@ -189,8 +190,14 @@ impl Executor {
                 format!("has expired: it waited for a person until {expires}, and only a new finding proposes again");
             return Err(Error::ResponseClosed { response: response_id.to_owned(), problem });
         }
-        may_decide(&progress.response, person, reason)?;
+        may_decide(&progress.response, person, reason, &self.shared.policy())?;
         Ok(progress)
+    }
+
+    /// Whether the person is one of `people`, by this name or another.
+    fn is_among(&self, people: &[String], person: &str) -> bool {
+        let policy = self.shared.policy();
+        people.iter().any(|other| policy.is_same_person(other, person))
     }
 
     fn progress(&self, response_id: &str) -> Result<Progress, Error> {
@@ -206,18 +213,14 @@ fn closed(progress: &Progress, so: &str) -> Error {
     Error::ResponseClosed { response: progress.response.id.clone(), problem }
 }
 
-fn is_same(one: &str, other: &str) -> bool {
-    one.to_lowercase() == other.to_lowercase()
-}
-
 /// Nobody decides without a name and a reason, nor on what is to be done about themselves.
-fn may_decide(response: &Response, person: &str, reason: &str) -> Result<(), Error> {
+fn may_decide(response: &Response, person: &str, reason: &str, policy: &Policy) -> Result<(), Error> {
     let refuse = |problem: &str| Err(Error::NotAllowed { person: person.to_owned(), problem: problem.to_owned() });
     if person.trim().is_empty() || person.trim() != person {
         return refuse("a decision needs the name of a person");
     }
     let concerned = response.targets.subjects.iter().chain(&response.actor);
-    if concerned.into_iter().any(|subject| is_same(subject, person)) {
+    if concerned.into_iter().any(|subject| policy.is_same_person(subject, person)) {
         return refuse("it is about this person; somebody else has to decide");
     }
     if reason.trim().is_empty() {

@@ -132,7 +132,7 @@ impl Executor {
         let silence = {
             let _turn = self.shared.turn.lock().await;
             let silence = self.silence_of(id)?;
-            if silence.by == by {
+            if self.shared.policy().is_same_person(&silence.by, by) {
                 let problem = "this needs two people: another one has to agree".to_owned();
                 return Err(Error::Refused { problem });
             }

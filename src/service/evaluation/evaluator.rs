@@ -35,6 +35,7 @@ use crate::service::evaluation::system_records;
 use crate::service::evaluation::ticks::Ticks;
 use crate::service::integrations;
 use crate::service::metrics::Metrics;
+use crate::service::operators;
 use crate::service::readiness::Readiness;
 use crate::service::receivers::with_heartbeats;
 use crate::service::ways;
@@ -190,7 +191,11 @@ impl Evaluator {
         sinks.extend(with_heartbeats(integrations::receivers(config)?, &config.heartbeats, &obstacle)?);
         Ok(Dependencies {
             log: Arc::clone(&self.log),
-            policy: Policy { routes: config.routes.clone(), ..config.alerting.clone() },
+            policy: Policy {
+                routes: config.routes.clone(),
+                aliases: operators::aliases(&config.operators),
+                ..config.alerting.clone()
+            },
             sites: integrations::decision_points(config, &self.bundles)?,
             sinks,
             deliveries: Schedule::pages(),
