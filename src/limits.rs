@@ -3,12 +3,14 @@
 mod chains;
 pub(crate) mod doctor;
 mod kafka;
+mod oidc;
 mod page;
 pub(crate) mod pull;
 mod sql;
 
 pub(crate) use chains::*;
 pub(crate) use kafka::*;
+pub(crate) use oidc::*;
 pub(crate) use page::*;
 pub(crate) use sql::*;
 

@@ -22,6 +22,7 @@ use crate::service::pull::start as pulls;
 
 pub(crate) mod chain;
 pub(crate) mod credential;
+pub(crate) mod oidc;
 pub(crate) mod pull;
 pub(crate) mod receiver;
 pub(crate) mod sql;
@@ -53,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) credentials: Vec<Credential>,
     /// Who may use the API.
     pub(crate) operators: Vec<operators::Configured>,
+    /// The identity provider that names further operators.
+    pub(crate) oidc: Option<oidc::Oidc>,
     /// Feeds of the operator's own.
     pub(crate) feeds: Vec<MappedFeed>,
     /// Those feeds and the ones built in, once their files are read.
@@ -217,6 +220,7 @@ impl Default for Config {
             server: Server::default(),
             credentials: Vec::new(),
             operators: Vec::new(),
+            oidc: None,
             feeds: Vec::new(),
             installed: Installed::default(),
             rules_directory: None,
@@ -365,6 +369,7 @@ pub(crate) fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()
     let tokens = config.credentials.iter().flat_map(|credential| &credential.token_sha256);
     let taken: Vec<&str> = tokens.map(String::as_str).collect();
     operators::check(&config.operators, &taken, inventory)?;
+    config.oidc.as_ref().map_or(Ok(()), |provider| oidc::check(provider, inventory))?;
     receiver::check(&config.webhooks, &config.receivers, &config.heartbeats, &config.routes)?;
     way::check(&config.identity_providers, &config.signer_freezes, inventory)?;
     sql::check(&config.sql, &config.operators)?;

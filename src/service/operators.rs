@@ -3,14 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use keywatch_store::Inventory;
+use keywatch_store::{Instant, Inventory};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use crate::service::http::credentials::bearer;
+use crate::limits::OIDC_TOKEN_BYTES_MAX;
+use crate::service::http::credentials::{bearer, bearer_within};
+use crate::service::oidc::Oidc;
 
 /// An operator as configured.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -101,6 +104,11 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
+    /// Somebody whom others have made sure of.
+    pub(crate) fn new(name: String, roles: BTreeSet<Role>, systems: BTreeSet<String>) -> Operator {
+        Operator { name, roles, systems }
+    }
+
     /// Whether one of the roles allows it.
     pub(crate) fn may(&self, permission: Permission) -> bool {
         self.roles.iter().any(|role| role.allows(permission))
@@ -113,7 +121,12 @@ impl Operator {
 }
 
 /// All operators.
-pub(crate) struct Operators(Vec<([u8; 32], Operator)>);
+pub(crate) struct Operators {
+    /// Those of the configuration, by their tokens.
+    local: Vec<([u8; 32], Operator)>,
+    /// Who names further ones.
+    oidc: Option<Arc<Oidc>>,
+}
 
 impl Operators {
     /// From the configuration, which was checked.
@@ -127,18 +140,35 @@ impl Operators {
             let Configured { name, roles, systems, .. } = configured.clone();
             Ok((token_sha256, Operator { name, roles, systems }))
         };
-        configured.iter().map(operator).collect::<anyhow::Result<_>>().map(Operators)
+        let local = configured.iter().map(operator).collect::<anyhow::Result<_>>()?;
+        Ok(Operators { local, oidc: None })
     }
 
-    /// The operator whose token an `Authorization` header carries. Every entry is compared, in constant time.
+    /// The same, and those whom an identity provider names.
+    pub(crate) fn with_oidc(self, oidc: Option<Arc<Oidc>>) -> Operators {
+        Operators { oidc, ..self }
+    }
+
+    /// The operator whose token an `Authorization` header carries, at `now`: one of the configuration, or one whom the
+    /// identity provider names.
+    pub(crate) fn identify(&self, authorization: Option<&[u8]>, now: Instant) -> Option<Operator> {
+        if let Some(operator) = self.find(authorization) {
+            return Some(operator.clone());
+        }
+        let token = bearer_within(authorization?, OIDC_TOKEN_BYTES_MAX)?;
+        let named = self.oidc.as_ref()?.operator(token, now);
+        named.inspect_err(|problem| tracing::debug!(%problem, "a token is no operator's")).ok()
+    }
+
+    /// The operator of the configuration whose token an `Authorization` header carries. Every entry is compared, in constant time.
     pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<&Operator> {
         let presented: [u8; 32] = Sha256::digest(bearer(authorization?)?).into();
         let mut found = u32::MAX;
-        for (index, (token_sha256, _)) in (0u32..).zip(&self.0) {
+        for (index, (token_sha256, _)) in (0u32..).zip(&self.local) {
             let same: Choice = token_sha256.ct_eq(&presented);
             found.conditional_assign(&index, same);
         }
-        self.0.get(usize::try_from(found).ok()?).map(|(_, operator)| operator)
+        self.local.get(usize::try_from(found).ok()?).map(|(_, operator)| operator)
     }
 }
 

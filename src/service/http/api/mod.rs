@@ -59,6 +59,7 @@ use tokio::time::timeout;
 
 use self::rules::Rules;
 use self::sources::Source;
+use crate::clock;
 use crate::limits::{API_BODY_BYTES_MAX, API_CONCURRENT_MAX, API_WAIT_SECONDS_MAX, CHANGES_WAITING_MAX};
 use crate::service::metrics::Metrics;
 use crate::service::operators::{Operator, Operators, Permission};
@@ -248,7 +249,7 @@ async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: N
     let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     // The web page has asked who it is before; no request from outside comes with this.
     let known = request.extensions().get::<Operator>().cloned();
-    let Some(operator) = known.or_else(|| api.operators.find(authorization).cloned()) else {
+    let Some(operator) = known.or_else(|| api.operators.identify(authorization, clock::now())) else {
         api.metrics.api_unauthenticated.with_label_values::<&str>(&[]).inc();
         return Refusal::new(StatusCode::UNAUTHORIZED, "an operator's bearer token is needed").into_response();
     };
