@@ -23,6 +23,7 @@ mod http_ingest;
 mod incidents;
 mod kafka;
 mod noise;
+mod oidc;
 mod operators;
 mod page;
 mod pull;

@@ -261,7 +261,7 @@ async fn the_day_of_an_analyst_with_the_subcommands() {
     let running = machine.start().await;
     let id = one_incident(&running).await;
     let id = id.as_str();
-    for name in ["ann", "bob", "carol"] {
+    for name in ["ann", "bob", "carol", "vera"] {
         std::fs::write(machine.path(name), format!("{name}\n")).unwrap();
     }
     let as_who = |name: &str, arguments: &[&str], expected: &[&str]| {
@@ -283,6 +283,14 @@ async fn the_day_of_an_analyst_with_the_subcommands() {
         ["It is there for a test.", "look", "chain of custody", "session", "ann saw it", "who is it?", "evidence"];
     as_who("ann", &["incidents", "show", id], &shown);
     as_who("ann", &["alerts", "resolve", id, "--verdict", "test", "--reason", "drill"], &["resolved", "ann says test"]);
+    as_who("ann", &["alerts", "reopen", id, "--reason", "no"], &["open"]);
+    let alert = get(&running, "/v1/alerts?rule=own/presented").await["alerts"][0]["id"].as_str().unwrap().to_owned();
+    let allow = ["alerts", "resolve", &alert, "--verdict", "benign", "--reason", "drill", "--allow", "30"];
+    as_who("ann", &allow, &["resolved", "on the allow-list", "waiting for a second person"]);
+    let entry = get(&running, "/v1/silences").await["silences"][0]["id"].as_str().unwrap().to_owned();
+    as_who("carol", &["alerts", "approve-silence", &entry], &["active"]);
+    as_who("vera", &["alerts", "silences"], &["ann and carol", "a verdict", "own/presented"]);
+    as_who("bob", &["alerts", "end-silence", &entry], &["ended"]);
     as_who("ann", &["alerts", "reopen", id, "--reason", "no"], &["open"]);
     let silence =
         ["alerts", "silence", "--system", "cold", "--rule", "own/presented", "--for", "2h", "--reason", "drill"];

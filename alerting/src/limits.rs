@@ -189,3 +189,6 @@ pub const SILENCE_UNTOLD_NS: i64 = RESPONSE_KEPT_NS;
 
 /// Bytes of one text of a silence.
 pub const SILENCE_TEXT_BYTES_MAX: usize = 1_000;
+
+/// Nanoseconds of log time that an entry of the allow-list lasts at most: what was meant in spring is looked at again in summer.
+pub const ALLOWANCE_NS_MAX: i64 = 90 * 86_400 * 1_000_000_000;

@@ -134,9 +134,12 @@ fn a_rule_and_a_system_can_be_in_shadow() {
 }
 
 fn scene(approvals: Approvals) -> (Arc<MortalLog>, Arc<FaultyPdp>, Executor) {
+    scene_under(Policy { approvals, ..Policy::default() })
+}
+
+fn scene_under(mut policy: Policy) -> (Arc<MortalLog>, Arc<FaultyPdp>, Executor) {
     let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
     log.append(Topic::Events, vec![allowed("d-1")]).unwrap();
-    let mut policy = Policy { approvals, ..Policy::default() };
     policy.adopt(&inventory());
     let point = EnforcementPoint::new(Arc::clone(&pdp) as _, control());
     let executor = Executor::open(Dependencies {
@@ -194,6 +197,22 @@ async fn who_is_concerned_or_has_no_name_decides_nothing() {
     }
     let error = executor.undo(&id, "dora", "why").await.unwrap_err();
     assert!(error.to_string().contains("is proposed: there is nothing to take back"), "{error}");
+}
+
+#[tokio::test]
+async fn who_is_known_by_two_names_is_one_person() {
+    let aliases =
+        [("dora".to_owned(), ["Alice".to_owned()].into()), ("emil".to_owned(), ["emil@firm".to_owned()].into())];
+    let approvals = Approvals { people: 2, ..Approvals::default() };
+    let (log, _pdp, executor) = scene_under(Policy { approvals, aliases: aliases.into(), ..Policy::default() });
+    let id = proposal(&executor).await;
+    let error = executor.approve(&id, "dora", "it is not us").await.unwrap_err();
+    assert!(matches!(error, Error::NotAllowed { .. }), "it is about alice, who is dora: {error}");
+    for person in ["emil", "Emil@Firm"] {
+        let approval = executor.approve(&id, person, "it is not us").await.unwrap();
+        assert!(matches!(approval, Approval::Waits { needed: 2, .. }), "{person}: {approval:?}");
+    }
+    assert_eq!(log.of_kind("response.approved").len(), 1);
 }
 
 #[tokio::test]

@@ -172,6 +172,62 @@ async fn a_silence_leaves_criticals_and_other_findings_alone() {
     assert!(notified(&executor.take(&other).await.unwrap()));
 }
 
+#[tokio::test]
+async fn an_entry_of_the_allow_list_is_made_from_a_verdict_by_two_people_and_covers_nothing_worse() {
+    let (log, executor) = scene().await;
+    let about = |entity: &str, id: &str, seconds, severity| Finding {
+        entity: entity.into(),
+        wallet: None,
+        session: None,
+        request: None,
+        ..plain(id, seconds, severity)
+    };
+    let of = |entity: &str| {
+        let entity = entity.to_owned();
+        executor.with_state(|state| state.alerts().find(|alert| alert.entity == entity).unwrap().alert_id.clone())
+    };
+    let until = at(30 * 86_400);
+    executor.take(&about("payroll", "1", 0, Severity::High)).await.unwrap();
+    executor.take(&about("vault", "2", 1, Severity::Critical)).await.unwrap();
+    let (payroll, vault) = (of("payroll"), of("vault"));
+    let refused =
+        async |name: &str, until| executor.allow(name, "ann", "salaries", until, at(50)).await.unwrap_err().to_string();
+    assert!(refused(&payroll, until).await.contains("resolve the alert with one first"));
+    for alert in [&payroll, &vault] {
+        operate(&executor, alert, "ann", resolve(Verdict::Benign)).await.unwrap();
+    }
+    for (name, until, expected) in [
+        (payroll.as_str(), at(91 * 86_400), "at most 2160 hours"),
+        (vault.as_str(), until, "criticals"),
+        ("nothing", until, "is no alert"),
+    ] {
+        let problem = refused(name, until).await;
+        assert!(problem.contains(expected), "{name}: {problem}");
+    }
+    let asked = executor.allow(&payroll, "ann", "salaries", until, at(50)).await.unwrap();
+    assert!(asked.is_waiting() && refused(&payroll, until).await.contains(&asked.id));
+    let told = async |finding: Finding| notified(&executor.take(&finding).await.unwrap());
+    assert!(told(about("payroll", "3", 4_000, Severity::High)).await, "one person alone");
+    let own = executor.approve_silence(&asked.id, "ann", at(4_001)).await.unwrap_err();
+    assert!(own.to_string().contains("two people"), "{own}");
+    executor.approve_silence(&asked.id, "bob", at(4_002)).await.unwrap();
+    assert!(!told(about("payroll", "4", 8_000, Severity::High)).await);
+    assert!(!told(about("payroll", "5", 8_001, Severity::High)).await, "counted on the same alert");
+    let covered = |executor: &Executor| executor.with_state(|state| state.silences().get(&asked.id).unwrap().covered);
+    assert_eq!(covered(&executor), 2);
+    assert!(told(about("payroll", "6", 8_100, Severity::Critical)).await, "it is worse");
+    assert!(told(about("other", "7", 12_000, Severity::High)).await, "it is about something else");
+    assert!(told(about("payroll", "8", 30 * 86_400 + 1, Severity::High)).await, "it has ended");
+    let told_of = log.of_kind("finding.created");
+    let told_of = told_of.iter().filter(|event| event.detail().value()["rule"] == "keywatch/silenced").count();
+    assert_eq!(told_of, 2, "that it was asked for, and that it was agreed to");
+    let again = crate::support::executor(&log, &FaultyPdp::new(), sinks());
+    assert_eq!(
+        again.with_state(|state| state.silences().clone()),
+        executor.with_state(|state| state.silences().clone())
+    );
+}
+
 /// Everything that an operator can do, some of it over and over, each step with the record that it writes.
 async fn a_shift(executor: &Executor) {
     executor.take(&plain("1", 0, Severity::High)).await.unwrap();

@@ -3,7 +3,7 @@
 use crate::support::{SYSTEM, at, finding, policy, shadowed, with_budgets};
 use keywatch_alerting::lifecycle::record::{finding_created, paged, records};
 use keywatch_alerting::policy::plan::due;
-use keywatch_alerting::policy::settings::{Budgets, Policy};
+use keywatch_alerting::policy::settings::{Approvals, Budgets, Policy};
 use keywatch_alerting::{Action, AlertState, plan};
 use keywatch_store::finding::{Proof, Target};
 use keywatch_store::{Event, EventId, Finding, Severity, Topic};
@@ -94,6 +94,21 @@ fn one_trust_group_proposes_and_a_second_one_releases_it() {
     );
     let high_without_response = Finding { response: Vec::new(), severity: Severity::High, ..weak("2", 10, "node") };
     check(&[weak("1", 0, "safe"), high_without_response], &["propose[0x1db9] open notify", "revoke[0x1db9] open"]);
+}
+
+#[test]
+fn a_proposal_that_has_expired_stands_for_nothing_and_is_not_released() {
+    let approvals = Approvals { expire_after_hours: 1, ..Approvals::default() };
+    let policy = Policy { approvals, ..policy() };
+    let again = |id: &str, seconds| Finding { rule: format!("rule/{id}"), ..weak(id, seconds, "safe") };
+    let (actions, ..) = play(&[weak("1", 0, "safe"), again("2", 3_600), again("3", 3_601), again("4", 3_602)], &policy);
+    let proposes = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Propose(_)));
+    let proposed: Vec<bool> = actions.iter().map(|actions| proposes(actions)).collect();
+    assert_eq!(proposed, [true, false, true, false], "one that can still be approved stands for the next");
+    // Another source agrees a moment after it has expired, and asks for nothing itself.
+    let agrees = Finding { response: Vec::new(), severity: Severity::High, ..weak("2", 3_601, "node") };
+    let (actions, ..) = play(&[weak("1", 0, "safe"), agrees], &policy);
+    assert!(!actions[1].iter().any(|action| matches!(action, Action::Revoke(_))));
 }
 
 #[test]

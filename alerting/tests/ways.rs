@@ -24,7 +24,7 @@ use keywatch_alerting::response::ways::planning::{Reach, WayRules, When};
 use keywatch_alerting::response::ways::session_api::{Provider, SessionApi, SessionApiSettings};
 use keywatch_alerting::response::ways::{Asked, Token};
 use keywatch_alerting::{AddressRules, Approval, Error, Executor, Fate, Progress, Secret, Sink, Way};
-use keywatch_store::finding::Target;
+use keywatch_store::finding::{Proof, Target};
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Finding, Log, Topic};
 use ring::rand::SystemRandom;
@@ -207,6 +207,42 @@ async fn p5_nothing_is_asked_without_the_approval_that_it_needs() {
     assert_eq!((way.status().as_str(), main.status().as_str()), ("accepted_by_identity_provider", "denied_at_pdp"));
     let back = executor.undo(id, "dora", "it was the new laptop").await.unwrap_err();
     assert!(matches!(back, Error::ResponseClosed { .. }), "{back}");
+}
+
+#[tokio::test]
+async fn p5_one_approval_carries_the_revocation_and_what_goes_along_with_it() {
+    let (receiver, url) = Receiver::start(&[(204, "")]).await;
+    let way = api(url, Provider::Okta, rules(When::Always, Reach::People, true));
+    let (log, _pdp, executor) = scene(way, Vec::new()).await;
+    executor.take(&Finding { proof: Proof::Corroborated, ..finding("1", 0) }).await.unwrap();
+    let (way, main) = both(&executor);
+    assert!(way.is_waiting() && main.is_waiting() && receiver.got().is_empty());
+    executor.approve(&main.response.id, "dora", "called alice").await.unwrap();
+    until("it was accepted", || degrees(&log).contains(&"accepted_by_identity_provider".to_owned())).await;
+    let (way, main) = both(&executor);
+    for (progress, degree) in [(&way, "accepted_by_identity_provider"), (&main, "denied_at_pdp")] {
+        assert_eq!((progress.status().as_str(), progress.rulings.len()), (degree, 1), "a record of its own");
+        assert_eq!(progress.rulings[0].reason, "called alice");
+        assert_eq!(progress.response.approved_by.as_deref(), Some("dora"));
+    }
+    assert_eq!((log.of_kind("response.approved").len(), log.of_kind("response.requested").len()), (2, 2));
+    let again = executor.approve(&way.response.id, "emil", "called alice").await.unwrap_err();
+    assert!(matches!(again, Error::ResponseClosed { .. }), "{again}");
+}
+
+#[tokio::test]
+async fn p5_a_way_that_was_rejected_is_not_gone_with_the_revocation() {
+    let (receiver, url) = Receiver::start(&[(204, "")]).await;
+    let way = api(url, Provider::Okta, rules(When::Always, Reach::People, true));
+    let (_log, _pdp, executor) = scene(way, Vec::new()).await;
+    executor.take(&Finding { proof: Proof::Corroborated, ..finding("1", 0) }).await.unwrap();
+    let (way, main) = both(&executor);
+    executor.reject(&way.response.id, "dora", "the session is enough").await.unwrap();
+    executor.approve(&main.response.id, "dora", "called alice").await.unwrap();
+    executor.refresh().await.unwrap();
+    let (way, main) = both(&executor);
+    assert_eq!((way.status().as_str(), main.status().as_str()), ("rejected", "denied_at_pdp"));
+    assert!(receiver.got().is_empty());
 }
 
 #[tokio::test]

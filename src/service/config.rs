@@ -22,6 +22,7 @@ use crate::service::pull::start as pulls;
 
 pub(crate) mod chain;
 pub(crate) mod credential;
+pub(crate) mod oidc;
 pub(crate) mod pull;
 pub(crate) mod receiver;
 pub(crate) mod sql;
@@ -29,7 +30,7 @@ pub(crate) mod way;
 
 pub(crate) use chain::{Chain, Endpoint};
 use credential::Credential;
-use receiver::{Receiver, Webhook};
+use receiver::{HeartbeatOf, Receiver, Webhook};
 use way::{IdentityProvider, SignerFreeze};
 
 /// The default, with a comment on every field.
@@ -53,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) credentials: Vec<Credential>,
     /// Who may use the API.
     pub(crate) operators: Vec<operators::Configured>,
+    /// The identity provider that names further operators.
+    pub(crate) oidc: Option<oidc::Oidc>,
     /// Feeds of the operator's own.
     pub(crate) feeds: Vec<MappedFeed>,
     /// Those feeds and the ones built in, once their files are read.
@@ -68,6 +71,8 @@ pub(crate) struct Config {
     pub(crate) webhooks: Vec<Webhook>,
     /// Further receivers of notifications.
     pub(crate) receivers: Vec<Receiver>,
+    /// Heartbeats beside receivers.
+    pub(crate) heartbeats: Vec<HeartbeatOf>,
     /// Which receivers are told of what; all of everything where there is none.
     pub(crate) routes: Vec<Route>,
     /// Where sessions are cut.
@@ -215,6 +220,7 @@ impl Default for Config {
             server: Server::default(),
             credentials: Vec::new(),
             operators: Vec::new(),
+            oidc: None,
             feeds: Vec::new(),
             installed: Installed::default(),
             rules_directory: None,
@@ -222,6 +228,7 @@ impl Default for Config {
             alerting: Policy::default(),
             webhooks: Vec::new(),
             receivers: Vec::new(),
+            heartbeats: Vec::new(),
             routes: Vec::new(),
             decision_points: Vec::new(),
             identity_providers: Vec::new(),
@@ -260,12 +267,14 @@ impl Config {
         let of_nodes = of_nodes.filter_map(Option::as_mut);
         let of_pulls = self.pull.iter_mut().flat_map(pull::Pull::paths);
         let of_receivers = self.receivers.iter_mut().flat_map(Receiver::paths);
+        let of_heartbeats = self.heartbeats.iter_mut().map(|heartbeat| &mut heartbeat.url_file);
         let keys = self.bundles.keys.iter_mut().map(|key| &mut key.file);
         let passwords = self.operators.iter_mut().filter_map(|operator| operator.sql_password_file.as_mut());
         let of_providers = self.identity_providers.iter_mut().flat_map(IdentityProvider::paths);
         let of_freezes = self.signer_freezes.iter_mut().flat_map(SignerFreeze::paths);
         secrets
             .chain(of_receivers)
+            .chain(of_heartbeats)
             .chain(of_pulls)
             .chain(of_providers)
             .chain(of_freezes)
@@ -360,7 +369,8 @@ pub(crate) fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()
     let tokens = config.credentials.iter().flat_map(|credential| &credential.token_sha256);
     let taken: Vec<&str> = tokens.map(String::as_str).collect();
     operators::check(&config.operators, &taken, inventory)?;
-    receiver::check(&config.webhooks, &config.receivers, &config.routes)?;
+    config.oidc.as_ref().map_or(Ok(()), |provider| oidc::check(provider, inventory))?;
+    receiver::check(&config.webhooks, &config.receivers, &config.heartbeats, &config.routes)?;
     way::check(&config.identity_providers, &config.signer_freezes, inventory)?;
     sql::check(&config.sql, &config.operators)?;
     for (index, point) in config.decision_points.iter().enumerate() {

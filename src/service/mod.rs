@@ -15,7 +15,7 @@
 //! | [`ways`] | ways of a response besides the decision point, as the configuration names them |
 //! | [`rotating_token`] | a decision point whose token changes while keywatch runs |
 //! | [`bundles`] | the boards from which decision points fetch signed revocation bundles |
-//! | [`operators`] | named people, their tokens, roles and systems |
+//! | [`operators`], [`oidc`] | named people, their tokens, roles and systems; those whom an identity provider names |
 //! | [`sql`] | SQL over what was recorded |
 //! | [`pull`] | sources that keywatch asks itself |
 //! | [`turns`] | what the loops of [`chains`] and [`pull`] have in common |
@@ -39,6 +39,7 @@ pub(crate) mod inventory_file;
 pub(crate) mod kafka_tokens;
 pub(crate) mod log;
 pub(crate) mod metrics;
+pub(crate) mod oidc;
 pub(crate) mod operators;
 pub(crate) mod pull;
 pub(crate) mod readiness;

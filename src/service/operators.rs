@@ -1,16 +1,19 @@
 //! Named operators: who may see and do what, in which systems. Each has a token, of which the configuration holds the
 //! SHA-256. Knows nothing of HTTP; the policy decision point that keywatch watches has no say here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use keywatch_store::Inventory;
+use keywatch_store::{Instant, Inventory};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use crate::service::http::credentials::bearer;
+use crate::limits::OIDC_TOKEN_BYTES_MAX;
+use crate::service::http::credentials::{bearer, bearer_within};
+use crate::service::oidc::Oidc;
 
 /// An operator as configured.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -18,6 +21,9 @@ use crate::service::http::credentials::bearer;
 pub(crate) struct Configured {
     /// The name that stands in records.
     pub(crate) name: String,
+    /// Further names of this person, as events know them: nobody decides on what is to be done about themselves.
+    #[serde(default)]
+    pub(crate) aliases: BTreeSet<String>,
     /// SHA-256 of the bearer token, 64 hexadecimal digits.
     pub(crate) token_sha256: String,
     /// File with the password for SQL; without it the operator cannot ask there.
@@ -98,6 +104,11 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
+    /// Somebody whom others have made sure of.
+    pub(crate) fn new(name: String, roles: BTreeSet<Role>, systems: BTreeSet<String>) -> Operator {
+        Operator { name, roles, systems }
+    }
+
     /// Whether one of the roles allows it.
     pub(crate) fn may(&self, permission: Permission) -> bool {
         self.roles.iter().any(|role| role.allows(permission))
@@ -110,7 +121,12 @@ impl Operator {
 }
 
 /// All operators.
-pub(crate) struct Operators(Vec<([u8; 32], Operator)>);
+pub(crate) struct Operators {
+    /// Those of the configuration, by their tokens.
+    local: Vec<([u8; 32], Operator)>,
+    /// Who names further ones.
+    oidc: Option<Arc<Oidc>>,
+}
 
 impl Operators {
     /// From the configuration, which was checked.
@@ -124,19 +140,41 @@ impl Operators {
             let Configured { name, roles, systems, .. } = configured.clone();
             Ok((token_sha256, Operator { name, roles, systems }))
         };
-        configured.iter().map(operator).collect::<anyhow::Result<_>>().map(Operators)
+        let local = configured.iter().map(operator).collect::<anyhow::Result<_>>()?;
+        Ok(Operators { local, oidc: None })
     }
 
-    /// The operator whose token an `Authorization` header carries. Every entry is compared, in constant time.
+    /// The same, and those whom an identity provider names.
+    pub(crate) fn with_oidc(self, oidc: Option<Arc<Oidc>>) -> Operators {
+        Operators { oidc, ..self }
+    }
+
+    /// The operator whose token an `Authorization` header carries, at `now`: one of the configuration, or one whom the
+    /// identity provider names.
+    pub(crate) fn identify(&self, authorization: Option<&[u8]>, now: Instant) -> Option<Operator> {
+        if let Some(operator) = self.find(authorization) {
+            return Some(operator.clone());
+        }
+        let token = bearer_within(authorization?, OIDC_TOKEN_BYTES_MAX)?;
+        let named = self.oidc.as_ref()?.operator(token, now);
+        named.inspect_err(|problem| tracing::debug!(%problem, "a token is no operator's")).ok()
+    }
+
+    /// The operator of the configuration whose token an `Authorization` header carries. Every entry is compared, in constant time.
     pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<&Operator> {
         let presented: [u8; 32] = Sha256::digest(bearer(authorization?)?).into();
         let mut found = u32::MAX;
-        for (index, (token_sha256, _)) in (0u32..).zip(&self.0) {
+        for (index, (token_sha256, _)) in (0u32..).zip(&self.local) {
             let same: Choice = token_sha256.ct_eq(&presented);
             found.conditional_assign(&index, same);
         }
-        self.0.get(usize::try_from(found).ok()?).map(|(_, operator)| operator)
+        self.local.get(usize::try_from(found).ok()?).map(|(_, operator)| operator)
     }
+}
+
+/// Further names of operators, by the names that stand in records.
+pub(crate) fn aliases(operators: &[Configured]) -> BTreeMap<String, BTreeSet<String>> {
+    operators.iter().map(|operator| (operator.name.clone(), operator.aliases.clone())).collect()
 }
 
 /// Checks the operators of a configuration; `taken` are the hashes of other tokens.
@@ -153,6 +191,13 @@ pub(crate) fn check(operators: &[Configured], taken: &[&str], inventory: &Invent
             "operators[{index}]: the name `{}` is used twice",
             operator.name
         );
+        for alias in &operator.aliases {
+            let is_it = |name: &String| name.eq_ignore_ascii_case(alias);
+            let others = operators.iter().filter(|other| other.name != operator.name);
+            let taken = others.flat_map(|other| other.aliases.iter().chain([&other.name])).any(is_it);
+            let is_name = !alias.trim().is_empty() && !taken;
+            ensure!(is_name, "operators[{index}]: the alias `{alias}` is empty, or somebody else's");
+        }
         let twice = earlier.iter().any(|other| hash(&other.token_sha256)) || taken.iter().any(|other| hash(other));
         ensure!(!twice, "operators[{index}]: token_sha256 is used twice; everybody needs a token of their own");
     }
@@ -179,6 +224,7 @@ mod tests {
     fn configured(name: &str, role: Role, system: &str) -> Configured {
         Configured {
             name: name.to_owned(),
+            aliases: BTreeSet::new(),
             token_sha256: hex::encode(Sha256::digest(name)),
             sql_password_file: None,
             roles: BTreeSet::from([role]),
@@ -220,6 +266,15 @@ mod tests {
         };
         assert!(problem(&[ann(), ann()], &[]).contains("used twice"));
         assert!(problem(&[ann()], &[&ann().token_sha256.to_uppercase()]).contains("token_sha256 is used twice"));
+        let known_as = |alias: &str| Configured { aliases: BTreeSet::from([alias.to_owned()]), ..ann() };
+        let bob = Configured {
+            aliases: BTreeSet::from(["Bob@firm.example".to_owned()]),
+            ..configured("bob", Role::Viewer, "*")
+        };
+        check(&[known_as("ann@firm.example"), bob.clone()], &[], &inventory).unwrap();
+        for taken in ["bob", "bob@firm.example", " "] {
+            assert!(problem(&[known_as(taken), bob.clone()], &[]).contains("somebody else's"), "{taken:?}");
+        }
         assert!(problem(&[configured("ann", Role::Analyst, "hot")], &[]).contains("no system `hot`"));
         assert!(problem(&[configured("keywatch", Role::Analyst, "*")], &[]).contains("keywatch itself"));
         assert!(problem(&[Configured { token_sha256: "ann".into(), ..ann() }], &[]).contains("64 hexadecimal"));

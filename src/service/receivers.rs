@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use keywatch_alerting::delivery::heartbeat::{Heartbeat, HeartbeatSettings, Obstacle};
 use keywatch_alerting::delivery::receivers::alertmanager::{Alertmanager, AlertmanagerSettings};
 use keywatch_alerting::delivery::receivers::email::{Email, EmailSettings, SmtpTls};
 use keywatch_alerting::delivery::receivers::pagerduty::{PagerDuty, PagerDutySettings};
@@ -16,8 +17,8 @@ use keywatch_alerting::{AddressRules, Network, Pace, Secret, Sink, Webhook, Webh
 
 use crate::clock;
 use crate::service::config::receiver::{
-    Addresses, AlertmanagerReceiver, BodyFormat, EmailReceiver, PaceSettings, PagerDutyReceiver, Receiver, SiemFormat,
-    SiemReceiver, SlackReceiver, SmtpProtection, WebhookReceiver,
+    Addresses, AlertmanagerReceiver, BodyFormat, EmailReceiver, HeartbeatOf, PaceSettings, PagerDutyReceiver, Receiver,
+    SiemFormat, SiemReceiver, SlackReceiver, SmtpProtection, WebhookReceiver,
 };
 use crate::service::integrations::read;
 
@@ -35,6 +36,32 @@ pub(crate) fn sink(receiver: &Receiver) -> anyhow::Result<Arc<dyn Sink>> {
         Receiver::Siem(receiver) => siem(receiver),
     };
     made.and_then(|sink| in_own_words(sink, receiver)).with_context(|| format!("receiver `{}`", receiver.name()))
+}
+
+/// The receivers, each with its heartbeat where it has one. `obstacle` says what keeps keywatch from working.
+///
+/// # Errors
+/// A file that cannot be read or holds no address, an address that is refused.
+pub(crate) fn with_heartbeats(
+    sinks: Vec<Arc<dyn Sink>>,
+    heartbeats: &[HeartbeatOf],
+    obstacle: &Obstacle,
+) -> anyhow::Result<Vec<Arc<dyn Sink>>> {
+    let with_it = |sink: Arc<dyn Sink>| {
+        let Some(configured) = heartbeats.iter().find(|heartbeat| heartbeat.receiver == sink.name()) else {
+            return Ok(sink);
+        };
+        let beating = || {
+            let settings = HeartbeatSettings {
+                url: secret_line(&configured.url_file)?,
+                addresses: configured.addresses.rules()?,
+                obstacle: Arc::clone(obstacle),
+            };
+            Ok::<Arc<dyn Sink>, anyhow::Error>(Arc::new(Heartbeat::of(Arc::clone(&sink), settings)?))
+        };
+        beating().with_context(|| format!("heartbeat of `{}`", configured.receiver))
+    };
+    sinks.into_iter().map(with_it).collect()
 }
 
 fn in_own_words(sink: Arc<dyn Sink>, receiver: &Receiver) -> anyhow::Result<Arc<dyn Sink>> {
@@ -215,6 +242,8 @@ mod tests {
         #[serde(default)]
         receivers: Vec<Receiver>,
         #[serde(default)]
+        heartbeats: Vec<HeartbeatOf>,
+        #[serde(default)]
         #[expect(dead_code, reason = "read to see that it can be")]
         routes: Vec<keywatch_alerting::Route>,
     }
@@ -246,6 +275,14 @@ mod tests {
                 }
                 let made = sink(&receiver).unwrap_or_else(|error| panic!("{error:#}\n{block}"));
                 assert_eq!(made.name(), receiver.name());
+                let url_file = directory.path().join("heartbeat.url");
+                std::fs::write(&url_file, "https://beats.example/ping/x").unwrap();
+                let mut heartbeats = example.heartbeats.clone();
+                heartbeats.iter_mut().for_each(|heartbeat| heartbeat.url_file.clone_from(&url_file));
+                let is_meant = heartbeats.iter().any(|heartbeat| heartbeat.receiver == receiver.name());
+                let repeats = made.repeats();
+                let made = with_heartbeats(vec![made], &heartbeats, &(Arc::new(|| None) as Obstacle)).unwrap();
+                assert_eq!(made[0].repeats(), repeats || is_meant);
             }
         }
         assert_eq!(kinds.len(), 6, "each kind has an example");

@@ -32,6 +32,7 @@ use crate::service::intake_topics;
 use crate::service::inventory_file;
 use crate::service::log::{OpenLog, ReadableLog};
 use crate::service::metrics::Metrics;
+use crate::service::oidc::Oidc;
 use crate::service::operators::Operators;
 use crate::service::pull::start as pulls;
 use crate::service::readiness::Readiness;
@@ -135,7 +136,8 @@ impl Parts {
         let Intake { inventory, metrics, .. } = self.intake.as_ref();
         let (executor, threads) = (evaluator.executor.clone(), evaluator.threads.clone());
         let sql = Endpoint::start(config, (Arc::clone(log), Arc::clone(segments)), inventory, &executor).await?;
-        let operators = Operators::new(&config.operators)?;
+        let oidc = Oidc::start(config.oidc.as_ref(), &config.operators, stopping.clone())?;
+        let operators = Operators::new(&config.operators)?.with_oidc(oidc);
         let known = known(config, credentials, Arc::clone(inventory))?;
         let metrics = Arc::clone(metrics);
         let api = Api::new(operators, executor, threads, Arc::clone(log), metrics, known, stopping.clone());

@@ -47,6 +47,11 @@ fn identity_provider(configured: &IdentityProvider) -> anyhow::Result<Arc<dyn Wa
     ensure!(is_caep || !any_of_caep, "issuer, audience, key_id, key_file and subject_…: only for kind = \"caep\"");
     let is_keycloak = configured.kind == IdentityProviderKind::Keycloak;
     ensure!(is_keycloak == configured.realm.is_some(), "realm: for kind = \"keycloak\", and for no other");
+    let in_the_clear = configured.token_file.is_some() && configured.addresses.allow_plain_http;
+    ensure!(
+        !in_the_clear || configured.token_over_plain_http,
+        "allow_plain_http lets the address be without TLS, not the token: use https, or say token_over_plain_http = true"
+    );
     let reach = match configured.ends {
         Ends::Person => Reach::People,
         Ends::Session => Reach::Sessions,
@@ -191,6 +196,8 @@ mod tests {
             ("kind = 'entra'\nends = 'session'", "ends no single session"),
             ("kind = 'caep'", "key_file is missing"),
             ("kind = 'okta'\naddresses = { allow_networks = ['ten'] }", "allow_networks"),
+            ("kind = 'okta'\naddresses = { allow_plain_http = true }", "token_over_plain_http"),
+            ("kind = 'okta'\naddresses = { allow_plain_http = true }\ntoken_over_plain_http = true", ""),
         ] {
             let configured: IdentityProvider = toml::from_str(&format!("{head}{text}")).unwrap();
             let error = identity_provider(&configured).err().map(|error| format!("{error:#}")).unwrap_or_default();

@@ -416,10 +416,19 @@ pub const KINDS: &[Kind] = &[
     ),
     operated(
         "alert.silenced",
-        "an operator silenced findings; where criticals are meant, once a second one agrees",
-        &[SILENCE, BY, ("request", "object", "system, matcher, reason, until, criticals")],
+        "an operator silenced findings; where criticals or the allow-list are meant, once a second one agrees",
+        &[
+            SILENCE,
+            BY,
+            ("request", "object", "system, matcher, reason, until, criticals"),
+            ("allows", "object", "of an entry of the allow-list: alert, verdict and severity that it was made from"),
+        ],
     ),
-    operated("alert.silence_approved", "a second operator agreed to a silence of criticals", &[SILENCE, BY]),
+    operated(
+        "alert.silence_approved",
+        "a second operator agreed to a silence of criticals, or to an entry of the allow-list",
+        &[SILENCE, BY],
+    ),
     operated("alert.silence_ended", "an operator ended a silence before its time", &[SILENCE, BY]),
     operated(
         "operator.read",

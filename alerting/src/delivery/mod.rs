@@ -11,11 +11,13 @@
 //! | [`outbox`] | one lane a receiver, until it has taken what it is to be told |
 //! | [`sink`], [`webhook`], [`receivers`] | destinations |
 //! | [`http`], [`guard`] | requests as all of them make them; which addresses they may connect to |
+//! | [`heartbeat`] | a dead man's switch beside a receiver |
 //! | [`template`] | titles and bodies in the operator's own words |
 //! | [`trial`] | a notification that says that it is a test |
 
 pub mod deliveries;
 pub mod guard;
+pub mod heartbeat;
 pub mod http;
 pub mod message;
 pub mod outbox;

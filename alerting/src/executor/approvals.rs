@@ -4,14 +4,15 @@
 
 use std::cmp::Reverse;
 
-use keywatch_store::Topic;
+use keywatch_store::{Event, Topic};
 
 use super::Executor;
 use crate::error::Error;
 use crate::lifecycle::record;
 use crate::lifecycle::self_monitoring::response_undone;
 use crate::limits::OPERATION_TEXT_BYTES_MAX;
-use crate::response::intent::{Progress, Response, Step};
+use crate::policy::settings::Policy;
+use crate::response::intent::{Progress, Response, Ruled, Ruling, Step};
 
 /// What an approval has led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,17 +55,19 @@ impl Executor {
         })
     }
 
-    /// Approves a proposal, and carries it out when enough people have.
+    /// Approves a proposal, and carries it out when enough people have. What waits to go another way along with it is
+    /// approved by the same people, as far as they may and are enough: nobody is asked twice for one revocation.
     ///
     /// # Errors
     /// [`Error::NoResponse`] where there is none, [`Error::ResponseClosed`] when it does not wait for a person,
     /// [`Error::NotAllowed`] when this person cannot decide on it, [`Error::Refused`] without a reason, or [`Error::Log`].
     pub async fn approve(&self, response_id: &str, person: &str, reason: &str) -> Result<Approval, Error> {
+        self.propose_ways().await?;
         let turn = self.shared.turn.lock().await;
         let Progress { response, approvals, .. } = self.decidable(response_id, person, reason)?;
         let needed = self.shared.policy().approvals.people_for(&response.targets);
         let mut approved: Vec<String> = approvals.into_iter().collect();
-        if !approved.iter().any(|other| is_same(other, person)) {
+        if !self.is_among(&approved, person) {
             self.shared.alert_log.append(Topic::Events, vec![record::approved(&response, person, reason)])?;
             approved.push(person.to_owned());
         }
@@ -72,20 +75,55 @@ impl Executor {
             return Ok(Approval::Waits { approved, needed });
         }
         let system = response.system.clone();
-        let now = self.shared.alert_log.time_of(&system).max(response.decided);
-        let waited = now.unix_seconds() - response.decided.unix_seconds();
-        let decided = Response {
-            approved_by: Some(approved.join(", ")),
-            approved: Some(now),
-            sessions_until: response.sessions_until.saturating_add(waited),
-            ..response
-        };
-        self.shared.alert_log.append(Topic::Events, vec![record::requested(&decided)])?;
+        let mut records = vec![record::requested(&self.decided_now(response, &approved))];
+        records.extend(self.approved_along(response_id));
+        self.shared.alert_log.append(Topic::Events, records)?;
         drop(turn);
         self.go_ways().await?;
         self.respond(&system).await?;
         self.shared.outbox.dispatch();
         Ok(Approval::CarriedOut)
+    }
+
+    fn decided_now(&self, response: Response, approved: &[String]) -> Response {
+        let now = self.shared.alert_log.time_of(&response.system).max(response.decided);
+        let waited = now.unix_seconds() - response.decided.unix_seconds();
+        Response {
+            approved_by: Some(approved.join(", ")),
+            approved: Some(now),
+            sessions_until: response.sessions_until.saturating_add(waited),
+            ..response
+        }
+    }
+
+    /// What the approval of a response says of those that wait to go another way along with it, as records of their own.
+    fn approved_along(&self, response_id: &str) -> Vec<Event> {
+        let (people, along) = self.with_state(|state| {
+            let responses = state.responses();
+            let rulings = responses.get(response_id).map(|progress| progress.rulings.clone()).unwrap_or_default();
+            let people = rulings.into_iter().filter(|ruling| ruling.ruled == Ruled::Approved).collect::<Vec<_>>();
+            (people, responses.waiting_along(response_id).cloned().collect::<Vec<_>>())
+        });
+        let policy = self.shared.policy();
+        let mut records = Vec::new();
+        for Progress { response, approvals, .. } in along {
+            if self.shared.alert_log.time_of(&response.system) > policy.approvals.expires(response.decided) {
+                continue;
+            }
+            let mut approved: Vec<String> = approvals.into_iter().collect();
+            for Ruling { by, reason, .. } in &people {
+                let is_new = !approved.iter().any(|other| policy.is_same_person(other, by));
+                // Whom the other way is about may be somebody else than whom the response is about.
+                if is_new && may_decide(&response, by, reason, &policy).is_ok() {
+                    records.push(record::approved(&response, by, reason));
+                    approved.push(by.clone());
+                }
+            }
+            if approved.len() >= policy.approvals.people_for(&response.targets) {
+                records.push(record::requested(&self.decided_now(response, &approved)));
+            }
+        }
+        records
     }
 
     /// Rejects a proposal, with a reason. The finding may propose again only by a new finding.
@@ -116,10 +154,10 @@ impl Executor {
                            frozen is thawed at the signer";
             return Err(Error::ResponseClosed { response: response_id.to_owned(), problem: problem.to_owned() });
         }
-        may_decide(&progress.response, person, reason)?;
+        may_decide(&progress.response, person, reason, &self.shared.policy())?;
         let needed = self.shared.policy().approvals.undo_approvals.clamp(1, 2);
         let mut asked: Vec<String> = progress.undo_asked.iter().cloned().collect();
-        if !asked.iter().any(|other| is_same(other, person)) {
+        if !self.is_among(&asked, person) {
             asked.push(person.to_owned());
             if asked.len() < needed {
                 let record = record::undo_asked(&progress.response, person, reason);
@@ -152,8 +190,14 @@ impl Executor {
                 format!("has expired: it waited for a person until {expires}, and only a new finding proposes again");
             return Err(Error::ResponseClosed { response: response_id.to_owned(), problem });
         }
-        may_decide(&progress.response, person, reason)?;
+        may_decide(&progress.response, person, reason, &self.shared.policy())?;
         Ok(progress)
+    }
+
+    /// Whether the person is one of `people`, by this name or another.
+    fn is_among(&self, people: &[String], person: &str) -> bool {
+        let policy = self.shared.policy();
+        people.iter().any(|other| policy.is_same_person(other, person))
     }
 
     fn progress(&self, response_id: &str) -> Result<Progress, Error> {
@@ -169,18 +213,14 @@ fn closed(progress: &Progress, so: &str) -> Error {
     Error::ResponseClosed { response: progress.response.id.clone(), problem }
 }
 
-fn is_same(one: &str, other: &str) -> bool {
-    one.to_lowercase() == other.to_lowercase()
-}
-
 /// Nobody decides without a name and a reason, nor on what is to be done about themselves.
-fn may_decide(response: &Response, person: &str, reason: &str) -> Result<(), Error> {
+fn may_decide(response: &Response, person: &str, reason: &str, policy: &Policy) -> Result<(), Error> {
     let refuse = |problem: &str| Err(Error::NotAllowed { person: person.to_owned(), problem: problem.to_owned() });
     if person.trim().is_empty() || person.trim() != person {
         return refuse("a decision needs the name of a person");
     }
     let concerned = response.targets.subjects.iter().chain(&response.actor);
-    if concerned.into_iter().any(|subject| is_same(subject, person)) {
+    if concerned.into_iter().any(|subject| policy.is_same_person(subject, person)) {
         return refuse("it is about this person; somebody else has to decide");
     }
     if reason.trim().is_empty() {

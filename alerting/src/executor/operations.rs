@@ -5,6 +5,7 @@ use keywatch_store::{Instant, Topic};
 use super::Executor;
 use crate::error::Error;
 use crate::lifecycle::action::derive_id;
+use crate::lifecycle::allowance::{self, Allowed};
 use crate::lifecycle::handling::{Act, Status, Verdict};
 use crate::lifecycle::incident::Incident;
 use crate::lifecycle::operation::{self, Operation};
@@ -79,7 +80,7 @@ impl Executor {
                 return Err(Error::Refused { problem: "there are too many silences; end some first".to_owned() });
             }
             let id = derive_id(&["silence", &request.system, by, &now.to_string()]);
-            let silence = Silence { id, request, by: by.to_owned(), at, approved_by: None, ended_by: None };
+            let silence = begun(id, request, by, at, None);
             self.shared.alert_log.append(Topic::Conclusions, vec![operation::silenced(&silence, now)])?;
             silence
         };
@@ -87,7 +88,42 @@ impl Executor {
         Ok(silence)
     }
 
-    /// A second person agrees to a silence of criticals.
+    /// Puts what an alert was found for on the allow-list until log time `until`: from the verdict on the alert, and only
+    /// once a second person agrees. Whoever is told of anything is told of it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what is wrong, or [`Error::Log`].
+    pub async fn allow(
+        &self,
+        alert_id: &str,
+        by: &str,
+        reason: &str,
+        until: Instant,
+        now: Instant,
+    ) -> Result<Silence, Error> {
+        let silence = {
+            let _turn = self.shared.turn.lock().await;
+            let (request, allowed, at) = {
+                let state = self.shared.alert_log.state();
+                if state.silences().is_full() {
+                    return Err(Error::Refused { problem: "there are too many silences; end some first".to_owned() });
+                }
+                let system = state.incident_of(alert_id).map(|incident| incident.system.clone()).unwrap_or_default();
+                let at = self.shared.alert_log.time_of(&system);
+                let asked = allowance::asked(&state, alert_id, reason, until, at);
+                let (request, allowed) = asked.map_err(|problem| Error::Refused { problem })?;
+                (request, allowed, at)
+            };
+            let id = derive_id(&["allowance", alert_id, by, &now.to_string()]);
+            let silence = begun(id, request, by, at, Some(allowed));
+            self.shared.alert_log.append(Topic::Conclusions, vec![operation::silenced(&silence, now)])?;
+            silence
+        };
+        self.take_own(&silenced(&silence, None)).await?;
+        Ok(silence)
+    }
+
+    /// A second person agrees to a silence of criticals, or to an entry of the allow-list.
     ///
     /// # Errors
     /// [`Error::NoIncident`] where there is none, [`Error::Refused`] where it is not theirs to agree to, or
@@ -96,8 +132,8 @@ impl Executor {
         let silence = {
             let _turn = self.shared.turn.lock().await;
             let silence = self.silence_of(id)?;
-            if silence.by == by {
-                let problem = "a silence of criticals needs two people: another one has to agree".to_owned();
+            if self.shared.policy().is_same_person(&silence.by, by) {
+                let problem = "this needs two people: another one has to agree".to_owned();
                 return Err(Error::Refused { problem });
             }
             if !silence.is_waiting() {
@@ -166,6 +202,10 @@ impl Executor {
         let found = self.with_state(|state| state.silences().get(id).cloned());
         found.ok_or_else(|| Error::NoIncident { name: id.to_owned() })
     }
+}
+
+fn begun(id: String, request: SilenceRequest, by: &str, at: Instant, allows: Option<Allowed>) -> Silence {
+    Silence { id, request, by: by.to_owned(), at, approved_by: None, ended_by: None, allows, covered: 0 }
 }
 
 /// Whether it is done already, or what is to be done instead.

@@ -95,6 +95,14 @@ impl Executor {
         systems.into_iter().try_for_each(|system| self.shared.responder.record_further(system))
     }
 
+    /// Writes down what is to go other ways, so that who decides now decides on all of it.
+    pub(super) async fn propose_ways(&self) -> Result<(), Error> {
+        match self.shared.ways.get() {
+            Some(ways) => self.intend_ways(ways).await,
+            None => Ok(()),
+        }
+    }
+
     async fn intend_ways(&self, ways: &Ways) -> Result<(), Error> {
         let _turn = self.shared.turn.lock().await;
         let alert_log = &self.shared.alert_log;

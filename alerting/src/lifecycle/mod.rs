@@ -9,6 +9,7 @@
 //! | [`state`], [`incident`] | the fold: alerts, and those that belong together |
 //! | [`paging`] | when an incident pages, and what people were told |
 //! | [`handling`], [`silence`], [`operation`] | what operators do: the fold, and as records |
+//! | [`allowance`] | entries of the allow-list: silences made from a verdict |
 //! | [`record`] | actions and outcomes as records of the log |
 //! | [`planned`] | findings that were decided on, so that none is twice |
 //! | [`alert_log`] | the log, with the state that follows it |
@@ -18,6 +19,7 @@
 
 pub mod action;
 pub mod alert_log;
+pub mod allowance;
 pub mod handling;
 pub mod history;
 pub mod incident;

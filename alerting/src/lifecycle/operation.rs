@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::lifecycle::action::derive_id;
+use crate::lifecycle::allowance::Allowed;
 use crate::lifecycle::handling::{Act, Entry};
 use crate::lifecycle::incident::Incidents;
 use crate::lifecycle::record::SOURCE;
@@ -68,13 +69,16 @@ struct Silenced {
     by: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request: Option<SilenceRequest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    allows: Option<Allowed>,
 }
 
 /// The `alert.silenced` record.
 #[must_use]
 pub fn silenced(silence: &Silence, now: Instant) -> Event {
-    let Silence { id, request, by, .. } = silence;
-    let detail = json!(Silenced { silence_id: id.clone(), by: by.clone(), request: Some(request.clone()) });
+    let Silence { id, request, by, allows, .. } = silence;
+    let (silence_id, by_whom, allows) = (id.clone(), by.clone(), allows.clone());
+    let detail = json!(Silenced { silence_id, by: by_whom, request: Some(request.clone()), allows });
     let source_id = format!("silence/{id}");
     by_operator(&request.system, &source_id, "alert.silenced", by, Some(&request.reason), &detail, now)
 }
@@ -82,7 +86,7 @@ pub fn silenced(silence: &Silence, now: Instant) -> Event {
 /// The `alert.silence_approved` or `alert.silence_ended` record.
 #[must_use]
 pub fn about_silence(kind: &'static str, silence: &Silence, by: &str, now: Instant) -> Event {
-    let detail = json!(Silenced { silence_id: silence.id.clone(), by: by.to_owned(), request: None });
+    let detail = json!(Silenced { silence_id: silence.id.clone(), by: by.to_owned(), request: None, allows: None });
     by_operator(&silence.request.system, &format!("{kind}/{}", silence.id), kind, by, None, &detail, now)
 }
 
@@ -143,11 +147,12 @@ impl AlertState {
     }
 
     fn silence(&mut self, event: &Event, silenced: Silenced) {
-        let Silenced { silence_id: id, by, request } = silenced;
+        let Silenced { silence_id: id, by, request, allows } = silenced;
         match (event.kind(), request) {
             ("alert.silenced", Some(request)) => {
                 let at = event.time();
-                self.silences_mut().asked(Silence { id, request, by, at, approved_by: None, ended_by: None });
+                let (approved_by, ended_by) = (None, None);
+                self.silences_mut().asked(Silence { id, request, by, at, approved_by, ended_by, allows, covered: 0 });
             }
             ("alert.silence_approved", _) => self.silences_mut().approved(&id, &by),
             ("alert.silence_ended", _) => self.silences_mut().ended(&id, &by),

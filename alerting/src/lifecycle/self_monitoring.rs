@@ -7,6 +7,7 @@ use keywatch_store::{EventId, Finding, Instant, Severity};
 
 use crate::delivery::message::name_targets;
 use crate::delivery::outbox::Trouble;
+use crate::lifecycle::allowance::Allowed;
 use crate::lifecycle::record::SOURCE;
 use crate::lifecycle::silence::Silence;
 use crate::policy::routes::{FAILED_RULE, GONE_RULE, SILENCED_RULE};
@@ -168,16 +169,24 @@ pub fn silenced(silence: &Silence, approved_by: Option<&str>) -> Finding {
     let mut finding = own(SILENCED_RULE, &request.system, id, anchor, silence.at);
     let criticals = if request.criticals { ", criticals too" } else { "" };
     let (until, matcher) = (request.until, request.matcher.words());
-    finding.severity = if request.criticals { Severity::High } else { Severity::Medium };
+    let on_list = "put on the allow-list";
+    let (silence_it, silenced_it) = if silence.allows.is_some() { (on_list, on_list) } else { ("silence", "silenced") };
+    finding.severity = if silence.needs_two() { Severity::High } else { Severity::Medium };
     finding.title = match approved_by {
-        Some(second) => format!("{by} and {second} silenced {matcher} until {until}{criticals}"),
-        None if request.criticals => format!("{by} asks to silence {matcher} until {until}{criticals}"),
-        None => format!("{by} silenced {matcher} until {until}"),
+        Some(second) => format!("{by} and {second} {silenced_it} {matcher} until {until}{criticals}"),
+        None if silence.needs_two() => format!("{by} asks to {silence_it} {matcher} until {until}{criticals}"),
+        None => format!("{by} {silenced_it} {matcher} until {until}"),
     };
     finding.meaning = format!(
         "Findings that match are recorded and responded to, and nobody is told of them. The reason given: {}",
         request.reason
     );
+    if let Some(Allowed { alert, verdict, severity }) = &silence.allows {
+        finding.meaning = format!(
+            "{} It was made from the verdict {verdict} on alert {alert}; what is worse than {severity} is told.",
+            finding.meaning
+        );
+    }
     finding.runbook = "If nobody knows of it, end the silence and ask whose token was used.".to_owned();
     finding.actor = Some(by.clone());
     finding

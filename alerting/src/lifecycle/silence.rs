@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use keywatch_store::{Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
+use crate::lifecycle::allowance::Allowed;
 use crate::lifecycle::record::SOURCE;
 use crate::limits::{SILENCE_CRITICAL_NS_MAX, SILENCE_NS_MAX, SILENCE_TEXT_BYTES_MAX, SILENCES_MAX};
 
@@ -94,14 +95,22 @@ impl SilenceRequest {
     /// What is wrong with it, asked for at `now`.
     #[must_use]
     pub fn problem(&self, now: Instant) -> Option<String> {
-        let longest = if self.criticals { SILENCE_CRITICAL_NS_MAX } else { SILENCE_NS_MAX };
+        if self.criticals {
+            self.problem_within(now, SILENCE_CRITICAL_NS_MAX, "a silence of criticals")
+        } else {
+            self.problem_within(now, SILENCE_NS_MAX, "a silence")
+        }
+    }
+
+    /// The same, where `what` lasts `longest` at most.
+    pub(crate) fn problem_within(&self, now: Instant, longest: i64, what: &str) -> Option<String> {
         if self.matcher.texts().next().is_none() {
             return Some(
                 "the matcher is empty: say at least one of rule, entity, wallet, actor, destination".to_owned(),
             );
         }
         if self.reason.trim().is_empty() {
-            return Some("a silence needs a reason".to_owned());
+            return Some(format!("{what} needs a reason"));
         }
         if self.matcher.texts().chain([&self.reason]).any(|text| text.len() > SILENCE_TEXT_BYTES_MAX) {
             return Some(format!("a text is longer than {SILENCE_TEXT_BYTES_MAX} bytes"));
@@ -111,7 +120,6 @@ impl SilenceRequest {
         }
         if self.until > now.saturating_add(longest) {
             let hours = longest / 3_600_000_000_000;
-            let what = if self.criticals { "a silence of criticals" } else { "a silence" };
             return Some(format!("{what} lasts at most {hours} hours"));
         }
         None
@@ -129,17 +137,29 @@ pub struct Silence {
     pub by: String,
     /// Log time of that.
     pub at: Instant,
-    /// The second person, where criticals are meant.
+    /// The second person, where one is needed.
     pub approved_by: Option<String>,
     /// Who ended it before its time.
     pub ended_by: Option<String>,
+    /// What it was made from, where it is an entry of the allow-list.
+    #[serde(default)]
+    pub allows: Option<Allowed>,
+    /// Findings that it has kept from people.
+    #[serde(default)]
+    pub covered: u64,
 }
 
 impl Silence {
+    /// Whether it holds only once a second person agrees.
+    #[must_use]
+    pub fn needs_two(&self) -> bool {
+        self.request.criticals || self.allows.is_some()
+    }
+
     /// Whether it waits for a second person.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        self.request.criticals && self.approved_by.is_none() && self.ended_by.is_none()
+        self.needs_two() && self.approved_by.is_none() && self.ended_by.is_none()
     }
 
     /// Whether it holds at `now`.
@@ -180,6 +200,13 @@ impl Silences {
         }
     }
 
+    /// It has kept a finding from people.
+    pub(crate) fn covered(&mut self, id: &str) {
+        if let Some(silence) = self.0.get_mut(id) {
+            silence.covered += 1;
+        }
+    }
+
     /// The silence that covers the finding.
     #[must_use]
     pub fn covering(&self, finding: &Finding) -> Option<&Silence> {
@@ -188,6 +215,7 @@ impl Silences {
             let Silence { request, .. } = silence;
             request.system == finding.system
                 && (request.criticals || finding.severity < Severity::Critical)
+                && silence.allows.as_ref().is_none_or(|allowed| finding.severity <= allowed.severity)
                 && silence.holds(finding.decided)
                 && request.matcher.matches(finding)
         });

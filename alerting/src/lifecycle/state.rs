@@ -130,6 +130,9 @@ impl AlertState {
         self.unplanned.remove(&(finding.decided, finding.id.clone()));
         self.planned.insert(finding);
         self.incidents.apply(&record);
+        if let Some(silence) = &record.silence {
+            self.silences.covered(silence);
+        }
         self.deliveries.merged(&record.merges, &record.incident);
         let suppressed = event.kind() == "alert.suppressed";
         self.note(&record, suppressed);

@@ -177,7 +177,9 @@ fn respond(
     let merged = incident.before.iter().flat_map(|before| &before.merged);
     let ids: Vec<&str> =
         std::iter::once(&incident.id).chain(&incident.merges).chain(merged).map(String::as_str).collect();
-    let proposals: Vec<&Response> = responses.proposals(&ids).collect();
+    // What nobody can approve any more waits for nobody: it neither stands for what is asked now nor is released.
+    let proposals: Vec<&Response> =
+        responses.proposals(&ids).filter(|proposal| now <= policy.approvals.expires(proposal.decided)).collect();
     let base = |kind: &str, targets: Targets, why: String| Response {
         id: response_id(finding, kind),
         system: finding.system.clone(),

@@ -35,6 +35,9 @@ pub struct Policy {
     /// Which of them is told of what; all are told of everything where there is none.
     #[serde(skip)]
     pub routes: Vec<Route>,
+    /// Further names of people, by the one that stands in records: a session may know `ann` as `ann@firm.example`.
+    #[serde(skip)]
+    pub aliases: BTreeMap<String, BTreeSet<String>>,
     /// System → source → trust group, from the inventory.
     #[serde(skip)]
     pub trust_groups: BTreeMap<String, BTreeMap<String, String>>,
@@ -121,6 +124,7 @@ impl Default for Policy {
             session_lifetime_seconds: 7 * 86_400,
             destinations: Vec::new(),
             routes: Vec::new(),
+            aliases: BTreeMap::new(),
             trust_groups: BTreeMap::new(),
         }
     }
@@ -146,6 +150,19 @@ impl Policy {
             return Some(format!("shadow mode of system {system}: nothing is revoked there without a person"));
         }
         self.shadow_rules.contains(rule).then(|| format!("shadow mode of {rule}: it revokes nothing without a person"))
+    }
+
+    /// Whether two names are those of one person, as far as the configuration says so; the case of letters does not matter.
+    #[must_use]
+    pub fn is_same_person(&self, one: &str, other: &str) -> bool {
+        self.person(one) == self.person(other)
+    }
+
+    fn person(&self, name: &str) -> String {
+        let name = name.to_lowercase();
+        let has_it = |aliases: &BTreeSet<String>| aliases.iter().any(|alias| alias.to_lowercase() == name);
+        let known = self.aliases.iter().find(|(_, aliases)| has_it(aliases)).map(|(person, _)| person.to_lowercase());
+        known.unwrap_or(name)
     }
 
     /// The trust group of a source. A source that the inventory does not place counts for nothing.

@@ -12,6 +12,7 @@
 //! | [`hmac_sha256`] | a hexadecimal HMAC-SHA-256 of the body: Kolide, BitGo |
 //! | [`webhook::standard`] | HMAC-SHA-256 over id, time and body: Standard Webhooks |
 //! | [`token::security_event`] | a pushed security event token: signature, issuer, audience |
+//! | [`token::bearer_token`] | a bearer token: the same, and for how long it is good |
 
 mod keys;
 pub mod token;

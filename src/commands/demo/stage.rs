@@ -58,6 +58,7 @@ impl Stage {
         environment.pipeline.watch_coverage(Arc::clone(&metrics))?;
         let operator = Configured {
             name: OPERATOR.to_owned(),
+            aliases: BTreeSet::new(),
             token_sha256: hex::encode(Sha256::digest(&token)),
             sql_password_file: None,
             roles: BTreeSet::from([Role::Admin]),

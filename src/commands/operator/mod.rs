@@ -16,13 +16,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use keywatch_alerting::limits::ALLOWANCE_NS_MAX;
 use keywatch_store::Instant;
+use keywatch_store::time::SECOND_NS;
 use serde_json::{Value, json};
 
 use crate::service::http::page::standalone;
 use crate::{clock, output};
 use client::Server;
 pub(crate) use responses::{ResponsesArguments, SessionsArguments, responses, sessions};
+
+/// Nanoseconds of a day.
+const DAY_NS: i64 = 86_400 * SECOND_NS;
+
+/// Days that an entry of the allow-list lasts at most.
+const ALLOWANCE_DAYS_MAX: i64 = ALLOWANCE_NS_MAX / DAY_NS;
 
 /// See and handle alerts: acknowledge, assign, comment, resolve, silence, hand over.
 #[derive(Debug, clap::Args)]
@@ -32,6 +40,7 @@ Examples:
   keywatch alerts show 4f0c…                     what happened, and the chain of custody around it
   keywatch alerts ack 4f0c… 9ab1…
   keywatch alerts resolve 4f0c… --verdict benign --reason 'key ceremony of March'
+  keywatch alerts resolve 4f0c… --verdict benign --reason 'pays salaries each month' --allow 30
   keywatch alerts silence --system cold --rule chain/amount_outlier --for 8h --reason 'migration'
   keywatch alerts handover --since 2026-03-01T06:00:00Z
 
@@ -105,13 +114,15 @@ enum AlertsAction {
     Resolve(Resolve),
     /// Take up an incident again that was resolved
     Reopen(Reopen),
+    /// Put what a resolved alert was found for on the allow-list; a second person has to agree
+    Allow(Allow),
     /// Silence findings for a while; criticals need a second person
     Silence(Silence),
-    /// List silences
+    /// List silences and entries of the allow-list
     Silences,
-    /// Agree to a silence of criticals that somebody else asked for
+    /// Agree to a silence of criticals, or an entry of the allow-list, that somebody else asked for
     ApproveSilence(Id),
-    /// End a silence before its time
+    /// End a silence, or an entry of the allow-list, before its time
     EndSilence(Id),
     /// Report what a shift leaves to the next
     Handover(Handover),
@@ -191,6 +202,22 @@ struct Resolve {
     /// true: an attack; false: nothing of it happened; benign: it was meant; test: an exercise
     #[arg(long)]
     verdict: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Put what the alert was found for on the allow-list for so many days, once a second person agrees
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=ALLOWANCE_DAYS_MAX))]
+    allow: Option<u16>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Allow {
+    /// Id of an alert with the verdict false or benign
+    #[arg(value_name = "ID")]
+    id: String,
+    /// How long
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=ALLOWANCE_DAYS_MAX))]
+    days: u16,
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -279,13 +306,11 @@ pub(crate) fn alerts(arguments: &AlertsArguments) -> anyhow::Result<ExitCode> {
         AlertsAction::Comment(Comment { id, comment }) => {
             (server.post(&["incidents", id, "comment"], &json!({ "comment": comment }))?, tables::operated)
         }
-        AlertsAction::Resolve(Resolve { id, verdict, reason }) => {
-            let body = json!({ "verdict": verdict, "reason": reason });
-            (server.post(&["incidents", id, "resolve"], &body)?, tables::operated)
-        }
+        AlertsAction::Resolve(resolve) => return resolved(server, resolve),
         AlertsAction::Reopen(Reopen { id, reason }) => {
             (server.post(&["incidents", id, "reopen"], &json!({ "reason": reason }))?, tables::operated)
         }
+        AlertsAction::Allow(Allow { id, days, reason }) => (allow(server, id, *days, reason)?, tables::silence),
         AlertsAction::Silence(silence) => (server.post(&["silences"], &silence.body()?)?, tables::silence),
         AlertsAction::Silences => (server.get(&["silences"], &[])?, tables::silences),
         AlertsAction::ApproveSilence(Id { id }) => {
@@ -334,6 +359,22 @@ pub(crate) fn about(arguments: &AboutArguments) -> anyhow::Result<ExitCode> {
     let AboutArguments { server, name, since } = arguments;
     let answer = server.get(&["about", name], &[("since", since.map(|time| time.to_string()))])?;
     print(server, &answer, tables::about)
+}
+
+/// The verdict stands where the allow-list refuses an entry.
+fn resolved(server: &Server, resolve: &Resolve) -> anyhow::Result<ExitCode> {
+    let Resolve { id, verdict, reason, allow } = resolve;
+    let body = json!({ "verdict": verdict, "reason": reason });
+    let answer = server.post(&["incidents", id, "resolve"], &body)?;
+    let Some(days) = allow else { return print(server, &answer, tables::operated) };
+    let allowed = allow(server, id, *days, reason);
+    let allowed = allowed.context("the verdict is written down; there is no entry on the allow-list")?;
+    print(server, &json!({ "resolved": answer, "allowed": allowed }), tables::allowed)
+}
+
+fn allow(server: &Server, id: &str, days: u16, reason: &str) -> anyhow::Result<Value> {
+    let until = clock::now().saturating_add(i64::from(days).saturating_mul(DAY_NS));
+    server.post(&["alerts", id, "allow"], &json!({ "reason": reason, "until": until }))
 }
 
 /// Each is answered for itself; one that was not acknowledged makes the exit code 1.

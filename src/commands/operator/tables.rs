@@ -227,6 +227,11 @@ pub(super) fn silence(answer: &Value) -> String {
     format!("silence {} is {} until {}", text(answer, "id"), text(answer, "status"), time(answer, "until"))
 }
 
+/// A verdict, and the entry of the allow-list that was made from it.
+pub(super) fn allowed(answer: &Value) -> String {
+    format!("{}\non the allow-list: {}", operated(&answer["resolved"]), silence(&answer["allowed"]))
+}
+
 /// `alerts silences`.
 pub(super) fn silences(answer: &Value) -> String {
     let all = items(&answer["silences"]);
@@ -238,9 +243,12 @@ fn silence_table(silences: &[Value]) -> String {
         let who = [text(silence, "by"), text(silence, "approved_by")];
         let who = who.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" and ");
         let [id, status, matcher] = ["id", "status", "matcher"].map(|field| text(silence, field));
-        [id, status, time(silence, "until"), who, matcher, text(silence, "reason")]
+        let made_from = if silence["allows"].is_object() { "a verdict" } else { "" };
+        let covered = text(silence, "covered");
+        [id, status, time(silence, "until"), who, matcher, covered, made_from.to_owned(), text(silence, "reason")]
     };
-    table(["silence", "status", "until (UTC)", "by", "which", "why"], silences.iter().map(row))
+    let headings = ["silence", "status", "until (UTC)", "by", "which", "covered", "made from", "why"];
+    table(headings, silences.iter().map(row))
 }
 
 /// `keywatch about`.

@@ -46,6 +46,18 @@ pub(crate) enum Receiver {
     Siem(SiemReceiver),
 }
 
+/// A heartbeat beside a receiver: an address whose owner pages when it is asked no more.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HeartbeatOf {
+    /// The receiver, or webhook, for which it speaks.
+    pub(crate) receiver: String,
+    /// File with the address, which is a secret.
+    pub(crate) url_file: PathBuf,
+    #[serde(default)]
+    pub(crate) addresses: Addresses,
+}
+
 /// How fast, and how long.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -256,12 +268,23 @@ impl Receiver {
 ///
 /// # Errors
 /// A name that is there twice, a route that cannot be followed.
-pub(crate) fn check(webhooks: &[Webhook], receivers: &[Receiver], routes: &[Route]) -> anyhow::Result<()> {
+pub(crate) fn check(
+    webhooks: &[Webhook],
+    receivers: &[Receiver],
+    heartbeats: &[HeartbeatOf],
+    routes: &[Route],
+) -> anyhow::Result<()> {
     let mut names = vec![STANDARD_ERROR.to_owned()];
     let webhooks = webhooks.iter().map(|webhook| webhook.name.as_str());
     for name in webhooks.chain(receivers.iter().map(Receiver::name)) {
         ensure!(!names.iter().any(|known| known == name), "there are two receivers `{name}`; each needs its own name");
         names.push(name.to_owned());
+    }
+    for (index, HeartbeatOf { receiver, .. }) in heartbeats.iter().enumerate() {
+        let is_receiver = names.iter().any(|name| name == receiver && name != STANDARD_ERROR);
+        ensure!(is_receiver, "heartbeats[{index}]: there is no receiver `{receiver}`");
+        let twice = heartbeats[..index].iter().any(|other| other.receiver == *receiver);
+        ensure!(!twice, "heartbeats[{index}]: `{receiver}` has one already");
     }
     for (index, route) in routes.iter().enumerate() {
         route.check(&names).map_err(|problem| anyhow::anyhow!("routes[{index}]: {problem}"))?;
@@ -280,10 +303,15 @@ mod tests {
             toml::from_str::<Receiver>(&text).unwrap()
         };
         let route = |name: &str| toml::from_str::<Route>(&format!("receivers = ['{name}']")).unwrap();
+        let heartbeat = |name: &str| {
+            let text = format!("receiver = '{name}'\nurl_file = 'heartbeat.url'");
+            toml::from_str::<HeartbeatOf>(&text).unwrap()
+        };
         let webhook = Webhook { name: "on-call".into(), ..Webhook::default() };
         check(
             std::slice::from_ref(&webhook),
             &[receiver("siem")],
+            &[heartbeat("on-call"), heartbeat("siem")],
             &[route("on-call"), route("siem"), route(STANDARD_ERROR)],
         )
         .unwrap();
@@ -292,7 +320,15 @@ mod tests {
             (vec![receiver(STANDARD_ERROR)], Vec::new(), "two receivers `standard-error`"),
             (Vec::new(), vec![route("siem")], "routes[0]: there is no receiver `siem`"),
         ] {
-            let problem = check(std::slice::from_ref(&webhook), &receivers, &routes).unwrap_err().to_string();
+            let problem = check(std::slice::from_ref(&webhook), &receivers, &[], &routes).unwrap_err().to_string();
+            assert!(problem.contains(expected), "{problem}");
+        }
+        for (heartbeats, expected) in [
+            (vec![heartbeat("siem")], "heartbeats[0]: there is no receiver `siem`"),
+            (vec![heartbeat(STANDARD_ERROR)], "heartbeats[0]: there is no receiver `standard-error`"),
+            (vec![heartbeat("on-call"), heartbeat("on-call")], "heartbeats[1]: `on-call` has one already"),
+        ] {
+            let problem = check(std::slice::from_ref(&webhook), &[], &heartbeats, &[]).unwrap_err().to_string();
             assert!(problem.contains(expected), "{problem}");
         }
     }

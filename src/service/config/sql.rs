@@ -68,6 +68,7 @@ mod tests {
     fn what_could_not_be_served_is_named() {
         let operator = |password: Option<&str>| operators::Configured {
             name: "ann".into(),
+            aliases: [].into(),
             token_sha256: "ab".repeat(32),
             sql_password_file: password.map(Into::into),
             roles: [operators::Role::Viewer].into(),

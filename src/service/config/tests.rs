@@ -38,9 +38,11 @@ fn the_printed_default_is_the_default() {
     let example = parse("examples", &examples.join("\n")).unwrap();
     let lists = [
         example.credentials.len(),
+        example.oidc.as_ref().map_or(0, |oidc| oidc.grants.len()),
         example.feeds.len(),
         example.webhooks.len(),
         example.receivers.len(),
+        example.heartbeats.len(),
         example.routes.len(),
         example.decision_points.len(),
         example.identity_providers.len(),
@@ -48,7 +50,7 @@ fn the_printed_default_is_the_default() {
         example.chains.len(),
         example.intake.topics.len(),
     ];
-    assert_eq!(lists, [2, 1, 1, 2, 1, 1, 2, 1, 1, 1], "the commented examples can be taken as they are");
+    assert_eq!(lists, [2, 2, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1], "the commented examples can be taken as they are");
 }
 
 type Spoil = fn(&mut Config);

@@ -23,6 +23,9 @@ pub(crate) struct IdentityProvider {
     pub(crate) url: Option<String>,
     /// File with what it lets us in with. It is read again when it changes.
     pub(crate) token_file: Option<PathBuf>,
+    /// Lets the token leave the machine without TLS. Whoever is in between can then end sessions, and often more.
+    #[serde(default)]
+    pub(crate) token_over_plain_http: bool,
     /// Whether people have to approve.
     #[serde(default = "yes")]
     pub(crate) approval: bool,

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{self, Duration};
 
 use anyhow::{Context, ensure};
+use keywatch_alerting::delivery::heartbeat::Obstacle;
 use keywatch_alerting::limits::REPEAT_SECONDS;
 use keywatch_alerting::{Dependencies, Executor, Policy, Schedule, Sink, Terminal};
 use keywatch_detectors::rule::{self, Rule};
@@ -34,7 +35,9 @@ use crate::service::evaluation::system_records;
 use crate::service::evaluation::ticks::Ticks;
 use crate::service::integrations;
 use crate::service::metrics::Metrics;
+use crate::service::operators;
 use crate::service::readiness::Readiness;
+use crate::service::receivers::with_heartbeats;
 use crate::service::ways;
 use crate::{clock, output};
 
@@ -182,10 +185,17 @@ impl Evaluator {
     fn dependencies(&self, config: &Config) -> anyhow::Result<Dependencies> {
         let terminal = Arc::new(Terminal::new(STANDARD_ERROR, output::notifications()));
         let mut sinks: Vec<Arc<dyn Sink>> = vec![terminal];
-        sinks.extend(integrations::receivers(config)?);
+        let readiness = Arc::clone(&self.readiness);
+        let obstacle: Obstacle =
+            Arc::new(move || readiness.obstacles().pop_first().map(|(part, why)| format!("{part}: {why}")));
+        sinks.extend(with_heartbeats(integrations::receivers(config)?, &config.heartbeats, &obstacle)?);
         Ok(Dependencies {
             log: Arc::clone(&self.log),
-            policy: Policy { routes: config.routes.clone(), ..config.alerting.clone() },
+            policy: Policy {
+                routes: config.routes.clone(),
+                aliases: operators::aliases(&config.operators),
+                ..config.alerting.clone()
+            },
             sites: integrations::decision_points(config, &self.bundles)?,
             sinks,
             deliveries: Schedule::pages(),

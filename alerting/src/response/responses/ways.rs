@@ -10,6 +10,12 @@ impl Responses {
         self.by_id.values().filter(|progress| progress.is_open() && progress.response.via.is_some())
     }
 
+    /// Those that wait for a person to go another way along with the response `of`.
+    pub fn waiting_along<'a>(&'a self, of: &'a str) -> impl Iterator<Item = &'a Progress> {
+        let goes_along = move |progress: &&Progress| progress.response.via.as_ref().is_some_and(|via| via.of == of);
+        self.by_id.values().filter(|progress| progress.is_waiting()).filter(goes_along)
+    }
+
     /// The response `of` was rejected, taken back or released: what goes along with it and has not ended does not begin, and
     /// is not tried again.
     pub(super) fn end_ways(&mut self, of: &str) {

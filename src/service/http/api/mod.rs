@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`incidents`] | lists and shows incidents and alerts |
 //! | [`acts`] | what operators do: acknowledge, assign, comment, resolve, reopen, silence |
+//! | [`allowances`] | entries of the allow-list, made from a verdict |
 //! | [`responses`], [`sessions`] | lists and shows responses; approve, reject, take back; lets a session in again |
 //! | [`about`] | everything about a name; the hand-over of a shift |
 //! | [`custody`] | the chain of custody around an incident, with what is missing or does not agree |
@@ -23,6 +24,7 @@
 
 mod about;
 mod acts;
+mod allowances;
 mod changes;
 mod compared;
 mod coverage;
@@ -57,6 +59,7 @@ use tokio::time::timeout;
 
 use self::rules::Rules;
 use self::sources::Source;
+use crate::clock;
 use crate::limits::{API_BODY_BYTES_MAX, API_CONCURRENT_MAX, API_WAIT_SECONDS_MAX, CHANGES_WAITING_MAX};
 use crate::service::metrics::Metrics;
 use crate::service::operators::{Operator, Operators, Permission};
@@ -205,6 +208,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/incidents/{id}/{act}", post(acts::act))
         .route("/v1/alerts", get(incidents::list_alerts))
         .route("/v1/alerts/{id}", get(incidents::show))
+        .route("/v1/alerts/{id}/allow", post(allowances::allow))
         .route("/v1/alerts/{id}/{act}", post(acts::act))
         .route("/v1/acknowledge", post(acts::acknowledge_many))
         .route("/v1/silences", get(acts::silences).post(acts::silence))
@@ -245,7 +249,7 @@ async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: N
     let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     // The web page has asked who it is before; no request from outside comes with this.
     let known = request.extensions().get::<Operator>().cloned();
-    let Some(operator) = known.or_else(|| api.operators.find(authorization).cloned()) else {
+    let Some(operator) = known.or_else(|| api.operators.identify(authorization, clock::now())) else {
         api.metrics.api_unauthenticated.with_label_values::<&str>(&[]).inc();
         return Refusal::new(StatusCode::UNAUTHORIZED, "an operator's bearer token is needed").into_response();
     };

@@ -118,6 +118,8 @@ pub(super) fn silence(silence: &Silence, now: Instant) -> Value {
         "until": silence.request.until,
         "approved_by": silence.approved_by,
         "ended_by": silence.ended_by,
+        "allows": silence.allows,
+        "covered": silence.covered,
     })
 }
 

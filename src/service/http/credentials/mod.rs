@@ -223,9 +223,14 @@ fn digest(text: &str) -> anyhow::Result<[u8; 32]> {
 
 /// The token of `Bearer <token>`; the scheme's case does not matter (RFC 9110 §11.1).
 pub(crate) fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    bearer_within(authorization, TOKEN_BYTES_MAX)
+}
+
+/// The same, where a token may have so many bytes.
+pub(crate) fn bearer_within(authorization: &[u8], bytes_max: usize) -> Option<&[u8]> {
     let (scheme, token) = authorization.split_at_checked(7)?;
     let token = token.trim_ascii();
-    let fits = !token.is_empty() && token.len() <= TOKEN_BYTES_MAX;
+    let fits = !token.is_empty() && token.len() <= bytes_max;
     (scheme.eq_ignore_ascii_case(b"bearer ") && fits).then_some(token)
 }
 

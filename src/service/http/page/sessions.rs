@@ -116,6 +116,7 @@ mod tests {
     fn operator(name: &str) -> Operator {
         let configured = Configured {
             name: name.to_owned(),
+            aliases: BTreeSet::new(),
             token_sha256: hex::encode(Sha256::digest(name)),
             roles: BTreeSet::from([Role::Analyst]),
             systems: BTreeSet::from(["*".to_owned()]),

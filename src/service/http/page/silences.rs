@@ -48,6 +48,7 @@ fn one(session: &Session, silence: &Value) -> Markup {
                 @for (name, value) in matcher.filter(|(_, value)| value.is_string()) {
                     (name) " " code { (value.as_str().unwrap_or_default()) } " "
                 }
+                @if silence["allows"].is_object() { "on the allow-list, from a verdict, " }
                 "in " (text(silence, "system")) @if silence["criticals"] == true { ", criticals too" } ", until "
                 (time(text(silence, "until"))) " UTC"
             }

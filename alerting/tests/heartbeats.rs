@@ -1,0 +1,98 @@
+//! A receiver's heartbeat over the network: it is asked for while all is well, and withheld while the receiver takes nothing
+//! or keywatch does not work.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Method, Uri};
+use axum::routing::any;
+use keywatch_alerting::delivery::heartbeat::{Heartbeat, HeartbeatSettings};
+use keywatch_alerting::{AddressRules, Sink};
+use keywatch_store::Severity;
+use tokio::net::TcpListener;
+
+use crate::support::receivers::{Switch, executor, often, plain};
+use crate::support::{MortalLog, until};
+
+type Asked = Arc<Mutex<Vec<String>>>;
+
+async fn answer(State(asked): State<Asked>, method: Method, uri: Uri) -> &'static str {
+    asked.lock().unwrap().push(format!("{method} {uri}"));
+    "OK"
+}
+
+/// A service that pages when it is asked no more, and its address.
+async fn service() -> (Asked, String) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let asked = Asked::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/ping/5b0c", listener.local_addr().unwrap());
+    let router = Router::new().fallback(any(answer)).with_state(Arc::clone(&asked));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (asked, url)
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_withheld_while_its_receiver_takes_nothing_or_keywatch_does_not_work() {
+    let (asked, url) = service().await;
+    let switch = Switch::new("pagerduty", true);
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let works = Arc::new(AtomicBool::new(true));
+    let does_it = Arc::clone(&works);
+    let settings = HeartbeatSettings {
+        url,
+        addresses: AddressRules::default(),
+        obstacle: Arc::new(move || (!does_it.load(Ordering::SeqCst)).then(|| "the log".to_owned())),
+    };
+    let counted = Counted { sink: Arc::clone(&switch), attempts: Arc::clone(&attempts) };
+    let sink: Arc<dyn Sink> = Arc::new(Heartbeat::of(Arc::new(counted), settings).unwrap());
+    let log = MortalLog::immortal();
+    let executor = executor(&log, vec![sink], Vec::new(), often());
+
+    executor.repeat().await;
+    assert_eq!(*asked.lock().unwrap(), ["GET /ping/5b0c"]);
+
+    works.store(false, Ordering::SeqCst);
+    executor.repeat().await;
+    assert_eq!(asked.lock().unwrap().len(), 1, "keywatch does not work");
+    works.store(true, Ordering::SeqCst);
+
+    switch.up.store(false, Ordering::SeqCst);
+    executor.take(&plain("1", Severity::High, 0)).await.unwrap();
+    until("three attempts failed", || attempts.load(Ordering::SeqCst) >= 3).await;
+    // The third attempt has ended once a fourth one begins.
+    until("a further one began", || attempts.load(Ordering::SeqCst) >= 4).await;
+    executor.repeat().await;
+    assert_eq!(asked.lock().unwrap().len(), 1, "the receiver takes nothing");
+
+    switch.up.store(true, Ordering::SeqCst);
+    executor.idle().await;
+    executor.repeat().await;
+    assert_eq!(asked.lock().unwrap().len(), 2);
+}
+
+/// Counts the attempts at a receiver.
+struct Counted {
+    sink: Arc<Switch>,
+    attempts: Arc<AtomicUsize>,
+}
+
+impl Sink for Counted {
+    fn name(&self) -> &str {
+        self.sink.name()
+    }
+
+    fn deliveries_max(&self) -> usize {
+        1
+    }
+
+    fn deliver<'a>(
+        &'a self,
+        notification: &'a keywatch_alerting::Notification,
+    ) -> keywatch_alerting::delivery::sink::Attempt<'a> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        self.sink.deliver(notification)
+    }
+}
