@@ -371,6 +371,9 @@ pub(crate) const API_CONCURRENT_MAX: usize = 4;
 /// Seconds that such a request waits for its turn before it is asked to come back.
 pub(crate) const API_WAIT_SECONDS_MAX: u64 = 10;
 
+/// Seconds after which who found too many requests, or a log that takes nothing, is asked to come back.
+pub(crate) const API_RETRY_AFTER_SECONDS: u64 = 5;
+
 /// Incidents or alerts of a list, unless another number is asked for.
 pub(crate) const API_LIST_DEFAULT: usize = 100;
 

@@ -30,7 +30,7 @@ use crate::lifecycle::self_monitoring::{
     replica_drifted, response_unconfirmed, response_undone, silenced,
 };
 use crate::lifecycle::state::AlertState;
-use crate::limits::{PAGE_HELD_MS_MAX, SILENCE_UNTOLD_NS};
+use crate::limits::{APPEND_SECONDS_MAX, PAGE_HELD_MS_MAX, SILENCE_UNTOLD_NS};
 use crate::policy::plan::plan;
 use crate::policy::settings::Policy;
 use crate::response::intent::{Degree, Progress};
@@ -232,8 +232,14 @@ impl Executor {
         look(&self.shared.alert_log.state())
     }
 
+    /// The turn to decide something. Who has it appends to the log meanwhile: nobody waits behind a log that hangs.
+    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        let waited = timeout(Duration::from_secs(APPEND_SECONDS_MAX), self.shared.turn.lock()).await;
+        waited.map_err(|_| keywatch_store::Error::Busy { seconds: APPEND_SECONDS_MAX }.into())
+    }
+
     async fn intend(&self, finding: &Finding) -> Result<Vec<Action>, Error> {
-        let _turn = self.shared.turn.lock().await;
+        let _turn = self.turn().await?;
         let alert_log = &self.shared.alert_log;
         if alert_log.state().is_planned(finding) {
             return Ok(Vec::new());

@@ -189,3 +189,9 @@ pub const SILENCE_UNTOLD_NS: i64 = RESPONSE_KEPT_NS;
 
 /// Bytes of one text of a silence.
 pub const SILENCE_TEXT_BYTES_MAX: usize = 1_000;
+
+/// Seconds that an append to the log may last before nobody waits for their turn behind it.
+pub const APPEND_SECONDS_MAX: u64 = 8;
+
+/// Own responses that are remembered while it is not known whether the log has them.
+pub const RESPONSES_IN_DOUBT_MAX: usize = 10_000;

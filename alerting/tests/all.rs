@@ -9,6 +9,7 @@ mod attacks;
 mod escalation;
 mod opa_api;
 mod operators;
+mod outage;
 mod p4_delivery;
 mod p5_revocation;
 mod plan;
