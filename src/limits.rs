@@ -430,3 +430,9 @@ pub(crate) const REPLAYED_STEPS_MAX: usize = 10_000;
 
 /// Seconds that `keywatch alerts` waits for an answer.
 pub(crate) const API_ANSWER_SECONDS_MAX: u64 = 60;
+
+/// Milliseconds until what the log did not take in an outage is tried again, at first.
+pub(crate) const OUTAGE_PAUSE_MS_MIN: u64 = 100;
+
+/// Milliseconds to which that pause grows.
+pub(crate) const OUTAGE_PAUSE_MS_MAX: u64 = 10_000;

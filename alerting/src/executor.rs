@@ -181,23 +181,18 @@ impl Executor {
     /// the way, and tells of decision points and destinations that fail. Call it at least every 30 s.
     ///
     /// # Errors
-    /// [`Error::Log`] only.
+    /// [`Error::Log`] only. Where the log cannot be written for a while, every document is stamped all the same.
     pub async fn refresh(&self) -> Result<(), Error> {
         let systems: Vec<String> = self.shared.responder.systems().map(str::to_owned).collect();
+        let mut outage = None;
         for system in systems {
-            let refreshed = self.shared.responder.refresh(&system).await;
-            if let Err(error) = &refreshed
-                && !matches!(error, Error::Log(_))
-            {
-                let now = self.shared.alert_log.time_of(&system);
-                self.take_own(&heartbeat_failed(&system, error.endpoint(), &error.to_string(), now)).await?;
+            match self.refresh_system(&system).await {
+                Err(error) if error.is_outage() => outage = outage.or(Some(error)),
+                refreshed => refreshed?,
             }
-            for drift in self.shared.responder.drifts(&system) {
-                let now = self.shared.alert_log.time_of(&system);
-                self.take_own(&replica_drifted(&system, &drift, now)).await?;
-            }
-            self.settle(&system, refreshed).await?;
-            self.shared.responder.record_further(&system)?;
+        }
+        if let Some(error) = outage {
+            return Err(error);
         }
         self.go_ways().await?;
         self.record_further_of_ways()?;
@@ -207,13 +202,37 @@ impl Executor {
         for (destination, record) in self.shared.outbox.gone() {
             self.take_own(&destination_gone(&record.finding.system, &destination, record.finding.decided)).await?;
         }
-        for trouble in self.shared.outbox.troubles() {
+        let mut troubles = self.shared.outbox.troubles().into_iter();
+        while let Some(trouble) = troubles.next() {
             let now = self.shared.alert_log.time_of(&trouble.worst.finding.system);
-            self.take_own(&delivery_failed(&trouble, now)).await?;
+            if let Err(error) = self.take_own(&delivery_failed(&trouble, now)).await {
+                self.shared.outbox.are_untold(std::iter::once(trouble).chain(troubles));
+                return Err(error);
+            }
         }
         self.escalate().await?;
         self.shared.outbox.dispatch();
         Ok(())
+    }
+
+    async fn refresh_system(&self, system: &str) -> Result<(), Error> {
+        let refreshed = self.shared.responder.refresh(system).await;
+        if let Err(error) = &refreshed
+            && !matches!(error, Error::Log(_))
+        {
+            let now = self.shared.alert_log.time_of(system);
+            self.take_own(&heartbeat_failed(system, error.endpoint(), &error.to_string(), now)).await?;
+        }
+        let mut drifts = self.shared.responder.drifts(system).into_iter();
+        while let Some(drift) = drifts.next() {
+            let now = self.shared.alert_log.time_of(system);
+            if let Err(error) = self.take_own(&replica_drifted(system, &drift, now)).await {
+                self.shared.responder.are_untold(system, std::iter::once(drift).chain(drifts));
+                return Err(error);
+            }
+        }
+        self.settle(system, refreshed).await?;
+        self.shared.responder.record_further(system)
     }
 
     /// Waits until every delivery was taken or put aside.
