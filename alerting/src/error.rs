@@ -145,6 +145,12 @@ impl Error {
         }
     }
 
+    /// Whether the log cannot be written for a while: what was asked for may be asked for again, and does nothing twice.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Error::Log(error) if error.is_outage())
+    }
+
     /// The decision points that it is about, where it is about some.
     #[must_use]
     pub fn endpoint(&self) -> Option<&str> {

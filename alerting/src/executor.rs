@@ -30,7 +30,7 @@ use crate::lifecycle::self_monitoring::{
     replica_drifted, response_unconfirmed, response_undone, silenced,
 };
 use crate::lifecycle::state::AlertState;
-use crate::limits::{PAGE_HELD_MS_MAX, SILENCE_UNTOLD_NS};
+use crate::limits::{APPEND_SECONDS_MAX, PAGE_HELD_MS_MAX, SILENCE_UNTOLD_NS};
 use crate::policy::plan::plan;
 use crate::policy::settings::Policy;
 use crate::response::intent::{Degree, Progress};
@@ -181,23 +181,18 @@ impl Executor {
     /// the way, and tells of decision points and destinations that fail. Call it at least every 30 s.
     ///
     /// # Errors
-    /// [`Error::Log`] only.
+    /// [`Error::Log`] only. Where the log cannot be written for a while, every document is stamped all the same.
     pub async fn refresh(&self) -> Result<(), Error> {
         let systems: Vec<String> = self.shared.responder.systems().map(str::to_owned).collect();
+        let mut outage = None;
         for system in systems {
-            let refreshed = self.shared.responder.refresh(&system).await;
-            if let Err(error) = &refreshed
-                && !matches!(error, Error::Log(_))
-            {
-                let now = self.shared.alert_log.time_of(&system);
-                self.take_own(&heartbeat_failed(&system, error.endpoint(), &error.to_string(), now)).await?;
+            match self.refresh_system(&system).await {
+                Err(error) if error.is_outage() => outage = outage.or(Some(error)),
+                refreshed => refreshed?,
             }
-            for drift in self.shared.responder.drifts(&system) {
-                let now = self.shared.alert_log.time_of(&system);
-                self.take_own(&replica_drifted(&system, &drift, now)).await?;
-            }
-            self.settle(&system, refreshed).await?;
-            self.shared.responder.record_further(&system)?;
+        }
+        if let Some(error) = outage {
+            return Err(error);
         }
         self.go_ways().await?;
         self.record_further_of_ways()?;
@@ -207,13 +202,37 @@ impl Executor {
         for (destination, record) in self.shared.outbox.gone() {
             self.take_own(&destination_gone(&record.finding.system, &destination, record.finding.decided)).await?;
         }
-        for trouble in self.shared.outbox.troubles() {
+        let mut troubles = self.shared.outbox.troubles().into_iter();
+        while let Some(trouble) = troubles.next() {
             let now = self.shared.alert_log.time_of(&trouble.worst.finding.system);
-            self.take_own(&delivery_failed(&trouble, now)).await?;
+            if let Err(error) = self.take_own(&delivery_failed(&trouble, now)).await {
+                self.shared.outbox.are_untold(std::iter::once(trouble).chain(troubles));
+                return Err(error);
+            }
         }
         self.escalate().await?;
         self.shared.outbox.dispatch();
         Ok(())
+    }
+
+    async fn refresh_system(&self, system: &str) -> Result<(), Error> {
+        let refreshed = self.shared.responder.refresh(system).await;
+        if let Err(error) = &refreshed
+            && !matches!(error, Error::Log(_))
+        {
+            let now = self.shared.alert_log.time_of(system);
+            self.take_own(&heartbeat_failed(system, error.endpoint(), &error.to_string(), now)).await?;
+        }
+        let mut drifts = self.shared.responder.drifts(system).into_iter();
+        while let Some(drift) = drifts.next() {
+            let now = self.shared.alert_log.time_of(system);
+            if let Err(error) = self.take_own(&replica_drifted(system, &drift, now)).await {
+                self.shared.responder.are_untold(system, std::iter::once(drift).chain(drifts));
+                return Err(error);
+            }
+        }
+        self.settle(system, refreshed).await?;
+        self.shared.responder.record_further(system)
     }
 
     /// Waits until every delivery was taken or put aside.
@@ -232,8 +251,14 @@ impl Executor {
         look(&self.shared.alert_log.state())
     }
 
+    /// The turn to decide something. Who has it appends to the log meanwhile: nobody waits behind a log that hangs.
+    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        let waited = timeout(Duration::from_secs(APPEND_SECONDS_MAX), self.shared.turn.lock()).await;
+        waited.map_err(|_| keywatch_store::Error::Busy { seconds: APPEND_SECONDS_MAX }.into())
+    }
+
     async fn intend(&self, finding: &Finding) -> Result<Vec<Action>, Error> {
-        let _turn = self.shared.turn.lock().await;
+        let _turn = self.turn().await?;
         let alert_log = &self.shared.alert_log;
         if alert_log.state().is_planned(finding) {
             return Ok(Vec::new());

@@ -192,3 +192,9 @@ pub const SILENCE_TEXT_BYTES_MAX: usize = 1_000;
 
 /// Nanoseconds of log time that an entry of the allow-list lasts at most: what was meant in spring is looked at again in summer.
 pub const ALLOWANCE_NS_MAX: i64 = 90 * 86_400 * 1_000_000_000;
+
+/// Seconds that an append to the log may last before nobody waits for their turn behind it.
+pub const APPEND_SECONDS_MAX: u64 = 8;
+
+/// Own responses that are remembered while it is not known whether the log has them.
+pub const RESPONSES_IN_DOUBT_MAX: usize = 10_000;

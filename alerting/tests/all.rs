@@ -10,6 +10,7 @@ mod escalation;
 mod heartbeats;
 mod opa_api;
 mod operators;
+mod outage;
 mod p4_delivery;
 mod p5_revocation;
 mod plan;

@@ -56,3 +56,6 @@ pub(crate) const CHANGES_WAIT_SECONDS_MAX: u64 = 25;
 
 /// Milliseconds between two looks at whether the log has grown, for who waits for changes.
 pub(crate) const CHANGES_LOOK_MS: u64 = 1_000;
+
+/// Seconds after which who found too many requests, or a log that takes nothing, is asked to come back.
+pub(crate) const API_RETRY_AFTER_SECONDS: u64 = 5;

@@ -52,3 +52,9 @@ pub(crate) const SNAPSHOT_RECORDS_MIN: u64 = 10_000;
 
 /// Newest records of the log that a start looks at to know what was heard of each wallet.
 pub(crate) const COVERAGE_RECORDS: u64 = 200_000;
+
+/// Milliseconds until what the log did not take in an outage is tried again, at first.
+pub(crate) const OUTAGE_PAUSE_MS_MIN: u64 = 100;
+
+/// Milliseconds to which that pause grows.
+pub(crate) const OUTAGE_PAUSE_MS_MAX: u64 = 10_000;

@@ -108,6 +108,15 @@ pub enum Error {
         /// What is wrong and what to change.
         problem: String,
     },
+    /// Another append lasts longer than anybody should wait for it.
+    #[error(
+        "the log cannot be written just now: an append has not come to an end for {seconds} s; nothing of this was written, \
+         the same call may succeed later"
+    )]
+    Busy {
+        /// How long that append has lasted.
+        seconds: u64,
+    },
     /// The log was closed while the call waited.
     #[error("the log is closed")]
     Closed,
@@ -130,9 +139,15 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Error::Line { .. } | Error::Inventory { .. } => Remedy::Reject,
-            Error::InUse { .. } | Error::Closed | Error::Unreachable { .. } => Remedy::Retry,
+            Error::InUse { .. } | Error::Closed | Error::Unreachable { .. } | Error::Busy { .. } => Remedy::Retry,
             _ => Remedy::Stop,
         }
+    }
+
+    /// Whether it passes by itself: the log cannot be written for a while, and goes on where it was.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Error::Unreachable { .. } | Error::Busy { .. })
     }
 
     /// An [`Error::Line`].

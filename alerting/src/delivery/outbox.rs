@@ -182,6 +182,16 @@ impl Outbox {
         self.receivers.iter().filter_map(trouble).collect()
     }
 
+    /// Nobody could be told of these: they are among the next ones.
+    pub(crate) fn are_untold(&self, troubles: impl Iterator<Item = Trouble>) {
+        for Trouble { destination, worst, problem, .. } in troubles {
+            let receivers = self.receivers.iter().filter(|receiver| receiver.sink.name() == destination);
+            for receiver in receivers {
+                receiver.lane().untold.get_or_insert_with(|| (worst.clone(), problem.clone()));
+            }
+        }
+    }
+
     /// How each receiver does.
     pub(crate) fn status(&self) -> Vec<ReceiverStatus> {
         let state = self.alert_log.state();

@@ -63,7 +63,7 @@ impl Executor {
     /// [`Error::NotAllowed`] when this person cannot decide on it, [`Error::Refused`] without a reason, or [`Error::Log`].
     pub async fn approve(&self, response_id: &str, person: &str, reason: &str) -> Result<Approval, Error> {
         self.propose_ways().await?;
-        let turn = self.shared.turn.lock().await;
+        let turn = self.turn().await?;
         let Progress { response, approvals, .. } = self.decidable(response_id, person, reason)?;
         let needed = self.shared.policy().approvals.people_for(&response.targets);
         let mut approved: Vec<String> = approvals.into_iter().collect();
@@ -131,7 +131,7 @@ impl Executor {
     /// # Errors
     /// As [`Executor::approve`].
     pub async fn reject(&self, response_id: &str, person: &str, reason: &str) -> Result<(), Error> {
-        let _turn = self.shared.turn.lock().await;
+        let _turn = self.turn().await?;
         let Progress { response, .. } = self.decidable(response_id, person, reason)?;
         self.shared.alert_log.append(Topic::Events, vec![record::rejected(&response, person, reason)])?;
         Ok(())
@@ -144,7 +144,7 @@ impl Executor {
     /// [`Error::ResponseClosed`] when it was not decided or is undone already, else as [`Executor::approve`]. Where the
     /// decision point does not answer, it is no error: the next heartbeat publishes the document.
     pub async fn undo(&self, response_id: &str, person: &str, reason: &str) -> Result<Undoing, Error> {
-        let turn = self.shared.turn.lock().await;
+        let turn = self.turn().await?;
         let progress = self.progress(response_id)?;
         if !progress.is_decided() {
             return Err(closed(&progress, "there is nothing to take back"));

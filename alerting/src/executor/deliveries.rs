@@ -12,7 +12,7 @@ use crate::lifecycle::record;
 impl Executor {
     /// Tells further receivers of incidents that nobody has acknowledged in time.
     pub(super) async fn escalate(&self) -> Result<(), Error> {
-        let _turn = self.shared.turn.lock().await;
+        let _turn = self.turn().await?;
         let alert_log = &self.shared.alert_log;
         let records: Vec<Event> = self.with_state(|state| {
             let now = |system: &str| alert_log.time_of(system);
@@ -53,7 +53,7 @@ impl Executor {
         person: &str,
         sees: impl Fn(&str) -> bool,
     ) -> Result<usize, Error> {
-        let _turn = self.shared.turn.lock().await;
+        let _turn = self.turn().await?;
         let alert_log = &self.shared.alert_log;
         let records: Vec<Event> = self.with_state(|state| {
             let deliveries = state.deliveries();

@@ -36,7 +36,7 @@ impl Executor {
         act: Act,
         now: Instant,
     ) -> Result<Operated, Error> {
-        let _turn = self.shared.turn.lock().await;
+        let _turn = self.turn().await?;
         let (operation, system, number) = {
             let state = self.shared.alert_log.state();
             let incident = state.incident_of(name).ok_or_else(|| Error::NoIncident { name: name.to_owned() })?;
@@ -69,7 +69,7 @@ impl Executor {
     /// [`Error::Refused`] with what is wrong, or [`Error::Log`].
     pub async fn silence(&self, request: SilenceRequest, by: &str, now: Instant) -> Result<Silence, Error> {
         let silence = {
-            let _turn = self.shared.turn.lock().await;
+            let _turn = self.turn().await?;
             let at = self.shared.alert_log.time_of(&request.system);
             // Where nothing was ever written, log time begins with this.
             let begins = if at == Instant::UNASSIGNED { now } else { at };
@@ -102,7 +102,7 @@ impl Executor {
         now: Instant,
     ) -> Result<Silence, Error> {
         let silence = {
-            let _turn = self.shared.turn.lock().await;
+            let _turn = self.turn().await?;
             let (request, allowed, at) = {
                 let state = self.shared.alert_log.state();
                 if state.silences().is_full() {
@@ -130,7 +130,7 @@ impl Executor {
     /// [`Error::Log`].
     pub async fn approve_silence(&self, id: &str, by: &str, now: Instant) -> Result<Silence, Error> {
         let silence = {
-            let _turn = self.shared.turn.lock().await;
+            let _turn = self.turn().await?;
             let silence = self.silence_of(id)?;
             if self.shared.policy().is_same_person(&silence.by, by) {
                 let problem = "this needs two people: another one has to agree".to_owned();
@@ -152,7 +152,7 @@ impl Executor {
     /// # Errors
     /// [`Error::NoIncident`] where there is none, or [`Error::Log`].
     pub async fn end_silence(&self, id: &str, by: &str, now: Instant) -> Result<Silence, Error> {
-        let _turn = self.shared.turn.lock().await;
+        let _turn = self.turn().await?;
         let silence = self.silence_of(id)?;
         if silence.ended_by.is_none() {
             let record = operation::about_silence("alert.silence_ended", &silence, by, now);
@@ -190,7 +190,7 @@ impl Executor {
         if self.with_state(|state| plan::due(state, system, now).is_empty()) {
             return Ok(());
         }
-        let _turn = self.shared.turn.lock().await;
+        let _turn = self.turn().await?;
         let due = self.with_state(|state| plan::due(state, system, now));
         let records = due.iter().map(crate::lifecycle::record::paged).collect();
         self.shared.alert_log.append(Topic::Conclusions, records)?;

@@ -104,7 +104,7 @@ impl Executor {
     }
 
     async fn intend_ways(&self, ways: &Ways) -> Result<(), Error> {
-        let _turn = self.shared.turn.lock().await;
+        let _turn = self.turn().await?;
         let alert_log = &self.shared.alert_log;
         let approvals = self.shared.policy().approvals;
         let due = due(

@@ -1,24 +1,46 @@
 //! The log together with the state folded from it. Everything that alerting writes goes through here: a record counts
 //! only once it is durable, and the state has it as soon as it is. It decides nothing.
+//!
+//! Appends to a topic take turns, and each folds what it wrote before the next begins: so the state follows the order of the
+//! log. Between the topics the log has no order, and a start folds one after the other. The state is locked for the fold
+//! alone; whoever looks at it waits for no append, however long the log takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use keywatch_store::log::TopicHead;
-use keywatch_store::{Error as StoreError, Event, Instant, Log, Position, Topic};
+use keywatch_store::{Appended, Error as StoreError, Event, EventId, Instant, Log, Position, Topic};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 use crate::Error;
+use crate::lifecycle::doubts::Doubts;
 use crate::lifecycle::saved::{self, Folded, Saved};
 use crate::lifecycle::state::AlertState;
-use crate::limits::FOLD_RECORDS;
+use crate::lifecycle::turns::{Turn, Turns};
+use crate::limits::{APPEND_SECONDS_MAX, FOLD_RECORDS};
 
 /// The log and its state.
 pub struct AlertLog {
     log: Arc<dyn Log>,
     state: Mutex<AlertState>,
     /// How far the state is; locked only while the state is.
-    folded: Mutex<Folded>,
+    progress: Mutex<Progress>,
+    events: Turns,
+    conclusions: Turns,
+    /// How long an append may last before nobody waits behind it.
+    patience: Duration,
+}
+
+#[derive(Default)]
+struct Progress {
+    folded: Folded,
+    /// Own responses whose append failed.
+    doubts: Doubts,
+    /// The last append to the conclusions failed: the log may have more of them than the state.
+    behind: bool,
 }
 
 impl AlertLog {
@@ -41,7 +63,20 @@ impl AlertLog {
             state.apply(event);
             seen(Topic::Conclusions, event);
         })?;
-        Ok(AlertLog { log, state: Mutex::new(state), folded: Mutex::new(folded) })
+        Ok(AlertLog {
+            log,
+            state: Mutex::new(state),
+            progress: Mutex::new(Progress { folded, ..Progress::default() }),
+            events: Turns::default(),
+            conclusions: Turns::default(),
+            patience: Duration::from_secs(APPEND_SECONDS_MAX),
+        })
+    }
+
+    /// The same, where nobody waits behind an append that lasts longer than that.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> AlertLog {
+        AlertLog { patience, ..self }
     }
 
     /// The state. Do not hold it across an await or while appending.
@@ -49,28 +84,100 @@ impl AlertLog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends durably, then folds what the log has written. The state is locked meanwhile, so that it folds in the order
-    /// of the log.
+    /// Appends durably, then folds what the log has written. It blocks, on a thread that tasks run on aside from them.
     ///
     /// # Errors
-    /// [`Error::Log`]; then nothing counts as written.
+    /// [`Error::Log`]; then nothing counts as written. Where the log turns out to have it all the same, it is folded as soon as
+    /// it is seen, and what is appended again is a repeat.
     pub fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Vec<Event>, Error> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let mut state = self.state();
-        let appended = self.log.append(topic, events)?;
-        appended.written.iter().for_each(|event| state.apply(event));
-        let mut folded = self.folded();
-        match topic {
-            // On Kafka others write between the records of an append. All responses before its end are folded.
-            Topic::Events => folded.responses = folded.responses.max(self.log.end(topic)),
-            Topic::Conclusions => {
-                let end = appended.first.plus(appended.written.len());
-                folded.conclusions = folded.conclusions.max(end);
+        aside(|| self.append_in_turn(topic, events))
+    }
+
+    fn append_in_turn(&self, topic: Topic, events: Vec<Event>) -> Result<Vec<Event>, Error> {
+        let _turn = self.turn(topic)?;
+        let begun = self.log.end(topic);
+        let ids: HashSet<EventId> = events.iter().filter(|event| is_response(event)).map(Event::event_id).collect();
+        match self.log.append(topic, events) {
+            Ok(appended) => self.fold_appended(topic, appended),
+            Err(error) => {
+                match topic {
+                    Topic::Events => self.doubt(&ids, begun)?,
+                    Topic::Conclusions => self.with_progress(|_, progress| progress.behind = true),
+                }
+                Err(error.into())
             }
         }
-        Ok(appended.written)
+    }
+
+    fn turn(&self, topic: Topic) -> Result<Turn<'_>, Error> {
+        let turns = match topic {
+            Topic::Events => &self.events,
+            Topic::Conclusions => &self.conclusions,
+        };
+        let busy = |lasted: Duration| StoreError::Busy { seconds: lasted.as_secs() };
+        Ok(turns.take(self.patience).map_err(busy)?)
+    }
+
+    fn fold_appended(&self, topic: Topic, appended: Appended) -> Result<Vec<Event>, Error> {
+        let Appended { first, written, .. } = appended;
+        self.with_progress(|state, progress| {
+            match topic {
+                Topic::Events => {
+                    written.iter().for_each(|event| state.apply(event));
+                    // On Kafka others write between the records of an append. All responses before its end are folded.
+                    let end = self.log.end(topic);
+                    progress.folded.responses = progress.folded.responses.max(end);
+                    progress.doubts.wrote(&written, end);
+                }
+                Topic::Conclusions if first == progress.folded.conclusions => {
+                    written.iter().for_each(|event| state.apply(event));
+                    progress.folded.conclusions = first.plus(written.len());
+                    progress.behind = false;
+                }
+                // The log has what failed before, of which this may be a repeat.
+                Topic::Conclusions => {
+                    self.fold_conclusions(state, &mut progress.folded)?;
+                    progress.behind = false;
+                }
+            }
+            Ok(written)
+        })
+    }
+
+    /// Folds the conclusions that the log has beyond those that are folded.
+    fn fold_conclusions(&self, state: &mut AlertState, folded: &mut Folded) -> Result<(), Error> {
+        let end = fold(self.log.as_ref(), Topic::Conclusions, folded.conclusions, |position, event| {
+            state.apply(event);
+            folded.conclusions = position.plus(1);
+        })?;
+        folded.conclusions = folded.conclusions.max(end);
+        Ok(())
+    }
+
+    /// An append of responses failed that began where the log ended at `begun`. Those that were observed in the log meanwhile
+    /// were passed over, since whoever appends them folds them: they are folded now.
+    fn doubt(&self, ids: &HashSet<EventId>, begun: Position) -> Result<(), Error> {
+        let observed = self.with_progress(|_, progress| {
+            progress.doubts.add(ids.iter().copied());
+            progress.folded.events
+        });
+        let (mut from, mut missed) = (begun, Vec::new());
+        while from < observed {
+            let events = self.log.read(Topic::Events, from, FOLD_RECORDS)?;
+            if events.is_empty() {
+                break;
+            }
+            from = from.plus(events.len());
+            missed.extend(events.into_iter().filter(|event| ids.contains(&event.event_id())));
+        }
+        self.with_progress(|state, progress| {
+            let missed = missed.iter().filter(|event| progress.doubts.settle(event));
+            missed.for_each(|event| state.apply(event));
+        });
+        Ok(())
     }
 
     /// Log time of the last record of a system.
@@ -84,33 +191,60 @@ impl AlertLog {
     }
 
     /// Folds records of the events topic from `first` on, as far as they were not. keywatch's own responses are passed
-    /// over: they were folded when they were appended.
+    /// over: they were folded when they were appended, unless that failed.
     pub fn observe(&self, first: Position, events: &[Event]) {
-        let mut state = self.state();
-        let mut folded = self.folded();
-        let known = usize::try_from(folded.events.0.saturating_sub(first.0)).unwrap_or(usize::MAX);
-        let of_others = events.iter().skip(known).filter(|event| !is_response(event));
-        of_others.for_each(|event| state.apply(event));
-        folded.events = folded.events.max(first.plus(events.len()));
+        self.with_progress(|state, progress| {
+            let known = usize::try_from(progress.folded.events.0.saturating_sub(first.0)).unwrap_or(usize::MAX);
+            for event in events.iter().skip(known) {
+                if !is_response(event) || progress.doubts.settle(event) {
+                    state.apply(event);
+                }
+            }
+            progress.folded.events = progress.folded.events.max(first.plus(events.len()));
+            progress.doubts.seen(progress.folded.events);
+            if progress.behind
+                && let Some(_turn) = self.conclusions.try_take()
+                && let Err(error) = self.fold_conclusions(state, &mut progress.folded)
+            {
+                tracing::warn!(%error, "conclusions cannot be read back; they are with the next one");
+            }
+        });
     }
 
     /// Writes the state, so that [`AlertLog::open`] can go on from it; how far it is.
     ///
     /// # Errors
-    /// [`Error::Saved`] when it cannot be written.
+    /// [`Error::Saved`] when it cannot be written, also while it is not known what the log has; [`Error::Log`] while an append
+    /// hangs.
     pub fn save(
         &self,
         out: impl Write,
         trust_groups: &BTreeMap<String, BTreeMap<String, String>>,
     ) -> Result<Folded, Error> {
-        let state = self.state();
-        let folded = *self.folded();
-        saved::write(out, folded, &state, trust_groups)?;
-        Ok(folded)
+        // A response that is being appended may have been observed and not be folded yet.
+        let _turn = self.turn(Topic::Events)?;
+        self.with_progress(|state, progress| {
+            if !progress.doubts.is_empty() {
+                let problem = "the log failed, and what it has of the last responses is not known yet".to_owned();
+                return Err(Error::Saved { problem });
+            }
+            saved::write(out, progress.folded, state, trust_groups)?;
+            Ok(progress.folded)
+        })
     }
 
-    fn folded(&self) -> MutexGuard<'_, Folded> {
-        self.folded.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with_progress<T>(&self, work: impl FnOnce(&mut AlertState, &mut Progress) -> T) -> T {
+        let mut state = self.state();
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut state, &mut progress)
+    }
+}
+
+/// Blocks where that holds up no task: on a thread that tasks run on, these go on elsewhere meanwhile.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current() {
+        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => block_in_place(work),
+        _ => work(),
     }
 }
 
@@ -141,9 +275,9 @@ fn fold(
 
 #[cfg(test)]
 mod tests {
+    use keywatch_store::Clock;
     use keywatch_store::event::Origin;
     use keywatch_store::log::memory::MemoryLog;
-    use keywatch_store::{Appended, Clock};
 
     use super::*;
 
@@ -192,6 +326,7 @@ mod tests {
         let events = log.read(Topic::Events, Position(0), 9).unwrap();
         let last = events.iter().rposition(is_response).unwrap();
         assert_eq!((events.len(), last), (4, 2));
-        assert!(Position(0).plus(last) < alert_log.folded().responses);
+        let responses = alert_log.with_progress(|_, progress| progress.folded.responses);
+        assert!(Position(0).plus(last) < responses);
     }
 }

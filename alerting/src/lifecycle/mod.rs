@@ -12,7 +12,7 @@
 //! | [`allowance`] | entries of the allow-list: silences made from a verdict |
 //! | [`record`] | actions and outcomes as records of the log |
 //! | [`planned`] | findings that were decided on, so that none is twice |
-//! | [`alert_log`] | the log, with the state that follows it |
+//! | [`alert_log`], `turns`, `doubts` | the log, with the state that follows it; whose turn it is to append; what an append that failed may have written |
 //! | [`saved`] | the state as it is kept between two starts, and how far it has folded the log |
 //! | [`history`] | the same folds over a whole log, with nothing forgotten: for questions |
 //! | [`self_monitoring`], [`second_path`] | findings about keywatch itself, and about ways besides the decision point |
@@ -20,6 +20,7 @@
 pub mod action;
 pub mod alert_log;
 pub mod allowance;
+mod doubts;
 pub mod handling;
 pub mod history;
 pub mod incident;
@@ -32,3 +33,4 @@ pub mod second_path;
 pub mod self_monitoring;
 pub mod silence;
 pub mod state;
+mod turns;

@@ -231,6 +231,11 @@ impl EnforcementPoint {
         std::mem::take(&mut self.noted())
     }
 
+    /// Nobody could be told of these.
+    pub(crate) fn are_untold(&self, drifts: impl Iterator<Item = Drift>) {
+        self.noted().extend(drifts);
+    }
+
     fn noted(&self) -> MutexGuard<'_, Vec<Drift>> {
         self.drifts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -119,6 +119,13 @@ impl Responder {
         self.sites.get(system).map(EnforcementPoint::drifts).unwrap_or_default()
     }
 
+    /// Nobody could be told of these: they are among the next ones.
+    pub(crate) fn are_untold(&self, system: &str, drifts: impl Iterator<Item = Drift>) {
+        if let Some(site) = self.sites.get(system) {
+            site.are_untold(drifts);
+        }
+    }
+
     fn open(&self, system: &str) -> (Vec<Progress>, RevocationDocument) {
         let state = self.alert_log.state();
         let open = state.responses().open().into_iter().filter(|progress| progress.response.system == system);

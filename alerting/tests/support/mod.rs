@@ -3,8 +3,8 @@
 pub(crate) mod receivers;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keywatch_alerting::delivery::webhook::WallClock;
@@ -141,11 +141,18 @@ pub(crate) fn allowed(id: &str) -> Event {
 pub(crate) struct MortalLog {
     inner: MemoryLog,
     appends_left: AtomicUsize,
+    silent: Mutex<Option<Topic>>,
 }
 
 impl MortalLog {
     pub(crate) fn immortal() -> Arc<MortalLog> {
-        Arc::new(MortalLog { inner: MemoryLog::new(), appends_left: AtomicUsize::new(usize::MAX) })
+        let appends_left = AtomicUsize::new(usize::MAX);
+        Arc::new(MortalLog { inner: MemoryLog::new(), appends_left, silent: Mutex::default() })
+    }
+
+    /// What it writes to that topic, it does not confirm.
+    pub(crate) fn is_silent_about(&self, topic: Option<Topic>) {
+        *self.silent.lock().unwrap() = topic;
     }
 
     pub(crate) fn dies_after(&self, appends: usize) {
@@ -174,7 +181,11 @@ impl Log for MortalLog {
         if left != usize::MAX {
             self.appends_left.store(left - 1, Ordering::SeqCst);
         }
-        self.inner.append(topic, events)
+        let appended = self.inner.append(topic, events)?;
+        if *self.silent.lock().unwrap() == Some(topic) {
+            return Err(unconfirmed());
+        }
+        Ok(appended)
     }
 
     fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
@@ -191,6 +202,14 @@ impl Log for MortalLog {
 
     fn clock(&self) -> Clock {
         self.inner.clock()
+    }
+}
+
+/// What a log says of records of which it does not know whether they are there.
+pub(crate) fn unconfirmed() -> StoreError {
+    StoreError::Unreachable {
+        brokers: "k:9092".into(),
+        problem: "records were written and not read back in time".into(),
     }
 }
 

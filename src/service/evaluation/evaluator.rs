@@ -28,6 +28,7 @@ use crate::service::config::Config;
 use crate::service::config::receiver::STANDARD_ERROR;
 use crate::service::evaluation::alerting_snapshots::{self, AlertingSnapshots, RestoredAlerting};
 use crate::service::evaluation::history::History;
+use crate::service::evaluation::outage::{Outages, unless_interrupted};
 use crate::service::evaluation::pipeline::{Handled, Pipeline, Resumption};
 use crate::service::evaluation::progress::Progress;
 use crate::service::evaluation::snapshots::{self, Snapshots};
@@ -146,15 +147,18 @@ impl Evaluator {
         let mut pipeline = Pipeline::resume(log, resumption, executor.clone(), metrics)?;
         pipeline.declare(&self.inventory);
         self.readiness.obstruct(RULES, GOING_THROUGH);
+        let outages = Outages::new(Arc::clone(&self.readiness), stopping.clone());
+        pipeline.wait_for_log(outages.clone());
 
         let mut tasks = JoinSet::new();
         let systems = self.inventory.systems.iter().map(|system| system.id.clone());
         let ticks = Ticks::new(pipeline.dues(), clock::now(), systems);
         let ticking = tick(self.log, ticks, Arc::clone(&self.appended), Arc::clone(&self.readiness));
         tasks.spawn(until(stopping.clone(), ticking));
-        tasks.spawn(until(stopping.clone(), refresh(executor.clone())));
+        tasks.spawn(until(stopping.clone(), refresh(executor.clone(), outages.clone())));
         tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
-        tasks.spawn(follow(pipeline, self.appended, self.readiness, stopping));
+        let following = follow(pipeline, (self.appended, self.readiness), outages, stopping);
+        tasks.spawn(async move { unless_interrupted(following.await) });
         Ok((tasks, executor))
     }
 
@@ -219,7 +223,7 @@ async fn until(
     task: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     tokio::select! {
-        ended = task => ended,
+        ended = task => unless_interrupted(ended),
         _ = stopping.wait_for(|stop| *stop) => Ok(()),
     }
 }
@@ -227,11 +231,12 @@ async fn until(
 /// Takes what is appended through the rules. Stops between two steps only, so that a finding is acted upon as a whole.
 async fn follow(
     mut pipeline: Pipeline,
-    appended: Arc<Notify>,
-    readiness: Arc<Readiness>,
+    (appended, readiness): (Arc<Notify>, Arc<Readiness>),
+    outages: Outages,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    pipeline.executor().resume().await?;
+    let executor = pipeline.executor().clone();
+    outages.persist(|| executor.resume()).await?;
     let begun = pipeline.catching_up();
     let records = begun.map_or(0, |(from, until)| until.0.saturating_sub(from.0));
     let mut progress = Progress::new(GOING_THROUGH, records, time::Instant::now());
@@ -286,7 +291,7 @@ async fn tick(
         }
         let systems: Vec<String> = due.iter().map(|tick| tick.system().to_owned()).collect();
         match block_in_place(|| log.append(Topic::Events, due)) {
-            Err(error @ keywatch_store::Error::Unreachable { .. }) => {
+            Err(error) if error.is_outage() => {
                 tracing::warn!(%error, "no tick was written");
                 readiness.obstruct(LOG, error.to_string());
             }
@@ -300,13 +305,17 @@ async fn tick(
     }
 }
 
-/// Stamps the revocation documents anew: a policy that hears nothing denies everything after two minutes.
-async fn refresh(executor: Executor) -> anyhow::Result<()> {
+/// Stamps the revocation documents anew: a policy that hears nothing denies everything after two minutes. Also when the log
+/// takes something again: what could not be recorded then is taken up.
+async fn refresh(executor: Executor, outages: Outages) -> anyhow::Result<()> {
     let mut due = interval(Duration::from_secs(REFRESH_SECONDS));
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        due.tick().await;
-        executor.refresh().await?;
+        tokio::select! {
+            _ = due.tick() => {}
+            () = outages.over() => {}
+        }
+        outages.persist(|| executor.refresh()).await?;
     }
 }
 

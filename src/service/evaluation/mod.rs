@@ -7,6 +7,7 @@
 //! | [`catch_up`] | going over what earlier runs of the process have seen |
 //! | [`coverage`] | what the rules can see of each system |
 //! | [`isolation`] | parked rules on their way back |
+//! | [`outage`] | waiting while the log cannot be written |
 //! | [`ticks`] | when log time goes on by itself |
 //! | [`rule_records`], [`system_records`] | what is written into the log about rules and about systems |
 //! | [`snapshots`], [`alerting_snapshots`] | window state and alerting's state on disk, as [`snapshot_files`] |
@@ -21,6 +22,7 @@ pub(crate) mod evaluator;
 mod history;
 mod isolation;
 mod labels;
+mod outage;
 pub(crate) mod pipeline;
 mod pipeline_metrics;
 mod progress;

@@ -21,6 +21,7 @@ use crate::service::evaluation::catch_up::CatchUp;
 use crate::service::evaluation::coverage::CoverageWatch;
 use crate::service::evaluation::history::{History, KnownFindings};
 use crate::service::evaluation::isolation::{Isolation, Slice};
+use crate::service::evaluation::outage::{self, Outages};
 use crate::service::evaluation::pipeline_metrics::PipelineMetrics;
 use crate::service::evaluation::rule_records;
 use crate::service::evaluation::snapshots::{Restored, Snapshots};
@@ -45,6 +46,8 @@ pub(crate) struct Pipeline {
     coverage: Option<CoverageWatch>,
     /// What the rules wait for, told to who writes ticks.
     dues: Arc<Dues>,
+    /// What waits while the log cannot be written; without it that is an error.
+    outages: Option<Outages>,
 }
 
 /// Where window state and alerting's state are kept, and how far the last snapshots are.
@@ -100,6 +103,7 @@ impl Pipeline {
             snapshots: None,
             coverage: None,
             dues: Arc::default(),
+            outages: None,
             log,
             engine,
             executor,
@@ -132,6 +136,11 @@ impl Pipeline {
         pipeline.metrics.snapshots("restored", usize::from(position > Position::default()));
         pipeline.metrics.snapshots("rejected", rejected);
         Ok(pipeline)
+    }
+
+    /// From here on it waits while the log cannot be written.
+    pub(crate) fn wait_for_log(&mut self, outages: Outages) {
+        self.outages = Some(outages);
     }
 
     /// From here on it is shown what the rules see of each system.
@@ -173,7 +182,7 @@ impl Pipeline {
     /// # Errors
     /// The log cannot be read or written; nothing more should be attempted then.
     pub(crate) async fn step(&mut self) -> anyhow::Result<Option<Vec<Handled>>> {
-        self.end_catching_up()?;
+        self.end_catching_up().await?;
         let live = self.follow().await?;
         let retried = self.retry().await?;
         self.metrics.conclusions(self.log.as_ref())?;
@@ -208,34 +217,39 @@ impl Pipeline {
             system_records::learn(&mut schedule.activations, &events);
         }
         self.metrics.responses(&events, self.executor.with_state(|state| state.responses().open().len()));
-        self.record_parked(&events, &outcome.parked)?;
-        self.record_limited(&outcome.lost)?;
-        match &mut self.catch_up {
-            Some(catch_up) => catch_up.observe(&events, &outcome.skipped),
-            None => self.record_skipped(rule_records::skipped(&outcome.skipped))?,
-        }
+        self.record_parked(&events, &outcome.parked).await?;
+        self.record_limited(&outcome.lost).await?;
+        let skipped = match &mut self.catch_up {
+            Some(catch_up) => {
+                catch_up.observe(&events, &outcome.skipped);
+                Vec::new()
+            }
+            None => rule_records::skipped(&outcome.skipped),
+        };
+        self.record_skipped(skipped).await?;
         let mut handled = Vec::new();
         for decided in outcome.findings {
             handled.extend(self.handle(decided).await?);
         }
-        page_due(&self.executor, &events).await?;
+        self.page_due(&events).await?;
         let left = self.log.end(Topic::Events).0.saturating_sub(self.position.0);
         self.metrics.run(events.len(), left, took);
         Ok(Some(handled))
     }
 
     /// From here on a rule that fails is parked. What earlier runs of the process left open has been filled by now.
-    fn end_catching_up(&mut self) -> anyhow::Result<()> {
+    async fn end_catching_up(&mut self) -> anyhow::Result<()> {
         let Some(mut caught_up) = self.catch_up.take_if(|catch_up| catch_up.is_over(self.position)) else {
             return Ok(());
         };
         self.engine.sift(false);
         self.coverage.iter().for_each(CoverageWatch::report);
-        self.record_skipped(caught_up.take_skipped())?;
+        self.record_skipped(caught_up.take_skipped()).await?;
         let loaded: HashSet<&str> = self.engine.rules().map(|rule| rule.id.as_str()).collect();
         let is_filled = |rule: &str| loaded.contains(rule) && !self.isolation.is_parked(rule);
         let records = caught_up.resumed(self.log.as_ref(), self.position, is_filled)?;
-        self.append(records)
+        self.append(records).await?;
+        Ok(())
     }
 
     async fn retry(&mut self) -> anyhow::Result<Option<Vec<Handled>>> {
@@ -247,8 +261,8 @@ impl Pipeline {
         for decided in findings {
             handled.extend(self.handle(decided).await?);
         }
-        self.record_skipped(rule_records::skipped(&skipped))?;
-        self.append(records)?;
+        self.record_skipped(rule_records::skipped(&skipped)).await?;
+        self.append(records).await?;
         if let Some((rule, ended)) = ended {
             tracing::info!(rule, ?ended, "a parked rule was tried");
             self.metrics.retried(&rule, ended);
@@ -293,30 +307,42 @@ impl Pipeline {
         }
         self.dues.found(&finding.system, finding.decided);
         let found_at = clock::now();
-        let actions = self.executor.take(&finding).await?;
+        let actions = match &self.outages {
+            Some(outages) => outages.persist(|| self.executor.take(&finding)).await?,
+            None => self.executor.take(&finding).await?,
+        };
         // Counted when it is in the log, so that what was counted is there after a kill.
         self.metrics.finding(&finding);
         self.metrics.handled(&finding, &actions, found_at, self.log.clock());
         Ok(Some(Handled { finding, actions }))
     }
 
-    fn record_parked(&mut self, events: &[Event], parked: &[Parked]) -> anyhow::Result<()> {
+    /// News of incidents that have waited long enough by the time of the last record of each system are told.
+    async fn page_due(&mut self, events: &[Event]) -> anyhow::Result<()> {
+        let times: BTreeMap<&str, Instant> = events.iter().map(|event| (event.system(), event.time())).collect();
+        for (system, time) in times {
+            match &self.outages {
+                Some(outages) => outages.persist(|| self.executor.page_due(system, time)).await?,
+                None => self.executor.page_due(system, time).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn record_parked(&mut self, events: &[Event], parked: &[Parked]) -> anyhow::Result<()> {
         for parked in parked {
             let Parked { rule, problem, from } = parked;
             tracing::error!(rule, problem, from = from.0, "a rule failed and is parked");
             self.metrics.parked(parked);
             let records = self.isolation.park(parked, events, time::Instant::now());
-            self.append(records)?;
+            self.append(records).await?;
         }
         Ok(())
     }
 
-    fn record_skipped(&self, records: Vec<Event>) -> anyhow::Result<()> {
-        if records.is_empty() {
-            return Ok(());
-        }
+    async fn record_skipped(&mut self, records: Vec<Event>) -> anyhow::Result<()> {
         // Those that stand in the log already are no news.
-        for record in self.log.append(Topic::Events, records)?.written {
+        for record in self.append(records).await? {
             let rule = rule_of(&record);
             tracing::error!(rule, problem = record.reason(), "a rule goes on without a record that it cannot evaluate");
             self.metrics.skipped(&rule);
@@ -324,12 +350,9 @@ impl Pipeline {
         Ok(())
     }
 
-    fn record_limited(&self, lost: &[Lost]) -> anyhow::Result<()> {
-        if lost.is_empty() {
-            return Ok(());
-        }
+    async fn record_limited(&mut self, lost: &[Lost]) -> anyhow::Result<()> {
         // Over a log that was run before they stand in it already.
-        for record in self.log.append(Topic::Events, rule_records::limited(lost))?.written {
+        for record in self.append(rule_records::limited(lost)).await? {
             let rule = rule_of(&record);
             tracing::error!(rule, detail = record.detail().as_str(), "a rule's windows reached a limit");
             self.metrics.limited(&rule);
@@ -337,21 +360,9 @@ impl Pipeline {
         Ok(())
     }
 
-    fn append(&self, records: Vec<Event>) -> anyhow::Result<()> {
-        if !records.is_empty() {
-            self.log.append(Topic::Events, records)?;
-        }
-        Ok(())
+    async fn append(&mut self, records: Vec<Event>) -> anyhow::Result<Vec<Event>> {
+        outage::append(self.outages.as_ref(), self.log.as_ref(), records).await
     }
-}
-
-/// News of incidents that have waited long enough by the time of the last record of each system are told.
-async fn page_due(executor: &Executor, events: &[Event]) -> anyhow::Result<()> {
-    let times: BTreeMap<&str, Instant> = events.iter().map(|event| (event.system(), event.time())).collect();
-    for (system, time) in times {
-        executor.page_due(system, time).await?;
-    }
-    Ok(())
 }
 
 fn rule_of(record: &Event) -> String {

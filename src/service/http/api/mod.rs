@@ -60,7 +60,9 @@ use tokio::time::timeout;
 use self::rules::Rules;
 use self::sources::Source;
 use crate::clock;
-use crate::limits::{API_BODY_BYTES_MAX, API_CONCURRENT_MAX, API_WAIT_SECONDS_MAX, CHANGES_WAITING_MAX};
+use crate::limits::{
+    API_BODY_BYTES_MAX, API_CONCURRENT_MAX, API_RETRY_AFTER_SECONDS, API_WAIT_SECONDS_MAX, CHANGES_WAITING_MAX,
+};
 use crate::service::metrics::Metrics;
 use crate::service::operators::{Operator, Operators, Permission};
 
@@ -195,6 +197,9 @@ impl IntoResponse for Refusal {
             let realm = HeaderValue::from_static("Bearer realm=\"keywatch operators\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
         }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(API_RETRY_AFTER_SECONDS));
+        }
         response
     }
 }
@@ -305,4 +310,21 @@ where
     let read = serde_json::from_value(Value::from(text.as_str())).or_else(|_| serde_json::from_str(text));
     let wrong = |error: serde_json::Error| Refusal::new(StatusCode::BAD_REQUEST, format!("`{name}`: {error}"));
     read.map(Some).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_the_log_taking_nothing_is_told_so_and_when_to_come_back() {
+        let busy = keywatch_store::Error::Busy { seconds: 9 };
+        let refusal = Refusal::from(Error::from(busy));
+        assert!(refusal.problem.contains("the log cannot be written just now"), "{}", refusal.problem);
+        let response = refusal.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], API_RETRY_AFTER_SECONDS.to_string());
+        let unknown = Refusal::nothing("i-1").into_response();
+        assert!(!unknown.headers().contains_key(header::RETRY_AFTER));
+    }
 }
