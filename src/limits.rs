@@ -27,6 +27,9 @@ pub(crate) const FIRST_HEAD_SECONDS_MAX: u64 = 10;
 /// Seconds between two looks at the inventory file.
 pub(crate) const INVENTORY_RELOAD_SECONDS: u64 = 2;
 
+/// Seconds between two looks at the credentials of sources and their files. A change counts from the second look on.
+pub(crate) const CREDENTIALS_RELOAD_SECONDS: u64 = 1;
+
 /// Seconds between two looks at the files of certificates.
 pub(crate) const TLS_RELOAD_SECONDS: u64 = 10;
 

@@ -5,6 +5,7 @@ mod certificates;
 mod crowd;
 mod forms;
 mod page;
+mod reload;
 mod signed;
 mod site;
 mod streams;
