@@ -3,6 +3,7 @@
 mod agent;
 mod certificates;
 mod crowd;
+mod figures;
 mod forms;
 mod page;
 mod reload;
