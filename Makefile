@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-respond bench-peers docs dashboards grafana-sdk build-cost tools claim
+.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-door bench-respond bench-peers docs dashboards grafana-sdk build-cost tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -52,6 +52,9 @@ bench-sql: claim ## how long questions in SQL take over a log that is made for i
 
 bench-kafka: claim $(KEYWATCH_TEST_KAFKA)/complete ## the log on Kafka beside a bare consumer and beside the embedded log; a plan for a million events a second
 	cargo test --release --locked --workspace --test all -- --ignored --nocapture --test-threads 1 measure_the_log_on_kafka
+
+bench-door: claim ## the front door as fast as it takes events durably, and feeds beside a bare parse of the same bytes
+	cargo test --release --locked --test all -- --ignored --nocapture --test-threads 1 measure_the_front_door bench_feeds_beside_a_bare_parse
 
 bench-respond: claim $(KEYWATCH_TEST_OPA) ## a thousand revocations at three real OPAs: intent, enforced on all, verified
 	cargo test --release --locked --test all -- --ignored --nocapture --test-threads 1 a_thousand_revocations

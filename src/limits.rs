@@ -27,6 +27,9 @@ pub(crate) use page::*;
 pub(crate) use pull::*;
 pub(crate) use sql::*;
 
+/// Seconds between two looks at the credentials of sources and their files. A change counts from the second look on.
+pub(crate) const CREDENTIALS_RELOAD_SECONDS: u64 = 1;
+
 /// Seconds between two looks at the inventory file.
 pub(crate) const INVENTORY_RELOAD_SECONDS: u64 = 2;
 

@@ -48,14 +48,33 @@ fn told(feed: &dyn Feed, body: &[u8]) -> String {
     told
 }
 
+/// A record of the feeds that are code and busy: a decision, and an event in keywatch's own lines.
+const CODE_EXAMPLES: [(&str, &str); 2] = [
+    (
+        "opa",
+        r#"{"labels":{"id":"replica-1","version":"1.4.2"},"decision_id":"d-1","path":"/wallet/signing/allow",
+        "timestamp":"2025-02-21T05:42:10.123456789Z","result":true,"requested_by":"10.0.0.9:4711","req_id":12,
+        "bundles":{"policy":{"revision":"r7"}},"input":{"subject":"ceo@bybit.example","session_id":"s-1",
+        "device_id":"laptop-1","ip":"203.0.113.7","wallet":"0x1Db92e2EeBC8E0c075a02BeA49a2935BcD2dFCF4",
+        "request_id":"0xABCD","destination":"0xEF01","amount_usd":81000000.50}}"#,
+    ),
+    (
+        "events",
+        r#"{"id":"1","kind":"session.presented","event_time":"2025-02-21T05:42:40Z","actor":"dana","session":"s-1",
+        "device":"laptop-1","ip":"203.0.113.7","country":"CH","detail":{"user_agent":"Mozilla/5.0","mfa":true}}"#,
+    ),
+];
+
 /// What a feed takes of the same bytes, beside a parser that keeps nothing but the values: run with
 /// `--ignored --nocapture bench_`.
 #[test]
 #[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "a bench prints its table")]
 fn bench_feeds_beside_a_bare_parse() {
-    for feed in feeds::TABLES {
-        let record: serde_json::Value = serde_json::from_str(feed.example).unwrap();
+    let tables = feeds::TABLES.into_iter().map(|table| -> (&dyn Feed, &str) { (table, table.example) });
+    let of_code = CODE_EXAMPLES.into_iter().map(|(name, example)| (feeds::find(name).unwrap(), example));
+    for (feed, example) in of_code.chain(tables) {
+        let record: serde_json::Value = serde_json::from_str(example).unwrap();
         let line = format!("{record}\n");
         let body = line.repeat((2 << 20) / line.len());
         let parse = || body.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count();

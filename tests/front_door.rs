@@ -3,8 +3,10 @@
 mod agent;
 mod certificates;
 mod crowd;
+mod figures;
 mod forms;
 mod page;
+mod reload;
 mod signed;
 mod site;
 mod streams;

@@ -9,14 +9,17 @@ use flate2::{Compression, write::GzEncoder};
 use keywatch_ingest::transport::body;
 use keywatch_ingest::{Context, Error, Feed, Reading, feeds, limits};
 use keywatch_store::event::Origin;
-use keywatch_store::{Instant, kinds, line};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 #[path = "hostile/mutations.rs"]
 mod mutations;
+#[path = "../fuzz/src/lib.rs"]
+mod parsers;
 #[path = "hostile/traps.rs"]
 mod traps;
+
+use parsers::check;
 
 const SAFE_PAGE: &str = include_str!("../../replay-data/2025-02-bybit/sources/safe-transaction-service.json");
 
@@ -65,22 +68,6 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
-}
-
-/// What every reading must be: its events fit the log and are of kinds a source may write, its rejects can be kept.
-fn check(feed: &dyn Feed, reading: &Reading) {
-    for event in &reading.events {
-        let written = line::write(event);
-        assert_eq!(&line::read(written.as_bytes()).unwrap(), event);
-        assert_eq!(kinds::find(event.kind()).unwrap().writer, kinds::Writer::Source);
-    }
-    let origin = Origin { system: "cold".into(), source: "idp".into() };
-    for reject in &reading.rejects {
-        let event = reject.into_event(&origin, feed.name(), Instant(1));
-        line::read(line::write(&event).as_bytes()).unwrap();
-        assert!(!reject.reason.is_empty() && !reject.field.is_empty());
-    }
-    assert!(reading.rejects.len() <= reading.records);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::service::log::LogConfig;
 use crate::service::operators;
 use crate::service::pull::start as pulls;
 
+pub(crate) mod anew;
 pub(crate) mod chain;
 pub(crate) mod credential;
 pub(crate) mod oidc;
@@ -40,6 +41,9 @@ pub(crate) const DEFAULT: &str = include_str!("config.default.toml");
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
+    /// The file itself.
+    #[serde(skip)]
+    pub(crate) file: PathBuf,
     /// Directory of the log.
     pub(crate) data: PathBuf,
     /// Inventory file.
@@ -213,6 +217,7 @@ pub(crate) struct Overrides {
 impl Default for Config {
     fn default() -> Self {
         Config {
+            file: PathBuf::new(),
             data: "keywatch-data".into(),
             inventory: "inventory.toml".into(),
             log: LogConfig::default(),
@@ -303,6 +308,7 @@ pub(crate) fn load(file: &Path, overrides: &Overrides) -> anyhow::Result<(Config
     let mut config = parse(&file.display().to_string(), &text)?;
     // Paths in a file are meant from where the file is.
     let home = file.parent().unwrap_or(Path::new(""));
+    config.file = file.to_owned();
     config.data = overrides.data.clone().unwrap_or_else(|| home.join(&config.data));
     config.inventory = overrides.inventory.clone().unwrap_or_else(|| home.join(&config.inventory));
     for path in config.paths() {

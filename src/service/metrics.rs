@@ -94,6 +94,8 @@ metrics! {
         "connections refused or cut, by reason (docs/front-door.md)";
     door_certificate_reloads: Counter "keywatch_door_certificate_reloads_total" ["outcome"]
         "changed certificate files, by outcome: taken, refused";
+    door_credential_reloads: Counter "keywatch_door_credential_reloads_total" ["outcome"]
+        "changes of who may send that were read while running, by outcome: taken, refused";
     door_streams: Gauge "keywatch_door_streams" ["feed"] "WebSocket streams of sources that are open";
     door_streams_closed: Counter "keywatch_door_streams_closed_total" ["reason"]
         "streams that ended, by reason (docs/front-door.md)";

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::limits::{ADDRESS_CONNECTIONS_MAX, CONNECTIONS_MAX, SHUTDOWN_SECONDS_MAX};
+use crate::output;
 use crate::service::bundles::Bundles;
 use crate::service::chains::start;
 use crate::service::config::Config;
@@ -21,7 +22,7 @@ use crate::service::evaluation::evaluator::{self, Evaluator, RunningEvaluator};
 use crate::service::http::api::sources::Source;
 use crate::service::http::api::{self, Api, Known};
 use crate::service::http::bundles;
-use crate::service::http::credentials::Credentials;
+use crate::service::http::credentials::{Credentials, current};
 use crate::service::http::listener::Door;
 use crate::service::http::page::{self, Page};
 use crate::service::http::places::Places;
@@ -38,7 +39,6 @@ use crate::service::pull::start as pulls;
 use crate::service::readiness::Readiness;
 use crate::service::role::Role;
 use crate::service::sql::postgres::Endpoint;
-use crate::{clock, output};
 
 /// Followers of chains and pullers that run.
 type Followers = JoinSet<anyhow::Result<()>>;
@@ -179,15 +179,13 @@ async fn serve_http(
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let metrics = Arc::clone(&parts.intake.metrics);
-    let may_send = if parts.role.takes_in() { config.credentials.as_slice() } else { &[] };
-    let credentials = Credentials::new(may_send, &config.installed)?;
-    credentials.iter().for_each(|credential| {
-        metrics.expect(credential.source());
-        metrics.heard(credential.source(), clock::now());
-    });
+    let credentials = current::start(config, parts.role, &parts.intake)?;
     // Operators ask who reads the log. The endpoint of SQL ends with the front door.
     let (asked, sql) = match evaluator {
-        Some(evaluator) => parts.answer(config, evaluator, &credentials, &stopping).await?,
+        Some(evaluator) => {
+            let at_start = Arc::clone(&credentials.borrow());
+            parts.answer(config, evaluator, &at_start, &stopping).await?
+        }
         None => (Router::new(), Endpoint::default()),
     };
     let log = parts.log.readable.map(|readable| readable.log);

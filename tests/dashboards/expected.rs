@@ -346,6 +346,7 @@ impl Facts {
             ("Operators without a token", Number(0.0)),
             ("Connections cut", Total(0.0)),
             ("Certificates changed", Total(0.0)),
+            ("Credentials changed", Total(0.0)),
             ("Streams", Total(0.0)),
             ("Messages on streams", Total(0.0)),
             ("Streams closed", Total(0.0)),

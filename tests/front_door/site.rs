@@ -40,6 +40,17 @@ impl Site {
         Site { directory, keywatch }
     }
 
+    /// Changes what stands in its configuration of who may send.
+    pub(super) fn configure(&self, sources: &[Source<'_>]) {
+        let config = format!("[server]\nlisten = \"127.0.0.1:0\"\n{}", credentials(sources));
+        self.write("keywatch.toml", config.as_bytes());
+    }
+
+    /// Writes a file beside the configuration.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.directory.path().join(name), bytes).unwrap();
+    }
+
     pub(super) fn address(&self) -> SocketAddr {
         self.keywatch.url.rsplit("//").next().unwrap().parse().unwrap()
     }
@@ -76,8 +87,15 @@ impl Site {
 
     /// Stops it, and gives what the sources have brought into the log.
     pub(super) fn stop(self) -> Vec<Event> {
+        let mut events = self.stop_with_all();
+        events.retain(|event| event.source() != "keywatch");
+        events
+    }
+
+    /// Stops it, and gives all that is in the log.
+    pub(super) fn stop_with_all(self) -> Vec<Event> {
         assert!(self.keywatch.stop().success());
-        brought(&self.directory)
+        all(&self.directory)
     }
 
     /// Kills it without warning, and gives the same.
@@ -88,9 +106,12 @@ impl Site {
 }
 
 fn brought(directory: &tempfile::TempDir) -> Vec<Event> {
+    all(directory).into_iter().filter(|event| event.source() != "keywatch").collect()
+}
+
+fn all(directory: &tempfile::TempDir) -> Vec<Event> {
     let log = EmbeddedLog::open(directory.path().join("keywatch-data"), Options::new(Clock::Wall)).unwrap();
-    let events = log.read(Topic::Events, Position(0), 100_000).unwrap();
-    events.into_iter().filter(|event| event.source() != "keywatch").collect()
+    log.read(Topic::Events, Position(0), 100_000).unwrap()
 }
 
 fn inventory(sources: &[Source<'_>]) -> String {

@@ -17,7 +17,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use super::site::{Site, Source, bearer, client, heartbeat};
 use crate::support::meanwhile::until;
 
-type Socket = WebSocketStream<TcpStream>;
+pub(super) type Socket = WebSocketStream<TcpStream>;
 
 fn site() -> Site {
     let (idp, osquery) = (bearer("idp"), bearer("osquery"));
@@ -33,7 +33,7 @@ fn site() -> Site {
 }
 
 /// Opens a stream, or gives the status that refuses it.
-async fn try_open(site: &Site, feed: &str, token: &str) -> Result<Socket, u16> {
+pub(super) async fn try_open(site: &Site, feed: &str, token: &str) -> Result<Socket, u16> {
     let mut request = format!("ws://{}/v1/stream/{feed}", site.address()).into_client_request().unwrap();
     let authorization = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
     request.headers_mut().insert(AUTHORIZATION, authorization);
@@ -46,11 +46,11 @@ async fn try_open(site: &Site, feed: &str, token: &str) -> Result<Socket, u16> {
     }
 }
 
-async fn open(site: &Site, feed: &str, token: &str) -> Socket {
+pub(super) async fn open(site: &Site, feed: &str, token: &str) -> Socket {
     try_open(site, feed, token).await.unwrap()
 }
 
-async fn send(socket: &mut Socket, seq: u64, lines: &str) {
+pub(super) async fn send(socket: &mut Socket, seq: u64, lines: &str) {
     socket.send(Message::text(format!("{{\"seq\":{seq}}}\n{lines}"))).await.unwrap();
 }
 
@@ -67,12 +67,12 @@ async fn next(socket: &mut Socket) -> Message {
     tokio::time::timeout(Duration::from_secs(30), heard).await.unwrap()
 }
 
-async fn answer(socket: &mut Socket) -> Value {
+pub(super) async fn answer(socket: &mut Socket) -> Value {
     serde_json::from_str(next(socket).await.to_text().unwrap()).unwrap()
 }
 
 /// The code with which the other side closes it.
-async fn closed(socket: &mut Socket) -> CloseCode {
+pub(super) async fn closed(socket: &mut Socket) -> CloseCode {
     match next(socket).await {
         Message::Close(Some(frame)) => frame.code,
         other => panic!("it was not closed: {other:?}"),

@@ -223,6 +223,8 @@ def pipeline():
              steps=WARN),
         bars("Certificates changed", "By outcome.", new("keywatch_door_certificate_reloads_total", "", ("outcome",)), "{{outcome}}",
              width=6),
+        bars("Credentials changed", "By outcome; those that were refused left the ones before.",
+             new("keywatch_door_credential_reloads_total", "", ("outcome",)), "{{outcome}}", width=6),
         bars("Streams", "WebSockets of sources that are open, by feed.", "sum by (feed) (keywatch_door_streams)", "{{feed}}", width=6),
         bars("Messages on streams", "By what they were answered.",
              new("keywatch_stream_messages_total", "", ("feed", "outcome")), "{{feed}} {{outcome}}", width=9),

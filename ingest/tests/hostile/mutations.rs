@@ -1,14 +1,15 @@
 //! Every parser over its examples, over the corpus of the fuzzer, and over many mutations of both: a bounded run of what
 //! `ingest/fuzz` does without an end. The mutations are the same in every run.
 
-#![expect(clippy::disallowed_methods, reason = "a test reads its seeds from files")]
+#![expect(clippy::disallowed_methods, reason = "a test reads its seeds from files, and takes the time")]
 
 use std::path::{Path, PathBuf};
 
 use keywatch_ingest::feeds::mapping::Mapping;
 use keywatch_ingest::{Feed, feeds};
 
-use crate::{SAFE_PAGE, check, read};
+use crate::SAFE_PAGE;
+use crate::parsers::{self, TARGETS};
 
 /// Mutations of each seed; a night of them is what the fuzzer is for.
 const MUTATIONS: u64 = 60;
@@ -43,6 +44,10 @@ const TOKENS: [&[u8]; 24] = [
     b"/../",
     b"{\"$serde_json::private::Number\":\"x\"}",
 ];
+
+/// Pieces of which large bodies are made, on which a parser that starts over at each of them would not end.
+const UNITS: [&str; 12] =
+    ["{", "[", "\"", "{\"a\":\n", "\\\"", ",", "<u>;", "<u>,\"", "ce-a=%41;", ".", "[[systems]]\n", "a.a = 1\n"];
 
 /// A small generator (splitmix64), so that a failure is found again.
 struct Chance(u64);
@@ -117,58 +122,116 @@ fn seeds(feed: &dyn Feed) -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Mutations of a seed, its beginnings, and the seed several times over.
+fn variations(seed: &[u8], mutations: u64, chance: &mut Chance) -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = (0..mutations).map(|_| mutated(seed, chance)).collect();
+    let step = (seed.len() / 32).max(1);
+    all.extend((0..seed.len()).step_by(step).map(|end| seed[..end].to_vec()));
+    all.extend([2, 5].map(|times| seed.repeat(times)));
+    all
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<String> = entries.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
 #[test]
-fn p8_every_parser_holds_over_mutations_of_its_examples() {
+fn p8_every_feed_holds_over_mutations_of_its_examples() {
     for (number, feed) in feeds::all().enumerate() {
         let mut chance = Chance(number as u64);
         for seed in seeds(feed) {
-            check(feed, &read(feed, &seed));
-            for _ in 0..MUTATIONS {
-                let body = mutated(&seed, &mut chance);
-                let reading = read(feed, &body);
-                check(feed, &reading);
-                let again = read(feed, &body);
-                assert_eq!(reading, again, "{}: the same bytes give the same events", feed.name());
+            parsers::feed(feed, &seed);
+            for body in variations(&seed, MUTATIONS, &mut chance) {
+                parsers::feed(feed, &body);
             }
         }
     }
 }
 
 #[test]
-fn p8_every_parser_holds_over_the_corpus_of_the_fuzzer() {
+fn p8_every_feed_holds_over_the_corpus_of_the_fuzzer() {
     for body in corpus("feed") {
         for (number, feed) in feeds::all().enumerate() {
-            check(feed, &read(feed, &body));
+            parsers::feed(feed, &body);
             let mut chance = Chance(1000 + number as u64);
             for _ in 0..3 {
-                check(feed, &read(feed, &mutated(&body, &mut chance)));
+                parsers::feed(feed, &mutated(&body, &mut chance));
             }
         }
     }
 }
 
 #[test]
-fn p8_a_mutated_mapping_file_is_refused_by_line_or_makes_only_what_a_source_may_write() {
+fn p8_every_parser_holds_over_mutations_of_the_corpus() {
+    for (number, (target, parse)) in TARGETS.into_iter().enumerate() {
+        let mut chance = Chance(2000 + number as u64);
+        for seed in corpus(target) {
+            parse(&seed);
+            for bytes in variations(&seed, 5 * MUTATIONS, &mut chance) {
+                parse(&bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_target_is_built_described_and_has_seeds() {
+    let named = TARGETS.map(|(name, _)| name);
+    assert_eq!(names_in(&room().join("fuzz/fuzz_targets")), named);
+    assert_eq!(names_in(&room().join("fuzz/corpus")), named);
+    let text = |file: &str| std::fs::read_to_string(room().join("fuzz").join(file)).unwrap();
+    let (manifest, readme) = (text("Cargo.toml"), text("README.md"));
+    for name in named {
+        assert!(!corpus(name).is_empty());
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name} is not built");
+        assert!(readme.contains(&format!("\n| `{name}` | ")), "{name} is not described");
+        let calls = if name == "feed" { "any_feed" } else { name };
+        let source = text(&format!("fuzz_targets/{name}.rs"));
+        assert!(source.contains(&format!("keywatch_ingest_fuzz::{calls}(bytes)")), "{name} asks something else");
+    }
+}
+
+/// What is tried is what [`feeds::all`] names; here, that it names every feed that there is.
+#[test]
+fn no_feed_is_left_out() {
+    let mut folders = names_in(&room().join("src/feeds"));
+    // Files of what feeds share, and folders that are no feed.
+    folders.retain(|name| room().join("src/feeds").join(name).is_dir() && name != "table" && name != "mapping");
+    let mut known: Vec<&str> = feeds::all().map(Feed::name).filter(|name| *name != "events").collect();
+    known.sort_unstable();
+    assert_eq!(folders, known);
+}
+
+#[test]
+fn the_time_of_every_parser_grows_with_the_size_and_no_faster() {
+    for (target, parse) in TARGETS {
+        for unit in UNITS {
+            let bytes = unit.repeat((1 << 20) / unit.len());
+            let started = std::time::Instant::now();
+            parse(bytes.as_bytes());
+            assert!(started.elapsed().as_secs() < 20, "{target} of {unit:?} took {:?}", started.elapsed());
+        }
+    }
+}
+
+#[test]
+fn p8_a_mutated_mapping_file_that_is_accepted_makes_only_what_a_source_may_write() {
     let mut chance = Chance(7);
     let mut accepted = 0;
     for seed in corpus("mapping") {
         for _ in 0..400 {
             let text = String::from_utf8_lossy(&mutated(&seed, &mut chance)).into_owned();
-            match Mapping::parse("m.toml", &text) {
-                Ok(mapping) if accepted < 200 => {
-                    accepted += 1;
-                    let table = mapping.into_feed();
-                    for body in corpus("feed") {
-                        check(table, &read(table, &body));
-                    }
-                }
-                Ok(_) => {}
-                Err(refused) => {
-                    for problem in refused.problems {
-                        let line = problem.strip_prefix("m.toml:").and_then(|rest| rest.split(':').next()).unwrap();
-                        let number: usize = line.parse().unwrap_or_else(|_| panic!("{problem}"));
-                        assert!((1..=text.lines().count().max(1) + 1).contains(&number), "{problem}");
-                    }
+            parsers::mapping(text.as_bytes());
+            let Ok(mapping) = Mapping::parse("m.toml", &text) else { continue };
+            accepted += 1;
+            // A feed is made for good, so not of all of them.
+            if accepted <= 200 {
+                let table = mapping.into_feed();
+                for body in corpus("feed") {
+                    parsers::feed(table, &body);
                 }
             }
         }

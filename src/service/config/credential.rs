@@ -98,6 +98,16 @@ impl Signature {
         }
     }
 
+    /// The same, to be read.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        match self {
+            Signature::StandardWebhooks { secret_files } | Signature::BodyHmac { secret_files, .. } => secret_files,
+            Signature::DetachedJws { keys_file, .. } | Signature::SecurityEventToken { keys_file, .. } => {
+                std::slice::from_ref(keys_file)
+            }
+        }
+    }
+
     /// Files with secrets that both sides know.
     pub(crate) fn secrets(&self) -> &[PathBuf] {
         match self {

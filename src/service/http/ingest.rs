@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::address::{Address, Unproven as Stranger};
 use super::body::receive;
-use super::credentials::{Claim, Credential, Repeated, Unproven};
+use super::credentials::{Claim, Credential, Repeated, Shown, Unproven};
 use super::form::Form;
 use super::listener::Caller;
 use super::refusal::Refusal;
@@ -57,10 +57,11 @@ async fn take(server: &Arc<Server>, target: &Target, request: Request) -> Respon
     {
         return server.refuse(Refusal::Crowded(wait));
     }
-    let (credential, receipt) = if let Some(credential) = recognise(server, caller.as_ref(), &head) {
-        let credential = Arc::clone(credential);
+    let shown = show(caller.as_ref(), &head);
+    let known = shown.as_ref().and_then(|shown| server.recognise(shown));
+    let (credential, receipt) = if let (Some(credential), Some(shown)) = (known, shown) {
         admit(caller.as_ref());
-        let receipt = take_known(server, &credential, target, &head, body).await;
+        let receipt = take_known(server, (&credential, &shown), target, &head, body).await;
         (credential, receipt)
     } else {
         match take_signed(server, caller.as_ref(), target, &head, body).await {
@@ -76,11 +77,11 @@ async fn take(server: &Arc<Server>, target: &Target, request: Request) -> Respon
     response
 }
 
-/// Whose request it is, by its head or its connection alone.
-pub(super) fn recognise<'a>(server: &'a Server, caller: Option<&Caller>, head: &Parts) -> Option<&'a Arc<Credential>> {
+/// What the head of a request or its connection shows of who it is.
+pub(super) fn show(caller: Option<&Caller>, head: &Parts) -> Option<Shown> {
     match head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes) {
-        Some(authorization) => server.credentials.with_token(Some(authorization)),
-        None => server.credentials.with_certificate(caller?.certificate.as_ref()?),
+        Some(authorization) => Shown::token(authorization),
+        None => caller?.certificate.clone().map(Shown::Certificate),
     }
 }
 
@@ -98,7 +99,7 @@ pub(super) fn admit(caller: Option<&Caller>) {
 /// A request whose source is known before its body comes.
 async fn take_known(
     server: &Arc<Server>,
-    credential: &Arc<Credential>,
+    (credential, shown): (&Arc<Credential>, &Shown),
     target: &Target,
     head: &Parts,
     body: axum::body::Body,
@@ -111,7 +112,10 @@ async fn take_known(
     let form = Form::of(&head.headers)?;
     let mut memory = credential.turns().memory(&server.shared);
     let sent = receive(&head.headers, body, BODY_BYTES_MAX, &mut memory).await?;
-    store(Arc::clone(server), credential, form, sent).await
+    // A body may take minutes: what was taken out of the configuration meanwhile counts no more.
+    let still = server.recognise(shown).filter(|now| now.speaks_as(credential));
+    let still = still.ok_or_else(|| Refusal::Unauthenticated("these credentials are valid no more".to_owned()))?;
+    store(Arc::clone(server), &still, form, sent).await
 }
 
 /// Whether the feed of the address is the credential's.
@@ -139,9 +143,7 @@ async fn take_signed(
     head: &Parts,
     body: axum::body::Body,
 ) -> Result<(Arc<Credential>, Result<Receipt, Refusal>), Turned> {
-    let of = target.of.as_ref();
-    let candidates = of.map(|(system, source)| server.credentials.signed(&target.feed, system, source));
-    let candidates = candidates.unwrap_or_default();
+    let candidates = signers(server, target);
     if candidates.is_empty() {
         let refusal = fail(server, caller, "valid credentials are needed".to_owned());
         return Err(Turned { refusal, pushed: false });
@@ -157,13 +159,21 @@ async fn take_signed(
         Refusal::Busy(Busy::Bytes) => turned(Refusal::Strangers),
         other => turned(other),
     })?;
-    let (credential, claim) = prove(server, caller, candidates, head, &sent).map_err(turned)?;
+    // Those of now, whoever they were when the body began.
+    let (credential, claim) = prove(server, caller, signers(server, target), head, &sent).map_err(turned)?;
     admit(caller);
     let receipt = take_proven(server, &credential, form, sent).await;
     if let (Ok(_), Some(claim)) = (&receipt, claim) {
         claim.keep();
     }
     Ok((credential, receipt))
+}
+
+/// Who may have signed what comes to that address.
+fn signers(server: &Server, target: &Target) -> Vec<Arc<Credential>> {
+    let of = target.of.as_ref();
+    let signers = of.map(|(system, source)| server.credentials.borrow().signed(&target.feed, system, source));
+    signers.unwrap_or_default()
 }
 
 /// Which of the candidates a body is signed by.
@@ -174,7 +184,7 @@ fn prove(
     head: &Parts,
     sent: &[u8],
 ) -> Result<(Arc<Credential>, Option<Claim>), Refusal> {
-    let mut refused = String::new();
+    let mut refused = "valid credentials are needed".to_owned();
     for credential in candidates {
         match credential.check(&head.headers, sent, clock::now()) {
             Ok(claim) => return Ok((credential, claim)),

@@ -23,7 +23,8 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::address::Addresses;
-use super::credentials::Credentials;
+use super::credentials::current::Current;
+use super::credentials::{Credential, Shown};
 use super::ingest;
 use super::refusal::Refusal;
 use super::stream;
@@ -35,8 +36,8 @@ use crate::service::readiness::Readiness;
 
 /// What every request may use.
 pub(crate) struct Server {
-    /// Who may speak.
-    pub(crate) credentials: Credentials,
+    /// Who may speak now.
+    pub(super) credentials: Current,
     /// Where bodies go.
     pub(crate) intake: Arc<Intake>,
     /// The log whose heads are shown, where this process reads it.
@@ -56,7 +57,7 @@ pub(crate) struct Server {
 impl Server {
     /// A server over an intake.
     pub(crate) fn new(
-        credentials: Credentials,
+        credentials: Current,
         intake: Arc<Intake>,
         log: Option<Arc<dyn Log>>,
         readiness: Arc<Readiness>,
@@ -64,6 +65,11 @@ impl Server {
         let gathering = Arc::new(Semaphore::new(GATHERING_CONCURRENT_MAX));
         let (addresses, shared, unproven) = (Arc::default(), Shared::new(), Turns::new(None));
         Arc::new(Server { credentials, intake, log, readiness, addresses, shared, unproven, gathering })
+    }
+
+    /// The source that shows this, as it is configured now.
+    pub(super) fn recognise(&self, shown: &Shown) -> Option<Arc<Credential>> {
+        self.credentials.borrow().find(shown).cloned()
     }
 
     /// Answers a refusal, and counts it.
@@ -136,8 +142,9 @@ mod tests {
     use keywatch_store::{Appended, Clock, Error, Event, Instant, Inventory, Position};
     use sha2::{Digest, Sha256};
     use tokio::net::TcpListener;
-    use tokio::sync::Notify;
+    use tokio::sync::{Notify, watch};
 
+    use super::super::credentials::Credentials;
     use super::*;
     use crate::service::config::credential as config;
 
@@ -185,6 +192,7 @@ mod tests {
             appended: Arc::new(Notify::new()),
         };
         let credentials = Credentials::new(&[credential], &Installed::default()).unwrap();
+        let (_changed, credentials) = watch::channel(Arc::new(credentials));
         let server =
             Server::new(credentials, Arc::new(intake), Some(Arc::new(FullDisk)), Readiness::new(metrics.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -109,6 +109,22 @@ fn what_is_no_stream_is_refused() {
     assert!(!is_packed(line::write(&event("1")).as_bytes()) && !is_packed(b""));
 }
 
+/// Behind the last batch stands no more than that it was the last.
+#[test]
+fn a_stream_that_is_cut_anywhere_is_refused_or_whole() {
+    let events = [event("1"), event("2")];
+    let whole = write(&events, Clock::Wall).unwrap();
+    assert_eq!(lines(&read(&whole).unwrap()).len(), 2);
+    let mut refused = 0;
+    for end in 0..whole.len() {
+        match read(&whole[..end]) {
+            Ok(read) => assert_eq!(lines(&read), lines(&super::read(&whole).unwrap()), "{end} of {}", whole.len()),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > whole.len() / 2, "{refused} of {}", whole.len());
+}
+
 #[test]
 fn a_detail_is_kept_in_its_canonical_form() {
     let mut columns = columns();

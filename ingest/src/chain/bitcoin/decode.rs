@@ -101,7 +101,8 @@ impl Decoder<'_> {
             if let Some(wallet) = self.watched.wallet(&output.script_pubkey) {
                 let spent = spent.entry(wallet).or_default();
                 spent.inputs += 1;
-                spent.units += output.value.to_sat();
+                // A node is believed, and may lie: a sum never ends the process.
+                spent.units = spent.units.saturating_add(output.value.to_sat());
             }
         }
         let first = coins.iter().flatten().next().map(|output| self.address(&output.script_pubkey));
@@ -165,11 +166,12 @@ impl Told<'_> {
         self.complete(&mut event, detail)
     }
 
-    /// Known only where every coin is.
+    /// Known only where every coin is, and nothing where the sums are more than there can be.
     fn fee(&self) -> Option<u64> {
-        let known: Option<Vec<u64>> = self.coins.iter().map(|coin| Some(coin.as_ref()?.value.to_sat())).collect();
-        let paid: u64 = self.transaction.output.iter().map(|output| output.value.to_sat()).sum();
-        known?.iter().sum::<u64>().checked_sub(paid)
+        let mut known = self.coins.iter().map(|coin| Some(coin.as_ref()?.value.to_sat()));
+        let mut paid = self.transaction.output.iter().map(|output| output.value.to_sat());
+        let known = known.try_fold(0_u64, |sum, value| sum.checked_add(value?))?;
+        known.checked_sub(paid.try_fold(0_u64, u64::checked_add)?)
     }
 
     fn transfer(&self, direction: &str, wallet: &str, from: Option<String>, index: usize, output: &TxOut) -> Event {

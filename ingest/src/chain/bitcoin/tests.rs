@@ -44,6 +44,29 @@ fn block(transactions: Vec<Transaction>) -> Block {
     Block { header, txdata: transactions }
 }
 
+/// A node is believed, and may lie: of coins that are more than all there can be no sum is made.
+#[test]
+fn coins_beyond_all_sums_end_nothing() {
+    let mut theft = transaction(THEFT);
+    for output in &mut theft.output {
+        output.value = Amount::from_sat(u64::MAX);
+    }
+    let script = watched_script();
+    let coin = |input: &TxIn| {
+        (input.previous_output, TxOut { value: Amount::from_sat(u64::MAX), script_pubkey: script.clone() })
+    };
+    let coins: Coins = theft.input.iter().map(coin).collect();
+    assert!(coins.len() > 1, "two coins are more than a number holds");
+    let events = told(&watched(&[ROBBED], Network::Bitcoin), vec![theft], &coins);
+    let spent = events.iter().find(|event| event.kind() == "chain.tx").unwrap();
+    assert!(spent.detail().value().get("fee").is_none(), "{spent:?}");
+}
+
+fn watched_script() -> ScriptBuf {
+    let robbed: bitcoin::Address<bitcoin::address::NetworkUnchecked> = ROBBED.parse().unwrap();
+    robbed.assume_checked().script_pubkey()
+}
+
 fn told(watched: &Watched, transactions: Vec<Transaction>, coins: &Coins) -> Vec<Event> {
     let origin = Origin { system: "cold".into(), source: "node".into() };
     let decoder = Decoder { origin: &origin, chain: "bitcoin", network: Network::Bitcoin, watched };

@@ -5,10 +5,12 @@
 //! | here | a bearer token (RFC 6750 §2.1), against the SHA-256 that the configuration lists; a client certificate |
 //! | `signed` | a signature over the raw body |
 //! | `replays` | the signed messages that were taken already |
+//! | [`current`] | all of them as they are configured now |
 //!
 //! A token is hashed before it is compared, every entry is compared in constant time and none is skipped, so that the
 //! time of an answer tells nothing of a token.
 
+pub(crate) mod current;
 mod replays;
 mod signed;
 
@@ -50,6 +52,8 @@ pub(crate) struct Credential {
 
 /// What all credentials of a source share.
 struct OfSource {
+    /// Requests a second, as configured.
+    rate: Option<u32>,
     turns: Turns,
     replays: Arc<Replays>,
 }
@@ -64,8 +68,29 @@ enum Proof {
     Named(ServerName<'static>),
 }
 
+/// What a sender shows of itself before its body comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// SHA-256 of a bearer token.
+    Token([u8; 32]),
+    /// A certificate. TLS has checked who issued it.
+    Certificate(CertificateDer<'static>),
+}
+
+impl Shown {
+    /// The token that an `Authorization` header carries.
+    pub(super) fn token(authorization: &[u8]) -> Option<Shown> {
+        bearer(authorization).map(|token| Shown::Token(Sha256::digest(token).into()))
+    }
+}
+
 /// All sources that may send.
-pub(crate) struct Credentials(Vec<Arc<Credential>>);
+#[derive(Default)]
+pub(crate) struct Credentials {
+    all: Vec<Arc<Credential>>,
+    /// By system and name; also of those that may send no more, since what they had signed must stay known.
+    sources: BTreeMap<(String, String), Arc<OfSource>>,
+}
 
 impl Credentials {
     /// From the configuration; reads the files of secrets and keys.
@@ -73,46 +98,63 @@ impl Credentials {
     /// # Errors
     /// An unknown feed, a hash that is none, a file that cannot be read or holds nothing usable.
     pub(crate) fn new(configured: &[config::Credential], feeds: &Installed) -> anyhow::Result<Credentials> {
-        let mut sources: BTreeMap<(&str, &str), Arc<OfSource>> = BTreeMap::new();
-        let mut credentials = Vec::new();
+        Credentials::default().renewed(configured, feeds)
+    }
+
+    /// As configured now: its sources keep their turns and what was signed by them.
+    ///
+    /// # Errors
+    /// As of [`Credentials::new`].
+    fn renewed(&self, configured: &[config::Credential], feeds: &Installed) -> anyhow::Result<Credentials> {
+        let (mut all, mut sources) = (Vec::new(), self.sources.clone());
         for (index, one) in configured.iter().enumerate() {
             let same = configured.iter().filter(|other| (&other.system, &other.source) == (&one.system, &one.source));
             let rate = same.filter_map(|other| other.requests_per_second).min();
-            let of_source = sources.entry((one.system.as_str(), one.source.as_str())).or_insert_with(|| {
-                Arc::new(OfSource { turns: Turns::new(rate), replays: Arc::new(Replays::default()) })
-            });
-            let credential = Credential::new(one, feeds, Arc::clone(of_source));
+            let key = (one.system.clone(), one.source.clone());
+            let of_source = match sources.get(&key) {
+                Some(known) if known.rate == rate => Arc::clone(known),
+                known => {
+                    let replays = known.map(|known| Arc::clone(&known.replays)).unwrap_or_default();
+                    Arc::new(OfSource { rate, turns: Turns::new(rate), replays })
+                }
+            };
+            sources.insert(key, Arc::clone(&of_source));
+            let credential = Credential::new(one, feeds, of_source);
             let credential = credential.with_context(|| format!("credentials[{index}] (source `{}`)", one.source))?;
-            credentials.push(Arc::new(credential));
+            all.push(Arc::new(credential));
         }
-        Ok(Credentials(credentials))
+        Ok(Credentials { all, sources })
     }
 
     /// Every credential.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Credential> {
-        self.0.iter().map(AsRef::as_ref)
+        self.all.iter().map(AsRef::as_ref)
     }
 
-    /// The source whose token an `Authorization` header carries.
-    pub(crate) fn with_token(&self, authorization: Option<&[u8]>) -> Option<&Arc<Credential>> {
-        let token = bearer(authorization?)?;
-        let presented: [u8; 32] = Sha256::digest(token).into();
+    /// The source that shows this.
+    pub(super) fn find(&self, shown: &Shown) -> Option<&Arc<Credential>> {
+        match shown {
+            Shown::Token(presented) => self.with_token(presented),
+            Shown::Certificate(certificate) => self.with_certificate(certificate),
+        }
+    }
+
+    fn with_token(&self, presented: &[u8; 32]) -> Option<&Arc<Credential>> {
         let mut found = u32::MAX;
-        for (index, credential) in (0u32..).zip(&self.0) {
+        for (index, credential) in (0u32..).zip(&self.all) {
             let Proof::Tokens(tokens) = &credential.proof else { continue };
             for token in tokens {
-                let same: Choice = token.ct_eq(&presented);
+                let same: Choice = token.ct_eq(presented);
                 found.conditional_assign(&index, same);
             }
         }
-        self.0.get(usize::try_from(found).ok()?)
+        self.all.get(usize::try_from(found).ok()?)
     }
 
-    /// The source that a client certificate is of. TLS has checked who issued it.
-    pub(super) fn with_certificate(&self, certificate: &CertificateDer<'_>) -> Option<&Arc<Credential>> {
+    fn with_certificate(&self, certificate: &CertificateDer<'_>) -> Option<&Arc<Credential>> {
         let digest: [u8; 32] = Sha256::digest(certificate).into();
         let parsed = rustls::server::ParsedCertificate::try_from(certificate).ok()?;
-        self.0.iter().find(|credential| match &credential.proof {
+        self.all.iter().find(|credential| match &credential.proof {
             Proof::Certificate(own) => *own == digest,
             Proof::Named(name) => rustls::client::verify_server_name(&parsed, name).is_ok(),
             Proof::Tokens(_) | Proof::Signed(_) => false,
@@ -124,7 +166,7 @@ impl Credentials {
         let of = |credential: &&Arc<Credential>| {
             matches!(credential.proof, Proof::Signed(_)) && credential.is_of(feed, system, source)
         };
-        self.0.iter().filter(of).cloned().collect()
+        self.all.iter().filter(of).cloned().collect()
     }
 }
 
@@ -170,6 +212,11 @@ impl Credential {
     /// Whether it is of that source.
     pub(super) fn is_of(&self, feed: &str, system: &str, source: &str) -> bool {
         self.feed.name() == feed && self.origin.system == system && self.origin.source == source
+    }
+
+    /// Whether both speak for one source, by one feed.
+    pub(super) fn speaks_as(&self, other: &Credential) -> bool {
+        self.is_of(other.feed.name(), &other.origin.system, &other.origin.source)
     }
 
     /// Whether its requests are answered as RFC 8935 says.

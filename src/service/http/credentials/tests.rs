@@ -15,6 +15,10 @@ fn credentials() -> Credentials {
         .unwrap()
 }
 
+fn who<'a>(credentials: &'a Credentials, header: &str) -> Option<&'a Arc<Credential>> {
+    credentials.find(&Shown::token(header.as_bytes())?)
+}
+
 #[test]
 fn only_a_listed_token_is_somebody() {
     for (header, source) in [
@@ -29,12 +33,34 @@ fn only_a_listed_token_is_somebody() {
         ("", None),
     ] {
         let credentials = credentials();
-        let found = credentials.with_token(Some(header.as_bytes())).map(|found| found.origin.source.as_str());
+        let found = who(&credentials, header).map(|found| found.origin.source.as_str());
         assert_eq!(found, source, "{header}");
     }
-    assert!(credentials().with_token(None).is_none());
     let long = format!("Bearer {}", "x".repeat(TOKEN_BYTES_MAX + 1));
-    assert!(credentials().with_token(Some(long.as_bytes())).is_none());
+    assert!(Shown::token(long.as_bytes()).is_none());
+}
+
+#[test]
+fn p8_what_was_signed_stays_known_when_credentials_change() {
+    let with = |rate: Option<u32>, sources: &[&str]| {
+        let one = |source: &&str| config::Credential {
+            token_sha256: vec![hex::encode(Sha256::digest(source))],
+            requests_per_second: rate,
+            ..configured(source)
+        };
+        sources.iter().map(one).collect::<Vec<_>>()
+    };
+    let feeds = Installed::default();
+    let first = Credentials::new(&with(None, &["one", "two"]), &feeds).unwrap();
+    let before = Arc::clone(&who(&first, "Bearer one").unwrap().of_source);
+    // A source that is left out and comes back, under another limit, knows what it had taken.
+    let without = first.renewed(&with(None, &["two"]), &feeds).unwrap();
+    assert!(who(&without, "Bearer one").is_none() && who(&without, "Bearer two").is_some());
+    let same = without.renewed(&with(None, &["one"]), &feeds).unwrap();
+    assert!(Arc::ptr_eq(&before, &who(&same, "Bearer one").unwrap().of_source), "turns and replays are the same");
+    let slower = same.renewed(&with(Some(5), &["one"]), &feeds).unwrap();
+    let after = &who(&slower, "Bearer one").unwrap().of_source;
+    assert!(!Arc::ptr_eq(&before, after) && Arc::ptr_eq(&before.replays, &after.replays));
 }
 
 #[test]
@@ -80,7 +106,7 @@ fn p8_kinds_that_are_not_its_own_are_refused_and_so_is_what_a_replay_could_be() 
         token_sha256: vec![hex::encode(Sha256::digest("one"))],
         ..configured("other")
     };
-    let credentials = Credentials::new(&[signed, token], &Installed::default()).unwrap().0;
+    let credentials = Credentials::new(&[signed, token], &Installed::default()).unwrap().all;
     let week = 7 * 86_400;
     for (credential, kind, seconds, field) in [
         (0, "source.heartbeat", 0, None),

@@ -27,7 +27,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use self::message::PROTOCOL;
 use self::session::Session;
-use super::ingest::{address_of, admit, check_feed, fail, recognise};
+use super::ingest::{address_of, admit, check_feed, fail, show};
 use super::listener::Caller;
 use super::refusal::Refusal;
 use super::server::Server;
@@ -45,14 +45,16 @@ fn upgrade(server: &Arc<Server>, feed: &str, mut request: Request) -> Result<Res
     if let Some(address) = address_of(caller) {
         server.addresses.request(address, now).map_err(Refusal::Crowded)?;
     }
-    let Some(credential) = recognise(server, caller, &head) else {
+    let shown = show(caller, &head);
+    let known = shown.as_ref().and_then(|shown| server.recognise(shown));
+    let (Some(credential), Some(shown)) = (known, shown) else {
         return Err(fail(
             server,
             caller,
             "valid credentials are needed: a bearer token or a client certificate".to_owned(),
         ));
     };
-    check_feed(credential, feed)?;
+    check_feed(&credential, feed)?;
     // A route for GET answers HEAD too.
     let asked =
         if head.method == Method::GET { accept(&head.headers) } else { Err("a stream is opened with GET".to_owned()) };
@@ -63,12 +65,12 @@ fn upgrade(server: &Arc<Server>, feed: &str, mut request: Request) -> Result<Res
     let Some(caller) = caller.cloned() else {
         return Err(Refusal::Unavailable("streams are served by the front door alone".to_owned()));
     };
-    let (server, credential) = (Arc::clone(server), Arc::clone(credential));
+    let server = Arc::clone(server);
     tokio::spawn(async move {
         // Who has hung up before the answer has no stream.
         let Ok(upgraded) = upgraded.await else { return };
         admit(Some(&caller));
-        Session::new(server, credential, caller).run(TokioIo::new(upgraded)).await;
+        Session::new(server, (credential, shown), caller).run(TokioIo::new(upgraded)).await;
         drop(places);
     });
     Ok(accepted)

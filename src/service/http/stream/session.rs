@@ -17,7 +17,8 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
-use super::super::credentials::Credential;
+use super::super::credentials::current::Current;
+use super::super::credentials::{Credential, Shown};
 use super::super::form::Form;
 use super::super::ingest::store;
 use super::super::listener::Caller;
@@ -37,6 +38,10 @@ pub(super) struct Session {
     credential: Arc<Credential>,
     /// The same source, when it speaks of itself.
     itself: Arc<Credential>,
+    /// What it was recognised by.
+    shown: Shown,
+    /// Who may speak now.
+    current: Current,
     caller: Caller,
     last: Option<u64>,
 }
@@ -50,6 +55,8 @@ enum Ended {
     Stopping,
     /// It was open for a day.
     Old,
+    /// What it was recognised by counts no more.
+    Withdrawn,
     /// Nothing was heard.
     Idle,
     /// A message came too slowly.
@@ -71,6 +78,7 @@ impl Ended {
             Ended::Left => "left",
             Ended::Stopping => "stopping",
             Ended::Old => "old",
+            Ended::Withdrawn => "withdrawn",
             Ended::Idle => "idle",
             Ended::Slow => "slow",
             Ended::TooLarge => "too_large",
@@ -87,6 +95,7 @@ impl Ended {
             Ended::Left | Ended::Displaced => None,
             Ended::Stopping => said(CloseCode::Away, "keywatch stops; connect again"),
             Ended::Old => said(CloseCode::Away, "a day is over; connect again"),
+            Ended::Withdrawn => said(CloseCode::Policy, "these credentials are valid no more"),
             Ended::Idle => said(CloseCode::Away, "nothing was heard, not even an answer to a ping"),
             Ended::Slow => said(CloseCode::Policy, "the message came too slowly"),
             Ended::TooLarge => said(CloseCode::Size, "the message is larger than is accepted; send smaller ones"),
@@ -97,9 +106,10 @@ impl Ended {
 }
 
 impl Session {
-    pub(super) fn new(server: Arc<Server>, credential: Arc<Credential>, caller: Caller) -> Session {
-        let itself = Arc::new(credential.of_itself());
-        Session { server, credential, itself, caller, last: None }
+    pub(super) fn new(server: Arc<Server>, known: (Arc<Credential>, Shown), caller: Caller) -> Session {
+        let (credential, shown) = known;
+        let (itself, current) = (Arc::new(credential.of_itself()), server.credentials.clone());
+        Session { server, credential, itself, shown, current, caller, last: None }
     }
 
     /// Serves until it ends, and says why.
@@ -131,6 +141,7 @@ impl Session {
                 biased;
                 () = place.lost() => Err(Ended::Displaced),
                 () = stopped(&mut stopping) => Err(Ended::Stopping),
+                () = changed(&mut self.current) => self.renew(),
                 () = sleep_until(old) => Err(Ended::Old),
                 () = sleep_until(due) => match socket.get_ref().overdue(Instant::now()) {
                     Some(Overdue::Idle) => Err(Ended::Idle),
@@ -173,6 +184,19 @@ impl Session {
         }
     }
 
+    /// Goes on under what is configured now, if what the source showed still means it.
+    fn renew(&mut self) -> Result<(), Ended> {
+        if !self.current.has_changed().unwrap_or_default() {
+            return Ok(());
+        }
+        let current = Arc::clone(&self.current.borrow_and_update());
+        let credential = current.find(&self.shown).filter(|now| now.speaks_as(&self.credential));
+        let credential = Arc::clone(credential.ok_or(Ended::Withdrawn)?);
+        self.itself = Arc::new(credential.of_itself());
+        self.credential = credential;
+        Ok(())
+    }
+
     fn memory(&self) -> Memory {
         self.credential.turns().memory(&self.server.shared)
     }
@@ -201,12 +225,15 @@ impl Session {
             ));
         }
         self.last = Some(seq);
-        let (credential, body, encoding) = match head.heartbeat {
-            Some(heartbeat) => (&self.itself, Bytes::from(own_line(seq, heartbeat, clock::now())), None),
-            None => (&self.credential, message.slice(records..), head.encoding),
+        let (of_itself, body, encoding) = match head.heartbeat {
+            Some(heartbeat) => (true, Bytes::from(own_line(seq, heartbeat, clock::now())), None),
+            None => (false, message.slice(records..), head.encoding),
         };
         let _turn = self.turn().await?;
         let stored = loop {
+            // Also while it waited for its turn.
+            self.renew()?;
+            let credential = if of_itself { &self.itself } else { &self.credential };
             let form = Form { encoding: encoding.clone(), envelope: Envelope::None };
             match store(Arc::clone(&self.server), credential, form, body.clone()).await {
                 Err(Refusal::Busy(busy)) => self.wait(busy).await?,
@@ -270,6 +297,15 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<M
     };
     // Who does not read it in time is cut without.
     let _ = timeout(Duration::from_secs(STREAM_CLOSE_SECONDS_MAX), closing).await;
+}
+
+/// Returns once credentials have changed that nobody has looked at yet.
+async fn changed(current: &mut Current) {
+    if current.changed().await.is_err() {
+        // Nobody changes them any more.
+        std::future::pending::<()>().await;
+    }
+    current.mark_changed();
 }
 
 async fn stopped(stopping: &mut watch::Receiver<bool>) {

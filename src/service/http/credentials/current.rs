@@ -1,0 +1,175 @@
+//! Who may send, as it is configured now: `[[credentials]]` of the configuration file with the secrets and keys that they
+//! point to, read again when one of these files changes. What is left out ends with the look that sees it. Files that are
+//! wrong, or that do not fit the rest of the configuration as it was at the start, leave what was there, and that is said in
+//! the log of every system that has credentials. Knows no request and no stream.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keywatch_store::event::Origin;
+use keywatch_store::{Event, Inventory};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::Credentials;
+use crate::clock;
+use crate::limits::{CONFIG_BYTES_MAX, CREDENTIALS_RELOAD_SECONDS};
+use crate::service::config::credential::{Credential, Signature};
+use crate::service::config::{Config, anew};
+use crate::service::intake::Intake;
+use crate::service::metrics::Metrics;
+use crate::service::role::Role;
+
+/// The credentials as they are now.
+pub(crate) type Current = watch::Receiver<Arc<Credentials>>;
+
+/// Reads them, and goes on looking at their files as long as somebody uses what it gives. None where the process takes
+/// nothing in.
+///
+/// # Errors
+/// As of [`Credentials::new`].
+pub(crate) fn start(config: &Config, role: Role, intake: &Arc<Intake>) -> anyhow::Result<Current> {
+    if !role.takes_in() {
+        return Ok(watch::channel(Arc::default()).1);
+    }
+    // Looked at before they are read, so that a change from here on is seen.
+    let look = Look::at(config, &intake.inventory);
+    let credentials = Credentials::new(&config.credentials, &config.installed)?;
+    expect(&credentials, &Credentials::default(), &intake.metrics);
+    for outcome in ["taken", "refused"] {
+        intake.metrics.door_credential_reloads.with_label_values(&[outcome]);
+    }
+    let is_as_read = look.configured.as_ref().is_ok_and(|configured| *configured == config.credentials);
+    let taken = is_as_read.then_some(look.digest);
+    let (sender, current) = watch::channel(Arc::new(credentials));
+    let following =
+        Following { config: config.clone(), intake: Arc::clone(intake), seen: taken, taken, is_unwell: false };
+    tokio::spawn(following.follow(sender));
+    Ok(current)
+}
+
+struct Following {
+    config: Config,
+    intake: Arc<Intake>,
+    /// The files as they were at the last look.
+    seen: Option<[u8; 32]>,
+    /// The files as they were when they were judged.
+    taken: Option<[u8; 32]>,
+    /// Whether the log says that they were refused.
+    is_unwell: bool,
+}
+
+impl Following {
+    async fn follow(mut self, sender: watch::Sender<Arc<Credentials>>) {
+        loop {
+            tokio::select! {
+                () = sender.closed() => return,
+                () = sleep(Duration::from_secs(CREDENTIALS_RELOAD_SECONDS)) => {}
+            }
+            let Look { digest, configured } = Look::at(&self.config, &self.intake.inventory);
+            // Files that are being written are others at the next look.
+            let is_settled = self.seen.replace(digest) == Some(digest);
+            if !is_settled || self.taken == Some(digest) {
+                continue;
+            }
+            self.taken = Some(digest);
+            let before = Arc::clone(&sender.borrow());
+            let renewed = configured.and_then(|configured| before.renewed(&configured, &self.config.installed));
+            let outcome = match renewed {
+                Ok(new) => {
+                    expect(&new, &before, &self.intake.metrics);
+                    tracing::info!(
+                        credentials = new.all.len(),
+                        before = before.all.len(),
+                        "who may send was read anew"
+                    );
+                    sender.send_replace(Arc::new(new));
+                    self.say(None).await;
+                    "taken"
+                }
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::error!(error, "the changed credentials are not usable; those before stay, all of them");
+                    self.say(Some(error)).await;
+                    "refused"
+                }
+            };
+            self.intake.metrics.door_credential_reloads.with_label_values(&[outcome]).inc();
+        }
+    }
+
+    /// Says in the log that they cannot be used, and after that that they can again.
+    async fn say(&mut self, trouble: Option<String>) {
+        if trouble.is_none() && !self.is_unwell {
+            return;
+        }
+        self.is_unwell = trouble.is_some();
+        let (outcome, now) = (if self.is_unwell { "degraded" } else { "ok" }, clock::now());
+        let reason = trouble.map(|error| format!("changed credentials are not used, those before stay: {error}"));
+        let systems: BTreeSet<&String> = self.config.credentials.iter().map(|one| &one.system).collect();
+        for system in systems {
+            let origin = Origin { system: system.clone(), source: "keywatch".to_owned() };
+            let id = format!("credentials/{}", now.nanoseconds());
+            let mut event = Event::builder(&origin, &id, "source.status", now);
+            event.outcome(outcome).reason(reason.clone());
+            let (intake, event) = (Arc::clone(&self.intake), event.build_own());
+            let written = spawn_blocking(move || intake.accept_followed(&origin, "credentials", vec![event])).await;
+            match written {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, system, "the log does not say how the credentials are"),
+                Err(error) => tracing::error!(%error, system, "an append broke off"),
+            }
+        }
+    }
+}
+
+/// Shows the sources that were not there before, from now on.
+fn expect(credentials: &Credentials, before: &Credentials, metrics: &Metrics) {
+    for credential in credentials.iter() {
+        if !before.iter().any(|known| known.speaks_as(credential)) {
+            metrics.expect(credential.source());
+            metrics.heard(credential.source(), clock::now());
+        }
+    }
+}
+
+/// The files as they stood at one moment.
+struct Look {
+    /// Of what is configured, or what is wrong with it, and of the files that it points to.
+    digest: [u8; 32],
+    configured: anyhow::Result<Vec<Credential>>,
+}
+
+impl Look {
+    fn at(config: &Config, inventory: &Inventory) -> Look {
+        let configured = anew::credentials(config, inventory);
+        let mut digest = Sha256::new();
+        match &configured {
+            Ok(configured) => {
+                digest.update(Sha256::digest(format!("{configured:?}")));
+                let signatures = configured.iter().filter_map(|credential| credential.signature.as_ref());
+                for file in signatures.flat_map(Signature::files) {
+                    match read(file) {
+                        Ok(bytes) => digest.update(Sha256::digest(bytes)),
+                        Err(error) => digest.update(Sha256::digest(error.to_string())),
+                    }
+                }
+            }
+            Err(error) => digest.update(format!("{error:#}")),
+        }
+        Look { digest: digest.finalize().into(), configured }
+    }
+}
+
+/// As much of a file as tells it from another.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(CONFIG_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
