@@ -1,6 +1,6 @@
 //! `keywatch demo` as a stranger runs it, without a terminal, and on the page.
 
-mod served;
+pub(crate) mod served;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
-//! The web page, as a browser without scripts meets it: signing in, the board, an incident, what is done about it.
+//! The web page, as a browser without scripts meets it: signing in, the board, an incident, what is done about it. What needs a
+//! real browser is in [`chromium`].
 
 pub(crate) mod browser;
+mod chromium;
 mod crowded;
 mod decisions;
 

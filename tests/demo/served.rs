@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const LINES_MAX: usize = 10_000;
 
 /// A demo that is served, killed when it is dropped.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     /// What it writes, line by line.
     lines: Receiver<String>,
@@ -25,7 +25,7 @@ struct Served {
 
 impl Served {
     /// Starts it, with `directory` for what is temporary.
-    fn start(directory: &Path) -> Served {
+    pub(crate) fn start(directory: &Path) -> Served {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut command = Command::new(env!("CARGO_BIN_EXE_keywatch"));
         command.args(["demo", "--serve", "--speed", "1000000000"]).env("TMPDIR", directory).current_dir(directory);
@@ -37,7 +37,7 @@ impl Served {
     }
 
     /// What stands behind the words in the next line that begins with them.
-    fn says(&self, words: &str) -> String {
+    pub(crate) fn says(&self, words: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             let left = until.saturating_duration_since(Instant::now());

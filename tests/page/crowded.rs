@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::browser::Browser;
 use crate::operators::{get, machine};
+use crate::running::machine::Machine;
 
 /// Incidents that were ever opened.
 const OPENED: usize = 10_000;
@@ -45,14 +46,19 @@ fn opened(number: usize) -> Event {
     event.build_own()
 }
 
-#[tokio::test]
-async fn p7_a_board_of_ten_thousand_incidents_is_paged_and_stays_fast() {
+/// A machine whose log has all of them.
+pub(super) fn crowd() -> Machine {
     let machine = machine();
     let log = EmbeddedLog::open(machine.path("keywatch-data"), Options::new(Clock::Wall)).unwrap();
     for first in (0..OPENED).step_by(1_000) {
         log.append(Topic::Conclusions, (first..first + 1_000).map(opened).collect()).unwrap();
     }
-    drop(log);
+    machine
+}
+
+#[tokio::test]
+async fn p7_a_board_of_ten_thousand_incidents_is_paged_and_stays_fast() {
+    let machine = crowd();
     let running = machine.start().await;
     let total = get(&running, "/v1/incidents?limit=1").await["total"].as_u64().unwrap();
     let total = usize::try_from(total).unwrap();

@@ -1,9 +1,10 @@
-//! What tests of the whole share: the built binary, a real Open Policy Agent, a real Kafka, real nodes of Ethereum and Bitcoin, golden files, the tree.
+//! What tests of the whole share: the built binary, a real Open Policy Agent, a real Kafka, real nodes of Ethereum and Bitcoin, where Debian's tools are, golden files, the tree.
 
 pub(crate) mod anvil;
 pub(crate) mod btcd;
 pub(crate) mod command;
 pub(crate) mod golden;
+pub(crate) mod installed;
 pub(crate) mod kafka;
 pub(crate) mod keys;
 pub(crate) mod meanwhile;
