@@ -5,11 +5,13 @@ pub(crate) mod doctor;
 mod kafka;
 mod page;
 pub(crate) mod pull;
+mod shares;
 mod sql;
 
 pub(crate) use chains::*;
 pub(crate) use kafka::*;
 pub(crate) use page::*;
+pub(crate) use shares::*;
 pub(crate) use sql::*;
 
 /// Longest that who fetches a revocation bundle may wait for a newer one, seconds: less than a connection may be silent.
