@@ -290,3 +290,6 @@ fn choice(places: &Places) -> Response {
     let policy = (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
     ([policy], Html(page.into_string())).into_response()
 }
+
+#[cfg(test)]
+mod tests;
