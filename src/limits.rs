@@ -12,6 +12,7 @@ mod kafka;
 mod oidc;
 mod page;
 mod pull;
+mod shares;
 mod sql;
 
 pub(crate) use agent::*;
@@ -25,6 +26,7 @@ pub(crate) use kafka::*;
 pub(crate) use oidc::*;
 pub(crate) use page::*;
 pub(crate) use pull::*;
+pub(crate) use shares::*;
 pub(crate) use sql::*;
 
 /// Seconds between two looks at the credentials of sources and their files. A change counts from the second look on.

@@ -7,6 +7,7 @@
 //! | [`packed`] | P1, P2: the same with many events in one message |
 //! | [`running`] | `keywatch run`: one line of configuration, killed, without its copy; P8: roles, intake topics |
 //! | [`partitions`] | P1 on two partitions, one process of two killed and started again |
+//! | [`shares`] | P1: partitions that processes share, move between them, and survive kills |
 //! | [`failures`] | P2, P4, P5: a broker that is killed, a process that is replaced and wakes up |
 //! | [`chains`] | P2: a chain that is followed, through outages and kills |
 //! | [`cluster`] | P2 on three brokers: a leader is killed, all are |
@@ -28,6 +29,7 @@ mod partitions;
 mod plan;
 mod running;
 mod secured;
+mod shares;
 mod tools;
 
 use std::path::Path;

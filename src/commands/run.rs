@@ -1,18 +1,22 @@
 //! `keywatch run`: arguments, configuration and log; [`crate::service`] is what then runs.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::ValueEnum;
 
 use crate::limits::SHUTDOWN_SECONDS_MAX;
 use crate::output::{self, LogFormat};
-use crate::service::config::{self, Overrides};
+use crate::service::config::{self, Config, Overrides};
 use crate::service::log;
 use crate::service::metrics::Metrics;
 use crate::service::role::Role;
 use crate::service::serve::serve;
+use crate::service::shares::child::{Program, parent_ends};
+use crate::service::shares::share;
 
 /// Serve the pipeline on this machine, its log here or on Kafka: sources send to it, it watches, tells and revokes.
 #[derive(Debug, clap::Args)]
@@ -34,6 +38,9 @@ pub(crate) struct Arguments {
     /// What this process does; more than one process needs a log on Kafka (docs/kafka.md)
     #[arg(long, value_enum, default_value_t, env = "KEYWATCH_ROLE")]
     role: Role,
+    /// The partition of a process that one with `log.share_partitions` has started
+    #[arg(long, value_name = "PARTITION", hide = true)]
+    share: Option<u32>,
     /// How log lines on standard error are written
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -53,16 +60,51 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     // What librdkafka tells of connections it also logs itself; its client would say so again, and of every end of a topic.
     output::start_logging("info,fjall=warn,lsm_tree=warn,rdkafka::client=off", arguments.log_format);
-    let (config, inventory) = config::load(&arguments.config, &arguments.overrides)?;
+    let (mut config, mut inventory) = config::load(&arguments.config, &arguments.overrides)?;
+    let mut ends = None;
+    if let Some(partition) = arguments.share {
+        (config, inventory) = config.of_share(inventory, partition);
+        ends = Some(parent_ends()?);
+    }
     let role = arguments.role;
     role.check(&config, &inventory).with_context(|| arguments.config.display().to_string())?;
-    let metrics = Metrics::new();
-    let log = if role.evaluates() { log::open(&config)? } else { log::open_to_write(&config, &metrics)? };
     // TLS of webhooks and decision points. It fails only where a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let metrics = Metrics::new();
+    if role.evaluates() && config.log.share_partitions {
+        let program = arguments.program(&config)?;
+        return run_until_done(share(&config, program, metrics));
+    }
+    let log = if role.evaluates() { log::open(&config)? } else { log::open_to_write(&config, &metrics)? };
+    run_until_done(serve(&config, inventory, log, role, metrics, ends))
+}
+
+/// Runs the service. Appends under way hold the log; it is closed when the last of them is done.
+fn run_until_done(service: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
-    let served = runtime.block_on(serve(&config, inventory, log, role, metrics));
-    // Appends under way hold the log; it is closed when the last of them is done.
+    let served = runtime.block_on(service);
     runtime.shutdown_timeout(Duration::from_secs(SHUTDOWN_SECONDS_MAX));
     served.map(|()| ExitCode::SUCCESS)
+}
+
+impl Arguments {
+    /// This program, for one partition of those that it shares.
+    fn program(&self, config: &Config) -> anyhow::Result<Program> {
+        let executable = std::env::current_exe().context("cannot find this program")?;
+        let format = self.log_format.to_possible_value().context("there is no such form of log lines")?;
+        let arguments: [OsString; 11] = [
+            "run".into(),
+            "--role=evaluate".into(),
+            "--config".into(),
+            self.config.clone().into(),
+            "--data".into(),
+            config.data.clone().into(),
+            "--inventory".into(),
+            config.inventory.clone().into(),
+            "--log-format".into(),
+            format.get_name().into(),
+            "--share".into(),
+        ];
+        Ok(Program { executable, arguments: arguments.into() })
+    }
 }

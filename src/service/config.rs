@@ -26,6 +26,7 @@ pub(crate) mod credential;
 pub(crate) mod oidc;
 pub(crate) mod pull;
 pub(crate) mod receiver;
+mod share;
 pub(crate) mod sql;
 pub(crate) mod way;
 
@@ -379,6 +380,7 @@ pub(crate) fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()
     receiver::check(&config.webhooks, &config.receivers, &config.heartbeats, &config.routes)?;
     way::check(&config.identity_providers, &config.signer_freezes, inventory)?;
     sql::check(&config.sql, &config.operators)?;
+    share::check(config)?;
     for (index, point) in config.decision_points.iter().enumerate() {
         let declared = inventory.system(&point.system).is_some();
         ensure!(declared, "decision_points[{index}]: the inventory has no system `{}`", point.system);

@@ -97,11 +97,13 @@ impl File {
 
 /// What is declared, where that is something else than `before`.
 fn read(config: &Config, before: &Inventory) -> anyhow::Result<Option<Inventory>> {
-    let inventory = config::read_inventory(&config.inventory)?;
+    let all = config::read_inventory(&config.inventory)?;
+    let mut inventory = all.clone();
+    config.log.keep_systems(&mut inventory);
     if inventory == *before {
         return Ok(None);
     }
-    config::check(config, &inventory)?;
+    config::check(config, &all)?;
     ensure!(ids(&inventory) == ids(before), "a system was added or taken away, which needs a restart");
     Ok(Some(inventory))
 }

@@ -35,6 +35,13 @@ pub(crate) struct LogConfig {
     pub(crate) partitions: u32,
     /// The one that this process has.
     pub(crate) partition: u32,
+    /// Whether the processes that evaluate share the partitions among themselves instead.
+    pub(crate) share_partitions: bool,
+    /// Whether this process has its partition from one that shares them, so that other systems stand in the same inventory.
+    #[serde(skip)]
+    pub(crate) is_share: bool,
+    /// Directory of what windows and alerting remember, where another process is to find it; empty for the data directory.
+    pub(crate) state: PathBuf,
     /// Copies of each partition.
     pub(crate) replication: u32,
     /// Copies that have a record before it counts as durable.
@@ -66,6 +73,9 @@ impl Default for LogConfig {
             topic_prefix: "keywatch".into(),
             partitions: 1,
             partition: 0,
+            share_partitions: false,
+            is_share: false,
+            state: PathBuf::new(),
             replication: 3,
             min_insync_replicas: 2,
             create_topics: true,
@@ -84,9 +94,10 @@ impl Default for LogConfig {
 impl LogConfig {
     /// The paths in it that are meant from where the file is.
     pub(crate) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let key_file = Some(&mut self.key_file).filter(|file| !file.as_os_str().is_empty());
+        let named = [&mut self.key_file, &mut self.state];
+        let named = named.into_iter().filter(|path| !path.as_os_str().is_empty());
         let secrets = self.client_secret_files.values_mut().chain(self.oauth.paths());
-        self.other_keys.values_mut().chain(secrets).chain(key_file)
+        self.other_keys.values_mut().chain(secrets).chain(named)
     }
 
     /// Checks it by itself.
@@ -117,6 +128,15 @@ impl LogConfig {
             self.oauth.is_empty() || !self.create_topics,
             "log.create_topics: with OAUTHBEARER topics are not created; create them as docs/kafka.md says, and set it to false"
         );
+        ensure!(
+            !self.share_partitions || self.partition == 0,
+            "log.partition: with log.share_partitions a process is given its partitions; leave it out"
+        );
+        // A key that each drew for itself would make the records of one foreign to the next.
+        ensure!(
+            !self.share_partitions || !self.key_file.as_os_str().is_empty(),
+            "log.key_file: processes that share partitions write under one key; name a file that is the same for all"
+        );
         // The other file would stand for the own one, and what is written here would be read by nobody.
         ensure!(
             !self.other_keys.contains_key(&self.role),
@@ -146,9 +166,29 @@ impl LogConfig {
         Ok(())
     }
 
+    /// Leaves the systems of this process's partition, where it has the inventory of all.
+    pub(crate) fn keep_systems(&self, inventory: &mut Inventory) {
+        if self.is_share {
+            inventory.systems.retain(|system| partition_of(&system.id, self.partitions) == self.partition);
+        }
+    }
+
+    /// The data directory of the process of a partition, where partitions are shared.
+    pub(crate) fn data_of(&self, partition: u32, data: &Path) -> PathBuf {
+        if self.share_partitions { data.join(format!("partition-{partition}")) } else { data.to_owned() }
+    }
+
     /// The copy of this process's partition, for a data directory.
     pub(crate) fn copy_in(&self, data: &Path) -> PathBuf {
-        data.join(format!("kafka-{}", self.partition))
+        self.data_of(self.partition, data).join(format!("kafka-{}", self.partition))
+    }
+
+    /// Where what windows and alerting remember of this process's partition is kept, for a data directory.
+    pub(crate) fn state_in(&self, data: &Path) -> PathBuf {
+        if self.state.as_os_str().is_empty() {
+            return data.to_owned();
+        }
+        self.state.join(format!("{}-partition-{}", self.topic_prefix, self.partition))
     }
 
     /// How the log is reached. A live log has the wall clock; what is copied into it before has a recorded one.
@@ -327,10 +367,12 @@ mod tests {
     fn what_is_wrong_is_named() {
         let config = LogConfig { kafka: "k:9092".into(), ..LogConfig::default() };
         assert!(config.check().is_ok() && LogConfig::default().check().is_ok());
-        let cases: [(Spoil, &str); 6] = [
+        let cases: [(Spoil, &str); 8] = [
             (|c| (c.kafka, c.partitions) = (String::new(), 2), "name brokers in log.kafka"),
             (|c| c.partition = 1, "counted from 0 to 0"),
             (|c| c.min_insync_replicas = 4, "4 of 3 copies"),
+            (|c| c.share_partitions = true, "write under one key"),
+            (|c| (c.partitions, c.partition, c.share_partitions) = (2, 1, true), "is given its partitions"),
             (|c| drop(c.client.insert("acks".into(), "1".into())), "`acks` is neither"),
             (|c| drop(c.client.insert("sasl.password".into(), "x".into())), "client_secret_files"),
             (|c| drop(c.other_keys.insert("keywatch".into(), "k".into())), "this process's own role"),
@@ -341,6 +383,17 @@ mod tests {
             let error = config.check().unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn what_a_partition_keeps_has_a_place_of_its_own() {
+        let data = Path::new("data");
+        let mut config = LogConfig { kafka: "k:9092".into(), partitions: 4, partition: 3, ..LogConfig::default() };
+        assert_eq!((config.copy_in(data), config.state_in(data)), (data.join("kafka-3"), data.to_owned()));
+        config.state = "/mnt/state".into();
+        assert_eq!(config.state_in(data), Path::new("/mnt/state/keywatch-partition-3"));
+        config.share_partitions = true;
+        assert_eq!(config.copy_in(data), data.join("partition-3").join("kafka-3"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`serve`], [`role`] | puts the parts together and ends them in order; what of them a process has |
+//! | [`shares`] | partitions that processes share: a group gives them, and each has a process of its own |
 //! | [`config`] | the configuration: a commented default, the file, the environment and the command line |
 //! | [`log`], [`spool`], [`cluster`] | which log: the embedded one, or Apache Kafka; what is kept while Kafka takes nothing; how Kafka does |
 //! | [`kafka_tokens`] | tokens that the brokers of Kafka want |
@@ -47,6 +48,7 @@ pub(crate) mod receivers;
 pub(crate) mod role;
 pub(crate) mod rotating_token;
 pub(crate) mod serve;
+pub(crate) mod shares;
 pub(crate) mod spool;
 pub(crate) mod sql;
 pub(crate) mod turns;

@@ -53,7 +53,13 @@ impl Role {
             self == Role::All || !config.log.kafka.is_empty(),
             "--role: the embedded log has one process; name brokers in log.kafka for more"
         );
-        if self.evaluates() { config.log.check_partition(inventory) } else { Ok(()) }
+        ensure!(
+            self != Role::All || !config.log.share_partitions,
+            "--role: processes that share partitions evaluate and take nothing in; run --role evaluate, and \
+             --role ingest beside it"
+        );
+        let has_one = self.evaluates() && !config.log.share_partitions;
+        if has_one { config.log.check_partition(inventory) } else { Ok(()) }
     }
 }
 
@@ -75,6 +81,9 @@ mod tests {
         assert!(said(Role::Ingest, &config).contains("leave chains to --role evaluate"));
         config.log.partition = 1;
         assert!(Role::Evaluate.check(&config, &inventory).is_ok());
+        config.log.share_partitions = true;
+        assert!(Role::Evaluate.check(&config, &inventory).is_ok(), "they have the systems of all partitions");
+        assert!(said(Role::All, &config).contains("--role ingest beside it"));
         config.log = LogConfig::default();
         assert!(said(Role::Evaluate, &config).contains("name brokers in log.kafka"));
     }

@@ -43,8 +43,8 @@ use crate::service::sql::postgres::Endpoint;
 /// Followers of chains and pullers that run.
 type Followers = JoinSet<anyhow::Result<()>>;
 
-/// Serves until a signal to stop, and ends in order. A process without a log to read evaluates nothing, follows no chain and
-/// answers no operator.
+/// Serves until a signal to stop or until `parent_ends` says so, and ends in order. A process without a log to read evaluates
+/// nothing, follows no chain and answers no operator.
 ///
 /// # Errors
 /// A rule, a destination, a decision point or a credential cannot be used; the address cannot be listened on; the log
@@ -55,6 +55,7 @@ pub(crate) async fn serve(
     log: OpenLog,
     role: Role,
     metrics: Arc<Metrics>,
+    parent_ends: Option<watch::Receiver<bool>>,
 ) -> anyhow::Result<()> {
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     metrics.watch_disk(&config.data);
@@ -63,6 +64,13 @@ pub(crate) async fn serve(
     let appended = Arc::new(Notify::new());
     let (stop, stopping) = watch::channel(false);
     stop_on_signal(stop.clone())?;
+    if let Some(ends) = parent_ends {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            stopped(ends).await;
+            stop.send_replace(true);
+        });
+    }
     log.watch(&metrics, &appended, &readiness)?;
     let intake = Intake { log: Arc::clone(&log.writer), inventory, metrics, appended };
     let parts = Parts { role, intake: Arc::new(intake), log, readiness };
@@ -248,7 +256,11 @@ async fn end_of(followers: &mut Followers) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
+/// Listens on the address of the configuration, and says so.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub(crate) async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let address = listener.local_addr()?;
@@ -280,7 +292,8 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-async fn shutdown_deadline(stopping: watch::Receiver<bool>) {
+/// Returns when the time that open requests have is over.
+pub(crate) async fn shutdown_deadline(stopping: watch::Receiver<bool>) {
     stopped(stopping).await;
     tokio::time::sleep(Duration::from_secs(SHUTDOWN_SECONDS_MAX)).await;
 }

@@ -120,5 +120,11 @@ pub const KAFKA_FOLDS_MAX: usize = 1 << 16;
 /// Milliseconds after which brokers give up a transaction that a process has left open.
 pub const KAFKA_TRANSACTION_MS_MAX: u32 = 60_000;
 
+/// Milliseconds after which the partitions of a process that is not heard from go to others.
+pub const KAFKA_LEASE_MS_MAX: u32 = 10_000;
+
+/// Milliseconds between two signs of life of a process that has partitions.
+pub const KAFKA_LEASE_BEAT_MS: u32 = 1_000;
+
 /// Milliseconds over which conclusions are tried again while the cluster does not take them.
 pub const KAFKA_OUTAGE_MS_MAX: u32 = 120_000;

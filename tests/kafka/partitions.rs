@@ -22,7 +22,7 @@ const ACTORS: usize = 12;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The session with that number of some actors.
-fn round(actors: std::ops::Range<usize>, number: u32) -> Vec<Value> {
+pub(super) fn round(actors: std::ops::Range<usize>, number: u32) -> Vec<Value> {
     actors.flat_map(|actor| sessions(&format!("actor-{actor}"), number..=number)).collect()
 }
 
@@ -60,7 +60,7 @@ async fn send(running: &Running, records: &[Value]) {
 }
 
 /// Ids of what was found, each as often as it stands there.
-fn found(conclusions: &[Event]) -> BTreeMap<String, usize> {
+pub(super) fn found(conclusions: &[Event]) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     for event in conclusions.iter().filter(|event| event.kind() == "finding.created") {
         *found.entry(event.detail().value()["id"].as_str().unwrap().to_owned()).or_default() += 1;

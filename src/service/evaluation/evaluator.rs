@@ -137,10 +137,10 @@ impl Evaluator {
     ) -> anyhow::Result<(JoinSet<anyhow::Result<()>>, Executor)> {
         let rules = rules(config.rules_directory.as_deref())?;
         check_settings(&config.rules, &rules)?;
-        let snapshots = Snapshots::at(&config.data.join(snapshots::DIRECTORY));
+        let snapshots = Snapshots::at(&config.log.state_in(&config.data).join(snapshots::DIRECTORY));
         let make = || Ok(Engine::new(&rules, &config.rules)?);
         let restored = snapshots.restore(make, self.log.as_ref())?;
-        let alerting = AlertingSnapshots::at(&config.data.join(alerting_snapshots::DIRECTORY));
+        let alerting = AlertingSnapshots::at(&config.log.state_in(&config.data).join(alerting_snapshots::DIRECTORY));
         let (executor, history) = self.open_alerting(config, &alerting)?;
         let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
         let resumption = Resumption { restored, history, snapshots, alerting };

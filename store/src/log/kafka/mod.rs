@@ -18,6 +18,7 @@
 //! | `message`, `keys` | what makes it a message; which role wrote it |
 //! | `producer` | writing |
 //! | `owner` | the one process that concludes for a partition |
+//! | `lease` | which of several processes is to have which partition |
 //! | `follower`, `progress` | from Kafka into the copy, each message once |
 //! | `intake` | topics that others write, for feeds to read |
 //! | `reader` | the topics as they stand, for tools |
@@ -31,6 +32,7 @@ mod follower;
 mod health;
 mod intake;
 mod keys;
+mod lease;
 mod message;
 mod owner;
 mod partition;
@@ -58,6 +60,7 @@ pub use content::Messages;
 pub use context::{Token, TokenSource};
 pub use health::Transactions;
 pub use intake::{IntakeSettings, IntakeTopics, Received};
+pub use lease::{Lease, LeaseChange};
 pub use partition::partition_of;
 pub use producer::Producer;
 pub use reader::{Extent, KafkaReader, ReadFrom, Seen};
