@@ -94,16 +94,12 @@ impl Lease {
     pub fn poll(&self, patience: Duration) -> Result<(), Error> {
         use RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
         let Some(Err(error)) = self.consumer.poll(patience) else { return Ok(()) };
-        match error.rdkafka_error_code() {
-            Some(GroupAuthorizationFailed | TopicAuthorizationFailed) => {
-                let problem = format!("group {}: {error}", group(&self.settings));
-                Err(Error::KafkaTopic { topic: self.settings.topic(Topic::Events), problem })
-            }
-            _ => {
-                tracing::debug!(%error, "the lease of partitions");
-                Ok(())
-            }
+        if let Some(GroupAuthorizationFailed | TopicAuthorizationFailed) = error.rdkafka_error_code() {
+            let problem = format!("group {}: {error}", group(&self.settings));
+            return Err(Error::KafkaTopic { topic: self.settings.topic(Topic::Events), problem });
         }
+        tracing::debug!(%error, "the lease of partitions");
+        Ok(())
     }
 }
 
