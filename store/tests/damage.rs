@@ -33,6 +33,18 @@ fn hundred(directory: &Path) -> Vec<Event> {
     read_all(&log, Topic::Events, Position(0), 1000)
 }
 
+/// A closed log of twenty records whose head knows of the first ten, as a crash before the head is written leaves it.
+fn ahead_of_its_head(directory: &Path) {
+    let log = open(directory);
+    log.append(Topic::Events, ten(0)).unwrap();
+    drop(log);
+    let head = fs::read(directory.join("head")).unwrap();
+    let log = open(directory);
+    log.append(Topic::Events, ten(10)).unwrap();
+    drop(log);
+    fs::write(directory.join("head"), head).unwrap();
+}
+
 fn journal(directory: &Path) -> PathBuf {
     let data = fs::read_dir(directory.join("data")).unwrap().map(|entry| entry.unwrap().path());
     data.filter(|path| path.extension().is_some_and(|extension| extension == "jnl")).max().unwrap()
@@ -220,14 +232,7 @@ fn p6_another_log_of_the_same_length_is_not_taken_for_this_one() {
 #[test]
 fn p2_a_log_killed_between_its_commit_and_its_head_is_whole() {
     let directory = tempfile::tempdir().unwrap();
-    let log = open(directory.path());
-    log.append(Topic::Events, ten(0)).unwrap();
-    drop(log);
-    let head = fs::read(directory.path().join("head")).unwrap();
-    let log = open(directory.path());
-    log.append(Topic::Events, ten(10)).unwrap();
-    drop(log);
-    fs::write(directory.path().join("head"), head).unwrap();
+    ahead_of_its_head(directory.path());
     let log = open(directory.path());
     assert_eq!(log.end(Topic::Events), Position(20));
     drop(log);
@@ -237,15 +242,8 @@ fn p2_a_log_killed_between_its_commit_and_its_head_is_whole() {
 #[test]
 fn a_torn_commit_that_nobody_was_answered_for_is_dropped_without_a_word() {
     let directory = tempfile::tempdir().unwrap();
-    let log = open(directory.path());
-    log.append(Topic::Events, ten(0)).unwrap();
-    drop(log);
-    let head = fs::read(directory.path().join("head")).unwrap();
-    let log = open(directory.path());
-    log.append(Topic::Events, ten(10)).unwrap();
-    drop(log);
-    // As a crash leaves it: the last commit is not all there, and the head was not written.
-    fs::write(directory.path().join("head"), head).unwrap();
+    ahead_of_its_head(directory.path());
+    // The last commit is not all there either.
     let torn = journal(directory.path());
     let bytes = fs::read(&torn).unwrap();
     let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;

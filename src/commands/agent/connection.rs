@@ -21,10 +21,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::limits::{
-    AGENT_ANSWER_BYTES_MAX, AGENT_CONNECT_SECONDS_MAX, CONFIG_BYTES_MAX, STREAM_READ_BYTES, TOKEN_BYTES_MAX,
-};
+use crate::limits::{AGENT_ANSWER_BYTES_MAX, AGENT_CONNECT_SECONDS_MAX, STREAM_READ_BYTES, TOKEN_BYTES_MAX};
 use crate::service::http::stream::message::PROTOCOL;
+use crate::service::http::tls::read;
 
 /// Where keywatch is, and who speaks to it.
 #[derive(Debug, clap::Args)]
@@ -206,12 +205,6 @@ fn read_token(file: &Path) -> anyhow::Result<HeaderValue> {
         HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| anyhow!("{} holds no token", file.display()))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
-    ensure!(size <= CONFIG_BYTES_MAX, "{}: more than {CONFIG_BYTES_MAX} bytes", file.display());
-    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 #[cfg(test)]

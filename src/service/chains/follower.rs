@@ -4,6 +4,7 @@
 //! twice whenever the process ends. Nodes that fail, lag, lie or are missing delay it and are reported; they never move it.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -135,7 +136,7 @@ impl<C: Chain> Follower<C> {
         let (mut failures, mut woken) = (0_u32, false);
         loop {
             // A node that does not answer holds up no stop. What is being appended is appended whole all the same.
-            let Some(turned) = unless_stopped(&mut stopping, self.turn()).await else { return Ok(()) };
+            let Some(turned) = unless_stopped(&mut stopping, pin!(self.turn())).await else { return Ok(()) };
             let waits = matches!(turned, Ok(Turn::Waited));
             let pause = match turned {
                 Ok(Turn::Moved) => Duration::ZERO,

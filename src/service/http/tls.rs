@@ -123,7 +123,11 @@ fn certificates(pem: &[u8]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     Ok(all)
 }
 
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+/// Reads a file of certificates, of a key or of a token.
+///
+/// # Errors
+/// It cannot be read, or is larger than such a file is.
+pub(crate) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
     ensure!(size <= CONFIG_BYTES_MAX, "{}: more than {CONFIG_BYTES_MAX} bytes", file.display());
     std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))

@@ -2,6 +2,7 @@
 //! service and no format.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +91,7 @@ impl<P: Pull> Puller<P> {
         let mut failures = 0_u32;
         loop {
             // A service that does not answer holds up no stop. What is being appended is appended whole all the same.
-            let Some(turned) = unless_stopped(&mut stopping, self.turn()).await else { return Ok(()) };
+            let Some(turned) = unless_stopped(&mut stopping, pin!(self.turn())).await else { return Ok(()) };
             let pause = match turned {
                 Ok(pause) => {
                     failures = 0;

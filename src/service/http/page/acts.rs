@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -25,12 +24,8 @@ pub(super) async fn act(
     State(page): State<Arc<Page>>,
     Extension(session): Extension<Session>,
     Path((name, act)): Path<(String, String)>,
-    body: Bytes,
+    fields: Fields,
 ) -> Response {
-    let fields = match Fields::of_form(&session, &String::from_utf8_lossy(&body)) {
-        Ok(fields) => fields,
-        Err(refused) => return *refused,
-    };
     let body = match act.as_str() {
         "assign" => json!({ "assignee": fields.get("assignee") }),
         "comment" => json!({ "comment": fields.text("comment") }),

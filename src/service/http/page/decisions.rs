@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -22,12 +21,8 @@ pub(super) async fn act(
     State(page): State<Arc<Page>>,
     Extension(session): Extension<Session>,
     Path((id, act)): Path<(String, String)>,
-    body: Bytes,
+    fields: Fields,
 ) -> Response {
-    let fields = match Fields::of_form(&session, &String::from_utf8_lossy(&body)) {
-        Ok(fields) => fields,
-        Err(refused) => return *refused,
-    };
     let because = json!({ "reason": fields.text("reason") });
     let answered = page.ask(&session, Method::POST, &path(&["v1", "responses", &id, &act]), Some(&because)).await;
     if !answered.status.is_success() {
@@ -40,12 +35,8 @@ pub(super) async fn act(
 pub(super) async fn restore(
     State(page): State<Arc<Page>>,
     Extension(session): Extension<Session>,
-    body: Bytes,
+    fields: Fields,
 ) -> Response {
-    let fields = match Fields::of_form(&session, &String::from_utf8_lossy(&body)) {
-        Ok(fields) => fields,
-        Err(refused) => return *refused,
-    };
     let request = json!({
         "session": fields.text("session"),
         "reason": fields.text("reason"),

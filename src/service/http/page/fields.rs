@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::layout;
 use super::sessions::Session;
@@ -23,7 +25,7 @@ impl Fields {
     }
 
     /// Reads the form of a session; one that does not bring its token along is refused.
-    pub(super) fn of_form(session: &Session, body: &str) -> Result<Fields, Box<Response>> {
+    fn of_form(session: &Session, body: &str) -> Result<Fields, Box<Response>> {
         let fields = Fields::read(body);
         if session.has(fields.get("token").unwrap_or_default()) {
             return Ok(fields);
@@ -40,6 +42,18 @@ impl Fields {
     /// A field, filled in or not.
     pub(super) fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()
+    }
+}
+
+/// The last of what a handler takes of a request: the form of its session, or a refusal.
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Fields, Response> {
+        let session = request.extensions().get::<Session>().cloned();
+        let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let session = session.ok_or_else(|| StatusCode::UNAUTHORIZED.into_response())?;
+        Fields::of_form(&session, &String::from_utf8_lossy(&body)).map_err(|refused| *refused)
     }
 }
 

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Extension;
-use axum::body::{Bytes, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -16,7 +15,7 @@ use tokio::time::timeout;
 
 use super::fields::{self, Fields};
 use super::parts::hidden;
-use super::sessions::{Session, cookie, name, random, set_cookie};
+use super::sessions::{cookie, name, random, set_cookie};
 use super::{Page, layout};
 use crate::limits::{BODY_GRACE_SECONDS, PAGE_FORM_BYTES_MAX, PAGE_SESSION_SECONDS_MAX, PAGE_SIGN_IN_SECONDS_MAX};
 use crate::service::http::listener::Caller;
@@ -112,15 +111,7 @@ pub(super) async fn sign_in(State(page): State<Arc<Page>>, request: Request) -> 
 }
 
 /// `POST /page/sign-out`.
-pub(super) async fn sign_out(
-    State(page): State<Arc<Page>>,
-    Extension(session): Extension<Session>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if let Err(refused) = Fields::of_form(&session, &String::from_utf8_lossy(&body)) {
-        return *refused;
-    }
+pub(super) async fn sign_out(State(page): State<Arc<Page>>, headers: HeaderMap, _: Fields) -> Response {
     let secure = page.is_secure(&headers);
     if let Some(id) = cookie(&headers, name(secure)) {
         page.sessions.end(id);

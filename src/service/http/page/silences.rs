@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -95,12 +94,8 @@ pub(super) fn form(session: &Session, system: &str, rules: &[&str]) -> Markup {
 pub(super) async fn begin(
     State(page): State<Arc<Page>>,
     Extension(session): Extension<Session>,
-    body: Bytes,
+    fields: Fields,
 ) -> Response {
-    let fields = match Fields::of_form(&session, &String::from_utf8_lossy(&body)) {
-        Ok(fields) => fields,
-        Err(refused) => return *refused,
-    };
     let hours: i64 = fields.text("hours").parse().unwrap_or(0);
     let mut matcher = json!({});
     for name in ["rule", "entity"] {
@@ -123,12 +118,9 @@ pub(super) async fn about(
     State(page): State<Arc<Page>>,
     Extension(session): Extension<Session>,
     Path((id, act)): Path<(String, String)>,
-    body: Bytes,
+    _: Fields,
 ) -> Response {
-    match Fields::of_form(&session, &String::from_utf8_lossy(&body)) {
-        Ok(_) => done(&page, &session, &path(&["v1", "silences", &id, &act]), &json!({})).await,
-        Err(refused) => *refused,
-    }
+    done(&page, &session, &path(&["v1", "silences", &id, &act]), &json!({})).await
 }
 
 async fn done(page: &Page, session: &Session, asked: &str, body: &Value) -> Response {
