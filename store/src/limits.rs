@@ -120,5 +120,9 @@ pub const KAFKA_FOLDS_MAX: usize = 1 << 16;
 /// Milliseconds after which brokers give up a transaction that a process has left open.
 pub const KAFKA_TRANSACTION_MS_MAX: u32 = 60_000;
 
-/// Milliseconds over which conclusions are tried again while the cluster does not take them.
-pub const KAFKA_OUTAGE_MS_MAX: u32 = 120_000;
+/// Milliseconds over which conclusions are tried again while the cluster does not take them, before their append fails. As with
+/// other records, whoever waits for an answer hears of it in time.
+pub const KAFKA_OUTAGE_MS_MAX: u32 = 15_000;
+
+/// Seconds after which it is said again which process has a partition: brokers forget it after seven days.
+pub const KAFKA_MARK_SECONDS: u64 = 86_400;
