@@ -436,3 +436,6 @@ pub(crate) const OUTAGE_PAUSE_MS_MIN: u64 = 100;
 
 /// Milliseconds to which that pause grows.
 pub(crate) const OUTAGE_PAUSE_MS_MAX: u64 = 10_000;
+
+/// Milliseconds over which `keywatch log copy` tries again to write conclusions that Kafka does not take.
+pub(crate) const COPY_OUTAGE_MS_MAX: u32 = 120_000;

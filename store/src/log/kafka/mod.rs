@@ -61,7 +61,7 @@ pub use health::Transactions;
 pub use intake::{IntakeSettings, IntakeTopics, Received};
 pub use partition::partition_of;
 pub use producer::Producer;
-pub use reader::{Extent, KafkaReader, ReadFrom, Seen};
+pub use reader::{Extent, KafkaReader, ReadFrom, Seen, Unread};
 pub use settings::Settings;
 
 use claims::Claims;
