@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`log`] | P1: the same records, times, positions and findings as on the embedded log; a restart, a lost copy |
 //! | [`oauth`] | P8: every client shows a token of OAUTHBEARER |
+//! | [`outages`] | P2: outages that last; a transaction that the brokers give up |
 //! | [`packed`] | P1, P2: the same with many events in one message |
 //! | [`running`] | `keywatch run`: one line of configuration, killed, without its copy; P8: roles, intake topics |
 //! | [`partitions`] | P1 on two partitions, one process of two killed and started again |
@@ -24,6 +25,7 @@ mod figures;
 mod foreign;
 mod log;
 mod oauth;
+mod outages;
 mod packed;
 mod partitions;
 mod plan;

@@ -32,3 +32,6 @@ pub(crate) const KAFKA_TOKEN_ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Seconds until messages that the log did not take are tried again.
 pub(crate) const INTAKE_RETRY_SECONDS: u64 = 1;
+
+/// Milliseconds over which `keywatch log copy` tries again to write conclusions that Kafka does not take.
+pub(crate) const COPY_OUTAGE_MS_MAX: u32 = 120_000;

@@ -126,5 +126,9 @@ pub const KAFKA_LEASE_MS_MAX: u32 = 10_000;
 /// Milliseconds between two signs of life of a process that has partitions.
 pub const KAFKA_LEASE_BEAT_MS: u32 = 1_000;
 
-/// Milliseconds over which conclusions are tried again while the cluster does not take them.
-pub const KAFKA_OUTAGE_MS_MAX: u32 = 120_000;
+/// Milliseconds over which conclusions are tried again while the cluster does not take them, before their append fails. As with
+/// other records, whoever waits for an answer hears of it in time.
+pub const KAFKA_OUTAGE_MS_MAX: u32 = 15_000;
+
+/// Seconds after which it is said again which process has a partition: brokers forget it after seven days.
+pub const KAFKA_MARK_SECONDS: u64 = 86_400;

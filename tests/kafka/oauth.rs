@@ -9,14 +9,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keywatch_store::log::kafka::{
-    IntakeSettings, IntakeTopics, KafkaLog, KafkaReader, Producer, ReadFrom, Settings, Token, TokenSource,
+    IntakeSettings, IntakeTopics, KafkaLog, KafkaReader, Producer, ReadFrom, Settings, Token, TokenSource, check_topics,
 };
 use keywatch_store::{Clock, Instant, Log, LogWriter, Position, Topic, Written};
 
 use super::foreign::{create, write};
 use super::{open, settings};
 use crate::incidents::recording::bybit;
-use crate::support::kafka::{Broker, prefix};
+use crate::support::kafka::{Broker, prefix, tool};
 
 /// A broker whose second listener wants tokens.
 fn start() -> Broker {
@@ -74,10 +74,16 @@ fn p8_every_client_of_the_log_shows_a_token() {
     let plain = settings(&broker, &prefix(), Clock::Wall, directory.path());
     let given = Arc::new(AtomicU32::new(0));
     let settings = with_tokens(&plain, &broker, tokens(&given));
-    let copy = |name: &str| directory.path().join(name);
-    let absent = KafkaLog::open(&settings, 0, &copy("absent")).unwrap_err().to_string();
-    assert!(absent.contains("keywatch cannot do with OAUTHBEARER"), "{absent}");
-    drop(KafkaLog::open(&plain, 0, &copy("plain")).unwrap());
+    // What is not there is said together with the command that makes it as it has to be.
+    for topic in Topic::ALL {
+        let absent = KafkaLog::open(&settings, 0, &directory.path().join("absent")).unwrap_err().to_string();
+        let (said, command) = absent.split_once(": kafka-topics ").unwrap_or_else(|| panic!("no command: {absent}"));
+        assert!(said.contains(&settings.topic(topic)) && said.ends_with("with OAUTHBEARER"), "{said}");
+        let address = broker.address();
+        let arguments = ["--bootstrap-server", &address].into_iter().chain(command.split_whitespace());
+        tool("org.apache.kafka.tools.TopicCommand", &arguments.collect::<Vec<_>>());
+    }
+    check_topics(&plain).unwrap();
 
     let log = open(&settings, directory.path());
     let events = bybit().events;

@@ -121,7 +121,7 @@ fn p2_a_crash_before_a_packed_message_is_in_the_copy_neither_loses_nor_doubles_i
 }
 
 /// The headers of a value of a system, signed as the documentation says.
-fn signed(key_file: &Path, system: &str, value: &[u8]) -> OwnedHeaders {
+pub(super) fn signed(key_file: &Path, system: &str, value: &[u8]) -> OwnedHeaders {
     let key = hex::decode(std::fs::read_to_string(key_file).unwrap().trim()).unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
     mac.update(b"keywatch message 1\0");

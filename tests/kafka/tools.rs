@@ -8,6 +8,7 @@ use keywatch_store::log::kafka::{KafkaLog, Producer, Settings, partition_of};
 use keywatch_store::{Clock, Event, EventId, Instant, Log, LogWriter, Position, Topic, line};
 
 use super::foreign::write;
+use super::packed::signed;
 use super::running::{THIRD, log_section, sessions, third};
 use crate::incidents::recording::bybit;
 use crate::running::machine::Machine;
@@ -80,6 +81,33 @@ fn p1_a_log_is_copied_to_kafka_and_back_with_all_times() {
         said.contains(&format!("offset {} is none of keywatch's: it has no keywatch-clock", events.len())),
         "{said}"
     );
+}
+
+#[test]
+fn what_a_role_signed_and_nobody_can_read_is_counted_apart_from_what_no_role_wrote() {
+    let (broker, prefix) = (broker(), prefix());
+    let directory = directory_with(&broker, &prefix);
+    let path = directory.path();
+    let first = EmbeddedLog::open(path.join("first"), Options::new(Clock::Recorded)).unwrap();
+    first.append(Topic::Events, bybit().events[..3].to_vec()).unwrap();
+    drop(first);
+    log(path, &["copy", "first", "keywatch.toml"], 0);
+    let topic = format!("{prefix}.events");
+    let headers = signed(&path.join("keywatch-data/keywatch.key"), "any", b"nonsense");
+    write(&broker, &topic, "any", "{}", None);
+    write(&broker, &topic, "any", "nonsense", Some(headers));
+
+    let (copied, said) = log(path, &["copy", "keywatch.toml", "second"], 1);
+    let words = |line: &str| {
+        let words = line.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // Topic, written, repeats, conflicts, foreign, unreadable.
+    assert!(copied.lines().any(|line| words(line) == ["events", "3", "0", "0", "1", "1"]), "{copied}");
+    assert!(said.contains("1 messages that a role of keywatch wrote cannot be read"), "{said}");
+    let (checked, _) = log(path, &["check", "keywatch.toml"], 1);
+    assert!(checked.contains("offset 3 is none of keywatch's"), "{checked}");
+    assert!(checked.contains("offset 4 is keywatch's and cannot be read"), "{checked}");
 }
 
 #[test]

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use keywatch_store::log::admission::{Admission, Admitted};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::log::kafka::{KafkaLog, partition_of};
+use keywatch_store::log::kafka::{KafkaLog, Settings, partition_of};
 use keywatch_store::{Clock, Event, Instant, Log, Topic, line};
 
-use super::place::{self, Place, Records};
+use super::place::{self, LeftOut, Place, Records};
+use crate::limits::COPY_OUTAGE_MS_MAX;
 use crate::output;
 use crate::service::log::LogConfig;
 
@@ -42,7 +43,7 @@ struct Counts {
     written: u64,
     repeats: u64,
     conflicts: u64,
-    foreign: u64,
+    left_out: LeftOut,
 }
 
 /// Runs the command.
@@ -61,7 +62,7 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
         }
     }
     let mut target = Target::create(&to)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut unreadable) = (Vec::new(), 0);
     for (topic, source) in Topic::ALL.into_iter().zip(sources.into_iter().map(Some).chain([None])) {
         let source = match source {
             Some(opened) => opened,
@@ -78,12 +79,21 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
             counts.written.to_string(),
             counts.repeats.to_string(),
             counts.conflicts.to_string(),
-            counts.foreign.to_string(),
+            counts.left_out.foreign.to_string(),
+            counts.left_out.unreadable.to_string(),
         ]);
+        unreadable += counts.left_out.unreadable;
     }
     target.end()?;
-    output::line(&output::table(["topic", "written", "repeats", "conflicts", "foreign"], rows))?;
-    Ok(ExitCode::SUCCESS)
+    output::line(&output::table(["topic", "written", "repeats", "conflicts", "foreign", "unreadable"], rows))?;
+    if unreadable == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::note(&format!(
+        "{unreadable} messages that a role of keywatch wrote cannot be read by this version, and their events are not in the \
+         copy; `keywatch log check` says which"
+    ));
+    Ok(ExitCode::from(1))
 }
 
 /// The events of each partition, in their order.
@@ -112,7 +122,9 @@ impl Target {
             Place::Configuration(file) => {
                 let config = place::on_kafka(file)?;
                 std::fs::create_dir_all(&config.data).with_context(|| config.data.display().to_string())?;
-                let settings = place::settings(&config, Clock::Recorded)?;
+                // Nobody waits for an answer, and what was broken off cannot be gone on with.
+                let patient = place::settings(&config, Clock::Recorded)?;
+                let settings = Settings { conclude_ms_max: COPY_OUTAGE_MS_MAX, ..patient };
                 let mut logs: Vec<Box<dyn Log>> = Vec::new();
                 for partition in 0..config.log.partitions {
                     let of_partition = LogConfig { partition, ..config.log.clone() };
@@ -147,7 +159,7 @@ impl Target {
             self.append(topic, events, &mut counts)?;
         }
         bar.finish_and_clear();
-        counts.foreign = source.foreign();
+        counts.left_out = source.left_out();
         Ok(counts)
     }
 

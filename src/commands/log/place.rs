@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::log::kafka::{KafkaReader, ReadFrom, Settings};
+use keywatch_store::log::kafka::{KafkaReader, ReadFrom, Settings, Unread};
 use keywatch_store::{Clock, Error, Event, Log, Position, Topic};
 
 use crate::event_files::EventLines;
@@ -81,8 +81,27 @@ pub(super) enum Records {
     Log(Box<EmbeddedLog>, Topic, Position),
     /// Of a file.
     Lines(PathBuf, EventLines<BufReader<File>>),
-    /// Of a topic in Kafka; how many messages were none of keywatch's.
-    Kafka(Box<KafkaReader>, u64),
+    /// Of a topic in Kafka, and what of it was left out.
+    Kafka(Box<KafkaReader>, LeftOut),
+}
+
+/// Messages that were left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// No role of keywatch wrote them.
+    pub(super) foreign: u64,
+    /// A role wrote them, and this version cannot read them.
+    pub(super) unreadable: u64,
+}
+
+impl LeftOut {
+    /// One more.
+    pub(super) fn count(&mut self, why: &Unread) {
+        match why {
+            Unread::Foreign(_) => self.foreign += 1,
+            Unread::Unreadable(_) => self.unreadable += 1,
+        }
+    }
 }
 
 impl Records {
@@ -105,7 +124,7 @@ impl Records {
             Place::Configuration(file) => {
                 let config = on_kafka(file)?;
                 let reader = KafkaReader::open(&settings(&config, Clock::Wall)?, topic, ReadFrom::Oldest)?;
-                Records::Kafka(Box::new(reader), 0)
+                Records::Kafka(Box::new(reader), LeftOut::default())
             }
         }))
     }
@@ -129,27 +148,32 @@ impl Records {
                 };
                 lines.take(LOG_PIECE_RECORDS_MAX).map(event).collect()
             }
-            Records::Kafka(reader, foreign) => next_of_kafka(reader, foreign),
+            Records::Kafka(reader, left_out) => next_of_kafka(reader, left_out),
         }
     }
 
-    /// Messages that were left out since no role of keywatch wrote them.
-    pub(super) fn foreign(&self) -> u64 {
+    /// Messages that were left out.
+    pub(super) fn left_out(&self) -> LeftOut {
         match self {
-            Records::Kafka(_, foreign) => *foreign,
-            Records::Log(..) | Records::Lines(..) => 0,
+            Records::Kafka(_, left_out) => *left_out,
+            Records::Log(..) | Records::Lines(..) => LeftOut::default(),
         }
     }
 }
 
-fn next_of_kafka(reader: &mut KafkaReader, foreign: &mut u64) -> anyhow::Result<Vec<Event>> {
+fn next_of_kafka(reader: &mut KafkaReader, left_out: &mut LeftOut) -> anyhow::Result<Vec<Event>> {
     while !reader.is_done() {
         let seen = reader.read(PATIENCE)?;
         if seen.is_empty() && !reader.is_done() {
             bail!("the brokers sent nothing for {} s, and not everything was read", PATIENCE.as_secs());
         }
-        *foreign += seen.iter().filter(|seen| seen.records.is_err()).count() as u64;
-        let events: Vec<Event> = seen.into_iter().filter_map(|seen| seen.records.ok()).flatten().collect();
+        let mut events = Vec::new();
+        for message in seen {
+            match message.records {
+                Ok(mut of_message) => events.append(&mut of_message),
+                Err(why) => left_out.count(&why),
+            }
+        }
         if !events.is_empty() {
             return Ok(events);
         }

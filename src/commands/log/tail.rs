@@ -117,7 +117,7 @@ fn tail_kafka(
                 Ok(mut of_message) => events.append(&mut of_message),
                 Err(why) => {
                     let (partition, offset) = (seen.partition, seen.offset);
-                    let note = format!("partition {partition}, offset {offset} is none of keywatch's: {why}");
+                    let note = format!("partition {partition}, offset {offset} {why}");
                     output::note(&output::printable(&note));
                 }
             }

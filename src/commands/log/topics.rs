@@ -8,7 +8,7 @@ use anyhow::ensure;
 use keywatch_store::log::kafka::{KafkaReader, ReadFrom, check_topics};
 use keywatch_store::{Clock, Error, Topic};
 
-use super::place;
+use super::place::{self, LeftOut};
 use crate::limits::FOREIGN_SHOWN_MAX;
 use crate::output;
 
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, Default)]
 struct Found {
     records: u64,
-    foreign: u64,
+    left_out: LeftOut,
     next: Option<i64>,
     problems: Vec<String>,
 }
@@ -52,11 +52,12 @@ pub(super) fn check(file: &Path) -> anyhow::Result<ExitCode> {
                 extent.oldest.to_string(),
                 extent.end.to_string(),
                 found.records.to_string(),
-                found.foreign.to_string(),
+                found.left_out.foreign.to_string(),
+                found.left_out.unreadable.to_string(),
             ]);
         }
     }
-    output::line(&output::table(["topic", "partition", "oldest", "end", "records", "foreign"], rows))?;
+    output::line(&output::table(["topic", "partition", "oldest", "end", "records", "foreign", "unreadable"], rows))?;
     if problems.is_empty() {
         output::line(
             "whole: every message carries the MAC of a role, and none is missing between the oldest and the end",
@@ -86,8 +87,8 @@ fn look_through(reader: &mut KafkaReader, topic: Topic) -> anyhow::Result<Vec<Fo
             match message.records {
                 Ok(events) => of.records += events.len() as u64,
                 Err(why) => {
-                    of.foreign += 1;
-                    of.problem(|| format!("offset {} is none of keywatch's: {why}", message.offset));
+                    of.left_out.count(&why);
+                    of.problem(|| format!("offset {} {why}", message.offset));
                 }
             }
         }

@@ -101,6 +101,11 @@ impl Claims {
         self.change(|state| state.next[topic] = state.next[topic].max(next));
     }
 
+    /// Where a topic is read next.
+    pub(super) fn next(&self, topic: usize) -> i64 {
+        self.state().next[topic]
+    }
+
     /// The end of a topic was met, or there was a message before it.
     pub(super) fn met_end(&self, topic: usize, is_end: bool) {
         self.state().at_end[topic] = is_end;

@@ -17,7 +17,7 @@
 //! | `content` | one event or many in a message |
 //! | `message`, `keys` | what makes it a message; which role wrote it |
 //! | `producer` | writing |
-//! | `owner` | the one process that concludes for a partition |
+//! | `owner`, `mark` | the one process that concludes for a partition; how it knows that it is |
 //! | `lease` | which of several processes is to have which partition |
 //! | `follower`, `progress` | from Kafka into the copy, each message once |
 //! | `intake` | topics that others write, for feeds to read |
@@ -33,6 +33,7 @@ mod health;
 mod intake;
 mod keys;
 mod lease;
+mod mark;
 mod message;
 mod owner;
 mod partition;
@@ -63,7 +64,7 @@ pub use intake::{IntakeSettings, IntakeTopics, Received};
 pub use lease::{Lease, LeaseChange};
 pub use partition::partition_of;
 pub use producer::Producer;
-pub use reader::{Extent, KafkaReader, ReadFrom, Seen};
+pub use reader::{Extent, KafkaReader, ReadFrom, Seen, Unread};
 pub use settings::Settings;
 
 use claims::Claims;
@@ -77,6 +78,12 @@ use topics::Topics;
 
 /// How long the cluster has to answer a question.
 const CLUSTER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a cluster that answers has to become whole, e.g. when its brokers begin together.
+const WHOLE_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Until it is looked at again.
+const WHOLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// One partition of the log: read into a copy, and appended to.
 pub struct KafkaLog {
@@ -93,7 +100,7 @@ pub struct KafkaLog {
 
 impl KafkaLog {
     /// Opens a partition: creates or checks the topics, takes the partition over from whoever had it, opens its copy in
-    /// `directory`, and reads what the copy lacks.
+    /// `directory`, and reads what the copy lacks. A cluster that answers and is not whole yet is waited for.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::KafkaTopic`] when a topic does not fit or lost records, and the errors of
@@ -105,11 +112,31 @@ impl KafkaLog {
         }
         let topics = Topics::of(settings)?;
         let cluster = topics.cluster()?;
+        let until = owner::now() + WHOLE_PATIENCE;
+        loop {
+            match KafkaLog::open_in(&topics, &cluster, settings, partition, directory) {
+                Err(error @ Error::Unreachable { .. }) if owner::now() < until => {
+                    tracing::warn!(%error, "the cluster answers and is not whole; it is waited for");
+                    std::thread::sleep(WHOLE_PAUSE);
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    fn open_in(
+        topics: &Topics<'_>,
+        cluster: &str,
+        settings: &Settings,
+        partition: u32,
+        directory: &Path,
+    ) -> Result<KafkaLog, Error> {
         topics.ensure()?;
         let seal = keys::seal(settings)?;
         let copy = Arc::new(EmbeddedLog::open(directory, Options::new(Clock::Recorded))?);
         let names = Topic::ALL.map(|topic| settings.topic(topic));
         let steps = [Step::default(); 2];
+        let cluster = cluster.to_owned();
         let fresh = Progress { cluster, topics: names.clone(), partitions: settings.partitions, partition, steps };
         let is_empty = Topic::ALL.iter().all(|topic| copy.end(*topic) == Position(0));
         let progress = ProgressFile::open(directory, &fresh, is_empty)?;
@@ -117,13 +144,15 @@ impl KafkaLog {
         let next = Topic::ALL.map(|topic| steps[topic_index(topic)].next(copy.end(topic)));
         let appends = Appends::new(settings)?;
         let events = Arc::new(Producer::connect(settings, &settings.producer(), Arc::clone(&appends))?);
-        let conclusions = Owner::take_over(settings, partition, Arc::clone(&appends))?;
+        let claims = Arc::new(Claims::default());
+        let (of, to) = (Arc::clone(&appends), Arc::clone(&claims));
+        let conclusions = Owner::take_over(settings, partition, of, to, seal.clone())?;
         let mut log = KafkaLog {
             events,
             conclusions,
             appends,
             copy,
-            claims: Arc::new(Claims::default()),
+            claims,
             settings: settings.clone(),
             partition,
             stop: Arc::new(AtomicBool::new(false)),
@@ -242,7 +271,12 @@ impl Log for KafkaLog {
         let patience = Duration::from_millis(u64::from(KAFKA_READ_BACK_MS_MAX));
         self.claims.await_append(append, patience, end).map_err(|why| match self.claims.why_stopped() {
             Some(why) => self.stopped(topic, why),
-            None => unreachable(&self.settings, &why),
+            None => {
+                if topic == Topic::Conclusions {
+                    self.conclusions.doubt();
+                }
+                unreachable(&self.settings, &why)
+            }
         })
     }
 

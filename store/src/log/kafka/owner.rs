@@ -1,19 +1,30 @@
 //! The one process that concludes for a partition. Each append to the conclusions is a transaction under a name that only
 //! the newest process has: one that was replaced and goes on is refused by the brokers, before it can act on anything.
+//!
+//! A transaction that the brokers gave up, or whose end they did not confirm, leaves a client that can write no more. Another
+//! one of the same name takes its place then, unless a newer process has the partition ([`super::mark`]): that settles what the
+//! one before left open, and what became of it is read back before anything is written again.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer as _;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::claims::{Claims, Outcome};
+use super::follower::judge;
 use super::health::Counts;
+use super::message::Seal;
 use super::producer::{Appends, Producer};
+use super::progress::topic_index;
 use super::settings::Settings;
-use super::{CLUSTER_PATIENCE, unreachable};
-use crate::limits::KAFKA_OUTAGE_MS_MAX;
-use crate::{Error, Event, Topic};
+use super::{CLUSTER_PATIENCE, kafka_partition, mark, unreachable};
+use crate::limits::KAFKA_MARK_SECONDS;
+use crate::{Error, Event, EventId, Topic};
 
 /// How long one call to librdkafka lasts before it is made again.
 const CALL: Duration = Duration::from_secs(5);
@@ -23,19 +34,35 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// The process that has a partition.
 pub(super) struct Owner {
-    producer: Producer,
     /// One transaction after the other.
-    turn: Mutex<()>,
+    turn: Mutex<Tenure>,
     settings: Settings,
     partition: u32,
+    appends: Arc<Appends>,
+    claims: Arc<Claims>,
+    /// What is read back is to be this log's.
+    seal: Seal,
     pub(super) counts: Counts,
+}
+
+/// What it writes with.
+struct Tenure {
+    producer: Producer,
+    /// Why this one can write no more.
+    spent: Option<String>,
+    /// An offset that the last transaction does not stand before.
+    begun: i64,
+    /// The offset from which on there may be conclusions of which nobody knows.
+    in_doubt: Option<i64>,
+    /// When it was last said that this process has the partition; `None` where that cannot be said.
+    marked: Option<Instant>,
 }
 
 /// What is to be done about a transaction that failed.
 enum Failure {
-    /// It left nothing, and the next may succeed.
+    /// It left nothing, or it will be known what; and the next may succeed.
     Passing(String),
-    /// There will be none under this name.
+    /// There will be none.
     Lasting(Error),
 }
 
@@ -44,8 +71,16 @@ impl Owner {
     ///
     /// # Errors
     /// [`Error::Unreachable`].
-    pub(super) fn take_over(settings: &Settings, partition: u32, appends: Arc<Appends>) -> Result<Owner, Error> {
-        let producer = Producer::connect(settings, &settings.owner(partition), appends)?;
+    pub(super) fn take_over(
+        settings: &Settings,
+        partition: u32,
+        appends: Arc<Appends>,
+        claims: Arc<Claims>,
+        seal: Seal,
+    ) -> Result<Owner, Error> {
+        let producer = Producer::connect(settings, &settings.owner(partition), Arc::clone(&appends))?;
+        // Before the one that has it is refused, so that it finds why.
+        let marked = say_who_has(settings, partition, &appends);
         producer.client.init_transactions(CLUSTER_PATIENCE).map_err(|error| match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => Error::KafkaTopic {
                 topic: settings.topic(Topic::Conclusions),
@@ -56,28 +91,23 @@ impl Owner {
             },
             _ => unreachable(settings, &error),
         })?;
-        let (settings, counts) = (settings.clone(), Counts::default());
-        Ok(Owner { producer, turn: Mutex::new(()), settings, partition, counts })
+        let turn = Mutex::new(Tenure { producer, spent: None, begun: 0, in_doubt: None, marked });
+        Ok(Owner { turn, settings: settings.clone(), partition, appends, claims, seal, counts: Counts::default() })
     }
 
-    /// Writes events so that all of them count or none; goes on trying while the cluster does not take them.
+    /// Writes events so that all of them count or none; goes on trying for a while when the cluster does not take them. Those
+    /// that an earlier append turns out to have written are not written again.
     ///
     /// # Errors
-    /// [`Error::KafkaTopic`] when another process has the partition, [`Error::Unreachable`] after an outage that lasts.
+    /// [`Error::KafkaTopic`] when another process has the partition, [`Error::Unreachable`] after an outage that lasts: then it
+    /// is not known whether they are written.
     pub(super) fn send(&self, topic: Topic, events: &[Event], append: u64) -> Result<(), Error> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = now() + Duration::from_millis(u64::from(KAFKA_OUTAGE_MS_MAX));
+        let mut tenure = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = now() + Duration::from_millis(u64::from(self.settings.conclude_ms_max));
         loop {
-            match self.transaction(topic, events, append, until) {
-                Ok(()) => {
-                    self.counts.committed.fetch_add(1, Ordering::Relaxed);
-                    return Ok(());
-                }
-                Err(Failure::Lasting(error)) => {
-                    let is_fenced = self.producer.client.client().fatal_error().is_some();
-                    self.counts.fenced.fetch_add(u64::from(is_fenced), Ordering::Relaxed);
-                    return Err(error);
-                }
+            match self.attempt(&mut tenure, topic, events, append, until) {
+                Ok(()) => return Ok(()),
+                Err(Failure::Lasting(error)) => return Err(error),
                 Err(Failure::Passing(problem)) if now() >= until => {
                     return Err(Error::Unreachable { brokers: self.settings.brokers.clone(), problem });
                 }
@@ -89,49 +119,192 @@ impl Owner {
         }
     }
 
-    fn transaction(&self, topic: Topic, events: &[Event], append: u64, until: Instant) -> Result<(), Failure> {
-        let client = &self.producer.client;
-        client.begin_transaction().map_err(|error| self.judge(&error))?;
-        let underway = self.producer.begin(topic, events, append);
-        let sent = underway.map_err(Failure::Lasting).and_then(|underway| match underway.wait() {
-            Some(error) => Err(self.judge_sending(topic, &error)),
-            None => Ok(()),
-        });
-        // Whether a commit that is not answered took place is known only when it is asked for again.
-        let done =
-            sent.and_then(|()| persist(until, || client.commit_transaction(CALL)).map_err(|error| self.judge(&error)));
-        if done.is_err() && self.fatal().is_none() {
-            self.counts.aborted.fetch_add(1, Ordering::Relaxed);
-            persist(until, || client.abort_transaction(CALL)).map_err(|error| self.judge(&error))?;
+    /// The last append was not read back in time, so that whoever made it takes it for one that failed.
+    pub(super) fn doubt(&self) {
+        let mut tenure = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = tenure.begun;
+        tenure.in_doubt.get_or_insert(begun);
+    }
+
+    fn attempt(
+        &self,
+        tenure: &mut Tenure,
+        topic: Topic,
+        events: &[Event],
+        append: u64,
+        until: Instant,
+    ) -> Result<(), Failure> {
+        if let Some(why) = tenure.spent.clone() {
+            self.renew(tenure, &why, until)?;
         }
-        done
+        let Some(from) = tenure.in_doubt else { return self.transaction(tenure, topic, events, append, until) };
+        let written = self.read_back(from)?;
+        tenure.in_doubt = None;
+        let (repeats, left) = apart(events, &written, append);
+        self.claims.settle(repeats.into_iter().map(|id| (append, id, Outcome::Repeat)));
+        if left.is_empty() {
+            return Ok(());
+        }
+        self.transaction(tenure, topic, &left, append, until)
     }
 
-    fn judge_sending(&self, topic: Topic, error: &KafkaError) -> Failure {
-        match (self.fatal(), self.producer.failure(topic, error)) {
-            (Some(fatal), _) => Failure::Lasting(fatal),
-            (None, Error::Unreachable { problem, .. }) => Failure::Passing(problem),
-            (None, lasting) => Failure::Lasting(lasting),
+    fn transaction(
+        &self,
+        tenure: &mut Tenure,
+        topic: Topic,
+        events: &[Event],
+        append: u64,
+        until: Instant,
+    ) -> Result<(), Failure> {
+        tenure.begun = self.claims.next(topic_index(Topic::Conclusions));
+        let client = &tenure.producer.client;
+        if let Err(error) = client.begin_transaction() {
+            tenure.spent = Some(error.to_string());
+            return Err(Failure::Passing(error.to_string()));
+        }
+        let underway = tenure.producer.begin(topic, events, append).map_err(Failure::Lasting);
+        let sent =
+            underway.and_then(|underway| underway.wait().map_or(Ok(()), |error| Err(tenure.judge(topic, &error))));
+        if let Err(failure) = sent {
+            // What was not sent as a whole is not committed, whatever becomes of this.
+            self.abort(tenure, until);
+            return Err(failure);
+        }
+        match persist(until, || client.commit_transaction(CALL)) {
+            Ok(()) => {
+                self.counts.committed.fetch_add(1, Ordering::Relaxed);
+                self.say_again(tenure);
+                Ok(())
+            }
+            Err(error) => {
+                let is_given_up = matches!(&error, KafkaError::Transaction(error) if error.txn_requires_abort());
+                if !(is_given_up && self.abort(tenure, until)) {
+                    // Whether a commit that is not answered took place is known only once nobody can repeat it.
+                    tenure.spent = Some(error.to_string());
+                    tenure.in_doubt.get_or_insert(tenure.begun);
+                }
+                Err(Failure::Passing(error.to_string()))
+            }
         }
     }
 
-    fn judge(&self, error: &KafkaError) -> Failure {
-        self.fatal().map_or_else(|| Failure::Passing(error.to_string()), Failure::Lasting)
+    /// Whether the transaction is known to have left nothing. Else its client is of no more use.
+    fn abort(&self, tenure: &mut Tenure, until: Instant) -> bool {
+        let aborted = persist(until, || tenure.producer.client.abort_transaction(CALL));
+        self.counts.aborted.fetch_add(u64::from(aborted.is_ok()), Ordering::Relaxed);
+        if let Err(error) = &aborted {
+            tenure.spent = Some(error.to_string());
+        }
+        aborted.is_ok()
     }
 
-    fn fatal(&self) -> Option<Error> {
-        let (_, why) = self.producer.client.client().fatal_error()?;
+    /// Puts another client in the place of one that can write no more. What that one left open is settled then.
+    fn renew(&self, tenure: &mut Tenure, why: &str, until: Instant) -> Result<(), Failure> {
+        let passing = |error: &KafkaError| Failure::Passing(error.to_string());
+        let why = tenure.producer.client.client().fatal_error().map_or_else(|| why.to_owned(), |(_, why)| why);
+        let owner = match tenure.marked {
+            Some(_) => mark::get(&self.settings, self.partition, CALL).map_err(|error| passing(&error))?,
+            None => None,
+        };
+        if owner.as_deref() != Some(self.appends.instance()) {
+            self.counts.fenced.fetch_add(1, Ordering::Relaxed);
+            return Err(Failure::Lasting(self.replaced(&why)));
+        }
+        let config = self.settings.owner(self.partition);
+        let producer = Producer::connect(&self.settings, &config, Arc::clone(&self.appends));
+        let producer = producer.map_err(Failure::Lasting)?;
+        persist(until, || producer.client.init_transactions(CALL)).map_err(|error| passing(&error))?;
+        tracing::warn!(why, partition = self.partition, "conclusions are written by a new client from here on");
+        (tenure.producer, tenure.spent) = (producer, None);
+        Ok(())
+    }
+
+    /// The conclusions from an offset on, with the append of this process that each is of. Nothing of this process is under
+    /// way.
+    fn read_back(&self, from: i64) -> Result<HashMap<EventId, Option<u64>>, Failure> {
+        let name = self.settings.topic(Topic::Conclusions);
+        let passing = |error: KafkaError| Failure::Passing(format!("conclusions cannot be read back: {error}"));
+        let consumer = self.settings.connect_consumer(Topic::Conclusions).map_err(passing)?;
+        let mut place = TopicPartitionList::new();
+        let placed = place.add_partition_offset(&name, kafka_partition(self.partition), Offset::Offset(from));
+        placed.and_then(|()| consumer.assign(&place)).map_err(passing)?;
+        let (until, mut written) = (now() + CLUSTER_PATIENCE, HashMap::new());
+        while now() < until {
+            match consumer.poll(CALL) {
+                None => {}
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(written),
+                Some(Err(error)) => judge(&name, &error).map_err(Failure::Lasting)?,
+                Some(Ok(message)) => {
+                    // What no role wrote is reported by who follows the topic.
+                    let Ok(genuine) = self.seal.open(Topic::Conclusions, &message) else { continue };
+                    let append = self.appends.number(&genuine.append);
+                    written.extend(genuine.events.into_iter().flatten().map(|event| (event.event_id(), append)));
+                }
+            }
+        }
+        Err(Failure::Passing("conclusions are not read back in time".to_owned()))
+    }
+
+    /// The cluster forgets who has a partition when it was not said for days.
+    fn say_again(&self, tenure: &mut Tenure) {
+        if tenure.marked.is_some_and(|said| said.elapsed() > Duration::from_secs(KAFKA_MARK_SECONDS)) {
+            tenure.marked = say_who_has(&self.settings, self.partition, &self.appends).or(Some(now()));
+        }
+    }
+
+    fn replaced(&self, why: &str) -> Error {
         let problem = format!(
             "this process can conclude no more for partition {}: another one has it, or the brokers gave this one up ({why}); \
              what is running elsewhere goes on, so stop this one or start it again to take over",
             self.partition
         );
-        Some(Error::KafkaTopic { topic: self.settings.topic(Topic::Conclusions), problem })
+        Error::KafkaTopic { topic: self.settings.topic(Topic::Conclusions), problem }
     }
 }
 
+impl Tenure {
+    /// A client that was given up is replaced; what else lasts, lasts.
+    fn judge(&self, topic: Topic, error: &KafkaError) -> Failure {
+        let is_given_up = self.producer.client.client().fatal_error().is_some();
+        match self.producer.failure(topic, error) {
+            lasting @ Error::KafkaTopic { .. } if !is_given_up => Failure::Lasting(lasting),
+            failed => Failure::Passing(failed.to_string()),
+        }
+    }
+}
+
+/// Says that this process has the partition; when.
+fn say_who_has(settings: &Settings, partition: u32, appends: &Appends) -> Option<Instant> {
+    match mark::set(settings, partition, appends.instance()) {
+        Ok(()) => Some(now()),
+        Err(error) => {
+            let group = settings.owner_group();
+            tracing::warn!(
+                %error,
+                "it cannot be noted which process has partition {partition}, so that this one ends when the brokers give up a \
+                 transaction of its; allow keywatch's principal Read on group {group}"
+            );
+            None
+        }
+    }
+}
+
+/// Those of an append's events that an earlier one has written, and those that nobody has. What this append itself has written is
+/// neither: it is read as what it is.
+fn apart(events: &[Event], written: &HashMap<EventId, Option<u64>>, append: u64) -> (Vec<EventId>, Vec<Event>) {
+    let (mut repeats, mut left) = (Vec::new(), Vec::new());
+    for event in events {
+        match written.get(&event.event_id()) {
+            None => left.push(event.clone()),
+            Some(by) if *by == Some(append) => {}
+            Some(_) => repeats.push(event.event_id()),
+        }
+    }
+    (repeats, left)
+}
+
 #[expect(clippy::disallowed_methods, reason = "how long something is tried; it gives no log time")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 
@@ -143,5 +316,22 @@ fn persist(until: Instant, mut call: impl FnMut() -> Result<(), KafkaError>) -> 
             Err(KafkaError::Transaction(error)) if error.is_retriable() && now() < until => {}
             ended => return ended,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Origin;
+
+    #[test]
+    fn what_an_append_before_has_written_is_a_repeat_and_what_this_one_has_is_none() {
+        let origin = Origin { system: "s".to_owned(), source: "a".to_owned() };
+        let event = |id: &str| Event::builder(&origin, id, "source.heartbeat", crate::Instant(1)).build().unwrap();
+        let events = ["before", "this", "other", "none"].map(event);
+        let ids = events.each_ref().map(Event::event_id);
+        let written = HashMap::from([(ids[0], Some(6)), (ids[1], Some(7)), (ids[2], None)]);
+        let (repeats, left) = apart(&events, &written, 7);
+        assert_eq!((repeats, left), (vec![ids[0], ids[2]], vec![events[3].clone()]));
     }
 }

@@ -111,6 +111,11 @@ impl Appends {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The name of this process.
+    pub(super) fn instance(&self) -> &str {
+        &self.instance
+    }
+
     fn name(&self, append: u64) -> String {
         format!("{}-{append}", self.instance)
     }

@@ -1,6 +1,7 @@
 //! Looking at a topic as it stands in Kafka: every message of every partition, with neither copy nor fold, and without
 //! taking a partition from the process that has it. For tools.
 
+use std::fmt;
 use std::time::Duration;
 
 use rdkafka::Timestamp;
@@ -53,8 +54,26 @@ pub struct Seen {
     pub partition: u32,
     /// Its offset there.
     pub offset: i64,
-    /// Its events with their append time (with their own in an import), or why it is none that a role of keywatch wrote.
-    pub records: Result<Vec<Event>, String>,
+    /// Its events with their append time (with their own in an import), or why they are not given.
+    pub records: Result<Vec<Event>, Unread>,
+}
+
+/// Why the events of a message are not given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// No role of keywatch wrote it, or not there; what tells.
+    Foreign(String),
+    /// A role wrote it, and this version cannot read it; what is wrong with it.
+    Unreadable(String),
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unread::Foreign(why) => write!(f, "is none of keywatch's: {why}"),
+            Unread::Unreadable(why) => write!(f, "is keywatch's and cannot be read: {why}"),
+        }
+    }
 }
 
 impl KafkaReader {
@@ -137,11 +156,12 @@ impl KafkaReader {
     }
 
     fn look_at(&self, message: &BorrowedMessage<'_>) -> Seen {
-        let genuine = self.seal.open(self.topic, message).map_err(|foreign| foreign.to_string());
+        let genuine = self.seal.open(self.topic, message).map_err(|foreign| Unread::Foreign(foreign.to_string()));
+        let unreadable = |why: &dyn fmt::Display| Unread::Unreadable(why.to_string());
         let records = genuine.and_then(|genuine| {
-            let mut events = genuine.events.map_err(|error| format!("this version cannot read it: {error}"))?;
+            let mut events = genuine.events.map_err(|error| unreadable(&error))?;
             if genuine.clock == Clock::Wall {
-                let time = append_time(message).ok_or("it carries no append time")?;
+                let time = append_time(message).ok_or_else(|| unreadable(&"it carries no append time"))?;
                 events.iter_mut().for_each(|event| event.set_time(time));
             }
             Ok(events)
@@ -150,8 +170,8 @@ impl KafkaReader {
     }
 }
 
-impl std::fmt::Debug for KafkaReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for KafkaReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaReader")
             .field("topic", &self.topic)
             .field("extents", &self.extents)

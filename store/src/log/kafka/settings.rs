@@ -38,6 +38,10 @@ pub struct Settings {
     pub other_keys: BTreeMap<String, PathBuf>,
     /// Milliseconds after which a record that Kafka did not take is given up.
     pub send_ms_max: u32,
+    /// Milliseconds after which brokers give up a transaction of conclusions that is left open; at least `send_ms_max`.
+    pub transaction_ms_max: u32,
+    /// Milliseconds over which conclusions are tried again while the cluster does not take them, before their append fails.
+    pub conclude_ms_max: u32,
     /// Further settings of librdkafka: TLS, SASL.
     pub client: BTreeMap<String, String>,
     /// What gives tokens of OAUTHBEARER, where `client` says that these are asked for.
@@ -61,6 +65,8 @@ impl Settings {
             key_file: key_file.into(),
             other_keys: BTreeMap::new(),
             send_ms_max: KAFKA_SEND_MS_MAX,
+            transaction_ms_max: KAFKA_TRANSACTION_MS_MAX,
+            conclude_ms_max: KAFKA_OUTAGE_MS_MAX,
             client: BTreeMap::new(),
             tokens: None,
         }
@@ -104,13 +110,18 @@ impl Settings {
         format!("{}.partition-{partition}", self.topic_prefix)
     }
 
+    /// The group beside whose offsets it is noted which process has a partition.
+    pub(super) fn owner_group(&self) -> String {
+        format!("{}.owner", self.topic_prefix)
+    }
+
     /// As [`Settings::producer`], each append in a transaction of the one process that has a partition: whoever connects
     /// under the same name is the one from then on.
     pub(super) fn owner(&self, partition: u32) -> ClientConfig {
         let mut config = self.producer();
         config
             .set("transactional.id", self.owner_id(partition))
-            .set("transaction.timeout.ms", KAFKA_TRANSACTION_MS_MAX.to_string());
+            .set("transaction.timeout.ms", self.transaction_ms_max.to_string());
         config
     }
 

@@ -91,7 +91,9 @@ impl Topics<'_> {
     fn create(&self, name: &str) -> Result<(), Error> {
         let settings = self.settings;
         let Link::Admin(admin) = &self.link else {
-            return Err(refused(name, "it is not there; create it, which keywatch cannot do with OAUTHBEARER"));
+            let problem =
+                format!("it is not there, and keywatch cannot create it with OAUTHBEARER: {}", self.command(name));
+            return Err(refused(name, &problem));
         };
         if !settings.create_topics {
             return Err(refused(
@@ -116,6 +118,15 @@ impl Topics<'_> {
             }
             None => Err(refused(name, "it cannot be created, and the cluster does not say why")),
         }
+    }
+
+    /// What creates a topic as it has to be.
+    fn command(&self, name: &str) -> String {
+        let Settings { partitions, replication, .. } = self.settings;
+        let configs = wanted(self.settings).into_iter().map(|(key, value)| format!("--config {key}={value}"));
+        let configs: Vec<String> = configs.collect();
+        let layout = format!("--topic {name} --partitions {partitions} --replication-factor {replication}");
+        format!("kafka-topics --create {layout} {}", configs.join(" "))
     }
 
     /// The copies of each partition once all have a leader; `None` where that does not come. A new topic, whoever created it,
