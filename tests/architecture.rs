@@ -1,5 +1,7 @@
 //! The house rules that a machine can check: who may import whom, what every room has, how large a file may be.
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
