@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ethereum`] | blocks of a real node: nothing skipped, nothing told twice, reorganisations taken back |
 //! | [`bitcoin`] | the same for Bitcoin, and the shape of a real theft |
+//! | [`descriptors`] | a wallet of Bitcoin with many addresses |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
 //! | [`finality`] | final blocks, and what leaves them |
 //! | [`added`] | wallets that are added while their chain is followed |
@@ -15,6 +16,7 @@
 
 mod added;
 mod bitcoin;
+mod descriptors;
 mod door;
 mod endpoints;
 mod ethereum;

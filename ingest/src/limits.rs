@@ -73,6 +73,15 @@ pub const WALLETS_COMPARED_MAX: usize = 500;
 /// Balances of tokens, each of one wallet, that are compared before and after one block.
 pub const BALANCES_COMPARED_MAX: usize = 2000;
 
+/// Branches of one descriptor, as receiving and change are two.
+pub const DESCRIPTOR_BRANCHES_MAX: usize = 16;
+
+/// Addresses of a descriptor's branch that are watched ahead of the last one used.
+pub const DESCRIPTOR_GAP_MAX: u32 = 10_000;
+
+/// Addresses of a descriptor's branch that are watched in all.
+pub const DESCRIPTOR_INDEX_MAX: u32 = 100_000;
+
 /// Parts of blocks that a follower remembers as not read, each a token or a kind of question.
 pub const UNWELL_PARTS_MAX: usize = 256;
 

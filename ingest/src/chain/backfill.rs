@@ -10,6 +10,7 @@ use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
+use super::follow::{Used, used_of};
 use crate::limits::BACKFILL_WALLETS_MAX;
 
 /// Old blocks that are still to be read for some wallets.
@@ -48,12 +49,16 @@ pub fn cut(pending: &mut Vec<Pending>, fork: u64) {
     pending.retain(|piece| piece.next <= piece.to);
 }
 
-/// The record of what is still to be read. `anchor` tells it from the records before it.
+/// The record of what is still to be read, and of the addresses `used` by then, which old blocks may show. `anchor` tells it
+/// from the records before it.
 #[must_use]
-pub fn record(origin: &Origin, chain: &str, pending: &[Pending], anchor: &str, time: Instant) -> Event {
+pub fn record(origin: &Origin, chain: &str, pending: &[Pending], used: &Used, anchor: &str, time: Instant) -> Event {
     let pieces: Vec<Value> =
         pending.iter().map(|piece| json!({"wallets": piece.wallets, "next": piece.next, "to": piece.to})).collect();
-    let detail = json!({ "pending": pieces });
+    let mut detail = json!({ "pending": pieces });
+    if !used.is_empty() {
+        detail["used"] = json!(used);
+    }
     let mut event = Event::builder(origin, &format!("backfill/{chain}/{anchor}/{detail}"), "chain.backfill", time);
     event.chain(chain).detail(&detail);
     event.build_own()
@@ -66,13 +71,14 @@ pub struct Restoring<'a> {
     chain: &'a str,
     cursors: usize,
     found: Vec<Pending>,
+    used: Used,
 }
 
 impl<'a> Restoring<'a> {
     /// Of a source on a chain.
     #[must_use]
     pub fn new(source: &'a str, chain: &'a str) -> Restoring<'a> {
-        Restoring { source, chain, cursors: 0, found: Vec::new() }
+        Restoring { source, chain, cursors: 0, found: Vec::new(), used: Used::new() }
     }
 
     /// Takes a record; says whether older ones say nothing more. What is pending stands before the newest cursor or behind it,
@@ -84,6 +90,7 @@ impl<'a> Restoring<'a> {
         match event.kind() {
             "chain.backfill" => {
                 let detail = event.detail().value();
+                self.used = used_of(&detail["used"]);
                 self.found.extend(detail["pending"].as_array().into_iter().flatten().filter_map(piece));
                 true
             }
@@ -95,10 +102,10 @@ impl<'a> Restoring<'a> {
         }
     }
 
-    /// What is pending.
+    /// What is pending, and the addresses that were used by then.
     #[must_use]
-    pub fn end(self) -> Vec<Pending> {
-        self.found
+    pub fn end(self) -> (Vec<Pending>, Used) {
+        (self.found, self.used)
     }
 }
 
@@ -142,6 +149,10 @@ mod tests {
     }
 
     fn restored(records: &[Event]) -> Vec<Pending> {
+        restored_with_used(records).0
+    }
+
+    fn restored_with_used(records: &[Event]) -> (Vec<Pending>, Used) {
         let mut restoring = Restoring::new("node", "ethereum");
         records.iter().rev().any(|record| restoring.take(record));
         restoring.end()
@@ -152,7 +163,8 @@ mod tests {
         let cursor = |height: u64| {
             Cursor::behind(height, &format!("a{height}"), 4).record(&origin(), "ethereum", 1, false, Instant(1))
         };
-        let said = |pending: &[Pending], chain: &str| record(&origin(), chain, pending, "anchor", Instant(1));
+        let said =
+            |pending: &[Pending], chain: &str| record(&origin(), chain, pending, &Used::new(), "anchor", Instant(1));
         let (first, second) = (piece_of(&["a", "b"], 5, 10), piece_of(&["a", "b"], 8, 10));
         let mut records = vec![cursor(10), said(from_ref(&first), "ethereum"), cursor(11)];
         assert_eq!(restored(&records), [first]);
@@ -160,6 +172,9 @@ mod tests {
         assert_eq!(restored(&records), [second]);
         records.push(said(&[], "ethereum"));
         assert!(restored(&records).is_empty());
+        let used = Used::from([("w/0".to_owned(), 9)]);
+        records.push(record(&origin(), "ethereum", &[], &used, "anchor", Instant(1)));
+        assert_eq!(restored_with_used(&records), (Vec::new(), used));
         records.extend([cursor(12), cursor(13)]);
         assert!(restored(&records).is_empty());
         assert_ne!(said(&[], "ethereum").event_id(), said(&[piece_of(&["a"], 1, 2)], "ethereum").event_id());

@@ -6,13 +6,16 @@
 //! exactly behind what is durable. Its *epoch* counts reorganisations and is part of the id of each event of a block: a
 //! block that is left and comes back gives new events.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
 use super::health::Unwell;
+
+/// How many addresses of wallets with descriptors are used, by branch; empty for chains that have no such wallets.
+pub type Used = BTreeMap<String, u32>;
 
 /// A block, as far as its place in the chain goes. Hashes are texts in the chain's own form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub struct Cursor {
     declared: String,
     /// Height of the newest block that is final, or of the block that it began behind.
     settled: u64,
+    /// Addresses of descriptors that are used, by branch.
+    used: Used,
 }
 
 /// How a block stands to those that were read.
@@ -74,6 +79,7 @@ impl Cursor {
             unwell: Unwell::default(),
             declared: String::new(),
             settled: height,
+            used: Used::new(),
         }
     }
 
@@ -103,6 +109,17 @@ impl Cursor {
     /// Blocks up to this height are final.
     pub fn settle(&mut self, height: u64) {
         self.settled = height;
+    }
+
+    /// Addresses of descriptors that are used, by branch.
+    #[must_use]
+    pub fn used(&self) -> &Used {
+        &self.used
+    }
+
+    /// So many of them are.
+    pub fn take_used(&mut self, used: Used) {
+        self.used = used;
     }
 
     /// What could not be read of the blocks, and has not been read since.
@@ -184,6 +201,9 @@ impl Cursor {
         if first {
             detail["first"] = Value::Bool(true);
         }
+        if !self.used.is_empty() {
+            detail["used"] = json!(self.used);
+        }
         if !self.declared.is_empty() {
             detail["declared"] = json!(self.declared);
         }
@@ -231,7 +251,15 @@ impl<'a> Restoring<'a> {
             let settled = detail["final"].as_u64().unwrap_or_default();
             let declared = detail["declared"].as_str().unwrap_or_default().to_owned();
             let unwell = detail["unwell"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            Cursor { epoch, depth_max, recent: VecDeque::new(), unwell: Unwell::of(unwell), declared, settled }
+            Cursor {
+                epoch,
+                depth_max,
+                recent: VecDeque::new(),
+                unwell: Unwell::of(unwell),
+                declared,
+                settled,
+                used: used_of(&detail["used"]),
+            }
         });
         for entry in detail["read"].as_array().into_iter().flatten().rev() {
             let (Some(height), Some(hash)) = (entry[0].as_u64(), entry[1].as_str()) else { continue };
@@ -257,6 +285,12 @@ impl<'a> Restoring<'a> {
         }
         Some(cursor)
     }
+}
+
+/// Addresses of descriptors that are used, as a record has them.
+pub(super) fn used_of(record: &Value) -> Used {
+    let used = record.as_object().into_iter().flatten();
+    used.filter_map(|(branch, used)| Some((branch.clone(), u32::try_from(used.as_u64()?).ok()?))).collect()
 }
 
 /// The record of a reorganisation: `left` are the blocks that are no longer part of the chain, the newest first.
@@ -380,6 +414,7 @@ mod tests {
         cursor.take(&block(12, "a12", "a11"));
         cursor.take(&block(13, "a13", "a12"));
         cursor.watch("d1".into());
+        cursor.take_used(Used::from([("w/0".to_owned(), 7)]));
         let mut asked = Asked::default();
         asked.fails("storage", "no state".into());
         cursor.unwell_mut().take(&asked);

@@ -278,6 +278,8 @@ impl System {
             ledger: PLATFORM.to_owned(),
             decision_point: OPA.to_owned(),
             first_block: 0,
+            descriptor: String::new(),
+            gap_limit: 0,
         }
     }
 

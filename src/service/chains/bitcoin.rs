@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::{Amount, Block, Denomination, Network, OutPoint, ScriptBuf, Transaction, TxOut, Txid, constants};
 use keywatch_ingest::chain::bitcoin::{Coins, Decoder, Place, Watched};
-use keywatch_ingest::chain::follow::BlockRef;
+use keywatch_ingest::chain::follow::{BlockRef, Used};
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant, line};
 use serde_json::{Value, json};
@@ -29,19 +30,44 @@ pub(crate) struct BitcoinChain {
     pub(crate) name: String,
     /// Its network.
     pub(crate) network: Network,
-    /// What is watched.
-    pub(crate) watched: Watched,
+    /// What is watched; it grows with the addresses of descriptors that are paid.
+    watched: RwLock<Arc<Watched>>,
 }
 
 /// A block, and the coins that its watched transactions spend.
 pub(crate) struct ReadBlock {
     block: Block,
     coins: Coins,
+    /// What was watched when its coins were asked for.
+    watched: Arc<Watched>,
 }
 
 impl BitcoinChain {
-    pub(super) fn decoder(&self) -> Decoder<'_> {
-        Decoder { origin: &self.origin, chain: &self.name, network: self.network, watched: &self.watched }
+    /// A chain on which that is watched.
+    pub(crate) fn new(origin: Origin, name: String, network: Network, watched: Watched) -> BitcoinChain {
+        BitcoinChain { origin, name, network, watched: RwLock::new(Arc::new(watched)) }
+    }
+
+    /// What is watched now.
+    pub(super) fn watched(&self) -> Arc<Watched> {
+        Arc::clone(&self.watched.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is watched once these transactions are seen.
+    fn grown(&self, transactions: &[Transaction]) -> Arc<Watched> {
+        let now = self.watched();
+        if !now.grows(transactions) {
+            return now;
+        }
+        let mut watched = self.watched.write().unwrap_or_else(PoisonError::into_inner);
+        let mut more = Watched::clone(&watched);
+        more.grow(transactions);
+        *watched = Arc::new(more);
+        Arc::clone(&watched)
+    }
+
+    pub(super) fn decoder<'a>(&'a self, watched: &'a Watched) -> Decoder<'a> {
+        Decoder { origin: &self.origin, chain: &self.name, network: self.network, watched }
     }
 
     /// Coins from the transactions that made them, for which a node needs an index of transactions; else from the node's
@@ -145,7 +171,8 @@ impl Chain for BitcoinChain {
         if block.block_hash().to_string() != hash || !block.check_merkle_root() {
             return Err(node.trouble(Class::Malformed, format!("it answers another block than {hash}")));
         }
-        let wanted = self.decoder().wanted(&block.txdata);
+        let watched = self.grown(&block.txdata);
+        let wanted = self.decoder(&watched).wanted(&block.txdata);
         let coins = self.coins(node, &hash, &wanted).await?;
         let at = BlockRef {
             height,
@@ -153,7 +180,7 @@ impl Chain for BitcoinChain {
             hash,
             time: Instant::from_unix_seconds(i64::from(block.header.time)).unwrap_or(Instant::UNASSIGNED),
         };
-        Ok(Some(Fetched { at, block: ReadBlock { block, coins } }))
+        Ok(Some(Fetched { at, block: ReadBlock { block, coins, watched } }))
     }
 
     fn mark(&self, fetched: &Fetched<ReadBlock>) -> String {
@@ -168,6 +195,25 @@ impl Chain for BitcoinChain {
 
     fn events(&self, fetched: &Fetched<ReadBlock>, epoch: u64) -> Vec<Event> {
         let place = Place::Block { height: fetched.at.height, hash: fetched.at.hash.clone(), epoch };
-        self.decoder().block(&fetched.block.block, &place, &fetched.block.coins)
+        let ReadBlock { block, coins, watched } = &fetched.block;
+        self.decoder(watched).block(block, &place, coins)
+    }
+
+    fn is_outgrown(&self, fetched: &Fetched<ReadBlock>) -> bool {
+        !Arc::ptr_eq(&fetched.block.watched, &self.watched())
+    }
+
+    fn used(&self) -> Used {
+        self.watched().used()
+    }
+
+    fn take_used(&self, used: &Used) -> bool {
+        let mut watched = self.watched.write().unwrap_or_else(PoisonError::into_inner);
+        let mut more = Watched::clone(&watched);
+        let has_grown = more.take_used(used);
+        if has_grown {
+            *watched = Arc::new(more);
+        }
+        has_grown
     }
 }

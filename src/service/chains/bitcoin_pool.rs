@@ -55,8 +55,9 @@ impl BitcoinChain {
     /// What these transactions do with the coins of watched wallets.
     async fn look(&self, node: &Node, ids: &[Txid], time: Instant) -> Result<Vec<Waiting>, Trouble> {
         let mut waiting = Vec::new();
+        let watched = self.watched();
         for transaction in self.read(node, ids).await? {
-            if transaction.input.iter().any(|input| self.watched.may_spend(input)) {
+            if transaction.input.iter().any(|input| watched.may_spend(input)) {
                 let coins = self.coins_of(node, &transaction).await?;
                 waiting.push(self.told(&transaction, &coins, time));
             }
@@ -67,7 +68,7 @@ impl BitcoinChain {
     fn told(&self, transaction: &Transaction, coins: &Coins, time: Instant) -> Waiting {
         let mut events = Vec::new();
         let coin = |at: &OutPoint| coins.get(at).cloned();
-        self.decoder().transaction(transaction, &Place::Pool, time, &coin, &mut events);
+        self.decoder(&self.watched()).transaction(transaction, &Place::Pool, time, &coin, &mut events);
         let spends = |event: &Event| event.kind() == "chain.tx" || event.detail().value()["direction"] == "out";
         events.retain(spends);
         Waiting {

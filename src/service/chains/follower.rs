@@ -104,6 +104,9 @@ impl<C: Chain> Follower<C> {
         pool: Option<SharedPool>,
     ) -> anyhow::Result<Follower<C>> {
         let (cursor, was_down) = position::cursor(log.as_ref(), chain.origin(), chain.name(), pace.depth_max)?;
+        if let Some(cursor) = &cursor {
+            chain.take_used(cursor.used());
+        }
         let (dissent, backfill) = (String::new(), Backfill::default());
         Ok(Follower {
             chain,
@@ -254,7 +257,7 @@ impl<C: Chain> Follower<C> {
         let to = to.min(from.saturating_add(FOLLOW_BLOCKS_MAX - 1));
         let mut cursor = self.cursor().clone();
         let (mut events, mut blocks, mut time) = (Vec::new(), 0_usize, clock::now());
-        let mut leaves = false;
+        let (mut leaves, mut outgrown) = (false, false);
         let mut trouble = None;
         let mut dissent = Vec::new();
         {
@@ -274,8 +277,10 @@ impl<C: Chain> Follower<C> {
                         break;
                     }
                 };
-                if cursor.step(&fetched.at) == Step::Reorganises {
-                    leaves = true;
+                // Of what is watched since it was fetched, its coins were not asked for.
+                outgrown = self.chain.is_outgrown(&fetched);
+                leaves = !outgrown && cursor.step(&fetched.at) == Step::Reorganises;
+                if outgrown || leaves {
                     break;
                 }
                 events.extend(self.chain.events(&fetched, cursor.epoch()));
@@ -296,6 +301,7 @@ impl<C: Chain> Follower<C> {
             events.push(record);
         }
         if blocks > 0 {
+            cursor.take_used(self.chain.used());
             let (told, origin) = (self.final_told.0, self.chain.origin());
             events.extend(finality::settle(&mut cursor, self.pace.finality, told, origin, self.chain.name(), time));
             events.push(cursor.record(origin, self.chain.name(), blocks, false, time));
@@ -311,7 +317,7 @@ impl<C: Chain> Follower<C> {
             // What was read before it is kept, and it comes up again.
             Some(trouble) if blocks == 0 => Err(trouble.into()),
             _ if leaves => self.leave().await,
-            _ if blocks > 0 => Ok(Turn::Moved),
+            _ if blocks > 0 || outgrown => Ok(Turn::Moved),
             _ => Ok(Turn::Waited),
         }
     }

@@ -133,7 +133,7 @@ pub(crate) fn configured(chain: &config::Chain, system: &System) -> anyhow::Resu
     let (made, unreadable) = if let Some(network) = bitcoin::network(&chain.chain) {
         let (watched, unreadable) = bitcoin::Watched::of(system, &chain.chain, network);
         let name = chain.chain.to_ascii_lowercase();
-        (AnyChain::Bitcoin(BitcoinChain { origin: origin(chain), name, network, watched }), unreadable)
+        (AnyChain::Bitcoin(BitcoinChain::new(origin(chain), name, network, watched)), unreadable)
     } else {
         let (watched, unreadable) = evm::Watched::of(system, &chain.chain);
         let network = network(chain)?;
@@ -141,7 +141,7 @@ pub(crate) fn configured(chain: &config::Chain, system: &System) -> anyhow::Resu
         (AnyChain::Evm(EvmChain { origin: origin(chain), network, watched, traces, storage }), unreadable)
     };
     for wallet in unreadable {
-        tracing::warn!(wallet, chain = chain.chain, "is no address of this chain and is not watched");
+        tracing::warn!(wallet, chain = chain.chain, "is nothing that can be watched on this chain");
     }
     Ok(made)
 }
@@ -228,6 +228,16 @@ pub(crate) fn check(chains: &[config::Chain], credentials: &[Credential], invent
     Ok(())
 }
 
+/// A descriptor that cannot be read would leave a whole wallet unwatched.
+fn check_descriptors(system: &System, chain: &str) -> anyhow::Result<()> {
+    let Some(network) = bitcoin::network(chain) else { return Ok(()) };
+    for wallet in system.wallets.iter().filter(|wallet| wallet.chain.eq_ignore_ascii_case(chain)) {
+        let read = bitcoin::descriptor::branches(wallet, network);
+        read.map_err(|problem| anyhow::anyhow!("wallet {}: {problem}", wallet.wallet))?;
+    }
+    Ok(())
+}
+
 fn check_one(chain: &config::Chain, credentials: &[Credential], inventory: &Inventory) -> anyhow::Result<()> {
     let Some(system) = inventory.system(&chain.system) else {
         bail!("system: the inventory has no `{}`", chain.system);
@@ -244,6 +254,7 @@ fn check_one(chain: &config::Chain, credentials: &[Credential], inventory: &Inve
     if bitcoin::network(&chain.chain).is_none() {
         network(chain)?;
     }
+    check_descriptors(system, &chain.chain)?;
     ensure!(!chain.endpoints.is_empty(), "endpoints: name at least one node");
     for (index, endpoint) in chain.endpoints.iter().enumerate() {
         let twice = chain.endpoints[..index].iter().any(|other| other.name == endpoint.name);

@@ -112,6 +112,12 @@ rows! {
         /// Block from which on the wallet is read when it is added while its chain is followed; 0 for none.
         #[serde(default, skip_serializing_if = "is_zero")]
         first_block: i64,
+        /// Descriptor of its addresses with its checksum, for a wallet of Bitcoin that has many, or nothing.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        descriptor: String,
+        /// Addresses of the descriptor that are watched ahead of the last one used; 0 for the usual number.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        gap_limit: i64,
     }
     /// A module that may act for a multisig wallet.
     Module {

@@ -139,6 +139,9 @@ impl System {
         if wallet.first_block < 0 {
             return Err(format!("wallet {name}: first_block {} is below 0", wallet.first_block));
         }
+        if wallet.gap_limit < 0 {
+            return Err(format!("wallet {name}: gap_limit {} is below 0", wallet.gap_limit));
+        }
         for (role, source) in wallet.sources() {
             if !self.sources.iter().any(|declared| declared.source == source) {
                 return Err(format!("wallet {name}: its {role} `{source}` is not among the system's sources"));

@@ -62,6 +62,16 @@ pub const TABLES: &[Table] = &[
                 Cell::Integer,
                 "block from which on it is read when it is added while its chain is followed",
             ),
+            (
+                "descriptor",
+                Cell::Text,
+                "descriptor of its addresses with its checksum, for a Bitcoin wallet that has many",
+            ),
+            (
+                "gap_limit",
+                Cell::Integer,
+                "addresses of it that are watched ahead of the last one used; 20 where it is 0",
+            ),
         ],
     },
     Table {

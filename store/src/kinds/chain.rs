@@ -95,6 +95,7 @@ pub(super) const CHAIN_PROGRESS: &[(&str, &str, &str)] = &[
     ("read", "array", "height and hash of the blocks read since the record before, as deep as a reorganisation may go"),
     ("first", "boolean", "true where the follower began: nothing before this block was read"),
     ("final", "integer", "height of the newest block that is final, or of the one that the follower began behind"),
+    ("used", "object", "how many addresses of wallets with a descriptor are used, by branch"),
     ("declared", "text", "`sha256` of the declaration whose wallets were watched, as `inventory.activated` has it"),
     ("unwell", "array", "parts of blocks that could not be read and have not been read since, as `source.status` told"),
 ];
@@ -106,11 +107,14 @@ pub(super) const CHAIN_FINALITY: &[(&str, &str, &str)] = &[
     ("epoch", "integer", "reorganisations so far"),
 ];
 
-pub(super) const CHAIN_BACKFILL: &[(&str, &str, &str)] = &[(
-    "pending",
-    "array",
-    "objects with the `wallets`, the `next` block that is read for them, and the last, `to`; empty when all is read",
-)];
+pub(super) const CHAIN_BACKFILL: &[(&str, &str, &str)] = &[
+    (
+        "pending",
+        "array",
+        "objects with the `wallets`, the `next` block that is read for them, and the last, `to`; empty when all is read",
+    ),
+    ("used", "object", "how many addresses of wallets with a descriptor are used, by branch"),
+];
 
 pub(super) const CHAIN_REORG: &[(&str, &str, &str)] = &[
     ("depth", "integer", "how many"),

@@ -2,15 +2,19 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`descriptor`] | wallets with many addresses, which follow from a descriptor |
 //! | [`watch`] | the scripts of watched wallets, and which inputs may spend from them |
 //! | [`decode`] | transactions in blocks and in a node's pool |
 //!
 //! Nothing here asks a node. Which coins have to be known before a block can be told, [`Decoder::wanted`] says.
 
 pub mod decode;
+pub mod descriptor;
 mod signatures;
 pub mod watch;
 
+#[cfg(test)]
+mod descriptor_tests;
 #[cfg(test)]
 mod tests;
 

@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::hashes::Hash;
 use bitcoin::script::Instruction;
-use bitcoin::{Address, Network, PubkeyHash, Script, ScriptBuf, TxIn, WPubkeyHash};
+use bitcoin::{Address, Network, PubkeyHash, Script, ScriptBuf, Transaction, TxIn, WPubkeyHash};
 use keywatch_store::inventory::System;
+
+use super::descriptor::{self, Branch};
+use crate::chain::follow::Used;
 
 /// The network that a chain's name means: `bitcoin`, or `bitcoin-` with `testnet4`, `signet` or `regtest`.
 #[must_use]
@@ -20,22 +23,36 @@ pub fn network(chain: &str) -> Option<Network> {
     })
 }
 
-/// Watched wallets: what pays them, and their addresses as the inventory has them.
+/// Watched wallets: what pays them, and their names as the inventory has them. That is the address where it declares one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
     wallets: HashMap<ScriptBuf, String>,
     /// Whether one of them may be spent from without naming its key.
     taproot: bool,
+    branches: Vec<Branch>,
+    /// Scripts of the branches: which one, and the number in it.
+    derived: HashMap<ScriptBuf, (usize, u32)>,
 }
 
 impl Watched {
-    /// The wallets of `system` on a chain. A wallet that is no address of its network is left out, and named in the second
-    /// list.
+    /// The wallets of `system` on a chain. A wallet that is no address of its network and has no descriptor of it is left out,
+    /// and named in the second list.
     #[must_use]
     pub fn of(system: &System, chain: &str, network: Network) -> (Watched, Vec<String>) {
         let mut watched = Watched::default();
         let mut unreadable = Vec::new();
         for declared in system.wallets.iter().filter(|wallet| wallet.chain.eq_ignore_ascii_case(chain)) {
+            match descriptor::branches(declared, network) {
+                Ok(branches) if branches.is_empty() => {}
+                Ok(branches) => {
+                    watched.branches.extend(branches);
+                    continue;
+                }
+                Err(problem) => {
+                    unreadable.push(format!("{}: {problem}", declared.wallet));
+                    continue;
+                }
+            }
             let address = declared.wallet.parse::<Address<NetworkUnchecked>>().ok();
             match address.and_then(|address| address.require_network(network).ok()) {
                 Some(address) => {
@@ -46,7 +63,64 @@ impl Watched {
                 None => unreadable.push(declared.wallet.clone()),
             }
         }
+        watched.derive();
         (watched, unreadable)
+    }
+
+    /// Watches what the gaps of descriptors reach by now.
+    fn derive(&mut self) {
+        for (number, branch) in self.branches.iter_mut().enumerate() {
+            for (index, script) in branch.more() {
+                self.taproot |= script.is_p2tr();
+                self.wallets.insert(script.clone(), branch.wallet.clone());
+                self.derived.insert(script, (number, index));
+            }
+        }
+    }
+
+    /// Addresses of descriptors that these transactions pay and that are further than those that were paid before.
+    fn newly_used<'a>(&'a self, transactions: &'a [Transaction]) -> impl Iterator<Item = (usize, u32)> + 'a {
+        let outputs = transactions.iter().flat_map(|transaction| &transaction.output);
+        let paid = outputs.filter_map(|output| self.derived.get(&output.script_pubkey).copied());
+        paid.filter(|(number, index)| self.branches[*number].is_new(*index))
+    }
+
+    /// Whether more addresses are to be watched from these transactions on.
+    #[must_use]
+    pub fn grows(&self, transactions: &[Transaction]) -> bool {
+        !self.derived.is_empty() && self.newly_used(transactions).next().is_some()
+    }
+
+    /// Watches as many addresses ahead of those that these transactions pay as the gaps of their descriptors say.
+    pub fn grow(&mut self, transactions: &[Transaction]) {
+        loop {
+            let used: Vec<(usize, u32)> = self.newly_used(transactions).collect();
+            if used.is_empty() {
+                return;
+            }
+            for (number, index) in used {
+                self.branches[number].use_up_to(index.saturating_add(1));
+            }
+            // What is watched now may have been paid here too.
+            self.derive();
+        }
+    }
+
+    /// How many addresses of descriptors are used.
+    #[must_use]
+    pub fn used(&self) -> Used {
+        let used = self.branches.iter().filter(|branch| branch.used() > 0);
+        used.map(|branch| (branch.name.clone(), branch.used())).collect()
+    }
+
+    /// Takes so many for used; says whether that are more than before.
+    pub fn take_used(&mut self, used: &Used) -> bool {
+        let before = self.used();
+        for branch in &mut self.branches {
+            branch.use_up_to(used.get(&branch.name).copied().unwrap_or_default());
+        }
+        self.derive();
+        self.used() != before
     }
 
     /// The wallet that a script pays.

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use keywatch_ingest::chain::backfill::{self, Pending, Restoring};
-use keywatch_ingest::chain::follow::Cursor;
+use keywatch_ingest::chain::follow::{Cursor, Used};
 use keywatch_store::inventory::System;
 use keywatch_store::{Event, Inventory, Log};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Chain, Failure, Follower, Turn, fetch};
+use super::{Chain, Failure, Fetched, Follower, Turn, fetch};
 use crate::clock;
 use crate::limits::{
     BACKFILL_BLOCKS_MAX, BACKFILL_RECORDS_MAX, BACKFILL_RETRY_SECONDS, FOLLOW_EVENTS_MAX, FOLLOW_FETCHES_MAX,
@@ -102,7 +102,8 @@ impl<C: Chain> Follower<C> {
         let first = watching.borrow_and_update().clone();
         // Who never followed the chain has nothing to go on with, and no log to go through for it.
         if let Some(tip) = self.cursor.as_ref().map(|cursor| cursor.tip().height) {
-            let (pending, before) = self.left(log, &first.system.digest())?;
+            let (pending, used, before) = self.left(log, &first.system.digest())?;
+            self.chain.take_used(&used);
             self.backfill.pending = pending;
             // A reorganisation may have left blocks since that was written.
             self.backfill.cut(tip);
@@ -123,7 +124,7 @@ impl<C: Chain> Follower<C> {
 
     /// What is pending as the log has it; and where the wallets of the newest cursor are not those that are `declared` now, what
     /// was declared for them.
-    fn left(&self, log: &dyn Log, declared: &str) -> anyhow::Result<(Vec<Pending>, Option<System>)> {
+    fn left(&self, log: &dyn Log, declared: &str) -> anyhow::Result<(Vec<Pending>, Used, Option<System>)> {
         let (origin, chain) = (self.chain.origin(), self.chain.name());
         let mut restoring = Restoring::new(&origin.source, chain);
         let watched = self.cursor.as_ref().map_or("", Cursor::declared);
@@ -142,7 +143,8 @@ impl<C: Chain> Follower<C> {
                 "what was declared before is too far back; `chain backfill` reads the old blocks of wallets since";
             tracing::warn!(chain, "{said}");
         }
-        Ok((restoring.end(), search.found.and_then(|inventory| inventory.systems.into_iter().next())))
+        let (pending, used) = restoring.end();
+        Ok((pending, used, search.found.and_then(|inventory| inventory.systems.into_iter().next())))
     }
 
     /// Watches what the inventory declares by now. The cursor says up to which block that was not so.
@@ -154,6 +156,7 @@ impl<C: Chain> Follower<C> {
         }
         let next = changes.borrow_and_update().clone();
         let added = next.added(&watched.system);
+        next.chain.take_used(&self.chain.used());
         self.chain = Arc::clone(&next.chain);
         *watched = next;
         let declared = self.backfill.declared();
@@ -169,7 +172,8 @@ impl<C: Chain> Follower<C> {
     }
 
     fn backfill_record(&self, anchor: &str) -> Event {
-        backfill::record(self.chain.origin(), self.chain.name(), &self.backfill.pending, anchor, clock::now())
+        let (origin, used) = (self.chain.origin(), self.chain.used());
+        backfill::record(origin, self.chain.name(), &self.backfill.pending, &used, anchor, clock::now())
     }
 
     /// Reads the next old blocks, where there are some to be read.
@@ -182,6 +186,7 @@ impl<C: Chain> Follower<C> {
             return Ok(Turn::Waited);
         }
         let chain = watched.only(&piece.wallets).map_err(Failure::Log)?;
+        chain.take_used(&self.chain.used());
         match self.read_piece(&chain, &piece).await {
             Err(Failure::Trouble(trouble)) => {
                 self.rest(&trouble);
@@ -215,7 +220,8 @@ impl<C: Chain> Follower<C> {
                 if fetched.is_none() && read.is_none() && next == piece.next {
                     return Err(Trouble::new(Class::Missing, format!("no node has block {next}")).into());
                 }
-                let Some(fetched) = fetched.filter(|fetched| same(&fetched.at.hash)) else { break };
+                let fresh = |fetched: &Fetched<C::Block>| same(&fetched.at.hash) && !chain.is_outgrown(fetched);
+                let Some(fetched) = fetched.filter(fresh) else { break };
                 // Events of a block that may still be left have its epoch, so that they are taken back with the others.
                 events.extend(chain.events(&fetched, read.map_or(0, |read| read.epoch)));
                 lacks |= chain.asked(&fetched).problem().is_some();
@@ -225,8 +231,13 @@ impl<C: Chain> Follower<C> {
                 }
             }
         }
+        // What old blocks show to be used is watched everywhere, and the blocks read meanwhile were read without it.
+        let has_grown = self.chain.take_used(&chain.used());
+        if has_grown {
+            self.reach(self.cursor().tip().height);
+        }
         if next == piece.next {
-            return Ok(Turn::Waited);
+            return Ok(if has_grown { Turn::Moved } else { Turn::Waited });
         }
         self.advance(next);
         for (mark, record) in dissent {
@@ -241,6 +252,13 @@ impl<C: Chain> Follower<C> {
         let labels = [self.chain.name(), self.chain.origin().source.as_str()];
         self.intake.metrics.chain_blocks.with_label_values(&labels).inc_by(next - piece.next);
         Ok(Turn::Moved)
+    }
+
+    /// The first piece is read up to the block at `tip` too.
+    fn reach(&mut self, tip: u64) {
+        if let Some(first) = self.backfill.pending.first_mut() {
+            first.to = first.to.max(tip);
+        }
     }
 
     /// The first piece is read up to `next`; it goes when that is all.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use keywatch_ingest::chain::follow::BlockRef;
+use keywatch_ingest::chain::follow::{BlockRef, Used};
 use keywatch_ingest::chain::health::Asked;
 use keywatch_store::Event;
 use keywatch_store::event::Origin;
@@ -60,6 +60,21 @@ pub(crate) trait Chain: Send + Sync + 'static {
 
     /// The events of a block.
     fn events(&self, fetched: &Fetched<Self::Block>, epoch: u64) -> Vec<Event>;
+
+    /// Whether more addresses are watched by now than when a block was fetched, so that it has to be fetched again.
+    fn is_outgrown(&self, _fetched: &Fetched<Self::Block>) -> bool {
+        false
+    }
+
+    /// How many addresses of wallets with a descriptor are used, as far as blocks were fetched.
+    fn used(&self) -> Used {
+        Used::new()
+    }
+
+    /// Takes so many for used; says whether that are more than before.
+    fn take_used(&self, _used: &Used) -> bool {
+        false
+    }
 
     /// Which parts of a block were read, and which it was taken without.
     fn asked(&self, _fetched: &Fetched<Self::Block>) -> Asked {
