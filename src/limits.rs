@@ -2,6 +2,7 @@
 
 mod chains;
 pub(crate) mod doctor;
+mod init;
 mod kafka;
 mod oidc;
 mod page;
@@ -9,6 +10,7 @@ pub(crate) mod pull;
 mod sql;
 
 pub(crate) use chains::*;
+pub(crate) use init::*;
 pub(crate) use kafka::*;
 pub(crate) use oidc::*;
 pub(crate) use page::*;
