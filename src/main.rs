@@ -26,8 +26,8 @@ mod service;
 mod words;
 
 use commands::{
-    agent, backtest, chain, deliveries, demo, detectors, doctor, feeds, import, log, operator, query, replay, run,
-    simulate,
+    agent, backtest, chain, deliveries, demo, detectors, doctor, feeds, import, init, log, operator, query, replay,
+    run, simulate,
 };
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
@@ -53,6 +53,7 @@ Start here:
   keywatch backtest LOG                  what they would have found and cost over your history
   keywatch import --feed safe --system cold FILE
                                          your own records as event lines
+  keywatch init FILE --output DIR        an inventory and a configuration proposed from them
   keywatch run --print-config            a configuration for your own machine
   keywatch agent --file LOG              ships what a machine writes to a running keywatch
   keywatch doctor                        is everything there, and does every source speak?
@@ -81,6 +82,7 @@ enum Command {
     Run(run::Arguments),
     Agent(agent::Arguments),
     Import(import::Arguments),
+    Init(init::Arguments),
     Chain(chain::Arguments),
     Feeds(feeds::Arguments),
     Log(log::Arguments),
@@ -124,6 +126,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Replay(arguments) => replay::run(arguments),
         Command::Backtest(arguments) => backtest::run(arguments),
         Command::Import(arguments) => import::run(arguments),
+        Command::Init(arguments) => init::run(arguments),
         Command::Chain(arguments) => chain::run(arguments),
         Command::Feeds(arguments) => feeds::run(arguments),
         Command::Log(arguments) => log::run(arguments),

@@ -7,6 +7,7 @@
 mod aftermath;
 mod attacks;
 mod escalation;
+mod flood;
 mod heartbeats;
 mod opa_api;
 mod operators;

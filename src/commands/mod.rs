@@ -9,6 +9,7 @@
 //! | [`agent`] | ships lines of files or of standard input to a running keywatch |
 //! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
 //! | [`chain`] | follows chains, reads old blocks, checks nodes |
+//! | [`init`] | proposes an inventory and a configuration from a history |
 //! | [`import`] | turns foreign files into event lines |
 //! | [`operator`] | alerts, incidents and everything about a name, over the API of a running keywatch |
 //! | [`feeds`] | lists and shows feeds, checks mapping files |
@@ -19,7 +20,7 @@
 //! | [`simulate`] | generates custody traffic |
 //! | [`detectors`] | lists, checks, tests and explains rules |
 //!
-//! A further subcommand (`verify`, `evidence`, `init` …) is a module here and a line of
+//! A further subcommand (`verify`, `evidence` …) is a module here and a line of
 //! `Command` in `main.rs`.
 
 pub(crate) mod agent;
@@ -31,6 +32,7 @@ pub(crate) mod detectors;
 pub(crate) mod doctor;
 pub(crate) mod feeds;
 pub(crate) mod import;
+pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod operator;
 pub(crate) mod query;

@@ -68,7 +68,7 @@ async fn senders(site: &Site, count: usize) -> Vec<Sender> {
     for number in 0..count {
         let stream = site.connect_from(&format!("127.0.1.{}", number + 1)).await.into_std().unwrap();
         stream.set_nonblocking(false).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         senders.push(Sender { stream, answer: Vec::new() });
     }
     senders

@@ -8,6 +8,7 @@
 //! | [`diff`] | what another pack adds and removes |
 //! | [`truth`] | labels of attacks, and which findings belong to which |
 //! | [`alerts`] | how many alerts its findings come to |
+//! | [`found`] | how much the shipped rules find, for `keywatch init` |
 //! | [`report`], [`score`], [`checks`] | the figures; those of the labels; what is not as it should be |
 //! | [`table`], [`junit`] | how the figures are written |
 //!
@@ -42,6 +43,7 @@ use truth::{Score, Truth};
 mod alerts;
 mod checks;
 mod diff;
+pub(crate) mod found;
 pub(crate) mod input;
 mod junit;
 mod pack;

@@ -245,7 +245,7 @@ fn cpu_seconds(tallies: &[Tally]) -> f64 {
 
 /// Days that the spans cover together.
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn days(spans: &[Span]) -> f64 {
+pub(super) fn days(spans: &[Span]) -> f64 {
     let mut spans = spans.to_vec();
     spans.sort_unstable();
     let (mut covered, mut reached) = (0_i128, i64::MIN);

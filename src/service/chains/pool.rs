@@ -14,13 +14,14 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::endpoints::Endpoints;
-use super::follower::{Chain, stopped};
+use super::follower::Chain;
 use super::node::{Class, Node, Trouble};
 use super::watching::Watching;
 use super::{position, writing};
 use crate::clock;
 use crate::limits::{POOL_ABSENT_SECONDS, POOL_ASK_SECONDS, POOL_RESTORED_SECONDS, POOL_TRANSACTIONS_MAX};
 use crate::service::intake::Intake;
+use crate::service::turns::stopped;
 
 /// What a chain with a pool answers, besides its blocks.
 pub(crate) trait PoolChain: Chain {
