@@ -61,6 +61,9 @@ pub const BODY_PARTS_BYTES_MAX: usize = 64 << 20;
 /// Ranges of addresses that are listed out of one change of a network; whether one is open to all is said of every range.
 pub const RANGES_MAX: usize = 32;
 
+/// Gaps that are told of one hour of a trail.
+pub const TRAIL_GAPS_MAX: usize = 256;
+
 /// Bytes of the protected header of a JSON Web Signature, encoded.
 pub const JWS_HEADER_BYTES_MAX: usize = 4096;
 

@@ -27,5 +27,14 @@ pub(crate) const PULL_TOKENS_MAX: usize = 100;
 /// Bytes of the place where a list goes on, as a service names it.
 pub(crate) const PULL_PLACE_BYTES_MAX: usize = 4_096;
 
+/// Files and directories of a trail that are looked at in one look.
+pub(crate) const PULL_TRAIL_FILES_MAX: usize = 1_000_000;
+
+/// Directories inside one another in a trail.
+pub(crate) const PULL_TRAIL_DEPTH_MAX: usize = 16;
+
+/// Seconds after which a trail without a new digest file is told; `CloudTrail` writes one each hour, also of nothing.
+pub(crate) const PULL_TRAIL_DIGEST_SECONDS_MAX: i64 = 3 * 3_600;
+
 /// Bytes of the id of a security event token.
 pub(crate) const PULL_TOKEN_ID_BYTES_MAX: usize = 512;

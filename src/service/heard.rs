@@ -83,7 +83,7 @@ impl Heard {
         if ["tick", "source.expected", "inventory.activated"].contains(&event.kind()) {
             return;
         }
-        if event.kind() == "source.gap" {
+        if event.kind() == "source.gap" && event.source() == "keywatch" {
             *self.gaps.entry(event.system().to_owned()).or_default() += 1;
             return;
         }

@@ -311,7 +311,7 @@ pub const KINDS: &[Kind] = &[
     ),
     keywatch(
         "source.gap",
-        "records of the log are lost, and `actor` accepted it; `reason` says why",
+        "records are lost: of the log, and `actor` accepted it, or of a source that proves what it sent (`missing`); `reason` says why",
         &[],
         detail::SOURCE_GAP,
     ),

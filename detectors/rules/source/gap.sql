@@ -33,4 +33,5 @@ SELECT
   detail_text(detail, 'cause') AS cause,
   detail_text(detail, 'accepted_by') AS accepted_by
 FROM events
-WHERE kind = 'source.gap'
+-- What a source lacks, source/records_missing tells.
+WHERE kind = 'source.gap' AND detail_text(detail, 'missing') IS NULL

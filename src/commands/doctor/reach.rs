@@ -51,7 +51,8 @@ pub(super) async fn all(config: &Config, inventory: &Inventory) -> (Vec<Line>, V
             }
         }
     }
-    for pull in &config.pull {
+    // A directory is nobody that is connected to.
+    for pull in config.pull.iter().filter(|pull| pull.directory.is_none()) {
         // What it answers to a token is what the source says of itself, source.status, while keywatch runs.
         looks.push(Box::pin(connected("service", pull.source.clone(), places(&[&pull.url]))));
     }

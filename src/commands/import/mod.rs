@@ -20,13 +20,14 @@ use crate::output;
 use crate::service::config;
 
 mod files;
+mod trail;
 
 /// Turn foreign files into keywatch event lines.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   keywatch import --feed safe --system cold --inventory inventory.toml multisig-transactions.json > events.jsonl
-  keywatch import --feed cloudtrail --system cold AWSLogs/ > events.jsonl
+  keywatch import --feed cloudtrail --system cold --trail-keys keys.json trail-bucket/ > events.jsonl
   keywatch import --mapping badges.toml --system cold badges.jsonl.zst > events.jsonl
   keywatch import --feed safe --system cold safe.json | keywatch replay -
 
@@ -36,7 +37,9 @@ records go to standard error as FILE:LINE: FIELD: REASON. Exit code: 0 everythin
 
 A file is one JSON value, an array, an object that holds the array as its service delivers it, or JSON lines. JSON lines
 may be of any length; anything else may have 32 MiB. Files may be compressed with gzip or Zstandard. A directory stands for
-all files in it that are not hidden, by name.")]
+all files in it that are not hidden, by name. Digest files of CloudTrail are no records: with --trail-keys, each directory is
+taken for a trail's bucket, its digests are held against one another and against the log files, and what does not agree is a
+source.gap.")]
 #[command(group(clap::ArgGroup::new("format").required(true).args(["feed", "mapping"])))]
 pub(crate) struct Arguments {
     /// Format of the files: safe, opa, events, okta, cloudtrail … (`keywatch feeds list` lists them all)
@@ -54,6 +57,9 @@ pub(crate) struct Arguments {
     /// Inventory: contract versions and chains of wallets come from here
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
+    /// Public keys of CloudTrail, as `aws cloudtrail list-public-keys` prints them: proves the log files of directories
+    #[arg(long, value_name = "FILE")]
+    trail_keys: Option<PathBuf>,
     /// Files and directories to read, `-` for standard input
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
@@ -71,18 +77,24 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let inventory = arguments.inventory.as_deref().map(config::read_inventory).transpose()?;
     let origin = origin(arguments, feed, inventory.as_ref())?;
     let context = Context { origin: &origin, inventory: inventory.as_ref() };
-    let files = files::listed(&arguments.files)?;
+    let keys = arguments.trail_keys.as_deref().map(|file| trail::keys(file, feed)).transpose()?;
+    let mut files = files::listed(&arguments.files)?;
+    let digests = trail::take_digests(feed, &mut files);
     let bar = files::progress(&files);
     let mut import = Import { feed, context, out: output::buffered(), counts: Counts::default(), bar };
     for file in &files {
         import.file(file).with_context(|| format!("cannot import {}", file.display()))?;
     }
+    let gaps = match &keys {
+        Some(keys) => trail::prove(keys, &arguments.files, &origin, &mut import.out)?,
+        None => trail::say_unproved(digests),
+    };
     import.out.flush()?;
     import.bar.finish_and_clear();
     let Counts { files, records, events, skipped, rejects } = import.counts;
     let skipped = if skipped > 0 { format!(", {skipped} skipped (nothing of this feed's)") } else { String::new() };
     output::note(&format!("{files} files, {records} records, {events} events, {rejects} rejects{skipped}"));
-    Ok(ExitCode::from(u8::from(rejects > 0)))
+    Ok(ExitCode::from(u8::from(rejects + gaps > 0)))
 }
 
 fn origin(arguments: &Arguments, feed: &dyn Feed, inventory: Option<&Inventory>) -> anyhow::Result<Origin> {

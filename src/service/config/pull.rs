@@ -16,7 +16,11 @@ pub(crate) struct Pull {
     /// What is asked.
     pub(crate) kind: Kind,
     /// Base address of the service; of a CAEP transmitter the address that is polled.
+    #[serde(default)]
     pub(crate) url: String,
+    /// Directory that is a copy of a bucket.
+    #[serde(default)]
+    pub(crate) directory: Option<PathBuf>,
     /// File with its token. It is read again for each request.
     #[serde(default)]
     pub(crate) token_file: Option<PathBuf>,
@@ -35,7 +39,8 @@ pub(crate) struct Pull {
     /// The chain that a Safe transaction service is of.
     #[serde(default)]
     pub(crate) chain: Option<String>,
-    /// File with the public keys of the issuer of security event tokens, a JSON Web Key Set.
+    /// File with public keys: of the issuer of security event tokens, a JSON Web Key Set; of a trail, as
+    /// `aws cloudtrail list-public-keys` prints them.
     #[serde(default)]
     pub(crate) keys_file: Option<PathBuf>,
     /// Algorithms that it signs with.
@@ -61,6 +66,8 @@ pub(crate) enum Kind {
     SafeTransactionService,
     /// The status of an Open Policy Agent.
     OpaStatus,
+    /// AWS `CloudTrail` in a directory that is a copy of its bucket.
+    CloudtrailDirectory,
 }
 
 impl Kind {
@@ -71,6 +78,7 @@ impl Kind {
             Kind::CaepPoll => "caep_poll",
             Kind::SafeTransactionService => "safe_transaction_service",
             Kind::OpaStatus => "opa_status",
+            Kind::CloudtrailDirectory => "cloudtrail_directory",
         }
     }
 
@@ -81,6 +89,7 @@ impl Kind {
             Kind::CaepPoll => "ssf",
             Kind::SafeTransactionService => "safe",
             Kind::OpaStatus => "opa_status",
+            Kind::CloudtrailDirectory => "cloudtrail",
         }
     }
 }
@@ -88,7 +97,7 @@ impl Kind {
 impl Pull {
     /// The files it points to.
     pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        self.token_file.iter_mut().chain(&mut self.keys_file)
+        self.token_file.iter_mut().chain(&mut self.keys_file).chain(&mut self.directory)
     }
 }
 

@@ -6,11 +6,13 @@
 //! | [`cursor`] | how far a source was read, as a record of the log beside the events of its page |
 //! | [`service`] | one service over HTTPS: requests with a token, and what can go wrong |
 //! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
+//! | [`bucket`], [`trail`] | a directory that is a copy of a bucket, and the trail that lies in one |
 //! | [`puller`] | the loop: the next page, the append, the wait |
 //! | [`start`] | pullers as the configuration names them |
 //!
 //! What a record means is decided by its feed, the same that reads it where it is pushed.
 
+pub(crate) mod bucket;
 mod caep;
 pub(crate) mod cursor;
 mod okta;
@@ -20,3 +22,4 @@ mod safe;
 mod safe_modules;
 mod service;
 pub(crate) mod start;
+mod trail;

@@ -36,6 +36,8 @@ pub(super) struct Page {
     pub(super) body: Vec<u8>,
     /// What never gets to the feed.
     pub(super) rejects: Vec<Reject>,
+    /// What was found out about the list itself.
+    pub(super) events: Vec<Event>,
     /// The time of its newest record, by the service.
     pub(super) newest: Option<Instant>,
     /// Where the list goes on; `None` at its end.
@@ -147,7 +149,8 @@ impl<P: Pull> Puller<P> {
     fn read(&mut self, page: &Page, now: Instant) -> (Vec<Event>, usize) {
         let context = Context { origin: &self.origin, inventory: Some(&self.intake.inventory) };
         let reading = if page.body.is_empty() { Reading::default() } else { self.feed.read(&context, &page.body) };
-        let mut events: Vec<Event> = reading.events.into_iter().filter(|event| !self.known.has(event)).collect();
+        let found = reading.events.into_iter().chain(page.events.iter().cloned());
+        let mut events: Vec<Event> = found.filter(|event| !self.known.has(event)).collect();
         // A record that cannot be read comes again as long as the list reaches back to it, and is kept once.
         let rejects = page.rejects.iter().chain(&reading.rejects).filter(|reject| self.known.is_new(reject));
         let rejects: Vec<Event> =

@@ -2,20 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use keywatch_ingest::chain::address::checksummed;
-use keywatch_ingest::feeds;
+use keywatch_ingest::feeds::cloudtrail::trail::PublicKeys;
 use keywatch_ingest::signature::token::Expected;
 use keywatch_ingest::signature::{Algorithm, Keys};
+use keywatch_ingest::{Problem, feeds};
 use keywatch_store::event::Origin;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Inventory, Log};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::bucket::Bucket;
 use super::caep::Caep;
 use super::cursor::{Cursor, Place, restored};
 use super::okta::Okta;
@@ -24,6 +27,7 @@ use super::puller::{Pull, Puller};
 use super::safe::Safe;
 use super::safe_modules::SafeModules;
 use super::service::Service;
+use super::trail::Trail;
 use crate::clock;
 use crate::service::config::pull::{self, Kind};
 use crate::service::intake::Intake;
@@ -105,7 +109,29 @@ fn start(
             }
             Ok(())
         }
+        Kind::CloudtrailDirectory => {
+            let bucket = Bucket::new(configured.directory.as_deref().context("directory: names none")?);
+            let origin = Origin { system: configured.system.clone(), source: configured.source.clone() };
+            let list = Trail::new(bucket, trail_keys(configured)?, origin, configured.start, overlap_nanoseconds);
+            spawn(list, name.to_owned(), configured, into, stopping, tasks)
+        }
     }
+}
+
+fn trail_keys(configured: &pull::Pull) -> anyhow::Result<PublicKeys> {
+    let file = configured.keys_file.as_ref().context("keys_file: names no file")?;
+    read_trail_keys(file)
+}
+
+/// The public keys of trails that a file holds.
+///
+/// # Errors
+/// It cannot be read, or holds none.
+pub(crate) fn read_trail_keys(file: &Path) -> anyhow::Result<PublicKeys> {
+    let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    PublicKeys::parse(&text).map_err(|Problem { field, reason }| {
+        anyhow!("{}: {field}: {reason} (`aws cloudtrail list-public-keys` prints such a file)", file.display())
+    })
 }
 
 fn spawn<P: Pull>(
@@ -189,6 +215,10 @@ fn check_one(one: &pull::Pull, inventory: &Inventory) -> anyhow::Result<()> {
     );
     ensure!((1..=3600).contains(&one.poll_seconds), "poll_seconds: 1 to 3600");
     ensure!(one.overlap_seconds <= 86_400, "overlap_seconds: a day at most, 86400");
+    if one.kind == Kind::CloudtrailDirectory {
+        return check_trail(one);
+    }
+    ensure!(one.directory.is_none(), "directory: only for kind = \"cloudtrail_directory\"");
     let is_of_caep =
         [one.keys_file.is_some(), !one.algorithms.is_empty(), one.issuer.is_some(), one.audience.is_some()];
     let caep = "keys_file, algorithms, issuer and audience";
@@ -211,6 +241,15 @@ fn check_one(one: &pull::Pull, inventory: &Inventory) -> anyhow::Result<()> {
     service(one, "Bearer").map(drop)
 }
 
+/// A directory is nobody that is asked: it has no address and no token.
+fn check_trail(one: &pull::Pull) -> anyhow::Result<()> {
+    ensure!(one.directory.is_some(), "directory: name the one that is a copy of the trail's bucket");
+    ensure!(one.keys_file.is_some(), "keys_file: name the file with what `aws cloudtrail list-public-keys` prints");
+    let asks = !one.url.is_empty() || one.token_file.is_some() || one.chain.is_some() || !one.algorithms.is_empty();
+    ensure!(!asks, "url, token_file, chain and algorithms: not for kind = \"cloudtrail_directory\"");
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,7 +257,8 @@ mod tests {
     const INVENTORY: &str = r#"
         [[systems]]
         id = "cold"
-        sources = [{ source = "okta", feed = "okta" }, { source = "idp", feed = "ssf" }, { source = "safe", feed = "safe" }]
+        sources = [{ source = "okta", feed = "okta" }, { source = "idp", feed = "ssf" }, { source = "safe", feed = "safe" },
+            { source = "trail", feed = "cloudtrail" }]
         [[systems.wallets]]
         wallet = "0x1db92e2eebc8e0c075a02bea49a2935bcd2dfcf4"
         chain = "ethereum"
@@ -244,7 +284,9 @@ mod tests {
         let safe = "[[pull]]\nsystem = 'cold'\nsource = 'safe'\nkind = 'safe_transaction_service'\nurl = 'https://s.example'\n";
         let token = "token_file = 't'\n";
         let keys = "keys_file = 'k'\nalgorithms = ['ES256']\nissuer = 'i'\naudience = 'a'\n";
-        let good = format!("{okta}{token}{caep}{token}{keys}{safe}chain = 'ethereum'\n");
+        let trail = "[[pull]]\nsystem = 'cold'\nsource = 'trail'\nkind = 'cloudtrail_directory'\ndirectory = 'd'\n";
+        let trail_keys = "keys_file = 'k'\n";
+        let good = format!("{okta}{token}{caep}{token}{keys}{safe}chain = 'ethereum'\n{trail}{trail_keys}");
         check(&configured(&good), &inventory).unwrap();
         for (text, expected) in [
             (okta.to_owned(), "token_file"),
@@ -257,6 +299,10 @@ mod tests {
             (format!("{caep}{token}"), "all of them are needed"),
             (format!("{caep}{token}{keys}").replace("ES256", "none"), "`none` is not supported"),
             (format!("{safe}chain = 'polygon'\n"), "on `polygon`"),
+            (trail.to_owned(), "list-public-keys"),
+            (format!("{trail}{trail_keys}{token}"), "not for kind"),
+            (format!("{trail}{trail_keys}").replace("directory = 'd'", ""), "a copy of the trail's bucket"),
+            (format!("{okta}{token}directory = 'd'\n"), "only for kind = \"cloudtrail_directory\""),
         ] {
             let error = format!("{:#}", check(&configured(&text), &inventory).unwrap_err());
             assert!(error.starts_with("pull[") && error.contains(expected), "{error}");

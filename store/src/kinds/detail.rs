@@ -92,6 +92,7 @@ pub(super) const SOURCE_GAP: &[(&str, &str, &str)] = &[
     ("to_time", "text", "log time of the first record behind them, or of the log's head"),
     ("cause", "text", "what did not verify"),
     ("accepted_by", "text", "who went on without them"),
+    ("missing", "text", "what of a source is not there, or not as it was written: a file by its name"),
 ];
 
 pub(super) const SOURCE_CURSOR: &[(&str, &str, &str)] = &[

@@ -4,9 +4,9 @@
 //! is signed is, in four lines, the end of the digest's hour, its place (`bucket/object`), its SHA-256 in hexadecimal and the
 //! signature of the digest before it. Pure: whoever fetches the files hands over their bytes as they are after gzip.
 //!
-//! No door calls it yet: records come in whether or not a digest lists them. It fetches neither files nor keys, does not
-//! check that a key is AWS's or of the time of the digest, that a chain begins where a trail did, or that it has gone on
-//! until now, and reads no record.
+//! [`super::trail`] calls it for a whole trail. Records come in whether or not a digest lists them. It fetches neither files nor
+//! keys, does not check that a key is AWS's or of the time of the digest, that a chain begins where a trail did, or that it has
+//! gone on until now, and reads no record.
 
 use alloy::primitives::hex;
 use keywatch_store::Instant;
@@ -106,7 +106,7 @@ fn files(fields: &Fields<'_>) -> Result<Vec<(String, String)>, Problem> {
     listed.iter().map(file).collect()
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(super) fn sha256(bytes: &[u8]) -> String {
     hex::encode(digest(&SHA256, bytes))
 }
 

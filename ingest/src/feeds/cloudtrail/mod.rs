@@ -1,10 +1,12 @@
 //! AWS `CloudTrail`: keys used and administered, sign-ons, and changes of network, logging and identities.
 //!
-//! It does not know whether records are missing, and reads no record against its digest: [`digest`] does, for who calls it.
+//! It does not know whether records are missing, and reads no record against its digest: [`trail`] does, for who has the files
+//! of digests too.
 
 pub mod digest;
 mod names;
 mod parameters;
+pub mod trail;
 
 use keywatch_store::event::TextColumn;
 use serde_json::Value;

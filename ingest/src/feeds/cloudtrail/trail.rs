@@ -1,0 +1,273 @@
+//! A trail as it lies in a bucket, or in a directory that is a copy of one: each digest file names the one before it and gives
+//! its signature, and that one lists the log files of its hour. What is missing, was changed or has no digest is a gap.
+//!
+//! The signature of a digest stands in the metadata of its object, which copies do not have; the digest after it says it too.
+//! So an hour is proved once the next digest is there, and the newest hour is not proved yet. Pure: who calls it reads the
+//! objects. It does not know whether keys are those of the account's region, nor that a trail has ended: a digest that names
+//! none before it begins a chain, and nothing is said of what was before.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use keywatch_store::event::Origin;
+use keywatch_store::{Event, Instant};
+use serde_json::{Value, json};
+
+use super::digest::{Signed, Verified, sha256, verify};
+use crate::feeds::fields::Fields;
+use crate::limits::TRAIL_GAPS_MAX;
+use crate::{Problem, feeds};
+
+/// Public keys of `CloudTrail` by fingerprint, as `aws cloudtrail list-public-keys` prints them.
+#[derive(Clone, Debug)]
+pub struct PublicKeys(BTreeMap<String, Vec<u8>>);
+
+impl PublicKeys {
+    /// Reads `{"PublicKeyList":[{"Fingerprint":…,"Value":…}]}`; a value is PKCS #1 DER in base64.
+    ///
+    /// # Errors
+    /// It is none, or holds no key.
+    pub fn parse(json: &[u8]) -> Result<PublicKeys, Problem> {
+        let parsed = feeds::strict_json(json)?;
+        let fields = Fields::of(&parsed)?;
+        let listed = fields.value("PublicKeyList").and_then(Value::as_array);
+        let listed = listed.ok_or_else(|| fields.missing("PublicKeyList"))?;
+        let mut keys = BTreeMap::new();
+        for key in listed {
+            let key = Fields::at(key, "PublicKeyList")?;
+            let value = BASE64.decode(key.need_text("Value")?).map_err(|_| key.problem("Value", "is not base64"))?;
+            keys.insert(key.need_text("Fingerprint")?.to_ascii_lowercase(), value);
+        }
+        if keys.is_empty() {
+            return Err(fields.problem("PublicKeyList", "holds no key"));
+        }
+        Ok(PublicKeys(keys))
+    }
+}
+
+/// What cannot be proved to be there as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The object, or in words what is missing.
+    pub missing: String,
+    /// What is wrong with it.
+    pub cause: String,
+    /// Records from here on may be missing.
+    pub from: Instant,
+    /// Up to here.
+    pub to: Instant,
+}
+
+impl Gap {
+    /// The record of it. The same gap has the same id whenever it is found.
+    #[must_use]
+    pub fn event(&self, origin: &Origin) -> Event {
+        let Gap { missing, cause, from, to } = self;
+        let mut event = Event::builder(origin, &format!("gap/{missing}/{cause}"), "source.gap", *to);
+        let detail =
+            json!({"missing": missing, "cause": cause, "from_time": from.to_string(), "to_time": to.to_string()});
+        event.reason(format!("{missing}: {cause}")).detail(&detail).build_own()
+    }
+}
+
+/// What a digest proves of the hour before its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hour {
+    /// Log files that are as their digest lists them.
+    pub proved: usize,
+    /// What is not.
+    pub gaps: Vec<Gap>,
+}
+
+/// Whether an object is a digest file, by the place that `CloudTrail` gives it.
+#[must_use]
+pub fn is_digest(object: &str) -> bool {
+    object.contains("/CloudTrail-Digest/") && is_file(object)
+}
+
+/// Whether an object is a file of records.
+#[must_use]
+pub fn is_log(object: &str) -> bool {
+    object.contains("/CloudTrail/") && is_file(object)
+}
+
+fn is_file(object: &str) -> bool {
+    [".json.gz", ".json"].iter().any(|end| object.ends_with(end))
+}
+
+/// Proves the hour before a digest: the digest of that hour by what this one says of it, its log files by their hashes. `read`
+/// gives an object uncompressed, or says in words why it cannot. A digest that begins a chain proves nothing.
+///
+/// # Errors
+/// This digest is none.
+pub fn hour_before(
+    keys: &PublicKeys,
+    digest: &[u8],
+    read: &dyn Fn(&str) -> Result<Vec<u8>, String>,
+) -> Result<Hour, Problem> {
+    let parsed = feeds::strict_json(digest)?;
+    let fields = Fields::of(&parsed)?;
+    let begins = fields.need_time("digestStartTime")?;
+    let Some(previous) = fields.text("previousDigestS3Object")? else { return Ok(Hour::default()) };
+    let signature = fields.need_text("previousDigestSignature")?;
+    let hash = fields.need_text("previousDigestHashValue")?.to_ascii_lowercase();
+    let gap =
+        |missing: &str, cause: String, from: Instant, to: Instant| Gap { missing: missing.into(), cause, from, to };
+    let verified = read(previous).and_then(|content| proved(keys, &content, signature, &hash));
+    let Verified { begins: from, ends, files } = match verified {
+        Ok(verified) => verified,
+        // How long it was nobody knows; one digest is an hour's.
+        Err(cause) => {
+            let from = begins.saturating_add(-HOUR_NS);
+            return Ok(Hour { proved: 0, gaps: vec![gap(previous, format!("the digest {cause}"), from, begins)] });
+        }
+    };
+    let mut hour = Hour::default();
+    if ends != begins {
+        hour.gaps.push(gap(previous, format!("no digest speaks of {ends} to {begins}"), ends.min(begins), begins));
+    }
+    for (object, listed) in &files {
+        match read(object).and_then(|content| same(&content, listed)) {
+            Ok(()) => hour.proved += 1,
+            Err(_) if hour.gaps.len() >= TRAIL_GAPS_MAX => {}
+            Err(cause) => hour.gaps.push(gap(object, format!("the log file {cause}"), from, ends)),
+        }
+    }
+    Ok(hour)
+}
+
+/// Nanoseconds that a digest speaks of.
+const HOUR_NS: i64 = 3_600 * 1_000_000_000;
+
+fn same(content: &[u8], listed: &str) -> Result<(), String> {
+    if sha256(content) == listed { Ok(()) } else { Err("is not the one that its digest lists".to_owned()) }
+}
+
+/// A digest by what the one after it says: its hash, and its signature under the key that it names.
+fn proved(keys: &PublicKeys, content: &[u8], signature: &str, hash: &str) -> Result<Verified, String> {
+    if sha256(content) != hash {
+        return Err("is not the one that the digest after it names".to_owned());
+    }
+    let in_words = |problem: Problem| format!("does not verify: {}: {}", problem.field, problem.reason);
+    let parsed = feeds::strict_json(content).map_err(in_words)?;
+    let named = Fields::of(&parsed).and_then(|fields| fields.need_text("digestPublicKeyFingerprint"));
+    let fingerprint = named.map_err(in_words)?.to_ascii_lowercase();
+    let key = keys.0.get(&fingerprint).ok_or_else(|| {
+        let shown = crate::mask::text(&crate::reject::capped(&fingerprint, crate::limits::NAME_BYTES_MAX));
+        format!("does not verify: no public key of the fingerprint {shown} is known")
+    })?;
+    verify(key, Signed { content, signature }, None).map_err(in_words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four digests and the log files of two hours, signed with OpenSSL.
+    struct Trail {
+        keys: PublicKeys,
+        objects: BTreeMap<String, String>,
+    }
+
+    impl Trail {
+        fn new() -> Trail {
+            let trail: Value = serde_json::from_str(include_str!("trail.json")).unwrap();
+            let keys = PublicKeys::parse(trail["keys"].to_string().as_bytes()).unwrap();
+            Trail { keys, objects: serde_json::from_value(trail["objects"].clone()).unwrap() }
+        }
+
+        fn objects(&self, is: impl Fn(&str) -> bool) -> Vec<String> {
+            self.objects.keys().filter(|object| is(object)).cloned().collect()
+        }
+
+        /// The hour before the digest of that number.
+        fn hour(&self, number: usize) -> Hour {
+            let digest = &self.objects[&self.objects(is_digest)[number]];
+            hour_before(&self.keys, digest.as_bytes(), &|object| {
+                let content = self.objects.get(object).ok_or("is missing")?;
+                Ok(content.clone().into_bytes())
+            })
+            .unwrap()
+        }
+
+        fn causes(&self, number: usize) -> Vec<String> {
+            self.hour(number).gaps.into_iter().map(|gap| gap.cause).collect()
+        }
+    }
+
+    #[test]
+    fn every_hour_is_proved_by_the_digest_after_it() {
+        let trail = Trail::new();
+        assert_eq!((trail.objects(is_digest).len(), trail.objects(is_log).len()), (4, 2));
+        let proved: Vec<usize> = (0..4).map(|number| trail.hour(number).proved).collect();
+        assert_eq!(proved, [0, 0, 1, 1], "the first begins the chain, the second follows an hour without files");
+        assert!((0..4).all(|number| trail.hour(number).gaps.is_empty()));
+    }
+
+    #[test]
+    fn a_log_file_that_is_missing_or_changed_is_a_gap_of_its_hour() {
+        let mut trail = Trail::new();
+        let logs = trail.objects(is_log);
+        trail.objects.remove(&logs[0]);
+        let content = trail.objects[&logs[1]].replace("2025-02-21", "2025-02-22");
+        trail.objects.insert(logs[1].clone(), content);
+        let gaps = trail.hour(2).gaps;
+        let times = (gaps[0].from.to_string(), gaps[0].to.to_string());
+        assert_eq!(times, ("2025-02-21T05:00:00Z".to_owned(), "2025-02-21T06:00:00Z".to_owned()));
+        assert_eq!((gaps.len(), gaps[0].missing.as_str()), (1, logs[0].as_str()));
+        assert_eq!(trail.causes(2), ["the log file is missing"]);
+        assert_eq!(trail.causes(3), ["the log file is not the one that its digest lists"]);
+        let origin = Origin { system: "cold".into(), source: "trail".into() };
+        let event = gaps[0].event(&origin);
+        assert_eq!((event.kind(), event.event_id()), ("source.gap", trail.hour(2).gaps[0].event(&origin).event_id()));
+        assert_eq!(event.detail().value()["missing"], json!(logs[0]));
+    }
+
+    #[test]
+    fn a_digest_that_is_missing_changed_or_of_another_key_is_a_gap() {
+        let (mut trail, whole) = (Trail::new(), Trail::new());
+        let digests = trail.objects(is_digest);
+        trail.objects.remove(&digests[1]);
+        assert_eq!(trail.causes(2), ["the digest is missing"]);
+        // A log file taken out of the list, and the digest after it made to fit.
+        let shorter = whole.objects[&digests[2]].replace("\"hashAlgorithm\"", "\"hash_algorithm\"");
+        trail.objects.insert(digests[2].clone(), shorter.clone());
+        assert_eq!(trail.causes(3), ["the digest is not the one that the digest after it names"]);
+        let fitting = whole.objects[&digests[3]]
+            .replace(&sha256(whole.objects[&digests[2]].as_bytes()), &sha256(shorter.as_bytes()));
+        trail.objects.insert(digests[3].clone(), fitting);
+        assert_eq!(trail.causes(3), ["the digest does not verify: signature: is not of this digest"]);
+        let mut other = Trail::new();
+        let (_, key) = other.keys.0.pop_first().unwrap();
+        other.keys.0.insert("00".to_owned(), key);
+        assert!(other.causes(3)[0].contains("no public key of the fingerprint"), "{:?}", other.causes(3));
+    }
+
+    #[test]
+    fn an_hour_without_a_digest_is_a_gap_although_the_chain_is_whole() {
+        let trail = Trail::new();
+        let last = &trail.objects[&trail.objects(is_digest)[3]];
+        let late = last.replace("2025-02-21T07:00:00Z", "2025-02-21T09:00:00Z");
+        let read = |object: &str| -> Result<Vec<u8>, String> { Ok(trail.objects[object].clone().into_bytes()) };
+        let hour = hour_before(&trail.keys, late.as_bytes(), &read).unwrap();
+        let [gap] = hour.gaps.as_slice() else { panic!("{:?}", hour.gaps) };
+        assert_eq!(gap.cause, "no digest speaks of 2025-02-21T07:00:00Z to 2025-02-21T09:00:00Z");
+    }
+
+    #[test]
+    fn what_is_no_digest_or_no_list_of_keys_is_named() {
+        let keys = Trail::new().keys;
+        let read = |_: &str| -> Result<Vec<u8>, String> { Err("is missing".to_owned()) };
+        for (digest, field) in [("{}", "digestStartTime"), ("[]", "record")] {
+            assert_eq!(hour_before(&keys, digest.as_bytes(), &read).unwrap_err().field, field, "{digest}");
+        }
+        for (keys, field) in [
+            ("{}", "PublicKeyList"),
+            (r#"{"PublicKeyList":[]}"#, "PublicKeyList"),
+            (r#"{"PublicKeyList":[{"Fingerprint":"a","Value":"?"}]}"#, "PublicKeyList.Value"),
+        ] {
+            assert_eq!(PublicKeys::parse(keys.as_bytes()).unwrap_err().field, field, "{keys}");
+        }
+    }
+}

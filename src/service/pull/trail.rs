@@ -1,0 +1,121 @@
+//! AWS `CloudTrail` out of a directory that is a copy of its bucket: log files one by one as they come, each digest file once
+//! those that it lists have had time to come too. What a digest does not prove is told as `source.gap`.
+//!
+//! Files are read again from some minutes before the newest; what was taken is known by the ids of its events.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use keywatch_ingest::feeds::cloudtrail::trail::{Gap, PublicKeys, hour_before, is_digest, is_log};
+use keywatch_ingest::{Problem, Reject};
+use keywatch_store::event::Origin;
+use keywatch_store::time::SECOND_NS;
+use keywatch_store::{Event, Instant};
+use tokio::task::spawn_blocking;
+
+use super::bucket::{Bucket, Object};
+use super::cursor::Cursor;
+use super::puller::{Page, Pull};
+use super::service::{Class, Trouble};
+use crate::limits::pull::PULL_TRAIL_DIGEST_SECONDS_MAX;
+
+/// A trail.
+pub(super) struct Trail(Arc<Inner>);
+
+struct Inner {
+    bucket: Bucket,
+    keys: PublicKeys,
+    /// Who gaps are written under.
+    origin: Origin,
+    /// Where to begin where nothing was read yet; now, where it is not said.
+    start: Option<Instant>,
+    overlap_nanoseconds: i64,
+    /// Files that this process has read.
+    read: Mutex<HashSet<Object>>,
+}
+
+impl Trail {
+    pub(super) fn new(
+        bucket: Bucket,
+        keys: PublicKeys,
+        origin: Origin,
+        start: Option<Instant>,
+        overlap_nanoseconds: i64,
+    ) -> Trail {
+        Trail(Arc::new(Inner { bucket, keys, origin, start, overlap_nanoseconds, read: Mutex::default() }))
+    }
+}
+
+impl Pull for Trail {
+    async fn page(&self, cursor: &Cursor, now: Instant) -> Result<Page, Trouble> {
+        let (inner, newest) = (Arc::clone(&self.0), cursor.newest);
+        let looked = spawn_blocking(move || inner.look(newest, now)).await;
+        looked.unwrap_or_else(|error| Err(Trouble::new(Class::Unreachable, format!("a look broke off: {error}"))))
+    }
+}
+
+impl Inner {
+    fn look(&self, newest: Option<Instant>, now: Instant) -> Result<Page, Trouble> {
+        let reach = |newest: Instant| newest.saturating_add(-self.overlap_nanoseconds);
+        let since = newest.map_or_else(|| self.start.unwrap_or(now), reach);
+        let listed = self.bucket.objects(since.min(now.saturating_add(-LOOKED_BACK_NS)));
+        let listed = listed.map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
+        let stale = self.stale(&listed, now);
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.retain(|object| object.written >= since);
+        let is_new = |object: &&Object| object.written >= since && !read.contains(*object);
+        let mut due = listed.iter().filter(is_new).filter(|object| self.is_due(object, now));
+        let (object, more) = (due.next(), due.next());
+        let Some(object) = object else {
+            return Ok(Page { newest: newest.or(Some(since)), events: stale, ..Page::default() });
+        };
+        let mut page = Page { newest: Some(object.written), events: stale, ..Page::default() };
+        // The place of a list that goes on is another each time; what counts is the time.
+        page.next = more.map(|_| object.key.clone());
+        match self.bucket.read(&object.key) {
+            Err(cause) => page.rejects.push(reject(&object.key, &cause)),
+            Ok(content) if is_digest(&object.key) => self.prove(&object.key, &content, &mut page),
+            Ok(content) => page.body = content,
+        }
+        read.insert(object.clone());
+        Ok(page)
+    }
+
+    /// A digest waits until what it lists has had time to come: a copy is not made in the order of the bucket.
+    fn is_due(&self, object: &Object, now: Instant) -> bool {
+        let settled = object.written <= now.saturating_add(-self.overlap_nanoseconds);
+        is_log(&object.key) || is_digest(&object.key) && settled
+    }
+
+    fn prove(&self, key: &str, digest: &[u8], page: &mut Page) {
+        match hour_before(&self.keys, digest, &|object| self.bucket.read(object)) {
+            Ok(hour) => {
+                tracing::debug!(digest = key, proved = hour.proved, gaps = hour.gaps.len(), "an hour of a trail");
+                page.events.extend(hour.gaps.iter().map(|gap| gap.event(&self.origin)));
+            }
+            Err(problem) => {
+                page.rejects.push(reject(key, &format!("is no digest: {}: {}", problem.field, problem.reason)));
+            }
+        }
+    }
+
+    /// That no digest has come for hours, the same record for as long as it is the same digest.
+    fn stale(&self, listed: &[Object], now: Instant) -> Vec<Event> {
+        let last = listed.iter().rfind(|object| is_digest(&object.key));
+        let late = last.filter(|last| now.0.saturating_sub(last.written.0) > PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS);
+        let gap = late.map(|last| Gap {
+            missing: "the digest files".to_owned(),
+            cause: format!("none has come since {} of {}", last.key, last.written),
+            from: last.written,
+            to: last.written.saturating_add(PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS),
+        });
+        gap.iter().map(|gap| gap.event(&self.origin)).collect()
+    }
+}
+
+/// How far back a look sees digests, to know whether they still come.
+const LOOKED_BACK_NS: i64 = 2 * PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS;
+
+fn reject(key: &str, cause: &str) -> Reject {
+    Reject::new(&Problem::new("file", format!("{key} {cause}")), None, key.as_bytes())
+}
