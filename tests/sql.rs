@@ -1,5 +1,7 @@
 //! The endpoint for SQL of a running keywatch, asked by a real client: who is let in, what is refused, whose rows are seen,
-//! and what a query may take.
+//! and what a query may take. What tools ask is in [`tools`].
+
+mod tools;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -8,7 +8,8 @@
 //! | [`answer`] | rows as they come, within their time |
 //! | [`values`] | types and values as PostgreSQL has them |
 //! | [`keeping`] | segments as the log grows |
-//! | [`catalog`], [`tables`] | what `psql` asks about tables; those of `pg_catalog` |
+//! | [`settings`] | what drivers set, and ask of the server |
+//! | [`catalog`], [`tables`] | what `psql` and Grafana ask about tables; those of `pg_catalog` |
 //!
 //! It has threads of its own, so that no query holds up the front door or the rules. Of what systems an operator sees the
 //! rows is applied where records are read, and not here. Every question is in the log before it is answered.
@@ -19,6 +20,7 @@ mod connection;
 mod keeping;
 mod prepared;
 mod scram;
+mod settings;
 mod tables;
 mod values;
 
