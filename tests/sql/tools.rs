@@ -11,10 +11,15 @@ use crate::support::installed::installed;
 
 /// What `psql` does with a command, as a user with a password.
 fn psql(psql: &Path, keywatch: &Answering, (user, password): (&str, &str), command: &str) -> Output {
+    asked(psql, keywatch, &format!("user={user} password={password}"), command)
+}
+
+/// What `psql` does with a command, with more said of the connection.
+pub(super) fn asked(psql: &Path, keywatch: &Answering, connection: &str, command: &str) -> Output {
     let port = keywatch.address.split('/').next().unwrap();
+    let connection = format!("host=127.0.0.1 port={port} dbname=keywatch connect_timeout=30 {connection}");
     let mut asked = Command::new(psql);
-    asked.args(["-X", "-A", "-t", "-h", "127.0.0.1", "-p", port, "-U", user, "-d", "keywatch", "-c", command]);
-    asked.env("PGPASSWORD", password).env("PGPASSFILE", "/dev/null").env("PGCONNECT_TIMEOUT", "30");
+    asked.args(["-X", "-A", "-t", "-d", &connection, "-c", command]).env("PGPASSFILE", "/dev/null");
     asked.env_remove("PGSSLMODE").env_remove("PGOPTIONS").stdin(Stdio::null()).output().unwrap()
 }
 

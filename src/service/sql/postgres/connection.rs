@@ -56,7 +56,13 @@ impl Connection {
 
     /// Serves until the client goes, or does not take what it asked for.
     pub(super) async fn serve(self: &Arc<Connection>, socket: TcpStream) {
-        let served = pgwire::tokio::process_socket(socket, None, Handlers(Arc::clone(self)));
+        let handlers = Handlers(Arc::clone(self));
+        let served = async {
+            match &self.shared.encryption {
+                Some(encryption) => encryption.serve(socket, handlers).await,
+                None => pgwire::tokio::process_socket(socket, None, handlers).await,
+            }
+        };
         tokio::select! {
             served = served => if let Err(error) = served {
                 tracing::debug!(peer = %self.peer, %error, "a connection for SQL broke off");
