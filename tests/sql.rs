@@ -1,5 +1,8 @@
 //! The endpoint for SQL of a running keywatch, asked by a real client: who is let in, what is refused, whose rows are seen,
-//! and what a query may take.
+//! and what a query may take. What tools ask is in [`tools`], what TLS is for in [`encrypted`].
+
+mod encrypted;
+mod tools;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -24,8 +27,16 @@ struct Answering {
 impl Answering {
     /// Over a log with five events of `cold` and three of `hot`.
     fn start() -> Answering {
+        Answering::start_on("127.0.0.1:0", "", &[])
+    }
+
+    /// On an address, with more in the configuration's table `sql`, and with further files.
+    fn start_on(listen: &str, more: &str, files: &[(&str, &str)]) -> Answering {
         let directory = tempfile::tempdir().unwrap();
-        set_up(directory.path());
+        set_up(directory.path(), listen, more);
+        for (name, text) in files {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_keywatch"));
         command.arg("run").current_dir(directory.path()).env_remove("KEYWATCH_CONFIG").stdout(Stdio::piped());
         let mut child = command.stdin(Stdio::null()).spawn().unwrap();
@@ -36,9 +47,8 @@ impl Answering {
         }
         // Whoever prints needs a reader.
         std::thread::spawn(move || said.lines().for_each(drop));
-        let address =
-            lines[1].trim().strip_prefix("keywatch answers SQL on postgresql://127.0.0.1:").map(str::to_owned);
-        let Some(address) = address else {
+        let address = lines[1].trim().strip_prefix("keywatch answers SQL on postgresql://");
+        let Some(address) = address.and_then(|address| address.split_once(':')).map(|(_, port)| port.to_owned()) else {
             child.kill().unwrap();
             panic!("keywatch did not come up, it said: {lines:?}");
         };
@@ -62,7 +72,7 @@ impl Drop for Answering {
     }
 }
 
-fn set_up(directory: &Path) {
+fn set_up(directory: &Path, listen: &str, more: &str) {
     let write = |file: &str, text: &str| std::fs::write(directory.join(file), text).unwrap();
     let source = "[[systems.sources]]\nsource = \"idp\"\nfeed = \"events\"\n";
     write("inventory.toml", &format!("[[systems]]\nid = \"cold\"\n{source}[[systems]]\nid = \"hot\"\n{source}"));
@@ -82,7 +92,7 @@ fn set_up(directory: &Path) {
     let operators =
         [operator("ann", "01", "*", password), operator("bob", "02", "hot", password), operator("cid", "03", "*", "")];
     let limits = "statement_seconds_max = 4\nmemory_megabytes_max = 16\n";
-    let sql = format!("[sql]\nenabled = true\nlisten = \"127.0.0.1:0\"\n{limits}");
+    let sql = format!("[sql]\nenabled = true\nlisten = \"{listen}\"\n{limits}{more}");
     write("keywatch.toml", &format!("[server]\nlisten = \"127.0.0.1:0\"\n{credential}{}{sql}", operators.concat()));
     let log = EmbeddedLog::open(directory.join("keywatch-data"), Options::new(Clock::Wall)).unwrap();
     let event = |number: i64| {

@@ -27,6 +27,12 @@ pub(crate) const QUERY_ROWS_SHOWN_MAX: usize = 1000;
 /// Rows of one group of a Parquet file, which is put together in memory.
 pub(crate) const QUERY_ROW_GROUP_ROWS_MAX: usize = 1 << 17;
 
+/// Bytes of what a client opens with, as PostgreSQL takes them.
+pub(crate) const SQL_OPENING_BYTES_MAX: u64 = 10_000;
+
+/// Seconds until a client has said how it opens, and has agreed on TLS.
+pub(crate) const SQL_OPENING_SECONDS_MAX: u64 = 10;
+
 /// Milliseconds between two moves of the bar of `keywatch query`.
 pub(crate) const QUERY_PROGRESS_MILLISECONDS: u64 = 500;
 

@@ -267,6 +267,7 @@ impl Config {
         let signatures = self.credentials.iter_mut().filter_map(|credential| credential.signature.as_mut());
         let of_signatures = signatures.flat_map(credential::Signature::paths);
         let tls = self.server.tls.iter_mut().flat_map(Tls::paths);
+        let of_sql = self.sql.tls.iter_mut().flat_map(Tls::paths);
         let mappings = self.feeds.iter_mut().map(|feed| &mut feed.mapping);
         let nodes = self.chains.iter_mut().flat_map(|chain| chain.endpoints.iter_mut());
         let of_nodes = nodes.flat_map(|endpoint| [&mut endpoint.url_file, &mut endpoint.ws_file]);
@@ -288,6 +289,7 @@ impl Config {
             .chain(of_nodes)
             .chain(of_signatures)
             .chain(tls)
+            .chain(of_sql)
             .chain(keys)
             .chain(passwords)
             .chain(&mut self.rules_directory)

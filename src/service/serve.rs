@@ -143,7 +143,8 @@ impl Parts {
         };
         let Intake { inventory, metrics, .. } = self.intake.as_ref();
         let (executor, threads) = (evaluator.executor.clone(), evaluator.threads.clone());
-        let sql = Endpoint::start(config, (Arc::clone(log), Arc::clone(segments)), inventory, &executor).await?;
+        let sql =
+            Endpoint::start(config, (Arc::clone(log), Arc::clone(segments)), inventory, &executor, metrics).await?;
         let oidc = Oidc::start(config.oidc.as_ref(), &config.operators, stopping.clone())?;
         let operators = Operators::new(&config.operators)?.with_oidc(oidc);
         let known = known(config, credentials, Arc::clone(inventory))?;
@@ -199,7 +200,7 @@ async fn serve_http(
     let log = parts.log.readable.map(|readable| readable.log);
     let server = Server::new(credentials, parts.intake, log, parts.readiness);
     let routes = server::router(server).merge(asked).merge(further.unwrap_or_default());
-    let tls = config.server.tls.as_ref().map(|tls| tls::start(tls, Arc::clone(&metrics))).transpose()?;
+    let tls = config.server.tls.as_ref().map(|tls| tls::start(tls, "server.tls", Arc::clone(&metrics))).transpose()?;
     let door = Door {
         listener: listen(config).await?,
         places: Places::new(CONNECTIONS_MAX, ADDRESS_CONNECTIONS_MAX, config.server.proxies.clone()),

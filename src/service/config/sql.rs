@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::ensure;
 use serde::Deserialize;
 
+use super::Tls;
 use crate::service::operators;
 
 /// The endpoint for SQL.
@@ -13,8 +14,10 @@ use crate::service::operators;
 pub(crate) struct Sql {
     /// Whether it is served.
     pub(crate) enabled: bool,
-    /// Address to listen on, of this machine.
+    /// Address to listen on; of this machine where there is no TLS.
     pub(crate) listen: SocketAddr,
+    /// TLS; clients from elsewhere have to use it.
+    pub(crate) tls: Option<Tls>,
     /// Seconds that a statement may take.
     pub(crate) statement_seconds_max: u64,
     /// Megabytes that all statements together may take for sorting, grouping and joining.
@@ -28,6 +31,7 @@ impl Default for Sql {
         Sql {
             enabled: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 8041)),
+            tls: None,
             statement_seconds_max: 30,
             memory_megabytes_max: 512,
             concurrent_max: 4,
@@ -44,10 +48,14 @@ pub(crate) fn check(sql: &Sql, operators: &[operators::Configured]) -> anyhow::R
         return Ok(());
     }
     ensure!(
-        sql.listen.ip().is_loopback(),
-        "sql.listen: {} is reachable from other machines and rows travel in the clear; listen on 127.0.0.1 and let \
-         clients come through ssh or a proxy that ends TLS",
+        sql.listen.ip().is_loopback() || sql.tls.is_some(),
+        "sql.listen: {} is reachable from other machines and rows travel in the clear; add [sql.tls], or listen on \
+         127.0.0.1 and let clients come through ssh",
         sql.listen
+    );
+    ensure!(
+        sql.tls.as_ref().is_none_or(|tls| tls.client_ca_file.is_none()),
+        "sql.tls: client_ca_file: who asks is known by a password; leave it out"
     );
     ensure!(
         operators.iter().any(|operator| operator.sql_password_file.is_some()),
@@ -81,6 +89,11 @@ mod tests {
         let problem = |sql: &Sql, operators: &[operators::Configured]| check(sql, operators).unwrap_err().to_string();
         assert!(problem(&on(), &without).contains("nobody could ask"));
         assert!(problem(&Sql { listen: ([0, 0, 0, 0], 1).into(), ..on() }, &ann).contains("in the clear"));
+        let tls = Tls { certificate_file: "crt".into(), key_file: "key".into(), client_ca_file: None };
+        let beyond = || Sql { listen: ([0, 0, 0, 0], 1).into(), tls: Some(tls.clone()), ..on() };
+        check(&beyond(), &ann).unwrap();
+        let with_clients = Tls { client_ca_file: Some("ca".into()), ..tls.clone() };
+        assert!(problem(&Sql { tls: Some(with_clients), ..beyond() }, &ann).contains("client_ca_file"));
         for sql in [
             Sql { concurrent_max: 0, ..on() },
             Sql { memory_megabytes_max: 0, ..on() },

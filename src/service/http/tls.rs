@@ -24,13 +24,13 @@ use crate::service::metrics::Metrics;
 /// The configuration of TLS as it is now.
 pub(crate) type Current = watch::Receiver<Arc<ServerConfig>>;
 
-/// Reads the files, and goes on looking at them as long as somebody uses what it gives.
+/// Reads the files, which `place` of the configuration names, and goes on looking at them as long as somebody uses what it gives.
 ///
 /// # Errors
 /// A file cannot be read, or holds nothing usable.
-pub(crate) fn start(configured: &config::Tls, metrics: Arc<Metrics>) -> anyhow::Result<Current> {
+pub(crate) fn start(configured: &config::Tls, place: &'static str, metrics: Arc<Metrics>) -> anyhow::Result<Current> {
     let files = Files::read(configured)?;
-    let (sender, current) = watch::channel(files.server_config().context("server.tls")?);
+    let (sender, current) = watch::channel(files.server_config().context(place)?);
     let configured = configured.clone();
     tokio::spawn(async move { follow(&configured, files.digest(), &sender, &metrics).await });
     Ok(current)

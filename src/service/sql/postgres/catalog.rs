@@ -1,14 +1,14 @@
-//! What `psql` asks about tables for `\d`, `\dt`, `\d NAME`, `\l` and `\dn`, answered as these very questions: their SQL is
-//! beyond DataFusion's. Simpler questions are answered from [`super::tables`].
+//! What `psql` asks about tables for `\d`, `\dt`, `\d NAME`, `\l` and `\dn`, and what the query builder of Grafana's data
+//! source asks, answered as these very questions: their SQL is beyond DataFusion's. Simpler questions are answered from [`super::tables`].
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::{tables, values};
+use super::{settings, tables, values};
 
-/// What `psql` wants to know.
+/// What is wanted to know.
 #[derive(Debug, PartialEq, Eq)]
 enum Question<'a> {
     /// With a pattern, where there is one.
@@ -18,6 +18,10 @@ enum Question<'a> {
     Named(&'a str),
     About,
     Columns(&'a str),
+    /// By Grafana.
+    NamesOfTables,
+    /// Of the table of that name, by Grafana.
+    ColumnsNamed(&'a str),
     /// Policies, statistics, publications, inheritance: there are none.
     None,
 }
@@ -28,6 +32,9 @@ enum Question<'a> {
 /// A column has no type in PostgreSQL.
 pub(super) fn answer(sql: &str, all: &[(String, SchemaRef)]) -> anyhow::Result<Option<RecordBatch>> {
     let text = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some(rows) = settings::show(sql)? {
+        return Ok(Some(rows));
+    }
     let Some(question) = Question::of(&text) else { return Ok(None) };
     let oid = |name: &str| all.iter().position(|(other, _)| other == name).map(|place| tables::oid(place).to_string());
     let same = |text: &str, count: usize| -> ArrayRef { Arc::new(StringArray::from(vec![text; count])) };
@@ -69,6 +76,15 @@ pub(super) fn answer(sql: &str, all: &[(String, SchemaRef)]) -> anyhow::Result<O
             let found = all.iter().find(|(name, _)| oid(name).as_deref() == Some(wanted));
             found.map_or_else(|| columns(&Schema::empty()), |(_, schema)| columns(schema))?
         }
+        Question::NamesOfTables => {
+            let names: ArrayRef = Arc::new(all.iter().map(|(name, _)| Some(name)).collect::<StringArray>());
+            RecordBatch::try_from_iter([("table", names)])?
+        }
+        Question::ColumnsNamed(wanted) => {
+            let found = all.iter().find(|(name, _)| name == wanted);
+            let (names, types) = found.map_or_else(|| named(&Schema::empty()), |(_, schema)| named(schema))?;
+            RecordBatch::try_from_iter([("column", names), ("type", types)])?
+        }
         Question::None => RecordBatch::try_from_iter([("none", same("", 0))])?,
     };
     Ok(Some(batch))
@@ -77,6 +93,17 @@ pub(super) fn answer(sql: &str, all: &[(String, SchemaRef)]) -> anyhow::Result<O
 impl Question<'_> {
     fn of(text: &str) -> Option<Question<'_>> {
         let within = |from: &str, to: &str| text.split_once(from)?.1.split_once(to).map(|(inside, _)| inside);
+        if text.starts_with("SELECT extversion FROM pg_extension") {
+            return Some(Question::None);
+        }
+        if text.contains("quote_ident(table_name)") && text.contains("FROM information_schema.tables") {
+            return Some(Question::NamesOfTables);
+        }
+        if text.starts_with("SELECT quote_ident(column_name) AS \"column\"") {
+            // A table is named with its schema or without.
+            let named = within("parse_ident('", "')");
+            return named.map(|name| Question::ColumnsNamed(name.strip_prefix("public.").unwrap_or(name)));
+        }
         let named = || within("c.relname OPERATOR(pg_catalog.~) '^(", ")$'");
         if text.contains("pg_catalog.pg_policy ") || text.contains("pg_catalog.pg_statistic_ext ") {
             return Some(Question::None);
@@ -147,10 +174,8 @@ fn about() -> anyhow::Result<RecordBatch> {
     ])?)
 }
 
-fn columns(schema: &Schema) -> anyhow::Result<RecordBatch> {
-    let count = schema.fields().len();
-    let empty = || -> ArrayRef { Arc::new(StringArray::from(vec![""; count])) };
-    let none = || -> ArrayRef { Arc::new(StringArray::from(vec![None::<&str>; count])) };
+/// The names of columns, and those of their types.
+fn named(schema: &Schema) -> anyhow::Result<(ArrayRef, ArrayRef)> {
     let names: StringArray = schema.fields().iter().map(|field| Some(field.name())).collect();
     let types = values::types(schema)?.into_iter().map(|kind| match kind.name() {
         "timestamptz" => "timestamp with time zone".to_owned(),
@@ -160,10 +185,18 @@ fn columns(schema: &Schema) -> anyhow::Result<RecordBatch> {
         name => name.to_owned(),
     });
     let types: StringArray = types.map(Some).collect();
+    Ok((Arc::new(names), Arc::new(types)))
+}
+
+fn columns(schema: &Schema) -> anyhow::Result<RecordBatch> {
+    let count = schema.fields().len();
+    let empty = || -> ArrayRef { Arc::new(StringArray::from(vec![""; count])) };
+    let none = || -> ArrayRef { Arc::new(StringArray::from(vec![None::<&str>; count])) };
+    let (names, types) = named(schema)?;
     let required: BooleanArray = schema.fields().iter().map(|field| Some(!field.is_nullable())).collect();
     Ok(RecordBatch::try_from_iter_with_nullable([
-        ("attname", Arc::new(names) as ArrayRef, false),
-        ("format_type", Arc::new(types) as ArrayRef, false),
+        ("attname", names, false),
+        ("format_type", types, false),
         ("default", none(), true),
         ("attnotnull", Arc::new(required) as ArrayRef, false),
         ("attcollation", none(), true),
@@ -201,6 +234,19 @@ mod tests {
         assert_eq!(Question::of(&some), Some(Question::Tables(Some("ev.*"))));
         let views = tables.replace("'r','p',''", "'v',''");
         assert_eq!(Question::of(&views), Some(Question::None));
+    }
+
+    #[test]
+    fn questions_of_grafana_are_recognised() {
+        let tables = "SELECT quote_ident(table_name) AS \"table\" FROM information_schema.tables WHERE x";
+        assert_eq!(Question::of(tables), Some(Question::NamesOfTables));
+        let columns = "SELECT quote_ident(column_name) AS \"column\", data_type AS \"type\" FROM information_schema.columns \
+                       WHERE CASE WHEN array_length(parse_ident('events'),1) = 2 THEN x END";
+        assert_eq!(Question::of(columns), Some(Question::ColumnsNamed("events")));
+        let with_schema = columns.replace("'events'", "'public.events'");
+        assert_eq!(Question::of(&with_schema), Some(Question::ColumnsNamed("events")));
+        let extension = "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'";
+        assert_eq!(Question::of(extension), Some(Question::None));
     }
 
     #[test]

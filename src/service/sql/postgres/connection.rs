@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use super::answer::{self, Asked};
 use super::prepared::Questions;
 use super::scram::Scram;
-use super::{Shared, User, catalog, tables, values};
+use super::{Shared, User, catalog, settings, tables, values};
 use crate::clock;
 use crate::limits::{SQL_GRACE_SECONDS, SQL_REFUSAL_MILLISECONDS, SQL_TEXT_BYTES_MAX, SQL_WAIT_SECONDS_MAX};
 use crate::service::sql::session::Session;
@@ -58,7 +58,13 @@ impl Connection {
 
     /// Serves until the client goes, or does not take what it asked for.
     pub(super) async fn serve(self: &Arc<Connection>, socket: TcpStream) {
-        let served = pgwire::tokio::process_socket(socket, None, Handlers(Arc::clone(self)));
+        let handlers = Handlers(Arc::clone(self));
+        let served = async {
+            match &self.shared.encryption {
+                Some(encryption) => encryption.serve(socket, handlers).await,
+                None => pgwire::tokio::process_socket(socket, None, handlers).await,
+            }
+        };
         tokio::select! {
             served = served => if let Err(error) = served {
                 tracing::debug!(peer = %self.peer, %error, "a connection for SQL broke off");
@@ -135,7 +141,7 @@ impl Connection {
 
     async fn answer(&self, client: &impl ClientInfo, sql: &str) -> PgWireResult<Response> {
         not_too_long(sql)?;
-        if let Some(response) = of_transactions(sql) {
+        if let Some(response) = without_rows(sql)? {
             return Ok(response);
         }
         if let Some(rows) = catalog::answer(sql, self.session()?.tables()).map_err(said)? {
@@ -158,8 +164,19 @@ pub(super) async fn ending(client: &impl ClientInfo) -> Option<Receiver<()>> {
     Some(unconstrained(handle.start_query()).await)
 }
 
+/// The answer to what drivers send by themselves and that has no rows; `None` for anything else.
+///
+/// # Errors
+/// A setting is not what it asks for.
+pub(super) fn without_rows(sql: &str) -> PgWireResult<Option<Response>> {
+    match of_transactions(sql) {
+        Some(response) => Ok(Some(response)),
+        None => settings::set(sql),
+    }
+}
+
 /// `BEGIN` and `COMMIT`, which drivers send by themselves: with nothing that changes, every statement is a transaction.
-pub(super) fn of_transactions(sql: &str) -> Option<Response> {
+fn of_transactions(sql: &str) -> Option<Response> {
     let text = sql.trim().trim_end_matches(';').trim().to_uppercase();
     let word = text.split_whitespace().next().unwrap_or_default();
     let rest = text.split_whitespace().skip(1).all(|word| {

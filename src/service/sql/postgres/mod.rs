@@ -1,14 +1,16 @@
-//! The endpoint that speaks PostgreSQL's protocol: on this machine only, operators with passwords, questions only.
+//! The endpoint that speaks PostgreSQL's protocol: operators with passwords, questions only, beyond this machine only in TLS.
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`encryption`] | TLS, and who has to use it |
 //! | [`scram`] | who it is: SCRAM-SHA-256 (RFC 7677) |
 //! | [`connection`] | what one client asks, and what it is answered |
 //! | [`prepared`] | questions with parameters |
 //! | [`answer`] | rows as they come, within their time |
 //! | [`values`] | types and values as PostgreSQL has them |
 //! | [`keeping`] | segments as the log grows |
-//! | [`catalog`], [`tables`] | what `psql` asks about tables; those of `pg_catalog` |
+//! | [`settings`] | what drivers set, and ask of the server |
+//! | [`catalog`], [`tables`] | what `psql` and Grafana ask about tables; those of `pg_catalog` |
 //!
 //! It has threads of its own, so that no query holds up the front door or the rules. Of what systems an operator sees the
 //! rows is applied where records are read, and not here. Every question is in the log before it is answered.
@@ -16,9 +18,11 @@
 mod answer;
 mod catalog;
 mod connection;
+mod encryption;
 mod keeping;
 mod prepared;
 mod scram;
+mod settings;
 mod tables;
 mod values;
 
@@ -41,11 +45,13 @@ use crate::limits::{SQL_BURST_MAX, SQL_CONNECTIONS_MAX, SQL_PASSWORD_BYTES_MIN, 
 use crate::output;
 use crate::service::config::Config;
 use crate::service::http::bucket::{Bucket, Rate};
+use crate::service::metrics::Metrics;
 use crate::service::operators::Configured;
 use crate::service::sql::records::Records;
 use crate::service::sql::session::Memory;
 use crate::service::sql::tables::Scope;
 use connection::Connection;
+use encryption::Encryption;
 use keeping::Keeping;
 use scram::Verifier;
 
@@ -67,6 +73,8 @@ struct Shared {
     connections: Arc<ConnectionManager>,
     /// Writes down who asked what.
     executor: Executor,
+    /// Where it is configured.
+    encryption: Option<Encryption>,
     /// What an unknown user is asked for, so that the answer does not tell that he is unknown.
     nobody: Verifier,
 }
@@ -92,6 +100,7 @@ impl Endpoint {
         (log, segments): (Arc<dyn Log>, Arc<Segments>),
         inventory: &Inventory,
         executor: &Executor,
+        metrics: &Arc<Metrics>,
     ) -> anyhow::Result<Endpoint> {
         let sql = &config.sql;
         if !sql.enabled {
@@ -105,6 +114,7 @@ impl Endpoint {
             statement: Duration::from_secs(sql.statement_seconds_max),
             connections: Arc::default(),
             executor: executor.clone(),
+            encryption: Encryption::of(sql, metrics)?,
             nobody: Verifier::nobody()?,
         });
         let listener =

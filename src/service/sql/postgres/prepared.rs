@@ -18,7 +18,7 @@ use pgwire::api::{ClientInfo, ClientPortalStore, Type};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
 
-use super::connection::{Connection, ending, error, not_too_long, of_transactions, said, sendable};
+use super::connection::{Connection, ending, error, not_too_long, said, sendable, without_rows};
 use super::{answer, catalog, values};
 
 /// The extended protocol of one client.
@@ -49,7 +49,7 @@ impl QueryParser for Parser {
     {
         not_too_long(sql)?;
         let answer = catalog::answer(sql, self.0.session()?.tables()).map_err(said)?;
-        let answered = answer.is_some() || of_transactions(sql).is_some();
+        let answered = answer.is_some() || without_rows(sql)?.is_some();
         let without_plan = Prepared { sql: sql.to_owned(), plan: None, answer, parameters: Vec::new() };
         if answered {
             return Ok(Some(without_plan));
@@ -101,7 +101,7 @@ impl ExtendedQueryHandler for Questions {
     {
         let prepared = &portal.statement.statement;
         let Some(plan) = &prepared.plan else {
-            if let Some(response) = of_transactions(&prepared.sql) {
+            if let Some(response) = without_rows(&prepared.sql)? {
                 return Ok(response);
             }
             let rows = prepared.answer.clone();

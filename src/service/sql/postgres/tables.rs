@@ -10,7 +10,7 @@ use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use datafusion::prelude::SessionContext;
 use pgwire::api::Type;
 
-use super::values;
+use super::{settings, values};
 
 /// Object ids below this are PostgreSQL's own.
 const FIRST_OID: usize = 16_384;
@@ -40,6 +40,10 @@ pub(super) fn register(context: &SessionContext, user: &str, tables: &[(String, 
     constant(context, "current_user", &[], &text(user));
     constant(context, "pg_get_userbyid", &[DataType::Int64], &text("keywatch"));
     constant(context, "pg_table_is_visible", &[DataType::Int64], &ScalarValue::Boolean(Some(true)));
+    for name in ["current_setting", "pg_catalog.current_setting"] {
+        let body = Arc::new(settings::current);
+        context.register_udf(create_udf(name, vec![DataType::Utf8], DataType::Utf8, Volatility::Stable, body));
+    }
     let schema = MemorySchemaProvider::new();
     for (name, rows) in [
         ("pg_namespace", namespaces()?),
