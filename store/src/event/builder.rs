@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::detail::CanonicalJson;
+use super::texts::text_columns;
 use super::{Columns, Event, EventId, Span, TextColumn};
 use crate::limits::TEXT_BYTES_MAX;
 use crate::{Amount, Error, Instant, kinds};
@@ -59,13 +60,13 @@ pub struct Builder {
 }
 
 /// The setters of columns that hold text.
-macro_rules! texts {
-    ($($(#[$meta:meta])* $name:ident: $column:ident,)*) => {$(
+macro_rules! setters {
+    ($({$($(#[$meta:meta])* $name:ident: $column:ident,)*})*) => {$($(
         $(#[$meta])*
         pub fn $name(&mut self, value: impl TextValue) -> &mut Builder {
             self.text(TextColumn::$column, value)
         }
-    )*};
+    )*)*};
 }
 
 impl Builder {
@@ -155,46 +156,7 @@ impl Builder {
         self
     }
 
-    texts! {
-        /// The trusted environment it belongs to.
-        system: System,
-        /// The authenticated source.
-        source: Source,
-        /// A name of the registry in [`crate::kinds`].
-        kind: Kind,
-        /// Person or principal.
-        actor: Actor,
-        /// Session id at the identity provider.
-        session: Session,
-        /// Device id.
-        device: Device,
-        /// Address the actor came from.
-        ip: Ip,
-        /// ISO 3166-1 alpha-2 country of `ip`.
-        country: Country,
-        /// Wallet acted upon.
-        wallet: Wallet,
-        /// Key id.
-        key: Key,
-        /// Signing request.
-        request: Request,
-        /// Decision id of the policy decision point.
-        decision: Decision,
-        /// Transaction hash on the chain.
-        tx: Tx,
-        /// Chain name.
-        chain: Chain,
-        /// Asset symbol or contract.
-        asset: Asset,
-        /// Where value comes from.
-        from_address: FromAddress,
-        /// Where value effectively goes to.
-        to_address: ToAddress,
-        /// How it went.
-        outcome: Outcome,
-        /// Why.
-        reason: Reason,
-    }
+    text_columns! { setters }
 
     /// The text that a column has been given.
     #[must_use]

@@ -18,6 +18,7 @@ pub(crate) use builder::{check_kind, check_lengths};
 pub use detail::{CanonicalJson, Detail};
 pub use id::EventId;
 pub use texts::TextColumn;
+use texts::text_columns;
 pub(crate) use texts::{Span, Spans};
 
 /// Who speaks: the authenticated credential of a feed and the system it may write for.
@@ -71,7 +72,7 @@ impl Columns {
 
 /// The accessors of columns that hold text in some events.
 macro_rules! optional_texts {
-    ($($(#[$meta:meta])* $name:ident: $column:ident,)*) => {$(
+    ({$($always:tt)*} {$($(#[$meta:meta])* $name:ident: $column:ident,)*}) => {$(
         $(#[$meta])*
         #[inline]
         #[must_use]
@@ -180,40 +181,7 @@ impl Event {
         Detail::of(self.0.columns.spans.detail.of(&self.0.texts).unwrap_or_default())
     }
 
-    optional_texts! {
-        /// Person or principal.
-        actor: Actor,
-        /// Session id at the identity provider.
-        session: Session,
-        /// Device id.
-        device: Device,
-        /// Address the actor came from.
-        ip: Ip,
-        /// ISO 3166-1 alpha-2 country of `ip`.
-        country: Country,
-        /// Wallet (address or vault id) acted upon, lower case where the chain's form is case-insensitive.
-        wallet: Wallet,
-        /// Key id.
-        key: Key,
-        /// Signing request (safeTxHash, Fireblocks transaction id …).
-        request: Request,
-        /// Decision id of the policy decision point.
-        decision: Decision,
-        /// Transaction hash on the chain.
-        tx: Tx,
-        /// Chain name, e.g. `ethereum`, `bitcoin`.
-        chain: Chain,
-        /// Asset symbol or contract.
-        asset: Asset,
-        /// Where value comes from.
-        from_address: FromAddress,
-        /// Where value effectively goes to.
-        to_address: ToAddress,
-        /// How it went; the words are listed for each kind in the registry.
-        outcome: Outcome,
-        /// Why.
-        reason: Reason,
-    }
+    text_columns! { optional_texts }
 
     /// Gives it a log time: the one that a log, or who writes to a log with a recorded clock, says it has.
     pub fn set_time(&mut self, time: Instant) {

@@ -1,98 +1,81 @@
-//! Where the texts of an event lie in its buffer.
+//! Which texts an event may have, and where they lie in its buffer.
 
-/// A column of an event that holds text, detail apart; in the order of the schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextColumn {
-    /// The trusted environment.
-    System,
-    /// The authenticated source.
-    Source,
-    /// A name of the registry of kinds.
-    Kind,
-    /// Person or principal.
-    Actor,
-    /// Session id.
-    Session,
-    /// Device id.
-    Device,
-    /// Address the actor came from.
-    Ip,
-    /// Country of the address.
-    Country,
-    /// Wallet acted upon.
-    Wallet,
-    /// Key id.
-    Key,
-    /// Signing request.
-    Request,
-    /// Decision id.
-    Decision,
-    /// Transaction hash.
-    Tx,
-    /// Chain name.
-    Chain,
-    /// Asset symbol or contract.
-    Asset,
-    /// Where value comes from.
-    FromAddress,
-    /// Where value goes to.
-    ToAddress,
-    /// How it went.
-    Outcome,
-    /// Why.
-    Reason,
-}
-
-impl TextColumn {
-    /// All of them.
-    pub const ALL: [TextColumn; 19] = [
-        TextColumn::System,
-        TextColumn::Source,
-        TextColumn::Kind,
-        TextColumn::Actor,
-        TextColumn::Session,
-        TextColumn::Device,
-        TextColumn::Ip,
-        TextColumn::Country,
-        TextColumn::Wallet,
-        TextColumn::Key,
-        TextColumn::Request,
-        TextColumn::Decision,
-        TextColumn::Tx,
-        TextColumn::Chain,
-        TextColumn::Asset,
-        TextColumn::FromAddress,
-        TextColumn::ToAddress,
-        TextColumn::Outcome,
-        TextColumn::Reason,
-    ];
-
-    /// The name of the column.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            TextColumn::System => "system",
-            TextColumn::Source => "source",
-            TextColumn::Kind => "kind",
-            TextColumn::Actor => "actor",
-            TextColumn::Session => "session",
-            TextColumn::Device => "device",
-            TextColumn::Ip => "ip",
-            TextColumn::Country => "country",
-            TextColumn::Wallet => "wallet",
-            TextColumn::Key => "key",
-            TextColumn::Request => "request",
-            TextColumn::Decision => "decision",
-            TextColumn::Tx => "tx",
-            TextColumn::Chain => "chain",
-            TextColumn::Asset => "asset",
-            TextColumn::FromAddress => "from_address",
-            TextColumn::ToAddress => "to_address",
-            TextColumn::Outcome => "outcome",
-            TextColumn::Reason => "reason",
+/// The columns of text in the order of the schema: those that every event has, then those that some have. `$make` is the
+/// macro that makes something of them: of each it is given what it holds, its name, and its variant of [`TextColumn`].
+macro_rules! text_columns {
+    ($make:ident) => {
+        $make! {
+            {
+                /// The trusted environment it belongs to.
+                system: System,
+                /// The authenticated source.
+                source: Source,
+                /// A name of the registry in [`crate::kinds`].
+                kind: Kind,
+            }
+            {
+                /// Person or principal.
+                actor: Actor,
+                /// Session id at the identity provider.
+                session: Session,
+                /// Device id.
+                device: Device,
+                /// Address the actor came from.
+                ip: Ip,
+                /// ISO 3166-1 alpha-2 country of `ip`.
+                country: Country,
+                /// Wallet (address or vault id) acted upon, lower case where the chain's form is case-insensitive.
+                wallet: Wallet,
+                /// Key id.
+                key: Key,
+                /// Signing request (safeTxHash, Fireblocks transaction id …).
+                request: Request,
+                /// Decision id of the policy decision point.
+                decision: Decision,
+                /// Transaction hash on the chain.
+                tx: Tx,
+                /// Chain name, e.g. `ethereum`, `bitcoin`.
+                chain: Chain,
+                /// Asset symbol or contract.
+                asset: Asset,
+                /// Where value comes from.
+                from_address: FromAddress,
+                /// Where value effectively goes to.
+                to_address: ToAddress,
+                /// How it went; the words are listed for each kind in the registry.
+                outcome: Outcome,
+                /// Why.
+                reason: Reason,
+            }
         }
-    }
+    };
 }
+pub(super) use text_columns;
+
+macro_rules! column_type {
+    ($({$($(#[$meta:meta])* $name:ident: $column:ident,)*})*) => {
+        /// A column of an event that holds text, detail apart; in the order of the schema.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum TextColumn {
+            $($($(#[$meta])* $column,)*)*
+        }
+
+        impl TextColumn {
+            /// All of them.
+            pub const ALL: [TextColumn; 19] = [$($(TextColumn::$column,)*)*];
+
+            /// The name of the column.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($(TextColumn::$column => stringify!($name),)*)*
+                }
+            }
+        }
+    };
+}
+
+text_columns! { column_type }
 
 /// A stretch of a buffer, in bytes; or no text at all, which is something else than an empty one.
 #[derive(Clone, Copy, Debug)]
