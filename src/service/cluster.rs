@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(KAFKA_ASK_SECONDS_MAX);
 pub(crate) fn watch_log(log: &Arc<KafkaLog>, metrics: &Arc<Metrics>, readiness: &Arc<Readiness>) -> anyhow::Result<()> {
     let (metrics, readiness) = (Arc::clone(metrics), Arc::clone(readiness));
     let mut transactions = Transactions::default();
-    for outcome in ["committed", "aborted", "fenced"] {
+    for outcome in ["committed", "aborted", "fenced", "unanswered"] {
         metrics.log_transactions.with_label_values(&[outcome]);
     }
     each_second(Arc::downgrade(log), move |log: &KafkaLog| {
@@ -43,6 +43,7 @@ pub(crate) fn watch_log(log: &Arc<KafkaLog>, metrics: &Arc<Metrics>, readiness: 
             ("committed", transactions.committed - before.committed),
             ("aborted", transactions.aborted - before.aborted),
             ("fenced", transactions.fenced - before.fenced),
+            ("unanswered", transactions.unanswered - before.unanswered),
         ] {
             metrics.log_transactions.with_label_values(&[outcome]).inc_by(count);
         }

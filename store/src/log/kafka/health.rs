@@ -19,6 +19,8 @@ pub struct Transactions {
     pub aborted: u64,
     /// The brokers refused them: another process has the partition.
     pub fenced: u64,
+    /// Nobody said whether they were committed, and that was read back.
+    pub unanswered: u64,
 }
 
 /// [`Transactions`], as they are counted.
@@ -27,6 +29,7 @@ pub(super) struct Counts {
     pub(super) committed: AtomicU64,
     pub(super) aborted: AtomicU64,
     pub(super) fenced: AtomicU64,
+    pub(super) unanswered: AtomicU64,
 }
 
 impl KafkaLog {
@@ -62,6 +65,7 @@ impl KafkaLog {
             committed: count(&counts.committed),
             aborted: count(&counts.aborted),
             fenced: count(&counts.fenced),
+            unanswered: count(&counts.unanswered),
         }
     }
 }

@@ -180,6 +180,7 @@ impl Owner {
                 let is_given_up = matches!(&error, KafkaError::Transaction(error) if error.txn_requires_abort());
                 if !(is_given_up && self.abort(tenure, until)) {
                     // Whether a commit that is not answered took place is known only once nobody can repeat it.
+                    self.counts.unanswered.fetch_add(1, Ordering::Relaxed);
                     tenure.spent = Some(error.to_string());
                     tenure.in_doubt.get_or_insert(tenure.begun);
                 }
