@@ -10,11 +10,14 @@
 //! | [`added`] | wallets that are added while their chain is followed |
 //! | [`pools`] | transactions that wait for their block |
 //! | [`heads`] | nodes that announce their blocks |
+//! | [`announcements`] | nodes of Bitcoin that announce their blocks over ZeroMQ |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
 //!
-//! [`watcher`] is a machine on which keywatch follows a chain, [`door`] what stands between it and a node.
+//! [`watcher`] is a machine on which keywatch follows a chain, [`door`] what stands between it and a node,
+//! [`publisher`] what announces like Bitcoin Core.
 
 mod added;
+mod announcements;
 mod bitcoin;
 mod descriptors;
 mod door;
@@ -23,4 +26,5 @@ mod ethereum;
 mod finality;
 mod heads;
 mod pools;
+mod publisher;
 pub(crate) mod watcher;
