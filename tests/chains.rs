@@ -10,11 +10,14 @@
 //! | [`added`] | wallets that are added while their chain is followed |
 //! | [`pools`] | transactions that wait for their block |
 //! | [`heads`] | nodes that announce their blocks |
+//! | [`announcements`] | nodes of Bitcoin that announce their blocks over ZeroMQ |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
 //!
-//! [`watcher`] is a machine on which keywatch follows a chain, [`door`] and [`looks`] what stands between it and a node.
+//! [`watcher`] is a machine on which keywatch follows a chain, [`door`] and [`looks`] what stands between it and a node,
+//! [`publisher`] what announces like Bitcoin Core.
 
 mod added;
+mod announcements;
 mod bitcoin;
 mod descriptors;
 mod door;
@@ -24,5 +27,6 @@ mod finality;
 mod heads;
 mod looks;
 mod pools;
+mod publisher;
 mod tokens;
 pub(crate) mod watcher;

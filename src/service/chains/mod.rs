@@ -10,6 +10,7 @@
 //! | [`evm_pool`], [`bitcoin_pool`] | what is asked of their pools |
 //! | [`follower`] | the loop: the next block, a reorganisation, the append; old blocks of wallets that are added |
 //! | [`heads`] | what wakes the loop when a node announces a block |
+//! | [`zmq`], [`zmtp`] | what wakes it and the pool's when a node of Bitcoin announces something, and the protocol of that |
 //! | [`pool`] | the loop over the pools of nodes: what waits, what was replaced, what is gone |
 //! | [`position`] | where a follower stands, read back from the log |
 //! | [`writing`] | how what they read gets into the log, also when a cluster is away |
@@ -33,3 +34,5 @@ pub(crate) mod position;
 pub(crate) mod start;
 pub(crate) mod watching;
 pub(crate) mod writing;
+mod zmq;
+mod zmtp;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use keywatch_ingest::chain::pool::{Pool, PoolLimits, Waiting, Whereabouts};
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant, Log};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use super::endpoints::Endpoints;
@@ -77,6 +77,8 @@ pub(crate) struct PoolWatcher<C: PoolChain> {
     asked_at: Option<Instant>,
     /// What is watched, where it may change.
     changes: Option<watch::Receiver<Watching<C>>>,
+    /// Rung when a node announces something that waits.
+    wake: Arc<Notify>,
 }
 
 impl<C: PoolChain> PoolWatcher<C> {
@@ -100,6 +102,7 @@ impl<C: PoolChain> PoolWatcher<C> {
             reported: vec![None; nodes],
             asked_at: None,
             changes: None,
+            wake: Arc::default(),
         }
     }
 
@@ -107,6 +110,11 @@ impl<C: PoolChain> PoolWatcher<C> {
     pub(crate) fn watching(mut self, changes: watch::Receiver<Watching<C>>) -> PoolWatcher<C> {
         self.changes = Some(changes);
         self
+    }
+
+    /// What to ring when there may be something new.
+    pub(crate) fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
     }
 
     fn take_changes(&mut self) {
@@ -133,6 +141,7 @@ impl<C: PoolChain> PoolWatcher<C> {
             tokio::select! {
                 biased;
                 () = stopped(&mut stopping) => return Ok(()),
+                () = self.wake.notified() => {}
                 () = sleep(self.poll.saturating_sub(begun.elapsed()).max(self.poll / 4)) => {}
             }
         }

@@ -23,6 +23,7 @@ use super::heads::Heads;
 use super::node::{Node, NodeSettings};
 use super::pool::{self, PoolChain, PoolWatcher};
 use super::watching::{self, Make, Watching};
+use super::zmq::{Announcements, Wakes};
 use crate::limits::BITCOIN_FINAL_BLOCKS;
 use crate::service::config;
 use crate::service::config::credential::Credential;
@@ -49,8 +50,9 @@ pub(crate) fn followers(
         let endpoints = endpoints(chain, &intake.metrics).with_context(place)?;
         let (pace, log, intake, stopping) = (pace(chain), Arc::clone(log), Arc::clone(intake), stopping.clone());
         let (declared, name, heads) = (declared.clone(), chain.chain.as_str(), heads(chain).with_context(place)?);
+        let zmq = announcements(chain, &intake.metrics).with_context(place)?;
         let endpoints = Arc::new(endpoints);
-        let parts = Parts { endpoints, pace, pool: chain.pool, heads, declared, log, intake, stopping };
+        let parts = Parts { endpoints, pace, pool: chain.pool, heads, zmq, declared, log, intake, stopping };
         if bitcoin::network(name).is_some() {
             let watching = Watching::new(name, system, made(chain, AnyChain::bitcoin))?;
             parts.start(watching, &mut tasks).with_context(place)?;
@@ -76,6 +78,8 @@ struct Parts {
     pool: bool,
     /// Nodes that announce blocks.
     heads: Vec<Heads>,
+    /// Nodes that announce over ZeroMQ.
+    zmq: Vec<Announcements>,
     declared: Declared,
     log: Arc<dyn Log>,
     intake: Arc<Intake>,
@@ -84,13 +88,15 @@ struct Parts {
 
 impl Parts {
     fn start<C: PoolChain>(self, watching: Watching<C>, tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
-        let Parts { endpoints, pace, heads, declared, log, intake, stopping, .. } = self;
+        let Parts { endpoints, pace, heads, zmq, declared, log, intake, stopping, .. } = self;
         let chain = Arc::clone(&watching.chain);
         let changes = watching::follow(watching, declared);
         let pool = if self.pool { Some(pool::restored(log.as_ref(), chain.origin(), chain.name())?) } else { None };
+        let mut pool_wake = None;
         if let Some(pool) = &pool {
             let (chain, endpoints, intake) = (Arc::clone(&chain), Arc::clone(&endpoints), Arc::clone(&intake));
             let watcher = PoolWatcher::new(chain, endpoints, pace.poll, intake, Arc::clone(pool));
+            pool_wake = Some(watcher.wake());
             tasks.spawn(watcher.watching(changes.clone()).run(stopping.clone()));
         }
         let follower = Follower::open(chain, endpoints, pace, Arc::clone(&log), intake, pool)?;
@@ -99,6 +105,14 @@ impl Parts {
             let (wake, stopping) = (follower.wake(), stopping.clone());
             tasks.spawn(async move {
                 heads.run(wake, stopping).await;
+                Ok(())
+            });
+        }
+        for announcements in zmq {
+            let wakes = Wakes { blocks: follower.wake(), pool: pool_wake.clone() };
+            let stopping = stopping.clone();
+            tasks.spawn(async move {
+                announcements.run(wakes, stopping).await;
                 Ok(())
             });
         }
@@ -197,6 +211,16 @@ fn heads(chain: &config::Chain) -> anyhow::Result<Vec<Heads>> {
     chain.endpoints.iter().filter(announces).map(heads).collect()
 }
 
+/// The nodes of a chain that announce over ZeroMQ.
+fn announcements(chain: &config::Chain, metrics: &Arc<Metrics>) -> anyhow::Result<Vec<Announcements>> {
+    let announcing = chain.endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.zmq.as_ref()?)));
+    let made = announcing.map(|(endpoint, address)| {
+        let made = Announcements::new(&chain.chain, &endpoint.name, address, Arc::clone(metrics));
+        made.with_context(|| format!("endpoint `{}`", endpoint.name))
+    });
+    made.collect()
+}
+
 /// An address that stands here or in a file.
 fn parsed(url: Option<&String>, file: Option<&PathBuf>) -> anyhow::Result<Url> {
     let text = match (url, file) {
@@ -271,6 +295,10 @@ fn check_one(chain: &config::Chain, credentials: &[Credential], inventory: &Inve
         ensure!(
             !announces || bitcoin::network(&chain.chain).is_none(),
             "endpoints[{index}]: nodes of Bitcoin announce nothing over a WebSocket; leave ws out"
+        );
+        ensure!(
+            endpoint.zmq.is_none() || bitcoin::network(&chain.chain).is_some(),
+            "endpoints[{index}]: only nodes of Bitcoin announce over ZeroMQ; leave zmq out"
         );
     }
     let nodes = chain.endpoints.len();

@@ -76,6 +76,9 @@ pub(crate) struct Endpoint {
     /// File with that address, where it holds a key.
     #[serde(default)]
     pub(crate) ws_file: Option<PathBuf>,
+    /// Address at which a node of Bitcoin announces over ZeroMQ.
+    #[serde(default)]
+    pub(crate) zmq: Option<String>,
 }
 
 fn one() -> usize {
