@@ -270,7 +270,8 @@ async fn rules_and_sources_can_be_looked_up() {
     let coverage = ann.until("/page/coverage", "<td>✓ sees</td>").await.text;
     assert!(coverage.contains("No row of the CCSS") && coverage.contains("own/presented"), "{coverage}");
     assert!(coverage.contains("<th scope=\"col\">cold</th>"), "{coverage}");
-    let sources = ann.get("/page/sources").await.text;
+    running.send([presented("s-long-enough-1", "ann", 1)]).await;
+    let sources = ann.until("/page/sources", " d ").await.text;
     assert!(sources.contains("idp") && sources.contains("✓ heard"), "{sources}");
     let mut stranger = Browser::signed_in(&running, "stranger").await;
     assert!(!stranger.get("/page/sources").await.text.contains("idp"));

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::PIPELINE_RECORDS_MAX;
 
+/// Nanoseconds of a millisecond.
+const MILLISECOND_NS: i64 = 1_000_000;
+
 /// What was heard of all sources in a stretch of the log that reaches to its end.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Heard {
@@ -33,6 +36,15 @@ pub(crate) struct Said {
     pub(crate) event_time: Option<Instant>,
     /// The kind of that record.
     pub(crate) kind: Option<String>,
+    /// Milliseconds from what happened, by its clock, to the log: half of those records took no longer.
+    #[serde(default)]
+    pub(crate) delay_milliseconds_median: Option<i64>,
+    /// The same for 99 of a hundred.
+    #[serde(default)]
+    pub(crate) delay_milliseconds_p99: Option<i64>,
+    /// The delays themselves, until all are known.
+    #[serde(skip)]
+    pub(crate) delays_ns: Vec<i64>,
     /// Records that were understood.
     pub(crate) records: u64,
     /// Records that were not.
@@ -74,7 +86,7 @@ impl Heard {
                 heard.take(event, &mut sources);
             }
         }
-        heard.sources = sources.into_values().collect();
+        heard.sources = sources.into_values().map(Said::with_delays).collect();
         Ok(heard)
     }
 
@@ -110,6 +122,15 @@ impl Heard {
 }
 
 impl Said {
+    /// What its delays come to.
+    fn with_delays(mut self) -> Said {
+        let mut delays = std::mem::take(&mut self.delays_ns);
+        delays.sort_unstable();
+        self.delay_milliseconds_median = no_longer(&delays, 50);
+        self.delay_milliseconds_p99 = no_longer(&delays, 99);
+        self
+    }
+
     fn take(&mut self, event: &Event) {
         match event.kind() {
             "source.reject" => self.rejects += 1,
@@ -120,6 +141,8 @@ impl Said {
                 self.records += 1;
                 self.heard = Some(event.time());
                 self.event_time = Some(event.event_time());
+                // A clock that goes before ours makes none of it.
+                self.delays_ns.push(event.time().0.saturating_sub(event.event_time().0).max(0));
                 self.kind = Some(kind.to_owned());
                 if let ("source.status", Some(outcome)) = (kind, event.outcome()) {
                     let (outcome, reason) = (outcome.to_owned(), event.reason().map(str::to_owned));
@@ -128,6 +151,12 @@ impl Said {
             }
         }
     }
+}
+
+/// Milliseconds that so many of a hundred take no longer than, of delays in order; `None` where there are none.
+fn no_longer(delays_ns: &[i64], of_hundred: usize) -> Option<i64> {
+    let rank = (delays_ns.len() * of_hundred).div_ceil(100);
+    delays_ns.get(rank.checked_sub(1)?).map(|delay| delay / MILLISECOND_NS)
 }
 
 #[cfg(test)]
@@ -142,6 +171,25 @@ mod tests {
         let mut event = Event::builder(&origin, &format!("{source} {second}"), kind, Instant(second));
         event.time(Instant(second)).outcome(outcome);
         event.build_own()
+    }
+
+    #[test]
+    fn delays_are_those_that_half_and_nearly_all_keep_to() {
+        let log = MemoryLog::new();
+        // One of each second from 1 to 200, and one whose clock is before ours.
+        let late = |seconds: i64| {
+            let origin = Origin { system: "cold".into(), source: "idp".into() };
+            let happened = Instant(1_000_000_000_000 - seconds * 1_000_000_000);
+            let mut event = Event::builder(&origin, &seconds.to_string(), "session.started", happened);
+            event.time(Instant(1_000_000_000_000));
+            event.build_own()
+        };
+        log.append(Topic::Events, (1..=199).chain([-7]).map(late).collect()).unwrap();
+        let heard = Heard::of(&log, 1_000).unwrap();
+        let idp = heard.find("cold", "idp").unwrap();
+        // In order: 0, 1, … 199 seconds. The hundredth is 99, the 198th is 197.
+        assert_eq!((idp.delay_milliseconds_median, idp.delay_milliseconds_p99), (Some(99_000), Some(197_000)));
+        assert_eq!((no_longer(&[], 50), no_longer(&[3_000_000], 99)), (None, Some(3)));
     }
 
     #[test]
@@ -163,6 +211,7 @@ mod tests {
         assert_eq!((idp.records, idp.rejects, idp.kind.as_deref()), (1, 1, Some("session.started")));
         let opa = heard.find("cold", "opa").unwrap();
         assert_eq!((opa.records, opa.status.as_ref().map(|status| status.outcome.as_str())), (1, Some("degraded")));
+        assert_eq!(idp.delay_milliseconds_median, Some(0), "it came at once");
         assert!(heard.of_systems(|system| system == "hot").sources.is_empty());
     }
 }
