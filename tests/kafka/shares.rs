@@ -205,9 +205,9 @@ async fn p1_partitions_move_and_every_finding_of_the_embedded_log_stands_there_o
     let some = listed["alerts"][0]["id"].as_str().unwrap();
     assert_eq!(ask(&one, &format!("/v1/alerts/{some}"), None).await.0, StatusCode::OK, "somebody has it");
     assert_eq!(ask(&one, "/v1/alerts/none", None).await.0, StatusCode::NOT_FOUND);
-    let (status, refused) = ask(&one, "/v1/handover", None).await;
+    let (status, refused) = ask(&one, "/v1/noise", None).await;
     assert!(status == StatusCode::BAD_REQUEST && refused.to_string().contains("keywatch-partition"), "{refused}");
-    assert_eq!(ask(&one, "/v1/handover", Some(3)).await.0, StatusCode::OK);
+    assert_eq!(ask(&one, "/v1/noise", Some(3)).await.0, StatusCode::OK);
     one.stop();
     taking.stop();
     assert!(processes(first, false).is_empty(), "nothing goes on by itself");
