@@ -72,11 +72,24 @@ fn append(log: &KafkaLog, event: &Event) {
     }
 }
 
-/// The id of the broker that leads the partition of a topic.
+/// The id of the broker that leads the partition of a topic, once there is one: a broker that has just come back knows of
+/// none yet.
 fn leader(addresses: &str, topic: &str) -> usize {
     let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", addresses).create().unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(30)).unwrap();
-    usize::try_from(metadata.topics()[0].partitions()[0].leader()).unwrap()
+    let begun = Instant::now();
+    loop {
+        let known = match consumer.fetch_metadata(Some(topic), Duration::from_secs(10)) {
+            Ok(metadata) => {
+                metadata.topics()[0].partitions().first().and_then(|one| usize::try_from(one.leader()).ok())
+            }
+            Err(_) => None,
+        };
+        match known {
+            Some(leader) => return leader,
+            None => assert!(begun.elapsed() < PATIENCE, "nobody leads {topic}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
+use futures::channel::oneshot::Receiver;
 use futures::{StreamExt, stream as streams};
 use pgwire::api::portal::Format;
 use pgwire::api::results::{QueryResponse, Response};
@@ -34,6 +35,7 @@ pub(super) struct Asked {
     rows: u64,
     outcome: &'static str,
     running: Arc<Mutex<Option<Instant>>>,
+    ending: Option<Receiver<()>>,
     reading: Arc<Reading>,
     read_before: u64,
     threads: Option<Runtime>,
@@ -61,6 +63,7 @@ impl Asked {
             rows: 0,
             outcome: "not answered",
             running: Arc::clone(running),
+            ending: None,
             read_before: reading.read(),
             reading,
             threads: Some(threads),
@@ -75,6 +78,24 @@ impl Asked {
         let Some(threads) = &self.threads else { return Err(error("XX000", "the question has ended")) };
         let done = timeout_at(self.until, threads.spawn(work)).await.map_err(|_| self.too_long())?;
         done.map_err(|_| error("XX000", "the query broke off; this is a defect of keywatch"))?.map_err(said)
+    }
+
+    /// Has `ending` end it once rows are sent.
+    pub(super) fn ended_by(mut self, ending: Option<Receiver<()>>) -> Asked {
+        self.ending = ending;
+        self
+    }
+
+    /// Returns when its client asks to end it.
+    async fn ended(&mut self) {
+        if let Some(ending) = &mut self.ending
+            && ending.await.is_ok()
+        {
+            return;
+        }
+        // The client has gone on to its next question, so this one cannot be meant any more.
+        self.ending = None;
+        std::future::pending().await
     }
 
     fn too_long(&self) -> PgWireError {
@@ -148,8 +169,13 @@ async fn next(mut state: State) -> Option<(PgWireResult<DataRow>, State)> {
         if state.over {
             return None;
         }
-        let failed = match timeout_at(state.asked.until, state.stream.next()).await {
-            Err(_) => state.asked.too_long(),
+        let until = state.asked.until;
+        let step = tokio::select! {
+            () = state.asked.ended() => Err(error("57014", "the query was ended, as its client asked")),
+            step = timeout_at(until, state.stream.next()) => step.map_err(|_| state.asked.too_long()),
+        };
+        let failed = match step {
+            Err(failed) => failed,
             Ok(None) => {
                 state.asked.outcome = "answered";
                 return None;

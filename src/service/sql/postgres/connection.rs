@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use futures::Sink;
+use futures::channel::oneshot::Receiver;
 use pgwire::api::auth::{
     AuthDriver, AuthOutcome, DefaultServerParameterProvider, StartupHandler, protocol_negotiation,
     save_startup_parameters_to_metadata,
@@ -17,11 +18,12 @@ use pgwire::api::portal::Format;
 use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use pgwire::api::results::{Response, Tag};
 use pgwire::api::store::PortalStore;
-use pgwire::api::{ClientInfo, ClientPortalStore, METADATA_USER, PgWireServerHandlers};
+use pgwire::api::{ClientInfo, ClientPortalStore, ConnectionHandle, METADATA_USER, PgWireServerHandlers};
 use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use super::answer::{self, Asked};
@@ -131,7 +133,7 @@ impl Connection {
         planned.map_err(|_| error("XX000", "planning broke off; this is a defect of keywatch"))?.map_err(said)
     }
 
-    async fn answer(&self, sql: &str) -> PgWireResult<Response> {
+    async fn answer(&self, client: &impl ClientInfo, sql: &str) -> PgWireResult<Response> {
         not_too_long(sql)?;
         if let Some(response) = of_transactions(sql) {
             return Ok(response);
@@ -143,8 +145,17 @@ impl Connection {
         let (session, sql) = (Arc::clone(self.session()?), sql.to_owned());
         let planned = async move { session.rows(session.plan(&sql).await?).await };
         let rows = asked.within(planned).await?;
-        answer::stream(rows, &Format::UnifiedText, asked)
+        answer::stream(rows, &Format::UnifiedText, asked.ended_by(ending(client).await))
     }
+}
+
+/// What becomes ready when the client asks to end its question: pgwire itself listens only until the rows begin.
+///
+/// It takes the place of pgwire's own receiver, which would see that as a request to end. So this has to be the last thing
+/// that a handler awaits, and it is not put off.
+pub(super) async fn ending(client: &impl ClientInfo) -> Option<Receiver<()>> {
+    let handle = client.session_extensions().get::<Arc<ConnectionHandle>>()?;
+    Some(unconstrained(handle.start_query()).await)
 }
 
 /// `BEGIN` and `COMMIT`, which drivers send by themselves: with nothing that changes, every statement is a transaction.
@@ -265,14 +276,14 @@ impl StartupHandler for Connection {
 
 #[async_trait]
 impl SimpleQueryHandler for Connection {
-    async fn do_query<C>(&self, _client: &mut C, query: &str) -> PgWireResult<Vec<Response>>
+    async fn do_query<C>(&self, client: &mut C, query: &str) -> PgWireResult<Vec<Response>>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
         C::PortalStore: PortalStore,
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        Ok(vec![self.answer(query).await?])
+        Ok(vec![self.answer(&*client, query).await?])
     }
 }
 

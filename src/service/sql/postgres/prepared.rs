@@ -18,7 +18,7 @@ use pgwire::api::{ClientInfo, ClientPortalStore, Type};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
 
-use super::connection::{Connection, error, not_too_long, of_transactions, said, sendable};
+use super::connection::{Connection, ending, error, not_too_long, of_transactions, said, sendable};
 use super::{answer, catalog, values};
 
 /// The extended protocol of one client.
@@ -92,7 +92,7 @@ impl ExtendedQueryHandler for Questions {
         Arc::new(Parser(Arc::clone(&self.0)))
     }
 
-    async fn do_query<C>(&self, _client: &mut C, portal: &Portal<Prepared>, _max_rows: usize) -> PgWireResult<Response>
+    async fn do_query<C>(&self, client: &mut C, portal: &Portal<Prepared>, _max_rows: usize) -> PgWireResult<Response>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
         C::PortalStore: PortalStore<Statement = Prepared>,
@@ -131,6 +131,6 @@ impl ExtendedQueryHandler for Questions {
             session.rows(plan).await
         };
         let rows = asked.within(planned).await?;
-        answer::stream(rows, &portal.result_column_format, asked)
+        answer::stream(rows, &portal.result_column_format, asked.ended_by(ending(&*client).await))
     }
 }
