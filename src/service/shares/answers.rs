@@ -83,7 +83,7 @@ fn join(name: &str, whole: &mut Value, more: Value) {
         (Value::Number(sum), Value::Number(more)) => {
             *sum = (sum.as_u64().unwrap_or_default() + more.as_u64().unwrap_or_default()).into();
         }
-        (Value::Bool(all), Value::Bool(more)) => *all = *all && more,
+        (Value::Bool(all), Value::Bool(more)) => *all &= more,
         (Value::String(known), Value::String(more)) => {
             let (is, other) = (known.parse::<Instant>().ok(), more.parse::<Instant>().ok());
             let is_wider = match name {
