@@ -2,11 +2,14 @@
 //! shapes of the API's answers, and asks nobody.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use axum::http::Method;
 use keywatch_alerting::Status;
 use keywatch_store::{Instant, Severity};
 use serde_json::{Map, Value};
+
+use crate::limits::ABOUT_EVENTS_MAX;
 
 /// Who answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub(super) fn asks(method: &Method, path: &str) -> Asks {
         ["v1", "incidents" | "alerts" | "responses" | "silences", _, ..] => Asks::WhoHas,
         ["v1", "silences"] if !is_read => Asks::OfSystem,
         ["v1", "incidents" | "alerts" | "responses" | "silences" | "deliveries" | "sources" | "acknowledge"]
+        | ["v1", "about", _]
+        | ["v1", "handover"]
         | ["v1", "sessions", "restore"]
         | ["v1", "deliveries", "redrive"] => Asks::All,
         _ => Asks::Named,
@@ -47,52 +52,89 @@ pub(super) struct Wanted {
     pub(super) is_newest_first: bool,
 }
 
-/// Answers as one: lists behind each other and in the order that was asked for, counts added up.
+/// Answers as one: lists behind each other and in the order of the API, counts added up, spans as wide as all.
 pub(super) fn together(answers: Vec<Value>, wanted: Wanted) -> Value {
-    let mut whole = Map::new();
-    for answer in answers {
-        let Value::Object(answer) = answer else { continue };
-        for (name, value) in answer {
-            let Some(found) = whole.get_mut(&name) else {
-                whole.insert(name, value);
-                continue;
-            };
-            match (found, value) {
-                (Value::Array(all), Value::Array(more)) => all.extend(more),
-                (Value::Number(sum), Value::Number(more)) => {
-                    *sum = (sum.as_u64().unwrap_or_default() + more.as_u64().unwrap_or_default()).into();
-                }
-                _ => {}
-            }
+    let mut whole = Value::Object(Map::new());
+    answers.into_iter().for_each(|answer| join("", &mut whole, answer));
+    for (name, value) in whole.as_object_mut().into_iter().flatten() {
+        if let Value::Array(list) = value {
+            arrange(name, list, wanted);
         }
     }
-    for (name, value) in &mut whole {
-        let Value::Array(list) = value else { continue };
-        match name.as_str() {
-            "incidents" | "alerts" => sort(list, wanted.is_newest_first),
-            "results" => keep_done(list),
-            "responses" => {}
-            _ => continue,
-        }
-        list.truncate(wanted.limit);
-    }
-    Value::Object(whole)
+    whole
 }
 
-/// As each partition sorts its own: by the states and severities of the API, and by time.
-fn sort(list: &mut [Value], is_newest_first: bool) {
-    let status = |view: &Value| view.get("alerts").and_then(|_| read::<Status>(view, "status"));
-    if is_newest_first {
-        list.sort_by_key(|view| Reverse(read::<Instant>(view, "opened")));
-    } else {
-        list.sort_by_key(|view| {
-            (status(view), Reverse((read::<Severity>(view, "severity"), read::<Instant>(view, "last"))))
-        });
+/// Joins a value of that name to the one of the answers before.
+fn join(name: &str, whole: &mut Value, more: Value) {
+    if whole.is_null() {
+        *whole = more;
+        return;
     }
+    match (whole, more) {
+        (Value::Object(all), Value::Object(more)) => {
+            for (name, value) in more {
+                match all.get_mut(&name) {
+                    Some(known) => join(&name, known, value),
+                    None => drop(all.insert(name, value)),
+                }
+            }
+        }
+        (Value::Array(all), Value::Array(more)) => all.extend(more),
+        (Value::Number(sum), Value::Number(more)) => {
+            *sum = (sum.as_u64().unwrap_or_default() + more.as_u64().unwrap_or_default()).into();
+        }
+        (Value::Bool(all), Value::Bool(more)) => *all &= more,
+        (Value::String(known), Value::String(more)) => {
+            let (is, other) = (known.parse::<Instant>().ok(), more.parse::<Instant>().ok());
+            let is_wider = match name {
+                "first" | "since" | "looked_from" => other < is,
+                "last" | "until" => other > is,
+                _ => false,
+            };
+            if is_wider && other.is_some() {
+                *known = more;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Puts a list of several into the order in which each partition has its own.
+fn arrange(name: &str, list: &mut Vec<Value>, wanted: Wanted) {
+    let time = |view: &Value, name: &str| read::<Instant>(view, name);
+    let severity = |view: &Value| Reverse(read::<Severity>(view, "severity"));
+    match name {
+        "incidents" | "alerts" if wanted.is_newest_first => list.sort_by_key(|view| Reverse(time(view, "opened"))),
+        // Alerts have no order of states.
+        "incidents" => {
+            list.sort_by_key(|view| (read::<Status>(view, "status"), severity(view), Reverse(time(view, "last"))))
+        }
+        "alerts" => list.sort_by_key(|view| (severity(view), Reverse(time(view, "last")))),
+        "unresolved" | "opened" | "resolved" => list.sort_by_key(|view| (severity(view), time(view, "opened"))),
+        "acts" => list.sort_by_key(|view| time(view, "at")),
+        "newest" => {
+            list.sort_by_key(|view| Reverse(time(view, "time")));
+            list.truncate(ABOUT_EVENTS_MAX);
+        }
+        "results" => keep_done(list),
+        "rules" => add_up(list),
+        _ => {}
+    }
+    list.truncate(wanted.limit);
 }
 
 fn read<T: serde::de::DeserializeOwned>(view: &Value, name: &str) -> Option<T> {
     serde_json::from_value(view[name].clone()).ok()
+}
+
+/// What a rule cost in all partitions.
+fn add_up(list: &mut Vec<Value>) {
+    let mut rules: BTreeMap<String, Value> = BTreeMap::new();
+    for cost in list.drain(..) {
+        let rule = cost["rule"].as_str().unwrap_or_default().to_owned();
+        join("", rules.entry(rule).or_default(), cost);
+    }
+    list.extend(rules.into_values());
 }
 
 /// Of what was asked of all about the same names: what the one did that has it, else what the first says.
@@ -153,6 +195,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_a_name_and_what_a_shift_leaves_is_added_up() {
+        let heard = |system: &str, seconds: [u32; 2], complete: bool| {
+            let [first, last] = seconds.map(|second| format!("2026-03-01T09:00:{second:02}Z"));
+            let systems = json!({ system: 2 });
+            json!({ "name": "ann", "events": 2, "first": first, "last": last, "kinds": { "session.presented": 2 },
+                    "systems": systems, "newest": [{ "time": last }, { "time": first }], "complete": complete })
+        };
+        let unheard = json!({ "name": "ann", "events": 0, "first": null, "last": null, "kinds": {}, "systems": {},
+                              "newest": [], "complete": true });
+        let whole = together(vec![unheard, heard("cold", [3, 5], true), heard("abc", [1, 4], false)], WORST);
+        let times = |second: u32| format!("2026-03-01T09:00:{second:02}Z");
+        assert_eq!((&whole["first"], &whole["last"]), (&json!(times(1)), &json!(times(5))));
+        assert_eq!((&whole["events"], &whole["complete"], &whole["name"]), (&json!(4), &json!(false), &json!("ann")));
+        assert_eq!(whole["kinds"], json!({ "session.presented": 4 }));
+        assert_eq!(whole["systems"], json!({ "cold": 2, "abc": 2 }));
+        let newest: Vec<&Value> = whole["newest"].as_array().unwrap().iter().map(|event| &event["time"]).collect();
+        assert_eq!(newest, [5, 4, 3, 1].map(|second| json!(times(second))).iter().collect::<Vec<_>>());
+
+        let cost = |rule: &str, alerts: u32| json!({ "rule": rule, "alerts": alerts });
+        let shift = |id: &str, severity: &str, rules: [Value; 2]| json!({ "opened": [incident(id, "open", severity, 7)], "rules": rules });
+        let first = shift("a", "low", [cost("x/b", 1), cost("x/c", 2)]);
+        let whole = together(vec![first, shift("b", "high", [cost("x/a", 4), cost("x/b", 8)])], WORST);
+        assert_eq!(ids(&whole, "opened"), ["b", "a"]);
+        assert_eq!(whole["rules"], json!([cost("x/a", 4), cost("x/b", 9), cost("x/c", 2)]));
+    }
+
+    #[test]
     fn who_is_asked_follows_from_the_path() {
         for (method, path, expected) in [
             (Method::GET, "/v1/incidents", Asks::All),
@@ -166,8 +235,10 @@ mod tests {
             (Method::GET, "/v1/rules/signing/blind", Asks::Any),
             (Method::GET, "/v1/me", Asks::Any),
             (Method::POST, "/v1/ingest/events", Asks::Any),
-            (Method::GET, "/v1/handover", Asks::Named),
-            (Method::GET, "/v1/about/0xabc", Asks::Named),
+            (Method::GET, "/v1/handover", Asks::All),
+            (Method::GET, "/v1/about/0xabc", Asks::All),
+            (Method::GET, "/v1/noise", Asks::Named),
+            (Method::GET, "/v1/changes", Asks::Named),
             (Method::GET, "/page", Asks::Named),
             (Method::GET, "/", Asks::Named),
         ] {

@@ -79,12 +79,15 @@ impl Asked {
 
     /// What of a list is wanted; `None` for what does not begin at its beginning.
     pub(super) fn wanted(&self) -> Option<Wanted> {
-        let mut wanted = Wanted { limit: API_LIST_DEFAULT, is_newest_first: false };
+        // What has no limit is shown as a whole.
+        let is_list = ["/v1/incidents", "/v1/alerts", "/v1/responses"].contains(&self.path.path());
+        let limit = if is_list { API_LIST_DEFAULT } else { usize::MAX };
+        let mut wanted = Wanted { limit, is_newest_first: false };
         let url = Url::parse(&format!("http://keywatch{}", self.path)).ok()?;
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
                 // The partitions refuse what is no number.
-                "limit" => wanted.limit = value.parse().unwrap_or(API_LIST_DEFAULT),
+                "limit" => wanted.limit = value.parse().unwrap_or(wanted.limit),
                 "order" => wanted.is_newest_first = value == "newest",
                 "offset" if value != "0" => return None,
                 _ => {}
@@ -164,5 +167,6 @@ mod tests {
         assert_eq!(wanted("/v1/alerts?offset=0&severity=high"), Some(usual));
         assert_eq!(wanted("/v1/alerts?limit=5&order=newest"), Some(Wanted { limit: 5, is_newest_first: true }));
         assert_eq!(wanted("/v1/alerts?offset=100"), None);
+        assert_eq!(wanted("/v1/handover?since=x").map(|wanted| wanted.limit), Some(usize::MAX));
     }
 }

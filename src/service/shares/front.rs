@@ -137,6 +137,24 @@ impl Front {
         }
     }
 
+    /// Asks all at once, or where they are to do something one after the other, and no more after one that refuses.
+    async fn ask_all(&self, asked: &Asked, places: &Places) -> Vec<Result<Answer, Refusal>> {
+        if asked.method.is_safe() {
+            let all: Vec<_> = places.keys().map(|partition| self.ask(asked, places, *partition)).collect();
+            return join_all(all).await;
+        }
+        let mut answers = Vec::new();
+        for partition in places.keys() {
+            let answer = self.ask(asked, places, *partition).await;
+            let refuses = !matches!(&answer, Ok(Answer { status: StatusCode::OK | StatusCode::NOT_FOUND, .. }));
+            answers.push(answer);
+            if refuses {
+                break;
+            }
+        }
+        answers
+    }
+
     /// What all answer. A partition that does not answer would look like one in which nothing is.
     async fn all(&self, asked: &Asked, places: &Places) -> Result<Response, Refusal> {
         let Some(wanted) = asked.wanted() else {
@@ -147,8 +165,8 @@ impl Front {
             )));
         };
         let (mut done, mut nothing) = (Vec::new(), None);
-        for partition in places.keys() {
-            let answer = self.ask(asked, places, *partition).await?;
+        for answer in self.ask_all(asked, places).await {
+            let answer = answer?;
             match answer.status {
                 StatusCode::OK => done.push(answer),
                 StatusCode::NOT_FOUND => nothing = Some(answer),

@@ -31,7 +31,7 @@ fn partition(number: u32) -> Router {
         .route("/v1/alerts", get(move || async move { Json(list) }))
         .route("/v1/alerts/{id}", get(find))
         .route("/v1/silences", post(move || async move { Json(json!({ "partition": number })) }))
-        .route("/v1/handover", get(move || async move { Json(json!({ "partition": number })) }))
+        .route("/v1/noise", get(move || async move { Json(json!({ "partition": number })) }))
         .route("/v1/me", get(secure))
         .route("/page", get(move || async move { format!("page of {number}") }))
 }
@@ -88,7 +88,7 @@ async fn all_partitions_answer_as_one_where_they_can_and_one_by_one_where_not() 
         ("/v1/alerts/a1", 200_u16, "1"),
         ("/v1/alerts/a2", 404, "no"),
         ("/v1/alerts?offset=5", 400, "`offset`"),
-        ("/v1/handover", 400, "there are 0, 1"),
+        ("/v1/noise", 400, "there are 0, 1"),
         ("/v1/me", 200, "Some(\"https\")"),
     ] {
         let (status, _, answer) = ask(&door, to(path), "").await;
@@ -97,7 +97,7 @@ async fn all_partitions_answer_as_one_where_they_can_and_one_by_one_where_not() 
     for (partition, expected, said) in
         [("1", 200, "{\"partition\":1}"), ("7", 404, "here: 0, 1"), ("x", 400, "no number")]
     {
-        let (status, _, answer) = ask(&door, to("/v1/handover").header(PARTITION, partition), "").await;
+        let (status, _, answer) = ask(&door, to("/v1/noise").header(PARTITION, partition), "").await;
         assert!(status.as_u16() == expected && answer.contains(said), "{partition}: {status} {answer}");
     }
     // `cold` is in partition 0 of 2, `abc` in 1.
@@ -135,7 +135,7 @@ async fn a_browser_chooses_a_partition_and_scrapers_see_all() {
 async fn with_one_partition_nothing_has_to_be_named() {
     let door = door(&[1]).await;
     assert_eq!(ask(&door, to("/page"), "").await.2, "page of 1");
-    assert_eq!(ask(&door, to("/v1/handover"), "").await.2, "{\"partition\":1}");
+    assert_eq!(ask(&door, to("/v1/noise"), "").await.2, "{\"partition\":1}");
     let (status, _, answer) = ask(&door, to("/v1/silences").method("POST"), r#"{"system":"cold"}"#).await;
     assert!(
         status == StatusCode::NOT_FOUND && answer.contains("partition 0 is with another process; here: 1"),
