@@ -363,10 +363,10 @@ pub(crate) fn about(arguments: &AboutArguments) -> anyhow::Result<ExitCode> {
 
 /// The verdict stands where the allow-list refuses an entry.
 fn resolved(server: &Server, resolve: &Resolve) -> anyhow::Result<ExitCode> {
-    let Resolve { id, verdict, reason, allow } = resolve;
+    let Resolve { id, verdict, reason, allow: days } = resolve;
     let body = json!({ "verdict": verdict, "reason": reason });
     let answer = server.post(&["incidents", id, "resolve"], &body)?;
-    let Some(days) = allow else { return print(server, &answer, tables::operated) };
+    let Some(days) = days else { return print(server, &answer, tables::operated) };
     let allowed = allow(server, id, *days, reason);
     let allowed = allowed.context("the verdict is written down; there is no entry on the allow-list")?;
     print(server, &json!({ "resolved": answer, "allowed": allowed }), tables::allowed)
