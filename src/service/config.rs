@@ -11,6 +11,7 @@ use keywatch_alerting::{Policy, Route};
 use keywatch_detectors::Settings;
 use keywatch_ingest::feeds::mapping::{Mapping, installed::Installed};
 use keywatch_store::Inventory;
+use reqwest::Url;
 use serde::Deserialize;
 
 use crate::limits::CONFIG_BYTES_MAX;
@@ -153,6 +154,9 @@ pub(crate) struct DecisionPoint {
     pub(crate) opa: String,
     /// File with its bearer token, where it asks for one. It is read again when it changes.
     pub(crate) token_file: Option<PathBuf>,
+    /// Lets the token leave the machine without TLS. Whoever is in between can then write what is revoked.
+    #[serde(default)]
+    pub(crate) token_over_plain_http: bool,
     /// File with the input of a healthy session, which has to stay allowed.
     pub(crate) control_file: PathBuf,
     /// The control is an identity of its own: whoever signs with it is an attacker.
@@ -392,6 +396,12 @@ pub(crate) fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()
     Ok(())
 }
 
+/// Whether what is secret may go there: over TLS, or to this machine.
+pub(crate) fn is_private(url: &Url) -> bool {
+    let is_here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    url.scheme() == "https" || (url.scheme() == "http" && is_here)
+}
+
 /// Replicas of one system decide alike, so they are proved alike.
 fn check_replica(point: &DecisionPoint, earlier: &[DecisionPoint], bundles: &BundleSettings) -> anyhow::Result<()> {
     for other in earlier.iter().filter(|other| other.system == point.system) {
@@ -400,6 +410,12 @@ fn check_replica(point: &DecisionPoint, earlier: &[DecisionPoint], bundles: &Bun
         let alike = other.control_file == point.control_file && other.delivery == point.delivery;
         ensure!(alike, "replicas of system `{}` need the same control_file and delivery", point.system);
     }
+    let is_clear = point.token_file.is_some() && Url::parse(&point.opa).is_ok_and(|url| !is_private(&url));
+    ensure!(
+        !is_clear || point.token_over_plain_http,
+        "opa: {} would get its token in the clear; use https, or say token_over_plain_http = true",
+        point.opa
+    );
     let token = point.bundle_token_sha256.as_ref().map(|digest| hex::decode(digest).unwrap_or_default());
     match (point.delivery, token) {
         (Delivery::Data, None) => {}

@@ -37,7 +37,7 @@ pub(super) fn inventory(seen: &Seen) -> String {
 
 fn sources(text: &mut String, system: &SeenSystem) {
     for (name, SeenSource { events, silence, .. }) in &system.sources {
-        let feed = if feeds::find(name).is_ok() { name } else { "events" };
+        let feed = if feeds::find(name).is_ok() { name.as_str() } else { "events" };
         let _ = write!(
             text,
             "\n# {events} events; it was silent for {} at most.\n[[systems.sources]]\nsource = {}\nfeed = {}\n\

@@ -8,6 +8,7 @@ use keywatch_store::Inventory;
 use reqwest::Url;
 use serde::Deserialize;
 
+use super::is_private;
 use crate::limits::OIDC_SKEW_SECONDS_MAX;
 use crate::service::operators::Role;
 
@@ -96,9 +97,7 @@ fn check_grant(grant: &Grant, inventory: &Inventory) -> anyhow::Result<()> {
 /// It is no address, or one without TLS beyond this machine.
 pub(crate) fn keys_url(configured: &Oidc) -> anyhow::Result<Url> {
     let url = Url::parse(&configured.keys_url).with_context(|| format!("`{}` is no address", configured.keys_url))?;
-    let is_here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
-    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_here);
-    ensure!(is_safe, "`{url}` could be changed on its way; use https");
+    ensure!(is_private(&url), "`{url}` could be changed on its way; use https");
     Ok(url)
 }
 

@@ -21,6 +21,7 @@ fn config() -> Config {
         name: None,
         opa: "http://127.0.0.1:8181".into(),
         token_file: None,
+        token_over_plain_http: false,
         control_file: "control.json".into(),
         control_signs_never: false,
         delivery: Delivery::Data,
@@ -59,7 +60,14 @@ type Spoil = fn(&mut Config);
 fn what_is_wrong_is_named_with_its_place() {
     let inventory = Inventory::parse("i.toml", INVENTORY).unwrap();
     assert!(check(&config(), &inventory).is_ok());
-    let cases: [(Spoil, &str); 9] = [
+    let cases: [(Spoil, &str); 10] = [
+        (
+            |c| {
+                c.decision_points[0].opa = "http://10.0.0.11:8181".into();
+                c.decision_points[0].token_file = Some("opa.token".into());
+            },
+            "its token in the clear",
+        ),
         (|c| c.decision_points.push(c.decision_points[0].clone()), "has http://127.0.0.1:8181 already"),
         (|c| c.decision_points[0].delivery = Delivery::Bundle, "needs a key in [bundles]"),
         (|c| c.server.listen = ([0, 0, 0, 0], 1).into(), "beyond_loopback"),
