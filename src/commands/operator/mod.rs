@@ -366,13 +366,8 @@ fn resolved(server: &Server, resolve: &Resolve) -> anyhow::Result<ExitCode> {
     let Resolve { id, verdict, reason, allow: days } = resolve;
     let body = json!({ "verdict": verdict, "reason": reason });
     let answer = server.post(&["incidents", id, "resolve"], &body)?;
-<<<<<<< HEAD
     let Some(days) = *days else { return print(server, &answer, tables::operated) };
     let allowed = allow(server, id, days, reason);
-=======
-    let Some(days) = days else { return print(server, &answer, tables::operated) };
-    let allowed = allow(server, id, *days, reason);
->>>>>>> wip-respond
     let allowed = allowed.context("the verdict is written down; there is no entry on the allow-list")?;
     print(server, &json!({ "resolved": answer, "allowed": allowed }), tables::allowed)
 }
