@@ -1,8 +1,9 @@
-//! AWS `CloudTrail` out of a directory that is a copy of its bucket: log files one by one as they come, each digest file once
+//! AWS `CloudTrail` out of its bucket, or a directory that is a copy of it: log files one by one as they come, each digest file once
 //! those that it lists have had time to come too. What a digest does not prove is told as `source.gap`.
 //!
 //! Files are read again from some minutes before the newest; what was taken is known by the ids of its events.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +14,7 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant};
 use tokio::task::spawn_blocking;
 
-use super::bucket::{Bucket, Object};
+use super::bucket::{Bucket, Object, Unread};
 use super::cursor::Cursor;
 use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
@@ -73,8 +74,9 @@ impl Inner {
         // The place of a list that goes on is another each time; what counts is the time.
         page.next = more.map(|_| object.key.clone());
         match self.bucket.read(&object.key) {
-            Err(cause) => page.rejects.push(reject(&object.key, &cause)),
-            Ok(content) if is_digest(&object.key) => self.prove(&object.key, &content, &mut page),
+            Err(Unread::Later(cause)) => return Err(unreachable(&object.key, &cause)),
+            Err(Unread::No(cause)) => page.rejects.push(reject(&object.key, &cause)),
+            Ok(content) if is_digest(&object.key) => self.prove(&object.key, &content, &mut page)?,
             Ok(content) => page.body = content,
         }
         read.insert(object.clone());
@@ -87,8 +89,22 @@ impl Inner {
         is_log(&object.key) || is_digest(&object.key) && settled
     }
 
-    fn prove(&self, key: &str, digest: &[u8], page: &mut Page) {
-        match hour_before(&self.keys, digest, &|object| self.bucket.read(object)) {
+    fn prove(&self, key: &str, digest: &[u8], page: &mut Page) -> Result<(), Trouble> {
+        // What could not be asked for is no gap: the digest is looked at again.
+        let later = RefCell::new(None);
+        let read = |object: &str| {
+            self.bucket.read(object).map_err(|unread| {
+                if let Unread::Later(cause) = &unread {
+                    *later.borrow_mut() = Some(unreachable(object, cause));
+                }
+                unread.into_words()
+            })
+        };
+        let proved = hour_before(&self.keys, digest, &read);
+        if let Some(trouble) = later.take() {
+            return Err(trouble);
+        }
+        match proved {
             Ok(hour) => {
                 tracing::debug!(digest = key, proved = hour.proved, gaps = hour.gaps.len(), "an hour of a trail");
                 page.events.extend(hour.gaps.iter().map(|gap| gap.event(&self.origin)));
@@ -97,6 +113,7 @@ impl Inner {
                 page.rejects.push(reject(key, &format!("is no digest: {}: {}", problem.field, problem.reason)));
             }
         }
+        Ok(())
     }
 
     /// That no digest has come for hours, the same record for as long as it is the same digest.
@@ -115,6 +132,10 @@ impl Inner {
 
 /// How far back a look sees digests, to know whether they still come.
 const LOOKED_BACK_NS: i64 = 2 * PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS;
+
+fn unreachable(key: &str, cause: &str) -> Trouble {
+    Trouble::new(Class::Unreachable, format!("{key} {cause}"))
+}
 
 fn reject(key: &str, cause: &str) -> Reject {
     Reject::new(&Problem::new("file", format!("{key} {cause}")), None, key.as_bytes())
