@@ -7,6 +7,7 @@ use bitcoin::address::NetworkUnchecked;
 use bitcoin::consensus::deserialize;
 use bitcoin::{Address, Amount, Network, OutPoint, ScriptBuf, Transaction, TxOut};
 use keywatch_ingest::chain::{bitcoin as coins, evm};
+use keywatch_ingest::feeds::cloudtrail::trail::{PublicKeys, hour_before};
 use keywatch_ingest::feeds::events::Events;
 use keywatch_ingest::feeds::mapping::Mapping;
 use keywatch_ingest::signature::token::{Expected, security_event};
@@ -25,9 +26,10 @@ use serde::Deserialize;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("bitcoin", bitcoin),
     ("body", body),
+    ("digest", digest),
     ("envelope", envelope),
     ("event_line", event_line),
     ("evm", evm),
@@ -52,6 +54,8 @@ const KEYS: &str = r#"{"keys":[
     {"kty":"OKP","crv":"Ed25519","kid":"e","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
     {"kty":"EC","crv":"P-256","kid":"p","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 ]}"#;
+
+const TRAIL_KEYS: &str = r#"{"PublicKeyList":[{"Fingerprint":"00","Value":"MAA="}]}"#;
 
 fn origin() -> Origin {
     Origin { system: "cold".into(), source: "idp".into() }
@@ -113,6 +117,22 @@ pub fn body(bytes: &[u8]) {
         match encoded::decode(encoding, bytes, DECODED_BYTES_MAX) {
             Ok(decoded) => assert!(decoded.len() <= DECODED_BYTES_MAX),
             Err(refused) => assert!(!matches!(refused, Error::Encoding { .. })),
+        }
+    }
+}
+
+/// A digest file of a trail whose objects are all the same bytes, and a list of public keys. Nobody signed any of it.
+pub fn digest(bytes: &[u8]) {
+    let own = PublicKeys::parse(bytes);
+    let keys = own.unwrap_or_else(|_| PublicKeys::parse(TRAIL_KEYS.as_bytes()).unwrap());
+    for there in [true, false] {
+        let read = |_: &str| if there { Ok(bytes.to_vec()) } else { Err("is missing".to_owned()) };
+        if let Ok(hour) = hour_before(&keys, bytes, &read) {
+            assert_eq!(hour.proved, 0);
+            for gap in hour.gaps {
+                let event = gap.event(&origin());
+                assert_eq!(line::read(line::write(&event).as_bytes()).unwrap(), event);
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use keywatch_store::event::Origin;
 use keywatch_store::{Instant, line};
 
 use crate::output;
-use crate::service::pull::bucket::Bucket;
+use crate::service::pull::bucket::{Bucket, Unread};
 use crate::service::pull::start::read_trail_keys;
 
 const FEED: &str = "cloudtrail";
@@ -55,15 +55,16 @@ pub(super) fn prove(
 ) -> anyhow::Result<usize> {
     let (mut digests, mut proved, mut gaps) = (0, 0, 0);
     for directory in paths.iter().filter(|path| path.is_dir()) {
-        let bucket = Bucket::new(directory);
+        let bucket = Bucket::Directory(directory.clone());
         let objects = bucket.objects(Instant(0))?;
         let mut names: Vec<&str> =
             objects.iter().map(|object| object.key.as_str()).filter(|key| is_digest(key)).collect();
         names.sort_unstable();
         for name in names {
             digests += 1;
-            let hour = bucket.read(name).and_then(|digest| {
-                let hour = hour_before(keys, &digest, &|object| bucket.read(object));
+            let read = |object: &str| bucket.read(object).map_err(Unread::into_words);
+            let hour = read(name).and_then(|digest| {
+                let hour = hour_before(keys, &digest, &read);
                 hour.map_err(|problem| format!("is no digest: {}: {}", problem.field, problem.reason))
             });
             match hour {

@@ -18,6 +18,9 @@ pub(crate) struct Pull {
     /// Base address of the service; of a CAEP transmitter the address that is polled.
     #[serde(default)]
     pub(crate) url: String,
+    /// Region of a bucket.
+    #[serde(default)]
+    pub(crate) region: Option<String>,
     /// Directory that is a copy of a bucket.
     #[serde(default)]
     pub(crate) directory: Option<PathBuf>,
@@ -68,6 +71,8 @@ pub(crate) enum Kind {
     OpaStatus,
     /// AWS `CloudTrail` in a directory that is a copy of its bucket.
     CloudtrailDirectory,
+    /// AWS `CloudTrail` in its bucket.
+    CloudtrailS3,
 }
 
 impl Kind {
@@ -79,6 +84,7 @@ impl Kind {
             Kind::SafeTransactionService => "safe_transaction_service",
             Kind::OpaStatus => "opa_status",
             Kind::CloudtrailDirectory => "cloudtrail_directory",
+            Kind::CloudtrailS3 => "cloudtrail_s3",
         }
     }
 
@@ -89,7 +95,7 @@ impl Kind {
             Kind::CaepPoll => "ssf",
             Kind::SafeTransactionService => "safe",
             Kind::OpaStatus => "opa_status",
-            Kind::CloudtrailDirectory => "cloudtrail",
+            Kind::CloudtrailDirectory | Kind::CloudtrailS3 => "cloudtrail",
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A directory that is a copy of a bucket, mounted or synchronised: its objects by key, as they were before gzip. It knows no
-//! format, and reads nothing outside of the directory, whatever a key says.
+//! A bucket, or a directory that is a copy of one, mounted or synchronised: its objects by key, as they were before gzip. It
+//! knows no format, and reads nothing outside of the directory, whatever a key says.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,12 +11,16 @@ use keywatch_ingest::limits::BODY_BYTES_MAX;
 use keywatch_ingest::transport::body;
 use keywatch_store::Instant;
 
+use super::s3::S3;
 use crate::limits::pull::{PULL_TRAIL_DEPTH_MAX, PULL_TRAIL_FILES_MAX};
 
-/// The directory.
+/// Where objects lie.
 #[derive(Clone, Debug)]
-pub(crate) struct Bucket {
-    root: PathBuf,
+pub(crate) enum Bucket {
+    /// A directory, which may not be there yet.
+    Directory(PathBuf),
+    /// The bucket itself.
+    S3(S3),
 }
 
 /// A file in it.
@@ -28,14 +32,36 @@ pub(crate) struct Object {
     pub(crate) key: String,
 }
 
-impl Bucket {
-    /// A directory that may not be there yet.
-    pub(crate) fn new(root: &Path) -> Bucket {
-        Bucket { root: root.to_owned() }
-    }
+/// What lies in a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A file.
+    File(Object),
+    /// A place below it, by its key.
+    Directory(String),
+}
 
-    /// The files that were written since then, the oldest first. Directories of days (`2025/02/21`) that ended two days before
-    /// are not gone into. Links are not followed.
+/// Why an object is not read, in words that stand behind its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It is not there, or cannot be what it should be.
+    No(String),
+    /// Asking again may help.
+    Later(String),
+}
+
+impl Unread {
+    /// The words alone.
+    pub(crate) fn into_words(self) -> String {
+        match self {
+            Unread::No(words) | Unread::Later(words) => words,
+        }
+    }
+}
+
+impl Bucket {
+    /// The files that were written since then, the oldest first. Directories of years, months and days (`2025/02/21`) that
+    /// ended two days before are not gone into. Links are not followed. It blocks.
     ///
     /// # Errors
     /// It cannot be read, or holds too much.
@@ -44,27 +70,17 @@ impl Bucket {
         let days = since.saturating_add(-2 * DAY_NS).to_string();
         let oldest = days.get(..10).unwrap_or_default().replace('-', "/");
         let mut looked = 0;
-        let mut open = vec![(self.root.clone(), String::new(), 0)];
-        while let Some((directory, key, depth)) = open.pop() {
-            let about = || format!("cannot read {}", directory.display());
-            ensure!(depth < PULL_TRAIL_DEPTH_MAX, "{}: more than {PULL_TRAIL_DEPTH_MAX} deep", directory.display());
-            for entry in directory.read_dir().with_context(about)? {
-                let entry = entry.with_context(about)?;
-                looked += 1;
-                ensure!(
-                    looked <= PULL_TRAIL_FILES_MAX,
-                    "{}: more than {PULL_TRAIL_FILES_MAX} files; keep fewer days there",
-                    self.root.display()
-                );
-                let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-                let key = if key.is_empty() { name } else { format!("{key}/{name}") };
-                let kind = entry.file_type().with_context(about)?;
-                if kind.is_dir() && !is_before(&key, &oldest) {
-                    open.push((entry.path(), key, depth + 1));
-                } else if kind.is_file() {
-                    // It may be gone again.
-                    let Some(written) = entry.metadata().ok().and_then(|metadata| written(&metadata)) else { continue };
-                    found.extend((written >= since).then_some(Object { written, key }));
+        let mut open = vec![(String::new(), 0)];
+        while let Some((place, depth)) = open.pop() {
+            ensure!(depth < PULL_TRAIL_DEPTH_MAX, "{place}: more than {PULL_TRAIL_DEPTH_MAX} deep");
+            let entries = self.list(&place).with_context(|| format!("cannot list `{place}`"))?;
+            looked += entries.len();
+            ensure!(looked <= PULL_TRAIL_FILES_MAX, "more than {PULL_TRAIL_FILES_MAX} files; keep fewer days there");
+            for entry in entries {
+                match entry {
+                    Entry::File(object) => found.extend(Some(object).filter(|object| object.written >= since)),
+                    Entry::Directory(key) if is_before(&key, &oldest) => {}
+                    Entry::Directory(key) => open.push((key, depth + 1)),
                 }
             }
         }
@@ -72,41 +88,72 @@ impl Bucket {
         Ok(found)
     }
 
-    /// An object as it was before gzip.
+    fn list(&self, place: &str) -> anyhow::Result<Vec<Entry>> {
+        match self {
+            Bucket::Directory(root) => list(&root.join(place), place),
+            Bucket::S3(bucket) if place.is_empty() => bucket.list(""),
+            Bucket::S3(bucket) => bucket.list(&format!("{place}/")),
+        }
+    }
+
+    /// An object as it was before gzip. It blocks.
     ///
     /// # Errors
-    /// Why it cannot be read, in words that stand behind its name.
-    pub(crate) fn read(&self, key: &str) -> Result<Vec<u8>, String> {
+    /// Why it cannot be read.
+    pub(crate) fn read(&self, key: &str) -> Result<Vec<u8>, Unread> {
         let inside = !key.is_empty() && Path::new(key).components().all(|part| matches!(part, Component::Normal(_)));
         if !inside {
-            return Err("names no place in the bucket".to_owned());
+            return Err(Unread::No("names no place in the bucket".to_owned()));
         }
-        let mut bytes = Vec::new();
-        let path = self.root.join(key);
-        let opened = File::open(&path).and_then(|file| file.take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
-        match opened {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err("is missing".to_owned()),
-            Err(error) => return Err(format!("cannot be read: {error}")),
-            Ok(_) => {}
-        }
+        let bytes = match self {
+            Bucket::Directory(root) => file(&root.join(key))?,
+            Bucket::S3(bucket) => bucket.object(key)?,
+        };
         let encoding = bytes.starts_with(&[0x1f, 0x8b]).then_some("gzip");
-        let decoded =
-            body::decode(encoding, &bytes, BODY_BYTES_MAX).map_err(|error| format!("cannot be read: {error}"));
-        decoded.map(std::borrow::Cow::into_owned)
+        let decoded = body::decode(encoding, &bytes, BODY_BYTES_MAX);
+        decoded.map(std::borrow::Cow::into_owned).map_err(|error| Unread::No(format!("cannot be read: {error}")))
+    }
+}
+
+fn list(directory: &Path, place: &str) -> anyhow::Result<Vec<Entry>> {
+    let about = || format!("cannot read {}", directory.display());
+    let mut entries = Vec::new();
+    for entry in directory.read_dir().with_context(about)? {
+        let entry = entry.with_context(about)?;
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+        let key = if place.is_empty() { name } else { format!("{place}/{name}") };
+        let kind = entry.file_type().with_context(about)?;
+        if kind.is_dir() {
+            entries.push(Entry::Directory(key));
+        } else if kind.is_file() {
+            // It may be gone again.
+            let Some(written) = entry.metadata().ok().and_then(|metadata| written(&metadata)) else { continue };
+            entries.push(Entry::File(Object { written, key }));
+        }
+    }
+    Ok(entries)
+}
+
+fn file(path: &Path) -> Result<Vec<u8>, Unread> {
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Unread::No("is missing".to_owned())),
+        Err(error) => Err(Unread::Later(format!("cannot be read: {error}"))),
     }
 }
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
-/// Whether a directory is one of a day, and that day is before `oldest` (`2025/02/21`).
+/// Whether a directory is one of a year, a month or a day, and that was before `oldest` (`2025/02/21`).
 fn is_before(key: &str, oldest: &str) -> bool {
-    let day = key.len().checked_sub(oldest.len()).and_then(|at| key.get(at..)).unwrap_or_default();
-    let is_day = day.len() == 10
-        && day
-            .bytes()
-            .enumerate()
-            .all(|(at, byte)| if at == 4 || at == 7 { byte == b'/' } else { byte.is_ascii_digit() });
-    is_day && day < oldest
+    [10, 7, 4].into_iter().any(|length| {
+        let at = key.len().checked_sub(length).filter(|at| *at == 0 || key.as_bytes()[at - 1] == b'/');
+        let date = at.and_then(|at| key.get(at..)).unwrap_or_default();
+        let is_part = |(at, byte): (usize, u8)| if at == 4 || at == 7 { byte == b'/' } else { byte.is_ascii_digit() };
+        let is_date = !date.is_empty() && date.bytes().enumerate().all(is_part);
+        is_date && oldest.get(..length).is_some_and(|oldest| date < oldest)
+    })
 }
 
 fn written(metadata: &fs::Metadata) -> Option<Instant> {
@@ -125,12 +172,12 @@ mod tests {
         fs::create_dir_all(root.join("AWSLogs")).unwrap();
         fs::write(directory.path().join("secret"), "s").unwrap();
         fs::write(root.join("AWSLogs/a.json"), "{}").unwrap();
-        let bucket = Bucket::new(&root);
+        let bucket = Bucket::Directory(root);
         assert_eq!(bucket.read("AWSLogs/a.json").unwrap(), b"{}");
-        assert_eq!(bucket.read("AWSLogs/b.json").unwrap_err(), "is missing");
+        assert_eq!(bucket.read("AWSLogs/b.json").unwrap_err(), Unread::No("is missing".to_owned()));
         let absolute = directory.path().join("secret").display().to_string();
         for key in ["../secret", "AWSLogs/../../secret", absolute.as_str(), ""] {
-            assert_eq!(bucket.read(key).unwrap_err(), "names no place in the bucket", "{key}");
+            assert_eq!(bucket.read(key).unwrap_err().into_words(), "names no place in the bucket", "{key}");
         }
     }
 
@@ -141,7 +188,7 @@ mod tests {
             fs::create_dir_all(directory.path().join("a").join(day)).unwrap();
             fs::write(directory.path().join("a").join(day).join("x.json"), "{}").unwrap();
         }
-        let bucket = Bucket::new(directory.path());
+        let bucket = Bucket::Directory(directory.path().to_owned());
         // The files are of now; what counts for a day is its directory.
         let keys = |since: &str| -> Vec<String> {
             let mut keys: Vec<String> =
@@ -153,6 +200,9 @@ mod tests {
         assert_eq!(keys("2025-02-20T05:00:00Z").len(), 3);
         assert_eq!(keys("2100-01-01T00:00:00Z").len(), 0);
         assert!(is_before("p/2025/02/18", "2025/02/19") && !is_before("p/2025/02/19", "2025/02/19"));
-        assert!(!is_before("p/2025", "2025/02/19") && !is_before("2025-02-18", "2025/02/19"));
+        assert!(is_before("p/2024", "2025/02/19") && is_before("p/2025/01", "2025/02/19"));
+        for key in ["p/2025", "p/2025/02", "2025-02-18", "p/12024", "p/111122220000", "p", ""] {
+            assert!(!is_before(key, "2025/02/19"), "{key}");
+        }
     }
 }

@@ -6,7 +6,8 @@
 //! | [`cursor`] | how far a source was read, as a record of the log beside the events of its page |
 //! | [`service`] | one service over HTTPS: requests with a token, and what can go wrong |
 //! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
-//! | [`bucket`], [`trail`] | a directory that is a copy of a bucket, and the trail that lies in one |
+//! | [`bucket`], [`trail`] | a bucket or a directory that is a copy of one, and the trail that lies there |
+//! | [`s3`], [`sigv4`] | a bucket of S3, and how requests to it are signed |
 //! | [`puller`] | the loop: the next page, the append, the wait |
 //! | [`start`] | pullers as the configuration names them |
 //!
@@ -18,8 +19,10 @@ pub(crate) mod cursor;
 mod okta;
 mod opa;
 mod puller;
+mod s3;
 mod safe;
 mod safe_modules;
 mod service;
+mod sigv4;
 pub(crate) mod start;
 mod trail;

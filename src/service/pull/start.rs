@@ -24,6 +24,7 @@ use super::cursor::{Cursor, Place, restored};
 use super::okta::Okta;
 use super::opa::Opa;
 use super::puller::{Pull, Puller};
+use super::s3::S3;
 use super::safe::Safe;
 use super::safe_modules::SafeModules;
 use super::service::Service;
@@ -109,13 +110,22 @@ fn start(
             }
             Ok(())
         }
-        Kind::CloudtrailDirectory => {
-            let bucket = Bucket::new(configured.directory.as_deref().context("directory: names none")?);
+        Kind::CloudtrailDirectory | Kind::CloudtrailS3 => {
+            let bucket = bucket(configured)?;
             let origin = Origin { system: configured.system.clone(), source: configured.source.clone() };
             let list = Trail::new(bucket, trail_keys(configured)?, origin, configured.start, overlap_nanoseconds);
             spawn(list, name.to_owned(), configured, into, stopping, tasks)
         }
     }
+}
+
+fn bucket(configured: &pull::Pull) -> anyhow::Result<Bucket> {
+    if configured.kind == Kind::CloudtrailDirectory {
+        return Ok(Bucket::Directory(configured.directory.clone().context("directory: names none")?));
+    }
+    let keys = configured.token_file.as_deref().context("token_file: names no file")?;
+    let region = configured.region.as_deref().context("region: names none")?;
+    Ok(Bucket::S3(S3::new(&configured.url, region, keys, configured.allow_plain_http)?))
 }
 
 fn trail_keys(configured: &pull::Pull) -> anyhow::Result<PublicKeys> {
@@ -215,9 +225,10 @@ fn check_one(one: &pull::Pull, inventory: &Inventory) -> anyhow::Result<()> {
     );
     ensure!((1..=3600).contains(&one.poll_seconds), "poll_seconds: 1 to 3600");
     ensure!(one.overlap_seconds <= 86_400, "overlap_seconds: a day at most, 86400");
-    if one.kind == Kind::CloudtrailDirectory {
+    if matches!(one.kind, Kind::CloudtrailDirectory | Kind::CloudtrailS3) {
         return check_trail(one);
     }
+    ensure!(one.region.is_none(), "region: only for kind = \"cloudtrail_s3\"");
     ensure!(one.directory.is_none(), "directory: only for kind = \"cloudtrail_directory\"");
     let is_of_caep =
         [one.keys_file.is_some(), !one.algorithms.is_empty(), one.issuer.is_some(), one.audience.is_some()];
@@ -243,11 +254,18 @@ fn check_one(one: &pull::Pull, inventory: &Inventory) -> anyhow::Result<()> {
 
 /// A directory is nobody that is asked: it has no address and no token.
 fn check_trail(one: &pull::Pull) -> anyhow::Result<()> {
-    ensure!(one.directory.is_some(), "directory: name the one that is a copy of the trail's bucket");
     ensure!(one.keys_file.is_some(), "keys_file: name the file with what `aws cloudtrail list-public-keys` prints");
-    let asks = !one.url.is_empty() || one.token_file.is_some() || one.chain.is_some() || !one.algorithms.is_empty();
-    ensure!(!asks, "url, token_file, chain and algorithms: not for kind = \"cloudtrail_directory\"");
-    Ok(())
+    ensure!(one.chain.is_none() && one.algorithms.is_empty(), "chain, algorithms: not for a trail");
+    if one.kind == Kind::CloudtrailDirectory {
+        ensure!(one.directory.is_some(), "directory: name the one that is a copy of the trail's bucket");
+        let asks = !one.url.is_empty() || one.token_file.is_some() || one.region.is_some();
+        ensure!(!asks, "url, token_file and region: not for kind = \"cloudtrail_directory\"");
+    } else {
+        ensure!(one.directory.is_none(), "directory: only for kind = \"cloudtrail_directory\"");
+        ensure!(one.token_file.is_some(), "token_file: name the file with access_key_id and secret_access_key");
+        ensure!(one.region.is_some(), "region: name the one that the bucket is in");
+    }
+    bucket(one).map(drop)
 }
 
 #[cfg(test)]
@@ -285,6 +303,7 @@ mod tests {
         let token = "token_file = 't'\n";
         let keys = "keys_file = 'k'\nalgorithms = ['ES256']\nissuer = 'i'\naudience = 'a'\n";
         let trail = "[[pull]]\nsystem = 'cold'\nsource = 'trail'\nkind = 'cloudtrail_directory'\ndirectory = 'd'\n";
+        let bucket = "[[pull]]\nsystem = 'cold'\nsource = 'trail'\nkind = 'cloudtrail_s3'\nurl = 'https://b.example'\n";
         let trail_keys = "keys_file = 'k'\n";
         let good = format!("{okta}{token}{caep}{token}{keys}{safe}chain = 'ethereum'\n{trail}{trail_keys}");
         check(&configured(&good), &inventory).unwrap();
@@ -300,6 +319,9 @@ mod tests {
             (format!("{caep}{token}{keys}").replace("ES256", "none"), "`none` is not supported"),
             (format!("{safe}chain = 'polygon'\n"), "on `polygon`"),
             (trail.to_owned(), "list-public-keys"),
+            (format!("{bucket}{trail_keys}{token}"), "region: name the one"),
+            (format!("{bucket}{trail_keys}region = 'r'\n"), "access_key_id"),
+            (format!("{bucket}{trail_keys}{token}region = 'r'\n").replace("https", "http"), "has to be https"),
             (format!("{trail}{trail_keys}{token}"), "not for kind"),
             (format!("{trail}{trail_keys}").replace("directory = 'd'", ""), "a copy of the trail's bucket"),
             (format!("{okta}{token}directory = 'd'\n"), "only for kind = \"cloudtrail_directory\""),

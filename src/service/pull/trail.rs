@@ -1,9 +1,10 @@
-//! AWS `CloudTrail` out of a directory that is a copy of its bucket: log files one by one as they come, each digest file once
+//! AWS `CloudTrail` out of its bucket, or a directory that is a copy of it: log files one by one as they come, each digest file once
 //! those that it lists have had time to come too. What a digest does not prove is told as `source.gap`.
 //!
 //! Files are read again from some minutes before the newest; what was taken is known by the ids of its events.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keywatch_ingest::feeds::cloudtrail::trail::{Gap, PublicKeys, hour_before, is_digest, is_log};
@@ -13,7 +14,7 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant};
 use tokio::task::spawn_blocking;
 
-use super::bucket::{Bucket, Object};
+use super::bucket::{Bucket, Object, Unread};
 use super::cursor::Cursor;
 use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
@@ -30,8 +31,15 @@ struct Inner {
     /// Where to begin where nothing was read yet; now, where it is not said.
     start: Option<Instant>,
     overlap_nanoseconds: i64,
-    /// Files that this process has read.
-    read: Mutex<HashSet<Object>>,
+    files: Mutex<Files>,
+}
+
+#[derive(Default)]
+struct Files {
+    /// Those that this process has read.
+    read: HashSet<Object>,
+    /// Those that were listed and come next.
+    due: VecDeque<Object>,
 }
 
 impl Trail {
@@ -42,7 +50,7 @@ impl Trail {
         start: Option<Instant>,
         overlap_nanoseconds: i64,
     ) -> Trail {
-        Trail(Arc::new(Inner { bucket, keys, origin, start, overlap_nanoseconds, read: Mutex::default() }))
+        Trail(Arc::new(Inner { bucket, keys, origin, start, overlap_nanoseconds, files: Mutex::default() }))
     }
 }
 
@@ -55,29 +63,35 @@ impl Pull for Trail {
 }
 
 impl Inner {
+    /// The next file; where none is known any more, what has come since.
     fn look(&self, newest: Option<Instant>, now: Instant) -> Result<Page, Trouble> {
-        let reach = |newest: Instant| newest.saturating_add(-self.overlap_nanoseconds);
-        let since = newest.map_or_else(|| self.start.unwrap_or(now), reach);
-        let listed = self.bucket.objects(since.min(now.saturating_add(-LOOKED_BACK_NS)));
-        let listed = listed.map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
-        let stale = self.stale(&listed, now);
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.retain(|object| object.written >= since);
-        let is_new = |object: &&Object| object.written >= since && !read.contains(*object);
-        let mut due = listed.iter().filter(is_new).filter(|object| self.is_due(object, now));
-        let (object, more) = (due.next(), due.next());
-        let Some(object) = object else {
-            return Ok(Page { newest: newest.or(Some(since)), events: stale, ..Page::default() });
-        };
-        let mut page = Page { newest: Some(object.written), events: stale, ..Page::default() };
-        // The place of a list that goes on is another each time; what counts is the time.
-        page.next = more.map(|_| object.key.clone());
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut page = Page { newest, ..Page::default() };
+        if files.due.is_empty() {
+            let reach = |newest: Instant| newest.saturating_add(-self.overlap_nanoseconds);
+            let since = newest.map_or_else(|| self.start.unwrap_or(now), reach);
+            let listed = self.bucket.objects(since.min(now.saturating_add(-LOOKED_BACK_NS)));
+            let listed = listed.map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
+            page.events = self.stale(&listed, now);
+            page.newest = newest.or(Some(since));
+            files.read.retain(|object| object.written >= since);
+            let new = listed.into_iter().filter(|object| object.written >= since && self.is_due(object, now));
+            let Files { read, due } = &mut *files;
+            due.extend(new.filter(|object| !read.contains(object)));
+        }
+        let Some(object) = files.due.front().cloned() else { return Ok(page) };
         match self.bucket.read(&object.key) {
-            Err(cause) => page.rejects.push(reject(&object.key, &cause)),
-            Ok(content) if is_digest(&object.key) => self.prove(&object.key, &content, &mut page),
+            // It stays the next.
+            Err(Unread::Later(cause)) => return Err(unreachable(&object.key, &cause)),
+            Err(Unread::No(cause)) => page.rejects.push(reject(&object.key, &cause)),
+            Ok(content) if is_digest(&object.key) => self.prove(&object.key, &content, &mut page)?,
             Ok(content) => page.body = content,
         }
-        read.insert(object.clone());
+        files.due.pop_front();
+        page.newest = Some(object.written);
+        // The place of a list that goes on is another each time; what counts is the time.
+        page.next = (!files.due.is_empty()).then(|| object.key.clone());
+        files.read.insert(object);
         Ok(page)
     }
 
@@ -87,8 +101,22 @@ impl Inner {
         is_log(&object.key) || is_digest(&object.key) && settled
     }
 
-    fn prove(&self, key: &str, digest: &[u8], page: &mut Page) {
-        match hour_before(&self.keys, digest, &|object| self.bucket.read(object)) {
+    fn prove(&self, key: &str, digest: &[u8], page: &mut Page) -> Result<(), Trouble> {
+        // What could not be asked for is no gap: the digest is looked at again.
+        let later = RefCell::new(None);
+        let read = |object: &str| {
+            self.bucket.read(object).map_err(|unread| {
+                if let Unread::Later(cause) = &unread {
+                    *later.borrow_mut() = Some(unreachable(object, cause));
+                }
+                unread.into_words()
+            })
+        };
+        let proved = hour_before(&self.keys, digest, &read);
+        if let Some(trouble) = later.take() {
+            return Err(trouble);
+        }
+        match proved {
             Ok(hour) => {
                 tracing::debug!(digest = key, proved = hour.proved, gaps = hour.gaps.len(), "an hour of a trail");
                 page.events.extend(hour.gaps.iter().map(|gap| gap.event(&self.origin)));
@@ -97,6 +125,7 @@ impl Inner {
                 page.rejects.push(reject(key, &format!("is no digest: {}: {}", problem.field, problem.reason)));
             }
         }
+        Ok(())
     }
 
     /// That no digest has come for hours, the same record for as long as it is the same digest.
@@ -115,6 +144,10 @@ impl Inner {
 
 /// How far back a look sees digests, to know whether they still come.
 const LOOKED_BACK_NS: i64 = 2 * PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS;
+
+fn unreachable(key: &str, cause: &str) -> Trouble {
+    Trouble::new(Class::Unreachable, format!("{key} {cause}"))
+}
 
 fn reject(key: &str, cause: &str) -> Reject {
     Reject::new(&Problem::new("file", format!("{key} {cause}")), None, key.as_bytes())

@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 
 use super::digest::{Signed, Verified, sha256, verify};
 use crate::feeds::fields::Fields;
-use crate::limits::TRAIL_GAPS_MAX;
-use crate::{Problem, feeds};
+use crate::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX, SOURCE_ID_BYTES_MAX, TRAIL_GAPS_MAX};
+use crate::reject::capped;
+use crate::{Problem, feeds, mask};
 
 /// Public keys of `CloudTrail` by fingerprint, as `aws cloudtrail list-public-keys` prints them.
 #[derive(Clone, Debug)]
@@ -112,8 +113,12 @@ pub fn hour_before(
     let Some(previous) = fields.text("previousDigestS3Object")? else { return Ok(Hour::default()) };
     let signature = fields.need_text("previousDigestSignature")?;
     let hash = fields.need_text("previousDigestHashValue")?.to_ascii_lowercase();
-    let gap =
-        |missing: &str, cause: String, from: Instant, to: Instant| Gap { missing: missing.into(), cause, from, to };
+    let gap = |missing: &str, cause: String, from: Instant, to: Instant| Gap {
+        missing: capped(missing, SOURCE_ID_BYTES_MAX),
+        cause: capped(&cause, REASON_BYTES_MAX),
+        from,
+        to,
+    };
     let verified = read(previous).and_then(|content| proved(keys, &content, signature, &hash));
     let Verified { begins: from, ends, files } = match verified {
         Ok(verified) => verified,
@@ -154,7 +159,7 @@ fn proved(keys: &PublicKeys, content: &[u8], signature: &str, hash: &str) -> Res
     let named = Fields::of(&parsed).and_then(|fields| fields.need_text("digestPublicKeyFingerprint"));
     let fingerprint = named.map_err(in_words)?.to_ascii_lowercase();
     let key = keys.0.get(&fingerprint).ok_or_else(|| {
-        let shown = crate::mask::text(&crate::reject::capped(&fingerprint, crate::limits::NAME_BYTES_MAX));
+        let shown = mask::text(&capped(&fingerprint, NAME_BYTES_MAX));
         format!("does not verify: no public key of the fingerprint {shown} is known")
     })?;
     verify(key, Signed { content, signature }, None).map_err(in_words)
