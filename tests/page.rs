@@ -192,7 +192,7 @@ async fn a_script_in_a_field_of_a_feed_stays_text() {
     running.send([presented(attack, attack, 1)]).await;
     running.until("keywatch_rule_findings_total", "", 1).await;
     let mut ann = Browser::signed_in(&running, "ann").await;
-    let board = ann.until("/page", "&lt;script&gt;alert").await;
+    let board = ann.until("/page", "&lt;script&gt;").await;
     let path = between(&board.text, "href=\"/page/incidents/", "\"").to_owned();
     let incident = ann.get(&format!("/page/incidents/{path}")).await;
     let filtered = ann.get("/page?system=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").await;

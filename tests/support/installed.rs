@@ -13,8 +13,8 @@ pub(crate) fn installed(variable: &str, names: &[&str], package: &str) -> Option
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    let found = found.into_iter().find(|file| file.is_file());
+    let mut places = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let found = places.find(|file| file.is_file());
     if found.is_none() {
         let names = names.join(" or ");
         left_out(&format!("{names} is not installed (`.ci/install-package {package}`, or {variable} names another)"));

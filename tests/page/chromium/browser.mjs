@@ -10,7 +10,7 @@ const { chromium } = installed("playwright-core");
 const axe = readFileSync(installed.resolve("axe-core/axe.min.js"), "utf8");
 
 // The most that any one thing is waited for.
-export const PATIENCE_MS = 20_000;
+export const PATIENCE_MS = 60_000;
 
 // What a barrier has to be to count: everything but matters of taste.
 const IMPACTS = ["critical", "serious", "moderate"];

@@ -17,6 +17,7 @@ use super::sessions::Session;
 use super::{Page, layout};
 use crate::clock;
 use crate::limits::{PAGE_BOARD_INCIDENTS, PAGE_BOARD_RESPONSES};
+use crate::words::shortened;
 
 /// `GET /page`.
 pub(super) async fn show(State(page): State<Arc<Page>>, Extension(session): Extension<Session>, uri: Uri) -> Response {
@@ -86,12 +87,14 @@ fn board(answer: &Value, waiting: &Markup, filter: &Fields, number: usize, now: 
 fn row(incident: &Value, now: Instant) -> Markup {
     let opened = text(incident, "opened");
     let assignee = incident["assignee"].as_str();
-    let id = text(incident, "id");
+    let (id, title) = (text(incident, "id"), text(incident, "title"));
     html! {
         tr {
             td data-label="Severity" { (severity(text(incident, "severity"))) }
             td data-label="State" { (status(incident)) }
-            td.title { a.entry #(format!("i-{id}")) href=(path(&["page", "incidents", id])) { (text(incident, "title")) } }
+            td.title {
+                a.entry #(format!("i-{id}")) href=(path(&["page", "incidents", id])) title=(title) { (shortened(title)) }
+            }
             td data-label="System" { (text(incident, "system")) }
             td data-label="Age" { (age(opened, now)) }
             td data-label="Began" { (time(opened)) }
@@ -122,7 +125,7 @@ mod tests {
     #[test]
     fn a_title_stays_text_and_pages_keep_the_filter() {
         let incidents =
-            [json!({ "id": "a/b", "title": "<script>alert(1)</script>", "severity": "high", "status": "open" })];
+            [json!({ "id": "a/b", "title": "<script>alert(1) </script>", "severity": "high", "status": "open" })];
         let answer = json!({ "total": 10_000, "incidents": incidents });
         let filter = Fields::read("status=open&page=2");
         let shown = board(&answer, &html! {}, &filter, 2, Instant(0)).into_string();

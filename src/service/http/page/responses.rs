@@ -15,8 +15,12 @@ use super::parts::{choice, id, items, lines, pages, severity, strings, text, tim
 use super::sessions::Session;
 use super::{Page, decisions, layout, rules};
 use crate::limits::PAGE_LIST_RESPONSES;
+<<<<<<< HEAD
 use crate::service::http::api::responses::STATUSES;
 use crate::words::shortened;
+=======
+use crate::words::{short, shortened};
+>>>>>>> wip-page
 
 /// The sections of what a response names, and what one name of each is called.
 const SECTIONS: [(&str, &str); 5] = [
@@ -82,11 +86,10 @@ pub(super) fn waiting(answer: &Value) -> Markup {
 fn table(responses: &[Value]) -> Markup {
     html! {
         div.wide tabindex="0" role="region" aria-label="Responses" {
-            table {
+            table.board {
                 thead { tr {
-                    th scope="col" { "Severity" } th scope="col" { "State" } th scope="col" { "What it stops" }
+                    th scope="col" { "Severity" } th scope="col" { "State" } th scope="col" { "What it stops, and the rule" }
                     th scope="col" { "About" } th scope="col" { "System" } th scope="col" { "Decided (UTC)" }
-                    th scope="col" { "Rule" }
                 } }
                 tbody { @for response in responses { (row(response)) } }
             }
@@ -98,13 +101,15 @@ fn row(response: &Value) -> Markup {
     let name = text(response, "id");
     html! {
         tr {
-            td { (severity(text(response, "severity"))) }
-            td { (state(response)) }
-            td { a.entry #(format!("r-{name}")) href=(path(&["page", "responses", name])) { (shortened(text(response, "targets"))) } }
-            td { (text(response, "actor")) }
-            td { (text(response, "system")) }
-            td { (time(text(response, "decided"))) }
-            td { code { (text(response, "rule")) } }
+            td data-label="Severity" { (severity(text(response, "severity"))) }
+            td.state data-label="State" { (state(response)) }
+            td.title {
+                a.entry #(format!("r-{name}")) href=(path(&["page", "responses", name])) { (shortened(text(response, "targets"))) }
+                " " code.quiet { (text(response, "rule")) }
+            }
+            td data-label="About" title=(text(response, "actor")) { (short(text(response, "actor"))) }
+            td data-label="System" { (text(response, "system")) }
+            td data-label="Decided" { (time(text(response, "decided"))) }
         }
     }
 }

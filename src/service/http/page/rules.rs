@@ -129,7 +129,7 @@ fn figures(cost: &Value) -> Markup {
     html! {
         h2 { "The last 30 days" }
         dl.summary {
-            div { dt { "Findings" } dd { (count("findings")) } dd.more { "told as " (count("alerts")) " alerts" } }
+            div { dt { "Findings" } dd { (count("findings")) } dd.more { "told as " (count("alerts")) (if count("alerts") == 1 { " alert" } else { " alerts" }) } }
             div {
                 dt { "Verdicts" }
                 dd { (count("true")) " true, " (count("false")) " false" }

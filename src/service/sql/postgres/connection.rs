@@ -61,7 +61,7 @@ impl Connection {
         let handlers = Handlers(Arc::clone(self));
         let served = async {
             match &self.shared.encryption {
-                Some(encryption) => encryption.serve(socket, handlers).await,
+                Some(encryption) => Box::pin(encryption.serve(socket, handlers)).await,
                 None => pgwire::tokio::process_socket(socket, None, handlers).await,
             }
         };
