@@ -15,12 +15,8 @@ use super::parts::{choice, id, items, lines, pages, severity, strings, text, tim
 use super::sessions::Session;
 use super::{Page, decisions, layout, rules};
 use crate::limits::PAGE_LIST_RESPONSES;
-<<<<<<< HEAD
 use crate::service::http::api::responses::STATUSES;
-use crate::words::shortened;
-=======
 use crate::words::{short, shortened};
->>>>>>> wip-page
 
 /// The sections of what a response names, and what one name of each is called.
 const SECTIONS: [(&str, &str); 5] = [
