@@ -80,7 +80,7 @@ impl Owner {
     ) -> Result<Owner, Error> {
         let producer = Producer::connect(settings, &settings.owner(partition), Arc::clone(&appends))?;
         // Before the one that has it is refused, so that it finds why.
-        let marked = say_who_has(settings, partition, &appends);
+        let marked = say_who_has(settings, partition, &appends).map_err(|error| unreachable(settings, &error))?;
         producer.client.init_transactions(CLUSTER_PATIENCE).map_err(|error| match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => Error::KafkaTopic {
                 topic: settings.topic(Topic::Conclusions),
@@ -249,7 +249,9 @@ impl Owner {
     /// The cluster forgets who has a partition when it was not said for days.
     fn say_again(&self, tenure: &mut Tenure) {
         if tenure.marked.is_some_and(|said| said.elapsed() > Duration::from_secs(KAFKA_MARK_SECONDS)) {
-            tenure.marked = say_who_has(&self.settings, self.partition, &self.appends).or(Some(now()));
+            let said = say_who_has(&self.settings, self.partition, &self.appends);
+            // What was said before holds for some days yet.
+            tenure.marked = said.ok().flatten().or(Some(now()));
         }
     }
 
@@ -274,19 +276,23 @@ impl Tenure {
     }
 }
 
-/// Says that this process has the partition; when.
-fn say_who_has(settings: &Settings, partition: u32, appends: &Appends) -> Option<Instant> {
+/// Says that this process has the partition; when. `None` where it may not say so.
+fn say_who_has(settings: &Settings, partition: u32, appends: &Appends) -> Result<Option<Instant>, KafkaError> {
+    use RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
     match mark::set(settings, partition, appends.instance()) {
-        Ok(()) => Some(now()),
-        Err(error) => {
-            let group = settings.owner_group();
-            tracing::warn!(
-                %error,
-                "it cannot be noted which process has partition {partition}, so that this one ends when the brokers give up a \
-                 transaction of its; allow keywatch's principal Read on group {group}"
-            );
-            None
-        }
+        Ok(()) => Ok(Some(now())),
+        Err(error) => match error.rdkafka_error_code() {
+            Some(GroupAuthorizationFailed | TopicAuthorizationFailed) => {
+                let group = settings.owner_group();
+                tracing::warn!(
+                    %error,
+                    "it cannot be noted which process has partition {partition}, so that this one ends when the brokers give \
+                     up a transaction of its; allow keywatch's principal Read on group {group}"
+                );
+                Ok(None)
+            }
+            _ => Err(error),
+        },
     }
 }
 
