@@ -253,8 +253,15 @@ impl Executor {
 
     /// The turn to decide something. Who has it appends to the log meanwhile: nobody waits behind a log that hangs.
     async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        if let Ok(turn) = self.shared.turn.try_lock() {
+            return Ok(turn);
+        }
+        let busy = |seconds| Error::from(keywatch_store::Error::Busy { seconds });
+        if let Some(failing) = self.shared.alert_log.failing() {
+            return Err(busy(failing.as_secs()));
+        }
         let waited = timeout(Duration::from_secs(APPEND_SECONDS_MAX), self.shared.turn.lock()).await;
-        waited.map_err(|_| keywatch_store::Error::Busy { seconds: APPEND_SECONDS_MAX }.into())
+        waited.map_err(|_| busy(APPEND_SECONDS_MAX))
     }
 
     async fn intend(&self, finding: &Finding) -> Result<Vec<Action>, Error> {

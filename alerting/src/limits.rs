@@ -198,3 +198,9 @@ pub const APPEND_SECONDS_MAX: u64 = 8;
 
 /// Own responses that are remembered while it is not known whether the log has them.
 pub const RESPONSES_IN_DOUBT_MAX: usize = 10_000;
+
+/// Milliseconds until what came of a delivery is written down again where the log did not take it, at first.
+pub const RECORD_PAUSE_MS_MIN: u64 = 100;
+
+/// Milliseconds to which that pause grows.
+pub const RECORD_PAUSE_MS_MAX: u64 = 10_000;

@@ -1,20 +1,21 @@
 //! What a log that hangs, or that fails for a while, does to alerting: who looks waits for nothing, the state follows the
 //! order of the log, and what was in doubt is folded once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
-use keywatch_alerting::Saved;
+use keywatch_alerting::delivery::sink::Attempt;
 use keywatch_alerting::error::Remedy;
 use keywatch_alerting::lifecycle::alert_log::AlertLog;
 use keywatch_alerting::lifecycle::record;
+use keywatch_alerting::{Notification, Saved, Sink};
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Appended, Clock, Error as StoreError, Event, Instant, Log, Position, Topic};
+use keywatch_store::{Appended, Clock, Error as StoreError, Event, Finding, Instant, Log, Position, Topic};
 
-use crate::support::{FaultyPdp, MortalLog, allowed, executor, finding, unconfirmed};
+use crate::support::{FaultyPdp, MortalLog, allowed, executor, finding, unconfirmed, until};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -164,6 +165,45 @@ async fn p2_what_the_log_has_without_having_said_so_is_done_once() {
         assert_eq!(log.kinds(Topic::Conclusions), ["finding.created", "alert.opened"], "{topic:?}");
         executor.save(std::io::sink()).unwrap();
     }
+}
+
+/// Takes everything; from the first time on the log does not confirm what it writes, until it is told otherwise.
+struct Breaking {
+    log: Arc<MortalLog>,
+    taken: AtomicUsize,
+}
+
+impl Sink for Breaking {
+    fn name(&self) -> &'static str {
+        "ops"
+    }
+
+    fn deliveries_max(&self) -> usize {
+        1
+    }
+
+    fn deliver<'a>(&'a self, _notification: &'a Notification) -> Attempt<'a> {
+        Box::pin(async {
+            if self.taken.fetch_add(1, Ordering::SeqCst) == 0 {
+                self.log.is_silent_about(Some(Topic::Conclusions));
+            }
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn p4_what_was_delivered_is_not_delivered_again_while_the_log_cannot_say_so() {
+    let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
+    let sink = Arc::new(Breaking { log: Arc::clone(&log), taken: AtomicUsize::new(0) });
+    let executor = executor(&log, &pdp, vec![Arc::clone(&sink) as _]);
+    let page = Finding { response: Vec::new(), ..finding("1", 0) };
+    executor.take(&page).await.unwrap();
+    until("the delivery was made and written down", || log.of_kind("alert.notified").len() == 1).await;
+    assert_eq!(executor.with_state(|state| state.waiting("ops").0), 1, "the log did not confirm it");
+    log.is_silent_about(None);
+    executor.idle().await;
+    assert_eq!((sink.taken.load(Ordering::SeqCst), log.of_kind("alert.notified").len()), (1, 1));
 }
 
 #[tokio::test]

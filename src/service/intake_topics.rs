@@ -151,8 +151,11 @@ struct Reader {
 
 impl Reader {
     fn run(&self) -> anyhow::Result<()> {
+        let mut rebalances = 0;
         while !*self.stopping.borrow() {
             let received = self.topics.receive(Duration::from_millis(INTAKE_WAIT_MILLISECONDS))?;
+            let before = std::mem::replace(&mut rebalances, self.topics.rebalances());
+            self.intake.metrics.intake_rebalances.with_label_values::<&str>(&[]).inc_by(rebalances - before);
             if !received.is_empty() && self.take(&received)? {
                 // What is not noted is received again, and the log has it already.
                 self.topics.commit(&received).unwrap_or_else(|error| tracing::warn!(%error, "intake topics"));

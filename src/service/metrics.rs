@@ -141,6 +141,8 @@ metrics! {
         "from the append in Kafka until a record is in the copy here";
     log_transactions: Counter "keywatch_log_transactions_total" ["outcome"]
         "transactions of conclusions, by outcome: committed, aborted, fenced (another process has the partition), unanswered (read back)";
+    intake_rebalances: Counter "keywatch_intake_rebalances_total" []
+        "times that partitions of intake topics were given to this process or taken from it";
     log_cluster_down: Gauge "keywatch_log_cluster_down" [] "1 while the brokers of log.kafka do not answer";
     spool_records: Gauge "keywatch_spool_records" [] "events that are durable on this machine and not yet with Kafka";
     spool_bytes: Gauge "keywatch_spool_bytes" [] "what the spool takes of the megabytes that it may have";

@@ -108,13 +108,13 @@ pub enum Error {
         /// What is wrong and what to change.
         problem: String,
     },
-    /// Another append lasts longer than anybody should wait for it.
+    /// Another append lasts longer than anybody should wait for it, or those before failed.
     #[error(
-        "the log cannot be written just now: an append has not come to an end for {seconds} s; nothing of this was written, \
-         the same call may succeed later"
+        "the log cannot be written just now: it has taken nothing for {seconds} s; nothing of this was written, the same call \
+         may succeed later"
     )]
     Busy {
-        /// How long that append has lasted.
+        /// How long.
         seconds: u64,
     },
     /// The log was closed while the call waited.

@@ -132,3 +132,6 @@ pub const KAFKA_OUTAGE_MS_MAX: u32 = 15_000;
 
 /// Seconds after which it is said again which process has a partition: brokers forget it after seven days.
 pub const KAFKA_MARK_SECONDS: u64 = 86_400;
+
+/// Seconds after which it is tried again to say that, where it could not be said.
+pub const KAFKA_MARK_AGAIN_SECONDS: u64 = 3_600;

@@ -363,6 +363,7 @@ impl Facts {
             ("Not yet read from Kafka", Total(0.0)),
             ("From Kafka to the copy", Total(0.0)),
             ("Transactions", Total(0.0)),
+            ("Rebalances", Number(0.0)),
             ("Kafka is away", Number(0.0)),
             ("In the spool since", Number(0.0)),
             ("Log time behind the clock", Within(-1.0, 600.0, 2)),

@@ -80,7 +80,7 @@ fn p8_every_client_of_the_log_shows_a_token() {
         let (said, command) = absent.split_once(": kafka-topics ").unwrap_or_else(|| panic!("no command: {absent}"));
         assert!(said.contains(&settings.topic(topic)) && said.ends_with("with OAUTHBEARER"), "{said}");
         let address = broker.address();
-        let arguments = ["--bootstrap-server", &address].into_iter().chain(command.split_whitespace());
+        let arguments = ["--bootstrap-server", address.as_str()].into_iter().chain(command.split_whitespace());
         tool("org.apache.kafka.tools.TopicCommand", &arguments.collect::<Vec<_>>());
     }
     check_topics(&plain).unwrap();

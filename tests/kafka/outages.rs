@@ -134,8 +134,9 @@ fn p2_an_outage_longer_than_a_transaction_may_last_is_outlived_and_nothing_is_lo
 fn copies_wanted(broker: &Broker, topic: &str, copies: u32) {
     let address = broker.address();
     let setting = format!("min.insync.replicas={copies}");
-    let arguments = ["--bootstrap-server", &address, "--alter", "--entity-type", "topics", "--entity-name", topic];
-    tool("kafka.admin.ConfigCommand", &[&arguments[..], &["--add-config", &setting]].concat());
+    let arguments =
+        ["--bootstrap-server", address.as_str(), "--alter", "--entity-type", "topics", "--entity-name", topic];
+    tool("kafka.admin.ConfigCommand", &[&arguments[..], &["--add-config", setting.as_str()][..]].concat());
 }
 
 /// Waits until `/readyz` says of the part whether something stands in its way.

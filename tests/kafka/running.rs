@@ -116,6 +116,8 @@ async fn p8_one_process_takes_in_and_another_evaluates() {
     assert_eq!(answer.body("{}").send().await.unwrap().status(), 401, "it takes nothing in");
     assert_eq!(evaluating.metric("keywatch_log_foreign_messages_total", "").await, 0);
 
+    assert!(taking.metric("keywatch_intake_rebalances_total", "").await >= 1, "its partitions were given to it");
+
     // What was read of the topic is not read again.
     taking.stop();
     let taking = taker.start_with(&["--role", "ingest"]).await;

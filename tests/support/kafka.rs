@@ -222,6 +222,9 @@ fn properties(directory: &Path, ports: Ports, more: &str) -> String {
         "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         &format!("log.dirs={directory}"),
         "offsets.topic.replication.factor=1",
+        // Of these it has fifty partitions otherwise, which a cluster of small machines takes long to lead anew.
+        "offsets.topic.num.partitions=5",
+        "transaction.state.log.num.partitions=5",
         "transaction.state.log.replication.factor=1",
         "transaction.state.log.min.isr=1",
         "share.coordinator.state.topic.replication.factor=1",

@@ -21,6 +21,7 @@ use crate::error::{Error, Fate};
 use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::alert_log::AlertLog;
 use crate::lifecycle::record;
+use crate::limits::{RECORD_PAUSE_MS_MAX, RECORD_PAUSE_MS_MIN};
 
 /// Waits between attempts at one delivery.
 #[derive(Clone, Debug)]
@@ -310,9 +311,21 @@ impl Outbox {
         notification: &Notification,
     ) {
         let outcome = sink.deliver(notification).await;
-        let written = match &outcome {
-            Ok(()) => self.taken(index, pending, notification),
-            Err(error) => self.failed(index, pending, error),
+        let mut pause_ms = RECORD_PAUSE_MS_MIN;
+        let written = loop {
+            let written = match &outcome {
+                Ok(()) => self.taken(index, pending, notification),
+                Err(error) => self.failed(index, pending, error),
+            };
+            match written {
+                // It was made, and is not made again because the log cannot say so for a while.
+                Err(error) if error.is_outage() => {
+                    tracing::warn!(destination = sink.name(), %error, "what came of a delivery waits for the log");
+                    tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                    pause_ms = pause_ms.saturating_mul(2).min(RECORD_PAUSE_MS_MAX);
+                }
+                written => break written,
+            }
         };
         if let Err(error) = written {
             tracing::error!(destination = sink.name(), %error, "a delivery could not be recorded");

@@ -97,10 +97,12 @@ impl AlertLog {
     }
 
     fn append_in_turn(&self, topic: Topic, events: Vec<Event>) -> Result<Vec<Event>, Error> {
-        let _turn = self.turn(topic)?;
+        let turn = self.turn(topic)?;
         let begun = self.log.end(topic);
         let ids: HashSet<EventId> = events.iter().filter(|event| is_response(event)).map(Event::event_id).collect();
-        match self.log.append(topic, events) {
+        let appended = self.log.append(topic, events);
+        turn.has_taken(!appended.as_ref().is_err_and(StoreError::is_outage));
+        match appended {
             Ok(appended) => self.fold_appended(topic, appended),
             Err(error) => {
                 match topic {
@@ -178,6 +180,11 @@ impl AlertLog {
             missed.for_each(|event| state.apply(event));
         });
         Ok(())
+    }
+
+    /// How long the log has taken nothing of one of the topics.
+    pub fn failing(&self) -> Option<Duration> {
+        self.events.failing().max(self.conclusions.failing())
     }
 
     /// Log time of the last record of a system.

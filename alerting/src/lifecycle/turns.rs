@@ -1,5 +1,5 @@
 //! Whose turn it is to append to a topic: one after the other, in the order of the log, and nobody waits behind one that
-//! hangs. It knows neither the log nor what is written.
+//! hangs, or behind any while the log takes nothing. It knows neither the log nor what is written.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,9 +7,16 @@ use std::time::{Duration, Instant};
 /// The turns at one topic.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    /// Since when somebody has the turn.
-    taken: Mutex<Option<Instant>>,
+    state: Mutex<State>,
     free: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Since when somebody has the turn.
+    taken: Option<Instant>,
+    /// Since when the log takes nothing.
+    failing: Option<Instant>,
 }
 
 /// The turn, until it is dropped.
@@ -17,26 +24,29 @@ pub(super) struct Turns {
 pub(super) struct Turn<'a>(&'a Turns);
 
 impl Turns {
-    fn taken(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the turn. How long does not matter while others come and go; but not once one of them has had it for
-    /// longer than `patience`.
+    /// longer than `patience`, nor while those before failed.
     ///
     /// # Errors
-    /// How long that one has had it.
+    /// How long nothing has been taken.
     pub(super) fn take(&self, patience: Duration) -> Result<Turn<'_>, Duration> {
-        let mut taken = self.taken();
-        while let Some(since) = *taken {
+        let mut state = self.state();
+        while let Some(since) = state.taken {
+            if let Some(failing) = state.failing {
+                return Err(failing.elapsed());
+            }
             let lasted = since.elapsed();
             let left = patience.saturating_sub(lasted);
             if left.is_zero() {
                 return Err(lasted);
             }
-            (taken, _) = self.free.wait_timeout(taken, left).unwrap_or_else(PoisonError::into_inner);
+            (state, _) = self.free.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
-        *taken = Some(Instant::now());
+        state.taken = Some(Instant::now());
         Ok(Turn(self))
     }
 
@@ -44,11 +54,24 @@ impl Turns {
     pub(super) fn try_take(&self) -> Option<Turn<'_>> {
         self.take(Duration::ZERO).ok()
     }
+
+    /// How long the log has taken nothing.
+    pub(super) fn failing(&self) -> Option<Duration> {
+        self.state().failing.map(|since| since.elapsed())
+    }
+}
+
+impl Turn<'_> {
+    /// The log has taken what was appended, or it takes nothing.
+    pub(super) fn has_taken(&self, taken: bool) {
+        let mut state = self.0.state();
+        state.failing = if taken { None } else { state.failing.or_else(|| Some(Instant::now())) };
+    }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        *self.0.taken() = None;
+        self.0.state().taken = None;
         self.0.free.notify_one();
     }
 }
@@ -76,5 +99,20 @@ mod tests {
             assert!(taken.recv_timeout(LONG).unwrap());
         });
         assert!(turns.try_take().is_some());
+    }
+
+    #[test]
+    fn while_the_log_takes_nothing_one_tries_and_nobody_waits() {
+        let turns = Turns::default();
+        let first = turns.take(LONG).unwrap();
+        first.has_taken(false);
+        assert!(turns.failing().is_some());
+        let begun = Instant::now();
+        assert!(turns.take(LONG).is_err() && begun.elapsed() < LONG, "it does not wait");
+        drop(first);
+        let second = turns.take(LONG).unwrap();
+        assert!(turns.take(LONG).is_err());
+        second.has_taken(true);
+        assert_eq!(turns.failing(), None);
     }
 }

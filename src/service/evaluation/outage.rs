@@ -132,9 +132,55 @@ pub(super) fn unless_interrupted(ended: anyhow::Result<()>) -> anyhow::Result<()
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::collections::BTreeMap;
+
+    use keywatch_alerting::{Dependencies, Executor, Policy, Schedule};
+    use keywatch_detectors::{Engine, Rule, Settings};
+    use keywatch_store::event::Origin;
+    use keywatch_store::log::memory::MemoryLog;
+    use keywatch_store::{Appended, Clock, Instant, Position};
 
     use super::*;
+    use crate::clock;
+    use crate::service::evaluation::pipeline::Pipeline;
     use crate::service::metrics::Metrics;
+
+    /// Tells of every session.
+    const SEEN: &str = "/*\nversion: 1\ntitle: t\nseverity: high\nentity: e\nmeaning: m\nrunbook: [look]\nsuppress_for: 1h\n*/\n\
+                        SELECT event_id, actor AS entity FROM events WHERE kind = 'session.presented'";
+
+    /// A log that does not take the second and the third append to its conclusions.
+    #[derive(Default)]
+    struct Away {
+        inner: MemoryLog,
+        appends: AtomicUsize,
+    }
+
+    impl Log for Away {
+        fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, keywatch_store::Error> {
+            let is_away = |append: usize| (1..=2).contains(&append);
+            if topic == Topic::Conclusions && is_away(self.appends.fetch_add(1, Ordering::SeqCst)) {
+                return Err(keywatch_store::Error::Unreachable { brokers: "k:9092".into(), problem: "away".into() });
+            }
+            self.inner.append(topic, events)
+        }
+
+        fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, keywatch_store::Error> {
+            self.inner.read(topic, from, records_max)
+        }
+
+        fn end(&self, topic: Topic) -> Position {
+            self.inner.end(topic)
+        }
+
+        fn time_of(&self, system: &str) -> Option<Instant> {
+            self.inner.time_of(system)
+        }
+
+        fn clock(&self) -> Clock {
+            self.inner.clock()
+        }
+    }
 
     fn away() -> Error {
         keywatch_store::Error::Unreachable { brokers: "k:9092".to_owned(), problem: "away".to_owned() }.into()
@@ -180,5 +226,34 @@ mod tests {
         let (ended, ()) = tokio::join!(waiting, told);
         assert!(unless_interrupted(ended).is_ok());
         assert!(readiness.obstacles().is_empty(), "nothing waits");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn p2_what_is_found_in_an_outage_is_concluded_once_when_it_is_over() {
+        let log: Arc<Away> = Arc::default();
+        let origin = Origin { system: "cold".to_owned(), source: "idp".to_owned() };
+        let mut event = Event::builder(&origin, "1", "session.presented", Instant(1_000_000_000));
+        event.actor("ann").time(Instant(1_000_000_000));
+        log.append(Topic::Events, vec![event.build_own()]).unwrap();
+        let executor = Executor::open(Dependencies {
+            log: Arc::clone(&log) as _,
+            policy: Policy::default(),
+            sites: BTreeMap::new(),
+            sinks: Vec::new(),
+            deliveries: Schedule::pages(),
+            revocations: Schedule::revocations(),
+            clock: Arc::new(clock::now),
+        });
+        let engine = Engine::new(&[Rule::parse("own/seen", SEEN).unwrap()], &Settings::default()).unwrap();
+        let (outages, readiness, _stop) = outages();
+        let mut pipeline = Pipeline::open(Arc::clone(&log) as _, engine, executor.unwrap(), Metrics::new());
+        pipeline.wait_for_log(outages);
+        let handled = pipeline.run_to_end().await.unwrap();
+        assert_eq!(handled.iter().map(|handled| handled.finding.rule.as_str()).collect::<Vec<_>>(), ["own/seen"]);
+        assert!(log.appends.load(Ordering::SeqCst) >= 5, "twice in vain");
+        let conclusions = log.read(Topic::Conclusions, Position(0), 9).unwrap();
+        let kinds: Vec<&str> = conclusions.iter().map(Event::kind).collect();
+        assert_eq!(kinds, ["finding.created", "alert.opened"]);
+        assert!(readiness.obstacles().is_empty());
     }
 }

@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult};
 
 use crate::Instant;
@@ -35,6 +36,8 @@ pub struct TokenSource(Arc<dyn Fn() -> Result<Token, String> + Send + Sync>);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Context {
     tokens: Option<TokenSource>,
+    /// Times that partitions were given to a member of a group or taken from it.
+    rebalances: Arc<AtomicU64>,
 }
 
 /// A consumer that can ask for tokens.
@@ -66,7 +69,11 @@ impl fmt::Debug for TokenSource {
 
 impl Context {
     pub(super) fn new(tokens: Option<&TokenSource>) -> Context {
-        Context { tokens: tokens.cloned() }
+        Context { tokens: tokens.cloned(), ..Context::default() }
+    }
+
+    pub(super) fn rebalances(&self) -> u64 {
+        self.rebalances.load(Ordering::Relaxed)
     }
 }
 
@@ -81,7 +88,13 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {}
+impl ConsumerContext for Context {
+    fn post_rebalance(&self, _consumer: &KafkaConsumer, rebalance: &Rebalance<'_>) {
+        if !matches!(rebalance, Rebalance::Error(_)) {
+            self.rebalances.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
 
 /// A client of this configuration. Where tokens are needed and there is none, it says why.
 pub(super) fn connect<T: FromClientConfigAndContext<Context>>(

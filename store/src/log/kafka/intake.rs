@@ -123,6 +123,12 @@ impl IntakeTopics {
         Ok(received)
     }
 
+    /// Times that partitions were given to this member of the group or taken from it.
+    #[must_use]
+    pub fn rebalances(&self) -> u64 {
+        self.consumer.client().context().rebalances()
+    }
+
     /// What was received is durable elsewhere: a restart goes on behind it. Where that cannot be noted, it is received
     /// again, and its events are repeats.
     ///

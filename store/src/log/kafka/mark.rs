@@ -13,13 +13,22 @@ use super::kafka_partition;
 use super::settings::Settings;
 use crate::Topic;
 
+/// Milliseconds that the group has to be there, by the setting after which librdkafka waits for it no longer.
+const MARK_MS_MAX: &str = "20000";
+
 /// Says that the process of that name has taken a partition over.
 pub(super) fn set(settings: &Settings, partition: u32, process: &str) -> KafkaResult<()> {
     let mut place = TopicPartitionList::new();
     let mut mark = place.add_partition(&settings.topic(Topic::Conclusions), kafka_partition(partition));
     mark.set_offset(Offset::Offset(0))?;
     mark.set_metadata(process);
-    connect(settings)?.commit(&place, CommitMode::Sync)
+    let consumer = connect(settings)?;
+    let said = consumer.commit(&place, CommitMode::Sync);
+    said.map_err(|error| match consumer.poll(Duration::ZERO) {
+        // Where the group is not allowed, the commit itself says no more than that it was not in time.
+        Some(Err(why)) => why,
+        _ => error,
+    })
 }
 
 /// The process that was the last to say so; `None` where none has, or the cluster has forgotten it.
@@ -35,6 +44,9 @@ pub(super) fn get(settings: &Settings, partition: u32, patience: Duration) -> Ka
 
 fn connect(settings: &Settings) -> KafkaResult<KafkaConsumer> {
     let mut config = settings.connection();
-    config.set("group.id", settings.owner_group()).set("enable.auto.commit", "false");
+    config
+        .set("group.id", settings.owner_group())
+        .set("enable.auto.commit", "false")
+        .set("session.timeout.ms", MARK_MS_MAX);
     context::consumer(&config, settings.tokens.as_ref())
 }

@@ -23,7 +23,7 @@ use super::producer::{Appends, Producer};
 use super::progress::topic_index;
 use super::settings::Settings;
 use super::{CLUSTER_PATIENCE, kafka_partition, mark, unreachable};
-use crate::limits::KAFKA_MARK_SECONDS;
+use crate::limits::{KAFKA_MARK_AGAIN_SECONDS, KAFKA_MARK_SECONDS};
 use crate::{Error, Event, EventId, Topic};
 
 /// How long one call to librdkafka lasts before it is made again.
@@ -54,8 +54,10 @@ struct Tenure {
     begun: i64,
     /// The offset from which on there may be conclusions of which nobody knows.
     in_doubt: Option<i64>,
-    /// When it was last said that this process has the partition; `None` where that cannot be said.
-    marked: Option<Instant>,
+    /// Whether it is said that this process has the partition.
+    marked: bool,
+    /// When it was last tried to say so.
+    tried: Instant,
 }
 
 /// What is to be done about a transaction that failed.
@@ -80,7 +82,7 @@ impl Owner {
     ) -> Result<Owner, Error> {
         let producer = Producer::connect(settings, &settings.owner(partition), Arc::clone(&appends))?;
         // Before the one that has it is refused, so that it finds why.
-        let marked = say_who_has(settings, partition, &appends);
+        let (marked, tried) = (say_who_has(settings, partition, &appends), now());
         producer.client.init_transactions(CLUSTER_PATIENCE).map_err(|error| match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => Error::KafkaTopic {
                 topic: settings.topic(Topic::Conclusions),
@@ -91,7 +93,7 @@ impl Owner {
             },
             _ => unreachable(settings, &error),
         })?;
-        let turn = Mutex::new(Tenure { producer, spent: None, begun: 0, in_doubt: None, marked });
+        let turn = Mutex::new(Tenure { producer, spent: None, begun: 0, in_doubt: None, marked, tried });
         Ok(Owner { turn, settings: settings.clone(), partition, appends, claims, seal, counts: Counts::default() })
     }
 
@@ -204,8 +206,8 @@ impl Owner {
         let passing = |error: &KafkaError| Failure::Passing(error.to_string());
         let why = tenure.producer.client.client().fatal_error().map_or_else(|| why.to_owned(), |(_, why)| why);
         let owner = match tenure.marked {
-            Some(_) => mark::get(&self.settings, self.partition, CALL).map_err(|error| passing(&error))?,
-            None => None,
+            true => mark::get(&self.settings, self.partition, CALL).map_err(|error| passing(&error))?,
+            false => None,
         };
         if owner.as_deref() != Some(self.appends.instance()) {
             self.counts.fenced.fetch_add(1, Ordering::Relaxed);
@@ -248,8 +250,11 @@ impl Owner {
 
     /// The cluster forgets who has a partition when it was not said for days.
     fn say_again(&self, tenure: &mut Tenure) {
-        if tenure.marked.is_some_and(|said| said.elapsed() > Duration::from_secs(KAFKA_MARK_SECONDS)) {
-            tenure.marked = say_who_has(&self.settings, self.partition, &self.appends).or(Some(now()));
+        let due = if tenure.marked { KAFKA_MARK_SECONDS } else { KAFKA_MARK_AGAIN_SECONDS };
+        if tenure.tried.elapsed() > Duration::from_secs(due) {
+            // What was said before holds for some days yet.
+            tenure.marked |= say_who_has(&self.settings, self.partition, &self.appends);
+            tenure.tried = now();
         }
     }
 
@@ -274,20 +279,18 @@ impl Tenure {
     }
 }
 
-/// Says that this process has the partition; when.
-fn say_who_has(settings: &Settings, partition: u32, appends: &Appends) -> Option<Instant> {
-    match mark::set(settings, partition, appends.instance()) {
-        Ok(()) => Some(now()),
-        Err(error) => {
-            let group = settings.owner_group();
-            tracing::warn!(
-                %error,
-                "it cannot be noted which process has partition {partition}, so that this one ends when the brokers give up a \
-                 transaction of its; allow keywatch's principal Read on group {group}"
-            );
-            None
-        }
+/// Says that this process has the partition; whether that could be said.
+fn say_who_has(settings: &Settings, partition: u32, appends: &Appends) -> bool {
+    let said = mark::set(settings, partition, appends.instance());
+    if let Err(error) = &said {
+        let group = settings.owner_group();
+        tracing::warn!(
+            %error,
+            "it cannot be noted which process has partition {partition}, so that this one ends when the brokers give up a \
+             transaction of its; groups have to work in the cluster, and keywatch's principal needs Read on group {group}"
+        );
     }
+    said.is_ok()
 }
 
 /// Those of an append's events that an earlier one has written, and those that nobody has. What this append itself has written is
