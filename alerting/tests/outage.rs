@@ -79,7 +79,7 @@ fn hang(
     let (enter, entered) = sync_channel(1);
     let (gate, wait) = sync_channel::<()>(1);
     let (is_hanging, wait) = (Arc::clone(is_hanging), Mutex::new(wait));
-    let hang = move |_: &MemoryLog| {
+    let hang = move |_: &MemoryLog| -> Result<(), StoreError> {
         if is_hanging.load(Ordering::SeqCst) {
             enter.send(()).unwrap();
             let _ = wait.lock().unwrap().recv();
