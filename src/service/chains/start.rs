@@ -46,7 +46,8 @@ pub(crate) fn followers(
     let mut tasks = JoinSet::new();
     for chain in chains {
         let place = || format!("chains (source `{}` on {})", chain.source, chain.chain);
-        let system = intake.inventory.system(&chain.system).with_context(place)?;
+        let inventory = intake.inventory.now();
+        let system = inventory.system(&chain.system).with_context(place)?;
         let endpoints = endpoints(chain, &intake.metrics).with_context(place)?;
         let (pace, log, intake, stopping) = (pace(chain), Arc::clone(log), Arc::clone(intake), stopping.clone());
         let (declared, name, heads) = (declared.clone(), chain.chain.as_str(), heads(chain).with_context(place)?);
