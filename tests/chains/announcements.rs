@@ -1,7 +1,7 @@
-//! Blocks that a node of Bitcoin announces over ZeroMQ are read at once, however seldom nodes are polled, also after the
+//! Blocks that a node of Bitcoin announces over `ZeroMQ` are read at once, however seldom nodes are polled, also after the
 //! connection broke; announcements that were lost are seen.
 //!
-//! The node is btcd, which has no ZeroMQ: [`super::publisher`] says what Bitcoin Core would.
+//! The node is btcd, which has no `ZeroMQ`: [`super::publisher`] says what Bitcoin Core would.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A publisher of ZeroMQ, played by hand: what Bitcoin Core says at its `zmqpub` addresses, byte by byte.
+//! A publisher of `ZeroMQ`, played by hand: what Bitcoin Core says at its `zmqpub` addresses, byte by byte.
 
 use std::time::Duration;
 

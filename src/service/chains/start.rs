@@ -79,7 +79,7 @@ struct Parts {
     pool: bool,
     /// Nodes that announce blocks.
     heads: Vec<Heads>,
-    /// Nodes that announce over ZeroMQ.
+    /// Nodes that announce over `ZeroMQ`.
     zmq: Vec<Announcements>,
     declared: Declared,
     log: Arc<dyn Log>,
@@ -212,7 +212,7 @@ fn heads(chain: &config::Chain) -> anyhow::Result<Vec<Heads>> {
     chain.endpoints.iter().filter(announces).map(heads).collect()
 }
 
-/// The nodes of a chain that announce over ZeroMQ.
+/// The nodes of a chain that announce over `ZeroMQ`.
 fn announcements(chain: &config::Chain, metrics: &Arc<Metrics>) -> anyhow::Result<Vec<Announcements>> {
     let announcing = chain.endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.zmq.as_ref()?)));
     let made = announcing.map(|(endpoint, address)| {

@@ -1,4 +1,4 @@
-//! What nodes of Bitcoin announce over ZeroMQ: blocks and waiting transactions.
+//! What nodes of Bitcoin announce over `ZeroMQ`: blocks and waiting transactions.
 //!
 //! An announcement wakes who follows the chain or its pool and says nothing: what is new is read over JSON-RPC as ever. Whoever
 //! holds the address can hide nothing and invent nothing, only be silent; and nodes are polled meanwhile. Each topic counts its
@@ -24,7 +24,7 @@ use crate::service::metrics::Metrics;
 /// Topics of Bitcoin Core, each a beginning of none of the others.
 const TOPICS: [&str; 5] = ["hashblock", "rawblock", "hashtx", "rawtx", "sequence"];
 
-/// A node that announces over ZeroMQ.
+/// A node that announces over `ZeroMQ`.
 pub(crate) struct Announcements {
     chain: String,
     /// What it is called.
@@ -181,7 +181,9 @@ fn announcement(message: &[Vec<u8>]) -> Option<(&'static str, About, u32)> {
 fn parsed(address: &str) -> Option<(String, u16)> {
     let (host, port) = address.trim().strip_prefix("tcp://")?.rsplit_once(':')?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    (!host.is_empty() && host != "*").then_some(())?;
+    if host.is_empty() || host == "*" {
+        return None;
+    }
     Some((host.to_owned(), port.parse().ok()?))
 }
 

@@ -1,7 +1,7 @@
-//! The side of ZeroMQ's wire protocol that listens to a publisher: ZMTP 3.0 with the mechanism NULL, as a SUB socket. It knows
+//! The side of `ZeroMQ`'s wire protocol that listens to a publisher: ZMTP 3.0 with the mechanism NULL, as a SUB socket. It knows
 //! no topic and no chain.
 //!
-//! Source: ZeroMQ RFC 23 (ZMTP 3.0): greeting of 64 bytes, a READY command each way, then messages of one or more frames; a
+//! Source: `ZeroMQ` RFC 23 (ZMTP 3.0): greeting of 64 bytes, a READY command each way, then messages of one or more frames; a
 //! subscription is a message of the byte 1 and the beginning of the topics that are wanted.
 
 use anyhow::{Context, bail, ensure};
