@@ -40,7 +40,7 @@ async fn a_block_that_is_announced_over_zeromq_is_read_at_once() {
         read_at_once(&watching, &node).await;
     }
     // A block is connected, and two such announcements are lost.
-    let connected = [&[7; 32][..], b"C"].concat();
+    let connected = [&[7; 32][..], &b"C"[..]].concat();
     publisher.publish("sequence", &connected, 1).await;
     node.mine(1).await;
     publisher.publish("sequence", &connected, 4).await;

@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn announcements_are_told_apart() {
         let of = |topic, body: &[u8]| announcement(&message(topic, body, 9)).map(|(_, about, number)| (about, number));
-        let with = |letter: u8| [&[1; 32][..], &[letter]].concat();
+        let with = |letter: u8| [&[1; 32][..], &[letter][..]].concat();
         assert_eq!(of("hashblock", &[1; 32]), Some((About::Block, 9)));
         assert_eq!(of("rawtx", &[]), Some((About::Transaction, 9)));
         assert_eq!(of("sequence", &with(b'D')), Some((About::Block, 9)));
