@@ -27,6 +27,9 @@ pub(crate) const UNWELL_LOOK_SECONDS: u64 = 60;
 /// Seconds between two questions to nodes which blocks are final.
 pub(crate) const FINALITY_LOOK_SECONDS: u64 = 30;
 
+/// The same where they said that they do not tell.
+pub(crate) const FINALITY_UNTOLD_SECONDS: u64 = 600;
+
 /// Blocks of Bitcoin that stand above one until it is taken for final.
 pub(crate) const BITCOIN_FINAL_BLOCKS: u64 = 6;
 
