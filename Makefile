@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-door bench-respond bench-peers docs dashboards grafana-sdk build-cost tools claim
+.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-door bench-respond bench-chains bench-peers docs dashboards grafana-sdk build-cost tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -60,6 +60,9 @@ bench-door: claim ## the front door as fast as it takes events durably, and feed
 
 bench-respond: claim $(KEYWATCH_TEST_OPA) ## a thousand revocations at three real OPAs: intent, enforced on all, verified
 	cargo test --release --locked --test all -- --ignored --nocapture --test-threads 1 a_thousand_revocations
+
+bench-chains: claim $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) ## followers of chains: blocks a second while catching up, requests a block, from a block to its finding (anvil, btcd)
+	cargo test --release --locked --test all -- --ignored --nocapture --test-threads 1 chains::figures::
 
 bench-peers: claim ## keywatch beside DataFusion, Flink SQL and rsigma (ARGS="keyed groups shipped flink rsigma growth"; each up to three minutes)
 	cargo bench --profile peers --locked --workspace --bench peers -- $(ARGS)

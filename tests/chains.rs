@@ -10,11 +10,12 @@
 //! | [`added`] | wallets that are added while their chain is followed |
 //! | [`pools`] | transactions that wait for their block |
 //! | [`heads`] | nodes that announce their blocks |
-//! | [`announcements`] | nodes of Bitcoin that announce their blocks over ZeroMQ |
+//! | [`announcements`] | nodes of Bitcoin that announce their blocks over `ZeroMQ` |
+//! | [`figures`] | measurements, which are run by hand |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
 //!
 //! [`watcher`] is a machine on which keywatch follows a chain, [`door`] and [`looks`] what stands between it and a node,
-//! [`publisher`] what announces like Bitcoin Core.
+//! [`publisher`] what announces like Bitcoin Core, [`generated`] a node with blocks of Ethereum's size.
 
 mod added;
 mod announcements;
@@ -23,7 +24,9 @@ mod descriptors;
 mod door;
 mod endpoints;
 mod ethereum;
+mod figures;
 mod finality;
+mod generated;
 mod heads;
 mod looks;
 mod pools;

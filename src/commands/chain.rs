@@ -19,6 +19,7 @@ use crate::service::chains::follower::{Chain, Fetched};
 use crate::service::chains::node::{Class, Node, Trouble};
 use crate::service::chains::start::{self, AnyChain};
 use crate::service::config::{self, Config, Overrides};
+use crate::service::declared::Current;
 use crate::service::intake::Intake;
 use crate::service::inventory_file;
 use crate::service::metrics::Metrics;
@@ -102,7 +103,7 @@ async fn follow(place: &Place) -> anyhow::Result<ExitCode> {
     serve::stop_on_signal(stop)?;
     let intake = Intake {
         log: Arc::<EmbeddedLog>::clone(&log),
-        inventory: Arc::new(inventory),
+        inventory: Current::new(inventory),
         metrics: Metrics::new(),
         appended: Arc::new(Notify::new()),
     };

@@ -72,19 +72,22 @@ pub(crate) const UNWELL_LOOK_SECONDS: u64 = 60;
 /// Seconds between two questions to nodes which blocks are final.
 pub(crate) const FINALITY_LOOK_SECONDS: u64 = 30;
 
+/// The same where they said that they do not tell.
+pub(crate) const FINALITY_UNTOLD_SECONDS: u64 = 600;
+
 /// Blocks of Bitcoin that stand above one until it is taken for final.
 pub(crate) const BITCOIN_FINAL_BLOCKS: u64 = 6;
 
-/// Seconds without an announcement over ZeroMQ after which the connection is made anew; blocks of Bitcoin may be that far apart.
+/// Seconds without an announcement over `ZeroMQ` after which the connection is made anew; blocks of Bitcoin may be that far apart.
 pub(crate) const ZMQ_SILENCE_SECONDS_MAX: u64 = 3600;
 
-/// Bytes of a frame over ZeroMQ; a block of Bitcoin has at most four million.
+/// Bytes of a frame over `ZeroMQ`; a block of Bitcoin has at most four million.
 pub(crate) const ZMQ_FRAME_BYTES_MAX: u64 = 8 << 20;
 
 /// Bytes that are kept of a frame: topics, hashes and numbers are shorter.
 pub(crate) const ZMQ_KEPT_BYTES_MAX: u64 = 256;
 
-/// Frames of one message over ZeroMQ.
+/// Frames of one message over `ZeroMQ`.
 pub(crate) const ZMQ_PARTS_MAX: usize = 8;
 
 /// Milliseconds between two announcements of waiting transactions that are heeded: each look takes the list of all that wait.

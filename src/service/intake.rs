@@ -8,12 +8,13 @@ use keywatch_ingest::transport::cloudevents::Opened;
 use keywatch_ingest::{Context, Feed, Reading, Reject};
 use keywatch_store::event::Origin;
 use keywatch_store::limits::APPEND_EVENTS_MAX;
-use keywatch_store::{Error, Event, Instant, Inventory, LogWriter, Topic, Written, line};
+use keywatch_store::{Error, Event, Instant, LogWriter, Topic, Written, line};
 use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::clock;
 use crate::limits::REJECTS_SHOWN_MAX;
+use crate::service::declared::Current;
 use crate::service::http::credentials::Credential;
 use crate::service::metrics::Metrics;
 
@@ -31,7 +32,7 @@ pub(crate) struct Intake {
     /// The log, of which no more is needed here than that it takes events.
     pub(crate) log: Arc<dyn LogWriter>,
     /// What is declared.
-    pub(crate) inventory: Arc<Inventory>,
+    pub(crate) inventory: Arc<Current>,
     /// Counters.
     pub(crate) metrics: Arc<Metrics>,
     /// Rung after every append to [`Topic::Events`]; who reads the log waits on it.
@@ -119,7 +120,8 @@ impl Intake {
     }
 
     fn read(&self, source: Source<'_>, body: &[u8]) -> Reading {
-        source.feed.read(&Context { origin: source.origin, inventory: Some(&self.inventory) }, body)
+        let inventory = self.inventory.now();
+        source.feed.read(&Context { origin: source.origin, inventory: Some(&inventory) }, body)
     }
 
     fn store(&self, source: Source<'_>, taken: &mut Taken) -> Result<Receipt, Error> {

@@ -1,5 +1,5 @@
 //! The inventory file, read anew when it has changed: what is declared now goes into the log, where rules and alerts find it,
-//! and to the followers of chains. A file in the middle of a change is waited for; one that does not agree with the
+//! to the followers of chains, and to whoever reads it at each use. A file in the middle of a change is waited for; one that does not agree with the
 //! configuration leaves what was there. Knows no chain.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ pub(crate) type Declared = watch::Receiver<Arc<Inventory>>;
 /// Goes on looking at the file as long as somebody uses what it gives. `records` says whether a change is written into the
 /// log, which one process does.
 pub(crate) fn follow(config: &Config, intake: &Arc<Intake>, records: bool) -> Declared {
-    let (sender, declared) = watch::channel(Arc::clone(&intake.inventory));
+    let (sender, declared) = watch::channel(intake.inventory.now());
     let file = File { config: config.clone(), intake: Arc::clone(intake), records };
     tokio::spawn(async move { file.follow(&sender).await });
     declared
@@ -61,7 +61,9 @@ impl File {
                         tracing::error!("the changed inventory is not in the log yet: {error:#}");
                         continue;
                     }
-                    sender.send_replace(Arc::new(inventory));
+                    let inventory = Arc::new(inventory);
+                    self.intake.inventory.set(Arc::clone(&inventory));
+                    sender.send_replace(inventory);
                     tracing::info!("the inventory was read anew");
                 }
                 Err(error) => tracing::error!("the changed inventory is not used; the one before stays: {error:#}"),

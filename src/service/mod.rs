@@ -5,6 +5,7 @@
 //! | [`serve`], [`role`] | puts the parts together and ends them in order; what of them a process has |
 //! | [`shares`] | partitions that processes share: a group gives them, and each has a process of its own |
 //! | [`config`] | the configuration: a commented default, the file, the environment and the command line |
+//! | [`declared`], [`inventory_file`] | the inventory as it is now, and the file that it is read from |
 //! | [`log`], [`spool`], [`cluster`] | which log: the embedded one, or Apache Kafka; what is kept while Kafka takes nothing; how Kafka does |
 //! | [`kafka_tokens`] | tokens that the brokers of Kafka want |
 //! | [`http`] | the front door: connections, credentials, routes |
@@ -30,6 +31,7 @@ pub(crate) mod bundles;
 pub(crate) mod chains;
 pub(crate) mod cluster;
 pub(crate) mod config;
+pub(crate) mod declared;
 pub(crate) mod evaluation;
 pub(crate) mod heard;
 pub(crate) mod http;

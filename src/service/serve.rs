@@ -18,6 +18,7 @@ use crate::output;
 use crate::service::bundles::Bundles;
 use crate::service::chains::start;
 use crate::service::config::Config;
+use crate::service::declared::Current;
 use crate::service::evaluation::evaluator::{self, Evaluator, RunningEvaluator};
 use crate::service::http::api::sources::Source;
 use crate::service::http::api::{self, Api, Known};
@@ -60,7 +61,7 @@ pub(crate) async fn serve(
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     metrics.watch_disk(&config.data);
     let readiness = Readiness::new(Arc::clone(&metrics));
-    let inventory = Arc::new(inventory);
+    let inventory = Current::new(inventory);
     let appended = Arc::new(Notify::new());
     let (stop, stopping) = watch::channel(false);
     stop_on_signal(stop.clone())?;
@@ -121,7 +122,7 @@ impl Parts {
         let evaluator = Evaluator {
             bundles: bundles.clone(),
             log: Arc::clone(log),
-            inventory: Arc::clone(inventory),
+            inventory: inventory.now(),
             metrics: Arc::clone(metrics),
             appended: Arc::clone(appended),
             readiness: Arc::clone(&self.readiness),
@@ -144,7 +145,7 @@ impl Parts {
         let Intake { inventory, metrics, .. } = self.intake.as_ref();
         let (executor, threads) = (evaluator.executor.clone(), evaluator.threads.clone());
         let sql =
-            Endpoint::start(config, (Arc::clone(log), Arc::clone(segments)), inventory, &executor, metrics).await?;
+            Endpoint::start(config, (Arc::clone(log), Arc::clone(segments)), &inventory.now(), &executor, metrics).await?;
         let oidc = Oidc::start(config.oidc.as_ref(), &config.operators, stopping.clone())?;
         let operators = Operators::new(&config.operators)?.with_oidc(oidc);
         let known = known(config, credentials, Arc::clone(inventory))?;
@@ -221,7 +222,7 @@ async fn serve_http(
 }
 
 /// What the API says of the rules that run and of the sources that may send or are asked.
-fn known(config: &Config, credentials: &Credentials, inventory: Arc<Inventory>) -> anyhow::Result<Known> {
+fn known(config: &Config, credentials: &Credentials, inventory: Arc<Current>) -> anyhow::Result<Known> {
     let mut rules = evaluator::rules(config.rules_directory.as_deref())?;
     rules.retain(|rule| !config.rules.disabled.contains(&rule.id));
     let asked = config.pull.iter().map(|pull| {
@@ -229,7 +230,7 @@ fn known(config: &Config, credentials: &Credentials, inventory: Arc<Inventory>) 
         Ok((pull.system.as_str(), pull.source.as_str(), feed))
     });
     let asked: Vec<_> = asked.collect::<anyhow::Result<_>>()?;
-    let sources = Source::all(credentials, asked.into_iter(), &inventory);
+    let sources = Source::all(credentials, asked.into_iter(), &inventory.now());
     Ok(Known { rules: api::rules::views(&rules), sources, inventory })
 }
 

@@ -1,8 +1,11 @@
 //! Wallets that are added to the inventory of a chain that is followed: watched without a restart, their old blocks read from
 //! where the inventory says, once, and taken back like any other when a reorganisation leaves them.
 
+use std::time::Duration;
+
 use keywatch_store::Event;
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::watcher::{Watcher, Watching, of_kind, standing};
 use crate::support::anvil::{ACCOUNTS, Anvil};
@@ -88,6 +91,33 @@ async fn a_wallet_that_is_added_while_keywatch_is_down_is_read_from_its_first_bl
     let expected = [(4, 105), (5, 106), (2, 103), (3, 104)];
     assert_eq!(moved(&events), expected.map(|(at, units): (usize, i128)| (paid[at].as_str(), Some(ADDED), units)));
     assert_eq!(of_kind(&events, "chain.backfill").last().unwrap().detail().value()["pending"], json!([]));
+}
+
+/// What the API says fills the need for a wallet's node.
+async fn nodes_by_coverage(watching: &Watching) -> Value {
+    let coverage = watching.ask("vera", "/v1/coverage").await;
+    let needs = coverage["needs"].as_array().unwrap();
+    needs.iter().find(|need| need["need"] == "node").unwrap()["sources"]["cold"].clone()
+}
+
+#[tokio::test]
+async fn coverage_is_of_what_is_declared_by_now() {
+    let node = Anvil::start().await;
+    let watcher = Watcher::new(&[("anvil", node.url())], "");
+    let token = hex::encode(Sha256::digest("vera"));
+    watcher.configure_further(&format!(
+        "[[operators]]\nname = \"vera\"\ntoken_sha256 = \"{token}\"\nroles = [\"viewer\"]\nsystems = [\"cold\"]\n"
+    ));
+    let watching = watcher.start();
+    assert_eq!(nodes_by_coverage(&watching).await, json!([]));
+    watcher.declare(&format!("[[systems.wallets]]\nwallet = \"{ADDED}\"\nchain = \"local\"\nnode = \"node\"\n"));
+    let known = async {
+        while nodes_by_coverage(&watching).await != json!(["node"]) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(30), known).await.is_ok(), "the new wallet's node is not known");
+    watching.stop();
 }
 
 #[tokio::test]

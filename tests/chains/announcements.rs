@@ -1,7 +1,7 @@
-//! Blocks that a node of Bitcoin announces over ZeroMQ are read at once, however seldom nodes are polled, also after the
+//! Blocks that a node of Bitcoin announces over `ZeroMQ` are read at once, however seldom nodes are polled, also after the
 //! connection broke; announcements that were lost are seen.
 //!
-//! The node is btcd, which has no ZeroMQ: [`super::publisher`] says what Bitcoin Core would.
+//! The node is btcd, which has no `ZeroMQ`: [`super::publisher`] says what Bitcoin Core would.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn a_block_that_is_announced_over_zeromq_is_read_at_once() {
         read_at_once(&watching, &node).await;
     }
     // A block is connected, and two such announcements are lost.
-    let connected = [&[7; 32][..], b"C"].concat();
+    let connected = [&[7; 32][..], &b"C"[..]].concat();
     publisher.publish("sequence", &connected, 1).await;
     node.mine(1).await;
     publisher.publish("sequence", &connected, 4).await;

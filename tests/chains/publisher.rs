@@ -1,4 +1,4 @@
-//! A publisher of ZeroMQ, played by hand: what Bitcoin Core says at its `zmqpub` addresses, byte by byte.
+//! A publisher of `ZeroMQ`, played by hand: what Bitcoin Core says at its `zmqpub` addresses, byte by byte.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Publisher {
     /// Publishes a message of three parts.
     pub(crate) async fn publish(&mut self, topic: &str, body: &[u8], number: u32) {
         let mut message = Vec::new();
-        for (flags, part) in [(1, topic.as_bytes()), (1, body), (0, &number.to_le_bytes())] {
+        for (flags, part) in [(1, topic.as_bytes()), (1, body), (0, &number.to_le_bytes()[..])] {
             message.extend([flags, u8::try_from(part.len()).unwrap()]);
             message.extend(part);
         }

@@ -115,6 +115,14 @@ impl Watching {
         text.lines().find(is_it).map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
+    /// What its API answers an operator whose token that is.
+    pub(crate) async fn ask(&self, token: &str, path: &str) -> Value {
+        let url = format!("{}{path}", self.keywatch.url);
+        let answer = self.client.get(url).bearer_auth(token).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.unwrap()
+    }
+
     /// Waits until a metric has at least that value.
     pub(crate) async fn until(&self, name: &str, label: &str, value: u64) {
         let reached = async {

@@ -46,7 +46,8 @@ pub(crate) fn followers(
     let mut tasks = JoinSet::new();
     for chain in chains {
         let place = || format!("chains (source `{}` on {})", chain.source, chain.chain);
-        let system = intake.inventory.system(&chain.system).with_context(place)?;
+        let inventory = intake.inventory.now();
+        let system = inventory.system(&chain.system).with_context(place)?;
         let endpoints = endpoints(chain, &intake.metrics).with_context(place)?;
         let (pace, log, intake, stopping) = (pace(chain), Arc::clone(log), Arc::clone(intake), stopping.clone());
         let (declared, name, heads) = (declared.clone(), chain.chain.as_str(), heads(chain).with_context(place)?);
@@ -78,7 +79,7 @@ struct Parts {
     pool: bool,
     /// Nodes that announce blocks.
     heads: Vec<Heads>,
-    /// Nodes that announce over ZeroMQ.
+    /// Nodes that announce over `ZeroMQ`.
     zmq: Vec<Announcements>,
     declared: Declared,
     log: Arc<dyn Log>,
@@ -211,7 +212,7 @@ fn heads(chain: &config::Chain) -> anyhow::Result<Vec<Heads>> {
     chain.endpoints.iter().filter(announces).map(heads).collect()
 }
 
-/// The nodes of a chain that announce over ZeroMQ.
+/// The nodes of a chain that announce over `ZeroMQ`.
 fn announcements(chain: &config::Chain, metrics: &Arc<Metrics>) -> anyhow::Result<Vec<Announcements>> {
     let announcing = chain.endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.zmq.as_ref()?)));
     let made = announcing.map(|(endpoint, address)| {

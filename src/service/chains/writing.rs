@@ -56,6 +56,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
+    use crate::service::declared::Current;
     use crate::service::metrics::Metrics;
 
     /// A cluster that is away for the first attempts.
@@ -82,7 +83,7 @@ mod tests {
         let cluster = Arc::new(Cluster { away: Mutex::new(1), took: Mutex::default() });
         let intake = Arc::new(Intake {
             log: Arc::<Cluster>::clone(&cluster),
-            inventory: Arc::new(Inventory::default()),
+            inventory: Current::new(Inventory::default()),
             metrics: Metrics::new(),
             appended: Arc::new(Notify::new()),
         });

@@ -1,4 +1,4 @@
-//! What nodes of Bitcoin announce over ZeroMQ: blocks and waiting transactions.
+//! What nodes of Bitcoin announce over `ZeroMQ`: blocks and waiting transactions.
 //!
 //! An announcement wakes who follows the chain or its pool and says nothing: what is new is read over JSON-RPC as ever. Whoever
 //! holds the address can hide nothing and invent nothing, only be silent; and nodes are polled meanwhile. Each topic counts its
@@ -13,18 +13,18 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
-use super::follower::stopped;
 use super::zmtp::Subscriber;
 use crate::limits::{
     HEADS_WAKE_MILLISECONDS_MIN, NODE_CALL_SECONDS_MAX, NODE_REST_SECONDS_MAX, NODE_REST_SECONDS_MIN,
     ZMQ_POOL_WAKE_MILLISECONDS_MIN, ZMQ_SILENCE_SECONDS_MAX,
 };
 use crate::service::metrics::Metrics;
+use crate::service::turns::stopped;
 
 /// Topics of Bitcoin Core, each a beginning of none of the others.
 const TOPICS: [&str; 5] = ["hashblock", "rawblock", "hashtx", "rawtx", "sequence"];
 
-/// A node that announces over ZeroMQ.
+/// A node that announces over `ZeroMQ`.
 pub(crate) struct Announcements {
     chain: String,
     /// What it is called.
@@ -181,7 +181,9 @@ fn announcement(message: &[Vec<u8>]) -> Option<(&'static str, About, u32)> {
 fn parsed(address: &str) -> Option<(String, u16)> {
     let (host, port) = address.trim().strip_prefix("tcp://")?.rsplit_once(':')?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    (!host.is_empty() && host != "*").then_some(())?;
+    if host.is_empty() || host == "*" {
+        return None;
+    }
     Some((host.to_owned(), port.parse().ok()?))
 }
 
@@ -196,7 +198,7 @@ mod tests {
     #[test]
     fn announcements_are_told_apart() {
         let of = |topic, body: &[u8]| announcement(&message(topic, body, 9)).map(|(_, about, number)| (about, number));
-        let with = |letter: u8| [&[1; 32][..], &[letter]].concat();
+        let with = |letter: u8| [&[1; 32][..], &[letter][..]].concat();
         assert_eq!(of("hashblock", &[1; 32]), Some((About::Block, 9)));
         assert_eq!(of("rawtx", &[]), Some((About::Transaction, 9)));
         assert_eq!(of("sequence", &with(b'D')), Some((About::Block, 9)));

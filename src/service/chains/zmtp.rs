@@ -1,7 +1,7 @@
-//! The side of ZeroMQ's wire protocol that listens to a publisher: ZMTP 3.0 with the mechanism NULL, as a SUB socket. It knows
+//! The side of `ZeroMQ`'s wire protocol that listens to a publisher: ZMTP 3.0 with the mechanism NULL, as a SUB socket. It knows
 //! no topic and no chain.
 //!
-//! Source: ZeroMQ RFC 23 (ZMTP 3.0): greeting of 64 bytes, a READY command each way, then messages of one or more frames; a
+//! Source: `ZeroMQ` RFC 23 (ZMTP 3.0): greeting of 64 bytes, a READY command each way, then messages of one or more frames; a
 //! subscription is a message of the byte 1 and the beginning of the topics that are wanted.
 
 use anyhow::{Context, bail, ensure};
@@ -61,9 +61,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Subscriber<S> {
         let ready = subscriber.frame().await.context("it does not become ready")?;
         ensure!(ready.flags & COMMAND != 0 && ready.body.starts_with(b"\x05READY"), "it does not become ready");
         let kind = property(&ready.body[6..], b"Socket-Type");
-        ensure!(kind.is_some_and(|kind| [&b"PUB"[..], b"XPUB"].contains(&kind)), "it is no publisher");
+        ensure!(kind.is_some_and(|kind| [&b"PUB"[..], &b"XPUB"[..]].contains(&kind)), "it is no publisher");
         for topic in topics {
-            subscriber.send(0, &[b"\x01", topic.as_bytes()].concat()).await?;
+            subscriber.send(0, &[&b"\x01"[..], topic.as_bytes()].concat()).await?;
         }
         Ok(subscriber)
     }
@@ -189,12 +189,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_publisher_is_told() {
         let ready =
-            |kind: &[u8]| [&greeting(b"NULL")[..], b"\x04\x1a\x05READY\x0bSocket-Type\0\0\0\x04", kind].concat();
+            |kind: &[u8]| [&greeting(b"NULL")[..], &b"\x04\x1a\x05READY\x0bSocket-Type\0\0\0\x04"[..], kind].concat();
         for (said, why) in [
             (b"HTTP/1.1 400 Bad Request\r\n\r\n".repeat(4), "does not speak ZMTP"),
             (greeting(b"CURVE"), "mechanism"),
             (ready(b"PUSH"), "no publisher"),
-            ([&greeting(b"NULL")[..], b"\x80\x00"].concat(), "does not become ready"),
+            ([&greeting(b"NULL")[..], &b"\x80\x00"[..]].concat(), "does not become ready"),
             (b"\xff".to_vec(), "does not greet"),
         ] {
             let error = format!("{:#}", against(&said).await.0.unwrap_err());

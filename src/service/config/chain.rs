@@ -76,7 +76,7 @@ pub(crate) struct Endpoint {
     /// File with that address, where it holds a key.
     #[serde(default)]
     pub(crate) ws_file: Option<PathBuf>,
-    /// Address at which a node of Bitcoin announces over ZeroMQ.
+    /// Address at which a node of Bitcoin announces over `ZeroMQ`.
     #[serde(default)]
     pub(crate) zmq: Option<String>,
 }

@@ -147,6 +147,7 @@ mod tests {
     use super::super::credentials::Credentials;
     use super::*;
     use crate::service::config::credential as config;
+    use crate::service::declared::Current;
 
     /// A log on a full disk.
     struct FullDisk;
@@ -187,7 +188,7 @@ mod tests {
         let metrics = Metrics::new();
         let intake = Intake {
             log: Arc::new(FullDisk),
-            inventory: Arc::new(Inventory::default()),
+            inventory: Current::new(Inventory::default()),
             metrics: Arc::clone(&metrics),
             appended: Arc::new(Notify::new()),
         };

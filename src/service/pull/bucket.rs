@@ -12,7 +12,7 @@ use keywatch_ingest::transport::body;
 use keywatch_store::Instant;
 
 use super::s3::S3;
-use crate::limits::pull::{PULL_TRAIL_DEPTH_MAX, PULL_TRAIL_FILES_MAX};
+use crate::limits::{PULL_TRAIL_DEPTH_MAX, PULL_TRAIL_FILES_MAX};
 
 /// Where objects lie.
 #[derive(Clone, Debug)]

@@ -147,7 +147,8 @@ impl<P: Pull> Puller<P> {
 
     /// The events of a page that were not taken before, and how many of them are rejects.
     fn read(&mut self, page: &Page, now: Instant) -> (Vec<Event>, usize) {
-        let context = Context { origin: &self.origin, inventory: Some(&self.intake.inventory) };
+        let inventory = self.intake.inventory.now();
+        let context = Context { origin: &self.origin, inventory: Some(&inventory) };
         let reading = if page.body.is_empty() { Reading::default() } else { self.feed.read(&context, &page.body) };
         let found = reading.events.into_iter().chain(page.events.iter().cloned());
         let mut events: Vec<Event> = found.filter(|event| !self.known.has(event)).collect();

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::bucket::{Entry, Object, Unread};
 use super::sigv4::{Asked, Keys, encoded, headers};
 use crate::clock;
-use crate::limits::pull::PULL_ANSWER_SECONDS_MAX;
+use crate::limits::PULL_ANSWER_SECONDS_MAX;
 
 /// A bucket.
 #[derive(Clone, Debug)]

@@ -46,7 +46,7 @@ pub(crate) fn pullers(
 ) -> anyhow::Result<()> {
     let mut wanted = BTreeSet::new();
     for one in configured {
-        let streams = streams(one, &intake.inventory).with_context(|| place(one))?;
+        let streams = streams(one, &intake.inventory.now()).with_context(|| place(one))?;
         wanted.extend(streams.into_iter().map(|stream| (one.system.clone(), one.source.clone(), stream)));
     }
     let cursors = restored(log.as_ref(), &wanted)?;
@@ -100,7 +100,7 @@ fn start(
             spawn(Opa { service: service(configured, "Bearer")? }, name.to_owned(), configured, into, stopping, tasks)
         }
         Kind::SafeTransactionService => {
-            for wallet in wallets(configured, &into.1.inventory)? {
+            for wallet in wallets(configured, &into.1.inventory.now())? {
                 let modules = SafeModules::new(service(configured, "Bearer")?, wallet.clone(), overlap_nanoseconds);
                 spawn(modules, of_modules(name, &wallet), configured, into, stopping, tasks)?;
                 let stream = of_wallet(name, &wallet);

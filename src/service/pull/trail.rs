@@ -18,7 +18,7 @@ use super::bucket::{Bucket, Object, Unread};
 use super::cursor::Cursor;
 use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
-use crate::limits::pull::PULL_TRAIL_DIGEST_SECONDS_MAX;
+use crate::limits::PULL_TRAIL_DIGEST_SECONDS_MAX;
 
 /// A trail.
 pub(super) struct Trail(Arc<Inner>);

@@ -34,9 +34,11 @@ pub(super) fn asks(method: &Method, path: &str) -> Asks {
         ["v1", "me" | "openapi.json" | "ingest" | "stream"] | ["v1", "rules" | "ingest" | "stream", ..] => Asks::Any,
         ["v1", "incidents" | "alerts" | "responses" | "silences", _, ..] => Asks::WhoHas,
         ["v1", "silences"] if !is_read => Asks::OfSystem,
-        ["v1", "incidents" | "alerts" | "responses" | "silences" | "deliveries" | "sources" | "acknowledge"]
+        [
+            "v1",
+            "incidents" | "alerts" | "responses" | "silences" | "deliveries" | "sources" | "acknowledge" | "handover",
+        ]
         | ["v1", "about", _]
-        | ["v1", "handover"]
         | ["v1", "sessions", "restore"]
         | ["v1", "deliveries", "redrive"] => Asks::All,
         _ => Asks::Named,

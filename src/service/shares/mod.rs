@@ -93,7 +93,7 @@ async fn serve(
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let tls = config.server.tls.as_ref().map(|tls| tls::start(tls, Arc::clone(&metrics))).transpose()?;
+    let tls = config.server.tls.as_ref().map(|tls| tls::start(tls, "server.tls", Arc::clone(&metrics))).transpose()?;
     let door = Door {
         listener: listen(config).await?,
         places: Places::new(CONNECTIONS_MAX, ADDRESS_CONNECTIONS_MAX, config.server.proxies.clone()),

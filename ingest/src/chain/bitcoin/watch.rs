@@ -81,8 +81,8 @@ impl Watched {
     /// Addresses of descriptors that these transactions pay and that are further than those that were paid before.
     fn newly_used<'a>(&'a self, transactions: &'a [Transaction]) -> impl Iterator<Item = (usize, u32)> + 'a {
         let outputs = transactions.iter().flat_map(|transaction| &transaction.output);
-        let paid = outputs.filter_map(|output| self.derived.get(&output.script_pubkey).copied());
-        paid.filter(|(number, index)| self.branches[*number].is_new(*index))
+        let paid = outputs.filter_map(move |output| self.derived.get(&output.script_pubkey).copied());
+        paid.filter(move |(number, index)| self.branches[*number].is_new(*index))
     }
 
     /// Whether more addresses are to be watched from these transactions on.

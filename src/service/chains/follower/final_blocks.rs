@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Chain, Follower};
 use crate::clock;
-use crate::limits::FINALITY_LOOK_SECONDS;
+use crate::limits::{FINALITY_LOOK_SECONDS, FINALITY_UNTOLD_SECONDS};
 use crate::service::chains::node::{Class, Node, Trouble};
 
 impl<C: Chain> Follower<C> {
@@ -26,9 +26,11 @@ impl<C: Chain> Follower<C> {
             chain.finalized(&node).await
         };
         let mark = |height: &Option<u64>| height.map(|height| height.to_string()).unwrap_or_default();
-        let told = self.endpoints.agreed(ask, mark).await.ok().and_then(|agreed| agreed.answer);
-        let again = Instant::now() + Duration::from_secs(FINALITY_LOOK_SECONDS);
-        self.final_told = (told.or(self.final_told.0), Some(again));
+        let told = self.endpoints.agreed(ask, mark).await.map(|agreed| agreed.answer);
+        // Who does not know the word will hardly learn it soon, and each question counts as an error of the node.
+        let seconds = if matches!(told, Ok(None)) { FINALITY_UNTOLD_SECONDS } else { FINALITY_LOOK_SECONDS };
+        let again = Instant::now() + Duration::from_secs(seconds);
+        self.final_told = (told.ok().flatten().or(self.final_told.0), Some(again));
     }
 
     /// The record that the nodes' chain leaves all blocks that are remembered, where that is what the trouble is.

@@ -21,8 +21,8 @@ impl<C: Chain> Follower<C> {
             return Ok(());
         }
         self.reported = Some(trouble.class);
-        let id = format!("{}", clock::now().nanoseconds());
-        let record = self.status(&id, "down", Some(trouble.to_string()), clock::now());
+        let now = clock::now();
+        let record = self.status(&now.nanoseconds().to_string(), "down", Some(trouble.to_string()), now);
         let broken = self.left_behind(trouble);
         self.write(broken.into_iter().chain([record]).collect()).await
     }

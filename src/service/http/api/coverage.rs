@@ -17,7 +17,8 @@ use super::{Answer, Api, Caller};
 
 /// `GET /v1/coverage`: of the operator's systems.
 pub(super) async fn coverage(State(api): State<Arc<Api>>, Extension(operator): Caller) -> Answer {
-    let systems: Vec<&System> = api.known.inventory.systems.iter().filter(|system| operator.sees(&system.id)).collect();
+    let inventory = api.known.inventory.now();
+    let systems: Vec<&System> = inventory.systems.iter().filter(|system| operator.sees(&system.id)).collect();
     let rules = api.known.rules.all();
     let needs: BTreeSet<&Need> = rules.iter().flat_map(|rule| &rule.header.needs).collect();
     Ok(Json(json!({

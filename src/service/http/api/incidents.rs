@@ -137,7 +137,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Extension(operator): Calle
         let shown = found.filter(|shown| operator.sees(&shown.incident.system));
         let Some(shown) = shown else { return Err(Refusal::nothing(&name)) };
         api.executor.record_read(&shown.incident.system, &operator.name, "incident", &name, clock::now())?;
-        Ok(Json(shown.view(api.log.as_ref(), &api.known.inventory)?))
+        Ok(Json(shown.view(api.log.as_ref(), &api.known.inventory.now())?))
     })
     .await
 }

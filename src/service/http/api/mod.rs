@@ -51,7 +51,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use keywatch_alerting::{Error, Executor};
-use keywatch_store::{Inventory, Log};
+use keywatch_store::Log;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Semaphore, watch};
@@ -63,6 +63,7 @@ use crate::clock;
 use crate::limits::{
     API_BODY_BYTES_MAX, API_CONCURRENT_MAX, API_RETRY_AFTER_SECONDS, API_WAIT_SECONDS_MAX, CHANGES_WAITING_MAX,
 };
+use crate::service::declared::Current;
 use crate::service::metrics::Metrics;
 use crate::service::operators::{Operator, Operators, Permission};
 
@@ -99,8 +100,8 @@ pub(crate) struct Known {
     pub(crate) rules: Rules,
     /// The sources that may send.
     pub(crate) sources: Vec<Source>,
-    /// What is declared, for what people call amounts.
-    pub(crate) inventory: Arc<Inventory>,
+    /// What is declared, for what people call amounts; it may change all the same.
+    pub(crate) inventory: Arc<Current>,
 }
 
 impl Api {

@@ -269,14 +269,14 @@ impl Log for KafkaLog {
         self.claims.expect(append, events.iter().map(Event::event_id));
         self.send(topic, &events, append).inspect_err(|_| self.claims.drop_claim(append))?;
         let patience = Duration::from_millis(u64::from(KAFKA_READ_BACK_MS_MAX));
-        self.claims.await_append(append, patience, end).map_err(|why| match self.claims.why_stopped() {
-            Some(why) => self.stopped(topic, why),
-            None => {
-                if topic == Topic::Conclusions {
-                    self.conclusions.doubt();
-                }
-                unreachable(&self.settings, &why)
+        self.claims.await_append(append, patience, end).map_err(|why| {
+            if let Some(why) = self.claims.why_stopped() {
+                return self.stopped(topic, why);
             }
+            if topic == Topic::Conclusions {
+                self.conclusions.doubt();
+            }
+            unreachable(&self.settings, &why)
         })
     }
 

@@ -1,0 +1,121 @@
+//! Figures of followers; measurements, run by hand (`make bench-chains`).
+
+#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a bench prints its table")]
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::generated::{self, LOGS, TRANSACTIONS};
+use super::watcher::{Watcher, Watching};
+use crate::support::anvil::{ACCOUNTS, Anvil};
+use crate::support::btcd::{Btcd, Wallet};
+
+const BLOCKS: &str = "keywatch_chain_blocks_total";
+const REQUESTS: &str = "keywatch_chain_requests_total";
+const FINDINGS: &str = "keywatch_rule_findings_total";
+
+/// Blocks that nodes have before anybody follows them.
+const CATCHING_UP: u64 = 1500;
+/// Payments whose way is measured.
+const ROUNDS: usize = 200;
+
+/// Starts keywatch, waits until that block is read, and prints what it took.
+async fn catch_up(what: &str, watcher: &Watcher, height: u64) -> Watching {
+    watcher.configure("requests_per_second = 2000", "requests_per_second = 1000000");
+    let begun = Instant::now();
+    let watching = watcher.start();
+    let started = begun.elapsed();
+    watching.until_height(height).await;
+    let took = begun.elapsed();
+    let (blocks, requests) = (watching.metric(BLOCKS, "").await, watching.metric(REQUESTS, "").await);
+    let a_second = blocks as f64 / took.as_secs_f64();
+    println!(
+        "{what}: {blocks} blocks in {took:.2?} ({a_second:.0} a second, {started:.2?} of it the start), {:.2} requests a block",
+        requests as f64 / blocks as f64
+    );
+    watching
+}
+
+fn quantiles(what: &str, mut took: Vec<Duration>) {
+    took.sort();
+    let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
+    println!("{what}: p50 {:.1?}, p99 {:.1?}, most {:.1?}, of {}", at(50), at(99), took[took.len() - 1], took.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn catching_up_over_generated_blocks() {
+    println!("generated blocks of {TRANSACTIONS} transactions and {LOGS} logs:");
+    for wallets in [1, 10, 4_000_u64] {
+        let url = generated::start(CATCHING_UP).await;
+        let watcher = Watcher::new(&[("generated", url)], "");
+        let mut declared = String::new();
+        for number in 1..wallets {
+            let address = 0xdead_0000_0000 + number;
+            writeln!(declared, "[[systems.wallets]]\nwallet = \"0x{address:040x}\"\nchain = \"local\"").unwrap();
+        }
+        watcher.declare(&declared);
+        catch_up(&format!("{wallets} wallets"), &watcher, CATCHING_UP).await.stop();
+    }
+}
+
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn catching_up_over_real_nodes() {
+    let node = Anvil::start().await;
+    for number in 0..300 {
+        node.pay(ACCOUNTS[number % 2], ACCOUNTS[2], 1).await;
+    }
+    node.mine(CATCHING_UP - 300).await;
+    // Every other payment is from the watched wallet, whose storage and balance are then compared.
+    catch_up("anvil, 150 blocks of 1,500 touch the wallet", &Watcher::new(&[("anvil", node.url())], ""), CATCHING_UP)
+        .await
+        .stop();
+
+    let miner = Wallet::of(0x11);
+    let node = Btcd::start(&miner.address).await;
+    for _ in 0..CATCHING_UP / 100 {
+        node.mine(100).await;
+    }
+    let address = miner.address.to_string();
+    let settings = "chain = \"bitcoin-regtest\"";
+    let watcher = Watcher::on("bitcoin-regtest", &address, &[("btcd", node.url())], settings);
+    catch_up("btcd, each block pays the wallet", &watcher, CATCHING_UP).await.stop();
+}
+
+/// Waits as short as a metric can be asked until it has that value; gives how long that took.
+async fn reached(watching: &Watching, name: &str, label: &str, value: u64, since: Instant) -> Duration {
+    while watching.metric(name, label).await < value {
+        assert!(since.elapsed() < Duration::from_secs(30), "{name} does not become {value}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    since.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn from_a_block_to_its_events_and_findings() {
+    let node = Anvil::start().await;
+    let watcher = Watcher::new(&[("anvil", node.url())], "");
+    watcher.configure("poll_milliseconds = 50", "poll_milliseconds = 60000");
+    let ws = node.url().replace("http://", "ws://");
+    watcher.configure("name = \"anvil\",", &format!("name = \"anvil\", ws = \"{ws}\","));
+    let watching = watcher.start();
+    let (mut events, mut findings) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        // The wallet lets somebody new take all of its tokens: one finding each.
+        let data = format!("0x095ea7b3{:064x}{}", 0xbeef_0000 + round, "f".repeat(64));
+        node.send(json!({"from": ACCOUNTS[0], "to": ACCOUNTS[1], "data": data})).await;
+        let mined = Instant::now();
+        let height = node.height().await;
+        events.push(reached(&watching, "keywatch_chain_height", "", height, mined).await);
+        let found = round as u64 + 1;
+        findings.push(reached(&watching, FINDINGS, "chain/unlimited_approval", found, mined).await);
+    }
+    watching.stop();
+    println!("anvil, announced over its WebSocket; to some milliseconds, since it is the metrics that are asked:");
+    quantiles("from the receipt to the block's events in the log", events);
+    quantiles("from the receipt to the finding", findings);
+}
