@@ -8,7 +8,9 @@ use rdkafka::error::KafkaResult;
 
 use super::content::Messages;
 use super::context::{self, KafkaConsumer, TokenSource};
-use crate::limits::{KAFKA_MESSAGE_BYTES_MAX, KAFKA_QUEUE_KBYTES_MAX, KAFKA_SEND_MS_MAX, KAFKA_TRANSACTION_MS_MAX};
+use crate::limits::{
+    KAFKA_MESSAGE_BYTES_MAX, KAFKA_OUTAGE_MS_MAX, KAFKA_QUEUE_KBYTES_MAX, KAFKA_SEND_MS_MAX, KAFKA_TRANSACTION_MS_MAX,
+};
 use crate::{Clock, Topic};
 
 /// The log of a Kafka cluster.
