@@ -245,9 +245,11 @@ impl Pipeline {
         self.engine.sift(false);
         self.coverage.iter().for_each(CoverageWatch::report);
         self.record_skipped(caught_up.take_skipped()).await?;
-        let loaded: HashSet<&str> = self.engine.rules().map(|rule| rule.id.as_str()).collect();
-        let is_filled = |rule: &str| loaded.contains(rule) && !self.isolation.is_parked(rule);
-        let records = caught_up.resumed(self.log.as_ref(), self.position, is_filled)?;
+        let records = {
+            let loaded: HashSet<&str> = self.engine.rules().map(|rule| rule.id.as_str()).collect();
+            let is_filled = |rule: &str| loaded.contains(rule) && !self.isolation.is_parked(rule);
+            caught_up.resumed(self.log.as_ref(), self.position, is_filled)?
+        };
         self.append(records).await?;
         Ok(())
     }
