@@ -78,7 +78,8 @@ pub(crate) const FINALITY_UNTOLD_SECONDS: u64 = 600;
 /// Blocks of Bitcoin that stand above one until it is taken for final.
 pub(crate) const BITCOIN_FINAL_BLOCKS: u64 = 6;
 
-/// Seconds without an announcement over `ZeroMQ` after which the connection is made anew; blocks of Bitcoin may be that far apart.
+/// Seconds without an announcement over `ZeroMQ` after which the connection is made anew; blocks of Bitcoin may be that far
+/// apart.
 pub(crate) const ZMQ_SILENCE_SECONDS_MAX: u64 = 3600;
 
 /// Bytes of a frame over `ZeroMQ`; a block of Bitcoin has at most four million.

@@ -1,6 +1,6 @@
 //! The inventory file, read anew when it has changed: what is declared now goes into the log, where rules and alerts find it,
-//! to the followers of chains, and to whoever reads it at each use. A file in the middle of a change is waited for; one that does not agree with the
-//! configuration leaves what was there. Knows no chain.
+//! to the followers of chains, and to whoever reads it at each use. A file in the middle of a change is waited for; one that
+//! does not agree with the configuration leaves what was there. Knows no chain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
