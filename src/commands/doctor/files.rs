@@ -41,6 +41,8 @@ fn named(config: &Config) -> Vec<PathBuf> {
     files.extend(config.webhooks.iter().flat_map(|webhook| webhook.secret_files.iter().cloned()));
     files.extend(config.receivers.iter().flat_map(of_receiver));
     files.extend(config.identity_providers.iter().flat_map(|one| one.token_file.iter().chain(&one.key_file).cloned()));
+    let clients = config.identity_providers.iter().filter_map(|one| one.client_credentials.as_ref());
+    files.extend(clients.map(|client| client.client_secret_file.clone()));
     files.extend(config.signer_freezes.iter().flat_map(|freeze| freeze.secret_files.iter().cloned()));
     files.extend(config.heartbeats.iter().map(|heartbeat| heartbeat.url_file.clone()));
     files.extend(of_kafka(config));
