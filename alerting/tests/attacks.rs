@@ -1,6 +1,7 @@
 //! Attacks on what keywatch may do alone: a forged feed that wants everybody cut off, decoys that use up the budget; and
 //! what people decide on what is left.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::support::{
@@ -201,10 +202,10 @@ async fn who_is_concerned_or_has_no_name_decides_nothing() {
 
 #[tokio::test]
 async fn who_is_known_by_two_names_is_one_person() {
-    let aliases =
-        [("dora".to_owned(), ["Alice".to_owned()].into()), ("emil".to_owned(), ["emil@firm".to_owned()].into())];
+    let known_as = |name: &str, alias: &str| (name.to_owned(), BTreeSet::from([alias.to_owned()]));
+    let aliases = BTreeMap::from([known_as("dora", "Alice"), known_as("emil", "emil@firm")]);
     let approvals = Approvals { people: 2, ..Approvals::default() };
-    let (log, _pdp, executor) = scene_under(Policy { approvals, aliases: aliases.into(), ..Policy::default() });
+    let (log, _pdp, executor) = scene_under(Policy { approvals, aliases, ..Policy::default() });
     let id = proposal(&executor).await;
     let error = executor.approve(&id, "dora", "it is not us").await.unwrap_err();
     assert!(matches!(error, Error::NotAllowed { .. }), "it is about alice, who is dora: {error}");

@@ -24,12 +24,6 @@ pub(crate) const SPOOL_WAIT_MILLISECONDS: u64 = 200;
 /// Milliseconds after which the reader of intake topics looks whether it is to stop.
 pub(crate) const INTAKE_WAIT_MILLISECONDS: u64 = 200;
 
-/// Seconds that a provider of tokens has for its answer.
-pub(crate) const KAFKA_TOKEN_SECONDS_MAX: u64 = 10;
-
-/// Bytes of that answer.
-pub(crate) const KAFKA_TOKEN_ANSWER_BYTES_MAX: usize = 64 << 10;
-
 /// Seconds until messages that the log did not take are tried again.
 pub(crate) const INTAKE_RETRY_SECONDS: u64 = 1;
 

@@ -1,4 +1,4 @@
-//! Limits of operators whom an identity provider names.
+//! Limits of operators whom an identity provider names, and of tokens that a provider gives keywatch.
 
 /// Bytes of a token of an identity provider that are looked at; with many groups in it, it is long.
 pub(crate) const OIDC_TOKEN_BYTES_MAX: usize = 16 * 1_024;
@@ -26,3 +26,15 @@ pub(crate) const OIDC_KEYS_BYTES_MAX: usize = 256 * 1_024;
 
 /// Bytes of the name of an operator.
 pub(crate) const OIDC_NAME_BYTES_MAX: usize = 200;
+
+/// Seconds that a provider of tokens has for its answer.
+pub(crate) const TOKEN_PROVIDER_SECONDS_MAX: u64 = 10;
+
+/// Bytes of that answer.
+pub(crate) const TOKEN_PROVIDER_BYTES_MAX: usize = 64 << 10;
+
+/// Seconds between two questions for a token where there is none, or where it lasts no longer.
+pub(crate) const TOKEN_RETRY_SECONDS: u64 = 15;
+
+/// Seconds that a token is taken to last of which the provider does not say it.
+pub(crate) const TOKEN_LASTS_SECONDS: u32 = 300;

@@ -2,21 +2,19 @@
 //! by client credentials. What a token is good for it does not know.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keywatch_store::Instant;
 use keywatch_store::log::kafka::{Token, TokenSource};
 use reqwest::Url;
-use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 
 use crate::clock;
-use crate::limits::{KAFKA_TOKEN_ANSWER_BYTES_MAX, KAFKA_TOKEN_SECONDS_MAX};
+use crate::service::client_credentials::{self, Asked, secret};
 
 /// `oauth` of `[log]` and `[intake]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -32,13 +30,6 @@ pub(crate) struct OauthConfig {
     pub(crate) client_secret_file: PathBuf,
     /// What the token is to be good for, in the provider's words.
     pub(crate) scope: String,
-}
-
-/// What a provider answers.
-#[derive(Deserialize)]
-struct Answer {
-    access_token: String,
-    expires_in: Option<u32>,
 }
 
 /// What a token says of itself.
@@ -107,7 +98,7 @@ impl OauthConfig {
     fn token(&self) -> anyhow::Result<Token> {
         if !self.token_file.as_os_str().is_empty() {
             let file = self.token_file.display();
-            let token = read(&self.token_file)?;
+            let token = secret(&self.token_file)?;
             let claims = claims(&token).with_context(|| format!("{file} holds no token that says when it expires"))?;
             return Ok(kafka_token(token, Some(claims), None));
         }
@@ -119,35 +110,10 @@ impl OauthConfig {
 
     /// Asks the provider (RFC 6749, section 4.4).
     fn ask(&self) -> anyhow::Result<Token> {
-        let (url, secret) = (self.url()?, read(&self.client_secret_file)?);
-        let mut form = url.clone();
-        form.query_pairs_mut().clear().append_pair("grant_type", "client_credentials");
-        if !self.scope.is_empty() {
-            form.query_pairs_mut().append_pair("scope", &self.scope);
-        }
-        let form = form.query().unwrap_or_default().to_owned();
+        let (url, secret) = (self.url()?, secret(&self.client_secret_file)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let answer = runtime.block_on(async {
-            let client = reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .timeout(Duration::from_secs(KAFKA_TOKEN_SECONDS_MAX));
-            // Without TLS a proxy would read the secret, which is not to leave this machine.
-            let client = if url.scheme() == "http" { client.no_proxy() } else { client }.build()?;
-            let request = client.post(url).basic_auth(&self.client_id, Some(&secret)).body(form);
-            let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-            let mut answer = request.send().await.with_context(|| format!("{} does not answer", self.token_url))?;
-            let status = answer.status();
-            let mut body = Vec::new();
-            while let Some(piece) = answer.chunk().await? {
-                body.extend_from_slice(&piece);
-                ensure!(body.len() <= KAFKA_TOKEN_ANSWER_BYTES_MAX, "{} answered too much", self.token_url);
-            }
-            if !status.is_success() {
-                let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-                bail!("{} answered {status} {}", self.token_url, said["error"].as_str().unwrap_or_default());
-            }
-            serde_json::from_slice::<Answer>(&body).with_context(|| format!("{} gave no token", self.token_url))
-        })?;
+        let asked = Asked { url: &url, client_id: &self.client_id, secret: &secret, scope: &self.scope };
+        let answer = runtime.block_on(client_credentials::ask(asked))?;
         let claims = claims(&answer.access_token);
         ensure!(
             claims.is_some() || answer.expires_in.is_some(),
@@ -174,15 +140,10 @@ fn claims(token: &str) -> Option<Claims> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
 
-fn read(file: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let secret = text.trim();
-    ensure!(!secret.is_empty(), "{} is empty", file.display());
-    Ok(secret.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use axum::Router;
     use axum::http::{HeaderMap, StatusCode};
     use axum::response::{IntoResponse, Json, Response};

@@ -15,6 +15,7 @@
 //! | [`evaluation`] | the loop over the log: rules, findings, alerting, ticks, snapshots of window state |
 //! | [`integrations`], [`receivers`] | receivers and policy decision points, as the configuration names them |
 //! | [`ways`] | ways of a response besides the decision point, as the configuration names them |
+//! | [`client_credentials`] | tokens that a provider gives keywatch for itself |
 //! | [`rotating_token`] | a decision point whose token changes while keywatch runs |
 //! | [`bundles`] | the boards from which decision points fetch signed revocation bundles |
 //! | [`operators`], [`oidc`] | named people, their tokens, roles and systems; those whom an identity provider names |
@@ -29,6 +30,7 @@
 
 pub(crate) mod bundles;
 pub(crate) mod chains;
+pub(crate) mod client_credentials;
 pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod declared;

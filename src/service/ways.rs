@@ -13,12 +13,14 @@ use keywatch_alerting::response::ways::jws::TokenKey;
 use keywatch_alerting::response::ways::planning::{Reach, WayRules, When};
 use keywatch_alerting::response::ways::session_api::{GRAPH_URL, Provider, SessionApi, SessionApiSettings};
 use keywatch_store::time::SECOND_NS;
+use reqwest::Url;
 
 use crate::clock;
-use crate::service::config::Config;
+use crate::service::client_credentials::{Client, secret};
 use crate::service::config::way::{
-    Ends, IdentityProvider, IdentityProviderKind, SignerFreeze, SubjectFormatName, WhenGone,
+    ClientCredentials, Ends, IdentityProvider, IdentityProviderKind, SignerFreeze, SubjectFormatName, WhenGone,
 };
+use crate::service::config::{Config, is_private};
 use crate::service::integrations::read;
 use crate::service::receivers;
 
@@ -47,7 +49,8 @@ fn identity_provider(configured: &IdentityProvider) -> anyhow::Result<Arc<dyn Wa
     ensure!(is_caep || !any_of_caep, "issuer, audience, key_id, key_file and subject_…: only for kind = \"caep\"");
     let is_keycloak = configured.kind == IdentityProviderKind::Keycloak;
     ensure!(is_keycloak == configured.realm.is_some(), "realm: for kind = \"keycloak\", and for no other");
-    let in_the_clear = configured.token_file.is_some() && configured.addresses.allow_plain_http;
+    let has_token = configured.token_file.is_some() || configured.client_credentials.is_some();
+    let in_the_clear = has_token && configured.addresses.allow_plain_http;
     ensure!(
         !in_the_clear || configured.token_over_plain_http,
         "allow_plain_http lets the address be without TLS, not the token: use https, or say token_over_plain_http = true"
@@ -67,7 +70,7 @@ fn identity_provider(configured: &IdentityProvider) -> anyhow::Result<Arc<dyn Wa
     if is_caep {
         return caep(configured, rules);
     }
-    let file = configured.token_file.as_deref().context("token_file: it lets nobody in without a token")?;
+    let token = token_of(configured)?.context("token_file: it lets nobody in without a token")?;
     let url = match (&configured.url, configured.kind) {
         (Some(url), _) => url.clone(),
         (None, IdentityProviderKind::Entra) => GRAPH_URL.to_owned(),
@@ -79,7 +82,7 @@ fn identity_provider(configured: &IdentityProvider) -> anyhow::Result<Arc<dyn Wa
         _ => Provider::Okta,
     };
     let addresses = configured.addresses.rules()?;
-    let settings = SessionApiSettings { rules, provider, url, token: token(file)?, addresses };
+    let settings = SessionApiSettings { rules, provider, url, token, addresses };
     Ok(Arc::new(SessionApi::new(settings)?))
 }
 
@@ -101,10 +104,29 @@ fn caep(configured: &IdentityProvider, rules: WayRules) -> anyhow::Result<Arc<dy
         audience: needed("audience", &configured.audience)?,
         key,
         subjects,
-        token: configured.token_file.as_deref().map(token).transpose()?,
+        token: token_of(configured)?,
         addresses: configured.addresses.rules()?,
     };
     Ok(Arc::new(Caep::new(settings, Arc::new(clock::now))?))
+}
+
+/// What it lets keywatch in with: the token of a file, or one that a provider gives.
+fn token_of(configured: &IdentityProvider) -> anyhow::Result<Option<Token>> {
+    match (&configured.token_file, &configured.client_credentials) {
+        (Some(_), Some(_)) => anyhow::bail!("a token comes from token_file or by client_credentials, not from both"),
+        (Some(file), None) => token(file).map(Some),
+        (None, Some(client)) => {
+            let url = Url::parse(&client.token_url).context("client_credentials.token_url: is no address")?;
+            ensure!(
+                is_private(&url),
+                "client_credentials.token_url: `{url}` would send the secret in the clear; use https"
+            );
+            let ClientCredentials { client_id, client_secret_file, scope, .. } = client.clone();
+            secret(&client_secret_file)?;
+            Client { url, id: client_id, secret_file: client_secret_file, scope }.token().map(Some)
+        }
+        (None, None) => Ok(None),
+    }
 }
 
 fn freeze(configured: &SignerFreeze) -> anyhow::Result<Arc<dyn Way>> {
@@ -177,6 +199,37 @@ mod tests {
         }
         std::fs::remove_file(&file).unwrap();
         assert_eq!(token().unwrap(), "second");
+    }
+
+    #[tokio::test]
+    async fn a_token_by_client_credentials_is_asked_for_and_no_secret_goes_in_the_clear() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let answer = || async { "{\"access_token\":\"given\",\"expires_in\":300}" };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/token", listener.local_addr().unwrap());
+        let router = axum::Router::new().route("/token", axum::routing::post(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secret");
+        std::fs::write(&file, "hush").unwrap();
+        let of = |url: &str, more: &str| {
+            let text = format!(
+                "kind = 'okta'\nname = 'a'\nsystem = 'cold'\nurl = 'https://id.example'\n{more}\n\
+                 client_credentials = {{ token_url = '{url}', client_id = 'keywatch', client_secret_file = '{}' }}",
+                file.display()
+            );
+            token_of(&toml::from_str(&text).unwrap())
+        };
+        let problem = |made: anyhow::Result<Option<Token>>| format!("{:#}", made.err().unwrap());
+        assert!(problem(of("http://id.example/token", "")).contains("in the clear"));
+        assert!(problem(of(&url, "token_file = 'okta.token'")).contains("not from both"));
+        let token = of(&url, "").unwrap().unwrap();
+        let given = async {
+            while token().as_deref() != Ok("given") {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), given).await.expect("it is asked for at once");
     }
 
     #[test]

@@ -41,7 +41,10 @@ fn named(config: &Config) -> Vec<PathBuf> {
     files.extend(config.webhooks.iter().flat_map(|webhook| webhook.secret_files.iter().cloned()));
     files.extend(config.receivers.iter().flat_map(of_receiver));
     files.extend(config.identity_providers.iter().flat_map(|one| one.token_file.iter().chain(&one.key_file).cloned()));
+    let clients = config.identity_providers.iter().filter_map(|one| one.client_credentials.as_ref());
+    files.extend(clients.map(|client| client.client_secret_file.clone()));
     files.extend(config.signer_freezes.iter().flat_map(|freeze| freeze.secret_files.iter().cloned()));
+    files.extend(config.heartbeats.iter().map(|heartbeat| heartbeat.url_file.clone()));
     files.extend(of_kafka(config));
     files.sort();
     files.dedup();
@@ -126,10 +129,12 @@ mod tests {
                     endpoints = [{ name = 'own', url_file = 'http.url', ws_file = 'ws.url' }]\n\
                     [[identity_providers]]\nname = 'a'\nsystem = 'cold'\nkind = 'okta'\ntoken_file = 'okta.token'\n\
                     [[signer_freezes]]\nname = 'b'\nsystem = 'cold'\nurl = 'https://s'\nsecret_files = ['s.secret']\n\
+                    [[heartbeats]]\nreceiver = 'pager'\nurl_file = 'beat.url'\n\
                     [log.client_secret_files]\n'sasl.password' = 'kafka.secret'\n[log.other_keys]\ningest = 'i.key'\n\
                     [intake.oauth]\ntoken_file = 'kafka.token'\n";
         let config: Config = toml::from_str(text).unwrap();
-        let expected = ["http.url", "i.key", "kafka.secret", "kafka.token", "okta.token", "s.secret", "ws.url"];
+        let expected =
+            ["beat.url", "http.url", "i.key", "kafka.secret", "kafka.token", "okta.token", "s.secret", "ws.url"];
         assert_eq!(named(&config), expected.map(PathBuf::from));
     }
 

@@ -63,6 +63,15 @@ pub(super) async fn all(config: &Config, inventory: &Inventory) -> (Vec<Line>, V
         let places = receivers::sink(configured).and_then(|_| of_receiver(configured));
         looks.push(Box::pin(receiver(configured.name().to_owned(), places)));
     }
+    for heartbeat in &config.heartbeats {
+        // Asked for, it would be one.
+        let address = integrations::read(&heartbeat.url_file).map(|url| url.trim().to_owned());
+        let place = address.and_then(|address| places(&[&address]));
+        looks.push(Box::pin(connected("heartbeat", heartbeat.receiver.clone(), place)));
+    }
+    if let Some(oidc) = &config.oidc {
+        looks.push(Box::pin(connected("keys", oidc.issuer.clone(), places(&[&oidc.keys_url]))));
+    }
     let skews = join_all(config.decision_points.iter().map(|point| skew(&point.opa)));
     let (looked, skews) = tokio::join!(join_all(looks), skews);
     lines.extend(looked);

@@ -23,6 +23,8 @@ pub(crate) struct IdentityProvider {
     pub(crate) url: Option<String>,
     /// File with what it lets us in with. It is read again when it changes.
     pub(crate) token_file: Option<PathBuf>,
+    /// Who keywatch is to whoever gives it such tokens, in place of a file.
+    pub(crate) client_credentials: Option<ClientCredentials>,
     /// Lets the token leave the machine without TLS. Whoever is in between can then end sessions, and often more.
     #[serde(default)]
     pub(crate) token_over_plain_http: bool,
@@ -51,6 +53,21 @@ pub(crate) struct IdentityProvider {
     pub(crate) subject_issuer: Option<String>,
     #[serde(default)]
     pub(crate) addresses: Addresses,
+}
+
+/// By which a provider gives keywatch tokens (RFC 6749, section 4.4).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClientCredentials {
+    /// Where the provider gives tokens.
+    pub(crate) token_url: String,
+    /// Who keywatch is there.
+    pub(crate) client_id: String,
+    /// File with the secret that proves it.
+    pub(crate) client_secret_file: PathBuf,
+    /// What the token is to be good for, in the provider's words.
+    #[serde(default)]
+    pub(crate) scope: String,
 }
 
 /// A signer's service that stops signing.
@@ -130,7 +147,8 @@ fn give_up_hours() -> u32 {
 impl IdentityProvider {
     /// Paths that are meant from where the configuration is.
     pub(crate) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        self.token_file.iter_mut().chain(&mut self.key_file)
+        let secrets = self.client_credentials.iter_mut().map(|client| &mut client.client_secret_file);
+        self.token_file.iter_mut().chain(&mut self.key_file).chain(secrets)
     }
 }
 
