@@ -101,17 +101,26 @@ impl Bucket {
     /// # Errors
     /// Why it cannot be read.
     pub(crate) fn read(&self, key: &str) -> Result<Vec<u8>, Unread> {
+        self.read_signed(key).map(|(content, _)| content)
+    }
+
+    /// The same, and the signature that stands in the object's metadata, which a directory does not have.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(super) fn read_signed(&self, key: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
         let inside = !key.is_empty() && Path::new(key).components().all(|part| matches!(part, Component::Normal(_)));
         if !inside {
             return Err(Unread::No("names no place in the bucket".to_owned()));
         }
-        let bytes = match self {
-            Bucket::Directory(root) => file(&root.join(key))?,
+        let (bytes, signature) = match self {
+            Bucket::Directory(root) => (file(&root.join(key))?, None),
             Bucket::S3(bucket) => bucket.object(key)?,
         };
         let encoding = bytes.starts_with(&[0x1f, 0x8b]).then_some("gzip");
         let decoded = body::decode(encoding, &bytes, BODY_BYTES_MAX);
-        decoded.map(std::borrow::Cow::into_owned).map_err(|error| Unread::No(format!("cannot be read: {error}")))
+        let decoded = decoded.map_err(|error| Unread::No(format!("cannot be read: {error}")))?;
+        Ok((decoded.into_owned(), signature))
     }
 }
 

@@ -51,7 +51,7 @@ impl S3 {
             let token = next.map(|token| format!("continuation-token={}&", encoded(&token, false)));
             let query =
                 format!("{}delimiter=%2F&list-type=2&prefix={}", token.unwrap_or_default(), encoded(prefix, false));
-            let answer = self.get("", &query).map_err(Unread::into_words).map_err(anyhow::Error::msg)?;
+            let (answer, _) = self.get("", &query).map_err(Unread::into_words).map_err(anyhow::Error::msg)?;
             let text = String::from_utf8(answer).context("its list is no UTF-8")?;
             entries.extend(listed(&text)?);
             next = inner(&text, "NextContinuationToken").map(unescaped);
@@ -61,17 +61,17 @@ impl S3 {
         }
     }
 
-    /// An object as it lies there.
-    pub(super) fn object(&self, key: &str) -> Result<Vec<u8>, Unread> {
+    /// An object as it lies there, and `x-amz-meta-signature`.
+    pub(super) fn object(&self, key: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
         self.get(key, "")
     }
 
-    fn get(&self, key: &str, query: &str) -> Result<Vec<u8>, Unread> {
+    fn get(&self, key: &str, query: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
         // The thread is one that may wait.
         Handle::current().block_on(self.ask(key, query))
     }
 
-    async fn ask(&self, key: &str, query: &str) -> Result<Vec<u8>, Unread> {
+    async fn ask(&self, key: &str, query: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
         let later = |problem: String| Unread::Later(format!("cannot be read: {problem}"));
         let keys = self.keys().map_err(|error| later(format!("{error:#}")))?;
         let path = format!("{}/{}", self.base.path().trim_end_matches('/'), encoded(key, true));
@@ -92,6 +92,8 @@ impl S3 {
             StatusCode::NOT_FOUND => return Err(Unread::No("is missing".to_owned())),
             status => return Err(later(format!("the bucket answers {status}"))),
         }
+        let signature = answer.headers().get("x-amz-meta-signature").and_then(|value| value.to_str().ok());
+        let signature = signature.filter(|signature| !signature.is_empty()).map(str::to_owned);
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {
@@ -99,7 +101,7 @@ impl S3 {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Ok((body, signature))
     }
 
     fn keys(&self) -> anyhow::Result<Keys> {

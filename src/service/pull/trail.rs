@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use keywatch_ingest::feeds::cloudtrail::trail::{Gap, PublicKeys, hour_before, is_digest, is_log};
+use keywatch_ingest::feeds::cloudtrail::trail::{Gap, PublicKeys, hour_before, is_digest, is_log, own_hour};
 use keywatch_ingest::{Problem, Reject};
 use keywatch_store::event::Origin;
 use keywatch_store::time::SECOND_NS;
@@ -80,12 +80,14 @@ impl Inner {
             due.extend(new.filter(|object| !read.contains(object)));
         }
         let Some(object) = files.due.front().cloned() else { return Ok(page) };
-        match self.bucket.read(&object.key) {
+        match self.bucket.read_signed(&object.key) {
             // It stays the next.
             Err(Unread::Later(cause)) => return Err(unreachable(&object.key, &cause)),
             Err(Unread::No(cause)) => page.rejects.push(reject(&object.key, &cause)),
-            Ok(content) if is_digest(&object.key) => self.prove(&object.key, &content, &mut page)?,
-            Ok(content) => page.body = content,
+            Ok((content, signature)) if is_digest(&object.key) => {
+                self.prove((&object.key, &content), signature.as_deref(), &mut page)?;
+            }
+            Ok((content, _)) => page.body = content,
         }
         files.due.pop_front();
         page.newest = Some(object.written);
@@ -101,7 +103,8 @@ impl Inner {
         is_log(&object.key) || is_digest(&object.key) && settled
     }
 
-    fn prove(&self, key: &str, digest: &[u8], page: &mut Page) -> Result<(), Trouble> {
+    /// The hour before a digest, and its own where its signature is known.
+    fn prove(&self, (key, digest): (&str, &[u8]), signature: Option<&str>, page: &mut Page) -> Result<(), Trouble> {
         // What could not be asked for is no gap: the digest is looked at again.
         let later = RefCell::new(None);
         let read = |object: &str| {
@@ -112,14 +115,19 @@ impl Inner {
                 unread.into_words()
             })
         };
-        let proved = hour_before(&self.keys, digest, &read);
+        let proved = hour_before(&self.keys, digest, &read).and_then(|before| {
+            let own = signature.map(|signature| own_hour(&self.keys, (key, digest), signature, &read)).transpose()?;
+            Ok([before, own.unwrap_or_default()])
+        });
         if let Some(trouble) = later.take() {
             return Err(trouble);
         }
         match proved {
-            Ok(hour) => {
-                tracing::debug!(digest = key, proved = hour.proved, gaps = hour.gaps.len(), "an hour of a trail");
-                page.events.extend(hour.gaps.iter().map(|gap| gap.event(&self.origin)));
+            Ok(hours) => {
+                let proved: usize = hours.iter().map(|hour| hour.proved).sum();
+                tracing::debug!(digest = key, proved, "a digest of a trail");
+                let gaps = hours.iter().flat_map(|hour| &hour.gaps);
+                page.events.extend(gaps.map(|gap| gap.event(&self.origin)));
             }
             Err(problem) => {
                 page.rejects.push(reject(key, &format!("is no digest: {}: {}", problem.field, problem.reason)));

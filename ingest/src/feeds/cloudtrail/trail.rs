@@ -2,7 +2,7 @@
 //! its signature, and that one lists the log files of its hour. What is missing, was changed or has no digest is a gap.
 //!
 //! The signature of a digest stands in the metadata of its object, which copies do not have; the digest after it says it too.
-//! So an hour is proved once the next digest is there, and the newest hour is not proved yet. Pure: who calls it reads the
+//! So a copy proves an hour once the next digest is there, and the newest hour not yet; the bucket itself proves it. Pure: who calls it reads the
 //! objects. It does not know whether keys are those of the account's region, nor that a trail has ended: a digest that names
 //! none before it begins a chain, and nothing is said of what was before.
 
@@ -61,6 +61,11 @@ pub struct Gap {
 }
 
 impl Gap {
+    /// What a stranger names is cut, so that the record fits the log.
+    fn new(missing: &str, cause: &str, from: Instant, to: Instant) -> Gap {
+        Gap { missing: capped(missing, SOURCE_ID_BYTES_MAX), cause: capped(cause, REASON_BYTES_MAX), from, to }
+    }
+
     /// The record of it. The same gap has the same id whenever it is found.
     #[must_use]
     pub fn event(&self, origin: &Origin) -> Event {
@@ -113,33 +118,61 @@ pub fn hour_before(
     let Some(previous) = fields.text("previousDigestS3Object")? else { return Ok(Hour::default()) };
     let signature = fields.need_text("previousDigestSignature")?;
     let hash = fields.need_text("previousDigestHashValue")?.to_ascii_lowercase();
-    let gap = |missing: &str, cause: String, from: Instant, to: Instant| Gap {
-        missing: capped(missing, SOURCE_ID_BYTES_MAX),
-        cause: capped(&cause, REASON_BYTES_MAX),
-        from,
-        to,
-    };
     let verified = read(previous).and_then(|content| proved(keys, &content, signature, &hash));
-    let Verified { begins: from, ends, files } = match verified {
+    let verified = match verified {
         Ok(verified) => verified,
         // How long it was nobody knows; one digest is an hour's.
         Err(cause) => {
             let from = begins.saturating_add(-HOUR_NS);
-            return Ok(Hour { proved: 0, gaps: vec![gap(previous, format!("the digest {cause}"), from, begins)] });
+            let gaps = vec![Gap::new(previous, &format!("the digest {cause}"), from, begins)];
+            return Ok(Hour { proved: 0, gaps });
         }
     };
     let mut hour = Hour::default();
+    let ends = verified.ends;
     if ends != begins {
-        hour.gaps.push(gap(previous, format!("no digest speaks of {ends} to {begins}"), ends.min(begins), begins));
+        let cause = format!("no digest speaks of {ends} to {begins}");
+        hour.gaps.push(Gap::new(previous, &cause, ends.min(begins), begins));
     }
-    for (object, listed) in &files {
-        match read(object).and_then(|content| same(&content, listed)) {
-            Ok(()) => hour.proved += 1,
-            Err(_) if hour.gaps.len() >= TRAIL_GAPS_MAX => {}
-            Err(cause) => hour.gaps.push(gap(object, format!("the log file {cause}"), from, ends)),
-        }
+    hour.take(&verified, read);
+    Ok(hour)
+}
+
+/// Proves the hour of a digest by its own signature, where whoever has read `object` knows it from the object's metadata.
+///
+/// # Errors
+/// This digest is none.
+pub fn own_hour(
+    keys: &PublicKeys,
+    (object, digest): (&str, &[u8]),
+    signature: &str,
+    read: &dyn Fn(&str) -> Result<Vec<u8>, String>,
+) -> Result<Hour, Problem> {
+    let parsed = feeds::strict_json(digest)?;
+    let fields = Fields::of(&parsed)?;
+    let (begins, ends) = (fields.need_time("digestStartTime")?, fields.need_time("digestEndTime")?);
+    let mut hour = Hour::default();
+    match signed(keys, digest, signature) {
+        Ok(verified) => hour.take(&verified, read),
+        Err(cause) => hour.gaps.push(Gap::new(object, &format!("the digest {cause}"), begins, ends)),
     }
     Ok(hour)
+}
+
+impl Hour {
+    /// Holds the log files of a digest against it.
+    fn take(&mut self, verified: &Verified, read: &dyn Fn(&str) -> Result<Vec<u8>, String>) {
+        for (object, listed) in &verified.files {
+            match read(object).and_then(|content| same(&content, listed)) {
+                Ok(()) => self.proved += 1,
+                Err(_) if self.gaps.len() >= TRAIL_GAPS_MAX => {}
+                Err(cause) => {
+                    let cause = format!("the log file {cause}");
+                    self.gaps.push(Gap::new(object, &cause, verified.begins, verified.ends));
+                }
+            }
+        }
+    }
 }
 
 /// Nanoseconds that a digest speaks of.
@@ -154,6 +187,11 @@ fn proved(keys: &PublicKeys, content: &[u8], signature: &str, hash: &str) -> Res
     if sha256(content) != hash {
         return Err("is not the one that the digest after it names".to_owned());
     }
+    signed(keys, content, signature)
+}
+
+/// A digest by its signature, under the key that it names.
+fn signed(keys: &PublicKeys, content: &[u8], signature: &str) -> Result<Verified, String> {
     let in_words = |problem: Problem| format!("does not verify: {}: {}", problem.field, problem.reason);
     let parsed = feeds::strict_json(content).map_err(in_words)?;
     let named = Fields::of(&parsed).and_then(|fields| fields.need_text("digestPublicKeyFingerprint"));
@@ -258,6 +296,28 @@ mod tests {
         let hour = hour_before(&trail.keys, late.as_bytes(), &read).unwrap();
         let [gap] = hour.gaps.as_slice() else { panic!("{:?}", hour.gaps) };
         assert_eq!(gap.cause, "no digest speaks of 2025-02-21T07:00:00Z to 2025-02-21T09:00:00Z");
+    }
+
+    #[test]
+    fn a_digest_with_its_own_signature_proves_its_own_hour() {
+        let mut trail = Trail::new();
+        let digests = trail.objects(is_digest);
+        let after: Value = serde_json::from_str(&trail.objects[&digests[3]]).unwrap();
+        let signature = after["previousDigestSignature"].as_str().unwrap().to_owned();
+        let own = |trail: &Trail, signature: &str| {
+            let read = |object: &str| -> Result<Vec<u8>, String> {
+                Ok(trail.objects.get(object).ok_or("is missing")?.clone().into_bytes())
+            };
+            let digest = (digests[2].as_str(), trail.objects[&digests[2]].as_bytes());
+            own_hour(&trail.keys, digest, signature, &read).unwrap()
+        };
+        assert_eq!(own(&trail, &signature), Hour { proved: 1, gaps: Vec::new() });
+        assert_eq!(own(&trail, &signature.replace('0', "1")).gaps[0].missing, digests[2]);
+        let logs = trail.objects(is_log);
+        trail.objects.remove(&logs[1]);
+        // The same record as the digest after it gives.
+        assert_eq!(own(&trail, &signature).gaps, trail.hour(3).gaps);
+        assert_eq!(trail.hour(3).gaps.len(), 1);
     }
 
     #[test]
