@@ -145,7 +145,8 @@ impl Parts {
         let Intake { inventory, metrics, .. } = self.intake.as_ref();
         let (executor, threads) = (evaluator.executor.clone(), evaluator.threads.clone());
         let sql =
-            Endpoint::start(config, (Arc::clone(log), Arc::clone(segments)), &inventory.now(), &executor, metrics).await?;
+            Endpoint::start(config, (Arc::clone(log), Arc::clone(segments)), &inventory.now(), &executor, metrics)
+                .await?;
         let oidc = Oidc::start(config.oidc.as_ref(), &config.operators, stopping.clone())?;
         let operators = Operators::new(&config.operators)?.with_oidc(oidc);
         let known = known(config, credentials, Arc::clone(inventory))?;
