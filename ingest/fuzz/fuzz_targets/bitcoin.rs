@@ -1,3 +1,4 @@
+//! Any bytes as a transaction of Bitcoin.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,3 +1,4 @@
+//! Any bytes as a compressed body: no more than the cap comes out.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,3 +1,4 @@
+//! Any bytes as a digest file of CloudTrail, and as a list of its public keys.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,3 +1,4 @@
+//! Any bytes as CloudEvents: headers on the first line, the body behind them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,3 +1,4 @@
+//! Any bytes as a line of keywatch's own.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,3 +1,4 @@
+//! Any bytes as a block of an Ethereum chain with its receipts and traces.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

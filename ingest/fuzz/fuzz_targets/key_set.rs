@@ -1,3 +1,4 @@
+//! Any bytes as a JSON Web Key Set, and as a secret of Standard Webhooks.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

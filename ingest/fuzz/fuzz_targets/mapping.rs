@@ -1,3 +1,4 @@
+//! Any text as a mapping file.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,3 +1,4 @@
+//! Any text as the headers with which a service pages and asks for patience.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,3 +1,4 @@
+//! Any bytes as a signed request: none is genuine.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

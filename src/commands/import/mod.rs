@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     /// Inventory: contract versions and chains of wallets come from here
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
-    /// Public keys of CloudTrail, as `aws cloudtrail list-public-keys` prints them: proves the log files of directories
+    /// Public keys of trails, as `aws cloudtrail list-public-keys` prints them: proves the log files of directories
     #[arg(long, value_name = "FILE")]
     trail_keys: Option<PathBuf>,
     /// Files and directories to read, `-` for standard input

@@ -40,9 +40,10 @@ pub(super) fn headers(keys: &Keys, asked: Asked<'_>, now: Instant) -> Vec<(&'sta
     sent.extend(keys.session_token.clone().map(|token| ("x-amz-security-token", token)));
     let names: Vec<&str> = sent.iter().map(|(name, _)| *name).collect();
     let names = names.join(";");
-    let lines: String = sent.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let lines: Vec<String> = sent.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+    let lines = lines.join("\n");
     let Asked { path, query, region, .. } = asked;
-    let request = format!("GET\n{path}\n{query}\n{lines}\n{names}\n{}", hash(b""));
+    let request = format!("GET\n{path}\n{query}\n{lines}\n\n{names}\n{}", hash(b""));
     let scope = format!("{day}/{region}/s3/aws4_request");
     let signed = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hash(request.as_bytes()));
     let parts = [day, region, "s3", "aws4_request", &signed];
