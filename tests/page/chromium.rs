@@ -12,13 +12,14 @@ use crate::support::installed::installed;
 use crate::support::tree;
 
 /// What the scenarios are; each has to be said to hold.
-const SCENARIOS: [&str; 6] = [
-    "theStoryOfBybit",
+const SCENARIOS: [&str; 7] = [
+    "theStoryBegins",
     "aLiveUpdateArrives",
     "anAnalystAcknowledgesByTheKeyboardAlone",
     "aViewerCannot",
     "aScriptStaysText",
     "tenThousandScroll",
+    "theStoryOfBybit",
 ];
 
 /// Where Playwright and axe-core are: where `KEYWATCH_TEST_BROWSER` says, else where `make tools` puts them.
