@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use super::environment::Environment;
 use super::transcript;
 use crate::limits::{ADDRESS_CONNECTIONS_MAX, CONNECTIONS_MAX, REFRESH_SECONDS, TICK_SECONDS};
+use crate::service::declared::Current;
 use crate::service::http::api::{self, Api, Known};
 use crate::service::http::listener::Door;
 use crate::service::http::page::{self, Page};
@@ -68,7 +69,7 @@ impl Stage {
             rules: api::rules::views(&rule::shipped()?),
             // Nobody sends: the records are read.
             sources: Vec::new(),
-            inventory: Arc::new(inventory),
+            inventory: Current::new(inventory),
         };
         let api = Api::new(
             Operators::new(&[operator])?,

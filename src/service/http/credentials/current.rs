@@ -39,7 +39,7 @@ pub(crate) fn start(config: &Config, role: Role, intake: &Arc<Intake>) -> anyhow
         return Ok(watch::channel(Arc::default()).1);
     }
     // Looked at before they are read, so that a change from here on is seen.
-    let look = Look::at(config, &intake.inventory);
+    let look = Look::at(config, &intake.inventory.now());
     let credentials = Credentials::new(&config.credentials, &config.installed)?;
     expect(&credentials, &Credentials::default(), &intake.metrics);
     for outcome in ["taken", "refused"] {
@@ -72,7 +72,7 @@ impl Following {
                 () = sender.closed() => return,
                 () = sleep(Duration::from_secs(CREDENTIALS_RELOAD_SECONDS)) => {}
             }
-            let Look { digest, configured } = Look::at(&self.config, &self.intake.inventory);
+            let Look { digest, configured } = Look::at(&self.config, &self.intake.inventory.now());
             // Files that are being written are others at the next look.
             let is_settled = self.seen.replace(digest) == Some(digest);
             if !is_settled || self.taken == Some(digest) {
