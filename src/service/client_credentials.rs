@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(token(), Err("down".to_owned()));
         let before = clock::now();
         let granted = |seconds| Ok(Granted { access_token: "t".to_owned(), expires_in: seconds });
-        assert_eq!(note(&kept, granted(Some(3_600)), &url), Duration::from_secs(1_800));
+        assert_eq!(note(&kept, granted(Some(3_600)), &url), Duration::from_mins(30));
         let expires = kept.lock().unwrap().expires;
         assert!(expires >= before.saturating_add(3_600 * SECOND_NS));
         assert_eq!(note(&kept, Err(anyhow::anyhow!("down")), &url), retry);

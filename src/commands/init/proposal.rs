@@ -151,7 +151,6 @@ mod tests {
             followed_by: ["safe".to_owned(), "idp \"x\" # y".to_owned()].into(),
             decided_by: ["nobody".to_owned()].into(),
             approved_by: [("0xkey".to_owned(), 3)].into(),
-            ..SeenWallet::default()
         };
         let paid = |days: &[i64]| SeenDestination { payments: 9, days: days.iter().copied().collect() };
         let system = SeenSystem {

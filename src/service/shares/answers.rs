@@ -109,7 +109,7 @@ fn arrange(name: &str, list: &mut Vec<Value>, wanted: Wanted) {
         "incidents" | "alerts" if wanted.is_newest_first => list.sort_by_key(|view| Reverse(time(view, "opened"))),
         // Alerts have no order of states.
         "incidents" => {
-            list.sort_by_key(|view| (read::<Status>(view, "status"), severity(view), Reverse(time(view, "last"))))
+            list.sort_by_key(|view| (read::<Status>(view, "status"), severity(view), Reverse(time(view, "last"))));
         }
         "alerts" => list.sort_by_key(|view| (severity(view), Reverse(time(view, "last")))),
         "unresolved" | "opened" | "resolved" => list.sort_by_key(|view| (severity(view), time(view, "opened"))),

@@ -1,5 +1,7 @@
 //! Two partitions whose processes are shells, which say that they listen where this test answers for them.
 
+use std::fmt::Write;
+
 use axum::body::{Body, to_bytes};
 use axum::http::HeaderMap;
 use axum::http::request::Builder;
@@ -43,7 +45,7 @@ async fn door(numbers: &[u32]) -> TowerToHyperService<Router> {
     for number in numbers {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        script += &format!("[ $0 = {number} ] && echo 'keywatch listens on http://{address}'\n");
+        writeln!(script, "[ $0 = {number} ] && echo 'keywatch listens on http://{address}'").unwrap();
         let router = partition(*number);
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
