@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-door bench-respond bench-chains bench-peers docs dashboards grafana-sdk build-cost tools claim
+.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-door bench-respond bench-chains bench-peers docs dashboards grafana-sdk sql-drivers build-cost tools claim
 
 include .ci/versions
 HOME ?= /root
@@ -79,6 +79,14 @@ grafana-sdk: $(GRAFANA_SDK)/bin/python ## install what generates the dashboards
 $(GRAFANA_SDK)/bin/python: dashboards/grafana/generate/requirements.txt
 	python3 -m venv $(GRAFANA_SDK)
 	$(GRAFANA_SDK)/bin/pip install --quiet --requirement $<
+	touch $@
+
+SQL_DRIVERS := $(KEYWATCH_CACHE)/tools/sql-drivers
+sql-drivers: $(SQL_DRIVERS)/bin/python ## install Python's drivers for PostgreSQL, with which SQL is tested
+
+$(SQL_DRIVERS)/bin/python: tests/sql/drivers/requirements.txt
+	python3 -m venv $(SQL_DRIVERS)
+	$(SQL_DRIVERS)/bin/pip install --quiet --requirement $<
 	touch $@
 
 build-cost: ## what each dependency costs to build; fails for a new one of more than a minute (builds everything anew)

@@ -1,13 +1,15 @@
-//! The real `psql`, and what JDBC, psycopg and Grafana's data source send by themselves. A machine without `psql` leaves its
-//! test out.
+//! The real `psql`, Python's drivers, and what JDBC, poolers and Grafana's data source send by themselves. A machine without
+//! `psql` or the drivers leaves their test out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tokio_postgres::error::SqlState;
 
 use super::{Answering, PASSWORD, code, texts};
+use crate::dashboards::left_out;
 use crate::support::installed::installed;
+use crate::support::tree;
 
 /// What `psql` does with a command, as a user with a password.
 fn psql(psql: &Path, keywatch: &Answering, (user, password): (&str, &str), command: &str) -> Output {
@@ -57,6 +59,35 @@ fn the_real_psql_asks_and_is_refused() {
     assert!(refused(ann, "SET TimeZone = 'Asia/Singapore'").contains("timezone is `UTC` here"));
     let wrong = refused(("ann", "wrong-horse-battery"), "SELECT 1");
     assert!(wrong.to_lowercase().contains("password authentication failed"), "{wrong}");
+}
+
+/// The Python that has the drivers: where `KEYWATCH_TEST_SQL_DRIVERS` says, else where `make sql-drivers` puts it.
+fn python() -> Option<PathBuf> {
+    let cache = || {
+        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
+        Path::new(&home).join(".cache/keywatch/tools/sql-drivers/bin/python")
+    };
+    let python = std::env::var_os("KEYWATCH_TEST_SQL_DRIVERS").map_or_else(cache, PathBuf::from);
+    let is_there = python.is_file();
+    if !is_there {
+        left_out(&format!("no Python with drivers at {} (`make sql-drivers`)", python.display()));
+    }
+    is_there.then_some(python)
+}
+
+#[test]
+fn pythons_drivers_ask_and_are_refused() {
+    let Some(python) = python() else { return };
+    let keywatch = Answering::start();
+    let port = keywatch.address.split('/').next().unwrap();
+    let script = tree::root().join("tests/sql/drivers/ask.py");
+    let mut asked = Command::new(python);
+    let output = asked.arg(script).args([port, PASSWORD]).stdin(Stdio::null()).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let expected = "pg8000 actor-3 2025-02-21T05:42:40+00:00\npg8000 refused 25006\n\
+                    psycopg actor-3 2025-02-21T05:42:40+00:00\npsycopg refused 25006\npsycopg 8\n";
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

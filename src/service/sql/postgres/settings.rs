@@ -27,7 +27,7 @@ use Takes::{Anything, Nothing, Only};
 const VERSION_NUMBER: &str = "150000";
 
 /// Names in lower case, what each of them is, and what it may be set to.
-const SETTINGS: [(&str, &str, Takes); 24] = [
+static SETTINGS: [(&str, &str, Takes); 24] = [
     ("application_name", "", Anything),
     ("bytea_output", "hex", Anything),
     ("client_encoding", "UTF8", Only(&["utf8", "utf-8", "unicode"])),
