@@ -122,7 +122,9 @@ impl Oidc {
         if !is_name || name.chars().any(char::is_control) || name.eq_ignore_ascii_case("keywatch") {
             return Err(format!("`{claim}` is no name"));
         }
-        if claim == "email" && claims.get("email_verified") == Some(&Value::Bool(false)) {
+        // Some providers say it as a text.
+        let is_yes = |verified: &Value| verified == &Value::Bool(true) || verified == "true";
+        if claim == "email" && !claims.get("email_verified").is_none_or(is_yes) {
             return Err("nobody has verified that `email`".to_owned());
         }
         match self.local.get(&name.to_lowercase()) {
