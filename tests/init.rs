@@ -41,6 +41,12 @@ fn a_history_becomes_an_inventory_to_be_read_and_a_configuration_with_every_rule
     let tried = keywatch(directory.path(), &tried, b"");
     assert!(err(&tried).contains("has no receiver `nobody`"), "{}", err(&tried));
 
+    assert!(!said.contains("in the order of time"), "{said}");
+    let reversed: Vec<&str> = of_sources.iter().rev().copied().collect();
+    fs::write(directory.path().join("reversed.jsonl"), reversed.join("\n")).unwrap();
+    let done = keywatch(directory.path(), &["init", "reversed.jsonl", "--output", "elsewhere"], b"");
+    assert!(out(&done).contains("are the inputs in the order of time?"), "{}{}", out(&done), err(&done));
+
     let again = init();
     assert_eq!(again.status.code(), Some(2));
     assert!(err(&again).contains("is there already"), "{}", err(&again));

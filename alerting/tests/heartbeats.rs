@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{Method, Uri};
 use axum::routing::any;
 use keywatch_alerting::delivery::heartbeat::{Heartbeat, HeartbeatSettings};
-use keywatch_alerting::{AddressRules, Sink};
+use keywatch_alerting::{AddressRules, Error, Fate, Sink};
 use keywatch_store::Severity;
 use tokio::net::TcpListener;
 
@@ -71,6 +71,53 @@ async fn a_heartbeat_is_withheld_while_its_receiver_takes_nothing_or_keywatch_do
     executor.idle().await;
     executor.repeat().await;
     assert_eq!(asked.lock().unwrap().len(), 2);
+}
+
+/// Refuses for good while it is told to.
+struct Refusing(AtomicBool);
+
+impl Sink for Refusing {
+    fn name(&self) -> &'static str {
+        "pagerduty"
+    }
+
+    fn deliveries_max(&self) -> usize {
+        1
+    }
+
+    fn deliver<'a>(
+        &'a self,
+        _notification: &'a keywatch_alerting::Notification,
+    ) -> keywatch_alerting::delivery::sink::Attempt<'a> {
+        Box::pin(async {
+            if !self.0.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            let (destination, problem) = ("pagerduty".to_owned(), "there is no such routing key".to_owned());
+            Err(Error::Undelivered { destination, problem, fate: Fate::Dead })
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_withheld_once_something_was_refused_for_good() {
+    let (asked, url) = service().await;
+    let receiver = Arc::new(Refusing(AtomicBool::new(true)));
+    let settings = HeartbeatSettings { url, addresses: AddressRules::default(), obstacle: Arc::new(|| None) };
+    let sink: Arc<dyn Sink> = Arc::new(Heartbeat::of(Arc::clone(&receiver) as _, settings).unwrap());
+    let log = MortalLog::immortal();
+    let executor = executor(&log, vec![sink], Vec::new(), often());
+
+    executor.take(&plain("1", Severity::High, 0)).await.unwrap();
+    executor.idle().await;
+    executor.repeat().await;
+    assert_eq!(asked.lock().unwrap().len(), 0, "nobody was told of it, and it is not tried again");
+
+    receiver.0.store(false, Ordering::SeqCst);
+    executor.take(&plain("2", Severity::High, 1)).await.unwrap();
+    executor.idle().await;
+    executor.repeat().await;
+    assert_eq!(asked.lock().unwrap().len(), 1);
 }
 
 /// Counts the attempts at a receiver.

@@ -121,6 +121,16 @@ async fn what_cannot_be_done_is_refused_and_leaves_no_record() {
 }
 
 #[tokio::test]
+async fn the_longest_time_counts_from_now_also_where_log_time_is_behind() {
+    let (_, executor) = scene().await;
+    executor.take(&plain("1", 0, Severity::High)).await.unwrap();
+    let alert = executor.with_state(|state| state.alerts().next().unwrap().alert_id.clone());
+    operate(&executor, &alert, "ann", resolve(Verdict::Benign)).await.unwrap();
+    executor.allow(&alert, "ann", "salaries", at(60 + 90 * 86_400), at(60)).await.unwrap();
+    executor.silence(request(true, at(60 + 4 * 3_600)), "ann", at(60)).await.unwrap();
+}
+
+#[tokio::test]
 async fn criticals_are_silenced_by_two_people_and_everybody_hears_of_it() {
     let (log, executor) = scene().await;
     executor

@@ -8,10 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use keywatch_alerting::delivery::sink::Attempt;
-use keywatch_alerting::error::Remedy;
+use keywatch_alerting::error::{Fate, Remedy};
 use keywatch_alerting::lifecycle::alert_log::AlertLog;
 use keywatch_alerting::lifecycle::record;
-use keywatch_alerting::{Notification, Saved, Sink};
+use keywatch_alerting::{Error, Notification, Saved, Sink};
 use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Appended, Clock, Error as StoreError, Event, Finding, Instant, Log, Position, Topic};
 
@@ -204,6 +204,45 @@ async fn p4_what_was_delivered_is_not_delivered_again_while_the_log_cannot_say_s
     log.is_silent_about(None);
     executor.idle().await;
     assert_eq!((sink.taken.load(Ordering::SeqCst), log.of_kind("alert.notified").len()), (1, 1));
+}
+
+/// Takes nothing the first time, from which on the log does not confirm what it writes.
+struct Hesitating {
+    log: Arc<MortalLog>,
+    attempts: AtomicUsize,
+}
+
+impl Sink for Hesitating {
+    fn name(&self) -> &'static str {
+        "ops"
+    }
+
+    fn deliveries_max(&self) -> usize {
+        1
+    }
+
+    fn deliver<'a>(&'a self, _notification: &'a Notification) -> Attempt<'a> {
+        Box::pin(async {
+            if self.attempts.fetch_add(1, Ordering::SeqCst) > 0 {
+                return Ok(());
+            }
+            self.log.is_silent_about(Some(Topic::Conclusions));
+            let (destination, problem) = ("ops".to_owned(), "connection refused".to_owned());
+            Err(Error::Undelivered { destination, problem, fate: Fate::Retry(None) })
+        })
+    }
+}
+
+#[tokio::test]
+async fn p4_what_failed_is_tried_again_also_while_the_log_cannot_say_that_it_failed() {
+    let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
+    let sink = Arc::new(Hesitating { log: Arc::clone(&log), attempts: AtomicUsize::new(0) });
+    let executor = executor(&log, &pdp, vec![Arc::clone(&sink) as _]);
+    executor.take(&Finding { response: Vec::new(), ..finding("1", 0) }).await.unwrap();
+    until("it was tried again", || sink.attempts.load(Ordering::SeqCst) == 2).await;
+    log.is_silent_about(None);
+    executor.idle().await;
+    assert_eq!((sink.attempts.load(Ordering::SeqCst), log.of_kind("alert.notified").len()), (2, 1));
 }
 
 #[tokio::test]

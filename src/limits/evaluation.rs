@@ -27,6 +27,9 @@ pub(crate) const TICK_SECONDS: u64 = 1;
 /// Seconds between two ticks of a system in which nothing happens.
 pub(crate) const TICK_SECONDS_MAX: i64 = 60;
 
+/// Seconds without a record of any system, although each has ticks, after which the log counts as one that hangs.
+pub(crate) const STANDSTILL_SECONDS_MAX: i64 = 3 * TICK_SECONDS_MAX;
+
 /// Seconds for which a system has a tick every second after something happened in it: alerts are told, and revocations
 /// proved, in that time.
 pub(crate) const TICK_BUSY_SECONDS: i64 = 900;

@@ -52,10 +52,11 @@ impl Oidc {
     /// # Errors
     /// An address or a client that cannot be used.
     pub(crate) fn new(configured: &oidc::Oidc, operators: &[Configured]) -> anyhow::Result<Oidc> {
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(Duration::from_secs(OIDC_ANSWER_SECONDS_MAX))
-            .build()?;
+        let keys_url = oidc::keys_url(configured)?;
+        let client =
+            Client::builder().redirect(redirect::Policy::none()).timeout(Duration::from_secs(OIDC_ANSWER_SECONDS_MAX));
+        // Without TLS a proxy could change the keys, which are not to leave this machine.
+        let client = if keys_url.scheme() == "http" { client.no_proxy() } else { client }.build()?;
         let mut local = BTreeMap::new();
         for operator in operators {
             for alias in &operator.aliases {
@@ -65,7 +66,7 @@ impl Oidc {
         }
         Ok(Oidc {
             algorithms: configured.algorithms.iter().filter_map(|name| Algorithm::named(name)).collect(),
-            keys_url: oidc::keys_url(configured)?,
+            keys_url,
             configured: configured.clone(),
             client,
             expected: RwLock::default(),
@@ -122,7 +123,9 @@ impl Oidc {
         if !is_name || name.chars().any(char::is_control) || name.eq_ignore_ascii_case("keywatch") {
             return Err(format!("`{claim}` is no name"));
         }
-        if claim == "email" && claims.get("email_verified") == Some(&Value::Bool(false)) {
+        // Some providers say it as a text.
+        let is_yes = |verified: &Value| verified == &Value::Bool(true) || verified == "true";
+        if claim == "email" && !claims.get("email_verified").is_none_or(is_yes) {
             return Err("nobody has verified that `email`".to_owned());
         }
         match self.local.get(&name.to_lowercase()) {

@@ -192,7 +192,7 @@ pub(crate) fn check(operators: &[Configured], taken: &[&str], inventory: &Invent
             operator.name
         );
         for alias in &operator.aliases {
-            let is_it = |name: &String| name.eq_ignore_ascii_case(alias);
+            let is_it = |name: &String| name.to_lowercase() == alias.to_lowercase();
             let others = operators.iter().filter(|other| other.name != operator.name);
             let taken = others.flat_map(|other| other.aliases.iter().chain([&other.name])).any(is_it);
             let is_name = !alias.trim().is_empty() && !taken;
@@ -272,7 +272,7 @@ mod tests {
             ..configured("bob", Role::Viewer, "*")
         };
         check(&[known_as("ann@firm.example"), bob.clone()], &[], &inventory).unwrap();
-        for taken in ["bob", "bob@firm.example", " "] {
+        for taken in ["bob", "bob@firm.example", " ", "BOB"] {
             assert!(problem(&[known_as(taken), bob.clone()], &[]).contains("somebody else's"), "{taken:?}");
         }
         assert!(problem(&[configured("ann", Role::Analyst, "hot")], &[]).contains("no system `hot`"));

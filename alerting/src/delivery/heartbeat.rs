@@ -35,7 +35,7 @@ pub struct Heartbeat {
     http: HttpClient,
     url: Url,
     obstacle: Obstacle,
-    /// Attempts at the receiver that failed one after the other.
+    /// Attempts at the receiver that failed one after the other. Something that was refused for good counts as three.
     failures: AtomicU32,
 }
 
@@ -54,7 +54,7 @@ impl Heartbeat {
     fn withheld_because(&self) -> Option<String> {
         let failures = self.failures.load(Ordering::Relaxed);
         if failures >= RECEIVER_DOWN_FAILURES {
-            return Some(format!("{failures} attempts failed one after the other"));
+            return Some("the receiver took nothing, or refused for good".to_owned());
         }
         (self.obstacle)()
     }
@@ -100,6 +100,10 @@ impl Sink for Heartbeat {
             let delivered = self.sink.deliver(notification).await;
             match &delivered {
                 Ok(()) => self.failures.store(0, Ordering::Relaxed),
+                // It is not tried again, so that no second and third failure would say it: somebody was not told.
+                Err(Error::Undelivered { fate: Fate::Dead | Fate::Gone, .. }) => {
+                    self.failures.store(RECEIVER_DOWN_FAILURES, Ordering::Relaxed);
+                }
                 Err(_) => {
                     self.failures.fetch_add(1, Ordering::Relaxed);
                 }

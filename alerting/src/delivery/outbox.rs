@@ -367,7 +367,13 @@ impl Outbox {
         let Some(wait) = wait else { return self.put_aside(receiver, pending, error, &problem) };
         if since.is_none() {
             let record = record::undelivered(pending, name, &problem, Some(now));
-            self.alert_log.append(Topic::Conclusions, vec![record])?;
+            match self.alert_log.append(Topic::Conclusions, vec![record]) {
+                // It is tried again all the same: a page does not wait for the log. The next failure is written down instead.
+                Err(error) if error.is_outage() => {
+                    tracing::warn!(destination = name, %error, "that a delivery failed is not written down yet");
+                }
+                written => drop(written?),
+            }
         }
         receiver.lane().lane.failed(key, wait, asked, &problem, Instant::now());
         Ok(())

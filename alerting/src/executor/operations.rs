@@ -71,9 +71,8 @@ impl Executor {
         let silence = {
             let _turn = self.turn().await?;
             let at = self.shared.alert_log.time_of(&request.system);
-            // Where nothing was ever written, log time begins with this.
-            let begins = if at == Instant::UNASSIGNED { now } else { at };
-            if let Some(problem) = request.problem(begins) {
+            // Log time has not begun where nothing was ever written, and stands still between two records.
+            if let Some(problem) = request.problem(at.max(now)) {
                 return Err(Error::Refused { problem });
             }
             if self.with_state(|state| state.silences().is_full()) {
@@ -110,7 +109,7 @@ impl Executor {
                 }
                 let system = state.incident_of(alert_id).map(|incident| incident.system.clone()).unwrap_or_default();
                 let at = self.shared.alert_log.time_of(&system);
-                let asked = allowance::asked(&state, alert_id, reason, until, at);
+                let asked = allowance::asked(&state, alert_id, reason, until, (at, at.max(now)));
                 let (request, allowed) = asked.map_err(|problem| Error::Refused { problem })?;
                 (request, allowed, at)
             };

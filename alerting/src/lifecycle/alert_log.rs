@@ -39,7 +39,7 @@ struct Progress {
     folded: Folded,
     /// Own responses whose append failed.
     doubts: Doubts,
-    /// The last append to the conclusions failed: the log may have more of them than the state.
+    /// An append to the conclusions failed, and none has written anything since: the log may have more than the state.
     behind: bool,
 }
 
@@ -137,13 +137,13 @@ impl AlertLog {
                 Topic::Conclusions if first == progress.folded.conclusions => {
                     written.iter().for_each(|event| state.apply(event));
                     progress.folded.conclusions = first.plus(written.len());
-                    progress.behind = false;
                 }
                 // The log has what failed before, of which this may be a repeat.
-                Topic::Conclusions => {
-                    self.fold_conclusions(state, &mut progress.folded)?;
-                    progress.behind = false;
-                }
+                Topic::Conclusions => self.fold_conclusions(state, &mut progress.folded)?,
+            }
+            if topic == Topic::Conclusions {
+                // What is nothing but repeats may be in the log and not be read back yet.
+                progress.behind &= written.is_empty();
             }
             Ok(written)
         })
@@ -322,6 +322,52 @@ mod tests {
         fn clock(&self) -> Clock {
             self.0.clock()
         }
+    }
+
+    /// A log that knows what it did not confirm before it can be read.
+    #[derive(Default)]
+    struct Lagging {
+        read: MemoryLog,
+        unread: Mutex<Vec<Event>>,
+    }
+
+    impl Log for Lagging {
+        fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
+            let mut unread = self.unread.lock().unwrap();
+            if unread.is_empty() {
+                *unread = events;
+                return Err(StoreError::Unreachable { brokers: "k:9092".to_owned(), problem: "away".to_owned() });
+            }
+            Ok(Appended { first: self.read.end(topic), written: Vec::new(), repeats: 1, conflicts: 0 })
+        }
+
+        fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
+            self.read.read(topic, from, records_max)
+        }
+
+        fn end(&self, topic: Topic) -> Position {
+            self.read.end(topic)
+        }
+
+        fn time_of(&self, system: &str) -> Option<Instant> {
+            self.read.time_of(system)
+        }
+
+        fn clock(&self) -> Clock {
+            self.read.clock()
+        }
+    }
+
+    #[test]
+    fn a_conclusion_that_is_a_repeat_before_it_is_read_back_is_folded_once_it_is() {
+        let log = Arc::new(Lagging::default());
+        let alert_log = AlertLog::open(Arc::clone(&log) as _, Saved::default(), |_, _| ()).unwrap();
+        let ours = vec![event("source.heartbeat", "1")];
+        alert_log.append(Topic::Conclusions, ours.clone()).unwrap_err();
+        assert!(alert_log.append(Topic::Conclusions, ours.clone()).unwrap().is_empty());
+        log.read.append(Topic::Conclusions, ours).unwrap();
+        alert_log.observe(Position(0), &[]);
+        assert_eq!(alert_log.with_progress(|_, progress| progress.folded.conclusions), Position(1));
     }
 
     #[test]

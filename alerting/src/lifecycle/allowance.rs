@@ -22,7 +22,7 @@ pub struct Allowed {
     pub severity: Severity,
 }
 
-/// What is to be allowed, from the verdict on an alert.
+/// What is to be allowed, from the verdict on an alert. `at` is log time, which is behind `now` between two records.
 ///
 /// # Errors
 /// Why no entry can be made of it, and what to do instead.
@@ -31,7 +31,7 @@ pub(crate) fn asked(
     alert_id: &str,
     reason: &str,
     until: Instant,
-    now: Instant,
+    (at, now): (Instant, Instant),
 ) -> Result<(SilenceRequest, Allowed), String> {
     let Some(alert) = state.alerts().find(|alert| alert.alert_id == alert_id) else {
         return Err(format!("`{alert_id}` is no alert: an entry is made from the verdict on one alert"));
@@ -50,7 +50,7 @@ pub(crate) fn asked(
     let matcher = Matcher { rule: Some(alert.rule.clone()), entity: Some(alert.entity.clone()), ..Matcher::default() };
     let system = alert.system.clone();
     let known = state.silences().iter().find(|silence| {
-        let stands = silence.holds(now) || (silence.is_waiting() && now < silence.request.until);
+        let stands = silence.holds(at) || (silence.is_waiting() && at < silence.request.until);
         silence.allows.is_some() && stands && silence.request.system == system && silence.request.matcher == matcher
     });
     if let Some(known) = known {

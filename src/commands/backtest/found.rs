@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use keywatch_store::{Inventory, Position, Severity};
 
 use super::pack::Pack;
-use super::{input, report};
+use super::reading::Read;
+use super::{input, report, table};
 use crate::commands::detectors;
 
 /// Events that go through the rules at once.
@@ -21,11 +22,21 @@ pub(crate) struct Found {
     pub(crate) findings: u64,
 }
 
-/// What each shipped rule finds in a history under `inventory`, and the days that the history covers.
+/// What the shipped rules found in a history.
+pub(crate) struct History {
+    /// By rule.
+    pub(crate) rules: Vec<Found>,
+    /// Days that it covers.
+    pub(crate) days: f64,
+    /// What was not taken as it stood, in words.
+    pub(crate) irregularities: Option<String>,
+}
+
+/// What each shipped rule finds in a history under `inventory`.
 ///
 /// # Errors
 /// It cannot be read or holds no event, or the engine cannot go on.
-pub(crate) fn found(paths: &[PathBuf], inventory: &Inventory) -> anyhow::Result<(Vec<Found>, f64)> {
+pub(crate) fn found(paths: &[PathBuf], inventory: &Inventory) -> anyhow::Result<History> {
     let mut pack = Pack::new(&detectors::load_drafts(None)?)?;
     let mut position = Position::default();
     let pass = super::pass(input::find_all(paths, Some(inventory))?, BATCH_EVENTS, |batches| {
@@ -38,5 +49,10 @@ pub(crate) fn found(paths: &[PathBuf], inventory: &Inventory) -> anyhow::Result<
     let (tallies, _) = pack.finish();
     let found =
         tallies.into_iter().map(|tally| Found { rule: tally.rule, severity: tally.severity, findings: tally.findings });
-    Ok((found.collect(), report::days(&pass.read.inputs)))
+    let Read { rejects, repeats, conflicts, moved, .. } = pass.read;
+    Ok(History {
+        rules: found.collect(),
+        days: report::days(&pass.read.inputs),
+        irregularities: table::irregularities([rejects, repeats, conflicts, moved]),
+    })
 }

@@ -76,20 +76,17 @@ fn totals(report: &Report) -> String {
         ),
     ];
     lines.extend(report.peak_bytes.map(|bytes| format!("{} resident at most", BinaryBytes(bytes))));
-    lines.extend(irregularities(report));
+    lines.extend(irregularities([report.rejects, report.repeats, report.conflicts, report.moved]));
     lines.join("\n")
 }
 
 /// What was not taken as it stood.
-fn irregularities(report: &Report) -> Option<String> {
+pub(super) fn irregularities([rejects, repeats, conflicts, moved]: [u64; 4]) -> Option<String> {
     let all = [
-        (report.rejects, "lines rejected"),
-        (report.repeats, "repeats skipped"),
-        (report.conflicts, "conflicts kept as source.conflict"),
-        (
-            report.moved,
-            "events older than their system's log, taken as of its time: are the inputs in the order of time?",
-        ),
+        (rejects, "lines rejected"),
+        (repeats, "repeats skipped"),
+        (conflicts, "conflicts kept as source.conflict"),
+        (moved, "events older than their system's log, taken as of its time: are the inputs in the order of time?"),
     ];
     let some = all.iter().filter(|(events, _)| *events > 0);
     let parts: Vec<String> = some.map(|(events, what)| format!("{} {what}", count(*events))).collect();

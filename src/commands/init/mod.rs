@@ -22,7 +22,7 @@ use anyhow::{Context, ensure};
 use keywatch_store::{Event, Inventory, Position};
 
 use crate::commands::backtest;
-use crate::commands::backtest::found::found;
+use crate::commands::backtest::found::{History, found};
 use crate::output;
 use families::Families;
 use seen::Seen;
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     ensure!(!seen.systems.is_empty(), "no source says anything in this history");
     let proposed = proposal::inventory(&seen);
     let declared = Inventory::parse(INVENTORY, &proposed)?;
-    let (rules, days) = found(&arguments.paths, &declared)?;
+    let History { rules, days, irregularities } = found(&arguments.paths, &declared)?;
     let families = Families::new(&rules, days);
 
     fs::create_dir_all(&arguments.output).with_context(|| format!("cannot make {}", arguments.output.display()))?;
@@ -89,6 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         output::line(&output::printable(&line))?;
     }
     output::line(&format!("\n{}\n", families.table()))?;
+    irregularities.map_or(Ok(()), |odd| output::line(&format!("{odd}\n")))?;
     output::line(&format!("read {}, then {}; docs/init.md goes on", inventory.display(), configuration.display()))?;
     Ok(ExitCode::SUCCESS)
 }

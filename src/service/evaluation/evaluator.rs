@@ -33,7 +33,7 @@ use crate::service::evaluation::pipeline::{Handled, Pipeline, Resumption};
 use crate::service::evaluation::progress::Progress;
 use crate::service::evaluation::snapshots::{self, Snapshots};
 use crate::service::evaluation::system_records;
-use crate::service::evaluation::ticks::Ticks;
+use crate::service::evaluation::ticks::{Ticks, standstill};
 use crate::service::integrations;
 use crate::service::metrics::Metrics;
 use crate::service::operators;
@@ -189,9 +189,12 @@ impl Evaluator {
     fn dependencies(&self, config: &Config) -> anyhow::Result<Dependencies> {
         let terminal = Arc::new(Terminal::new(STANDARD_ERROR, output::notifications()));
         let mut sinks: Vec<Arc<dyn Sink>> = vec![terminal];
-        let readiness = Arc::clone(&self.readiness);
-        let obstacle: Obstacle =
-            Arc::new(move || readiness.obstacles().pop_first().map(|(part, why)| format!("{part}: {why}")));
+        let (readiness, log) = (Arc::clone(&self.readiness), Arc::clone(&self.log));
+        let systems: Vec<String> = self.inventory.systems.iter().map(|system| system.id.clone()).collect();
+        let obstacle: Obstacle = Arc::new(move || {
+            let unready = readiness.obstacles().pop_first().map(|(part, why)| format!("{part}: {why}"));
+            unready.or_else(|| standstill(log.as_ref(), &systems, clock::now()))
+        });
         sinks.extend(with_heartbeats(integrations::receivers(config)?, &config.heartbeats, &obstacle)?);
         Ok(Dependencies {
             log: Arc::clone(&self.log),

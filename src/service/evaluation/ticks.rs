@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keywatch_detectors::Engine;
 use keywatch_store::time::SECOND_NS;
-use keywatch_store::{Event, Instant};
+use keywatch_store::{Event, Instant, Log};
 
-use crate::limits::{TICK_BUSY_SECONDS, TICK_SECONDS_MAX};
+use crate::limits::{STANDSTILL_SECONDS_MAX, TICK_BUSY_SECONDS, TICK_SECONDS_MAX};
 use crate::service::evaluation::system_records;
 
 /// What the rules wait for in each system that they have seen a record of.
@@ -97,11 +97,19 @@ impl Ticks {
     }
 }
 
+/// That not even ticks reach the log. An append that hangs is no error, so that nobody else says it.
+pub(crate) fn standstill(log: &dyn Log, systems: &[String], now: Instant) -> Option<String> {
+    let newest = systems.iter().filter_map(|system| log.time_of(system)).max()?;
+    let seconds = now.unix_seconds().saturating_sub(newest.unix_seconds());
+    (seconds > STANDSTILL_SECONDS_MAX).then(|| format!("nothing was written for {seconds} s"))
+}
+
 #[cfg(test)]
 mod tests {
     use keywatch_detectors::{Rule, Settings};
-    use keywatch_store::Position;
     use keywatch_store::event::Origin;
+    use keywatch_store::log::memory::MemoryLog;
+    use keywatch_store::{Position, Topic};
 
     use super::*;
 
@@ -163,6 +171,17 @@ mod tests {
         // What was found is told at its time.
         dues.found("cold", Instant(3_790 * SECOND));
         assert_eq!(seconds(&mut ticks, &dues, &mut engine, 3_791, 3_794).0, [3_791, 3_792, 3_793]);
+    }
+
+    #[test]
+    fn a_log_that_not_even_ticks_reach_stands_still() {
+        let (log, systems) = (MemoryLog::new(), ["cold", "hot"].map(str::to_owned));
+        let at = |seconds: i64| standstill(&log, &systems, Instant(seconds * SECOND));
+        assert_eq!(at(9_000), None, "nothing was ever written");
+        log.append(Topic::Events, vec![event("1", "source.heartbeat", 100)]).unwrap();
+        assert_eq!(at(100 + STANDSTILL_SECONDS_MAX), None);
+        let hangs = format!("nothing was written for {} s", STANDSTILL_SECONDS_MAX + 1);
+        assert_eq!(at(101 + STANDSTILL_SECONDS_MAX), Some(hangs));
     }
 
     #[test]

@@ -84,6 +84,7 @@ fn claims_say_who_it_is_and_the_first_grant_what_they_may() {
         (json!({ "email": "erin@firm.example", "groups": ["sales"] }), "no grant"),
         (json!({ "email": "erin@firm.example", "groups": { "soc": true } }), "no grant"),
         (json!({ "email": "erin@firm.example", "email_verified": false }), "verified"),
+        (json!({ "email": "erin@firm.example", "email_verified": "false" }), "verified"),
         (json!({ "email": "Ann" }), "of the configuration"),
         (json!({ "email": "Keywatch" }), "no name"),
         (json!({ "email": " erin" }), "no name"),

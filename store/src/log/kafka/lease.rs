@@ -12,15 +12,9 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use super::context::Context;
 use super::settings::Settings;
 use super::topics::Topics;
-use super::unreachable;
+use super::{once_whole, unreachable};
 use crate::limits::{KAFKA_LEASE_BEAT_MS, KAFKA_LEASE_MS_MAX};
 use crate::{Error, Topic};
-
-/// How long a cluster that answers has to become whole, e.g. when its brokers begin together with this process.
-const WHOLE_PATIENCE: Duration = Duration::from_mins(1);
-
-/// Until it is looked at again.
-const WHOLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// What becomes of a member's partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +77,9 @@ impl Lease {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::KafkaTopic`] when a topic does not fit.
     pub fn join(settings: &Settings, handler: impl Fn(LeaseChange) + Send + Sync + 'static) -> Result<Lease, Error> {
-        ensure_topics(settings)?;
+        let topics = Topics::of(settings)?;
+        topics.cluster()?;
+        once_whole(|| topics.ensure())?;
         let member = Member { tokens: Context::new(settings.tokens.as_ref()), handler: Box::new(handler) };
         let failed = |error: rdkafka::error::KafkaError| unreachable(settings, &error);
         let consumer: BaseConsumer<Member> = config(settings).create_with_context(member).map_err(failed)?;
@@ -112,23 +108,6 @@ impl Lease {
 impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lease").field("group", &group(&self.settings)).finish_non_exhaustive()
-    }
-}
-
-/// Creates or checks the topics, once the cluster is whole.
-#[expect(clippy::disallowed_methods, reason = "how long is waited is no log time")]
-fn ensure_topics(settings: &Settings) -> Result<(), Error> {
-    let topics = Topics::of(settings)?;
-    topics.cluster()?;
-    let until = std::time::Instant::now() + WHOLE_PATIENCE;
-    loop {
-        match topics.ensure() {
-            Err(error @ Error::Unreachable { .. }) if std::time::Instant::now() < until => {
-                tracing::warn!(%error, "the cluster answers and is not whole; it is waited for");
-                std::thread::sleep(WHOLE_PAUSE);
-            }
-            ended => return ended,
-        }
     }
 }
 

@@ -112,16 +112,7 @@ impl KafkaLog {
         }
         let topics = Topics::of(settings)?;
         let cluster = topics.cluster()?;
-        let until = owner::now() + WHOLE_PATIENCE;
-        loop {
-            match KafkaLog::open_in(&topics, &cluster, settings, partition, directory) {
-                Err(error @ Error::Unreachable { .. }) if owner::now() < until => {
-                    tracing::warn!(%error, "the cluster answers and is not whole; it is waited for");
-                    std::thread::sleep(WHOLE_PAUSE);
-                }
-                ended => return ended,
-            }
-        }
+        once_whole(|| KafkaLog::open_in(&topics, &cluster, settings, partition, directory))
     }
 
     fn open_in(
@@ -319,6 +310,20 @@ impl Drop for KafkaLog {
 impl std::fmt::Debug for KafkaLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KafkaLog").field("settings", &self.settings).field("copy", &self.copy).finish_non_exhaustive()
+    }
+}
+
+/// Attempts something until a cluster that answers is whole.
+fn once_whole<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let until = owner::now() + WHOLE_PATIENCE;
+    loop {
+        match attempt() {
+            Err(error @ Error::Unreachable { .. }) if owner::now() < until => {
+                tracing::warn!(%error, "the cluster answers and is not whole; it is waited for");
+                std::thread::sleep(WHOLE_PAUSE);
+            }
+            ended => return ended,
+        }
     }
 }
 

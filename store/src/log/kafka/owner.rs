@@ -203,23 +203,33 @@ impl Owner {
 
     /// Puts another client in the place of one that can write no more. What that one left open is settled then.
     fn renew(&self, tenure: &mut Tenure, why: &str, until: Instant) -> Result<(), Failure> {
-        let passing = |error: &KafkaError| Failure::Passing(error.to_string());
         let why = tenure.producer.client.client().fatal_error().map_or_else(|| why.to_owned(), |(_, why)| why);
-        let owner = match tenure.marked {
-            true => mark::get(&self.settings, self.partition, CALL).map_err(|error| passing(&error))?,
-            false => None,
-        };
-        if owner.as_deref() != Some(self.appends.instance()) {
-            self.counts.fenced.fetch_add(1, Ordering::Relaxed);
-            return Err(Failure::Lasting(self.replaced(&why)));
-        }
+        self.still_has_it(tenure, &why)?;
         let config = self.settings.owner(self.partition);
         let producer = Producer::connect(&self.settings, &config, Arc::clone(&self.appends));
         let producer = producer.map_err(Failure::Lasting)?;
-        persist(until, || producer.client.init_transactions(CALL)).map_err(|error| passing(&error))?;
+        let ready = persist(until, || producer.client.init_transactions(CALL));
+        ready.map_err(|error| Failure::Passing(error.to_string()))?;
+        // Who took over in between was refused by that, and takes it back once this one writes nothing.
+        self.still_has_it(tenure, &why)?;
         tracing::warn!(why, partition = self.partition, "conclusions are written by a new client from here on");
         (tenure.producer, tenure.spent) = (producer, None);
         Ok(())
+    }
+
+    /// Whether this process was the last to take the partition over.
+    fn still_has_it(&self, tenure: &Tenure, why: &str) -> Result<(), Failure> {
+        let owner = match tenure.marked {
+            true => {
+                mark::get(&self.settings, self.partition, CALL).map_err(|error| Failure::Passing(error.to_string()))?
+            }
+            false => None,
+        };
+        if owner.as_deref() == Some(self.appends.instance()) {
+            return Ok(());
+        }
+        self.counts.fenced.fetch_add(1, Ordering::Relaxed);
+        Err(Failure::Lasting(self.replaced(why)))
     }
 
     /// The conclusions from an offset on, with the append of this process that each is of. Nothing of this process is under
