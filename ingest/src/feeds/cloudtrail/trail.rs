@@ -118,7 +118,7 @@ pub fn hour_before(
     let Some(previous) = fields.text("previousDigestS3Object")? else { return Ok(Hour::default()) };
     let signature = fields.need_text("previousDigestSignature")?;
     let hash = fields.need_text("previousDigestHashValue")?.to_ascii_lowercase();
-    let verified = read(previous).and_then(|content| proved(keys, &content, signature, &hash));
+    let verified = read(previous).and_then(|content| proved(keys, (previous, &content), signature, &hash));
     let verified = match verified {
         Ok(verified) => verified,
         // How long it was nobody knows; one digest is an hour's.
@@ -152,7 +152,7 @@ pub fn own_hour(
     let fields = Fields::of(&parsed)?;
     let (begins, ends) = (fields.need_time("digestStartTime")?, fields.need_time("digestEndTime")?);
     let mut hour = Hour::default();
-    match signed(keys, digest, signature) {
+    match signed(keys, (object, digest), signature) {
         Ok(verified) => hour.take(&verified, read),
         Err(cause) => hour.gaps.push(Gap::new(object, &format!("the digest {cause}"), begins, ends)),
     }
@@ -183,24 +183,34 @@ fn same(content: &[u8], listed: &str) -> Result<(), String> {
 }
 
 /// A digest by what the one after it says: its hash, and its signature under the key that it names.
-fn proved(keys: &PublicKeys, content: &[u8], signature: &str, hash: &str) -> Result<Verified, String> {
+fn proved(
+    keys: &PublicKeys,
+    (object, content): (&str, &[u8]),
+    signature: &str,
+    hash: &str,
+) -> Result<Verified, String> {
     if sha256(content) != hash {
         return Err("is not the one that the digest after it names".to_owned());
     }
-    signed(keys, content, signature)
+    signed(keys, (object, content), signature)
 }
 
-/// A digest by its signature, under the key that it names.
-fn signed(keys: &PublicKeys, content: &[u8], signature: &str) -> Result<Verified, String> {
+/// A digest by its signature, under the key that it names, where it was written for the place at which it lies. The keys are
+/// those of a region: without its place, a digest of anybody's account there would stand for this one's.
+fn signed(keys: &PublicKeys, (object, content): (&str, &[u8]), signature: &str) -> Result<Verified, String> {
     let in_words = |problem: Problem| format!("does not verify: {}: {}", problem.field, problem.reason);
     let parsed = feeds::strict_json(content).map_err(in_words)?;
-    let named = Fields::of(&parsed).and_then(|fields| fields.need_text("digestPublicKeyFingerprint"));
-    let fingerprint = named.map_err(in_words)?.to_ascii_lowercase();
+    let fields = Fields::of(&parsed).map_err(in_words)?;
+    let fingerprint = fields.need_text("digestPublicKeyFingerprint").map_err(in_words)?.to_ascii_lowercase();
     let key = keys.0.get(&fingerprint).ok_or_else(|| {
         let shown = mask::text(&capped(&fingerprint, NAME_BYTES_MAX));
         format!("does not verify: no public key of the fingerprint {shown} is known")
     })?;
-    verify(key, Signed { content, signature }, None).map_err(in_words)
+    let verified = verify(key, Signed { content, signature }, None).map_err(in_words)?;
+    if fields.need_text("digestS3Object").map_err(in_words)? != object {
+        return Err("was written for another place".to_owned());
+    }
+    Ok(verified)
 }
 
 #[cfg(test)]
@@ -313,6 +323,11 @@ mod tests {
         };
         assert_eq!(own(&trail, &signature), Hour { proved: 1, gaps: Vec::new() });
         assert_eq!(own(&trail, &signature.replace('0', "1")).gaps[0].missing, digests[2]);
+        // A digest that is signed, and lies where another belongs.
+        let elsewhere = (digests[3].as_str(), trail.objects[&digests[2]].as_bytes());
+        let read = |_: &str| -> Result<Vec<u8>, String> { Err("is missing".to_owned()) };
+        let moved = own_hour(&trail.keys, elsewhere, &signature, &read).unwrap();
+        assert_eq!((moved.proved, moved.gaps[0].cause.as_str()), (0, "the digest was written for another place"));
         let logs = trail.objects(is_log);
         trail.objects.remove(&logs[1]);
         // The same record as the digest after it gives.
