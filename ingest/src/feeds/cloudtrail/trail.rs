@@ -3,8 +3,8 @@
 //!
 //! The signature of a digest stands in the metadata of its object, which copies do not have; the digest after it says it too.
 //! So a copy proves an hour once the next digest is there, and the newest hour not yet; the bucket itself proves it. Pure: who calls it reads the
-//! objects. It does not know whether keys are those of the account's region, nor that a trail has ended: a digest that names
-//! none before it begins a chain, and nothing is said of what was before.
+//! objects. It does not know whether keys are those of the account's region, nor that a trail has ended. A digest that names none
+//! before it begins a chain; nothing is said of what was before, unless its caller knows an earlier digest of the same trail.
 
 use std::collections::BTreeMap;
 
@@ -98,24 +98,39 @@ pub fn is_log(object: &str) -> bool {
     object.contains("/CloudTrail/") && is_file(object)
 }
 
+/// What the digests of one trail in one region have in common: their directory without the day, their name without the time.
+#[must_use]
+pub fn chain(digest: &str) -> String {
+    let name = digest.rsplit('/').next().unwrap_or_default();
+    let name = name.rsplit_once('_').map_or(name, |(name, _)| name);
+    // Before the name stand year, month and day.
+    format!("{}/{name}", digest.rsplitn(5, '/').nth(4).unwrap_or_default())
+}
+
 fn is_file(object: &str) -> bool {
     [".json.gz", ".json"].iter().any(|end| object.ends_with(end))
 }
 
 /// Proves the hour before a digest: the digest of that hour by what this one says of it, its log files by their hashes. `read`
-/// gives an object uncompressed, or says in words why it cannot. A digest that begins a chain proves nothing.
+/// gives an object uncompressed, or says in words why it cannot. A digest that begins a chain proves nothing; where its trail
+/// `is_known` to have an earlier one, that is a gap: whoever forges a digest would begin with it.
 ///
 /// # Errors
 /// This digest is none.
 pub fn hour_before(
     keys: &PublicKeys,
-    digest: &[u8],
+    (object, digest): (&str, &[u8]),
+    is_known: bool,
     read: &dyn Fn(&str) -> Result<Vec<u8>, String>,
 ) -> Result<Hour, Problem> {
     let parsed = feeds::strict_json(digest)?;
     let fields = Fields::of(&parsed)?;
     let begins = fields.need_time("digestStartTime")?;
-    let Some(previous) = fields.text("previousDigestS3Object")? else { return Ok(Hour::default()) };
+    let Some(previous) = fields.text("previousDigestS3Object")? else {
+        let cause = "the digest names none before it, and its trail has earlier ones";
+        let gap = is_known.then(|| Gap::new(object, cause, begins.saturating_add(-HOUR_NS), begins));
+        return Ok(Hour { proved: 0, gaps: gap.into_iter().collect() });
+    };
     let signature = fields.need_text("previousDigestSignature")?;
     let hash = fields.need_text("previousDigestHashValue")?.to_ascii_lowercase();
     let verified = read(previous).and_then(|content| proved(keys, (previous, &content), signature, &hash));
@@ -215,6 +230,8 @@ fn signed(keys: &PublicKeys, (object, content): (&str, &[u8]), signature: &str) 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// Four digests and the log files of two hours, signed with OpenSSL.
@@ -236,8 +253,8 @@ mod tests {
 
         /// The hour before the digest of that number.
         fn hour(&self, number: usize) -> Hour {
-            let digest = &self.objects[&self.objects(is_digest)[number]];
-            hour_before(&self.keys, digest.as_bytes(), &|object| {
+            let object = self.objects(is_digest).swap_remove(number);
+            hour_before(&self.keys, (&object, self.objects[&object].as_bytes()), false, &|object| {
                 let content = self.objects.get(object).ok_or("is missing")?;
                 Ok(content.clone().into_bytes())
             })
@@ -298,12 +315,31 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_that_begins_anew_is_a_gap_where_its_trail_has_earlier_ones() {
+        let trail = Trail::new();
+        let digests = trail.objects(is_digest);
+        let read = |_: &str| -> Result<Vec<u8>, String> { Err("is missing".to_owned()) };
+        // Nobody signed it: it is the first of its chain, put where the last one lies.
+        let forged = (digests[3].as_str(), trail.objects[&digests[0]].as_bytes());
+        let gaps = |is_known: bool| hour_before(&trail.keys, forged, is_known, &read).unwrap().gaps;
+        assert!(gaps(false).is_empty());
+        assert_eq!(gaps(true)[0].missing, digests[3]);
+        assert!(gaps(true)[0].cause.contains("names none before it"));
+        let chains: BTreeSet<String> = digests.iter().map(|digest| chain(digest)).collect();
+        let expected = "AWSLogs/111122223333/CloudTrail-Digest/eu-central-1/\
+                        111122223333_CloudTrail-Digest_eu-central-1_trail_eu-central-1";
+        assert_eq!(chains, BTreeSet::from([expected.to_owned()]));
+        assert_ne!(chain(&digests[0].replace("eu-central-1", "eu-west-1")), expected);
+        assert_eq!(chain("d.json"), "/d.json");
+    }
+
+    #[test]
     fn an_hour_without_a_digest_is_a_gap_although_the_chain_is_whole() {
         let trail = Trail::new();
         let last = &trail.objects[&trail.objects(is_digest)[3]];
         let late = last.replace("2025-02-21T07:00:00Z", "2025-02-21T09:00:00Z");
         let read = |object: &str| -> Result<Vec<u8>, String> { Ok(trail.objects[object].clone().into_bytes()) };
-        let hour = hour_before(&trail.keys, late.as_bytes(), &read).unwrap();
+        let hour = hour_before(&trail.keys, ("late", late.as_bytes()), false, &read).unwrap();
         let [gap] = hour.gaps.as_slice() else { panic!("{:?}", hour.gaps) };
         assert_eq!(gap.cause, "no digest speaks of 2025-02-21T07:00:00Z to 2025-02-21T09:00:00Z");
     }
@@ -340,7 +376,11 @@ mod tests {
         let keys = Trail::new().keys;
         let read = |_: &str| -> Result<Vec<u8>, String> { Err("is missing".to_owned()) };
         for (digest, field) in [("{}", "digestStartTime"), ("[]", "record")] {
-            assert_eq!(hour_before(&keys, digest.as_bytes(), &read).unwrap_err().field, field, "{digest}");
+            assert_eq!(
+                hour_before(&keys, ("d", digest.as_bytes()), false, &read).unwrap_err().field,
+                field,
+                "{digest}"
+            );
         }
         for (keys, field) in [
             ("{}", "PublicKeyList"),
