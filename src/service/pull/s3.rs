@@ -61,7 +61,7 @@ impl S3 {
         }
     }
 
-    /// An object as it lies there, and `x-amz-meta-signature`.
+    /// An object as it lies there, and `x-amz-meta-signature`; empty where it has none, which is no signature of anything.
     pub(super) fn object(&self, key: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
         self.get(key, "")
     }
@@ -93,7 +93,7 @@ impl S3 {
             status => return Err(later(format!("the bucket answers {status}"))),
         }
         let signature = answer.headers().get("x-amz-meta-signature").and_then(|value| value.to_str().ok());
-        let signature = signature.filter(|signature| !signature.is_empty()).map(str::to_owned);
+        let signature = Some(signature.unwrap_or_default().to_owned());
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {

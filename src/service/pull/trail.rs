@@ -77,8 +77,12 @@ impl Inner {
             page.events = self.stale(&listed, now);
             page.newest = newest.or(Some(since));
             files.begins = begins(&listed);
-            files.read.retain(|object| object.written >= since);
-            let new = listed.into_iter().filter(|object| object.written >= since && self.is_due(object, now));
+            // A digest waits for as long again, and clocks differ: what is looked at twice is taken once.
+            let digests_since = newest.map_or(since, |_| reach(since));
+            let begins_at = |object: &Object| if is_digest(&object.key) { digests_since } else { since };
+            files.read.retain(|object| object.written >= begins_at(object));
+            let new =
+                listed.into_iter().filter(|object| object.written >= begins_at(object) && self.is_due(object, now));
             let Files { read, due } = &mut *files;
             due.extend(new.filter(|object| !read.contains(object)));
         }
