@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use keywatch_ingest::limits::BODY_BYTES_MAX;
 use keywatch_store::Instant;
 use reqwest::{Client, StatusCode, Url, redirect};
@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::bucket::{Entry, Object, Unread};
 use super::sigv4::{Asked, Keys, encoded, headers};
 use crate::clock;
-use crate::limits::PULL_ANSWER_SECONDS_MAX;
+use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_FILES_MAX};
 
 /// A bucket.
 #[derive(Clone, Debug)]
@@ -47,7 +47,8 @@ impl S3 {
     pub(super) fn list(&self, prefix: &str) -> anyhow::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         let mut next: Option<String> = None;
-        loop {
+        for _ in 0..PULL_TRAIL_FILES_MAX {
+            ensure!(entries.len() <= PULL_TRAIL_FILES_MAX, "more than {PULL_TRAIL_FILES_MAX} objects in one place");
             let token = next.map(|token| format!("continuation-token={}&", encoded(&token, false)));
             let query =
                 format!("{}delimiter=%2F&list-type=2&prefix={}", token.unwrap_or_default(), encoded(prefix, false));
@@ -59,6 +60,7 @@ impl S3 {
                 return Ok(entries);
             }
         }
+        bail!("its list has no end")
     }
 
     /// An object as it lies there, and `x-amz-meta-signature`; empty where it has none, which is no signature of anything.
@@ -124,7 +126,9 @@ fn listed(text: &str) -> anyhow::Result<Vec<Entry>> {
     }
     for prefix in each(text, "CommonPrefixes") {
         let prefix = inner(prefix, "Prefix").map(unescaped).context("its list has a prefix without a name")?;
-        entries.push(Entry::Directory(prefix.trim_end_matches('/').to_owned()));
+        // A name may be empty (`a//b`); what begins with a slash has no place below the bucket's own.
+        let place = prefix.strip_suffix('/').unwrap_or(&prefix);
+        entries.extend((!place.is_empty()).then(|| Entry::Directory(place.to_owned())));
     }
     Ok(entries)
 }
@@ -165,6 +169,9 @@ mod tests {
         let file = Entry::File(Object { written, key: "a/b&<c.json.gz".into() });
         assert_eq!(listed(text).unwrap(), [file, Entry::Directory("a/2025".into())]);
         assert_eq!(inner(text, "NextContinuationToken").map(unescaped).as_deref(), Some("1/w&x=="));
+        let empty = ["/", "a//"].map(|prefix| format!("<CommonPrefixes><Prefix>{prefix}</Prefix></CommonPrefixes>"));
+        let empty = format!("<ListBucketResult>{}</ListBucketResult>", empty.concat());
+        assert_eq!(listed(&empty).unwrap(), [Entry::Directory("a/".into())], "and not `a` once more");
         assert!(listed("<Error><Code>AccessDenied</Code></Error>").is_err());
         assert!(listed("<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>").is_err());
     }
