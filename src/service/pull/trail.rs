@@ -7,7 +7,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use keywatch_ingest::feeds::cloudtrail::trail::{Gap, PublicKeys, chain, hour_before, is_digest, is_log, own_hour};
+use keywatch_ingest::feeds::cloudtrail::trail::{
+    Gap, PublicKeys, chain, hour_before, is_backfill, is_digest, is_log, own_hour,
+};
 use keywatch_ingest::{Problem, Reject};
 use keywatch_store::event::Origin;
 use keywatch_store::time::SECOND_NS;
@@ -157,7 +159,7 @@ impl Inner {
     /// That no digest has come for hours, the same record for as long as it is the same digest. Each chain has to go on: a trail
     /// of many regions has one in each.
     fn stale(&self, listed: &[Object], now: Instant) -> Vec<Event> {
-        let digests = listed.iter().filter(|object| is_digest(&object.key));
+        let digests = listed.iter().filter(|object| is_digest(&object.key) && !is_backfill(&object.key));
         let last: BTreeMap<String, &Object> = digests.map(|object| (chain(&object.key), object)).collect();
         let is_late = |last: &&Object| now.0.saturating_sub(last.written.0) > PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS;
         let gap = |last: &Object| Gap {

@@ -99,13 +99,26 @@ pub fn is_log(object: &str) -> bool {
 }
 
 /// What the digests of one trail in one region have in common: their directory without the day, their name without the time.
+/// Those that were written [later](is_backfill) are a chain of their own.
 #[must_use]
 pub fn chain(digest: &str) -> String {
     let name = digest.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_suffix(BACKFILL).unwrap_or(name);
     let name = name.rsplit_once('_').map_or(name, |(name, _)| name);
     // Before the name stand year, month and day.
-    format!("{}/{name}", digest.rsplitn(5, '/').nth(4).unwrap_or_default())
+    let place = digest.rsplitn(5, '/').nth(4).unwrap_or_default();
+    format!("{place}/{name}{}", if is_backfill(digest) { BACKFILL } else { "" })
 }
+
+/// Whether a digest lists log files that were late for the digest of their hour. There is one where that happens and not each
+/// hour.
+#[must_use]
+pub fn is_backfill(digest: &str) -> bool {
+    digest.ends_with(BACKFILL)
+}
+
+/// How the name of such a digest ends.
+const BACKFILL: &str = "_backfill.json.gz";
 
 fn is_file(object: &str) -> bool {
     [".json.gz", ".json"].iter().any(|end| object.ends_with(end))
@@ -128,7 +141,8 @@ pub fn hour_before(
     let begins = fields.need_time("digestStartTime")?;
     let Some(previous) = fields.text("previousDigestS3Object")? else {
         let cause = "the digest names none before it, and its trail has earlier ones";
-        let gap = is_known.then(|| Gap::new(object, cause, begins.saturating_add(-HOUR_NS), begins));
+        let gap = (is_known && !is_backfill(object))
+            .then(|| Gap::new(object, cause, begins.saturating_add(-HOUR_NS), begins));
         return Ok(Hour { proved: 0, gaps: gap.into_iter().collect() });
     };
     let signature = fields.need_text("previousDigestSignature")?;
@@ -145,7 +159,7 @@ pub fn hour_before(
     };
     let mut hour = Hour::default();
     let ends = verified.ends;
-    if ends != begins {
+    if ends != begins && !is_backfill(object) {
         let cause = format!("no digest speaks of {ends} to {begins}");
         hour.gaps.push(Gap::new(previous, &cause, ends.min(begins), begins));
     }
@@ -331,6 +345,11 @@ mod tests {
         assert_eq!(chains, BTreeSet::from([expected.to_owned()]));
         assert_ne!(chain(&digests[0].replace("eu-central-1", "eu-west-1")), expected);
         assert_eq!(chain("d.json"), "/d.json");
+        // What was late comes when it comes.
+        let late = digests[3].replace(".json.gz", BACKFILL);
+        assert_eq!(chain(&late), format!("{expected}{BACKFILL}"));
+        let late = hour_before(&trail.keys, (&late, forged.1), true, &read).unwrap();
+        assert_eq!(late, Hour::default());
     }
 
     #[test]
