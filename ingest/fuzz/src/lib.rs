@@ -127,7 +127,7 @@ pub fn digest(bytes: &[u8]) {
     let keys = own.unwrap_or_else(|_| PublicKeys::parse(TRAIL_KEYS.as_bytes()).unwrap());
     for there in [true, false] {
         let read = |_: &str| if there { Ok(bytes.to_vec()) } else { Err("is missing".to_owned()) };
-        if let Ok(hour) = hour_before(&keys, ("digest", bytes), true, &read) {
+        if let Ok(hour) = hour_before(&keys, ("digest", bytes), Some("before"), &read) {
             assert_eq!(hour.proved, 0);
             for gap in hour.gaps {
                 let event = gap.event(&origin());

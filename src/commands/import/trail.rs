@@ -1,7 +1,7 @@
 //! Digest files of `CloudTrail` among what is imported: they are no records, and prove the log files beside them where their
 //! public keys are given. Knows how keys of objects stand to directories, and nothing of what a digest holds.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -61,14 +61,14 @@ pub(super) fn prove(
         let mut names: Vec<&str> =
             objects.iter().map(|object| object.key.as_str()).filter(|key| is_digest(key)).collect();
         names.sort_unstable();
-        let mut chains = BTreeSet::new();
+        let mut last: BTreeMap<String, &str> = BTreeMap::new();
         for name in names {
             digests += 1;
             // In order of their names those of a chain are in order of their times.
-            let is_known = !chains.insert(chain(name));
+            let before = last.insert(chain(name), name);
             let read = |object: &str| bucket.read(object).map_err(Unread::into_words);
             let hour = read(name).and_then(|digest| {
-                let hour = hour_before(keys, (name, &digest), is_known, &read);
+                let hour = hour_before(keys, (name, &digest), before, &read);
                 hour.map_err(|problem| format!("is no digest: {}: {}", problem.field, problem.reason))
             });
             match hour {

@@ -4,7 +4,7 @@
 //! Files are read again from some minutes before the newest; what was taken is known by the ids of its events.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keywatch_ingest::feeds::cloudtrail::trail::{
@@ -42,8 +42,8 @@ struct Files {
     read: HashSet<Object>,
     /// Those that were listed and come next.
     due: VecDeque<Object>,
-    /// Of each chain of digests the first that was listed, by its key.
-    begins: BTreeMap<String, String>,
+    /// Digests that were listed, by chain and key, in which the time stands.
+    digests: BTreeSet<(String, String)>,
 }
 
 impl Trail {
@@ -78,7 +78,8 @@ impl Inner {
             let listed = listed.map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
             page.events = self.stale(&listed, now);
             page.newest = newest.or(Some(since));
-            files.begins = begins(&listed);
+            let digests = listed.iter().filter(|object| is_digest(&object.key));
+            files.digests = digests.map(|object| (chain(&object.key), object.key.clone())).collect();
             // A digest waits for as long again, and clocks differ: what is looked at twice is taken once.
             let digests_since = newest.map_or(since, |_| reach(since));
             let begins_at = |object: &Object| if is_digest(&object.key) { digests_since } else { since };
@@ -94,9 +95,11 @@ impl Inner {
             Err(Unread::Later(cause)) => return Err(unreachable(&object.key, &cause)),
             Err(Unread::No(cause)) => page.rejects.push(reject(&object.key, &cause)),
             Ok((content, signature)) if is_digest(&object.key) => {
-                let first = files.begins.get(&chain(&object.key));
-                let is_known = first.is_some_and(|first| *first < object.key);
-                self.prove((&object.key, &content), is_known, signature.as_deref(), &mut page)?;
+                let own = chain(&object.key);
+                let before = files.digests.range(..(own.clone(), object.key.clone())).next_back();
+                let before = before.filter(|(chain, _)| *chain == own);
+                let before = before.map(|(_, key)| key.as_str());
+                self.prove((&object.key, &content), before, signature.as_deref(), &mut page)?;
             }
             Ok((content, _)) => page.body = content,
         }
@@ -118,7 +121,7 @@ impl Inner {
     fn prove(
         &self,
         (key, digest): (&str, &[u8]),
-        is_known: bool,
+        before: Option<&str>,
         signature: Option<&str>,
         page: &mut Page,
     ) -> Result<(), Trouble> {
@@ -135,7 +138,7 @@ impl Inner {
                 unread.into_words()
             })
         };
-        let proved = hour_before(&self.keys, (key, digest), is_known, &read).and_then(|before| {
+        let proved = hour_before(&self.keys, (key, digest), before, &read).and_then(|before| {
             let own = signature.map(|signature| own_hour(&self.keys, (key, digest), signature, &read)).transpose()?;
             Ok([before, own.unwrap_or_default()])
         });
@@ -170,18 +173,6 @@ impl Inner {
         };
         last.into_values().filter(is_late).map(|last| gap(last).event(&self.origin)).collect()
     }
-}
-
-/// Of each chain of digests the first, by its key, in which the time stands.
-fn begins(listed: &[Object]) -> BTreeMap<String, String> {
-    let mut begins: BTreeMap<String, String> = BTreeMap::new();
-    for Object { key, .. } in listed.iter().filter(|object| is_digest(&object.key)) {
-        let first = begins.entry(chain(key)).or_insert_with(|| key.clone());
-        if key < first {
-            first.clone_from(key);
-        }
-    }
-    begins
 }
 
 /// How far back a look sees digests, to know whether they still come.

@@ -125,26 +125,29 @@ fn is_file(object: &str) -> bool {
 }
 
 /// Proves the hour before a digest: the digest of that hour by what this one says of it, its log files by their hashes. `read`
-/// gives an object uncompressed, or says in words why it cannot. A digest that begins a chain proves nothing; where its trail
-/// `is_known` to have an earlier one, that is a gap: whoever forges a digest would begin with it.
+/// gives an object uncompressed, or says in words why it cannot. A digest that begins a chain proves nothing. Where `before` is the
+/// last one before it that lies there, it has to name that one or a newer: whoever forges a digest would begin a chain, or go on
+/// from an old one.
 ///
 /// # Errors
 /// This digest is none.
 pub fn hour_before(
     keys: &PublicKeys,
     (object, digest): (&str, &[u8]),
-    is_known: bool,
+    before: Option<&str>,
     read: &dyn Fn(&str) -> Result<Vec<u8>, String>,
 ) -> Result<Hour, Problem> {
     let parsed = feeds::strict_json(digest)?;
     let fields = Fields::of(&parsed)?;
     let begins = fields.need_time("digestStartTime")?;
-    let Some(previous) = fields.text("previousDigestS3Object")? else {
-        let cause = "the digest names none before it, and its trail has earlier ones";
-        let gap = (is_known && !is_backfill(object))
-            .then(|| Gap::new(object, cause, begins.saturating_add(-HOUR_NS), begins));
-        return Ok(Hour { proved: 0, gaps: gap.into_iter().collect() });
-    };
+    let named = fields.text("previousDigestS3Object")?;
+    let mut hour = Hour::default();
+    let is_passed_over = before.is_some_and(|before| named.is_none_or(|named| named < before));
+    if is_passed_over && !is_backfill(object) {
+        let cause = "the digest passes over the one before it that lies there";
+        hour.gaps.push(Gap::new(object, cause, begins.saturating_add(-HOUR_NS), begins));
+    }
+    let Some(previous) = named else { return Ok(hour) };
     let signature = fields.need_text("previousDigestSignature")?;
     let hash = fields.need_text("previousDigestHashValue")?.to_ascii_lowercase();
     let verified = read(previous).and_then(|content| proved(keys, (previous, &content), signature, &hash));
@@ -153,11 +156,10 @@ pub fn hour_before(
         // How long it was nobody knows; one digest is an hour's.
         Err(cause) => {
             let from = begins.saturating_add(-HOUR_NS);
-            let gaps = vec![Gap::new(previous, &format!("the digest {cause}"), from, begins)];
-            return Ok(Hour { proved: 0, gaps });
+            hour.gaps.push(Gap::new(previous, &format!("the digest {cause}"), from, begins));
+            return Ok(hour);
         }
     };
-    let mut hour = Hour::default();
     let ends = verified.ends;
     if ends != begins && !is_backfill(object) {
         let cause = format!("no digest speaks of {ends} to {begins}");
@@ -268,7 +270,7 @@ mod tests {
         /// The hour before the digest of that number.
         fn hour(&self, number: usize) -> Hour {
             let object = self.objects(is_digest).swap_remove(number);
-            hour_before(&self.keys, (&object, self.objects[&object].as_bytes()), false, &|object| {
+            hour_before(&self.keys, (&object, self.objects[&object].as_bytes()), None, &|object| {
                 let content = self.objects.get(object).ok_or("is missing")?;
                 Ok(content.clone().into_bytes())
             })
@@ -329,27 +331,40 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_that_begins_anew_is_a_gap_where_its_trail_has_earlier_ones() {
+    fn a_digest_that_passes_over_the_one_before_it_is_a_gap() {
         let trail = Trail::new();
         let digests = trail.objects(is_digest);
-        let read = |_: &str| -> Result<Vec<u8>, String> { Err("is missing".to_owned()) };
-        // Nobody signed it: it is the first of its chain, put where the last one lies.
-        let forged = (digests[3].as_str(), trail.objects[&digests[0]].as_bytes());
-        let gaps = |is_known: bool| hour_before(&trail.keys, forged, is_known, &read).unwrap().gaps;
-        assert!(gaps(false).is_empty());
-        assert_eq!(gaps(true)[0].missing, digests[3]);
-        assert!(gaps(true)[0].cause.contains("names none before it"));
+        let read = |object: &str| -> Result<Vec<u8>, String> { Ok(trail.objects[object].clone().into_bytes()) };
+        let gaps = |number: usize, before: usize| {
+            // Nobody signed it: put where the last one lies, it begins a chain, or goes on from an old one.
+            let forged = (digests[3].as_str(), trail.objects[&digests[number]].as_bytes());
+            hour_before(&trail.keys, forged, Some(&digests[before]), &read).unwrap().gaps
+        };
+        for number in [0, 1, 2] {
+            let [gap] = gaps(number, 2).try_into().unwrap();
+            assert_eq!(
+                (gap.missing.as_str(), gap.cause.contains("passes over")),
+                (digests[3].as_str(), true),
+                "{number}"
+            );
+        }
+        assert_eq!((gaps(3, 2).len(), gaps(3, 1).len()), (0, 0), "the one before it may not lie there yet");
+        // What was late comes when it comes.
+        let late = digests[3].replace(".json.gz", BACKFILL);
+        let late = hour_before(&trail.keys, (&late, trail.objects[&digests[0]].as_bytes()), Some(&digests[2]), &read);
+        assert_eq!(late.unwrap(), Hour::default());
+    }
+
+    #[test]
+    fn the_digests_of_one_trail_in_one_region_are_a_chain() {
+        let digests = Trail::new().objects(is_digest);
         let chains: BTreeSet<String> = digests.iter().map(|digest| chain(digest)).collect();
         let expected = "AWSLogs/111122223333/CloudTrail-Digest/eu-central-1/\
                         111122223333_CloudTrail-Digest_eu-central-1_trail_eu-central-1";
         assert_eq!(chains, BTreeSet::from([expected.to_owned()]));
         assert_ne!(chain(&digests[0].replace("eu-central-1", "eu-west-1")), expected);
+        assert_eq!(chain(&digests[0].replace(".json.gz", BACKFILL)), format!("{expected}{BACKFILL}"));
         assert_eq!(chain("d.json"), "/d.json");
-        // What was late comes when it comes.
-        let late = digests[3].replace(".json.gz", BACKFILL);
-        assert_eq!(chain(&late), format!("{expected}{BACKFILL}"));
-        let late = hour_before(&trail.keys, (&late, forged.1), true, &read).unwrap();
-        assert_eq!(late, Hour::default());
     }
 
     #[test]
@@ -358,7 +373,7 @@ mod tests {
         let last = &trail.objects[&trail.objects(is_digest)[3]];
         let late = last.replace("2025-02-21T07:00:00Z", "2025-02-21T09:00:00Z");
         let read = |object: &str| -> Result<Vec<u8>, String> { Ok(trail.objects[object].clone().into_bytes()) };
-        let hour = hour_before(&trail.keys, ("late", late.as_bytes()), false, &read).unwrap();
+        let hour = hour_before(&trail.keys, ("late", late.as_bytes()), None, &read).unwrap();
         let [gap] = hour.gaps.as_slice() else { panic!("{:?}", hour.gaps) };
         assert_eq!(gap.cause, "no digest speaks of 2025-02-21T07:00:00Z to 2025-02-21T09:00:00Z");
     }
@@ -395,11 +410,7 @@ mod tests {
         let keys = Trail::new().keys;
         let read = |_: &str| -> Result<Vec<u8>, String> { Err("is missing".to_owned()) };
         for (digest, field) in [("{}", "digestStartTime"), ("[]", "record")] {
-            assert_eq!(
-                hour_before(&keys, ("d", digest.as_bytes()), false, &read).unwrap_err().field,
-                field,
-                "{digest}"
-            );
+            assert_eq!(hour_before(&keys, ("d", digest.as_bytes()), None, &read).unwrap_err().field, field, "{digest}");
         }
         for (keys, field) in [
             ("{}", "PublicKeyList"),
