@@ -86,7 +86,7 @@ impl Inner {
             files.read.retain(|object| object.written >= begins_at(object));
             let new =
                 listed.into_iter().filter(|object| object.written >= begins_at(object) && self.is_due(object, now));
-            let Files { read, due } = &mut *files;
+            let Files { read, due, .. } = &mut *files;
             due.extend(new.filter(|object| !read.contains(object)));
         }
         let Some(object) = files.due.front().cloned() else { return Ok(page) };
