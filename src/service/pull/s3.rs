@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use keywatch_ingest::limits::BODY_BYTES_MAX;
 use keywatch_store::Instant;
 use reqwest::{Client, StatusCode, Url, redirect};
@@ -60,7 +60,7 @@ impl S3 {
                 return Ok(entries);
             }
         }
-        bail!("its list has no end")
+        Err(anyhow::anyhow!("its list has no end"))
     }
 
     /// An object as it lies there, and `x-amz-meta-signature`; empty where it has none, which is no signature of anything.
