@@ -86,12 +86,14 @@ async fn p8_broken_files_leave_what_was_there_and_the_log_says_so() {
         let own = events.iter().filter(|event| event.source() == "keywatch" && event.kind() == "source.status");
         own.map(|event| (event.system().to_owned(), event.outcome().unwrap().to_owned())).collect::<Vec<_>>()
     };
-    // No TOML; a source that the inventory does not have.
+    // No TOML; nothing; a source that the inventory does not have.
     site.write("keywatch.toml", b"[[credentials]\n");
     site.until_metric(REFUSED, 1).await;
     assert_eq!(status(&site, "token", "1").await, StatusCode::OK);
-    site.configure(&[Source("cold", "stranger", "events", &next)]);
+    site.write("keywatch.toml", b"");
     site.until_metric(REFUSED, 2).await;
+    site.configure(&[Source("cold", "stranger", "events", &next)]);
+    site.until_metric(REFUSED, 3).await;
     assert_eq!(status(&site, "token", "2").await, StatusCode::OK);
     assert_eq!(status(&site, "next", "3").await, StatusCode::UNAUTHORIZED);
     site.configure(&[Source("cold", "idp", "events", &next)]);
@@ -100,7 +102,7 @@ async fn p8_broken_files_leave_what_was_there_and_the_log_says_so() {
     assert_eq!(status(&site, "token", "5").await, StatusCode::UNAUTHORIZED);
     let events = site.stop_with_all();
     let cold = |outcome: &str| ("cold".to_owned(), outcome.to_owned());
-    assert_eq!(unwell(&events), [cold("degraded"), cold("degraded"), cold("ok")]);
+    assert_eq!(unwell(&events), [cold("degraded"), cold("degraded"), cold("degraded"), cold("ok")]);
     let said = events.iter().find(|event| event.outcome() == Some("degraded")).unwrap();
     assert!(said.reason().unwrap().contains("keywatch.toml"), "{said:?}");
 }

@@ -1,12 +1,13 @@
 //! Digest files of `CloudTrail` among what is imported: they are no records, and prove the log files beside them where their
 //! public keys are given. Knows how keys of objects stand to directories, and nothing of what a digest holds.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use keywatch_ingest::Feed;
-use keywatch_ingest::feeds::cloudtrail::trail::{PublicKeys, hour_before, is_digest};
+use keywatch_ingest::feeds::cloudtrail::trail::{PublicKeys, chain, hour_before, is_digest};
 use keywatch_store::event::Origin;
 use keywatch_store::{Instant, line};
 
@@ -60,11 +61,14 @@ pub(super) fn prove(
         let mut names: Vec<&str> =
             objects.iter().map(|object| object.key.as_str()).filter(|key| is_digest(key)).collect();
         names.sort_unstable();
+        let mut last: BTreeMap<String, &str> = BTreeMap::new();
         for name in names {
             digests += 1;
+            // In order of their names those of a chain are in order of their times.
+            let before = last.insert(chain(name), name);
             let read = |object: &str| bucket.read(object).map_err(Unread::into_words);
             let hour = read(name).and_then(|digest| {
-                let hour = hour_before(keys, &digest, &read);
+                let hour = hour_before(keys, (name, &digest), before, &read);
                 hour.map_err(|problem| format!("is no digest: {}: {}", problem.field, problem.reason))
             });
             match hour {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use keywatch_store::Inventory;
 
 use super::credential::{Credential, Signature};
@@ -16,6 +16,8 @@ use super::{Config, check, parse, read};
 pub(crate) fn credentials(running: &Config, inventory: &Inventory) -> anyhow::Result<Vec<Credential>> {
     let file = running.file.display().to_string();
     let text = read(&running.file).with_context(|| format!("cannot read {file}"))?;
+    // A disk that is full, or somebody who writes it anew, leaves it empty for a while. That takes out nobody.
+    ensure!(!text.trim().is_empty(), "{file} is empty");
     let home = running.file.parent().unwrap_or(Path::new(""));
     let mut credentials = parse(&file, &text)?.credentials;
     let signatures = credentials.iter_mut().filter_map(|credential| credential.signature.as_mut());

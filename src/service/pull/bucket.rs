@@ -109,7 +109,10 @@ impl Bucket {
     /// # Errors
     /// Why it cannot be read.
     pub(super) fn read_signed(&self, key: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
-        let inside = !key.is_empty() && Path::new(key).components().all(|part| matches!(part, Component::Normal(_)));
+        // A path forgets `.`, and an address that has one is another than what was signed.
+        let inside = !key.is_empty()
+            && Path::new(key).components().all(|part| matches!(part, Component::Normal(_)))
+            && key.split('/').all(|part| part != ".");
         if !inside {
             return Err(Unread::No("names no place in the bucket".to_owned()));
         }
@@ -185,7 +188,7 @@ mod tests {
         assert_eq!(bucket.read("AWSLogs/a.json").unwrap(), b"{}");
         assert_eq!(bucket.read("AWSLogs/b.json").unwrap_err(), Unread::No("is missing".to_owned()));
         let absolute = directory.path().join("secret").display().to_string();
-        for key in ["../secret", "AWSLogs/../../secret", absolute.as_str(), ""] {
+        for key in ["../secret", "AWSLogs/../../secret", "AWSLogs/./a.json", absolute.as_str(), ""] {
             assert_eq!(bucket.read(key).unwrap_err().into_words(), "names no place in the bucket", "{key}");
         }
     }

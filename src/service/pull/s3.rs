@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::bucket::{Entry, Object, Unread};
 use super::sigv4::{Asked, Keys, encoded, headers};
 use crate::clock;
-use crate::limits::PULL_ANSWER_SECONDS_MAX;
+use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_FILES_MAX};
 
 /// A bucket.
 #[derive(Clone, Debug)]
@@ -47,7 +47,8 @@ impl S3 {
     pub(super) fn list(&self, prefix: &str) -> anyhow::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         let mut next: Option<String> = None;
-        loop {
+        for _ in 0..PULL_TRAIL_FILES_MAX {
+            ensure!(entries.len() <= PULL_TRAIL_FILES_MAX, "more than {PULL_TRAIL_FILES_MAX} objects in one place");
             let token = next.map(|token| format!("continuation-token={}&", encoded(&token, false)));
             let query =
                 format!("{}delimiter=%2F&list-type=2&prefix={}", token.unwrap_or_default(), encoded(prefix, false));
@@ -59,9 +60,10 @@ impl S3 {
                 return Ok(entries);
             }
         }
+        Err(anyhow::anyhow!("its list has no end"))
     }
 
-    /// An object as it lies there, and `x-amz-meta-signature`.
+    /// An object as it lies there, and `x-amz-meta-signature`; empty where it has none, which is no signature of anything.
     pub(super) fn object(&self, key: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
         self.get(key, "")
     }
@@ -93,7 +95,7 @@ impl S3 {
             status => return Err(later(format!("the bucket answers {status}"))),
         }
         let signature = answer.headers().get("x-amz-meta-signature").and_then(|value| value.to_str().ok());
-        let signature = signature.filter(|signature| !signature.is_empty()).map(str::to_owned);
+        let signature = Some(signature.unwrap_or_default().to_owned());
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {
@@ -124,7 +126,9 @@ fn listed(text: &str) -> anyhow::Result<Vec<Entry>> {
     }
     for prefix in each(text, "CommonPrefixes") {
         let prefix = inner(prefix, "Prefix").map(unescaped).context("its list has a prefix without a name")?;
-        entries.push(Entry::Directory(prefix.trim_end_matches('/').to_owned()));
+        // A name may be empty (`a//b`); what begins with a slash has no place below the bucket's own.
+        let place = prefix.strip_suffix('/').unwrap_or(&prefix);
+        entries.extend((!place.is_empty()).then(|| Entry::Directory(place.to_owned())));
     }
     Ok(entries)
 }
@@ -165,6 +169,9 @@ mod tests {
         let file = Entry::File(Object { written, key: "a/b&<c.json.gz".into() });
         assert_eq!(listed(text).unwrap(), [file, Entry::Directory("a/2025".into())]);
         assert_eq!(inner(text, "NextContinuationToken").map(unescaped).as_deref(), Some("1/w&x=="));
+        let empty = ["/", "a//"].map(|prefix| format!("<CommonPrefixes><Prefix>{prefix}</Prefix></CommonPrefixes>"));
+        let empty = format!("<ListBucketResult>{}</ListBucketResult>", empty.concat());
+        assert_eq!(listed(&empty).unwrap(), [Entry::Directory("a/".into())], "and not `a` once more");
         assert!(listed("<Error><Code>AccessDenied</Code></Error>").is_err());
         assert!(listed("<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>").is_err());
     }

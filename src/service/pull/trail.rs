@@ -4,10 +4,12 @@
 //! Files are read again from some minutes before the newest; what was taken is known by the ids of its events.
 
 use std::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use keywatch_ingest::feeds::cloudtrail::trail::{Gap, PublicKeys, hour_before, is_digest, is_log, own_hour};
+use keywatch_ingest::feeds::cloudtrail::trail::{
+    Gap, PublicKeys, chain, hour_before, is_backfill, is_digest, is_log, own_hour,
+};
 use keywatch_ingest::{Problem, Reject};
 use keywatch_store::event::Origin;
 use keywatch_store::time::SECOND_NS;
@@ -40,6 +42,8 @@ struct Files {
     read: HashSet<Object>,
     /// Those that were listed and come next.
     due: VecDeque<Object>,
+    /// Digests that were listed, by chain and key, in which the time stands.
+    digests: BTreeSet<(String, String)>,
 }
 
 impl Trail {
@@ -70,13 +74,19 @@ impl Inner {
         if files.due.is_empty() {
             let reach = |newest: Instant| newest.saturating_add(-self.overlap_nanoseconds);
             let since = newest.map_or_else(|| self.start.unwrap_or(now), reach);
-            let listed = self.bucket.objects(since.min(now.saturating_add(-LOOKED_BACK_NS)));
+            let listed = self.bucket.objects(since.min(now).saturating_add(-LOOKED_BACK_NS));
             let listed = listed.map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
             page.events = self.stale(&listed, now);
             page.newest = newest.or(Some(since));
-            files.read.retain(|object| object.written >= since);
-            let new = listed.into_iter().filter(|object| object.written >= since && self.is_due(object, now));
-            let Files { read, due } = &mut *files;
+            let digests = listed.iter().filter(|object| is_digest(&object.key));
+            files.digests = digests.map(|object| (chain(&object.key), object.key.clone())).collect();
+            // A digest waits for as long again, and clocks differ: what is looked at twice is taken once.
+            let digests_since = newest.map_or(since, |_| reach(since));
+            let begins_at = |object: &Object| if is_digest(&object.key) { digests_since } else { since };
+            files.read.retain(|object| object.written >= begins_at(object));
+            let new =
+                listed.into_iter().filter(|object| object.written >= begins_at(object) && self.is_due(object, now));
+            let Files { read, due, .. } = &mut *files;
             due.extend(new.filter(|object| !read.contains(object)));
         }
         let Some(object) = files.due.front().cloned() else { return Ok(page) };
@@ -85,7 +95,11 @@ impl Inner {
             Err(Unread::Later(cause)) => return Err(unreachable(&object.key, &cause)),
             Err(Unread::No(cause)) => page.rejects.push(reject(&object.key, &cause)),
             Ok((content, signature)) if is_digest(&object.key) => {
-                self.prove((&object.key, &content), signature.as_deref(), &mut page)?;
+                let own = chain(&object.key);
+                let before = files.digests.range(..(own.clone(), object.key.clone())).next_back();
+                let before = before.filter(|(chain, _)| *chain == own);
+                let before = before.map(|(_, key)| key.as_str());
+                self.prove((&object.key, &content), before, signature.as_deref(), &mut page)?;
             }
             Ok((content, _)) => page.body = content,
         }
@@ -104,10 +118,19 @@ impl Inner {
     }
 
     /// The hour before a digest, and its own where its signature is known.
-    fn prove(&self, (key, digest): (&str, &[u8]), signature: Option<&str>, page: &mut Page) -> Result<(), Trouble> {
+    fn prove(
+        &self,
+        (key, digest): (&str, &[u8]),
+        before: Option<&str>,
+        signature: Option<&str>,
+        page: &mut Page,
+    ) -> Result<(), Trouble> {
         // What could not be asked for is no gap: the digest is looked at again.
         let later = RefCell::new(None);
         let read = |object: &str| {
+            if later.borrow().is_some() {
+                return Err("was not asked for".to_owned());
+            }
             self.bucket.read(object).map_err(|unread| {
                 if let Unread::Later(cause) = &unread {
                     *later.borrow_mut() = Some(unreachable(object, cause));
@@ -115,7 +138,7 @@ impl Inner {
                 unread.into_words()
             })
         };
-        let proved = hour_before(&self.keys, digest, &read).and_then(|before| {
+        let proved = hour_before(&self.keys, (key, digest), before, &read).and_then(|before| {
             let own = signature.map(|signature| own_hour(&self.keys, (key, digest), signature, &read)).transpose()?;
             Ok([before, own.unwrap_or_default()])
         });
@@ -136,17 +159,19 @@ impl Inner {
         Ok(())
     }
 
-    /// That no digest has come for hours, the same record for as long as it is the same digest.
+    /// That no digest has come for hours, the same record for as long as it is the same digest. Each chain has to go on: a trail
+    /// of many regions has one in each.
     fn stale(&self, listed: &[Object], now: Instant) -> Vec<Event> {
-        let last = listed.iter().rfind(|object| is_digest(&object.key));
-        let late = last.filter(|last| now.0.saturating_sub(last.written.0) > PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS);
-        let gap = late.map(|last| Gap {
+        let digests = listed.iter().filter(|object| is_digest(&object.key) && !is_backfill(&object.key));
+        let last: BTreeMap<String, &Object> = digests.map(|object| (chain(&object.key), object)).collect();
+        let is_late = |last: &&Object| now.0.saturating_sub(last.written.0) > PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS;
+        let gap = |last: &Object| Gap {
             missing: "the digest files".to_owned(),
             cause: format!("none has come since {} of {}", last.key, last.written),
             from: last.written,
             to: last.written.saturating_add(PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS),
-        });
-        gap.iter().map(|gap| gap.event(&self.origin)).collect()
+        };
+        last.into_values().filter(is_late).map(|last| gap(last).event(&self.origin)).collect()
     }
 }
 

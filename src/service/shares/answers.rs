@@ -112,6 +112,8 @@ fn arrange(name: &str, list: &mut Vec<Value>, wanted: Wanted) {
             list.sort_by_key(|view| (read::<Status>(view, "status"), severity(view), Reverse(time(view, "last"))));
         }
         "alerts" => list.sort_by_key(|view| (severity(view), Reverse(time(view, "last")))),
+        // Those that wait for a person first.
+        "responses" => list.sort_by_key(|view| (view["status"] != "proposed", Reverse(time(view, "decided")))),
         "unresolved" | "opened" | "resolved" => list.sort_by_key(|view| (severity(view), time(view, "opened"))),
         "acts" => list.sort_by_key(|view| time(view, "at")),
         "newest" => {
@@ -179,6 +181,18 @@ mod tests {
         assert_eq!((ids(&whole, "incidents").join(" "), &whole["total"]), ("c d a b".to_owned(), &json!(4)));
         let newest = together(both(), Wanted { limit: 2, is_newest_first: true });
         assert_eq!(ids(&newest, "incidents"), ["b", "d"]);
+        let response = |id: &str, status: &str, second: u32| {
+            let decided = format!("2026-03-01T09:00:{second:02}Z");
+            json!({ "id": id, "status": status, "decided": decided })
+        };
+        let first = json!({ "responses": [response("a", "published", 8), response("b", "published", 2)] });
+        let second = json!({ "responses": [response("c", "proposed", 1), response("d", "undone", 5)] });
+        let responses = together(vec![first, second], Wanted { limit: 3, is_newest_first: false });
+        assert_eq!(
+            ids(&responses, "responses"),
+            ["c", "a", "d"],
+            "who waits for a person comes first, then the newest"
+        );
         let silences =
             together(vec![json!({ "silences": [{ "id": "s" }] }), json!({ "silences": [{ "id": "t" }] })], WORST);
         assert_eq!(ids(&silences, "silences"), ["s", "t"]);

@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use super::answers::{Asks, asks, together};
 use super::asked::{Answer, Asked, PARTITION};
 use super::holding::{Places, Shares};
-use crate::limits::{GATHERING_CONCURRENT_MAX, SHARE_ANSWER_SECONDS_MAX, SHARE_PROBE_SECONDS_MAX};
+use crate::limits::{GATHERING_CONCURRENT_MAX, HEAD_SECONDS_MAX, SHARE_ANSWER_SECONDS_MAX, SHARE_PROBE_SECONDS_MAX};
 use crate::service::metrics::{Exposition, Metrics};
 use crate::service::readiness::Readiness;
 
@@ -62,6 +62,8 @@ impl Front {
             .redirect(Policy::none())
             .no_proxy()
             .timeout(Duration::from_secs(SHARE_ANSWER_SECONDS_MAX))
+            // Before the other side closes it: what was sent at that moment would be neither done nor refused.
+            .pool_idle_timeout(Duration::from_secs(HEAD_SECONDS_MAX / 2))
             .build()?;
         let gathering = Semaphore::new(GATHERING_CONCURRENT_MAX);
         Ok(Arc::new(Front { shares, partitions, is_secure, readiness, metrics, client, gathering }))

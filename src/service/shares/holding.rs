@@ -42,6 +42,12 @@ impl Share {
         Share { running: None, at: now, failures: 0 }
     }
 
+    /// Where its process listens. Once that one has ended, whoever else takes its port would be told what operators say.
+    fn place(&mut self) -> Option<SocketAddr> {
+        let running = self.running.as_mut()?;
+        if running.ended().is_some() { None } else { running.address() }
+    }
+
     /// It ended by itself, or could not be started: it is tried again after a while.
     fn failed(&mut self, now: Instant) -> Duration {
         let is_steady = now.saturating_duration_since(self.at) >= Duration::from_secs(SHARE_STEADY_SECONDS);
@@ -126,9 +132,7 @@ impl Shares {
 
     /// Where the process of each partition listens.
     pub(super) fn places(&self) -> Places {
-        let held = self.lock();
-        let place = |share: &Share| share.running.as_ref().and_then(Running::address);
-        held.iter().map(|(partition, share)| (*partition, place(share))).collect()
+        self.lock().iter_mut().map(|(partition, share)| (*partition, share.place())).collect()
     }
 
     fn give(&self, partitions: &[u32], now: Instant) {
@@ -185,6 +189,23 @@ mod tests {
         shares.change(LeaseChange::Lost(vec![3]));
         shares.end();
         assert!(shares.places().is_empty());
+    }
+
+    #[test]
+    fn the_port_of_a_process_that_ended_is_asked_no_more() {
+        let (shares, _) = shares("echo 'keywatch listens on http://127.0.0.1:4711'; read ignored; exit 0");
+        shares.change(LeaseChange::Assigned(vec![2]));
+        let until = |expected: Option<SocketAddr>| {
+            let until = Instant::now() + Duration::from_secs(30);
+            while shares.places() != Places::from([(2, expected)]) {
+                assert!(Instant::now() < until, "{:?}", shares.places());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        until(Some(SocketAddr::from(([127, 0, 0, 1], 4711))));
+        // It ends, and nobody has looked after it yet.
+        shares.lock().get_mut(&2).and_then(|share| share.running.as_mut()).unwrap().ask_to_end();
+        until(None);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //!
 //! The signature of a digest stands in the metadata of its object, which copies do not have; the digest after it says it too.
 //! So a copy proves an hour once the next digest is there, and the newest hour not yet; the bucket itself proves it. Pure: who calls it reads the
-//! objects. It does not know whether keys are those of the account's region, nor that a trail has ended: a digest that names
-//! none before it begins a chain, and nothing is said of what was before.
+//! objects. It does not know whether keys are those of the account's region, nor that a trail has ended. A digest that names none
+//! before it begins a chain; nothing is said of what was before, unless its caller knows an earlier digest of the same trail.
 
 use std::collections::BTreeMap;
 
@@ -98,39 +98,70 @@ pub fn is_log(object: &str) -> bool {
     object.contains("/CloudTrail/") && is_file(object)
 }
 
+/// What the digests of one trail in one region have in common: their directory without the day, their name without the time.
+/// Those that were written [later](is_backfill) are a chain of their own.
+#[must_use]
+pub fn chain(digest: &str) -> String {
+    let name = digest.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_suffix(BACKFILL).unwrap_or(name);
+    let name = name.rsplit_once('_').map_or(name, |(name, _)| name);
+    // Before the name stand year, month and day.
+    let place = digest.rsplitn(5, '/').nth(4).unwrap_or_default();
+    format!("{place}/{name}{}", if is_backfill(digest) { BACKFILL } else { "" })
+}
+
+/// Whether a digest lists log files that were late for the digest of their hour. There is one where that happens and not each
+/// hour.
+#[must_use]
+pub fn is_backfill(digest: &str) -> bool {
+    digest.ends_with(BACKFILL)
+}
+
+/// How the name of such a digest ends.
+const BACKFILL: &str = "_backfill.json.gz";
+
 fn is_file(object: &str) -> bool {
     [".json.gz", ".json"].iter().any(|end| object.ends_with(end))
 }
 
 /// Proves the hour before a digest: the digest of that hour by what this one says of it, its log files by their hashes. `read`
-/// gives an object uncompressed, or says in words why it cannot. A digest that begins a chain proves nothing.
+/// gives an object uncompressed, or says in words why it cannot. A digest that begins a chain proves nothing. Where `before` is the
+/// last one before it that lies there, it has to name that one or a newer: whoever forges a digest would begin a chain, or go on
+/// from an old one.
 ///
 /// # Errors
 /// This digest is none.
 pub fn hour_before(
     keys: &PublicKeys,
-    digest: &[u8],
+    (object, digest): (&str, &[u8]),
+    before: Option<&str>,
     read: &dyn Fn(&str) -> Result<Vec<u8>, String>,
 ) -> Result<Hour, Problem> {
     let parsed = feeds::strict_json(digest)?;
     let fields = Fields::of(&parsed)?;
     let begins = fields.need_time("digestStartTime")?;
-    let Some(previous) = fields.text("previousDigestS3Object")? else { return Ok(Hour::default()) };
+    let named = fields.text("previousDigestS3Object")?;
+    let mut hour = Hour::default();
+    let is_passed_over = before.is_some_and(|before| named.is_none_or(|named| named < before));
+    if is_passed_over && !is_backfill(object) {
+        let cause = "the digest passes over the one before it that lies there";
+        hour.gaps.push(Gap::new(object, cause, begins.saturating_add(-HOUR_NS), begins));
+    }
+    let Some(previous) = named else { return Ok(hour) };
     let signature = fields.need_text("previousDigestSignature")?;
     let hash = fields.need_text("previousDigestHashValue")?.to_ascii_lowercase();
-    let verified = read(previous).and_then(|content| proved(keys, &content, signature, &hash));
+    let verified = read(previous).and_then(|content| proved(keys, (previous, &content), signature, &hash));
     let verified = match verified {
         Ok(verified) => verified,
         // How long it was nobody knows; one digest is an hour's.
         Err(cause) => {
             let from = begins.saturating_add(-HOUR_NS);
-            let gaps = vec![Gap::new(previous, &format!("the digest {cause}"), from, begins)];
-            return Ok(Hour { proved: 0, gaps });
+            hour.gaps.push(Gap::new(previous, &format!("the digest {cause}"), from, begins));
+            return Ok(hour);
         }
     };
-    let mut hour = Hour::default();
     let ends = verified.ends;
-    if ends != begins {
+    if ends != begins && !is_backfill(object) {
         let cause = format!("no digest speaks of {ends} to {begins}");
         hour.gaps.push(Gap::new(previous, &cause, ends.min(begins), begins));
     }
@@ -152,7 +183,7 @@ pub fn own_hour(
     let fields = Fields::of(&parsed)?;
     let (begins, ends) = (fields.need_time("digestStartTime")?, fields.need_time("digestEndTime")?);
     let mut hour = Hour::default();
-    match signed(keys, digest, signature) {
+    match signed(keys, (object, digest), signature) {
         Ok(verified) => hour.take(&verified, read),
         Err(cause) => hour.gaps.push(Gap::new(object, &format!("the digest {cause}"), begins, ends)),
     }
@@ -183,28 +214,40 @@ fn same(content: &[u8], listed: &str) -> Result<(), String> {
 }
 
 /// A digest by what the one after it says: its hash, and its signature under the key that it names.
-fn proved(keys: &PublicKeys, content: &[u8], signature: &str, hash: &str) -> Result<Verified, String> {
+fn proved(
+    keys: &PublicKeys,
+    (object, content): (&str, &[u8]),
+    signature: &str,
+    hash: &str,
+) -> Result<Verified, String> {
     if sha256(content) != hash {
         return Err("is not the one that the digest after it names".to_owned());
     }
-    signed(keys, content, signature)
+    signed(keys, (object, content), signature)
 }
 
-/// A digest by its signature, under the key that it names.
-fn signed(keys: &PublicKeys, content: &[u8], signature: &str) -> Result<Verified, String> {
+/// A digest by its signature, under the key that it names, where it was written for the place at which it lies. The keys are
+/// those of a region: without its place, a digest of anybody's account there would stand for this one's.
+fn signed(keys: &PublicKeys, (object, content): (&str, &[u8]), signature: &str) -> Result<Verified, String> {
     let in_words = |problem: Problem| format!("does not verify: {}: {}", problem.field, problem.reason);
     let parsed = feeds::strict_json(content).map_err(in_words)?;
-    let named = Fields::of(&parsed).and_then(|fields| fields.need_text("digestPublicKeyFingerprint"));
-    let fingerprint = named.map_err(in_words)?.to_ascii_lowercase();
+    let fields = Fields::of(&parsed).map_err(in_words)?;
+    let fingerprint = fields.need_text("digestPublicKeyFingerprint").map_err(in_words)?.to_ascii_lowercase();
     let key = keys.0.get(&fingerprint).ok_or_else(|| {
         let shown = mask::text(&capped(&fingerprint, NAME_BYTES_MAX));
         format!("does not verify: no public key of the fingerprint {shown} is known")
     })?;
-    verify(key, Signed { content, signature }, None).map_err(in_words)
+    let verified = verify(key, Signed { content, signature }, None).map_err(in_words)?;
+    if fields.need_text("digestS3Object").map_err(in_words)? != object {
+        return Err("was written for another place".to_owned());
+    }
+    Ok(verified)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// Four digests and the log files of two hours, signed with OpenSSL.
@@ -226,8 +269,8 @@ mod tests {
 
         /// The hour before the digest of that number.
         fn hour(&self, number: usize) -> Hour {
-            let digest = &self.objects[&self.objects(is_digest)[number]];
-            hour_before(&self.keys, digest.as_bytes(), &|object| {
+            let object = self.objects(is_digest).swap_remove(number);
+            hour_before(&self.keys, (&object, self.objects[&object].as_bytes()), None, &|object| {
                 let content = self.objects.get(object).ok_or("is missing")?;
                 Ok(content.clone().into_bytes())
             })
@@ -288,12 +331,50 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_that_passes_over_the_one_before_it_is_a_gap() {
+        let trail = Trail::new();
+        let digests = trail.objects(is_digest);
+        let read = |object: &str| -> Result<Vec<u8>, String> { Ok(trail.objects[object].clone().into_bytes()) };
+        let gaps = |number: usize, before: usize| {
+            // Nobody signed it: put where the last one lies, it begins a chain, or goes on from an old one.
+            let forged = (digests[3].as_str(), trail.objects[&digests[number]].as_bytes());
+            hour_before(&trail.keys, forged, Some(&digests[before]), &read).unwrap().gaps
+        };
+        for number in [0, 1, 2] {
+            let found = gaps(number, 2);
+            let [gap] = found.as_slice() else { panic!("{found:?}") };
+            assert_eq!(
+                (gap.missing.as_str(), gap.cause.contains("passes over")),
+                (digests[3].as_str(), true),
+                "{number}"
+            );
+        }
+        assert_eq!((gaps(3, 2).len(), gaps(3, 1).len()), (0, 0), "the one before it may not lie there yet");
+        // What was late comes when it comes.
+        let late = digests[3].replace(".json.gz", BACKFILL);
+        let late = hour_before(&trail.keys, (&late, trail.objects[&digests[0]].as_bytes()), Some(&digests[2]), &read);
+        assert_eq!(late.unwrap(), Hour::default());
+    }
+
+    #[test]
+    fn the_digests_of_one_trail_in_one_region_are_a_chain() {
+        let digests = Trail::new().objects(is_digest);
+        let chains: BTreeSet<String> = digests.iter().map(|digest| chain(digest)).collect();
+        let expected = "AWSLogs/111122223333/CloudTrail-Digest/eu-central-1/\
+                        111122223333_CloudTrail-Digest_eu-central-1_trail_eu-central-1";
+        assert_eq!(chains, BTreeSet::from([expected.to_owned()]));
+        assert_ne!(chain(&digests[0].replace("eu-central-1", "eu-west-1")), expected);
+        assert_eq!(chain(&digests[0].replace(".json.gz", BACKFILL)), format!("{expected}{BACKFILL}"));
+        assert_eq!(chain("d.json"), "/d.json");
+    }
+
+    #[test]
     fn an_hour_without_a_digest_is_a_gap_although_the_chain_is_whole() {
         let trail = Trail::new();
         let last = &trail.objects[&trail.objects(is_digest)[3]];
         let late = last.replace("2025-02-21T07:00:00Z", "2025-02-21T09:00:00Z");
         let read = |object: &str| -> Result<Vec<u8>, String> { Ok(trail.objects[object].clone().into_bytes()) };
-        let hour = hour_before(&trail.keys, late.as_bytes(), &read).unwrap();
+        let hour = hour_before(&trail.keys, ("late", late.as_bytes()), None, &read).unwrap();
         let [gap] = hour.gaps.as_slice() else { panic!("{:?}", hour.gaps) };
         assert_eq!(gap.cause, "no digest speaks of 2025-02-21T07:00:00Z to 2025-02-21T09:00:00Z");
     }
@@ -313,6 +394,11 @@ mod tests {
         };
         assert_eq!(own(&trail, &signature), Hour { proved: 1, gaps: Vec::new() });
         assert_eq!(own(&trail, &signature.replace('0', "1")).gaps[0].missing, digests[2]);
+        // A digest that is signed, and lies where another belongs.
+        let elsewhere = (digests[3].as_str(), trail.objects[&digests[2]].as_bytes());
+        let read = |_: &str| -> Result<Vec<u8>, String> { Err("is missing".to_owned()) };
+        let moved = own_hour(&trail.keys, elsewhere, &signature, &read).unwrap();
+        assert_eq!((moved.proved, moved.gaps[0].cause.as_str()), (0, "the digest was written for another place"));
         let logs = trail.objects(is_log);
         trail.objects.remove(&logs[1]);
         // The same record as the digest after it gives.
@@ -325,7 +411,7 @@ mod tests {
         let keys = Trail::new().keys;
         let read = |_: &str| -> Result<Vec<u8>, String> { Err("is missing".to_owned()) };
         for (digest, field) in [("{}", "digestStartTime"), ("[]", "record")] {
-            assert_eq!(hour_before(&keys, digest.as_bytes(), &read).unwrap_err().field, field, "{digest}");
+            assert_eq!(hour_before(&keys, ("d", digest.as_bytes()), None, &read).unwrap_err().field, field, "{digest}");
         }
         for (keys, field) in [
             ("{}", "PublicKeyList"),
