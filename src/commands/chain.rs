@@ -140,16 +140,15 @@ async fn read<C: Chain>(chain: &C, endpoints: &Endpoints, range: &Range) -> anyh
     ensure!(range.from <= to, "--from: it is behind block {to}");
     let mut out = output::buffered();
     let bar = output::progress(usize::try_from(to - range.from + 1).unwrap_or(usize::MAX));
-    let mark = |fetched: &Option<Fetched<_>>| fetched.as_ref().map_or_else(String::new, |fetched| chain.mark(fetched));
-    let fetch = |height| {
-        let asked = endpoints.agreed(move |node| async move { chain.fetch(&node, height).await }, mark);
-        async move { (height, asked.await) }
-    };
+    let fetch = |height| async move { (height, block(chain, endpoints, height).await) };
     let mut fetching = stream::iter(range.from..=to).map(fetch).buffered(FOLLOW_FETCHES_MAX);
     let mut events = 0_usize;
     while let Some((height, fetched)) = fetching.next().await {
-        let fetched = fetched.map_err(anyhow::Error::from).and_then(|fetched| fetched.answer.context("no node has it"));
-        let fetched = fetched.with_context(|| format!("block {height} (go on with --from {height})"))?;
+        let mut fetched = fetched?;
+        // A block before it may have shown addresses to be used that nobody watched when it was fetched.
+        while chain.is_outgrown(&fetched) {
+            fetched = block(chain, endpoints, height).await?;
+        }
         for event in chain.events(&fetched, 0) {
             events += 1;
             writeln!(out, "{}", line::write(&event))?;
@@ -160,6 +159,15 @@ async fn read<C: Chain>(chain: &C, endpoints: &Endpoints, range: &Range) -> anyh
     bar.finish_and_clear();
     output::note(&format!("{} blocks, {events} events", to - range.from + 1));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A block as enough nodes have it.
+async fn block<C: Chain>(chain: &C, endpoints: &Endpoints, height: u64) -> anyhow::Result<Fetched<C::Block>> {
+    let mark =
+        |fetched: &Option<Fetched<C::Block>>| fetched.as_ref().map_or_else(String::new, |fetched| chain.mark(fetched));
+    let asked = endpoints.agreed(move |node| async move { chain.fetch(&node, height).await }, mark).await;
+    let fetched = asked.map_err(anyhow::Error::from).and_then(|agreed| agreed.answer.context("no node has it"));
+    fetched.with_context(|| format!("block {height} (go on with --from {height})"))
 }
 
 async fn check(place: &Place) -> anyhow::Result<ExitCode> {

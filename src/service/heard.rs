@@ -135,6 +135,8 @@ impl Said {
         match event.kind() {
             "source.reject" => self.rejects += 1,
             "source.conflict" => self.conflicts += 1,
+            // What is missing of it, keywatch says.
+            "source.gap" => {}
             // It answered, perhaps with nothing.
             "source.cursor" => self.heard = Some(event.time()),
             kind => {
@@ -201,10 +203,11 @@ mod tests {
             event("opa", "source.status", 3, Some("degraded")),
             event("idp", "session.started", 4, None),
             event("idp", "source.reject", 5, None),
-            event("keywatch", "tick", 6, None),
+            event("idp", "source.gap", 6, None),
+            event("keywatch", "tick", 7, None),
         ];
         log.append(Topic::Events, events).unwrap();
-        let heard = Heard::of(&log, 5).unwrap();
+        let heard = Heard::of(&log, 6).unwrap();
         let names: Vec<&str> = heard.sources.iter().map(|said| said.source.as_str()).collect();
         assert_eq!(names, ["idp", "opa"], "what is older than the stretch is not looked at");
         let idp = heard.find("cold", "idp").unwrap();

@@ -1,9 +1,11 @@
 //! A wallet of many addresses on a real node of Bitcoin: each payment near the gap moves it on, also across a restart.
 
 use bitcoin::{Address, Network, ScriptBuf, WPubkeyHash};
+use serde_json::{Value, json};
 
 use super::watcher::{Watcher, of_kind};
 use crate::support::btcd::{Btcd, Wallet};
+use crate::support::command::{keywatch, out};
 
 /// The account of BIP-84's vectors, in the form of test networks.
 const DESCRIPTOR: &str = "wpkh(tpubDCxX2sYFS5bDkSe5GKKYHjBW7tgyN1R3UchpLJvdbf54ohxeGRtd8MbDUe1cguVHe4vnK68DsuD5MXjxi9EXx16rb9EnNsa\
@@ -65,5 +67,12 @@ async fn addresses_beyond_the_first_gap_are_watched_as_they_come_near() {
     ];
     assert_eq!(told, expected);
     let last = *of_kind(&events, "chain.progress").last().unwrap();
-    assert_eq!(last.detail().value()["used"], serde_json::json!({"treasury/0": 5, "treasury/1": 1}));
+    assert_eq!(last.detail().value()["used"], json!({"treasury/0": 5, "treasury/1": 1}));
+
+    // The same by hand, of blocks that are asked for at once.
+    let read = keywatch(watcher.path(), &["chain", "backfill", "node", "--from", "111"], b"");
+    let lines: Vec<Value> = out(&read).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let transfers = lines.iter().filter(|line| line["kind"] == "chain.transfer");
+    let paid: Vec<&str> = transfers.map(|line| line["to_address"].as_str().unwrap()).collect();
+    assert_eq!(paid, expected.each_ref().map(|(_, _, to)| to.as_str()));
 }

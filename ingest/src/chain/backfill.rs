@@ -49,6 +49,12 @@ pub fn cut(pending: &mut Vec<Pending>, fork: u64) {
     pending.retain(|piece| piece.next <= piece.to);
 }
 
+/// Whether the old blocks of a wallet up to the one at `tip` are among those that are still to be read.
+#[must_use]
+pub fn reaches(pending: &[Pending], wallet: &str, tip: u64) -> bool {
+    pending.iter().any(|piece| piece.to >= tip && piece.wallets.iter().any(|one| one == wallet))
+}
+
 /// The record of what is still to be read, and of the addresses `used` by then, which old blocks may show. `anchor` tells it
 /// from the records before it.
 #[must_use]
@@ -146,6 +152,14 @@ mod tests {
         let mut pieces = vec![piece_of(&["a"], 5, 10), piece_of(&["b"], 9, 10)];
         cut(&mut pieces, 8);
         assert_eq!(pieces, [piece_of(&["a"], 5, 8)]);
+    }
+
+    #[test]
+    fn a_wallet_is_read_up_to_where_it_is_watched_and_not_only_up_to_where_it_was_once_added() {
+        let pending = [piece_of(&["a", "b"], 5, 10), piece_of(&["a"], 11, 20)];
+        assert!(reaches(&pending, "a", 20) && reaches(&pending, "b", 10));
+        assert!(!reaches(&pending, "b", 20), "taken out and declared again, it has blocks 11 to 20 to be read");
+        assert!(!reaches(&pending, "c", 1));
     }
 
     fn restored(records: &[Event]) -> Vec<Pending> {

@@ -105,9 +105,10 @@ impl EvmChain {
     /// says so, and blocks are read all the same.
     async fn compare(&self, node: &Node, read: &mut ReadBlock) -> Result<(), Trouble> {
         let ReadBlock { block, receipts, traces, asked, .. } = &*read;
+        let unread = asked.problem().is_some();
         let (wallets, left_out) = match self.storage {
             Storage::Never => return Ok(()),
-            Storage::Touched if asked.problem().is_none() => {
+            Storage::Touched if !unread => {
                 let touched = state::touched(block, receipts, traces.as_deref(), &self.watched);
                 state::bounded(block, receipts, touched)
             }
@@ -117,7 +118,7 @@ impl EvmChain {
         };
         let pairs = match self.storage {
             Storage::Always => tokens::all(&self.watched),
-            _ => tokens::pairs(block, receipts, traces.as_deref(), &wallets, &self.watched),
+            _ => tokens::pairs(block, receipts, traces.as_deref(), unread, &wallets, &self.watched),
         };
         let crowd = crowded(left_out, pairs.left_out);
         let looked = self.looked(node, block, wallets).await;

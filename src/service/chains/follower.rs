@@ -267,7 +267,11 @@ impl<C: Chain> Follower<C> {
             while let Some(fetched) = fetching.next().await {
                 let fetched = match fetched {
                     Ok(Agreed { answer: Some(fetched), dissent: more }) => {
-                        dissent.extend(self.dissent_record(fetched.at.height, &more));
+                        // Of what is watched since it was fetched, its coins were not asked for, perhaps of some nodes only.
+                        outgrown = self.chain.is_outgrown(&fetched);
+                        if !outgrown {
+                            dissent.extend(self.dissent_record(fetched.at.height, &more));
+                        }
                         fetched
                     }
                     // The node that was asked for the head has it, this one not yet.
@@ -277,8 +281,6 @@ impl<C: Chain> Follower<C> {
                         break;
                     }
                 };
-                // Of what is watched since it was fetched, its coins were not asked for.
-                outgrown = self.chain.is_outgrown(&fetched);
                 leaves = !outgrown && cursor.step(&fetched.at) == Step::Reorganises;
                 if outgrown || leaves {
                     break;

@@ -51,7 +51,11 @@ enum About {
 
 /// The newest number of each topic, on one connection.
 #[derive(Default)]
-struct Numbers(HashMap<&'static str, u32>);
+struct Numbers {
+    newest: HashMap<&'static str, u32>,
+    /// Whether it was said that some were lost: who announces decides how often that is so, and shall fill no disk with it.
+    is_told: bool,
+}
 
 impl Announcements {
     /// Those of the node `endpoint`, at `tcp://` and a host with a port; nothing is sent yet.
@@ -127,7 +131,7 @@ impl Announcements {
             *announced = true;
             let lost = numbers.lost(topic, number);
             if lost > 0 {
-                self.told_lost(topic, lost);
+                self.note_lost(topic, lost, &mut numbers);
             }
             if about == About::Block || lost > 0 {
                 blocks.notify_one();
@@ -138,17 +142,21 @@ impl Announcements {
         }
     }
 
-    fn told_lost(&self, topic: &str, lost: u32) {
-        tracing::warn!(chain = self.chain, endpoint = self.endpoint, topic, lost, "announcements were lost");
+    /// Counts that announcements were lost, and says so once on each connection.
+    fn note_lost(&self, topic: &str, lost: u32, numbers: &mut Numbers) {
+        if !std::mem::replace(&mut numbers.is_told, true) {
+            tracing::warn!(chain = self.chain, endpoint = self.endpoint, topic, lost, "announcements were lost");
+        }
         let labels = [self.chain.as_str(), self.endpoint.as_str(), "announcements_lost"];
         self.metrics.chain_errors.with_label_values(&labels).inc();
     }
 }
 
 impl Numbers {
-    /// How many announcements stand between this one and the one before.
+    /// How many announcements stand between this one and the one before. One that comes twice, as from a node that is told twice
+    /// to announce at the same address, is none that was lost.
     fn lost(&mut self, topic: &'static str, number: u32) -> u32 {
-        let before = self.0.insert(topic, number);
+        let before = self.newest.insert(topic, number).filter(|before| *before != number);
         before.map_or(0, |before| number.wrapping_sub(before).wrapping_sub(1))
     }
 }
@@ -210,10 +218,17 @@ mod tests {
     #[test]
     fn lost_announcements_are_counted_by_topic() {
         let mut numbers = Numbers::default();
-        let seen =
-            [("rawtx", 5), ("rawtx", 6), ("hashblock", 0), ("rawtx", 9), ("hashblock", u32::MAX), ("hashblock", 0)];
+        let seen = [
+            ("rawtx", 5),
+            ("rawtx", 6),
+            ("rawtx", 6),
+            ("hashblock", 0),
+            ("rawtx", 9),
+            ("hashblock", u32::MAX),
+            ("hashblock", 0),
+        ];
         let lost = seen.map(|(topic, number)| numbers.lost(topic, number));
-        assert_eq!(lost, [0, 0, 0, 2, u32::MAX - 1, 0], "a number comes round");
+        assert_eq!(lost, [0, 0, 0, 0, 2, u32::MAX - 1, 0], "one comes twice, and a number comes round");
     }
 
     #[test]

@@ -33,13 +33,15 @@ pub struct Pairs {
 }
 
 /// Wallets and watched tokens whose balance may have changed in a block: where the token named the wallet in a log, where the
-/// wallet called it, and of wallets that the block touched the tokens that rebase. Whoever sends dust to everybody makes no
-/// more of them than there are tokens that say so. What wallets gave or called themselves comes first where there are too many.
+/// wallet called it, and of wallets that the block touched the tokens that rebase, or all of them where the block's calls are
+/// `unread` and nobody knows which tokens they reached. Whoever sends dust to everybody makes no more of them than there are
+/// tokens that say so. What wallets gave or called themselves comes first where there are too many.
 #[must_use]
 pub fn pairs(
     block: &Block,
     receipts: &[Receipt],
     traces: Option<&[Trace]>,
+    unread: bool,
     touched: &[Address],
     watched: &Watched,
 ) -> Pairs {
@@ -64,7 +66,8 @@ pub fn pairs(
         let named = log.topics.iter().copied().chain(data).map(Address::from_word);
         others.extend(named.filter(|named| watched.has(named)).map(|wallet| (wallet, log.address)));
     }
-    others.extend(touched.iter().flat_map(|wallet| watched.rebasing().iter().map(|token| (*wallet, *token))));
+    let silent = if unread { tokens } else { watched.rebasing() };
+    others.extend(touched.iter().flat_map(|wallet| silent.iter().map(|token| (*wallet, *token))));
     let others = others.difference(&first).copied();
     let mut asked: Vec<(Address, Address)> = first.iter().copied().chain(others).collect();
     let left_out = asked.len().saturating_sub(BALANCES_COMPARED_MAX);
@@ -167,7 +170,7 @@ mod tests {
         let stranger = Address::repeat_byte(0x55);
         let said = [receipt(TOKEN, &[stranger, OTHER]), receipt(stranger, &[OTHER])];
         let asked = |sent: &[(Address, Address)], said: &[Receipt], traces: Option<&[Trace]>, touched: &[Address]| {
-            let pairs = pairs(&block(sent), said, traces, touched, &watched);
+            let pairs = pairs(&block(sent), said, traces, false, touched, &watched);
             assert_eq!(pairs.left_out, 0);
             pairs.asked
         };
@@ -178,6 +181,8 @@ mod tests {
         let call = |from, to| CallFrame { from: Some(from), to: Some(to), ..CallFrame::default() };
         let result = CallFrame { calls: vec![call(OTHER, TOKEN)], ..call(stranger, OTHER) };
         assert_eq!(asked(&[], &[], Some(&[Trace { tx_hash: None, result }]), &[]), [(OTHER, TOKEN)]);
+        let unread = pairs(&block(&[]), &[], None, true, &[WALLET], &watched);
+        assert_eq!(unread.asked, [(WALLET, TOKEN), (WALLET, QUIET)], "whom calls reached is not known");
     }
 
     #[test]
@@ -197,7 +202,7 @@ mod tests {
         let mut said: Vec<Receipt> = crowd.iter().map(|to| receipt(TOKEN, &[topic, stranger, *to])).collect();
         let gave = *crowd.last().unwrap();
         said.push(receipt(TOKEN, &[topic, gave, stranger]));
-        let pairs = pairs(&block(&[]), &said, None, &crowd, &watched);
+        let pairs = pairs(&block(&[]), &said, None, false, &crowd, &watched);
         assert_eq!((pairs.asked.len(), pairs.left_out), (BALANCES_COMPARED_MAX, 3000 - BALANCES_COMPARED_MAX));
         assert!(pairs.asked.contains(&(gave, TOKEN)), "others are nearer to the front");
         assert_eq!(all(&watched).asked.len(), 6000);

@@ -109,8 +109,8 @@ impl<C: Chain> Follower<C> {
             self.backfill.cut(tip);
             if let Some(before) = before {
                 let mut added = first.added(&before);
-                // Those that the log has as pending were taken before the process ended.
-                added.retain(|(wallet, _)| !self.backfill.pending.iter().any(|piece| piece.wallets.contains(wallet)));
+                // Those that the log has as pending up to here were taken before the process ended.
+                added.retain(|(wallet, _)| !backfill::reaches(&self.backfill.pending, wallet, tip));
                 self.backfill.add(self.chain.name(), added, tip);
             }
         }

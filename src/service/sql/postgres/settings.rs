@@ -72,12 +72,20 @@ fn statement(sql: &str) -> &str {
     sql.trim().trim_end_matches(';').trim_end()
 }
 
+/// Whether a text is more than one statement, of which the others would go unanswered.
+fn is_several(text: &str) -> bool {
+    text.split('\'').step_by(2).any(|outside_quotes| outside_quotes.contains(';'))
+}
+
 /// The answer to a statement that would set something back or anew; `None` for any other, and for settings that are not known.
 ///
 /// # Errors
 /// It is known, and is not what is asked for.
 pub(super) fn set(sql: &str) -> PgWireResult<Option<Response>> {
     let text = statement(sql);
+    if is_several(text) {
+        return Ok(None);
+    }
     let done = |tag: &str| Ok(Some(Response::Execution(Tag::new(tag))));
     if let Some(rest) = after(text, "RESET") {
         return if rest.eq_ignore_ascii_case("all") || find(rest).is_some() { done("RESET") } else { Ok(None) };
@@ -179,6 +187,7 @@ mod tests {
             "SET DateStyle='ISO'",
             "SET datestyle TO ISO, MDY",
             "SET TIME ZONE 'UTC'",
+            "SET application_name = 'one; two'",
             "SET TimeZone = 'Etc/UTC'",
             "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
             "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
@@ -205,6 +214,8 @@ mod tests {
             "SET default_transaction_read_only",
             "RESET nothing",
             "SELECT 1",
+            "SET application_name = 'a'; SELECT count(*) FROM events",
+            "SET TRANSACTION READ ONLY; SELECT 1",
             "SET ROLE admin",
             "SHOW TABLES",
         ] {
