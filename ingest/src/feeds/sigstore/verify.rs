@@ -47,7 +47,7 @@ pub(super) fn bundle(bundle: &Value, trust: &Trust, system: &str) -> Result<Veri
         return Err(format!("{}, vouched for by {}, is not expected to sign here", signer.subject, signer.issuer));
     }
     let logged = feeds::strict_json(&entry.body).map_err(|_| "the log's entry is no JSON")?;
-    match (bundle.get("messageSignature"), bundle.get("dsseEnvelope")) {
+    match (path::find(bundle, "messageSignature"), path::find(bundle, "dsseEnvelope")) {
         (Some(message), None) => message_signature(message, &signer, &logged, &leaf)?,
         (None, Some(envelope)) => dsse(envelope, &signer, &logged, &leaf)?,
         _ => return Err("it has to have either a message's signature or an envelope".to_owned()),
