@@ -32,8 +32,8 @@ pub(super) struct Key {
 impl Key {
     /// The key of a `SubjectPublicKeyInfo` (RFC 5280 §4.1); `None` for one of another type.
     pub(super) fn of(info: &SubjectPublicKeyInfo<'_>) -> Option<Key> {
-        let named = info.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
-        let named = named.map(|oid| oid.to_id_string());
+        let parameters = info.algorithm.parameters.as_ref();
+        let named = parameters.and_then(|parameters| Some(parameters.as_oid().ok()?.to_id_string()));
         let curve = match (info.algorithm.algorithm.to_id_string().as_str(), named.as_deref()) {
             (EC, Some(P256)) => Curve::P256,
             (EC, Some(P384)) => Curve::P384,

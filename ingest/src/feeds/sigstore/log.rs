@@ -105,7 +105,7 @@ fn signed_root(checkpoint: &str, size: u64, root: &[u8], key: &Key) -> Result<()
     let (text, signatures) =
         checkpoint.split_once("\n\n").ok_or("the checkpoint has no signatures after an empty line")?;
     let mut lines = text.lines().skip(1);
-    let says = (lines.next().and_then(|line| line.parse().ok()), lines.next());
+    let says = (lines.next().and_then(|line| line.parse::<u64>().ok()), lines.next());
     if says != (Some(size), Some(STANDARD.encode(root).as_str())) {
         return Err("the checkpoint is of another tree than the inclusion proof".to_owned());
     }

@@ -4,11 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keywatch_store::Event;
 use keywatch_store::event::Origin;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::log::{root_of, sha256};
-use super::super::trust::{Identity, Trust};
-use super::super::verify;
+use super::super::trust::Identity;
 use super::*;
 
 fn vectors() -> Value {
