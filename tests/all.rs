@@ -36,6 +36,7 @@ mod responses;
 mod revocation_bundles;
 mod revocation_figures;
 mod running;
+mod sigstore;
 mod simulate;
 mod sql;
 mod strangers;

@@ -114,3 +114,6 @@ pub const SIGNED_SECONDS_MAX: u64 = 300;
 
 /// Signatures of one message that are looked at.
 pub const SIGNATURES_MAX: usize = 8;
+
+/// Authorities, and logs, of a trust file for Sigstore's bundles.
+pub const SIGSTORE_TRUSTED_MAX: usize = 32;

@@ -28,6 +28,7 @@ pub(crate) mod oidc;
 pub(crate) mod pull;
 pub(crate) mod receiver;
 mod share;
+mod sigstore;
 pub(crate) mod sql;
 pub(crate) mod way;
 
@@ -64,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) oidc: Option<oidc::Oidc>,
     /// Feeds of the operator's own.
     pub(crate) feeds: Vec<MappedFeed>,
+    /// Whom bundles of Sigstore are verified against.
+    pub(crate) sigstore: Option<sigstore::Sigstore>,
     /// Those feeds and the ones built in, once their files are read.
     #[serde(skip)]
     pub(crate) installed: Installed,
@@ -232,6 +235,7 @@ impl Default for Config {
             operators: Vec::new(),
             oidc: None,
             feeds: Vec::new(),
+            sigstore: None,
             installed: Installed::default(),
             rules_directory: None,
             rules: Settings::default(),
@@ -273,6 +277,7 @@ impl Config {
         let tls = self.server.tls.iter_mut().flat_map(Tls::paths);
         let of_sql = self.sql.tls.iter_mut().flat_map(Tls::paths);
         let mappings = self.feeds.iter_mut().map(|feed| &mut feed.mapping);
+        let of_sigstore = self.sigstore.iter_mut().flat_map(sigstore::Sigstore::paths);
         let nodes = self.chains.iter_mut().flat_map(|chain| chain.endpoints.iter_mut());
         let of_nodes = nodes.flat_map(|endpoint| [&mut endpoint.url_file, &mut endpoint.ws_file]);
         let of_nodes = of_nodes.filter_map(Option::as_mut);
@@ -298,6 +303,7 @@ impl Config {
             .chain(passwords)
             .chain(&mut self.rules_directory)
             .chain(mappings)
+            .chain(of_sigstore)
             .chain(self.log.paths())
             .chain(self.intake.client_secret_files.values_mut())
             .chain(self.intake.oauth.paths())
@@ -325,6 +331,9 @@ pub(crate) fn load(file: &Path, overrides: &Overrides) -> anyhow::Result<(Config
     let inventory = read_inventory(&config.inventory)?;
     for feed in &config.feeds {
         config.installed.add(read_mapping(&feed.mapping)?).with_context(|| feed.mapping.display().to_string())?;
+    }
+    if let Some(sigstore) = &config.sigstore {
+        config.installed.verify(sigstore.feed().context("sigstore.trust_file")?);
     }
     check(&config, &inventory).with_context(|| file.display().to_string())?;
     Ok((config, inventory))
@@ -383,6 +392,7 @@ pub(crate) fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()
     let taken: Vec<&str> = tokens.map(String::as_str).collect();
     operators::check(&config.operators, &taken, inventory)?;
     config.oidc.as_ref().map_or(Ok(()), |provider| oidc::check(provider, inventory))?;
+    config.sigstore.as_ref().map_or(Ok(()), |sigstore| sigstore::check(sigstore, inventory))?;
     receiver::check(&config.webhooks, &config.receivers, &config.heartbeats, &config.routes)?;
     way::check(&config.identity_providers, &config.signer_freezes, inventory)?;
     sql::check(&config.sql, &config.operators)?;

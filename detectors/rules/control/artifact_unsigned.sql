@@ -11,7 +11,8 @@ response: []
 suppress_for: 1h
 meaning: >-
   Signatures of artifacts are checked here, and this artifact was deployed without one that was found good: none was checked,
-  or the check failed. What runs now need not be what was built and reviewed.
+  or the check failed, which `why` says. A bundle of Sigstore that does not verify against whom the operator trusts is a check
+  that failed, whatever the verifier said of it. What runs now need not be what was built and reviewed.
 runbook:
   - "See what is known of the artifact: SELECT time, source, kind, outcome, actor, reason, detail FROM events WHERE kind IN ('control.artifact', 'control.deploy') AND detail LIKE '%<artifact>%' ORDER BY time"
   - Put the last artifact that was verified back, and keep the new one for examination.
@@ -34,12 +35,15 @@ SELECT
   artifact,
   coalesce(detail_text(detail, 'target'), 'somewhere') AS target,
   refused AS checks_that_failed,
+  coalesce(why_refused, CASE WHEN refused > 0 THEN 'the verifier gave no reason' ELSE 'nothing checked it' END) AS why,
   evidence_check
 FROM (
   SELECT
     *,
     count(*) FILTER (WHERE kind = 'control.artifact' AND outcome = 'verified') OVER around AS verified,
     count(*) FILTER (WHERE kind = 'control.artifact' AND outcome <> 'verified') OVER around AS refused,
+    last_value(CASE WHEN kind = 'control.artifact' AND outcome <> 'verified' THEN reason END)
+      IGNORE NULLS OVER around AS why_refused,
     last_value(CASE WHEN kind = 'control.artifact' THEN event_id END) IGNORE NULLS OVER around AS evidence_check,
     count(*) FILTER (WHERE kind = 'control.artifact') OVER (
       PARTITION BY system ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND CURRENT ROW

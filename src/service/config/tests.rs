@@ -50,8 +50,9 @@ fn the_printed_default_is_the_default() {
         example.signer_freezes.len(),
         example.chains.len(),
         example.intake.topics.len(),
+        example.sigstore.as_ref().map_or(0, |sigstore| sigstore.identities.len()),
     ];
-    assert_eq!(lists, [2, 2, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1], "the commented examples can be taken as they are");
+    assert_eq!(lists, [2, 2, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 1], "the commented examples can be taken as they are");
 }
 
 type Spoil = fn(&mut Config);

@@ -1,8 +1,10 @@
-//! The feeds of one installation: those built in, and those of its mapping files. It knows names and no formats.
+//! The feeds of one installation: those built in, those of its mapping files, and the one that verifies Sigstore's bundles
+//! against whom it trusts. It knows names and no formats.
 
 use std::fmt;
 
 use super::{Mapping, Refused};
+use crate::feeds::sigstore::verifying::Verifying;
 use crate::feeds::{self, table::Table};
 use crate::{Error, Feed, limits};
 
@@ -10,6 +12,7 @@ use crate::{Error, Feed, limits};
 #[derive(Clone, Default)]
 pub struct Installed {
     mapped: Vec<&'static Table>,
+    sigstore: Option<&'static Verifying>,
 }
 
 impl Installed {
@@ -30,6 +33,11 @@ impl Installed {
         Ok(())
     }
 
+    /// Puts a feed that verifies bundles in the place of `sigstore`.
+    pub fn verify(&mut self, feed: Verifying) {
+        self.sigstore = Some(feed.into_feed());
+    }
+
     /// Looks a feed up by name.
     ///
     /// # Errors
@@ -37,6 +45,9 @@ impl Installed {
     pub fn find(&self, name: &str) -> Result<&'static dyn Feed, Error> {
         if let Some(table) = self.mapped.iter().find(|table| table.name == name) {
             return Ok(*table);
+        }
+        if let Some(verifying) = self.sigstore.filter(|verifying| verifying.name() == name) {
+            return Ok(verifying);
         }
         feeds::find(name).map_err(|error| match error {
             Error::UnknownFeed { name, known } => {
@@ -54,11 +65,11 @@ impl fmt::Debug for Installed {
     }
 }
 
-/// A name stands for one feed, since a name can be added once.
+/// A name stands for one feed, since a name can be added once; `sigstore` for whom it trusts too.
 impl PartialEq for Installed {
     fn eq(&self, other: &Installed) -> bool {
         let names = |feeds: &Installed| feeds.mapped.iter().map(|table| table.name).collect::<Vec<_>>();
-        names(self) == names(other)
+        names(self) == names(other) && self.sigstore == other.sigstore
     }
 }
 

@@ -1,7 +1,14 @@
 //! What a verifier of Sigstore signatures found: an artifact that was admitted, refused, or has no signature.
 //!
-//! It verifies no bundle. It reads the bundle beside the result, and believes no result about another artifact than the
-//! one that was signed.
+//! By itself it verifies no bundle. It reads the bundle beside the result, and believes no result about another artifact than
+//! the one that was signed. Where an operator says whom they trust ([`trust`]), [`verifying`] stands in its place.
+
+mod certificate;
+mod key;
+mod log;
+pub mod trust;
+mod verify;
+pub mod verifying;
 
 use alloy::primitives::hex;
 use base64::Engine as _;
@@ -26,8 +33,11 @@ pub static SIGSTORE: Table = Table {
         delivery: "Posted by the admission controller or the pipeline after each verification. The identity is artifact, time \
                    and a hash of the record.",
         traps: &[
-            "Whether a signature is good is the verifier's word. What the bundle itself says is held against it: where the \
-             digest that was signed is not the artifact's, the outcome is `failed` whatever the result says.",
+            "Without `[sigstore]` in the configuration, whether a signature is good is the verifier's word. What the bundle \
+             itself says is held against it: where the digest that was signed is not the artifact's, the outcome is `failed` \
+             whatever the result says.",
+            "With it, a result counts only if its bundle verifies here too ([how](../sigstore.md)): `detail.verified` says \
+             whether, `detail.not_verified` why not, and a `verified` whose bundle does not verify or is missing is `failed`.",
             "A bundle has a certificate of Fulcio or the hint of a key (`cosign sign --key`); both are read, and with a key \
              there is no identity.",
             "Numbers of the bundle are text (`logIndex`, `integratedTime`), as protobuf writes 64-bit integers.",

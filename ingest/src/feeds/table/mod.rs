@@ -77,6 +77,9 @@ pub type Unfold = fn(&Value) -> Result<Vec<Value>, Problem>;
 /// Completes an event.
 pub(crate) type FinishFn = fn(&Context<'_>, &Value, &mut Draft) -> Result<(), Problem>;
 
+/// Completes an event with what is known beside the record.
+pub(crate) type Complete<'a> = dyn Fn(&Value, &mut Draft) -> Result<(), Problem> + 'a;
+
 /// Completes an event of a table.
 #[derive(Clone, Copy)]
 pub struct Finish(pub(crate) FinishFn);
@@ -243,12 +246,20 @@ impl Feed for Table {
     }
 
     fn read(&self, context: &Context<'_>, body: &[u8]) -> Reading {
+        self.read_and(context, body, &|_, _| Ok(()))
+    }
+}
+
+impl Table {
+    /// Reads a body, and has each event completed by what the caller knows of the installation.
+    pub(crate) fn read_and(&self, context: &Context<'_>, body: &[u8], complete: &Complete<'_>) -> Reading {
         let decode = |bytes: &[u8]| match self.decode {
             Some(decode) if bytes.first() != Some(&b'{') => decode(bytes),
             _ => json::parse(bytes),
         };
-        let read =
-            |part: &Value| -> Result<Vec<Event>, Problem> { Ok(self.event(context, part)?.into_iter().collect()) };
+        let read = |part: &Value| -> Result<Vec<Event>, Problem> {
+            Ok(self.event(context, part, complete)?.into_iter().collect())
+        };
         let mut reading = read::read_parts(body, self.wrapper, decode, |record| self.unfolded(record), read);
         if !self.hidden.is_empty() {
             for reject in &mut reading.rejects {
@@ -259,9 +270,7 @@ impl Feed for Table {
         }
         reading
     }
-}
 
-impl Table {
     /// The kinds of events that it makes.
     #[must_use]
     pub fn kinds(&self) -> BTreeSet<&'static str> {
@@ -296,7 +305,7 @@ impl Table {
         Ok(None)
     }
 
-    fn event(&self, context: &Context<'_>, record: &Value) -> Result<Option<Event>, Problem> {
+    fn event(&self, context: &Context<'_>, record: &Value, complete: &Complete<'_>) -> Result<Option<Event>, Problem> {
         let word = value::need(record, self.select)?;
         let Some(case) = self.case(&word, record)? else { return Ok(None) };
         let Some(kind) = case.kind else { return Ok(None) };
@@ -316,6 +325,7 @@ impl Table {
         if let Some(Finish(finish)) = self.finish {
             finish(context, record, &mut draft)?;
         }
+        complete(record, &mut draft)?;
         draft.keep(record, self.hidden);
         draft.event(context).map(Some)
     }
