@@ -26,8 +26,8 @@ mod service;
 mod words;
 
 use commands::{
-    agent, backtest, chain, deliveries, demo, detectors, doctor, feeds, import, init, log, operator, query, replay,
-    run, simulate,
+    agent, backtest, chain, deliveries, demo, detectors, doctor, feeds, import, init, log, operator, pdp, query,
+    replay, run, simulate,
 };
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
@@ -87,6 +87,7 @@ enum Command {
     Feeds(feeds::Arguments),
     Log(log::Arguments),
     Query(query::Arguments),
+    Pdp(pdp::Arguments),
     Detectors(detectors::Arguments),
     Deliveries(deliveries::Arguments),
     Doctor(doctor::Arguments),
@@ -131,6 +132,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Feeds(arguments) => feeds::run(arguments),
         Command::Log(arguments) => log::run(arguments),
         Command::Query(arguments) => query::run(arguments),
+        Command::Pdp(arguments) => pdp::run(arguments),
         Command::Detectors(arguments) => detectors::run(arguments),
         Command::Deliveries(arguments) => deliveries::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),

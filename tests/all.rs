@@ -27,6 +27,7 @@ mod noise;
 mod oidc;
 mod operators;
 mod page;
+mod pdp_replay;
 mod pull;
 mod query;
 mod real_opa;

@@ -13,6 +13,7 @@
 //! | [`import`] | turns foreign files into event lines |
 //! | [`operator`] | alerts, incidents and everything about a name, over the API of a running keywatch |
 //! | [`feeds`] | lists and shows feeds, checks mapping files |
+//! | [`pdp`] | asks logged decisions again of their policy |
 //! | [`query`] | answers SQL over a log or over event lines |
 //! | [`log`] | checks, shows and copies a log, goes on with one that lost records |
 //! | [`deliveries`] | tries receivers, shows how they do, tries again what was put aside |
@@ -35,6 +36,7 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod operator;
+pub(crate) mod pdp;
 pub(crate) mod query;
 pub(crate) mod replay;
 pub(crate) mod replayed;

@@ -65,3 +65,9 @@ pub(crate) const REPLAYED_STEPS_MAX: usize = 10_000;
 
 /// Seconds that `keywatch alerts` waits for an answer.
 pub(crate) const API_ANSWER_SECONDS_MAX: u64 = 60;
+
+/// Policies and directories of them that `keywatch pdp` reads.
+pub(crate) const PDP_POLICY_FILES_MAX: usize = 1000;
+
+/// Decisions that differ which `keywatch pdp replay` shows; further ones are counted.
+pub(crate) const PDP_REPLAY_ROWS_MAX: usize = 1000;
