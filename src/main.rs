@@ -26,8 +26,8 @@ mod service;
 mod words;
 
 use commands::{
-    agent, backtest, chain, deliveries, demo, detectors, doctor, feeds, import, init, log, operator, pdp, query,
-    replay, run, simulate,
+    agent, backtest, chain, deliveries, demo, detectors, doctor, feeds, import, indicators, init, log, operator, pdp,
+    query, replay, run, simulate,
 };
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
@@ -82,6 +82,7 @@ enum Command {
     Run(run::Arguments),
     Agent(agent::Arguments),
     Import(import::Arguments),
+    Indicators(indicators::Arguments),
     Init(init::Arguments),
     Chain(chain::Arguments),
     Feeds(feeds::Arguments),
@@ -127,6 +128,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Replay(arguments) => replay::run(arguments),
         Command::Backtest(arguments) => backtest::run(arguments),
         Command::Import(arguments) => import::run(arguments),
+        Command::Indicators(arguments) => indicators::run(arguments),
         Command::Init(arguments) => init::run(arguments),
         Command::Chain(arguments) => chain::run(arguments),
         Command::Feeds(arguments) => feeds::run(arguments),

@@ -21,6 +21,7 @@ mod feeds_at_the_door;
 mod front_door;
 mod http_ingest;
 mod incidents;
+mod indicators;
 mod init;
 mod kafka;
 mod noise;

@@ -10,6 +10,7 @@
 //! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
 //! | [`chain`] | follows chains, reads old blocks, checks nodes |
 //! | [`init`] | proposes an inventory and a configuration from a history |
+//! | [`indicators`] | what others warn of, as entries of the inventory, and who met it |
 //! | [`import`] | turns foreign files into event lines |
 //! | [`operator`] | alerts, incidents and everything about a name, over the API of a running keywatch |
 //! | [`feeds`] | lists and shows feeds, checks mapping files |
@@ -33,6 +34,7 @@ pub(crate) mod detectors;
 pub(crate) mod doctor;
 pub(crate) mod feeds;
 pub(crate) mod import;
+pub(crate) mod indicators;
 pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod operator;
