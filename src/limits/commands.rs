@@ -78,8 +78,8 @@ pub(crate) const INDICATOR_FILE_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of an indicator, and of what is said of it.
 pub(crate) const INDICATOR_BYTES_MAX: usize = 256;
 
-/// Indicators of one file: an activation of the inventory holds them all.
-pub(crate) const INDICATORS_MAX: usize = 10_000;
+/// Indicators of one file: an activation of the inventory holds them all, and has to be read as one event line.
+pub(crate) const INDICATORS_MAX: usize = 2_000;
 
 /// Events of the past that name an indicator and are shown; further ones are counted.
 pub(crate) const INDICATORS_SEEN_SHOWN_MAX: usize = 1000;
