@@ -26,8 +26,8 @@ mod service;
 mod words;
 
 use commands::{
-    agent, backtest, chain, deliveries, demo, detectors, doctor, feeds, import, init, log, operator, query, replay,
-    run, simulate,
+    agent, backtest, chain, deliveries, demo, detectors, doctor, feeds, import, indicators, init, log, operator, pdp,
+    query, replay, run, simulate,
 };
 
 /// Events are made of many short texts, taken and given back by the million: with it, reading lines and running rules over
@@ -82,11 +82,13 @@ enum Command {
     Run(run::Arguments),
     Agent(agent::Arguments),
     Import(import::Arguments),
+    Indicators(indicators::Arguments),
     Init(init::Arguments),
     Chain(chain::Arguments),
     Feeds(feeds::Arguments),
     Log(log::Arguments),
     Query(query::Arguments),
+    Pdp(pdp::Arguments),
     Detectors(detectors::Arguments),
     Deliveries(deliveries::Arguments),
     Doctor(doctor::Arguments),
@@ -126,11 +128,13 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Replay(arguments) => replay::run(arguments),
         Command::Backtest(arguments) => backtest::run(arguments),
         Command::Import(arguments) => import::run(arguments),
+        Command::Indicators(arguments) => indicators::run(arguments),
         Command::Init(arguments) => init::run(arguments),
         Command::Chain(arguments) => chain::run(arguments),
         Command::Feeds(arguments) => feeds::run(arguments),
         Command::Log(arguments) => log::run(arguments),
         Command::Query(arguments) => query::run(arguments),
+        Command::Pdp(arguments) => pdp::run(arguments),
         Command::Detectors(arguments) => detectors::run(arguments),
         Command::Deliveries(arguments) => deliveries::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),

@@ -10,11 +10,10 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant, Position, kinds};
 
 /// Kinds that feeds make and no rule reads: evidence, and facts that a person looks for.
-const READ_BY_NO_RULE: [&str; 7] = [
+const READ_BY_NO_RULE: [&str; 6] = [
     "control.wallet",
     "custody.ceremony",
     "custody.drill",
-    "custody.person",
     "custody.review",
     "session.claims_changed",
     "signing.rejected",
@@ -84,6 +83,18 @@ fn custody() -> Vec<Drive> {
                 r#"{"type":"break_glass.opened","id":"b","at":"2025-03-03T09:00:00Z","by":"ann","with":"ANN","reason":"hurry"}"#,
             )],
             ("\"ANN\"", "\"bob\""),
+        ),
+        drive(
+            "custody/break_glass_unregistered",
+            &[
+                line("custody", r#"{"type":"person.registered","id":"p","at":"2025-03-03T08:00:00Z","person":"ann"}"#),
+                line("custody", r#"{"type":"person.left","id":"q","at":"2025-03-03T08:01:00Z","person":"eve"}"#),
+                line(
+                    "custody",
+                    r#"{"type":"break_glass.opened","id":"b","at":"2025-03-03T09:00:00Z","by":"ann","with":"eve","reason":"hurry"}"#,
+                ),
+            ],
+            ("person.left", "person.changed"),
         ),
         drive(
             "custody/grant_without_ticket",
@@ -363,12 +374,16 @@ fn uses_of_keys() -> Vec<Drive> {
 /// What policies decided, and what sources say of themselves.
 fn decision_points() -> Vec<Drive> {
     let decided = r#"{"labels":{"id":"replica-1","version":"1.4.2"},"decision_id":"d-1","path":"wallet/signing/allow","timestamp":"2025-02-21T05:42:10.123456789Z","result":true,"requested_by":"10.0.0.9:4711","bundles":{"policy":{"revision":"r7"}},"input":{"subject":"dana@exchange.example","session_id":"s-1","wallet":"0x1Db92e2EeBC8E0c075a02BeA49a2935BcD2dFCF4","request_id":"0xABCD","amount_usd":null,"destination_risk_score":1,"initiator":"alice","human_approvals":[{"user":"bob","approved":true},{"user":"eve","approved":true}]}}"#;
+    let elsewhere = [("replica-1", "replica-2"), ("\"result\":true", "\"result\":false"), ("05:42:10", "05:42:12")]
+        .into_iter()
+        .fold(decided.to_owned(), |text, (from, to)| text.replace(from, to));
     vec![
         drive(
             "policy/malformed_input_allowed",
             &[line("opa", decided)],
             ("\"amount_usd\":null", "\"amount_usd\":81000000.5"),
         ),
+        drive("policy/decided_differently", &[line("opa", decided), line("opa", &elsewhere)], (":false", ":true")),
         drive(
             "source/degraded",
             &[example("opa_status", &[("rate_limit_exceeded\":0", "rate_limit_exceeded\":7")])],

@@ -41,7 +41,7 @@ pub use policy::routes::{Escalation, Route};
 pub use policy::settings::Policy;
 pub use response::bundle::{BundleBoard, SigningKey};
 pub use response::intent::{Degree, Progress, Response, Ruled, Ruling, Step, Targets};
-pub use response::pdp::{Decision, EmbeddedPdp, OpaPdp, OpaSettings, PolicyDecisionPoint};
+pub use response::pdp::{Decision, EmbeddedPdp, OpaPdp, OpaSettings, PolicyDecisionPoint, Reevaluation};
 pub use response::replicas::{EnforcementPoint, Replica};
 pub use response::revocation::RevocationDocument;
 pub use response::ways::Way;

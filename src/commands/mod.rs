@@ -10,9 +10,11 @@
 //! | [`backtest`] | runs rules over history, measures what they find and cost, compares packs |
 //! | [`chain`] | follows chains, reads old blocks, checks nodes |
 //! | [`init`] | proposes an inventory and a configuration from a history |
+//! | [`indicators`] | what others warn of, as entries of the inventory, and who met it |
 //! | [`import`] | turns foreign files into event lines |
 //! | [`operator`] | alerts, incidents and everything about a name, over the API of a running keywatch |
 //! | [`feeds`] | lists and shows feeds, checks mapping files |
+//! | [`pdp`] | asks logged decisions again of their policy |
 //! | [`query`] | answers SQL over a log or over event lines |
 //! | [`log`] | checks, shows and copies a log, goes on with one that lost records |
 //! | [`deliveries`] | tries receivers, shows how they do, tries again what was put aside |
@@ -32,9 +34,11 @@ pub(crate) mod detectors;
 pub(crate) mod doctor;
 pub(crate) mod feeds;
 pub(crate) mod import;
+pub(crate) mod indicators;
 pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod operator;
+pub(crate) mod pdp;
 pub(crate) mod query;
 pub(crate) mod replay;
 pub(crate) mod replayed;

@@ -65,3 +65,21 @@ pub(crate) const REPLAYED_STEPS_MAX: usize = 10_000;
 
 /// Seconds that `keywatch alerts` waits for an answer.
 pub(crate) const API_ANSWER_SECONDS_MAX: u64 = 60;
+
+/// Policies and directories of them that `keywatch pdp` reads.
+pub(crate) const PDP_POLICY_FILES_MAX: usize = 1000;
+
+/// Decisions that differ which `keywatch pdp replay` shows; further ones are counted.
+pub(crate) const PDP_REPLAY_ROWS_MAX: usize = 1000;
+
+/// Bytes of a file of indicators.
+pub(crate) const INDICATOR_FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Bytes of an indicator, and of what is said of it.
+pub(crate) const INDICATOR_BYTES_MAX: usize = 256;
+
+/// Indicators of one file: an activation of the inventory holds them all, and has to be read as one event line.
+pub(crate) const INDICATORS_MAX: usize = 2_000;
+
+/// Events of the past that name an indicator and are shown; further ones are counted.
+pub(crate) const INDICATORS_SEEN_SHOWN_MAX: usize = 1000;

@@ -2,6 +2,7 @@
 
 mod embedded;
 mod opa;
+mod reevaluation;
 
 use std::pin::Pin;
 
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 pub use embedded::EmbeddedPdp;
 pub(crate) use opa::chain;
 pub use opa::{Delivery, OpaPdp, OpaSettings};
+pub use reevaluation::Reevaluation;
 
 use crate::Error;
 use crate::response::bundle::canonical;

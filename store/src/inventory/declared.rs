@@ -66,6 +66,9 @@ rows! {
         /// Networks of the company.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         networks: Vec<Network>,
+        /// What others warn of.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        indicators: Vec<Indicator>,
         /// People and service accounts.
         #[serde(default)]
         people: Vec<Person>,
@@ -192,6 +195,20 @@ rows! {
         /// Whose it is.
         #[serde(default)]
         label: String,
+    }
+    /// Something that others warn of, as events name it.
+    Indicator {
+        /// An address of a chain or of the internet, a session, a transaction or a device.
+        indicator: String,
+        /// Why it is warned of.
+        #[serde(default)]
+        label: String,
+        /// Until when it counts, unix seconds; 0 for good.
+        #[serde(default)]
+        expires_at: i64,
+        /// Who imported it.
+        #[serde(default)]
+        imported_by: String,
     }
     /// A person or service account.
     Person {

@@ -20,8 +20,8 @@ use sha2::{Digest, Sha256};
 
 pub use assets::{amount_in_words, grouped};
 pub use declared::{
-    Asset, Destination, Library, Limit, Module, Network as DeclaredNetwork, Owner, PURPOSES, Person, Source, System,
-    Wallet,
+    Asset, Destination, Indicator, Library, Limit, Module, Network as DeclaredNetwork, Owner, PURPOSES, Person, Source,
+    System, Wallet,
 };
 pub use network::Network;
 pub use tables::{Cell, TABLES, Table, table};
@@ -117,6 +117,9 @@ impl System {
         for network in &self.networks {
             network.network.parse::<Network>().map_err(|problem| format!("`networks`: {problem}"))?;
         }
+        if let Some(indicator) = self.indicators.iter().find(|indicator| indicator.expires_at < 0) {
+            return Err(format!("`indicators`: `{}` expires before 1970; 0 is never", indicator.indicator));
+        }
         for limit in &self.limits {
             if limit.amount.len() > 38 || Amount::from_digits(&limit.amount).is_err() {
                 return Err(format!("`limits`: `{}` is no amount in base units of up to 38 digits", limit.amount));
@@ -163,6 +166,7 @@ impl System {
             "assets" => json!(self.assets),
             "destinations" => json!(self.destinations),
             "networks" => json!(self.networks),
+            "indicators" => json!(self.indicators),
             "people" => json!(self.people),
             "sources" => json!(self.sources),
             _ => json!([]),
@@ -295,6 +299,10 @@ mod tests {
             (
                 format!("{TOML}\n[[systems.limits]]\nwallet = \"0xabc\"\nasset = \"ETH\"\namount = \"1.5\""),
                 "`1.5` is no amount",
+            ),
+            (
+                format!("{TOML}\n[[systems.indicators]]\nindicator = \"0xbad\"\nexpires_at = -1"),
+                "`0xbad` expires before 1970",
             ),
             (format!("{TOML}\n[[systems.networks]]\nnetwork = \"10.0.0.0/33\""), "10.0.0.0/33"),
         ] {

@@ -140,6 +140,17 @@ pub const TABLES: &[Table] = &[
         columns: &[("address", Cell::Text, "the address"), ("label", Cell::Text, "whose it is")],
     },
     Table {
+        name: "indicators",
+        meaning: "what others warn of, as events name it",
+        key: &["indicator"],
+        columns: &[
+            ("indicator", Cell::Text, "address of a chain or of the internet, session, transaction or device"),
+            ("label", Cell::Text, "why it is warned of"),
+            ("expires_at", Cell::Integer, "until when it counts, unix seconds; 0 for good"),
+            ("imported_by", Cell::Text, "who imported it"),
+        ],
+    },
+    Table {
         name: "people",
         meaning: "people and service accounts",
         key: &["subject"],

@@ -37,6 +37,11 @@ pub(super) const DECISION: &[(&str, &str, &str)] = &[
     ("input", "object", "the input as logged, masked fields left out"),
     ("path", "text", "the policy path asked, without a leading slash"),
     ("labels", "object", "labels of the replica"),
+    (
+        "policy_revision",
+        "text",
+        "revision of the policy that decided; of OPA, those of its bundles but the revocations",
+    ),
     ("erased", "array", "JSON pointers erased or masked by the replica"),
     ("amount_type", "text", "JSON type of the input's amount, `absent` or `masked`"),
     ("amount_positive", "boolean", "the amount is a number above zero"),

@@ -96,7 +96,11 @@ impl Opa {
             }
         }
         if let Some(bundles) = fields.value("bundles") {
-            detail.insert("bundles".to_owned(), json!(revisions(&Fields::at(bundles, "bundles")?)));
+            let revisions = revisions(&Fields::at(bundles, "bundles")?);
+            if let Some(policies) = policy_revision(&revisions) {
+                detail.insert("policy_revision".to_owned(), Value::from(policies));
+            }
+            detail.insert("bundles".to_owned(), json!(revisions));
         }
         if !hidden.is_empty() {
             detail.insert("erased".to_owned(), json!(hidden));
@@ -163,6 +167,15 @@ fn error_text(error: &Value) -> String {
 fn revisions(bundles: &Fields<'_>) -> BTreeMap<String, Value> {
     let revision = |name: &String| bundles.value(name).and_then(|bundle| bundle.get("revision")).cloned();
     bundles.names().map(|name| (name.clone(), revision(name).unwrap_or(Value::Null))).collect()
+}
+
+/// The revisions of the policies as one text, which differs where two replicas have different ones. The bundle of keywatch's
+/// own revocations is left out: it changes with every revocation and says nothing of the policy.
+fn policy_revision(revisions: &BTreeMap<String, Value>) -> Option<String> {
+    let policies = revisions.iter().filter(|(name, _)| name.as_str() != "revocations");
+    let told = policies.filter_map(|(name, revision)| Some(format!("{name} {}", revision.as_str()?)));
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// The result's type, and the result itself unless it is large.

@@ -76,6 +76,7 @@ fn a_decision_fills_its_columns_and_facts() {
         ("self_approved", json!(false)),
         ("result_type", json!("boolean")),
         ("bundles", json!({"policy": "r7", "revocations": null})),
+        ("policy_revision", json!("policy r7")),
         ("req_id", json!(12)),
     ] {
         assert_eq!(detail[name], value, "{name}");
@@ -256,4 +257,18 @@ fn the_console_of_a_container_is_read_for_its_decisions_alone() {
 fn the_batch_of_a_decision_is_kept() {
     let event = one(&log(&input(), &json!({"batch_decision_id": "b-1"})));
     assert_eq!(event.detail().value()["batch_decision_id"], "b-1");
+}
+
+#[test]
+fn the_revision_of_the_policy_is_that_of_all_bundles_but_the_revocations() {
+    for (bundles, told) in [
+        (
+            json!({"b": {"revision": "2"}, "a": {"revision": "1"}, "revocations": {"revision": "9-x"}}),
+            json!("a 1, b 2"),
+        ),
+        (json!({"revocations": {"revision": "9-x"}}), Value::Null),
+        (json!({"policy": {}}), Value::Null),
+    ] {
+        assert_eq!(one(&log(&input(), &json!({"bundles": bundles}))).detail().value()["policy_revision"], told);
+    }
 }

@@ -26,7 +26,8 @@ pub const USUAL: [&str; 6] =
     ["/allow", "/allowed", "/decision", "/result/allow", "/result/allowed", "/result/decision"];
 
 /// `allow`, `deny` or `unknown`, and for the last one the reason.
-pub(super) fn of(
+#[must_use]
+pub fn of(
     result: Option<&Value>,
     path: Option<&str>,
     declared: &BTreeMap<String, String>,
