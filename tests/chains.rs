@@ -11,6 +11,7 @@
 //! | [`pools`] | transactions that wait for their block |
 //! | [`heads`] | nodes that announce their blocks |
 //! | [`announcements`] | nodes of Bitcoin that announce their blocks over `ZeroMQ` |
+//! | [`lag`] | a node that answers and has stopped |
 //! | [`figures`] | measurements, which are run by hand |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
 //!
@@ -28,6 +29,7 @@ mod figures;
 mod finality;
 mod generated;
 mod heads;
+mod lag;
 mod looks;
 mod pools;
 mod publisher;

@@ -33,6 +33,7 @@ mod backfill;
 mod chain;
 mod final_blocks;
 mod health;
+pub(crate) mod lag;
 
 use backfill::Backfill;
 pub(crate) use chain::{Chain, Fetched};
