@@ -206,6 +206,7 @@ pub(crate) fn pace(chain: &config::Chain) -> Pace {
         start: chain.start,
         confirmations: chain.confirmations,
         depth_max: chain.reorg_depth_max,
+        balances: Duration::from_secs(chain.balance_seconds),
         poll: Duration::from_millis(chain.poll_milliseconds),
     }
 }

@@ -59,6 +59,9 @@ pub(crate) struct Chain {
     /// Blocks by which a node is behind the others.
     #[serde(default)]
     pub(crate) behind_blocks: Option<u64>,
+    /// Seconds between two looks at all balances; none at zero.
+    #[serde(default = "balances")]
+    pub(crate) balance_seconds: u64,
     /// Which wallets' storage is compared before and after each block.
     #[serde(default)]
     pub(crate) storage: Storage,
@@ -97,6 +100,10 @@ fn reorg_depth() -> usize {
 
 fn poll() -> u64 {
     1000
+}
+
+fn balances() -> u64 {
+    900
 }
 
 fn requests() -> u32 {
