@@ -3,6 +3,7 @@
 //! | module | what it proves |
 //! |---|---|
 //! | [`ethereum`] | blocks of a real node: nothing skipped, nothing told twice, reorganisations taken back |
+//! | [`geth`] | the same for geth, as far as anvil only imitates it |
 //! | [`bitcoin`] | the same for Bitcoin, and the shape of a real theft |
 //! | [`descriptors`] | a wallet of Bitcoin with many addresses |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
@@ -28,6 +29,7 @@ mod ethereum;
 mod figures;
 mod finality;
 mod generated;
+mod geth;
 mod heads;
 mod lag;
 mod looks;
