@@ -11,11 +11,12 @@ CARGO_TARGET_DIR ?= $(KEYWATCH_CACHE)/target
 KEYWATCH_TEST_OPA ?= $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa
 KEYWATCH_TEST_ANVIL ?= $(KEYWATCH_CACHE)/tools/anvil-$(ANVIL_VERSION)/anvil
 KEYWATCH_TEST_BTCD ?= $(KEYWATCH_CACHE)/tools/btcd-$(BTCD_VERSION)/btcd
+KEYWATCH_TEST_GETH ?= $(KEYWATCH_CACHE)/tools/geth-$(GETH_VERSION)/geth
 KEYWATCH_TEST_KAFKA ?= $(KEYWATCH_CACHE)/tools/kafka-$(KAFKA_VERSION)
 # What drives Chromium over the page, and looks for barriers on it.
 KEYWATCH_TEST_BROWSER ?= $(KEYWATCH_CACHE)/tools/browser
 CARGO_DENY := $(KEYWATCH_CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
-export CARGO_TARGET_DIR KEYWATCH_TEST_OPA KEYWATCH_TEST_ANVIL KEYWATCH_TEST_BTCD KEYWATCH_TEST_KAFKA KEYWATCH_TEST_BROWSER
+export CARGO_TARGET_DIR KEYWATCH_TEST_OPA KEYWATCH_TEST_ANVIL KEYWATCH_TEST_BTCD KEYWATCH_TEST_GETH KEYWATCH_TEST_KAFKA KEYWATCH_TEST_BROWSER
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,7 +35,7 @@ lint: claim ## clippy over every target, warnings are errors
 deny: $(CARGO_DENY) ## licences, bans, sources and (where reachable) advisories of the dependencies
 	.ci/deny $(CARGO_DENY)
 
-unit: claim $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWATCH_TEST_KAFKA)/complete $(KEYWATCH_TEST_BROWSER)/complete ## all tests, against the real OPA, Kafka, Chromium and nodes of Ethereum and Bitcoin too
+unit: claim $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWATCH_TEST_GETH) $(KEYWATCH_TEST_KAFKA)/complete $(KEYWATCH_TEST_BROWSER)/complete ## all tests, against the real OPA, Kafka, Chromium and nodes of Ethereum and Bitcoin too
 	cargo test --release --locked --workspace
 
 SEEDS ?= 1 2 3
@@ -96,7 +97,7 @@ claim:
 	@.ci/check-build-tools
 	@.ci/claim-target "$(CARGO_TARGET_DIR)"
 
-tools: $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWATCH_TEST_KAFKA)/complete $(KEYWATCH_TEST_BROWSER)/complete $(CARGO_DENY) ## install the pinned OPA, anvil, btcd, Kafka, Playwright and cargo-deny into the cache
+tools: $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWATCH_TEST_GETH) $(KEYWATCH_TEST_KAFKA)/complete $(KEYWATCH_TEST_BROWSER)/complete $(CARGO_DENY) ## install the pinned OPA, anvil, btcd, geth, Kafka, Playwright and cargo-deny into the cache
 
 $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa:
 	.ci/install-opa $(@D)
@@ -106,6 +107,9 @@ $(KEYWATCH_CACHE)/tools/anvil-$(ANVIL_VERSION)/anvil:
 
 $(KEYWATCH_CACHE)/tools/btcd-$(BTCD_VERSION)/btcd:
 	.ci/install-btcd $(@D)
+
+$(KEYWATCH_CACHE)/tools/geth-$(GETH_VERSION)/geth:
+	.ci/install-geth $(@D)
 
 $(KEYWATCH_CACHE)/tools/kafka-$(KAFKA_VERSION)/complete:
 	.ci/install-kafka $(@D)

@@ -3,6 +3,7 @@
 //! | module | what it proves |
 //! |---|---|
 //! | [`ethereum`] | blocks of a real node: nothing skipped, nothing told twice, reorganisations taken back |
+//! | [`geth`] | the same for geth, as far as anvil only imitates it |
 //! | [`bitcoin`] | the same for Bitcoin, and the shape of a real theft |
 //! | [`descriptors`] | a wallet of Bitcoin with many addresses |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
@@ -11,6 +12,7 @@
 //! | [`pools`] | transactions that wait for their block |
 //! | [`heads`] | nodes that announce their blocks |
 //! | [`announcements`] | nodes of Bitcoin that announce their blocks over `ZeroMQ` |
+//! | [`lag`] | a node that answers and has stopped |
 //! | [`figures`] | measurements, which are run by hand |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
 //!
@@ -27,7 +29,9 @@ mod ethereum;
 mod figures;
 mod finality;
 mod generated;
+mod geth;
 mod heads;
+mod lag;
 mod looks;
 mod pools;
 mod publisher;

@@ -93,3 +93,22 @@ pub(crate) const ZMQ_PARTS_MAX: usize = 8;
 
 /// Milliseconds between two announcements of waiting transactions that are heeded: each look takes the list of all that wait.
 pub(crate) const ZMQ_POOL_WAKE_MILLISECONDS_MIN: u64 = 1000;
+
+/// Seconds between two looks at the newest block of each node, where a node may lag so long that there are four.
+pub(crate) const LAG_LOOK_SECONDS: u64 = 10;
+
+/// Seconds that a node may name no new block or be behind the others, where the configuration says nothing: ten blocks of
+/// Ethereum.
+pub(crate) const LAG_SECONDS: u64 = 120;
+
+/// Blocks by which it is behind.
+pub(crate) const LAG_BLOCKS: u64 = 20;
+
+/// The same for Bitcoin: of blocks that are ten minutes apart, one in a hundred thousand takes two hours.
+pub(crate) const BITCOIN_LAG_SECONDS: u64 = 7200;
+
+/// Blocks by which a node of Bitcoin is behind.
+pub(crate) const BITCOIN_LAG_BLOCKS: u64 = 3;
+
+/// Seconds of the log that a start goes back for nodes that were told to lag.
+pub(crate) const LAG_RESTORED_SECONDS: i64 = 86_400;

@@ -115,6 +115,8 @@ metrics! {
         "from the head of a request, or a message of a stream, to its durable answer";
     chain_head: Gauge "keywatch_chain_head" ["chain", "source"] "height of the newest block that the nodes have";
     chain_height: Gauge "keywatch_chain_height" ["chain", "source"] "height of the newest block that was read";
+    chain_endpoint_head: Gauge "keywatch_chain_endpoint_head" ["chain", "endpoint"]
+        "height of the newest block of each node, as it says";
     chain_blocks: Counter "keywatch_chain_blocks_total" ["chain", "source"] "blocks read";
     chain_reorgs: Counter "keywatch_chain_reorgs_total" ["chain", "source"] "reorganisations followed";
     chain_waiting: Gauge "keywatch_chain_waiting" ["chain", "source"]

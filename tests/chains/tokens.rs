@@ -133,3 +133,43 @@ async fn what_is_not_told_of_balances_is_open_until_nobody_asks_for_it() {
     let outcomes: Vec<_> = of_kind(&events, "source.status").iter().map(|event| event.outcome().unwrap()).collect();
     assert_eq!(outcomes, ["degraded", "ok"]);
 }
+
+#[tokio::test]
+async fn what_a_token_changes_in_silence_is_found_at_the_rhythm() {
+    const TRANSFER: &str = "a9059cbb";
+    const REBASE: &str = "00000001";
+    const TOLD: (&str, &str) = ("keywatch_events_total", "kind=\"chain.balance\"");
+    let node = Anvil::start().await;
+    node.rpc("anvil_setCode", json!([TOKEN, CODE])).await;
+    let slot = format!("0x{}", word(WALLET));
+    node.rpc("anvil_setStorageAt", json!([TOKEN, slot, format!("0x{:064x}", 100)])).await;
+    node.mine(1).await;
+    let watcher = Watcher::new(&[("anvil", node.url())], "balance_seconds = 1");
+    // It is not declared to rebase, and a stranger has it do so: no block touches the wallet.
+    watcher.declare(&format!("[[systems.assets]]\nasset = \"{TOKEN}\"\nchain = \"local\"\ndecimals = 6\n"));
+    let watching = watcher.start();
+    // A turn counts the height when it has read the balances too.
+    watching.until_read(&node).await;
+    call(&node, OTHER, REBASE, WALLET, 150).await;
+    watching.until(TOLD.0, TOLD.1, 1).await;
+    call(&node, OTHER, REBASE, WALLET, 30).await;
+    watching.until(TOLD.0, TOLD.1, 2).await;
+    // What it says is explained, fee included: 20 are left.
+    call(&node, WALLET, TRANSFER, OTHER, 10).await;
+    call(&node, OTHER, REBASE, WALLET, 40).await;
+    watching.until(TOLD.0, TOLD.1, 3).await;
+    watching.stop();
+
+    let events = watcher.told();
+    let told: Vec<_> = of_kind(&events, "chain.balance")
+        .iter()
+        .map(|event| {
+            let detail = event.detail().value();
+            assert_eq!((event.wallet(), &detail["token"]), (Some(WALLET), &json!(TOKEN)));
+            assert!(detail["since"].as_u64() < detail["block"].as_u64(), "{detail}");
+            (event.amount().unwrap().saturated(), detail["direction"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    let expected = [(50, "in"), (120, "out"), (20, "in")];
+    assert_eq!(told, expected.map(|(units, direction)| (units, direction.to_owned())));
+}

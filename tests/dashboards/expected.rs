@@ -249,6 +249,7 @@ impl Facts {
             // No chain is followed on that machine.
             ("Waiting for a block", Expected::Number(0.0)),
             ("Blocks behind the nodes", Expected::Total(0.0)),
+            ("Newest block of each node", Expected::Total(0.0)),
             ("Blocks read", Expected::Total(0.0)),
             ("Requests to nodes", Expected::Total(0.0)),
             ("Trouble with nodes", Expected::Total(0.0)),

@@ -3,6 +3,7 @@
 pub(crate) mod anvil;
 pub(crate) mod btcd;
 pub(crate) mod command;
+pub(crate) mod geth;
 pub(crate) mod golden;
 pub(crate) mod installed;
 pub(crate) mod kafka;

@@ -1,9 +1,11 @@
 //! Several nodes of one chain. Without a quorum they are asked one after the other, those that failed lately last; with one,
-//! all are asked, and what is answered holds when enough of them say the same.
+//! all are asked, and what is answered holds when enough of them say the same. Those that lag are left out where the others
+//! suffice, which lowers no quorum.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub(crate) struct Endpoints {
 struct Endpoint {
     node: Arc<Node>,
     health: Mutex<Health>,
+    /// Whether it lags, so that others are asked where they suffice.
+    is_out: AtomicBool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -41,7 +45,8 @@ pub(crate) struct Agreed<T> {
 impl Endpoints {
     /// Nodes, of which `quorum` have to say the same.
     pub(crate) fn new(nodes: Vec<Node>, quorum: usize) -> Endpoints {
-        let endpoint = |node| Endpoint { node: Arc::new(node), health: Mutex::default() };
+        let endpoint =
+            |node| Endpoint { node: Arc::new(node), health: Mutex::default(), is_out: AtomicBool::new(false) };
         Endpoints { endpoints: nodes.into_iter().map(endpoint).collect(), quorum: quorum.max(1) }
     }
 
@@ -53,6 +58,19 @@ impl Endpoints {
     /// How many have to say the same.
     pub(crate) fn quorum(&self) -> usize {
         self.quorum
+    }
+
+    /// Leaves nodes out that lag, and takes the others in again; `out` is in the order of [`Endpoints::nodes`].
+    pub(crate) fn leave_out(&self, out: &[bool]) {
+        for (endpoint, is_out) in self.endpoints.iter().zip(out) {
+            endpoint.is_out.store(*is_out, Ordering::Release);
+        }
+    }
+
+    /// Those that have a voice: all where too few of them keep up.
+    fn voices(&self) -> Vec<&Endpoint> {
+        let fit: Vec<&Endpoint> = self.endpoints.iter().filter(|endpoint| !endpoint.is_out()).collect();
+        if fit.len() >= self.quorum { fit } else { self.endpoints.iter().collect() }
     }
 
     /// What `ask` gets. `mark` makes what is compared of an answer.
@@ -69,8 +87,8 @@ impl Endpoints {
             return Ok(Agreed { answer, dissent: Vec::new() });
         }
         let ask = &ask;
-        let asked =
-            self.endpoints.iter().map(|endpoint| async move { (endpoint, ask(Arc::clone(&endpoint.node)).await) });
+        let voices = self.voices();
+        let asked = voices.into_iter().map(|endpoint| async move { (endpoint, ask(Arc::clone(&endpoint.node)).await) });
         let mut by_mark: BTreeMap<String, (Vec<String>, T)> = BTreeMap::new();
         let mut trouble = None;
         for (endpoint, answer) in join_all(asked).await {
@@ -110,12 +128,12 @@ impl Endpoints {
         A: Future<Output = Result<T, Trouble>>,
     {
         let now = Instant::now();
-        let mut order: Vec<(bool, usize)> =
-            self.endpoints.iter().enumerate().map(|(at, endpoint)| (endpoint.rests(now), at)).collect();
+        let place = |(at, endpoint): (usize, &Endpoint)| (endpoint.rests(now), endpoint.is_out(), at);
+        let mut order: Vec<(bool, bool, usize)> = self.endpoints.iter().enumerate().map(place).collect();
         order.sort_unstable();
         let mut last = None;
-        // One that rests is still asked where no other answers: a chain is not left for its provider's sake.
-        for (_, at) in order {
+        // One that rests or lags is still asked where no other answers: a chain is not left for its provider's sake.
+        for (_, _, at) in order {
             let endpoint = &self.endpoints[at];
             let answer = ask(Arc::clone(&endpoint.node)).await;
             endpoint.note(answer.as_ref().err());
@@ -129,6 +147,10 @@ impl Endpoints {
 }
 
 impl Endpoint {
+    fn is_out(&self) -> bool {
+        self.is_out.load(Ordering::Acquire)
+    }
+
     fn rests(&self, now: Instant) -> bool {
         let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         health.rests_until.is_some_and(|until| until > now)

@@ -3,20 +3,21 @@
 use std::fmt::Write;
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use keywatch_ingest::chain::evm::rhythm::{At, Pair, Rhythm};
 use keywatch_ingest::chain::evm::rpc::parse_quantity;
 use keywatch_ingest::chain::evm::state::{self, Looked, Slot, State};
 use keywatch_ingest::chain::evm::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, decode, tokens};
-use keywatch_ingest::chain::follow::BlockRef;
+use keywatch_ingest::chain::follow::{BlockRef, ReadRef};
 use keywatch_ingest::chain::health::Asked;
 use keywatch_store::event::Origin;
-use keywatch_store::{Event, line};
+use keywatch_store::{Event, Instant, line};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::evm_tokens;
 use super::follower::{Chain, Fetched};
 use super::node::{Class, Node, Trouble};
+use super::{evm_balances, evm_tokens};
 
 /// Parts of a block that it may be read without, beside the balances of each token.
 const CALLS: &str = "calls";
@@ -272,6 +273,23 @@ impl Chain for EvmChain {
             STORAGE | CROWD => compares,
             token => compares && self.watched.tokens().iter().any(|watched| evm_tokens::part(watched) == token),
         }
+    }
+
+    fn next_balances(&self, rhythm: &Rhythm) -> Vec<Pair> {
+        rhythm.next(&self.watched)
+    }
+
+    async fn balances(&self, node: &Node, hash: &str, pairs: &[Pair]) -> Result<Vec<Option<U256>>, Trouble> {
+        evm_balances::read(node, hash, pairs).await
+    }
+
+    fn explain(&self, rhythm: &mut Rhythm, events: &[Event]) {
+        rhythm.take(&self.decoder(), events);
+    }
+
+    fn weigh(&self, rhythm: &mut Rhythm, at: &ReadRef, read: &[(Pair, Option<U256>)], time: Instant) -> Vec<Event> {
+        let Ok(hash) = at.hash.parse() else { return Vec::new() };
+        rhythm.weigh(&self.decoder(), &At { height: at.height, hash, epoch: at.epoch, time }, read)
     }
 
     async fn tells(&self, node: &Node, hash: &str, part: &str) -> Result<bool, Trouble> {

@@ -30,11 +30,14 @@ use crate::service::intake::Intake;
 use crate::service::turns::{self, stopped, unless_stopped};
 
 mod backfill;
+mod balances;
 mod chain;
 mod final_blocks;
 mod health;
+pub(crate) mod lag;
 
 use backfill::Backfill;
+use balances::Balances;
 pub(crate) use chain::{Chain, Fetched};
 use chain::{fetch, head_of};
 
@@ -49,6 +52,8 @@ pub(crate) struct Pace {
     pub(crate) depth_max: usize,
     /// How blocks become final.
     pub(crate) finality: Finality,
+    /// Time between two looks at all balances; none where it is zero.
+    pub(crate) balances: Duration,
     /// Time between two looks at the nodes where nothing is new.
     pub(crate) poll: Duration,
 }
@@ -73,6 +78,8 @@ pub(crate) struct Follower<C> {
     dissent: String,
     /// What waits, where that is watched.
     pool: Option<SharedPool>,
+    /// Balances as they were read at their rhythm.
+    balances: Balances,
     /// What is watched besides, and is still to be read of old blocks.
     backfill: Backfill<C>,
     /// Rung when a node announces a block.
@@ -122,6 +129,7 @@ impl<C: Chain> Follower<C> {
             dissent,
             pool,
             backfill,
+            balances: Balances::default(),
             wake: Arc::default(),
         })
     }
@@ -181,6 +189,7 @@ impl<C: Chain> Follower<C> {
         let is_level = self.cursor().tip().height >= newest;
         if is_level {
             self.look_again().await?;
+            self.weigh().await?;
         }
         let moved = if is_level && self.read_old().await? == Turn::Moved { Turn::Moved } else { moved };
         let metrics = &self.intake.metrics;
@@ -304,6 +313,7 @@ impl<C: Chain> Follower<C> {
         }
         if blocks > 0 {
             cursor.take_used(self.chain.used());
+            self.balances.take(self.chain.as_ref(), &events);
             let (told, origin) = (self.final_told.0, self.chain.origin());
             events.extend(finality::settle(&mut cursor, self.pace.finality, told, origin, self.chain.name(), time));
             events.push(cursor.record(origin, self.chain.name(), blocks, false, time));
@@ -344,6 +354,7 @@ impl<C: Chain> Follower<C> {
             .then(|| finality::reverted(&origin, &cursor, &name, Some(fork), &fork.to_string(), now));
         let left = cursor.rewind(fork);
         self.backfill.cut(fork);
+        self.balances.forget();
         let mut events = vec![reorganisation(&origin, &name, &cursor, &left, now)];
         let log = Arc::clone(&self.log);
         let place = (fork, cursor.epoch());

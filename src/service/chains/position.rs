@@ -26,7 +26,8 @@ pub(crate) fn cursor(
             return false;
         }
         let of_it = event.source() == origin.source && event.chain() == Some(chain);
-        if of_it && event.kind() == "source.status" {
+        // What is said of one of the nodes is no word of the source.
+        if of_it && event.kind() == "source.status" && event.detail().value()["replica"].is_null() {
             is_down.get_or_insert(event.outcome() == Some("down"));
         }
         restoring.take(event)

@@ -18,13 +18,14 @@ use tokio::task::JoinSet;
 use super::bitcoin::BitcoinChain;
 use super::endpoints::Endpoints;
 use super::evm::EvmChain;
+use super::follower::lag::{LagWatcher, Patience};
 use super::follower::{Follower, Pace};
 use super::heads::Heads;
 use super::node::{Node, NodeSettings};
 use super::pool::{self, PoolChain, PoolWatcher};
 use super::watching::{self, Make, Watching};
 use super::zmq::{Announcements, Wakes};
-use crate::limits::BITCOIN_FINAL_BLOCKS;
+use crate::limits::{BITCOIN_FINAL_BLOCKS, BITCOIN_LAG_BLOCKS, BITCOIN_LAG_SECONDS, LAG_BLOCKS, LAG_SECONDS};
 use crate::service::config;
 use crate::service::config::credential::Credential;
 use crate::service::intake::Intake;
@@ -53,7 +54,18 @@ pub(crate) fn followers(
         let (declared, name, heads) = (declared.clone(), chain.chain.as_str(), heads(chain).with_context(place)?);
         let zmq = announcements(chain, &intake.metrics).with_context(place)?;
         let endpoints = Arc::new(endpoints);
-        let parts = Parts { endpoints, pace, pool: chain.pool, heads, zmq, declared, log, intake, stopping };
+        let parts = Parts {
+            endpoints,
+            pace,
+            patience: patience(chain),
+            pool: chain.pool,
+            heads,
+            zmq,
+            declared,
+            log,
+            intake,
+            stopping,
+        };
         if bitcoin::network(name).is_some() {
             let watching = Watching::new(name, system, made(chain, AnyChain::bitcoin))?;
             parts.start(watching, &mut tasks).with_context(place)?;
@@ -75,6 +87,8 @@ fn made<C: 'static>(chain: &config::Chain, of_its_kind: fn(AnyChain) -> Option<C
 struct Parts {
     endpoints: Arc<Endpoints>,
     pace: Pace,
+    /// When a node lags.
+    patience: Patience,
     /// Whether what waits is watched too.
     pool: bool,
     /// Nodes that announce blocks.
@@ -89,7 +103,7 @@ struct Parts {
 
 impl Parts {
     fn start<C: PoolChain>(self, watching: Watching<C>, tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
-        let Parts { endpoints, pace, heads, zmq, declared, log, intake, stopping, .. } = self;
+        let Parts { endpoints, pace, patience, heads, zmq, declared, log, intake, stopping, .. } = self;
         let chain = Arc::clone(&watching.chain);
         let changes = watching::follow(watching, declared);
         let pool = if self.pool { Some(pool::restored(log.as_ref(), chain.origin(), chain.name())?) } else { None };
@@ -100,6 +114,9 @@ impl Parts {
             pool_wake = Some(watcher.wake());
             tasks.spawn(watcher.watching(changes.clone()).run(stopping.clone()));
         }
+        let (looked, of, intake_of) = (Arc::clone(&chain), Arc::clone(&endpoints), Arc::clone(&intake));
+        let lag = LagWatcher::new(looked, of, patience, log.as_ref(), intake_of)?;
+        tasks.spawn(lag.run(stopping.clone()));
         let follower = Follower::open(chain, endpoints, pace, Arc::clone(&log), intake, pool)?;
         let follower = follower.watching(changes, log.as_ref())?;
         for heads in heads {
@@ -189,7 +206,19 @@ pub(crate) fn pace(chain: &config::Chain) -> Pace {
         start: chain.start,
         confirmations: chain.confirmations,
         depth_max: chain.reorg_depth_max,
+        balances: Duration::from_secs(chain.balance_seconds),
         poll: Duration::from_millis(chain.poll_milliseconds),
+    }
+}
+
+/// When a node of a chain lags.
+fn patience(chain: &config::Chain) -> Patience {
+    let is_bitcoin = bitcoin::network(&chain.chain).is_some();
+    let (seconds, blocks) =
+        if is_bitcoin { (BITCOIN_LAG_SECONDS, BITCOIN_LAG_BLOCKS) } else { (LAG_SECONDS, LAG_BLOCKS) };
+    Patience {
+        time: Duration::from_secs(chain.stall_seconds.unwrap_or(seconds)),
+        blocks: chain.behind_blocks.unwrap_or(blocks),
     }
 }
 
@@ -311,6 +340,8 @@ fn check_one(chain: &config::Chain, credentials: &[Credential], inventory: &Inve
     );
     ensure!((1..=4096).contains(&chain.reorg_depth_max), "reorg_depth_max: 1 to 4096");
     ensure!(chain.poll_milliseconds >= 50, "poll_milliseconds: 50 or more");
+    ensure!(chain.stall_seconds != Some(0), "stall_seconds: 1 or more");
+    ensure!(chain.behind_blocks != Some(0), "behind_blocks: 1 or more");
     ensure!(chain.requests_per_second > 0, "requests_per_second: 1 or more");
     Ok(())
 }

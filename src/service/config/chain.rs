@@ -53,6 +53,15 @@ pub(crate) struct Chain {
     /// Whether nodes are asked for calls within transactions.
     #[serde(default)]
     pub(crate) traces: bool,
+    /// Seconds that a node may name no new block, or be behind the others, before it is left out.
+    #[serde(default)]
+    pub(crate) stall_seconds: Option<u64>,
+    /// Blocks by which a node is behind the others.
+    #[serde(default)]
+    pub(crate) behind_blocks: Option<u64>,
+    /// Seconds between two looks at all balances; none at zero.
+    #[serde(default = "balances")]
+    pub(crate) balance_seconds: u64,
     /// Which wallets' storage is compared before and after each block.
     #[serde(default)]
     pub(crate) storage: Storage,
@@ -91,6 +100,10 @@ fn reorg_depth() -> usize {
 
 fn poll() -> u64 {
     1000
+}
+
+fn balances() -> u64 {
+    900
 }
 
 fn requests() -> u32 {

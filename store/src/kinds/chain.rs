@@ -78,6 +78,7 @@ pub(super) const CHAIN_BALANCE: &[(&str, &str, &str)] = &[
     ("before", "text", "base units before the block"),
     ("after", "text", "base units after it"),
     ("token", "text", "the token's contract"),
+    ("since", "integer", "height of the block that `before` is of, where balances were read at their rhythm"),
     ("block", "integer", "block height"),
 ];
 

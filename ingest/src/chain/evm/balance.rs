@@ -38,7 +38,7 @@ pub(super) fn unexplained_token(
 }
 
 /// How much more or less a balance changed than is explained, and what is said of it.
-fn left_over(before: U256, after: U256, explained: I256) -> Option<(U256, Value)> {
+pub(super) fn left_over(before: U256, after: U256, explained: I256) -> Option<(U256, Value)> {
     let rest = I256::from_raw(after.wrapping_sub(before)).wrapping_sub(explained);
     let detail = json!({
         "direction": if rest.is_negative() { "out" } else { "in" },
@@ -56,7 +56,7 @@ fn sum(told: &[Event], wallet: Address, effect: impl Fn(&Event, &Value) -> I256)
 }
 
 /// What an event says that the wallet gained or lost of the native asset.
-fn native(event: &Event, detail: &Value, asset: &str) -> I256 {
+pub(super) fn native(event: &Event, detail: &Value, asset: &str) -> I256 {
     match event.kind() {
         "chain.transfer" if event.asset() == Some(asset) && detail["token"].is_null() => transferred(event, detail),
         // Whoever sent it paid the fee: of a Safe's transaction that is somebody else.
@@ -73,7 +73,7 @@ fn moved(event: &Event, detail: &Value, token: &str) -> I256 {
     if of_it { transferred(event, detail) } else { I256::ZERO }
 }
 
-fn transferred(event: &Event, detail: &Value) -> I256 {
+pub(super) fn transferred(event: &Event, detail: &Value) -> I256 {
     let units = event.amount().map(|amount| signed(&amount.to_string())).unwrap_or_default();
     if detail["direction"] == "out" { units.wrapping_neg() } else { units }
 }

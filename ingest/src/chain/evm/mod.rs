@@ -9,6 +9,7 @@
 //! | [`state`] | storage of watched contracts before and after a block |
 //! | `balance` | balances against what is explained |
 //! | [`tokens`] | which balances of tokens are asked for, and how |
+//! | [`rhythm`] | balances that are read at a rhythm |
 //! | `traces` | calls within calls |
 //! | [`waiting`] | transactions that wait for their block |
 //! | [`call`] | what a call does, decoded from its bytes |
@@ -19,6 +20,7 @@ mod balance;
 pub(crate) mod call;
 pub mod decode;
 mod logs;
+pub mod rhythm;
 pub mod rpc;
 pub mod state;
 pub mod tokens;

@@ -3,10 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use keywatch_ingest::chain::follow::{BlockRef, Used};
+use alloy::primitives::U256;
+use keywatch_ingest::chain::evm::rhythm::{Pair, Rhythm};
+use keywatch_ingest::chain::follow::{BlockRef, ReadRef, Used};
 use keywatch_ingest::chain::health::Asked;
-use keywatch_store::Event;
 use keywatch_store::event::Origin;
+use keywatch_store::{Event, Instant};
 
 use crate::service::chains::endpoints::{Agreed, Endpoints};
 use crate::service::chains::node::{Node, Trouble};
@@ -84,6 +86,29 @@ pub(crate) trait Chain: Send + Sync + 'static {
     /// Whether a part of blocks is asked for, as things are configured and declared now.
     fn asks(&self, _part: &str) -> bool {
         false
+    }
+
+    /// Which balances are read next; none where the chain does not read them at a rhythm.
+    fn next_balances(&self, _rhythm: &Rhythm) -> Vec<Pair> {
+        Vec::new()
+    }
+
+    /// Those balances at the block of that hash; `None` for each that cannot be told.
+    fn balances(
+        &self,
+        _node: &Node,
+        _hash: &str,
+        _pairs: &[Pair],
+    ) -> impl Future<Output = Result<Vec<Option<U256>>, Trouble>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
+    /// Takes what events of blocks explain of balances.
+    fn explain(&self, _rhythm: &mut Rhythm, _events: &[Event]) {}
+
+    /// Takes balances that were read at a block; gives events of what nothing explains.
+    fn weigh(&self, _rhythm: &mut Rhythm, _at: &ReadRef, _read: &[(Pair, Option<U256>)], _time: Instant) -> Vec<Event> {
+        Vec::new()
     }
 
     /// Whether a node tells a part of the block of that hash by now.

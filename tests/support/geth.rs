@@ -1,0 +1,149 @@
+//! A real node of Ethereum (geth, `--dev`) on a loopback port of its own, stopped when it is dropped. It makes a block every
+//! second, answers JSON-RPC and WebSockets at the same port, and signs for one account, which has all there is.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use alloy::primitives::U256;
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use super::anvil::quantity;
+
+/// Who is paid for blocks: nobody whom a test looks at.
+const PROPOSER: &str = "0x00000000000000000000000000000000000f0e00";
+
+/// A node.
+pub(crate) struct Geth {
+    child: Child,
+    port: u16,
+    client: Client,
+    _directory: tempfile::TempDir,
+}
+
+impl Geth {
+    /// Starts one, and waits until it answers and pays nobody of interest for its blocks.
+    pub(crate) async fn start() -> Geth {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        for _ in 0..5 {
+            // The port is free when it is looked for and may be taken a moment later: then the next one.
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let directory = tempfile::tempdir().unwrap();
+            let mut command = Command::new(binary());
+            command.args(["--dev", "--dev.period", "1", "--nodiscover", "--maxpeers", "0", "--nat", "none"]);
+            command.args(["--port", "0", "--authrpc.port", "0", "--ipcdisable", "--verbosity", "1"]);
+            for kind in ["http", "ws"] {
+                command.args([format!("--{kind}"), format!("--{kind}.addr"), "127.0.0.1".to_owned()]);
+                command.args([format!("--{kind}.port"), port.to_string()]);
+                command.args([format!("--{kind}.api"), "eth,debug,dev".to_owned()]);
+            }
+            // Its keys are files, which it would leave behind.
+            command.env("TMPDIR", directory.path()).env("HOME", directory.path());
+            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let mut geth = Geth { child, port, client: Client::new(), _directory: directory };
+            let answers = async {
+                while geth.child.try_wait().unwrap().is_none() {
+                    if geth.ask("eth_blockNumber", json!([])).await.is_some() {
+                        return true;
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                false
+            };
+            if tokio::time::timeout(Duration::from_secs(30), answers).await == Ok(true) {
+                geth.rpc("dev_setFeeRecipient", json!([PROPOSER])).await;
+                // A block that is being made may still pay the account.
+                geth.grown(2).await;
+                return geth;
+            }
+        }
+        panic!("geth did not start on any of five free ports");
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The account that it signs for.
+    pub(crate) async fn account(&self) -> String {
+        self.rpc("eth_accounts", json!([])).await[0].as_str().unwrap().to_lowercase()
+    }
+
+    /// What it answers; it must.
+    pub(crate) async fn rpc(&self, method: &str, parameters: Value) -> Value {
+        let answer = self.ask(method, parameters.clone()).await.unwrap_or_else(|| panic!("{method} is not answered"));
+        assert!(answer.get("error").is_none(), "{method} {parameters}: {answer}");
+        answer["result"].clone()
+    }
+
+    async fn ask(&self, method: &str, parameters: Value) -> Option<Value> {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
+        let answer = self.client.post(self.url()).json(&body).send().await.ok()?;
+        answer.json().await.ok()
+    }
+
+    /// Sends a transaction of its account, and waits for the block; gives the receipt.
+    pub(crate) async fn send(&self, transaction: Value) -> Value {
+        let hash = self.rpc("eth_sendTransaction", json!([transaction])).await;
+        let mined = async {
+            loop {
+                // While it indexes transactions it answers an error.
+                let answer = self.ask("eth_getTransactionReceipt", json!([hash])).await.unwrap_or_default();
+                if answer["result"].is_object() {
+                    return answer["result"].clone();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let receipt = tokio::time::timeout(Duration::from_secs(30), mined).await;
+        let receipt = receipt.unwrap_or_else(|_| panic!("{hash} is in no block"));
+        assert_eq!(receipt["status"], "0x1", "{receipt}");
+        receipt
+    }
+
+    /// Height of its newest block.
+    pub(crate) async fn height(&self) -> u64 {
+        quantity(&self.rpc("eth_blockNumber", json!([])).await)
+    }
+
+    /// Waits for so many further blocks.
+    async fn grown(&self, blocks: u64) {
+        let wanted = self.height().await + blocks;
+        let grown = async {
+            while self.height().await < wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(30), grown).await.is_ok(), "it makes no blocks");
+    }
+
+    /// Base units of an account behind the block at that height.
+    pub(crate) async fn balance(&self, account: &str, height: u64) -> U256 {
+        let balance = self.rpc("eth_getBalance", json!([account, format!("{height:#x}")])).await;
+        balance.as_str().unwrap().parse().unwrap()
+    }
+}
+
+/// The pinned binary: where `KEYWATCH_TEST_GETH` says, else where `make tools` puts it.
+fn binary() -> PathBuf {
+    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("GETH_VERSION="));
+    let cache = || {
+        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
+        Path::new(&home).join(".cache/keywatch/tools").join(format!("geth-{}", pinned.unwrap())).join("geth")
+    };
+    let binary = std::env::var_os("KEYWATCH_TEST_GETH").map_or_else(cache, PathBuf::from);
+    let place = binary.display();
+    assert!(binary.is_file(), "geth is not at {place}: `make tools` installs it, KEYWATCH_TEST_GETH may name another");
+    binary
+}
+
+impl Drop for Geth {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
