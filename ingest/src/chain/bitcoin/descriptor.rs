@@ -4,6 +4,7 @@
 use bitcoin::secp256k1::{Secp256k1, VerifyOnly};
 use bitcoin::{Network, NetworkKind, ScriptBuf};
 use keywatch_store::inventory::Wallet;
+use miniscript::descriptor::Wildcard;
 use miniscript::{Descriptor, DescriptorPublicKey, ForEachKey};
 
 use crate::limits::{DESCRIPTOR_BRANCHES_MAX, DESCRIPTOR_GAP_MAX, DESCRIPTOR_INDEX_MAX};
@@ -54,6 +55,15 @@ pub fn branches(wallet: &Wallet, network: Network) -> Result<Vec<Branch>, String
     if !whole.for_each_key(of_network) {
         return Err("its descriptor has keys of another network".into());
     }
+    // Asked before anything is derived: miniscript panics at such a step.
+    let is_hardened = |key: &DescriptorPublicKey| match key {
+        DescriptorPublicKey::Single(_) => false,
+        DescriptorPublicKey::XPub(one) => key.has_hardened_step() || one.wildcard == Wildcard::Hardened,
+        DescriptorPublicKey::MultiXPub(some) => key.has_hardened_step() || some.wildcard == Wildcard::Hardened,
+    };
+    if whole.for_any_key(is_hardened) {
+        return Err("its addresses cannot be derived without private keys".into());
+    }
     let singles = whole.into_single_descriptors().map_err(unreadable)?;
     if singles.len() > DESCRIPTOR_BRANCHES_MAX {
         return Err(format!("its descriptor has more than {DESCRIPTOR_BRANCHES_MAX} branches"));
@@ -62,10 +72,8 @@ pub fn branches(wallet: &Wallet, network: Network) -> Result<Vec<Branch>, String
     for (number, descriptor) in singles.into_iter().enumerate() {
         let (name, is_ranged) = (format!("{}/{number}", wallet.wallet), descriptor.has_wildcard());
         let branch = Branch { name, wallet: wallet.wallet.clone(), descriptor, is_ranged, gap, used: 0, next: 0 };
-        // What is derived once is derived always; a step that needs the private key fails at the first.
-        branch
-            .script(&Secp256k1::verification_only(), 0)
-            .ok_or("its addresses cannot be derived without private keys")?;
+        // What is derived once is derived always.
+        branch.script(&Secp256k1::verification_only(), 0).ok_or("its addresses cannot be derived")?;
         branches.push(branch);
     }
     Ok(branches)

@@ -97,7 +97,7 @@ fn a_descriptor_that_is_not_sure_is_refused_and_not_shown() {
         (SEGWIT.replace("#qf45pmyh", "#qf45pmyq"), Network::Bitcoin, "cannot be read"),
         (SEGWIT.replace("84h/0h", "84h/1h"), Network::Bitcoin, "cannot be read"),
         (SEGWIT.to_owned(), Network::Regtest, "another network"),
-        (hardened.to_owned(), Network::Bitcoin, ""),
+        (hardened.to_owned(), Network::Bitcoin, "private keys"),
     ] {
         let (watched, unreadable) = self::watched(&descriptor, network, "bitcoin");
         assert!(watched.is_empty());

@@ -269,8 +269,11 @@ mod tests {
 
         /// The hour before the digest of that number.
         fn hour(&self, number: usize) -> Hour {
-            let object = self.objects(is_digest).swap_remove(number);
-            hour_before(&self.keys, (&object, self.objects[&object].as_bytes()), None, &|object| {
+            self.hour_before(&self.objects(is_digest)[number])
+        }
+
+        fn hour_before(&self, digest: &str) -> Hour {
+            hour_before(&self.keys, (digest, self.objects[digest].as_bytes()), None, &|object| {
                 let content = self.objects.get(object).ok_or("is missing")?;
                 Ok(content.clone().into_bytes())
             })
@@ -315,15 +318,18 @@ mod tests {
         let (mut trail, whole) = (Trail::new(), Trail::new());
         let digests = trail.objects(is_digest);
         trail.objects.remove(&digests[1]);
-        assert_eq!(trail.causes(2), ["the digest is missing"]);
+        let causes = |trail: &Trail, digest: usize| -> Vec<String> {
+            trail.hour_before(&digests[digest]).gaps.into_iter().map(|gap| gap.cause).collect()
+        };
+        assert_eq!(causes(&trail, 2), ["the digest is missing"]);
         // A log file taken out of the list, and the digest after it made to fit.
         let shorter = whole.objects[&digests[2]].replace("\"hashAlgorithm\"", "\"hash_algorithm\"");
         trail.objects.insert(digests[2].clone(), shorter.clone());
-        assert_eq!(trail.causes(3), ["the digest is not the one that the digest after it names"]);
+        assert_eq!(causes(&trail, 3), ["the digest is not the one that the digest after it names"]);
         let fitting = whole.objects[&digests[3]]
             .replace(&sha256(whole.objects[&digests[2]].as_bytes()), &sha256(shorter.as_bytes()));
         trail.objects.insert(digests[3].clone(), fitting);
-        assert_eq!(trail.causes(3), ["the digest does not verify: signature: is not of this digest"]);
+        assert_eq!(causes(&trail, 3), ["the digest does not verify: signature: is not of this digest"]);
         let mut other = Trail::new();
         let (_, key) = other.keys.0.pop_first().unwrap();
         other.keys.0.insert("00".to_owned(), key);
