@@ -13,8 +13,10 @@ use keywatch_alerting::lifecycle::alert_log::AlertLog;
 use keywatch_alerting::lifecycle::record;
 use keywatch_alerting::{Error, Notification, Saved, Sink};
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Appended, Clock, Error as StoreError, Event, Finding, Instant, Log, Position, Topic};
+use keywatch_store::{Appended, Clock, Error as StoreError, Event, Finding, Instant, Log, Position, Severity, Topic};
+use tokio::sync::Notify;
 
+use crate::support::receivers::plain;
 use crate::support::{FaultyPdp, MortalLog, allowed, executor, finding, unconfirmed, until};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -204,6 +206,50 @@ async fn p4_what_was_delivered_is_not_delivered_again_while_the_log_cannot_say_s
     log.is_silent_about(None);
     executor.idle().await;
     assert_eq!((sink.taken.load(Ordering::SeqCst), log.of_kind("alert.notified").len()), (1, 1));
+}
+
+/// Takes the first only once the gate is open, from which time on the log does not confirm what it writes.
+struct Gated {
+    log: Arc<MortalLog>,
+    gate: Notify,
+    taken: AtomicUsize,
+}
+
+impl Sink for Gated {
+    fn name(&self) -> &'static str {
+        "ops"
+    }
+
+    fn deliveries_max(&self) -> usize {
+        1
+    }
+
+    fn deliver<'a>(&'a self, _notification: &'a Notification) -> Attempt<'a> {
+        Box::pin(async {
+            if self.taken.load(Ordering::SeqCst) == 0 {
+                self.gate.notified().await;
+                self.log.is_silent_about(Some(Topic::Conclusions));
+            }
+            self.taken.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn p4_the_next_is_told_while_the_log_cannot_say_that_the_one_before_was() {
+    let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
+    let sink = Arc::new(Gated { log: Arc::clone(&log), gate: Notify::new(), taken: AtomicUsize::new(0) });
+    let executor = executor(&log, &pdp, vec![Arc::clone(&sink) as _]);
+    for id in ["1", "2"] {
+        executor.take(&plain(id, Severity::High, 0)).await.unwrap();
+    }
+    sink.gate.notify_one();
+    until("both are told", || sink.taken.load(Ordering::SeqCst) == 2).await;
+    assert_eq!(executor.with_state(|state| state.waiting("ops").0), 2, "the log did not confirm it");
+    log.is_silent_about(None);
+    executor.idle().await;
+    assert_eq!((sink.taken.load(Ordering::SeqCst), log.of_kind("alert.notified").len()), (2, 2));
 }
 
 /// Takes nothing the first time, from which on the log does not confirm what it writes.

@@ -124,7 +124,7 @@ impl Oidc {
             return Err(format!("`{claim}` is no name"));
         }
         // Some providers say it as a text.
-        let is_yes = |verified: &Value| verified == &Value::Bool(true) || verified == "true";
+        let is_yes = |verified: &Value| verified.as_bool() == Some(true) || verified.as_str() == Some("true");
         if claim == "email" && !claims.get("email_verified").is_none_or(is_yes) {
             return Err("nobody has verified that `email`".to_owned());
         }

@@ -321,6 +321,10 @@ impl Outbox {
                 // It was made, and is not made again because the log cannot say so for a while.
                 Err(error) if error.is_outage() => {
                     tracing::warn!(destination = sink.name(), %error, "what came of a delivery waits for the log");
+                    let is_news = self.receivers[index].lane().lane.has_ended(&pending.key);
+                    if is_news {
+                        self.advance(index);
+                    }
                     tokio::time::sleep(Duration::from_millis(pause_ms)).await;
                     pause_ms = pause_ms.saturating_mul(2).min(RECORD_PAUSE_MS_MAX);
                 }

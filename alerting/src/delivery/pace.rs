@@ -54,6 +54,8 @@ pub(crate) struct Lane {
     /// Failures of a notification, and when it is due again.
     tries: HashMap<String, (u32, Instant)>,
     under_way: HashSet<String>,
+    /// Those of them whose attempt has ended, and of which the log cannot say yet what came of it.
+    unwritten: HashSet<String>,
 }
 
 impl Lane {
@@ -67,6 +69,7 @@ impl Lane {
             paused_until: None,
             tries: HashMap::new(),
             under_way: HashSet::new(),
+            unwritten: HashSet::new(),
         }
     }
 
@@ -77,7 +80,8 @@ impl Lane {
             return 0;
         }
         let at_once = if self.is_down() { 1 } else { self.at_once_max };
-        at_once.saturating_sub(self.under_way.len()).min(self.whole_tokens())
+        let attempts = self.under_way.len() - self.unwritten.len();
+        at_once.saturating_sub(attempts).min(self.whole_tokens())
     }
 
     /// Whether that notification is under way or not due yet.
@@ -95,9 +99,20 @@ impl Lane {
         self.tokens -= 1.0;
     }
 
+    /// The attempt has ended, and what came of it cannot be written down yet: others need not wait for that. Whether that is
+    /// news.
+    pub(crate) fn has_ended(&mut self, key: &str) -> bool {
+        self.under_way.contains(key) && self.unwritten.insert(key.to_owned())
+    }
+
+    fn end(&mut self, key: &str) {
+        self.under_way.remove(key);
+        self.unwritten.remove(key);
+    }
+
     /// The receiver took it.
     pub(crate) fn taken(&mut self, key: &str, now: Instant) {
-        self.under_way.remove(key);
+        self.end(key);
         self.tries.remove(key);
         if self.is_down() {
             self.tries.values_mut().for_each(|(_, due)| *due = now);
@@ -108,13 +123,13 @@ impl Lane {
 
     /// It was put aside. The receiver answered, so it is not down; what else is due does not change.
     pub(crate) fn put_aside(&mut self, key: &str) {
-        self.under_way.remove(key);
+        self.end(key);
         self.tries.remove(key);
     }
 
     /// An attempt failed: it is due again after `wait`, and not before the receiver `asked` to be asked again.
     pub(crate) fn failed(&mut self, key: &str, wait: Duration, asked: Option<Duration>, problem: &str, now: Instant) {
-        self.under_way.remove(key);
+        self.end(key);
         let wait = asked.map_or(wait, |asked| wait.max(asked));
         let (tried, due) = self.tries.entry(key.to_owned()).or_insert((0, now));
         *tried += 1;
@@ -129,7 +144,7 @@ impl Lane {
 
     /// What was written down by nobody is not under way any more.
     pub(crate) fn drop_attempt(&mut self, key: &str) {
-        self.under_way.remove(key);
+        self.end(key);
     }
 
     pub(crate) fn is_begun(&self, key: &str) -> bool {
