@@ -20,17 +20,19 @@ pub(crate) fn cursor(
     depth_max: usize,
 ) -> Result<(Option<Cursor>, bool), Error> {
     let mut restoring = Restoring::new(&origin.source, chain, depth_max);
-    let mut is_down = None;
+    let (mut is_down, mut is_restored, mut further) = (None, false, 0_usize);
     backwards(log, |event| {
-        if event.system() != origin.system {
-            return false;
+        further += usize::from(is_restored);
+        if event.system() == origin.system {
+            let of_it = event.source() == origin.source && event.chain() == Some(chain);
+            // What is said of one of the nodes is no word of the source.
+            if of_it && event.kind() == "source.status" && event.detail().value()["replica"].is_null() {
+                is_down.get_or_insert(event.outcome() == Some("down"));
+            }
+            is_restored = is_restored || restoring.take(event);
         }
-        let of_it = event.source() == origin.source && event.chain() == Some(chain);
-        // What is said of one of the nodes is no word of the source.
-        if of_it && event.kind() == "source.status" && event.detail().value()["replica"].is_null() {
-            is_down.get_or_insert(event.outcome() == Some("down"));
-        }
-        restoring.take(event)
+        // A process may have ended between the block that was read again and the word that it was.
+        is_restored && (is_down.is_some() || further > PIPELINE_RECORDS_MAX)
     })?;
     Ok((restoring.end(), is_down.unwrap_or_default()))
 }
@@ -78,4 +80,28 @@ pub(crate) fn backwards(log: &dyn Log, mut take: impl FnMut(&Event) -> bool) -> 
         end = from;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use keywatch_store::log::memory::MemoryLog;
+
+    use super::*;
+
+    #[test]
+    fn a_block_that_was_read_again_does_not_say_that_all_is_well() {
+        let origin = Origin { system: "cold".into(), source: "node".into() };
+        let status = |outcome: &str| {
+            let mut event = Event::builder(&origin, outcome, "source.status", Instant(1));
+            event.chain("base").outcome(outcome);
+            event.build_own()
+        };
+        let read = Cursor::behind(10, "a10", 4).record(&origin, "base", 1, true, Instant(2));
+        let log = MemoryLog::new();
+        log.append(Topic::Events, vec![status("down"), read]).unwrap();
+        let was_down = || cursor(&log, &origin, "base", 4).unwrap().1;
+        assert!(was_down(), "the process ended before it said so");
+        log.append(Topic::Events, vec![status("ok")]).unwrap();
+        assert!(!was_down());
+    }
 }

@@ -145,6 +145,11 @@ impl System {
         if wallet.gap_limit < 0 {
             return Err(format!("wallet {name}: gap_limit {} is below 0", wallet.gap_limit));
         }
+        // What is declared goes into the log and into tables, also where no follower reads the descriptor.
+        let mut keys = wallet.descriptor.split(['(', '{', ',', ']', '/']);
+        if keys.any(|key| key.starts_with("xprv") || key.starts_with("tprv")) {
+            return Err(format!("wallet {name}: its descriptor holds a private key; declare it with public ones"));
+        }
         for (role, source) in wallet.sources() {
             if !self.sources.iter().any(|declared| declared.source == source) {
                 return Err(format!("wallet {name}: its {role} `{source}` is not among the system's sources"));
@@ -292,6 +297,10 @@ mod tests {
             (TOML.replace("threshold = 3", "purpose = \"fun\""), "purpose `fun` is none of customer_withdrawals"),
             (TOML.replace("threshold = 3", "signer = \"opb\""), "its signer `opb` is not among"),
             (TOML.replace("threshold = 3", "first_block = -1"), "first_block -1 is below 0"),
+            (
+                TOML.replace("threshold = 3", "descriptor = \"wpkh([73c5da0a/84h]xprv9s21/*)#qf45pmyh\""),
+                "holds a private key; declare it",
+            ),
             (
                 format!("{TOML}\n[[systems.assets]]\nasset = \"GALA\"\nchain = \"ethereum\"\ndecimals = 39"),
                 "`GALA` has 39 decimals",

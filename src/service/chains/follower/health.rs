@@ -10,7 +10,7 @@ use tokio::time;
 
 use super::{Chain, Failure, Follower};
 use crate::clock;
-use crate::limits::UNWELL_LOOK_SECONDS;
+use crate::limits::{NODE_CALL_SECONDS_MAX, UNWELL_LOOK_SECONDS};
 use crate::service::chains::node::{Node, Trouble};
 
 impl<C: Chain> Follower<C> {
@@ -48,17 +48,21 @@ impl<C: Chain> Follower<C> {
         let hash = self.cursor().tip().hash.clone();
         let open: Vec<String> = self.cursor().unwell().parts().map(str::to_owned).collect();
         let mut told = Asked::default();
-        for part in &open {
-            let (chain, hash) = (self.chain.as_ref(), hash.as_str());
-            let ask = |node: Arc<Node>| async move {
-                chain.sure(&node).await?;
-                chain.tells(&node, hash, part).await
-            };
-            // Nodes that do not answer are the next turn's matter.
-            if self.endpoints.agreed(ask, bool::to_string).await.is_ok_and(|agreed| agreed.answer) {
-                told.answers(part);
+        let look = async {
+            for part in &open {
+                let (chain, hash) = (self.chain.as_ref(), hash.as_str());
+                let ask = |node: Arc<Node>| async move {
+                    chain.sure(&node).await?;
+                    chain.tells(&node, hash, part).await
+                };
+                // Nodes that do not answer are the next turn's matter.
+                if self.endpoints.agreed(ask, bool::to_string).await.is_ok_and(|agreed| agreed.answer) {
+                    told.answers(part);
+                }
             }
-        }
+        };
+        // However many parts are open, a node that hangs keeps blocks waiting no longer than one question may.
+        let _ = time::timeout(Duration::from_secs(NODE_CALL_SECONDS_MAX), look).await;
         if self.cursor_mut().unwell_mut().take(&told) { self.say_standing().await } else { Ok(()) }
     }
 
