@@ -76,8 +76,9 @@ pub const WALLETS_COMPARED_MAX: usize = 500;
 /// Balances of tokens, each of one wallet, that are compared before and after one block.
 pub const BALANCES_COMPARED_MAX: usize = 2000;
 
-/// Balances, each of one wallet and asset, that are read at once at the rhythm; where there are more, the others are next.
-pub const BALANCES_READ_MAX: usize = 2000;
+/// Balances, each of one wallet and asset, that are read at once at the rhythm, since blocks wait meanwhile; where there are
+/// more, the others are next, and sooner.
+pub const BALANCES_READ_MAX: usize = 100;
 
 /// Branches of one descriptor, as receiving and change are two.
 pub const DESCRIPTOR_BRANCHES_MAX: usize = 16;

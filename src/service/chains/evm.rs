@@ -275,7 +275,7 @@ impl Chain for EvmChain {
         }
     }
 
-    fn next_balances(&self, rhythm: &Rhythm) -> Vec<Pair> {
+    fn next_balances(&self, rhythm: &Rhythm) -> (Vec<Pair>, usize) {
         rhythm.next(&self.watched)
     }
 

@@ -41,13 +41,11 @@ pub(super) async fn read(node: &Node, hash: &str, pairs: &[Pair]) -> Result<Vec<
 
 fn question(pair: &Pair, hash: &str) -> (&'static str, Value) {
     let at = json!({ "blockHash": hash });
-    match pair.token {
-        None => ("eth_getBalance", json!([format!("{:#x}", pair.wallet), at])),
-        Some(token) => {
-            let data = tokens::question(&pair.wallet).to_string();
-            ("eth_call", json!([{"to": format!("{token:#x}"), "data": data}, at]))
-        }
-    }
+    let Some(token) = pair.token else {
+        return ("eth_getBalance", json!([format!("{:#x}", pair.wallet), at]));
+    };
+    let data = tokens::question(&pair.wallet).to_string();
+    ("eth_call", json!([{"to": format!("{token:#x}"), "data": data}, at]))
 }
 
 /// A quantity for the chain's own asset, the bytes that a contract answers for a token.

@@ -342,6 +342,7 @@ fn check_one(chain: &config::Chain, credentials: &[Credential], inventory: &Inve
     ensure!(chain.poll_milliseconds >= 50, "poll_milliseconds: 50 or more");
     ensure!(chain.stall_seconds != Some(0), "stall_seconds: 1 or more");
     ensure!(chain.behind_blocks != Some(0), "behind_blocks: 1 or more");
+    ensure!(chain.balance_seconds <= 31_536_000, "balance_seconds: a year at most, 0 for none");
     ensure!(chain.requests_per_second > 0, "requests_per_second: 1 or more");
     Ok(())
 }

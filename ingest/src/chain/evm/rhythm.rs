@@ -56,9 +56,10 @@ pub struct Rhythm {
 }
 
 impl Rhythm {
-    /// Which balances are asked for next: all of them, or as many as are read at once, those behind the last ones first.
+    /// Which balances are asked for next: all of them, or as many as are read at once, those behind the last ones first; and of
+    /// how many.
     #[must_use]
-    pub fn next(&self, watched: &Watched) -> Vec<Pair> {
+    pub fn next(&self, watched: &Watched) -> (Vec<Pair>, usize) {
         let of = |wallet: Address| {
             let tokens = watched.tokens().iter().copied().map(Some);
             std::iter::once(None).chain(tokens).map(move |token| Pair { wallet, token })
@@ -67,8 +68,9 @@ impl Rhythm {
         pairs.sort_unstable();
         let begin = self.last.map_or(0, |last| pairs.partition_point(|pair| *pair <= last));
         pairs.rotate_left(begin);
+        let count = pairs.len();
         pairs.truncate(BALANCES_READ_MAX);
-        pairs
+        (pairs, count)
     }
 
     /// Takes what the events of blocks explain.
@@ -190,7 +192,7 @@ mod tests {
         let (watched, network, origin) = (watched(&[WALLET]), network(), origin());
         let decoder = Decoder { origin: &origin, network: &network, watched: &watched };
         let mut rhythm = Rhythm::default();
-        assert_eq!(rhythm.next(&watched), [NATIVE, HELD]);
+        assert_eq!(rhythm.next(&watched), (vec![NATIVE, HELD], 2));
         let read = |native: u64, held: u64| [(NATIVE, Some(U256::from(native))), (HELD, Some(U256::from(held)))];
         assert!(rhythm.weigh(&decoder, &at(1), &read(1000, 50)).is_empty(), "nothing to compare with");
         let token = format!("{TOKEN:#x}");
@@ -254,8 +256,8 @@ mod tests {
         let mut rhythm = Rhythm::default();
         let mut asked = Vec::new();
         for turn in 0..3 {
-            let pairs = rhythm.next(&watched);
-            assert_eq!(pairs.len(), BALANCES_READ_MAX);
+            let (pairs, count) = rhythm.next(&watched);
+            assert_eq!((pairs.len(), count), (BALANCES_READ_MAX, 2 * (BALANCES_READ_MAX + 1)));
             let read: Vec<_> = pairs.iter().map(|pair| (*pair, Some(U256::ZERO))).collect();
             rhythm.weigh(&decoder, &at(turn), &read);
             asked.extend(pairs);

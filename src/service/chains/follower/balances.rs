@@ -39,9 +39,12 @@ impl<C: Chain> Follower<C> {
         if self.pace.balances == Duration::ZERO || self.balances.due.is_some_and(|due| due > now) {
             return Ok(());
         }
-        self.balances.due = Some(now + self.pace.balances);
         let tip = self.cursor().tip().clone();
-        let pairs = self.chain.next_balances(&self.balances.rhythm);
+        let (pairs, count) = self.chain.next_balances(&self.balances.rhythm);
+        // Each has its turn once in the time, however many there are.
+        let share = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        let pause = self.pace.balances.saturating_mul(share(pairs.len())) / share(count);
+        self.balances.due = now.checked_add(pause);
         if pairs.is_empty() {
             return Ok(());
         }

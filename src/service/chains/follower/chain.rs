@@ -88,9 +88,9 @@ pub(crate) trait Chain: Send + Sync + 'static {
         false
     }
 
-    /// Which balances are read next; none where the chain does not read them at a rhythm.
-    fn next_balances(&self, _rhythm: &Rhythm) -> Vec<Pair> {
-        Vec::new()
+    /// Which balances are read next, and of how many; none where the chain does not read them at a rhythm.
+    fn next_balances(&self, _rhythm: &Rhythm) -> (Vec<Pair>, usize) {
+        (Vec::new(), 0)
     }
 
     /// Those balances at the block of that hash; `None` for each that cannot be told.
