@@ -229,9 +229,9 @@ def pipeline():
              new("keywatch_door_credential_reloads_total", "", ("outcome",)), "{{outcome}}", width=6),
         bars("Streams", "WebSockets of sources that are open, by feed.", "sum by (feed) (keywatch_door_streams)", "{{feed}}", width=6),
         bars("Messages on streams", "By what they were answered.",
-             new("keywatch_stream_messages_total", "", ("feed", "outcome")), "{{feed}} {{outcome}}", width=9),
+             new("keywatch_stream_messages_total", "", ("feed", "outcome")), "{{feed}} {{outcome}}", width=6),
         bars("Streams closed", "By reason; docs/front-door.md says what each means.",
-             new("keywatch_door_streams_closed_total", "", ("reason",)), "{{reason}}", width=9, steps=WARN),
+             new("keywatch_door_streams_closed_total", "", ("reason",)), "{{reason}}", width=6, steps=WARN),
         bars("Asked by operators", "Requests to the API.", new("keywatch_api_requests_total", "", ("method", "status")),
              "{{method}} {{status}}", width=24, height=4),
         lines("Latency at worst", "99 of 100 were faster: request to answer, append, a batch through the rules, append to finding.", [
