@@ -140,9 +140,8 @@ def chains():
         lines("Blocks behind the nodes", "How far the follower of a chain is behind its nodes.", [
             ("keywatch_chain_head - keywatch_chain_height", "{{chain}} {{source}}")], width=10),
         lines("Newest block of each node", "As the node says; one that stands or stays behind is left out where others suffice.", [
-            ("keywatch_chain_endpoint_head", "{{chain}} {{endpoint}}")]),
-        lines("Blocks read", "A second.", [(rate("keywatch_chain_blocks_total", "", ("chain", "source")), "{{chain}} {{source}}")],
-              width=10),
+            ("keywatch_chain_endpoint_head", "{{chain}} {{endpoint}}")], width=10),
+        lines("Blocks read", "A second.", [(rate("keywatch_chain_blocks_total", "", ("chain", "source")), "{{chain}} {{source}}")]),
         lines("Requests to nodes", "A second; a batch counts as many as it holds.", [
             (rate("keywatch_chain_requests_total", "", ("chain", "endpoint")), "{{chain}} {{endpoint}}")]),
         bars("Trouble with nodes", "By node and class.",
