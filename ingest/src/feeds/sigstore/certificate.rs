@@ -91,7 +91,7 @@ fn issued(parent: &X509Certificate<'_>, child: &X509Certificate<'_>, below: usiz
 
 fn parsed(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     match X509Certificate::from_der(der) {
-        Ok((rest, certificate)) if rest.is_empty() => Ok(certificate),
+        Ok(([], certificate)) => Ok(certificate),
         _ => Err("a certificate cannot be read".to_owned()),
     }
 }
@@ -153,7 +153,7 @@ fn contents(tag: u8, der: &[u8]) -> Option<&[u8]> {
     let (first, rest) = der.split_first()?;
     let (length, rest) = rest.split_first()?;
     let (length, rest) = match *length {
-        short @ 0..0x80 => (usize::from(short), rest),
+        short @ 0..=0x7f => (usize::from(short), rest),
         0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
         0x82 => ((usize::from(*rest.first()?) << 8) | usize::from(*rest.get(1)?), rest.get(2..)?),
         _ => return None,
