@@ -204,13 +204,11 @@ fn what_is_missing_or_of_another_signature_does_not_verify() {
 #[test]
 fn an_audit_path_leads_to_the_root_from_its_own_place_only() {
     fn root(leaves: &[Vec<u8>]) -> Vec<u8> {
-        match leaves {
-            [leaf] => leaf.clone(),
-            _ => {
-                let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
-                sha256(&[&[1], &root(left), &root(right)])
-            }
+        if let [leaf] = leaves {
+            return leaf.clone();
         }
+        let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+        sha256(&[&[1], &root(left), &root(right)])
     }
     fn path(index: usize, leaves: &[Vec<u8>]) -> Vec<Vec<u8>> {
         if leaves.len() == 1 {
