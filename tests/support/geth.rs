@@ -1,5 +1,5 @@
 //! A real node of Ethereum (geth, `--dev`) on a loopback port of its own, stopped when it is dropped. It makes a block every
-//! second, answers JSON-RPC and WebSockets at the same port, and signs for one account, which has all there is.
+//! second, answers JSON-RPC and `WebSocket` connections at the same port, and signs for one account, which has all there is.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -71,13 +71,13 @@ fn of_bundle(objects: &[Value], now: i64) -> Read {
         let name = object["id"].as_str().unwrap_or("an indicator without an id");
         let until = match &object["valid_until"] {
             Value::Null => None,
-            Value::String(text) => match text.parse::<Instant>() {
-                Ok(until) => Some(until.unix_seconds()),
-                Err(_) => {
+            Value::String(text) => {
+                let Ok(until) = text.parse::<Instant>() else {
                     read.rejects.push((name.to_owned(), format!("`valid_until` is no time: {text}")));
                     continue;
-                }
-            },
+                };
+                Some(until.unix_seconds())
+            }
             other => {
                 read.rejects.push((name.to_owned(), format!("`valid_until` is no time: {other}")));
                 continue;
