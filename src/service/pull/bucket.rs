@@ -60,8 +60,10 @@ impl Unread {
 }
 
 impl Bucket {
-    /// The files that were written since then, the oldest first. Directories of years, months and days (`2025/02/21`) that
-    /// ended two days before are not gone into. Links are not followed. It blocks.
+    /// The files that were written since then, the oldest first. Links are not followed. It blocks.
+    ///
+    /// Of the bucket itself, places of years, months and days (`2025/02/21`) that ended two days before are not listed. A copy
+    /// has files of old days when somebody copies them.
     ///
     /// # Errors
     /// It cannot be read, or holds too much.
@@ -69,6 +71,7 @@ impl Bucket {
         let mut found = Vec::new();
         let days = since.saturating_add(-2 * DAY_NS).to_string();
         let oldest = days.get(..10).unwrap_or_default().replace('-', "/");
+        let is_bucket = matches!(self, Bucket::S3(_));
         let mut looked = 0;
         let mut open = vec![(String::new(), 0)];
         while let Some((place, depth)) = open.pop() {
@@ -79,7 +82,7 @@ impl Bucket {
             for entry in entries {
                 match entry {
                     Entry::File(object) => found.extend(Some(object).filter(|object| object.written >= since)),
-                    Entry::Directory(key) if is_before(&key, &oldest) => {}
+                    Entry::Directory(key) if is_bucket && is_before(&key, &oldest) => {}
                     Entry::Directory(key) => open.push((key, depth + 1)),
                 }
             }
@@ -194,22 +197,21 @@ mod tests {
     }
 
     #[test]
-    fn files_are_listed_by_when_they_were_written_and_old_days_are_left_alone() {
+    fn files_are_listed_by_when_they_were_written_and_old_days_of_the_bucket_itself_are_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         for day in ["2025/02/18", "2025/02/19", "2025/02/21"] {
             fs::create_dir_all(directory.path().join("a").join(day)).unwrap();
             fs::write(directory.path().join("a").join(day).join("x.json"), "{}").unwrap();
         }
         let bucket = Bucket::Directory(directory.path().to_owned());
-        // The files are of now; what counts for a day is its directory.
+        // The files are of now, whatever day their directory is of.
         let keys = |since: &str| -> Vec<String> {
             let mut keys: Vec<String> =
                 bucket.objects(since.parse().unwrap()).unwrap().into_iter().map(|object| object.key).collect();
             keys.sort();
             keys
         };
-        assert_eq!(keys("2025-02-21T05:00:00Z"), ["a/2025/02/19/x.json", "a/2025/02/21/x.json"]);
-        assert_eq!(keys("2025-02-20T05:00:00Z").len(), 3);
+        assert_eq!(keys("2025-02-21T05:00:00Z").len(), 3);
         assert_eq!(keys("2100-01-01T00:00:00Z").len(), 0);
         assert!(is_before("p/2025/02/18", "2025/02/19") && !is_before("p/2025/02/19", "2025/02/19"));
         assert!(is_before("p/2024", "2025/02/19") && is_before("p/2025/01", "2025/02/19"));
