@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::support::serving::Serving;
 
 /// The most that anything here is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The rule.
 #[derive(Clone, Copy)]

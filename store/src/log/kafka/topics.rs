@@ -72,20 +72,30 @@ impl Topics<'_> {
             );
             return names.iter().try_for_each(|name| refuse(name, &self.layout_problems(name)?));
         };
-        let options = AdminOptions::new().request_timeout(Some(CLUSTER_PATIENCE));
-        let asked: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        let configs = block_on(admin.describe_configs(&asked, &options));
-        let configs = configs.map_err(|error| unreachable(self.settings, &error))?;
         for name in &names {
-            let is_it = |config: &&ConfigResource| config.specifier == OwnedResourceSpecifier::Topic(name.clone());
-            let Some(config) = configs.iter().flatten().find(is_it) else {
-                return Err(refused(name, "its configuration cannot be read: allow keywatch DescribeConfigs on it"));
-            };
             let mut problems = self.layout_problems(name)?;
-            problems.extend(self.config_problems(name, config));
+            problems.extend(self.config_problems(name, &self.described(admin, name)?));
             refuse(name, &problems)?;
         }
         Ok(())
+    }
+
+    /// The settings of a topic. A broker that has just heard of a topic may know it and none of its settings yet.
+    fn described(&self, admin: &AdminClient<Context>, name: &str) -> Result<ConfigResource, Error> {
+        let options = AdminOptions::new().request_timeout(Some(CLUSTER_PATIENCE));
+        let is_it = |config: &ConfigResource| config.specifier == OwnedResourceSpecifier::Topic(name.to_owned());
+        for _ in 0..CLUSTER_PATIENCE.as_millis() / 100 {
+            let described = block_on(admin.describe_configs(&[ResourceSpecifier::Topic(name)], &options));
+            let described = described.map_err(|error| unreachable(self.settings, &error))?;
+            match described.into_iter().flatten().find(is_it) {
+                None => break,
+                Some(config) if config.entries.is_empty() => {
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
+                Some(config) => return Ok(config),
+            }
+        }
+        Err(refused(name, "its configuration cannot be read: allow keywatch DescribeConfigs on it"))
     }
 
     fn create(&self, name: &str) -> Result<(), Error> {
