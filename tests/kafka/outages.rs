@@ -159,7 +159,7 @@ async fn p2_what_is_to_be_written_while_the_cluster_is_away_waits_and_is_written
     broker.start_again();
     until_obstructed(&running, "evaluation", false).await;
     // The process that met the outage goes on.
-    running.send(sessions("bob", 1..=3)).await;
+    running.send_until_taken(sessions("bob", 1..=3)).await;
     running.until("keywatch_rule_findings_total", "", 2).await;
     running.stop();
     let [events, conclusions] = copied(&machine);
