@@ -270,7 +270,11 @@ impl Executor {
         if alert_log.state().is_planned(finding) {
             return Ok(Vec::new());
         }
-        alert_log.append(Topic::Conclusions, vec![record::finding_created(finding)])?;
+        // What an earlier run or attempt has written stands there once, also for readers that skip no repeats.
+        let is_found = alert_log.state().is_unplanned(finding);
+        if !is_found {
+            alert_log.append(Topic::Conclusions, vec![record::finding_created(finding)])?;
+        }
         let actions = plan(finding, &alert_log.state(), &self.shared.policy());
         let records = record::records(&actions);
         for topic in Topic::ALL {

@@ -129,6 +129,9 @@ async fn p4_p5_ended_at_any_append_and_started_from_a_kept_state_everything_is_t
             for kind in ["finding.created", "response.requested", "response.verified", "alert.opened"] {
                 assert_eq!(log.of_kind(kind).len(), 1, "{kind}: {here}");
             }
+            for kind in ["finding.created", "alert.opened"] {
+                assert_eq!(log.times_taken(kind), 1, "not even as a repeat: {kind}: {here}");
+            }
             assert_eq!(log.of_kind("source.conflict").len(), 0, "{here}");
             assert_eq!(pdp.sequence(), Some(1), "{here}");
             let told: Vec<String> =

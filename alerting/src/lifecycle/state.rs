@@ -213,6 +213,12 @@ impl AlertState {
         self.planned.contains(&finding.id)
     }
 
+    /// Whether the finding stands in the log, and nothing was decided on it yet.
+    #[must_use]
+    pub fn is_unplanned(&self, finding: &Finding) -> bool {
+        self.unplanned.contains_key(&(finding.decided, finding.id.clone()))
+    }
+
     /// Findings in the log on which nothing was decided yet, in the order they were settled.
     pub fn unplanned(&self) -> impl Iterator<Item = &Finding> {
         self.unplanned.values()

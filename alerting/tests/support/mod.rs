@@ -142,12 +142,14 @@ pub(crate) struct MortalLog {
     inner: MemoryLog,
     appends_left: AtomicUsize,
     silent: Mutex<Option<Topic>>,
+    /// Kinds of all that it took, repeats among them.
+    taken: Mutex<Vec<String>>,
 }
 
 impl MortalLog {
     pub(crate) fn immortal() -> Arc<MortalLog> {
         let appends_left = AtomicUsize::new(usize::MAX);
-        Arc::new(MortalLog { inner: MemoryLog::new(), appends_left, silent: Mutex::default() })
+        Arc::new(MortalLog { inner: MemoryLog::new(), appends_left, silent: Mutex::default(), taken: Mutex::default() })
     }
 
     /// What it writes to that topic, it does not confirm.
@@ -161,6 +163,11 @@ impl MortalLog {
 
     pub(crate) fn kinds(&self, topic: Topic) -> Vec<String> {
         self.all(topic).into_iter().map(|event| event.kind().to_owned()).collect()
+    }
+
+    /// How often it took a record of that kind, also where it was a repeat.
+    pub(crate) fn times_taken(&self, kind: &str) -> usize {
+        self.taken.lock().unwrap().iter().filter(|taken| *taken == kind).count()
     }
 
     pub(crate) fn all(&self, topic: Topic) -> Vec<Event> {
@@ -181,7 +188,9 @@ impl Log for MortalLog {
         if left != usize::MAX {
             self.appends_left.store(left - 1, Ordering::SeqCst);
         }
+        let kinds: Vec<String> = events.iter().map(|event| event.kind().to_owned()).collect();
         let appended = self.inner.append(topic, events)?;
+        self.taken.lock().unwrap().extend(kinds);
         if *self.silent.lock().unwrap() == Some(topic) {
             return Err(unconfirmed());
         }
