@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-door bench-respond bench-chains bench-peers docs dashboards grafana-sdk sql-drivers build-cost tools claim
+.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-door bench-respond bench-chains bench-peers docs dashboards grafana-sdk sql-drivers build-cost tools geth claim
 
 include .ci/versions
 HOME ?= /root
@@ -35,7 +35,7 @@ lint: claim ## clippy over every target, warnings are errors
 deny: $(CARGO_DENY) ## licences, bans, sources and (where reachable) advisories of the dependencies
 	.ci/deny $(CARGO_DENY)
 
-unit: claim $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWATCH_TEST_GETH) $(KEYWATCH_TEST_KAFKA)/complete $(KEYWATCH_TEST_BROWSER)/complete ## all tests, against the real OPA, Kafka, Chromium and nodes of Ethereum and Bitcoin too
+unit: claim $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWATCH_TEST_KAFKA)/complete $(KEYWATCH_TEST_BROWSER)/complete ## all tests, against the real OPA, Kafka, Chromium and nodes of Ethereum and Bitcoin too
 	cargo test --release --locked --workspace
 
 SEEDS ?= 1 2 3
@@ -97,7 +97,9 @@ claim:
 	@.ci/check-build-tools
 	@.ci/claim-target "$(CARGO_TARGET_DIR)"
 
-tools: $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWATCH_TEST_GETH) $(KEYWATCH_TEST_KAFKA)/complete $(KEYWATCH_TEST_BROWSER)/complete $(CARGO_DENY) ## install the pinned OPA, anvil, btcd, geth, Kafka, Playwright and cargo-deny into the cache
+tools: $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWATCH_TEST_KAFKA)/complete $(KEYWATCH_TEST_BROWSER)/complete $(CARGO_DENY) ## install the pinned OPA, anvil, btcd, Kafka, Playwright and cargo-deny into the cache
+
+geth: $(KEYWATCH_TEST_GETH) ## install the pinned geth, with which chains are tested too (minutes of processor time)
 
 $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa:
 	.ci/install-opa $(@D)

@@ -8,6 +8,7 @@ use alloy::primitives::U256;
 use serde_json::json;
 
 use super::watcher::{Watcher, of_kind};
+use crate::dashboards::left_out;
 use crate::support::anvil::quantity;
 use crate::support::geth::Geth;
 
@@ -39,6 +40,9 @@ fn watcher(node: &Geth, wallet: &str, account: &str) -> Watcher {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn blocks_of_geth_are_read_as_they_are_announced_and_balances_add_up() {
+    if !Geth::is_there() {
+        return left_out("no geth here (`make geth`)");
+    }
     let node = Geth::start().await;
     let account = node.account().await;
     let made = node.send(json!({"from": account, "data": CODE})).await;

@@ -24,6 +24,11 @@ pub(crate) struct Geth {
 }
 
 impl Geth {
+    /// Whether it is installed.
+    pub(crate) fn is_there() -> bool {
+        binary().is_file()
+    }
+
     /// Starts one, and waits until it answers and pays nobody of interest for its blocks.
     pub(crate) async fn start() -> Geth {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -127,17 +132,14 @@ impl Geth {
     }
 }
 
-/// The pinned binary: where `KEYWATCH_TEST_GETH` says, else where `make tools` puts it.
+/// The pinned binary: where `KEYWATCH_TEST_GETH` says, else where `make geth` puts it; it may not be there.
 fn binary() -> PathBuf {
     let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("GETH_VERSION="));
     let cache = || {
         let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
         Path::new(&home).join(".cache/keywatch/tools").join(format!("geth-{}", pinned.unwrap())).join("geth")
     };
-    let binary = std::env::var_os("KEYWATCH_TEST_GETH").map_or_else(cache, PathBuf::from);
-    let place = binary.display();
-    assert!(binary.is_file(), "geth is not at {place}: `make tools` installs it, KEYWATCH_TEST_GETH may name another");
-    binary
+    std::env::var_os("KEYWATCH_TEST_GETH").map_or_else(cache, PathBuf::from)
 }
 
 impl Drop for Geth {
