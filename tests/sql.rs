@@ -213,7 +213,12 @@ async fn p7_a_query_that_would_eat_the_machine_ends() {
     let wide = format!(
         "SELECT count(DISTINCT concat(value * 7919 % 10000019, '{filling}')) FROM generate_series(1, 10000000)"
     );
-    assert_eq!(code(&client.simple_query(&wide).await.unwrap_err()), &SqlState::OUT_OF_MEMORY);
+    // On a busy machine its time may be over before its memory is: then it is asked again.
+    let mut ends = Vec::new();
+    while ends.len() < 5 && ends.last() != Some(&SqlState::OUT_OF_MEMORY) {
+        ends.push(code(&client.simple_query(&wide).await.unwrap_err()).clone());
+    }
+    assert_eq!(ends.last(), Some(&SqlState::OUT_OF_MEMORY), "{ends:?}");
 
     let cancel = client.cancel_token();
     let asked = client.simple_query(long);

@@ -17,8 +17,8 @@ const TABS_MAX = 40;
 const ALL_MS_MAX = 300_000;
 
 // How long a page of the board may take until it stands there, and the longest that scrolling may stand still.
-const BOARD_MS_MAX = 3_000;
-const FRAME_MS_MAX = 1_000;
+const BOARD_MS_MAX = 20_000;
+const FRAME_MS_MAX = 5_000;
 
 // Tells keywatch of a session.
 async function presented(session, actor) {
