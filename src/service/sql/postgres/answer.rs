@@ -95,7 +95,7 @@ impl Asked {
         }
         // The client has gone on to its next question, so this one cannot be meant any more.
         self.ending = None;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn too_long(&self) -> PgWireError {
