@@ -2,37 +2,19 @@
 //! records of their own. An attack waits until there is an occasion: a wallet with a history, a desk that can spare
 //! somebody.
 
-use std::collections::BTreeMap;
-
 use keywatch_store::Instant;
 use serde_json::json;
 
 use crate::calendar::{DAY_NS, HOUR_NS};
+use crate::campaign::Play;
 use crate::label::Label;
 use crate::record::with;
-use crate::request::{Destination, Request, node};
 use crate::scenario::Scenario;
 use crate::session::name;
-use crate::settings::Settings;
-use crate::simulation::{Simulation, Step};
-use crate::system::{ETHEREUM, MDM, PLATFORM, Technology, batches, of, technology};
+use crate::simulation::Simulation;
+use crate::step::{Destination, Request, Step};
+use crate::system::{ETHEREUM, MDM, PLATFORM, Technology, batches, node, of, technology};
 use crate::text::{address, numbered};
-
-/// Part of an attack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Play {
-    pub(crate) attack: u64,
-    pub(crate) scenario: Scenario,
-}
-
-/// What is planned, and how far it went.
-#[derive(Debug)]
-pub(crate) struct Attacks {
-    scenarios: Vec<Scenario>,
-    each: u64,
-    begun: u64,
-    finished: BTreeMap<Scenario, u64>,
-}
 
 /// Attacks begin between these parts of the span, in hundredths: before, wallets have no history yet; after, the
 /// simulation might end before them.
@@ -48,34 +30,6 @@ const HISTORY_NS: i64 = 80 * DAY_NS;
 const NONCE_NS: i64 = 20 * DAY_NS;
 /// Uses of a session in an attack, at most.
 const USES_MAX: u64 = 40;
-
-impl Attacks {
-    pub(crate) fn of(settings: &Settings) -> Attacks {
-        Attacks {
-            scenarios: settings.attacks.clone(),
-            each: settings.attacks_each,
-            begun: 0,
-            finished: BTreeMap::new(),
-        }
-    }
-
-    /// How often each scenario was not played to its end, where it was not always.
-    pub(crate) fn missing(&self) -> Vec<(Scenario, u64)> {
-        let finished = |scenario| self.finished.get(scenario).copied().unwrap_or_default();
-        let missing = self.scenarios.iter().map(|scenario| (*scenario, self.each - finished(scenario)));
-        missing.filter(|(_, missing)| *missing > 0).collect()
-    }
-
-    fn planned(&self) -> u64 {
-        self.scenarios.len() as u64 * self.each
-    }
-
-    fn next(&self) -> Option<Play> {
-        let attack = self.begun;
-        let index = usize::try_from(attack).ok()?.checked_rem(self.scenarios.len())?;
-        (attack < self.planned()).then(|| Play { attack, scenario: self.scenarios[index] })
-    }
-}
 
 impl Simulation {
     /// Puts the next attack down: they are evenly spread, scenario after scenario.

@@ -7,29 +7,13 @@ use serde_json::json;
 
 use crate::calendar::DAY_NS;
 use crate::record::{went, with};
-use crate::request::{block, node};
+use crate::request::block;
 use crate::session::checked;
 use crate::settings::RELEASE_DAYS;
-use crate::simulation::{Simulation, Step};
-use crate::system::{HEARTBEATS, IDP, MDM, PLATFORM, Technology, of, technology, threshold};
+use crate::simulation::Simulation;
+use crate::step::{Release, Step, Upkeep};
+use crate::system::{HEARTBEATS, IDP, MDM, PLATFORM, Technology, node, of, technology, threshold};
 use crate::text::{address, hash, lookalike, numbered};
-
-/// What comes in an even rhythm.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Upkeep {
-    Tick,
-    /// Of the source with this index.
-    Heartbeat(usize),
-}
-
-/// A release of system software on its way through the devices.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Release {
-    /// The next of so many devices is looked at.
-    Wave { left: u64 },
-    /// A device has taken the update.
-    Updated { worker: usize },
-}
 
 /// From the first device that a release reaches to the last.
 const WAVE_NS: i64 = DAY_NS * 22 / 24;

@@ -6,9 +6,10 @@
 //! | [`settings`] | what is asked for, and the sizes that follow from it |
 //! | [`simulation`] | the iterator: takes the next step off the agenda and says what happens |
 //! | `agenda`, `calendar`, `random`, `text` | what comes next; when people work; seeded chance; names and addresses |
+//! | `step` | what may come next, and what is under way: sessions, movements |
 //! | `system`, `people` | what a trusted environment has; who works there, when and where |
 //! | `session`, `request`, `background` | how a session, a signing flow, and everything else goes on |
-//! | [`scenario`], `attack`, `record`, [`label`] | what attacks there are, how they are played, what is said about them |
+//! | [`scenario`], `campaign`, `attack`, `record`, [`label`] | what attacks there are, which are played, how, what is said about them |
 //!
 //! The same settings give the same events, byte for byte, on every machine: there are only integers, one seeded
 //! generator of numbers, and one order in which it is asked. Memory goes with what is open (sessions, requests, people,
@@ -19,6 +20,7 @@ mod agenda;
 mod attack;
 mod background;
 mod calendar;
+mod campaign;
 pub mod label;
 mod limits;
 mod people;
@@ -29,6 +31,7 @@ pub mod scenario;
 mod session;
 pub mod settings;
 pub mod simulation;
+mod step;
 mod system;
 mod text;
 

@@ -5,7 +5,7 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{EventId, Instant};
 use serde_json::Value;
 
-use crate::attack::Play;
+use crate::campaign::Play;
 use crate::people::{Person, Place};
 use crate::random::scatter;
 use crate::simulation::Simulation;

@@ -4,63 +4,16 @@
 use keywatch_store::Amount;
 use keywatch_store::event::Builder;
 
-use crate::attack::Play;
 use crate::record::{Said, by, went, with};
-use crate::simulation::{Simulation, Step};
-use crate::system::{DESTINATIONS, OPA, OWNERS, PLATFORM, Presence, SAFE, Technology, batches, technology, threshold};
+use crate::simulation::Simulation;
+use crate::step::{Destination, Request, RequestStage, Step};
+use crate::system::{DESTINATIONS, OPA, OWNERS, PLATFORM, Presence, Technology, signer, technology, threshold};
 use crate::{Scenario, session, text};
 
 mod chain;
 mod details;
 
-pub(crate) use chain::{block, node};
-
-/// A movement on its way.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    pub(crate) system: usize,
-    pub(crate) wallet: u64,
-    pub(crate) number: u64,
-    /// Of the wallet; given when it is filed, or before if it shares another's.
-    pub(crate) nonce: Option<u64>,
-    pub(crate) destination: Destination,
-    pub(crate) amount: u128,
-    pub(crate) fee_rate: u64,
-    stage: Stage,
-    /// Custodians of the desk, by place, who are to approve; the first of them may have to be this one.
-    pub(crate) approvers: [u64; 3],
-    pub(crate) first_must: bool,
-    analyst: u64,
-    approved: u64,
-    refused: bool,
-    pub(crate) play: Option<Play>,
-}
-
-/// Where value goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Destination {
-    /// An approved one of the wallet.
-    Approved(u64),
-    /// Nobody knows it.
-    Stranger(u64),
-    /// It looks like an approved one.
-    Lookalike(u64, u64),
-    /// The wallet itself: an empty call that uses the nonce up.
-    Itself,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Ask,
-    File,
-    Decide,
-    Approve,
-    Sign,
-    Broadcast,
-    Mine,
-    Move,
-    Close,
-}
+pub(crate) use chain::block;
 
 /// One in so many requests is none of the rules' business and yet unlike the others.
 const UNUSUAL_ONE_IN: u64 = 6_000;
@@ -119,7 +72,7 @@ impl Simulation {
             destination: Destination::Approved(self.chance.below(DESTINATIONS)),
             amount: self.systems[system].usual_amount(wallet) * u128::from(self.chance.between(1_000, 4_000)) / 1_000,
             fee_rate: 10 + self.chance.below(6) + crate::random::habit(9, at.unsigned_abs() >> 42, 10),
-            stage: Stage::Ask,
+            stage: RequestStage::Ask,
             approvers: [first, second, third],
             first_must: false,
             analyst: OWNERS + self.chance.below(2),
@@ -141,15 +94,15 @@ impl Simulation {
 
     pub(crate) fn go_on_request(&mut self, at: i64, mut request: Box<Request>) {
         let next = match request.stage {
-            Stage::Ask => Some(self.ask_for(at, &mut request)),
-            Stage::File => self.file(at, &mut request),
-            Stage::Decide => Some(self.decide(at, &mut request)),
-            Stage::Approve => self.approve(at, &mut request),
-            Stage::Sign => Some(self.sign(at, &mut request)),
-            Stage::Broadcast => self.broadcast(at, &mut request),
-            Stage::Mine => self.mine(at, &mut request),
-            Stage::Move => Some(self.moved(at, &mut request)),
-            Stage::Close => self.close(at, &mut request),
+            RequestStage::Ask => Some(self.ask_for(at, &mut request)),
+            RequestStage::File => self.file(at, &mut request),
+            RequestStage::Decide => Some(self.decide(at, &mut request)),
+            RequestStage::Approve => self.approve(at, &mut request),
+            RequestStage::Sign => Some(self.sign(at, &mut request)),
+            RequestStage::Broadcast => self.broadcast(at, &mut request),
+            RequestStage::Mine => self.mine(at, &mut request),
+            RequestStage::Move => Some(self.moved(at, &mut request)),
+            RequestStage::Close => self.close(at, &mut request),
         };
         match (next, request.play) {
             (Some(after), _) => self.agenda.push(at + after, Step::Request(request)),
@@ -169,7 +122,7 @@ impl Simulation {
             let said = self.say(request.system, at, went(event, "open"));
             self.mark_if(request, said, Scenario::LookalikeDestination);
         }
-        request.stage = Stage::File;
+        request.stage = RequestStage::File;
         self.chance.seconds(30, 600)
     }
 
@@ -197,7 +150,7 @@ impl Simulation {
         {
             return self.cancel(at, request);
         }
-        request.stage = if request.is(Scenario::BypassedPolicy) { Stage::Approve } else { Stage::Decide };
+        request.stage = if request.is(Scenario::BypassedPolicy) { RequestStage::Approve } else { RequestStage::Decide };
         Some(self.chance.seconds(60, 900))
     }
 
@@ -211,7 +164,7 @@ impl Simulation {
         }
         let mut empty = self.new_request(request.system, request.wallet, at);
         (empty.nonce, empty.amount, empty.destination) = (request.nonce, 0, Destination::Itself);
-        empty.stage = Stage::File;
+        empty.stage = RequestStage::File;
         *request = empty;
         Some(self.chance.seconds(60, 600))
     }
@@ -240,7 +193,7 @@ impl Simulation {
             request.refused = true;
             return self.chance.seconds(120, 900);
         }
-        request.stage = Stage::Approve;
+        request.stage = RequestStage::Approve;
         self.chance.seconds(5, 60)
     }
 
@@ -281,8 +234,8 @@ impl Simulation {
         if enough && request.is(Scenario::Delegatecall) {
             return None;
         }
-        let next = if request.is(Scenario::BypassedPolicy) { Stage::Approve } else { Stage::Decide };
-        request.stage = if enough { Stage::Sign } else { next };
+        let next = if request.is(Scenario::BypassedPolicy) { RequestStage::Approve } else { RequestStage::Decide };
+        request.stage = if enough { RequestStage::Sign } else { next };
         Some(if enough { self.chance.seconds(10, 120) } else { self.chance.seconds(30, 900) })
     }
 
@@ -298,7 +251,7 @@ impl Simulation {
         let said = self.say(request.system, at, went(event, "success"));
         self.mark_if(request, said, Scenario::RequestAltered);
         self.mark_if(request, said, Scenario::BypassedPolicy);
-        request.stage = Stage::Broadcast;
+        request.stage = RequestStage::Broadcast;
         self.chance.seconds(2, 20)
     }
 
@@ -347,31 +300,6 @@ impl Simulation {
     }
 }
 
-impl Request {
-    /// Whether it is played as part of this attack.
-    pub(crate) fn is(&self, scenario: Scenario) -> bool {
-        self.play.is_some_and(|play| play.scenario == scenario)
-    }
-
-    /// Whether the business asks for it; a thief asks nobody.
-    pub(crate) fn is_ordered(&self) -> bool {
-        ![Scenario::NewDestination, Scenario::FeeOutlier, Scenario::SweptCoins]
-            .iter()
-            .any(|scenario| self.is(*scenario))
-    }
-
-    /// A number for its strangers, apart from those that are numbered as they come.
-    fn stranger(&self) -> u64 {
-        self.number | 1 << 40
-    }
-
-    /// Whether it runs other code with the wallet's powers.
-    pub(crate) fn delegates(&self) -> bool {
-        let usually = batches(self.wallet) && self.destination != Destination::Itself;
-        usually || self.is(Scenario::Delegatecall) || self.is(Scenario::WalletTakeover)
-    }
-}
-
 /// Which approval is next.
 fn at_place(request: &Request) -> usize {
     usize::try_from(request.approved).unwrap_or_default().min(2)
@@ -384,9 +312,4 @@ pub(crate) fn dollars(request: &Request) -> i64 {
         _ => request.amount * 2_500 / 1_000_000_000_000_000_000,
     };
     i64::try_from(dollars).unwrap_or(i64::MAX / 100).max(1)
-}
-
-/// Who speaks for a wallet's signers.
-pub(crate) fn signer(wallet: u64) -> &'static str {
-    if technology(wallet) == Technology::Safe { SAFE } else { PLATFORM }
 }

@@ -3,41 +3,13 @@
 use keywatch_store::event::{Builder, CanonicalJson};
 use serde_json::json;
 
-use crate::attack::Play;
 use crate::people::{Person, Place};
 use crate::record::{by, from, went, with};
-use crate::simulation::{Simulation, Step};
+use crate::simulation::Simulation;
+use crate::step::{Session, SessionStage, Step};
 use crate::system::{IDP, MDM, OPA, SignedOn};
 use crate::text::numbered;
 use crate::{Scenario, random};
-
-/// A session on its way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Session {
-    pub(crate) system: usize,
-    pub(crate) person: u64,
-    pub(crate) number: u64,
-    pub(crate) begun: i64,
-    pub(crate) until: i64,
-    pub(crate) uses: u64,
-    pub(crate) stage: Stage,
-    /// Uses left when something happens to it.
-    pub(crate) turn: u64,
-    pub(crate) play: Option<Play>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    Start,
-    Factor,
-    System,
-    Disk,
-    Network,
-    Use,
-    End,
-    /// After the end, in an attack only.
-    Beyond,
-}
 
 /// One in so many sessions of whom a phone leaves the office network for another.
 const ROAMING_ONE_IN: u64 = 4_000;
@@ -81,7 +53,7 @@ impl Simulation {
         let state = &mut self.systems[system];
         let number = state.sessions_begun * systems + system as u64;
         state.sessions_begun += 1;
-        Session { system, person, number, begun, until, uses, stage: Stage::Start, turn: u64::MAX, play: None }
+        Session { system, person, number, begun, until, uses, stage: SessionStage::Start, turn: u64::MAX, play: None }
     }
 
     /// The session in which somebody of a desk acts now; if there is none, one is begun and this is to be asked again.
@@ -104,13 +76,13 @@ impl Simulation {
 
     pub(crate) fn go_on_session(&mut self, at: i64, session: Session) {
         let again = match session.stage {
-            Stage::Start => Some(self.start(at, session)),
-            Stage::Factor => Some(self.ask_factor(at, session)),
-            Stage::System | Stage::Disk => Some(self.check_device(at, session)),
-            Stage::Network => Some(self.connect(at, session)),
-            Stage::Use => Some(self.use_it(at, session)),
-            Stage::End => self.end(at, session),
-            Stage::Beyond => self.use_beyond(at, session),
+            SessionStage::Start => Some(self.start(at, session)),
+            SessionStage::Factor => Some(self.ask_factor(at, session)),
+            SessionStage::System | SessionStage::Disk => Some(self.check_device(at, session)),
+            SessionStage::Network => Some(self.connect(at, session)),
+            SessionStage::Use => Some(self.use_it(at, session)),
+            SessionStage::End => self.end(at, session),
+            SessionStage::Beyond => self.use_beyond(at, session),
         };
         if let Some((after, next)) = again {
             self.agenda.push(at + after, Step::Session(next));
@@ -129,7 +101,7 @@ impl Simulation {
             self.systems[session.system].workers[worker].open += 1;
         }
         self.say(session.system, at, went(event, "success"));
-        (self.chance.seconds(2, 6), Session { stage: Stage::Factor, ..session })
+        (self.chance.seconds(2, 6), Session { stage: SessionStage::Factor, ..session })
     }
 
     fn ask_factor(&mut self, at: i64, session: Session) -> (i64, Session) {
@@ -140,17 +112,17 @@ impl Simulation {
             return (self.chance.seconds(5, 15), session);
         }
         self.say(session.system, at, went(event, "success"));
-        (self.chance.seconds(1, 3), Session { stage: Stage::System, ..session })
+        (self.chance.seconds(1, 3), Session { stage: SessionStage::System, ..session })
     }
 
     fn check_device(&mut self, at: i64, session: Session) -> (i64, Session) {
         let (check, stage) = match session.stage {
-            Stage::System => ("os_version", Stage::Disk),
-            _ => ("disk_encryption", Stage::Network),
+            SessionStage::System => ("os_version", SessionStage::Disk),
+            _ => ("disk_encryption", SessionStage::Network),
         };
         let worker = self.systems[session.system].worker(session.person);
         let outdated = worker.is_some_and(|worker| self.systems[session.system].workers[worker].outdated);
-        let fails = outdated && session.stage == Stage::System;
+        let fails = outdated && session.stage == SessionStage::System;
         let event = self.posture(&session, check, if fails { "not_compliant" } else { "compliant" });
         self.say(session.system, at, event);
         (self.chance.seconds(1, 3), Session { stage, ..session })
@@ -165,7 +137,7 @@ impl Simulation {
             let on = &mut self.systems[session.system].clerks[index].signed_on;
             on.as_mut().filter(|on| on.session == session.number).into_iter().for_each(|on| on.ready = true);
         }
-        (self.gap(at, &session), Session { stage: Stage::Use, ..session })
+        (self.gap(at, &session), Session { stage: SessionStage::Use, ..session })
     }
 
     fn use_it(&mut self, at: i64, mut session: Session) -> (i64, Session) {
@@ -184,7 +156,7 @@ impl Simulation {
         }
         session.uses -= 1;
         if session.uses == 0 {
-            return ((session.until - at).max(1_000_000_000), Session { stage: Stage::End, ..session });
+            return ((session.until - at).max(1_000_000_000), Session { stage: SessionStage::End, ..session });
         }
         (self.gap(at, &session), session)
     }
@@ -241,7 +213,7 @@ impl Simulation {
         self.say(session.system, at, event);
         let play = session.play?;
         if play.scenario == Scenario::RevivedSession {
-            return Some((self.chance.seconds(300, 3_600), Session { stage: Stage::Beyond, ..session }));
+            return Some((self.chance.seconds(300, 3_600), Session { stage: SessionStage::Beyond, ..session }));
         }
         self.finish(play, at);
         None

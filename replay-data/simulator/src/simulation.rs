@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use keywatch_store::{Event, Inventory};
 
 use crate::agenda::Agenda;
-use crate::attack::Attacks;
-use crate::background::{Release, Upkeep};
+use crate::campaign::Attacks;
 use crate::label::Label;
 use crate::random::{Chance, scatter};
-use crate::request::Request;
 use crate::scenario::Scenario;
-use crate::session::Session;
 use crate::settings::{Error, Settings, Sizes};
+use crate::step::Step;
 use crate::system::System;
 
 /// The events of a simulation in the order of its log, each with its log time, which strictly increases within a system.
@@ -31,29 +29,6 @@ pub struct Simulation {
     pub(crate) under_way: BTreeMap<u64, Label>,
     pub(crate) labels: Vec<Label>,
     given: u64,
-}
-
-/// What may come next.
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// Somebody signs on.
-    SignOn(usize),
-    Session(Session),
-    /// The business asks for something.
-    Ask(usize),
-    Request(Box<Request>),
-    /// A chain goes on.
-    Noise(usize),
-    /// A risk is rated, a policy changed, a room entered.
-    Upkeep(usize),
-    /// A source says that it is there, or time goes on.
-    Regular(usize, Upkeep),
-    /// New system software reaches devices.
-    Release(usize, Release),
-    /// The next attack; how often its time was put off.
-    Attack(u64),
-    /// A silence is over.
-    Heard(usize, u64),
 }
 
 impl Simulation {

@@ -273,8 +273,8 @@ impl System {
             implementation: code,
             contract_version: if named == "safe" { "1.4.1".to_owned() } else { String::new() },
             purpose: "treasury".to_owned(),
-            signer: crate::request::signer(wallet).to_owned(),
-            node: crate::request::node(wallet).to_owned(),
+            signer: signer(wallet).to_owned(),
+            node: node(wallet).to_owned(),
             ledger: PLATFORM.to_owned(),
             decision_point: OPA.to_owned(),
             first_block: 0,
@@ -331,4 +331,14 @@ pub(crate) fn threshold(wallet: u64) -> u64 {
 /// Some multisigs always pay by a batch contract that they call with their own powers.
 pub(crate) fn batches(wallet: u64) -> bool {
     wallet % 16 == 5
+}
+
+/// Who speaks for a wallet's signers.
+pub(crate) fn signer(wallet: u64) -> &'static str {
+    if technology(wallet) == Technology::Safe { SAFE } else { PLATFORM }
+}
+
+/// Who speaks for a wallet's chain.
+pub(crate) fn node(wallet: u64) -> &'static str {
+    if technology(wallet) == Technology::Bitcoin { BITCOIN } else { ETHEREUM }
 }

@@ -2,11 +2,11 @@
 
 use keywatch_store::event::TextColumn;
 
-use super::{Destination, Request, Stage};
 use crate::Scenario;
 use crate::record::{Said, went, with};
 use crate::simulation::Simulation;
-use crate::system::{BITCOIN, ETHEREUM, PLATFORM, Technology, technology};
+use crate::step::{Destination, Request, RequestStage};
+use crate::system::{PLATFORM, Technology, node, technology};
 
 /// One in so many transactions fails.
 const FAILED_ONE_IN: u64 = 80;
@@ -15,7 +15,7 @@ impl Simulation {
     pub(super) fn broadcast(&mut self, at: i64, request: &mut Request) -> Option<i64> {
         let said = self.transaction(at, request, "unconfirmed");
         self.mark_on_chain(request, said);
-        request.stage = Stage::Mine;
+        request.stage = RequestStage::Mine;
         let stopped = [Scenario::AmountOutlier, Scenario::FeeOutlier, Scenario::SweptCoins, Scenario::UnknownExecutor];
         if stopped.iter().any(|scenario| request.is(*scenario)) {
             return None;
@@ -40,7 +40,7 @@ impl Simulation {
             self.take_over(at, request);
             return None;
         }
-        request.stage = Stage::Move;
+        request.stage = RequestStage::Move;
         (request.destination != Destination::Itself).then_some(1_000_000_000)
     }
 
@@ -48,7 +48,7 @@ impl Simulation {
         let tx = self.systems[request.system].tx(request.wallet, request.number);
         let said = self.transfer_out(at, request, tx);
         self.mark_on_chain(request, said);
-        request.stage = Stage::Close;
+        request.stage = RequestStage::Close;
         self.chance.seconds(5, 60)
     }
 
@@ -110,11 +110,6 @@ impl Simulation {
         ];
         shows.into_iter().for_each(|scenario| self.mark_if(request, said, scenario));
     }
-}
-
-/// Who speaks for a wallet's chain.
-pub(crate) fn node(wallet: u64) -> &'static str {
-    if technology(wallet) == Technology::Bitcoin { BITCOIN } else { ETHEREUM }
 }
 
 /// The height of a wallet's chain at a time.

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Request, block, dollars};
+use super::{block, dollars};
 use crate::Scenario;
 use crate::simulation::Simulation;
+use crate::step::Request;
 use crate::system::{Technology, of, technology};
 use crate::text::{address, hash, numbered};
 
