@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::support::tree;
 
 /// The rooms that are looked at.
-const ROOMS: [&str; 5] = ["detectors", "ingest", "replay-data/simulator", "replay-data/stranger", "store"];
+const ROOMS: [&str; 6] = ["alerting", "detectors", "ingest", "replay-data/simulator", "replay-data/stranger", "store"];
 
 /// Circles that are still there: a room and files of it. The list may only get shorter.
 const LEFT: [(&str, &[&str]); 2] = [

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use keywatch_store::{Event, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::occasion::Occasion;
 use crate::delivery::standing::{DueEscalation, Standing};
 use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::handling::Status;
 use crate::lifecycle::incident::{Incident, Incidents};
-use crate::lifecycle::saved::pairs;
+use crate::lifecycle::pairs;
 use crate::response::intent::Progress;
 use crate::response::responses::Responses;
 
@@ -18,49 +19,6 @@ mod dead_letters;
 mod pending;
 
 pub use dead_letters::DeadLetter;
-pub use pending::PendingNotification;
-
-/// What is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Occasion {
-    /// A new incident.
-    Opened,
-    /// An incident that became worse.
-    Updated,
-    /// The outcome of a response that was still open when its incident was told.
-    Answered(Box<Progress>),
-    /// Nobody acknowledged the incident for so many minutes.
-    Escalated {
-        /// Log time since it was told.
-        minutes: u32,
-    },
-    /// Somebody has taken it up.
-    Acknowledged {
-        /// Who.
-        by: String,
-    },
-    /// It is over.
-    Resolved {
-        /// Who said so.
-        by: String,
-        /// What it was, and why.
-        why: String,
-    },
-}
-
-impl Occasion {
-    /// What people have made of the incident; nothing while it is open.
-    pub(crate) fn of(incident: &Incident) -> Option<Occasion> {
-        let handling = &incident.handling;
-        match (handling.status, &handling.acknowledged, &handling.resolved) {
-            (Status::Acknowledged, Some((by, _)), _) => Some(Occasion::Acknowledged { by: by.clone() }),
-            (Status::Resolved, _, Some((verdict, reason, by, _))) => {
-                Some(Occasion::Resolved { by: by.clone(), why: format!("{verdict}: {reason}") })
-            }
-            _ => None,
-        }
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Telling {

@@ -5,19 +5,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use keywatch_store::finding::Target;
 use keywatch_store::{Finding, Instant, Severity};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-use crate::delivery::deliveries::{Occasion, PendingNotification};
-use crate::delivery::standing::ToldAs;
+use crate::delivery::occasion::{Occasion, PendingNotification, ToldAs};
 use crate::lifecycle::handling::Status;
 use crate::lifecycle::incident::Incident;
-use crate::lifecycle::second_path::what;
 use crate::lifecycle::state::{Alert, AlertState};
-use crate::limits::{NOTIFICATION_ITEMS_MAX, NOTIFICATION_STORY_MAX, NOTIFICATION_TEXT_CHARS_MAX};
-use crate::response::intent::{Degree, Progress, Step, Targets, Via, word};
+use crate::limits::{NOTIFICATION_ITEMS_MAX, NOTIFICATION_STORY_MAX};
+use crate::response::intent::{Degree, Progress, Step, Via};
+use crate::response::wording::{describe_way, name_targets, short_session, strip};
 
 /// A message to people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -295,7 +292,7 @@ fn did_one(progress: &Progress) -> String {
 
 /// What was done on a way besides the decision point.
 fn did_another_way(progress: &Progress, via: &Via) -> String {
-    let asked = strip(&what(via, &progress.response));
+    let asked = strip(&describe_way(via, &progress.response));
     let (why, id) = (strip(&progress.response.why), &progress.response.id);
     match &progress.step {
         Step::Proposed => format!("proposes to {asked}; waits for a person ({why}); response {id}"),
@@ -315,45 +312,10 @@ fn did_another_way(progress: &Progress, via: &Via) -> String {
     }
 }
 
-/// The targets in words, sessions shortened.
-#[must_use]
-pub fn name_targets(targets: &Targets) -> String {
-    let names: Vec<String> =
-        targets.iter().map(|(target, name)| format!("{} {}", word(target), strip(&short(target, name)))).collect();
-    names.join(", ")
-}
-
-/// A name as messages show it: session ids are often bearer secrets, so enough to recognise one and not enough to use it.
-#[must_use]
-pub fn short(target: Target, name: &str) -> String {
-    if target == Target::Session { short_session(name) } else { name.to_owned() }
-}
-
-/// The first characters of a session id and a hash of all of it.
-#[must_use]
-pub fn short_session(session: &str) -> String {
-    let digest = hex::encode(&Sha256::digest(session.as_bytes())[..4]);
-    let shown = (session.chars().count() / 3).min(8);
-    format!("{}…#{digest}", session.chars().take(shown).collect::<String>())
-}
-
 fn clean(text: &str, finding: &Finding) -> String {
     let text = match &finding.session {
         Some(session) if session.chars().count() > 3 => text.replace(session.as_str(), &short_session(session)),
         _ => text.to_owned(),
     };
     strip(&text)
-}
-
-/// Takes out what could move a terminal's cursor or turn the direction of text, and cuts to length.
-fn strip(text: &str) -> String {
-    let harmless = |c: char| {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c != '\n' && (c.is_control() || turns) { '\u{fffd}' } else { c }
-    };
-    let mut stripped: String = text.chars().take(NOTIFICATION_TEXT_CHARS_MAX).map(harmless).collect();
-    if text.chars().nth(NOTIFICATION_TEXT_CHARS_MAX).is_some() {
-        stripped.push('…');
-    }
-    stripped
 }

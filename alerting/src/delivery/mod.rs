@@ -1,12 +1,13 @@
 //! How people are told: what they read, what is still to be delivered, and the destinations.
 //!
-//! Pure: [`message`], [`deliveries`], [`standing`] and [`pace`]. [`outbox`] retries; a destination is a [`sink::Sink`]:
+//! Pure: [`message`], [`occasion`], [`deliveries`], [`standing`] and [`pace`]. [`outbox`] retries; a destination is a [`sink::Sink`]:
 //! [`webhook`], [`receivers`]. It does not know why somebody is told. A further destination is a module in [`receivers`].
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`message`] | what people read |
 //! | [`deliveries`], [`standing`] | which notification each destination has had, and what stands; folds over the log |
+//! | [`occasion`] | what a destination is to be told, and why |
 //! | [`pace`] | when a receiver is tried |
 //! | [`outbox`] | one lane a receiver, until it has taken what it is to be told |
 //! | [`sink`], [`webhook`], [`receivers`] | destinations |
@@ -20,6 +21,7 @@ pub mod guard;
 pub mod heartbeat;
 pub mod http;
 pub mod message;
+pub mod occasion;
 pub mod outbox;
 pub mod pace;
 pub mod receivers;

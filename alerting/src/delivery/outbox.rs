@@ -12,8 +12,8 @@ use keywatch_store::{Instant as WallInstant, Topic};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::delivery::deliveries::PendingNotification;
 use crate::delivery::message::{Notification, compose};
+use crate::delivery::occasion::PendingNotification;
 use crate::delivery::pace::Lane;
 use crate::delivery::sink::Sink;
 use crate::delivery::webhook::WallClock;

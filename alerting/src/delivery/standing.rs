@@ -3,30 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use keywatch_store::Instant;
 use keywatch_store::time::SECOND_NS;
-use keywatch_store::{Instant, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::deliveries::{Occasion, PendingNotification};
+use crate::delivery::occasion::{Occasion, PendingNotification, ToldAs};
 use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::handling::Status;
 use crate::lifecycle::incident::{Incident, Incidents};
 use crate::limits::{INCIDENT_KEPT_NS, RESOLVED_SAID_AGAIN_NS, STANDING_INCIDENTS_MAX, STANDING_KEYS_MAX};
-
-/// One page of an incident, as receivers have it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToldAs {
-    /// Key of the page.
-    pub key: String,
-    /// The incident as it was called then; it may have turned out to be another since.
-    pub incident: String,
-    /// Rule of the finding that was told.
-    pub rule: String,
-    /// How bad it was.
-    pub severity: Severity,
-    /// Log time.
-    pub at: Instant,
-}
 
 /// A step of an escalation that is still to be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

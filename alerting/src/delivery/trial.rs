@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use keywatch_store::{Instant, Severity};
 
 use crate::delivery::message::Notification;
-use crate::delivery::standing::ToldAs;
+use crate::delivery::occasion::ToldAs;
 use crate::lifecycle::action::derive_id;
 use crate::lifecycle::handling::Status;
 

@@ -5,12 +5,12 @@ use keywatch_store::{Instant, Topic};
 use super::Executor;
 use crate::error::Error;
 use crate::lifecycle::action::derive_id;
-use crate::lifecycle::allowance::{self, Allowed};
+use crate::lifecycle::allowance;
 use crate::lifecycle::handling::{Act, Status, Verdict};
 use crate::lifecycle::incident::Incident;
 use crate::lifecycle::operation::{self, Operation};
 use crate::lifecycle::self_monitoring::silenced;
-use crate::lifecycle::silence::{Silence, SilenceRequest};
+use crate::lifecycle::silence::{Allowed, Silence, SilenceRequest};
 use crate::policy::plan;
 
 /// What came of an operation.

@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use crate::policy::routes::Escalation;
 use crate::response::intent::Response;
 
+/// The source under which keywatch's own records stand.
+pub const SOURCE: &str = "keywatch";
+
 /// One thing to be done about a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {

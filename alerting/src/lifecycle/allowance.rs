@@ -4,23 +4,11 @@
 //! was made from and no criticals, and may last longer. Findings are recorded, counted and responded to all the same.
 
 use keywatch_store::{Instant, Severity};
-use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::handling::Verdict;
-use crate::lifecycle::silence::{Matcher, SilenceRequest};
+use crate::lifecycle::silence::{Allowed, Matcher, SilenceRequest};
 use crate::lifecycle::state::AlertState;
 use crate::limits::ALLOWANCE_NS_MAX;
-
-/// What an entry was made from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Allowed {
-    /// The alert.
-    pub alert: String,
-    /// What somebody said of it.
-    pub verdict: Verdict,
-    /// Its severity: what is worse is told.
-    pub severity: Severity,
-}
 
 /// What is to be allowed, from the verdict on an alert. `at` is log time, which is behind `now` between two records.
 ///

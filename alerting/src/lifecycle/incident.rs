@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::lifecycle::action::{AlertRecord, derive_id};
 use crate::lifecycle::handling::{Handling, Status};
 use crate::lifecycle::paging::Paging;
-use crate::lifecycle::saved::pairs;
+use crate::lifecycle::pairs;
 use crate::limits::{INCIDENT_KEPT_NS, INCIDENT_MEMBERS_MAX, INCIDENT_OPEN_NS, INCIDENTS_KEPT_MAX};
 
 /// One incident.

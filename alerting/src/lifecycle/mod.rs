@@ -7,13 +7,13 @@
 //! |---|---|
 //! | [`action`] | what is to be done about a finding, with all that its execution needs |
 //! | [`state`], [`incident`] | the fold: alerts, and those that belong together |
-//! | [`paging`] | when an incident pages, and what people were told |
+//! | [`paging`], [`member`] | when an incident pages, and what people were told; what of a finding joins one |
 //! | [`handling`], [`silence`], [`operation`] | what operators do: the fold, and as records |
 //! | [`allowance`] | entries of the allow-list: silences made from a verdict |
 //! | [`record`] | actions and outcomes as records of the log |
 //! | [`planned`] | findings that were decided on, so that none is twice |
 //! | [`alert_log`], `turns`, `doubts` | the log, with the state that follows it; whose turn it is to append; what an append that failed may have written |
-//! | [`saved`] | the state as it is kept between two starts, and how far it has folded the log |
+//! | [`saved`], `pairs` | the state as it is kept between two starts, and how far it has folded the log; maps as JSON holds them |
 //! | [`history`] | the same folds over a whole log, with nothing forgotten: for questions |
 //! | [`self_monitoring`], [`second_path`] | findings about keywatch itself, and about ways besides the decision point |
 
@@ -24,8 +24,10 @@ mod doubts;
 pub mod handling;
 pub mod history;
 pub mod incident;
+pub mod member;
 pub mod operation;
 pub mod paging;
+mod pairs;
 pub mod planned;
 pub mod record;
 pub mod saved;

@@ -6,12 +6,10 @@ use keywatch_store::{Event, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::lifecycle::action::derive_id;
-use crate::lifecycle::allowance::Allowed;
+use crate::lifecycle::action::{SOURCE, derive_id};
 use crate::lifecycle::handling::{Act, Entry};
 use crate::lifecycle::incident::Incidents;
-use crate::lifecycle::record::SOURCE;
-use crate::lifecycle::silence::{Silence, SilenceRequest};
+use crate::lifecycle::silence::{Allowed, Silence, SilenceRequest};
 use crate::lifecycle::state::{Alert, AlertState};
 use crate::limits::OPERATION_TEXT_BYTES_MAX;
 

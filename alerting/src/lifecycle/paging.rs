@@ -10,11 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use keywatch_store::{Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::lifecycle::action::{AlertRecord, Cause};
+use crate::lifecycle::action::{AlertRecord, Cause, SOURCE};
 use crate::lifecycle::handling::Status;
-use crate::lifecycle::record::SOURCE;
-use crate::lifecycle::saved::pairs;
-use crate::lifecycle::state::{Member, amount, members};
+use crate::lifecycle::member::{Member, amount, members};
+use crate::lifecycle::pairs;
 use crate::limits::{GATHER_NS, INCIDENT_MEMBERS_MAX};
 
 /// What people were told of an incident.

@@ -7,14 +7,11 @@ use keywatch_store::event::{Builder, Origin};
 use keywatch_store::{Amount, Event, Finding, Topic};
 use serde_json::{Value, json};
 
-use crate::delivery::deliveries::PendingNotification;
+use crate::delivery::occasion::PendingNotification;
 use crate::delivery::standing::DueEscalation;
-use crate::lifecycle::action::{Action, AlertRecord, derive_id};
+use crate::lifecycle::action::{Action, AlertRecord, SOURCE, derive_id};
 use crate::response::intent::{Before, Degree, Progress, Response};
 use crate::response::revocation::RevocationDocument;
-
-/// The source under which keywatch's own records stand.
-pub const SOURCE: &str = "keywatch";
 
 /// The records of what was decided, responses first: an intent is in the log before anything follows from it.
 /// [`Action::Notify`] has none of its own: the alert's record holds its key and destinations.

@@ -3,10 +3,10 @@
 
 use keywatch_store::{EventId, Finding, Severity};
 
-use crate::delivery::message::name_targets;
-use crate::lifecycle::record::SOURCE;
-use crate::lifecycle::self_monitoring::own;
-use crate::response::intent::{Does, Progress, Response, Step, Via};
+use crate::lifecycle::action::SOURCE;
+use crate::lifecycle::self_monitoring::about_keywatch;
+use crate::response::intent::{Does, Progress, Response, Step};
+use crate::response::wording::describe_way;
 
 /// The finding that no decision point answers and another way is gone, or waits for people; `None` for any other progress.
 #[must_use]
@@ -14,7 +14,7 @@ pub fn unreachable(progress: &Progress) -> Option<Finding> {
     let response = &progress.response;
     let via = response.via.as_ref().filter(|via| via.unreachable)?;
     let mut finding = begun("keywatch/second_path", response, "planned");
-    let asked = what(via, response);
+    let asked = describe_way(via, response);
     finding.title = if progress.is_waiting() {
         format!("No decision point answers; to {asked} waits for a person: response {}", response.id)
     } else {
@@ -41,7 +41,7 @@ pub fn given_up(progress: &Progress) -> Option<Finding> {
     let via = response.via.as_ref()?;
     let mut finding = begun("keywatch/second_path_failed", response, "given_up");
     finding.severity = Severity::Critical;
-    finding.title = format!("keywatch could NOT {}: {reason}", what(via, response));
+    finding.title = format!("keywatch could NOT {}: {reason}", describe_way(via, response));
     finding.meaning =
         "It was decided, and it is not tried any more. What it names goes on unless the decision point denies it."
             .to_owned();
@@ -62,19 +62,9 @@ pub fn given_up(progress: &Progress) -> Option<Finding> {
 /// It names what the response names, so that it joins the incident.
 fn begun(rule: &str, response: &Response, what: &str) -> Finding {
     let anchor = EventId::derive(&response.system, SOURCE, &format!("response/{}/{what}", response.id));
-    let mut finding = own(rule, &response.system, &response.id, anchor, response.since());
+    let mut finding = about_keywatch(rule, &response.system, &response.id, anchor, response.since());
     finding.session = response.targets.sessions.first().cloned();
     finding.wallet = response.targets.wallets.first().cloned();
     finding.actor.clone_from(&response.actor);
     finding
-}
-
-/// What the way is asked for, in words.
-#[must_use]
-pub fn what(via: &Via, response: &Response) -> String {
-    let names = name_targets(&response.targets);
-    match via.does {
-        Does::EndSessions => format!("end sessions of {names} at {}", via.way),
-        Does::FreezeSigner => format!("stop signing for {names} at {}", via.way),
-    }
 }

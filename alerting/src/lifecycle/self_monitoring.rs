@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use keywatch_store::finding::Proof;
 use keywatch_store::{EventId, Finding, Instant, Severity};
 
-use crate::delivery::message::name_targets;
 use crate::delivery::outbox::Trouble;
-use crate::lifecycle::allowance::Allowed;
-use crate::lifecycle::record::SOURCE;
-use crate::lifecycle::silence::Silence;
+use crate::lifecycle::action::SOURCE;
+use crate::lifecycle::silence::{Allowed, Silence};
 use crate::policy::routes::{FAILED_RULE, GONE_RULE, SILENCED_RULE};
 use crate::response::intent::{Degree, Progress, Response, Ruled, Step};
 use crate::response::replicas::{Drift, Found};
+use crate::response::wording::name_targets;
 
 const HOUR_NS: i64 = 3_600 * 1_000_000_000;
 
@@ -22,7 +21,8 @@ pub fn response_unconfirmed(progress: &Progress) -> Option<Finding> {
     let Step::Verified { degree: Degree::Unconfirmed, reason } = &progress.step else { return None };
     let response = &progress.response;
     let anchor = EventId::derive(&response.system, SOURCE, &format!("response/{}/verified", response.id));
-    let mut finding = own("keywatch/response_unconfirmed", &response.system, &response.id, anchor, response.since());
+    let mut finding =
+        about_keywatch("keywatch/response_unconfirmed", &response.system, &response.id, anchor, response.since());
     finding.severity = Severity::Critical;
     finding.title = format!("A revocation is not shown to have an effect: {reason}");
     finding.meaning = format!(
@@ -47,7 +47,7 @@ pub fn allowed_after_revocation(progress: &Progress) -> Option<Finding> {
     let (event, time) = progress.aftermath.allowed?;
     let response = &progress.response;
     let anchor = EventId::derive(&response.system, SOURCE, &format!("response/{}/allowed", response.id));
-    let mut finding = own("keywatch/allowed_after_revocation", &response.system, &response.id, anchor, time);
+    let mut finding = about_keywatch("keywatch/allowed_after_revocation", &response.system, &response.id, anchor, time);
     finding.severity = Severity::Critical;
     finding.evidence.push(event);
     let named = name_targets(&response.targets);
@@ -70,7 +70,7 @@ pub fn allowed_after_revocation(progress: &Progress) -> Option<Finding> {
 #[must_use]
 pub fn control_signed(system: &str, event: EventId, time: Instant) -> Finding {
     let anchor = EventId::derive(system, SOURCE, &format!("control/{event}"));
-    let mut finding = own("keywatch/control_signed", system, system, anchor, time);
+    let mut finding = about_keywatch("keywatch/control_signed", system, system, anchor, time);
     finding.severity = Severity::Critical;
     finding.evidence.push(event);
     finding.title = "Something was signed with the identity of the control session".to_owned();
@@ -94,7 +94,7 @@ pub fn limit_reached(response: &Response) -> Option<Finding> {
     let Response { system, decided, why, severity, .. } = response;
     let hour = decided.nanoseconds().div_euclid(HOUR_NS);
     let anchor = EventId::derive(system, SOURCE, &format!("limit/{hour}/{severity}"));
-    let mut finding = own("keywatch/response_limit", system, system, anchor, *decided);
+    let mut finding = about_keywatch("keywatch/response_limit", system, system, anchor, *decided);
     finding.severity = (*severity).max(Severity::High);
     finding.title = format!("keywatch revokes no more alone: {why}");
     finding.meaning =
@@ -115,7 +115,7 @@ pub fn heartbeat_failed(system: &str, at: Option<&str>, problem: &str, now: Inst
     let hour = now.nanoseconds().div_euclid(HOUR_NS);
     let at = at.unwrap_or(system);
     let anchor = EventId::derive(system, SOURCE, &format!("heartbeat/{hour}/{at}"));
-    let mut finding = own("keywatch/heartbeat_failed", system, at, anchor, now);
+    let mut finding = about_keywatch("keywatch/heartbeat_failed", system, at, anchor, now);
     finding.title = format!("The revocation document cannot be renewed: {problem}");
     finding.meaning = "The policy denies every request once the document is two minutes old. Nothing can be revoked \
                        meanwhile, and people will look for ways around the decision point."
@@ -131,7 +131,7 @@ pub fn heartbeat_failed(system: &str, at: Option<&str>, problem: &str, now: Inst
 pub fn replica_drifted(system: &str, drift: &Drift, now: Instant) -> Finding {
     let Drift { replica, found, sequence } = drift;
     let anchor = EventId::derive(system, SOURCE, &format!("drift/{replica}/{}/{found}", now.nanoseconds()));
-    let mut finding = own("keywatch/replica_drifted", system, replica, anchor, now);
+    let mut finding = about_keywatch("keywatch/replica_drifted", system, replica, anchor, now);
     let restarted = *found == Found::Nothing;
     finding.severity = if restarted { Severity::Medium } else { Severity::Critical };
     finding.title = format!("Replica {replica} held {found} in place of document {sequence}");
@@ -152,7 +152,7 @@ pub fn replica_drifted(system: &str, drift: &Drift, now: Instant) -> Finding {
 #[must_use]
 pub fn destination_gone(system: &str, destination: &str, now: Instant) -> Finding {
     let anchor = EventId::derive(system, SOURCE, &format!("gone/{destination}"));
-    let mut finding = own(GONE_RULE, system, destination, anchor, now);
+    let mut finding = about_keywatch(GONE_RULE, system, destination, anchor, now);
     finding.severity = Severity::High;
     finding.title = format!("Destination {destination} says that it is gone and gets no more notifications");
     finding.meaning = "Pages that only this destination would carry reach nobody.".to_owned();
@@ -166,7 +166,7 @@ pub fn silenced(silence: &Silence, approved_by: Option<&str>) -> Finding {
     let Silence { id, request, by, .. } = silence;
     let what = if approved_by.is_some() { "approved" } else { "silenced" };
     let anchor = EventId::derive(&request.system, SOURCE, &format!("{what}/{id}"));
-    let mut finding = own(SILENCED_RULE, &request.system, id, anchor, silence.at);
+    let mut finding = about_keywatch(SILENCED_RULE, &request.system, id, anchor, silence.at);
     let criticals = if request.criticals { ", criticals too" } else { "" };
     let (until, matcher) = (request.until, request.matcher.words());
     let on_list = "put on the allow-list";
@@ -205,7 +205,7 @@ pub fn response_undone(progress: &Progress) -> Option<Finding> {
     }
     let anchor = EventId::derive(&response.system, SOURCE, &format!("response/{}/undone", response.id));
     let at = ruling.map_or(response.decided, |ruling| ruling.at);
-    let mut finding = own("keywatch/response_undone", &response.system, &response.id, anchor, at);
+    let mut finding = about_keywatch("keywatch/response_undone", &response.system, &response.id, anchor, at);
     finding.title = format!("{by} took a revocation back: {}", name_targets(&response.targets));
     finding.meaning = format!(
         "What it named is let in again, unless another revocation names it too. It answered incident {}. The reason given: \
@@ -225,7 +225,7 @@ pub(crate) fn delivery_failed(trouble: &Trouble, now: Instant) -> Finding {
     let destination = &trouble.destination;
     let hour = now.nanoseconds().div_euclid(HOUR_NS);
     let anchor = EventId::derive(&worst.system, SOURCE, &format!("delivery/{destination}/{hour}"));
-    let mut finding = own(FAILED_RULE, &worst.system, destination, anchor, now);
+    let mut finding = about_keywatch(FAILED_RULE, &worst.system, destination, anchor, now);
     finding.severity = worst.severity.max(Severity::High);
     finding.title = format!(
         "Receiver {destination} does not take notifications: {} wait, {} were put aside since the start; among them: {} {}",
@@ -242,7 +242,7 @@ pub(crate) fn delivery_failed(trouble: &Trouble, now: Instant) -> Finding {
     finding
 }
 
-pub(crate) fn own(rule: &str, system: &str, entity: &str, anchor: EventId, time: Instant) -> Finding {
+pub(crate) fn about_keywatch(rule: &str, system: &str, entity: &str, anchor: EventId, time: Instant) -> Finding {
     Finding {
         id: Finding::derive_id(rule, 1, system, entity, anchor),
         rule: rule.to_owned(),

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use keywatch_store::{Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::lifecycle::allowance::Allowed;
-use crate::lifecycle::record::SOURCE;
+use crate::lifecycle::action::SOURCE;
+use crate::lifecycle::handling::Verdict;
 use crate::limits::{SILENCE_CRITICAL_NS_MAX, SILENCE_NS_MAX, SILENCE_TEXT_BYTES_MAX, SILENCES_MAX};
 
 /// Which findings are meant: those for which everything that is said holds.
@@ -167,6 +167,17 @@ impl Silence {
     pub fn holds(&self, now: Instant) -> bool {
         !self.is_waiting() && self.ended_by.is_none() && now < self.request.until
     }
+}
+
+/// What an entry was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowed {
+    /// The alert.
+    pub alert: String,
+    /// What somebody said of it.
+    pub verdict: Verdict,
+    /// Its severity: what is worse is told.
+    pub severity: Severity,
 }
 
 /// All silences that have not ended long ago.

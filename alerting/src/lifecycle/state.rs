@@ -5,15 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keywatch_store::{Amount, Event, Finding, Instant, Severity};
+use keywatch_store::{Event, Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::deliveries::{Deliveries, PendingNotification};
+use crate::delivery::deliveries::Deliveries;
+use crate::delivery::occasion::PendingNotification;
 use crate::lifecycle::action::{AlertRecord, derive_id};
 use crate::lifecycle::handling::{Status, Verdict};
 use crate::lifecycle::incident::{Incident, Incidents};
+use crate::lifecycle::member::{Member, members};
+use crate::lifecycle::pairs;
 use crate::lifecycle::planned::Planned;
-use crate::lifecycle::saved::pairs;
 use crate::lifecycle::silence::Silences;
 use crate::limits::{ALERT_MEMBERS_MAX, INCIDENT_ALERTS_MAX, SWEEP_RECORDS};
 use crate::response::active_sessions::ActiveSessions;
@@ -55,17 +57,6 @@ pub struct Alert {
     pub finding: String,
     /// What it turned out to be, once somebody has said so.
     pub verdict: Option<Verdict>,
-}
-
-/// What may join an incident and page again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Member {
-    /// A wallet.
-    Wallet,
-    /// A destination.
-    Destination,
-    /// A session.
-    Session,
 }
 
 /// System, rule and entity.
@@ -388,20 +379,4 @@ fn name(finding: &Finding) -> AlertName {
 #[must_use]
 pub(crate) fn alert_id(finding: &Finding) -> String {
     derive_id(&["alert", &finding.system, &finding.rule, &finding.entity, &finding.id])
-}
-
-/// What of the finding may join an incident.
-pub(crate) fn members(finding: &Finding) -> impl Iterator<Item = (Member, String)> {
-    let named = [
-        (Member::Wallet, &finding.wallet),
-        (Member::Destination, &finding.to_address),
-        (Member::Session, &finding.session),
-    ];
-    named.into_iter().filter_map(|(member, name)| Some((member, name.clone()?)))
-}
-
-/// The finding's amount as far as the column holds it.
-pub(crate) fn amount(finding: &Finding) -> Option<i128> {
-    let digits = finding.amount.as_deref()?;
-    Amount::from_digits(digits).ok().map(|amount| amount.saturated())
 }

@@ -1,32 +1,11 @@
 //! What is heard of a revocation's targets after probes were denied: that their sessions were closed, that they sign no more,
 //! or that something they asked for was allowed nevertheless. Pure; it is folded from the events of others.
 
-use std::collections::BTreeSet;
-
 use keywatch_store::finding::Target;
-use keywatch_store::{Event, EventId, Instant};
-use serde::{Deserialize, Serialize};
+use keywatch_store::{Event, Instant};
 
 use crate::limits::{AFTERMATH_GRACE_NS, NO_SIGNATURE_NS};
-use crate::response::intent::{Degree, Progress, Step, Targets};
-
-/// What was heard since a response was verified.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Aftermath {
-    /// Log time at which probes were denied.
-    pub verified: Option<Instant>,
-    /// Sessions of it that were closed.
-    pub closed: BTreeSet<String>,
-    /// Log time of the last signature of anybody in the system.
-    pub signer_heard: Option<Instant>,
-    /// A signature of a target.
-    pub signed: Option<EventId>,
-    /// A decision that allowed a target something, with its log time.
-    pub allowed: Option<(EventId, Instant)>,
-    /// Degrees that are recorded.
-    pub recorded: BTreeSet<Degree>,
-}
+use crate::response::intent::{Aftermath, Degree, Progress, Step, Targets};
 
 /// Whether the kind is one that [`witness`] learns from.
 #[must_use]

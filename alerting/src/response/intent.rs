@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use keywatch_store::finding::Target;
-use keywatch_store::{Finding, Instant, Severity};
+use keywatch_store::{EventId, Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
-
-use crate::response::aftermath::Aftermath;
 
 /// Names to be revoked or quarantined, by section of the revocation document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -342,6 +340,24 @@ pub struct Ruling {
     pub ruled: Ruled,
     /// Why.
     pub reason: String,
+}
+
+/// What was heard since a response was verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Aftermath {
+    /// Log time at which probes were denied.
+    pub verified: Option<Instant>,
+    /// Sessions of it that were closed.
+    pub closed: BTreeSet<String>,
+    /// Log time of the last signature of anybody in the system.
+    pub signer_heard: Option<Instant>,
+    /// A signature of a target.
+    pub signed: Option<EventId>,
+    /// A decision that allowed a target something, with its log time.
+    pub allowed: Option<(EventId, Instant)>,
+    /// Degrees that are recorded.
+    pub recorded: BTreeSet<Degree>,
 }
 
 /// A response and how far it has come, folded from the log.

@@ -1,6 +1,6 @@
 //! What is revoked and quarantined, how the policy decision point learns of it, and the proof that it took effect.
 //!
-//! Pure: [`intent`], [`responses`], [`revocation`], [`active_sessions`], [`aftermath`] and [`last_inputs`]. [`pdp`], [`probe`] and [`responder`] ask decision
+//! Pure: [`intent`], [`responses`], [`revocation`], [`active_sessions`], [`aftermath`], [`wording`] and [`last_inputs`]. [`pdp`], [`probe`] and [`responder`] ask decision
 //! points. It does not decide whether to respond. A further path of response stands in [`ways`].
 //!
 //! | module | what it holds |
@@ -15,6 +15,7 @@
 //! | [`bundle`] | the document as a signed bundle, for decision points that fetch it |
 //! | [`replicas`] | the replicas of a system's decision point: each gets the document, each is asked |
 //! | [`probe`], [`responder`] | publishing, and proving that it took effect |
+//! | [`wording`] | targets and ways as people read them |
 //! | [`ways`] | ways besides the decision point: identity providers, signers |
 
 pub mod active_sessions;
@@ -29,3 +30,4 @@ pub mod responder;
 pub mod responses;
 pub mod revocation;
 pub mod ways;
+pub mod wording;

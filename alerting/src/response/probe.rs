@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::response::intent::{Before, Degree, Response, word};
 use crate::response::last_inputs::LastInputs;
 use crate::response::revocation::section_name;
+use crate::response::wording::short;
 
 /// One query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Probe {
 pub fn probes(response: &Response, control: &Value, inputs: &LastInputs) -> Vec<Probe> {
     let mut probes = Vec::new();
     for (target, name) in response.targets.iter() {
-        let label = format!("{} {}", word(target), crate::delivery::message::short(target, name));
+        let label = format!("{} {}", word(target), short(target, name));
         let mut add = |made_of: &str, input: Value, foreign: bool| {
             let name = format!("{}/{made_of}/{name}", section_name(target));
             probes.push(Probe { name, label: label.clone(), input, foreign });

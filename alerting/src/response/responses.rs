@@ -9,8 +9,8 @@ use keywatch_store::{Event, EventId, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{AFTERMATH_HEARD_NS, BUDGET_SPAN_NS, CONTROL_IDENTITIES_MAX, MINUTE_NS, RESPONSE_KEPT_NS};
-use crate::response::aftermath::{self, Aftermath};
-use crate::response::intent::{Before, Degree, Progress, Response, Ruled, Ruling, Step};
+use crate::response::aftermath;
+use crate::response::intent::{Aftermath, Before, Degree, Progress, Response, Ruled, Ruling, Step};
 use crate::response::last_inputs::LastInputs;
 use crate::response::revocation::RevocationDocument;
 

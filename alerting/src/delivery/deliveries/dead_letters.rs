@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use keywatch_store::{Event, Instant, Severity};
 use serde::Serialize;
 
-use super::{Deliveries, Occasion, Said};
+use super::{Deliveries, Said};
+use crate::delivery::occasion::Occasion;
 use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::incident::Incidents;
 use crate::limits::{DEAD_LETTERS_MAX, INCIDENT_OPEN_NS};

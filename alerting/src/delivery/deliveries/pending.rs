@@ -4,27 +4,12 @@ use std::collections::BTreeMap;
 
 use keywatch_store::Instant;
 
-use super::{Deliveries, Occasion, Telling, rank};
-use crate::delivery::standing::ToldAs;
+use super::{Deliveries, Telling, rank};
+use crate::delivery::occasion::{Occasion, PendingNotification, ToldAs};
 use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::incident::Incidents;
 use crate::response::intent::Step;
 use crate::response::responses::Responses;
-
-/// Something that a destination has not taken yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingNotification {
-    /// Idempotency key.
-    pub key: String,
-    /// What is told.
-    pub occasion: Occasion,
-    /// The alert, as its record says.
-    pub record: AlertRecord,
-    /// The pages of its incident, the last one last.
-    pub told_as: Vec<ToldAs>,
-    /// How often it came back from the dead letters.
-    pub redriven: u32,
-}
 
 impl Deliveries {
     /// What `destination` has to hear again, because it forgets what is not said again.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keywatch_alerting::delivery::message::name_targets;
+use keywatch_alerting::response::wording::name_targets;
 use keywatch_alerting::{Incident, Response, Shared};
 use keywatch_store::inventory::System;
 use keywatch_store::{Error, Event, EventId, Instant, Log, Topic};

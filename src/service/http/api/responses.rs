@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Json;
-use keywatch_alerting::delivery::message::name_targets;
+use keywatch_alerting::response::wording::name_targets;
 use keywatch_alerting::{Approval, Progress, Standing, Step, Undoing};
 use keywatch_store::{Finding, Instant, Log, Topic};
 use serde_json::{Value, json};

@@ -8,13 +8,14 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use keywatch_alerting::delivery::message::name_targets;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::acts::body_as;
 use super::responses::{decided, may_decide, taken_back};
 use super::{Answer, Api, Caller, Refusal};
+
+use keywatch_alerting::response::wording::name_targets;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

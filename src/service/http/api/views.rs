@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use keywatch_alerting::delivery::message::{name_targets, short_session};
 use keywatch_alerting::lifecycle::handling::Handling;
+use keywatch_alerting::response::wording::{name_targets, short_session};
 use keywatch_alerting::{Alert, AlertState, Incident, Shared, Silence};
 use keywatch_store::inventory::{System, amount_in_words};
 use keywatch_store::{Event, Instant};
