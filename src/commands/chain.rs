@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::limits::{FOLLOW_FETCHES_MAX, SHUTDOWN_SECONDS_MAX};
 use crate::service::chains::endpoints::Endpoints;
-use crate::service::chains::follower::{Chain, Fetched};
+use crate::service::chains::follower::chain::{Chain, Fetched};
 use crate::service::chains::node::{Class, Node, Trouble};
 use crate::service::chains::start::{self, AnyChain};
 use crate::service::config::{self, Config, Overrides};

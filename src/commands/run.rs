@@ -75,7 +75,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let program = arguments.program(&config)?;
         return run_until_done(share(&config, program, metrics));
     }
-    let log = if role.evaluates() { log::open(&config)? } else { log::open_to_write(&config, &metrics)? };
+    let (of_log, data) = (&config.log, &config.data);
+    let log = if role.evaluates() { log::open(of_log, data)? } else { log::open_to_write(of_log, data, &metrics)? };
     run_until_done(serve(&config, inventory, log, role, metrics, ends))
 }
 

@@ -15,7 +15,6 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use crate::limits::CONFIG_BYTES_MAX;
-use crate::service::chains::start;
 use crate::service::intake_topics::IntakeConfig;
 use crate::service::log::LogConfig;
 use crate::service::operators;
@@ -384,7 +383,7 @@ pub(crate) fn check(config: &Config, inventory: &Inventory) -> anyhow::Result<()
     }
     config.log.check()?;
     config.intake.check(&config.log.kafka, &config.installed, inventory)?;
-    start::check(&config.chains, &config.credentials, inventory)?;
+    chain::check(&config.chains, &config.credentials, inventory)?;
     pulls::check(&config.pull, inventory)?;
     let has_clients = config.server.tls.as_ref().is_some_and(Tls::has_clients);
     credential::check(&config.credentials, &config.installed, inventory, has_clients)?;

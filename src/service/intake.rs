@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time;
 
 use keywatch_ingest::transport::cloudevents::Opened;
-use keywatch_ingest::{Context, Feed, Reading, Reject};
+use keywatch_ingest::{Context, Reading, Reject};
 use keywatch_store::event::Origin;
 use keywatch_store::limits::APPEND_EVENTS_MAX;
 use keywatch_store::{Error, Event, Instant, LogWriter, Topic, Written, line};
@@ -17,15 +17,7 @@ use crate::limits::REJECTS_SHOWN_MAX;
 use crate::service::declared::Current;
 use crate::service::http::credentials::Credential;
 use crate::service::metrics::Metrics;
-
-/// Whose word a body is, and the feed that reads it.
-#[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
-    /// The system and the source that its events are written under.
-    pub(crate) origin: &'a Origin,
-    /// The one feed that reads what it sends.
-    pub(crate) feed: &'static dyn Feed,
-}
+use crate::service::source::Source;
 
 /// Where bodies go.
 pub(crate) struct Intake {

@@ -19,12 +19,12 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::limits::{INTAKE_RETRY_SECONDS, INTAKE_WAIT_MILLISECONDS};
-use crate::service::config::Config;
 use crate::service::config::credential::check_source;
-use crate::service::intake::{Intake, Source};
+use crate::service::intake::Intake;
 use crate::service::kafka_tokens::OauthConfig;
-use crate::service::log::{check_client, with_secrets};
+use crate::service::log::{LogConfig, check_client, with_secrets};
 use crate::service::readiness::Readiness;
+use crate::service::source::Source;
 
 /// The part that is not ready while topics are not read.
 const TOPICS: &str = "intake topics";
@@ -98,8 +98,8 @@ impl IntakeConfig {
         Ok(())
     }
 
-    fn settings(&self, config: &Config) -> anyhow::Result<IntakeSettings> {
-        let (brokers, oauth, client, secret_files) = match (self.kafka.as_str(), &config.log) {
+    fn settings(&self, log: &LogConfig) -> anyhow::Result<IntakeSettings> {
+        let (brokers, oauth, client, secret_files) = match (self.kafka.as_str(), log) {
             ("", log) => (&log.kafka, &log.oauth, &log.client, &log.client_secret_files),
             _ => (&self.kafka, &self.oauth, &self.client, &self.client_secret_files),
         };
@@ -115,20 +115,21 @@ impl IntakeConfig {
 /// # Errors
 /// A file with a secret cannot be read, or librdkafka refuses a setting.
 pub(crate) fn start(
-    config: &Config,
+    (config, log): (&IntakeConfig, &LogConfig),
+    feeds: &Installed,
     intake: Arc<Intake>,
     readiness: Arc<Readiness>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<Option<JoinHandle<()>>> {
-    if config.intake.topics.is_empty() {
+    if config.topics.is_empty() {
         return Ok(None);
     }
-    let topics = IntakeTopics::subscribe(&config.intake.settings(config)?)?;
+    let topics = IntakeTopics::subscribe(&config.settings(log)?)?;
     let source = |topic: &IntakeTopic| {
         let origin = Origin { system: topic.system.clone(), source: topic.source.clone() };
-        Ok((topic.topic.clone(), (origin, config.installed.find(&topic.feed)?)))
+        Ok((topic.topic.clone(), (origin, feeds.find(&topic.feed)?)))
     };
-    let sources = config.intake.topics.iter().map(source).collect::<anyhow::Result<_>>()?;
+    let sources = config.topics.iter().map(source).collect::<anyhow::Result<_>>()?;
     let reader = Reader { topics, sources, intake, stopping };
     let run = move || {
         if let Err(error) = reader.run() {

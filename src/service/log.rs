@@ -17,7 +17,6 @@ use tokio::sync::Notify;
 
 use crate::limits::{KAFKA_SEND_BEFORE_SPOOL_MS, KAFKA_WATCH_SECONDS};
 use crate::service::cluster;
-use crate::service::config::Config;
 use crate::service::kafka_tokens::OauthConfig;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::Readiness;
@@ -277,19 +276,20 @@ pub(crate) struct ReadableLog {
     kafka: Option<Arc<KafkaLog>>,
 }
 
-/// Opens the log that the configuration names. One on Kafka is read to its end first.
+/// Opens the log that the configuration names, with what of it is on this disk in `data`. One on Kafka is read to its end
+/// first.
 ///
 /// # Errors
 /// The log cannot be opened; brokers do not answer, or a topic does not fit.
-pub(crate) fn open(config: &Config) -> anyhow::Result<OpenLog> {
-    if config.log.kafka.is_empty() {
-        let log = EmbeddedLog::open(&config.data, Options::new(Clock::Wall))?;
+pub(crate) fn open(config: &LogConfig, data: &Path) -> anyhow::Result<OpenLog> {
+    if config.kafka.is_empty() {
+        let log = EmbeddedLog::open(data, Options::new(Clock::Wall))?;
         return Ok(OpenLog::of(Arc::new(log), EmbeddedLog::segments, None));
     }
-    std::fs::create_dir_all(&config.data).with_context(|| config.data.display().to_string())?;
-    let settings = config.log.settings(&config.data, Clock::Wall)?;
-    let copy = config.log.copy_in(&config.data);
-    let log = Arc::new(KafkaLog::open(&settings, config.log.partition, &copy)?);
+    std::fs::create_dir_all(data).with_context(|| data.display().to_string())?;
+    let settings = config.settings(data, Clock::Wall)?;
+    let copy = config.copy_in(data);
+    let log = Arc::new(KafkaLog::open(&settings, config.partition, &copy)?);
     tracing::info!(brokers = settings.brokers, copy = %copy.display(), "the log is on Kafka");
     Ok(OpenLog::of(Arc::clone(&log), KafkaLog::segments, Some(log)))
 }
@@ -298,10 +298,10 @@ pub(crate) fn open(config: &Config) -> anyhow::Result<OpenLog> {
 ///
 /// # Errors
 /// Brokers do not answer, or a topic does not fit.
-pub(crate) fn open_to_write(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<OpenLog> {
-    std::fs::create_dir_all(&config.data).with_context(|| config.data.display().to_string())?;
-    let settings = config.log.settings(&config.data, Clock::Wall)?;
-    if config.log.spool_megabytes == 0 {
+pub(crate) fn open_to_write(config: &LogConfig, data: &Path, metrics: &Arc<Metrics>) -> anyhow::Result<OpenLog> {
+    std::fs::create_dir_all(data).with_context(|| data.display().to_string())?;
+    let settings = config.settings(data, Clock::Wall)?;
+    if config.spool_megabytes == 0 {
         let writer = Arc::new(Producer::open(&settings)?);
         let producer = Some((Arc::clone(&writer), false));
         return Ok(OpenLog { writer, readable: None, producer });
@@ -309,9 +309,9 @@ pub(crate) fn open_to_write(config: &Config, metrics: &Arc<Metrics>) -> anyhow::
     // Who has a spool need not wait long.
     let settings = Settings { send_ms_max: KAFKA_SEND_BEFORE_SPOOL_MS, ..settings };
     let writer = Arc::new(Producer::open(&settings)?);
-    let bytes_max = u64::from(config.log.spool_megabytes) << 20;
+    let bytes_max = u64::from(config.spool_megabytes) << 20;
     let producer = Some((Arc::clone(&writer), true));
-    let spool = Spool::before(writer, &config.data.join("spool"), bytes_max, Arc::clone(metrics))?;
+    let spool = Spool::before(writer, &data.join("spool"), bytes_max, Arc::clone(metrics))?;
     Ok(OpenLog { writer: spool, readable: None, producer })
 }
 

@@ -9,7 +9,7 @@ use keywatch_store::log::TopicHead;
 use keywatch_store::{Instant, Topic};
 use prometheus::{CounterVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use crate::service::intake::Source;
+use crate::service::source::Source;
 
 pub(crate) mod disk;
 mod exposition;

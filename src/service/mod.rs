@@ -28,6 +28,7 @@
 //! What comes goes here: the HTTP API and the web page are modules of [`http`] beside its server. Nothing here reads
 //! arguments or knows a subcommand; the commands know the service, and never the other way round.
 
+pub(crate) mod authentication;
 pub(crate) mod bundles;
 pub(crate) mod chains;
 pub(crate) mod client_credentials;
@@ -53,6 +54,7 @@ pub(crate) mod role;
 pub(crate) mod rotating_token;
 pub(crate) mod serve;
 pub(crate) mod shares;
+pub(crate) mod source;
 pub(crate) mod spool;
 pub(crate) mod sql;
 pub(crate) mod turns;

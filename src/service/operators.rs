@@ -1,19 +1,13 @@
 //! Named operators: who may see and do what, in which systems. Each has a token, of which the configuration holds the
-//! SHA-256. Knows nothing of HTTP; the policy decision point that keywatch watches has no say here.
+//! SHA-256; who comes with which stands in `authentication`. Knows nothing of HTTP; the policy decision point that keywatch
+//! watches has no say here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use keywatch_store::{Instant, Inventory};
+use keywatch_store::Inventory;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-
-use crate::limits::OIDC_TOKEN_BYTES_MAX;
-use crate::service::http::credentials::{bearer, bearer_within};
-use crate::service::oidc::Oidc;
 
 /// An operator as configured.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -120,58 +114,6 @@ impl Operator {
     }
 }
 
-/// All operators.
-pub(crate) struct Operators {
-    /// Those of the configuration, by their tokens.
-    local: Vec<([u8; 32], Operator)>,
-    /// Who names further ones.
-    oidc: Option<Arc<Oidc>>,
-}
-
-impl Operators {
-    /// From the configuration, which was checked.
-    ///
-    /// # Errors
-    /// A hash that is none.
-    pub(crate) fn new(configured: &[Configured]) -> anyhow::Result<Operators> {
-        let operator = |configured: &Configured| {
-            let mut token_sha256 = [0; 32];
-            hex::decode_to_slice(&configured.token_sha256, &mut token_sha256)?;
-            let Configured { name, roles, systems, .. } = configured.clone();
-            Ok((token_sha256, Operator { name, roles, systems }))
-        };
-        let local = configured.iter().map(operator).collect::<anyhow::Result<_>>()?;
-        Ok(Operators { local, oidc: None })
-    }
-
-    /// The same, and those whom an identity provider names.
-    pub(crate) fn with_oidc(self, oidc: Option<Arc<Oidc>>) -> Operators {
-        Operators { oidc, ..self }
-    }
-
-    /// The operator whose token an `Authorization` header carries, at `now`: one of the configuration, or one whom the
-    /// identity provider names.
-    pub(crate) fn identify(&self, authorization: Option<&[u8]>, now: Instant) -> Option<Operator> {
-        if let Some(operator) = self.find(authorization) {
-            return Some(operator.clone());
-        }
-        let token = bearer_within(authorization?, OIDC_TOKEN_BYTES_MAX)?;
-        let named = self.oidc.as_ref()?.operator(token, now);
-        named.inspect_err(|problem| tracing::debug!(%problem, "a token is no operator's")).ok()
-    }
-
-    /// The operator of the configuration whose token an `Authorization` header carries. Every entry is compared, in constant time.
-    pub(crate) fn find(&self, authorization: Option<&[u8]>) -> Option<&Operator> {
-        let presented: [u8; 32] = Sha256::digest(bearer(authorization?)?).into();
-        let mut found = u32::MAX;
-        for (index, (token_sha256, _)) in (0u32..).zip(&self.local) {
-            let same: Choice = token_sha256.ct_eq(&presented);
-            found.conditional_assign(&index, same);
-        }
-        self.local.get(usize::try_from(found).ok()?).map(|(_, operator)| operator)
-    }
-}
-
 /// Further names of operators, by the names that stand in records.
 pub(crate) fn aliases(operators: &[Configured]) -> BTreeMap<String, BTreeSet<String>> {
     operators.iter().map(|operator| (operator.name.clone(), operator.aliases.clone())).collect()
@@ -219,7 +161,10 @@ fn check_one(operator: &Configured, inventory: &Inventory) -> anyhow::Result<()>
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
+    use crate::service::authentication::Operators;
 
     fn configured(name: &str, role: Role, system: &str) -> Configured {
         Configured {

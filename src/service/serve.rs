@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::limits::{ADDRESS_CONNECTIONS_MAX, CONNECTIONS_MAX, SHUTDOWN_SECONDS_MAX};
 use crate::output;
+use crate::service::authentication::Operators;
 use crate::service::bundles::Bundles;
 use crate::service::chains::start;
 use crate::service::config::Config;
@@ -35,7 +36,6 @@ use crate::service::inventory_file;
 use crate::service::log::{OpenLog, ReadableLog};
 use crate::service::metrics::Metrics;
 use crate::service::oidc::Oidc;
-use crate::service::operators::Operators;
 use crate::service::pull::start as pulls;
 use crate::service::readiness::Readiness;
 use crate::service::role::Role;
@@ -176,7 +176,8 @@ impl Further {
         }
         if parts.role.takes_in() {
             let (intake, readiness) = (Arc::clone(&parts.intake), Arc::clone(&parts.readiness));
-            self.reading = intake_topics::start(config, intake, readiness, stopping.clone())?;
+            let of_topics = (&config.intake, &config.log);
+            self.reading = intake_topics::start(of_topics, &config.installed, intake, readiness, stopping.clone())?;
         }
         Ok(())
     }

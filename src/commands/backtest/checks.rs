@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::Thresholds;
-use super::report::RuleReport;
+use super::rules::RuleReport;
 use super::score::Detection;
 
 /// One thing that is not as it should be.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::checks::Failure;
 use super::diff::RuleDiff;
-use super::report::{DiffReport, Report, RuleReport};
+use super::report::{DiffReport, Report};
+use super::rules::RuleReport;
 use super::score::Detection;
 
 /// The document.

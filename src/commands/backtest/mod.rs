@@ -9,7 +9,8 @@
 //! | [`truth`] | labels of attacks, and which findings belong to which |
 //! | [`alerts`] | how many alerts its findings come to |
 //! | [`found`] | how much the shipped rules find, for `keywatch init` |
-//! | [`report`], [`score`], [`checks`] | the figures; those of the labels; what is not as it should be |
+//! | [`report`], [`rules`], [`score`], [`checks`] | the figures; those of each rule and of the labels; what is not as it should be |
+//! | [`figures`] | numbers as the report shows them |
 //! | [`table`], [`junit`] | how the figures are written |
 //!
 //! Reading and rules run on threads of their own with a bounded channel between them. Nothing outside is touched, and
@@ -43,6 +44,7 @@ use truth::{Score, Truth};
 mod alerts;
 mod checks;
 mod diff;
+mod figures;
 pub(crate) mod found;
 pub(crate) mod input;
 mod junit;
@@ -50,6 +52,7 @@ mod pack;
 mod parsing;
 mod reading;
 mod report;
+mod rules;
 mod score;
 mod table;
 mod truth;

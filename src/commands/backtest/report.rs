@@ -1,6 +1,5 @@
 //! The figures of a backtest, as they stand in its JSON.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
@@ -11,10 +10,12 @@ use serde::Serialize;
 use super::alerts::AlertCount;
 use super::checks::{self, Failure};
 use super::diff::RuleDiff;
+use super::figures::{float, rounded};
 use super::pack::Tally;
 use super::reading::Span;
+use super::rules::{RuleReport, rules};
 use super::score::{self, Detection};
-use super::{Arguments, Backtest, Other, Pass, Sort};
+use super::{Arguments, Backtest, Other, Pass};
 
 /// All figures.
 #[derive(Debug, Serialize)]
@@ -71,37 +72,6 @@ pub(super) struct Report {
     pub(super) truth: Option<Detection>,
     /// What is not as it should be.
     pub(super) failures: Vec<Failure>,
-}
-
-/// The figures of one rule.
-#[derive(Debug, Serialize)]
-pub(super) struct RuleReport {
-    /// Rule id.
-    pub(super) rule: String,
-    /// Its version.
-    pub(super) version: u32,
-    /// How bad its findings are.
-    pub(super) severity: Severity,
-    /// Findings.
-    pub(super) findings: u64,
-    /// Distinct entities among them.
-    pub(super) entities: usize,
-    /// Findings a day of log time; null when the history has no extent.
-    pub(super) findings_per_day: Option<f64>,
-    /// Share of the processor time of all rules, 0 to 1.
-    pub(super) cpu_share: f64,
-    /// Processor seconds.
-    pub(super) cpu_seconds: f64,
-    /// Rows inside frames, at its most.
-    pub(super) state_rows: usize,
-    /// Keys then.
-    pub(super) state_keys: usize,
-    /// Rows that waited for their frame to close then.
-    pub(super) state_waiting: usize,
-    /// Bytes of all that.
-    pub(super) state_bytes: usize,
-    /// Why it was parked; null when it was not.
-    pub(super) parked: Option<String>,
 }
 
 /// The comparison with another pack.
@@ -201,36 +171,6 @@ fn ids(tallies: &[Tally]) -> BTreeSet<&str> {
     tallies.iter().map(|tally| tally.rule.as_str()).collect()
 }
 
-fn rules(tallies: &[Tally], days: f64, sort: Sort) -> Vec<RuleReport> {
-    let all: Duration = tallies.iter().map(|tally| tally.busy).sum();
-    let mut sorted: Vec<&Tally> = tallies.iter().collect();
-    match sort {
-        Sort::Findings => sorted.sort_by_key(|tally| (Reverse(tally.findings), &tally.rule)),
-        Sort::Cost => sorted.sort_by_key(|tally| (Reverse(tally.busy), &tally.rule)),
-        Sort::Rule => sorted.sort_by_key(|tally| &tally.rule),
-    }
-    sorted.into_iter().map(|tally| rule(tally, days, all)).collect()
-}
-
-fn rule(tally: &Tally, days: f64, all: Duration) -> RuleReport {
-    let share = if all.is_zero() { 0.0 } else { tally.busy.as_secs_f64() / all.as_secs_f64() };
-    RuleReport {
-        rule: tally.rule.clone(),
-        version: tally.version,
-        severity: tally.severity,
-        findings: tally.findings,
-        entities: tally.entities(),
-        findings_per_day: (days > 0.0).then(|| rounded(float(tally.findings) / days)),
-        cpu_share: rounded(share),
-        cpu_seconds: rounded(tally.busy.as_secs_f64()),
-        state_rows: tally.peak.rows,
-        state_keys: tally.peak.keys,
-        state_waiting: tally.peak.waiting,
-        state_bytes: tally.peak.bytes,
-        parked: tally.parked.clone(),
-    }
-}
-
 fn severities(tallies: &[Tally]) -> BTreeMap<Severity, u64> {
     let mut severities = BTreeMap::new();
     for tally in tallies {
@@ -255,21 +195,6 @@ pub(super) fn days(spans: &[Span]) -> f64 {
         reached = reached.max(last.0);
     }
     covered as f64 / 86_400e9
-}
-
-/// One number by another; `None` when that is zero.
-pub(super) fn per(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| rounded(float(part) / float(whole)))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn float(count: u64) -> f64 {
-    count as f64
-}
-
-/// To six decimals.
-pub(super) fn rounded(figure: f64) -> f64 {
-    (figure * 1e6).round() / 1e6
 }
 
 /// The most memory that this process had resident, where `/proc` tells it.

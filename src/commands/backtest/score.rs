@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
+use super::figures::{per, rounded};
 use super::reading::{Read, Span};
-use super::report::{per, rounded};
 use super::truth::{Attack, Score, Share, Sighting, Truth, is_within};
 use crate::limits::BACKTEST_MISSED_SHOWN_MAX;
 

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use indicatif::{BinaryBytes, HumanCount};
 
 use super::diff::{Packs, RuleDiff};
-use super::report::{DiffReport, Report, RuleReport};
+use super::report::{DiffReport, Report};
+use super::rules::RuleReport;
 use super::score::{Detection, Quantiles, Scenario};
 use crate::output;
 

@@ -19,13 +19,14 @@ use tokio::time::sleep;
 use super::environment::Environment;
 use super::transcript;
 use crate::limits::{ADDRESS_CONNECTIONS_MAX, CONNECTIONS_MAX, REFRESH_SECONDS, TICK_SECONDS};
+use crate::service::authentication::Operators;
 use crate::service::declared::Current;
 use crate::service::http::api::{self, Api, Known};
 use crate::service::http::listener::Door;
 use crate::service::http::page::{self, Page};
 use crate::service::http::places::Places;
 use crate::service::metrics::Metrics;
-use crate::service::operators::{Configured, Operators, Role};
+use crate::service::operators::{Configured, Role};
 use crate::service::serve::stop_on_signal;
 
 /// The operator, as records name whoever looks.

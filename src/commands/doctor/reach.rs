@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::report::{Line, State};
 use crate::clock;
 use crate::limits::{CLOCK_SKEW_SECONDS_MAX, DOCTOR_ANSWER_SECONDS_MAX};
-use crate::service::chains::follower::Chain;
+use crate::service::chains::follower::chain::Chain;
 use crate::service::chains::node::Node;
 use crate::service::chains::start::{self, AnyChain};
 use crate::service::config::receiver::Receiver;

@@ -16,7 +16,7 @@ use keywatch_store::{Event, Instant, line};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::follower::{Chain, Fetched};
+use super::follower::chain::{Chain, Fetched};
 use super::node::{Class, Node, Trouble};
 
 /// What a node says of a height that it does not have: Bitcoin Core, btcd.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::follower::{Chain, Fetched};
+use super::follower::chain::{Chain, Fetched};
 use super::node::{Class, Node, Trouble};
 use super::{evm_balances, evm_tokens};
 

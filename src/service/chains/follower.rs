@@ -31,15 +31,14 @@ use crate::service::turns::{self, stopped, unless_stopped};
 
 mod backfill;
 mod balances;
-mod chain;
+pub(crate) mod chain;
 mod final_blocks;
 mod health;
 pub(crate) mod lag;
 
 use backfill::Backfill;
 use balances::Balances;
-pub(crate) use chain::{Chain, Fetched};
-use chain::{fetch, head_of};
+use chain::{Chain, fetch, head_of};
 
 /// How a chain is followed.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use super::endpoints::Endpoints;
-use super::follower::Chain;
+use super::follower::chain::Chain;
 use super::node::{Class, Node, Trouble};
 use super::watching::Watching;
 use super::{position, writing};

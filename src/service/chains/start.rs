@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use keywatch_ingest::chain::finality::Finality;
-use keywatch_ingest::chain::{bitcoin, evm, registry};
+use keywatch_ingest::chain::{bitcoin, evm};
+use keywatch_store::Log;
 use keywatch_store::event::Origin;
 use keywatch_store::inventory::System;
-use keywatch_store::{Inventory, Log};
 use reqwest::Url;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -27,7 +27,6 @@ use super::watching::{self, Make, Watching};
 use super::zmq::{Announcements, Wakes};
 use crate::limits::{BITCOIN_FINAL_BLOCKS, BITCOIN_LAG_BLOCKS, BITCOIN_LAG_SECONDS, LAG_BLOCKS, LAG_SECONDS};
 use crate::service::config;
-use crate::service::config::credential::Credential;
 use crate::service::intake::Intake;
 use crate::service::inventory_file::Declared;
 use crate::service::metrics::Metrics;
@@ -168,7 +167,7 @@ pub(crate) fn configured(chain: &config::Chain, system: &System) -> anyhow::Resu
         (AnyChain::Bitcoin(BitcoinChain::new(origin(chain), name, network, watched)), unreadable)
     } else {
         let (watched, unreadable) = evm::Watched::of(system, &chain.chain);
-        let network = network(chain)?;
+        let network = chain.network()?;
         let (traces, storage) = (chain.traces, chain.storage);
         (AnyChain::Evm(EvmChain { origin: origin(chain), network, watched, traces, storage }), unreadable)
     };
@@ -222,14 +221,6 @@ fn patience(chain: &config::Chain) -> Patience {
     }
 }
 
-fn network(chain: &config::Chain) -> anyhow::Result<evm::Network> {
-    let known = registry::find(&chain.chain);
-    let id = chain.chain_id.or(known.map(|known| known.id));
-    let asset = chain.asset.clone().or(known.map(|known| known.asset.to_owned()));
-    let Some(id) = id else { bail!("chain: `{}` is not known; say its chain_id", chain.chain) };
-    Ok(evm::Network { name: chain.chain.to_ascii_lowercase(), id, asset: asset.unwrap_or_else(|| "ETH".to_owned()) })
-}
-
 /// The nodes of a chain that announce blocks.
 fn heads(chain: &config::Chain) -> anyhow::Result<Vec<Heads>> {
     let announces = |endpoint: &&config::Endpoint| endpoint.ws.is_some() || endpoint.ws_file.is_some();
@@ -266,83 +257,4 @@ fn address(endpoint: &config::Endpoint) -> anyhow::Result<Url> {
     let url = parsed(endpoint.url.as_ref(), endpoint.url_file.as_ref())?;
     ensure!(["http", "https"].contains(&url.scheme()), "its address has to begin with http:// or https://");
     Ok(url)
-}
-
-/// Checks chains against the inventory and the credentials.
-///
-/// # Errors
-/// Each names the field and what to write instead.
-pub(crate) fn check(chains: &[config::Chain], credentials: &[Credential], inventory: &Inventory) -> anyhow::Result<()> {
-    for (index, chain) in chains.iter().enumerate() {
-        let place = || format!("chains[{index}] (source `{}`)", chain.source);
-        check_one(chain, credentials, inventory).with_context(place)?;
-        let same = |other: &config::Chain| other.system == chain.system && other.source == chain.source;
-        ensure!(!chains[..index].iter().any(same), "{}: each chain needs a source of its own", place());
-    }
-    Ok(())
-}
-
-/// A descriptor that cannot be read would leave a whole wallet unwatched.
-fn check_descriptors(system: &System, chain: &str) -> anyhow::Result<()> {
-    let Some(network) = bitcoin::network(chain) else { return Ok(()) };
-    for wallet in system.wallets.iter().filter(|wallet| wallet.chain.eq_ignore_ascii_case(chain)) {
-        let read = bitcoin::descriptor::branches(wallet, network);
-        read.map_err(|problem| anyhow::anyhow!("wallet {}: {problem}", wallet.wallet))?;
-    }
-    Ok(())
-}
-
-fn check_one(chain: &config::Chain, credentials: &[Credential], inventory: &Inventory) -> anyhow::Result<()> {
-    let Some(system) = inventory.system(&chain.system) else {
-        bail!("system: the inventory has no `{}`", chain.system);
-    };
-    let declared = system.sources.iter().find(|source| source.source == chain.source);
-    let Some(declared) = declared else { bail!("source: the inventory's system has none of that name") };
-    ensure!(
-        declared.feed == "chain",
-        "source: the inventory says that `{}` reads it; write feed = \"chain\"",
-        declared.feed
-    );
-    let sends = credentials.iter().any(|sender| sender.system == chain.system && sender.source == chain.source);
-    ensure!(!sends, "source: [[credentials]] lets somebody send under this name; a follower needs one of its own");
-    if bitcoin::network(&chain.chain).is_none() {
-        network(chain)?;
-    }
-    check_descriptors(system, &chain.chain)?;
-    ensure!(!chain.endpoints.is_empty(), "endpoints: name at least one node");
-    for (index, endpoint) in chain.endpoints.iter().enumerate() {
-        let twice = chain.endpoints[..index].iter().any(|other| other.name == endpoint.name);
-        ensure!(!twice && !endpoint.name.is_empty(), "endpoints[{index}]: each node needs a name of its own");
-        ensure!(
-            endpoint.url.is_some() != endpoint.url_file.is_some(),
-            "endpoints[{index}]: write either url or url_file"
-        );
-        ensure!(
-            endpoint.ws.is_none() || endpoint.ws_file.is_none(),
-            "endpoints[{index}]: write ws or ws_file, and not both"
-        );
-        let announces = endpoint.ws.is_some() || endpoint.ws_file.is_some();
-        ensure!(
-            !announces || bitcoin::network(&chain.chain).is_none(),
-            "endpoints[{index}]: nodes of Bitcoin announce nothing over a WebSocket; leave ws out"
-        );
-        ensure!(
-            endpoint.zmq.is_none() || bitcoin::network(&chain.chain).is_some(),
-            "endpoints[{index}]: only nodes of Bitcoin announce over ZeroMQ; leave zmq out"
-        );
-    }
-    let nodes = chain.endpoints.len();
-    ensure!((1..=nodes).contains(&chain.quorum), "quorum: {} of {nodes} endpoints", chain.quorum);
-    ensure!(
-        chain.quorum == 1 || chain.quorum * 2 > nodes,
-        "quorum: two halves could both have it; {} of {nodes}",
-        chain.quorum
-    );
-    ensure!((1..=4096).contains(&chain.reorg_depth_max), "reorg_depth_max: 1 to 4096");
-    ensure!(chain.poll_milliseconds >= 50, "poll_milliseconds: 50 or more");
-    ensure!(chain.stall_seconds != Some(0), "stall_seconds: 1 or more");
-    ensure!(chain.behind_blocks != Some(0), "behind_blocks: 1 or more");
-    ensure!(chain.balance_seconds <= 31_536_000, "balance_seconds: a year at most, 0 for none");
-    ensure!(chain.requests_per_second > 0, "requests_per_second: 1 or more");
-    Ok(())
 }

@@ -16,7 +16,8 @@ use keywatch_store::{Event, Inventory, Log};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Chain, Failure, Fetched, Follower, Turn, fetch};
+use super::chain::Fetched;
+use super::{Chain, Failure, Follower, Turn, fetch};
 use crate::clock;
 use crate::limits::{
     BACKFILL_BLOCKS_MAX, BACKFILL_RECORDS_MAX, BACKFILL_RETRY_SECONDS, FOLLOW_EVENTS_MAX, FOLLOW_FETCHES_MAX,

@@ -57,15 +57,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::timeout;
 
-use self::rules::Rules;
-use self::sources::Source;
 use crate::clock;
 use crate::limits::{
     API_BODY_BYTES_MAX, API_CONCURRENT_MAX, API_RETRY_AFTER_SECONDS, API_WAIT_SECONDS_MAX, CHANGES_WAITING_MAX,
 };
+use crate::service::authentication::Operators;
 use crate::service::declared::Current;
 use crate::service::metrics::Metrics;
-use crate::service::operators::{Operator, Operators, Permission};
+use crate::service::operators::{Operator, Permission};
+use rules::Rules;
+use sources::Source;
 
 /// The description of the API.
 const OPENAPI: &str = include_str!("openapi.json");

@@ -36,7 +36,7 @@ pub(super) use self::signed::Unproven;
 use super::turns::Turns;
 use crate::limits::{SIGNED_WITHOUT_TIME_FUTURE_SECONDS_MAX, SIGNED_WITHOUT_TIME_SECONDS_MAX, TOKEN_BYTES_MAX};
 use crate::service::config::credential::{self as config, matches};
-use crate::service::intake::Source;
+use crate::service::source::Source;
 
 /// A source that may send, by the feed it is read with.
 pub(crate) struct Credential {

@@ -111,7 +111,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::service::operators::{Configured, Operators, Role};
+    use crate::service::authentication::Operators;
+    use crate::service::operators::{Configured, Role};
 
     fn operator(name: &str) -> Operator {
         let configured = Configured {
