@@ -2,8 +2,6 @@
 //! policy decision points. Reads secret files; sends nothing.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -15,6 +13,7 @@ use crate::service::bundles::Bundles;
 use crate::service::config::{self, Config, Delivery};
 use crate::service::receivers;
 use crate::service::rotating_token::{RotatingToken, connect};
+use crate::service::text_file::read;
 
 /// Every receiver of the configuration.
 ///
@@ -79,12 +78,4 @@ fn replica(point: &config::DecisionPoint, bundles: &Bundles) -> anyhow::Result<R
 fn control(point: &config::DecisionPoint) -> anyhow::Result<Value> {
     serde_json::from_str(&read(&point.control_file)?)
         .with_context(|| format!("{} is not JSON", point.control_file.display()))
-}
-
-/// The text of a file.
-///
-/// # Errors
-/// It cannot be read; the file is named.
-pub(crate) fn read(file: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }

@@ -9,16 +9,17 @@
 //! | [`log`], [`spool`], [`cluster`] | which log: the embedded one, or Apache Kafka; what is kept while Kafka takes nothing; how Kafka does |
 //! | [`kafka_tokens`] | tokens that the brokers of Kafka want |
 //! | [`http`] | the front door: connections, credentials, routes |
-//! | [`intake`] | a body of a source → durable events, and a receipt |
+//! | [`intake`], [`source`] | a body of a source → durable events, and a receipt; a source that may send |
 //! | [`chains`] | followers of chains: nodes, the loop that reads blocks into the log |
 //! | [`intake_topics`] | topics of Kafka that others write, read as any body |
 //! | [`evaluation`] | the loop over the log: rules, findings, alerting, ticks, snapshots of window state |
 //! | [`integrations`], [`receivers`] | receivers and policy decision points, as the configuration names them |
+//! | [`text_file`] | files that the configuration names |
 //! | [`ways`] | ways of a response besides the decision point, as the configuration names them |
 //! | [`client_credentials`] | tokens that a provider gives keywatch for itself |
 //! | [`rotating_token`] | a decision point whose token changes while keywatch runs |
 //! | [`bundles`] | the boards from which decision points fetch signed revocation bundles |
-//! | [`operators`], [`oidc`] | named people, their tokens, roles and systems; those whom an identity provider names |
+//! | [`operators`], [`oidc`], [`authentication`] | named people, their tokens, roles and systems; those whom an identity provider names; whom a token names |
 //! | [`sql`] | SQL over what was recorded |
 //! | [`pull`] | sources that keywatch asks itself |
 //! | [`turns`] | what the loops of [`chains`] and [`pull`] have in common |
@@ -57,5 +58,6 @@ pub(crate) mod shares;
 pub(crate) mod source;
 pub(crate) mod spool;
 pub(crate) mod sql;
+pub(crate) mod text_file;
 pub(crate) mod turns;
 pub(crate) mod ways;

@@ -20,7 +20,7 @@ use crate::service::config::receiver::{
     Addresses, AlertmanagerReceiver, BodyFormat, EmailReceiver, HeartbeatOf, PaceSettings, PagerDutyReceiver, Receiver,
     SiemFormat, SiemReceiver, SlackReceiver, SmtpProtection, WebhookReceiver,
 };
-use crate::service::integrations::read;
+use crate::service::text_file::read;
 
 /// The sink of a receiver.
 ///

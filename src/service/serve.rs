@@ -28,7 +28,8 @@ use crate::service::http::credentials::{Credentials, current};
 use crate::service::http::listener::Door;
 use crate::service::http::page::{self, Page};
 use crate::service::http::places::Places;
-use crate::service::http::server::{self, Server};
+use crate::service::http::routes;
+use crate::service::http::server::Server;
 use crate::service::http::tls;
 use crate::service::intake::Intake;
 use crate::service::intake_topics;
@@ -202,7 +203,7 @@ async fn serve_http(
     };
     let log = parts.log.readable.map(|readable| readable.log);
     let server = Server::new(credentials, parts.intake, log, parts.readiness);
-    let routes = server::router(server).merge(asked).merge(further.unwrap_or_default());
+    let routes = routes::router(server).merge(asked).merge(further.unwrap_or_default());
     let tls = config.server.tls.as_ref().map(|tls| tls::start(tls, "server.tls", Arc::clone(&metrics))).transpose()?;
     let door = Door {
         listener: listen(config).await?,

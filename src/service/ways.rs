@@ -21,8 +21,8 @@ use crate::service::config::way::{
     ClientCredentials, Ends, IdentityProvider, IdentityProviderKind, SignerFreeze, SubjectFormatName, WhenGone,
 };
 use crate::service::config::{Config, is_private};
-use crate::service::integrations::read;
 use crate::service::receivers;
+use crate::service::text_file::read;
 
 /// Every way of the configuration.
 ///

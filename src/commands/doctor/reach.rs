@@ -28,7 +28,7 @@ use crate::service::config::receiver::Receiver;
 use crate::service::config::{self, Config, DecisionPoint};
 use crate::service::metrics::Metrics;
 use crate::service::rotating_token::connect;
-use crate::service::{integrations, receivers};
+use crate::service::{receivers, text_file};
 
 /// How long each is waited for.
 const BOUND: Duration = Duration::from_secs(DOCTOR_ANSWER_SECONDS_MAX);
@@ -65,7 +65,7 @@ pub(super) async fn all(config: &Config, inventory: &Inventory) -> (Vec<Line>, V
     }
     for heartbeat in &config.heartbeats {
         // Asked for, it would be one.
-        let address = integrations::read(&heartbeat.url_file).map(|url| url.trim().to_owned());
+        let address = text_file::read(&heartbeat.url_file).map(|url| url.trim().to_owned());
         let place = address.and_then(|address| places(&[&address]));
         looks.push(Box::pin(connected("heartbeat", heartbeat.receiver.clone(), place)));
     }
@@ -83,8 +83,8 @@ async fn decision_point(point: &DecisionPoint) -> Line {
     const AREA: &str = "decision point";
     let name = format!("{}/{}", point.system, point.name());
     let asked = async {
-        let token = point.token_file.as_deref().map(integrations::read).transpose()?;
-        let control: Value = serde_json::from_str(&integrations::read(&point.control_file)?)
+        let token = point.token_file.as_deref().map(text_file::read).transpose()?;
+        let control: Value = serde_json::from_str(&text_file::read(&point.control_file)?)
             .with_context(|| format!("{} is not JSON", point.control_file.display()))?;
         let opa = connect(&point.opa, token.as_deref().map(str::trim), None)?;
         anyhow::Ok(opa.ask(&control).await?.allow)

@@ -12,7 +12,8 @@ use keywatch_store::event::Origin;
 use keywatch_store::{Instant, line};
 
 use crate::output;
-use crate::service::pull::bucket::{Bucket, Unread};
+use crate::service::pull::bucket::Bucket;
+use crate::service::pull::objects::Unread;
 use crate::service::pull::start::read_trail_keys;
 
 const FEED: &str = "cloudtrail";

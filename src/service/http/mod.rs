@@ -5,7 +5,7 @@
 //! | [`listener`], [`places`] | connections: served, cut, and who gives his place up when none is free |
 //! | [`tls`] | certificates, and their change |
 //! | [`credentials`] | token, signature or client certificate → source |
-//! | [`server`] | what all requests share; the routes, and those of metrics and readiness |
+//! | [`server`], [`routes`] | what all requests share; the routes, and those of metrics and readiness |
 //! | [`bundles`] | the routes from which decision points fetch revocation bundles |
 //! | `stream` | the same over a WebSocket: messages, each acknowledged once it is durable |
 //! | `ingest`, `refusal` | the route that takes events in, and what each refusal says |
@@ -28,6 +28,7 @@ pub(crate) mod listener;
 pub(crate) mod page;
 pub(crate) mod places;
 mod refusal;
+pub(crate) mod routes;
 pub(crate) mod server;
 pub(crate) mod stream;
 pub(crate) mod tls;

@@ -11,6 +11,7 @@ use keywatch_ingest::limits::BODY_BYTES_MAX;
 use keywatch_ingest::transport::body;
 use keywatch_store::Instant;
 
+use super::objects::{Entry, Object, Unread};
 use super::s3::S3;
 use crate::limits::{PULL_TRAIL_DEPTH_MAX, PULL_TRAIL_FILES_MAX};
 
@@ -21,42 +22,6 @@ pub(crate) enum Bucket {
     Directory(PathBuf),
     /// The bucket itself.
     S3(S3),
-}
-
-/// A file in it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Object {
-    /// When it was written there.
-    pub(crate) written: Instant,
-    /// Its place below the directory, as a bucket names it.
-    pub(crate) key: String,
-}
-
-/// What lies in a place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
-    /// A file.
-    File(Object),
-    /// A place below it, by its key.
-    Directory(String),
-}
-
-/// Why an object is not read, in words that stand behind its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Unread {
-    /// It is not there, or cannot be what it should be.
-    No(String),
-    /// Asking again may help.
-    Later(String),
-}
-
-impl Unread {
-    /// The words alone.
-    pub(crate) fn into_words(self) -> String {
-        match self {
-            Unread::No(words) | Unread::Later(words) => words,
-        }
-    }
 }
 
 impl Bucket {

@@ -6,7 +6,7 @@
 //! | [`cursor`] | how far a source was read, as a record of the log beside the events of its page |
 //! | [`service`] | one service over HTTPS: requests with a token, and what can go wrong |
 //! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
-//! | [`bucket`], [`trail`] | a bucket or a directory that is a copy of one, and the trail that lies there |
+//! | [`bucket`], [`objects`], [`trail`] | a bucket or a directory that is a copy of one, what lies there, and the trail among it |
 //! | [`s3`], [`sigv4`] | a bucket of S3, and how requests to it are signed |
 //! | [`puller`] | the loop: the next page, the append, the wait |
 //! | [`start`] | pullers as the configuration names them |
@@ -16,6 +16,7 @@
 pub(crate) mod bucket;
 mod caep;
 pub(crate) mod cursor;
+pub(crate) mod objects;
 mod okta;
 mod opa;
 mod puller;

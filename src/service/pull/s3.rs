@@ -11,7 +11,7 @@ use keywatch_store::Instant;
 use reqwest::{Client, StatusCode, Url, redirect};
 use tokio::runtime::Handle;
 
-use super::bucket::{Entry, Object, Unread};
+use super::objects::{Entry, Object, Unread};
 use super::sigv4::{Asked, Keys, encoded, headers};
 use crate::clock;
 use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_FILES_MAX};

@@ -16,8 +16,9 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant};
 use tokio::task::spawn_blocking;
 
-use super::bucket::{Bucket, Object, Unread};
+use super::bucket::Bucket;
 use super::cursor::Cursor;
+use super::objects::{Object, Unread};
 use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
 use crate::limits::PULL_TRAIL_DIGEST_SECONDS_MAX;

@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::fields::{Fields, path};
+use super::addresses::path;
+use super::fields::Fields;
 use super::parts::{choice, hidden, items, text};
 use super::sessions::{Session, random};
 use super::silences;

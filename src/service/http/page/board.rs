@@ -10,7 +10,8 @@ use keywatch_store::Instant;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::fields::{Fields, address, path};
+use super::addresses::{address, path};
+use super::fields::Fields;
 use super::parts::{age, choice, items, pages, severity, status, text, time};
 use super::responses::waiting;
 use super::sessions::Session;

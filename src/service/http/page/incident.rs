@@ -10,8 +10,8 @@ use keywatch_store::Instant;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::addresses::{address, path};
 use super::compared::compared;
-use super::fields::{address, path};
 use super::parts::{age, id, instant, items, lines, severity, status, text, time};
 use super::responses::of_incident;
 use super::sessions::Session;

@@ -11,7 +11,8 @@ use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Json, Response};
 
 use super::Page;
-use super::fields::{Fields, address};
+use super::addresses::address;
+use super::fields::Fields;
 use super::sessions::Session;
 use crate::limits::CHANGES_WAIT_SECONDS_MAX;
 

@@ -14,9 +14,10 @@
 //! | [`live`] | waits for changes |
 //! | [`rules`], [`coverage`], [`sources`] | the rules that run, what they mean and cost people, what covers what; the sources that may send |
 //! | [`standalone`] | an incident as one file that needs no network |
-//! | [`fields`], [`layout`], [`parts`], [`assets`] | forms and queries; what all pages share; small pieces; style and script |
+//! | [`fields`], [`addresses`], [`layout`], [`parts`], [`assets`] | forms and queries; addresses; what all pages share; small pieces; style and script |
 
 mod acts;
+mod addresses;
 mod assets;
 mod board;
 mod compared;

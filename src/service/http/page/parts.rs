@@ -5,7 +5,7 @@ use keywatch_store::Instant;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::fields::address;
+use super::addresses::address;
 use crate::words;
 
 /// Characters of a time to the second.

@@ -10,7 +10,8 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::fields::{Fields, address, path};
+use super::addresses::{address, path};
+use super::fields::Fields;
 use super::parts::{choice, id, items, lines, pages, severity, strings, text, time};
 use super::sessions::Session;
 use super::{Page, decisions, layout, rules};

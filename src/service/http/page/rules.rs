@@ -12,7 +12,7 @@ use keywatch_store::time::SECOND_NS;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::fields::{address, path};
+use super::addresses::{address, path};
 use super::parts::{code_block, items, severity, strings, text};
 use super::sessions::Session;
 use super::{Page, layout};

@@ -13,7 +13,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 use tokio::time::timeout;
 
-use super::fields::{self, Fields};
+use super::addresses::address;
+use super::fields::Fields;
 use super::parts::hidden;
 use super::sessions::{cookie, name, random, set_cookie};
 use super::{Page, layout};
@@ -27,7 +28,7 @@ fn form_cookie(secure: bool) -> &'static str {
 
 /// Where who has not signed in is sent; `path`, with its query, is where they wanted to go.
 pub(super) fn address(path: &str) -> String {
-    fields::address(&["page", "sign-in"], &[("to", if path == "/page" { "" } else { path })])
+    address(&["page", "sign-in"], &[("to", if path == "/page" { "" } else { path })])
 }
 
 /// Where to go on: to a page of ours and nowhere else.

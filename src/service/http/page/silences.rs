@@ -10,7 +10,8 @@ use keywatch_store::time::SECOND_NS;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::fields::{Fields, path};
+use super::addresses::path;
+use super::fields::Fields;
 use super::parts::{choice, hidden, items, text, time};
 use super::sessions::Session;
 use super::{Page, layout};

@@ -25,12 +25,12 @@ use axum::response::{IntoResponse, Response};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use self::message::PROTOCOL;
-use self::session::Session;
 use super::ingest::{address_of, admit, check_feed, fail, show};
 use super::listener::Caller;
 use super::refusal::Refusal;
 use super::server::Server;
+use message::PROTOCOL;
+use session::Session;
 
 /// The route.
 pub(super) async fn open(State(server): State<Arc<Server>>, Path(feed): Path<String>, request: Request) -> Response {

@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{error, said};
+use super::errors::{error, query_error};
 use super::values;
 use crate::limits::SQL_NICE;
 use crate::service::sql::records::Reading;
@@ -77,7 +77,7 @@ impl Asked {
     ) -> PgWireResult<T> {
         let Some(threads) = &self.threads else { return Err(error("XX000", "the question has ended")) };
         let done = timeout_at(self.until, threads.spawn(work)).await.map_err(|_| self.too_long())?;
-        done.map_err(|_| error("XX000", "the query broke off; this is a defect of keywatch"))?.map_err(said)
+        done.map_err(|_| error("XX000", "the query broke off; this is a defect of keywatch"))?.map_err(query_error)
     }
 
     /// Has `ending` end it once rows are sent.
@@ -154,7 +154,7 @@ struct State {
 /// The answer whose rows come from `stream`.
 pub(super) fn stream(stream: SendableRecordBatchStream, format: &Format, asked: Asked) -> PgWireResult<Response> {
     let schema = stream.schema();
-    let fields = values::fields(&schema, Some(format)).map_err(said)?;
+    let fields = values::fields(&schema, Some(format)).map_err(query_error)?;
     let formats = values::binary(&schema, format);
     let state = State { stream, formats, waiting: VecDeque::new(), asked, over: false };
     Ok(Response::Query(QueryResponse::new(Arc::new(fields), streams::unfold(state, next))))
@@ -180,13 +180,13 @@ async fn next(mut state: State) -> Option<(PgWireResult<DataRow>, State)> {
                 state.asked.outcome = "answered";
                 return None;
             }
-            Ok(Some(Err(error))) => said(anyhow!("{}", error.strip_backtrace())),
+            Ok(Some(Err(error))) => query_error(anyhow!("{}", error.strip_backtrace())),
             Ok(Some(Ok(batch))) => match values::rows(&batch, &state.formats) {
                 Ok(rows) => {
                     state.waiting = rows.into();
                     continue;
                 }
-                Err(error) => said(error),
+                Err(error) => query_error(error),
             },
         };
         state.over = true;
@@ -197,7 +197,7 @@ async fn next(mut state: State) -> Option<(PgWireResult<DataRow>, State)> {
 
 /// The answer whose rows are there.
 pub(super) fn at_once(batch: &RecordBatch, format: &Format) -> PgWireResult<Response> {
-    let fields = values::fields(&batch.schema(), Some(format)).map_err(said)?;
-    let rows = values::rows(batch, &values::binary(&batch.schema(), format)).map_err(said)?;
+    let fields = values::fields(&batch.schema(), Some(format)).map_err(query_error)?;
+    let rows = values::rows(batch, &values::binary(&batch.schema(), format)).map_err(query_error)?;
     Ok(Response::Query(QueryResponse::new(Arc::new(fields), streams::iter(rows.into_iter().map(Ok)))))
 }

@@ -1,4 +1,4 @@
-//! One client: who it is, what it asks, within which time it is answered.
+//! One client: who it is, what it asks, what it is answered.
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -13,36 +13,34 @@ use pgwire::api::auth::{
     AuthDriver, AuthOutcome, DefaultServerParameterProvider, StartupHandler, protocol_negotiation,
     save_startup_parameters_to_metadata,
 };
-use pgwire::api::cancel::{CancelHandler, DefaultCancelHandler};
 use pgwire::api::portal::Format;
-use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
+use pgwire::api::query::SimpleQueryHandler;
 use pgwire::api::results::{Response, Tag};
 use pgwire::api::store::PortalStore;
-use pgwire::api::{ClientInfo, ClientPortalStore, ConnectionHandle, METADATA_USER, PgWireServerHandlers};
-use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use pgwire::api::{ClientInfo, ClientPortalStore, ConnectionHandle, METADATA_USER};
+use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use super::answer::{self, Asked};
-use super::prepared::Questions;
+use super::errors::{error, query_error};
 use super::scram::Scram;
 use super::{Shared, User, catalog, settings, tables, values};
 use crate::clock;
-use crate::limits::{SQL_GRACE_SECONDS, SQL_REFUSAL_MILLISECONDS, SQL_TEXT_BYTES_MAX, SQL_WAIT_SECONDS_MAX};
+use crate::limits::{SQL_REFUSAL_MILLISECONDS, SQL_TEXT_BYTES_MAX, SQL_WAIT_SECONDS_MAX};
 use crate::service::sql::session::Session;
 
 /// A client.
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
-    peer: SocketAddr,
+    pub(super) peer: SocketAddr,
     driver: AuthDriver<Arc<DefaultServerParameterProvider>, Arc<User>>,
     user: OnceLock<Arc<User>>,
     session: OnceLock<Arc<Session>>,
     /// When the query under way has to be over.
-    until: Arc<Mutex<Option<Instant>>>,
+    pub(super) until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Connection {
@@ -56,43 +54,14 @@ impl Connection {
         Arc::new(Connection { shared, peer, driver, user, session, until: Arc::default() })
     }
 
-    /// Serves until the client goes, or does not take what it asked for.
-    pub(super) async fn serve(self: &Arc<Connection>, socket: TcpStream) {
-        let handlers = Handlers(Arc::clone(self));
-        let served = async {
-            match &self.shared.encryption {
-                Some(encryption) => Box::pin(encryption.serve(socket, handlers)).await,
-                None => pgwire::tokio::process_socket(socket, None, handlers).await,
-            }
-        };
-        tokio::select! {
-            served = served => if let Err(error) = served {
-                tracing::debug!(peer = %self.peer, %error, "a connection for SQL broke off");
-            },
-            () = self.overdue() => tracing::warn!(peer = %self.peer, "a client of SQL did not take its rows in time"),
-        }
-    }
-
-    /// Returns when a query is long past its time: its client takes no rows, so that it cannot be told.
-    async fn overdue(&self) {
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            tick.tick().await;
-            let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
-            if until.is_some_and(|until| until + Duration::from_secs(SQL_GRACE_SECONDS) < Instant::now()) {
-                return;
-            }
-        }
-    }
-
     /// What the user sees.
     pub(super) fn session(&self) -> PgWireResult<&Arc<Session>> {
         if let Some(session) = self.session.get() {
             return Ok(session);
         }
         let user = self.user.get().ok_or(PgWireError::UserNameRequired)?;
-        let session = Session::new(&self.shared.records, &user.scope, &self.shared.memory).map_err(said)?;
-        tables::register(session.context(), &user.name, session.tables()).map_err(said)?;
+        let session = Session::new(&self.shared.records, &user.scope, &self.shared.memory).map_err(query_error)?;
+        tables::register(session.context(), &user.name, session.tables()).map_err(query_error)?;
         Ok(self.session.get_or_init(|| Arc::new(session)))
     }
 
@@ -136,7 +105,7 @@ impl Connection {
         let planned = tokio::task::spawn_blocking(move || Handle::current().block_on(session.plan(&sql)));
         let planned = tokio::time::timeout(self.shared.statement, planned).await;
         let planned = planned.map_err(|_| error("57014", "planning the query took too long; ask for less"))?;
-        planned.map_err(|_| error("XX000", "planning broke off; this is a defect of keywatch"))?.map_err(said)
+        planned.map_err(|_| error("XX000", "planning broke off; this is a defect of keywatch"))?.map_err(query_error)
     }
 
     async fn answer(&self, client: &impl ClientInfo, sql: &str) -> PgWireResult<Response> {
@@ -144,7 +113,7 @@ impl Connection {
         if let Some(response) = without_rows(sql)? {
             return Ok(response);
         }
-        if let Some(rows) = catalog::answer(sql, self.session()?.tables()).map_err(said)? {
+        if let Some(rows) = catalog::answer(sql, self.session()?.tables()).map_err(query_error)? {
             return answer::at_once(&rows, &Format::UnifiedText);
         }
         let asked = self.ask(sql).await?;
@@ -212,47 +181,6 @@ pub(super) fn not_too_long(sql: &str) -> PgWireResult<()> {
     Ok(())
 }
 
-/// An error with its SQLSTATE.
-pub(super) fn error(code: &str, message: impl Into<String>) -> PgWireError {
-    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), code.to_owned(), message.into())))
-}
-
-/// What is wrong with a query, as PostgreSQL would class it.
-#[expect(clippy::needless_pass_by_value, reason = "it ends here")]
-pub(super) fn said(problem: anyhow::Error) -> PgWireError {
-    let text = format!("{problem:#}");
-    let code = if text.contains("changes nothing") {
-        "25006"
-    } else if text.contains("Resources exhausted") {
-        "53200"
-    } else if text.contains("took longer") {
-        "57014"
-    } else {
-        "42601"
-    };
-    error(code, text)
-}
-
-struct Handlers(Arc<Connection>);
-
-impl PgWireServerHandlers for Handlers {
-    fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
-        Arc::clone(&self.0)
-    }
-
-    fn extended_query_handler(&self) -> Arc<impl ExtendedQueryHandler> {
-        Arc::new(Questions(Arc::clone(&self.0)))
-    }
-
-    fn startup_handler(&self) -> Arc<impl StartupHandler> {
-        Arc::clone(&self.0)
-    }
-
-    fn cancel_handler(&self) -> Arc<impl CancelHandler> {
-        Arc::new(DefaultCancelHandler::new(Arc::clone(&self.0.shared.connections)))
-    }
-}
-
 #[async_trait]
 impl StartupHandler for Connection {
     async fn on_startup<C>(&self, client: &mut C, message: PgWireFrontendMessage) -> PgWireResult<()>
@@ -306,5 +234,5 @@ impl SimpleQueryHandler for Connection {
 
 /// Whether every column of a result has a type that can be sent.
 pub(super) fn sendable(schema: &arrow::datatypes::Schema) -> PgWireResult<()> {
-    values::types(schema).map(drop).map_err(said)
+    values::types(schema).map(drop).map_err(query_error)
 }

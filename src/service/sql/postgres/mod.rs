@@ -4,10 +4,10 @@
 //! |---|---|
 //! | [`encryption`] | TLS, and who has to use it |
 //! | [`scram`] | who it is: SCRAM-SHA-256 (RFC 7677) |
-//! | [`connection`] | what one client asks, and what it is answered |
+//! | [`connection`], [`serving`] | what one client asks, and what it is answered; a connection from beginning to end |
 //! | [`prepared`] | questions with parameters |
 //! | [`answer`] | rows as they come, within their time |
-//! | [`values`] | types and values as PostgreSQL has them |
+//! | [`values`], [`errors`] | types, values and errors as PostgreSQL has them |
 //! | [`keeping`] | segments as the log grows |
 //! | [`settings`] | what drivers set, and ask of the server |
 //! | [`catalog`], [`tables`] | what `psql` and Grafana ask about tables; those of `pg_catalog` |
@@ -19,9 +19,11 @@ mod answer;
 mod catalog;
 mod connection;
 mod encryption;
+mod errors;
 mod keeping;
 mod prepared;
 mod scram;
+mod serving;
 mod settings;
 mod tables;
 mod values;

@@ -18,7 +18,8 @@ use pgwire::api::{ClientInfo, ClientPortalStore, Type};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
 
-use super::connection::{Connection, ending, error, not_too_long, said, sendable, without_rows};
+use super::connection::{Connection, ending, not_too_long, sendable, without_rows};
+use super::errors::{error, query_error};
 use super::{answer, catalog, values};
 
 /// The extended protocol of one client.
@@ -48,7 +49,7 @@ impl QueryParser for Parser {
         C: ClientInfo + Unpin + Send + Sync,
     {
         not_too_long(sql)?;
-        let answer = catalog::answer(sql, self.0.session()?.tables()).map_err(said)?;
+        let answer = catalog::answer(sql, self.0.session()?.tables()).map_err(query_error)?;
         let answered = answer.is_some() || without_rows(sql)?.is_some();
         let without_plan = Prepared { sql: sql.to_owned(), plan: None, answer, parameters: Vec::new() };
         if answered {
@@ -56,7 +57,7 @@ impl QueryParser for Parser {
         }
         let plan = self.0.plan(sql).await?;
         let mut numbered =
-            plan.get_parameter_types().map_err(|error| said(error.into()))?.into_iter().collect::<Vec<_>>();
+            plan.get_parameter_types().map_err(|error| query_error(error.into()))?.into_iter().collect::<Vec<_>>();
         numbered.sort_by_key(|(name, _)| name.trim_start_matches('$').parse::<usize>().unwrap_or(usize::MAX));
         let consecutive = numbered.iter().enumerate().all(|(index, (name, _))| *name == format!("${}", index + 1));
         if !consecutive {
@@ -71,13 +72,13 @@ impl QueryParser for Parser {
     }
 
     fn get_parameter_types(&self, prepared: &Prepared) -> PgWireResult<Vec<Type>> {
-        prepared.parameters.iter().map(|kind| values::parameter_type(kind).map_err(said)).collect()
+        prepared.parameters.iter().map(|kind| values::parameter_type(kind).map_err(query_error)).collect()
     }
 
     fn get_result_schema(&self, prepared: &Prepared, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
         match (&prepared.plan, &prepared.answer) {
-            (Some(plan), _) => values::fields(plan.schema().as_arrow(), format).map_err(said),
-            (None, Some(rows)) => values::fields(&rows.schema(), format).map_err(said),
+            (Some(plan), _) => values::fields(plan.schema().as_arrow(), format).map_err(query_error),
+            (None, Some(rows)) => values::fields(&rows.schema(), format).map_err(query_error),
             (None, None) => Ok(Vec::new()),
         }
     }

@@ -9,7 +9,7 @@ use datafusion::logical_expr::ColumnarValue;
 use pgwire::api::results::{Response, Tag};
 use pgwire::error::PgWireResult;
 
-use super::connection::error;
+use super::errors::error;
 
 /// What a setting may be set to.
 enum Takes {
