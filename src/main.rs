@@ -23,7 +23,7 @@ mod incident;
 mod limits;
 mod output;
 mod service;
-mod words;
+mod wording;
 
 use commands::{
     agent, backtest, chain, deliveries, demo, detectors, doctor, feeds, import, indicators, init, log, operator, pdp,

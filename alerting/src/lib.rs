@@ -31,7 +31,7 @@ pub use error::{Error, Fate};
 pub use executor::{Approval, Dependencies, Executor, Operated, Standing, Undoing};
 pub use lifecycle::action::{Action, AlertRecord, Cause};
 pub use lifecycle::handling::{Act, Status, Verdict};
-pub use lifecycle::history::{Counted, History};
+pub use lifecycle::history::{AlertSummary, History};
 pub use lifecycle::incident::{Incident, Shared};
 pub use lifecycle::saved::{Folded, Saved};
 pub use lifecycle::silence::{Matcher, Silence, SilenceRequest};

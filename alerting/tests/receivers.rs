@@ -198,7 +198,7 @@ async fn p4_a_receiver_that_comes_back_hears_of_the_end_after_the_beginning_and_
     }
     let got = down.got.lock().unwrap();
     assert_eq!(got[3].again, ["resolved by ann: benign: it was a drill"]);
-    let pages: Vec<&str> = got[3].told_as.iter().map(|page| page.key.as_str()).collect();
+    let pages: Vec<&str> = got[3].pages.iter().map(|page| page.key.as_str()).collect();
     let incident = incident_of(&second, &found);
     assert_eq!(pages, [incident.clone(), format!("{incident}-1")], "both pages can be ended");
 }

@@ -20,12 +20,12 @@ use crate::service::log::LogConfig;
 use crate::service::operators;
 use crate::service::pull::start as pulls;
 
-pub(crate) mod anew;
 pub(crate) mod chain;
 pub(crate) mod credential;
 pub(crate) mod oidc;
 pub(crate) mod pull;
 pub(crate) mod receiver;
+pub(crate) mod reload;
 mod share;
 mod sigstore;
 pub(crate) mod sql;

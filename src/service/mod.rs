@@ -23,7 +23,7 @@
 //! | [`sql`] | SQL over what was recorded |
 //! | [`pull`] | sources that keywatch asks itself |
 //! | [`turns`] | what the loops of [`chains`] and [`pull`] have in common |
-//! | [`heard`] | what each source last said |
+//! | [`source_activity`] | what each source last said |
 //! | [`readiness`], [`metrics`] | which parts are ready; what is counted |
 //!
 //! What comes goes here: the HTTP API and the web page are modules of [`http`] beside its server. Nothing here reads
@@ -37,7 +37,6 @@ pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod declared;
 pub(crate) mod evaluation;
-pub(crate) mod heard;
 pub(crate) mod http;
 pub(crate) mod intake;
 pub(crate) mod intake_topics;
@@ -56,6 +55,7 @@ pub(crate) mod rotating_token;
 pub(crate) mod serve;
 pub(crate) mod shares;
 pub(crate) mod source;
+pub(crate) mod source_activity;
 pub(crate) mod spool;
 pub(crate) mod sql;
 pub(crate) mod text_file;

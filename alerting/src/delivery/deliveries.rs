@@ -21,7 +21,7 @@ mod pending;
 pub use dead_letters::DeadLetter;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Telling {
+struct Queued {
     record: AlertRecord,
     occasion: Occasion,
     waiting: BTreeSet<String>,
@@ -37,7 +37,7 @@ struct Telling {
 
 /// What the records of deliveries say.
 #[derive(Deserialize)]
-struct Said {
+struct DeliveryRecord {
     #[serde(default)]
     incident: String,
     #[serde(default)]
@@ -59,7 +59,7 @@ struct Said {
 /// The outbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deliveries {
-    by_key: BTreeMap<String, Telling>,
+    by_key: BTreeMap<String, Queued>,
     /// (destination, response) → the status it was told last.
     #[serde(with = "pairs")]
     told: BTreeMap<(String, String), String>,
@@ -71,20 +71,20 @@ pub struct Deliveries {
     #[serde(default)]
     standing: Standing,
     /// How much was ever told.
-    #[serde(default)]
-    tellings: u64,
+    #[serde(default, rename = "tellings")]
+    queued_ever: u64,
 }
 
 impl Deliveries {
     /// Takes in a record about deliveries.
     pub(crate) fn apply(&mut self, event: &Event, incidents: &Incidents) {
-        let Ok(said) = Said::deserialize(event.detail().value()) else { return };
+        let Ok(delivery) = DeliveryRecord::deserialize(event.detail().value()) else { return };
         match event.kind() {
-            "alert.notified" => self.notified(&said),
-            "alert.failed" if said.dead => self.died(&said, event),
-            "alert.failed" => self.failed(&said),
-            "alert.redriven" => self.redriven(&said, incidents),
-            "alert.escalated" => self.escalated(&said, event, incidents),
+            "alert.notified" => self.notified(&delivery),
+            "alert.failed" if delivery.dead => self.died(&delivery, event),
+            "alert.failed" => self.failed(&delivery),
+            "alert.redriven" => self.redriven(&delivery, incidents),
+            "alert.escalated" => self.escalated(&delivery, event, incidents),
             _ => {}
         }
     }
@@ -115,33 +115,33 @@ impl Deliveries {
     }
 
     fn tell(&mut self, key: String, record: AlertRecord, occasion: Occasion, waiting: BTreeSet<String>) {
-        self.tellings += 1;
-        let number = self.tellings;
-        self.by_key.insert(key, Telling { record, occasion, waiting, number, dead: BTreeMap::new(), redriven: 0 });
+        self.queued_ever += 1;
+        let number = self.queued_ever;
+        self.by_key.insert(key, Queued { record, occasion, waiting, number, dead: BTreeMap::new(), redriven: 0 });
     }
 
-    fn notified(&mut self, said: &Said) {
-        self.failing.remove(&(said.destination.clone(), said.key.clone()));
-        if let Some(telling) = self.by_key.get_mut(&said.key) {
-            telling.waiting.remove(&said.destination);
+    fn notified(&mut self, delivery: &DeliveryRecord) {
+        self.failing.remove(&(delivery.destination.clone(), delivery.key.clone()));
+        if let Some(queued) = self.by_key.get_mut(&delivery.key) {
+            queued.waiting.remove(&delivery.destination);
         }
-        for (response, status) in &said.statuses {
-            self.told.insert((said.destination.clone(), response.clone()), status.clone());
-        }
-    }
-
-    fn failed(&mut self, said: &Said) {
-        if let Some(since) = said.since {
-            self.failing.entry((said.destination.clone(), said.key.clone())).or_insert(since);
+        for (response, status) in &delivery.statuses {
+            self.told.insert((delivery.destination.clone(), response.clone()), status.clone());
         }
     }
 
-    fn escalated(&mut self, said: &Said, event: &Event, incidents: &Incidents) {
-        let incident = incidents.resolve(&said.incident);
-        let receivers = &said.destinations;
-        if let Some(record) = self.standing.escalated(incident, &said.key, receivers, event.time()) {
-            let occasion = Occasion::Escalated { minutes: said.minutes };
-            self.tell(said.key.clone(), record, occasion, receivers.iter().cloned().collect());
+    fn failed(&mut self, delivery: &DeliveryRecord) {
+        if let Some(since) = delivery.since {
+            self.failing.entry((delivery.destination.clone(), delivery.key.clone())).or_insert(since);
+        }
+    }
+
+    fn escalated(&mut self, delivery: &DeliveryRecord, event: &Event, incidents: &Incidents) {
+        let incident = incidents.resolve(&delivery.incident);
+        let receivers = &delivery.destinations;
+        if let Some(record) = self.standing.escalated(incident, &delivery.key, receivers, event.time()) {
+            let occasion = Occasion::Escalated { minutes: delivery.minutes };
+            self.tell(delivery.key.clone(), record, occasion, receivers.iter().cloned().collect());
         }
     }
 
@@ -166,8 +166,8 @@ impl Deliveries {
     }
 
     fn waiting_records<'a>(&'a self, destination: &'a str) -> impl Iterator<Item = &'a AlertRecord> {
-        let waiting = self.by_key.values().filter(move |telling| telling.waiting.contains(destination));
-        waiting.map(|telling| &telling.record)
+        let waiting = self.by_key.values().filter(move |queued| queued.waiting.contains(destination));
+        waiting.map(|queued| &queued.record)
     }
 
     /// Incidents that nobody has acknowledged in the time that their route gives.
@@ -193,13 +193,13 @@ impl Deliveries {
             responses.iter().filter(of_incident).any(|progress| {
                 let status = progress.status();
                 let told = self.told.iter().filter(|((_, response), _)| *response == progress.response.id);
-                progress.is_open() || told.clone().any(|(_, said)| *said != status)
+                progress.is_open() || told.clone().any(|(_, last)| *last != status)
             })
         };
         let done: Vec<String> = self
             .by_key
             .iter()
-            .filter(|(_, telling)| telling.is_settled() && !unsettled(incidents.resolve(&telling.record.incident)))
+            .filter(|(_, queued)| queued.is_settled() && !unsettled(incidents.resolve(&queued.record.incident)))
             .map(|(key, _)| key.clone())
             .collect();
         for key in done {
@@ -213,7 +213,7 @@ impl Deliveries {
     }
 }
 
-impl Telling {
+impl Queued {
     /// It tells what people made of an incident.
     fn is_answer(&self) -> bool {
         matches!(self.occasion, Occasion::Acknowledged { .. } | Occasion::Resolved { .. })

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use keywatch_store::{Finding, Instant, Severity};
 use serde::Serialize;
 
-use crate::delivery::occasion::{Occasion, PendingNotification, ToldAs};
+use crate::delivery::occasion::{Occasion, PendingNotification, SentPage};
 use crate::lifecycle::handling::Status;
 use crate::lifecycle::incident::Incident;
 use crate::lifecycle::state::{Alert, AlertState};
@@ -29,7 +29,7 @@ pub struct Notification {
     pub status: Status,
     /// The pages of its incident, the last one last.
     #[serde(skip)]
-    pub told_as: Vec<ToldAs>,
+    pub pages: Vec<SentPage>,
     /// The alert.
     pub alert_id: String,
     /// The incident it belongs to.
@@ -89,7 +89,7 @@ pub fn compose(pending: &PendingNotification, state: &AlertState) -> Notificatio
         key: pending.key.clone(),
         kind: kind(&pending.occasion),
         status: status(&pending.occasion, state.incidents().get(&record.incident)),
-        told_as: pending.told_as.clone(),
+        pages: pending.pages.clone(),
         alert_id: record.alert_id.clone(),
         incident: state.incidents().resolve(&record.incident).to_owned(),
         severity: finding.severity,

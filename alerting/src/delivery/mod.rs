@@ -9,7 +9,7 @@
 //! | [`deliveries`], [`standing`] | which notification each destination has had, and what stands; folds over the log |
 //! | [`occasion`] | what a destination is to be told, and why |
 //! | [`pace`] | when a receiver is tried |
-//! | [`outbox`] | one lane a receiver, until it has taken what it is to be told |
+//! | [`outbox`] | one queue a receiver, until it has taken what it is to be told |
 //! | [`sink`], [`webhook`], [`receivers`] | destinations |
 //! | [`http`], [`guard`] | requests as all of them make them; which addresses they may connect to |
 //! | [`heartbeat`] | a dead man's switch beside a receiver |

@@ -61,14 +61,14 @@ pub struct PendingNotification {
     /// The alert, as its record says.
     pub record: AlertRecord,
     /// The pages of its incident, the last one last.
-    pub told_as: Vec<ToldAs>,
+    pub pages: Vec<SentPage>,
     /// How often it came back from the dead letters.
     pub redriven: u32,
 }
 
 /// One page of an incident, as receivers have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToldAs {
+pub struct SentPage {
     /// Key of the page.
     pub key: String,
     /// The incident as it was called then; it may have turned out to be another since.

@@ -1,7 +1,7 @@
 //! Delivers what the log says is to be told and was not taken yet (promise P4). The queue is the log: nothing is held in
 //! memory but what is under way and what waits for its next attempt, and after a restart the same keys are sent again.
 //!
-//! Each receiver has a lane of its own ([`pace`](crate::delivery::pace)): one that is down, slow or sends us away holds up
+//! Each receiver has a queue of its own ([`pace`](crate::delivery::pace)): one that is down, slow or sends us away holds up
 //! no other.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::delivery::message::{Notification, compose};
 use crate::delivery::occasion::PendingNotification;
-use crate::delivery::pace::Lane;
+use crate::delivery::pace::Queue;
 use crate::delivery::sink::Sink;
 use crate::delivery::webhook::WallClock;
 use crate::error::{Error, Fate};
@@ -77,11 +77,11 @@ impl Schedule {
 /// One receiver.
 struct Receiver {
     sink: Arc<dyn Sink>,
-    lane: Mutex<LaneState>,
+    queue: Mutex<QueueState>,
 }
 
-struct LaneState {
-    lane: Lane,
+struct QueueState {
+    queue: Queue,
     /// When somebody will look again; a timer that comes at another time is not it.
     timer: Option<Instant>,
     /// Whether it counts among the busy ones.
@@ -172,13 +172,13 @@ impl Outbox {
     pub(crate) fn troubles(&self) -> Vec<Trouble> {
         let state = self.alert_log.state();
         let trouble = |receiver: &Receiver| {
-            let mut lane = receiver.lane();
+            let mut queue = receiver.queue();
             let name = receiver.sink.name();
             let (waiting, worst) = (state.waiting(name).0, state.deliveries().worst_waiting(name));
-            let untold = lane.untold.take();
-            let down = lane.lane.down().zip(worst).map(|(failing, worst)| (worst.clone(), failing.problem.clone()));
+            let untold = queue.untold.take();
+            let down = queue.queue.down().zip(worst).map(|(failing, worst)| (worst.clone(), failing.problem.clone()));
             let (worst, problem) = down.or(untold)?;
-            Some(Trouble { destination: name.to_owned(), problem, waiting, worst, dead: lane.dead })
+            Some(Trouble { destination: name.to_owned(), problem, waiting, worst, dead: queue.dead })
         };
         self.receivers.iter().filter_map(trouble).collect()
     }
@@ -188,7 +188,7 @@ impl Outbox {
         for Trouble { destination, worst, problem, .. } in troubles {
             let receivers = self.receivers.iter().filter(|receiver| receiver.sink.name() == destination);
             for receiver in receivers {
-                receiver.lane().untold.get_or_insert_with(|| (worst.clone(), problem.clone()));
+                receiver.queue().untold.get_or_insert_with(|| (worst.clone(), problem.clone()));
             }
         }
     }
@@ -197,14 +197,14 @@ impl Outbox {
     pub(crate) fn status(&self) -> Vec<ReceiverStatus> {
         let state = self.alert_log.state();
         let status = |receiver: &Receiver| {
-            let lane = receiver.lane();
+            let queue = receiver.queue();
             let name = receiver.sink.name();
             ReceiverStatus {
                 name: name.to_owned(),
                 dead: state.deliveries().dead_letters().filter(|letter| letter.destination == name).count(),
-                last: lane.taken,
-                heartbeat: lane.heartbeat,
-                down: lane.lane.down().is_some(),
+                last: queue.taken,
+                heartbeat: queue.heartbeat,
+                down: queue.queue.down().is_some(),
             }
         };
         self.receivers.iter().map(status).collect()
@@ -219,7 +219,7 @@ impl Outbox {
             saying.spawn(async move {
                 let receiver = &outbox.receivers[index];
                 match receiver.sink.repeat(&standing).await {
-                    Ok(()) => receiver.lane().heartbeat = Some((outbox.clock)()),
+                    Ok(()) => receiver.queue().heartbeat = Some((outbox.clock)()),
                     Err(error) => {
                         tracing::warn!(destination = receiver.sink.name(), %error, "what stands could not be said again");
                     }
@@ -244,7 +244,7 @@ impl Outbox {
     /// Starts delivering what is due, as much as each receiver stands. Call it within a tokio runtime.
     pub fn dispatch(self: &Arc<Outbox>) {
         for (index, receiver) in self.receivers.iter().enumerate() {
-            receiver.lane().stalled = false;
+            receiver.queue().stalled = false;
             self.advance(index);
         }
     }
@@ -262,22 +262,22 @@ impl Outbox {
         let sink = receiver.sink.as_ref();
         let (begun, again) = {
             let state = self.alert_log.state();
-            let mut lane = receiver.lane();
+            let mut queue = receiver.queue();
             let now = Instant::now();
-            let room = if lane.stalled { 0 } else { lane.lane.room(now) };
-            let pending = state.undelivered(sink.name(), |key| lane.lane.is_held(key, now), room);
-            pending.iter().for_each(|pending| lane.lane.begin(&pending.key));
+            let room = if queue.stalled { 0 } else { queue.queue.room(now) };
+            let pending = state.undelivered(sink.name(), |key| queue.queue.is_held(key, now), room);
+            pending.iter().for_each(|pending| queue.queue.begin(&pending.key));
             let compose = |pending: PendingNotification| {
                 let notification = compose(&pending, &state);
                 (pending, notification)
             };
             let begun: Vec<(PendingNotification, Notification)> = pending.into_iter().map(compose).collect();
-            let waits = state.is_waiting(sink.name(), |key| lane.lane.is_begun(key));
-            let look = (waits && !lane.stalled).then(|| lane.lane.look_again(now)).flatten();
-            let again = look.filter(|at| lane.timer.is_none_or(|timer| *at < timer));
-            lane.timer = again.or(lane.timer);
-            let busy = !lane.stalled && (waits || lane.lane.is_under_way());
-            self.note_busy(&mut lane, busy);
+            let waits = state.is_waiting(sink.name(), |key| queue.queue.is_begun(key));
+            let look = (waits && !queue.stalled).then(|| queue.queue.look_again(now)).flatten();
+            let again = look.filter(|at| queue.timer.is_none_or(|timer| *at < timer));
+            queue.timer = again.or(queue.timer);
+            let busy = !queue.stalled && (waits || queue.queue.is_under_way());
+            self.note_busy(&mut queue, busy);
             (begun, again)
         };
         for (pending, notification) in begun {
@@ -289,15 +289,15 @@ impl Outbox {
             tokio::spawn(async move {
                 tokio::time::sleep_until(at.into()).await;
                 let Some(outbox) = outbox.upgrade() else { return };
-                outbox.receivers[index].lane().timer.take_if(|timer| *timer == at);
+                outbox.receivers[index].queue().timer.take_if(|timer| *timer == at);
                 outbox.advance(index);
             });
         }
     }
 
-    fn note_busy(&self, lane: &mut LaneState, busy: bool) {
-        if lane.busy != busy {
-            lane.busy = busy;
+    fn note_busy(&self, queue: &mut QueueState, busy: bool) {
+        if queue.busy != busy {
+            queue.busy = busy;
             self.busy.send_modify(|count| *count = if busy { *count + 1 } else { *count - 1 });
         }
     }
@@ -321,7 +321,7 @@ impl Outbox {
                 // It was made, and is not made again because the log cannot say so for a while.
                 Err(error) if error.is_outage() => {
                     tracing::warn!(destination = sink.name(), %error, "what came of a delivery waits for the log");
-                    let is_news = self.receivers[index].lane().lane.has_ended(&pending.key);
+                    let is_news = self.receivers[index].queue().queue.has_ended(&pending.key);
                     if is_news {
                         self.advance(index);
                     }
@@ -333,9 +333,9 @@ impl Outbox {
         };
         if let Err(error) = written {
             tracing::error!(destination = sink.name(), %error, "a delivery could not be recorded");
-            let mut lane = self.receivers[index].lane();
-            lane.lane.drop_attempt(&pending.key);
-            lane.stalled = true;
+            let mut queue = self.receivers[index].queue();
+            queue.queue.drop_attempt(&pending.key);
+            queue.stalled = true;
         }
         self.advance(index);
     }
@@ -344,9 +344,9 @@ impl Outbox {
         let receiver = &self.receivers[index];
         let record = record::notified(&pending.record, &pending.key, receiver.sink.name(), &notification.said);
         self.alert_log.append(Topic::Conclusions, vec![record])?;
-        let mut lane = receiver.lane();
-        lane.lane.taken(&pending.key, Instant::now());
-        lane.taken = (self.clock)();
+        let mut queue = receiver.queue();
+        queue.queue.taken(&pending.key, Instant::now());
+        queue.taken = (self.clock)();
         Ok(())
     }
 
@@ -355,7 +355,7 @@ impl Outbox {
     fn failed(&self, index: usize, pending: &PendingNotification, error: &Error) -> Result<(), Error> {
         let receiver = &self.receivers[index];
         let (name, key) = (receiver.sink.name(), &pending.key);
-        let failures = receiver.lane().lane.failures(key);
+        let failures = receiver.queue().queue.failures(key);
         let now = (self.clock)().unix_seconds();
         let since = self.alert_log.state().deliveries().failing_since(name, key);
         let given_up = receiver.sink.pace().give_up_after.as_secs();
@@ -379,7 +379,7 @@ impl Outbox {
                 written => drop(written?),
             }
         }
-        receiver.lane().lane.failed(key, wait, asked, &problem, Instant::now());
+        receiver.queue().queue.failed(key, wait, asked, &problem, Instant::now());
         Ok(())
     }
 
@@ -398,12 +398,12 @@ impl Outbox {
             let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
             gone.entry(name.to_owned()).or_insert_with(|| pending.record.clone());
         }
-        let mut lane = receiver.lane();
-        lane.lane.put_aside(&pending.key);
-        lane.dead += 1;
+        let mut queue = receiver.queue();
+        queue.queue.put_aside(&pending.key);
+        queue.dead += 1;
         // That it is gone is told for itself.
         if !is_gone {
-            lane.untold = Some((pending.record.clone(), problem.to_owned()));
+            queue.untold = Some((pending.record.clone(), problem.to_owned()));
         }
         Ok(())
     }
@@ -411,8 +411,8 @@ impl Outbox {
 
 impl Receiver {
     fn new(sink: Arc<dyn Sink>, now: WallInstant) -> Receiver {
-        let state = LaneState {
-            lane: Lane::new(sink.pace(), sink.deliveries_max(), Instant::now()),
+        let state = QueueState {
+            queue: Queue::new(sink.pace(), sink.deliveries_max(), Instant::now()),
             timer: None,
             stalled: false,
             busy: false,
@@ -421,11 +421,11 @@ impl Receiver {
             taken: now,
             heartbeat: sink.repeats().then_some(now),
         };
-        Receiver { sink, lane: Mutex::new(state) }
+        Receiver { sink, queue: Mutex::new(state) }
     }
 
     /// Locked after the state where both are.
-    fn lane(&self) -> MutexGuard<'_, LaneState> {
-        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, QueueState> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -44,7 +44,7 @@ pub(crate) struct Failing {
 
 /// What is known of one receiver since the start.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct Queue {
     pace: Pace,
     at_once_max: usize,
     tokens: f64,
@@ -58,9 +58,9 @@ pub(crate) struct Lane {
     unwritten: HashSet<String>,
 }
 
-impl Lane {
-    pub(crate) fn new(pace: Pace, at_once_max: usize, now: Instant) -> Lane {
-        Lane {
+impl Queue {
+    pub(crate) fn new(pace: Pace, at_once_max: usize, now: Instant) -> Queue {
+        Queue {
             pace,
             at_once_max,
             tokens: f64::from(pace.per_minute.max(1)),
@@ -197,63 +197,63 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn lane(per_minute: u32) -> (Lane, Instant) {
+    fn queue(per_minute: u32) -> (Queue, Instant) {
         let now = Instant::now();
-        (Lane::new(Pace { per_minute, ..Pace::default() }, 8, now), now)
+        (Queue::new(Pace { per_minute, ..Pace::default() }, 8, now), now)
     }
 
     #[test]
     fn the_bucket_gives_a_minute_at_once_and_then_one_at_a_time() {
-        let (mut lane, now) = lane(3);
-        assert_eq!(lane.room(now), 3);
+        let (mut queue, now) = queue(3);
+        assert_eq!(queue.room(now), 3);
         for key in ["a", "b", "c"] {
-            lane.begin(key);
-            lane.taken(key, now);
+            queue.begin(key);
+            queue.taken(key, now);
         }
-        assert_eq!(lane.room(now), 0);
-        let again = lane.look_again(now).unwrap();
+        assert_eq!(queue.room(now), 0);
+        let again = queue.look_again(now).unwrap();
         assert!(again - now <= 20 * SECOND + SECOND / 100 && again - now >= 19 * SECOND, "{:?}", again - now);
-        assert_eq!(lane.room(again), 1);
+        assert_eq!(queue.room(again), 1);
     }
 
     #[test]
     fn one_bad_notification_waits_alone() {
-        let (mut lane, now) = lane(60);
-        lane.begin("bad");
-        lane.failed("bad", 5 * SECOND, None, "500", now);
-        assert!(lane.is_held("bad", now) && !lane.is_held("good", now));
-        assert_eq!(lane.room(now), 8);
-        assert!(lane.down().is_none());
-        assert_eq!(lane.look_again(now), Some(now + 5 * SECOND));
-        assert!(!lane.is_held("bad", now + 5 * SECOND));
+        let (mut queue, now) = queue(60);
+        queue.begin("bad");
+        queue.failed("bad", 5 * SECOND, None, "500", now);
+        assert!(queue.is_held("bad", now) && !queue.is_held("good", now));
+        assert_eq!(queue.room(now), 8);
+        assert!(queue.down().is_none());
+        assert_eq!(queue.look_again(now), Some(now + 5 * SECOND));
+        assert!(!queue.is_held("bad", now + 5 * SECOND));
     }
 
     #[test]
     fn a_receiver_that_is_down_is_asked_once_a_wait_and_gets_all_of_it_when_it_returns() {
-        let (mut lane, now) = lane(600);
+        let (mut queue, now) = queue(600);
         for key in ["a", "b", "c"] {
-            lane.begin(key);
-            lane.failed(key, 60 * SECOND, None, "refused", now);
+            queue.begin(key);
+            queue.failed(key, 60 * SECOND, None, "refused", now);
         }
-        assert_eq!(lane.down().unwrap().failures, 3);
-        assert_eq!(lane.room(now), 0);
+        assert_eq!(queue.down().unwrap().failures, 3);
+        assert_eq!(queue.room(now), 0);
         let later = now + 60 * SECOND;
-        assert_eq!(lane.room(later), 1);
-        lane.begin("d");
-        lane.failed("d", 60 * SECOND, None, "refused", later);
-        assert_eq!(lane.room(later + 59 * SECOND), 0);
+        assert_eq!(queue.room(later), 1);
+        queue.begin("d");
+        queue.failed("d", 60 * SECOND, None, "refused", later);
+        assert_eq!(queue.room(later + 59 * SECOND), 0);
         let back = later + 60 * SECOND;
-        lane.begin("a");
-        lane.taken("a", back);
-        assert_eq!(lane.room(back), 8);
-        assert!(["b", "c", "d"].iter().all(|key| !lane.is_held(key, back)));
+        queue.begin("a");
+        queue.taken("a", back);
+        assert_eq!(queue.room(back), 8);
+        assert!(["b", "c", "d"].iter().all(|key| !queue.is_held(key, back)));
     }
 
     #[test]
     fn what_a_receiver_asks_for_holds_for_all_of_it() {
-        let (mut lane, now) = lane(60);
-        lane.begin("a");
-        lane.failed("a", SECOND, Some(120 * SECOND), "429", now);
-        assert_eq!((lane.room(now + 119 * SECOND), lane.room(now + 120 * SECOND)), (0, 8));
+        let (mut queue, now) = queue(60);
+        queue.begin("a");
+        queue.failed("a", SECOND, Some(120 * SECOND), "429", now);
+        assert_eq!((queue.room(now + 119 * SECOND), queue.room(now + 120 * SECOND)), (0, 8));
     }
 }

@@ -7,7 +7,7 @@ use keywatch_store::Instant;
 use keywatch_store::time::SECOND_NS;
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::occasion::{Occasion, PendingNotification, ToldAs};
+use crate::delivery::occasion::{Occasion, PendingNotification, SentPage};
 use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::handling::Status;
 use crate::lifecycle::incident::{Incident, Incidents};
@@ -36,10 +36,10 @@ pub(crate) struct DueEscalation {
 
 /// One incident as receivers know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Told {
+struct KnownIncident {
     /// What was told last.
     record: AlertRecord,
-    pages: VecDeque<ToldAs>,
+    pages: VecDeque<SentPage>,
     destinations: BTreeSet<String>,
     steps: Vec<Step>,
     /// Whom it went on to since it was last acknowledged.
@@ -50,20 +50,20 @@ struct Told {
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Standing {
-    told: BTreeMap<String, Told>,
+    told: BTreeMap<String, KnownIncident>,
 }
 
 impl Standing {
     /// The incident of that id pages. Where nobody has acknowledged it, the page's escalation begins.
     pub(crate) fn told(&mut self, incident: &str, record: &AlertRecord, is_open: bool) {
-        let told = self.told.entry(incident.to_owned()).or_insert_with(|| Told::new(record));
+        let told = self.told.entry(incident.to_owned()).or_insert_with(|| KnownIncident::new(record));
         told.record = record.clone();
         told.note(incident, &record.key, paged_at(record));
         told.destinations.extend(record.destinations.iter().cloned());
         if is_open {
             told.begin_escalation(record);
         }
-        let rank = |told: &Told| (told.record.finding.severity, told.record.finding.decided);
+        let rank = |told: &KnownIncident| (told.record.finding.severity, told.record.finding.decided);
         if self.told.len() > STANDING_INCIDENTS_MAX
             && let Some(least) = self.told.iter().min_by_key(|(_, told)| rank(told))
         {
@@ -137,7 +137,7 @@ impl Standing {
     }
 
     /// Every page of the incident, the last one last; nothing where it was never told.
-    pub(crate) fn known_as(&self, incident: &str) -> Vec<ToldAs> {
+    pub(crate) fn known_as(&self, incident: &str) -> Vec<SentPage> {
         self.told.get(incident).map(|told| told.pages.iter().cloned().collect()).unwrap_or_default()
     }
 
@@ -156,7 +156,7 @@ impl Standing {
                 key: told.record.key.clone(),
                 occasion: occasion(incident, now)?,
                 record: told.record.clone(),
-                told_as: told.recent_pages(now),
+                pages: told.recent_pages(now),
                 redriven: 0,
             })
         })
@@ -168,9 +168,9 @@ impl Standing {
     }
 }
 
-impl Told {
-    fn new(record: &AlertRecord) -> Told {
-        Told {
+impl KnownIncident {
+    fn new(record: &AlertRecord) -> KnownIncident {
+        KnownIncident {
             record: record.clone(),
             pages: VecDeque::new(),
             destinations: BTreeSet::new(),
@@ -185,7 +185,7 @@ impl Told {
             self.pages.pop_front();
         }
         let finding = &self.record.finding;
-        self.pages.push_back(ToldAs {
+        self.pages.push_back(SentPage {
             key: key.to_owned(),
             incident: incident.to_owned(),
             rule: finding.rule.clone(),
@@ -208,7 +208,7 @@ impl Told {
         }
     }
 
-    fn absorb(&mut self, other: Told) {
+    fn absorb(&mut self, other: KnownIncident) {
         self.pages.extend(other.pages);
         self.pages.make_contiguous().sort_by_key(|page| page.at);
         while self.pages.len() > STANDING_KEYS_MAX {
@@ -221,7 +221,7 @@ impl Told {
     }
 
     /// The last page, and those that it has replaced not long ago.
-    fn recent_pages(&self, now: Instant) -> Vec<ToldAs> {
+    fn recent_pages(&self, now: Instant) -> Vec<SentPage> {
         let replaced = self.pages.iter().skip(1).map(|next| Some(next.at)).chain([None]);
         let recent = |at: Option<Instant>| at.is_none_or(|at| at.saturating_add(RESOLVED_SAID_AGAIN_NS) >= now);
         let pages = self.pages.iter().zip(replaced).filter(|(_, replaced)| recent(*replaced));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use keywatch_store::{Instant, Severity};
 
 use crate::delivery::message::Notification;
-use crate::delivery::occasion::ToldAs;
+use crate::delivery::occasion::SentPage;
 use crate::lifecycle::action::derive_id;
 use crate::lifecycle::handling::Status;
 
@@ -18,12 +18,12 @@ pub fn notification(receiver: &str, severity: Severity, now: Instant, resolved: 
     let alert_id = derive_id(&["test", receiver]);
     // Under this key the end of a test finds the test, whenever that was.
     let page =
-        ToldAs { key: alert_id.clone(), incident: alert_id.clone(), rule: TEST_RULE.to_owned(), severity, at: now };
+        SentPage { key: alert_id.clone(), incident: alert_id.clone(), rule: TEST_RULE.to_owned(), severity, at: now };
     Notification {
         key: format!("{alert_id}-{}", now.unix_seconds()),
         kind: "alert.test",
         status: if resolved { Status::Resolved } else { Status::Open },
-        told_as: vec![page],
+        pages: vec![page],
         incident: alert_id.clone(),
         alert_id,
         severity,

@@ -20,7 +20,7 @@ use crate::response::responses::Responses;
 pub struct History {
     incidents: Incidents,
     /// Of alerts, by id, with the place of each among those that were opened.
-    alerts: HashMap<String, (usize, Counted)>,
+    alerts: HashMap<String, (usize, AlertSummary)>,
     /// Incident → ids of alerts that were in it at some time.
     of_incident: HashMap<String, Vec<String>>,
     responses: Responses,
@@ -29,7 +29,7 @@ pub struct History {
 
 /// An alert, and what its records come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counted {
+pub struct AlertSummary {
     /// The alert.
     pub alert: Alert,
     /// The finding that opened it.
@@ -69,7 +69,7 @@ impl History {
         self.incidents.take_in(&record);
         let place = self.alerts.len();
         let (_, counted) =
-            self.alerts.entry(record.alert_id.clone()).or_insert_with(|| (place, Counted::begun(&record)));
+            self.alerts.entry(record.alert_id.clone()).or_insert_with(|| (place, AlertSummary::begun(&record)));
         let of_incident = self.of_incident.entry(record.incident.clone()).or_default();
         if counted.findings == 0 || counted.alert.incident != record.incident {
             of_incident.push(record.alert_id.clone());
@@ -116,8 +116,8 @@ impl History {
 
     /// Every alert, in the order in which they were opened.
     #[must_use]
-    pub fn alerts(&self) -> Vec<&Counted> {
-        let mut all: Vec<&(usize, Counted)> = self.alerts.values().collect();
+    pub fn alerts(&self) -> Vec<&AlertSummary> {
+        let mut all: Vec<&(usize, AlertSummary)> = self.alerts.values().collect();
         all.sort_unstable_by_key(|(place, _)| *place);
         all.into_iter().map(|(_, counted)| counted).collect()
     }
@@ -144,7 +144,7 @@ impl History {
 
     /// Alerts of an incident, in the order in which they were opened.
     #[must_use]
-    pub fn alerts_of(&self, incident: &Incident) -> Vec<&Counted> {
+    pub fn alerts_of(&self, incident: &Incident) -> Vec<&AlertSummary> {
         let is_of = |alert: &Alert| alert.incident == incident.id || incident.merged.contains(&alert.incident);
         let mut all: Vec<_> = self.ids_of(incident).into_iter().filter_map(|id| self.alerts.get(id)).collect();
         all.retain(|(_, counted)| is_of(&counted.alert));
@@ -165,9 +165,9 @@ impl History {
     }
 }
 
-impl Counted {
-    fn begun(record: &AlertRecord) -> Counted {
-        Counted {
+impl AlertSummary {
+    fn begun(record: &AlertRecord) -> AlertSummary {
+        AlertSummary {
             alert: Alert::begun(record),
             first: record.finding.clone(),
             findings: 0,

@@ -1,7 +1,7 @@
 //! What keeps a rule that fails from the others: a panic becomes an error, and of rows that fail only those that do are
 //! left out.
 //!
-//! A rule is first run as if nothing could fail. One that is *sifted* (it failed before, or the log is run again) is run
+//! A rule is first run as if nothing could fail. One that is *bisected* (it failed before, or the log is run again) is run
 //! step by step: rows on which a step fails are halved until the single rows are found, and those alone are left out and
 //! named. The steps around windows remember nothing, so that they can be tried twice; windows are asked first whether
 //! their expressions hold on the rows. A window itself that fails has lost its state: then the rule is parked.
@@ -59,15 +59,19 @@ impl RowFilter<'_> {
             let rows = rows.filter(|rows| rows.num_rows() > 0);
             if let Step::Windows(operator) = step {
                 let mut hold = |rows: &RecordBatch| operator.check(rows).map(|()| Some(rows.clone()));
-                let rows = rows.map_or(Ok(None), |rows| joined(&self.sift(&rows, &mut hold)))?;
+                let rows = rows.map_or(Ok(None), |rows| joined(&self.bisect(&rows, &mut hold)))?;
                 return guarded(|| operator.run(rows.as_ref(), run.systems, run.shared));
             }
-            rows.map_or(Ok(None), |rows| joined(&self.sift(&rows, &mut |rows| step.run(Some(rows.clone()), run))))
+            rows.map_or(Ok(None), |rows| joined(&self.bisect(&rows, &mut |rows| step.run(Some(rows.clone()), run))))
         })
     }
 
     /// What `attempt` makes of the rows on which it does not fail, piece by piece in their order.
-    pub(super) fn sift<T>(&mut self, rows: &RecordBatch, attempt: &mut dyn FnMut(&RecordBatch) -> Result<T>) -> Vec<T> {
+    pub(super) fn bisect<T>(
+        &mut self,
+        rows: &RecordBatch,
+        attempt: &mut dyn FnMut(&RecordBatch) -> Result<T>,
+    ) -> Vec<T> {
         let mut made = Vec::new();
         self.halve(rows, attempt, &mut made);
         made

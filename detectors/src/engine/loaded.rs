@@ -30,7 +30,7 @@ pub(super) struct Loaded {
     pub(super) kinds: Option<usize>,
     pub(super) parked: bool,
     /// Whether it has met records that it cannot evaluate: it goes on without them ([`super::isolation`]).
-    pub(super) sifts: bool,
+    pub(super) bisects: bool,
     pub(super) busy: Duration,
 }
 
@@ -46,7 +46,7 @@ impl Loaded {
     pub(super) fn new(rule: Rule, sql: String, planned: Planned, dispatch: &mut Dispatch) -> Loaded {
         let kinds = planned.kinds.as_ref().map(|kinds| dispatch.number(kinds));
         let fingerprint = fingerprint::of(&rule.id, &sql, &planned.shown);
-        Loaded { rule, sql, fingerprint, planned, kinds, parked: false, sifts: false, busy: Duration::ZERO }
+        Loaded { rule, sql, fingerprint, planned, kinds, parked: false, bisects: false, busy: Duration::ZERO }
     }
 
     /// The columns of events that it asks of a batch.
@@ -85,7 +85,7 @@ impl Loaded {
         let rows = filter.run(pipeline, rows, run)?;
         let due = |system: &str, time| due(pipeline, system, time);
         let mut read = |rows: &_| findings::read(rule, &due, rows, records, run.inventories);
-        let found = rows.map(|rows| filter.sift(&rows, &mut read)).unwrap_or_default();
+        let found = rows.map(|rows| filter.bisect(&rows, &mut read)).unwrap_or_default();
         skipped.append(&mut filter.skipped);
         Ok(found.into_iter().flatten().collect())
     }

@@ -54,8 +54,8 @@ pub struct Engine {
     threads: usize,
     /// Processor time that a rule may take for a batch.
     batch_time_max: Duration,
-    /// Whether every rule is sifted, for a log that was run before.
-    sifts: bool,
+    /// Whether every rule is bisected, for a log that was run before.
+    bisects: bool,
     /// Records that no rule is shown; the engine of a single rule has such.
     unseen: BTreeSet<Position>,
     fault: Fault,
@@ -102,7 +102,7 @@ impl Engine {
             stopwatch: || Duration::ZERO,
             threads: 1,
             batch_time_max,
-            sifts: false,
+            bisects: false,
             unseen: BTreeSet::new(),
             fault: |_, _| {},
             limits: Limits::default(),
@@ -134,8 +134,8 @@ impl Engine {
 
     /// Whether rules go on without records that they cannot evaluate, instead of being parked: for a log that was run
     /// before, where such records are known of.
-    pub fn sift(&mut self, sifts: bool) {
-        self.sifts = sifts;
+    pub fn bisect(&mut self, bisects: bool) {
+        self.bisects = bisects;
     }
 
     /// A rule alone, in an engine that has seen nothing yet and goes on without records that the rule cannot evaluate.
@@ -146,7 +146,7 @@ impl Engine {
         let mut dispatch = Dispatch::default();
         let planned = plan::compile(rule, &loaded.sql)?;
         let fresh = Loaded::new(loaded.rule.clone(), loaded.sql.clone(), planned, &mut dispatch);
-        let mut alone = Engine::of(vec![Loaded { sifts: true, ..fresh }], dispatch, self.batch_time_max);
+        let mut alone = Engine::of(vec![Loaded { bisects: true, ..fresh }], dispatch, self.batch_time_max);
         (alone.stopwatch, alone.fault) = (self.stopwatch, self.fault);
         alone.limit(self.limits);
         Ok(alone)
@@ -220,10 +220,10 @@ impl Engine {
         let shared = Shared::default();
         let batch = self.dispatch.sort(shown, &shared);
         let run = Run { systems: &self.systems, inventories: &self.inventories, shared: &shared };
-        let (stopwatch, fault, sifts) = (self.stopwatch, self.fault, self.sifts);
+        let (stopwatch, fault, bisects) = (self.stopwatch, self.fault, self.bisects);
         let one = |loaded: &mut Loaded| {
             let begun = stopwatch();
-            let mut filter = (sifts || loaded.sifts).then(Vec::new);
+            let mut filter = (bisects || loaded.bisects).then(Vec::new);
             let found = guarded(|| {
                 let found = loaded.run(&batch, &run, &records, filter.as_mut());
                 fault(&loaded.rule.id, shown);
@@ -242,7 +242,7 @@ impl Engine {
         let awake = self.rules.iter_mut().filter(|loaded| !loaded.parked).collect();
         let mut findings = Vec::new();
         for (loaded, ran) in workers::run(awake, self.threads, events.len(), &one) {
-            loaded.sifts |= !ran.skipped.is_empty();
+            loaded.bisects |= !ran.skipped.is_empty();
             outcome.lost.extend(loaded.take_lost());
             outcome.skipped.extend(ran.skipped.into_iter().map(|skipped| skipped.among(shown)));
             let too_slow = (ran.took > self.batch_time_max).then_some(ran.took);

@@ -68,7 +68,7 @@ impl Retry {
         if position > self.gap_from || !alone.restore(input)?.is_empty() {
             return Ok(false);
         }
-        alone.rules.iter_mut().for_each(|loaded| loaded.sifts = true);
+        alone.rules.iter_mut().for_each(|loaded| loaded.bisects = true);
         (self.alone, self.next) = (alone, position);
         Ok(true)
     }

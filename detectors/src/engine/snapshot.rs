@@ -63,9 +63,9 @@ impl Engine {
             ],
         )?;
         for loaded in self.rules.iter().filter(|loaded| !loaded.parked) {
-            let sifts = if loaded.sifts { "yes" } else { "no" };
+            let bisects = if loaded.bisects { "yes" } else { "no" };
             let columns =
-                vec![("fingerprint", text([loaded.fingerprint.as_str()]) as ArrayRef), ("sifts", text([sifts]))];
+                vec![("fingerprint", text([loaded.fingerprint.as_str()]) as ArrayRef), ("sifts", text([bisects]))];
             tables.write("rule", columns)?;
             for (number, operator) in loaded.planned.pipeline.operators().enumerate() {
                 operator.save(&number.to_string(), &self.systems, tables)?;
@@ -115,7 +115,7 @@ impl Engine {
             }
             let known = |loaded: &&mut Loaded| Some(&loaded.fingerprint) == current.as_ref();
             if let Some(loaded) = self.rules.iter_mut().find(known) {
-                loaded.sifts = texts(&saved, "rule", "sifts")?.iter().any(|sifts| sifts == "yes");
+                loaded.bisects = texts(&saved, "rule", "sifts")?.iter().any(|bisects| bisects == "yes");
                 loaded.load(&self.systems, &saved)?;
                 missing.retain(|rule| *rule != loaded.rule.id);
             }

@@ -252,7 +252,7 @@ impl Simulation {
         let state = &mut self.systems[system];
         let Some((id, time)) = state.device_word.filter(|_| state.silent_until < at - HOUR_NS) else { return false };
         state.silent_until = at + after;
-        self.mark(play, crate::record::Said { id, time });
+        self.mark(play, crate::record::Recorded { id, time });
         self.name_entity(play, MDM.to_owned());
         self.agenda.push(at + after, Step::Heard(system, play.attack));
         true

@@ -6,7 +6,7 @@ use keywatch_store::{Amount, Instant};
 use serde_json::json;
 
 use crate::calendar::DAY_NS;
-use crate::record::{went, with};
+use crate::record::{with, with_outcome};
 use crate::request::block;
 use crate::session::checked;
 use crate::settings::RELEASE_DAYS;
@@ -77,7 +77,7 @@ impl Simulation {
 
     fn report_device(&mut self, at: i64, system: usize, worker: usize, outcome: &str) {
         let person = self.systems[system].person(self.systems[system].worker_person(worker));
-        let mut event = went(self.event(system, MDM, "session.posture"), outcome);
+        let mut event = with_outcome(self.event(system, MDM, "session.posture"), outcome);
         event.device(person.device());
         event.canonical_detail(&checked("os_version"));
         self.say(system, at, event);
@@ -104,7 +104,7 @@ impl Simulation {
             state.deposit = (height, CanonicalJson::from(&json!({ "direction": "in", "block": height })));
         }
         let (salt, detail) = (state.salt, state.deposit.1.clone());
-        let mut event = went(self.event(system, node(0), "chain.transfer"), "success");
+        let mut event = with_outcome(self.event(system, node(0), "chain.transfer"), "success");
         event.wallet(address(salt + of::DEPOSIT, number));
         event.copy(TextColumn::Wallet, TextColumn::ToAddress);
         event.from_address(address(salt + of::STRANGER, stranger));
@@ -121,7 +121,7 @@ impl Simulation {
         let wallet = self.chance.below(self.sizes.wallets) / 4 * 4;
         let stranger = self.chance.below(u64::MAX);
         let state = &self.systems[system];
-        let mut event = went(self.event(system, node(wallet), "chain.transfer"), "success");
+        let mut event = with_outcome(self.event(system, node(wallet), "chain.transfer"), "success");
         event.wallet(state.wallet(wallet));
         event.copy(TextColumn::Wallet, TextColumn::FromAddress);
         event.to_address(lookalike(&state.destination(wallet, 0), state.salt + of::STRANGER, stranger));
@@ -138,7 +138,7 @@ impl Simulation {
         let wallet = self.chance.below(self.sizes.wallets) / 4 * 4;
         let stranger = self.chance.below(u64::MAX);
         let state = &self.systems[system];
-        let mut event = went(self.event(system, node(wallet), "chain.tx"), "failed");
+        let mut event = with_outcome(self.event(system, node(wallet), "chain.tx"), "failed");
         event.actor(address(state.salt + of::STRANGER, stranger));
         event.wallet(state.wallet(wallet));
         event.tx(hash("0x", state.salt + of::STRANGE_HASH, stranger));

@@ -18,7 +18,7 @@ const LATE_AFTER_NS: i64 = 31 * SECOND_NS;
 
 /// Where and when something said stands in the log.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Said {
+pub(crate) struct Recorded {
     pub(crate) id: EventId,
     pub(crate) time: i64,
 }
@@ -40,7 +40,7 @@ impl Simulation {
     }
 
     /// Puts an event into the log, unless its source is silenced.
-    pub(crate) fn say(&mut self, system: usize, at: i64, mut event: Builder) -> Said {
+    pub(crate) fn say(&mut self, system: usize, at: i64, mut event: Builder) -> Recorded {
         let state = &mut self.systems[system];
         let time = at.max(state.last + 1);
         state.said += 1;
@@ -57,7 +57,7 @@ impl Simulation {
         event.event_time(claimed);
         let mut event = event.build_own();
         event.set_late(event.kind().starts_with("session.") && time - claimed.0 > LATE_AFTER_NS);
-        let said = Said { id: event.event_id(), time };
+        let said = Recorded { id: event.event_id(), time };
         if event.source() == MDM {
             if at < state.silent_until {
                 return said;
@@ -70,7 +70,7 @@ impl Simulation {
     }
 
     /// Notes that something said is wrong.
-    pub(crate) fn mark(&mut self, play: Play, said: Said) {
+    pub(crate) fn mark(&mut self, play: Play, said: Recorded) {
         if let Some(label) = self.under_way.get_mut(&play.attack) {
             if label.events.is_empty() {
                 label.from = Instant(said.time);
@@ -98,7 +98,7 @@ pub(crate) fn from(mut event: Builder, place: Place) -> Builder {
 }
 
 /// Fills in how it went.
-pub(crate) fn went(mut event: Builder, outcome: &str) -> Builder {
+pub(crate) fn with_outcome(mut event: Builder, outcome: &str) -> Builder {
     event.outcome(outcome);
     event
 }

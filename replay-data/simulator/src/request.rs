@@ -4,7 +4,7 @@
 use keywatch_store::Amount;
 use keywatch_store::event::Builder;
 
-use crate::record::{Said, by, went, with};
+use crate::record::{Recorded, by, with, with_outcome};
 use crate::simulation::Simulation;
 use crate::step::{Destination, Request, RequestStage, Step};
 use crate::system::{DESTINATIONS, OPA, OWNERS, PLATFORM, Presence, Technology, signer, technology, threshold};
@@ -83,7 +83,7 @@ impl Simulation {
     }
 
     /// The first approver gets a new telephone and then, after this request, signs nothing for a day.
-    pub(crate) fn change_factor(&mut self, at: i64, request: &Request) -> Said {
+    pub(crate) fn change_factor(&mut self, at: i64, request: &Request) -> Recorded {
         let clerk = self.systems[request.system].clerk(request.wallet, request.approvers[0]);
         let state = &mut self.systems[request.system];
         state.clerks[usize::try_from(clerk).unwrap_or_default()].careful_until = at + crate::calendar::DAY_NS * 26 / 24;
@@ -119,7 +119,7 @@ impl Simulation {
         if request.is_ordered() {
             let event = self.about(request, PLATFORM, "custody.request");
             let event = by(event, self.systems[request.system].person(clerk), session::name(session));
-            let said = self.say(request.system, at, went(event, "open"));
+            let said = self.say(request.system, at, with_outcome(event, "open"));
             self.mark_if(request, said, Scenario::LookalikeDestination);
         }
         request.stage = RequestStage::File;
@@ -139,7 +139,7 @@ impl Simulation {
         if swapped {
             event.reason("the fields do not hash to what the request is filed under");
         }
-        let said = self.say(request.system, at, went(event, if swapped { "mismatch" } else { "verified" }));
+        let said = self.say(request.system, at, with_outcome(event, if swapped { "mismatch" } else { "verified" }));
         let wrong = [Scenario::SwappedProposal, Scenario::NonceConflict, Scenario::Delegatecall];
         let told = [Scenario::LookalikeDestination, Scenario::WalletTakeover];
         wrong.into_iter().chain(told).for_each(|scenario| self.mark_if(request, said, scenario));
@@ -182,7 +182,7 @@ impl Simulation {
         event.amount_usd_cents(dollars(request) * 100);
         let person = self.systems[request.system].person(clerk);
         let event = with(by(event, person, session::name(session)), &self.asked(request, refused));
-        let said = self.say(request.system, at, went(event, if refused { "deny" } else { "allow" }));
+        let said = self.say(request.system, at, with_outcome(event, if refused { "deny" } else { "allow" }));
         for scenario in [Scenario::SelfApproval, Scenario::DoubledApprover, Scenario::MalformedInput] {
             self.mark_if(request, said, scenario);
         }
@@ -220,7 +220,7 @@ impl Simulation {
             event.reason("the signature recovers to somebody else than it is filed under");
         }
         let event = with(event, &self.confirmed(request, forged));
-        let said = self.say(request.system, at, went(event, if forged { "mismatch" } else { "verified" }));
+        let said = self.say(request.system, at, with_outcome(event, if forged { "mismatch" } else { "verified" }));
         self.mark_if(request, said, Scenario::BypassedPolicy);
         if forged {
             self.mark_if(request, said, Scenario::ForgedConfirmation);
@@ -248,7 +248,7 @@ impl Simulation {
         event.tx(self.systems[request.system].tx(request.wallet, request.number));
         event.actor(self.systems[request.system].owner(request.wallet, request.approvers[0]));
         let event = with(event, &self.filed(request));
-        let said = self.say(request.system, at, went(event, "success"));
+        let said = self.say(request.system, at, with_outcome(event, "success"));
         self.mark_if(request, said, Scenario::RequestAltered);
         self.mark_if(request, said, Scenario::BypassedPolicy);
         request.stage = RequestStage::Broadcast;
@@ -293,7 +293,7 @@ impl Simulation {
         }
     }
 
-    fn mark_if(&mut self, request: &Request, said: Said, scenario: Scenario) {
+    fn mark_if(&mut self, request: &Request, said: Recorded, scenario: Scenario) {
         if let Some(play) = request.play.filter(|play| play.scenario == scenario) {
             self.mark(play, said);
         }

@@ -4,7 +4,7 @@ use keywatch_store::event::{Builder, CanonicalJson};
 use serde_json::json;
 
 use crate::people::{Person, Place};
-use crate::record::{by, from, went, with};
+use crate::record::{by, from, with, with_outcome};
 use crate::simulation::Simulation;
 use crate::step::{Session, SessionStage, Step};
 use crate::system::{IDP, MDM, OPA, SignedOn};
@@ -94,13 +94,13 @@ impl Simulation {
         let mut event = from(self.by_person("session.started", IDP, &session), person.place(session.begun));
         if self.chance.once_in(40) {
             event.session(None::<&str>);
-            self.say(session.system, at, went(event, "failure"));
+            self.say(session.system, at, with_outcome(event, "failure"));
             return (self.chance.seconds(4, 20), session);
         }
         if let Some(worker) = self.systems[session.system].worker(session.person) {
             self.systems[session.system].workers[worker].open += 1;
         }
-        self.say(session.system, at, went(event, "success"));
+        self.say(session.system, at, with_outcome(event, "success"));
         (self.chance.seconds(2, 6), Session { stage: SessionStage::Factor, ..session })
     }
 
@@ -108,10 +108,10 @@ impl Simulation {
         let factor = if random::habit(6, session.person, 3) == 0 { "security_key" } else { "totp" };
         let event = with(self.by_person("session.mfa", IDP, &session), &json!({ "factor": factor }));
         if self.chance.once_in(60) {
-            self.say(session.system, at, went(event, "failure"));
+            self.say(session.system, at, with_outcome(event, "failure"));
             return (self.chance.seconds(5, 15), session);
         }
-        self.say(session.system, at, went(event, "success"));
+        self.say(session.system, at, with_outcome(event, "success"));
         (self.chance.seconds(1, 3), Session { stage: SessionStage::System, ..session })
     }
 
@@ -177,11 +177,11 @@ impl Simulation {
         }
     }
 
-    fn present(&mut self, at: i64, session: &Session, place: Place) -> crate::record::Said {
+    fn present(&mut self, at: i64, session: &Session, place: Place) -> crate::record::Recorded {
         // An attack succeeds.
         let fails = session.play.is_none() && session.turn == u64::MAX && self.chance.once_in(100);
         let event = from(self.by_person("session.presented", IDP, session), place);
-        self.say(session.system, at, went(event, if fails { "failure" } else { "success" }))
+        self.say(session.system, at, with_outcome(event, if fails { "failure" } else { "success" }))
     }
 
     fn ask_console(&mut self, at: i64, session: &Session) {
@@ -189,7 +189,7 @@ impl Simulation {
         let outcome = if self.chance.once_in(50) { "deny" } else { "allow" };
         let event = self.by_person("decision", OPA, session);
         let detail = json!({ "path": "console/allow", "labels": { "id": replica } });
-        self.say(session.system, at, went(with(event, &detail), outcome));
+        self.say(session.system, at, with_outcome(with(event, &detail), outcome));
     }
 
     /// Devices report again; some were offline and report late.
@@ -245,7 +245,7 @@ impl Simulation {
     }
 
     fn posture(&self, session: &Session, check: &str, outcome: &str) -> Builder {
-        let mut event = went(self.by_person("session.posture", MDM, session), outcome);
+        let mut event = with_outcome(self.by_person("session.posture", MDM, session), outcome);
         event.canonical_detail(&checked(check));
         event
     }

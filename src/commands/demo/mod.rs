@@ -22,7 +22,7 @@ mod elsewhere;
 pub(crate) mod environment;
 mod narration;
 mod playback;
-mod stage;
+mod served_page;
 mod storyline;
 mod summary;
 mod transcript;

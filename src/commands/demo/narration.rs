@@ -4,7 +4,7 @@ use keywatch_store::inventory::{amount_in_words, grouped};
 use keywatch_store::{Event, Inventory};
 use serde_json::Value;
 
-use crate::words::short;
+use crate::wording::short;
 
 /// One event as a sentence that needs no knowledge of custody; `None` for what nobody needs to see.
 pub(crate) fn sentence(event: &Event, inventory: &Inventory) -> Option<String> {

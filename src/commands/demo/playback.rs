@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use keywatch_store::{Event, Log, Topic};
 
 use super::environment::{self, Environment};
-use super::stage::Stage;
+use super::served_page::ServedPage;
 use super::storyline::Storyline;
 use super::summary::{Denied, Observations};
 use super::{summary, transcript};
@@ -35,7 +35,7 @@ pub(crate) async fn play(
     let mut environment = environment::build(data, &events)?;
     let mut observations = Observations::new(story.clone());
     let inventory = incident.inventory()?.unwrap_or_default();
-    let stage = if served { Some(Stage::open(&mut environment, inventory.clone()).await?) } else { None };
+    let stage = if served { Some(ServedPage::open(&mut environment, inventory.clone()).await?) } else { None };
     let storyline = Storyline::new(everything, inventory, story.begins, story.lost_at);
     let past = events.partition_point(|event| event.time() < story.begins);
     transcript::opening(&story)?;
@@ -68,7 +68,7 @@ struct Played {
     environment: Environment,
     observations: Observations,
     storyline: Storyline,
-    stage: Option<Stage>,
+    stage: Option<ServedPage>,
 }
 
 impl Played {

@@ -8,7 +8,7 @@ use super::storyline::Storyline;
 use super::transcript;
 use crate::incident::Story;
 use crate::service::evaluation::pipeline::Handled;
-use crate::words;
+use crate::wording;
 
 /// A decision that was allowed when it happened and is denied now.
 pub(crate) struct Denied {
@@ -51,7 +51,7 @@ pub(crate) fn write(
     responses(environment)?;
     for denied in &observations.denied {
         let session = denied.session.as_deref().unwrap_or("a session");
-        let request = denied.request.as_deref().map(words::short).unwrap_or_default();
+        let request = denied.request.as_deref().map(wording::short).unwrap_or_default();
         row("denied", &format!("{} to {session} for {request}: allowed then, refused by the policy now", denied.time))?;
     }
     transcript::heading("\nWhat it could not have done")?;
@@ -66,7 +66,7 @@ fn findings(observations: &Observations) -> anyhow::Result<()> {
     let before = |finding: &&Finding| finding.decided < observations.story.lost_at;
     let critical = observations.findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
     let early = observations.findings.iter().filter(before).count();
-    let lead = |finding: &Finding| words::span(observations.story.lost_at.0.saturating_sub(finding.decided.0).max(0));
+    let lead = |finding: &Finding| wording::span(observations.story.lost_at.0.saturating_sub(finding.decided.0).max(0));
     let first = observations.findings.first();
     if let Some(first) = first {
         row("warned", &format!("{} by {}: {} before the loss", first.time, first.rule, lead(first)))?;
@@ -105,7 +105,7 @@ fn responses(environment: &Environment) -> anyhow::Result<()> {
                 .targets
                 .iter()
                 .map(|(target, name)| {
-                    format!("{} {}", keywatch_alerting::response::intent::word(target), words::short(name))
+                    format!("{} {}", keywatch_alerting::response::intent::word(target), wording::short(name))
                 })
                 .collect()
         };

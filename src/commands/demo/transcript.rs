@@ -12,7 +12,7 @@ use super::storyline::Storyline;
 use crate::incident::Story;
 use crate::output;
 use crate::service::evaluation::pipeline::Handled;
-use crate::words::{shortened, span};
+use crate::wording::{shortened, span};
 
 /// What is written before each line.
 const HAPPENS: &str = "        ";

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::report::Line;
 use crate::commands::operator::client::Server;
 use crate::limits::{DOCTOR_ANSWER_BYTES_MAX, DOCTOR_ANSWER_SECONDS_MAX};
-use crate::service::heard::Heard;
+use crate::service::source_activity::Activity;
 
 const AREA: &str = "keywatch";
 
@@ -95,7 +95,7 @@ impl Answers {
     }
 
     /// What the sources said; `None` where that could not be asked.
-    pub(super) fn heard(&self) -> Option<Heard> {
+    pub(super) fn heard(&self) -> Option<Activity> {
         serde_json::from_value(self.sources.as_ref().ok()?["said"].clone()).ok()
     }
 }

@@ -9,13 +9,13 @@ use keywatch_store::{Instant, Inventory};
 use super::report::{Line, State};
 use crate::limits::CLOCK_SKEW_SECONDS_MAX;
 use crate::service::config::Config;
-use crate::service::heard::{Heard, Said};
-use crate::words::span;
+use crate::service::source_activity::{Activity, SourceActivity};
+use crate::wording::span;
 
 const AREA: &str = "source";
 
 /// A line for each source that may be heard, as of `now`.
-pub(super) fn lines(config: &Config, inventory: &Inventory, heard: &Heard, now: Option<Instant>) -> Vec<Line> {
+pub(super) fn lines(config: &Config, inventory: &Inventory, heard: &Activity, now: Option<Instant>) -> Vec<Line> {
     let configured = configured(config);
     let judged = configured.iter().map(|(system, source)| {
         let declared = declared(inventory, system, source);
@@ -55,7 +55,7 @@ fn declared<'a>(inventory: &'a Inventory, system: &str, source: &str) -> Option<
 fn judge(
     name: &str,
     declared: Option<&Source>,
-    said: Option<&Said>,
+    said: Option<&SourceActivity>,
     from: Option<Instant>,
     now: Option<Instant>,
 ) -> Line {
@@ -110,13 +110,13 @@ fn judge(
     line
 }
 
-fn describe(said: &Said, heard: Instant, lag: i64, now: Option<Instant>) -> String {
+fn describe(said: &SourceActivity, heard: Instant, lag: i64, now: Option<Instant>) -> String {
     let ago = now.map_or_else(String::new, |now| {
         format!(", {} ago", span(seconds(now, heard).max(0).saturating_mul(SECOND_NS)))
     });
     let kind = said.kind.as_deref().unwrap_or("answer");
     let late = if lag < 0 { format!("{} s before the fact", -lag) } else { format!("{lag} s after the fact") };
-    let Said { records, rejects, conflicts, .. } = said;
+    let SourceActivity { records, rejects, conflicts, .. } = said;
     format!("last {kind} at {heard}{ago}, {late}; {records} records, {rejects} rejects, {conflicts} conflicts")
 }
 
@@ -128,7 +128,7 @@ fn seconds(later: Instant, earlier: Instant) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::heard::Status;
+    use crate::service::source_activity::Status;
 
     fn at(second: i64) -> Instant {
         Instant(second * SECOND_NS)
@@ -140,17 +140,17 @@ mod tests {
         Inventory::parse("i.toml", text).unwrap()
     }
 
-    fn said() -> Said {
-        Said {
+    fn said() -> SourceActivity {
+        SourceActivity {
             heard: Some(at(1000)),
             event_time: Some(at(998)),
             kind: Some("decision".into()),
             records: 90,
-            ..Said::default()
+            ..SourceActivity::default()
         }
     }
 
-    fn of(said: Option<&Said>, now: i64) -> (State, String) {
+    fn of(said: Option<&SourceActivity>, now: i64) -> (State, String) {
         let inventory = declared();
         let source = super::declared(&inventory, "cold", "opa");
         let line = judge("cold/opa", source, said, Some(at(1)), Some(at(now)));
@@ -174,12 +174,12 @@ mod tests {
     fn rejects_a_bad_word_of_its_own_and_a_clock_ahead_are_told_with_what_to_do() {
         let unwell = Status { outcome: "degraded".into(), reason: Some("7 decisions lost".into()), at: at(990) };
         for (spoilt, state, words) in [
-            (Said { rejects: 10, ..said() }, State::Doubtful, "source.reject"),
-            (Said { rejects: 11, ..said() }, State::Wrong, "source.reject"),
-            (Said { conflicts: 1, ..said() }, State::Doubtful, "used an id twice"),
-            (Said { status: Some(unwell), ..said() }, State::Wrong, "7 decisions lost"),
-            (Said { event_time: Some(at(969)), ..said() }, State::Doubtful, "at most 30 s late"),
-            (Said { event_time: Some(at(1006)), ..said() }, State::Wrong, "clock is ahead"),
+            (SourceActivity { rejects: 10, ..said() }, State::Doubtful, "source.reject"),
+            (SourceActivity { rejects: 11, ..said() }, State::Wrong, "source.reject"),
+            (SourceActivity { conflicts: 1, ..said() }, State::Doubtful, "used an id twice"),
+            (SourceActivity { status: Some(unwell), ..said() }, State::Wrong, "7 decisions lost"),
+            (SourceActivity { event_time: Some(at(969)), ..said() }, State::Doubtful, "at most 30 s late"),
+            (SourceActivity { event_time: Some(at(1006)), ..said() }, State::Wrong, "clock is ahead"),
         ] {
             let (found, text) = of(Some(&spoilt), 1001);
             assert!(found == state && text.contains(words), "{found:?} {text}");

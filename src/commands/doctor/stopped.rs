@@ -9,12 +9,12 @@ use crate::clock;
 use crate::commands::backtest::input::open_log;
 use crate::limits::{CLOCK_SKEW_SECONDS_MAX, DOCTOR_RECORDS_MAX};
 use crate::service::config::Config;
-use crate::service::heard::Heard;
+use crate::service::source_activity::Activity;
 
 const AREA: &str = "log";
 
 /// Looks at the log; `problem` is why keywatch did not answer at `url`.
-pub(super) fn look(config: &Config, inventory: &Inventory, url: &str, problem: &str) -> (Vec<Line>, Option<Heard>) {
+pub(super) fn look(config: &Config, inventory: &Inventory, url: &str, problem: &str) -> (Vec<Line>, Option<Activity>) {
     let place = config.data.display().to_string();
     let service = Line::doubtful(
         "keywatch",
@@ -26,10 +26,10 @@ pub(super) fn look(config: &Config, inventory: &Inventory, url: &str, problem: &
         let advice = "the first start makes one; if there should be one, correct `data` in the configuration";
         return (vec![service, Line::doubtful(AREA, place, "there is none yet", advice)], None);
     }
-    let read = || -> anyhow::Result<(String, Heard)> {
+    let read = || -> anyhow::Result<(String, Activity)> {
         let log = open_log(&config.data)?;
         let (events, conclusions) = (log.end(Topic::Events).0, log.end(Topic::Conclusions).0);
-        Ok((format!("{events} events, {conclusions} conclusions"), Heard::of(&log, DOCTOR_RECORDS_MAX)?))
+        Ok((format!("{events} events, {conclusions} conclusions"), Activity::of(&log, DOCTOR_RECORDS_MAX)?))
     };
     match read() {
         Ok((ends, heard)) => {
@@ -45,7 +45,7 @@ pub(super) fn look(config: &Config, inventory: &Inventory, url: &str, problem: &
     }
 }
 
-fn of_log(place: &str, ends: &str, heard: &Heard, inventory: &Inventory) -> Vec<Line> {
+fn of_log(place: &str, ends: &str, heard: &Activity, inventory: &Inventory) -> Vec<Line> {
     let until = heard.until.map_or_else(|| "before anything was heard".to_owned(), |until| format!("at {until}"));
     let mut lines = vec![Line::fine(AREA, place, format!("{ends}, ends {until}"))];
     let systems: BTreeSet<&str> = heard.sources.iter().map(|said| said.system.as_str()).collect();

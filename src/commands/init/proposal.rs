@@ -10,7 +10,7 @@ use keywatch_ingest::feeds;
 
 use super::seen::{Seen, SeenDestination, SeenSource, SeenSystem, SeenWallet};
 use crate::limits::{INIT_DESTINATION_DAYS_MIN, INIT_DESTINATIONS_SHOWN_MAX};
-use crate::words::span;
+use crate::wording::span;
 
 const HEAD: &str = "\
 # Proposed by `keywatch init` from what was seen; docs/inventory.md says what every field means. Read it before you use it: a

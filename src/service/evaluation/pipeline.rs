@@ -93,7 +93,7 @@ impl Pipeline {
     /// Opens it at the beginning of a log on whose findings nothing was done; [`Pipeline::step`] then goes on from there.
     pub(crate) fn open(log: Arc<dyn Log>, engine: Engine, executor: Executor, metrics: Arc<Metrics>) -> Self {
         let mut engine = engine.with_stopwatch(clock::processor_time);
-        engine.sift(true);
+        engine.bisect(true);
         Pipeline {
             known: KnownFindings::default(),
             metrics: PipelineMetrics::new(metrics, log.end(Topic::Conclusions), &engine, &executor.destinations()),
@@ -242,7 +242,7 @@ impl Pipeline {
         let Some(mut caught_up) = self.catch_up.take_if(|catch_up| catch_up.is_over(self.position)) else {
             return Ok(());
         };
-        self.engine.sift(false);
+        self.engine.bisect(false);
         self.coverage.iter().for_each(CoverageWatch::report);
         self.record_skipped(caught_up.take_skipped()).await?;
         let records = {

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use keywatch_alerting::lifecycle::handling::Handling;
 use keywatch_alerting::response::intent::{Degree, Progress};
-use keywatch_alerting::{Counted, History, Incident, Shared};
+use keywatch_alerting::{AlertSummary, History, Incident, Shared};
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
@@ -111,8 +111,8 @@ impl Rows for Folded {
     }
 }
 
-fn alert_row(history: &History, counted: &Counted) -> Row {
-    let Counted { alert, first, findings, amount, notified, failed } = counted;
+fn alert_row(history: &History, counted: &AlertSummary) -> Row {
+    let AlertSummary { alert, first, findings, amount, notified, failed } = counted;
     let incident = history.incident(&alert.incident);
     row(json!({
         "alert_id": alert.alert_id, "incident": history.resolve(&alert.incident), "system": alert.system,

@@ -9,7 +9,7 @@
 //! time that the record carries (recorded). keywatch's own records in a recorded log carry no time and so take the
 //! system's current time, moved on by 1 ns.
 
-mod said;
+mod fingerprints;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -21,12 +21,12 @@ use crate::inventory::Inventory;
 use crate::limits::{LATENESS_TOLERANCE_NS, SEEN_SWEEP_IDS_MIN};
 use crate::{Clock, Event, Instant, kinds, line};
 
-use said::digest;
-pub(crate) use said::fingerprint_of;
-pub use said::{ContentHash, Fingerprint, Said, SystemKey, fingerprint};
+use fingerprints::digest;
+pub(crate) use fingerprints::fingerprint_of;
+pub use fingerprints::{ContentHash, Fingerprint, SeenEvent, SystemKey, fingerprint};
 
 /// What was said under each id; looked at for every event, and hashbrown's hash is quicker than the standard one.
-pub(crate) type Seen = hashbrown::HashMap<EventId, Said>;
+pub(crate) type Seen = hashbrown::HashMap<EventId, SeenEvent>;
 
 /// The state of the fold.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Admission {
         mut event: Event,
         fingerprint: Fingerprint,
         now: Instant,
-        older: impl Fn(EventId) -> Result<Option<Said>, E>,
+        older: impl Fn(EventId) -> Result<Option<SeenEvent>, E>,
     ) -> Result<Admitted, E> {
         Ok(match self.judge_beside(&mut event, fingerprint, now, older)? {
             Verdict::New => Admitted::New(Box::new(event)),
@@ -142,7 +142,7 @@ impl Admission {
         event: &mut Event,
         fingerprint: Fingerprint,
         now: Instant,
-        older: impl Fn(EventId) -> Result<Option<Said>, E>,
+        older: impl Fn(EventId) -> Result<Option<SeenEvent>, E>,
     ) -> Result<Verdict, E> {
         match self.take_in(event, fingerprint, now, &older)? {
             None => Ok(Verdict::New),
@@ -157,7 +157,7 @@ impl Admission {
         event: &mut Event,
         fingerprint: Fingerprint,
         now: Instant,
-        older: impl Fn(EventId) -> Result<Option<Said>, E>,
+        older: impl Fn(EventId) -> Result<Option<SeenEvent>, E>,
     ) -> Result<Option<Fingerprint>, E> {
         match self.seen.entry(event.event_id()) {
             Entry::Occupied(said) if self.systems.remembers(said.get()) => return Ok(Some(said.get().fingerprint)),
@@ -202,7 +202,7 @@ impl Admission {
     /// Takes up the id of a record of a resumed system; `false` when it is forgotten by now.
     pub(crate) fn recall(&mut self, system: &str, time: Instant, id: EventId, fingerprint: Fingerprint) -> bool {
         let Some(state) = self.systems.get(system) else { return false };
-        let said = Said { fingerprint, time, system: state.key };
+        let said = SeenEvent { fingerprint, time, system: state.key };
         let is_remembered = said.is_remembered(state.time);
         if is_remembered {
             self.seen.insert(id, said);
@@ -252,7 +252,7 @@ impl Admission {
         &mut self,
         event: &Event,
         now: Instant,
-        older: impl Fn(EventId) -> Result<Option<Said>, E>,
+        older: impl Fn(EventId) -> Result<Option<SeenEvent>, E>,
     ) -> Result<Verdict, E> {
         let origin = Origin { system: event.system().to_owned(), source: event.source().to_owned() };
         let said = line::write(event);
@@ -280,7 +280,7 @@ impl Admission {
 
 /// Where no ids are kept elsewhere.
 #[expect(clippy::unnecessary_wraps, reason = "the shape of a look that can fail")]
-fn nowhere(_: EventId) -> Result<Option<Said>, Infallible> {
+fn nowhere(_: EventId) -> Result<Option<SeenEvent>, Infallible> {
     Ok(None)
 }
 
@@ -309,12 +309,12 @@ impl Systems {
     }
 
     /// Whether an id is within the horizon of its system. One of a system without records is.
-    fn remembers(&self, said: &Said) -> bool {
+    fn remembers(&self, said: &SeenEvent) -> bool {
         self.by_key.get(&said.system).is_none_or(|number| said.is_remembered(self.states[*number].time))
     }
 
     /// Gives an event its log time, and its system the event.
-    fn accept(&mut self, event: &mut Event, fingerprint: Fingerprint, clock: Clock, now: Instant) -> Said {
+    fn accept(&mut self, event: &mut Event, fingerprint: Fingerprint, clock: Clock, now: Instant) -> SeenEvent {
         let proposed = match clock {
             Clock::Wall => now,
             Clock::Recorded => event.time(),
@@ -329,7 +329,7 @@ impl Systems {
             event.set_late(false);
         }
         state.remember(event);
-        Said { fingerprint, time: event.time(), system: state.key }
+        SeenEvent { fingerprint, time: event.time(), system: state.key }
     }
 }
 

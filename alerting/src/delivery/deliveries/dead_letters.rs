@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use keywatch_store::{Event, Instant, Severity};
 use serde::Serialize;
 
-use super::{Deliveries, Said};
+use super::{Deliveries, DeliveryRecord};
 use crate::delivery::occasion::Occasion;
 use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::incident::Incidents;
@@ -36,48 +36,48 @@ pub struct DeadLetter {
 }
 
 impl Deliveries {
-    pub(super) fn died(&mut self, said: &Said, event: &Event) {
-        self.failing.remove(&(said.destination.clone(), said.key.clone()));
-        match self.by_key.get_mut(&said.key) {
-            Some(telling) => {
-                telling.waiting.remove(&said.destination);
+    pub(super) fn died(&mut self, delivery: &DeliveryRecord, event: &Event) {
+        self.failing.remove(&(delivery.destination.clone(), delivery.key.clone()));
+        match self.by_key.get_mut(&delivery.key) {
+            Some(queued) => {
+                queued.waiting.remove(&delivery.destination);
                 let reason = event.reason().unwrap_or_default().to_owned();
-                telling.dead.insert(said.destination.clone(), (event.time(), reason));
+                queued.dead.insert(delivery.destination.clone(), (event.time(), reason));
             }
             None => {
-                self.dead.insert((said.destination.clone(), said.key.clone()));
+                self.dead.insert((delivery.destination.clone(), delivery.key.clone()));
             }
         }
     }
 
-    pub(super) fn redriven(&mut self, said: &Said, incidents: &Incidents) {
-        let Some(telling) = self.by_key.get_mut(&said.key) else { return };
-        if telling.dead.remove(&said.destination).is_none() {
+    pub(super) fn redriven(&mut self, delivery: &DeliveryRecord, incidents: &Incidents) {
+        let Some(queued) = self.by_key.get_mut(&delivery.key) else { return };
+        if queued.dead.remove(&delivery.destination).is_none() {
             return;
         }
-        telling.redriven += 1;
-        telling.waiting.insert(said.destination.clone());
-        let (record, redriven) = (telling.record.clone(), telling.redriven);
+        queued.redriven += 1;
+        queued.waiting.insert(delivery.destination.clone());
+        let (record, redriven) = (queued.record.clone(), queued.redriven);
         // What ended meanwhile would else stand there for ever.
-        if !telling.is_answer()
+        if !queued.is_answer()
             && let Some(occasion @ Occasion::Resolved { .. }) = incidents.get(&record.incident).and_then(Occasion::of)
         {
-            let key = format!("{}-resolved-again-{redriven}-{}", said.key, self.tellings);
-            self.tell(key, record, occasion, BTreeSet::from([said.destination.clone()]));
+            let key = format!("{}-resolved-again-{redriven}-{}", delivery.key, self.queued_ever);
+            self.tell(key, record, occasion, BTreeSet::from([delivery.destination.clone()]));
         }
     }
 
     /// What was put aside, in the order of its keys.
     pub fn dead_letters(&self) -> impl Iterator<Item = DeadLetter> {
-        self.by_key.iter().flat_map(|(key, telling)| {
-            telling.dead.iter().map(move |(destination, (died, reason))| DeadLetter {
+        self.by_key.iter().flat_map(|(key, queued)| {
+            queued.dead.iter().map(move |(destination, (died, reason))| DeadLetter {
                 destination: destination.clone(),
                 key: key.clone(),
-                incident: telling.record.incident.clone(),
-                system: telling.record.finding.system.clone(),
-                rule: telling.record.finding.rule.clone(),
-                severity: telling.record.finding.severity,
-                title: telling.record.finding.title.clone(),
+                incident: queued.record.incident.clone(),
+                system: queued.record.finding.system.clone(),
+                rule: queued.record.finding.rule.clone(),
+                severity: queued.record.finding.severity,
+                title: queued.record.finding.title.clone(),
                 reason: reason.clone(),
                 died: *died,
             })
@@ -86,24 +86,24 @@ impl Deliveries {
 
     /// The record behind a dead letter, and how often it came back.
     pub(crate) fn dead_record(&self, destination: &str, key: &str) -> Option<(&AlertRecord, u32)> {
-        let telling = self.by_key.get(key).filter(|telling| telling.dead.contains_key(destination))?;
-        Some((&telling.record, telling.redriven))
+        let queued = self.by_key.get(key).filter(|queued| queued.dead.contains_key(destination))?;
+        Some((&queued.record, queued.redriven))
     }
 
     /// Dead letters that nobody redrove are forgotten in the end; their records stay in the log.
     pub(super) fn bury(&mut self, system: &str, now: Instant) {
-        let of_system = self.by_key.values_mut().filter(|telling| telling.record.finding.system == system);
+        let of_system = self.by_key.values_mut().filter(|queued| queued.record.finding.system == system);
         let is_kept = |died: Instant| died.saturating_add(INCIDENT_OPEN_NS) >= now;
-        of_system.for_each(|telling| telling.dead.retain(|_, (died, _)| is_kept(*died)));
+        of_system.for_each(|queued| queued.dead.retain(|_, (died, _)| is_kept(*died)));
         let mut dead: Vec<(Instant, String)> = Vec::new();
-        for (key, telling) in &self.by_key {
-            dead.extend(telling.dead.values().map(|(died, _)| (*died, key.clone())));
+        for (key, queued) in &self.by_key {
+            dead.extend(queued.dead.values().map(|(died, _)| (*died, key.clone())));
         }
         if dead.len() > DEAD_LETTERS_MAX {
             dead.sort_unstable();
             for (_, key) in &dead[..dead.len() - DEAD_LETTERS_MAX] {
-                if let Some(telling) = self.by_key.get_mut(key) {
-                    telling.dead.clear();
+                if let Some(queued) = self.by_key.get_mut(key) {
+                    queued.dead.clear();
                 }
             }
         }

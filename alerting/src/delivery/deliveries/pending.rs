@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use keywatch_store::Instant;
 
-use super::{Deliveries, Telling, rank};
-use crate::delivery::occasion::{Occasion, PendingNotification, ToldAs};
+use super::{Deliveries, Queued, rank};
+use crate::delivery::occasion::{Occasion, PendingNotification, SentPage};
 use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::incident::Incidents;
 use crate::response::intent::Step;
@@ -37,15 +37,15 @@ impl Deliveries {
             return Vec::new();
         }
         let incidents = known.1;
-        let of_it = || self.by_key.iter().filter(|(_, telling)| telling.waiting.contains(destination));
+        let of_it = || self.by_key.iter().filter(|(_, queued)| queued.waiting.contains(destination));
         let first = self.first_waiting(destination, incidents);
-        let held_back = |telling: &Telling| {
-            let of_incident = first.get(incidents.resolve(&telling.record.incident));
-            telling.is_answer() && of_incident.is_some_and(|first| *first < telling.number)
+        let held_back = |queued: &Queued| {
+            let of_incident = first.get(incidents.resolve(&queued.record.incident));
+            queued.is_answer() && of_incident.is_some_and(|first| *first < queued.number)
         };
-        let mut waiting: Vec<(&String, &Telling)> =
-            of_it().filter(|(key, telling)| !held_back(telling) && !under_way(key)).collect();
-        let order = |one: &(&String, &Telling), other: &(&String, &Telling)| {
+        let mut waiting: Vec<(&String, &Queued)> =
+            of_it().filter(|(key, queued)| !held_back(queued) && !under_way(key)).collect();
+        let order = |one: &(&String, &Queued), other: &(&String, &Queued)| {
             (rank(&one.1.record), one.0).cmp(&(rank(&other.1.record), other.0))
         };
         // Of ten thousand that wait for a receiver, few are next.
@@ -54,12 +54,12 @@ impl Deliveries {
         }
         waiting.truncate(most);
         waiting.sort_unstable_by(order);
-        let deliveries = waiting.into_iter().map(|(key, telling)| PendingNotification {
+        let deliveries = waiting.into_iter().map(|(key, queued)| PendingNotification {
             key: key.clone(),
-            occasion: telling.occasion.clone(),
-            record: telling.record.clone(),
-            told_as: self.told_as(&telling.record, incidents),
-            redriven: telling.redriven,
+            occasion: queued.occasion.clone(),
+            record: queued.record.clone(),
+            pages: self.pages_of(&queued.record, incidents),
+            redriven: queued.redriven,
         });
         let answers = self.answers(destination, known).filter(|pending| !under_way(&pending.key));
         deliveries.chain(answers).take(most).collect()
@@ -72,24 +72,24 @@ impl Deliveries {
         known: (&Responses, &Incidents),
         under_way: impl Fn(&str) -> bool,
     ) -> bool {
-        let waits = |(key, telling): (&String, &Telling)| telling.waiting.contains(destination) && !under_way(key);
+        let waits = |(key, queued): (&String, &Queued)| queued.waiting.contains(destination) && !under_way(key);
         self.by_key.iter().any(waits) || self.answers(destination, known).any(|pending| !under_way(&pending.key))
     }
 
-    /// The place of the first telling of each incident that waits for `destination`, where anything waits for that.
+    /// The place of the first notification of each incident that waits for `destination`, where anything waits for that.
     fn first_waiting<'a>(&'a self, destination: &str, incidents: &'a Incidents) -> BTreeMap<&'a str, u64> {
-        let waiting = || self.by_key.values().filter(|telling| telling.waiting.contains(destination));
+        let waiting = || self.by_key.values().filter(|queued| queued.waiting.contains(destination));
         let mut first = BTreeMap::new();
-        if waiting().any(Telling::is_answer) {
-            for telling in waiting() {
-                let first = first.entry(incidents.resolve(&telling.record.incident)).or_insert(telling.number);
-                *first = (*first).min(telling.number);
+        if waiting().any(Queued::is_answer) {
+            for queued in waiting() {
+                let first = first.entry(incidents.resolve(&queued.record.incident)).or_insert(queued.number);
+                *first = (*first).min(queued.number);
             }
         }
         first
     }
 
-    fn told_as(&self, record: &AlertRecord, incidents: &Incidents) -> Vec<ToldAs> {
+    fn pages_of(&self, record: &AlertRecord, incidents: &Incidents) -> Vec<SentPage> {
         self.standing.known_as(incidents.resolve(&record.incident))
     }
 
@@ -108,13 +108,13 @@ impl Deliveries {
                 return None;
             }
             let of_response = incidents.resolve(&progress.response.incident);
-            let telling =
+            let queued =
                 self.by_key.values().rev().find(|told| incidents.resolve(&told.record.incident) == of_response)?;
             Some(PendingNotification {
                 key,
                 occasion: Occasion::Answered(Box::new(progress.clone())),
-                record: telling.record.clone(),
-                told_as: self.told_as(&telling.record, incidents),
+                record: queued.record.clone(),
+                pages: self.pages_of(&queued.record, incidents),
                 redriven: 0,
             })
         })

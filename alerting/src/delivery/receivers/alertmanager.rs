@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::delivery::guard::AddressRules;
 use crate::delivery::http::{HttpClient, Request, fate, parse_url, refused};
 use crate::delivery::message::Notification;
-use crate::delivery::occasion::ToldAs;
+use crate::delivery::occasion::SentPage;
 use crate::delivery::pace::Pace;
 use crate::delivery::sink::{Attempt, Sink};
 use crate::delivery::webhook::WallClock;
@@ -147,13 +147,13 @@ pub fn alerts(notification: &Notification, now: Instant) -> Vec<Value> {
     let ended = now.max(notification.when);
     let is_over = notification.status == Status::Resolved;
     let stands_until = if is_over { ended } else { ended.saturating_add(STANDS_NS) };
-    let last = notification.told_as.len().saturating_sub(1);
+    let last = notification.pages.len().saturating_sub(1);
     let ends = |index: usize| if index == last { stands_until } else { ended };
-    let pages = notification.told_as.iter().enumerate();
+    let pages = notification.pages.iter().enumerate();
     pages.map(|(index, page)| alert(notification, page, ends(index))).rev().collect()
 }
 
-fn alert(notification: &Notification, page: &ToldAs, ends: Instant) -> Value {
+fn alert(notification: &Notification, page: &SentPage, ends: Instant) -> Value {
     let n = notification;
     let labels = json!({
         "alertname": page.rule,

@@ -177,7 +177,7 @@ pub fn mail(notification: &Notification, mailboxes: &Mailboxes, now: Instant) ->
     let n = notification;
     let domain = mailboxes.from.email.domain();
     let seconds = u64::try_from(now.unix_seconds()).unwrap_or(0);
-    let first = n.told_as.first().map_or(&n.key, |page| &page.key);
+    let first = n.pages.first().map_or(&n.key, |page| &page.key);
     let thread = format!("<{first}@{domain}>");
     let id = format!("<{}@{domain}>", n.key);
     let subject: String = format!("[keywatch] {}", headline(n)).chars().take(SUBJECT_CHARS_MAX).collect();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::delivery::guard::AddressRules;
 use crate::delivery::http::Request;
 use crate::delivery::message::Notification;
-use crate::delivery::occasion::ToldAs;
+use crate::delivery::occasion::SentPage;
 use crate::delivery::pace::Pace;
 use crate::delivery::receivers::siem::{LineFormat, LineTarget, LineTls, SiemSettings, line};
 use crate::delivery::receivers::{alertmanager, email, ocsf, pagerduty, slack};
@@ -23,8 +23,8 @@ const NOW: Instant = Instant(1_740_116_570 * SECOND_NS);
 
 const INCIDENT: &str = "ffeeddccbbaa99887766554433221100";
 
-fn page(key: String, rule: &str, severity: Severity) -> ToldAs {
-    ToldAs { key, incident: INCIDENT.into(), rule: rule.into(), severity, at: Instant(1_740_116_562 * SECOND_NS) }
+fn page(key: String, rule: &str, severity: Severity) -> SentPage {
+    SentPage { key, incident: INCIDENT.into(), rule: rule.into(), severity, at: Instant(1_740_116_562 * SECOND_NS) }
 }
 
 pub(crate) fn notification() -> Notification {
@@ -32,7 +32,7 @@ pub(crate) fn notification() -> Notification {
         key: format!("{INCIDENT}-1"),
         kind: "alert.updated",
         status: Status::Open,
-        told_as: vec![
+        pages: vec![
             page(INCIDENT.into(), "session/new_device", Severity::High),
             page(format!("{INCIDENT}-1"), "signing/confirmation_mismatch", Severity::Critical),
         ],

@@ -59,7 +59,7 @@ pub fn detection_finding(notification: &Notification) -> Value {
 }
 
 fn uid(notification: &Notification) -> &str {
-    notification.told_as.first().map_or(&notification.incident, |page| &page.incident)
+    notification.pages.first().map_or(&notification.incident, |page| &page.incident)
 }
 
 fn activity(notification: &Notification) -> u32 {
@@ -143,7 +143,7 @@ mod tests {
             assert_eq!(finding["is_alert"], activity == 1);
             assert_eq!(
                 finding["finding_info"]["uid"],
-                json!(told.told_as[0].incident),
+                json!(told.pages[0].incident),
                 "the same from creation to close"
             );
         }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::delivery::guard::AddressRules;
 use crate::delivery::http::{Answer, HttpClient, Request, fate, parse_url, refused};
 use crate::delivery::message::{Notification, headline};
-use crate::delivery::occasion::ToldAs;
+use crate::delivery::occasion::SentPage;
 use crate::delivery::pace::Pace;
 use crate::delivery::sink::{Attempt, Sink};
 use crate::delivery::webhook::bounded_data;
@@ -122,13 +122,13 @@ pub fn events(notification: &Notification, routing_key: &str) -> Vec<Value> {
         (Status::Acknowledged, "alert.acknowledged") => "acknowledge",
         _ => return vec![trigger(notification, routing_key)],
     };
-    let event = |page: &ToldAs| json!({ "routing_key": routing_key, "event_action": action, "dedup_key": page.key });
-    notification.told_as.iter().map(event).collect()
+    let event = |page: &SentPage| json!({ "routing_key": routing_key, "event_action": action, "dedup_key": page.key });
+    notification.pages.iter().map(event).collect()
 }
 
 fn trigger(notification: &Notification, routing_key: &str) -> Value {
     let n = notification;
-    let told = n.told_as.last().filter(|_| matches!(n.kind, "response.verified" | "alert.test")).map(|page| &page.key);
+    let told = n.pages.last().filter(|_| matches!(n.kind, "response.verified" | "alert.test")).map(|page| &page.key);
     let summary: String = headline(n).chars().take(SUMMARY_CHARS_MAX).collect();
     json!({
         "routing_key": routing_key,

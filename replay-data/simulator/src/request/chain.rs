@@ -3,7 +3,7 @@
 use keywatch_store::event::TextColumn;
 
 use crate::Scenario;
-use crate::record::{Said, went, with};
+use crate::record::{Recorded, with, with_outcome};
 use crate::simulation::Simulation;
 use crate::step::{Destination, Request, RequestStage};
 use crate::system::{PLATFORM, Technology, node, technology};
@@ -58,29 +58,29 @@ impl Simulation {
         }
         let mut event = self.about(request, PLATFORM, "custody.request");
         event.tx(self.systems[request.system].tx(request.wallet, request.number));
-        let said = self.say(request.system, at, went(event, "done"));
+        let said = self.say(request.system, at, with_outcome(event, "done"));
         self.mark_if(request, said, Scenario::LookalikeDestination);
         None
     }
 
-    fn transaction(&mut self, at: i64, request: &Request, outcome: &str) -> Said {
+    fn transaction(&mut self, at: i64, request: &Request, outcome: &str) -> Recorded {
         let mut event = self.about(request, node(request.wallet), "chain.tx");
         event.request(None::<&str>);
         event.tx(self.systems[request.system].tx(request.wallet, request.number));
         event.copy(TextColumn::Wallet, TextColumn::FromAddress);
         event.actor(self.executor(request));
         let event = with(event, &self.mined(request, at, outcome));
-        self.say(request.system, at, went(event, outcome))
+        self.say(request.system, at, with_outcome(event, outcome))
     }
 
     /// Value leaves the wallet in transaction `tx`.
-    pub(crate) fn transfer_out(&mut self, at: i64, request: &Request, tx: String) -> Said {
+    pub(crate) fn transfer_out(&mut self, at: i64, request: &Request, tx: String) -> Recorded {
         let mut event = self.about(request, node(request.wallet), "chain.transfer");
         event.request(None::<&str>);
         event.tx(tx);
         event.copy(TextColumn::Wallet, TextColumn::FromAddress);
         let detail = serde_json::json!({ "direction": "out", "block": block(request.wallet, at) });
-        self.say(request.system, at, went(with(event, &detail), "success"))
+        self.say(request.system, at, with_outcome(with(event, &detail), "success"))
     }
 
     /// Who sends a transaction: an owner, the wallet itself, or on Bitcoin nobody that one could see.
@@ -97,7 +97,7 @@ impl Simulation {
     }
 
     /// Marks a record of the chain where the attack shows there.
-    fn mark_on_chain(&mut self, request: &Request, said: Said) {
+    fn mark_on_chain(&mut self, request: &Request, said: Recorded) {
         let shows = [
             Scenario::AmountOutlier,
             Scenario::FeeOutlier,

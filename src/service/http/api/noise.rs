@@ -9,7 +9,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Json;
-use keywatch_alerting::{AlertState, Counted, History, Incident, Verdict};
+use keywatch_alerting::{AlertState, AlertSummary, History, Incident, Verdict};
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Error, Event, Instant, Log, Position, Topic};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub(super) async fn noise(State(api): State<Arc<Api>>, Extension(operator): Call
         // A beginning that somebody chose is seldom asked for again.
         let slot = if asked.is_none() { &mut *kept } else { &mut once };
         let counting = Counting::continued(slot, api.log.as_ref(), since)?;
-        let mut rules: BTreeMap<&str, Vec<&Counted>> = BTreeMap::new();
+        let mut rules: BTreeMap<&str, Vec<&AlertSummary>> = BTreeMap::new();
         for counted in counting.history.alerts().into_iter().filter(|counted| operator.sees(&counted.alert.system)) {
             rules.entry(&counted.alert.rule).or_default().push(counted);
         }
@@ -105,7 +105,7 @@ fn concerns(event: &Event) -> bool {
     event.kind().starts_with("alert.") && !["alert.notified", "alert.failed"].contains(&event.kind())
 }
 
-fn view(state: &AlertState, rule: &str, alerts: &[&Counted]) -> Value {
+fn view(state: &AlertState, rule: &str, alerts: &[&AlertSummary]) -> Value {
     let verdicts = |wanted: Option<Verdict>| alerts.iter().filter(|counted| counted.alert.verdict == wanted).count();
     let waits = waits(state, alerts);
     json!({
@@ -125,7 +125,7 @@ fn view(state: &AlertState, rule: &str, alerts: &[&Counted]) -> Value {
 
 /// Seconds from the beginning of each incident of these alerts until somebody took it up, ascending; of those that are still
 /// remembered.
-fn waits(state: &AlertState, alerts: &[&Counted]) -> Vec<i64> {
+fn waits(state: &AlertState, alerts: &[&AlertSummary]) -> Vec<i64> {
     let incidents = alerts.iter().filter_map(|counted| state.incidents().get(&counted.alert.incident));
     let mut seen = BTreeSet::new();
     let once = incidents.filter(|incident| seen.insert(incident.id.as_str()));

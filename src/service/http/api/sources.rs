@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use super::{Answer, Api, Caller, parameters, parsed};
 use crate::clock;
 use crate::limits::SOURCES_RECORDS_MAX;
-use crate::service::heard::Heard;
 use crate::service::http::credentials::Credentials;
+use crate::service::source_activity::Activity;
 
 /// A source as it is configured and declared.
 pub(crate) struct Source {
@@ -80,7 +80,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, Extension(operator): Calle
     let views: Vec<Value> = own.map(|source| view(&api, source, now)).collect();
     let mut answer = json!({ "sources": views });
     if looks {
-        let heard = api.away(|api| Ok(Heard::of(api.log.as_ref(), SOURCES_RECORDS_MAX)?)).await?;
+        let heard = api.away(|api| Ok(Activity::of(api.log.as_ref(), SOURCES_RECORDS_MAX)?)).await?;
         answer["said"] = json!(heard.of_systems(|system| operator.sees(system)));
     }
     Ok(Json(answer))

@@ -21,7 +21,7 @@ use super::Credentials;
 use crate::clock;
 use crate::limits::{CONFIG_BYTES_MAX, CREDENTIALS_RELOAD_SECONDS};
 use crate::service::config::credential::{Credential, Signature};
-use crate::service::config::{Config, anew};
+use crate::service::config::{Config, reload};
 use crate::service::intake::Intake;
 use crate::service::metrics::Metrics;
 use crate::service::role::Role;
@@ -148,7 +148,7 @@ struct Look {
 
 impl Look {
     fn at(config: &Config, inventory: &Inventory) -> Look {
-        let configured = anew::credentials(config, inventory);
+        let configured = reload::credentials(config, inventory);
         let mut digest = Sha256::new();
         match &configured {
             Ok(configured) => {

@@ -18,7 +18,7 @@ use super::sessions::Session;
 use super::{Page, layout};
 use crate::clock;
 use crate::limits::{PAGE_BOARD_INCIDENTS, PAGE_BOARD_RESPONSES};
-use crate::words::shortened;
+use crate::wording::shortened;
 
 /// `GET /page`.
 pub(super) async fn show(State(page): State<Arc<Page>>, Extension(session): Extension<Session>, uri: Uri) -> Response {

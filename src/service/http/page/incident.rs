@@ -19,7 +19,7 @@ use super::timeline::{money_left, timeline};
 use super::{Page, acts, layout};
 use crate::clock;
 use crate::limits::PAGE_LIST_RESPONSES;
-use crate::words::{shortened, span};
+use crate::wording::{shortened, span};
 
 /// What an incident names, and what people call it.
 const NAMES: [(&str, &str); 5] = [

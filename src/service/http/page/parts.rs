@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::addresses::address;
-use crate::words;
+use crate::wording;
 
 /// Characters of a time to the second.
 const TO_THE_SECOND: usize = 19;
@@ -60,7 +60,7 @@ pub(super) fn clock(text: &str) -> Markup {
 /// How long ago, in the two largest units.
 pub(super) fn age(since: &str, now: Instant) -> String {
     let Some(since) = instant(since) else { return String::new() };
-    let span = words::span(now.0.saturating_sub(since.0).max(0));
+    let span = wording::span(now.0.saturating_sub(since.0).max(0));
     span.split(' ').take(4).collect::<Vec<_>>().join(" ")
 }
 

@@ -17,7 +17,7 @@ use super::sessions::Session;
 use super::{Page, decisions, layout, rules};
 use crate::limits::PAGE_LIST_RESPONSES;
 use crate::service::http::api::responses::STATUSES;
-use crate::words::{short, shortened};
+use crate::wording::{short, shortened};
 
 /// The sections of what a response names, and what one name of each is called.
 const SECTIONS: [(&str, &str); 5] = [

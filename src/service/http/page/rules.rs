@@ -16,7 +16,7 @@ use super::addresses::{address, path};
 use super::parts::{code_block, items, severity, strings, text};
 use super::sessions::Session;
 use super::{Page, layout};
-use crate::words::span;
+use crate::wording::span;
 
 /// `GET /page/rules`.
 pub(super) async fn list(State(page): State<Arc<Page>>, Extension(session): Extension<Session>) -> Response {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::parts::{items, text, time};
 use super::sessions::Session;
 use super::{Page, layout};
-use crate::words::span;
+use crate::wording::span;
 
 /// `GET /page/sources`.
 pub(super) async fn list(State(page): State<Arc<Page>>, Extension(session): Extension<Session>) -> Response {

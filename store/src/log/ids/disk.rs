@@ -16,7 +16,7 @@ use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions};
 
 use super::marker::{self, Marker, Place};
 use crate::limits::IDS_CACHE_BYTES_MAX;
-use crate::log::admission::{Said, Seen, SystemKey};
+use crate::log::admission::{Seen, SeenEvent, SystemKey};
 use crate::log::embedded::with_keyspaces;
 use crate::log::hash_chain::{Key, topic_number};
 use crate::{Error, EventId, Instant, Topic};
@@ -79,7 +79,7 @@ impl IdDisk {
     }
 
     /// What was said under an id, forgotten or not.
-    pub(super) fn find(&self, topic: Topic, id: EventId, key: &Key) -> Result<Option<Said>, Error> {
+    pub(super) fn find(&self, topic: Topic, id: EventId, key: &Key) -> Result<Option<SeenEvent>, Error> {
         let found = self.topics[index(topic)].get(id.0);
         let Some(value) = found.map_err(|error| self.distrust(topic, &error.to_string()))? else { return Ok(None) };
         let said = decode(topic, id, &value, key);
@@ -127,7 +127,7 @@ impl IdDisk {
         key: &Key,
     ) -> Result<(), Error> {
         self.times[index(topic)].lock().unwrap_or_else(PoisonError::into_inner).extend(times);
-        let mut sorted: Vec<(&EventId, &Said)> = ids.iter().collect();
+        let mut sorted: Vec<(&EventId, &SeenEvent)> = ids.iter().collect();
         sorted.sort_unstable_by_key(|(id, _)| **id);
         let put = || {
             let mut table = self.topics[index(topic)].start_ingestion()?;
@@ -181,7 +181,7 @@ fn index(topic: Topic) -> usize {
 }
 
 /// `fingerprint [16] · log time i64 · system u64 · MAC [8]`, big-endian.
-fn encode(topic: Topic, id: EventId, said: &Said, key: &Key) -> Vec<u8> {
+fn encode(topic: Topic, id: EventId, said: &SeenEvent, key: &Key) -> Vec<u8> {
     let mut value = Vec::with_capacity(SAID_BYTES + TAG_BYTES);
     value.extend(said.fingerprint);
     value.extend(said.time.0.to_be_bytes());
@@ -191,18 +191,18 @@ fn encode(topic: Topic, id: EventId, said: &Said, key: &Key) -> Vec<u8> {
     value
 }
 
-fn decode(topic: Topic, id: EventId, value: &[u8], key: &Key) -> Option<Said> {
+fn decode(topic: Topic, id: EventId, value: &[u8], key: &Key) -> Option<SeenEvent> {
     let (said, tag) = value.split_at_checked(SAID_BYTES)?;
     let is_genuine = key.tag_id(&[&[topic_number(topic)], &id.0, said]) == tag;
     is_genuine.then(|| parse(said)).flatten()
 }
 
-fn parse(said: &[u8]) -> Option<Said> {
+fn parse(said: &[u8]) -> Option<SeenEvent> {
     let (fingerprint, rest) = said.split_first_chunk()?;
     let (time, rest) = rest.split_first_chunk()?;
     let (system, _) = rest.split_first_chunk()?;
     let (time, system) = (Instant(i64::from_be_bytes(*time)), SystemKey(u64::from_be_bytes(*system)));
-    Some(Said { fingerprint: *fingerprint, time, system })
+    Some(SeenEvent { fingerprint: *fingerprint, time, system })
 }
 
 /// Leaves out what is forgotten when tables are merged.

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use super::disk::IdDisk;
 use super::marker::{Marker, Place, Stretch};
-use crate::log::admission::{Said, Seen, SystemKey};
+use crate::log::admission::{Seen, SeenEvent, SystemKey};
 use crate::log::hash_chain::Key;
 use crate::{Error, EventId, Instant, Topic};
 
@@ -53,7 +53,7 @@ impl TopicIds {
     ///
     /// # Errors
     /// [`Error::Storage`] when the index is damaged; the next start makes it again.
-    pub(crate) fn find(&self, id: EventId) -> Result<Option<Said>, Error> {
+    pub(crate) fn find(&self, id: EventId) -> Result<Option<SeenEvent>, Error> {
         if let Some(said) = self.on_its_way.as_ref().and_then(|generation| generation.ids.get(&id)) {
             return Ok(Some(*said));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::limits::REPEAT_HORIZON_NS;
-use crate::log::admission::{Said, Seen, SystemKey};
+use crate::log::admission::{Seen, SeenEvent, SystemKey};
 use crate::log::hash_chain::Key;
 use crate::{EventId, Instant, Topic};
 
@@ -19,9 +19,9 @@ fn id(number: u64) -> EventId {
     EventId::derive("s", "source", &number.to_string())
 }
 
-fn said(number: u64) -> Said {
+fn said(number: u64) -> SeenEvent {
     let time = Instant(i64::try_from(number).unwrap());
-    Said { fingerprint: u128::from(number).to_be_bytes(), time, system: SYSTEM }
+    SeenEvent { fingerprint: u128::from(number).to_be_bytes(), time, system: SYSTEM }
 }
 
 fn ids(disk: &Arc<IdDisk>, key: Key) -> TopicIds {

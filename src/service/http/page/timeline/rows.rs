@@ -12,7 +12,7 @@ use super::links::{Link, links};
 use super::picture::{Line, WIDTH, picture, x};
 use super::sentence::{found, sentence};
 use super::{LANES, Mark, Row, amount, money_left, rows_of, scales};
-use crate::words::span;
+use crate::wording::span;
 
 /// A pause that is told.
 const PAUSE_NS: i64 = 600 * SECOND_NS;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::parts::{items, text};
 use super::Row;
-use crate::words::{short, shortened};
+use crate::wording::{short, shortened};
 
 /// A row in words.
 pub(super) fn sentence(row: &Row) -> String {

@@ -12,20 +12,20 @@ const MILLISECOND_NS: i64 = 1_000_000;
 
 /// What was heard of all sources in a stretch of the log that reaches to its end.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Heard {
+pub(crate) struct Activity {
     /// Log time of the first record that was looked at.
     pub(crate) from: Option<Instant>,
     /// Log time of the last.
     pub(crate) until: Option<Instant>,
     /// Each source that is named in it, by system and name.
-    pub(crate) sources: Vec<Said>,
+    pub(crate) sources: Vec<SourceActivity>,
     /// Losses that somebody accepted, by system.
     pub(crate) gaps: BTreeMap<String, u64>,
 }
 
 /// What a source said in that stretch.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Said {
+pub(crate) struct SourceActivity {
     /// Its system.
     pub(crate) system: String,
     /// Its name there.
@@ -66,15 +66,15 @@ pub(crate) struct Status {
     pub(crate) at: Instant,
 }
 
-impl Heard {
+impl Activity {
     /// Looks at the newest `records_max` records.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(crate) fn of(log: &dyn Log, records_max: u64) -> Result<Heard, Error> {
+    pub(crate) fn of(log: &dyn Log, records_max: u64) -> Result<Activity, Error> {
         let end = log.end(Topic::Events).0;
         let mut position = Position(log.oldest(Topic::Events).0.max(end.saturating_sub(records_max)));
-        let mut heard = Heard::default();
+        let mut heard = Activity::default();
         let mut sources = BTreeMap::new();
         while position.0 < end {
             let events = log.read(Topic::Events, position, PIPELINE_RECORDS_MAX)?;
@@ -86,11 +86,11 @@ impl Heard {
                 heard.take(event, &mut sources);
             }
         }
-        heard.sources = sources.into_values().map(Said::with_delays).collect();
+        heard.sources = sources.into_values().map(SourceActivity::with_delays).collect();
         Ok(heard)
     }
 
-    fn take(&mut self, event: &Event, sources: &mut BTreeMap<(String, String), Said>) {
+    fn take(&mut self, event: &Event, sources: &mut BTreeMap<(String, String), SourceActivity>) {
         // keywatch's own words about a source are none of the source's.
         if ["tick", "source.expected", "inventory.activated"].contains(&event.kind()) {
             return;
@@ -100,30 +100,30 @@ impl Heard {
             return;
         }
         let (system, source) = (event.system().to_owned(), event.source().to_owned());
-        let said = sources.entry((system.clone(), source.clone())).or_insert_with(|| Said {
+        let said = sources.entry((system.clone(), source.clone())).or_insert_with(|| SourceActivity {
             system,
             source,
-            ..Said::default()
+            ..SourceActivity::default()
         });
         said.take(event);
     }
 
     /// What an operator sees of it.
-    pub(crate) fn of_systems(mut self, sees: impl Fn(&str) -> bool) -> Heard {
+    pub(crate) fn of_systems(mut self, sees: impl Fn(&str) -> bool) -> Activity {
         self.sources.retain(|said| sees(&said.system));
         self.gaps.retain(|system, _| sees(system));
         self
     }
 
     /// A source.
-    pub(crate) fn find(&self, system: &str, source: &str) -> Option<&Said> {
+    pub(crate) fn find(&self, system: &str, source: &str) -> Option<&SourceActivity> {
         self.sources.iter().find(|said| said.system == system && said.source == source)
     }
 }
 
-impl Said {
+impl SourceActivity {
     /// What its delays come to.
-    fn with_delays(mut self) -> Said {
+    fn with_delays(mut self) -> SourceActivity {
         let mut delays = std::mem::take(&mut self.delays_ns);
         delays.sort_unstable();
         self.delay_milliseconds_median = no_longer(&delays, 50);
@@ -187,7 +187,7 @@ mod tests {
             event.build_own()
         };
         log.append(Topic::Events, (1..=199).chain([-7]).map(late).collect()).unwrap();
-        let heard = Heard::of(&log, 1_000).unwrap();
+        let heard = Activity::of(&log, 1_000).unwrap();
         let idp = heard.find("cold", "idp").unwrap();
         // In order: 0, 1, … 199 seconds. The hundredth is 99, the 198th is 197.
         assert_eq!((idp.delay_milliseconds_median, idp.delay_milliseconds_p99), (Some(99_000), Some(197_000)));
@@ -207,7 +207,7 @@ mod tests {
             event("keywatch", "tick", 7, None),
         ];
         log.append(Topic::Events, events).unwrap();
-        let heard = Heard::of(&log, 6).unwrap();
+        let heard = Activity::of(&log, 6).unwrap();
         let names: Vec<&str> = heard.sources.iter().map(|said| said.source.as_str()).collect();
         assert_eq!(names, ["idp", "opa"], "what is older than the stretch is not looked at");
         let idp = heard.find("cold", "idp").unwrap();

@@ -39,7 +39,7 @@ const TOKEN_BYTES: usize = 16;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The page while it is served.
-pub(crate) struct Stage {
+pub(crate) struct ServedPage {
     url: String,
     token: String,
     metrics: Arc<Metrics>,
@@ -48,12 +48,12 @@ pub(crate) struct Stage {
     door: JoinHandle<()>,
 }
 
-impl Stage {
+impl ServedPage {
     /// Serves the page over a pipeline that is about to run.
     ///
     /// # Errors
     /// There is no randomness, no signal can be listened for, no port is free.
-    pub(crate) async fn open(environment: &mut Environment, inventory: Inventory) -> anyhow::Result<Stage> {
+    pub(crate) async fn open(environment: &mut Environment, inventory: Inventory) -> anyhow::Result<ServedPage> {
         let (stop, stopping) = watch::channel(false);
         stop_on_signal(stop)?;
         let (token, metrics) = (token()?, Arc::clone(&environment.metrics));
@@ -87,7 +87,7 @@ impl Stage {
         let places = Places::new(CONNECTIONS_MAX, ADDRESS_CONNECTIONS_MAX, Vec::new());
         let door = Door { listener, places, router, tls: None, metrics: Arc::clone(&metrics) };
         let door = tokio::spawn(door.serve(stopping.clone()));
-        Ok(Stage { url, token, metrics, stopping, door })
+        Ok(ServedPage { url, token, metrics, stopping, door })
     }
 
     /// Says where the page is, and waits until somebody has signed in; `false` where ctrl-c comes first.

@@ -45,7 +45,7 @@ impl SystemKey {
 
 /// What was said under an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct SeenEvent {
     /// What it was.
     pub fingerprint: Fingerprint,
     /// Its log time.
@@ -54,7 +54,7 @@ pub struct Said {
     pub system: SystemKey,
 }
 
-impl Said {
+impl SeenEvent {
     /// Whether it is remembered while its system's last record has that time.
     #[must_use]
     pub fn is_remembered(&self, now: Instant) -> bool {
