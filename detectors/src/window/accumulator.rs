@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use arrow::datatypes::{DataType, i256};
 use hashbrown::HashMap;
 
-use super::call::{Call, Function};
+use super::operator_plan::{Call, Function};
 use super::state::{average, saturate};
 use super::stored::Stored;
 use super::value::Value;

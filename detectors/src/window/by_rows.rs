@@ -7,9 +7,9 @@ use arrow::array::ArrayRef;
 use datafusion::error::{DataFusionError, Result};
 
 use super::accumulator::Accumulator;
-use super::call::{CallPlan, Function, RingPlan};
 use super::frame::Frame;
 use super::keys::{Keys, Slot};
+use super::operator_plan::{CallPlan, Function, RingPlan};
 use super::ring::RingColumns;
 use super::rows::Rows;
 use super::stored::damaged;

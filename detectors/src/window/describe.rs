@@ -4,9 +4,9 @@
 
 use super::StateSize;
 use super::by_rows::ByRows;
-use super::call::Function;
 use super::frame::Frame;
 use super::operator::Operator;
+use super::operator_plan::Function;
 use super::ring::{Ring, RingCall};
 use super::rows::Row;
 use super::state::State;

@@ -17,9 +17,9 @@ use std::collections::VecDeque;
 use arrow::array::ArrayRef;
 use datafusion::error::Result;
 
-use super::call::CallPlan;
 use super::frame::Frame;
 use super::keys::{NO_SLOT, Slot};
+use super::operator_plan::CallPlan;
 use super::rows::Rows;
 use super::state::{Accumulate, Recent};
 

@@ -38,10 +38,10 @@ use arrow::datatypes::{Field, Schema, TimestampNanosecondType};
 use datafusion::error::Result;
 
 use super::by_rows::ByRows;
-use super::call::{Keeping, OperatorPlan, RingPlan};
 use super::delay_line::{Decided, Delay};
 use super::keys::Slot;
 use super::limits::{Limits, Lost};
+use super::operator_plan::{Keeping, OperatorPlan, RingPlan};
 use super::ring::{Asked, Ring, RingColumns, forget};
 use super::rows::Rows;
 use super::shared::Shared;

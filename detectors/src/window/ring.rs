@@ -8,10 +8,10 @@ use arrow::buffer::BooleanBuffer;
 use datafusion::error::Result;
 
 use super::batch_keys::BatchKeys;
-use super::call::{Call, RingPlan};
 use super::early::{Early, Rejected};
 use super::frame::Frame;
 use super::keys::{Keys, NO_SLOT, Slot};
+use super::operator_plan::{Call, RingPlan};
 use super::queue::Queue;
 use super::rows::{Row, Rows};
 use super::state::{Answers, At, Cursor, Part, Passage, State};

@@ -14,10 +14,10 @@ use datafusion::error::Result;
 
 use super::batch_keys::Key;
 use super::by_rows::ByRows;
-use super::call::RingPlan;
 use super::delay_line::{All, Delay};
 use super::keys::{Keys, Slot};
 use super::operator::Operator;
+use super::operator_plan::RingPlan;
 use super::ring::{Lane, Ring, RingCall};
 use super::rows::Row;
 use super::state::Cursor;

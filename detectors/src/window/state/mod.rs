@@ -30,6 +30,7 @@ macro_rules! save_inputs_as_they_are {
     };
 }
 
+mod answers;
 mod count;
 mod distinct;
 mod extreme;
@@ -41,21 +42,21 @@ mod objects;
 mod sum;
 mod unasked;
 
-use arrow::array::{ArrayRef, Int64Array, NullBufferBuilder, StringViewBuilder};
+use arrow::array::{ArrayRef, NullBufferBuilder, StringViewBuilder};
 
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
-use std::sync::Arc;
 
 pub(super) use sum::{average, saturate};
 
-use super::call::{Call, Function};
 use super::frame::Frame;
 use super::keys::{NO_SLOT, Slot};
+use super::operator_plan::{Call, Function};
 use super::queue::Queue;
 use super::rows::Row;
 use super::stored::{Stored, to_bytes};
 use super::value::{self, Column, Value};
+pub(super) use answers::Answers;
 use count::Counts;
 pub(super) use count::Recent;
 use distinct::Distinct;
@@ -154,14 +155,6 @@ pub(super) struct Part {
     pub(super) bit: u16,
     /// Whether it is told of rows that leave.
     pub(super) leaves: bool,
-}
-
-/// Answers of one run, in the order of the answered rows.
-pub(super) enum Answers {
-    Numbers(Vec<i64>),
-    Texts(Box<StringViewBuilder>),
-    Wide(Vec<i128>, NullBufferBuilder),
-    Values(Vec<Option<Value>>),
 }
 
 /// Takes the rows through one function.
@@ -330,45 +323,6 @@ impl State {
             }
             _ => Answers::Values(Vec::with_capacity(rows)),
         }
-    }
-}
-
-impl Answers {
-    pub(super) fn number(&mut self, number: i64) {
-        if let Answers::Numbers(numbers) = self {
-            numbers.push(number);
-        }
-    }
-
-    #[inline]
-    pub(super) fn wide(&mut self, number: Option<i128>) {
-        if let Answers::Wide(numbers, nulls) = self {
-            numbers.push(number.unwrap_or_default());
-            nulls.append(number.is_some());
-        }
-    }
-
-    pub(super) fn text(&mut self, text: Option<&str>) {
-        if let Answers::Texts(texts) = self {
-            texts.append_option(text);
-        }
-    }
-
-    pub(super) fn value(&mut self, value: Option<Value>) {
-        if let Answers::Values(values) = self {
-            values.push(value);
-        }
-    }
-
-    /// The answers as a column of that type.
-    pub(super) fn finish(self, kind: &DataType) -> Result<ArrayRef> {
-        let array: ArrayRef = match self {
-            Answers::Numbers(numbers) => Arc::new(Int64Array::from(numbers)),
-            Answers::Texts(mut texts) => Arc::new(texts.finish()),
-            Answers::Wide(numbers, mut nulls) => return value::write_numbers(numbers, nulls.finish(), kind),
-            Answers::Values(values) => return value::write(&values, kind),
-        };
-        if array.data_type() == kind { Ok(array) } else { Ok(arrow::compute::cast(&array, kind)?) }
     }
 }
 

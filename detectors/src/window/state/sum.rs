@@ -6,8 +6,8 @@ use datafusion::error::Result;
 
 use super::inputs::Inputs;
 use super::{Accumulate, Answers, At, cell, open_cell, store_cells};
-use crate::window::call::{Call, Function};
 use crate::window::keys::Slot;
+use crate::window::operator_plan::{Call, Function};
 use crate::window::stored::from_bytes;
 
 /// Sum and number of the rows of each key that are inside.
