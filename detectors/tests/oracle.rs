@@ -40,7 +40,7 @@ pub(crate) mod function;
 pub(crate) mod history;
 pub(crate) mod mutants;
 pub(crate) mod naive;
-pub(crate) mod own;
+pub(crate) mod near_histories;
 pub(crate) mod parameters;
 pub(crate) mod query;
 mod regressions;
@@ -58,7 +58,7 @@ use self::dice::Dice;
 use self::function::Language;
 use self::history::{History, SECOND, SPANS, START};
 use self::mutants::MUTATIONS;
-use self::own::Own;
+use self::near_histories::NearHistories;
 use self::query::{Dialect, Query};
 use self::stock::Stock;
 use self::trial::{Subject, Tally};
@@ -136,7 +136,7 @@ fn shipped_rules_answer_as_stock_datafusion_does_near_their_own_events() {
     let stock = Stock::new();
     let (mut fired, mut differing) = (BTreeMap::<String, usize>::new(), String::new());
     for subject in shipped(&stock) {
-        let own = Own::of(&subject.rule);
+        let own = NearHistories::of(&subject.rule);
         for seed in seeds(5) {
             let mut dice = Dice::new(seed + 3_000_000);
             let spans = history::spans(&mut dice, 3);
@@ -235,7 +235,7 @@ fn errors_of_an_engine_are_noticed_by_the_oracles() {
 }
 
 /// Histories near the value of a parameter, and some of any traffic.
-fn near(own: &Own, wrong: &parameters::OffByOne, dice: &mut Dice) -> Vec<History> {
+fn near(own: &NearHistories, wrong: &parameters::OffByOne, dice: &mut Dice) -> Vec<History> {
     let spans = wrong.span_ns.map_or(SPANS[2..9].to_vec(), |span| vec![span]);
     let mut near = own.at(wrong.span_ns, wrong.number);
     for _ in 0..60 {
@@ -251,7 +251,7 @@ fn a_hair_off_in_a_parameter_of_a_shipped_rule_is_noticed() {
     let stock = Stock::new();
     let mut noticed = BTreeMap::<String, bool>::new();
     for rule in keywatch_detectors::rule::shipped().unwrap() {
-        let (own, right) = (Own::of(&rule), [Subject::of_rule(&stock, &rule)]);
+        let (own, right) = (NearHistories::of(&rule), [Subject::of_rule(&stock, &rule)]);
         for wrong in parameters::off_by_one(&rule) {
             let is_noticed = noticed.entry(wrong.name.clone()).or_default();
             if *is_noticed {

@@ -30,20 +30,20 @@ pub(super) async fn about(
     let now = clock::now();
     let since: Instant = parsed(&parameters, "since")?.unwrap_or(Instant(now.0 - ABOUT_NS));
     api.away(move |api| {
-        let mut heard = Heard::default();
+        let mut mentions = Mentions::default();
         let scanned = scan(api.log.as_ref(), Topic::Events, since, |event| {
             if operator.sees(event.system()) && event.kind() != "tick" {
-                heard.take(event, &name);
+                mentions.take(event, &name);
             }
             true
         })?;
         let incidents = api.executor.with_state(|state| incidents_naming(state, &operator, &name));
         let named = incidents.as_array().into_iter().flatten().filter_map(|incident| incident["system"].as_str());
-        let systems: BTreeSet<&str> = heard.systems.keys().map(String::as_str).chain(named).collect();
+        let systems: BTreeSet<&str> = mentions.systems.keys().map(String::as_str).chain(named).collect();
         for system in systems {
             api.executor.record_read(system, &operator.name, "about", &name, now)?;
         }
-        let mut view = heard.view(&name);
+        let mut view = mentions.view(&name);
         view["since"] = json!(since);
         view["looked_from"] = json!(scanned.from);
         view["complete"] = Value::from(scanned.complete);
@@ -53,9 +53,9 @@ pub(super) async fn about(
     .await
 }
 
-/// What was heard of a name.
+/// Where a name stands in events.
 #[derive(Default)]
-struct Heard {
+struct Mentions {
     events: u64,
     first: Option<Instant>,
     last: Option<Instant>,
@@ -65,7 +65,7 @@ struct Heard {
     newest: std::collections::VecDeque<Event>,
 }
 
-impl Heard {
+impl Mentions {
     fn take(&mut self, event: &Event, name: &str) {
         let columns = [
             ("actor", event.actor()),

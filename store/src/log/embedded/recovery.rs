@@ -114,7 +114,7 @@ impl Recovery<'_> {
 
     /// Reads the ids of some stretches of the topic.
     fn read(&self, recovered: &mut Recovered, needed: &[(Position, Position)]) -> Result<(), Error> {
-        let mut said = Saying::new(self.clocks, needed, recovered.tip.position);
+        let mut progress = ReadingProgress::new(self.clocks, needed, recovered.tip.position);
         for (from, through) in needed.iter().copied() {
             let mut before: Option<ChainLink> = None;
             for entry in self.disk.heads(recovered.topic, from) {
@@ -133,7 +133,7 @@ impl Recovery<'_> {
                 if recovered.admission.ids() >= self.recent_ids_max {
                     recovered.hand_over(end)?;
                 }
-                said.read(head.rows.len());
+                progress.read(head.rows.len());
             }
         }
         Ok(())
@@ -166,30 +166,36 @@ pub(super) fn generation(
 }
 
 /// Says how far the reading is and how long it will take, where it takes long.
-struct Saying<'a> {
+struct ReadingProgress<'a> {
     clocks: &'a dyn Clocks,
     begun: Duration,
-    said: Duration,
+    reported: Duration,
     records: usize,
     read: usize,
 }
 
-impl<'a> Saying<'a> {
-    fn new(clocks: &'a dyn Clocks, needed: &[(Position, Position)], end: Position) -> Saying<'a> {
+impl<'a> ReadingProgress<'a> {
+    fn new(clocks: &'a dyn Clocks, needed: &[(Position, Position)], end: Position) -> ReadingProgress<'a> {
         // The last batch of a stretch is not counted: how long it is stands in its head.
         let last = needed.last().map_or(0, |(_, through)| end.0.saturating_sub(through.0));
         let records = needed.iter().map(|(from, through)| through.0.saturating_sub(from.0)).sum::<u64>() + last;
         let begun = clocks.monotonic();
-        Saying { clocks, begun, said: begun, records: usize::try_from(records).unwrap_or(usize::MAX), read: 0 }
+        ReadingProgress {
+            clocks,
+            begun,
+            reported: begun,
+            records: usize::try_from(records).unwrap_or(usize::MAX),
+            read: 0,
+        }
     }
 
     fn read(&mut self, records: usize) {
         self.read += records;
         let now = self.clocks.monotonic();
-        if now.saturating_sub(self.said) < SAY_EVERY {
+        if now.saturating_sub(self.reported) < SAY_EVERY {
             return;
         }
-        self.said = now;
+        self.reported = now;
         let left = self.records.saturating_sub(self.read) as u128;
         let seconds_left = now.saturating_sub(self.begun).as_millis() * left / (self.read.max(1) as u128) / 1000;
         let (read, records) = (self.read, self.records);

@@ -1,6 +1,6 @@
 //! Histories near those for which a shipped rule was written: the events of its `fires` file, over and again, with rows
 //! left out, told twice, a hair earlier or later, and with each other's values. Random traffic seldom meets a rule that
-//! asks for several things at once; these always nearly do. [`Own::at`] puts two of them exactly as far apart, as often or
+//! asks for several things at once; these always nearly do. [`NearHistories::at`] puts two of them exactly as far apart, as often or
 //! as high as a parameter says, and one less and more.
 
 use std::collections::BTreeSet;
@@ -43,20 +43,20 @@ const HISTORIES_MAX: usize = 2_000;
 type Line = Map<String, Value>;
 
 /// The events of a rule's own files.
-pub(crate) struct Own {
+pub(crate) struct NearHistories {
     lines: Vec<Line>,
     quiet: Vec<Line>,
 }
 
-impl Own {
+impl NearHistories {
     /// Of a shipped rule.
-    pub(crate) fn of(rule: &Rule) -> Own {
+    pub(crate) fn of(rule: &Rule) -> NearHistories {
         let read = |which: &str| {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules").join(format!("{}.{which}.jsonl", rule.id));
             let text = fs::read_to_string(path).unwrap();
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
         };
-        Own { lines: read("fires"), quiet: read("quiet") }
+        NearHistories { lines: read("fires"), quiet: read("quiet") }
     }
 
     /// Histories of the systems `s0`, `s1` … in which two events lie `span_ns` apart or one has `number` times the amount
