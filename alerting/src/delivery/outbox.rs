@@ -16,6 +16,7 @@ use crate::delivery::message::{Notification, compose};
 use crate::delivery::occasion::PendingNotification;
 use crate::delivery::pace::Queue;
 use crate::delivery::sink::Sink;
+use crate::delivery::trouble::Trouble;
 use crate::delivery::webhook::WallClock;
 use crate::error::{Error, Fate};
 use crate::lifecycle::action::AlertRecord;
@@ -96,16 +97,6 @@ struct QueueState {
     taken: WallInstant,
     /// When it last took a heartbeat, where it gets any, or the start.
     heartbeat: Option<WallInstant>,
-}
-
-/// A receiver that fails, and what waits for it.
-#[derive(Clone, Debug)]
-pub(crate) struct Trouble {
-    pub(crate) destination: String,
-    pub(crate) problem: String,
-    pub(crate) waiting: usize,
-    pub(crate) worst: AlertRecord,
-    pub(crate) dead: usize,
 }
 
 /// How a receiver does, for metrics.

@@ -27,7 +27,7 @@ pub mod incident;
 pub mod member;
 pub mod operation;
 pub mod paging;
-mod pairs;
+pub(crate) mod pairs;
 pub mod planned;
 pub mod record;
 pub mod saved;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use keywatch_store::finding::Proof;
 use keywatch_store::{EventId, Finding, Instant, Severity};
 
-use crate::delivery::outbox::Trouble;
+use crate::delivery::trouble::Trouble;
 use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::silence::{Allowed, Silence};
 use crate::policy::routes::{FAILED_RULE, GONE_RULE, SILENCED_RULE};

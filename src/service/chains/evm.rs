@@ -19,6 +19,8 @@ use super::follower::chain::{Chain, Fetched};
 use super::node::{Class, Node, Trouble};
 use super::{evm_balances, evm_tokens};
 
+use crate::service::config::chain::Storage;
+
 /// Parts of a block that it may be read without, beside the balances of each token.
 const CALLS: &str = "calls";
 const STORAGE: &str = "storage";
@@ -36,19 +38,6 @@ pub(crate) struct EvmChain {
     pub(crate) traces: bool,
     /// Which wallets' storage is compared.
     pub(crate) storage: Storage,
-}
-
-/// Which wallets' storage is compared before and after a block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Storage {
-    /// None.
-    Never,
-    /// Those whose code may have run in the block, as far as is known.
-    #[default]
-    Touched,
-    /// All, at every block.
-    Always,
 }
 
 #[derive(Deserialize)]

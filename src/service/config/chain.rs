@@ -10,7 +10,6 @@ use keywatch_store::inventory::System;
 use serde::Deserialize;
 
 use super::credential::Credential;
-use crate::service::chains::evm::Storage;
 
 /// A chain that is followed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -84,6 +83,19 @@ impl Chain {
         let Some(id) = id else { bail!("chain: `{}` is not known; say its chain_id", self.chain) };
         Ok(evm::Network { name: self.chain.to_ascii_lowercase(), id, asset: asset.unwrap_or_else(|| "ETH".to_owned()) })
     }
+}
+
+/// Which wallets' storage is compared before and after a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Storage {
+    /// None.
+    Never,
+    /// Those whose code may have run in the block, as far as is known.
+    #[default]
+    Touched,
+    /// All, at every block.
+    Always,
 }
 
 /// A node of a chain.
