@@ -7,12 +7,14 @@
 //! | [`service`] | one service over HTTPS: requests with a token, and what can go wrong |
 //! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
 //! | [`bucket`], [`trail`] | a bucket or a directory that is a copy of one, and the trail that lies there |
+//! | [`aside`], [`unlisted`] | objects of a trail that cannot be read; log files of it that no digest lists |
 //! | [`s3`], [`sigv4`] | a bucket of S3, and how requests to it are signed |
 //! | [`puller`] | the loop: the next page, the append, the wait |
 //! | [`start`] | pullers as the configuration names them |
 //!
 //! What a record means is decided by its feed, the same that reads it where it is pushed.
 
+mod aside;
 pub(crate) mod bucket;
 mod caep;
 pub(crate) mod cursor;
@@ -26,3 +28,4 @@ mod service;
 mod sigv4;
 pub(crate) mod start;
 mod trail;
+mod unlisted;

@@ -113,7 +113,8 @@ fn start(
         Kind::CloudtrailDirectory | Kind::CloudtrailS3 => {
             let bucket = bucket(configured)?;
             let origin = Origin { system: configured.system.clone(), source: configured.source.clone() };
-            let list = Trail::new(bucket, trail_keys(configured)?, origin, configured.start, overlap_nanoseconds);
+            let keys = configured.keys_file.clone().context("keys_file: names no file")?;
+            let list = Trail::new(bucket, keys, origin, configured.start, overlap_nanoseconds)?;
             spawn(list, name.to_owned(), configured, into, stopping, tasks)
         }
     }
@@ -126,11 +127,6 @@ fn bucket(configured: &pull::Pull) -> anyhow::Result<Bucket> {
     let keys = configured.token_file.as_deref().context("token_file: names no file")?;
     let region = configured.region.as_deref().context("region: names none")?;
     Ok(Bucket::S3(S3::new(&configured.url, region, keys, configured.allow_plain_http)?))
-}
-
-fn trail_keys(configured: &pull::Pull) -> anyhow::Result<PublicKeys> {
-    let file = configured.keys_file.as_ref().context("keys_file: names no file")?;
-    read_trail_keys(file)
 }
 
 /// The public keys of trails that a file holds.
