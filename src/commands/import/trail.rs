@@ -15,7 +15,7 @@ use keywatch_store::{Instant, line};
 
 use crate::output;
 use crate::service::pull::bucket::{Bucket, Object, Unread};
-use crate::service::pull::start::read_trail_keys;
+use crate::service::pull::trail_keys::read_trail_keys;
 
 const FEED: &str = "cloudtrail";
 

@@ -6,7 +6,7 @@
 //! | [`cursor`] | how far a source was read, as a record of the log beside the events of its page |
 //! | [`service`] | one service over HTTPS: requests with a token, and what can go wrong |
 //! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
-//! | [`bucket`], [`trail`] | a bucket or a directory that is a copy of one, and the trail that lies there |
+//! | [`bucket`], [`trail`], [`trail_keys`] | a bucket or a directory that is a copy of one, the trail that lies there, and what proves it |
 //! | [`aside`], [`unlisted`] | objects of a trail that cannot be read; log files of it that no digest lists |
 //! | [`s3`], [`sigv4`] | a bucket of S3, and how requests to it are signed |
 //! | [`puller`] | the loop: the next page, the append, the wait |
@@ -28,4 +28,5 @@ mod service;
 mod sigv4;
 pub(crate) mod start;
 mod trail;
+pub(crate) mod trail_keys;
 mod unlisted;

@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use keywatch_ingest::chain::address::checksummed;
-use keywatch_ingest::feeds::cloudtrail::trail::PublicKeys;
+use keywatch_ingest::feeds;
 use keywatch_ingest::signature::token::Expected;
 use keywatch_ingest::signature::{Algorithm, Keys};
-use keywatch_ingest::{Problem, feeds};
 use keywatch_store::event::Origin;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Inventory, Log};
@@ -127,17 +125,6 @@ fn bucket(configured: &pull::Pull) -> anyhow::Result<Bucket> {
     let keys = configured.token_file.as_deref().context("token_file: names no file")?;
     let region = configured.region.as_deref().context("region: names none")?;
     Ok(Bucket::S3(S3::new(&configured.url, region, keys, configured.allow_plain_http)?))
-}
-
-/// The public keys of trails that a file holds.
-///
-/// # Errors
-/// It cannot be read, or holds none.
-pub(crate) fn read_trail_keys(file: &Path) -> anyhow::Result<PublicKeys> {
-    let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    PublicKeys::parse(&text).map_err(|Problem { field, reason }| {
-        anyhow!("{}: {field}: {reason} (`aws cloudtrail list-public-keys` prints such a file)", file.display())
-    })
 }
 
 fn spawn<P: Pull>(

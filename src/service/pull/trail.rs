@@ -23,7 +23,7 @@ use super::bucket::{Bucket, Object, Unread};
 use super::cursor::Cursor;
 use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
-use super::start::read_trail_keys;
+use super::trail_keys::read_trail_keys;
 use super::unlisted::Unlisted;
 use crate::limits::PULL_TRAIL_DIGEST_SECONDS_MAX;
 
