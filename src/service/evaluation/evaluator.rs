@@ -198,7 +198,8 @@ impl Evaluator {
             let unready = readiness.obstacles().pop_first().map(|(part, why)| format!("{part}: {why}"));
             unready.or_else(|| standstill(log.as_ref(), &systems, clock::now()))
         });
-        sinks.extend(with_heartbeats(integrations::receivers(config)?, &config.heartbeats, &obstacle)?);
+        let receivers = integrations::receivers(config)?;
+        sinks.extend(with_heartbeats(receivers, &config.heartbeats, config.log.partition, &obstacle)?);
         Ok(Dependencies {
             log: Arc::clone(&self.log),
             policy: Policy {

@@ -48,14 +48,19 @@ pub(crate) fn start(config: &Config, role: Role, intake: &Arc<Intake>) -> anyhow
     let is_as_read = look.configured.as_ref().is_ok_and(|configured| *configured == config.credentials);
     let taken = is_as_read.then_some(look.digest);
     let (sender, current) = watch::channel(Arc::new(credentials));
-    let following =
-        Following { config: config.clone(), intake: Arc::clone(intake), seen: taken, taken, is_unwell: false };
+    let following = Following {
+        config: Arc::new(config.clone()),
+        intake: Arc::clone(intake),
+        seen: taken,
+        taken,
+        is_unwell: false,
+    };
     tokio::spawn(following.follow(sender));
     Ok(current)
 }
 
 struct Following {
-    config: Config,
+    config: Arc<Config>,
     intake: Arc<Intake>,
     /// The files as they were at the last look.
     seen: Option<[u8; 32]>,
@@ -72,7 +77,12 @@ impl Following {
                 () = sender.closed() => return,
                 () = sleep(Duration::from_secs(CREDENTIALS_RELOAD_SECONDS)) => {}
             }
-            let Look { digest, configured } = Look::at(&self.config, &self.intake.inventory.now());
+            // Files may lie where reading hangs, and the threads that serve have else to do.
+            let (config, inventory) = (Arc::clone(&self.config), self.intake.inventory.now());
+            let Ok(Look { digest, configured }) = spawn_blocking(move || Look::at(&config, &inventory)).await else {
+                tracing::error!("a look at the credentials broke off; this is a defect of keywatch");
+                continue;
+            };
             // Files that are being written are others at the next look.
             let is_settled = self.seen.replace(digest) == Some(digest);
             if !is_settled || self.taken == Some(digest) {
@@ -80,7 +90,9 @@ impl Following {
             }
             self.taken = Some(digest);
             let before = Arc::clone(&sender.borrow());
-            let renewed = configured.and_then(|configured| before.renewed(&configured, &self.config.installed));
+            let (config, known) = (Arc::clone(&self.config), Arc::clone(&before));
+            let renew = move || configured.and_then(|configured| known.renewed(&configured, &config.installed));
+            let renewed = spawn_blocking(renew).await.unwrap_or_else(|error| Err(error.into()));
             let outcome = match renewed {
                 Ok(new) => {
                     expect(&new, &before, &self.intake.metrics);
