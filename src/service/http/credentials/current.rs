@@ -185,3 +185,47 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     File::open(file)?.take(CONFIG_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::mpsc::sync_channel;
+    use std::thread;
+
+    use keywatch_store::log::memory::MemoryLog;
+    use tokio::sync::{Notify, oneshot};
+
+    use super::*;
+    use crate::service::declared;
+
+    /// There is one thread, on which everything else has to go on.
+    #[tokio::test]
+    async fn a_file_that_hangs_holds_up_nobody_who_serves() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keywatch.toml");
+        std::fs::write(&file, "# nobody sends").unwrap();
+        let intake = Arc::new(Intake {
+            log: Arc::new(MemoryLog::new()),
+            inventory: declared::Current::new(Inventory::default()),
+            metrics: Metrics::new(),
+            appended: Arc::new(Notify::new()),
+        });
+        let config = Config { file: file.clone(), ..Config::default() };
+        let _current = start(&config, Role::All, &intake).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+        let ((open, opened), (go_on, gone_on)) = (oneshot::channel(), sync_channel(1));
+        let writer = thread::spawn(move || {
+            // It opens once somebody reads, who hangs as long as nothing comes.
+            let held = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+            open.send(()).unwrap();
+            let has_gone_on = gone_on.recv_timeout(Duration::from_secs(10)).is_ok();
+            drop(held);
+            has_gone_on
+        });
+        opened.await.unwrap();
+        // Nobody may listen any more.
+        let _ = go_on.send(());
+        assert!(writer.join().unwrap(), "nothing went on while the file was read");
+    }
+}
