@@ -36,6 +36,9 @@ pub(crate) const PULL_TRAIL_DEPTH_MAX: usize = 16;
 /// Seconds after which a trail without a new digest file is told; `CloudTrail` writes one each hour, also of nothing.
 pub(crate) const PULL_TRAIL_DIGEST_SECONDS_MAX: i64 = 3 * 3_600;
 
+/// Seconds after which a log file that no digest of a trail lists is told; not longer than digests are seen back.
+pub(crate) const PULL_TRAIL_LISTED_SECONDS_MAX: i64 = PULL_TRAIL_DIGEST_SECONDS_MAX + 3_600;
+
 /// Bytes of the id of a security event token.
 pub(crate) const PULL_TOKEN_ID_BYTES_MAX: usize = 512;
 

@@ -25,7 +25,7 @@ use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
 use super::trail_keys::read_trail_keys;
 use super::unlisted::Unlisted;
-use crate::limits::PULL_TRAIL_DIGEST_SECONDS_MAX;
+use crate::limits::{PULL_TRAIL_DIGEST_SECONDS_MAX, PULL_TRAIL_LISTED_SECONDS_MAX};
 
 /// A trail.
 pub(super) struct Trail(Arc<Inner>);
@@ -288,7 +288,7 @@ impl Inner {
 const LOOKED_BACK_NS: i64 = 2 * PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS;
 
 /// How long after it was written a log file has to be listed: a copy knows it with the digest after that of its hour.
-const LISTED_NS: i64 = PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS;
+const LISTED_NS: i64 = PULL_TRAIL_LISTED_SECONDS_MAX * SECOND_NS;
 
 /// The last digest of the same chain before that one.
 fn before<'a>(digests: &'a BTreeSet<(String, String)>, key: &str) -> Option<&'a str> {

@@ -44,7 +44,8 @@ use crate::service::serve::{listen, shutdown_deadline, stop_on_signal};
 /// Has partitions and serves until a signal to stop; the processes of its partitions end before it leaves the group.
 ///
 /// # Errors
-/// Partitions would share one heartbeat; the cluster does not answer, a topic does not fit or the group may not be joined; the address cannot be listened on.
+/// Partitions would share one heartbeat; the cluster does not answer, a topic does not fit or the group may not be joined; the
+/// address cannot be listened on.
 pub(crate) async fn share(config: &Config, program: Program, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     metrics.watch_disk(&config.data);
