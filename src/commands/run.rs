@@ -11,11 +11,12 @@ use clap::ValueEnum;
 use crate::limits::SHUTDOWN_SECONDS_MAX;
 use crate::output::{self, LogFormat};
 use crate::service::config::{self, Config, Overrides};
+use crate::service::http::handed::Secret;
 use crate::service::log;
 use crate::service::metrics::Metrics;
 use crate::service::role::Role;
 use crate::service::serve::serve;
-use crate::service::shares::child::{Program, parent_ends};
+use crate::service::shares::child::{self, Program};
 use crate::service::shares::share;
 
 /// Serve the pipeline on this machine, its log here or on Kafka: sources send to it, it watches, tells and revokes.
@@ -61,10 +62,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // What librdkafka tells of connections it also logs itself; its client would say so again, and of every end of a topic.
     output::start_logging("info,fjall=warn,lsm_tree=warn,rdkafka::client=off", arguments.log_format);
     let (mut config, mut inventory) = config::load(&arguments.config, &arguments.overrides)?;
-    let mut ends = None;
+    let mut parent = None;
     if let Some(partition) = arguments.share {
         (config, inventory) = config.of_share(inventory, partition);
-        ends = Some(parent_ends()?);
+        parent = Some(child::parent()?);
     }
     let role = arguments.role;
     role.check(&config, &inventory).with_context(|| arguments.config.display().to_string())?;
@@ -77,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let (of_log, data) = (&config.log, &config.data);
     let log = if role.evaluates() { log::open(of_log, data)? } else { log::open_to_write(of_log, data, &metrics)? };
-    run_until_done(serve(&config, inventory, log, role, metrics, ends))
+    run_until_done(serve(&config, inventory, log, role, metrics, parent))
 }
 
 /// Runs the service. Appends under way hold the log; it is closed when the last of them is done.
@@ -106,6 +107,6 @@ impl Arguments {
             format.get_name().into(),
             "--share".into(),
         ];
-        Ok(Program { executable, arguments: arguments.into() })
+        Ok(Program { executable, arguments: arguments.into(), secret: Secret::random()? })
     }
 }

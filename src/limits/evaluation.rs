@@ -34,6 +34,12 @@ pub(crate) const STANDSTILL_SECONDS_MAX: i64 = 3 * TICK_SECONDS_MAX;
 /// proved, in that time.
 pub(crate) const TICK_BUSY_SECONDS: i64 = 900;
 
+/// Seconds behind the log from which the rules count as not ready.
+pub(crate) const RULES_BEHIND_SECONDS: i64 = 300;
+
+/// Seconds behind the log below which they are ready again.
+pub(crate) const RULES_BEHIND_SECONDS_OVER: i64 = 60;
+
 /// Threads that only the evaluator uses: rules, ticks, notifications and revocations.
 pub(crate) const EVALUATOR_THREADS: usize = 2;
 

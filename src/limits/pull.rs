@@ -36,5 +36,26 @@ pub(crate) const PULL_TRAIL_DEPTH_MAX: usize = 16;
 /// Seconds after which a trail without a new digest file is told; `CloudTrail` writes one each hour, also of nothing.
 pub(crate) const PULL_TRAIL_DIGEST_SECONDS_MAX: i64 = 3 * 3_600;
 
+/// Seconds after which a log file that no digest of a trail lists is told; not longer than digests are seen back.
+pub(crate) const PULL_TRAIL_LISTED_SECONDS_MAX: i64 = PULL_TRAIL_DIGEST_SECONDS_MAX + 3_600;
+
 /// Bytes of the id of a security event token.
 pub(crate) const PULL_TOKEN_ID_BYTES_MAX: usize = 512;
+
+/// Objects of a trail that wait for being readable.
+pub(crate) const PULL_TRAIL_ASIDE_MAX: usize = 1_000;
+
+/// Tries of an object after which it is told as one that cannot be read.
+pub(crate) const PULL_TRAIL_TRIES: u32 = 4;
+
+/// Seconds that these tries last at least.
+pub(crate) const PULL_TRAIL_TRIES_SECONDS: i64 = 900;
+
+/// Seconds between the first and the second try of an object; each pause is twice as long as the one before.
+pub(crate) const PULL_TRAIL_PAUSE_SECONDS: i64 = 60;
+
+/// Seconds between two tries at most.
+pub(crate) const PULL_TRAIL_PAUSE_SECONDS_MAX: i64 = 3_600;
+
+/// Gaps of a trail that one look tells; the next one tells the others.
+pub(crate) const PULL_TRAIL_GAPS: usize = 256;

@@ -11,7 +11,9 @@ use keywatch_store::Instant;
 use keywatch_store::time::SECOND_NS;
 use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use tokio::runtime::Handle;
 
 use crate::clock;
@@ -35,7 +37,19 @@ pub(crate) struct Granted {
     /// The token.
     pub(crate) access_token: String,
     /// For how many seconds it is good, where the provider says so.
+    #[serde(default, deserialize_with = "seconds")]
     pub(crate) expires_in: Option<u32>,
+}
+
+/// A number of seconds, or its digits as a text: Microsoft Entra's first version says `"expires_in": "3599"`.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let said = match Option::<Value>::deserialize(deserializer)? {
+        None => return Ok(None),
+        Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => text,
+        Some(Value::Number(number)) => number.to_string(),
+        Some(_) => String::new(),
+    };
+    said.parse().map(Some).map_err(|_| D::Error::custom("expires_in: is no whole number of seconds"))
 }
 
 /// Asks the provider once.
@@ -65,7 +79,7 @@ pub(crate) async fn ask(asked: Asked<'_>) -> anyhow::Result<Granted> {
         ensure!(body.len() <= TOKEN_PROVIDER_BYTES_MAX, "{url} answered too much");
     }
     if !status.is_success() {
-        let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let said: Value = serde_json::from_slice(&body).unwrap_or_default();
         bail!("{url} answered {status} {}", said["error"].as_str().unwrap_or_default());
     }
     serde_json::from_slice(&body).with_context(|| format!("{url} gave no token"))
@@ -162,6 +176,29 @@ fn note(kept: &Mutex<Kept>, given: anyhow::Result<Granted>, url: &Url) -> Durati
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_provider_says_in_its_own_way_how_long_a_token_is_good() {
+        let read = |said: &str| {
+            let granted = serde_json::from_str::<Granted>(&format!("{{\"access_token\":\"t\"{said}}}"));
+            granted.map(|granted| granted.expires_in).map_err(|error| error.to_string())
+        };
+        for (said, expected) in [
+            ("", None),
+            (",\"expires_in\":null", None),
+            (",\"expires_in\":3599", Some(3_599)),
+            (",\"expires_in\":\"3599\",\"ext_expires_in\":\"3599\"", Some(3_599)),
+            (",\"expires_in\":0", Some(0)),
+        ] {
+            assert_eq!(read(said), Ok(expected), "{said}");
+        }
+        for said in
+            ["\"soon\"", "\"\"", "\" 60\"", "\"+60\"", "\"4294967296\"", "-1", "1.5", "4294967296", "true", "[60]"]
+        {
+            let problem = read(&format!(",\"expires_in\":{said}")).unwrap_err();
+            assert!(problem.contains("expires_in: is no whole number of seconds"), "{said}: {problem}");
+        }
+    }
 
     #[test]
     fn a_failure_leaves_the_last_token_for_as_long_as_it_is_good() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use keywatch_alerting::delivery::heartbeat::{Heartbeat, HeartbeatSettings, Obstacle};
 use keywatch_alerting::delivery::receivers::alertmanager::{Alertmanager, AlertmanagerSettings};
 use keywatch_alerting::delivery::receivers::email::{Email, EmailSettings, SmtpTls};
@@ -38,6 +38,9 @@ pub(crate) fn sink(receiver: &Receiver) -> anyhow::Result<Arc<dyn Sink>> {
     made.and_then(|sink| in_own_words(sink, receiver)).with_context(|| format!("receiver `{}`", receiver.name()))
 }
 
+/// Where the number of the partition stands in the address of a heartbeat.
+const PARTITION: &str = "{partition}";
+
 /// The receivers, each with its heartbeat where it has one. `obstacle` says what keeps keywatch from working.
 ///
 /// # Errors
@@ -45,6 +48,7 @@ pub(crate) fn sink(receiver: &Receiver) -> anyhow::Result<Arc<dyn Sink>> {
 pub(crate) fn with_heartbeats(
     sinks: Vec<Arc<dyn Sink>>,
     heartbeats: &[HeartbeatOf],
+    partition: u32,
     obstacle: &Obstacle,
 ) -> anyhow::Result<Vec<Arc<dyn Sink>>> {
     let with_it = |sink: Arc<dyn Sink>| {
@@ -53,7 +57,7 @@ pub(crate) fn with_heartbeats(
         };
         let beating = || {
             let settings = HeartbeatSettings {
-                url: secret_line(&configured.url_file)?,
+                url: secret_line(&configured.url_file)?.replace(PARTITION, &partition.to_string()),
                 addresses: configured.addresses.rules()?,
                 obstacle: Arc::clone(obstacle),
             };
@@ -62,6 +66,24 @@ pub(crate) fn with_heartbeats(
         beating().with_context(|| format!("heartbeat of `{}`", configured.receiver))
     };
     sinks.into_iter().map(with_it).collect()
+}
+
+/// Checks that each partition has a heartbeat of its own: at one address, one that lives would hide those that do not.
+///
+/// # Errors
+/// A file that cannot be read or holds no address, an address that is the same for all.
+pub(crate) fn check_heartbeats_of_partitions(heartbeats: &[HeartbeatOf]) -> anyhow::Result<()> {
+    for HeartbeatOf { receiver, url_file, .. } in heartbeats {
+        let is_of_one = secret_line(url_file).map(|url| url.contains(PARTITION));
+        let is_of_one = is_of_one.with_context(|| format!("heartbeat of `{receiver}`"))?;
+        ensure!(
+            is_of_one,
+            "heartbeat of `{receiver}`: {}: partitions that all ask one address hide it when one of them stops; write \
+             {PARTITION} where its number belongs, and have a check for each",
+            url_file.display()
+        );
+    }
+    Ok(())
 }
 
 fn in_own_words(sink: Arc<dyn Sink>, receiver: &Receiver) -> anyhow::Result<Arc<dyn Sink>> {
@@ -281,11 +303,25 @@ mod tests {
                 heartbeats.iter_mut().for_each(|heartbeat| heartbeat.url_file.clone_from(&url_file));
                 let is_meant = heartbeats.iter().any(|heartbeat| heartbeat.receiver == receiver.name());
                 let repeats = made.repeats();
-                let made = with_heartbeats(vec![made], &heartbeats, &(Arc::new(|| None) as Obstacle)).unwrap();
+                let made = with_heartbeats(vec![made], &heartbeats, 0, &(Arc::new(|| None) as Obstacle)).unwrap();
                 assert_eq!(made[0].repeats(), repeats || is_meant);
             }
         }
         assert_eq!(kinds.len(), 6, "each kind has an example");
+    }
+
+    #[test]
+    fn partitions_that_share_one_heartbeat_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("heartbeat.url");
+        let text = format!("receiver = 'on-call'\nurl_file = '{}'\n", file.display());
+        let heartbeats = [toml::from_str::<HeartbeatOf>(&text).unwrap()];
+        let check = || check_heartbeats_of_partitions(&heartbeats).map_err(|error| format!("{error:#}"));
+        assert!(check().unwrap_err().contains("heartbeat of `on-call`"), "there is no file");
+        std::fs::write(&file, "https://beats.example/ping/keywatch\n").unwrap();
+        assert!(check().unwrap_err().contains("write {partition} where its number belongs"));
+        std::fs::write(&file, "https://beats.example/ping/keywatch-{partition}\n").unwrap();
+        assert_eq!(check(), Ok(()));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::service::http::api::sources::Source;
 use crate::service::http::api::{self, Api, Known};
 use crate::service::http::bundles;
 use crate::service::http::credentials::{Credentials, current};
+use crate::service::http::handed::handed_on;
 use crate::service::http::listener::Door;
 use crate::service::http::page::{self, Page};
 use crate::service::http::places::Places;
@@ -40,12 +41,13 @@ use crate::service::oidc::Oidc;
 use crate::service::pull::start as pulls;
 use crate::service::readiness::Readiness;
 use crate::service::role::Role;
+use crate::service::shares::child::Parent;
 use crate::service::sql::postgres::Endpoint;
 
 /// Followers of chains and pullers that run.
 type Followers = JoinSet<anyhow::Result<()>>;
 
-/// Serves until a signal to stop or until `parent_ends` says so, and ends in order. A process without a log to read evaluates
+/// Serves until a signal to stop or until `parent` says so, and ends in order. A process without a log to read evaluates
 /// nothing, follows no chain and answers no operator.
 ///
 /// # Errors
@@ -57,7 +59,7 @@ pub(crate) async fn serve(
     log: OpenLog,
     role: Role,
     metrics: Arc<Metrics>,
-    parent_ends: Option<watch::Receiver<bool>>,
+    parent: Option<Parent>,
 ) -> anyhow::Result<()> {
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     metrics.watch_disk(&config.data);
@@ -66,8 +68,8 @@ pub(crate) async fn serve(
     let appended = Arc::new(Notify::new());
     let (stop, stopping) = watch::channel(false);
     stop_on_signal(stop.clone())?;
-    if let Some(ends) = parent_ends {
-        let stop = stop.clone();
+    if let Some(parent) = &parent {
+        let (stop, ends) = (stop.clone(), parent.ends.clone());
         tokio::spawn(async move {
             stopped(ends).await;
             stop.send_replace(true);
@@ -75,7 +77,7 @@ pub(crate) async fn serve(
     }
     log.watch(&metrics, &appended, &readiness)?;
     let intake = Intake { log: Arc::clone(&log.writer), inventory, metrics, appended };
-    let parts = Parts { role, intake: Arc::new(intake), log, readiness };
+    let parts = Parts { role, intake: Arc::new(intake), log, readiness, parent };
     let evaluating = parts.evaluate(config, &stopping)?;
     let (mut evaluator, router) = evaluating.unzip();
     let mut further = Further::default();
@@ -108,6 +110,8 @@ struct Parts {
     log: OpenLog,
     intake: Arc<Intake>,
     readiness: Arc<Readiness>,
+    /// Who has started this process for one partition.
+    parent: Option<Parent>,
 }
 
 impl Parts {
@@ -203,7 +207,10 @@ async fn serve_http(
     };
     let log = parts.log.readable.map(|readable| readable.log);
     let server = Server::new(credentials, parts.intake, log, parts.readiness);
-    let routes = routes::router(server).merge(asked).merge(further.unwrap_or_default());
+    let mut routes = routes::router(server).merge(asked).merge(further.unwrap_or_default());
+    if let Some(parent) = parts.parent {
+        routes = handed_on(routes, parent.secret);
+    }
     let tls = config.server.tls.as_ref().map(|tls| tls::start(tls, "server.tls", Arc::clone(&metrics))).transpose()?;
     let door = Door {
         listener: listen(config).await?,

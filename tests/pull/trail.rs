@@ -86,6 +86,26 @@ fn an_import_proves_the_log_files_of_a_trail() {
     assert!(err(&other).contains("only for --feed cloudtrail"), "{}", err(&other));
 }
 
+#[test]
+fn an_import_names_a_log_file_that_somebody_put_there() {
+    let here = tempfile::tempdir().unwrap();
+    let objects = write(here.path());
+    let real = logs(&objects)[0];
+    put(here.path(), &real.replace("0510Z_abcdef", "0530Z_forged"), &objects[real]);
+    put(here.path(), &real.replace("0510Z_abcdef", "0830Z_newest"), &objects[real]);
+    let import = [&LIST[..], &["--trail-keys", "keys.json", "trail"]].concat();
+    let import = keywatch(here.path(), &import, b"");
+    assert_eq!(import.status.code(), Some(1), "{}", err(&import));
+    assert!(err(&import).contains("4 digest files: 2 log files are as they were written, 1 gaps"), "{}", err(&import));
+    assert!(err(&import).contains("1 log files are of hours that no digest here proves"), "{}", err(&import));
+    let events = out(&import);
+    let gap =
+        events.lines().map(|text| line::read(text.as_bytes()).unwrap()).find(|event| event.kind() == "source.gap");
+    let detail = gap.unwrap().detail().value();
+    assert!(detail["missing"].as_str().unwrap().ends_with("0530Z_forged.json.gz"), "{detail}");
+    assert!(detail["cause"].as_str().unwrap().contains("is listed by no digest"), "{detail}");
+}
+
 #[tokio::test]
 async fn a_directory_is_read_as_it_fills_and_what_is_not_proved_is_told() {
     let machine = pulling(

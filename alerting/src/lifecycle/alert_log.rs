@@ -106,7 +106,7 @@ impl AlertLog {
             Ok(appended) => self.fold_appended(topic, appended),
             Err(error) => {
                 match topic {
-                    Topic::Events => self.doubt(&ids, begun)?,
+                    Topic::Events => self.doubt(&ids, begun),
                     Topic::Conclusions => self.with_progress(|_, progress| progress.behind = true),
                 }
                 Err(error.into())
@@ -161,25 +161,42 @@ impl AlertLog {
 
     /// An append of responses failed that began where the log ended at `begun`. Those that were observed in the log meanwhile
     /// were passed over, since whoever appends them folds them: they are folded now.
-    fn doubt(&self, ids: &HashSet<EventId>, begun: Position) -> Result<(), Error> {
-        let observed = self.with_progress(|_, progress| {
+    fn doubt(&self, ids: &HashSet<EventId>, begun: Position) {
+        self.with_progress(|_, progress| {
             progress.doubts.add(ids.iter().copied());
-            progress.folded.events
+            progress.doubts.passed_over(begun, progress.folded.events);
         });
-        let (mut from, mut missed) = (begun, Vec::new());
-        while from < observed {
+        self.read_back();
+    }
+
+    /// Folds what is in doubt and was passed over. Where the log cannot be read either, that is tried again with the next records,
+    /// and until then no state is kept that would be without it.
+    fn read_back(&self) {
+        let unread = self.with_progress(|_, progress| progress.doubts.unread());
+        let Some((from, to)) = unread else { return };
+        match self.responses(from, to) {
+            Ok(passed_over) => self.with_progress(|state, progress| {
+                let missed = passed_over.iter().filter(|event| progress.doubts.settle(event));
+                missed.for_each(|event| state.apply(event));
+                progress.doubts.was_read((from, to));
+            }),
+            Err(error) => {
+                tracing::error!(%error, "what the log has of the last responses cannot be read back; it is tried again");
+            }
+        }
+    }
+
+    fn responses(&self, mut from: Position, to: Position) -> Result<Vec<Event>, StoreError> {
+        let mut found = Vec::new();
+        while from < to {
             let events = self.log.read(Topic::Events, from, FOLD_RECORDS)?;
             if events.is_empty() {
                 break;
             }
             from = from.plus(events.len());
-            missed.extend(events.into_iter().filter(|event| ids.contains(&event.event_id())));
+            found.extend(events.into_iter().filter(is_response));
         }
-        self.with_progress(|state, progress| {
-            let missed = missed.iter().filter(|event| progress.doubts.settle(event));
-            missed.for_each(|event| state.apply(event));
-        });
-        Ok(())
+        Ok(found)
     }
 
     /// How long the log has taken nothing of one of the topics.
@@ -200,6 +217,7 @@ impl AlertLog {
     /// Folds records of the events topic from `first` on, as far as they were not. keywatch's own responses are passed
     /// over: they were folded when they were appended, unless that failed.
     pub fn observe(&self, first: Position, events: &[Event]) {
+        self.read_back();
         self.with_progress(|state, progress| {
             let known = usize::try_from(progress.folded.events.0.saturating_sub(first.0)).unwrap_or(usize::MAX);
             for event in events.iter().skip(known) {
@@ -282,6 +300,9 @@ fn fold(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{OnceLock, Weak};
+
     use keywatch_store::Clock;
     use keywatch_store::event::Origin;
     use keywatch_store::log::memory::MemoryLog;
@@ -356,6 +377,60 @@ mod tests {
         fn clock(&self) -> Clock {
             self.read.clock()
         }
+    }
+
+    /// A log that has what it does not confirm, where somebody observes it meanwhile, and that cannot be read for a while.
+    #[derive(Default)]
+    struct Blind {
+        inner: MemoryLog,
+        is_blind: AtomicBool,
+        observer: OnceLock<Weak<AlertLog>>,
+    }
+
+    fn away() -> StoreError {
+        StoreError::Unreachable { brokers: "k:9092".to_owned(), problem: "away".to_owned() }
+    }
+
+    impl Log for Blind {
+        fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
+            let Appended { first, written, .. } = self.inner.append(topic, events)?;
+            self.observer.get().and_then(Weak::upgrade).unwrap().observe(first, &written);
+            Err(away())
+        }
+
+        fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
+            if self.is_blind.load(Ordering::SeqCst) { Err(away()) } else { self.inner.read(topic, from, records_max) }
+        }
+
+        fn end(&self, topic: Topic) -> Position {
+            self.inner.end(topic)
+        }
+
+        fn time_of(&self, system: &str) -> Option<Instant> {
+            self.inner.time_of(system)
+        }
+
+        fn clock(&self) -> Clock {
+            self.inner.clock()
+        }
+    }
+
+    #[test]
+    fn p5_a_response_that_cannot_be_read_back_stays_in_doubt_until_it_can() {
+        let log = Arc::new(Blind::default());
+        let alert_log = Arc::new(AlertLog::open(Arc::clone(&log) as _, Saved::default(), |_, _| ()).unwrap());
+        log.observer.set(Arc::downgrade(&alert_log)).unwrap();
+        log.is_blind.store(true, Ordering::SeqCst);
+        let failed = alert_log.append(Topic::Events, vec![event("response.failed", "1")]).unwrap_err();
+        assert!(failed.is_outage(), "{failed}");
+        let save = || alert_log.save(Vec::<u8>::new(), &BTreeMap::new());
+        for _ in 0..2 {
+            alert_log.observe(Position(1), &[]);
+            assert!(matches!(save(), Err(Error::Saved { .. })), "no state is kept without it");
+        }
+        log.is_blind.store(false, Ordering::SeqCst);
+        alert_log.observe(Position(1), &[]);
+        assert_eq!(save().unwrap().events, Position(1));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub(super) struct Doubts {
     ids: HashSet<EventId>,
     /// Where the log ended after the next append that succeeded: those that it has stand before.
     until: Option<Position>,
+    /// Records that were seen before these were in doubt, and that were not read again for them yet.
+    unread: Option<(Position, Position)>,
 }
 
 impl Doubts {
@@ -26,6 +28,24 @@ impl Doubts {
             self.ids.insert(id);
             self.until = None;
         }
+    }
+
+    /// What was seen of the log since then has to be read again: those in doubt were passed over there.
+    pub(super) fn passed_over(&mut self, from: Position, to: Position) {
+        if from < to {
+            let (first, last) = self.unread.unwrap_or((from, to));
+            self.unread = Some((first.min(from), last.max(to)));
+        }
+    }
+
+    /// What has to be read again.
+    pub(super) fn unread(&self) -> Option<(Position, Position)> {
+        self.unread
+    }
+
+    /// That was read again, and what it has is settled.
+    pub(super) fn was_read(&mut self, records: (Position, Position)) {
+        self.unread = self.unread.filter(|unread| *unread != records);
     }
 
     /// The log has this one; whether it was in doubt.
@@ -45,14 +65,14 @@ impl Doubts {
 
     /// Everything before `position` was seen.
     pub(super) fn seen(&mut self, position: Position) {
-        if self.until.is_some_and(|until| until <= position) {
+        if self.unread.is_none() && self.until.is_some_and(|until| until <= position) {
             *self = Doubts::default();
         }
     }
 
     /// Whether it is known of every response whether the log has it.
     pub(super) fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.ids.is_empty() && self.unread.is_none()
     }
 }
 
@@ -83,6 +103,26 @@ mod tests {
         doubts.add([two.event_id()]);
         doubts.wrote(&[two], Position(14));
         assert!(doubts.is_empty(), "it was written after all, and is folded by who wrote it");
+    }
+
+    #[test]
+    fn nothing_is_forgotten_before_what_was_passed_over_is_read_again() {
+        let one = response("1");
+        let mut doubts = Doubts::default();
+        doubts.add([one.event_id()]);
+        doubts.passed_over(Position(3), Position(3));
+        assert_eq!(doubts.unread(), None);
+        doubts.passed_over(Position(3), Position(5));
+        doubts.passed_over(Position(4), Position(7));
+        assert_eq!(doubts.unread(), Some((Position(3), Position(7))));
+        doubts.wrote(&[response("2")], Position(8));
+        doubts.seen(Position(9));
+        assert!(!doubts.is_empty());
+        doubts.was_read((Position(3), Position(5)));
+        assert!(doubts.unread().is_some(), "there is more by now");
+        assert!(doubts.settle(&one));
+        doubts.was_read((Position(3), Position(7)));
+        assert!(doubts.is_empty());
     }
 
     #[test]

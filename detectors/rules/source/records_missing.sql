@@ -19,6 +19,8 @@ false_positives:
   - A copy of the bucket that was not made in whole, or from which old days were taken out.
   - A life cycle of the bucket that deletes log files before their digests.
   - A new public key that is not in the operator's file yet.
+  - A log file that was delivered hours late, which a backfill digest lists later.
+  - An object that keywatch may not read, where the rights to the bucket or to its key were narrowed.
 ccss: ["2.02.1.2", "2.02.3.2"]
 attack: [T1070, T1565.001]
 parameters: {}

@@ -28,6 +28,7 @@ use crate::service::config::Config;
 use crate::service::config::receiver::STANDARD_ERROR;
 use crate::service::evaluation::alerting_snapshots::{self, AlertingSnapshots, RestoredAlerting};
 use crate::service::evaluation::history::History;
+use crate::service::evaluation::lag::{self, Lag};
 use crate::service::evaluation::outage::{Outages, unless_interrupted};
 use crate::service::evaluation::pipeline::{Handled, Pipeline, Resumption};
 use crate::service::evaluation::progress::Progress;
@@ -157,7 +158,9 @@ impl Evaluator {
         tasks.spawn(until(stopping.clone(), ticking));
         tasks.spawn(until(stopping.clone(), refresh(executor.clone(), outages.clone())));
         tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
-        let following = follow(pipeline, (self.appended, self.readiness), outages, stopping);
+        let lag = Arc::new(Lag::default());
+        tasks.spawn(until(stopping.clone(), lag::watch(Arc::clone(&lag), Arc::clone(&self.readiness))));
+        let following = follow(pipeline, (self.appended, self.readiness, lag), outages, stopping);
         tasks.spawn(async move { unless_interrupted(following.await) });
         Ok((tasks, executor))
     }
@@ -195,7 +198,8 @@ impl Evaluator {
             let unready = readiness.obstacles().pop_first().map(|(part, why)| format!("{part}: {why}"));
             unready.or_else(|| standstill(log.as_ref(), &systems, clock::now()))
         });
-        sinks.extend(with_heartbeats(integrations::receivers(config)?, &config.heartbeats, &obstacle)?);
+        let receivers = integrations::receivers(config)?;
+        sinks.extend(with_heartbeats(receivers, &config.heartbeats, config.log.partition, &obstacle)?);
         Ok(Dependencies {
             log: Arc::clone(&self.log),
             policy: Policy {
@@ -234,7 +238,7 @@ async fn until(
 /// Takes what is appended through the rules. Stops between two steps only, so that a finding is acted upon as a whole.
 async fn follow(
     mut pipeline: Pipeline,
-    (appended, readiness): (Arc<Notify>, Arc<Readiness>),
+    (appended, readiness, lag): (Arc<Notify>, Arc<Readiness>, Arc<Lag>),
     outages: Outages,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
@@ -244,7 +248,9 @@ async fn follow(
     let records = begun.map_or(0, |(from, until)| until.0.saturating_sub(from.0));
     let mut progress = Progress::new(GOING_THROUGH, records, time::Instant::now());
     while !*stopping.borrow() {
+        lag.begin(clock::now());
         if let Some(handled) = pipeline.step().await? {
+            lag.reached(pipeline.seen());
             handled.iter().for_each(log_finding);
             if let (Some((from, _)), Some((next, _))) = (begun, pipeline.catching_up())
                 && let Some(said) = progress.reach(next.0 - from.0, time::Instant::now())
@@ -254,6 +260,7 @@ async fn follow(
             continue;
         }
         readiness.clear(RULES);
+        lag.caught_up();
         tokio::select! {
             () = appended.notified() => {}
             _ = stopping.wait_for(|stop| *stop) => {}

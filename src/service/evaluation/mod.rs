@@ -8,6 +8,7 @@
 //! | [`coverage`] | what the rules can see of each system |
 //! | [`isolation`] | parked rules on their way back |
 //! | [`outage`] | waiting while the log cannot be written |
+//! | [`lag`] | whether the rules have fallen behind the log |
 //! | [`ticks`] | when log time goes on by itself |
 //! | [`rule_records`], [`system_records`] | what is written into the log about rules and about systems |
 //! | [`snapshots`], [`alerting_snapshots`] | window state and alerting's state on disk, as [`snapshot_files`] |
@@ -22,6 +23,7 @@ pub(crate) mod evaluator;
 mod history;
 mod isolation;
 mod labels;
+mod lag;
 mod outage;
 pub(crate) mod pipeline;
 mod pipeline_metrics;

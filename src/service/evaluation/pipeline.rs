@@ -37,6 +37,8 @@ pub(crate) struct Pipeline {
     metrics: PipelineMetrics,
     /// Next record of the events topic.
     position: Position,
+    /// Log time of the last record that the rules have seen.
+    seen: Instant,
     /// Findings that an earlier run acted upon.
     known: KnownFindings,
     isolation: Isolation,
@@ -99,6 +101,7 @@ impl Pipeline {
             metrics: PipelineMetrics::new(metrics, log.end(Topic::Conclusions), &engine, &executor.destinations()),
             catch_up: Some(CatchUp::new(log.end(Topic::Events))),
             position: Position::default(),
+            seen: Instant::UNASSIGNED,
             isolation: Isolation::default(),
             snapshots: None,
             coverage: None,
@@ -176,6 +179,11 @@ impl Pipeline {
         self.catch_up.as_ref().map(|catch_up| (self.position, catch_up.until()))
     }
 
+    /// Log time of the last record that went through the rules.
+    pub(crate) fn seen(&self) -> Instant {
+        self.seen
+    }
+
     /// Takes the next records of the log through every rule, and a parked rule that is due through a slice of what it
     /// missed; acts on what is found. Gives nothing when there is nothing to do.
     ///
@@ -210,6 +218,7 @@ impl Pipeline {
         let seen = self.catch_up.as_ref().map_or(0, |catch_up| catch_up.until().0.saturating_sub(self.position.0));
         self.metrics.events(events.get(usize::try_from(seen).unwrap_or(usize::MAX)..).unwrap_or_default());
         self.position = self.position.plus(events.len());
+        self.seen = events.last().map_or(self.seen, Event::time);
         if let Some(coverage) = &mut self.coverage {
             coverage.observe(&events);
         }

@@ -19,6 +19,11 @@ use crate::limits::{
 pub(crate) struct Address(IpAddr);
 
 impl Address {
+    /// The address, or the first one of the network.
+    pub(super) fn ip(self) -> IpAddr {
+        self.0
+    }
+
     /// Whose address `ip` is.
     pub(crate) fn of(ip: IpAddr) -> Address {
         match ip.to_canonical() {

@@ -87,7 +87,7 @@ pub(super) fn show(caller: Option<&Caller>, head: &Parts) -> Option<Shown> {
 
 /// Whose address is limited: not a proxy's.
 pub(super) fn address_of(caller: Option<&Caller>) -> Option<Address> {
-    caller?.place.address
+    caller?.address
 }
 
 pub(super) fn admit(caller: Option<&Caller>) {

@@ -28,6 +28,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::address::Address;
 use super::places::{Place, Places};
 use super::tls::Current;
 use crate::limits::{FIRST_HEAD_SECONDS_MAX, HEAD_BYTES_MAX, HEAD_SECONDS_MAX, WRITE_STALL_SECONDS_MAX};
@@ -55,12 +56,23 @@ pub(crate) struct Door {
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) place: Arc<Place>,
+    /// Whose address is limited: that of the place, or the one for whom the request was handed on.
+    pub(super) address: Option<Address>,
     /// The certificate that the client has shown, issued by one of the authorities of the configuration.
     pub(super) certificate: Option<CertificateDer<'static>>,
     /// Says when keywatch stops.
     pub(super) stopping: watch::Receiver<bool>,
     /// Held as long as somebody goes on with the connection after an upgrade; its place is kept until then.
     _open: mpsc::Sender<Infallible>,
+}
+
+impl Caller {
+    /// Whoever holds a place; and what ends when nobody goes on with the connection any more.
+    pub(super) fn new(place: Place, stopping: watch::Receiver<bool>) -> (Caller, mpsc::Receiver<Infallible>) {
+        let (open, closed) = mpsc::channel(1);
+        let address = place.address;
+        (Caller { place: Arc::new(place), address, certificate: None, stopping, _open: open }, closed)
+    }
 }
 
 impl Door {
@@ -102,8 +114,7 @@ impl Door {
         let (router, until, metrics) = (self.router.clone(), until.clone(), Arc::clone(&self.metrics));
         let tls = self.tls.as_ref().map(|tls| Arc::clone(&tls.borrow()));
         served.spawn(async move {
-            let (open, mut closed) = mpsc::channel(1);
-            let mut caller = Caller { place: Arc::new(place), certificate: None, stopping: until.clone(), _open: open };
+            let (mut caller, mut closed) = Caller::new(place, until.clone());
             let Some(tls) = tls else {
                 serve_connection(stream, caller, router, until).await;
                 let _ = closed.recv().await;

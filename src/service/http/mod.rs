@@ -11,6 +11,7 @@
 //! | `ingest`, `refusal` | the route that takes events in, and what each refusal says |
 //! | `form`, `body` | what the headers say of a body; a body as it comes, no slower than a minimum rate |
 //! | [`turns`], [`address`], `bucket` | how much one source and one address may take, so that nobody takes another's turn |
+//! | [`handed`] | for whom a process that shares partitions asks those of its partitions |
 //! | [`api`] | the API for operators: incidents, alerts, silences |
 //! | [`page`] | the web page, which asks the API and nothing else |
 //!
@@ -23,6 +24,7 @@ pub(crate) mod bucket;
 pub(crate) mod bundles;
 pub(crate) mod credentials;
 mod form;
+pub(crate) mod handed;
 mod ingest;
 pub(crate) mod listener;
 pub(crate) mod page;

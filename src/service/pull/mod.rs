@@ -6,13 +6,16 @@
 //! | [`cursor`] | how far a source was read, as a record of the log beside the events of its page |
 //! | [`service`] | one service over HTTPS: requests with a token, and what can go wrong |
 //! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
-//! | [`bucket`], [`objects`], [`trail`] | a bucket or a directory that is a copy of one, what lies there, and the trail among it |
+//! | [`bucket`], [`objects`] | a bucket or a directory that is a copy of one, and what lies there |
+//! | [`trail`], [`trail_keys`] | the trail among it, and what proves it |
+//! | [`aside`], [`unlisted`] | objects of a trail that cannot be read; log files of it that no digest lists |
 //! | [`s3`], [`sigv4`] | a bucket of S3, and how requests to it are signed |
 //! | [`puller`] | the loop: the next page, the append, the wait |
 //! | [`start`] | pullers as the configuration names them |
 //!
 //! What a record means is decided by its feed, the same that reads it where it is pushed.
 
+mod aside;
 pub(crate) mod bucket;
 mod caep;
 pub(crate) mod cursor;
@@ -27,3 +30,5 @@ mod service;
 mod sigv4;
 pub(crate) mod start;
 mod trail;
+pub(crate) mod trail_keys;
+mod unlisted;

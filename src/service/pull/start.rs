@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use keywatch_ingest::chain::address::checksummed;
-use keywatch_ingest::feeds::cloudtrail::trail::PublicKeys;
+use keywatch_ingest::feeds;
 use keywatch_ingest::signature::token::Expected;
 use keywatch_ingest::signature::{Algorithm, Keys};
-use keywatch_ingest::{Problem, feeds};
 use keywatch_store::event::Origin;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Inventory, Log};
@@ -113,7 +111,8 @@ fn start(
         Kind::CloudtrailDirectory | Kind::CloudtrailS3 => {
             let bucket = bucket(configured)?;
             let origin = Origin { system: configured.system.clone(), source: configured.source.clone() };
-            let list = Trail::new(bucket, trail_keys(configured)?, origin, configured.start, overlap_nanoseconds);
+            let keys = configured.keys_file.clone().context("keys_file: names no file")?;
+            let list = Trail::new(bucket, keys, origin, configured.start, overlap_nanoseconds)?;
             spawn(list, name.to_owned(), configured, into, stopping, tasks)
         }
     }
@@ -126,22 +125,6 @@ fn bucket(configured: &pull::Pull) -> anyhow::Result<Bucket> {
     let keys = configured.token_file.as_deref().context("token_file: names no file")?;
     let region = configured.region.as_deref().context("region: names none")?;
     Ok(Bucket::S3(S3::new(&configured.url, region, keys, configured.allow_plain_http)?))
-}
-
-fn trail_keys(configured: &pull::Pull) -> anyhow::Result<PublicKeys> {
-    let file = configured.keys_file.as_ref().context("keys_file: names no file")?;
-    read_trail_keys(file)
-}
-
-/// The public keys of trails that a file holds.
-///
-/// # Errors
-/// It cannot be read, or holds none.
-pub(crate) fn read_trail_keys(file: &Path) -> anyhow::Result<PublicKeys> {
-    let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    PublicKeys::parse(&text).map_err(|Problem { field, reason }| {
-        anyhow!("{}: {field}: {reason} (`aws cloudtrail list-public-keys` prints such a file)", file.display())
-    })
 }
 
 fn spawn<P: Pull>(

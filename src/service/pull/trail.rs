@@ -1,14 +1,16 @@
 //! AWS `CloudTrail` out of its bucket, or a directory that is a copy of it: log files one by one as they come, each digest file once
 //! those that it lists have had time to come too. What a digest does not prove is told as `source.gap`.
 //!
-//! Files are read again from some minutes before the newest; what was taken is known by the ids of its events.
+//! Files are read again from some minutes before the newest; what was taken is known by the ids of its events. One that cannot be
+//! read holds up no other ([`super::aside`]), and one that no digest lists is told ([`super::unlisted`]).
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keywatch_ingest::feeds::cloudtrail::trail::{
-    Gap, PublicKeys, chain, hour_before, is_backfill, is_digest, is_log, own_hour,
+    Gap, Hour, PublicKeys, chain, hour_before, is_backfill, is_digest, is_log, own_hour,
 };
 use keywatch_ingest::{Problem, Reject};
 use keywatch_store::event::Origin;
@@ -16,19 +18,25 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant};
 use tokio::task::spawn_blocking;
 
+use super::aside::Aside;
 use super::bucket::Bucket;
 use super::cursor::Cursor;
 use super::objects::{Object, Unread};
 use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
-use crate::limits::PULL_TRAIL_DIGEST_SECONDS_MAX;
+use super::trail_keys::read_trail_keys;
+use super::unlisted::Unlisted;
+use crate::limits::{PULL_TRAIL_DIGEST_SECONDS_MAX, PULL_TRAIL_LISTED_SECONDS_MAX};
 
 /// A trail.
 pub(super) struct Trail(Arc<Inner>);
 
 struct Inner {
     bucket: Bucket,
-    keys: PublicKeys,
+    /// File of the public keys. It is read again for each digest.
+    keys_file: PathBuf,
+    /// What it held when it could last be read.
+    keys: Mutex<PublicKeys>,
     /// Who gaps are written under.
     origin: Origin,
     /// Where to begin where nothing was read yet; now, where it is not said.
@@ -43,19 +51,38 @@ struct Files {
     read: HashSet<Object>,
     /// Those that were listed and come next.
     due: VecDeque<Object>,
+    /// Digests before those that are due, of which only what they list is asked: another process has proved them.
+    recalled: HashSet<Object>,
+    /// Whether a list was seen.
+    is_begun: bool,
     /// Digests that were listed, by chain and key, in which the time stands.
     digests: BTreeSet<(String, String)>,
+    aside: Aside,
+    unlisted: Unlisted,
+}
+
+/// What became of an object.
+enum Outcome {
+    /// It was read, or never can be.
+    Done,
+    /// It waits aside; others can go on.
+    Aside,
 }
 
 impl Trail {
+    /// A trail of which nothing was asked yet.
+    ///
+    /// # Errors
+    /// The file of keys cannot be read, or holds none.
     pub(super) fn new(
         bucket: Bucket,
-        keys: PublicKeys,
+        keys_file: PathBuf,
         origin: Origin,
         start: Option<Instant>,
         overlap_nanoseconds: i64,
-    ) -> Trail {
-        Trail(Arc::new(Inner { bucket, keys, origin, start, overlap_nanoseconds, files: Mutex::default() }))
+    ) -> anyhow::Result<Trail> {
+        let (keys, files) = (Mutex::new(read_trail_keys(&keys_file)?), Mutex::default());
+        Ok(Trail(Arc::new(Inner { bucket, keys_file, keys, origin, start, overlap_nanoseconds, files })))
     }
 }
 
@@ -71,45 +98,103 @@ impl Inner {
     /// The next file; where none is known any more, what has come since.
     fn look(&self, newest: Option<Instant>, now: Instant) -> Result<Page, Trouble> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = &mut *files;
         let mut page = Page { newest, ..Page::default() };
         if files.due.is_empty() {
-            let reach = |newest: Instant| newest.saturating_add(-self.overlap_nanoseconds);
-            let since = newest.map_or_else(|| self.start.unwrap_or(now), reach);
-            let listed = self.bucket.objects(since.min(now).saturating_add(-LOOKED_BACK_NS));
-            let listed = listed.map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
-            page.events = self.stale(&listed, now);
-            page.newest = newest.or(Some(since));
-            let digests = listed.iter().filter(|object| is_digest(&object.key));
-            files.digests = digests.map(|object| (chain(&object.key), object.key.clone())).collect();
-            // A digest waits for as long again, and clocks differ: what is looked at twice is taken once.
-            let digests_since = newest.map_or(since, |_| reach(since));
-            let begins_at = |object: &Object| if is_digest(&object.key) { digests_since } else { since };
-            files.read.retain(|object| object.written >= begins_at(object));
-            let new =
-                listed.into_iter().filter(|object| object.written >= begins_at(object) && self.is_due(object, now));
-            let Files { read, due, .. } = &mut *files;
-            due.extend(new.filter(|object| !read.contains(object)));
+            self.list(files, &mut page, newest, now)?;
         }
-        let Some(object) = files.due.front().cloned() else { return Ok(page) };
-        match self.bucket.read_signed(&object.key) {
-            // It stays the next.
-            Err(Unread::Later(cause)) => return Err(unreachable(&object.key, &cause)),
-            Err(Unread::No(cause)) => page.rejects.push(reject(&object.key, &cause)),
+        let again = files.aside.next(now);
+        let mut is_done = again.is_some_and(|object| matches!(self.take(files, object, &mut page, now), Outcome::Done));
+        while !is_done && let Some(object) = files.due.pop_front() {
+            is_done = matches!(self.take(files, object, &mut page, now), Outcome::Done);
+            if files.aside.is_down().is_some() {
+                break;
+            }
+        }
+        // What is told now is told by this page; nothing is where there is none.
+        if let Some(cause) = files.aside.is_down() {
+            return Err(Trouble::new(Class::Unreachable, cause));
+        }
+        let unreadable = files.aside.tell(now).into_iter().map(|(object, cause)| unreadable(&object, &cause));
+        page.events.extend(unreadable.map(|gap| gap.event(&self.origin)));
+        if files.due.is_empty() && !files.aside.waits(is_digest) {
+            page.events.extend(files.unlisted.gaps().iter().map(|gap| gap.event(&self.origin)));
+        }
+        page.newest = page.newest.map(|newest| files.aside.begin().map_or(newest, |begin| begin.min(newest)));
+        Ok(page)
+    }
+
+    /// What lies in the bucket, and what of it comes next.
+    fn list(&self, files: &mut Files, page: &mut Page, newest: Option<Instant>, now: Instant) -> Result<(), Trouble> {
+        let reach = |newest: Instant| newest.saturating_add(-self.overlap_nanoseconds);
+        let since = newest.map_or_else(|| self.start.unwrap_or(now), reach);
+        let from = reach(since.min(now)).saturating_add(-LOOKED_BACK_NS);
+        let listed =
+            self.bucket.objects(from).map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
+        files.aside.answered();
+        page.events = self.stale(&listed, now);
+        page.newest = newest.or(Some(since));
+        let digests = listed.iter().filter(|object| is_digest(&object.key));
+        files.digests = digests.map(|object| (chain(&object.key), object.key.clone())).collect();
+        // A file of a copy may have come before its digest or after, and a digest comes once what it lists has had time to.
+        files.unlisted.look(
+            &listed,
+            from.saturating_add(self.overlap_nanoseconds),
+            reach(now).saturating_add(-LISTED_NS),
+        );
+        // A digest waits for as long again, and clocks differ: what is looked at twice is taken once.
+        let digests_since = newest.map_or(since, |_| reach(since));
+        let begins_at = |object: &Object| if is_digest(&object.key) { from } else { since };
+        files.read.retain(|object| object.written >= begins_at(object));
+        let is_first = !std::mem::replace(&mut files.is_begun, true);
+        let mut recalled = Vec::new();
+        for object in listed {
+            let is_new = !files.read.contains(&object) && !files.aside.has(&object);
+            if !is_new || object.written < begins_at(&object) || !self.is_due(&object, now) {
+                continue;
+            }
+            if is_first && is_digest(&object.key) && object.written < digests_since {
+                recalled.push(object);
+            } else {
+                files.due.push_back(object);
+            }
+        }
+        files.due.extend(recalled.iter().cloned());
+        files.recalled.extend(recalled);
+        Ok(())
+    }
+
+    /// Reads an object into the page.
+    fn take(&self, files: &mut Files, object: Object, page: &mut Page, now: Instant) -> Outcome {
+        let read = self.bucket.read_signed(&object.key);
+        if let Err(Unread::Later(cause)) = &read {
+            tracing::warn!(source = self.origin.source, object = object.key, cause, "it is tried again later");
+            if !files.aside.unreadable(&object, cause, now) {
+                files.due.push_back(object);
+            }
+            return Outcome::Aside;
+        }
+        files.aside.read();
+        // The place of a list that goes on is another each time; what counts is the time.
+        page.next = (!files.due.is_empty()).then(|| object.key.clone());
+        match read {
+            Err(unread) => page.rejects.push(reject(&object.key, &unread.into_words())),
             Ok((content, signature)) if is_digest(&object.key) => {
-                let own = chain(&object.key);
-                let before = files.digests.range(..(own.clone(), object.key.clone())).next_back();
-                let before = before.filter(|(chain, _)| *chain == own);
-                let before = before.map(|(_, key)| key.as_str());
-                self.prove((&object.key, &content), before, signature.as_deref(), &mut page)?;
+                if let Err(cause) = self.prove(files, &object, (&content, signature.as_deref()), page, now) {
+                    if !files.aside.unproved(&object, &cause, now) {
+                        files.due.push_back(object);
+                    }
+                    return Outcome::Done;
+                }
             }
             Ok((content, _)) => page.body = content,
         }
-        files.due.pop_front();
-        page.newest = Some(object.written);
-        // The place of a list that goes on is another each time; what counts is the time.
-        page.next = (!files.due.is_empty()).then(|| object.key.clone());
+        files.aside.done(&object);
+        if !files.recalled.remove(&object) {
+            page.newest = Some(object.written);
+        }
         files.read.insert(object);
-        Ok(page)
+        Outcome::Done
     }
 
     /// A digest waits until what it lists has had time to come: a copy is not made in the order of the bucket.
@@ -118,46 +203,70 @@ impl Inner {
         is_log(&object.key) || is_digest(&object.key) && settled
     }
 
-    /// The hour before a digest, and its own where its signature is known.
+    /// The hour before a digest, and its own where its signature is known. Otherwise why it has to be looked at again: what could not
+    /// be asked for is no gap, until it was asked for often enough.
     fn prove(
         &self,
-        (key, digest): (&str, &[u8]),
-        before: Option<&str>,
-        signature: Option<&str>,
+        files: &mut Files,
+        object: &Object,
+        (digest, signature): (&[u8], Option<&str>),
         page: &mut Page,
-    ) -> Result<(), Trouble> {
-        // What could not be asked for is no gap: the digest is looked at again.
+        now: Instant,
+    ) -> Result<(), String> {
+        let key = object.key.as_str();
+        let (is_recalled, is_last) = (files.recalled.contains(object), files.aside.is_exhausted(object, now));
         let later = RefCell::new(None);
-        let read = |object: &str| {
-            if later.borrow().is_some() {
+        let read = |listed: &str| {
+            if later.borrow().is_some() || is_recalled && is_log(listed) {
                 return Err("was not asked for".to_owned());
             }
-            self.bucket.read(object).map_err(|unread| {
-                if let Unread::Later(cause) = &unread {
-                    *later.borrow_mut() = Some(unreachable(object, cause));
+            self.bucket.read(listed).map_err(|unread| {
+                if let Unread::Later(cause) = &unread
+                    && !is_last
+                {
+                    *later.borrow_mut() = Some(format!("{listed} {cause}"));
                 }
                 unread.into_words()
             })
         };
-        let proved = hour_before(&self.keys, (key, digest), before, &read).and_then(|before| {
-            let own = signature.map(|signature| own_hour(&self.keys, (key, digest), signature, &read)).transpose()?;
+        let keys = self.keys();
+        let before = before(&files.digests, key);
+        let hours = hour_before(&keys, (key, digest), before, &read).and_then(|before| {
+            let own = signature.map(|signature| own_hour(&keys, (key, digest), signature, &read)).transpose()?;
             Ok([before, own.unwrap_or_default()])
         });
-        if let Some(trouble) = later.take() {
-            return Err(trouble);
+        let verified = hours.iter().flatten().flat_map(|hour| &hour.verified);
+        verified.for_each(|verified| files.unlisted.listed.add(verified, object.written));
+        if let Some(cause) = later.take() {
+            return Err(cause);
         }
-        match proved {
-            Ok(hours) => {
-                let proved: usize = hours.iter().map(|hour| hour.proved).sum();
-                tracing::debug!(digest = key, proved, "a digest of a trail");
-                let gaps = hours.iter().flat_map(|hour| &hour.gaps);
-                page.events.extend(gaps.map(|gap| gap.event(&self.origin)));
-            }
+        match hours {
+            _ if is_recalled => {}
+            Ok(hours) => page.events.extend(self.told(key, &hours)),
             Err(problem) => {
                 page.rejects.push(reject(key, &format!("is no digest: {}: {}", problem.field, problem.reason)));
             }
         }
         Ok(())
+    }
+
+    fn told(&self, digest: &str, hours: &[Hour]) -> Vec<Event> {
+        let proved: usize = hours.iter().map(|hour| hour.proved).sum();
+        tracing::debug!(digest, proved, "a digest of a trail");
+        hours.iter().flat_map(|hour| &hour.gaps).map(|gap| gap.event(&self.origin)).collect()
+    }
+
+    /// The keys as they stand in their file now; where it cannot be read, as they last stood there.
+    fn keys(&self) -> PublicKeys {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        match read_trail_keys(&self.keys_file) {
+            Ok(read) => *keys = read,
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(source = self.origin.source, error, "the keys of a trail stay as they were");
+            }
+        }
+        keys.clone()
     }
 
     /// That no digest has come for hours, the same record for as long as it is the same digest. Each chain has to go on: a trail
@@ -179,10 +288,25 @@ impl Inner {
 /// How far back a look sees digests, to know whether they still come.
 const LOOKED_BACK_NS: i64 = 2 * PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS;
 
-fn unreachable(key: &str, cause: &str) -> Trouble {
-    Trouble::new(Class::Unreachable, format!("{key} {cause}"))
+/// How long after it was written a log file has to be listed: a copy knows it with the digest after that of its hour.
+const LISTED_NS: i64 = PULL_TRAIL_LISTED_SECONDS_MAX * SECOND_NS;
+
+/// The last digest of the same chain before that one.
+fn before<'a>(digests: &'a BTreeSet<(String, String)>, key: &str) -> Option<&'a str> {
+    let own = chain(key);
+    let before = digests.range(..(own.clone(), key.to_owned())).next_back();
+    before.filter(|(chain, _)| *chain == own).map(|(_, key)| key.as_str())
+}
+
+fn unreadable(object: &Object, cause: &str) -> Gap {
+    let what = if is_digest(&object.key) { "digest" } else { "log file" };
+    let from = object.written.saturating_add(-3_600 * SECOND_NS);
+    Gap::new(&object.key, &format!("the {what} is passed over: it {cause}"), from, object.written)
 }
 
 fn reject(key: &str, cause: &str) -> Reject {
     Reject::new(&Problem::new("file", format!("{key} {cause}")), None, key.as_bytes())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::uri::PathAndQuery;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::answers::Wanted;
 use crate::limits::{API_BODY_BYTES_MAX, API_LIST_DEFAULT};
+use crate::service::http::handed::{CALLER, Secret};
 
 /// Names the partition that is asked.
 pub(super) const PARTITION: &str = "keywatch-partition";
@@ -38,11 +39,15 @@ pub(super) struct Answer {
 }
 
 impl Asked {
-    /// Reads a request; `None` where its body is larger than any that the API takes. `is_secure` says that it came over TLS.
-    pub(super) async fn read(request: Request, is_secure: bool) -> Option<Asked> {
+    /// Reads a request; `None` where its body is larger than any that the API takes. `is_secure` says that it came over TLS, and
+    /// `secret` lets the processes of partitions believe from which address.
+    pub(super) async fn read(request: Request, is_secure: bool, secret: &Secret) -> Option<Asked> {
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, API_BODY_BYTES_MAX).await.ok()?;
         let mut headers = without_connection(parts.headers);
+        // What somebody outside writes there is his word alone.
+        headers.remove(CALLER);
+        headers.extend(secret.header(&parts.extensions).map(|caller| (HeaderName::from_static(CALLER), caller)));
         if is_secure {
             headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         }
@@ -134,8 +139,6 @@ fn without_connection(mut headers: HeaderMap) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderName;
-
     use super::*;
 
     fn asked(path: &'static str, headers: &[(&'static str, &'static str)], body: &'static str) -> Asked {
@@ -155,6 +158,14 @@ mod tests {
         assert_eq!(asked("/page/incidents/a1?x=1", &[cookie], "").partition(), Ok(Some(3)));
         assert_eq!(asked("/", &[("cookie", "keywatch-partition=none")], "").partition(), Ok(None));
         assert!(!asked("/pages", &[], "").is_of_page());
+    }
+
+    #[tokio::test]
+    async fn p8_nobody_outside_says_for_whom_he_asks() {
+        let request = axum::http::Request::builder().uri("/v1/alerts").header(CALLER, "guessed 192.0.2.7");
+        let request = request.header("accept", "*/*").body(Body::empty()).unwrap();
+        let asked = Asked::read(request, false, &Secret::random().unwrap()).await.unwrap();
+        assert!(!asked.headers.contains_key(CALLER) && asked.headers.contains_key("accept"));
     }
 
     #[test]

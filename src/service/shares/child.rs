@@ -2,7 +2,7 @@
 //! input does. So none outlives the process that started it, however that one ended.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::limits::SHARE_END_SECONDS_MAX;
 use crate::output;
+use crate::service::http::handed::Secret;
 
 /// How such a process says where it listens.
 const LISTENS: &str = "keywatch listens on http://";
@@ -29,6 +30,8 @@ pub(crate) struct Program {
     pub(crate) executable: PathBuf,
     /// Its arguments.
     pub(crate) arguments: Vec<OsString>,
+    /// What the process is told, so that it believes for whom it is asked.
+    pub(crate) secret: Secret,
 }
 
 /// A process of a partition; killed when it is dropped.
@@ -51,6 +54,10 @@ impl Running {
         let child = child.with_context(|| format!("cannot start {}", program.executable.display()))?;
         let mut running = Running { child, input: None, address: Arc::default() };
         running.input = running.child.stdin.take();
+        if let Some(input) = &mut running.input {
+            // One that has ended already is found to have.
+            let _ = input.write_all(program.secret.line().as_bytes());
+        }
         let said = running.child.stdout.take().context("its output cannot be read")?;
         let address = Arc::clone(&running.address);
         let reading = thread::Builder::new().name("share-output".to_owned());
@@ -120,12 +127,21 @@ fn read(said: ChildStdout, address: &OnceLock<SocketAddr>) {
     }
 }
 
-/// Says `true` once whoever started this process has ended or wants it to end. Where it does not end in order within its time,
-/// it is ended all the same: another process is to have the partition.
+/// Whoever started this process.
+pub(crate) struct Parent {
+    /// What it is known by.
+    pub(crate) secret: Secret,
+    /// Says `true` once it has ended or wants this process to end.
+    pub(crate) ends: watch::Receiver<bool>,
+}
+
+/// Hears from whoever started this process. Where it does not end in order within its time once it is to, it is ended all the
+/// same: another process is to have the partition.
 ///
 /// # Errors
-/// There is no thread for it.
-pub(crate) fn parent_ends() -> anyhow::Result<watch::Receiver<bool>> {
+/// Nobody who shares partitions has started it; there is no thread for it.
+pub(crate) fn parent() -> anyhow::Result<Parent> {
+    let secret = Secret::read(std::io::stdin().lock())?;
     let (sender, ends) = watch::channel(false);
     let wait = move || {
         until_closed(std::io::stdin().lock());
@@ -135,7 +151,7 @@ pub(crate) fn parent_ends() -> anyhow::Result<watch::Receiver<bool>> {
         leave();
     };
     thread::Builder::new().name("parent".to_owned()).spawn(wait).context("cannot start a thread")?;
-    Ok(ends)
+    Ok(Parent { secret, ends })
 }
 
 fn until_closed(mut input: impl Read) {
@@ -160,7 +176,8 @@ mod tests {
 
     /// A shell in place of keywatch.
     fn program(script: &str) -> Program {
-        Program { executable: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] }
+        let secret = Secret::random().unwrap();
+        Program { executable: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], secret }
     }
 
     fn until(is_it: impl Fn() -> bool) {
@@ -180,6 +197,14 @@ mod tests {
         assert_eq!(running.ended(), None);
         running.ask_to_end();
         running.end(Instant::now() + Duration::from_secs(30));
+    }
+
+    #[test]
+    fn it_is_told_the_secret() {
+        let program = program("read secret; echo \"keywatch listens on http://127.0.0.1:${#secret}\"; cat >&2; exit 0");
+        let running = Running::start(&program, 3).unwrap();
+        until(|| running.address().is_some());
+        assert_eq!(running.address(), Some("127.0.0.1:64".parse().unwrap()));
     }
 
     #[test]

@@ -243,7 +243,7 @@ async fn secure(mut response: Response) -> Response {
 }
 
 async fn forward(State(front): State<Arc<Front>>, request: Request) -> Response {
-    let Some(asked) = Asked::read(request, front.is_secure).await else {
+    let Some(asked) = Asked::read(request, front.is_secure, front.shares.secret()).await else {
         let problem = "the body is larger than any that is taken here; events go to a process with --role ingest";
         return Refusal(StatusCode::PAYLOAD_TOO_LARGE, problem.to_owned()).into_response();
     };

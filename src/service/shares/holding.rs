@@ -10,6 +10,7 @@ use keywatch_store::log::kafka::LeaseChange;
 
 use super::child::{Program, Running};
 use crate::limits::{SHARE_END_SECONDS_MAX, SHARE_PAUSE_SECONDS_MAX, SHARE_STEADY_SECONDS};
+use crate::service::http::handed::Secret;
 use crate::service::readiness::Readiness;
 
 /// The part of `/readyz` while the group has not said anything.
@@ -83,6 +84,11 @@ impl Shares {
     pub(super) fn new(program: Program, readiness: Arc<Readiness>) -> Arc<Shares> {
         readiness.obstruct(GROUP, "waits for the other processes to agree on who has which partition");
         Arc::new(Shares { program, readiness, held: Mutex::default() })
+    }
+
+    /// What the processes of partitions know this one by.
+    pub(super) fn secret(&self) -> &Secret {
+        &self.program.secret
     }
 
     /// Does what the group says. What is given away has ended when this returns.
@@ -167,7 +173,8 @@ mod tests {
     /// A shell in place of keywatch, which listens nowhere.
     fn shares(script: &str) -> (Arc<Shares>, Arc<Readiness>) {
         let readiness = Readiness::new(Metrics::new());
-        let program = Program { executable: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
+        let secret = Secret::random().unwrap();
+        let program = Program { executable: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], secret };
         (Shares::new(program, Arc::clone(&readiness)), readiness)
     }
 
@@ -193,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_port_of_a_process_that_ended_is_asked_no_more() {
-        let (shares, _) = shares("echo 'keywatch listens on http://127.0.0.1:4711'; read ignored; exit 0");
+        let (shares, _) = shares("echo 'keywatch listens on http://127.0.0.1:4711'; read secret; read ignored; exit 0");
         shares.change(LeaseChange::Assigned(vec![2]));
         let until = |expected: Option<SocketAddr>| {
             let until = Instant::now() + Duration::from_secs(30);

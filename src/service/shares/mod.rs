@@ -38,15 +38,20 @@ use crate::service::http::places::Places;
 use crate::service::http::tls;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::Readiness;
+use crate::service::receivers::check_heartbeats_of_partitions;
 use crate::service::serve::{listen, shutdown_deadline, stop_on_signal};
 
 /// Has partitions and serves until a signal to stop; the processes of its partitions end before it leaves the group.
 ///
 /// # Errors
-/// The cluster does not answer, a topic does not fit or the group may not be joined; the address cannot be listened on.
+/// Partitions would share one heartbeat; the cluster does not answer, a topic does not fit or the group may not be joined; the
+/// address cannot be listened on.
 pub(crate) async fn share(config: &Config, program: Program, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     metrics.watch_disk(&config.data);
+    if config.log.partitions > 1 {
+        check_heartbeats_of_partitions(&config.heartbeats)?;
+    }
     let readiness = Readiness::new(Arc::clone(&metrics));
     let (stop, stopping) = watch::channel(false);
     stop_on_signal(stop.clone())?;

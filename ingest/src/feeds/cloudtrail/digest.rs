@@ -29,6 +29,8 @@ pub struct Signed<'a> {
 /// What a digest that verified says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
+    /// Where it lies, as was signed.
+    pub object: String,
     /// From here on it speaks of all log files.
     pub begins: Instant,
     /// Up to here.
@@ -63,6 +65,7 @@ pub fn verify(key_der: &[u8], signed: Signed<'_>, previous: Option<Signed<'_>>) 
         continues(&fields, previous)?;
     }
     Ok(Verified {
+        object: fields.need_text("digestS3Object")?.to_owned(),
         begins: fields.need_time("digestStartTime")?,
         ends: fields.need_time("digestEndTime")?,
         files: files(&fields)?,

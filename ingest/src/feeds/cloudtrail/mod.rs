@@ -4,6 +4,7 @@
 //! of digests too.
 
 pub mod digest;
+pub mod listed;
 mod names;
 mod parameters;
 pub mod trail;

@@ -62,7 +62,8 @@ pub struct Gap {
 
 impl Gap {
     /// What a stranger names is cut, so that the record fits the log.
-    fn new(missing: &str, cause: &str, from: Instant, to: Instant) -> Gap {
+    #[must_use]
+    pub fn new(missing: &str, cause: &str, from: Instant, to: Instant) -> Gap {
         Gap { missing: capped(missing, SOURCE_ID_BYTES_MAX), cause: capped(cause, REASON_BYTES_MAX), from, to }
     }
 
@@ -84,6 +85,8 @@ pub struct Hour {
     pub proved: usize,
     /// What is not.
     pub gaps: Vec<Gap>,
+    /// Digests that verified, with what they list.
+    pub verified: Vec<Verified>,
 }
 
 /// Whether an object is a digest file, by the place that `CloudTrail` gives it.
@@ -165,7 +168,7 @@ pub fn hour_before(
         let cause = format!("no digest speaks of {ends} to {begins}");
         hour.gaps.push(Gap::new(previous, &cause, ends.min(begins), begins));
     }
-    hour.take(&verified, read);
+    hour.take(verified, read);
     Ok(hour)
 }
 
@@ -184,7 +187,7 @@ pub fn own_hour(
     let (begins, ends) = (fields.need_time("digestStartTime")?, fields.need_time("digestEndTime")?);
     let mut hour = Hour::default();
     match signed(keys, (object, digest), signature) {
-        Ok(verified) => hour.take(&verified, read),
+        Ok(verified) => hour.take(verified, read),
         Err(cause) => hour.gaps.push(Gap::new(object, &format!("the digest {cause}"), begins, ends)),
     }
     Ok(hour)
@@ -192,7 +195,7 @@ pub fn own_hour(
 
 impl Hour {
     /// Holds the log files of a digest against it.
-    fn take(&mut self, verified: &Verified, read: &dyn Fn(&str) -> Result<Vec<u8>, String>) {
+    fn take(&mut self, verified: Verified, read: &dyn Fn(&str) -> Result<Vec<u8>, String>) {
         for (object, listed) in &verified.files {
             match read(object).and_then(|content| same(&content, listed)) {
                 Ok(()) => self.proved += 1,
@@ -203,6 +206,7 @@ impl Hour {
                 }
             }
         }
+        self.verified.push(verified);
     }
 }
 
@@ -398,7 +402,8 @@ mod tests {
             let digest = (digests[2].as_str(), trail.objects[&digests[2]].as_bytes());
             own_hour(&trail.keys, digest, signature, &read).unwrap()
         };
-        assert_eq!(own(&trail, &signature), Hour { proved: 1, gaps: Vec::new() });
+        let proved = own(&trail, &signature);
+        assert_eq!((proved.proved, proved.gaps.len(), proved.verified[0].object.as_str()), (1, 0, digests[2].as_str()));
         assert_eq!(own(&trail, &signature.replace('0', "1")).gaps[0].missing, digests[2]);
         // A digest that is signed, and lies where another belongs.
         let elsewhere = (digests[3].as_str(), trail.objects[&digests[2]].as_bytes());

@@ -48,14 +48,19 @@ pub(crate) fn start(config: &Config, role: Role, intake: &Arc<Intake>) -> anyhow
     let is_as_read = look.configured.as_ref().is_ok_and(|configured| *configured == config.credentials);
     let taken = is_as_read.then_some(look.digest);
     let (sender, current) = watch::channel(Arc::new(credentials));
-    let following =
-        Following { config: config.clone(), intake: Arc::clone(intake), seen: taken, taken, is_unwell: false };
+    let following = Following {
+        config: Arc::new(config.clone()),
+        intake: Arc::clone(intake),
+        seen: taken,
+        taken,
+        is_unwell: false,
+    };
     tokio::spawn(following.follow(sender));
     Ok(current)
 }
 
 struct Following {
-    config: Config,
+    config: Arc<Config>,
     intake: Arc<Intake>,
     /// The files as they were at the last look.
     seen: Option<[u8; 32]>,
@@ -72,7 +77,12 @@ impl Following {
                 () = sender.closed() => return,
                 () = sleep(Duration::from_secs(CREDENTIALS_RELOAD_SECONDS)) => {}
             }
-            let Look { digest, configured } = Look::at(&self.config, &self.intake.inventory.now());
+            // Files may lie where reading hangs, and the threads that serve have else to do.
+            let (config, inventory) = (Arc::clone(&self.config), self.intake.inventory.now());
+            let Ok(Look { digest, configured }) = spawn_blocking(move || Look::at(&config, &inventory)).await else {
+                tracing::error!("a look at the credentials broke off; this is a defect of keywatch");
+                continue;
+            };
             // Files that are being written are others at the next look.
             let is_settled = self.seen.replace(digest) == Some(digest);
             if !is_settled || self.taken == Some(digest) {
@@ -80,7 +90,9 @@ impl Following {
             }
             self.taken = Some(digest);
             let before = Arc::clone(&sender.borrow());
-            let renewed = configured.and_then(|configured| before.renewed(&configured, &self.config.installed));
+            let (config, known) = (Arc::clone(&self.config), Arc::clone(&before));
+            let renew = move || configured.and_then(|configured| known.renewed(&configured, &config.installed));
+            let renewed = spawn_blocking(renew).await.unwrap_or_else(|error| Err(error.into()));
             let outcome = match renewed {
                 Ok(new) => {
                     expect(&new, &before, &self.intake.metrics);
@@ -172,4 +184,48 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(CONFIG_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::mpsc::sync_channel;
+    use std::thread;
+
+    use keywatch_store::log::memory::MemoryLog;
+    use tokio::sync::{Notify, oneshot};
+
+    use super::*;
+    use crate::service::declared;
+
+    /// There is one thread, on which everything else has to go on.
+    #[tokio::test]
+    async fn a_file_that_hangs_holds_up_nobody_who_serves() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keywatch.toml");
+        std::fs::write(&file, "# nobody sends").unwrap();
+        let intake = Arc::new(Intake {
+            log: Arc::new(MemoryLog::new()),
+            inventory: declared::Current::new(Inventory::default()),
+            metrics: Metrics::new(),
+            appended: Arc::new(Notify::new()),
+        });
+        let config = Config { file: file.clone(), ..Config::default() };
+        let _current = start(&config, Role::All, &intake).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+        let ((open, opened), (go_on, gone_on)) = (oneshot::channel(), sync_channel(1));
+        let writer = thread::spawn(move || {
+            // It opens once somebody reads, who hangs as long as nothing comes.
+            let held = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+            open.send(()).unwrap();
+            let has_gone_on = gone_on.recv_timeout(Duration::from_secs(10)).is_ok();
+            drop(held);
+            has_gone_on
+        });
+        opened.await.unwrap();
+        // Nobody may listen any more.
+        let _ = go_on.send(());
+        assert!(writer.join().unwrap(), "nothing went on while the file was read");
+    }
 }

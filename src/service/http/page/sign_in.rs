@@ -94,7 +94,7 @@ pub(super) async fn sign_in(State(page): State<Arc<Page>>, request: Request) -> 
         return response;
     }
     page.api.metrics.api_unauthenticated.with_label_values::<&str>(&[]).inc();
-    let address = head.extensions.get::<Caller>().and_then(|caller| caller.place.address);
+    let address = head.extensions.get::<Caller>().and_then(|caller| caller.address);
     match address.map_or(Ok(()), |address| page.failures.failure(address, now)) {
         Ok(()) => {
             let mut response =

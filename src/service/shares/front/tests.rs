@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 
 use super::super::child::Program;
 use super::*;
+use crate::service::http::handed::Secret;
 
 /// Answers as the process of a partition.
 fn partition(number: u32) -> Router {
@@ -52,7 +53,8 @@ async fn door(numbers: &[u32]) -> TowerToHyperService<Router> {
     script += "cat >&2; exit 0";
     let metrics = Metrics::new();
     let readiness = Readiness::new(Arc::clone(&metrics));
-    let program = Program { executable: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
+    let secret = Secret::random().unwrap();
+    let program = Program { executable: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], secret };
     let shares = Shares::new(program, Arc::clone(&readiness));
     shares.change(LeaseChange::Assigned(numbers.to_vec()));
     let listening = async {
