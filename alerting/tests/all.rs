@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
 mod aftermath;
+mod allowances;
 mod attacks;
 mod escalation;
 mod flood;

@@ -9,6 +9,7 @@
 //! | [`state`], [`incident`] | the fold: alerts, and those that belong together |
 //! | [`paging`] | when an incident pages, and what people were told |
 //! | [`handling`], [`silence`], [`operation`] | what operators do: the fold, and as records |
+//! | [`matcher`] | which findings a silence means |
 //! | [`allowance`] | entries of the allow-list: silences made from a verdict |
 //! | [`record`] | actions and outcomes as records of the log |
 //! | [`planned`] | findings that were decided on, so that none is twice |
@@ -24,6 +25,7 @@ mod doubts;
 pub mod handling;
 pub mod history;
 pub mod incident;
+pub mod matcher;
 pub mod operation;
 pub mod paging;
 pub mod planned;

@@ -181,9 +181,12 @@ pub fn silenced(silence: &Silence, approved_by: Option<&str>) -> Finding {
         "Findings that match are recorded and responded to, and nobody is told of them. The reason given: {}",
         request.reason
     );
-    if let Some(Allowed { alert, verdict, severity }) = &silence.allows {
+    if let Some(allowed) = &silence.allows {
+        let Allowed { alert, verdict, severity, .. } = allowed;
+        let wider = allowed.wider(&request.matcher);
+        let wider = if wider.is_empty() { String::new() } else { format!(" It is wider: {}.", wider.join(", ")) };
         finding.meaning = format!(
-            "{} It was made from the verdict {verdict} on alert {alert}; what is worse than {severity} is told.",
+            "{} It was made from the verdict {verdict} on alert {alert}; what is worse than {severity} is told.{wider}",
             finding.meaning
         );
     }

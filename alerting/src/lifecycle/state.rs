@@ -12,6 +12,7 @@ use crate::delivery::deliveries::{Deliveries, PendingNotification};
 use crate::lifecycle::action::{AlertRecord, derive_id};
 use crate::lifecycle::handling::{Status, Verdict};
 use crate::lifecycle::incident::{Incident, Incidents};
+use crate::lifecycle::matcher::Matcher;
 use crate::lifecycle::planned::Planned;
 use crate::lifecycle::saved::pairs;
 use crate::lifecycle::silence::Silences;
@@ -53,6 +54,8 @@ pub struct Alert {
     pub title: String,
     /// The last finding that was not merely counted.
     pub finding: String,
+    /// What that one names: what somebody who judges the alert has seen.
+    pub sides: Matcher,
     /// What it turned out to be, once somebody has said so.
     pub verdict: Option<Verdict>,
 }
@@ -349,6 +352,7 @@ impl Alert {
             last: finding.decided,
             title: finding.title.clone(),
             finding: finding.id.clone(),
+            sides: Matcher::default(),
             verdict: None,
         }
     }
@@ -367,6 +371,7 @@ impl Alert {
             self.quiet_until = finding.decided.saturating_add(finding.suppress_ns);
             self.title.clone_from(&finding.title);
             self.finding.clone_from(&finding.id);
+            self.sides = Matcher::narrowest(finding);
         }
         if record.notify || record.due.is_some() {
             self.verdict = None;

@@ -222,9 +222,15 @@ pub(super) fn acknowledged(answer: &Value) -> String {
     items(&answer["results"]).iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// One silence.
+/// One silence, and for an entry of the allow-list which findings it covers.
 pub(super) fn silence(answer: &Value) -> String {
-    format!("silence {} is {} until {}", text(answer, "id"), text(answer, "status"), time(answer, "until"))
+    let said = format!("silence {} is {} until {}", text(answer, "id"), text(answer, "status"), time(answer, "until"));
+    if !answer["allows"].is_object() {
+        return said;
+    }
+    let wider = joined(answer, "wider");
+    let wider = if wider.is_empty() { String::new() } else { format!("\nwider than what was judged: {wider}") };
+    format!("{said}\ncovers {}{wider}", text(answer, "matcher"))
 }
 
 /// A verdict, and the entry of the allow-list that was made from it.
@@ -243,9 +249,11 @@ fn silence_table(silences: &[Value]) -> String {
         let who = [text(silence, "by"), text(silence, "approved_by")];
         let who = who.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" and ");
         let [id, status, matcher] = ["id", "status", "matcher"].map(|field| text(silence, field));
-        let made_from = if silence["allows"].is_object() { "a verdict" } else { "" };
+        let wider = joined(silence, "wider");
+        let wider = if wider.is_empty() { wider } else { format!(", wider: {wider}") };
+        let made_from = if silence["allows"].is_object() { format!("a verdict{wider}") } else { String::new() };
         let covered = text(silence, "covered");
-        [id, status, time(silence, "until"), who, matcher, covered, made_from.to_owned(), text(silence, "reason")]
+        [id, status, time(silence, "until"), who, matcher, covered, made_from, text(silence, "reason")]
     };
     let headings = ["silence", "status", "until (UTC)", "by", "which", "covered", "made from", "why"];
     table(headings, silences.iter().map(row))

@@ -106,11 +106,16 @@ pub(super) fn silence(silence: &Silence, now: Instant) -> Value {
         silence if silence.holds(now) => "active",
         _ => "expired",
     };
+    let matcher = &silence.request.matcher;
+    let mut shown = json!(matcher);
+    if let Some(session) = &matcher.session {
+        shown["session"] = Value::from(short_session(session));
+    }
     json!({
         "id": silence.id,
         "system": silence.request.system,
         "status": status,
-        "matcher": silence.request.matcher,
+        "matcher": shown,
         "reason": silence.request.reason,
         "criticals": silence.request.criticals,
         "by": silence.by,
@@ -119,6 +124,7 @@ pub(super) fn silence(silence: &Silence, now: Instant) -> Value {
         "approved_by": silence.approved_by,
         "ended_by": silence.ended_by,
         "allows": silence.allows,
+        "wider": silence.allows.as_ref().map(|allowed| allowed.wider(matcher)).unwrap_or_default(),
         "covered": silence.covered,
     })
 }
