@@ -31,6 +31,7 @@ pub use error::{Error, Fate};
 pub use executor::{Approval, Dependencies, Executor, Operated, Standing, Undoing};
 pub use lifecycle::action::{Action, AlertRecord, Cause};
 pub use lifecycle::allowance::{AllowanceRequest, Allowed};
+pub use lifecycle::compromise::{Compromise, CompromiseRequest, Compromises, Rests};
 pub use lifecycle::handling::{Act, Status, Verdict};
 pub use lifecycle::history::{Counted, History};
 pub use lifecycle::incident::{Incident, Shared};

@@ -7,6 +7,7 @@
 mod aftermath;
 mod allowances;
 mod attacks;
+mod compromises;
 mod escalation;
 mod flood;
 mod heartbeats;

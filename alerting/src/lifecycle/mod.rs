@@ -11,16 +11,19 @@
 //! | [`handling`], [`silence`], [`operation`] | what operators do: the fold, and as records |
 //! | [`matcher`] | which findings a silence means |
 //! | [`allowance`] | entries of the allow-list: silences made from a verdict |
+//! | [`compromise`] | sources whose credential somebody else had, and what is therefore tainted |
 //! | [`record`] | actions and outcomes as records of the log |
 //! | [`planned`] | findings that were decided on, so that none is twice |
 //! | [`alert_log`], `turns`, `doubts` | the log, with the state that follows it; whose turn it is to append; what an append that failed may have written |
 //! | [`saved`] | the state as it is kept between two starts, and how far it has folded the log |
 //! | [`history`] | the same folds over a whole log, with nothing forgotten: for questions |
-//! | [`self_monitoring`], [`second_path`] | findings about keywatch itself, and about ways besides the decision point |
+//! | [`self_monitoring`], [`second_path`], `compromise_findings` | findings about keywatch itself, about ways besides the decision point, about stolen credentials |
 
 pub mod action;
 pub mod alert_log;
 pub mod allowance;
+pub mod compromise;
+pub(crate) mod compromise_findings;
 mod doubts;
 pub mod handling;
 pub mod history;

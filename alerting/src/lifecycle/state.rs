@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::deliveries::{Deliveries, PendingNotification};
 use crate::lifecycle::action::{AlertRecord, derive_id};
+use crate::lifecycle::compromise::Compromises;
 use crate::lifecycle::handling::{Status, Verdict};
 use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::matcher::Matcher;
 use crate::lifecycle::planned::Planned;
 use crate::lifecycle::saved::pairs;
 use crate::lifecycle::silence::Silences;
-use crate::limits::{ALERT_MEMBERS_MAX, INCIDENT_ALERTS_MAX, SWEEP_RECORDS};
+use crate::limits::{ALERT_MEMBERS_MAX, ALERT_SOURCES_MAX, INCIDENT_ALERTS_MAX, SWEEP_RECORDS};
 use crate::response::active_sessions::ActiveSessions;
 use crate::response::aftermath;
 use crate::response::intent::Progress;
@@ -56,6 +57,8 @@ pub struct Alert {
     pub finding: String,
     /// What that one names: what somebody who judges the alert has seen.
     pub sides: Matcher,
+    /// Sources of the events that its findings hang on, each with the log times of the first and the last.
+    pub anchors: BTreeMap<String, (Instant, Instant)>,
     /// What it turned out to be, once somebody has said so.
     pub verdict: Option<Verdict>,
 }
@@ -88,6 +91,7 @@ pub struct AlertState {
     unplanned: BTreeMap<(Instant, String), Finding>,
     planned: Planned,
     silences: Silences,
+    compromises: Compromises,
     records: u64,
 }
 
@@ -115,6 +119,7 @@ impl AlertState {
             | "alert.silenced"
             | "alert.silence_approved"
             | "alert.silence_ended" => self.operated(event),
+            "credential.compromised" | "credential.restore_asked" | "credential.restored" => self.compromised(event),
             kind if kind.starts_with("response.") => self.responses.apply(event, &mut self.inputs),
             _ => {}
         }
@@ -271,6 +276,16 @@ impl AlertState {
         &self.silences
     }
 
+    /// Sources whose credential somebody else had.
+    #[must_use]
+    pub fn compromises(&self) -> &Compromises {
+        &self.compromises
+    }
+
+    pub(crate) fn compromises_mut(&mut self) -> &mut Compromises {
+        &mut self.compromises
+    }
+
     pub(crate) fn silences_mut(&mut self) -> &mut Silences {
         &mut self.silences
     }
@@ -353,6 +368,7 @@ impl Alert {
             title: finding.title.clone(),
             finding: finding.id.clone(),
             sides: Matcher::default(),
+            anchors: BTreeMap::new(),
             verdict: None,
         }
     }
@@ -362,6 +378,7 @@ impl Alert {
         let finding = &record.finding;
         self.incident.clone_from(&record.incident);
         self.members.extend(members(finding).take(ALERT_MEMBERS_MAX.saturating_sub(self.members.len())));
+        self.hangs_on(finding);
         self.last = self.last.max(finding.decided);
         self.severity = self.severity.max(finding.severity);
         if suppressed {
@@ -376,6 +393,14 @@ impl Alert {
         if record.notify || record.due.is_some() {
             self.verdict = None;
         }
+    }
+
+    fn hangs_on(&mut self, finding: &Finding) {
+        let is_known = self.anchors.len() < ALERT_SOURCES_MAX || self.anchors.contains_key(&finding.source);
+        // Beyond the limit, all others are one source that nobody declares anything about.
+        let source = if is_known { finding.source.clone() } else { String::new() };
+        let (first, last) = self.anchors.entry(source).or_insert((finding.time, finding.time));
+        (*first, *last) = ((*first).min(finding.time), (*last).max(finding.time));
     }
 
     /// Where it stands: resolved once it has a verdict, else as its incident.

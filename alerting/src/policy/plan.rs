@@ -14,7 +14,7 @@ use crate::lifecycle::incident::Joined;
 use crate::lifecycle::paging::{Circumstances, Page, Paging};
 use crate::lifecycle::state::{Alert, AlertState, alert_id};
 use crate::limits::{CORROBORATION_NS, REVOKED_NAMES_MAX};
-use crate::policy::routes::{Escalation, SILENCED_RULE, receivers};
+use crate::policy::routes::{COMPROMISED_RULE, Escalation, SILENCED_RULE, receivers};
 use crate::policy::settings::Policy;
 use crate::response::intent::{Response, Targets};
 use crate::response::responses::{Spending, uses_reserve};
@@ -60,7 +60,7 @@ fn tell(
     let before = incident.before.as_deref();
     let silence = state.silences().covering(finding).map(|silence| silence.id.clone());
     // A silence that nobody hears of, or a revocation taken back, would be a way to work unseen.
-    let lowers = [SILENCED_RULE, "keywatch/response_undone"].contains(&finding.rule.as_str());
+    let lowers = [SILENCED_RULE, COMPROMISED_RULE, "keywatch/response_undone"].contains(&finding.rule.as_str());
     let is_heard = finding.severity >= policy.notify_from || lowers;
     let may_be_told = is_heard && silence.is_none();
     let circumstances = Circumstances {
@@ -93,6 +93,7 @@ fn tell(
         notify,
         due,
         paged: None,
+        tainted: state.compromises().taint(&finding.system, &finding.source, finding.time),
         silence,
         destinations,
         escalations,
@@ -201,10 +202,10 @@ fn respond(
         approved: None,
         via: None,
     };
-    match may_act_alone(finding, incident, policy) {
+    match may_act_alone(finding, incident, (state, policy)) {
         Ok(why) => {
-            let released: Vec<&Response> =
-                proposals.into_iter().filter(|proposal| is_releasable(proposal, finding, incident, policy)).collect();
+            let is_released = |proposal: &&Response| is_releasable(proposal, finding, incident, (state, policy));
+            let released: Vec<&Response> = proposals.into_iter().filter(is_released).collect();
             for proposal in &released {
                 wanted.extend(&proposal.targets.filtered(still_free));
             }
@@ -230,17 +231,27 @@ fn propose(wanted: &Targets, open: &[&Response], proposal: impl FnOnce(Targets) 
 }
 
 /// Why keywatch may revoke without a person, or why it may not.
-fn may_act_alone(finding: &Finding, incident: &Joined<'_>, policy: &Policy) -> Result<String, String> {
+fn may_act_alone(
+    finding: &Finding,
+    incident: &Joined<'_>,
+    (state, policy): (&AlertState, &Policy),
+) -> Result<String, String> {
     if let Some(shadow) = policy.in_shadow(&finding.system, &finding.rule) {
         return Err(shadow);
     }
     if finding.late {
         return Err("the evidence came late; late evidence never revokes without a person".to_owned());
     }
+    if state.compromises().taint(&finding.system, &finding.source, finding.time) {
+        let source = &finding.source;
+        return Err(format!(
+            "the credential of {source} was stolen then; tainted evidence never revokes without a person"
+        ));
+    }
     if finding.proof == Proof::Itself && finding.severity == Severity::Critical {
         return Ok("the evidence proves itself".to_owned());
     }
-    let groups = agreeing_groups(finding, incident, policy);
+    let groups = agreeing_groups(finding, incident, (state, policy));
     if groups.len() < 2 {
         return Err("one trust group alone says so; a second, independent one or a person has to agree".to_owned());
     }
@@ -251,19 +262,33 @@ fn may_act_alone(finding: &Finding, incident: &Joined<'_>, policy: &Policy) -> R
     Ok(format!("independent trust groups agree: {}", groups.join(", ")))
 }
 
-/// Trust groups whose sources spoke in the incident of late enough to be speaking of the same thing.
-fn agreeing_groups<'a>(finding: &Finding, incident: &Joined<'_>, policy: &'a Policy) -> BTreeSet<&'a str> {
+/// Trust groups whose sources spoke in the incident of late enough to be speaking of the same thing. A source whose credential
+/// was stolen when it spoke counts for none.
+fn agreeing_groups<'a>(
+    finding: &Finding,
+    incident: &Joined<'_>,
+    (state, policy): (&AlertState, &'a Policy),
+) -> BTreeSet<&'a str> {
     let recent = |time: &Instant| time.saturating_add(CORROBORATION_NS) >= finding.decided;
-    let witnesses = incident.witnesses.iter().filter(|(_, time)| recent(time));
+    let witnesses = incident
+        .witnesses
+        .iter()
+        .filter(|(source, time)| recent(time) && !state.compromises().distrusts(&finding.system, source, **time));
     witnesses.filter_map(|(source, _)| policy.trust_group(&finding.system, source)).collect()
 }
 
 /// Proposals become deeds only when trust groups agree: a finding that proves itself says nothing of other findings.
-fn is_releasable(proposal: &Response, finding: &Finding, incident: &Joined<'_>, policy: &Policy) -> bool {
+fn is_releasable(
+    proposal: &Response,
+    finding: &Finding,
+    incident: &Joined<'_>,
+    (state, policy): (&AlertState, &Policy),
+) -> bool {
     proposal.system == finding.system
         && !proposal.late
+        && !state.compromises().distrusts(&proposal.system, &proposal.source, proposal.decided)
         && proposal.severity >= Severity::High
-        && agreeing_groups(finding, incident, policy).len() >= 2
+        && agreeing_groups(finding, incident, (state, policy)).len() >= 2
 }
 
 fn within_budget(finding: &Finding, wanted: &Targets, state: &AlertState, policy: &Policy) -> Result<(), String> {
