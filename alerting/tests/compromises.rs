@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use keywatch_alerting::{Action, AlertState, CompromiseRequest, Error, Executor, Rests, Saved, Sink, Terminal};
 use keywatch_store::finding::Proof;
-use keywatch_store::{Finding, Instant, Severity, Topic};
+use keywatch_store::{Event, Finding, Instant, Log, Severity, Topic};
 
 use crate::support::{FaultyPdp, MortalLog, SESSION, SYSTEM, at, executor, executor_from, finding};
 
@@ -27,6 +27,14 @@ fn said(source: &str, id: &str, seconds: i64) -> Finding {
     let source = source.to_owned();
     let (proof, severity) = (Proof::Corroborated, Severity::High);
     Finding { rule, entity, source, proof, severity, ..finding(id, seconds) }
+}
+
+/// Something else, before anything that matters: log time has begun.
+async fn begin(executor: &Executor) {
+    let (wallet, session, request) = (None, None, None);
+    let other =
+        Finding { wallet, session, request, response: Vec::new(), severity: Severity::Low, ..said("stray", "0", 0) };
+    executor.take(&other).await.unwrap();
 }
 
 fn request(source: &str, since: Instant, until: Option<Instant>) -> CompromiseRequest {
@@ -76,6 +84,7 @@ async fn two_groups_revoke_and_one_of_them_under_a_stolen_credential_does_not() 
 async fn what_proves_itself_waits_for_a_person_where_it_is_tainted() {
     let itself = |id: &str, seconds| Finding { source: "safe".into(), ..finding(id, seconds) };
     let (_, executor) = scene();
+    begin(&executor).await;
     declare(&executor, request("safe", at(0), None)).await;
     let actions = executor.take(&itself("1", 10)).await.unwrap();
     let why = actions.iter().find_map(|action| match action {
@@ -84,6 +93,7 @@ async fn what_proves_itself_waits_for_a_person_where_it_is_tainted() {
     });
     assert!(!revokes(&actions) && why.is_some_and(|why| why.contains("tainted")), "{actions:?}");
     let (_, before) = scene();
+    begin(&before).await;
     declare(&before, request("safe", at(11), None)).await;
     assert!(revokes(&before.take(&itself("1", 10)).await.unwrap()), "it wrote that before");
 }
@@ -133,29 +143,30 @@ async fn it_is_declared_by_one_and_taken_back_by_two_and_everybody_hears_of_it()
 
 #[tokio::test]
 async fn p1_what_is_tainted_is_the_same_with_a_restart_at_every_record() {
-    use keywatch_store::Log;
     let (log, live) = scene();
-    live.take(&said("safe", "1", 0)).await.unwrap();
+    let silent = |id: &str, seconds| Finding { response: Vec::new(), ..said("safe", id, seconds) };
+    live.take(&silent("1", 0)).await.unwrap();
     let id = declare(&live, request("safe", at(-60), None)).await;
-    live.take(&said("safe", "2", 20)).await.unwrap();
+    live.take(&silent("2", 20)).await.unwrap();
+    live.take(&silent("3", 7_200)).await.unwrap();
     live.restore_credential(&id, "ann", "it was ours", at(1_001)).await.unwrap();
     live.restore_credential(&id, "bob", "it was ours", at(1_002)).await.unwrap();
     declare(&live, request("node", at(-60), Some(at(30)))).await;
     live.idle().await;
     let whole = live.with_state(AlertState::clone);
-    let (events, conclusions) = (log.all(Topic::Events), log.all(Topic::Conclusions));
+    assert!(log.all(Topic::Events).is_empty(), "nothing was responded to");
+    let conclusions = log.all(Topic::Conclusions);
     for cut in 0..=conclusions.len() {
         let older = MortalLog::immortal();
-        let append = |topic, records: &[keywatch_store::Event]| {
+        let append = |records: &[Event]| {
             if !records.is_empty() {
-                older.append(topic, records.to_vec()).unwrap();
+                older.append(Topic::Conclusions, records.to_vec()).unwrap();
             }
         };
-        append(Topic::Events, &events);
-        append(Topic::Conclusions, &conclusions[..cut]);
+        append(&conclusions[..cut]);
         let mut kept = Vec::new();
         executor(&older, &FaultyPdp::new(), sinks()).save(&mut kept).unwrap();
-        append(Topic::Conclusions, &conclusions[cut..]);
+        append(&conclusions[cut..]);
         let again = executor_from(Saved::read(&kept).unwrap(), &older, &FaultyPdp::new(), sinks());
         assert!(again.with_state(|state| *state == whole), "a restart after {cut} of {} records", conclusions.len());
     }

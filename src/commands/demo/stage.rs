@@ -21,6 +21,7 @@ use super::transcript;
 use crate::limits::{ADDRESS_CONNECTIONS_MAX, CONNECTIONS_MAX, REFRESH_SECONDS, TICK_SECONDS};
 use crate::service::declared::Current;
 use crate::service::http::api::{self, Api, Known};
+use crate::service::http::credentials::refused::Refusing;
 use crate::service::http::listener::Door;
 use crate::service::http::page::{self, Page};
 use crate::service::http::places::Places;
@@ -70,6 +71,7 @@ impl Stage {
             // Nobody sends: the records are read.
             sources: Vec::new(),
             inventory: Current::new(inventory),
+            door: Refusing::nobody(),
         };
         let api = Api::new(
             Operators::new(&[operator])?,

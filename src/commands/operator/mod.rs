@@ -1,15 +1,17 @@
-//! `keywatch alerts`, `incidents`, `responses`, `sessions` and `about`: what an operator sees and does, over the API of a
+//! `keywatch alerts`, `incidents`, `responses`, `sessions`, `sources` and `about`: what an operator sees and does, over the API of a
 //! running keywatch.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | [`client`] | speaks to the API |
 //! | [`mod@responses`] | `keywatch responses` and `keywatch sessions` |
+//! | [`mod@sources`] | `keywatch sources` |
 //! | [`tables`], [`response_text`] | answers as text |
 
 pub(super) mod client;
 mod response_text;
 mod responses;
+mod sources;
 pub(super) mod tables;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use crate::service::http::page::standalone;
 use crate::{clock, output};
 use client::Server;
 pub(crate) use responses::{ResponsesArguments, SessionsArguments, responses, sessions};
+pub(crate) use sources::{SourcesArguments, sources};
 
 /// Nanoseconds of a day.
 const DAY_NS: i64 = 86_400 * SECOND_NS;

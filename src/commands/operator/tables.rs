@@ -100,7 +100,12 @@ fn alert_table(alerts: &[Value]) -> String {
             Some(verdict) => format!("resolved: {verdict}"),
             None => text(alert, "status"),
         };
-        let title = text(alert, "title");
+        let rests = match alert["rests_on_tainted"].as_str() {
+            Some("alone") => "[rests on tainted events alone] ",
+            Some(_) => "[rests on tainted events in part] ",
+            None => "",
+        };
+        let title = format!("{rests}{}", text(alert, "title"));
         [
             text(alert, "id"),
             text(alert, "severity"),
@@ -281,7 +286,8 @@ pub(super) fn about(answer: &Value) -> String {
     );
     let rows = items(&answer["newest"]).iter().map(|event| {
         let what = ["session", "wallet", "request", "tx", "amount", "to_address"].map(|field| text(event, field));
-        let what = what.into_iter().filter(|said| !said.is_empty()).collect::<Vec<_>>().join(" ");
+        let tainted = if event["tainted"] == true { "[tainted]".to_owned() } else { String::new() };
+        let what = what.into_iter().chain([tainted]).filter(|said| !said.is_empty()).collect::<Vec<_>>().join(" ");
         [
             time(event, "time"),
             text(event, "kind"),
