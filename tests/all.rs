@@ -9,6 +9,7 @@ mod backtest;
 mod chains;
 mod cli;
 mod compose;
+mod compromises;
 mod damaged_log;
 mod dashboards;
 mod demo;
