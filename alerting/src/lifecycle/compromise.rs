@@ -195,7 +195,7 @@ impl Compromises {
         let mut alone = !alert.anchors.is_empty();
         let mut partly = false;
         for (source, (first, last)) in &alert.anchors {
-            let of_source = || self.0.values().filter(|compromise| compromise.is_of(&alert.system, source));
+            let of_source = || self.0.values().filter(move |compromise| compromise.is_of(&alert.system, source));
             alone &= of_source().any(|compromise| compromise.spans(*first, 0) && compromise.spans(*last, 0));
             partly |= of_source().any(|compromise| {
                 compromise.request.since <= *last && compromise.ends().is_none_or(|end| *first < end)

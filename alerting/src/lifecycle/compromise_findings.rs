@@ -10,15 +10,16 @@ use crate::policy::routes::COMPROMISED_RULE;
 
 /// What is to be told of a compromise as it stands: one finding for each step.
 pub(crate) fn about(compromise: &Compromise) -> impl Iterator<Item = Finding> {
-    let asked = compromise.restore_asked.as_ref().map(|(by, reason, at)| restore_asked(compromise, (by, *at), reason));
-    let restored = compromise.restored_by.as_ref().map(|(by, at)| restored(compromise, (by, *at)));
+    let asked =
+        compromise.restore_asked.as_ref().map(|(by, reason, at)| restore_asked(compromise, (by.as_str(), *at), reason));
+    let restored = compromise.restored_by.as_ref().map(|(by, at)| restored(compromise, (by.as_str(), *at)));
     std::iter::once(declared(compromise)).chain(asked).chain(restored)
 }
 
 fn declared(compromise: &Compromise) -> Finding {
     let request = &compromise.request;
     let until = compromise.ends().map_or_else(|| "on".to_owned(), |end: Instant| format!("to {end}"));
-    let mut finding = begun(compromise, "declared", (&compromise.by, compromise.at));
+    let mut finding = begun(compromise, "declared", (compromise.by.as_str(), compromise.at));
     finding.title =
         format!("{} declares the credential of {} stolen since {}", compromise.by, request.source, request.since);
     let refused = match compromise.refused.len() {

@@ -84,6 +84,7 @@ fn tell(
     } else {
         (Vec::new(), Vec::new())
     };
+    let tainted = state.compromises().taint(&finding.system, &finding.source, finding.time);
     let record = AlertRecord {
         alert_id: alert_id.clone(),
         key: key.clone(),
@@ -93,11 +94,11 @@ fn tell(
         notify,
         due,
         paged: None,
-        tainted: state.compromises().taint(&finding.system, &finding.source, finding.time),
+        tainted,
         silence,
         destinations,
         escalations,
-        finding: if suppressed { lean(finding) } else { finding.clone() },
+        finding: if suppressed { lean(finding) } else { told(finding, tainted) },
     };
     let mut actions = vec![match alert {
         None => Action::OpenAlert(record),
@@ -150,6 +151,19 @@ pub fn due(state: &AlertState, system: &str, now: Instant) -> Vec<AlertRecord> {
         })
     })
     .collect()
+}
+
+/// As people are told of it: whose word it may be comes first.
+fn told(finding: &Finding, tainted: bool) -> Finding {
+    let mut told = finding.clone();
+    if tainted {
+        let source = &finding.source;
+        told.meaning = format!(
+            "The credential of {source} was stolen when this was written, so that somebody else may have written it. {}",
+            finding.meaning
+        );
+    }
+    told
 }
 
 /// What tells it apart and links it stays; what its `finding.created` holds anyway goes.
