@@ -30,6 +30,7 @@ mod oidc;
 mod operators;
 mod page;
 mod pdp_replay;
+mod protections;
 mod pull;
 mod query;
 mod real_opa;

@@ -5,6 +5,7 @@ mod approvals;
 mod compromises;
 mod deliveries;
 mod operations;
+mod protections;
 mod standing;
 mod ways;
 

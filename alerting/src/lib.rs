@@ -36,6 +36,7 @@ pub use lifecycle::handling::{Act, Status, Verdict};
 pub use lifecycle::history::{Counted, History};
 pub use lifecycle::incident::{Incident, Shared};
 pub use lifecycle::matcher::Matcher;
+pub use lifecycle::protection::Protection;
 pub use lifecycle::saved::{Folded, Saved};
 pub use lifecycle::silence::{Silence, SilenceRequest};
 pub use lifecycle::state::{Alert, AlertState};

@@ -201,6 +201,9 @@ pub const COMPROMISE_AFTER_NS: i64 = 60 * 1_000_000_000;
 /// a finding about the last of them is decided later.
 pub const COMPROMISE_WITNESS_NS: i64 = 15 * 60 * 1_000_000_000;
 
+/// Rules that are named where a start has lowered what they may do.
+pub const PROTECTION_NAMES_SHOWN_MAX: usize = 12;
+
 /// Sources of the findings of one alert that are told apart.
 pub const ALERT_SOURCES_MAX: usize = 16;
 

@@ -457,6 +457,11 @@ pub const KINDS: &[Kind] = &[
         &[COMPROMISE, BY, ("reason", "text", "why")],
     ),
     operated(
+        "protection.configured",
+        "keywatch was started with a configuration that lets the rules do more or less than the one before",
+        &[("on", "array", "rules that run"), ("acting", "array", "those of them that may revoke without a person")],
+    ),
+    operated(
         "operator.read",
         "an operator was shown an incident, or everything about somebody or something, or asked in SQL",
         &[BY, ("what", "text", "what kind of answer"), ("name", "text", "about what")],

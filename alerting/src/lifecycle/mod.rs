@@ -13,6 +13,7 @@
 //! | [`allowance`] | entries of the allow-list: silences made from a verdict |
 //! | [`compromise`] | sources whose credential somebody else had, and what is therefore tainted |
 //! | [`record`] | actions and outcomes as records of the log |
+//! | [`protection`] | what the configuration lets rules do, and what a start has lowered |
 //! | [`planned`] | findings that were decided on, so that none is twice |
 //! | [`alert_log`], `turns`, `doubts` | the log, with the state that follows it; whose turn it is to append; what an append that failed may have written |
 //! | [`saved`] | the state as it is kept between two starts, and how far it has folded the log |
@@ -32,6 +33,7 @@ pub mod matcher;
 pub mod operation;
 pub mod paging;
 pub mod planned;
+pub mod protection;
 pub mod record;
 pub mod saved;
 pub mod second_path;

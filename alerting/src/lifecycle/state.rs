@@ -15,6 +15,7 @@ use crate::lifecycle::handling::{Status, Verdict};
 use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::matcher::Matcher;
 use crate::lifecycle::planned::Planned;
+use crate::lifecycle::protection::Protections;
 use crate::lifecycle::saved::pairs;
 use crate::lifecycle::silence::Silences;
 use crate::limits::{ALERT_MEMBERS_MAX, ALERT_SOURCES_MAX, INCIDENT_ALERTS_MAX, SWEEP_RECORDS};
@@ -92,6 +93,7 @@ pub struct AlertState {
     planned: Planned,
     silences: Silences,
     compromises: Compromises,
+    protections: Protections,
     records: u64,
 }
 
@@ -119,6 +121,7 @@ impl AlertState {
             | "alert.silenced"
             | "alert.silence_approved"
             | "alert.silence_ended" => self.operated(event),
+            "protection.configured" => self.protections.apply(event),
             "credential.compromised" | "credential.restore_asked" | "credential.restored" => self.compromised(event),
             kind if kind.starts_with("response.") => self.responses.apply(event, &mut self.inputs),
             _ => {}
@@ -274,6 +277,12 @@ impl AlertState {
     #[must_use]
     pub fn silences(&self) -> &Silences {
         &self.silences
+    }
+
+    /// How systems were configured last.
+    #[must_use]
+    pub fn protections(&self) -> &Protections {
+        &self.protections
     }
 
     /// Sources whose credential somebody else had.

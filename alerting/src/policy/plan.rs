@@ -14,7 +14,7 @@ use crate::lifecycle::incident::Joined;
 use crate::lifecycle::paging::{Circumstances, Page, Paging};
 use crate::lifecycle::state::{Alert, AlertState, alert_id};
 use crate::limits::{CORROBORATION_NS, REVOKED_NAMES_MAX};
-use crate::policy::routes::{COMPROMISED_RULE, Escalation, SILENCED_RULE, receivers};
+use crate::policy::routes::{COMPROMISED_RULE, Escalation, LOWERED_RULE, SILENCED_RULE, receivers};
 use crate::policy::settings::Policy;
 use crate::response::intent::{Response, Targets};
 use crate::response::responses::{Spending, uses_reserve};
@@ -60,7 +60,8 @@ fn tell(
     let before = incident.before.as_deref();
     let silence = state.silences().covering(finding).map(|silence| silence.id.clone());
     // A silence that nobody hears of, or a revocation taken back, would be a way to work unseen.
-    let lowers = [SILENCED_RULE, COMPROMISED_RULE, "keywatch/response_undone"].contains(&finding.rule.as_str());
+    let lowers =
+        [SILENCED_RULE, COMPROMISED_RULE, LOWERED_RULE, "keywatch/response_undone"].contains(&finding.rule.as_str());
     let is_heard = finding.severity >= policy.notify_from || lowers;
     let may_be_told = is_heard && silence.is_none();
     let circumstances = Circumstances {
