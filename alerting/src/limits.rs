@@ -201,6 +201,15 @@ pub const COMPROMISE_AFTER_NS: i64 = 60 * 1_000_000_000;
 /// a finding about the last of them is decided later.
 pub const COMPROMISE_WITNESS_NS: i64 = 15 * 60 * 1_000_000_000;
 
+/// Log time after which emergency access exempts nobody any more, nanoseconds: an emergency that lasts longer is opened anew.
+pub const BREAK_GLASS_NS_MAX: i64 = 24 * 3_600 * 1_000_000_000;
+
+/// Cases of emergency access that are open at once.
+pub const BREAK_GLASS_CASES_MAX: usize = 1_000;
+
+/// People of the register that are remembered.
+pub const REGISTERED_PEOPLE_MAX: usize = 10_000;
+
 /// Rules that are named where a start has lowered what they may do.
 pub const PROTECTION_NAMES_SHOWN_MAX: usize = 12;
 

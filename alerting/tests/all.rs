@@ -8,6 +8,7 @@ mod aftermath;
 mod allowances;
 mod attacks;
 mod compromises;
+mod emergencies;
 mod escalation;
 mod flood;
 mod heartbeats;

@@ -132,6 +132,9 @@ async fn it_is_declared_by_one_and_taken_back_by_two_and_everybody_hears_of_it()
     let restored = executor.restore_credential(&id, "bob", "it was ours", at(1_003)).await.unwrap();
     assert!(!restored.stands() && executor.with_state(|state| state.compromises().refused().is_empty()));
     assert_eq!(told(&log).len(), 3, "declared, asked for, agreed to");
+    let opened = log.of_kind("alert.opened").into_iter().map(|event| event.detail().value());
+    let paged = opened.filter(|record| record["finding"]["rule"] == "keywatch/credential_compromised");
+    assert_eq!(paged.filter(|record| record["notify"] == true).count(), 3, "each of them pages");
     let again = executor.restore_credential(&id, "carol", "it was ours", at(1_004)).await.unwrap_err();
     assert!(again.to_string().contains("already"), "{again}");
     let nothing = executor.restore_credential("nothing", "bob", "why not", at(1_005)).await.unwrap_err();

@@ -69,6 +69,8 @@ fn begun(compromise: &Compromise, step: &str, (by, at): (&str, Instant)) -> Find
     let anchor = EventId::derive(&request.system, SOURCE, &format!("compromise/{id}/{step}"));
     let mut finding = own(COMPROMISED_RULE, &request.system, id, anchor, at);
     finding.severity = Severity::High;
+    // Each step is news, however soon it comes.
+    finding.suppress_ns = 0;
     finding.actor = Some(by.to_owned());
     finding
 }

@@ -100,6 +100,8 @@ fn finding(system: &str, times: u64, lowered: &Lowered) -> Finding {
     let anchor = EventId::derive(system, SOURCE, &format!("protection/{}/lowered", times.saturating_sub(1)));
     let mut finding = own(LOWERED_RULE, system, system, anchor, *at);
     finding.severity = Severity::High;
+    // A second start that lowers more is news, however soon it comes.
+    finding.suppress_ns = 0;
     let parts = [("off", off), ("in shadow", shadow)].into_iter().filter(|(_, rules)| !rules.is_empty());
     let parts: Vec<String> = parts.map(|(what, rules)| format!("{what}: {}", names(rules))).collect();
     finding.title = format!("keywatch was started with less protection than before; {}", parts.join("; "));

@@ -21,6 +21,7 @@ use crate::lifecycle::silence::Silences;
 use crate::limits::{ALERT_MEMBERS_MAX, ALERT_SOURCES_MAX, INCIDENT_ALERTS_MAX, SWEEP_RECORDS};
 use crate::response::active_sessions::ActiveSessions;
 use crate::response::aftermath;
+use crate::response::break_glass::BreakGlass;
 use crate::response::intent::Progress;
 use crate::response::last_inputs::LastInputs;
 use crate::response::responses::Responses;
@@ -87,6 +88,7 @@ pub struct AlertState {
     responses: Responses,
     inputs: LastInputs,
     sessions: ActiveSessions,
+    break_glass: BreakGlass,
     deliveries: Deliveries,
     #[serde(with = "pairs")]
     unplanned: BTreeMap<(Instant, String), Finding>,
@@ -107,6 +109,7 @@ impl AlertState {
         match event.kind() {
             "decision" => self.inputs.apply(event),
             "session.started" | "session.ended" | "session.revoked" => self.sessions.apply(event),
+            "custody.break_glass" | "custody.person" => self.break_glass.apply(event),
             "finding.created" => self.found(event),
             "alert.opened" | "alert.updated" | "alert.suppressed" => self.recorded(event),
             "alert.notified" | "alert.failed" | "alert.redriven" | "alert.escalated" => {
@@ -314,6 +317,12 @@ impl AlertState {
     #[must_use]
     pub fn sessions(&self) -> &ActiveSessions {
         &self.sessions
+    }
+
+    /// Emergency access that is open.
+    #[must_use]
+    pub fn break_glass(&self) -> &BreakGlass {
+        &self.break_glass
     }
 
     /// Inputs that probes are made of.

@@ -217,7 +217,11 @@ fn respond(
         approved: None,
         via: None,
     };
-    match may_act_alone(finding, incident, (state, policy)) {
+    let alone = match in_an_emergency(finding, &wanted, state) {
+        Some(reason) => Err(reason),
+        None => may_act_alone(finding, incident, (state, policy)),
+    };
+    match alone {
         Ok(why) => {
             let is_released = |proposal: &&Response| is_releasable(proposal, finding, incident, (state, policy));
             let released: Vec<&Response> = proposals.into_iter().filter(is_released).collect();
@@ -243,6 +247,25 @@ fn propose(wanted: &Targets, open: &[&Response], proposal: impl FnOnce(Targets) 
     let waits = |target: Target, name: &str| open.iter().any(|open| open.targets.section(target).contains(name));
     let targets = wanted.filtered(|target, name| !waits(target, name));
     if targets.is_empty() { Vec::new() } else { vec![Action::Propose(proposal(targets))] }
+}
+
+/// Why nothing is revoked without a person, where it would cut off somebody who works in an emergency. Only a case that no
+/// thief may have made up counts.
+fn in_an_emergency(finding: &Finding, wanted: &Targets, state: &AlertState) -> Option<String> {
+    let person = finding.actor.as_deref().filter(|_| wanted.cut_off() > 0)?;
+    has_emergency(&finding.system, person, finding.decided, state)
+        .then(|| format!("{person} has emergency access by a case that is open; a person has to agree"))
+}
+
+/// The same, of a proposal that would be released at `now`.
+fn cuts_off_in_an_emergency(proposal: &Response, now: Instant, state: &AlertState) -> bool {
+    let person = proposal.actor.as_deref().filter(|_| proposal.targets.cut_off() > 0);
+    person.is_some_and(|person| has_emergency(&proposal.system, person, now, state))
+}
+
+fn has_emergency(system: &str, person: &str, now: Instant, state: &AlertState) -> bool {
+    let case = state.break_glass().case_of(system, person, now);
+    case.is_some_and(|(source, opened)| !state.compromises().taint(system, source, opened))
 }
 
 /// Why keywatch may revoke without a person, or why it may not.
@@ -301,6 +324,7 @@ fn is_releasable(
 ) -> bool {
     proposal.system == finding.system
         && !proposal.late
+        && !cuts_off_in_an_emergency(proposal, finding.decided, state)
         && !state.compromises().distrusts(&proposal.system, &proposal.source, proposal.decided)
         && proposal.severity >= Severity::High
         && agreeing_groups(finding, incident, (state, policy)).len() >= 2
