@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use keywatch_store::{Event, Instant, Topic};
+use keywatch_store::{Event, Finding, Instant, Topic};
 
 use super::Executor;
 use crate::error::Error;
 use crate::lifecycle::protection::Protection;
+use crate::limits::SILENCE_UNTOLD_NS;
 
 impl Executor {
     /// Writes down how each system is configured, where the log does not say so, and tells of what is less than before. Whoever
@@ -25,7 +26,11 @@ impl Executor {
             self.shared.alert_log.append(Topic::Conclusions, records)?;
         }
         let untold = self.with_state(|state| {
-            let findings = state.protections().findings();
+            let recent = |finding: &Finding| {
+                // What was told of older ones is no longer known.
+                finding.decided.saturating_add(SILENCE_UNTOLD_NS) >= self.shared.alert_log.time_of(&finding.system)
+            };
+            let findings = state.protections().findings().filter(recent);
             findings.filter(|finding| !state.is_planned(finding)).collect::<Vec<_>>()
         });
         for finding in &untold {
