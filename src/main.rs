@@ -60,6 +60,7 @@ Start here:
   keywatch chain check                   can the nodes of its chains be followed?
   keywatch alerts list                   what it has found, and who sees to it
   keywatch responses list                what it has stopped, and what waits for you
+  keywatch sources list                  who may send, and when each was last heard
   keywatch query \"SELECT count(*) FROM events\" keywatch-data
                                          SQL over a log or over event lines
   keywatch deliveries test RECEIVER      does a page arrive?
@@ -97,6 +98,7 @@ enum Command {
     Incidents(operator::IncidentsArguments),
     Responses(operator::ResponsesArguments),
     Sessions(operator::SessionsArguments),
+    Sources(operator::SourcesArguments),
     About(operator::AboutArguments),
 }
 
@@ -145,6 +147,7 @@ fn offline(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Incidents(arguments) => operator::incidents(arguments),
         Command::Responses(arguments) => operator::responses(arguments),
         Command::Sessions(arguments) => operator::sessions(arguments),
+        Command::Sources(arguments) => operator::sources(arguments),
         Command::About(arguments) => operator::about(arguments),
     }
 }

@@ -2,8 +2,10 @@
 //! then what happened is written.
 
 mod approvals;
+mod compromises;
 mod deliveries;
 mod operations;
+mod protections;
 mod standing;
 mod ways;
 
@@ -23,6 +25,7 @@ use crate::delivery::webhook::WallClock;
 use crate::error::Error;
 use crate::lifecycle::action::Action;
 use crate::lifecycle::alert_log::AlertLog;
+use crate::lifecycle::compromise_findings;
 use crate::lifecycle::record;
 use crate::lifecycle::saved::{Folded, Saved};
 use crate::lifecycle::self_monitoring::{
@@ -348,7 +351,7 @@ impl Executor {
     }
 
     /// Findings about responses whose effect is not confirmed, that a limit held up or that were taken back, and about
-    /// silences, as far as nobody was told: whoever wrote them down may have ended before telling.
+    /// silences and stolen credentials, as far as nobody was told: whoever wrote them down may have ended before telling.
     fn unreported(&self) -> Vec<Finding> {
         let state = self.shared.alert_log.state();
         let own = state.responses().iter().flat_map(|progress| {
@@ -366,7 +369,10 @@ impl Executor {
             let approved = silence.approved_by.as_deref().map(|by| silenced(silence, Some(by)));
             std::iter::once(silenced(silence, None)).chain(approved)
         });
-        own.chain(signed).chain(silences).filter(|finding| !state.is_planned(finding)).collect()
+        let compromises = state.compromises().iter().flat_map(compromise_findings::about).filter(|finding| {
+            finding.decided.saturating_add(SILENCE_UNTOLD_NS) >= self.shared.alert_log.time_of(&finding.system)
+        });
+        own.chain(signed).chain(silences).chain(compromises).filter(|finding| !state.is_planned(finding)).collect()
     }
 
     fn retry_in_background(&self, system: &str) {

@@ -190,6 +190,32 @@ pub const SILENCE_UNTOLD_NS: i64 = RESPONSE_KEPT_NS;
 /// Bytes of one text of a silence.
 pub const SILENCE_TEXT_BYTES_MAX: usize = 1_000;
 
+/// Compromises of credentials that are remembered; no more are taken.
+pub const COMPROMISES_MAX: usize = 500;
+
+/// Nanoseconds of log time after a credential was declared compromised that its events are still tainted: what was on its way
+/// then was taken under it.
+pub const COMPROMISE_AFTER_NS: i64 = 60 * 1_000_000_000;
+
+/// Nanoseconds of log time for which a source's word counts no more after its tainted events: a rule may look ahead, so that
+/// a finding about the last of them is decided later.
+pub const COMPROMISE_WITNESS_NS: i64 = 15 * 60 * 1_000_000_000;
+
+/// Log time after which emergency access exempts nobody any more, nanoseconds: an emergency that lasts longer is opened anew.
+pub const BREAK_GLASS_NS_MAX: i64 = 24 * 3_600 * 1_000_000_000;
+
+/// Cases of emergency access that are open at once.
+pub const BREAK_GLASS_CASES_MAX: usize = 1_000;
+
+/// People of the register that are remembered.
+pub const REGISTERED_PEOPLE_MAX: usize = 10_000;
+
+/// Rules that are named where a start has lowered what they may do.
+pub const PROTECTION_NAMES_SHOWN_MAX: usize = 12;
+
+/// Sources of the findings of one alert that are told apart.
+pub const ALERT_SOURCES_MAX: usize = 16;
+
 /// Nanoseconds of log time that an entry of the allow-list lasts at most: what was meant in spring is looked at again in summer.
 pub const ALLOWANCE_NS_MAX: i64 = 90 * 86_400 * 1_000_000_000;
 

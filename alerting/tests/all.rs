@@ -5,7 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
 mod aftermath;
+mod allowances;
 mod attacks;
+mod compromises;
+mod emergencies;
 mod escalation;
 mod flood;
 mod heartbeats;

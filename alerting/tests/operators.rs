@@ -1,10 +1,12 @@
 //! What operators do: records, a fold that is the same after a restart at every record, and what it changes of paging.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::support::{FaultyPdp, MortalLog, SYSTEM, WALLET, at, executor, executor_from, finding};
 use keywatch_alerting::{
-    Act, Action, AlertState, Error, Executor, Matcher, Saved, Silence, SilenceRequest, Sink, Status, Terminal, Verdict,
+    Act, Action, AlertState, AllowanceRequest, Error, Executor, Matcher, Saved, Silence, SilenceRequest, Sink, Status,
+    Terminal, Verdict,
 };
 use keywatch_store::{Event, Finding, Instant, Log, Severity, Topic};
 
@@ -47,6 +49,10 @@ async fn operate(executor: &Executor, name: &str, by: &str, act: Act) -> Result<
 fn request(criticals: bool, until: Instant) -> SilenceRequest {
     let matcher = Matcher { wallet: Some(WALLET.into()), ..Matcher::default() };
     SilenceRequest { system: SYSTEM.into(), matcher, reason: "migration".into(), until, criticals }
+}
+
+fn allowance(alert: &str, until: Instant) -> AllowanceRequest {
+    AllowanceRequest { alert: alert.into(), reason: "salaries".into(), until, any: BTreeSet::new(), amount_max: None }
 }
 
 #[tokio::test]
@@ -126,7 +132,7 @@ async fn the_longest_time_counts_from_now_also_where_log_time_is_behind() {
     executor.take(&plain("1", 0, Severity::High)).await.unwrap();
     let alert = executor.with_state(|state| state.alerts().next().unwrap().alert_id.clone());
     operate(&executor, &alert, "ann", resolve(Verdict::Benign)).await.unwrap();
-    executor.allow(&alert, "ann", "salaries", at(60 + 90 * 86_400), at(60)).await.unwrap();
+    executor.allow(&allowance(&alert, at(60 + 90 * 86_400)), "ann", at(60)).await.unwrap();
     executor.silence(request(true, at(60 + 4 * 3_600)), "ann", at(60)).await.unwrap();
 }
 
@@ -201,7 +207,7 @@ async fn an_entry_of_the_allow_list_is_made_from_a_verdict_by_two_people_and_cov
     executor.take(&about("vault", "2", 1, Severity::Critical)).await.unwrap();
     let (payroll, vault) = (of("payroll"), of("vault"));
     let refused =
-        async |name: &str, until| executor.allow(name, "ann", "salaries", until, at(50)).await.unwrap_err().to_string();
+        async |name: &str, until| executor.allow(&allowance(name, until), "ann", at(50)).await.unwrap_err().to_string();
     assert!(refused(&payroll, until).await.contains("resolve the alert with one first"));
     for alert in [&payroll, &vault] {
         operate(&executor, alert, "ann", resolve(Verdict::Benign)).await.unwrap();
@@ -214,7 +220,7 @@ async fn an_entry_of_the_allow_list_is_made_from_a_verdict_by_two_people_and_cov
         let problem = refused(name, until).await;
         assert!(problem.contains(expected), "{name}: {problem}");
     }
-    let asked = executor.allow(&payroll, "ann", "salaries", until, at(50)).await.unwrap();
+    let asked = executor.allow(&allowance(&payroll, until), "ann", at(50)).await.unwrap();
     assert!(asked.is_waiting() && refused(&payroll, until).await.contains(&asked.id));
     let told = async |finding: Finding| notified(&executor.take(&finding).await.unwrap());
     assert!(told(about("payroll", "3", 4_000, Severity::High)).await, "one person alone");

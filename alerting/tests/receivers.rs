@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use keywatch_alerting::delivery::message::Notification;
 use keywatch_alerting::lifecycle::handling::Act;
-use keywatch_alerting::lifecycle::silence::{Matcher, SilenceRequest};
+use keywatch_alerting::lifecycle::matcher::Matcher;
+use keywatch_alerting::lifecycle::silence::SilenceRequest;
 use keywatch_alerting::{Error, Executor, Pace, Sink};
 use keywatch_store::{Finding, Severity};
 

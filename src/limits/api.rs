@@ -39,6 +39,12 @@ pub(crate) const CUSTODY_EVENTS_MAX: usize = 500;
 /// Events that prove findings of an incident and are looked for.
 pub(crate) const CUSTODY_EVIDENCE_MAX: usize = 500;
 
+/// Tainted events that are told apart by their ids, for what rests on them.
+pub(crate) const COMPROMISE_EVENTS_MAX: usize = 200_000;
+
+/// Findings that rest on tainted events and are listed.
+pub(crate) const COMPROMISE_FINDINGS_MAX: usize = 1_000;
+
 /// Time that is looked back through for everything about a name, unless another is asked for.
 pub(crate) const ABOUT_NS: i64 = 30 * 86_400 * 1_000_000_000;
 

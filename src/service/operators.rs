@@ -63,6 +63,8 @@ pub(crate) enum Permission {
     Silence,
     /// To approve, reject or take back responses.
     Respond,
+    /// To say whose word counts.
+    Administer,
 }
 
 impl Permission {
@@ -73,6 +75,7 @@ impl Permission {
             Permission::Handle => "handle incidents: analyst, responder or admin does",
             Permission::Silence => "silence: responder or admin does",
             Permission::Respond => "decide on responses: responder or admin does",
+            Permission::Administer => "declare a credential stolen, or take that back: admin does",
         }
     }
 }
@@ -83,6 +86,7 @@ impl Role {
             Permission::Read => true,
             Permission::Handle => matches!(self, Role::Analyst | Role::Responder | Role::Admin),
             Permission::Silence | Permission::Respond => matches!(self, Role::Responder | Role::Admin),
+            Permission::Administer => self == Role::Admin,
         }
     }
 }

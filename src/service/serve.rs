@@ -24,7 +24,8 @@ use crate::service::evaluation::evaluator::{self, Evaluator, RunningEvaluator};
 use crate::service::http::api::sources::Source;
 use crate::service::http::api::{self, Api, Known};
 use crate::service::http::bundles;
-use crate::service::http::credentials::{Credentials, current};
+use crate::service::http::credentials::current;
+use crate::service::http::credentials::refused::{Refused, Refusing};
 use crate::service::http::handed::handed_on;
 use crate::service::http::listener::Door;
 use crate::service::http::page::{self, Page};
@@ -141,7 +142,7 @@ impl Parts {
         &self,
         config: &Config,
         evaluator: &RunningEvaluator,
-        credentials: &Credentials,
+        (credentials, refusing): (&current::Current, watch::Sender<Refused>),
         stopping: &watch::Receiver<bool>,
     ) -> anyhow::Result<(Router, Endpoint)> {
         let Some(ReadableLog { log, segments, .. }) = &self.log.readable else {
@@ -154,7 +155,7 @@ impl Parts {
                 .await?;
         let oidc = Oidc::start(config.oidc.as_ref(), &config.operators, stopping.clone())?;
         let operators = Operators::new(&config.operators)?.with_oidc(oidc);
-        let known = known(config, credentials, Arc::clone(inventory))?;
+        let known = known(config, Refusing::new(refusing, credentials.clone()), credentials, Arc::clone(inventory))?;
         let metrics = Arc::clone(metrics);
         let api = Api::new(operators, executor, threads, Arc::clone(log), metrics, known, stopping.clone());
         let page = page::router(Page::new(Arc::clone(&api), config.server.tls.is_some()));
@@ -196,13 +197,13 @@ async fn serve_http(
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let metrics = Arc::clone(&parts.intake.metrics);
-    let credentials = current::start(config, parts.role, &parts.intake)?;
+    let compromised =
+        evaluator.as_ref().map(|running| running.executor.with_state(|state| state.compromises().refused()));
+    let (refusing, refused) = watch::channel(Refused::new(compromised.unwrap_or_default()));
+    let credentials = current::start(config, parts.role, &parts.intake, refused)?;
     // Operators ask who reads the log. The endpoint of SQL ends with the front door.
     let (asked, sql) = match evaluator {
-        Some(evaluator) => {
-            let at_start = Arc::clone(&credentials.borrow());
-            parts.answer(config, evaluator, &at_start, &stopping).await?
-        }
+        Some(evaluator) => parts.answer(config, evaluator, (&credentials, refusing), &stopping).await?,
         None => (Router::new(), Endpoint::default()),
     };
     let log = parts.log.readable.map(|readable| readable.log);
@@ -232,7 +233,12 @@ async fn serve_http(
 }
 
 /// What the API says of the rules that run and of the sources that may send or are asked.
-fn known(config: &Config, credentials: &Credentials, inventory: Arc<Current>) -> anyhow::Result<Known> {
+fn known(
+    config: &Config,
+    door: Refusing,
+    credentials: &current::Current,
+    inventory: Arc<Current>,
+) -> anyhow::Result<Known> {
     let mut rules = evaluator::rules(config.rules_directory.as_deref())?;
     rules.retain(|rule| !config.rules.disabled.contains(&rule.id));
     let asked = config.pull.iter().map(|pull| {
@@ -240,8 +246,8 @@ fn known(config: &Config, credentials: &Credentials, inventory: Arc<Current>) ->
         Ok((pull.system.as_str(), pull.source.as_str(), feed))
     });
     let asked: Vec<_> = asked.collect::<anyhow::Result<_>>()?;
-    let sources = Source::all(credentials, asked.into_iter(), &inventory.now());
-    Ok(Known { rules: api::rules::views(&rules), sources, inventory })
+    let sources = Source::all(&credentials.borrow(), asked.into_iter(), &inventory.now());
+    Ok(Known { rules: api::rules::views(&rules), sources, inventory, door })
 }
 
 /// Returns when the evaluator fails; never where there is none.

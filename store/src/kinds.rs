@@ -23,6 +23,7 @@ pub fn find(name: &str) -> Option<&'static Kind> {
 
 const INCIDENT: (&str, &str, &str) = ("incident", "text", "the incident");
 const BY: (&str, &str, &str) = ("by", "text", "name of the operator");
+const COMPROMISE: (&str, &str, &str) = ("compromise_id", "text", "the declaration");
 const SILENCE: (&str, &str, &str) = ("silence_id", "text", "the silence");
 
 /// Every kind, by family.
@@ -421,7 +422,12 @@ pub const KINDS: &[Kind] = &[
             SILENCE,
             BY,
             ("request", "object", "system, matcher, reason, until, criticals"),
-            ("allows", "object", "of an entry of the allow-list: alert, verdict and severity that it was made from"),
+            (
+                "allows",
+                "object",
+                "of an entry of the allow-list: alert, finding, verdict and severity that it was made from, and how it is wider \
+                 (any, amount)",
+            ),
         ],
     ),
     operated(
@@ -430,6 +436,31 @@ pub const KINDS: &[Kind] = &[
         &[SILENCE, BY],
     ),
     operated("alert.silence_ended", "an operator ended a silence before its time", &[SILENCE, BY]),
+    operated(
+        "credential.compromised",
+        "an operator declared that somebody else had the credential of a source: what the source wrote since is tainted",
+        &[
+            COMPROMISE,
+            BY,
+            ("request", "object", "system, source, since, until, reason"),
+            ("refused", "array", "fingerprints of the credentials that are taken no more"),
+        ],
+    ),
+    operated(
+        "credential.restore_asked",
+        "an operator wants such a declaration taken back, and another one has to agree",
+        &[COMPROMISE, BY, ("reason", "text", "why")],
+    ),
+    operated(
+        "credential.restored",
+        "a second operator agreed: the source's word counts again, and its credentials are taken",
+        &[COMPROMISE, BY, ("reason", "text", "why")],
+    ),
+    operated(
+        "protection.configured",
+        "keywatch was started with a configuration that lets the rules do more or less than the one before",
+        &[("on", "array", "rules that run"), ("acting", "array", "those of them that may revoke without a person")],
+    ),
     operated(
         "operator.read",
         "an operator was shown an incident, or everything about somebody or something, or asked in SQL",

@@ -5,7 +5,7 @@ use keywatch_store::{Instant, Topic};
 use super::Executor;
 use crate::error::Error;
 use crate::lifecycle::action::derive_id;
-use crate::lifecycle::allowance;
+use crate::lifecycle::allowance::{self, AllowanceRequest};
 use crate::lifecycle::handling::{Act, Status, Verdict};
 use crate::lifecycle::incident::Incident;
 use crate::lifecycle::operation::{self, Operation};
@@ -87,19 +87,12 @@ impl Executor {
         Ok(silence)
     }
 
-    /// Puts what an alert was found for on the allow-list until log time `until`: from the verdict on the alert, and only
-    /// once a second person agrees. Whoever is told of anything is told of it.
+    /// Puts what an alert was last told with on the allow-list: from the verdict on the alert, and only once a second person
+    /// agrees. Whoever is told of anything is told of it.
     ///
     /// # Errors
     /// [`Error::Refused`] with what is wrong, or [`Error::Log`].
-    pub async fn allow(
-        &self,
-        alert_id: &str,
-        by: &str,
-        reason: &str,
-        until: Instant,
-        now: Instant,
-    ) -> Result<Silence, Error> {
+    pub async fn allow(&self, wanted: &AllowanceRequest, by: &str, now: Instant) -> Result<Silence, Error> {
         let silence = {
             let _turn = self.turn().await?;
             let (request, allowed, at) = {
@@ -107,13 +100,13 @@ impl Executor {
                 if state.silences().is_full() {
                     return Err(Error::Refused { problem: "there are too many silences; end some first".to_owned() });
                 }
-                let system = state.incident_of(alert_id).map(|incident| incident.system.clone()).unwrap_or_default();
-                let at = self.shared.alert_log.time_of(&system);
-                let asked = allowance::asked(&state, alert_id, reason, until, (at, at.max(now)));
+                let system = state.incident_of(&wanted.alert).map(|incident| incident.system.clone());
+                let at = self.shared.alert_log.time_of(&system.unwrap_or_default());
+                let asked = allowance::asked(&state, wanted, (at, at.max(now)));
                 let (request, allowed) = asked.map_err(|problem| Error::Refused { problem })?;
                 (request, allowed, at)
             };
-            let id = derive_id(&["allowance", alert_id, by, &now.to_string()]);
+            let id = derive_id(&["allowance", &wanted.alert, by, &now.to_string()]);
             let silence = begun(id, request, by, at, Some(allowed));
             self.shared.alert_log.append(Topic::Conclusions, vec![operation::silenced(&silence, now)])?;
             silence

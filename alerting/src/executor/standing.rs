@@ -88,7 +88,10 @@ impl Witnesses {
         // As old as this they would not have counted when it was decided.
         let recent = |time: &Instant| time.saturating_add(CORROBORATION_NS) >= response.decided;
         let witnesses = incident.into_iter().flat_map(|incident| &incident.witnesses);
-        let sources = witnesses.filter(|(_, time)| recent(time)).map(|(source, _)| source.clone());
+        let counts = |source: &str, time: &Instant| {
+            recent(time) && !state.compromises().distrusts(&response.system, source, *time)
+        };
+        let sources = witnesses.filter(|(source, time)| counts(source, time)).map(|(source, _)| source.clone());
         Witnesses { incident: incident.map(|incident| incident.id.clone()), sources: sources.collect() }
     }
 }

@@ -57,6 +57,9 @@ pub struct AlertRecord {
     /// Log time at which people were told of what had waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paged: Option<Instant>,
+    /// Somebody else may have written the event that it hangs on: the credential of its source was stolen then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tainted: bool,
     /// The silence because of which people are not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence: Option<String>,

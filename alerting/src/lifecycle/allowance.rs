@@ -1,14 +1,36 @@
-//! Entries of the allow-list: findings of one rule about one thing, of which somebody has said that they are false or meant,
-//! and of which people are not told for a while. An entry is a silence that was made from a verdict. What sets it apart: it
-//! names a rule and what it is about, holds only once a second person agrees, covers nothing worse than the alert that it
-//! was made from and no criticals, and may last longer. Findings are recorded, counted and responded to all the same.
+//! Entries of the allow-list: findings of which somebody has said that they are false or meant, and of which people are not
+//! told for a while. An entry is a silence that was made from a verdict. What sets it apart: it is as narrow as what was
+//! judged, holds only once a second person agrees, covers nothing worse than the alert that it was made from and no
+//! criticals, and may last longer. Findings are recorded, counted and responded to all the same.
+//!
+//! What was judged is the finding that the alert was last told with. Each side that it names is one of the entry: who, the
+//! wallet, the destination, the amount at most, and facts such as the asset. Whoever asks may leave sides out, each by its
+//! name; that is written down, and said to whoever is to agree.
+
+use std::collections::BTreeSet;
 
 use keywatch_store::{Instant, Severity};
 
 use crate::lifecycle::handling::Verdict;
-use crate::lifecycle::silence::{Allowed, Matcher, SilenceRequest};
-use crate::lifecycle::state::AlertState;
+use crate::lifecycle::matcher::{Matcher, is_at_most, is_number};
+use crate::lifecycle::silence::{Allowed, SilenceRequest};
+use crate::lifecycle::state::{Alert, AlertState};
 use crate::limits::ALLOWANCE_NS_MAX;
+
+/// What is asked for: findings like the one that an alert was last told with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowanceRequest {
+    /// The alert.
+    pub alert: String,
+    /// Why.
+    pub reason: String,
+    /// Log time at which it ends.
+    pub until: Instant,
+    /// Sides that may be any others.
+    pub any: BTreeSet<String>,
+    /// The amount at most, in place of the one that was judged.
+    pub amount_max: Option<String>,
+}
 
 /// What is to be allowed, from the verdict on an alert. `at` is log time, which is behind `now` between two records.
 ///
@@ -16,11 +38,39 @@ use crate::limits::ALLOWANCE_NS_MAX;
 /// Why no entry can be made of it, and what to do instead.
 pub(crate) fn asked(
     state: &AlertState,
-    alert_id: &str,
-    reason: &str,
-    until: Instant,
+    wanted: &AllowanceRequest,
     (at, now): (Instant, Instant),
 ) -> Result<(SilenceRequest, Allowed), String> {
+    let (alert, verdict) = judged(state, &wanted.alert)?;
+    let mut matcher = alert.sides.clone();
+    let amount = wanted.amount_max.as_ref().map(|most| limit(&mut matcher, most)).transpose()?.flatten();
+    widen(&mut matcher, wanted)?;
+    let system = alert.system.clone();
+    let known = state.silences().iter().find(|silence| {
+        let stands = silence.holds(at) || (silence.is_waiting() && at < silence.request.until);
+        silence.allows.is_some() && stands && silence.request.system == system && silence.request.matcher == matcher
+    });
+    if let Some(known) = known {
+        return Err(format!("there is an entry for it already: {}", known.id));
+    }
+    let AllowanceRequest { reason, until, any, .. } = wanted;
+    let request = SilenceRequest { system, matcher, reason: reason.clone(), until: *until, criticals: false };
+    if let Some(problem) = request.problem_within(now, ALLOWANCE_NS_MAX, "an entry of the allow-list") {
+        return Err(problem);
+    }
+    let allowed = Allowed {
+        alert: alert.alert_id.clone(),
+        verdict,
+        severity: alert.severity,
+        finding: Some(alert.finding.clone()),
+        any: any.clone(),
+        amount,
+    };
+    Ok((request, allowed))
+}
+
+/// The alert, and what was said of it, where an entry can be made from that.
+fn judged<'a>(state: &'a AlertState, alert_id: &str) -> Result<(&'a Alert, Verdict), String> {
     let Some(alert) = state.alerts().find(|alert| alert.alert_id == alert_id) else {
         return Err(format!("`{alert_id}` is no alert: an entry is made from the verdict on one alert"));
     };
@@ -35,18 +85,41 @@ pub(crate) fn asked(
             "criticals are not put on the allow-list: silence them for some hours, or change the rule".to_owned()
         );
     }
-    let matcher = Matcher { rule: Some(alert.rule.clone()), entity: Some(alert.entity.clone()), ..Matcher::default() };
-    let system = alert.system.clone();
-    let known = state.silences().iter().find(|silence| {
-        let stands = silence.holds(at) || (silence.is_waiting() && at < silence.request.until);
-        silence.allows.is_some() && stands && silence.request.system == system && silence.request.matcher == matcher
-    });
-    if let Some(known) = known {
-        return Err(format!("there is an entry for it already: {}", known.id));
+    if alert.sides.is_empty() {
+        return Err("what was judged is not known any more; judge the next alert of the rule".to_owned());
     }
-    let request = SilenceRequest { system, matcher, reason: reason.to_owned(), until, criticals: false };
-    if let Some(problem) = request.problem_within(now, ALLOWANCE_NS_MAX, "an entry of the allow-list") {
-        return Err(problem);
+    Ok((alert, verdict))
+}
+
+/// Puts another amount in place of the one that was judged; that one, where the entry covers more then.
+fn limit(matcher: &mut Matcher, most: &str) -> Result<Option<String>, String> {
+    if !is_number(most) {
+        return Err(format!("`amount_max`: `{most}` is not a whole number of base units"));
     }
-    Ok((request, Allowed { alert: alert_id.to_owned(), verdict, severity: alert.severity }))
+    // Without an asset, no two amounts can be compared: any other is more.
+    let exactly = matcher.amount.take();
+    let comparable = exactly.is_none();
+    let Some(judged) = exactly.or_else(|| matcher.amount_max.take()) else {
+        return Err("`amount_max`: what was judged names no amount".to_owned());
+    };
+    matcher.amount_max = Some(most.to_owned());
+    Ok(Some(judged).filter(|judged| !comparable || !is_at_most(most, judged)))
+}
+
+/// Takes out the sides that may be any others.
+fn widen(matcher: &mut Matcher, wanted: &AllowanceRequest) -> Result<(), String> {
+    if wanted.amount_max.is_some() && wanted.any.contains("amount") {
+        return Err("either `amount_max` or any amount, not both".to_owned());
+    }
+    // Before anything is taken out: these are the ones that there are.
+    let sides: Vec<String> = matcher.sides().into_iter().map(str::to_owned).collect();
+    for side in &wanted.any {
+        if !matcher.widen(side) {
+            let sides = sides.join(", ");
+            return Err(format!(
+                "`{side}` is no side of what was judged, so it cannot be any other; there are {sides}"
+            ));
+        }
+    }
+    Ok(())
 }

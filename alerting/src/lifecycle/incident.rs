@@ -211,7 +211,7 @@ impl Incident {
 
     fn take_in(&mut self, record: &AlertRecord) {
         let finding = &record.finding;
-        if counts(finding) {
+        if counts(finding) && !record.tainted {
             add_witnesses(&mut self.witnesses, &BTreeMap::from([(finding.source.clone(), finding.decided)]));
         }
         self.last = self.last.max(finding.decided);

@@ -9,26 +9,33 @@
 //! | [`state`], [`incident`] | the fold: alerts, and those that belong together |
 //! | [`paging`], [`member`] | when an incident pages, and what people were told; what of a finding joins one |
 //! | [`handling`], [`silence`], [`operation`] | what operators do: the fold, and as records |
+//! | [`matcher`] | which findings a silence means |
 //! | [`allowance`] | entries of the allow-list: silences made from a verdict |
+//! | [`compromise`] | sources whose credential somebody else had, and what is therefore tainted |
 //! | [`record`] | actions and outcomes as records of the log |
+//! | [`protection`] | what the configuration lets rules do, and what a start has lowered |
 //! | [`planned`] | findings that were decided on, so that none is twice |
 //! | [`alert_log`], `turns`, `doubts` | the log, with the state that follows it; whose turn it is to append; what an append that failed may have written |
 //! | [`saved`], `pairs` | the state as it is kept between two starts, and how far it has folded the log; maps as JSON holds them |
 //! | [`history`] | the same folds over a whole log, with nothing forgotten: for questions |
-//! | [`self_monitoring`], [`second_path`] | findings about keywatch itself, and about ways besides the decision point |
+//! | [`self_monitoring`], [`second_path`], `compromise_findings` | findings about keywatch itself, about ways besides the decision point, about stolen credentials |
 
 pub mod action;
 pub mod alert_log;
 pub mod allowance;
+pub mod compromise;
+pub(crate) mod compromise_findings;
 mod doubts;
 pub mod handling;
 pub mod history;
 pub mod incident;
+pub mod matcher;
 pub mod member;
 pub mod operation;
 pub mod paging;
 pub(crate) mod pairs;
 pub mod planned;
+pub mod protection;
 pub mod record;
 pub mod saved;
 pub mod second_path;

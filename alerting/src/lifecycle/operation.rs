@@ -1,12 +1,15 @@
 //! What operators do, as records of the conclusions topic, and what the fold makes of them. Who may do what is decided
 //! before: a record here was allowed.
 
+use std::collections::BTreeSet;
+
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::lifecycle::action::{SOURCE, derive_id};
+use crate::lifecycle::compromise::{Compromise, CompromiseRequest};
 use crate::lifecycle::handling::{Act, Entry};
 use crate::lifecycle::incident::Incidents;
 use crate::lifecycle::silence::{Allowed, Silence, SilenceRequest};
@@ -88,6 +91,47 @@ pub fn about_silence(kind: &'static str, silence: &Silence, by: &str, now: Insta
     by_operator(&silence.request.system, &format!("{kind}/{}", silence.id), kind, by, None, &detail, now)
 }
 
+#[derive(Serialize, Deserialize)]
+struct Compromised {
+    compromise_id: String,
+    by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<CompromiseRequest>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    refused: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// The `credential.compromised` record.
+#[must_use]
+pub fn compromised(compromise: &Compromise, now: Instant) -> Event {
+    let Compromise { id, request, refused, by, .. } = compromise;
+    let detail = json!(Compromised {
+        compromise_id: id.clone(),
+        by: by.clone(),
+        request: Some(request.clone()),
+        refused: refused.clone(),
+        reason: None,
+    });
+    let source_id = format!("compromise/{id}");
+    by_operator(&request.system, &source_id, "credential.compromised", by, Some(&request.reason), &detail, now)
+}
+
+/// The `credential.restore_asked` or `credential.restored` record.
+#[must_use]
+pub fn about_compromise(kind: &'static str, compromise: &Compromise, by: &str, reason: &str, now: Instant) -> Event {
+    let detail = json!(Compromised {
+        compromise_id: compromise.id.clone(),
+        by: by.to_owned(),
+        request: None,
+        refused: BTreeSet::new(),
+        reason: Some(reason.to_owned()),
+    });
+    let source_id = format!("{kind}/{}", compromise.id);
+    by_operator(&compromise.request.system, &source_id, kind, by, Some(reason), &detail, now)
+}
+
 /// The `operator.read` record: an operator was shown something that is nobody's business but theirs.
 #[must_use]
 pub fn read(system: &str, by: &str, what: &str, name: &str, now: Instant) -> Event {
@@ -141,6 +185,24 @@ impl AlertState {
                     self.tell_handled(&name, before);
                 }
             }
+        }
+    }
+
+    /// Takes in a record about a credential that somebody else had.
+    pub(crate) fn compromised(&mut self, event: &Event) {
+        let Ok(said) = Compromised::deserialize(event.detail().value()) else { return };
+        let Compromised { compromise_id: id, by, request, refused, reason } = said;
+        match (event.kind(), request) {
+            ("credential.compromised", Some(request)) => {
+                let (at, restore_asked, restored_by) = (event.time(), None, None);
+                let compromise = Compromise { id, request, refused, by, at, restore_asked, restored_by };
+                self.compromises_mut().declared(compromise);
+            }
+            ("credential.restore_asked", _) => {
+                self.compromises_mut().restore_asked(&id, by, reason.unwrap_or_default(), event.time());
+            }
+            ("credential.restored", _) => self.compromises_mut().restored(&id, by, event.time()),
+            _ => {}
         }
     }
 

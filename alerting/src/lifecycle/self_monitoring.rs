@@ -171,6 +171,8 @@ pub fn silenced(silence: &Silence, approved_by: Option<&str>) -> Finding {
     let (until, matcher) = (request.until, request.matcher.words());
     let on_list = "put on the allow-list";
     let (silence_it, silenced_it) = if silence.allows.is_some() { (on_list, on_list) } else { ("silence", "silenced") };
+    // That a second person agrees within the hour is news.
+    finding.suppress_ns = 0;
     finding.severity = if silence.needs_two() { Severity::High } else { Severity::Medium };
     finding.title = match approved_by {
         Some(second) => format!("{by} and {second} {silenced_it} {matcher} until {until}{criticals}"),
@@ -181,9 +183,12 @@ pub fn silenced(silence: &Silence, approved_by: Option<&str>) -> Finding {
         "Findings that match are recorded and responded to, and nobody is told of them. The reason given: {}",
         request.reason
     );
-    if let Some(Allowed { alert, verdict, severity }) = &silence.allows {
+    if let Some(allowed) = &silence.allows {
+        let Allowed { alert, verdict, severity, .. } = allowed;
+        let wider = allowed.wider(&request.matcher);
+        let wider = if wider.is_empty() { String::new() } else { format!(" It is wider: {}.", wider.join(", ")) };
         finding.meaning = format!(
-            "{} It was made from the verdict {verdict} on alert {alert}; what is worse than {severity} is told.",
+            "{} It was made from the verdict {verdict} on alert {alert}; what is worse than {severity} is told.{wider}",
             finding.meaning
         );
     }

@@ -4,75 +4,15 @@
 //! A silence leaves criticals alone unless it says otherwise; one that covers them holds only once a second person agrees,
 //! and for a few hours at most. Findings about keywatch itself are never silenced, the one about a new silence among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use keywatch_store::{Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::handling::Verdict;
+use crate::lifecycle::matcher::Matcher;
 use crate::limits::{SILENCE_CRITICAL_NS_MAX, SILENCE_NS_MAX, SILENCE_TEXT_BYTES_MAX, SILENCES_MAX};
-
-/// Which findings are meant: those for which everything that is said holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Matcher {
-    /// Rule id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
-    /// What it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub entity: Option<String>,
-    /// Wallet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wallet: Option<String>,
-    /// Person.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub actor: Option<String>,
-    /// Destination.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub destination: Option<String>,
-    /// Source of the anchor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-}
-
-impl Matcher {
-    fn parts<'a>(&'a self, finding: &'a Finding) -> [(&'a Option<String>, Option<&'a str>); 6] {
-        [
-            (&self.rule, Some(finding.rule.as_str())),
-            (&self.entity, Some(finding.entity.as_str())),
-            (&self.wallet, finding.wallet.as_deref()),
-            (&self.actor, finding.actor.as_deref()),
-            (&self.destination, finding.to_address.as_deref()),
-            (&self.source, Some(finding.source.as_str())),
-        ]
-    }
-
-    fn matches(&self, finding: &Finding) -> bool {
-        self.parts(finding).into_iter().all(|(wanted, found)| wanted.is_none() || wanted.as_deref() == found)
-    }
-
-    fn texts(&self) -> impl Iterator<Item = &String> {
-        let all = [&self.rule, &self.entity, &self.wallet, &self.actor, &self.destination, &self.source];
-        all.into_iter().flatten()
-    }
-
-    /// In words, for people.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let named = [
-            ("rule", &self.rule),
-            ("entity", &self.entity),
-            ("wallet", &self.wallet),
-            ("actor", &self.actor),
-            ("destination", &self.destination),
-            ("source", &self.source),
-        ];
-        let said = named.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
-        said.collect::<Vec<_>>().join(", ")
-    }
-}
 
 /// What is asked for. The JSON form stands in the detail of `alert.silenced`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,10 +44,13 @@ impl SilenceRequest {
 
     /// The same, where `what` lasts `longest` at most.
     pub(crate) fn problem_within(&self, now: Instant, longest: i64, what: &str) -> Option<String> {
-        if self.matcher.texts().next().is_none() {
+        if self.matcher.is_empty() {
             return Some(
                 "the matcher is empty: say at least one of rule, entity, wallet, actor, destination".to_owned(),
             );
+        }
+        if let Some(problem) = self.matcher.problem() {
+            return Some(problem);
         }
         if self.reason.trim().is_empty() {
             return Some(format!("{what} needs a reason"));
@@ -178,6 +121,30 @@ pub struct Allowed {
     pub verdict: Verdict,
     /// Its severity: what is worse is told.
     pub severity: Severity,
+    /// The finding that was judged. Entries of old were about rule and entity, whatever else a finding named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
+    /// Sides of it that may be any others.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub any: BTreeSet<String>,
+    /// Its amount, where the entry covers more than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<String>,
+}
+
+impl Allowed {
+    /// How the entry with this matcher is wider than what was judged, for whoever is to agree.
+    #[must_use]
+    pub fn wider(&self, matcher: &Matcher) -> Vec<String> {
+        let mut wider: Vec<String> = self.any.iter().map(|side| format!("any {side}")).collect();
+        if let (Some(judged), Some(most)) = (&self.amount, &matcher.amount_max) {
+            wider.push(format!("amount up to {most} where {judged} was judged"));
+        }
+        if self.finding.is_none() {
+            wider.push("whatever else a finding names".to_owned());
+        }
+        wider
+    }
 }
 
 /// All silences that have not ended long ago.

@@ -11,15 +11,19 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::deliveries::Deliveries;
 use crate::delivery::occasion::PendingNotification;
 use crate::lifecycle::action::{AlertRecord, derive_id};
+use crate::lifecycle::compromise::Compromises;
 use crate::lifecycle::handling::{Status, Verdict};
 use crate::lifecycle::incident::{Incident, Incidents};
+use crate::lifecycle::matcher::Matcher;
 use crate::lifecycle::member::{Member, members};
 use crate::lifecycle::pairs;
 use crate::lifecycle::planned::Planned;
+use crate::lifecycle::protection::Protections;
 use crate::lifecycle::silence::Silences;
-use crate::limits::{ALERT_MEMBERS_MAX, INCIDENT_ALERTS_MAX, SWEEP_RECORDS};
+use crate::limits::{ALERT_MEMBERS_MAX, ALERT_SOURCES_MAX, INCIDENT_ALERTS_MAX, SWEEP_RECORDS};
 use crate::response::active_sessions::ActiveSessions;
 use crate::response::aftermath;
+use crate::response::break_glass::BreakGlass;
 use crate::response::intent::Progress;
 use crate::response::last_inputs::LastInputs;
 use crate::response::responses::Responses;
@@ -55,6 +59,10 @@ pub struct Alert {
     pub title: String,
     /// The last finding that was not merely counted.
     pub finding: String,
+    /// What that one names: what somebody who judges the alert has seen.
+    pub sides: Matcher,
+    /// Sources of the events that its findings hang on, each with the log times of the first and the last.
+    pub anchors: BTreeMap<String, (Instant, Instant)>,
     /// What it turned out to be, once somebody has said so.
     pub verdict: Option<Verdict>,
 }
@@ -71,11 +79,14 @@ pub struct AlertState {
     responses: Responses,
     inputs: LastInputs,
     sessions: ActiveSessions,
+    break_glass: BreakGlass,
     deliveries: Deliveries,
     #[serde(with = "pairs")]
     unplanned: BTreeMap<(Instant, String), Finding>,
     planned: Planned,
     silences: Silences,
+    compromises: Compromises,
+    protections: Protections,
     records: u64,
 }
 
@@ -89,6 +100,7 @@ impl AlertState {
         match event.kind() {
             "decision" => self.inputs.apply(event),
             "session.started" | "session.ended" | "session.revoked" => self.sessions.apply(event),
+            "custody.break_glass" | "custody.person" => self.break_glass.apply(event),
             "finding.created" => self.found(event),
             "alert.opened" | "alert.updated" | "alert.suppressed" => self.recorded(event),
             "alert.notified" | "alert.failed" | "alert.redriven" | "alert.escalated" => {
@@ -103,6 +115,8 @@ impl AlertState {
             | "alert.silenced"
             | "alert.silence_approved"
             | "alert.silence_ended" => self.operated(event),
+            "protection.configured" => self.protections.apply(event),
+            "credential.compromised" | "credential.restore_asked" | "credential.restored" => self.compromised(event),
             kind if kind.starts_with("response.") => self.responses.apply(event, &mut self.inputs),
             _ => {}
         }
@@ -259,6 +273,22 @@ impl AlertState {
         &self.silences
     }
 
+    /// How systems were configured last.
+    #[must_use]
+    pub fn protections(&self) -> &Protections {
+        &self.protections
+    }
+
+    /// Sources whose credential somebody else had.
+    #[must_use]
+    pub fn compromises(&self) -> &Compromises {
+        &self.compromises
+    }
+
+    pub(crate) fn compromises_mut(&mut self) -> &mut Compromises {
+        &mut self.compromises
+    }
+
     pub(crate) fn silences_mut(&mut self) -> &mut Silences {
         &mut self.silences
     }
@@ -278,6 +308,12 @@ impl AlertState {
     #[must_use]
     pub fn sessions(&self) -> &ActiveSessions {
         &self.sessions
+    }
+
+    /// Emergency access that is open.
+    #[must_use]
+    pub fn break_glass(&self) -> &BreakGlass {
+        &self.break_glass
     }
 
     /// Inputs that probes are made of.
@@ -340,6 +376,8 @@ impl Alert {
             last: finding.decided,
             title: finding.title.clone(),
             finding: finding.id.clone(),
+            sides: Matcher::default(),
+            anchors: BTreeMap::new(),
             verdict: None,
         }
     }
@@ -349,6 +387,7 @@ impl Alert {
         let finding = &record.finding;
         self.incident.clone_from(&record.incident);
         self.members.extend(members(finding).take(ALERT_MEMBERS_MAX.saturating_sub(self.members.len())));
+        self.hangs_on(finding);
         self.last = self.last.max(finding.decided);
         self.severity = self.severity.max(finding.severity);
         if suppressed {
@@ -358,10 +397,19 @@ impl Alert {
             self.quiet_until = finding.decided.saturating_add(finding.suppress_ns);
             self.title.clone_from(&finding.title);
             self.finding.clone_from(&finding.id);
+            self.sides = Matcher::narrowest(finding);
         }
         if record.notify || record.due.is_some() {
             self.verdict = None;
         }
+    }
+
+    fn hangs_on(&mut self, finding: &Finding) {
+        let is_known = self.anchors.len() < ALERT_SOURCES_MAX || self.anchors.contains_key(&finding.source);
+        // Beyond the limit, all others are one source that nobody declares anything about.
+        let source = if is_known { finding.source.clone() } else { String::new() };
+        let (first, last) = self.anchors.entry(source).or_insert((finding.time, finding.time));
+        (*first, *last) = ((*first).min(finding.time), (*last).max(finding.time));
     }
 
     /// Where it stands: resolved once it has a verdict, else as its incident.

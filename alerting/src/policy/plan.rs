@@ -14,7 +14,7 @@ use crate::lifecycle::incident::Joined;
 use crate::lifecycle::paging::{Circumstances, Page, Paging};
 use crate::lifecycle::state::{Alert, AlertState, alert_id};
 use crate::limits::{CORROBORATION_NS, REVOKED_NAMES_MAX};
-use crate::policy::routes::{Escalation, SILENCED_RULE, receivers};
+use crate::policy::routes::{COMPROMISED_RULE, Escalation, LOWERED_RULE, SILENCED_RULE, receivers};
 use crate::policy::settings::Policy;
 use crate::response::intent::{Response, Targets};
 use crate::response::responses::{Spending, uses_reserve};
@@ -60,7 +60,8 @@ fn tell(
     let before = incident.before.as_deref();
     let silence = state.silences().covering(finding).map(|silence| silence.id.clone());
     // A silence that nobody hears of, or a revocation taken back, would be a way to work unseen.
-    let lowers = [SILENCED_RULE, "keywatch/response_undone"].contains(&finding.rule.as_str());
+    let lowers =
+        [SILENCED_RULE, COMPROMISED_RULE, LOWERED_RULE, "keywatch/response_undone"].contains(&finding.rule.as_str());
     let is_heard = finding.severity >= policy.notify_from || lowers;
     let may_be_told = is_heard && silence.is_none();
     let circumstances = Circumstances {
@@ -84,6 +85,7 @@ fn tell(
     } else {
         (Vec::new(), Vec::new())
     };
+    let tainted = state.compromises().taint(&finding.system, &finding.source, finding.time);
     let record = AlertRecord {
         alert_id: alert_id.clone(),
         key: key.clone(),
@@ -93,10 +95,11 @@ fn tell(
         notify,
         due,
         paged: None,
+        tainted,
         silence,
         destinations,
         escalations,
-        finding: if suppressed { lean(finding) } else { finding.clone() },
+        finding: if suppressed { lean(finding) } else { told(finding, tainted) },
     };
     let mut actions = vec![match alert {
         None => Action::OpenAlert(record),
@@ -151,6 +154,19 @@ pub fn due(state: &AlertState, system: &str, now: Instant) -> Vec<AlertRecord> {
     .collect()
 }
 
+/// As people are told of it: whose word it may be comes first.
+fn told(finding: &Finding, tainted: bool) -> Finding {
+    let mut told = finding.clone();
+    if tainted {
+        let source = &finding.source;
+        told.meaning = format!(
+            "The credential of {source} was stolen when this was written, so that somebody else may have written it. {}",
+            finding.meaning
+        );
+    }
+    told
+}
+
 /// What tells it apart and links it stays; what its `finding.created` holds anyway goes.
 fn lean(finding: &Finding) -> Finding {
     Finding {
@@ -201,10 +217,14 @@ fn respond(
         approved: None,
         via: None,
     };
-    match may_act_alone(finding, incident, policy) {
+    let alone = match in_an_emergency(finding, &wanted, state) {
+        Some(reason) => Err(reason),
+        None => may_act_alone(finding, incident, (state, policy)),
+    };
+    match alone {
         Ok(why) => {
-            let released: Vec<&Response> =
-                proposals.into_iter().filter(|proposal| is_releasable(proposal, finding, incident, policy)).collect();
+            let is_released = |proposal: &&Response| is_releasable(proposal, finding, incident, (state, policy));
+            let released: Vec<&Response> = proposals.into_iter().filter(is_released).collect();
             for proposal in &released {
                 wanted.extend(&proposal.targets.filtered(still_free));
             }
@@ -229,18 +249,47 @@ fn propose(wanted: &Targets, open: &[&Response], proposal: impl FnOnce(Targets) 
     if targets.is_empty() { Vec::new() } else { vec![Action::Propose(proposal(targets))] }
 }
 
+/// Why nothing is revoked without a person, where it would cut off somebody who works in an emergency. Only a case that no
+/// thief may have made up counts.
+fn in_an_emergency(finding: &Finding, wanted: &Targets, state: &AlertState) -> Option<String> {
+    let person = finding.actor.as_deref().filter(|_| wanted.cut_off() > 0)?;
+    has_emergency(&finding.system, person, finding.decided, state)
+        .then(|| format!("{person} has emergency access by a case that is open; a person has to agree"))
+}
+
+/// The same, of a proposal that would be released at `now`.
+fn cuts_off_in_an_emergency(proposal: &Response, now: Instant, state: &AlertState) -> bool {
+    let person = proposal.actor.as_deref().filter(|_| proposal.targets.cut_off() > 0);
+    person.is_some_and(|person| has_emergency(&proposal.system, person, now, state))
+}
+
+fn has_emergency(system: &str, person: &str, now: Instant, state: &AlertState) -> bool {
+    let case = state.break_glass().case_of(system, person, now);
+    case.is_some_and(|(source, opened)| !state.compromises().taint(system, source, opened))
+}
+
 /// Why keywatch may revoke without a person, or why it may not.
-fn may_act_alone(finding: &Finding, incident: &Joined<'_>, policy: &Policy) -> Result<String, String> {
+fn may_act_alone(
+    finding: &Finding,
+    incident: &Joined<'_>,
+    (state, policy): (&AlertState, &Policy),
+) -> Result<String, String> {
     if let Some(shadow) = policy.in_shadow(&finding.system, &finding.rule) {
         return Err(shadow);
     }
     if finding.late {
         return Err("the evidence came late; late evidence never revokes without a person".to_owned());
     }
+    if state.compromises().taint(&finding.system, &finding.source, finding.time) {
+        let source = &finding.source;
+        return Err(format!(
+            "the credential of {source} was stolen then; tainted evidence never revokes without a person"
+        ));
+    }
     if finding.proof == Proof::Itself && finding.severity == Severity::Critical {
         return Ok("the evidence proves itself".to_owned());
     }
-    let groups = agreeing_groups(finding, incident, policy);
+    let groups = agreeing_groups(finding, incident, (state, policy));
     if groups.len() < 2 {
         return Err("one trust group alone says so; a second, independent one or a person has to agree".to_owned());
     }
@@ -251,19 +300,34 @@ fn may_act_alone(finding: &Finding, incident: &Joined<'_>, policy: &Policy) -> R
     Ok(format!("independent trust groups agree: {}", groups.join(", ")))
 }
 
-/// Trust groups whose sources spoke in the incident of late enough to be speaking of the same thing.
-fn agreeing_groups<'a>(finding: &Finding, incident: &Joined<'_>, policy: &'a Policy) -> BTreeSet<&'a str> {
+/// Trust groups whose sources spoke in the incident of late enough to be speaking of the same thing. A source whose credential
+/// was stolen when it spoke counts for none.
+fn agreeing_groups<'a>(
+    finding: &Finding,
+    incident: &Joined<'_>,
+    (state, policy): (&AlertState, &'a Policy),
+) -> BTreeSet<&'a str> {
     let recent = |time: &Instant| time.saturating_add(CORROBORATION_NS) >= finding.decided;
-    let witnesses = incident.witnesses.iter().filter(|(_, time)| recent(time));
+    let witnesses = incident
+        .witnesses
+        .iter()
+        .filter(|(source, time)| recent(time) && !state.compromises().distrusts(&finding.system, source, **time));
     witnesses.filter_map(|(source, _)| policy.trust_group(&finding.system, source)).collect()
 }
 
 /// Proposals become deeds only when trust groups agree: a finding that proves itself says nothing of other findings.
-fn is_releasable(proposal: &Response, finding: &Finding, incident: &Joined<'_>, policy: &Policy) -> bool {
+fn is_releasable(
+    proposal: &Response,
+    finding: &Finding,
+    incident: &Joined<'_>,
+    (state, policy): (&AlertState, &Policy),
+) -> bool {
     proposal.system == finding.system
         && !proposal.late
+        && !cuts_off_in_an_emergency(proposal, finding.decided, state)
+        && !state.compromises().distrusts(&proposal.system, &proposal.source, proposal.decided)
         && proposal.severity >= Severity::High
-        && agreeing_groups(finding, incident, policy).len() >= 2
+        && agreeing_groups(finding, incident, (state, policy)).len() >= 2
 }
 
 fn within_budget(finding: &Finding, wanted: &Targets, state: &AlertState, policy: &Policy) -> Result<(), String> {

@@ -127,7 +127,7 @@ pub fn receivers(finding: &Finding, routes: &[Route], all: &[String]) -> (Vec<St
         FAILED_RULE | GONE_RULE => {
             return (all.iter().filter(|name| **name != finding.entity).cloned().collect(), Vec::new());
         }
-        SILENCED_RULE => return (all.to_vec(), Vec::new()),
+        SILENCED_RULE | COMPROMISED_RULE | LOWERED_RULE => return (all.to_vec(), Vec::new()),
         _ => {}
     }
     let matching: Vec<&Route> = routes.iter().filter(|route| route.matches(finding)).collect();
@@ -149,6 +149,12 @@ pub(crate) const GONE_RULE: &str = "keywatch/destination_gone";
 
 /// The rule of the finding that somebody silenced findings.
 pub(crate) const SILENCED_RULE: &str = "keywatch/silenced";
+
+/// The rule of the finding that a start has lowered what rules may do.
+pub(crate) const LOWERED_RULE: &str = "keywatch/protection_lowered";
+
+/// The rule of the finding that a credential was declared compromised, or that this is taken back.
+pub(crate) const COMPROMISED_RULE: &str = "keywatch/credential_compromised";
 
 fn of_route(route: &Route) -> impl Iterator<Item = &String> {
     route.receivers.iter().chain(route.escalate.iter().flat_map(|step| &step.receivers))

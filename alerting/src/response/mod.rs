@@ -1,6 +1,6 @@
 //! What is revoked and quarantined, how the policy decision point learns of it, and the proof that it took effect.
 //!
-//! Pure: [`intent`], [`responses`], [`revocation`], [`active_sessions`], [`aftermath`], [`wording`] and [`last_inputs`]. [`pdp`], [`probe`] and [`responder`] ask decision
+//! Pure: [`intent`], [`responses`], [`revocation`], [`active_sessions`], [`break_glass`], [`aftermath`], [`wording`] and [`last_inputs`]. [`pdp`], [`probe`] and [`responder`] ask decision
 //! points. It does not decide whether to respond. A further path of response stands in [`ways`].
 //!
 //! | module | what it holds |
@@ -8,6 +8,7 @@
 //! | [`intent`] | what is to be revoked, and the degrees of proof |
 //! | [`responses`] | where each response stands, a fold over the log |
 //! | [`revocation`] | the document that a decision point reads |
+//! | [`break_glass`] | emergency access that is open |
 //! | [`active_sessions`] | how many sessions of a system are open |
 //! | [`aftermath`] | what is heard of the targets after a revocation |
 //! | [`last_inputs`] | the last inputs of sessions, which probes are made of |
@@ -20,6 +21,7 @@
 
 pub mod active_sessions;
 pub mod aftermath;
+pub mod break_glass;
 pub mod bundle;
 pub mod intent;
 pub mod last_inputs;

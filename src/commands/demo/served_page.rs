@@ -22,6 +22,7 @@ use crate::limits::{ADDRESS_CONNECTIONS_MAX, CONNECTIONS_MAX, REFRESH_SECONDS, T
 use crate::service::authentication::Operators;
 use crate::service::declared::Current;
 use crate::service::http::api::{self, Api, Known};
+use crate::service::http::credentials::refused::Refusing;
 use crate::service::http::listener::Door;
 use crate::service::http::page::{self, Page};
 use crate::service::http::places::Places;
@@ -71,6 +72,7 @@ impl ServedPage {
             // Nobody sends: the records are read.
             sources: Vec::new(),
             inventory: Current::new(inventory),
+            door: Refusing::nobody(),
         };
         let api = Api::new(
             Operators::new(&[operator])?,

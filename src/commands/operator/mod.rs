@@ -1,15 +1,17 @@
-//! `keywatch alerts`, `incidents`, `responses`, `sessions` and `about`: what an operator sees and does, over the API of a
+//! `keywatch alerts`, `incidents`, `responses`, `sessions`, `sources` and `about`: what an operator sees and does, over the API of a
 //! running keywatch.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | [`client`] | speaks to the API |
 //! | [`mod@responses`] | `keywatch responses` and `keywatch sessions` |
+//! | [`mod@sources`] | `keywatch sources` |
 //! | [`tables`], [`response_text`] | answers as text |
 
 pub(super) mod client;
 mod response_text;
 mod responses;
+mod sources;
 pub(super) mod tables;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use crate::service::http::page::standalone;
 use crate::{clock, output};
 use client::Server;
 pub(crate) use responses::{ResponsesArguments, SessionsArguments, responses, sessions};
+pub(crate) use sources::{SourcesArguments, sources};
 
 /// Nanoseconds of a day.
 const DAY_NS: i64 = 86_400 * SECOND_NS;
@@ -41,6 +44,7 @@ Examples:
   keywatch alerts ack 4f0c… 9ab1…
   keywatch alerts resolve 4f0c… --verdict benign --reason 'key ceremony of March'
   keywatch alerts resolve 4f0c… --verdict benign --reason 'pays salaries each month' --allow 30
+  keywatch alerts allow 4f0c… --days 30 --reason 'salaries' --any destination --amount-up-to 5000000
   keywatch alerts silence --system cold --rule chain/amount_outlier --for 8h --reason 'migration'
   keywatch alerts handover --since 2026-03-01T06:00:00Z
 
@@ -114,7 +118,7 @@ enum AlertsAction {
     Resolve(Resolve),
     /// Take up an incident again that was resolved
     Reopen(Reopen),
-    /// Put what a resolved alert was found for on the allow-list; a second person has to agree
+    /// Put findings like the one of a resolved alert on the allow-list; a second person has to agree
     Allow(Allow),
     /// Silence findings for a while; criticals need a second person
     Silence(Silence),
@@ -205,7 +209,7 @@ struct Resolve {
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Put what the alert was found for on the allow-list for so many days, once a second person agrees
+    /// Put findings like the alert's last one on the allow-list for so many days, once a second person agrees
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=ALLOWANCE_DAYS_MAX))]
     allow: Option<u16>,
 }
@@ -221,6 +225,12 @@ struct Allow {
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// Any other of this side as well, e.g. destination, amount, actor, device or ip; the second person is told
+    #[arg(long, value_name = "SIDE")]
+    any: Vec<String>,
+    /// Up to this amount in base units, in place of the one that was judged
+    #[arg(long, value_name = "UNITS")]
+    amount_up_to: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -310,7 +320,7 @@ pub(crate) fn alerts(arguments: &AlertsArguments) -> anyhow::Result<ExitCode> {
         AlertsAction::Reopen(Reopen { id, reason }) => {
             (server.post(&["incidents", id, "reopen"], &json!({ "reason": reason }))?, tables::operated)
         }
-        AlertsAction::Allow(Allow { id, days, reason }) => (allow(server, id, *days, reason)?, tables::silence),
+        AlertsAction::Allow(wanted) => (allow(server, wanted)?, tables::silence),
         AlertsAction::Silence(silence) => (server.post(&["silences"], &silence.body()?)?, tables::silence),
         AlertsAction::Silences => (server.get(&["silences"], &[])?, tables::silences),
         AlertsAction::ApproveSilence(Id { id }) => {
@@ -367,14 +377,17 @@ fn resolved(server: &Server, resolve: &Resolve) -> anyhow::Result<ExitCode> {
     let body = json!({ "verdict": verdict, "reason": reason });
     let answer = server.post(&["incidents", id, "resolve"], &body)?;
     let Some(days) = *days else { return print(server, &answer, tables::operated) };
-    let allowed = allow(server, id, days, reason);
+    let (id, reason) = (id.clone(), reason.clone());
+    let allowed = allow(server, &Allow { id, days, reason, any: Vec::new(), amount_up_to: None });
     let allowed = allowed.context("the verdict is written down; there is no entry on the allow-list")?;
     print(server, &json!({ "resolved": answer, "allowed": allowed }), tables::allowed)
 }
 
-fn allow(server: &Server, id: &str, days: u16, reason: &str) -> anyhow::Result<Value> {
-    let until = clock::now().saturating_add(i64::from(days).saturating_mul(DAY_NS));
-    server.post(&["alerts", id, "allow"], &json!({ "reason": reason, "until": until }))
+fn allow(server: &Server, wanted: &Allow) -> anyhow::Result<Value> {
+    let Allow { id, days, reason, any, amount_up_to } = wanted;
+    let until = clock::now().saturating_add(i64::from(*days).saturating_mul(DAY_NS));
+    let body = json!({ "reason": reason, "until": until, "any": any, "amount_max": amount_up_to });
+    server.post(&["alerts", id, "allow"], &body)
 }
 
 /// Each is answered for itself; one that was not acknowledged makes the exit code 1.

@@ -100,7 +100,12 @@ fn alert_table(alerts: &[Value]) -> String {
             Some(verdict) => format!("resolved: {verdict}"),
             None => text(alert, "status"),
         };
-        let title = text(alert, "title");
+        let rests = match alert["rests_on_tainted"].as_str() {
+            Some("alone") => "[rests on tainted events alone] ",
+            Some(_) => "[rests on tainted events in part] ",
+            None => "",
+        };
+        let title = format!("{rests}{}", text(alert, "title"));
         [
             text(alert, "id"),
             text(alert, "severity"),
@@ -222,9 +227,15 @@ pub(super) fn acknowledged(answer: &Value) -> String {
     items(&answer["results"]).iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// One silence.
+/// One silence, and for an entry of the allow-list which findings it covers.
 pub(super) fn silence(answer: &Value) -> String {
-    format!("silence {} is {} until {}", text(answer, "id"), text(answer, "status"), time(answer, "until"))
+    let said = format!("silence {} is {} until {}", text(answer, "id"), text(answer, "status"), time(answer, "until"));
+    if !answer["allows"].is_object() {
+        return said;
+    }
+    let wider = joined(answer, "wider");
+    let wider = if wider.is_empty() { String::new() } else { format!("\nwider than what was judged: {wider}") };
+    format!("{said}\ncovers {}{wider}", text(answer, "matcher"))
 }
 
 /// A verdict, and the entry of the allow-list that was made from it.
@@ -243,9 +254,11 @@ fn silence_table(silences: &[Value]) -> String {
         let who = [text(silence, "by"), text(silence, "approved_by")];
         let who = who.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" and ");
         let [id, status, matcher] = ["id", "status", "matcher"].map(|field| text(silence, field));
-        let made_from = if silence["allows"].is_object() { "a verdict" } else { "" };
+        let wider = joined(silence, "wider");
+        let wider = if wider.is_empty() { wider } else { format!(", wider: {wider}") };
+        let made_from = if silence["allows"].is_object() { format!("a verdict{wider}") } else { String::new() };
         let covered = text(silence, "covered");
-        [id, status, time(silence, "until"), who, matcher, covered, made_from.to_owned(), text(silence, "reason")]
+        [id, status, time(silence, "until"), who, matcher, covered, made_from, text(silence, "reason")]
     };
     let headings = ["silence", "status", "until (UTC)", "by", "which", "covered", "made from", "why"];
     table(headings, silences.iter().map(row))
@@ -273,7 +286,8 @@ pub(super) fn about(answer: &Value) -> String {
     );
     let rows = items(&answer["newest"]).iter().map(|event| {
         let what = ["session", "wallet", "request", "tx", "amount", "to_address"].map(|field| text(event, field));
-        let what = what.into_iter().filter(|said| !said.is_empty()).collect::<Vec<_>>().join(" ");
+        let tainted = if event["tainted"] == true { "[tainted]".to_owned() } else { String::new() };
+        let what = what.into_iter().chain([tainted]).filter(|said| !said.is_empty()).collect::<Vec<_>>().join(" ");
         [
             time(event, "time"),
             text(event, "kind"),

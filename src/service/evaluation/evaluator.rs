@@ -5,6 +5,7 @@
 //!
 //! It knows no rule and no format; [`pipeline`] does what there is to do with a record.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -13,9 +14,10 @@ use std::time::{self, Duration};
 use anyhow::{Context, ensure};
 use keywatch_alerting::delivery::heartbeat::Obstacle;
 use keywatch_alerting::limits::REPEAT_SECONDS;
-use keywatch_alerting::{Dependencies, Executor, Policy, Schedule, Sink, Terminal};
+use keywatch_alerting::{Dependencies, Executor, Policy, Protection, Schedule, Sink, Terminal};
 use keywatch_detectors::rule::{self, Rule};
 use keywatch_detectors::{Engine, Settings};
+use keywatch_store::inventory::System;
 use keywatch_store::{Inventory, Log, Topic};
 use tokio::runtime;
 use tokio::sync::{Notify, oneshot, watch};
@@ -143,6 +145,7 @@ impl Evaluator {
         let restored = snapshots.restore(make, self.log.as_ref())?;
         let alerting = AlertingSnapshots::at(&config.log.state_in(&config.data).join(alerting_snapshots::DIRECTORY));
         let (executor, history) = self.open_alerting(config, &alerting)?;
+        let protections = protections(config, &rules, &self.inventory);
         let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
         let resumption = Resumption { restored, history, snapshots, alerting };
         let mut pipeline = Pipeline::resume(log, resumption, executor.clone(), metrics)?;
@@ -160,7 +163,7 @@ impl Evaluator {
         tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
         let lag = Arc::new(Lag::default());
         tasks.spawn(until(stopping.clone(), lag::watch(Arc::clone(&lag), Arc::clone(&self.readiness))));
-        let following = follow(pipeline, (self.appended, self.readiness, lag), outages, stopping);
+        let following = follow((pipeline, protections), (self.appended, self.readiness, lag), outages, stopping);
         tasks.spawn(async move { unless_interrupted(following.await) });
         Ok((tasks, executor))
     }
@@ -237,13 +240,14 @@ async fn until(
 
 /// Takes what is appended through the rules. Stops between two steps only, so that a finding is acted upon as a whole.
 async fn follow(
-    mut pipeline: Pipeline,
+    (mut pipeline, protections): (Pipeline, BTreeMap<String, Protection>),
     (appended, readiness, lag): (Arc<Notify>, Arc<Readiness>, Arc<Lag>),
     outages: Outages,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let executor = pipeline.executor().clone();
     outages.persist(|| executor.resume()).await?;
+    outages.persist(|| executor.configured(&protections, clock::now())).await?;
     let begun = pipeline.catching_up();
     let records = begun.map_or(0, |(from, until)| until.0.saturating_sub(from.0));
     let mut progress = Progress::new(GOING_THROUGH, records, time::Instant::now());
@@ -352,6 +356,13 @@ pub(crate) fn rules(directory: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
     rules.extend(own);
     rules.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(rules)
+}
+
+/// What the rules may do in each system, as it is configured.
+fn protections(config: &Config, rules: &[Rule], inventory: &Inventory) -> BTreeMap<String, Protection> {
+    let on = || rules.iter().map(|rule| rule.id.as_str()).filter(|id| !config.rules.disabled.contains(*id));
+    let of = |system: &System| (system.id.clone(), Protection::of(&system.id, on(), &config.alerting));
+    inventory.systems.iter().map(of).collect()
 }
 
 /// A setting for a rule that is not there would look like protection.

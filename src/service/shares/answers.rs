@@ -32,11 +32,12 @@ pub(super) fn asks(method: &Method, path: &str) -> Asks {
     let is_read = method.is_safe();
     match parts[..] {
         ["v1", "me" | "openapi.json" | "ingest" | "stream"] | ["v1", "rules" | "ingest" | "stream", ..] => Asks::Any,
-        ["v1", "incidents" | "alerts" | "responses" | "silences", _, ..] => Asks::WhoHas,
-        ["v1", "silences"] if !is_read => Asks::OfSystem,
+        ["v1", "incidents" | "alerts" | "responses" | "silences" | "compromises", _, ..] => Asks::WhoHas,
+        ["v1", "silences" | "compromises"] if !is_read => Asks::OfSystem,
         [
             "v1",
-            "incidents" | "alerts" | "responses" | "silences" | "deliveries" | "sources" | "acknowledge" | "handover",
+            "incidents" | "alerts" | "responses" | "silences" | "compromises" | "deliveries" | "sources"
+            | "acknowledge" | "handover",
         ]
         | ["v1", "about", _]
         | ["v1", "sessions", "restore"]

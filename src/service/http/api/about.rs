@@ -7,7 +7,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Json;
-use keywatch_alerting::{Alert, AlertState, Incident, Status, Verdict};
+use keywatch_alerting::{Alert, AlertState, Compromises, Incident, Status, Verdict};
 use keywatch_store::{Event, Instant, Topic};
 use serde_json::{Value, json};
 
@@ -43,7 +43,8 @@ pub(super) async fn about(
         for system in systems {
             api.executor.record_read(system, &operator.name, "about", &name, now)?;
         }
-        let mut view = mentions.view(&name);
+        let compromises = api.executor.with_state(|state| state.compromises().clone());
+        let mut view = mentions.view(&name, &compromises);
         view["since"] = json!(since);
         view["looked_from"] = json!(scanned.from);
         view["complete"] = Value::from(scanned.complete);
@@ -96,7 +97,12 @@ impl Mentions {
         }
     }
 
-    fn view(&self, name: &str) -> Value {
+    fn view(&self, name: &str, compromises: &Compromises) -> Value {
+        let newest = self.newest.iter().rev().map(|event| {
+            let mut view = views::event(event);
+            views::add_taint(&mut view, event, compromises);
+            view
+        });
         json!({
             "name": name,
             "events": self.events,
@@ -105,7 +111,7 @@ impl Mentions {
             "as": self.columns,
             "kinds": self.kinds,
             "systems": self.systems,
-            "newest": self.newest.iter().rev().map(views::event).collect::<Vec<_>>(),
+            "newest": newest.collect::<Vec<_>>(),
         })
     }
 }

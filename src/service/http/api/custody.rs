@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keywatch_alerting::response::wording::name_targets;
-use keywatch_alerting::{Incident, Response, Shared};
+use keywatch_alerting::{Compromises, Incident, Response, Shared};
 use keywatch_store::inventory::System;
 use keywatch_store::{Error, Event, EventId, Instant, Log, Topic};
 use serde::Deserialize;
@@ -43,13 +43,14 @@ pub(super) struct Wanted {
     transactions: BTreeSet<String>,
     wallets: BTreeSet<String>,
     evidence: BTreeSet<EventId>,
+    compromises: Compromises,
     from: Instant,
     until: Instant,
 }
 
 impl Wanted {
-    /// What an incident names, and the events that prove its findings.
-    pub(super) fn of(incident: &Incident, evidence: BTreeSet<EventId>) -> Wanted {
+    /// What an incident names, and the events that prove its findings; some may be tainted.
+    pub(super) fn of(incident: &Incident, evidence: BTreeSet<EventId>, compromises: Compromises) -> Wanted {
         let names = |kind| views::names(incident, kind).into_iter().map(str::to_owned).collect();
         Wanted {
             system: incident.system.clone(),
@@ -59,6 +60,7 @@ impl Wanted {
             transactions: names(Shared::Tx),
             wallets: names(Shared::Wallet),
             evidence,
+            compromises,
             from: Instant(incident.opened.0.saturating_sub(CUSTODY_BEFORE_NS)),
             until: incident.last.saturating_add(CUSTODY_AFTER_NS),
         }
@@ -104,8 +106,12 @@ fn told(events: &[Event], wanted: &Wanted, complete: bool, system: Option<&Syste
     let mut wrong: [BTreeSet<String>; LINKS.len()] = std::array::from_fn(|_| BTreeSet::new());
     let mut timeline = Vec::new();
     for event in events {
-        let problems = problems(event, &requests);
+        let mut problems = problems(event, &requests);
+        if wanted.compromises.is_tainted(event) {
+            problems.push(format!("{}: tainted, the credential of {} was stolen", event.kind(), event.source()));
+        }
         let mut view = views::event(event);
+        views::add_taint(&mut view, event, &wanted.compromises);
         views::add_amount_in_words(&mut view, system);
         view["evidence"] = Value::from(wanted.evidence.contains(&event.event_id()));
         let request = event.request().and_then(|request| requests.get(request)).copied();
@@ -221,6 +227,7 @@ mod tests {
             transactions: BTreeSet::new(),
             wallets: BTreeSet::new(),
             evidence: BTreeSet::new(),
+            compromises: Compromises::default(),
             from: Instant(0),
             until: Instant(i64::MAX),
         }

@@ -8,7 +8,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Json;
-use keywatch_alerting::{Alert, AlertState, Executor, Incident, Shared, Status};
+use keywatch_alerting::{Alert, AlertState, Compromises, Executor, Incident, Shared, Status};
 use keywatch_store::{Event, EventId, Finding, Instant, Inventory, Log, Severity, Topic};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -124,7 +124,8 @@ pub(super) async fn list_alerts(State(api): State<Arc<Api>>, Extension(operator)
             Order::Newest => found.sort_by_key(|(alert, _)| (Reverse(alert.opened), &alert.alert_id)),
         }
         let shown = found.iter().skip(filter.offset).take(filter.limit);
-        let views: Vec<Value> = shown.map(|(alert, incident)| views::alert(alert, incident)).collect();
+        let views: Vec<Value> =
+            shown.map(|(alert, incident)| views::alert(alert, incident, state.compromises())).collect();
         json!({ "total": found.len(), "alerts": views })
     };
     api.away(move |api| Ok(Json(api.executor.with_state(list)))).await
@@ -163,6 +164,7 @@ struct Shown {
     summary: Value,
     alerts: Vec<Alert>,
     responses: Vec<Value>,
+    compromises: Compromises,
 }
 
 impl Shown {
@@ -175,6 +177,7 @@ impl Shown {
             alert: asked_for.or(alerts.first()).cloned(),
             summary: views::incident(&AlertCounts::of(state), incident),
             responses: views::responses(state, incident),
+            compromises: state.compromises().clone(),
             incident: incident.clone(),
             alerts,
         })
@@ -184,14 +187,16 @@ impl Shown {
         let Findings { told, evidence } = findings(log, &self.alerts)?;
         let finding = self.alert.as_ref().and_then(|alert| told.get(&alert.finding));
         let system = inventory.system(&self.incident.system);
-        let chain = custody::chain(log, &Wanted::of(&self.incident, evidence), system)?;
+        let wanted = Wanted::of(&self.incident, evidence, self.compromises.clone());
+        let chain = custody::chain(log, &wanted, system)?;
+        let view_of = |alert: &Alert| views::alert(alert, &self.incident, &self.compromises);
         let mut view = self.summary;
         view["sessions"] = json!(views::names(&self.incident, Shared::Session));
         view["merged"] = json!(self.incident.merged);
         view["history"] = json!(self.incident.handling.entries);
         view["responses"] = Value::from(self.responses);
-        view["about"] = self.alert.as_ref().map_or(Value::Null, |alert| views::alert(alert, &self.incident));
-        view["alert_list"] = self.alerts.iter().map(|alert| views::alert(alert, &self.incident)).collect();
+        view["about"] = self.alert.as_ref().map_or(Value::Null, view_of);
+        view["alert_list"] = self.alerts.iter().map(view_of).collect();
         view["finding"] = finding.map_or(Value::Null, |finding| json!(finding));
         view["custody"] = chain;
         Ok(view)

@@ -9,6 +9,7 @@
 //! | [`incidents`] | lists and shows incidents and alerts |
 //! | [`acts`] | what operators do: acknowledge, assign, comment, resolve, reopen, silence |
 //! | [`allowances`] | entries of the allow-list, made from a verdict |
+//! | [`compromises`] | credentials of sources that somebody else had: what is tainted, what rests on it |
 //! | [`responses`], [`sessions`] | lists and shows responses; approve, reject, take back; lets a session in again |
 //! | [`about`] | everything about a name; the hand-over of a shift |
 //! | [`custody`] | the chain of custody around an incident, with what is missing or does not agree |
@@ -27,6 +28,7 @@ mod acts;
 mod allowances;
 mod changes;
 mod compared;
+mod compromises;
 mod coverage;
 mod custody;
 mod deliveries;
@@ -63,6 +65,7 @@ use crate::limits::{
 };
 use crate::service::authentication::Operators;
 use crate::service::declared::Current;
+use crate::service::http::credentials::refused::Refusing;
 use crate::service::metrics::Metrics;
 use crate::service::operators::{Operator, Permission};
 use rules::Rules;
@@ -101,6 +104,8 @@ pub(crate) struct Known {
     pub(crate) rules: Rules,
     /// The sources that may send.
     pub(crate) sources: Vec<Source>,
+    /// The front door, as far as operators change it.
+    pub(crate) door: Refusing,
     /// What is declared, for what people call amounts; it may change all the same.
     pub(crate) inventory: Arc<Current>,
 }
@@ -220,6 +225,9 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/acknowledge", post(acts::acknowledge_many))
         .route("/v1/silences", get(acts::silences).post(acts::silence))
         .route("/v1/silences/{id}/{act}", post(acts::about_silence))
+        .route("/v1/compromises", get(compromises::list).post(compromises::declare))
+        .route("/v1/compromises/{id}", get(compromises::show))
+        .route("/v1/compromises/{id}/restore", post(compromises::restore))
         .route("/v1/responses", get(responses::list))
         .route("/v1/responses/{id}", get(responses::show))
         .route("/v1/responses/{id}/{act}", post(responses::act))
@@ -281,6 +289,7 @@ async fn me(Extension(operator): Caller) -> Json<Value> {
         ("handle", Permission::Handle),
         ("silence", Permission::Silence),
         ("respond", Permission::Respond),
+        ("administer", Permission::Administer),
     ];
     let may: Vec<&str> = rights.into_iter().filter(|(_, right)| operator.may(*right)).map(|(name, _)| name).collect();
     let mut answer = json!(operator);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use keywatch_alerting::lifecycle::handling::Handling;
 use keywatch_alerting::response::wording::{name_targets, short_session};
-use keywatch_alerting::{Alert, AlertState, Incident, Shared, Silence};
+use keywatch_alerting::{Alert, AlertState, Compromises, Incident, Shared, Silence};
 use keywatch_store::inventory::{System, amount_in_words};
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ pub(super) fn names(incident: &Incident, kind: Shared) -> Vec<&str> {
 }
 
 /// An alert in a list.
-pub(super) fn alert(alert: &Alert, incident: &Incident) -> Value {
+pub(super) fn alert(alert: &Alert, incident: &Incident, compromises: &Compromises) -> Value {
     json!({
         "id": alert.alert_id,
         "incident": incident.id,
@@ -76,6 +76,7 @@ pub(super) fn alert(alert: &Alert, incident: &Incident) -> Value {
         "last": alert.last,
         "counted": alert.suppressed,
         "pages": alert.deliveries,
+        "rests_on_tainted": compromises.rests(alert),
     })
 }
 
@@ -106,11 +107,16 @@ pub(super) fn silence(silence: &Silence, now: Instant) -> Value {
         silence if silence.holds(now) => "active",
         _ => "expired",
     };
+    let matcher = &silence.request.matcher;
+    let mut shown = json!(matcher);
+    if let Some(session) = &matcher.session {
+        shown["session"] = Value::from(short_session(session));
+    }
     json!({
         "id": silence.id,
         "system": silence.request.system,
         "status": status,
-        "matcher": silence.request.matcher,
+        "matcher": shown,
         "reason": silence.request.reason,
         "criticals": silence.request.criticals,
         "by": silence.by,
@@ -119,6 +125,7 @@ pub(super) fn silence(silence: &Silence, now: Instant) -> Value {
         "approved_by": silence.approved_by,
         "ended_by": silence.ended_by,
         "allows": silence.allows,
+        "wider": silence.allows.as_ref().map(|allowed| allowed.wider(matcher)).unwrap_or_default(),
         "covered": silence.covered,
     })
 }
@@ -155,6 +162,13 @@ pub(super) fn event(event: &Event) -> Value {
         view["amount"] = Value::from(amount.to_string());
     }
     view
+}
+
+/// Adds to an event that somebody else may have written it.
+pub(super) fn add_taint(view: &mut Value, event: &Event, compromises: &Compromises) {
+    if compromises.is_tainted(event) {
+        view["tainted"] = Value::from(true);
+    }
 }
 
 /// Adds to an event what people call its amount, in the units that its system declares.

@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::Credentials;
+use super::refused::Refused;
 use crate::clock;
 use crate::limits::{CONFIG_BYTES_MAX, CREDENTIALS_RELOAD_SECONDS};
 use crate::service::config::credential::{Credential, Signature};
@@ -29,18 +30,24 @@ use crate::service::role::Role;
 /// The credentials as they are now.
 pub(crate) type Current = watch::Receiver<Arc<Credentials>>;
 
-/// Reads them, and goes on looking at their files as long as somebody uses what it gives. None where the process takes
-/// nothing in.
+/// Reads them, and goes on looking at their files as long as somebody uses what it gives, and at what is `refused`. None where
+/// the process takes nothing in.
 ///
 /// # Errors
 /// As of [`Credentials::new`].
-pub(crate) fn start(config: &Config, role: Role, intake: &Arc<Intake>) -> anyhow::Result<Current> {
+pub(crate) fn start(
+    config: &Config,
+    role: Role,
+    intake: &Arc<Intake>,
+    mut refused: watch::Receiver<Refused>,
+) -> anyhow::Result<Current> {
     if !role.takes_in() {
         return Ok(watch::channel(Arc::default()).1);
     }
     // Looked at before they are read, so that a change from here on is seen.
     let look = Look::at(config, &intake.inventory.now());
     let credentials = Credentials::new(&config.credentials, &config.installed)?;
+    let credentials = credentials.refusing(Arc::clone(&refused.borrow_and_update()));
     expect(&credentials, &Credentials::default(), &intake.metrics);
     for outcome in ["taken", "refused"] {
         intake.metrics.door_credential_reloads.with_label_values(&[outcome]);
@@ -51,6 +58,7 @@ pub(crate) fn start(config: &Config, role: Role, intake: &Arc<Intake>) -> anyhow
     let following = Following {
         config: Arc::new(config.clone()),
         intake: Arc::clone(intake),
+        refused,
         seen: taken,
         taken,
         is_unwell: false,
@@ -62,6 +70,8 @@ pub(crate) fn start(config: &Config, role: Role, intake: &Arc<Intake>) -> anyhow
 struct Following {
     config: Arc<Config>,
     intake: Arc<Intake>,
+    /// What is configured and taken no more.
+    refused: watch::Receiver<Refused>,
     /// The files as they were at the last look.
     seen: Option<[u8; 32]>,
     /// The files as they were when they were judged.
@@ -75,6 +85,12 @@ impl Following {
         loop {
             tokio::select! {
                 () = sender.closed() => return,
+                () = declared(&mut self.refused) => {
+                    let refused = Arc::clone(&self.refused.borrow_and_update());
+                    let before = Arc::clone(&sender.borrow());
+                    sender.send_replace(Arc::new(before.refusing(refused)));
+                    continue;
+                }
                 () = sleep(Duration::from_secs(CREDENTIALS_RELOAD_SECONDS)) => {}
             }
             // Files may lie where reading hangs, and the threads that serve have else to do.
@@ -138,6 +154,14 @@ impl Following {
                 Err(error) => tracing::error!(%error, system, "an append broke off"),
             }
         }
+    }
+}
+
+/// Returns once something else is refused.
+async fn declared(refused: &mut watch::Receiver<Refused>) {
+    if refused.changed().await.is_err() {
+        // Nobody declares anything here.
+        std::future::pending::<()>().await;
     }
 }
 

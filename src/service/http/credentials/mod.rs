@@ -6,11 +6,13 @@
 //! | `signed` | a signature over the raw body |
 //! | `replays` | the signed messages that were taken already |
 //! | [`current`] | all of them as they are configured now |
+//! | [`refused`] | those that are configured and taken no more |
 //!
 //! A token is hashed before it is compared, every entry is compared in constant time and none is skipped, so that the
 //! time of an answer tells nothing of a token.
 
 pub(crate) mod current;
+pub(crate) mod refused;
 mod replays;
 mod signed;
 
@@ -29,6 +31,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
+use self::refused::{Refused, print, print_of_file};
 use self::replays::Replays;
 pub(super) use self::replays::{Claim, Repeated};
 use self::signed::Signed;
@@ -47,6 +50,8 @@ pub(crate) struct Credential {
     /// The kinds it may write; empty for all that a source may write.
     kinds: Vec<String>,
     proof: Proof,
+    /// Fingerprints of what it is recognised by.
+    prints: Vec<String>,
     of_source: Arc<OfSource>,
 }
 
@@ -90,6 +95,7 @@ pub(crate) struct Credentials {
     all: Vec<Arc<Credential>>,
     /// By system and name; also of those that may send no more, since what they had signed must stay known.
     sources: BTreeMap<(String, String), Arc<OfSource>>,
+    refused: Refused,
 }
 
 impl Credentials {
@@ -123,7 +129,27 @@ impl Credentials {
             let credential = credential.with_context(|| format!("credentials[{index}] (source `{}`)", one.source))?;
             all.push(Arc::new(credential));
         }
-        Ok(Credentials { all, sources })
+        Ok(Credentials { all, sources, refused: Arc::clone(&self.refused) })
+    }
+
+    /// The same, where these are refused and no others.
+    fn refusing(&self, refused: Refused) -> Credentials {
+        Credentials { all: self.all.clone(), sources: self.sources.clone(), refused }
+    }
+
+    /// Whether these are refused and no others.
+    fn refuses(&self, refused: &Refused) -> bool {
+        self.refused == *refused
+    }
+
+    /// Fingerprints of all that a source is recognised by, as far as it is not refused.
+    fn prints(&self, system: &str, source: &str) -> BTreeSet<String> {
+        let own = self.all.iter().filter(|one| one.origin.system == system && one.origin.source == source);
+        own.flat_map(|one| &one.prints).filter(|print| !self.refused.contains(*print)).cloned().collect()
+    }
+
+    fn is_taken(&self, credential: &Credential) -> bool {
+        !credential.prints.iter().any(|print| self.refused.contains(print))
     }
 
     /// Every credential.
@@ -148,23 +174,28 @@ impl Credentials {
                 found.conditional_assign(&index, same);
             }
         }
-        self.all.get(usize::try_from(found).ok()?)
+        let credential = self.all.get(usize::try_from(found).ok()?)?;
+        // Of the two tokens of a source, one may be refused.
+        (!self.refused.contains(&print("token", presented))).then_some(credential)
     }
 
     fn with_certificate(&self, certificate: &CertificateDer<'_>) -> Option<&Arc<Credential>> {
         let digest: [u8; 32] = Sha256::digest(certificate).into();
         let parsed = rustls::server::ParsedCertificate::try_from(certificate).ok()?;
-        self.all.iter().find(|credential| match &credential.proof {
+        let credential = self.all.iter().find(|credential| match &credential.proof {
             Proof::Certificate(own) => *own == digest,
             Proof::Named(name) => rustls::client::verify_server_name(&parsed, name).is_ok(),
             Proof::Tokens(_) | Proof::Signed(_) => false,
-        })
+        });
+        credential.filter(|credential| self.is_taken(credential))
     }
 
     /// The credentials of a source whose requests are signed.
     pub(super) fn signed(&self, feed: &str, system: &str, source: &str) -> Vec<Arc<Credential>> {
         let of = |credential: &&Arc<Credential>| {
-            matches!(credential.proof, Proof::Signed(_)) && credential.is_of(feed, system, source)
+            matches!(credential.proof, Proof::Signed(_))
+                && credential.is_of(feed, system, source)
+                && self.is_taken(credential)
         };
         self.all.iter().filter(of).cloned().collect()
     }
@@ -184,7 +215,8 @@ impl Credential {
             }
         };
         let (feed, kinds) = (feeds.find(&configured.feed)?, configured.kinds.clone());
-        Ok(Credential { origin, feed, kinds, proof, of_source })
+        let prints = prints(configured, &proof)?;
+        Ok(Credential { origin, feed, kinds, proof, prints, of_source })
     }
 
     /// What its source says of itself: the same source with the same kinds, its words read as keywatch's own lines. Nobody is
@@ -195,6 +227,7 @@ impl Credential {
             feed: &Events,
             kinds: self.kinds.clone(),
             proof: Proof::Tokens(Vec::new()),
+            prints: Vec::new(),
             of_source: Arc::clone(&self.of_source),
         }
     }
@@ -259,6 +292,19 @@ impl Credential {
             return Err(Problem::new("event_time", reason));
         }
         Ok(())
+    }
+}
+
+/// Fingerprints of what a credential is recognised by.
+fn prints(configured: &config::Credential, proof: &Proof) -> anyhow::Result<Vec<String>> {
+    match proof {
+        Proof::Tokens(tokens) => Ok(tokens.iter().map(|token| print("token", token)).collect()),
+        Proof::Certificate(digest) => Ok(vec![print("certificate", digest)]),
+        Proof::Named(name) => Ok(vec![print("name", name.to_str().to_ascii_lowercase().as_bytes())]),
+        Proof::Signed(_) => {
+            let files = configured.signature.iter().flat_map(config::Signature::files);
+            files.map(|file| print_of_file(file)).collect()
+        }
     }
 }
 

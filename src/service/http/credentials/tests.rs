@@ -41,6 +41,25 @@ fn only_a_listed_token_is_somebody() {
 }
 
 #[test]
+fn what_is_refused_is_nobody_until_it_is_taken_again() {
+    let all = credentials();
+    let prints = all.prints("s", "source-one");
+    assert_eq!((prints.len(), all.prints("s", "source-two").len(), all.prints("t", "source-one").len()), (2, 1, 0));
+    let refusing = all.refusing(Arc::new(prints.clone()));
+    assert!(who(&refusing, "Bearer one").is_none() && who(&refusing, "Bearer newer").is_none());
+    assert!(who(&refusing, "Bearer two").is_some(), "another source's");
+    assert!(refusing.prints("s", "source-one").is_empty(), "it is refused already");
+    // A token beside those that are refused counts, and they do not come back with it.
+    let with = config::Credential {
+        token_sha256: ["one", "fresh"].map(|token| hex::encode(Sha256::digest(token))).to_vec(),
+        ..configured("source-one")
+    };
+    let renewed = refusing.renewed(&[with], &Installed::default()).unwrap();
+    assert!(who(&renewed, "Bearer one").is_none() && who(&renewed, "Bearer fresh").is_some());
+    assert!(who(&renewed.refusing(Arc::default()), "Bearer one").is_some());
+}
+
+#[test]
 fn p8_what_was_signed_stays_known_when_credentials_change() {
     let with = |rate: Option<u32>, sources: &[&str]| {
         let one = |source: &&str| config::Credential {

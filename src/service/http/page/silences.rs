@@ -48,7 +48,11 @@ fn one(session: &Session, silence: &Value) -> Markup {
                 @for (name, value) in matcher.filter(|(_, value)| value.is_string()) {
                     (name) " " code { (value.as_str().unwrap_or_default()) } " "
                 }
+                @for (name, value) in silence["matcher"]["facts"].as_object().into_iter().flatten() {
+                    (name) " " code { (value.as_str().unwrap_or_default()) } " "
+                }
                 @if silence["allows"].is_object() { "on the allow-list, from a verdict, " }
+                @for wider in items(&silence["wider"]) { "with " strong { (wider.as_str().unwrap_or_default()) } ", " }
                 "in " (text(silence, "system")) @if silence["criticals"] == true { ", criticals too" } ", until "
                 (time(text(silence, "until"))) " UTC"
             }

@@ -180,7 +180,8 @@ fn word(event: &Value) -> Option<&'static str> {
         "signing.requested" if facts["operation"] == 1 && event["evidence"] == true => Some("DELEGATECALL"),
         _ => (!items(&event["differences"]).is_empty()).then_some("DIFFERS"),
     };
-    by_outcome.or(by_kind)
+    let tainted = (event["tainted"] == true).then_some("TAINTED");
+    tainted.or(by_outcome).or(by_kind)
 }
 
 fn of_alert(alert: &Value) -> Option<Row<'_>> {

@@ -102,7 +102,9 @@ fn alerts(row: &Row) -> Markup {
     html! {
         ul.alerts {
             @for alert in &row.of {
-                li { (severity(text(alert, "severity"))) " " (found(alert)) " " code { (text(alert, "rule")) } }
+                li { (severity(text(alert, "severity"))) " " (found(alert)) " " code { (text(alert, "rule")) }
+                    @if let Some(rests) = alert["rests_on_tainted"].as_str() { " " strong { "rests on tainted events " (rests) } }
+                }
             }
         }
     }

@@ -1,0 +1,96 @@
+//! Credentials that somebody else had: declared by one person, since waiting helps the thief alone, and taken back by two,
+//! since that lets a word count again that may be the thief's. Each is a record before anything follows from it, and everybody
+//! who is told of anything is told of it.
+
+use std::collections::BTreeSet;
+
+use keywatch_store::{Instant, Topic};
+
+use super::Executor;
+use crate::error::Error;
+use crate::lifecycle::action::derive_id;
+use crate::lifecycle::compromise::{Compromise, CompromiseRequest, problem_of_reason};
+use crate::lifecycle::compromise_findings;
+use crate::lifecycle::operation;
+
+impl Executor {
+    /// Declares that somebody else had the credential of a source; `refused` are the fingerprints of those that are not to be
+    /// taken any more. It holds at once.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what is wrong, or [`Error::Log`].
+    pub async fn compromised(
+        &self,
+        request: CompromiseRequest,
+        refused: BTreeSet<String>,
+        by: &str,
+        now: Instant,
+    ) -> Result<Compromise, Error> {
+        let id = derive_id(&["compromise", &request.system, &request.source, by, &now.to_string()]);
+        {
+            let _turn = self.turn().await?;
+            let at = self.shared.alert_log.time_of(&request.system);
+            if let Some(problem) = request.problem(at.max(now)) {
+                return Err(Error::Refused { problem });
+            }
+            if self.with_state(|state| state.compromises().is_full()) {
+                let problem = "there are too many; take back those that are settled first".to_owned();
+                return Err(Error::Refused { problem });
+            }
+            let (by, restore_asked, restored_by) = (by.to_owned(), None, None);
+            let compromise = Compromise { id: id.clone(), request, refused, by, at, restore_asked, restored_by };
+            self.shared.alert_log.append(Topic::Conclusions, vec![operation::compromised(&compromise, now)])?;
+        }
+        self.tell_compromise(&id).await
+    }
+
+    /// Takes a declaration back: the first person asks for it, and a second one agrees. What the source wrote counts then as
+    /// if nothing had been declared.
+    ///
+    /// # Errors
+    /// [`Error::NoIncident`] where there is none, [`Error::Refused`] where it is not theirs to agree to or is taken back
+    /// already, or [`Error::Log`].
+    pub async fn restore_credential(
+        &self,
+        id: &str,
+        by: &str,
+        reason: &str,
+        now: Instant,
+    ) -> Result<Compromise, Error> {
+        {
+            let _turn = self.turn().await?;
+            let compromise = self.compromise_of(id)?;
+            let refuse = |problem: String| Err(Error::Refused { problem });
+            if let Some(problem) = problem_of_reason(reason) {
+                return refuse(problem);
+            }
+            if !compromise.stands() {
+                return refuse("it is taken back already".to_owned());
+            }
+            let kind = match &compromise.restore_asked {
+                None => "credential.restore_asked",
+                Some((first, ..)) if self.shared.policy().is_same_person(first, by) => {
+                    return refuse("this needs two people: another one has to agree".to_owned());
+                }
+                Some(_) => "credential.restored",
+            };
+            let record = operation::about_compromise(kind, &compromise, by, reason, now);
+            self.shared.alert_log.append(Topic::Conclusions, vec![record])?;
+        }
+        self.tell_compromise(id).await
+    }
+
+    async fn tell_compromise(&self, id: &str) -> Result<Compromise, Error> {
+        let compromise = self.compromise_of(id)?;
+        // Of the steps before, people were told.
+        if let Some(finding) = compromise_findings::about(&compromise).last() {
+            self.take_own(&finding).await?;
+        }
+        Ok(compromise)
+    }
+
+    fn compromise_of(&self, id: &str) -> Result<Compromise, Error> {
+        let found = self.with_state(|state| state.compromises().get(id).cloned());
+        found.ok_or_else(|| Error::NoIncident { name: id.to_owned() })
+    }
+}

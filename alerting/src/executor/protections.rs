@@ -1,0 +1,41 @@
+//! What a start of keywatch lets the rules do: written down where it is not as before, and told where it is less.
+
+use std::collections::BTreeMap;
+
+use keywatch_store::{Event, Finding, Instant, Topic};
+
+use super::Executor;
+use crate::error::Error;
+use crate::lifecycle::protection::Protection;
+use crate::limits::SILENCE_UNTOLD_NS;
+
+impl Executor {
+    /// Writes down how each system is configured, where the log does not say so, and tells of what is less than before. Whoever
+    /// is told of anything is told of it.
+    ///
+    /// # Errors
+    /// [`Error::Log`].
+    pub async fn configured(&self, systems: &BTreeMap<String, Protection>, now: Instant) -> Result<(), Error> {
+        {
+            let _turn = self.turn().await?;
+            let records: Vec<Event> = self.with_state(|state| {
+                let changed =
+                    |(system, protection): (&String, &Protection)| state.protections().record(system, protection, now);
+                systems.iter().filter_map(changed).collect()
+            });
+            self.shared.alert_log.append(Topic::Conclusions, records)?;
+        }
+        let untold = self.with_state(|state| {
+            let recent = |finding: &Finding| {
+                // What was told of older ones is no longer known.
+                finding.decided.saturating_add(SILENCE_UNTOLD_NS) >= self.shared.alert_log.time_of(&finding.system)
+            };
+            let findings = state.protections().findings().filter(recent);
+            findings.filter(|finding| !state.is_planned(finding)).collect::<Vec<_>>()
+        });
+        for finding in &untold {
+            self.take_own(finding).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! Findings about credentials that somebody else had: that one was declared, that somebody wants that taken back, that it is.
+//! Whoever may say whose word counts could blind keywatch with it, so that nobody does it unseen.
+
+use keywatch_store::{EventId, Finding, Instant, Severity};
+
+use crate::lifecycle::action::SOURCE;
+use crate::lifecycle::compromise::Compromise;
+use crate::lifecycle::self_monitoring::own;
+use crate::policy::routes::COMPROMISED_RULE;
+
+/// What is to be told of a compromise as it stands: one finding for each step.
+pub(crate) fn about(compromise: &Compromise) -> impl Iterator<Item = Finding> {
+    let asked =
+        compromise.restore_asked.as_ref().map(|(by, reason, at)| restore_asked(compromise, (by.as_str(), *at), reason));
+    let restored = compromise.restored_by.as_ref().map(|(by, at)| restored(compromise, (by.as_str(), *at)));
+    std::iter::once(declared(compromise)).chain(asked).chain(restored)
+}
+
+fn declared(compromise: &Compromise) -> Finding {
+    let request = &compromise.request;
+    let until = compromise.ends().map_or_else(|| "on".to_owned(), |end: Instant| format!("to {end}"));
+    let mut finding = begun(compromise, "declared", (compromise.by.as_str(), compromise.at));
+    finding.title =
+        format!("{} declares the credential of {} stolen since {}", compromise.by, request.source, request.since);
+    let refused = match compromise.refused.len() {
+        0 => "No credential is refused because of it.".to_owned(),
+        count => format!("{count} of its credentials are refused from now on; it writes again under new ones."),
+    };
+    finding.meaning = format!(
+        "What it wrote from {} {until} may be somebody else's: it is shown as tainted, and no revocation goes without a person \
+         on its word. {refused} The reason given: {}",
+        request.since, request.reason
+    );
+    finding.runbook = "Give the source another credential, and take the old one out of the configuration.\n\
+                       Go through the findings that rest on it: keywatch sources affected.\n\
+                       If nobody knows of it, take it back with a second person and ask whose token was used."
+        .to_owned();
+    finding
+}
+
+fn restore_asked(compromise: &Compromise, (by, at): (&str, Instant), reason: &str) -> Finding {
+    let mut finding = begun(compromise, "restore_asked", (by, at));
+    finding.title =
+        format!("{by} asks to trust what {} wrote since {} again", compromise.request.source, since(compromise));
+    finding.meaning = format!("A second person has to agree. The reason given: {reason}");
+    finding.runbook = "If nobody knows of it, leave it be and ask whose token was used.".to_owned();
+    finding
+}
+
+fn restored(compromise: &Compromise, (by, at): (&str, Instant)) -> Finding {
+    let first = compromise.restore_asked.as_ref().map(|(first, ..)| first.as_str()).unwrap_or_default();
+    let mut finding = begun(compromise, "restored", (by, at));
+    finding.title =
+        format!("{first} and {by} trust what {} wrote since {} again", compromise.request.source, since(compromise));
+    finding.meaning =
+        "Its events count as any other's, and its credentials are taken again, as far as the configuration has \
+                       them. If one of them was stolen after all, whoever has it may write."
+            .to_owned();
+    finding.runbook = "If nobody knows of it, declare it again and ask whose tokens were used.".to_owned();
+    finding
+}
+
+fn since(compromise: &Compromise) -> Instant {
+    compromise.request.since
+}
+
+fn begun(compromise: &Compromise, step: &str, (by, at): (&str, Instant)) -> Finding {
+    let Compromise { id, request, .. } = compromise;
+    let anchor = EventId::derive(&request.system, SOURCE, &format!("compromise/{id}/{step}"));
+    let mut finding = own(COMPROMISED_RULE, &request.system, id, anchor, at);
+    finding.severity = Severity::High;
+    // Each step is news, however soon it comes.
+    finding.suppress_ns = 0;
+    finding.actor = Some(by.to_owned());
+    finding
+}
