@@ -73,6 +73,8 @@ pub(crate) enum Kind {
     CloudtrailDirectory,
     /// AWS `CloudTrail` in its bucket.
     CloudtrailS3,
+    /// Google Cloud audit logs in the bucket of a log sink.
+    GcpAuditGcs,
 }
 
 impl Kind {
@@ -85,6 +87,7 @@ impl Kind {
             Kind::OpaStatus => "opa_status",
             Kind::CloudtrailDirectory => "cloudtrail_directory",
             Kind::CloudtrailS3 => "cloudtrail_s3",
+            Kind::GcpAuditGcs => "gcp_audit_gcs",
         }
     }
 
@@ -96,6 +99,7 @@ impl Kind {
             Kind::SafeTransactionService => "safe",
             Kind::OpaStatus => "opa_status",
             Kind::CloudtrailDirectory | Kind::CloudtrailS3 => "cloudtrail",
+            Kind::GcpAuditGcs => "gcp_audit",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | [`service`] | one service over HTTPS: requests with a token, and what can go wrong |
 //! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
 //! | [`bucket`], [`trail`] | a bucket or a directory that is a copy of one, and the trail that lies there |
+//! | [`objects`] | log files that a sink writes into a bucket |
 //! | [`s3`], [`sigv4`] | a bucket of S3, and how requests to it are signed |
 //! | [`puller`] | the loop: the next page, the append, the wait |
 //! | [`start`] | pullers as the configuration names them |
@@ -16,6 +17,7 @@
 pub(crate) mod bucket;
 mod caep;
 pub(crate) mod cursor;
+mod objects;
 mod okta;
 mod opa;
 mod puller;
