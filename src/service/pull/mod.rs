@@ -7,7 +7,7 @@
 //! | [`service`] | one service over HTTPS: requests with a token, and what can go wrong |
 //! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
 //! | [`bucket`], [`trail`] | a bucket or a directory that is a copy of one, and the trail that lies there |
-//! | [`objects`] | log files that a sink writes into a bucket |
+//! | [`sink`] | log files that a sink writes into a bucket |
 //! | [`s3`], [`sigv4`] | a bucket of S3, and how requests to it are signed |
 //! | [`puller`] | the loop: the next page, the append, the wait |
 //! | [`start`] | pullers as the configuration names them |
@@ -17,7 +17,6 @@
 pub(crate) mod bucket;
 mod caep;
 pub(crate) mod cursor;
-mod objects;
 mod okta;
 mod opa;
 mod puller;
@@ -26,5 +25,6 @@ mod safe;
 mod safe_modules;
 mod service;
 mod sigv4;
+mod sink;
 pub(crate) mod start;
 mod trail;

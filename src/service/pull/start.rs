@@ -21,7 +21,6 @@ use tokio::task::JoinSet;
 use super::bucket::Bucket;
 use super::caep::Caep;
 use super::cursor::{Cursor, Place, restored};
-use super::objects::Objects;
 use super::okta::Okta;
 use super::opa::Opa;
 use super::puller::{Pull, Puller};
@@ -29,6 +28,7 @@ use super::s3::S3;
 use super::safe::Safe;
 use super::safe_modules::SafeModules;
 use super::service::Service;
+use super::sink::Sink;
 use super::trail::Trail;
 use crate::clock;
 use crate::service::config::pull::{self, Kind};
@@ -118,7 +118,7 @@ fn start(
             spawn(list, name.to_owned(), configured, into, stopping, tasks)
         }
         Kind::GcpAuditGcs => {
-            let list = Objects::new(bucket(configured)?, configured.start, overlap_nanoseconds);
+            let list = Sink::new(bucket(configured)?, configured.start, overlap_nanoseconds);
             spawn(list, name.to_owned(), configured, into, stopping, tasks)
         }
     }

@@ -17,7 +17,7 @@ use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
 
 /// The log files of a bucket.
-pub(super) struct Objects(Arc<Inner>);
+pub(super) struct Sink(Arc<Inner>);
 
 struct Inner {
     bucket: Bucket,
@@ -39,13 +39,13 @@ struct Files {
     aside: Vec<Object>,
 }
 
-impl Objects {
-    pub(super) fn new(bucket: Bucket, start: Option<Instant>, overlap_nanoseconds: i64) -> Objects {
-        Objects(Arc::new(Inner { bucket, start, overlap_nanoseconds, files: Mutex::default() }))
+impl Sink {
+    pub(super) fn new(bucket: Bucket, start: Option<Instant>, overlap_nanoseconds: i64) -> Sink {
+        Sink(Arc::new(Inner { bucket, start, overlap_nanoseconds, files: Mutex::default() }))
     }
 }
 
-impl Pull for Objects {
+impl Pull for Sink {
     async fn page(&self, cursor: &Cursor, now: Instant) -> Result<Page, Trouble> {
         let (inner, newest) = (Arc::clone(&self.0), cursor.newest);
         let looked = spawn_blocking(move || inner.look(newest, now)).await;
