@@ -1,4 +1,5 @@
-//! The bucket of a log sink: its files are read as they come, and one that cannot be read holds up no other.
+//! The bucket of a log sink: its files are read as they come, and one that cannot be read holds up no other. And a container of
+//! Azure, which is read in the same way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -113,4 +114,67 @@ async fn a_bucket_of_a_log_sink_is_read_file_by_file_and_one_that_cannot_be_read
     let cursor = events.iter().rfind(|event| event.source() == "sink" && event.kind() == "source.cursor").unwrap();
     let newest: Instant = cursor.detail().value()["cursor"]["newest"].as_str().unwrap().parse().unwrap();
     assert_eq!(newest, "2025-02-21T05:10:00Z".parse().unwrap(), "whoever goes on asks for it too");
+}
+
+const PLACE: &str =
+    "resourceId=/SUBSCRIPTIONS/S/RESOURCEGROUPS/R/PROVIDERS/MICROSOFT.KEYVAULT/VAULTS/HOT/y=2025/m=02/d=21/h=05/m=00";
+
+/// A container with one blob, which lets in who has the signature.
+async fn container(request: Request) -> Response {
+    let url = reqwest::Url::parse(&format!("http://container{}", request.uri())).unwrap();
+    let given: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
+    if given.get("sig").map(String::as_str) != Some("s3cret+/=") {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let blob = format!("{PLACE}/PT1H.json");
+    let Some(prefix) = given.get("prefix") else {
+        let is_it = url.path() == format!("/logs/{}", blob.replace('=', "%3D"));
+        return if is_it { vault_records().into_response() } else { StatusCode::NOT_FOUND.into_response() };
+    };
+    assert_eq!((url.path(), given["comp"].as_str(), given["restype"].as_str()), ("/logs", "list", "container"));
+    let entry = match blob.strip_prefix(prefix.as_str()).map(|rest| rest.split_once('/')) {
+        Some(Some((directory, _))) => format!("<BlobPrefix><Name>{prefix}{directory}/</Name></BlobPrefix>"),
+        Some(None) => format!(
+            "<Blob><Name>{blob}</Name><Properties><Last-Modified>Fri, 21 Feb 2025 06:00:03 GMT</Last-Modified></Properties></Blob>"
+        ),
+        None => String::new(),
+    };
+    format!("<EnumerationResults ContainerName=\"logs\"><Blobs>{entry}</Blobs><NextMarker /></EnumerationResults>")
+        .into_response()
+}
+
+/// Two signatures of one key, a second apart.
+fn vault_records() -> String {
+    let example: Value = serde_json::from_str(include_str!("../../ingest/src/feeds/azure/example.json")).unwrap();
+    let at = |time: &str| {
+        let mut record = example.clone();
+        record["time"] = Value::from(time);
+        record.to_string()
+    };
+    [at("2025-02-21T05:42:40Z"), at("2025-02-21T05:42:41Z")].join("\n")
+}
+
+#[tokio::test]
+async fn p8_a_container_of_azure_is_asked_under_a_signature_that_stands_nowhere_else() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/logs", listener.local_addr().unwrap());
+    let router = Router::new().fallback(container);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let machine = pulling(
+        "[[systems.sources]]\nsource = \"vault\"\nfeed = \"azure\"\n",
+        &format!(
+            "[[pull]]\nsystem = \"cold\"\nsource = \"vault\"\nkind = \"azure_blob\"\nurl = \"{url}\"\nallow_plain_http = true\n\
+             token_file = \"sas\"\npoll_seconds = 1\noverlap_seconds = 1\nstart = \"2025-02-21T00:00:00Z\"\n"
+        ),
+    );
+    std::fs::write(machine.path("sas"), "?sv=2022-11-02&sp=rl&sig=s3cret%2B%2F%3D\n").unwrap();
+    let running = machine.start().await;
+    let written = || running.metric("keywatch_ingest_events_total", "source=\"vault\"");
+    // Two records, and the cursor behind them.
+    until("the blob was read", || async { written().await >= 3 }).await;
+    running.stop();
+    let events = machine.record().events;
+    let of_kind = |kind: &str| events.iter().filter(|event| event.source() == "vault" && event.kind() == kind).count();
+    assert_eq!((of_kind("signing.signed"), of_kind("source.reject"), of_kind("source.status")), (2, 0, 0));
+    assert!(events.iter().all(|event| !keywatch_store::line::write(event).contains("s3cret")));
 }

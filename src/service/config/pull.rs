@@ -75,6 +75,10 @@ pub(crate) enum Kind {
     CloudtrailS3,
     /// Google Cloud audit logs in the bucket of a log sink.
     GcpAuditGcs,
+    /// Key Vault and activity logs in a container of Azure.
+    AzureBlob,
+    /// Microsoft Entra's logs in a container of Azure.
+    EntraBlob,
 }
 
 impl Kind {
@@ -88,6 +92,8 @@ impl Kind {
             Kind::CloudtrailDirectory => "cloudtrail_directory",
             Kind::CloudtrailS3 => "cloudtrail_s3",
             Kind::GcpAuditGcs => "gcp_audit_gcs",
+            Kind::AzureBlob => "azure_blob",
+            Kind::EntraBlob => "entra_blob",
         }
     }
 
@@ -100,6 +106,8 @@ impl Kind {
             Kind::OpaStatus => "opa_status",
             Kind::CloudtrailDirectory | Kind::CloudtrailS3 => "cloudtrail",
             Kind::GcpAuditGcs => "gcp_audit",
+            Kind::AzureBlob => "azure",
+            Kind::EntraBlob => "entra",
         }
     }
 }

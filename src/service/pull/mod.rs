@@ -8,12 +8,13 @@
 //! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
 //! | [`bucket`], [`trail`] | a bucket or a directory that is a copy of one, and the trail that lies there |
 //! | [`sink`] | log files that a sink writes into a bucket |
-//! | [`s3`], [`sigv4`] | a bucket of S3, and how requests to it are signed |
+//! | [`s3`], [`sigv4`], [`azure_blob`] | a bucket of S3, and how requests to it are signed; a container of Azure |
 //! | [`puller`] | the loop: the next page, the append, the wait |
 //! | [`start`] | pullers as the configuration names them |
 //!
 //! What a record means is decided by its feed, the same that reads it where it is pushed.
 
+mod azure_blob;
 pub(crate) mod bucket;
 mod caep;
 pub(crate) mod cursor;

@@ -18,6 +18,7 @@ use keywatch_store::{Inventory, Log};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::azure_blob::AzureBlob;
 use super::bucket::Bucket;
 use super::caep::Caep;
 use super::cursor::{Cursor, Place, restored};
@@ -117,7 +118,7 @@ fn start(
             let list = Trail::new(bucket, trail_keys(configured)?, origin, configured.start, overlap_nanoseconds);
             spawn(list, name.to_owned(), configured, into, stopping, tasks)
         }
-        Kind::GcpAuditGcs => {
+        Kind::GcpAuditGcs | Kind::AzureBlob | Kind::EntraBlob => {
             let list = Sink::new(bucket(configured)?, configured.start, overlap_nanoseconds);
             spawn(list, name.to_owned(), configured, into, stopping, tasks)
         }
@@ -129,6 +130,9 @@ fn bucket(configured: &pull::Pull) -> anyhow::Result<Bucket> {
         return Ok(Bucket::Directory(configured.directory.clone().context("directory: names none")?));
     }
     let keys = configured.token_file.as_deref().context("token_file: names no file")?;
+    if matches!(configured.kind, Kind::AzureBlob | Kind::EntraBlob) {
+        return Ok(Bucket::Azure(AzureBlob::new(&configured.url, keys, configured.allow_plain_http)?));
+    }
     // Cloud Storage takes what is signed for any place.
     let anywhere = (configured.kind == Kind::GcpAuditGcs).then_some("auto");
     let region = configured.region.as_deref().or(anywhere).context("region: names none")?;
@@ -235,7 +239,7 @@ fn check_one(one: &pull::Pull, inventory: &Inventory) -> anyhow::Result<()> {
     if matches!(one.kind, Kind::CloudtrailDirectory | Kind::CloudtrailS3) {
         return check_trail(one);
     }
-    if one.kind == Kind::GcpAuditGcs {
+    if matches!(one.kind, Kind::GcpAuditGcs | Kind::AzureBlob | Kind::EntraBlob) {
         return check_sink(one);
     }
     ensure!(one.region.is_none(), "region: only for kind = \"cloudtrail_s3\"");
@@ -280,10 +284,11 @@ fn check_trail(one: &pull::Pull) -> anyhow::Result<()> {
 
 /// Nobody signs what a log sink writes, so there are no keys to check it with.
 fn check_sink(one: &pull::Pull) -> anyhow::Result<()> {
-    ensure!(
-        one.token_file.is_some(),
-        "token_file: name the file with access_key_id and secret_access_key of an HMAC key"
-    );
+    let is_azure = one.kind != Kind::GcpAuditGcs;
+    let holds =
+        if is_azure { "a shared access signature" } else { "access_key_id and secret_access_key of an HMAC key" };
+    ensure!(one.token_file.is_some(), "token_file: name the file with {holds}");
+    ensure!(!is_azure || one.region.is_none(), "region: not for a container of Azure");
     ensure!(one.directory.is_none(), "directory: only for kind = \"cloudtrail_directory\"");
     let has_keys = one.keys_file.is_some() || !one.algorithms.is_empty() || one.issuer.is_some();
     ensure!(
@@ -301,7 +306,8 @@ mod tests {
         [[systems]]
         id = "cold"
         sources = [{ source = "okta", feed = "okta" }, { source = "idp", feed = "ssf" }, { source = "safe", feed = "safe" },
-            { source = "trail", feed = "cloudtrail" }, { source = "sink", feed = "gcp_audit" }]
+            { source = "trail", feed = "cloudtrail" }, { source = "sink", feed = "gcp_audit" },
+            { source = "vault", feed = "azure" }]
         [[systems.wallets]]
         wallet = "0x1db92e2eebc8e0c075a02bea49a2935bcd2dfcf4"
         chain = "ethereum"
@@ -352,6 +358,7 @@ mod tests {
             (format!("{trail}{trail_keys}{token}"), "not for kind"),
             (format!("{trail}{trail_keys}").replace("directory = 'd'", ""), "a copy of the trail's bucket"),
             (sink.to_owned(), "of an HMAC key"),
+            (sink.replace("gcp_audit_gcs", "azure_blob").replace("'sink'", "'vault'"), "a shared access signature"),
             (format!("{sink}{token}{trail_keys}"), "not for the bucket of a log sink"),
             (format!("{sink}{token}").replace("https", "http"), "has to be https"),
             (format!("{okta}{token}directory = 'd'\n"), "only for kind = \"cloudtrail_directory\""),
