@@ -4,17 +4,19 @@
 //! Files are read again from some minutes before the newest, and a file that grew is read as a whole; what was taken is known by
 //! the ids of its events. It knows no format.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keywatch_ingest::{Problem, Reject};
 use keywatch_store::Instant;
+use keywatch_store::time::SECOND_NS;
 use tokio::task::spawn_blocking;
 
 use super::bucket::{Bucket, Object, Unread};
 use super::cursor::Cursor;
 use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
+use crate::limits::PULL_SINK_WAITS_SECONDS_MAX;
 
 /// The log files of a bucket.
 pub(super) struct Sink(Arc<Inner>);
@@ -37,6 +39,10 @@ struct Files {
     due: VecDeque<Object>,
     /// Those of them that could not be read; the next list has them again.
     aside: Vec<Object>,
+    /// When each of these was first asked for in vain.
+    failed: HashMap<Object, Instant>,
+    /// When a file was last read.
+    answered: Option<Instant>,
 }
 
 impl Sink {
@@ -66,24 +72,28 @@ impl Inner {
             let listed = self.bucket.objects(since);
             let listed = listed.map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
             page.newest = newest.or(Some(since));
-            let Files { read, due, aside, .. } = &mut *files;
+            let Files { read, due, aside, failed, .. } = &mut *files;
             aside.clear();
+            failed.retain(|object, _| object.written >= since);
             read.retain(|object| object.written >= since);
             due.extend(listed.into_iter().filter(|object| is_records(&object.key) && !read.contains(object)));
         }
         let Some(object) = files.due.pop_front() else { return Ok(page) };
         match self.bucket.read(&object.key) {
-            Err(Unread::Later(cause)) => {
+            Err(Unread::Later(cause)) if files.waits(&object, now) => {
                 // Whoever may make one file unreadable holds up no other.
                 let problem = format!("{} {cause}", object.key);
                 files.aside.push(object);
                 return Err(Trouble::new(Class::Unreachable, problem));
             }
-            Err(Unread::No(cause)) => {
+            Err(Unread::Later(cause) | Unread::No(cause)) => {
                 let problem = Problem::new("file", format!("{} {cause}", object.key));
                 page.rejects.push(Reject::new(&problem, None, object.key.as_bytes()));
             }
-            Ok(content) => page.body = content,
+            Ok(content) => {
+                page.body = content;
+                files.answered = Some(now);
+            }
         }
         // What waits aside is asked for again, also by whoever goes on from here.
         let waits = files.aside.iter().map(|object| object.written).min();
@@ -92,6 +102,15 @@ impl Inner {
         page.next = (!files.due.is_empty()).then(|| object.key.clone());
         files.read.insert(object);
         Ok(page)
+    }
+}
+
+impl Files {
+    /// Whether a file that could not be read is worth asking for again. While nothing can be read, all are.
+    fn waits(&mut self, object: &Object, now: Instant) -> bool {
+        let since = *self.failed.entry(object.clone()).or_insert(now);
+        let others_came = self.answered.is_some_and(|answered| answered > since);
+        !others_came || now.0.saturating_sub(since.0) < PULL_SINK_WAITS_SECONDS_MAX * SECOND_NS
     }
 }
 
@@ -140,6 +159,17 @@ mod tests {
         let later = std::time::SystemTime::now() + std::time::Duration::from_mins(1);
         fs::File::options().write(true).open(hour.join("05.json")).unwrap().set_modified(later).unwrap();
         assert_eq!(bodies(&objects), ["{\"a\":1}\n{\"a\":2}"]);
+    }
+
+    #[test]
+    fn a_file_is_given_up_when_others_came_for_a_day() {
+        let object = Object { written: Instant(1), key: "05.json".into() };
+        let mut files = Files::default();
+        let at = |hours: i64| Instant(hours * 3_600 * SECOND_NS);
+        assert!(files.waits(&object, at(0)) && files.waits(&object, at(48)), "nothing can be read");
+        files.answered = Some(at(1));
+        assert!(files.waits(&object, at(23)));
+        assert!(!files.waits(&object, at(24)));
     }
 
     #[test]
