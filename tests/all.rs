@@ -40,6 +40,7 @@ mod responses;
 mod revocation_bundles;
 mod revocation_figures;
 mod running;
+mod samples;
 mod sigstore;
 mod simulate;
 mod sql;

@@ -46,6 +46,41 @@ fn an_import_writes_event_lines_and_counts() {
 }
 
 #[test]
+fn a_dry_run_says_which_shares_are_accepted_and_understood() {
+    let okta = |uuid: &str, act: &str| {
+        format!(
+            r#"{{"uuid":"{uuid}","published":"2025-02-21T05:12:03Z","eventType":"{act}","actor":{{"alternateId":"dana"}}}}"#
+        )
+    };
+    let lines = [
+        okta("1", "user.session.start"),
+        okta("2", "user.session.start"),
+        okta("3", "user.account.lock"),
+        okta("4", "system.org.rate_limit.warning"),
+        okta("5", "system.push.send_factor_verify_push"),
+        okta("", "user.session.end"),
+    ];
+    let here = directory(&[("okta.jsonl", lines.join("\n").as_bytes())]);
+    let arguments = ["import", "--feed", "okta", "--system", "cold", "--dry-run", "okta.jsonl"];
+    let done = keywatch(here.path(), &arguments, b"");
+    assert_eq!(done.status.code(), Some(1), "{}", err(&done));
+    assert!(err(&done).contains("okta.jsonl:6: uuid: is missing"), "{}", err(&done));
+    let said: Vec<String> =
+        out(&done).lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in [
+        "accepted 5 83.3 % not rejected",
+        "understood 3 50.0 % became events",
+        "passed over 2 33.3 % nothing of this feed's",
+        "session.risk 1",
+        "session.started 2",
+    ] {
+        assert!(said.iter().any(|said| said == line), "{line}: {said:?}");
+    }
+    let event = lines[0].as_str();
+    assert!(!out(&done).contains(event) && !out(&done).contains("event_id"), "{}", out(&done));
+}
+
+#[test]
 fn what_cannot_be_read_is_named_and_costs_nothing_else() {
     let spoiled: [(&str, Vec<u8>, &str); 7] = [
         ("malformed", b"{\"id\":\"2\",".to_vec(), "bad:2: record: "),

@@ -5,6 +5,7 @@ mod caep;
 mod okta;
 mod safe;
 mod scripted;
+mod sink;
 mod trail;
 
 use crate::running::machine::{Machine, Rule};

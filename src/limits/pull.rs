@@ -27,6 +27,9 @@ pub(crate) const PULL_TOKENS_MAX: usize = 100;
 /// Bytes of the place where a list goes on, as a service names it.
 pub(crate) const PULL_PLACE_BYTES_MAX: usize = 4_096;
 
+/// Seconds after which a file of a log sink that cannot be read, while others can, is told and passed over.
+pub(crate) const PULL_SINK_WAITS_SECONDS_MAX: i64 = 86_400;
+
 /// Files and directories of a trail that are looked at in one look.
 pub(crate) const PULL_TRAIL_FILES_MAX: usize = 1_000_000;
 

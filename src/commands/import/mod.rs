@@ -20,7 +20,10 @@ use crate::output;
 use crate::service::config;
 
 mod files;
+mod shares;
 mod trail;
+
+use shares::Shares;
 
 /// Turn foreign files into keywatch event lines.
 #[derive(Debug, clap::Args)]
@@ -30,6 +33,7 @@ Examples:
   keywatch import --feed cloudtrail --system cold --trail-keys keys.json trail-bucket/ > events.jsonl
   keywatch import --mapping badges.toml --system cold badges.jsonl.zst > events.jsonl
   keywatch import --feed safe --system cold safe.json | keywatch replay -
+  keywatch import --feed okta --system cold --dry-run system-log/
 
 Event lines go to standard output, one JSON object a line (docs/events.md says what stands in them). Counts and rejected
 records go to standard error as FILE:LINE: FIELD: REASON. Exit code: 0 everything was read, 1 some records were rejected,
@@ -39,7 +43,10 @@ A file is one JSON value, an array, an object that holds the array as its servic
 may be of any length; anything else may have 32 MiB. Files may be compressed with gzip or Zstandard. A directory stands for
 all files in it that are not hidden, by name. Digest files of CloudTrail are no records: with --trail-keys, each directory is
 taken for a trail's bucket, its digests are held against one another and against the log files, and what does not agree is a
-source.gap.")]
+source.gap.
+
+With --dry-run no event lines are written. Standard output says instead which share of the records was accepted (not rejected)
+and which was understood (became events), and how many events of which kinds they became; the rest is nothing of the feed's.")]
 #[command(group(clap::ArgGroup::new("format").required(true).args(["feed", "mapping"])))]
 pub(crate) struct Arguments {
     /// Format of the files: safe, opa, events, okta, cloudtrail … (`keywatch feeds list` lists them all)
@@ -60,6 +67,9 @@ pub(crate) struct Arguments {
     /// Public keys of trails, as `aws cloudtrail list-public-keys` prints them: proves the log files of directories
     #[arg(long, value_name = "FILE")]
     trail_keys: Option<PathBuf>,
+    /// Write no event lines: say which shares of the records are accepted and understood, and what they become
+    #[arg(long, conflicts_with = "trail_keys")]
+    dry_run: bool,
     /// Files and directories to read, `-` for standard input
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
@@ -81,7 +91,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut files = files::listed(&arguments.files)?;
     let digests = trail::take_digests(feed, &mut files);
     let bar = files::progress(&files);
-    let mut import = Import { feed, context, out: output::buffered(), counts: Counts::default(), bar };
+    let shares = arguments.dry_run.then(Shares::default);
+    let mut import = Import { feed, context, out: output::buffered(), counts: Counts::default(), shares, bar };
     for file in &files {
         import.file(file).with_context(|| format!("cannot import {}", file.display()))?;
     }
@@ -91,6 +102,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     import.out.flush()?;
     import.bar.finish_and_clear();
+    if let Some(shares) = &import.shares {
+        output::line(&shares.told(&import.counts))?;
+    }
     let Counts { files, records, events, skipped, rejects } = import.counts;
     let skipped = if skipped > 0 { format!(", {skipped} skipped (nothing of this feed's)") } else { String::new() };
     output::note(&format!("{files} files, {records} records, {events} events, {rejects} rejects{skipped}"));
@@ -134,6 +148,8 @@ struct Import<'a, W> {
     context: Context<'a>,
     out: W,
     counts: Counts,
+    /// Where events are counted and not written.
+    shares: Option<Shares>,
     bar: ProgressBar,
 }
 
@@ -204,7 +220,10 @@ impl<W: Write> Import<'_, W> {
             return self.piece(name, second, lines_before + lines);
         }
         for event in &reading.events {
-            writeln!(self.out, "{}", line::write(event))?;
+            match &mut self.shares {
+                Some(shares) => shares.count(event),
+                None => writeln!(self.out, "{}", line::write(event))?,
+            }
         }
         for reject in &reading.rejects {
             self.reject(name, reject, lines_before);
@@ -249,8 +268,14 @@ mod tests {
         let origin = Origin { system: "s".into(), source: "events".into() };
         let feed = feeds::find("events").unwrap();
         let context = Context { origin: &origin, inventory: None };
-        let mut import =
-            Import { feed, context, out: Vec::new(), counts: Counts::default(), bar: ProgressBar::hidden() };
+        let mut import = Import {
+            feed,
+            context,
+            out: Vec::new(),
+            counts: Counts::default(),
+            shares: None,
+            bar: ProgressBar::hidden(),
+        };
         import.lines("test", text).unwrap();
         (import.counts, String::from_utf8(import.out).unwrap())
     }
@@ -286,8 +311,14 @@ mod tests {
         let origin = Origin { system: "s".into(), source: "fleet".into() };
         let context = Context { origin: &origin, inventory: None };
         let feed = feeds::find("fleet").unwrap();
-        let mut import =
-            Import { feed, context, out: Vec::new(), counts: Counts::default(), bar: ProgressBar::hidden() };
+        let mut import = Import {
+            feed,
+            context,
+            out: Vec::new(),
+            counts: Counts::default(),
+            shares: None,
+            bar: ProgressBar::hidden(),
+        };
         import.lines("test", text.as_bytes()).unwrap();
         assert_eq!((import.counts.events, import.counts.rejects, import.counts.records), (60_000, 1, 60_001));
     }

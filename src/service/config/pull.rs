@@ -73,6 +73,12 @@ pub(crate) enum Kind {
     CloudtrailDirectory,
     /// AWS `CloudTrail` in its bucket.
     CloudtrailS3,
+    /// Google Cloud audit logs in the bucket of a log sink.
+    GcpAuditGcs,
+    /// Key Vault and activity logs in a container of Azure.
+    AzureBlob,
+    /// Microsoft Entra's logs in a container of Azure.
+    EntraBlob,
 }
 
 impl Kind {
@@ -85,6 +91,9 @@ impl Kind {
             Kind::OpaStatus => "opa_status",
             Kind::CloudtrailDirectory => "cloudtrail_directory",
             Kind::CloudtrailS3 => "cloudtrail_s3",
+            Kind::GcpAuditGcs => "gcp_audit_gcs",
+            Kind::AzureBlob => "azure_blob",
+            Kind::EntraBlob => "entra_blob",
         }
     }
 
@@ -96,6 +105,9 @@ impl Kind {
             Kind::SafeTransactionService => "safe",
             Kind::OpaStatus => "opa_status",
             Kind::CloudtrailDirectory | Kind::CloudtrailS3 => "cloudtrail",
+            Kind::GcpAuditGcs => "gcp_audit",
+            Kind::AzureBlob => "azure",
+            Kind::EntraBlob => "entra",
         }
     }
 }

@@ -11,6 +11,7 @@ use keywatch_ingest::limits::BODY_BYTES_MAX;
 use keywatch_ingest::transport::body;
 use keywatch_store::Instant;
 
+use super::azure_blob::AzureBlob;
 use super::objects::{Entry, Object, Unread};
 use super::s3::S3;
 use crate::limits::{PULL_TRAIL_DEPTH_MAX, PULL_TRAIL_FILES_MAX};
@@ -22,6 +23,8 @@ pub(crate) enum Bucket {
     Directory(PathBuf),
     /// The bucket itself.
     S3(S3),
+    /// A container of Azure, which is one too.
+    Azure(AzureBlob),
 }
 
 impl Bucket {
@@ -36,7 +39,7 @@ impl Bucket {
         let mut found = Vec::new();
         let days = since.saturating_add(-2 * DAY_NS).to_string();
         let oldest = days.get(..10).unwrap_or_default().replace('-', "/");
-        let is_bucket = matches!(self, Bucket::S3(_));
+        let is_bucket = !matches!(self, Bucket::Directory(_));
         let mut looked = 0;
         let mut open = vec![(String::new(), 0)];
         while let Some((place, depth)) = open.pop() {
@@ -59,8 +62,8 @@ impl Bucket {
     fn list(&self, place: &str) -> anyhow::Result<Vec<Entry>> {
         match self {
             Bucket::Directory(root) => list(&root.join(place), place),
-            Bucket::S3(bucket) if place.is_empty() => bucket.list(""),
-            Bucket::S3(bucket) => bucket.list(&format!("{place}/")),
+            Bucket::S3(bucket) => bucket.list(&below(place)),
+            Bucket::Azure(container) => container.list(&below(place)),
         }
     }
 
@@ -87,12 +90,18 @@ impl Bucket {
         let (bytes, signature) = match self {
             Bucket::Directory(root) => (file(&root.join(key))?, None),
             Bucket::S3(bucket) => bucket.object(key)?,
+            Bucket::Azure(container) => (container.object(key)?, None),
         };
         let encoding = bytes.starts_with(&[0x1f, 0x8b]).then_some("gzip");
         let decoded = body::decode(encoding, &bytes, BODY_BYTES_MAX);
         let decoded = decoded.map_err(|error| Unread::No(format!("cannot be read: {error}")))?;
         Ok((decoded.into_owned(), signature))
     }
+}
+
+/// The prefix of what lies below a place.
+fn below(place: &str) -> String {
+    if place.is_empty() { String::new() } else { format!("{place}/") }
 }
 
 fn list(directory: &Path, place: &str) -> anyhow::Result<Vec<Entry>> {
@@ -125,8 +134,10 @@ fn file(path: &Path) -> Result<Vec<u8>, Unread> {
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
-/// Whether a directory is one of a year, a month or a day, and that was before `oldest` (`2025/02/21`).
+/// Whether a directory is one of a year, a month or a day, and that was before `oldest` (`2025/02/21`). Azure writes
+/// `y=2025/m=02/d=21`.
 fn is_before(key: &str, oldest: &str) -> bool {
+    let key = ["/y=", "/m=", "/d="].iter().fold(key.to_owned(), |key, name| key.replace(name, "/"));
     [10, 7, 4].into_iter().any(|length| {
         let at = key.len().checked_sub(length).filter(|at| *at == 0 || key.as_bytes()[at - 1] == b'/');
         let date = at.and_then(|at| key.get(at..)).unwrap_or_default();
@@ -180,6 +191,8 @@ mod tests {
         assert_eq!(keys("2100-01-01T00:00:00Z").len(), 0);
         assert!(is_before("p/2025/02/18", "2025/02/19") && !is_before("p/2025/02/19", "2025/02/19"));
         assert!(is_before("p/2024", "2025/02/19") && is_before("p/2025/01", "2025/02/19"));
+        assert!(is_before("r=/S/y=2025/m=02/d=18", "2025/02/19") && !is_before("r=/S/y=2025/m=02/d=19", "2025/02/19"));
+        assert!(is_before("r=/S/y=2024", "2025/02/19") && !is_before("r=/S/y=2025/m=02/d=18/h=05", "2025/02/19"));
         for key in ["p/2025", "p/2025/02", "2025-02-18", "p/12024", "p/111122220000", "p", ""] {
             assert!(!is_before(key, "2025/02/19"), "{key}");
         }

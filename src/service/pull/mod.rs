@@ -9,13 +9,15 @@
 //! | [`bucket`], [`objects`] | a bucket or a directory that is a copy of one, and what lies there |
 //! | [`trail`], [`trail_keys`] | the trail among it, and what proves it |
 //! | [`aside`], [`unlisted`] | objects of a trail that cannot be read; log files of it that no digest lists |
-//! | [`s3`], [`sigv4`] | a bucket of S3, and how requests to it are signed |
+//! | [`sink`] | log files that a sink writes into a bucket |
+//! | [`s3`], [`sigv4`], [`azure_blob`] | a bucket of S3, and how requests to it are signed; a container of Azure |
 //! | [`puller`] | the loop: the next page, the append, the wait |
 //! | [`start`] | pullers as the configuration names them |
 //!
 //! What a record means is decided by its feed, the same that reads it where it is pushed.
 
 mod aside;
+mod azure_blob;
 pub(crate) mod bucket;
 mod caep;
 pub(crate) mod cursor;
@@ -28,6 +30,7 @@ mod safe;
 mod safe_modules;
 mod service;
 mod sigv4;
+mod sink;
 pub(crate) mod start;
 mod trail;
 pub(crate) mod trail_keys;

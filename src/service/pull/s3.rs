@@ -134,7 +134,7 @@ fn listed(text: &str) -> anyhow::Result<Vec<Entry>> {
 }
 
 /// What stands between the tags of each element of that name. The service writes no attributes there.
-fn each<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+pub(super) fn each<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -145,11 +145,13 @@ fn each<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-fn inner<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+/// What stands within the first element of that name.
+pub(super) fn inner<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     each(text, name).next()
 }
 
-fn unescaped(text: &str) -> String {
+/// The text that was written with the entities of XML.
+pub(super) fn unescaped(text: &str) -> String {
     let known = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#13;", "\r"), ("&amp;", "&")];
     known.into_iter().fold(text.to_owned(), |text, (written, meant)| text.replace(written, meant))
 }

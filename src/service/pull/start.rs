@@ -16,6 +16,7 @@ use keywatch_store::{Inventory, Log};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::azure_blob::AzureBlob;
 use super::bucket::Bucket;
 use super::caep::Caep;
 use super::cursor::{Cursor, Place, restored};
@@ -26,6 +27,7 @@ use super::s3::S3;
 use super::safe::Safe;
 use super::safe_modules::SafeModules;
 use super::service::Service;
+use super::sink::Sink;
 use super::trail::Trail;
 use crate::clock;
 use crate::service::config::pull::{self, Kind};
@@ -115,6 +117,10 @@ fn start(
             let list = Trail::new(bucket, keys, origin, configured.start, overlap_nanoseconds)?;
             spawn(list, name.to_owned(), configured, into, stopping, tasks)
         }
+        Kind::GcpAuditGcs | Kind::AzureBlob | Kind::EntraBlob => {
+            let list = Sink::new(bucket(configured)?, configured.start, overlap_nanoseconds);
+            spawn(list, name.to_owned(), configured, into, stopping, tasks)
+        }
     }
 }
 
@@ -123,7 +129,12 @@ fn bucket(configured: &pull::Pull) -> anyhow::Result<Bucket> {
         return Ok(Bucket::Directory(configured.directory.clone().context("directory: names none")?));
     }
     let keys = configured.token_file.as_deref().context("token_file: names no file")?;
-    let region = configured.region.as_deref().context("region: names none")?;
+    if matches!(configured.kind, Kind::AzureBlob | Kind::EntraBlob) {
+        return Ok(Bucket::Azure(AzureBlob::new(&configured.url, keys, configured.allow_plain_http)?));
+    }
+    // Cloud Storage takes what is signed for any place.
+    let anywhere = (configured.kind == Kind::GcpAuditGcs).then_some("auto");
+    let region = configured.region.as_deref().or(anywhere).context("region: names none")?;
     Ok(Bucket::S3(S3::new(&configured.url, region, keys, configured.allow_plain_http)?))
 }
 
@@ -211,6 +222,9 @@ fn check_one(one: &pull::Pull, inventory: &Inventory) -> anyhow::Result<()> {
     if matches!(one.kind, Kind::CloudtrailDirectory | Kind::CloudtrailS3) {
         return check_trail(one);
     }
+    if matches!(one.kind, Kind::GcpAuditGcs | Kind::AzureBlob | Kind::EntraBlob) {
+        return check_sink(one);
+    }
     ensure!(one.region.is_none(), "region: only for kind = \"cloudtrail_s3\"");
     ensure!(one.directory.is_none(), "directory: only for kind = \"cloudtrail_directory\"");
     let is_of_caep =
@@ -251,6 +265,22 @@ fn check_trail(one: &pull::Pull) -> anyhow::Result<()> {
     bucket(one).map(drop)
 }
 
+/// Nobody signs what a log sink writes, so there are no keys to check it with.
+fn check_sink(one: &pull::Pull) -> anyhow::Result<()> {
+    let is_azure = one.kind != Kind::GcpAuditGcs;
+    let holds =
+        if is_azure { "a shared access signature" } else { "access_key_id and secret_access_key of an HMAC key" };
+    ensure!(one.token_file.is_some(), "token_file: name the file with {holds}");
+    ensure!(!is_azure || one.region.is_none(), "region: not for a container of Azure");
+    ensure!(one.directory.is_none(), "directory: only for kind = \"cloudtrail_directory\"");
+    let has_keys = one.keys_file.is_some() || !one.algorithms.is_empty() || one.issuer.is_some();
+    ensure!(
+        !has_keys && one.chain.is_none(),
+        "keys_file, algorithms, issuer and chain: not for the bucket of a log sink"
+    );
+    bucket(one).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +289,8 @@ mod tests {
         [[systems]]
         id = "cold"
         sources = [{ source = "okta", feed = "okta" }, { source = "idp", feed = "ssf" }, { source = "safe", feed = "safe" },
-            { source = "trail", feed = "cloudtrail" }]
+            { source = "trail", feed = "cloudtrail" }, { source = "sink", feed = "gcp_audit" },
+            { source = "vault", feed = "azure" }]
         [[systems.wallets]]
         wallet = "0x1db92e2eebc8e0c075a02bea49a2935bcd2dfcf4"
         chain = "ethereum"
@@ -288,7 +319,9 @@ mod tests {
         let trail = "[[pull]]\nsystem = 'cold'\nsource = 'trail'\nkind = 'cloudtrail_directory'\ndirectory = 'd'\n";
         let bucket = "[[pull]]\nsystem = 'cold'\nsource = 'trail'\nkind = 'cloudtrail_s3'\nurl = 'https://b.example'\n";
         let trail_keys = "keys_file = 'k'\n";
-        let good = format!("{okta}{token}{caep}{token}{keys}{safe}chain = 'ethereum'\n{trail}{trail_keys}");
+        let sink = "[[pull]]\nsystem = 'cold'\nsource = 'sink'\nkind = 'gcp_audit_gcs'\nurl = 'https://s.example/b'\n";
+        let good =
+            format!("{okta}{token}{caep}{token}{keys}{safe}chain = 'ethereum'\n{trail}{trail_keys}{sink}{token}");
         check(&configured(&good), &inventory).unwrap();
         for (text, expected) in [
             (okta.to_owned(), "token_file"),
@@ -307,6 +340,10 @@ mod tests {
             (format!("{bucket}{trail_keys}{token}region = 'r'\n").replace("https", "http"), "has to be https"),
             (format!("{trail}{trail_keys}{token}"), "not for kind"),
             (format!("{trail}{trail_keys}").replace("directory = 'd'", ""), "a copy of the trail's bucket"),
+            (sink.to_owned(), "of an HMAC key"),
+            (sink.replace("gcp_audit_gcs", "azure_blob").replace("'sink'", "'vault'"), "a shared access signature"),
+            (format!("{sink}{token}{trail_keys}"), "not for the bucket of a log sink"),
+            (format!("{sink}{token}").replace("https", "http"), "has to be https"),
             (format!("{okta}{token}directory = 'd'\n"), "only for kind = \"cloudtrail_directory\""),
         ] {
             let error = format!("{:#}", check(&configured(&text), &inventory).unwrap_err());

@@ -30,6 +30,10 @@ pub static AZURE: Table = Table {
             "A key signs from a public address when `AddressAuthorizationType` says so: `detail.address_type`.",
             "The identity is in `identity.claim` with Key Vault and in `identity.claims` with the activity log. A person's name \
              stands under the address of its claim; `appid` is then only the application that the person used.",
+            "An operation may be an object with `value` and `localizedValue`, as the API of the activity log gives it.",
+            "`Microsoft.Authorization/policies/…/action` says that a policy was evaluated: nothing was changed, and it is passed \
+             over.",
+            "A command run on a machine, its serial console and an export of its disk are ways into it: `control.iam`.",
             "No result is success, unless the HTTP status is 400 or above.",
         ],
     },
@@ -67,6 +71,9 @@ pub static AZURE: Table = Table {
                 "VAULTACCESSPOLICYCHANGED*",
                 "MICROSOFT.KEYVAULT/*/WRITE",
                 "MICROSOFT.KEYVAULT/*/DELETE",
+                "MICROSOFT.KEYVAULT/*/PURGE/ACTION",
+                "MICROSOFT.KEYVAULT/*/RECOVER/ACTION",
+                "MICROSOFT.KEYVAULT/*/RESTORE/ACTION",
             ],
             "control.iam",
         )
@@ -82,14 +89,30 @@ pub static AZURE: Table = Table {
                 "MICROSOFT.INSIGHTS/*/DELETE",
                 "MICROSOFT.OPERATIONALINSIGHTS/*/WRITE",
                 "MICROSOFT.OPERATIONALINSIGHTS/*/DELETE",
+                "MICROSOFT.EVENTHUB/*/DELETE",
+                "MICROSOFT.SECURITY/*/WRITE",
+                "MICROSOFT.SECURITY/*/DELETE",
+                "MICROSOFT.STORAGE/*/IMMUTABILITYPOLICIES/DELETE",
             ],
             "control.logging",
         )
         .outcome(DONE),
         on(&["MICROSOFT.AUTHORIZATION/POLICY*/WRITE", "MICROSOFT.AUTHORIZATION/POLICY*/DELETE"], "control.policy")
             .outcome(DONE),
+        pass(&["MICROSOFT.AUTHORIZATION/POLICIES/*/ACTION"]),
         on(
-            &["MICROSOFT.AUTHORIZATION/*", "MICROSOFT.MANAGEDIDENTITY/*/WRITE", "MICROSOFT.MANAGEDIDENTITY/*/DELETE"],
+            &[
+                "MICROSOFT.AUTHORIZATION/*",
+                "MICROSOFT.MANAGEDIDENTITY/*/WRITE",
+                "MICROSOFT.MANAGEDIDENTITY/*/DELETE",
+                "*/RBAC.AUTHORIZATION.K8S.IO/*/WRITE",
+                "*/RBAC.AUTHORIZATION.K8S.IO/*/DELETE",
+                "MICROSOFT.STORAGE/STORAGEACCOUNTS/REGENERATEKEY/ACTION",
+                "MICROSOFT.COMPUTE/*/BEGINGETACCESS/ACTION",
+                "MICROSOFT.COMPUTE/*/RUNCOMMAND/ACTION",
+                "MICROSOFT.CONTAINERSERVICE/*/RUNCOMMAND/ACTION",
+                "MICROSOFT.SERIALCONSOLE/*/CONNECT/ACTION",
+            ],
             "control.iam",
         )
         .outcome(DONE),
@@ -110,7 +133,7 @@ pub static AZURE: Table = Table {
         (Reason, "resultDescription | resultSignature | ResultSignature"),
     ],
     facts: &[
-        ("act", Fact::At("operationName | OperationName")),
+        ("act", Fact::At("operationName.value | operationName | OperationName")),
         ("target", Fact::At("resourceId | _ResourceId | ResourceId")),
         ("algorithm", Fact::At("properties.algorithm | Algorithm")),
         ("address_type", Fact::At("properties.addrAuthType | AddressAuthorizationType")),
@@ -212,6 +235,10 @@ mod tests {
             ("Microsoft.Authorization/roleAssignments/write", "control.iam"),
             ("Microsoft.Authorization/policyAssignments/delete", "control.policy"),
             ("KeyDelete", "control.key"),
+            ("Microsoft.KeyVault/locations/deletedVaults/purge/action", "control.iam"),
+            ("Microsoft.Compute/virtualMachines/runCommand/action", "control.iam"),
+            ("Microsoft.Compute/disks/beginGetAccess/action", "control.iam"),
+            ("Microsoft.EventHub/namespaces/eventhubs/delete", "control.logging"),
         ] {
             let event = changed(&AZURE, &[("operationName", json!(operation)), ("resultType", json!("Success"))]);
             assert_eq!((event.kind(), event.outcome()), (kind, Some("success")), "{operation}");
@@ -221,10 +248,20 @@ mod tests {
             ("Microsoft.KeyVault/vaults/write", "Start"),
             ("Microsoft.KeyVault/vaults/delete", "Accepted"),
             ("KeyGet", "Success"),
+            ("Microsoft.Authorization/policies/audit/action", "Success"),
         ] {
             let record = example_with(&AZURE, &[("operationName", json!(operation)), ("resultType", json!(result))]);
             assert_eq!(read(&AZURE, record.to_string().as_bytes()).skipped, 1, "{operation}");
         }
+    }
+
+    #[test]
+    fn an_operation_may_be_an_object() {
+        let name =
+            json!({"value": "Microsoft.Authorization/locks/delete", "localizedValue": "Delete management locks"});
+        let event = changed(&AZURE, &[("operationName", name), ("resultType", json!("Success"))]);
+        let detail = event.detail().value();
+        assert_eq!((event.kind(), &detail["act"]), ("control.iam", &json!("Microsoft.Authorization/locks/delete")));
     }
 
     #[test]

@@ -40,8 +40,10 @@ pub static CLOUDTRAIL: Table = Table {
             "A range may have host bits, as `208.236.235.254/0`: it is masked first, and any `/0` is `detail.open_to_all`, \
              unless the call revokes, deletes or denies.",
             "KMS can be excluded from a trail by an event selector: `detail.kms_excluded`.",
-            "A policy is JSON as text; one that allows everybody is `detail.open_to_all`. An empty `Condition` is none, and \
-             `NotPrincipal` is everybody but some.",
+            "A policy is JSON as text, or JSON itself with buckets (`bucketPolicy`); one that allows everybody is \
+             `detail.open_to_all`. An empty `Condition` is none, and `NotPrincipal` is everybody but some. So is what is given \
+             to everybody without a policy: a snapshot or image shared with the group `all`, a public list of a bucket, a \
+             function that anybody may call.",
             "A record may come again with an `addendum`; `detail.corrects` names the first one.",
             "`sourceIPAddress` may be the name of an AWS service, which is no address.",
             "An hour without its digest file, or a digest that does not continue the one before it, is a gap: `digest::verify` \

@@ -42,9 +42,22 @@ pub(super) const NETWORK: &[&str] = &[
     "CreateTransitGatewayVpcAttachment",
     "CreateInternetGateway",
     "AttachInternetGateway",
+    "DetachInternetGateway",
+    "DeleteInternetGateway",
+    "AssociateRouteTable",
+    "DisassociateRouteTable",
+    "ReplaceRouteTableAssociation",
+    "CreateNatGateway",
+    "DeleteNatGateway",
     "CreateVpcEndpoint",
     "ModifyVpcEndpoint",
     "DeleteVpcEndpoints",
+    "CreateTrafficMirror*",
+    "ModifyTrafficMirror*",
+    "DeleteTrafficMirror*",
+    "AuthorizeDBSecurityGroupIngress",
+    "RevokeDBSecurityGroupIngress",
+    "DisassociateWebACL",
 ];
 
 /// What blinds somebody, or lets them see again.
@@ -55,19 +68,28 @@ pub(super) const LOGGING: &[&str] = &[
     "DeleteTrail",
     "UpdateTrail",
     "PutEventSelectors",
+    "PutInsightSelectors",
     "CreateFlowLogs",
     "DeleteFlowLogs",
     "StopConfigurationRecorder",
     "DeleteConfigurationRecorder",
     "DeleteDetector",
     "UpdateDetector",
+    "PutDeliveryChannel",
+    "DeleteDeliveryChannel",
+    "DeleteResolverQueryLogConfig",
+    "DisassociateResolverQueryLogConfig",
+    "StartActivityStream",
+    "StopActivityStream",
+    "PutBucketLogging",
     "PutBucketLifecycle*",
     "DeleteLogGroup",
     "DeleteLogStream",
     "PutRetentionPolicy",
 ];
 
-/// What gives somebody a right, or a new way to use one.
+/// What gives somebody a right or takes it away, or is a new way to use one: shares of disks, images and snapshots, policies
+/// of buckets and functions, and keys for a machine's console among them.
 pub(super) const IDENTITIES: &[&str] = &[
     "CreateAccessKey",
     "UpdateAccessKey",
@@ -93,6 +115,46 @@ pub(super) const IDENTITIES: &[&str] = &[
     "DeleteVirtualMFADevice",
     "EnableMFADevice",
     "DeactivateMFADevice",
+    "DeleteAccessKey",
+    "DetachRolePolicy",
+    "DetachUserPolicy",
+    "DetachGroupPolicy",
+    "DeleteRolePolicy",
+    "DeleteUserPolicy",
+    "DeleteGroupPolicy",
+    "PutRolePermissionsBoundary",
+    "PutUserPermissionsBoundary",
+    "DeleteRolePermissionsBoundary",
+    "DeleteUserPermissionsBoundary",
+    "DeleteLoginProfile",
+    "DeleteUser",
+    "DeleteRole",
+    "RemoveUserFromGroup",
+    "AddRoleToInstanceProfile",
+    "RemoveRoleFromInstanceProfile",
+    "DeleteSAMLProvider",
+    "DeleteOpenIDConnectProvider",
+    "CreateTrustAnchor",
+    "UpdateTrustAnchor",
+    "LeaveOrganization",
+    "ModifyImageAttribute",
+    "ModifySnapshotAttribute",
+    "ModifyDBSnapshotAttribute",
+    "ModifyDBClusterSnapshotAttribute",
+    "PutBucketPolicy",
+    "DeleteBucketPolicy",
+    "PutBucketAcl",
+    "PutBucketPublicAccessBlock",
+    "DeleteBucketPublicAccessBlock",
+    "PutAccountPublicAccessBlock",
+    "DeleteAccountPublicAccessBlock",
+    "PutResourcePolicy",
+    "SetRepositoryPolicy",
+    "AddPermission*",
+    "RemovePermission*",
+    "SendSSHPublicKey",
+    "SendSerialConsoleSSHPublicKey",
+    "EnableSerialConsoleAccess",
 ];
 
 /// What decides otherwise from then on (Verified Permissions).
@@ -104,4 +166,8 @@ pub(super) const TARGET: &str = "requestParameters.aliasName | requestParameters
      requestParameters.userName | requestParameters.policyArn | requestParameters.name | requestParameters.trailName | \
      requestParameters.vpcEndpointId | requestParameters.routeTableId | requestParameters.networkAclId | \
      requestParameters.detectorId | requestParameters.bucketName | requestParameters.granteePrincipal | \
-     requestParameters.policyStoreId | requestParameters.keyId | requestParameters.instanceId";
+     requestParameters.policyStoreId | requestParameters.keyId | requestParameters.snapshotId | requestParameters.imageId | \
+     requestParameters.dBSnapshotIdentifier | requestParameters.dBClusterSnapshotIdentifier | \
+     requestParameters.dBSecurityGroupName | requestParameters.secretId | requestParameters.functionName | \
+     requestParameters.repositoryName | requestParameters.resourceArn | requestParameters.resolverQueryLogConfigId | \
+     requestParameters.instanceId";

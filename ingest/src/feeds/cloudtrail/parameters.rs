@@ -19,6 +19,13 @@ const RANGES: [&str; 7] = [
     "destinationipv6cidrblock",
 ];
 
+/// Members that hold a policy: as text, or as JSON where the service takes it apart first.
+const POLICIES: [&str; 6] =
+    ["policy", "policyDocument", "assumeRolePolicyDocument", "bucketPolicy", "resourcePolicy", "policyText"];
+
+/// Members of a permission of Lambda that narrow it to some callers.
+const NARROWS: [&str; 3] = ["sourceArn", "sourceAccount", "principalOrgID"];
+
 /// The ranges of a call.
 #[derive(Default)]
 struct Ranges {
@@ -37,11 +44,9 @@ pub(super) fn describe(record: &Value, detail: &mut Map<String, Value>) {
     if !ranges.listed.is_empty() {
         detail.insert("ranges".to_owned(), json!(ranges.listed));
     }
-    for name in ["policy", "policyDocument", "assumeRolePolicyDocument"] {
-        let policy = parameters.get(name).and_then(Value::as_str);
-        open |= policy.is_some_and(allows_everybody);
-    }
+    open |= POLICIES.iter().any(|name| parameters.get(*name).is_some_and(opens));
     let act = record.get("eventName").and_then(Value::as_str).unwrap_or_default();
+    open |= is_given_to_all(act, parameters);
     if open && !closes(act, parameters) {
         detail.insert("open_to_all".to_owned(), json!(true));
     }
@@ -97,9 +102,35 @@ fn masked(text: &str) -> Option<String> {
     })
 }
 
+/// Whether a disk, image, snapshot, bucket or function is given to everybody without a policy.
+fn is_given_to_all(act: &str, parameters: &Value) -> bool {
+    let is_all = |item: &Value| item == "all" || item.get("group").is_some_and(|group| group == "all");
+    let shares = ["/createVolumePermission/add/items", "/launchPermission/add/items", "/valuesToAdd"];
+    let mut items = shares.iter().filter_map(|share| parameters.pointer(share)?.as_array()).flatten();
+    if items.any(is_all) {
+        return true;
+    }
+    if act.starts_with("AddPermission") {
+        let is_narrow = NARROWS.iter().any(|name| parameters.get(*name).is_some());
+        return parameters.get("principal").is_some_and(is_everybody) && !is_narrow;
+    }
+    // Groups of S3 are addresses, and those under `global` are everybody and everybody with an account of AWS.
+    let is_public = |text: &str| {
+        matches!(text, "public-read" | "public-read-write" | "authenticated-read") || text.contains("/groups/global/")
+    };
+    act == "PutBucketAcl" && has_text(parameters, &is_public)
+}
+
+/// Whether a policy, as text or as JSON itself, allows everybody.
+fn opens(policy: &Value) -> bool {
+    match policy {
+        Value::String(text) => feeds::strict_json(text.as_bytes()).is_ok_and(|policy| allows_everybody(&policy)),
+        policy => allows_everybody(policy),
+    }
+}
+
 /// Whether a statement of a policy allows everybody, or everybody but some, without any condition.
-fn allows_everybody(policy: &str) -> bool {
-    let Ok(policy) = feeds::strict_json(policy.as_bytes()) else { return false };
+fn allows_everybody(policy: &Value) -> bool {
     let statements = match policy.get("Statement") {
         Some(Value::Array(statements)) => statements.iter().collect(),
         Some(statement) => vec![statement],
@@ -127,10 +158,15 @@ fn is_everybody(principal: &Value) -> bool {
 }
 
 fn excludes_kms(parameters: &Value) -> bool {
-    match parameters {
-        Value::String(text) => text == "kms.amazonaws.com",
-        Value::Array(items) => items.iter().any(excludes_kms),
-        Value::Object(members) => members.values().any(excludes_kms),
+    has_text(parameters, &|text| text == "kms.amazonaws.com")
+}
+
+/// Whether any text within a value is such a one.
+fn has_text(value: &Value, is_such: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => is_such(text),
+        Value::Array(items) => items.iter().any(|item| has_text(item, is_such)),
+        Value::Object(members) => members.values().any(|member| has_text(member, is_such)),
         _ => false,
     }
 }
@@ -198,7 +234,33 @@ mod tests {
             (json!({"Effect": "Deny", "NotPrincipal": {"AWS": "arn:aws:iam::1:user/dana"}}), false),
             (json!({"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::1:root"}}), false),
         ] {
-            assert_eq!(allows_everybody(&json!({ "Statement": [statement] }).to_string()), open, "{statement}");
+            let policy = json!({ "Statement": [statement] });
+            for form in [json!(policy.to_string()), policy] {
+                assert_eq!(opens(&form), open, "{form}");
+            }
+        }
+        assert!(!opens(&json!("no policy")) && !opens(&json!([""])) && !opens(&json!(null)));
+    }
+
+    #[test]
+    fn what_is_given_to_everybody_without_a_policy_is_open() {
+        let share = |group: &str| json!({"add": {"items": [{"userId": "111122223333"}, {"group": group}]}});
+        for (act, parameters, open) in [
+            ("ModifySnapshotAttribute", json!({"createVolumePermission": share("all")}), true),
+            ("ModifySnapshotAttribute", json!({"createVolumePermission": share("none")}), false),
+            ("ModifyImageAttribute", json!({"launchPermission": share("all")}), true),
+            ("ModifyImageAttribute", json!({"launchPermission": {"remove": {"items": [{"group": "all"}]}}}), false),
+            ("ModifyDBSnapshotAttribute", json!({"valuesToAdd": ["111122223333", "all"]}), true),
+            ("ModifyDBSnapshotAttribute", json!({"valuesToAdd": ["111122223333"]}), false),
+            ("PutBucketAcl", json!({"x-amz-acl": ["public-read"]}), true),
+            ("PutBucketAcl", json!({"x-amz-acl": ["private"], "acl": [""]}), false),
+            ("PutBucketAcl", json!({"x-amz-grant-read": "uri=http://acs.amazonaws.com/groups/global/AllUsers"}), true),
+            ("AddPermission20150331v2", json!({"principal": "*", "action": "lambda:InvokeFunction"}), true),
+            ("AddPermission20150331v2", json!({"principal": "*", "sourceAccount": "111122223333"}), false),
+            ("AddPermission20150331v2", json!({"principal": "events.amazonaws.com"}), false),
+            ("PutBucketPolicy", json!({"bucketPolicy": {"Statement": [{"Effect": "Allow", "Principal": "*"}]}}), true),
+        ] {
+            assert_eq!(described(act, &parameters).contains_key("open_to_all"), open, "{act} {parameters}");
         }
     }
 }

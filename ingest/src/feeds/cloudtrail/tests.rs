@@ -199,3 +199,24 @@ fn services_lasting_keys_and_corrections() {
     assert_eq!(event.detail().value()["corrects"], "first");
     assert_eq!(rejected(&CLOUDTRAIL, &[("eventName", json!(null))]), "eventName");
 }
+
+#[test]
+fn shares_policies_of_objects_and_ways_into_machines_are_told() {
+    for (name, source, parameters, kind, target) in [
+        ("ModifySnapshotAttribute", "ec2", json!({"snapshotId": "snap-1"}), "control.iam", json!("snap-1")),
+        ("ModifyImageAttribute", "ec2", json!({"imageId": "ami-1"}), "control.iam", json!("ami-1")),
+        ("ModifyDBSnapshotAttribute", "rds", json!({"dBSnapshotIdentifier": "s"}), "control.iam", json!("s")),
+        ("PutBucketPolicy", "s3", json!({"bucketName": "b"}), "control.iam", json!("b")),
+        ("AddPermission20150331v2", "lambda", json!({"functionName": "f"}), "control.iam", json!("f")),
+        ("SendSSHPublicKey", "ec2-instance-connect", json!({"instanceId": "i-1"}), "control.iam", json!("i-1")),
+        ("DetachRolePolicy", "iam", json!({"roleName": "r"}), "control.iam", json!("r")),
+        ("LeaveOrganization", "organizations", json!(null), "control.iam", json!(null)),
+        ("AuthorizeDBSecurityGroupIngress", "rds", json!({"dBSecurityGroupName": "g"}), "control.network", json!("g")),
+        ("CreateTrafficMirrorSession", "ec2", json!({}), "control.network", json!(null)),
+        ("PutBucketLogging", "s3", json!({"bucketName": "b"}), "control.logging", json!("b")),
+        ("StopActivityStream", "rds", json!({"resourceArn": "a"}), "control.logging", json!("a")),
+    ] {
+        let event = call(name, &format!("{source}.amazonaws.com"), &parameters);
+        assert_eq!((event.kind(), &event.detail().value()["target"]), (kind, &target), "{name}");
+    }
+}

@@ -38,6 +38,8 @@ pub static GCP_AUDIT: Table = Table {
             "An operation that takes long is logged at its beginning and at its end, under two ids. Only the end is told, and \
              a beginning that was refused.",
             "Cloud Storage calls it `storage.setIamPermissions` where the others have `SetIamPolicy`.",
+            "Keys that open machines stand in their metadata, and a binding of a tag can turn on a role with a condition: both \
+             are `control.iam`.",
         ],
     },
     wrapper: None,
@@ -89,6 +91,11 @@ pub static GCP_AUDIT: Table = Table {
                 "*compute.subnetworks.*",
                 "*compute.vpnTunnels.*",
                 "*compute.routers.*",
+                "dns.changes.create",
+                "dns.managedZones.*",
+                "*Firewall.CreateIngressRule",
+                "*Firewall.UpdateIngressRule",
+                "*Firewall.DeleteIngressRule",
             ],
             "control.network",
         )
@@ -115,6 +122,17 @@ pub static GCP_AUDIT: Table = Table {
                 "google.iam.admin.v1.*",
                 "*WorkloadIdentityPool*",
                 "*InsertProjectOwnershipInvite",
+                "*ApiKeys.*Key",
+                "*TagBindings.CreateTagBinding",
+                "*TagBindings.DeleteTagBinding",
+                "*compute.instances.setMetadata",
+                "*compute.instances.setServiceAccount",
+                "*compute.projects.setCommonInstanceMetadata",
+                "google.admin.AdminService.*GroupMember",
+                "google.admin.AdminService.*Role",
+                "google.admin.AdminService.*Privilege*",
+                "google.admin.AdminService.*2StepVerification",
+                "google.admin.AdminService.inboundSsoProfile*",
             ],
             "control.iam",
         )
@@ -213,6 +231,12 @@ mod tests {
             ("google.logging.v2.ConfigServiceV2.DeleteSink", "control.logging"),
             ("google.iam.admin.v1.CreateServiceAccountKey", "control.iam"),
             ("storage.setIamPermissions", "control.iam"),
+            ("v1.compute.projects.setCommonInstanceMetadata", "control.iam"),
+            ("google.api.apikeys.v2.ApiKeys.CreateKey", "control.iam"),
+            ("google.admin.AdminService.inboundSsoProfileCreated", "control.iam"),
+            ("TagBindings.CreateTagBinding", "control.iam"),
+            ("dns.changes.create", "control.network"),
+            ("google.appengine.v1.Firewall.DeleteIngressRule", "control.network"),
         ] {
             let event = changed(
                 &GCP_AUDIT,
@@ -231,6 +255,8 @@ mod tests {
             "v1.compute.subnetworks.testIamPermissions",
             "google.iam.admin.v1.ListServiceAccounts",
             "storage.getIamPermissions",
+            "dns.managedZones.get",
+            "google.api.apikeys.v2.ApiKeys.GetKey",
         ] {
             let record = example_with(&GCP_AUDIT, &[("protoPayload.methodName", json!(method))]);
             assert_eq!(read(&GCP_AUDIT, record.to_string().as_bytes()).skipped, 1, "{method}");

@@ -1,7 +1,10 @@
 //! Okta System Log: sessions, factors, risk and administration at the identity provider.
 
+use keywatch_store::event::TextColumn;
+use serde_json::Value;
+
 use super::table::Column::{Actor, Asn, Country, Device, Ip, Reason, Session};
-use super::table::{About, Fact, Table, Words, on, parts, pass};
+use super::table::{About, Draft, Fact, Finish, Table, Words, on, parts, pass, path};
 
 /// How Okta says that something went well or not.
 const SUCCEEDED: Fact = Fact::By(Words {
@@ -62,6 +65,9 @@ pub static OKTA: Table = Table {
              `detail.by`. A reset that was refused is `control.iam` that failed.",
             "`debugData.risk` is text of the form `{reasons=…, level=LOW}` and not JSON.",
             "`user.risk.change` was renamed `user.risk.detect`; both are read.",
+            "`alternateId` is the text `unknown` where there is none: of a policy, a token, an address. A target is then known \
+             by its name, else its id; a person by the id, and what is no person is no actor.",
+            "A locked account is one whose password was guessed at, told as `session.risk`.",
         ],
     },
     wrapper: None,
@@ -75,6 +81,11 @@ pub static OKTA: Table = Table {
         on(&["user.session.end"], "session.ended"),
         on(&["user.session.clear", "user.session.expire"], "session.revoked").and(CHANGED).done_to(PERSON),
         on(&["user.authentication.sso", "policy.evaluate_sign_on"], "session.presented").outcome(SUCCEEDED),
+        on(&["user.session.access_admin_app"], "session.presented").outcome(SUCCEEDED),
+        on(&["application.policy.sign_on.deny_access", "app.generic.unauth_app_access_attempt"], "session.presented")
+            .outcome(Fact::Is("failure"))
+            .says(TARGET),
+        on(&["user.mfa.okta_verify.deny_push"], "session.mfa").outcome(Fact::Is("failure")),
         on(&["user.mfa.attempt_bypass"], "session.mfa").outcome(Fact::Is("bypass")),
         on(&["user.authentication.auth_via_mfa"], "session.mfa").outcome(SUCCEEDED),
         on(&["user.mfa.factor.activate"], "session.mfa_changed")
@@ -106,12 +117,26 @@ pub static OKTA: Table = Table {
             "session.risk",
         )
         .outcome(RISK),
+        on(&["user.account.report_suspicious_activity_by_enduser"], "session.risk").outcome(Fact::Is("high")),
+        on(&["user.account.lock"], "session.risk").outcome(Fact::Is("medium")),
         on(&["device.signals.status.timeout"], "session.posture")
             .outcome(Fact::Is("unknown"))
             .says(&[("check", Fact::Is("device_signals"))]),
-        on(&["device.assurance.policy.*", "policy.lifecycle.*", "policy.rule.*"], "control.policy")
-            .outcome(DONE)
-            .says(TARGET),
+        on(
+            &[
+                "device.assurance.policy.*",
+                "policy.lifecycle.*",
+                "policy.rule.*",
+                "application.policy.sign_on.*",
+                "security.authenticator.lifecycle.*",
+                "security.threat.configuration.*",
+                "security.trusted_origin.*",
+                "system.mfa.factor.*",
+            ],
+            "control.policy",
+        )
+        .outcome(DONE)
+        .says(TARGET),
         on(
             &[
                 "user.mfa.factor.*",
@@ -119,7 +144,14 @@ pub static OKTA: Table = Table {
                 "user.account.privilege.*",
                 "group.privilege.*",
                 "system.api_token.*",
+                "system.idp.lifecycle.*",
+                "iam.role.*",
+                "iam.resourceset.*",
+                "app.oauth2.client.lifecycle.*",
+                "app.oauth2.client.privilege.*",
+                "application.user_membership.show_password",
                 "user.lifecycle.*",
+                "user.account.unlock*",
                 "user.account.reset_password",
                 "user.account.update_password",
                 "group.user_membership.*",
@@ -151,132 +183,35 @@ pub static OKTA: Table = Table {
         ("managed", Fact::At("device.managed")),
     ],
     hidden: &["geolocation", "postalCode"],
-    finish: None,
+    finish: Some(Finish(|_, record, draft| {
+        name_the_unknown(record, draft);
+        Ok(())
+    })),
     example: include_str!("example.json"),
 };
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
+/// What Okta writes in place of a name.
+const UNKNOWN: &str = "unknown";
 
-    use super::*;
-    use crate::feeds::sample::{changed, example_with, read, rejected};
-
-    #[test]
-    fn a_session_carries_who_where_and_the_root_session() {
-        let event = changed(&OKTA, &[]);
-        assert_eq!((event.kind(), event.outcome()), ("session.started", Some("success")));
-        let columns = [event.actor(), event.session(), event.device(), event.ip(), event.country()];
-        let expected =
-            ["dana@exchange.example", "idxZ2nmWgKjQ6yPBPR4Nc5Vxw", "guo4a5u7YAHhjXrMK0g4", "203.0.113.7", "DE"];
-        assert_eq!(columns, expected.map(Some));
-        assert_eq!(event.asn(), Some(64501));
-        assert_eq!(event.detail().value()["record"]["client"]["geographicalContext"]["geolocation"], "***");
+/// Gives what Okta calls `unknown` another name, or none: it is nobody's.
+fn name_the_unknown(record: &Value, draft: &mut Draft) {
+    let text = |paths: &str| path::find(record, paths).and_then(Value::as_str).filter(|text| *text != UNKNOWN);
+    let is_person = text("actor.type") == Some("User");
+    let doer = text("actor.id").filter(|_| is_person);
+    if draft.event.get(TextColumn::Actor) == Some(UNKNOWN) {
+        let person = if draft.done_by_another { text("target[type=User].id") } else { doer };
+        draft.event.actor(person);
     }
-
-    #[test]
-    fn an_application_joins_the_session_that_opened_it() {
-        let event = changed(
-            &OKTA,
-            &[
-                ("eventType", json!("user.authentication.sso")),
-                ("authenticationContext.externalSessionId", json!("child")),
-            ],
-        );
-        assert_eq!((event.kind(), event.session()), ("session.presented", Some("idxZ2nmWgKjQ6yPBPR4Nc5Vxw")));
-        let alone = changed(
-            &OKTA,
-            &[
-                ("authenticationContext.rootSessionId", json!(null)),
-                ("authenticationContext.externalSessionId", json!("child")),
-            ],
-        );
-        assert_eq!(alone.session(), Some("child"));
+    if draft.detail.get("by").is_some_and(|by| by == UNKNOWN) {
+        draft.detail.remove("by");
+        draft.detail.extend(doer.map(|by| ("by".to_owned(), Value::from(by))));
     }
-
-    #[test]
-    fn a_challenge_is_no_result() {
-        let kind = ("eventType", json!("user.authentication.auth_via_mfa"));
-        let challenge = example_with(&OKTA, &[kind.clone(), ("outcome.result", json!("CHALLENGE"))]);
-        let reading = read(&OKTA, challenge.to_string().as_bytes());
-        assert_eq!((reading.events.len(), reading.skipped), (0, 1));
-        let passed = changed(&OKTA, &[kind.clone(), ("debugContext.debugData.factor", json!("OKTA_VERIFY_PUSH"))]);
-        assert_eq!((passed.kind(), passed.outcome()), ("session.mfa", Some("success")));
-        assert_eq!(passed.detail().value()["factor"], "OKTA_VERIFY_PUSH");
-        assert_eq!(changed(&OKTA, &[kind, ("outcome.result", json!("FAILURE"))]).outcome(), Some("failure"));
-        assert_eq!(changed(&OKTA, &[("eventType", json!("user.mfa.attempt_bypass"))]).outcome(), Some("bypass"));
-    }
-
-    #[test]
-    fn a_factor_belongs_to_its_person_and_not_to_the_administrator() {
-        for (act, change) in
-            [("activate", "create"), ("reset_all", "delete"), ("suspend", "revoke"), ("update", "update")]
-        {
-            let event = changed(
-                &OKTA,
-                &[
-                    ("eventType", json!(format!("user.mfa.factor.{act}"))),
-                    ("actor.alternateId", json!("helpdesk@exchange.example")),
-                    (
-                        "target",
-                        json!([{"type": "AppInstance", "id": "a"}, {"type": "User", "id": "u", "alternateId": "dana@exchange.example"}]),
-                    ),
-                ],
-            );
-            assert_eq!((event.kind(), event.actor()), ("session.mfa_changed", Some("dana@exchange.example")));
-            let detail = event.detail().value();
-            assert_eq!((&detail["change"], &detail["by"]), (&json!(change), &json!("helpdesk@exchange.example")));
-        }
-    }
-
-    #[test]
-    fn risk_is_read_from_text_that_is_no_json() {
-        for (risk, outcome) in
-            [("{reasons=Anomalous Location, level=HIGH}", "high"), ("{level=LOW}", "low"), ("MEDIUM", "medium")]
-        {
-            let event = changed(
-                &OKTA,
-                &[("eventType", json!("user.risk.change")), ("debugContext.debugData.risk", json!(risk))],
-            );
-            assert_eq!((event.kind(), event.outcome()), ("session.risk", Some(outcome)));
-        }
-    }
-
-    #[test]
-    fn a_name_of_a_country_that_nobody_knows_is_kept() {
-        let event = changed(&OKTA, &[("client.geographicalContext.country", json!("Atlantis"))]);
-        assert_eq!((event.country(), &event.detail().value()["country_name"]), (None, &json!("Atlantis")));
-    }
-
-    #[test]
-    fn administration_is_told_with_its_target_and_result() {
-        for (act, kind) in [
-            ("user.account.privilege.grant", "control.iam"),
-            ("system.api_token.create", "control.iam"),
-            ("policy.rule.update", "control.policy"),
-            ("zone.deactivate", "control.network"),
-            ("system.log_stream.lifecycle.deactivate", "control.logging"),
-        ] {
-            let target = ("target", json!([{"type": "X", "alternateId": "t"}]));
-            let event = changed(&OKTA, &[("eventType", json!(act)), ("outcome.result", json!("DENY")), target]);
-            assert_eq!((event.kind(), event.outcome()), (kind, Some("failed")), "{act}");
-            assert_eq!(event.detail().value()["target"], "t");
-        }
-    }
-
-    #[test]
-    fn an_event_hook_delivers_records_in_its_data() {
-        let record = example_with(&OKTA, &[]);
-        let hook = json!({"eventType": "com.okta.event_hook", "data": {"events": [record, {"uuid": "x"}]}});
-        assert_eq!(read(&OKTA, hook.to_string().as_bytes()).rejects[0].field, "eventType");
-        let hook = json!({"eventType": "com.okta.event_hook", "data": {"events": [record]}});
-        assert_eq!(read(&OKTA, hook.to_string().as_bytes()).events, vec![changed(&OKTA, &[])]);
-    }
-
-    #[test]
-    fn what_is_missing_is_named() {
-        for path in ["uuid", "published", "eventType"] {
-            assert_eq!(rejected(&OKTA, &[(path, json!(null))]), path);
-        }
+    if draft.detail.get("target").is_some_and(|target| target == UNKNOWN) {
+        let target = text("target.0.displayName").or_else(|| text("target.0.id"));
+        draft.detail.remove("target");
+        draft.detail.extend(target.map(|target| ("target".to_owned(), Value::from(target))));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! A container of Azure's blob storage: what lies below a prefix, and a blob. Two requests (`List Blobs`, `Get Blob`), each under
+//! a shared access signature out of a file that is read anew for each. It knows no format, and waits for answers on the thread
+//! that asks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use jiff::fmt::rfc2822::DateTimeParser;
+use keywatch_ingest::limits::BODY_BYTES_MAX;
+use keywatch_store::Instant;
+use reqwest::{Client, StatusCode, Url, redirect};
+use tokio::runtime::Handle;
+
+use super::objects::{Entry, Object, Unread};
+use super::s3::{each, inner, unescaped};
+use super::sigv4::encoded;
+use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_FILES_MAX, TOKEN_BYTES_MAX};
+
+/// A container.
+#[derive(Clone, Debug)]
+pub(crate) struct AzureBlob {
+    client: Client,
+    base: Url,
+    token_file: PathBuf,
+}
+
+impl AzureBlob {
+    /// Prepares a client; nothing is sent yet. `base` is the container's own address.
+    ///
+    /// # Errors
+    /// The address is none, or would show the signature to everybody on the way.
+    pub(crate) fn new(base: &str, token_file: &Path, allow_plain_http: bool) -> anyhow::Result<AzureBlob> {
+        // What stands behind a question mark may be the signature, which is not repeated.
+        ensure!(!base.contains('?'), "url: write the container's address alone; the signature belongs into token_file");
+        let base = Url::parse(base).with_context(|| format!("url: `{base}` is no address"))?;
+        ensure!(base.host_str().is_some(), "url: `{base}` names no host");
+        let is_plain = base.scheme() == "http" && allow_plain_http;
+        ensure!(base.scheme() == "https" || is_plain, "url: has to be https, or allow_plain_http = true");
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .timeout(Duration::from_secs(PULL_ANSWER_SECONDS_MAX))
+            .build()?;
+        Ok(AzureBlob { client, base, token_file: token_file.to_owned() })
+    }
+
+    /// What lies directly below a prefix, which is empty or ends with a slash.
+    pub(super) fn list(&self, prefix: &str) -> anyhow::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        let mut next: Option<String> = None;
+        for _ in 0..PULL_TRAIL_FILES_MAX {
+            ensure!(entries.len() <= PULL_TRAIL_FILES_MAX, "more than {PULL_TRAIL_FILES_MAX} blobs in one place");
+            let marker = next.map(|marker| format!("&marker={}", encoded(&marker, false)));
+            let query = format!(
+                "restype=container&comp=list&delimiter=%2F&prefix={}{}",
+                encoded(prefix, false),
+                marker.unwrap_or_default()
+            );
+            let answer = self.get("", &query).map_err(Unread::into_words).map_err(anyhow::Error::msg)?;
+            let text = String::from_utf8(answer).context("its list is no UTF-8")?;
+            entries.extend(listed(&text)?);
+            next = inner(&text, "NextMarker").filter(|marker| !marker.is_empty()).map(unescaped);
+            if next.is_none() {
+                return Ok(entries);
+            }
+        }
+        Err(anyhow::anyhow!("its list has no end"))
+    }
+
+    /// A blob as it lies there.
+    pub(super) fn object(&self, key: &str) -> Result<Vec<u8>, Unread> {
+        self.get(key, "")
+    }
+
+    fn get(&self, key: &str, query: &str) -> Result<Vec<u8>, Unread> {
+        // The thread is one that may wait.
+        Handle::current().block_on(self.ask(key, query))
+    }
+
+    async fn ask(&self, key: &str, query: &str) -> Result<Vec<u8>, Unread> {
+        let later = |problem: String| Unread::Later(format!("cannot be read: {problem}"));
+        let signature = self.signature().map_err(|error| later(format!("{error:#}")))?;
+        let mut url = self.base.clone();
+        let place = self.base.path().trim_end_matches('/');
+        // The container itself has no slash behind it.
+        let path = if key.is_empty() { place.to_owned() } else { format!("{place}/{}", encoded(key, true)) };
+        url.set_path(&path);
+        let join = if query.is_empty() { "" } else { "&" };
+        url.set_query(Some(&format!("{query}{join}{signature}")));
+        let broken = |error: reqwest::Error| later(error.without_url().to_string());
+        let mut answer = self.client.get(url).send().await.map_err(broken)?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Err(Unread::No("is missing".to_owned())),
+            status => return Err(later(format!("the storage answers {status}"))),
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+            if body.len() + chunk.len() > BODY_BYTES_MAX {
+                return Err(Unread::No(format!("has more than {BODY_BYTES_MAX} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// The shared access signature as it stands in its file now: a query, with or without its question mark.
+    fn signature(&self) -> anyhow::Result<String> {
+        let file = self.token_file.display();
+        let text = fs::read_to_string(&self.token_file).with_context(|| format!("cannot read {file}"))?;
+        let signature = text.trim().trim_start_matches('?');
+        let is_one = signature.split('&').any(|part| part.starts_with("sig="));
+        let is_query = signature.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        ensure!(is_one && is_query && signature.len() <= TOKEN_BYTES_MAX, "{file} holds no shared access signature");
+        Ok(signature.to_owned())
+    }
+}
+
+/// The blobs and the prefixes of an `EnumerationResults`.
+fn listed(text: &str) -> anyhow::Result<Vec<Entry>> {
+    ensure!(text.contains("<EnumerationResults"), "it answers with no list of a container");
+    let mut entries = Vec::new();
+    for blob in each(text, "Blob") {
+        let key = inner(blob, "Name").map(unescaped).context("its list has a blob without a name")?;
+        let written = inner(blob, "Last-Modified").and_then(written);
+        let written = written.with_context(|| format!("its list does not say when {key} was written"))?;
+        entries.push(Entry::File(Object { written, key }));
+    }
+    for prefix in each(text, "BlobPrefix") {
+        let prefix = inner(prefix, "Name").map(unescaped).context("its list has a prefix without a name")?;
+        let place = prefix.strip_suffix('/').unwrap_or(&prefix);
+        entries.extend((!place.is_empty()).then(|| Entry::Directory(place.to_owned())));
+    }
+    Ok(entries)
+}
+
+/// The time of a header, which the service writes into its list too.
+fn written(date: &str) -> Option<Instant> {
+    Instant::from_unix_seconds(DateTimeParser::new().parse_timestamp(date).ok()?.as_second())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_as_the_service_writes_it() {
+        let text = "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults \
+            ServiceEndpoint=\"https://a.blob.core.windows.net/\" ContainerName=\"insights-activity-logs\"><Prefix>r/</Prefix>\
+            <Delimiter>/</Delimiter><Blobs><Blob><Name>r/PT1H&amp;.json</Name><Properties><Creation-Time>Fri, 21 Feb 2025 05:00:07 \
+            GMT</Creation-Time><Last-Modified>Fri, 21 Feb 2025 06:10:00 GMT</Last-Modified><Content-Length>7</Content-Length>\
+            </Properties></Blob><BlobPrefix><Name>r/y=2025/</Name></BlobPrefix></Blobs><NextMarker>2!92!x</NextMarker>\
+            </EnumerationResults>";
+        let written = "2025-02-21T06:10:00Z".parse().unwrap();
+        let file = Entry::File(Object { written, key: "r/PT1H&.json".into() });
+        assert_eq!(listed(text).unwrap(), [file, Entry::Directory("r/y=2025".into())]);
+        assert_eq!(inner(text, "NextMarker"), Some("2!92!x"));
+        assert!(listed("<Error><Code>AuthenticationFailed</Code></Error>").is_err());
+        assert!(listed("<EnumerationResults><Blob><Name>a</Name></Blob></EnumerationResults>").is_err());
+    }
+
+    #[test]
+    fn p8_a_signature_is_one_and_stands_in_no_address_that_is_told() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("sas");
+        let told = AzureBlob::new("https://a.example/c?sig=s3cret", &file, false).unwrap_err().to_string();
+        assert!(told.contains("token_file") && !told.contains("s3cret"), "{told}");
+        assert!(AzureBlob::new("http://a.example/c", &file, false).is_err());
+        let container = AzureBlob::new("https://a.example/c", &file, false).unwrap();
+        assert!(container.signature().is_err(), "there is no file");
+        for (text, read) in
+            [("?sv=2022-11-02&sig=a%2Bb%3D\n", Some("sv=2022-11-02&sig=a%2Bb%3D")), ("sv=1", None), ("sig=a b", None)]
+        {
+            fs::write(&file, text).unwrap();
+            assert_eq!(container.signature().ok().as_deref(), read, "{text}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Log files out of a bucket, one by one as they come: hours that a log sink wrote. Nothing says which files should lie there, so
+//! one that is missing is not noticed; the silence of the source is.
+//!
+//! Files are read again from some minutes before the newest, and a file that grew is read as a whole; what was taken is known by
+//! the ids of its events. It knows no format.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use keywatch_ingest::{Problem, Reject};
+use keywatch_store::Instant;
+use keywatch_store::time::SECOND_NS;
+use tokio::task::spawn_blocking;
+
+use super::bucket::Bucket;
+use super::cursor::Cursor;
+use super::objects::{Object, Unread};
+use super::puller::{Page, Pull};
+use super::service::{Class, Trouble};
+use crate::limits::PULL_SINK_WAITS_SECONDS_MAX;
+
+/// The log files of a bucket.
+pub(super) struct Sink(Arc<Inner>);
+
+struct Inner {
+    bucket: Bucket,
+    /// Where to begin where nothing was read yet; now, where it is not said.
+    start: Option<Instant>,
+    overlap_nanoseconds: i64,
+    files: Mutex<Files>,
+}
+
+#[derive(Default)]
+struct Files {
+    /// Where the first list began.
+    begun: Option<Instant>,
+    /// Those that this process has read.
+    read: HashSet<Object>,
+    /// Those that were listed and come next.
+    due: VecDeque<Object>,
+    /// Those of them that could not be read; the next list has them again.
+    aside: Vec<Object>,
+    /// When each of these was first asked for in vain.
+    failed: HashMap<Object, Instant>,
+    /// When a file was last read.
+    answered: Option<Instant>,
+}
+
+impl Sink {
+    pub(super) fn new(bucket: Bucket, start: Option<Instant>, overlap_nanoseconds: i64) -> Sink {
+        Sink(Arc::new(Inner { bucket, start, overlap_nanoseconds, files: Mutex::default() }))
+    }
+}
+
+impl Pull for Sink {
+    async fn page(&self, cursor: &Cursor, now: Instant) -> Result<Page, Trouble> {
+        let (inner, newest) = (Arc::clone(&self.0), cursor.newest);
+        let looked = spawn_blocking(move || inner.look(newest, now)).await;
+        looked.unwrap_or_else(|error| Err(Trouble::new(Class::Unreachable, format!("a look broke off: {error}"))))
+    }
+}
+
+impl Inner {
+    /// The next file; where none is known any more, what has come since.
+    fn look(&self, newest: Option<Instant>, now: Instant) -> Result<Page, Trouble> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut page = Page { newest, ..Page::default() };
+        if files.due.is_empty() {
+            let reach = |newest: Instant| newest.saturating_add(-self.overlap_nanoseconds);
+            // Until something was read, each list begins where the first did.
+            let begun = *files.begun.get_or_insert(self.start.unwrap_or(now));
+            let since = newest.map_or(begun, reach).min(now);
+            let listed = self.bucket.objects(since);
+            let listed = listed.map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
+            page.newest = newest.or(Some(since));
+            let Files { read, due, aside, failed, .. } = &mut *files;
+            aside.clear();
+            failed.retain(|object, _| object.written >= since);
+            read.retain(|object| object.written >= since);
+            due.extend(listed.into_iter().filter(|object| is_records(&object.key) && !read.contains(object)));
+        }
+        let Some(object) = files.due.pop_front() else { return Ok(page) };
+        match self.bucket.read(&object.key) {
+            Err(Unread::Later(cause)) if files.waits(&object, now) => {
+                // Whoever may make one file unreadable holds up no other.
+                let problem = format!("{} {cause}", object.key);
+                files.aside.push(object);
+                return Err(Trouble::new(Class::Unreachable, problem));
+            }
+            Err(Unread::Later(cause) | Unread::No(cause)) => {
+                let problem = Problem::new("file", format!("{} {cause}", object.key));
+                page.rejects.push(Reject::new(&problem, None, object.key.as_bytes()));
+            }
+            Ok(content) => {
+                page.body = content;
+                files.answered = Some(now);
+            }
+        }
+        // What waits aside is asked for again, also by whoever goes on from here.
+        let waits = files.aside.iter().map(|object| object.written).min();
+        page.newest = Some(waits.unwrap_or(object.written).min(object.written));
+        // The place of a list that goes on is another each time; what counts is the time.
+        page.next = (!files.due.is_empty()).then(|| object.key.clone());
+        files.read.insert(object);
+        Ok(page)
+    }
+}
+
+impl Files {
+    /// Whether a file that could not be read is worth asking for again. While nothing can be read, all are.
+    fn waits(&mut self, object: &Object, now: Instant) -> bool {
+        let since = *self.failed.entry(object.clone()).or_insert(now);
+        let others_came = self.answered.is_some_and(|answered| answered > since);
+        !others_came || now.0.saturating_sub(since.0) < PULL_SINK_WAITS_SECONDS_MAX * SECOND_NS
+    }
+}
+
+/// Whether a file holds records; sinks write some of their own beside them.
+fn is_records(key: &str) -> bool {
+    [".json", ".json.gz"].iter().any(|end| key.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn objects(directory: &Path) -> Inner {
+        let start = Some("2020-01-01T00:00:00Z".parse().unwrap());
+        let bucket = Bucket::Directory(directory.to_owned());
+        Inner { bucket, start, overlap_nanoseconds: 0, files: Mutex::default() }
+    }
+
+    /// The bodies of looks until there is nothing more.
+    fn bodies(objects: &Inner) -> Vec<String> {
+        let now = "2100-01-01T00:00:00Z".parse().unwrap();
+        let mut bodies = Vec::new();
+        loop {
+            let page = objects.look(None, now).unwrap();
+            if page.body.is_empty() {
+                return bodies;
+            }
+            bodies.push(String::from_utf8(page.body).unwrap());
+        }
+    }
+
+    #[test]
+    fn each_file_is_read_once_and_one_that_grew_once_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let hour = directory.path().join("activity/2025/02/21");
+        fs::create_dir_all(&hour).unwrap();
+        fs::write(hour.join("05.json"), "{\"a\":1}").unwrap();
+        fs::write(hour.join("_manifest"), "nothing of a feed's").unwrap();
+        let objects = objects(directory.path());
+        assert_eq!(bodies(&objects), ["{\"a\":1}"]);
+        assert!(bodies(&objects).is_empty());
+        fs::write(hour.join("05.json"), "{\"a\":1}\n{\"a\":2}").unwrap();
+        let later = std::time::SystemTime::now() + std::time::Duration::from_mins(1);
+        fs::File::options().write(true).open(hour.join("05.json")).unwrap().set_modified(later).unwrap();
+        assert_eq!(bodies(&objects), ["{\"a\":1}\n{\"a\":2}"]);
+    }
+
+    #[test]
+    fn a_file_is_given_up_when_others_came_for_a_day() {
+        let object = Object { written: Instant(1), key: "05.json".into() };
+        let mut files = Files::default();
+        let at = |hours: i64| Instant(hours * 3_600 * SECOND_NS);
+        assert!(files.waits(&object, at(0)) && files.waits(&object, at(48)), "nothing can be read");
+        files.answered = Some(at(1));
+        assert!(files.waits(&object, at(23)));
+        assert!(!files.waits(&object, at(24)));
+    }
+
+    #[test]
+    fn sinks_write_other_files_too() {
+        let at = "cloudaudit.googleapis.com/activity/2025/02/21/05:00:00_05:59:59";
+        assert!(
+            is_records(&format!("{at}_S0.json"))
+                && is_records(&format!("{at}_A0:1_S0.json"))
+                && is_records("a.json.gz")
+        );
+        assert!(!is_records("a.txt") && !is_records("a.json.tmp"));
+    }
+}
