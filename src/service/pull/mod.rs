@@ -6,6 +6,7 @@
 //! | [`cursor`] | how far a source was read, as a record of the log beside the events of its page |
 //! | [`service`] | one service over HTTPS: requests with a token, and what can go wrong |
 //! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
+//! | [`opa_state`], [`opa_seen`], [`canary`] | what an Open Policy Agent holds, and what it answers |
 //! | [`bucket`], [`trail`] | a bucket or a directory that is a copy of one, and the trail that lies there |
 //! | [`s3`], [`sigv4`] | a bucket of S3, and how requests to it are signed |
 //! | [`puller`] | the loop: the next page, the append, the wait |
@@ -15,9 +16,12 @@
 
 pub(crate) mod bucket;
 mod caep;
+mod canary;
 pub(crate) mod cursor;
 mod okta;
 mod opa;
+mod opa_seen;
+mod opa_state;
 mod puller;
 mod s3;
 mod safe;
