@@ -136,7 +136,7 @@ impl OpaState {
             }
         }
         if !said.changed.is_empty() {
-            detail["policies"] = json!(said.changed);
+            detail["policies"] = Value::from(said.changed.join(", "));
         }
         event.outcome(said.outcome).detail(&detail);
         event.build_own()

@@ -154,7 +154,7 @@ pub(super) const PDP_STATE: &[(&str, &str, &str)] = &[
     ("part", "text", "`policies`, `data` without the revocations, or `config`"),
     ("sha256", "text", "of it as it is"),
     ("before", "text", "of it as it was, where that is something else"),
-    ("policies", "array", "ids of policies that came, went or are others; twenty at most"),
+    ("policies", "text", "ids of policies that came, went or are others; twenty at most"),
     ("replica", "text", "id of the process, where it was told"),
 ];
 
