@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
 mod architecture;
+mod authzen_gate;
 mod backtest;
 mod chains;
 mod cli;

@@ -3,6 +3,7 @@
 
 mod caep;
 mod okta;
+mod opa_state;
 mod safe;
 mod scripted;
 mod sink;

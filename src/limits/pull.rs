@@ -62,3 +62,24 @@ pub(crate) const PULL_TRAIL_PAUSE_SECONDS_MAX: i64 = 3_600;
 
 /// Gaps of a trail that one look tells; the next one tells the others.
 pub(crate) const PULL_TRAIL_GAPS: usize = 256;
+
+/// Policies of an Open Policy Agent whose hashes are kept by name; what differs beyond shows in the hash of all alone.
+pub(crate) const PULL_POLICIES_MAX: usize = 200;
+
+/// Names of changed policies that one event tells.
+pub(crate) const PULL_POLICIES_TOLD_MAX: usize = 20;
+
+/// Bytes of the id of a policy in an event.
+pub(crate) const PULL_POLICY_ID_BYTES_MAX: usize = 256;
+
+/// Seconds after which what an Open Policy Agent holds is said again although nothing changed, so that replicas can be compared.
+pub(crate) const PULL_STATE_SAID_SECONDS: i64 = 600;
+
+/// Bytes of the file with what an Open Policy Agent should hold.
+pub(crate) const PULL_EXPECTED_BYTES_MAX: u64 = 1 << 20;
+
+/// Questions that one Open Policy Agent is asked at each look.
+pub(crate) const PULL_CANARIES_MAX: usize = 16;
+
+/// Bytes of an answer to such a question that are kept.
+pub(crate) const PULL_CANARY_ANSWER_BYTES_MAX: usize = 1_024;

@@ -127,6 +127,10 @@ metrics! {
         "requests to nodes; a batch counts as many as it holds";
     chain_errors: Counter "keywatch_chain_errors_total" ["chain", "endpoint", "class"]
         "what went wrong with nodes, by class";
+    pull_errors: Counter "keywatch_pull_errors_total" ["system", "source", "class"]
+        "what went wrong with sources that keywatch asks itself, by class";
+    pdp_canaries: Counter "keywatch_pdp_canaries_total" ["system", "source", "outcome"]
+        "questions with known answers to decision points, by outcome: as_expected, different, unanswered";
     event_delay: Latency "keywatch_event_delay_seconds" ["feed"]
         "from when something happened, by its source's clock, until the log has it durably";
     source_last: Gauge "keywatch_source_last_timestamp_seconds" ["system", "source", "feed"]

@@ -323,6 +323,18 @@ pub const KINDS: &[Kind] = &[
         detail::SOURCE_CURSOR,
     ),
     keywatch(
+        "pdp.state",
+        "what a replica of the decision point holds: at first sight, when it changed or is judged anew, and again every ten minutes",
+        &["seen", "changed", "expected", "unexpected"],
+        detail::PDP_STATE,
+    ),
+    keywatch(
+        "pdp.canary",
+        "a replica of the decision point was asked a question whose answer is known",
+        &["as_expected", "different", "unanswered"],
+        detail::PDP_CANARY,
+    ),
+    keywatch(
         "inventory.activated",
         "the inventory of a system from this log time on",
         &[],

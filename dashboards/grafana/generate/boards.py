@@ -178,7 +178,9 @@ def pdp():
             (quantile(0.99, "keywatch_verification_latency_seconds"), "until proved"),
             (quantile(0.99, "keywatch_response_latency_seconds"), "together"),
             ("keywatch:response_latency_seconds:p99_1d", "together, of a day")], unit="s", width=8, exemplars=True),
-        rows("Found about decisions", "By rule.", findings("policy/.*", ("wallet", "rule", "severity")) + " > 0", width=24),
+        rows("Found about decisions", "By rule.", findings("policy/.*", ("wallet", "rule", "severity")) + " > 0", width=16),
+        bars("Canaries", "Questions with known answers, by replica and outcome.",
+             new("keywatch_pdp_canaries_total", "", ("source", "outcome")), "{{source}} {{outcome}}"),
     ], wallet=True, hours=24)
 
 
@@ -232,7 +234,9 @@ def pipeline():
         bars("Streams closed", "By reason; docs/front-door.md says what each means.",
              new("keywatch_door_streams_closed_total", "", ("reason",)), "{{reason}}", width=6, steps=WARN),
         bars("Asked by operators", "Requests to the API.", new("keywatch_api_requests_total", "", ("method", "status")),
-             "{{method}} {{status}}", width=24, height=4),
+             "{{method}} {{status}}", width=16, height=4),
+        bars("Trouble with sources that are asked", "By source and class.",
+             new("keywatch_pull_errors_total", SYSTEM, ("source", "class")), "{{source}} {{class}}", height=4, steps=WARN),
         lines("Latency at worst", "99 of 100 were faster: request to answer, append, a batch through the rules, append to finding.", [
             (quantile(0.99, "keywatch_ingest_latency_seconds"), "request to answer"),
             ('keywatch:log_append_latency_seconds:p99_5m{topic="events"}', "append"),

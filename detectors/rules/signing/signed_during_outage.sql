@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: "Wallet {wallet} is signed for while its decision point {decider} decides nothing: {signatures} signatures in a row"
 severity: high
 entity: the wallet
@@ -78,7 +78,12 @@ FROM (
       FROM (
         SELECT *
         FROM events
-        WHERE kind = 'decision'
+        WHERE (
+            kind = 'decision'
+            -- What keywatch asks of each replica is logged there too, and is no decision of anybody's.
+            AND detail_text(detail, 'query') IS NULL
+            AND coalesce(detail_text(detail, 'path'), 'none') NOT IN ('revocations', 'revocations/meta')
+          )
           OR (
             kind = 'signing.signed'
             AND wallet IS NOT NULL

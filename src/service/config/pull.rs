@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use keywatch_alerting::response::pdp::DECISION_PATH;
 use keywatch_store::Instant;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// A source that is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -55,6 +57,27 @@ pub(crate) struct Pull {
     /// `aud` of its tokens.
     #[serde(default)]
     pub(crate) audience: Option<String>,
+    /// File with what policies, data and configuration of an Open Policy Agent should be. It is read again at each look.
+    #[serde(default)]
+    pub(crate) expected_file: Option<PathBuf>,
+    /// Questions that an Open Policy Agent is asked at each look.
+    #[serde(default)]
+    pub(crate) canaries: Vec<Canary>,
+}
+
+/// A question with a known answer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Canary {
+    /// What people are told of it.
+    pub(crate) name: String,
+    /// Path of the decision, without a leading slash.
+    #[serde(default = "canary_path")]
+    pub(crate) path: String,
+    /// File with the input, JSON.
+    pub(crate) input_file: PathBuf,
+    /// What has to be answered.
+    pub(crate) answer: Value,
 }
 
 /// What is asked.
@@ -69,6 +92,8 @@ pub(crate) enum Kind {
     SafeTransactionService,
     /// The status of an Open Policy Agent.
     OpaStatus,
+    /// Policies, data and configuration of an Open Policy Agent.
+    OpaState,
     /// AWS `CloudTrail` in a directory that is a copy of its bucket.
     CloudtrailDirectory,
     /// AWS `CloudTrail` in its bucket.
@@ -89,6 +114,7 @@ impl Kind {
             Kind::CaepPoll => "caep_poll",
             Kind::SafeTransactionService => "safe_transaction_service",
             Kind::OpaStatus => "opa_status",
+            Kind::OpaState => "opa_state",
             Kind::CloudtrailDirectory => "cloudtrail_directory",
             Kind::CloudtrailS3 => "cloudtrail_s3",
             Kind::GcpAuditGcs => "gcp_audit_gcs",
@@ -103,7 +129,7 @@ impl Kind {
             Kind::OktaSystemLog => "okta",
             Kind::CaepPoll => "ssf",
             Kind::SafeTransactionService => "safe",
-            Kind::OpaStatus => "opa_status",
+            Kind::OpaStatus | Kind::OpaState => "opa_status",
             Kind::CloudtrailDirectory | Kind::CloudtrailS3 => "cloudtrail",
             Kind::GcpAuditGcs => "gcp_audit",
             Kind::AzureBlob => "azure",
@@ -115,8 +141,14 @@ impl Kind {
 impl Pull {
     /// The files it points to.
     pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        self.token_file.iter_mut().chain(&mut self.keys_file).chain(&mut self.directory)
+        let inputs = self.canaries.iter_mut().map(|canary| &mut canary.input_file);
+        let files = self.token_file.iter_mut().chain(&mut self.keys_file).chain(&mut self.directory);
+        files.chain(&mut self.expected_file).chain(inputs)
     }
+}
+
+fn canary_path() -> String {
+    DECISION_PATH.to_owned()
 }
 
 fn poll_seconds() -> u64 {

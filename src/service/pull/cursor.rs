@@ -24,7 +24,7 @@ pub(crate) struct Cursor {
     pub(crate) newest: Option<Instant>,
     /// Where a list that was begun goes on.
     pub(crate) next: Option<String>,
-    /// Ids of what was taken and not acknowledged yet.
+    /// Ids of what was taken and not acknowledged yet; of what is no list, what it was at the last look.
     pub(crate) taken: Vec<String>,
     /// Ids of what was refused, with the reason, and not told yet.
     pub(crate) refused: BTreeMap<String, String>,

@@ -6,6 +6,7 @@
 //! | [`cursor`] | how far a source was read, as a record of the log beside the events of its page |
 //! | [`service`] | one service over HTTPS: requests with a token, and what can go wrong |
 //! | [`okta`], [`caep`], [`safe`], [`safe_modules`], [`opa`] | what is asked of each, and where its list goes on |
+//! | [`opa_state`], [`opa_seen`], [`canary`] | what an Open Policy Agent holds, and what it answers |
 //! | [`bucket`], [`objects`] | a bucket or a directory that is a copy of one, and what lies there |
 //! | [`trail`], [`trail_keys`] | the trail among it, and what proves it |
 //! | [`aside`], [`unlisted`] | objects of a trail that cannot be read; log files of it that no digest lists |
@@ -20,10 +21,13 @@ mod aside;
 mod azure_blob;
 pub(crate) mod bucket;
 mod caep;
+mod canary;
 pub(crate) mod cursor;
 pub(crate) mod objects;
 mod okta;
 mod opa;
+mod opa_seen;
+mod opa_state;
 mod puller;
 mod s3;
 mod safe;

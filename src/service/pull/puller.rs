@@ -42,7 +42,7 @@ pub(super) struct Page {
     pub(super) newest: Option<Instant>,
     /// Where the list goes on; `None` at its end.
     pub(super) next: Option<String>,
-    /// Ids to be acknowledged once the page is durable.
+    /// Ids to be acknowledged once the page is durable, or what else the next look has to know.
     pub(super) taken: Vec<String>,
     /// Ids to be told as refused, with the reason.
     pub(super) refused: BTreeMap<String, String>,
@@ -169,6 +169,8 @@ impl<P: Pull> Puller<P> {
     /// Says in the log what is wrong, once until it is right again or something else is wrong.
     async fn report(&mut self, trouble: &Trouble) -> anyhow::Result<()> {
         tracing::warn!(source = self.origin.source, list = self.stream, %trouble, "cannot pull");
+        let labels = [self.origin.system.as_str(), self.origin.source.as_str(), trouble.class.name()];
+        self.intake.metrics.pull_errors.with_label_values(&labels).inc();
         if self.reported == Some(trouble.class) {
             return Ok(());
         }

@@ -33,6 +33,20 @@ pub(super) enum Class {
     Malformed,
 }
 
+impl Class {
+    /// The word for it in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Class::Unreachable => "unreachable",
+            Class::Refused => "refused",
+            Class::RateLimited => "rate_limited",
+            Class::Gone => "gone",
+            Class::Status => "status",
+            Class::Malformed => "malformed",
+        }
+    }
+}
+
 /// What went wrong. Asking again is all that can be done about it.
 #[derive(Debug)]
 pub(super) struct Trouble {

@@ -19,9 +19,11 @@ use tokio::task::JoinSet;
 use super::azure_blob::AzureBlob;
 use super::bucket::Bucket;
 use super::caep::Caep;
+use super::canary::{self, canaries};
 use super::cursor::{Cursor, Place, restored};
 use super::okta::Okta;
 use super::opa::Opa;
+use super::opa_state::OpaState;
 use super::puller::{Pull, Puller};
 use super::s3::S3;
 use super::safe::Safe;
@@ -98,6 +100,13 @@ fn start(
         }
         Kind::OpaStatus => {
             spawn(Opa { service: service(configured, "Bearer")? }, name.to_owned(), configured, into, stopping, tasks)
+        }
+        Kind::OpaState => {
+            let service = service(configured, "Bearer")?;
+            let origin = Origin { system: configured.system.clone(), source: configured.source.clone() };
+            let (expected_file, canaries) = (configured.expected_file.clone(), canaries(&configured.canaries)?);
+            let list = OpaState { service, origin, expected_file, canaries, metrics: Arc::clone(&into.1.metrics) };
+            spawn(list, name.to_owned(), configured, into, stopping, tasks)
         }
         Kind::SafeTransactionService => {
             for wallet in wallets(configured, &into.1.inventory.now())? {
@@ -219,6 +228,10 @@ fn check_one(one: &pull::Pull, inventory: &Inventory) -> anyhow::Result<()> {
     );
     ensure!((1..=3600).contains(&one.poll_seconds), "poll_seconds: 1 to 3600");
     ensure!(one.overlap_seconds <= 86_400, "overlap_seconds: a day at most, 86400");
+    let is_state = one.kind == Kind::OpaState;
+    let is_of_state = one.expected_file.is_some() || !one.canaries.is_empty();
+    ensure!(is_state || !is_of_state, "expected_file, canaries: only for kind = \"opa_state\"");
+    canary::check(&one.canaries)?;
     if matches!(one.kind, Kind::CloudtrailDirectory | Kind::CloudtrailS3) {
         return check_trail(one);
     }

@@ -149,3 +149,20 @@ pub(super) const RULE_SKIPPED: &[(&str, &str, &str)] = &[
     ("record_time", "text", "log time of the record; a system has one record at a time"),
     ("event", "text", "id of the record, where the rule still had it"),
 ];
+
+pub(super) const PDP_STATE: &[(&str, &str, &str)] = &[
+    ("part", "text", "`policies`, `data` without the revocations, or `config`"),
+    ("sha256", "text", "of it as it is"),
+    ("before", "text", "of it as it was, where that is something else"),
+    ("policies", "text", "ids of policies that came, went or are others; twenty at most"),
+    ("replica", "text", "id of the process, where it was told"),
+];
+
+pub(super) const PDP_CANARY: &[(&str, &str, &str)] = &[
+    ("canary", "text", "its name in the configuration"),
+    ("path", "text", "the policy path asked"),
+    ("expected", "any", "what has to be answered"),
+    ("answered", "any", "what was answered, unless it is long"),
+    ("latency_ms", "integer", "milliseconds until the answer, the network among it"),
+    ("policy_revision", "text", "revision of the policy that answered, where it was told"),
+];
