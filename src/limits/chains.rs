@@ -18,6 +18,9 @@ pub(crate) const NODE_REST_SECONDS_MAX: u64 = 300;
 /// Blocks that a follower puts into the log at once.
 pub(crate) const FOLLOW_BLOCKS_MAX: u64 = 64;
 
+/// Blocks before the first one that are remembered where a follower begins near the head.
+pub(crate) const BEGIN_REMEMBERED_MAX: usize = 64;
+
 /// Events after which a follower puts what it has read into the log.
 pub(crate) const FOLLOW_EVENTS_MAX: usize = 4096;
 
