@@ -138,6 +138,12 @@ pub const KINDS: &[Kind] = &[
         &[("by", "text", "the transaction that took its place")],
     ),
     keywatch(
+        "chain.nonce_missing",
+        "a transaction waits behind a number of its account for which none is known, in a pool or in a block",
+        &[],
+        chain::CHAIN_NONCE_MISSING,
+    ),
+    keywatch(
         "chain.progress",
         "a follower has read these blocks of its chain, and everything watched in them stands before this record",
         &[],

@@ -89,6 +89,12 @@ pub(super) const CHAIN_SIGNATURE: &[(&str, &str, &str)] = &[
     ("block", "integer", "block height, absent while unconfirmed"),
 ];
 
+pub(super) const CHAIN_NONCE_MISSING: &[(&str, &str, &str)] = &[
+    ("nonce", "integer", "the number of the transaction that waits"),
+    ("missing", "integer", "the lowest number before it for which no transaction was seen"),
+    ("next", "integer", "the number that blocks take next of the account"),
+];
+
 pub(super) const CHAIN_PROGRESS: &[(&str, &str, &str)] = &[
     ("block", "integer", "height of the newest block read"),
     ("block_hash", "text", "its hash"),

@@ -37,7 +37,7 @@ impl Decoder<'_> {
         }
         events.extend(self.will_execute(transaction, time));
         let slots = vec![format!("{:#x}/{}", transaction.from, transaction.nonce)];
-        Waiting { tx: format!("{:#x}", transaction.hash), slots, events }
+        Waiting { tx: format!("{:#x}", transaction.hash), slots, events, turn: None }
     }
 
     fn will_send(&self, transaction: &Transaction, time: Instant) -> Event {
