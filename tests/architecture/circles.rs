@@ -13,20 +13,7 @@ use crate::support::tree;
 const ROOMS: [&str; 5] = ["detectors", "ingest", "replay-data/simulator", "replay-data/stranger", "store"];
 
 /// Circles that are still there: a room and files of it. The list may only get shorter.
-const LEFT: [(&str, &[&str]); 3] = [
-    (
-        "ingest",
-        &[
-            "chain/evm/balance",
-            "chain/evm/call",
-            "chain/evm/decode",
-            "chain/evm/logs",
-            "chain/evm/rpc",
-            "chain/evm/state",
-            "chain/evm/tokens",
-            "chain/evm/traces",
-        ],
-    ),
+const LEFT: [(&str, &[&str]); 2] = [
     ("replay-data/simulator", &["attack", "background", "record", "request", "session", "simulation", "system"]),
     ("store", &["log/kafka/follower", "log/kafka/reader"]),
 ];

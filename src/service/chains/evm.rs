@@ -6,7 +6,7 @@ use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use keywatch_ingest::chain::evm::rhythm::{At, Pair, Rhythm};
 use keywatch_ingest::chain::evm::rpc::parse_quantity;
 use keywatch_ingest::chain::evm::state::{self, Looked, Slot, State};
-use keywatch_ingest::chain::evm::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, decode, tokens};
+use keywatch_ingest::chain::evm::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, events, tokens};
 use keywatch_ingest::chain::follow::{BlockRef, ReadRef};
 use keywatch_ingest::chain::health::Asked;
 use keywatch_store::event::Origin;
@@ -235,7 +235,7 @@ impl Chain for EvmChain {
             height,
             hash: format!("{:#x}", block.hash),
             parent: format!("{:#x}", block.parent_hash),
-            time: decode::seconds(block.timestamp),
+            time: events::seconds(block.timestamp),
         };
         let read = ReadBlock::new(block, receipts, traces);
         let mut block = read.map_err(|problem| node.trouble(Class::Malformed, problem))?;

@@ -10,7 +10,7 @@ use alloy::sol_types::SolEvent;
 use keywatch_store::Event;
 use serde_json::{Value, json};
 
-use super::decode::{Decoder, Place, address, amount, complete};
+use super::events::{Decoder, Place, address, amount, complete};
 use super::rpc::{Log, Receipt};
 use super::watch::Watched;
 use crate::chain::registry;

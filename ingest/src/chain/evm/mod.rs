@@ -2,8 +2,10 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`rpc`] | the shapes of a node's answers, and whether the parts of a block belong together |
+//! | [`rpc`] | the shapes of a node's answers |
+//! | [`read`] | a block with all that was read of it, and whether its parts belong together |
 //! | [`watch`] | the chain, and the wallets that are watched on it |
+//! | [`events`] | what all events say: their source, their place, the forms of addresses and amounts |
 //! | [`decode`] | transactions and the native asset |
 //! | `logs` | what contracts say: tokens, allowances, Safes, control |
 //! | [`state`] | storage of watched contracts before and after a block |
@@ -19,7 +21,9 @@
 mod balance;
 pub(crate) mod call;
 pub mod decode;
+pub mod events;
 mod logs;
+pub mod read;
 pub mod rhythm;
 pub mod rpc;
 pub mod state;
@@ -31,6 +35,7 @@ pub mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use decode::Decoder;
-pub use rpc::{Block, ReadBlock, Receipt, Trace};
+pub use events::Decoder;
+pub use read::ReadBlock;
+pub use rpc::{Block, Receipt, Trace};
 pub use watch::{Network, Watched};

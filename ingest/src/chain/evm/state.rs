@@ -12,7 +12,7 @@ use alloy::primitives::{Address, B256, U256, keccak256};
 use keywatch_store::Event;
 use serde_json::json;
 
-use super::decode::{Decoder, Place, address, complete};
+use super::events::{Decoder, Place, address, complete};
 use super::rpc::{Block, CallFrame, Receipt, Trace};
 use super::watch::Watched;
 use crate::limits::WALLETS_COMPARED_MAX;
