@@ -6,7 +6,9 @@ use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use keywatch_ingest::chain::evm::rhythm::{At, Pair, Rhythm};
 use keywatch_ingest::chain::evm::rpc::parse_quantity;
 use keywatch_ingest::chain::evm::state::{self, Looked, Slot, State};
-use keywatch_ingest::chain::evm::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, events, tokens};
+use keywatch_ingest::chain::evm::{
+    Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, delegations, events, tokens,
+};
 use keywatch_ingest::chain::follow::{BlockRef, ReadRef};
 use keywatch_ingest::chain::health::Asked;
 use keywatch_store::event::Origin;
@@ -105,12 +107,17 @@ impl EvmChain {
     /// Reads what stands in contracts and what wallets hold before and after a block. A node that has no state of that age
     /// says so, and blocks are read all the same.
     async fn compare(&self, node: &Node, read: &mut ReadBlock) -> Result<(), Trouble> {
-        let ReadBlock { block, receipts, traces, asked, .. } = &*read;
+        let ReadBlock { block, receipts, traces, delegations, asked, .. } = &*read;
         let unread = asked.problem().is_some();
         let (wallets, left_out) = match self.storage {
             Storage::Never => return Ok(()),
             Storage::Touched if !unread => {
-                let touched = state::touched(block, receipts, traces.as_deref(), &self.watched);
+                let mut touched = state::touched(block, receipts, traces.as_deref(), &self.watched);
+                // Somebody else may send what an account signed.
+                let signed = delegations.iter().map(|delegation| delegation.authority);
+                touched.extend(signed.filter(|authority| self.watched.has(authority)));
+                touched.sort_unstable();
+                touched.dedup();
                 state::bounded(block, receipts, touched)
             }
             // Where calls could not be read, nobody knows whom they reached.
@@ -167,7 +174,8 @@ impl EvmChain {
         let word = |text: &String| text.parse::<U256>().map_err(|error| malformed(format!("{error}")));
         let mut words = answers.iter().map(word).collect::<Result<Vec<U256>, Trouble>>()?;
         let balance = words.pop().unwrap_or_default();
-        Ok(State { values: words.into_iter().map(B256::from).collect(), code: keccak256(&code), balance })
+        let (values, delegate) = (words.into_iter().map(B256::from).collect(), delegations::designated(&code));
+        Ok(State { values, code: keccak256(&code), delegate, balance })
     }
 }
 

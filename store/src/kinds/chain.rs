@@ -70,6 +70,12 @@ pub(super) const CHAIN_APPROVAL: &[(&str, &str, &str)] = &[
     ("token", "text", "the token's contract"),
     ("token_id", "text", "the one token meant, for tokens with ids"),
     ("unlimited_spender", "text", "who may take everything: an allowance of at least 2^255 units, or of a collection"),
+    ("through", "text", "the contract by which they are taken, for an allowance that Permit2 keeps"),
+    (
+        "expires_at",
+        "integer",
+        "until when it holds, unix seconds, for an allowance that Permit2 keeps; 0: for its block",
+    ),
     ("block", "integer", "block height"),
 ];
 

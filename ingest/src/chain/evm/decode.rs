@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::balance;
 use super::call::{self, Call, Tokens, abi};
+use super::delegations;
 use super::events::{Decoder, Place, address, amount, complete, seconds};
 use super::logs::{self, Said};
 use super::read::ReadBlock;
@@ -59,6 +60,9 @@ impl Decoder<'_> {
             let place = Place { tx: Some((transaction, receipt)), ..place };
             let walk = frame.map(|frame| traces::walk(frame, self.watched)).unwrap_or_default();
             self.transaction(&place, &walk, &mut events);
+            let own = read.delegations.iter().enumerate().filter(|(_, delegation)| delegation.transaction == index);
+            // They hold also where the transaction that carries them fails.
+            events.extend(own.filter_map(|(number, one)| delegations::told(self, &place, one, number, &read.looked)));
         }
         let withdrawals = block.withdrawals.iter().filter(|withdrawal| self.watched.has(&withdrawal.address));
         events.extend(withdrawals.map(|withdrawal| self.withdrawal(&place, withdrawal)));

@@ -7,6 +7,7 @@
 //! | [`watch`] | the chain, and the wallets that are watched on it |
 //! | [`events`] | what all events say: their source, their place, the forms of addresses and amounts |
 //! | [`decode`] | transactions and the native asset |
+//! | [`delegations`] | accounts that let code run as themselves |
 //! | `logs` | what contracts say: tokens, allowances, Safes, control |
 //! | [`state`] | storage of watched contracts before and after a block |
 //! | `balance` | balances against what is explained |
@@ -21,6 +22,7 @@
 mod balance;
 pub(crate) mod call;
 pub mod decode;
+pub mod delegations;
 pub mod events;
 mod logs;
 pub mod read;

@@ -1,5 +1,6 @@
 //! A block with everything that was read of it, and the check that its parts belong together.
 
+use super::delegations::{self, Delegation};
 use super::rpc::{Block, Receipt, Trace, Transaction};
 use super::state::Looked;
 use super::tokens::Held;
@@ -14,6 +15,8 @@ pub struct ReadBlock {
     pub receipts: Vec<Receipt>,
     /// One for each transaction, in their order, where the node traces.
     pub traces: Option<Vec<Trace>>,
+    /// Accounts that let code run as themselves, as its transactions say.
+    pub delegations: Vec<Delegation>,
     /// Contracts that may have changed, as they were before the block and are after it.
     pub looked: Vec<Looked>,
     /// What wallets hold of watched tokens, where it may have changed.
@@ -49,6 +52,8 @@ impl ReadBlock {
                 return Err(format!("block {}: the trace of {:#x} is another's", block.number, transaction.hash));
             }
         }
-        Ok(ReadBlock { block, receipts, traces, looked: Vec::new(), held: Vec::new(), asked: Asked::default() })
+        let delegations = delegations::delegations(&block);
+        let (looked, held, asked) = (Vec::new(), Vec::new(), Asked::default());
+        Ok(ReadBlock { block, receipts, traces, delegations, looked, held, asked })
     }
 }

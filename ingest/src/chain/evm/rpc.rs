@@ -65,6 +65,33 @@ pub struct Transaction {
     /// Its second half.
     #[serde(default, deserialize_with = "optional")]
     pub s: Option<U256>,
+    /// Accounts that say whose code is to run as themselves (EIP-7702).
+    #[serde(default)]
+    pub authorization_list: Option<Vec<Authorization>>,
+}
+
+/// An account's word that the code at an address is to run as itself from now on (EIP-7702).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authorization {
+    /// Chain it is for, or 0 for all.
+    #[serde(deserialize_with = "parsed")]
+    pub chain_id: U256,
+    /// Where the code is.
+    #[serde(deserialize_with = "parsed")]
+    pub address: Address,
+    /// The account's number that it uses.
+    #[serde(deserialize_with = "quantity")]
+    pub nonce: u64,
+    /// Which of two keys signed.
+    #[serde(deserialize_with = "parsed")]
+    pub y_parity: U256,
+    /// First half of the signature.
+    #[serde(deserialize_with = "parsed")]
+    pub r: U256,
+    /// Its second half.
+    #[serde(deserialize_with = "parsed")]
+    pub s: U256,
 }
 
 impl Transaction {
