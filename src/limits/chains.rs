@@ -115,3 +115,9 @@ pub(crate) const BITCOIN_LAG_BLOCKS: u64 = 3;
 
 /// Seconds of the log that a start goes back for nodes that were told to lag.
 pub(crate) const LAG_RESTORED_SECONDS: i64 = 86_400;
+
+/// Time after which a token that moves is asked again what it calls itself.
+pub(crate) const METADATA_AGAIN_SECONDS: u64 = 86_400;
+
+/// Tokens of which it is remembered that they were asked.
+pub(crate) const METADATA_TOKENS_MAX: usize = 10_000;

@@ -132,6 +132,12 @@ pub const KINDS: &[Kind] = &[
         chain::CHAIN_SIGNATURE,
     ),
     keywatch(
+        "chain.asset",
+        "what the contract of a token that moved calls itself; `disguised` where letters beyond ASCII are in it",
+        &["said", "disguised"],
+        chain::CHAIN_ASSET,
+    ),
+    keywatch(
         "chain.dropped",
         "a transaction that waited is no longer in the pool of any node, and in no block that was read",
         &["replaced", "gone"],

@@ -68,9 +68,9 @@ FROM (
 )
 WHERE tx <> earlier_tx
   AND (
-    to_address IS DISTINCT FROM earlier_to
-    OR asset IS DISTINCT FROM earlier_asset
-    OR selector IS DISTINCT FROM earlier_selector
+    (to_address IS DISTINCT FROM earlier_to)
+    OR (asset IS DISTINCT FROM earlier_asset)
+    OR (selector IS DISTINCT FROM earlier_selector)
   )
   -- Who takes a transaction back sends nothing to themselves.
   AND (to_address = wallet AND (amount > 0) IS NOT TRUE) IS NOT TRUE

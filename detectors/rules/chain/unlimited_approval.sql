@@ -45,7 +45,7 @@ SELECT
 FROM (
   SELECT
     *,
-    count(*) FILTER (WHERE kind = 'chain.tx' AND outcome = 'success') OVER (
+    count(*) FILTER (WHERE (kind = 'chain.tx' AND outcome = 'success') OR (kind = 'chain.approval' AND outcome = 'granted')) OVER (
       PARTITION BY wallet, spender ORDER BY time
       RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
     ) AS allowed_before,

@@ -7,7 +7,7 @@ use keywatch_ingest::chain::evm::rhythm::{At, Pair, Rhythm};
 use keywatch_ingest::chain::evm::rpc::parse_quantity;
 use keywatch_ingest::chain::evm::state::{self, Looked, Slot, State};
 use keywatch_ingest::chain::evm::{
-    Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, delegations, events, tokens,
+    Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, delegations, events, metadata, tokens,
 };
 use keywatch_ingest::chain::follow::{BlockRef, ReadRef};
 use keywatch_ingest::chain::health::Asked;
@@ -17,9 +17,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::evm_metadata::Told;
 use super::follower::{Chain, Fetched};
 use super::node::{Class, Node, Trouble};
-use super::{evm_balances, evm_tokens};
+use super::{evm_balances, evm_metadata, evm_tokens};
 
 /// Parts of a block that it may be read without, beside the balances of each token.
 const CALLS: &str = "calls";
@@ -38,6 +39,8 @@ pub(crate) struct EvmChain {
     pub(crate) traces: bool,
     /// Which wallets' storage is compared.
     pub(crate) storage: Storage,
+    /// Of which tokens it was told what they call themselves.
+    pub(crate) told: Told,
 }
 
 /// Which wallets' storage is compared before and after a block.
@@ -249,14 +252,20 @@ impl Chain for EvmChain {
         let mut block = read.map_err(|problem| node.trouble(Class::Malformed, problem))?;
         block.asked = asked;
         self.compare(node, &mut block).await?;
+        if self.storage != Storage::Never {
+            let moved = metadata::moved(&block.receipts, &self.watched, &self.network.name);
+            block.metadata = evm_metadata::read(node, &self.told, &block, moved).await?;
+        }
         Ok(Some(Fetched { at, block }))
     }
 
     fn mark(&self, fetched: &Fetched<ReadBlock>) -> String {
         let mut hasher = Sha256::new();
         hasher.update(fetched.block.block.receipts_root);
-        // Why a node could not tell something names the node, and is no part of what nodes have to say alike.
-        for event in self.events(fetched, 0).iter().filter(|event| event.kind() != "source.status") {
+        // Why a node could not tell something names the node, and is no part of what nodes have to say alike; nor is what a
+        // token calls itself, which some nodes cannot tell of an old block.
+        let apart = ["source.status", "chain.asset"];
+        for event in self.events(fetched, 0).iter().filter(|event| !apart.contains(&event.kind())) {
             hasher.update(line::write(event));
         }
         let mut mark = format!("{} ", fetched.at.hash);
@@ -293,6 +302,7 @@ impl Chain for EvmChain {
 
     fn explain(&self, rhythm: &mut Rhythm, events: &[Event]) {
         rhythm.take(&self.decoder(), events);
+        self.told.take(events);
     }
 
     fn weigh(&self, rhythm: &mut Rhythm, at: &ReadRef, read: &[(Pair, Option<U256>)], time: Instant) -> Vec<Event> {

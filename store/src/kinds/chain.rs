@@ -95,6 +95,13 @@ pub(super) const CHAIN_SIGNATURE: &[(&str, &str, &str)] = &[
     ("block", "integer", "block height, absent while unconfirmed"),
 ];
 
+pub(super) const CHAIN_ASSET: &[(&str, &str, &str)] = &[
+    ("token", "text", "the token's contract"),
+    ("symbol", "text", "what it calls itself; letters beyond ASCII as their numbers"),
+    ("decimals", "integer", "digits of an amount that stand behind the point, as it says"),
+    ("block", "integer", "block height"),
+];
+
 pub(super) const CHAIN_NONCE_MISSING: &[(&str, &str, &str)] = &[
     ("nonce", "integer", "the number of the transaction that waits"),
     ("missing", "integer", "the lowest number before it for which no transaction was seen"),

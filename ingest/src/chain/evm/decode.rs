@@ -15,6 +15,7 @@ use super::call::{self, Call, Tokens, abi};
 use super::delegations;
 use super::events::{Decoder, Place, address, amount, complete, seconds};
 use super::logs::{self, Said};
+use super::metadata;
 use super::read::ReadBlock;
 use super::rpc::{Receipt, Transaction, Withdrawal};
 use super::state;
@@ -74,6 +75,7 @@ impl Decoder<'_> {
         let unexplained: Vec<Event> =
             read.held.iter().filter_map(|held| balance::unexplained_token(self, &place, held, &events)).collect();
         events.extend(unexplained);
+        events.extend(read.metadata.iter().map(|said| metadata::event(self, &place, said)));
         if let Some(problem) = read.asked.problem() {
             let id = format!("unread/{}/{epoch}/{:#x}", self.network.name, block.hash);
             let mut event = Event::builder(self.origin, &id, "source.status", place.time);

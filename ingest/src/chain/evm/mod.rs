@@ -8,6 +8,7 @@
 //! | [`events`] | what all events say: their source, their place, the forms of addresses and amounts |
 //! | [`decode`] | transactions and the native asset |
 //! | [`delegations`] | accounts that let code run as themselves |
+//! | [`metadata`] | what token contracts say of themselves |
 //! | `logs` | what contracts say: tokens, allowances, Safes, control |
 //! | [`state`] | storage of watched contracts before and after a block |
 //! | `balance` | balances against what is explained |
@@ -25,6 +26,7 @@ pub mod decode;
 pub mod delegations;
 pub mod events;
 mod logs;
+pub mod metadata;
 pub mod read;
 pub mod rhythm;
 pub mod rpc;

@@ -1,6 +1,7 @@
 //! A block with everything that was read of it, and the check that its parts belong together.
 
 use super::delegations::{self, Delegation};
+use super::metadata::Metadata;
 use super::rpc::{Block, Receipt, Trace, Transaction};
 use super::state::Looked;
 use super::tokens::Held;
@@ -21,6 +22,8 @@ pub struct ReadBlock {
     pub looked: Vec<Looked>,
     /// What wallets hold of watched tokens, where it may have changed.
     pub held: Vec<Held>,
+    /// What tokens say of themselves that moved, where they were asked.
+    pub metadata: Vec<Metadata>,
     /// What became of the questions about calls, what stands in contracts, and what wallets hold.
     pub asked: Asked,
 }
@@ -54,6 +57,6 @@ impl ReadBlock {
         }
         let delegations = delegations::delegations(&block);
         let (looked, held, asked) = (Vec::new(), Vec::new(), Asked::default());
-        Ok(ReadBlock { block, receipts, traces, delegations, looked, held, asked })
+        Ok(ReadBlock { block, receipts, traces, delegations, looked, held, metadata: Vec::new(), asked })
     }
 }
