@@ -85,13 +85,6 @@ impl EvmChain {
         }
     }
 
-    /// The number that a block takes next of an account; nothing where the node does not tell.
-    async fn next_number(&self, node: &Node, account: &Address) -> Option<u64> {
-        let asked = json!([format!("{account:#x}"), "latest"]);
-        let answer = node.ask::<String>("eth_getTransactionCount", asked).await.ok()?;
-        parse_quantity(&answer).ok()
-    }
-
     /// Whether a watched Safe would do what it is asked for.
     async fn would_be_done(&self, node: &Node, asked: &Transaction) -> Result<bool, Trouble> {
         let call = json!({
@@ -106,6 +99,13 @@ impl EvmChain {
             Err(trouble) => Err(trouble),
         }
     }
+}
+
+/// The number that a block takes next of an account; nothing where the node does not tell.
+async fn next_number(node: &Node, account: &Address) -> Option<u64> {
+    let asked = json!([format!("{account:#x}"), "latest"]);
+    let answer = node.ask::<String>("eth_getTransactionCount", asked).await.ok()?;
+    parse_quantity(&answer).ok()
 }
 
 /// Whether it stands in a block already.
@@ -159,7 +159,7 @@ impl PoolChain for EvmChain {
             } else if self.watched.has(&transaction.from) {
                 let next = match numbers.get(&transaction.from) {
                     Some(next) => *next,
-                    None => self.next_number(node, &transaction.from).await,
+                    None => next_number(node, &transaction.from).await,
                 };
                 numbers.insert(transaction.from, next);
                 let account = format!("{:#x}", transaction.from);
