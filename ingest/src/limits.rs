@@ -121,3 +121,9 @@ pub const SIGNATURES_MAX: usize = 8;
 
 /// Authorities, and logs, of a trust file for Sigstore's bundles.
 pub const SIGSTORE_TRUSTED_MAX: usize = 32;
+
+/// Tokens that are asked what they call themselves, of those that move in one block.
+pub const TOKENS_ASKED_MAX: usize = 20;
+
+/// Letters of a symbol that are kept of what a contract answers.
+pub const SYMBOL_LETTERS_MAX: usize = 32;

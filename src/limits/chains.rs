@@ -18,6 +18,9 @@ pub(crate) const NODE_REST_SECONDS_MAX: u64 = 300;
 /// Blocks that a follower puts into the log at once.
 pub(crate) const FOLLOW_BLOCKS_MAX: u64 = 64;
 
+/// Blocks before the first one that are remembered where a follower begins near the head.
+pub(crate) const BEGIN_REMEMBERED_MAX: usize = 64;
+
 /// Events after which a follower puts what it has read into the log.
 pub(crate) const FOLLOW_EVENTS_MAX: usize = 4096;
 
@@ -112,3 +115,9 @@ pub(crate) const BITCOIN_LAG_BLOCKS: u64 = 3;
 
 /// Seconds of the log that a start goes back for nodes that were told to lag.
 pub(crate) const LAG_RESTORED_SECONDS: i64 = 86_400;
+
+/// Time after which a token that moves is asked again what it calls itself.
+pub(crate) const METADATA_AGAIN_SECONDS: u64 = 86_400;
+
+/// Tokens of which it is remembered that they were asked.
+pub(crate) const METADATA_TOKENS_MAX: usize = 10_000;

@@ -133,10 +133,22 @@ pub const KINDS: &[Kind] = &[
         chain::CHAIN_SIGNATURE,
     ),
     keywatch(
+        "chain.asset",
+        "what the contract of a token that moved calls itself; `disguised` where letters beyond ASCII are in it",
+        &["said", "disguised"],
+        chain::CHAIN_ASSET,
+    ),
+    keywatch(
         "chain.dropped",
         "a transaction that waited is no longer in the pool of any node, and in no block that was read",
         &["replaced", "gone"],
         &[("by", "text", "the transaction that took its place")],
+    ),
+    keywatch(
+        "chain.nonce_missing",
+        "a transaction waits behind a number of its account for which none is known, in a pool or in a block",
+        &[],
+        chain::CHAIN_NONCE_MISSING,
     ),
     keywatch(
         "chain.progress",

@@ -21,20 +21,7 @@ const ROOMS: [&str; 7] = [
 ];
 
 /// Circles that are still there: a room and files of it. The list may only get shorter.
-const LEFT: [(&str, &[&str]); 2] = [
-    (
-        "ingest/src",
-        &[
-            "chain/evm/balance",
-            "chain/evm/call",
-            "chain/evm/decode",
-            "chain/evm/logs",
-            "chain/evm/rpc",
-            "chain/evm/state",
-            "chain/evm/tokens",
-            "chain/evm/traces",
-        ],
-    ),
+const LEFT: [(&str, &[&str]); 1] = [
     ("store/src", &["log/kafka/follower", "log/kafka/reader"]),
 ];
 

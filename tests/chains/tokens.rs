@@ -78,6 +78,38 @@ async fn what_a_token_takes_or_gives_without_saying_so_is_told_to_the_last_unit(
 }
 
 #[tokio::test]
+async fn what_a_router_does_with_a_silent_token_is_told_in_its_block() {
+    /// Calls the token with what it is called with:
+    ///
+    /// ```text
+    /// 36 6000 6000 37                         memory = calldata
+    /// 6000 6000 36 6000 6000 73 TOKEN 5a f1   call(gas, TOKEN, 0, memory)
+    /// 00
+    /// ```
+    const ROUTER_CODE: &str = "0x3660006000376000600036600060007300000000000000000000000000000000000c0de25af100";
+    const ROUTER: &str = "0x00000000000000000000000000000000000c0de3";
+    let node = Anvil::start().await;
+    node.rpc("anvil_setCode", json!([TOKEN, CODE])).await;
+    node.rpc("anvil_setCode", json!([ROUTER, ROUTER_CODE])).await;
+    // Nothing is read at a rhythm, and the token is not declared to rebase.
+    let watcher = Watcher::new(&[("anvil", node.url())], "balance_seconds = 0");
+    watcher.declare(&format!("[[systems.assets]]\nasset = \"{TOKEN}\"\nchain = \"local\"\ndecimals = 6\n"));
+    let watching = watcher.start();
+    let data = format!("0x00000001{}{:064x}", word(WALLET), 150);
+    node.send(json!({"from": WALLET, "to": ROUTER, "data": data})).await;
+    watching.until_read(&node).await;
+    watching.stop();
+    let events = watcher.told();
+    let told = of_kind(&events, "chain.balance");
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].wallet(), told[0].asset(), told[0].outcome()),
+        (Some(WALLET), Some(TOKEN), Some("unexplained"))
+    );
+    assert_eq!((told[0].amount().unwrap().saturated(), &told[0].detail().value()["direction"]), (150, &json!("in")));
+}
+
+#[tokio::test]
 async fn an_asset_that_is_no_token_is_said_and_holds_up_no_block() {
     let node = Anvil::start().await;
     // Refuses everything: REVERT(0, 0).

@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: "Wallet {wallet} lets {spender} take any amount of {asset}"
 severity: high
 entity: the wallet and the spender
@@ -12,7 +12,8 @@ response: [request]
 suppress_for: 1h
 meaning: >-
   The request gives another address an allowance of (nearly) everything there can be of a token. The spender may take the
-  wallet's tokens at any later time, without a signature of the owners and without any trace before it happens.
+  wallet's tokens at any later time, without a signature of the owners and without any trace before it happens. It may also have
+  been given by a permit, which the wallet signs off the chain and anybody sends, or through Permit2.
 runbook:
   - Stop the signers of this request, by voice, until somebody has named the spender. If it is executed, go to step 3.
   - "See who asked and who signed: SELECT time, kind, actor, outcome, detail FROM events WHERE request = '<request>' ORDER BY time"
@@ -44,7 +45,7 @@ SELECT
 FROM (
   SELECT
     *,
-    count(*) FILTER (WHERE kind = 'chain.tx' AND outcome = 'success') OVER (
+    count(*) FILTER (WHERE (kind = 'chain.tx' AND outcome = 'success') OR (kind = 'chain.approval' AND outcome = 'granted')) OVER (
       PARTITION BY wallet, spender ORDER BY time
       RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
     ) AS allowed_before,
@@ -55,7 +56,7 @@ FROM (
   FROM (
     SELECT *, detail_text(detail, 'unlimited_spender') AS spender, coalesce(request, tx) AS subject
     FROM events
-    WHERE kind IN ('signing.requested', 'signing.signed', 'chain.tx', 'chain.module_tx') AND wallet IS NOT NULL
+    WHERE kind IN ('signing.requested', 'signing.signed', 'chain.tx', 'chain.module_tx', 'chain.approval') AND wallet IS NOT NULL
   )
   WHERE spender IS NOT NULL
 ) AS e

@@ -22,9 +22,33 @@ pub fn checksummed(text: &str) -> Option<String> {
     Some(address.to_checksum(None))
 }
 
+/// Whether a text is 32 bytes in hexadecimal. No address of the chains that are known here is, and a private key is.
+#[must_use]
+pub fn may_be_key(text: &str) -> bool {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// What is declared as an address and is none, as messages show it.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    if may_be_key(text) { "64 hexadecimal digits, which may be a private key".to_owned() } else { text.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_a_private_key_is_not_shown() {
+        let key = "1".repeat(64);
+        for text in [key.clone(), format!("0x{key}"), format!("0X{key}")] {
+            assert!(may_be_key(&text) && !shown(&text).contains("111"));
+        }
+        for text in ["0x7e5f4552091a69125d5dfcb7b8c2659029395bdf", "treasury", &"1".repeat(63)] {
+            assert_eq!(shown(text), text);
+        }
+    }
 
     #[test]
     fn an_address_is_written_with_its_checksum() {

@@ -31,11 +31,10 @@ pub fn settle(
         Finality::Told => told?.min(tip),
         Finality::Depth(blocks) => tip.checked_sub(blocks)?,
     };
-    // What stands below the first block that was read is nobody's matter.
-    if height <= cursor.settled() {
+    // What stands below the first block that was read is known and not told.
+    if cursor.settled().is_some_and(|settled| height <= settled) || !cursor.settle(height) {
         return None;
     }
-    cursor.settle(height);
     let hash = cursor.at(height).map(|read| read.hash.as_str());
     let id = format!("final/{chain}/{}/{height}/{}", cursor.epoch(), hash.unwrap_or_default());
     let mut event = Event::builder(origin, &id, "chain.finality", time);
@@ -45,6 +44,14 @@ pub fn settle(
         detail["block_hash"] = json!(hash);
     }
     Some(event.detail(&detail).build_own())
+}
+
+/// Whether blocks that were final are left when the newest block that both chains have is the one at `fork`, or when `None` that
+/// is remembered is. Only what was known to be final was: where a follower began is no word about it.
+#[must_use]
+pub fn is_reverted(cursor: &Cursor, fork: Option<u64>) -> bool {
+    let Some(settled) = cursor.settled() else { return false };
+    fork.map_or_else(|| settled >= cursor.oldest() || cursor.is_full(), |fork| fork < settled)
 }
 
 /// The record that blocks which were final are no longer part of the nodes' chain. `fork` is the newest block that both have,
@@ -107,10 +114,26 @@ mod tests {
     }
 
     #[test]
+    fn only_what_was_known_to_be_final_is_reverted() {
+        let fresh = Cursor::behind(10, "a10", 4);
+        assert!(!is_reverted(&fresh, Some(9)) && !is_reverted(&fresh, None), "it only began there");
+        let mut full = cursor(3);
+        assert!(full.is_full() && !is_reverted(&full, None));
+        // Three blocks are not enough for depth 4: block 9 is final, below the first that was read, and that is not told.
+        assert_eq!(settled(&mut full, Finality::Depth(4), None), None);
+        assert!(!is_reverted(&full, Some(9)) && is_reverted(&full, Some(8)) && is_reverted(&full, None));
+        let mut young = cursor(1);
+        assert_eq!(settled(&mut young, Finality::Told, Some(9)), None);
+        assert!(!is_reverted(&young, None), "it remembers block 10 and 11, and neither is final");
+        assert_eq!(settled(&mut young, Finality::Told, Some(11)), Some((11, Some("a11".into()))));
+        assert!(is_reverted(&young, Some(10)) && is_reverted(&young, None) && !is_reverted(&young, Some(11)));
+    }
+
+    #[test]
     fn blocks_that_are_left_are_final_no_more() {
         let mut cursor = cursor(6);
         settled(&mut cursor, Finality::Told, Some(15)).unwrap();
         cursor.rewind(14);
-        assert_eq!(cursor.settled(), 14);
+        assert_eq!(cursor.settled(), Some(14));
     }
 }

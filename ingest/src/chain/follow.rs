@@ -52,8 +52,10 @@ pub struct Cursor {
     unwell: Unwell,
     /// What tells the declaration whose wallets are watched from others; empty where that is not known.
     declared: String,
-    /// Height of the newest block that is final, or of the block that it began behind.
-    settled: u64,
+    /// Height of the newest block that is known to be final.
+    settled: Option<u64>,
+    /// Height of the block that it began behind, until what is final has come as far.
+    began: u64,
     /// Addresses of descriptors that are used, by branch.
     used: Used,
 }
@@ -78,9 +80,31 @@ impl Cursor {
             recent: VecDeque::from([read]),
             unwell: Unwell::default(),
             declared: String::new(),
-            settled: height,
+            settled: None,
+            began: height,
             used: Used::new(),
         }
+    }
+
+    /// Takes for read what stands right before the oldest block, the newest first, so that a reorganisation may reach below the
+    /// place at which it began.
+    pub fn remember(&mut self, older: impl IntoIterator<Item = String>) {
+        for hash in older {
+            let Some(height) = self.oldest().checked_sub(1).filter(|_| !self.is_full()) else { return };
+            self.recent.push_front(ReadRef { height, hash, epoch: self.epoch });
+        }
+    }
+
+    /// How many blocks are remembered.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.recent.len()
+    }
+
+    /// Whether it remembers as many blocks as a reorganisation may reach back.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.recent.len() >= self.depth_max
     }
 
     /// The newest block that was read.
@@ -100,15 +124,20 @@ impl Cursor {
         self.declared = declared;
     }
 
-    /// Height of the newest block that is final, or of the one that it began behind.
+    /// Height of the newest block that is known to be final.
     #[must_use]
-    pub fn settled(&self) -> u64 {
+    pub fn settled(&self) -> Option<u64> {
         self.settled
     }
 
-    /// Blocks up to this height are final.
-    pub fn settle(&mut self, height: u64) {
-        self.settled = height;
+    /// Blocks up to this height are final; says whether the block that it began behind is below it.
+    pub fn settle(&mut self, height: u64) -> bool {
+        let is_read = height > self.began;
+        self.settled = Some(height);
+        if height >= self.began {
+            self.began = 0;
+        }
+        is_read
     }
 
     /// Addresses of descriptors that are used, by branch.
@@ -179,7 +208,8 @@ impl Cursor {
             left.extend(self.recent.pop_back());
         }
         self.epoch += 1;
-        self.settled = self.settled.min(self.tip().height);
+        let tip = self.tip().height;
+        self.settled = self.settled.map(|height| height.min(tip));
         left
     }
 
@@ -195,11 +225,16 @@ impl Cursor {
             "block": tip.height,
             "block_hash": tip.hash,
             "epoch": self.epoch,
-            "final": self.settled,
             "read": newest.map(|read| json!([read.height, read.hash])).collect::<Vec<_>>(),
         });
         if first {
             detail["first"] = Value::Bool(true);
+        }
+        if let Some(height) = self.settled {
+            detail["final"] = json!(height);
+        }
+        if self.began > 0 {
+            detail["began"] = json!(self.began);
         }
         if !self.used.is_empty() {
             detail["used"] = json!(self.used);
@@ -248,7 +283,8 @@ impl<'a> Restoring<'a> {
         let cursor = self.cursor.get_or_insert_with(|| {
             self.tip = Some(ReadRef { height, hash: hash.to_owned(), epoch });
             // Cursors did not always say it: then what is final is told again.
-            let settled = detail["final"].as_u64().unwrap_or_default();
+            let settled = detail["final"].as_u64();
+            let began = detail["began"].as_u64().unwrap_or_default();
             let declared = detail["declared"].as_str().unwrap_or_default().to_owned();
             let unwell = detail["unwell"].as_array().into_iter().flatten().filter_map(Value::as_str);
             Cursor {
@@ -258,6 +294,7 @@ impl<'a> Restoring<'a> {
                 unwell: Unwell::of(unwell),
                 declared,
                 settled,
+                began,
                 used: used_of(&detail["used"]),
             }
         });
@@ -291,52 +328,6 @@ impl<'a> Restoring<'a> {
 pub(super) fn used_of(record: &Value) -> Used {
     let used = record.as_object().into_iter().flatten();
     used.filter_map(|(branch, used)| Some((branch.clone(), u32::try_from(used.as_u64()?).ok()?))).collect()
-}
-
-/// The record of a reorganisation: `left` are the blocks that are no longer part of the chain, the newest first.
-#[must_use]
-pub fn reorganisation(origin: &Origin, chain: &str, cursor: &Cursor, left: &[ReadRef], time: Instant) -> Event {
-    let id = format!("reorg/{chain}/{}/{}", cursor.epoch, cursor.tip().hash);
-    let mut event = Event::builder(origin, &id, "chain.reorg", time);
-    event.chain(chain).detail(&json!({
-        "depth": left.len(),
-        "fork_block": cursor.tip().height,
-        "fork_hash": cursor.tip().hash,
-        "epoch": cursor.epoch,
-        "left": left.iter().map(|read| read.hash.as_str()).collect::<Vec<_>>(),
-    }));
-    event.build_own()
-}
-
-/// The record that an event of a block that was left no longer holds; nothing for what needs no taking back.
-#[must_use]
-pub fn retraction(origin: &Origin, event: &Event, left: &[ReadRef], epoch: u64, time: Instant) -> Option<Event> {
-    const TAKEN_BACK: [&str; 6] =
-        ["chain.tx", "chain.transfer", "chain.contract", "chain.module_tx", "chain.approval", "chain.balance"];
-    if event.source() != origin.source || !TAKEN_BACK.contains(&event.kind()) {
-        return None;
-    }
-    let detail = event.detail().value();
-    let of_it = |read: &&ReadRef| {
-        detail["block_hash"] == json!(read.hash) && detail["epoch"].as_u64().unwrap_or_default() == read.epoch
-    };
-    let read = left.iter().find(of_it)?;
-    let id = format!("retracted/{epoch}/{}", event.event_id());
-    let mut taken = Event::builder(origin, &id, "chain.retracted", time);
-    taken.wallet(event.wallet()).tx(event.tx()).chain(event.chain()).request(event.request());
-    taken.asset(event.asset()).from_address(event.from_address()).to_address(event.to_address());
-    taken.amount(event.amount().cloned());
-    let mut said = json!({
-        "event": event.event_id().to_string(),
-        "kind": event.kind(),
-        "block": read.height,
-        "block_hash": read.hash,
-        "epoch": epoch,
-    });
-    if detail["direction"].is_string() {
-        said["direction"] = detail["direction"].clone();
-    }
-    Some(taken.detail(&said).build_own())
 }
 
 #[cfg(test)]
@@ -404,7 +395,9 @@ mod tests {
         cursor.take(&block(12, "a12", "a11"));
         go(&cursor, 2);
         cursor.take(&block(13, "a13", "a12"));
+        assert!(!cursor.settle(9), "nothing was read of what is final");
         go(&cursor, 1);
+        assert!(cursor.settle(11));
         cursor.rewind(11);
         go(&cursor, 0);
         cursor.take(&block(12, "b12", "a11"));
@@ -425,27 +418,23 @@ mod tests {
     }
 
     #[test]
-    fn another_source_or_chain_has_another_cursor() {
-        let record = cursor().record(&origin(), "base", 1, true, Instant(1));
-        assert_eq!(restored(&[record], 4), None);
+    fn a_reorganisation_may_reach_below_the_place_at_which_it_began() {
+        let mut cursor = Cursor::behind(10, "a10", 4);
+        cursor.remember(["a9", "a8", "a7", "a6"].map(str::to_owned));
+        assert_eq!((cursor.oldest(), cursor.remembered(), cursor.is_full()), (7, 4, true));
+        let record = cursor.record(&origin(), "ethereum", cursor.remembered(), true, Instant(1));
+        assert_eq!(restored(&[record], 4).as_ref(), Some(&cursor));
+        let left = cursor.rewind(8);
+        assert_eq!(left.iter().map(|read| read.hash.as_str()).collect::<Vec<_>>(), ["a10", "a9"]);
+        assert_eq!((cursor.settled(), cursor.step(&block(9, "b9", "a8"))), (None, Step::Continues));
+        let mut young = Cursor::behind(1, "a1", 4);
+        young.remember(["a0", "nothing"].map(str::to_owned));
+        assert_eq!((young.oldest(), young.is_full()), (0, false));
     }
 
     #[test]
-    fn what_a_left_block_said_is_taken_back_once_in_each_epoch() {
-        let mut cursor = cursor();
-        let said = |kind, hash: &str, epoch: u64| {
-            let mut event = Event::builder(&origin(), &format!("{kind}{hash}{epoch}"), kind, Instant(1));
-            event.wallet("w").detail(&json!({"block_hash": hash, "epoch": epoch}));
-            event.build_own()
-        };
-        let left = cursor.rewind(12);
-        let taken = |event: &Event| retraction(&origin(), event, &left, 1, Instant(2));
-        let first = said("chain.transfer", "a13", 0);
-        let record = taken(&first).unwrap();
-        assert_eq!(record.detail().value()["event"], json!(first.event_id().to_string()));
-        assert_eq!(record.wallet(), Some("w"));
-        assert!(taken(&said("chain.transfer", "a12", 0)).is_none(), "its block stands");
-        assert!(taken(&said("chain.transfer", "a13", 5)).is_none(), "another reading of the block");
-        assert!(taken(&said("chain.progress", "a13", 0)).is_none());
+    fn another_source_or_chain_has_another_cursor() {
+        let record = cursor().record(&origin(), "base", 1, true, Instant(1));
+        assert_eq!(restored(&[record], 4), None);
     }
 }

@@ -5,7 +5,8 @@
 //! | [`registry`] | chains by name and id, their own asset, well-known tokens |
 //! | [`address`] | the canonical form of an address |
 //! | [`finality`] | which blocks are final |
-//! | [`follow`] | which blocks were read, reorganisations, and what is recorded of them |
+//! | [`follow`] | which blocks were read, and what is recorded of it |
+//! | [`leaving`] | what is recorded of blocks that a reorganisation leaves |
 //! | [`backfill`] | which old blocks are read for wallets that were added |
 //! | [`health`] | which parts of blocks could not be read, and when that is over |
 //! | [`pool`] | which waiting transactions were told, replaced each other, or left |
@@ -21,5 +22,6 @@ pub mod evm;
 pub mod finality;
 pub mod follow;
 pub mod health;
+pub mod leaving;
 pub mod pool;
 pub mod registry;

@@ -20,6 +20,19 @@ pub struct Waiting {
     pub slots: Vec<String>,
     /// What is told of it; nothing of one that stands in a block already, which still takes its slots.
     pub events: Vec<Event>,
+    /// Its place among what its account signs, where transactions are numbered and that is known.
+    pub turn: Option<Turn>,
+}
+
+/// The number of a transaction, and the one that its account uses next in a block. Its slot is `account/nonce`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The account.
+    pub account: String,
+    /// What blocks take next of it.
+    pub next: u64,
+    /// What the transaction has.
+    pub nonce: u64,
 }
 
 /// Where a transaction is that was told.
@@ -83,7 +96,9 @@ impl Pool {
     /// restored transaction replaces or is replaced by is not known, only whether it leaves.
     pub fn restore(&mut self, event: &Event, settled: &mut HashSet<String>) {
         let is_own = event.source() == self.origin.source && event.chain() == Some(self.chain.as_str());
-        let Some(tx) = event.tx().filter(|_| is_own && event.kind().starts_with("chain.")) else { return };
+        // Said of what still waits.
+        let settles = event.kind().starts_with("chain.") && event.kind() != "chain.nonce_missing";
+        let Some(tx) = event.tx().filter(|_| is_own && settles) else { return };
         if event.outcome() != Some("unconfirmed") {
             settled.insert(tx.to_owned());
         } else if !settled.contains(tx) && !self.told.contains_key(tx) && self.told.len() < self.limits.transactions {
@@ -133,6 +148,7 @@ impl Pool {
         }
         let Some(wallet) = wallet else { return events };
         self.slots.extend(waiting.slots.iter().map(|slot| (slot.clone(), waiting.tx.clone())));
+        events.extend(waiting.turn.as_ref().and_then(|turn| self.missing(&waiting.tx, turn, time)));
         self.told.insert(waiting.tx.clone(), Told { slots: waiting.slots, wallet, absent_since: None });
         self.order.push_back(waiting.tx);
         while self.told.len() > self.limits.transactions {
@@ -143,6 +159,17 @@ impl Pool {
             self.order.retain(|tx| self.told.contains_key(tx));
         }
         events
+    }
+
+    /// The record that a transaction waits behind a number for which none is known: it is lost, or kept from the pools.
+    fn missing(&self, tx: &str, turn: &Turn, time: Instant) -> Option<Event> {
+        let Turn { account, next, nonce } = turn;
+        let missing = (*next..*nonce).find(|before| !self.slots.contains_key(&format!("{account}/{before}")))?;
+        let id = format!("nonce_missing/{}/{tx}/{}", self.chain, time.nanoseconds());
+        let mut event = Event::builder(&self.origin, &id, "chain.nonce_missing", time);
+        event.chain(&self.chain).tx(tx).wallet(account.as_str());
+        event.detail(&json!({"nonce": nonce, "missing": missing, "next": next}));
+        Some(event.build_own())
     }
 
     /// Blocks were read with these events: what stands in them waits no more, until they are left. Gives the records of
@@ -225,7 +252,7 @@ mod tests {
     }
 
     fn waiting(tx: &str, slot: &str) -> Waiting {
-        Waiting { tx: tx.into(), slots: vec![slot.into()], events: vec![event(tx, "unconfirmed")] }
+        Waiting { tx: tx.into(), slots: vec![slot.into()], events: vec![event(tx, "unconfirmed")], turn: None }
     }
 
     fn said(events: &[Event]) -> Vec<(String, Option<String>, Option<String>)> {
@@ -291,6 +318,21 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_nobody_has_shown_is_missing() {
+        let mut pool = pool();
+        let mut enter = |tx: &str, next: u64, nonce: u64| {
+            let turn = Turn { account: "0x01".into(), next, nonce };
+            let events = pool.enter(Waiting { turn: Some(turn), ..waiting(tx, &format!("0x01/{nonce}")) }, Instant(1));
+            let detail = events.iter().find(|event| event.kind() == "chain.nonce_missing")?.detail().value();
+            Some((detail["nonce"].as_u64().unwrap(), detail["missing"].as_u64().unwrap()))
+        };
+        assert_eq!(enter("a", 4, 4), None, "it is its turn");
+        assert_eq!(enter("c", 4, 6), Some((6, 5)));
+        assert_eq!(enter("b", 4, 5), None, "those before it wait too");
+        assert_eq!(enter("old", 4, 3), None, "it is taken, and will not come into a block");
+    }
+
+    #[test]
     fn what_stands_in_a_block_waits_no_more() {
         let mut pool = pool();
         pool.enter(waiting("a", "1"), Instant(0));
@@ -323,7 +365,10 @@ mod tests {
     fn nothing_is_told_twice_after_a_restart() {
         let mut pool = pool();
         let mut settled = HashSet::new();
-        for event in [event("b", "unconfirmed"), event("a", "success"), event("a", "unconfirmed")] {
+        let origin = Origin { system: "cold".into(), source: "node".into() };
+        let mut missing = Event::builder(&origin, "missing", "chain.nonce_missing", Instant(1));
+        let missing = missing.chain("ethereum").tx("b").wallet("0x01").build_own();
+        for event in [missing, event("b", "unconfirmed"), event("a", "success"), event("a", "unconfirmed")] {
             pool.restore(&event, &mut settled);
         }
         assert_eq!(pool.waiting().collect::<Vec<_>>(), ["b"]);

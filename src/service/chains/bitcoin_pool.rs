@@ -75,6 +75,7 @@ impl BitcoinChain {
             tx: transaction.compute_txid().to_string(),
             slots: transaction.input.iter().map(|input| input.previous_output.to_string()).collect(),
             events,
+            turn: None,
         }
     }
 }

@@ -6,7 +6,9 @@ use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use keywatch_ingest::chain::evm::rhythm::{At, Pair, Rhythm};
 use keywatch_ingest::chain::evm::rpc::parse_quantity;
 use keywatch_ingest::chain::evm::state::{self, Looked, Slot, State};
-use keywatch_ingest::chain::evm::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, decode, tokens};
+use keywatch_ingest::chain::evm::{
+    Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, delegations, events, metadata, tokens,
+};
 use keywatch_ingest::chain::follow::{BlockRef, ReadRef};
 use keywatch_ingest::chain::health::Asked;
 use keywatch_store::event::Origin;
@@ -15,9 +17,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::evm_metadata::Told;
 use super::follower::chain::{Chain, Fetched};
 use super::node::{Class, Node, Trouble};
-use super::{evm_balances, evm_tokens};
+use super::{evm_balances, evm_metadata, evm_tokens};
 
 use crate::service::config::chain::Storage;
 
@@ -38,6 +41,8 @@ pub(crate) struct EvmChain {
     pub(crate) traces: bool,
     /// Which wallets' storage is compared.
     pub(crate) storage: Storage,
+    /// Of which tokens it was told what they call themselves.
+    pub(crate) told: Told,
 }
 
 #[derive(Deserialize)]
@@ -94,12 +99,17 @@ impl EvmChain {
     /// Reads what stands in contracts and what wallets hold before and after a block. A node that has no state of that age
     /// says so, and blocks are read all the same.
     async fn compare(&self, node: &Node, read: &mut ReadBlock) -> Result<(), Trouble> {
-        let ReadBlock { block, receipts, traces, asked, .. } = &*read;
+        let ReadBlock { block, receipts, traces, delegations, asked, .. } = &*read;
         let unread = asked.problem().is_some();
         let (wallets, left_out) = match self.storage {
             Storage::Never => return Ok(()),
             Storage::Touched if !unread => {
-                let touched = state::touched(block, receipts, traces.as_deref(), &self.watched);
+                let mut touched = state::touched(block, receipts, traces.as_deref(), &self.watched);
+                // Somebody else may send what an account signed.
+                let signed = delegations.iter().map(|delegation| delegation.authority);
+                touched.extend(signed.filter(|authority| self.watched.has(authority)));
+                touched.sort_unstable();
+                touched.dedup();
                 state::bounded(block, receipts, touched)
             }
             // Where calls could not be read, nobody knows whom they reached.
@@ -156,7 +166,8 @@ impl EvmChain {
         let word = |text: &String| text.parse::<U256>().map_err(|error| malformed(format!("{error}")));
         let mut words = answers.iter().map(word).collect::<Result<Vec<U256>, Trouble>>()?;
         let balance = words.pop().unwrap_or_default();
-        Ok(State { values: words.into_iter().map(B256::from).collect(), code: keccak256(&code), balance })
+        let (values, delegate) = (words.into_iter().map(B256::from).collect(), delegations::designated(&code));
+        Ok(State { values, code: keccak256(&code), delegate, balance })
     }
 }
 
@@ -224,20 +235,26 @@ impl Chain for EvmChain {
             height,
             hash: format!("{:#x}", block.hash),
             parent: format!("{:#x}", block.parent_hash),
-            time: decode::seconds(block.timestamp),
+            time: events::seconds(block.timestamp),
         };
         let read = ReadBlock::new(block, receipts, traces);
         let mut block = read.map_err(|problem| node.trouble(Class::Malformed, problem))?;
         block.asked = asked;
         self.compare(node, &mut block).await?;
+        if self.storage != Storage::Never {
+            let moved = metadata::moved(&block.receipts, &self.watched, &self.network.name);
+            block.metadata = evm_metadata::read(node, &self.told, &block, moved).await?;
+        }
         Ok(Some(Fetched { at, block }))
     }
 
     fn mark(&self, fetched: &Fetched<ReadBlock>) -> String {
         let mut hasher = Sha256::new();
         hasher.update(fetched.block.block.receipts_root);
-        // Why a node could not tell something names the node, and is no part of what nodes have to say alike.
-        for event in self.events(fetched, 0).iter().filter(|event| event.kind() != "source.status") {
+        // Why a node could not tell something names the node, and is no part of what nodes have to say alike; nor is what a
+        // token calls itself, which some nodes cannot tell of an old block.
+        let apart = ["source.status", "chain.asset"];
+        for event in self.events(fetched, 0).iter().filter(|event| !apart.contains(&event.kind())) {
             hasher.update(line::write(event));
         }
         let mut mark = format!("{} ", fetched.at.hash);
@@ -274,6 +291,7 @@ impl Chain for EvmChain {
 
     fn explain(&self, rhythm: &mut Rhythm, events: &[Event]) {
         rhythm.take(&self.decoder(), events);
+        self.told.take(events);
     }
 
     fn weigh(&self, rhythm: &mut Rhythm, at: &ReadRef, read: &[(Pair, Option<U256>)], time: Instant) -> Vec<Event> {

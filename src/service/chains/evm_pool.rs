@@ -4,8 +4,11 @@
 //! it. What waited before is read from the block that the node would make next. A filter that the node has forgotten is
 //! asked for anew. A transaction that only asks a watched Safe is tried with `eth_call`, since anybody can ask.
 
-use keywatch_ingest::chain::evm::rpc::Transaction;
-use keywatch_ingest::chain::pool::{Waiting, Whereabouts};
+use std::collections::HashMap;
+
+use alloy::primitives::Address;
+use keywatch_ingest::chain::evm::rpc::{Transaction, parse_quantity};
+use keywatch_ingest::chain::pool::{Turn, Waiting, Whereabouts};
 use keywatch_store::Instant;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -98,6 +101,13 @@ impl EvmChain {
     }
 }
 
+/// The number that a block takes next of an account; nothing where the node does not tell.
+async fn next_number(node: &Node, account: &Address) -> Option<u64> {
+    let asked = json!([format!("{account:#x}"), "latest"]);
+    let answer = node.ask::<String>("eth_getTransactionCount", asked).await.ok()?;
+    parse_quantity(&answer).ok()
+}
+
 /// Whether it stands in a block already.
 fn is_mined(transaction: &Value) -> bool {
     transaction.get("blockHash").is_some_and(|hash| !hash.is_null())
@@ -119,6 +129,7 @@ impl PoolChain for EvmChain {
         let next = if is_new || some_wait { self.next_block(node).await? } else { Vec::new() };
         let decoder = self.decoder();
         let mut waiting = Vec::new();
+        let mut numbers: HashMap<Address, Option<u64>> = HashMap::new();
         // Some nodes give the transactions of the next block a hash of it.
         let next = next.into_iter().map(|value| (value, false));
         let passed = passed.into_iter().map(|value| {
@@ -145,6 +156,14 @@ impl PoolChain for EvmChain {
             let mut told = decoder.waiting(&transaction, time);
             if stands {
                 told.events.clear();
+            } else if self.watched.has(&transaction.from) {
+                let next = match numbers.get(&transaction.from) {
+                    Some(next) => *next,
+                    None => next_number(node, &transaction.from).await,
+                };
+                numbers.insert(transaction.from, next);
+                let account = format!("{:#x}", transaction.from);
+                told.turn = next.map(|next| Turn { account, next, nonce: transaction.nonce });
             }
             waiting.push(told);
         }

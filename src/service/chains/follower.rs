@@ -11,7 +11,8 @@ use std::time::Duration;
 use anyhow::Context;
 use futures::stream::{self, StreamExt};
 use keywatch_ingest::chain::finality::{self, Finality};
-use keywatch_ingest::chain::follow::{Cursor, Step, reorganisation};
+use keywatch_ingest::chain::follow::{Cursor, Step};
+use keywatch_ingest::chain::leaving::reorganisation;
 use keywatch_store::{Event, Log};
 use serde_json::json;
 use tokio::sync::{Notify, watch};
@@ -24,7 +25,8 @@ use super::pool::SharedPool;
 use super::{position, writing};
 use crate::clock;
 use crate::limits::{
-    FOLLOW_BLOCKS_MAX, FOLLOW_EVENTS_MAX, FOLLOW_FETCHES_MAX, HEADS_AGAIN_SECONDS, NODE_REST_SECONDS_MIN,
+    BEGIN_REMEMBERED_MAX, FOLLOW_BLOCKS_MAX, FOLLOW_EVENTS_MAX, FOLLOW_FETCHES_MAX, HEADS_AGAIN_SECONDS,
+    NODE_REST_SECONDS_MIN,
 };
 use crate::service::intake::Intake;
 use crate::service::turns::{self, stopped, unless_stopped};
@@ -252,8 +254,17 @@ impl<C: Chain> Follower<C> {
         let hash =
             hash.ok_or_else(|| Trouble::new(Class::Missing, format!("no node has block {height} to begin behind")))?;
         let mut cursor = Cursor::behind(height, &hash, self.pace.depth_max);
+        // Right behind the head a reorganisation soon reaches below the beginning.
+        let depth = u64::try_from(self.pace.depth_max.min(BEGIN_REMEMBERED_MAX)).unwrap_or(u64::MAX);
+        if head.saturating_sub(height) < depth {
+            for older in (height.saturating_sub(depth - 1)..height).rev() {
+                let Some(hash) = self.hash_at(older).await? else { break };
+                cursor.remember([hash]);
+            }
+        }
         cursor.watch(self.backfill.declared());
-        let record = cursor.record(self.chain.origin(), self.chain.name(), 1, true, clock::now());
+        let count = cursor.remembered();
+        let record = cursor.record(self.chain.origin(), self.chain.name(), count, true, clock::now());
         self.append(vec![record]).await?;
         tracing::info!(chain = self.chain.name(), source = self.chain.origin().source, height, "begins to follow");
         self.cursor = Some(cursor);
@@ -349,7 +360,7 @@ impl<C: Chain> Follower<C> {
         let fork = self.fork(&cursor).await?;
         let (origin, name) = (self.chain.origin().clone(), self.chain.name().to_owned());
         let now = clock::now();
-        let broken = (fork < cursor.settled())
+        let broken = finality::is_reverted(&cursor, Some(fork))
             .then(|| finality::reverted(&origin, &cursor, &name, Some(fork), &fork.to_string(), now));
         let left = cursor.rewind(fork);
         self.backfill.cut(fork);

@@ -2,7 +2,8 @@
 //!
 //! Both are found by going backwards through the log, which for a follower that runs is a matter of its newest records.
 
-use keywatch_ingest::chain::follow::{Cursor, ReadRef, Restoring, retraction};
+use keywatch_ingest::chain::follow::{Cursor, ReadRef, Restoring};
+use keywatch_ingest::chain::leaving::retraction;
 use keywatch_store::event::Origin;
 use keywatch_store::{Error, Event, Instant, Log, Position, Topic};
 
@@ -57,7 +58,9 @@ pub(crate) fn retractions(
         }
         taken.extend(retraction(origin, event, left, epoch, time));
         let at = || event.detail().value()["block"].as_u64();
-        event.kind() == "chain.progress" && at().is_some_and(|height| height <= fork)
+        let is_first = || event.detail().value()["first"].as_bool().unwrap_or_default();
+        // Where it began, what is left may have been remembered only, and nothing was said of it.
+        event.kind() == "chain.progress" && (is_first() || at().is_some_and(|height| height <= fork))
     })?;
     taken.reverse();
     Ok(taken)

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use super::bitcoin::BitcoinChain;
 use super::endpoints::Endpoints;
 use super::evm::EvmChain;
+use super::evm_metadata::Told;
 use super::follower::lag::{LagWatcher, Patience};
 use super::follower::{Follower, Pace};
 use super::heads::Heads;
@@ -169,7 +170,10 @@ pub(crate) fn configured(chain: &config::Chain, system: &System) -> anyhow::Resu
         let (watched, unreadable) = evm::Watched::of(system, &chain.chain);
         let network = chain.network()?;
         let (traces, storage) = (chain.traces, chain.storage);
-        (AnyChain::Evm(EvmChain { origin: origin(chain), network, watched, traces, storage }), unreadable)
+        (
+            AnyChain::Evm(EvmChain { origin: origin(chain), network, watched, traces, storage, told: Told::default() }),
+            unreadable,
+        )
     };
     for wallet in unreadable {
         tracing::warn!(wallet, chain = chain.chain, "is nothing that can be watched on this chain");

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
-use keywatch_ingest::chain::{bitcoin, evm, registry};
+use keywatch_ingest::chain::{address, bitcoin, evm, registry};
 use keywatch_store::Inventory;
 use keywatch_store::inventory::System;
 use serde::Deserialize;
@@ -146,11 +146,33 @@ fn requests() -> u32 {
 /// # Errors
 /// Each names the field and what to write instead.
 pub(crate) fn check(chains: &[Chain], credentials: &[Credential], inventory: &Inventory) -> anyhow::Result<()> {
+    check_keys(chains, inventory)?;
     for (index, chain) in chains.iter().enumerate() {
         let place = || format!("chains[{index}] (source `{}`)", chain.source);
         check_one(chain, credentials, inventory).with_context(place)?;
         let same = |other: &Chain| other.system == chain.system && other.source == chain.source;
         ensure!(!chains[..index].iter().any(same), "{}: each chain needs a source of its own", place());
+    }
+    Ok(())
+}
+
+/// A wallet that is declared by its raw private key would bring that into the log, also where nobody follows its chain.
+fn check_keys(chains: &[Chain], inventory: &Inventory) -> anyhow::Result<()> {
+    let is_known = |name: &str| {
+        let is_followed = chains.iter().any(|chain| chain.chain.eq_ignore_ascii_case(name));
+        is_followed || registry::find(name).is_some() || bitcoin::network(name).is_some()
+    };
+    for system in &inventory.systems {
+        for (index, wallet) in system.wallets.iter().enumerate() {
+            ensure!(
+                !(address::may_be_key(&wallet.wallet) && is_known(&wallet.chain)),
+                "inventory, system `{}`: entry {} of `wallets` is no address of {}; if it is a private key, take it as known to \
+                 whoever could read the file",
+                system.id,
+                index + 1,
+                wallet.chain
+            );
+        }
     }
     Ok(())
 }

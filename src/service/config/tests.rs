@@ -88,6 +88,18 @@ fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[test]
+fn a_wallet_that_may_be_a_private_key_is_refused_and_not_shown() {
+    let key = "ab".repeat(32);
+    for (chain, is_refused) in [("ethereum", true), ("Base", true), ("bitcoin", true), ("aptos", false)] {
+        let declared = format!("{INVENTORY}\n[[systems.wallets]]\nwallet = \"0x{key}\"\nchain = \"{chain}\"\n");
+        let checked = check(&config(), &Inventory::parse("i.toml", &declared).unwrap());
+        assert_eq!(checked.is_err(), is_refused, "{chain}");
+        let error = checked.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(error.is_empty() || (error.contains("of `wallets` is no address") && !error.contains(&key)), "{error}");
+    }
+}
+
+#[test]
 fn an_address_beyond_this_machine_needs_tls_or_a_word() {
     let inventory = Inventory::parse("i.toml", INVENTORY).unwrap();
     let tls = Tls { certificate_file: "c".into(), key_file: "k".into(), client_ca_file: None };

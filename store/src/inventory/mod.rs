@@ -7,6 +7,7 @@
 mod assets;
 mod declared;
 mod network;
+mod private_keys;
 mod tables;
 
 use std::collections::HashMap;
@@ -45,7 +46,8 @@ impl Inventory {
     /// # Errors
     /// [`Error::Inventory`] with line, field and problem: bad TOML, an unknown field, an empty or doubled key.
     pub fn parse(file: &str, text: &str) -> Result<Inventory, Error> {
-        let refuse = |problem: String| Error::Inventory { file: file.to_owned(), problem };
+        let refuse =
+            |problem: String| Error::Inventory { file: file.to_owned(), problem: private_keys::hidden(&problem) };
         let inventory: Inventory =
             toml::from_str(text).map_err(|error| refuse(error.to_string().trim_end().to_owned()))?;
         for system in &inventory.systems {
@@ -96,6 +98,13 @@ impl System {
         if self.id.is_empty() {
             return Err("`id` is empty".to_owned());
         }
+        // What is declared goes into the log and into tables, whoever reads it and whatever chain it is of.
+        if let Some(place) = private_keys::place(&json!(self)) {
+            return Err(format!(
+                "{place} holds a private key; declare it with public ones, and take the key as known to whoever could \
+                 read this file"
+            ));
+        }
         for table in TABLES {
             let mut keys = Vec::new();
             for row in self.rows(table.name) {
@@ -144,11 +153,6 @@ impl System {
         }
         if wallet.gap_limit < 0 {
             return Err(format!("wallet {name}: gap_limit {} is below 0", wallet.gap_limit));
-        }
-        // What is declared goes into the log and into tables, also where no follower reads the descriptor.
-        let mut keys = wallet.descriptor.split(['(', '{', ',', ']', '/']);
-        if keys.any(|key| key.starts_with("xprv") || key.starts_with("tprv")) {
-            return Err(format!("wallet {name}: its descriptor holds a private key; declare it with public ones"));
         }
         for (role, source) in wallet.sources() {
             if !self.sources.iter().any(|declared| declared.source == source) {
@@ -299,7 +303,15 @@ mod tests {
             (TOML.replace("threshold = 3", "first_block = -1"), "first_block -1 is below 0"),
             (
                 TOML.replace("threshold = 3", "descriptor = \"wpkh([73c5da0a/84h]xprv9s21/*)#qf45pmyh\""),
-                "holds a private key; declare it",
+                "entry 1 of `wallets`: its `descriptor` holds a private key; declare it",
+            ),
+            (
+                TOML.replace("0xabc", "5HpHagT65TZzG1PH3CSu63k8DbpvD8s5ip4nEB3kEsreAnchuDf"),
+                "entry 1 of `wallets`: its `wallet` holds a private key",
+            ),
+            (
+                TOML.replace("threshold = 3", "treshold = \"KwDiBf89QgGbjEhKnhXJuH7LrciVrZi3qYjgd9M7rFU73sVHnoWn\""),
+                "treshold",
             ),
             (
                 format!("{TOML}\n[[systems.assets]]\nasset = \"GALA\"\nchain = \"ethereum\"\ndecimals = 39"),
@@ -317,6 +329,7 @@ mod tests {
         ] {
             let error = Inventory::parse("i.toml", &text).unwrap_err().to_string();
             assert!(error.starts_with("i.toml: ") && error.contains(said), "{error}");
+            assert!(!["xprv9", "5HpHag", "KwDiBf"].iter().any(|key| error.contains(key)), "{error}");
         }
     }
 }

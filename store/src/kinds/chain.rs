@@ -70,6 +70,12 @@ pub(super) const CHAIN_APPROVAL: &[(&str, &str, &str)] = &[
     ("token", "text", "the token's contract"),
     ("token_id", "text", "the one token meant, for tokens with ids"),
     ("unlimited_spender", "text", "who may take everything: an allowance of at least 2^255 units, or of a collection"),
+    ("through", "text", "the contract by which they are taken, for an allowance that Permit2 keeps"),
+    (
+        "expires_at",
+        "integer",
+        "until when it holds, unix seconds, for an allowance that Permit2 keeps; 0: for its block",
+    ),
     ("block", "integer", "block height"),
 ];
 
@@ -89,13 +95,27 @@ pub(super) const CHAIN_SIGNATURE: &[(&str, &str, &str)] = &[
     ("block", "integer", "block height, absent while unconfirmed"),
 ];
 
+pub(super) const CHAIN_ASSET: &[(&str, &str, &str)] = &[
+    ("token", "text", "the token's contract"),
+    ("symbol", "text", "what it calls itself; letters beyond ASCII as their numbers"),
+    ("decimals", "integer", "digits of an amount that stand behind the point, as it says"),
+    ("block", "integer", "block height"),
+];
+
+pub(super) const CHAIN_NONCE_MISSING: &[(&str, &str, &str)] = &[
+    ("nonce", "integer", "the number of the transaction that waits"),
+    ("missing", "integer", "the lowest number before it for which no transaction was seen"),
+    ("next", "integer", "the number that blocks take next of the account"),
+];
+
 pub(super) const CHAIN_PROGRESS: &[(&str, &str, &str)] = &[
     ("block", "integer", "height of the newest block read"),
     ("block_hash", "text", "its hash"),
     ("epoch", "integer", "reorganisations so far"),
     ("read", "array", "height and hash of the blocks read since the record before, as deep as a reorganisation may go"),
     ("first", "boolean", "true where the follower began: nothing before this block was read"),
-    ("final", "integer", "height of the newest block that is final, or of the one that the follower began behind"),
+    ("final", "integer", "height of the newest block that is known to be final"),
+    ("began", "integer", "height of the block that the follower began behind, until what is final has come as far"),
     ("used", "object", "how many addresses of wallets with a descriptor are used, by branch"),
     ("declared", "text", "`sha256` of the declaration whose wallets were watched, as `inventory.activated` has it"),
     ("unwell", "array", "parts of blocks that could not be read and have not been read since, as `source.status` told"),

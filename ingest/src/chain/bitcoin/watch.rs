@@ -9,6 +9,7 @@ use bitcoin::{Address, Network, PubkeyHash, Script, ScriptBuf, Transaction, TxIn
 use keywatch_store::inventory::System;
 
 use super::descriptor::{self, Branch};
+use crate::chain::address::shown;
 use crate::chain::follow::Used;
 
 /// The network that a chain's name means: `bitcoin`, or `bitcoin-` with `testnet4`, `signet` or `regtest`.
@@ -60,7 +61,7 @@ impl Watched {
                     watched.taproot |= script.is_p2tr();
                     watched.wallets.insert(script, declared.wallet.clone());
                 }
-                None => unreadable.push(declared.wallet.clone()),
+                None => unreadable.push(shown(&declared.wallet)),
             }
         }
         watched.derive();

@@ -6,7 +6,7 @@ use alloy::primitives::{Address, I256, U256};
 use keywatch_store::Event;
 use serde_json::{Value, json};
 
-use super::decode::{Decoder, Place, address, amount, complete};
+use super::events::{Decoder, Place, address, amount, complete};
 use super::state::Looked;
 use super::tokens::Held;
 use crate::chain::registry;

@@ -5,7 +5,7 @@ use alloy::sol_types::SolInterface;
 use keywatch_store::multisend;
 use serde_json::{Value, json};
 
-use super::decode::address as canonical;
+use super::events::address as canonical;
 use crate::limits::{ARGUMENT_BYTES_MAX, CALL_NESTING_MAX, INNER_CALLS_MAX};
 use abi::Known::KnownCalls;
 

@@ -6,39 +6,22 @@
 
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol_types::SolCall;
-use keywatch_store::event::{Builder, Origin};
-use keywatch_store::{Amount, Event, Instant};
+use keywatch_store::Event;
+use keywatch_store::event::Builder;
 use serde_json::{Map, Value, json};
 
 use super::balance;
 use super::call::{self, Call, Tokens, abi};
+use super::delegations;
+use super::events::{Decoder, Place, address, amount, complete, seconds};
 use super::logs::{self, Said};
-use super::rpc::{ReadBlock, Receipt, Transaction, Withdrawal};
+use super::metadata;
+use super::read::ReadBlock;
+use super::rpc::{Receipt, Transaction, Withdrawal};
 use super::state;
 use super::traces::{self, Moved};
-use super::watch::{Network, Watched};
+use super::watch::Watched;
 use crate::chain::registry;
-
-/// Reads blocks for one source.
-#[derive(Clone, Copy, Debug)]
-pub struct Decoder<'a> {
-    /// Who the events are written under.
-    pub origin: &'a Origin,
-    /// The chain.
-    pub network: &'a Network,
-    /// What is watched on it.
-    pub watched: &'a Watched,
-}
-
-/// Where in the chain something happened.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) height: u64,
-    pub(super) hash: B256,
-    pub(super) epoch: u64,
-    pub(super) time: Instant,
-    pub(super) tx: Option<(&'a Transaction, &'a Receipt)>,
-}
 
 /// A Safe's own transaction, or a module's.
 struct Execution {
@@ -78,6 +61,9 @@ impl Decoder<'_> {
             let place = Place { tx: Some((transaction, receipt)), ..place };
             let walk = frame.map(|frame| traces::walk(frame, self.watched)).unwrap_or_default();
             self.transaction(&place, &walk, &mut events);
+            let own = read.delegations.iter().enumerate().filter(|(_, delegation)| delegation.transaction == index);
+            // They hold also where the transaction that carries them fails.
+            events.extend(own.filter_map(|(number, one)| delegations::told(self, &place, one, number, &read.looked)));
         }
         let withdrawals = block.withdrawals.iter().filter(|withdrawal| self.watched.has(&withdrawal.address));
         events.extend(withdrawals.map(|withdrawal| self.withdrawal(&place, withdrawal)));
@@ -89,6 +75,7 @@ impl Decoder<'_> {
         let unexplained: Vec<Event> =
             read.held.iter().filter_map(|held| balance::unexplained_token(self, &place, held, &events)).collect();
         events.extend(unexplained);
+        events.extend(read.metadata.iter().map(|said| metadata::event(self, &place, said)));
         if let Some(problem) = read.asked.problem() {
             let id = format!("unread/{}/{epoch}/{:#x}", self.network.name, block.hash);
             let mut event = Event::builder(self.origin, &id, "source.status", place.time);
@@ -263,33 +250,6 @@ impl Decoder<'_> {
             }
         }
     }
-
-    /// An event of `wallet`; `id` tells it apart within its transaction, or its block.
-    pub(super) fn event(&self, place: &Place<'_>, kind: &str, wallet: Address, id: &str) -> Builder {
-        let transaction = place.tx.map(|(transaction, _)| format!("{:#x}", transaction.hash));
-        let within = transaction.as_deref().unwrap_or("block");
-        let id = format!("{kind}/{}/{}/{:#x}/{within}/{id}", self.network.name, place.epoch, place.hash);
-        let mut event = Event::builder(self.origin, &id, kind, place.time);
-        event.wallet(address(wallet)).chain(&self.network.name).tx(transaction);
-        event
-    }
-}
-
-/// Adds what is said of every event of a block, and makes it.
-pub(super) fn complete(event: &mut Builder, place: &Place<'_>, mut detail: Value) -> Event {
-    detail["block"] = json!(place.height);
-    detail["block_hash"] = json!(format!("{:#x}", place.hash));
-    detail["epoch"] = json!(place.epoch);
-    if let Some((_, receipt)) = place.tx
-        && matches!(event.get(keywatch_store::event::TextColumn::Kind), Some("chain.tx" | "chain.module_tx"))
-    {
-        let rate = receipt.effective_gas_price.and_then(|price| i64::try_from(price).ok());
-        detail["fee"] = json!(receipt.fee().to_string());
-        if let Some(rate) = rate {
-            detail["fee_rate"] = json!(rate);
-        }
-    }
-    event.detail(&detail).build_own()
 }
 
 /// What a Safe is asked in a call to it.
@@ -324,19 +284,4 @@ fn add_allowance(detail: &mut Map<String, Value>, said: &[Said], wallet: Address
     if let (Some(spender), false) = (unlimited, detail.contains_key("unlimited_spender")) {
         detail.insert("unlimited_spender".into(), json!(address(spender)));
     }
-}
-
-/// An address in the canonical form of events.
-pub(super) fn address(address: Address) -> String {
-    format!("{address:#x}")
-}
-
-pub(super) fn amount(units: U256) -> Amount {
-    Amount::from_digits(&units.to_string()).expect("a 256-bit word has at most 78 digits")
-}
-
-/// Unix seconds of a block. One that claims a time beyond all calendars has the latest there is.
-#[must_use]
-pub fn seconds(timestamp: u64) -> Instant {
-    i64::try_from(timestamp).ok().and_then(Instant::from_unix_seconds).unwrap_or(Instant(i64::MAX))
 }

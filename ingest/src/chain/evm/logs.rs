@@ -10,7 +10,7 @@ use alloy::sol_types::SolEvent;
 use keywatch_store::Event;
 use serde_json::{Value, json};
 
-use super::decode::{Decoder, Place, address, amount, complete};
+use super::events::{Decoder, Place, address, amount, complete};
 use super::rpc::{Log, Receipt};
 use super::watch::Watched;
 use crate::chain::registry;
@@ -47,6 +47,19 @@ mod signature {
 }
 use signature as s;
 
+mod permit2 {
+    #![allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated from the contract's own definitions")]
+    alloy::sol! {
+        event Approval(address indexed owner, address indexed token, address indexed spender, uint160 amount, uint48 expiration);
+        event Permit(address indexed owner, address indexed token, address indexed spender, uint160 amount, uint48 expiration, uint48 nonce);
+        event Lockdown(address indexed owner, address token, address spender);
+    }
+}
+
+/// The contract by which wallets let others take any token that they let it take: it has the same address on every chain.
+/// What others say of the same kind counts for nothing.
+const PERMIT2: Address = alloy::primitives::address!("0x000000000022d473030f116ddee9f6b43ac78ba3");
+
 /// One thing that a contract said about a watched wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
@@ -56,6 +69,8 @@ pub(super) enum Said {
     Wrapped { log: u64, token: Address, wallet: Address, units: U256, back: bool },
     /// Somebody may take units of a token; all tokens of a collection where nothing is said.
     Allowed { log: u64, token: Address, owner: Address, spender: Address, units: Option<U256>, token_id: Option<U256> },
+    /// Somebody may take units of a token through Permit2, until `expires` (unix seconds).
+    Permitted { log: u64, token: Address, owner: Address, spender: Address, units: U256, expires: u64 },
     /// A Safe executed what its owners signed.
     Executed { safe: Address, hash: B256, succeeded: bool },
     /// A Safe executed what a module asked.
@@ -72,7 +87,11 @@ pub(super) fn said(receipt: &Receipt, watched: &Watched) -> Vec<Said> {
             if watched.has(&log.address) {
                 said.extend(of_wallet(log, signature, &words));
             }
-            of_token(log, signature, &words, watched, &mut said);
+            if log.address == PERMIT2 {
+                said.extend(of_permit2(log, signature, &words, watched));
+            } else {
+                of_token(log, signature, &words, watched, &mut said);
+            }
         }
     }
     said
@@ -119,6 +138,19 @@ fn of_wallet(log: &Log, signature: B256, words: &[B256]) -> Option<Said> {
         s::OwnershipTransferred::SIGNATURE_HASH => changed("owner", said(0), said(1)),
         _ => None,
     }
+}
+
+fn of_permit2(log: &Log, signature: B256, words: &[B256], watched: &Watched) -> Option<Said> {
+    let account = |index: usize| words.get(index).map(|word| Address::from_word(*word));
+    let number_at = |index: usize| words.get(index).map(|word| U256::from_be_bytes(word.0));
+    let (owner, token, spender) = (account(0).filter(|owner| watched.has(owner))?, account(1)?, account(2)?);
+    let (units, expires) = match signature {
+        permit2::Approval::SIGNATURE_HASH | permit2::Permit::SIGNATURE_HASH => (number_at(3)?, number_at(4)?),
+        permit2::Lockdown::SIGNATURE_HASH => (U256::ZERO, U256::ZERO),
+        _ => return None,
+    };
+    let expires = u64::try_from(expires).unwrap_or(u64::MAX);
+    Some(Said::Permitted { log: log.log_index, token, owner, spender, units, expires })
 }
 
 fn of_token(log: &Log, signature: B256, words: &[B256], watched: &Watched, said: &mut Vec<Said>) {
@@ -190,6 +222,8 @@ impl Said {
             Said::Allowed { owner: by, spender, units, token_id: None, .. } if by == owner => {
                 units.is_none_or(|units| units.bit(255)).then_some(spender)
             }
+            // Its amounts have 160 bits.
+            Said::Permitted { owner: by, spender, units, .. } if by == owner => units.bit(159).then_some(spender),
             _ => None,
         }
     }
@@ -200,6 +234,7 @@ impl Said {
             Said::Moved { .. } => self.moves(decoder, place),
             Said::Wrapped { .. } => self.wrapping(decoder, place).into_iter().collect(),
             Said::Allowed { .. } => self.allowance(decoder, place).into_iter().collect(),
+            Said::Permitted { .. } => self.permission(decoder, place).into_iter().collect(),
             Said::Changed { log, wallet, change, before, after } => {
                 let mut event = decoder.event(place, "chain.contract", *wallet, &format!("log/{log}"));
                 let mut detail = json!({ "change": change });
@@ -250,6 +285,24 @@ impl Said {
         event.outcome(if revoked { "revoked" } else { "granted" });
         let mut detail = json!({"token": address(*token)});
         put_id(&mut detail, *token_id);
+        if let Some(spender) = self.unlimited_spender(*owner) {
+            detail["unlimited_spender"] = json!(address(spender));
+        }
+        Some(complete(&mut event, place, detail))
+    }
+}
+
+impl Said {
+    fn permission(&self, decoder: &Decoder<'_>, place: &Place<'_>) -> Option<Event> {
+        let Said::Permitted { log, token, owner, spender, units, expires } = self else { return None };
+        let mut event = decoder.event(place, "chain.approval", *owner, &format!("log/{log}"));
+        event.from_address(address(*owner)).to_address(address(*spender));
+        event.asset(registry::token(&decoder.network.name, &address(*token))).amount(amount(*units));
+        event.outcome(if units.is_zero() { "revoked" } else { "granted" });
+        let mut detail = json!({"token": address(*token), "through": address(PERMIT2)});
+        if !units.is_zero() {
+            detail["expires_at"] = json!(expires);
+        }
         if let Some(spender) = self.unlimited_spender(*owner) {
             detail["unlimited_spender"] = json!(address(spender));
         }

@@ -2,9 +2,13 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`rpc`] | the shapes of a node's answers, and whether the parts of a block belong together |
+//! | [`rpc`] | the shapes of a node's answers |
+//! | [`read`] | a block with all that was read of it, and whether its parts belong together |
 //! | [`watch`] | the chain, and the wallets that are watched on it |
+//! | [`events`] | what all events say: their source, their place, the forms of addresses and amounts |
 //! | [`decode`] | transactions and the native asset |
+//! | [`delegations`] | accounts that let code run as themselves |
+//! | [`metadata`] | what token contracts say of themselves |
 //! | `logs` | what contracts say: tokens, allowances, Safes, control |
 //! | [`state`] | storage of watched contracts before and after a block |
 //! | `balance` | balances against what is explained |
@@ -19,7 +23,11 @@
 mod balance;
 pub(crate) mod call;
 pub mod decode;
+pub mod delegations;
+pub mod events;
 mod logs;
+pub mod metadata;
+pub mod read;
 pub mod rhythm;
 pub mod rpc;
 pub mod state;
@@ -31,6 +39,7 @@ pub mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use decode::Decoder;
-pub use rpc::{Block, ReadBlock, Receipt, Trace};
+pub use events::Decoder;
+pub use read::ReadBlock;
+pub use rpc::{Block, Receipt, Trace};
 pub use watch::{Network, Watched};

@@ -12,7 +12,7 @@ use keywatch_store::{Event, Instant};
 use serde_json::json;
 
 use super::balance::{left_over, native, transferred};
-use super::decode::{Decoder, Place, address, amount, complete};
+use super::events::{Decoder, Place, address, amount, complete};
 use super::watch::Watched;
 use crate::chain::registry;
 use crate::limits::BALANCES_READ_MAX;

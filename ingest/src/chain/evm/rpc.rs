@@ -1,5 +1,4 @@
-//! The shapes of what an Ethereum node answers, as far as the follower reads them, and the check that a block's parts
-//! belong together.
+//! The shapes of what an Ethereum node answers, as far as the follower reads them.
 //!
 //! Source of the format: the Ethereum JSON-RPC specification (ethereum/execution-apis), `eth_getBlockByNumber` with full
 //! transactions, `eth_getBlockReceipts`, and the output of geth's `callTracer`. Members that nobody needs are passed over.
@@ -11,10 +10,6 @@ use std::str::FromStr;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-
-use super::state::Looked;
-use super::tokens::Held;
-use crate::chain::health::Asked;
 
 /// A block with its transactions in full.
 #[derive(Clone, Debug, Deserialize)]
@@ -70,6 +65,33 @@ pub struct Transaction {
     /// Its second half.
     #[serde(default, deserialize_with = "optional")]
     pub s: Option<U256>,
+    /// Accounts that say whose code is to run as themselves (EIP-7702).
+    #[serde(default)]
+    pub authorization_list: Option<Vec<Authorization>>,
+}
+
+/// An account's word that the code at an address is to run as itself from now on (EIP-7702).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authorization {
+    /// Chain it is for, or 0 for all.
+    #[serde(deserialize_with = "parsed")]
+    pub chain_id: U256,
+    /// Where the code is.
+    #[serde(deserialize_with = "parsed")]
+    pub address: Address,
+    /// The account's number that it uses.
+    #[serde(deserialize_with = "quantity")]
+    pub nonce: u64,
+    /// Which of two keys signed.
+    #[serde(deserialize_with = "parsed")]
+    pub y_parity: U256,
+    /// First half of the signature.
+    #[serde(deserialize_with = "parsed")]
+    pub r: U256,
+    /// Its second half.
+    #[serde(deserialize_with = "parsed")]
+    pub s: U256,
 }
 
 impl Transaction {
@@ -183,54 +205,6 @@ pub struct Trace {
     pub tx_hash: Option<B256>,
     /// Its outermost call.
     pub result: CallFrame,
-}
-
-/// A block with what became of its transactions; the parts are known to belong together.
-#[derive(Clone, Debug)]
-pub struct ReadBlock {
-    /// The block.
-    pub block: Block,
-    /// One for each transaction, in their order.
-    pub receipts: Vec<Receipt>,
-    /// One for each transaction, in their order, where the node traces.
-    pub traces: Option<Vec<Trace>>,
-    /// Contracts that may have changed, as they were before the block and are after it.
-    pub looked: Vec<Looked>,
-    /// What wallets hold of watched tokens, where it may have changed.
-    pub held: Vec<Held>,
-    /// What became of the questions about calls, what stands in contracts, and what wallets hold.
-    pub asked: Asked,
-}
-
-impl ReadBlock {
-    /// Takes the parts of a block.
-    ///
-    /// # Errors
-    /// They do not belong together: what the node said, and what was expected.
-    pub fn new(block: Block, receipts: Vec<Receipt>, traces: Option<Vec<Trace>>) -> Result<ReadBlock, String> {
-        let expected = block.transactions.len();
-        if receipts.len() != expected {
-            return Err(format!("block {} has {expected} transactions, and {} receipts", block.number, receipts.len()));
-        }
-        for (transaction, receipt) in block.transactions.iter().zip(&receipts) {
-            if receipt.transaction_hash != transaction.hash || receipt.block_hash != block.hash {
-                return Err(format!(
-                    "block {} ({:#x}): the receipt of {:#x} is of transaction {:#x} in block {:#x}",
-                    block.number, block.hash, transaction.hash, receipt.transaction_hash, receipt.block_hash
-                ));
-            }
-        }
-        if let Some(traces) = &traces {
-            if traces.len() != expected {
-                return Err(format!("block {} has {expected} transactions, and {} traces", block.number, traces.len()));
-            }
-            let other = |(trace, tx): &(&Trace, &Transaction)| trace.tx_hash.is_some_and(|hash| hash != tx.hash);
-            if let Some((_, transaction)) = traces.iter().zip(&block.transactions).find(other) {
-                return Err(format!("block {}: the trace of {:#x} is another's", block.number, transaction.hash));
-            }
-        }
-        Ok(ReadBlock { block, receipts, traces, looked: Vec::new(), held: Vec::new(), asked: Asked::default() })
-    }
 }
 
 impl Receipt {

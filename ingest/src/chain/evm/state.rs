@@ -12,7 +12,7 @@ use alloy::primitives::{Address, B256, U256, keccak256};
 use keywatch_store::Event;
 use serde_json::json;
 
-use super::decode::{Decoder, Place, address, complete};
+use super::events::{Decoder, Place, address, complete};
 use super::rpc::{Block, CallFrame, Receipt, Trace};
 use super::watch::Watched;
 use crate::limits::WALLETS_COMPARED_MAX;
@@ -53,6 +53,8 @@ pub struct State {
     pub values: Vec<B256>,
     /// Hash of its code.
     pub code: B256,
+    /// Whose code runs as it, for an account that has none of its own (EIP-7702).
+    pub delegate: Option<Address>,
     /// Base units of the chain's own asset.
     pub balance: U256,
 }
@@ -139,8 +141,15 @@ pub(super) fn changes(decoder: &Decoder<'_>, place: &Place<'_>, looked: &Looked,
             differs(slot.change, Some(slot.slot), slot.shown(before), slot.shown(after));
         }
     }
-    if looked.before.code != looked.after.code {
-        differs("code", None, format!("{:#x}", looked.before.code), format!("{:#x}", looked.after.code));
+    let (before, after) = (&looked.before, &looked.after);
+    if before.delegate != after.delegate {
+        let shown = |delegate: Option<Address>| address(delegate.unwrap_or_default());
+        let now = shown(after.delegate);
+        if !tells(told, &wallet, &["implementation"], Some(&now)) {
+            differs("implementation", None, shown(before.delegate), now);
+        }
+    } else if before.code != after.code {
+        differs("code", None, format!("{:#x}", before.code), format!("{:#x}", after.code));
     }
     events
 }
@@ -153,10 +162,15 @@ fn is_told(told: &[Event], wallet: &str, slot: &Slot, after: &str) -> bool {
         "owner_added" => &["owner_added", "owner_removed"],
         _ => &[],
     };
+    tells(told, wallet, list, None) || tells(told, wallet, &[slot.change], Some(after))
+}
+
+/// Whether an event tells that one of these things of a wallet changed, to `after` where that is asked for.
+fn tells(told: &[Event], wallet: &str, changes: &[&str], after: Option<&str>) -> bool {
     told.iter().filter(|event| event.kind() == "chain.contract" && event.wallet() == Some(wallet)).any(|event| {
         let detail = event.detail().value();
         let change = detail["change"].as_str().unwrap_or_default();
-        list.contains(&change) || (change == slot.change && detail["after"] == after)
+        changes.contains(&change) && after.is_none_or(|after| detail["after"] == after)
     })
 }
 

@@ -13,6 +13,9 @@ use super::tokens::Held;
 use super::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched};
 use crate::limits::WALLETS_COMPARED_MAX;
 
+mod assets;
+mod permissions;
+
 const WALLET: &str = "0x1111111111111111111111111111111111111111";
 const SAFE: &str = "0x2222222222222222222222222222222222222222";
 const OTHER: &str = "0x9999999999999999999999999999999999999999";
@@ -302,6 +305,7 @@ fn looked(change: &str, before: &str, after: &str) -> Looked {
             })
             .collect(),
         code: B256::ZERO,
+        delegate: None,
         balance: U256::ZERO,
     };
     Looked { wallet: SAFE.parse().unwrap(), before: state(before), after: state(after) }

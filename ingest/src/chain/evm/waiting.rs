@@ -7,7 +7,8 @@ use alloy::primitives::Address;
 use keywatch_store::{Event, Instant};
 use serde_json::{Map, Value, json};
 
-use super::decode::{Decoder, add_signed, address, asked_of};
+use super::decode::{add_signed, asked_of};
+use super::events::{Decoder, address, amount};
 use super::rpc::Transaction;
 use crate::chain::pool::Waiting;
 
@@ -37,7 +38,7 @@ impl Decoder<'_> {
         }
         events.extend(self.will_execute(transaction, time));
         let slots = vec![format!("{:#x}/{}", transaction.from, transaction.nonce)];
-        Waiting { tx: format!("{:#x}", transaction.hash), slots, events }
+        Waiting { tx: format!("{:#x}", transaction.hash), slots, events, turn: None }
     }
 
     fn will_send(&self, transaction: &Transaction, time: Instant) -> Event {
@@ -49,7 +50,7 @@ impl Decoder<'_> {
         // The contract that a transaction makes has no code yet that could be called.
         let to = transaction.to.unwrap_or_else(|| wallet.create(transaction.nonce));
         if transaction.to.is_none() {
-            event.to_address(address(to)).asset(&self.network.asset).amount(super::decode::amount(transaction.value));
+            event.to_address(address(to)).asset(&self.network.asset).amount(amount(transaction.value));
             detail.insert("creates".into(), json!(address(to)));
         } else {
             self.add_called(&mut event, &mut detail, to, transaction.value, &transaction.input, 0);

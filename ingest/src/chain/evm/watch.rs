@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use alloy::primitives::Address;
 use keywatch_store::inventory::System;
 
+use crate::chain::address::shown;
 use crate::chain::registry;
 
 /// The chain that is followed.
@@ -48,7 +49,7 @@ impl Watched {
             let layout = if safe { Multisig::Safe } else { Multisig::Unknown };
             match declared.wallet.parse::<Address>() {
                 Ok(address) => _ = watched.wallets.insert(address, layout),
-                Err(_) => unreadable.push(declared.wallet.clone()),
+                Err(_) => unreadable.push(shown(&declared.wallet)),
             }
         }
         let assets = system.assets.iter().filter(|asset| asset.chain.eq_ignore_ascii_case(chain));

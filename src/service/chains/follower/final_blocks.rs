@@ -33,9 +33,13 @@ impl<C: Chain> Follower<C> {
         self.final_told = (told.ok().flatten().or(self.final_told.0), Some(again));
     }
 
-    /// The record that the nodes' chain leaves all blocks that are remembered, where that is what the trouble is.
+    /// The record that the nodes' chain leaves all blocks that are remembered, where that is what the trouble is and some of its
+    /// blocks were final.
     pub(super) fn left_behind(&self, trouble: &Trouble) -> Option<Event> {
         let cursor = self.cursor.as_ref().filter(|_| trouble.class == Class::TooDeep)?;
+        if !finality::is_reverted(cursor, None) {
+            return None;
+        }
         let now = clock::now();
         let mark = now.nanoseconds().to_string();
         Some(finality::reverted(self.chain.origin(), cursor, self.chain.name(), None, &mark, now))

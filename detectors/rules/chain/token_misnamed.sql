@@ -1,0 +1,75 @@
+/*
+version: 1
+title: "Token {token} calls itself {symbol} with {decimals} decimals: {what}"
+severity: medium
+entity: the token
+proof: corroborated
+needs: [node]
+without_history: >-
+  Judged from the first answer of a contract on; that an answer changed needs an earlier one.
+response: []
+suppress_for: 1d
+meaning: >-
+  A token that moved from or to a wallet says something about itself that is not so. It carries the name of one that is declared or
+  well known, so that whoever reads a list of transfers takes it for that; or it has letters that only look like others; or it
+  counts its units otherwise than the inventory says, so that every amount that you read is wrong; or it says something else than
+  before, as a contract does whose code was exchanged.
+runbook:
+  - "See what moved: SELECT time, kind, wallet, from_address, to_address, asset, amount, tx FROM events WHERE detail LIKE '%<token>%' ORDER BY time DESC LIMIT 50"
+  - Credit nobody for it, and send none of it, until somebody has compared the contract's address with its issuer's own page.
+  - The inventory is wrong. Correct `decimals` or `symbol` of the asset, by two persons; titles and pages follow.
+  - A token that you hold changed its answer. Treat it as upgraded, and find out by whom.
+false_positives:
+  - The same token on another contract, as bridges and new versions have it; declare both, with symbols that differ.
+ccss: ["2.02.4.1"]
+attack: [T1036]
+parameters:
+  reach:
+    type: duration
+    default: 30 days
+    meaning: how long before an answer the earlier one may lie that it is compared with
+*/
+SELECT
+  event_id,
+  token AS entity,
+  chain,
+  asset,
+  token,
+  symbol,
+  decimals,
+  what
+FROM (
+  SELECT
+    e.*,
+    CASE
+      WHEN e.outcome = 'disguised' THEN 'with letters that look like others'
+      WHEN own.decimals IS NOT NULL AND own.decimals <> e.decimals THEN 'the inventory says other decimals'
+      WHEN e.symbol <> e.symbol_before OR e.decimals <> e.decimals_before THEN 'it said something else before'
+      WHEN own.asset IS NULL AND (by_symbol.asset IS NOT NULL OR by_name.asset IS NOT NULL)
+        THEN 'the inventory has another token of that name'
+      -- Well-known tokens have their symbol as the asset; what has its address there is another contract.
+      WHEN own.asset IS NULL AND e.chain = 'ethereum' AND e.asset = e.token
+        AND upper(e.symbol) IN ('ETH', 'BTC', 'USDT', 'USDC', 'DAI', 'WETH', 'WBTC', 'STETH')
+        THEN 'a well-known token of that name is another'
+    END AS what
+  FROM (
+    SELECT
+      *,
+      first_value(symbol) OVER so_far AS symbol_before,
+      first_value(decimals) OVER so_far AS decimals_before
+    FROM (
+      SELECT
+        *,
+        detail_text(detail, 'token') AS token,
+        detail_text(detail, 'symbol') AS symbol,
+        detail_int(detail, 'decimals') AS decimals
+      FROM events
+      WHERE kind = 'chain.asset' AND detail_text(detail, 'token') IS NOT NULL
+    )
+    WINDOW so_far AS (PARTITION BY chain, token ORDER BY time RANGE BETWEEN $reach PRECEDING AND CURRENT ROW)
+  ) AS e
+  LEFT JOIN assets AS own ON own.system = e.system AND own.chain = e.chain AND own.asset = e.token
+  LEFT JOIN assets AS by_symbol ON by_symbol.system = e.system AND by_symbol.chain = e.chain AND by_symbol.symbol = e.symbol
+  LEFT JOIN assets AS by_name ON by_name.system = e.system AND by_name.chain = e.chain AND by_name.asset = e.symbol
+)
+WHERE what IS NOT NULL
