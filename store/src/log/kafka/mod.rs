@@ -20,6 +20,7 @@
 //! | `owner`, `mark` | the one process that concludes for a partition; how it knows that it is |
 //! | `lease` | which of several processes is to have which partition |
 //! | `follower`, `progress` | from Kafka into the copy, each message once |
+//! | `polled` | append times, and errors that pass |
 //! | `intake` | topics that others write, for feeds to read |
 //! | `reader` | the topics as they stand, for tools |
 //! | `health` | how far the copy is behind, what became of transactions |
@@ -37,6 +38,7 @@ mod mark;
 mod message;
 mod owner;
 mod partition;
+mod polled;
 mod producer;
 mod progress;
 mod reader;

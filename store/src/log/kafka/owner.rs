@@ -16,9 +16,9 @@ use rdkafka::producer::Producer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::claims::{Claims, Outcome};
-use super::follower::judge;
 use super::health::Counts;
 use super::message::Seal;
+use super::polled::judge;
 use super::producer::{Appends, Producer};
 use super::progress::topic_index;
 use super::settings::Settings;
