@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::log::kafka::{KafkaLog, Messages, Producer, Settings, partition_of};
+use keywatch_store::log::kafka::{Concluding, KafkaLog, Messages, Producer, Settings, partition_of};
 use keywatch_store::log::segments::Segments;
 use keywatch_store::{Clock, Inventory, Log, LogWriter, Position, Topic};
 use serde::Deserialize;
@@ -40,6 +40,9 @@ pub(crate) struct LogConfig {
     /// Whether this process has its partition from one that shares them, so that other systems stand in the same inventory.
     #[serde(skip)]
     pub(crate) is_share: bool,
+    /// Which conclusions this process writes, by its role.
+    #[serde(skip)]
+    pub(crate) concluding: Concluding,
     /// Directory of what windows and alerting remember, where another process is to find it; empty for the data directory.
     pub(crate) state: PathBuf,
     /// Copies of each partition.
@@ -75,6 +78,7 @@ impl Default for LogConfig {
             partition: 0,
             share_partitions: false,
             is_share: false,
+            concluding: Concluding::default(),
             state: PathBuf::new(),
             replication: 3,
             min_insync_replicas: 2,
@@ -188,7 +192,11 @@ impl LogConfig {
         if self.state.as_os_str().is_empty() {
             return data.to_owned();
         }
-        self.state.join(format!("{}-partition-{}", self.topic_prefix, self.partition))
+        let of = match self.concluding {
+            Concluding::All | Concluding::Findings => "",
+            Concluding::Deeds => "-respond",
+        };
+        self.state.join(format!("{}-partition-{}{of}", self.topic_prefix, self.partition))
     }
 
     /// How the log is reached. A live log has the wall clock; what is copied into it before has a recorded one.
@@ -211,6 +219,7 @@ impl LogConfig {
             role: self.role.clone(),
             key_file,
             other_keys: self.other_keys.clone(),
+            concluding: self.concluding,
             client,
             tokens: self.oauth.source(),
             ..Settings::new(&self.kafka, clock, PathBuf::new())
@@ -257,6 +266,9 @@ pub(crate) fn with_secrets(
     }
     Ok(client)
 }
+
+/// Fails where another process has taken the place of this one.
+pub(crate) type Confirm = Arc<dyn Fn() -> Result<(), keywatch_store::Error> + Send + Sync>;
 
 /// The log, open.
 pub(crate) struct OpenLog {
@@ -315,6 +327,15 @@ pub(crate) fn open_to_write(config: &Config, metrics: &Arc<Metrics>) -> anyhow::
     Ok(OpenLog { writer: spool, readable: None, producer })
 }
 
+impl ReadableLog {
+    /// Checks, before something is done outside of the log, that no other process has taken the partition over. On the
+    /// embedded log there is none.
+    pub(crate) fn confirm(&self) -> Confirm {
+        let kafka = self.kafka.clone();
+        Arc::new(move || kafka.as_ref().map_or(Ok(()), |kafka| kafka.confirm()))
+    }
+}
+
 impl OpenLog {
     fn of<L: Log + 'static>(log: Arc<L>, segments: impl Fn(&L) -> Segments, kafka: Option<Arc<KafkaLog>>) -> OpenLog {
         let (writer, segments): (Arc<dyn LogWriter>, _) = (Arc::<L>::clone(&log), Arc::new(segments(&log)));
@@ -338,6 +359,11 @@ impl OpenLog {
         }
         let Some(ReadableLog { kafka: Some(kafka), .. }) = &self.readable else { return Ok(()) };
         cluster::watch_log(kafka, metrics, readiness)?;
+        if kafka.concluding() != Concluding::All {
+            let (kafka, appended) = (Arc::downgrade(kafka), Arc::clone(appended));
+            let watching = thread::Builder::new().name("kafka-concluded".to_owned());
+            watching.spawn(move || watch_conclusions(&kafka, &appended)).context("cannot start a thread")?;
+        }
         let (kafka, metrics, appended) = (Arc::downgrade(kafka), Arc::clone(metrics), Arc::clone(appended));
         let watching = thread::Builder::new().name("kafka-watch".to_owned());
         watching.spawn(move || watch(&kafka, &metrics, &appended)).context("cannot start a thread")?;
@@ -354,6 +380,15 @@ fn watch(kafka: &Weak<KafkaLog>, metrics: &Metrics, appended: &Notify) {
         let counted = log.foreign_messages();
         metrics.log_foreign.with_label_values::<&str>(&[]).inc_by(counted - foreign);
         foreign = counted;
+    }
+}
+
+/// The same for what another process concludes.
+fn watch_conclusions(kafka: &Weak<KafkaLog>, appended: &Notify) {
+    let mut end = Position::default();
+    while let Some(log) = kafka.upgrade() {
+        end = log.wait_past(Topic::Conclusions, end, Duration::from_secs(KAFKA_WATCH_SECONDS));
+        appended.notify_one();
     }
 }
 
@@ -392,6 +427,8 @@ mod tests {
         assert_eq!((config.copy_in(data), config.state_in(data)), (data.join("kafka-3"), data.to_owned()));
         config.state = "/mnt/state".into();
         assert_eq!(config.state_in(data), Path::new("/mnt/state/keywatch-partition-3"));
+        let responding = LogConfig { concluding: Concluding::Deeds, ..config.clone() };
+        assert_eq!(responding.state_in(data), Path::new("/mnt/state/keywatch-partition-3-respond"));
         config.share_partitions = true;
         assert_eq!(config.copy_in(data), data.join("partition-3").join("kafka-3"));
     }

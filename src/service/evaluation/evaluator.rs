@@ -5,6 +5,7 @@
 //!
 //! It knows no rule and no format; [`pipeline`] does what there is to do with a record.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -35,10 +36,12 @@ use crate::service::evaluation::snapshots::{self, Snapshots};
 use crate::service::evaluation::system_records;
 use crate::service::evaluation::ticks::{Ticks, standstill};
 use crate::service::integrations;
+use crate::service::log::Confirm;
 use crate::service::metrics::Metrics;
 use crate::service::operators;
 use crate::service::readiness::Readiness;
 use crate::service::receivers::with_heartbeats;
+use crate::service::role::Role;
 use crate::service::ways;
 use crate::{clock, output};
 
@@ -53,8 +56,12 @@ const GOING_THROUGH: &str = "the log is going through the rules again";
 
 /// What the evaluator works over.
 pub(crate) struct Evaluator {
+    /// Whether it finds, responds, or both.
+    pub(crate) role: Role,
     /// The log of this machine.
     pub(crate) log: Arc<dyn Log>,
+    /// Fails once another process responds in the place of this one.
+    pub(crate) confirm: Confirm,
     /// What is declared.
     pub(crate) inventory: Arc<Inventory>,
     /// Counters.
@@ -135,29 +142,38 @@ impl Evaluator {
         config: &Config,
         stopping: watch::Receiver<bool>,
     ) -> anyhow::Result<(JoinSet<anyhow::Result<()>>, Executor)> {
-        let rules = rules(config.rules_directory.as_deref())?;
+        let mut rules = rules(config.rules_directory.as_deref())?;
         check_settings(&config.rules, &rules)?;
+        let role = self.role;
+        rules.retain(|_| role.finds());
         let snapshots = Snapshots::at(&config.log.state_in(&config.data).join(snapshots::DIRECTORY));
         let make = || Ok(Engine::new(&rules, &config.rules)?);
         let restored = snapshots.restore(make, self.log.as_ref())?;
         let alerting = AlertingSnapshots::at(&config.log.state_in(&config.data).join(alerting_snapshots::DIRECTORY));
+        // What is concluded from here on, alerting need not know yet.
+        let concluded = self.log.end(Topic::Conclusions);
         let (executor, history) = self.open_alerting(config, &alerting)?;
         let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
         let resumption = Resumption { restored, history, snapshots, alerting };
         let mut pipeline = Pipeline::resume(log, resumption, executor.clone(), metrics)?;
+        pipeline.take_role(role, concluded, self.confirm);
         pipeline.declare(&self.inventory);
         self.readiness.obstruct(RULES, GOING_THROUGH);
         let outages = Outages::new(Arc::clone(&self.readiness), stopping.clone());
         pipeline.wait_for_log(outages.clone());
 
         let mut tasks = JoinSet::new();
-        let systems = self.inventory.systems.iter().map(|system| system.id.clone());
-        let ticks = Ticks::new(pipeline.dues(), clock::now(), systems);
-        let ticking = tick(self.log, ticks, Arc::clone(&self.appended), Arc::clone(&self.readiness));
-        tasks.spawn(until(stopping.clone(), ticking));
-        tasks.spawn(until(stopping.clone(), refresh(executor.clone(), outages.clone())));
-        tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
-        let following = follow(pipeline, (self.appended, self.readiness), outages, stopping);
+        if role.finds() {
+            let systems = self.inventory.systems.iter().map(|system| system.id.clone());
+            let ticks = Ticks::new(pipeline.dues(), clock::now(), systems);
+            let ticking = tick(self.log, ticks, Arc::clone(&self.appended), Arc::clone(&self.readiness));
+            tasks.spawn(until(stopping.clone(), ticking));
+        }
+        if role.responds() {
+            tasks.spawn(until(stopping.clone(), refresh(executor.clone(), outages.clone())));
+            tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
+        }
+        let following = follow(pipeline, role, (self.appended, self.readiness), outages, stopping);
         tasks.spawn(async move { unless_interrupted(following.await) });
         Ok((tasks, executor))
     }
@@ -177,16 +193,46 @@ impl Evaluator {
         let executor = Executor::open_from(saved, self.dependencies(config)?, |topic, event| {
             history.learn(topic, event);
             progress.step();
-        })?
-        .with_ways(ways::ways(config)?);
-        let activations = system_records::activations(&history.activations, &self.inventory, clock::now());
-        activations.iter().for_each(|event| history.learn(Topic::Events, event));
-        let appended = log.append(Topic::Events, activations)?;
-        executor.observe(appended.first, &appended.written);
+        })?;
+        let executor = if self.role.responds() { executor.with_ways(ways::ways(config)?) } else { executor };
+        if self.role.finds() {
+            self.activate(&executor, &mut history)?;
+        }
         Ok((executor, history))
     }
 
+    /// Writes what is declared into the log where it has changed.
+    fn activate(&self, executor: &Executor, history: &mut History) -> anyhow::Result<()> {
+        let activations = system_records::activations(&history.activations, &self.inventory, clock::now());
+        activations.iter().for_each(|event| history.learn(Topic::Events, event));
+        let appended = self.log.append(Topic::Events, activations)?;
+        executor.observe(appended.first, &appended.written);
+        Ok(())
+    }
+
+    /// What alerting works with. Who does not respond needs no address and no secret.
     fn dependencies(&self, config: &Config) -> anyhow::Result<Dependencies> {
+        let (sites, sinks) = if self.role.responds() {
+            (integrations::decision_points(config, &self.bundles)?, self.sinks(config)?)
+        } else {
+            (BTreeMap::new(), Vec::new())
+        };
+        Ok(Dependencies {
+            log: Arc::clone(&self.log),
+            policy: Policy {
+                routes: config.routes.clone(),
+                aliases: operators::aliases(&config.operators),
+                ..config.alerting.clone()
+            },
+            sites,
+            sinks,
+            deliveries: Schedule::pages(),
+            revocations: Schedule::revocations(),
+            clock: Arc::new(clock::now),
+        })
+    }
+
+    fn sinks(&self, config: &Config) -> anyhow::Result<Vec<Arc<dyn Sink>>> {
         let terminal = Arc::new(Terminal::new(STANDARD_ERROR, output::notifications()));
         let mut sinks: Vec<Arc<dyn Sink>> = vec![terminal];
         let (readiness, log) = (Arc::clone(&self.readiness), Arc::clone(&self.log));
@@ -196,19 +242,7 @@ impl Evaluator {
             unready.or_else(|| standstill(log.as_ref(), &systems, clock::now()))
         });
         sinks.extend(with_heartbeats(integrations::receivers(config)?, &config.heartbeats, &obstacle)?);
-        Ok(Dependencies {
-            log: Arc::clone(&self.log),
-            policy: Policy {
-                routes: config.routes.clone(),
-                aliases: operators::aliases(&config.operators),
-                ..config.alerting.clone()
-            },
-            sites: integrations::decision_points(config, &self.bundles)?,
-            sinks,
-            deliveries: Schedule::pages(),
-            revocations: Schedule::revocations(),
-            clock: Arc::new(clock::now),
-        })
+        Ok(sinks)
     }
 }
 
@@ -234,12 +268,15 @@ async fn until(
 /// Takes what is appended through the rules. Stops between two steps only, so that a finding is acted upon as a whole.
 async fn follow(
     mut pipeline: Pipeline,
+    role: Role,
     (appended, readiness): (Arc<Notify>, Arc<Readiness>),
     outages: Outages,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let executor = pipeline.executor().clone();
-    outages.persist(|| executor.resume()).await?;
+    if role.responds() {
+        outages.persist(|| executor.resume()).await?;
+    }
     let begun = pipeline.catching_up();
     let records = begun.map_or(0, |(from, until)| until.0.saturating_sub(from.0));
     let mut progress = Progress::new(GOING_THROUGH, records, time::Instant::now());
@@ -374,6 +411,8 @@ mod tests {
         let config = Config { data: directory.path().to_owned(), ..Config::default() };
         let (log, metrics) = (Arc::new(MemoryLog::new()), Metrics::new());
         let evaluator = Evaluator {
+            role: Role::All,
+            confirm: Arc::new(|| Ok(())),
             log: log.clone(),
             inventory: Arc::new(Inventory::parse("inventory", "[[systems]]\nid = \"cold\"").unwrap()),
             metrics: Arc::clone(&metrics),

@@ -10,18 +10,34 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::context::{self, KafkaConsumer};
 use super::kafka_partition;
-use super::settings::Settings;
+use super::settings::{Concluding, Settings};
 use crate::Topic;
 
 /// Milliseconds that the group has to be there, by the setting after which librdkafka waits for it no longer.
 const MARK_MS_MAX: &str = "20000";
+
+/// What the name of a process that only finds ends with.
+const FINDS_ONLY: &str = " detect";
+
+/// The name of a process as it stands there.
+pub(super) fn name(settings: &Settings, process: &str) -> String {
+    match settings.concluding {
+        Concluding::All | Concluding::Deeds => process.to_owned(),
+        Concluding::Findings => format!("{process}{FINDS_ONLY}"),
+    }
+}
+
+/// Whether that process leaves what is to be done about its findings to another one.
+pub(super) fn only_finds(name: &str) -> bool {
+    name.ends_with(FINDS_ONLY)
+}
 
 /// Says that the process of that name has taken a partition over.
 pub(super) fn set(settings: &Settings, partition: u32, process: &str) -> KafkaResult<()> {
     let mut place = TopicPartitionList::new();
     let mut mark = place.add_partition(&settings.topic(Topic::Conclusions), kafka_partition(partition));
     mark.set_offset(Offset::Offset(0))?;
-    mark.set_metadata(process);
+    mark.set_metadata(name(settings, process));
     let consumer = connect(settings)?;
     let said = consumer.commit(&place, CommitMode::Sync);
     said.map_err(|error| match consumer.poll(Duration::ZERO) {
