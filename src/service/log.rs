@@ -15,7 +15,7 @@ use keywatch_store::{Clock, Inventory, Log, LogWriter, Position, Topic};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-use crate::limits::{KAFKA_SEND_BEFORE_SPOOL_MS, KAFKA_WATCH_SECONDS};
+use crate::limits::{KAFKA_RETENTION_DAYS_MIN, KAFKA_SEND_BEFORE_SPOOL_MS, KAFKA_WATCH_SECONDS};
 use crate::service::cluster;
 use crate::service::config::Config;
 use crate::service::kafka_tokens::OauthConfig;
@@ -51,6 +51,8 @@ pub(crate) struct LogConfig {
     pub(crate) min_insync_replicas: u32,
     /// Whether topics that are not there are created.
     pub(crate) create_topics: bool,
+    /// Days that brokers keep events at least; 0 for ever.
+    pub(crate) retention_days: u32,
     /// How events are put into messages.
     pub(crate) messages: Messages,
     /// The role under which this process writes.
@@ -83,6 +85,7 @@ impl Default for LogConfig {
             replication: 3,
             min_insync_replicas: 2,
             create_topics: true,
+            retention_days: 0,
             messages: Messages::default(),
             role: "keywatch".into(),
             key_file: PathBuf::new(),
@@ -131,6 +134,16 @@ impl LogConfig {
         ensure!(
             self.oauth.is_empty() || !self.create_topics,
             "log.create_topics: with OAUTHBEARER topics are not created; create them as docs/kafka.md says, and set it to false"
+        );
+        ensure!(
+            self.retention_days == 0 || self.retention_days >= KAFKA_RETENTION_DAYS_MIN,
+            "log.retention_days: repeats are known for a week, and who reads needs time for an outage; keep at least \
+             {KAFKA_RETENTION_DAYS_MIN} days, or 0 for ever"
+        );
+        ensure!(
+            self.retention_days == 0 || !self.share_partitions,
+            "log.retention_days: with log.share_partitions a partition may come to a process that has to read it from its first \
+             record; leave it 0, or give each process its log.partition"
         );
         ensure!(
             !self.share_partitions || self.partition == 0,
@@ -214,6 +227,7 @@ impl LogConfig {
             replication: self.replication,
             min_insync_replicas: self.min_insync_replicas,
             create_topics: self.create_topics,
+            retention_days: self.retention_days,
             clock,
             messages: self.messages,
             role: self.role.clone(),
@@ -402,11 +416,12 @@ mod tests {
     fn what_is_wrong_is_named() {
         let config = LogConfig { kafka: "k:9092".into(), ..LogConfig::default() };
         assert!(config.check().is_ok() && LogConfig::default().check().is_ok());
-        let cases: [(Spoil, &str); 8] = [
+        let cases: [(Spoil, &str); 9] = [
             (|c| (c.kafka, c.partitions) = (String::new(), 2), "name brokers in log.kafka"),
             (|c| c.partition = 1, "counted from 0 to 0"),
             (|c| c.min_insync_replicas = 4, "4 of 3 copies"),
             (|c| c.share_partitions = true, "write under one key"),
+            (|c| c.retention_days = 7, "keep at least 8 days"),
             (|c| (c.partitions, c.partition, c.share_partitions) = (2, 1, true), "is given its partitions"),
             (|c| drop(c.client.insert("acks".into(), "1".into())), "`acks` is neither"),
             (|c| drop(c.client.insert("sasl.password".into(), "x".into())), "client_secret_files"),

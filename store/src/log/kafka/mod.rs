@@ -367,8 +367,19 @@ fn end(settings: &Settings, consumer: &KafkaConsumer, topic: Topic, partition: u
     let name = settings.topic(topic);
     let marks = consumer.fetch_watermarks(&name, kafka_partition(partition), CLUSTER_PATIENCE);
     let (low, high) = marks.map_err(|error| unreachable(settings, &error))?;
-    let problem = if next < low {
-        format!("its records before offset {low} were deleted, and the copy here has those before {next} only")
+    let problem = if next == 0 && low > 0 {
+        format!(
+            "a copy needs it from its first record on, and it starts at offset {low}: put another process's copy of this \
+             partition, or one of a backup, in the place of the empty one here; one that has the records before offset {low} \
+             goes on"
+        )
+    } else if next < low {
+        format!(
+            "the copy here needs it from offset {next} on, and it starts at offset {low}: the {} messages between are gone, and \
+             nothing that was found without them could be relied upon; put a newer copy of this partition in its place, of \
+             another process or a backup",
+            low - next
+        )
     } else if next > high {
         format!(
             "it ends at offset {high}, and the copy here has the records before {next}: records were lost, or the topic \

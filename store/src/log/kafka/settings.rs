@@ -40,6 +40,9 @@ pub struct Settings {
     pub min_insync_replicas: u32,
     /// Whether topics that are not there are created.
     pub create_topics: bool,
+    /// Days that brokers keep events at least; 0 for ever. Once they delete some, a partition is read by who has a copy of it
+    /// alone. Conclusions are kept for ever.
+    pub retention_days: u32,
     /// The clock of the log.
     pub clock: Clock,
     /// How events are put into messages.
@@ -75,6 +78,7 @@ impl Settings {
             replication: 3,
             min_insync_replicas: 2,
             create_topics: true,
+            retention_days: 0,
             clock,
             messages: Messages::default(),
             role: "keywatch".to_owned(),
@@ -86,6 +90,14 @@ impl Settings {
             concluding: Concluding::default(),
             client: BTreeMap::new(),
             tokens: None,
+        }
+    }
+
+    /// The `retention.ms` of the events.
+    pub(super) fn retention_ms(&self) -> i64 {
+        match self.retention_days {
+            0 => -1,
+            days => i64::from(days) * 86_400_000,
         }
     }
 
