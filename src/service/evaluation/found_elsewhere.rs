@@ -7,7 +7,6 @@ use keywatch_store::{Event, Finding, Instant, Log, Position, Topic};
 use serde::Deserialize;
 
 use crate::limits::PIPELINE_RECORDS_MAX;
-use crate::service::log::Confirm;
 
 /// The findings that come.
 pub(super) struct FoundElsewhere {
@@ -15,13 +14,12 @@ pub(super) struct FoundElsewhere {
     next: Position,
     /// By system, log time of the last record that is known here.
     known: BTreeMap<String, Instant>,
-    confirm: Confirm,
 }
 
 impl FoundElsewhere {
-    /// Those from there on. `confirm` fails once another process responds in the place of this one.
-    pub(super) fn new(next: Position, confirm: Confirm) -> FoundElsewhere {
-        FoundElsewhere { next, known: BTreeMap::new(), confirm }
+    /// Those from there on.
+    pub(super) fn new(next: Position) -> FoundElsewhere {
+        FoundElsewhere { next, known: BTreeMap::new() }
     }
 
     /// These records are known now.
@@ -33,11 +31,6 @@ impl FoundElsewhere {
                 self.known.insert(event.system().to_owned(), event.time());
             }
         }
-    }
-
-    /// Fails where another process responds by now.
-    pub(super) fn confirm(&self) -> Result<(), keywatch_store::Error> {
-        (self.confirm)()
     }
 
     /// The next findings, in the order of the log, where all events before `position` are known. Nothing where there is nothing

@@ -30,6 +30,7 @@ use crate::service::evaluation::rule_records;
 use crate::service::evaluation::snapshots::{Restored, Snapshots};
 use crate::service::evaluation::system_records;
 use crate::service::evaluation::ticks::Dues;
+use crate::service::log::Confirm;
 use crate::service::metrics::Metrics;
 use crate::service::role::Role;
 
@@ -42,6 +43,8 @@ pub(crate) struct Pipeline {
     role: Role,
     /// What another process finds, where this one only responds.
     elsewhere: Option<FoundElsewhere>,
+    /// Fails once another process has this one's place.
+    confirm: Confirm,
     metrics: PipelineMetrics,
     /// Next record of the events topic.
     position: Position,
@@ -114,6 +117,7 @@ impl Pipeline {
             outages: None,
             role: Role::All,
             elsewhere: None,
+            confirm: Arc::new(|| Ok(())),
             log,
             engine,
             executor,
@@ -330,10 +334,7 @@ impl Pipeline {
         self.dues.found(&finding.system, finding.decided);
         let found_at = clock::now();
         if !self.role.responds() {
-            match &self.outages {
-                Some(outages) => outages.persist(|| self.executor.record(&finding)).await?,
-                None => self.executor.record(&finding).await?,
-            };
+            self.record(&finding).await?;
             self.metrics.finding(&finding);
             return Ok(Some(Handled { finding, actions: Vec::new() }));
         }
@@ -344,7 +345,7 @@ impl Pipeline {
         Ok(Some(Handled { finding, actions }))
     }
 
-    async fn take(&self, finding: &Finding) -> anyhow::Result<Vec<Action>> {
+    async fn take(&mut self, finding: &Finding) -> anyhow::Result<Vec<Action>> {
         match &self.outages {
             Some(outages) => outages.persist(|| self.executor.take(finding)).await,
             None => Ok(self.executor.take(finding).await?),

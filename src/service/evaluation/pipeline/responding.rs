@@ -1,7 +1,8 @@
 //! The pipeline where finding and responding are done by processes of their own: which half of it runs, and what a process that
 //! only responds does with what the other has found.
 
-use keywatch_store::Position;
+use keywatch_alerting::Error;
+use keywatch_store::{Finding, Position};
 use tokio::task::block_in_place;
 
 use super::{Handled, Pipeline};
@@ -12,10 +13,27 @@ use crate::service::role::Role;
 
 impl Pipeline {
     /// From here on it does what is that role's, and no more. Who only responds is to be given an engine without rules; the
-    /// conclusions before `concluded` are known to the executor, and `confirm` fails once another process responds.
+    /// conclusions before `concluded` are known to the executor, and `confirm` fails once another process has this one's place.
     pub(crate) fn take_role(&mut self, role: Role, concluded: Position, confirm: Confirm) {
         self.role = role;
-        self.elsewhere = (!role.finds()).then(|| FoundElsewhere::new(concluded, confirm));
+        self.confirm = confirm;
+        self.elsewhere = (!role.finds()).then(|| FoundElsewhere::new(concluded));
+    }
+
+    /// Records a finding for the process that responds. One that is recorded meanwhile was by who has this one's place, or by an
+    /// attempt of its own that nobody confirmed.
+    pub(super) async fn record(&mut self, finding: &Finding) -> anyhow::Result<()> {
+        let (executor, confirm) = (&self.executor, &self.confirm);
+        let attempt = || async move {
+            if !executor.record(finding).await? {
+                block_in_place(|| confirm())?;
+            }
+            Ok::<(), Error>(())
+        };
+        match &self.outages {
+            Some(outages) => outages.persist(attempt).await,
+            None => Ok(attempt().await?),
+        }
     }
 
     /// Acts on what another process has found, where this one only responds.
@@ -25,7 +43,7 @@ impl Pipeline {
         let prepare = || {
             let known = block_in_place(|| self.executor.follow());
             // Responses go to the events, which do not tell this process from one that has taken its place.
-            let confirmed = known.and_then(|()| Ok(block_in_place(|| elsewhere.confirm())?));
+            let confirmed = known.and_then(|()| block_in_place(|| (self.confirm)()).map_err(Error::from));
             std::future::ready(confirmed)
         };
         match &self.outages {
@@ -65,7 +83,7 @@ mod tests {
     use keywatch_detectors::{Engine, Rule, Settings};
     use keywatch_store::event::Origin;
     use keywatch_store::log::memory::MemoryLog;
-    use keywatch_store::{Error, Event, Instant, Log, Topic};
+    use keywatch_store::{Event, Instant, Log, Topic};
 
     use super::*;
     use crate::service::metrics::Metrics;
@@ -153,9 +171,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn p5_who_was_replaced_responds_to_nothing() {
         let log = log();
-        let replaced: Confirm = Arc::new(|| Err(Error::Closed));
-        let mut responding = pipeline(&log, Role::Respond, replaced);
+        let replaced: Confirm = Arc::new(|| Err(keywatch_store::Error::Closed));
+        let mut responding = pipeline(&log, Role::Respond, Arc::clone(&replaced));
+        let mut finding = pipeline(&log, Role::Detect, replaced);
         pipeline(&log, Role::Detect, allowed()).run_to_end().await.unwrap();
+        assert!(finding.run_to_end().await.is_err(), "another process has recorded what it finds");
         assert!(responding.run_to_end().await.is_err());
         let kinds: BTreeSet<String> = conclusions(&log).iter().map(|event| event.kind().to_owned()).collect();
         assert_eq!(kinds, BTreeSet::from(["finding.created".to_owned()]));
@@ -166,7 +186,7 @@ mod tests {
         let log = log();
         pipeline(&log, Role::Detect, allowed()).run_to_end().await.unwrap();
         let events = log.read(Topic::Events, Position(0), 9).unwrap();
-        let mut elsewhere = FoundElsewhere::new(Position(0), allowed());
+        let mut elsewhere = FoundElsewhere::new(Position(0));
         let read = |elsewhere: &mut FoundElsewhere, position| {
             let findings = elsewhere.read(log.as_ref(), Position(position)).unwrap();
             findings.map(|findings| findings.len())
