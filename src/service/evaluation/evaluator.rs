@@ -149,7 +149,9 @@ impl Evaluator {
         let snapshots = Snapshots::at(&config.log.state_in(&config.data).join(snapshots::DIRECTORY));
         let make = || Ok(Engine::new(&rules, &config.rules)?);
         let restored = snapshots.restore(make, self.log.as_ref())?;
-        let alerting = AlertingSnapshots::at(&config.log.state_in(&config.data).join(alerting_snapshots::DIRECTORY));
+        let directory =
+            if role.responds() { alerting_snapshots::DIRECTORY } else { alerting_snapshots::FINDING_DIRECTORY };
+        let alerting = AlertingSnapshots::at(&config.log.state_in(&config.data).join(directory));
         // What is concluded from here on, alerting need not know yet.
         let concluded = self.log.end(Topic::Conclusions);
         let (executor, history) = self.open_alerting(config, &alerting)?;
