@@ -391,6 +391,7 @@ fn watch(kafka: &Weak<KafkaLog>, metrics: &Metrics, appended: &Notify) {
     while let Some(log) = kafka.upgrade() {
         end = log.wait_past(Topic::Events, end, Duration::from_secs(KAFKA_WATCH_SECONDS));
         appended.notify_one();
+        log.keep();
         let counted = log.foreign_messages();
         metrics.log_foreign.with_label_values::<&str>(&[]).inc_by(counted - foreign);
         foreign = counted;

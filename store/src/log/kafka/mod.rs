@@ -225,6 +225,12 @@ impl KafkaLog {
         self.claims.foreign()
     }
 
+    /// Has the cluster not forget that this process has its partition, which it does after some days without conclusions. To be
+    /// called now and then.
+    pub fn keep(&self) {
+        self.conclusions.keep();
+    }
+
     /// Which conclusions are written here.
     #[must_use]
     pub fn concluding(&self) -> Concluding {

@@ -298,6 +298,20 @@ impl Owner {
         }
     }
 
+    /// The same for a process that has nothing to conclude for days. One whose place was taken meanwhile says nothing.
+    pub(super) fn keep(&self) {
+        // Who concludes just now says so after that.
+        let Ok(mut tenure) = self.turn.try_lock() else { return };
+        if tenure.tried.elapsed() <= Duration::from_secs(KAFKA_MARK_SECONDS) {
+            return;
+        }
+        let ours = mark::name(&self.settings, self.appends.instance());
+        let is_free =
+            mark::get(&self.settings, self.partition, CALL).is_ok_and(|found| found.is_none_or(|name| name == ours));
+        tenure.marked |= is_free && say_who_has(&self.settings, self.partition, &self.appends);
+        tenure.tried = now();
+    }
+
     fn replaced(&self, why: &str) -> Error {
         let problem = format!(
             "this process can conclude no more for partition {}: another one has it, or the brokers gave this one up ({why}); \
