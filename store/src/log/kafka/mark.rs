@@ -66,3 +66,23 @@ fn connect(settings: &Settings) -> KafkaResult<KafkaConsumer> {
         .set("session.timeout.ms", MARK_MS_MAX);
     context::consumer(&config, settings.tokens.as_ref())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Clock;
+
+    #[test]
+    fn who_only_finds_says_so_and_who_only_responds_has_a_place_of_its_own() {
+        let of = |concluding| Settings { concluding, ..Settings::new("k:9092", Clock::Wall, "key") };
+        let said = [Concluding::All, Concluding::Findings, Concluding::Deeds].map(|concluding| {
+            let settings = of(concluding);
+            (settings.owner_id(3), settings.owner_group(), only_finds(&name(&settings, "4711")))
+        });
+        let place = |more: &str| (format!("keywatch.partition-3{more}"), format!("keywatch.owner{more}"));
+        let (finds, responds) = (place(""), place(".respond"));
+        assert_eq!(said[0], (finds.0.clone(), finds.1.clone(), false));
+        assert_eq!(said[1], (finds.0, finds.1, true), "it takes the place of who does both");
+        assert_eq!(said[2], (responds.0, responds.1, false));
+    }
+}
