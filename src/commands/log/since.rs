@@ -9,8 +9,8 @@ use keywatch_store::{Event, Instant};
 #[derive(Debug)]
 pub(super) struct Since {
     from: Instant,
-    /// Of each system of which nothing later has come, the last activation.
-    declared: BTreeMap<String, Event>,
+    /// Of each system of which nothing later has come, the last activation, and the sources that it expects.
+    declared: BTreeMap<String, Vec<Event>>,
 }
 
 impl Since {
@@ -24,10 +24,14 @@ impl Since {
         let mut taken = Vec::with_capacity(events.len());
         for event in events {
             if event.time() >= self.from {
-                taken.extend(self.declared.remove(event.system()));
+                taken.extend(self.declared.remove(event.system()).unwrap_or_default());
                 taken.push(event);
             } else if event.kind() == "inventory.activated" {
-                self.declared.insert(event.system().to_owned(), event);
+                self.declared.insert(event.system().to_owned(), vec![event]);
+            } else if event.kind() == "source.expected"
+                && let Some(declared) = self.declared.get_mut(event.system())
+            {
+                declared.push(event);
             }
         }
         taken
@@ -35,7 +39,7 @@ impl Since {
 
     /// What is declared of systems of which nothing has come since.
     pub(super) fn end(self) -> Vec<Event> {
-        self.declared.into_values().collect()
+        self.declared.into_values().flatten().collect()
     }
 }
 
@@ -57,12 +61,13 @@ mod tests {
         let activated = |system, time| event(system, "inventory.activated", time);
         let heard = |system, time| event(system, "source.heartbeat", time);
         let mut since = Since::new(Instant(10));
-        let first =
-            vec![activated("cold", 1), activated("warm", 1), heard("cold", 2), activated("cold", 3), heard("hot", 9)];
-        assert!(since.take(first).is_empty());
+        let expected = |system, time| event(system, "source.expected", time);
+        let of_cold = vec![activated("cold", 3), expected("cold", 4)];
+        let first = vec![activated("cold", 1), expected("cold", 2), activated("warm", 1), heard("hot", 9)];
+        assert!(since.take([first, of_cold.clone()].concat()).is_empty());
         let next = vec![heard("cold", 10), heard("hot", 11), activated("cold", 12), heard("cold", 13)];
         let taken = since.take(next.clone());
-        assert_eq!(taken, [vec![activated("cold", 3)], next].concat());
+        assert_eq!(taken, [of_cold, next].concat());
         assert_eq!(since.end(), [activated("warm", 1)]);
     }
 }
