@@ -6,6 +6,8 @@
 //! | [`oauth`] | P8: every client shows a token of OAUTHBEARER |
 //! | [`outages`] | P2: outages that last; a transaction that the brokers give up |
 //! | [`packed`] | P1, P2: the same with many events in one message |
+//! | [`retention`] | P2: brokers that keep events for a while only |
+//! | [`roles`] | P1, P5: finding and responding in processes of their own |
 //! | [`running`] | `keywatch run`: one line of configuration, killed, without its copy; P8: roles, intake topics |
 //! | [`partitions`] | P1 on two partitions, one process of two killed and started again |
 //! | [`shares`] | P1: partitions that processes share, move between them, and survive kills |
@@ -29,6 +31,8 @@ mod outages;
 mod packed;
 mod partitions;
 mod plan;
+mod retention;
+mod roles;
 mod running;
 mod secured;
 mod shares;

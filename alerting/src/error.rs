@@ -94,6 +94,15 @@ pub enum Error {
         /// Name of the destination.
         destination: String,
     },
+    /// Findings are recorded, and the process that is to respond to them does not.
+    #[error(
+        "{findings} findings wait for a process that responds to them, and more are not recorded before it does; see what \
+         became of the process with --role respond"
+    )]
+    NobodyResponds {
+        /// How many there are.
+        findings: usize,
+    },
     /// A destination whose configuration cannot be accepted.
     #[error("destination `{destination}`: {problem}")]
     Destination {
@@ -131,7 +140,9 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Error::Log(error) => error.remedy(),
-            Error::PdpSilent { .. } | Error::NoPdp { .. } | Error::PdpRefused { .. } => Remedy::Retry,
+            Error::PdpSilent { .. } | Error::NoPdp { .. } | Error::PdpRefused { .. } | Error::NobodyResponds { .. } => {
+                Remedy::Retry
+            }
             Error::Undelivered { fate: Fate::Retry(_), .. } => Remedy::Retry,
             Error::Undelivered { .. }
             | Error::NoResponse { .. }
@@ -145,10 +156,15 @@ impl Error {
         }
     }
 
-    /// Whether the log cannot be written for a while: what was asked for may be asked for again, and does nothing twice.
+    /// Whether the log cannot be written for a while, or not more of it: what was asked for may be asked for again, and does
+    /// nothing twice.
     #[must_use]
     pub fn is_outage(&self) -> bool {
-        matches!(self, Error::Log(error) if error.is_outage())
+        match self {
+            Error::Log(error) => error.is_outage(),
+            Error::NobodyResponds { .. } => true,
+            _ => false,
+        }
     }
 
     /// The decision points that it is about, where it is about some.

@@ -1,6 +1,7 @@
 //! Performs what [`crate::plan`] decides. It decides nothing itself: every intent is written to the log first, then done,
 //! then what happened is written.
 
+mod apart;
 mod approvals;
 mod compromises;
 mod deliveries;

@@ -230,3 +230,6 @@ pub const RECORD_PAUSE_MS_MIN: u64 = 100;
 
 /// Milliseconds to which that pause grows.
 pub const RECORD_PAUSE_MS_MAX: u64 = 10_000;
+
+/// Findings that are recorded and wait for the process that responds. At that many, who finds stands still.
+pub const UNPLANNED_MAX: usize = 50_000;

@@ -62,12 +62,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // What librdkafka tells of connections it also logs itself; its client would say so again, and of every end of a topic.
     output::start_logging("info,fjall=warn,lsm_tree=warn,rdkafka::client=off", arguments.log_format);
     let (mut config, mut inventory) = config::load(&arguments.config, &arguments.overrides)?;
-    let mut parent = None;
+    let (role, mut parent) = (arguments.role, None);
+    config.log.concluding = role.concluding();
     if let Some(partition) = arguments.share {
         (config, inventory) = config.of_share(inventory, partition);
         parent = Some(child::parent()?);
+    } else if role == Role::Respond {
+        // It has a copy and a memory of its own, also beside a process with the same configuration file.
+        config.data = config.data.join(role.name());
     }
-    let role = arguments.role;
     role.check(&config, &inventory).with_context(|| arguments.config.display().to_string())?;
     // TLS of webhooks and decision points. It fails only where a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -96,7 +99,7 @@ impl Arguments {
         let format = self.log_format.to_possible_value().context("there is no such form of log lines")?;
         let arguments: [OsString; 11] = [
             "run".into(),
-            "--role=evaluate".into(),
+            format!("--role={}", self.role.name()).into(),
             "--config".into(),
             self.config.clone().into(),
             "--data".into(),

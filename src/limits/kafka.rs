@@ -6,6 +6,9 @@ pub(crate) const LOG_PIECE_RECORDS_MAX: usize = 1024;
 /// Messages that `keywatch log check` shows of a partition because something is wrong with them.
 pub(crate) const FOREIGN_SHOWN_MAX: usize = 10;
 
+/// Days that brokers have to keep records, where not for ever: a day longer than repeats are known.
+pub(crate) const KAFKA_RETENTION_DAYS_MIN: u32 = 8;
+
 /// Seconds after which a log on Kafka is looked at although nothing was appended.
 pub(crate) const KAFKA_WATCH_SECONDS: u64 = 1;
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::log::kafka::{KafkaLog, Messages, Producer, Settings, partition_of};
+use keywatch_store::log::kafka::{Concluding, KafkaLog, Messages, Producer, Settings, partition_of};
 use keywatch_store::log::segments::Segments;
 use keywatch_store::{Clock, Inventory, Log, LogWriter, Position, Topic};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-use crate::limits::{KAFKA_SEND_BEFORE_SPOOL_MS, KAFKA_WATCH_SECONDS};
+use crate::limits::{KAFKA_RETENTION_DAYS_MIN, KAFKA_SEND_BEFORE_SPOOL_MS, KAFKA_WATCH_SECONDS};
 use crate::service::cluster;
 use crate::service::kafka_tokens::OauthConfig;
 use crate::service::metrics::Metrics;
@@ -39,6 +39,9 @@ pub(crate) struct LogConfig {
     /// Whether this process has its partition from one that shares them, so that other systems stand in the same inventory.
     #[serde(skip)]
     pub(crate) is_share: bool,
+    /// Which conclusions this process writes, by its role.
+    #[serde(skip)]
+    pub(crate) concluding: Concluding,
     /// Directory of what windows and alerting remember, where another process is to find it; empty for the data directory.
     pub(crate) state: PathBuf,
     /// Copies of each partition.
@@ -47,6 +50,8 @@ pub(crate) struct LogConfig {
     pub(crate) min_insync_replicas: u32,
     /// Whether topics that are not there are created.
     pub(crate) create_topics: bool,
+    /// Days that brokers keep events at least; 0 for ever.
+    pub(crate) retention_days: u32,
     /// How events are put into messages.
     pub(crate) messages: Messages,
     /// The role under which this process writes.
@@ -74,10 +79,12 @@ impl Default for LogConfig {
             partition: 0,
             share_partitions: false,
             is_share: false,
+            concluding: Concluding::default(),
             state: PathBuf::new(),
             replication: 3,
             min_insync_replicas: 2,
             create_topics: true,
+            retention_days: 0,
             messages: Messages::default(),
             role: "keywatch".into(),
             key_file: PathBuf::new(),
@@ -126,6 +133,16 @@ impl LogConfig {
         ensure!(
             self.oauth.is_empty() || !self.create_topics,
             "log.create_topics: with OAUTHBEARER topics are not created; create them as docs/kafka.md says, and set it to false"
+        );
+        ensure!(
+            self.retention_days == 0 || self.retention_days >= KAFKA_RETENTION_DAYS_MIN,
+            "log.retention_days: repeats are known for a week, and who reads needs time for an outage; keep at least \
+             {KAFKA_RETENTION_DAYS_MIN} days, or 0 for ever"
+        );
+        ensure!(
+            self.retention_days == 0 || !self.share_partitions,
+            "log.retention_days: with log.share_partitions a partition may come to a process that has to read it from its first \
+             record; leave it 0, or give each process its log.partition"
         );
         ensure!(
             !self.share_partitions || self.partition == 0,
@@ -187,7 +204,11 @@ impl LogConfig {
         if self.state.as_os_str().is_empty() {
             return data.to_owned();
         }
-        self.state.join(format!("{}-partition-{}", self.topic_prefix, self.partition))
+        let of = match self.concluding {
+            Concluding::All | Concluding::Findings => "",
+            Concluding::Deeds => "-respond",
+        };
+        self.state.join(format!("{}-partition-{}{of}", self.topic_prefix, self.partition))
     }
 
     /// How the log is reached. A live log has the wall clock; what is copied into it before has a recorded one.
@@ -205,11 +226,13 @@ impl LogConfig {
             replication: self.replication,
             min_insync_replicas: self.min_insync_replicas,
             create_topics: self.create_topics,
+            retention_days: self.retention_days,
             clock,
             messages: self.messages,
             role: self.role.clone(),
             key_file,
             other_keys: self.other_keys.clone(),
+            concluding: self.concluding,
             client,
             tokens: self.oauth.source(),
             ..Settings::new(&self.kafka, clock, PathBuf::new())
@@ -256,6 +279,9 @@ pub(crate) fn with_secrets(
     }
     Ok(client)
 }
+
+/// Fails where another process has taken the place of this one.
+pub(crate) type Confirm = Arc<dyn Fn() -> Result<(), keywatch_store::Error> + Send + Sync>;
 
 /// The log, open.
 pub(crate) struct OpenLog {
@@ -315,6 +341,15 @@ pub(crate) fn open_to_write(config: &LogConfig, data: &Path, metrics: &Arc<Metri
     Ok(OpenLog { writer: spool, readable: None, producer })
 }
 
+impl ReadableLog {
+    /// Checks, before something is done outside of the log, that no other process has taken the partition over. On the
+    /// embedded log there is none.
+    pub(crate) fn confirm(&self) -> Confirm {
+        let kafka = self.kafka.clone();
+        Arc::new(move || kafka.as_ref().map_or(Ok(()), |kafka| kafka.confirm()))
+    }
+}
+
 impl OpenLog {
     fn of<L: Log + 'static>(log: Arc<L>, segments: impl Fn(&L) -> Segments, kafka: Option<Arc<KafkaLog>>) -> OpenLog {
         let (writer, segments): (Arc<dyn LogWriter>, _) = (Arc::<L>::clone(&log), Arc::new(segments(&log)));
@@ -338,6 +373,11 @@ impl OpenLog {
         }
         let Some(ReadableLog { kafka: Some(kafka), .. }) = &self.readable else { return Ok(()) };
         cluster::watch_log(kafka, metrics, readiness)?;
+        if kafka.concluding() != Concluding::All {
+            let (kafka, appended) = (Arc::downgrade(kafka), Arc::clone(appended));
+            let watching = thread::Builder::new().name("kafka-concluded".to_owned());
+            watching.spawn(move || watch_conclusions(&kafka, &appended)).context("cannot start a thread")?;
+        }
         let (kafka, metrics, appended) = (Arc::downgrade(kafka), Arc::clone(metrics), Arc::clone(appended));
         let watching = thread::Builder::new().name("kafka-watch".to_owned());
         watching.spawn(move || watch(&kafka, &metrics, &appended)).context("cannot start a thread")?;
@@ -351,9 +391,19 @@ fn watch(kafka: &Weak<KafkaLog>, metrics: &Metrics, appended: &Notify) {
     while let Some(log) = kafka.upgrade() {
         end = log.wait_past(Topic::Events, end, Duration::from_secs(KAFKA_WATCH_SECONDS));
         appended.notify_one();
+        log.keep();
         let counted = log.foreign_messages();
         metrics.log_foreign.with_label_values::<&str>(&[]).inc_by(counted - foreign);
         foreign = counted;
+    }
+}
+
+/// The same for what another process concludes.
+fn watch_conclusions(kafka: &Weak<KafkaLog>, appended: &Notify) {
+    let mut end = Position::default();
+    while let Some(log) = kafka.upgrade() {
+        end = log.wait_past(Topic::Conclusions, end, Duration::from_secs(KAFKA_WATCH_SECONDS));
+        appended.notify_one();
     }
 }
 
@@ -367,11 +417,12 @@ mod tests {
     fn what_is_wrong_is_named() {
         let config = LogConfig { kafka: "k:9092".into(), ..LogConfig::default() };
         assert!(config.check().is_ok() && LogConfig::default().check().is_ok());
-        let cases: [(Spoil, &str); 8] = [
+        let cases: [(Spoil, &str); 9] = [
             (|c| (c.kafka, c.partitions) = (String::new(), 2), "name brokers in log.kafka"),
             (|c| c.partition = 1, "counted from 0 to 0"),
             (|c| c.min_insync_replicas = 4, "4 of 3 copies"),
             (|c| c.share_partitions = true, "write under one key"),
+            (|c| c.retention_days = 7, "keep at least 8 days"),
             (|c| (c.partitions, c.partition, c.share_partitions) = (2, 1, true), "is given its partitions"),
             (|c| drop(c.client.insert("acks".into(), "1".into())), "`acks` is neither"),
             (|c| drop(c.client.insert("sasl.password".into(), "x".into())), "client_secret_files"),
@@ -392,6 +443,8 @@ mod tests {
         assert_eq!((config.copy_in(data), config.state_in(data)), (data.join("kafka-3"), data.to_owned()));
         config.state = "/mnt/state".into();
         assert_eq!(config.state_in(data), Path::new("/mnt/state/keywatch-partition-3"));
+        let responding = LogConfig { concluding: Concluding::Deeds, ..config.clone() };
+        assert_eq!(responding.state_in(data), Path::new("/mnt/state/keywatch-partition-3-respond"));
         config.share_partitions = true;
         assert_eq!(config.copy_in(data), data.join("partition-3").join("kafka-3"));
     }

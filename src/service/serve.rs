@@ -122,12 +122,14 @@ impl Parts {
         config: &Config,
         stopping: &watch::Receiver<bool>,
     ) -> anyhow::Result<Option<(RunningEvaluator, Router)>> {
-        let Some(ReadableLog { log, .. }) = &self.log.readable else { return Ok(None) };
+        let Some(readable) = &self.log.readable else { return Ok(None) };
         let Intake { inventory, metrics, appended, .. } = self.intake.as_ref();
-        let bundles = Bundles::new(config)?;
+        let bundles = if self.role.responds() { Bundles::new(config)? } else { Bundles::default() };
         let evaluator = Evaluator {
+            role: self.role,
+            confirm: readable.confirm(),
             bundles: bundles.clone(),
-            log: Arc::clone(log),
+            log: Arc::clone(&readable.log),
             inventory: inventory.now(),
             metrics: Arc::clone(metrics),
             appended: Arc::clone(appended),
@@ -174,7 +176,9 @@ struct Further {
 impl Further {
     fn start(&mut self, config: &Config, parts: &Parts, stopping: &watch::Receiver<bool>) -> anyhow::Result<()> {
         // A follower and a puller read their places back from the log.
-        if let Some(ReadableLog { log, .. }) = &parts.log.readable {
+        if let Some(ReadableLog { log, .. }) = &parts.log.readable
+            && parts.role.finds()
+        {
             let declared = inventory_file::follow(config, &parts.intake, true);
             // Nobody else takes what changes.
             self.followers = start::followers(&config.chains, log, &declared, &parts.intake, stopping)?;
@@ -201,10 +205,12 @@ async fn serve_http(
         evaluator.as_ref().map(|running| running.executor.with_state(|state| state.compromises().refused()));
     let (refusing, refused) = watch::channel(Refused::new(compromised.unwrap_or_default()));
     let credentials = current::start(config, parts.role, &parts.intake, refused)?;
-    // Operators ask who reads the log. The endpoint of SQL ends with the front door.
+    // Operators ask who reads the log and responds. The endpoint of SQL ends with the front door.
     let (asked, sql) = match evaluator {
-        Some(evaluator) => parts.answer(config, evaluator, (&credentials, refusing), &stopping).await?,
-        None => (Router::new(), Endpoint::default()),
+        Some(evaluator) if parts.role.responds() => {
+            parts.answer(config, evaluator, (&credentials, refusing), &stopping).await?
+        }
+        Some(_) | None => (Router::new(), Endpoint::default()),
     };
     let log = parts.log.readable.map(|readable| readable.log);
     let server = Server::new(credentials, parts.intake, log, parts.readiness);

@@ -20,31 +20,17 @@ const ROOMS: [&str; 7] = [
     "store/src",
 ];
 
-/// Circles that are still there: a room and files of it. The list may only get shorter.
-const LEFT: [(&str, &[&str]); 1] = [
-    ("store/src", &["log/kafka/follower", "log/kafka/reader"]),
-];
-
 /// For each file which others it names: `a/b` is `a/b.rs` or `a/b/mod.rs`, and the crate's root has no name.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
-fn files_of_a_room_form_no_new_circles() {
+fn files_of_a_room_form_no_circles() {
     let texts = tree::texts(&["rs"]);
     for room in ROOMS {
         let arrows = arrows(room, &texts);
         assert!(arrows.values().any(|to| !to.is_empty()), "the files of {room} were not found");
         let circles = circles(&arrows);
-        let left = LEFT.iter().filter(|(of, _)| *of == room);
-        let left: Vec<BTreeSet<&str>> = left.map(|(_, files)| files.iter().copied().collect()).collect();
-        for circle in &circles {
-            let is_known = left.iter().any(|known| circle.is_subset(known));
-            assert!(is_known, "{room}: {circle:?} need each other; what two need belongs into a third, below both");
-        }
-        for known in &left {
-            let is_there = circles.iter().any(|circle| circle.is_subset(known));
-            assert!(is_there, "{room}: {known:?} is no circle any more, so take it out of `LEFT`");
-        }
+        assert!(circles.is_empty(), "{room}: {circles:?} need each other; what two need belongs into a third, below both");
     }
 }
 

@@ -16,18 +16,18 @@ use crate::support::command::{err, keywatch, out};
 use crate::support::kafka::{Broker, broker, prefix};
 
 /// Runs `keywatch log` there; what it says.
-fn log(directory: &Path, arguments: &[&str], code: i32) -> (String, String) {
+pub(super) fn log(directory: &Path, arguments: &[&str], code: i32) -> (String, String) {
     let arguments = [&["log"][..], arguments].concat();
     let done = keywatch(directory, &arguments, b"");
     assert_eq!(done.status.code(), Some(code), "{arguments:?}: {}{}", out(&done), err(&done));
     (out(&done), err(&done))
 }
 
-fn all(log: &dyn Log, topic: Topic) -> Vec<Event> {
+pub(super) fn all(log: &dyn Log, topic: Topic) -> Vec<Event> {
     log.read(topic, Position(0), usize::MAX).unwrap()
 }
 
-fn directory_with(broker: &Broker, prefix: &str) -> tempfile::TempDir {
+pub(super) fn directory_with(broker: &Broker, prefix: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let inventory = "[[systems]]\nid = \"any\"\n";
     std::fs::write(directory.path().join("inventory.toml"), inventory).unwrap();

@@ -134,11 +134,13 @@ impl AlertLog {
                     progress.folded.responses = progress.folded.responses.max(end);
                     progress.doubts.wrote(&written, end);
                 }
-                Topic::Conclusions if first == progress.folded.conclusions => {
+                Topic::Conclusions
+                    if first == progress.folded.conclusions && first.plus(written.len()) == self.log.end(topic) =>
+                {
                     written.iter().for_each(|event| state.apply(event));
                     progress.folded.conclusions = first.plus(written.len());
                 }
-                // The log has what failed before, of which this may be a repeat.
+                // The log has what failed before, of which this may be a repeat, or what another process wrote.
                 Topic::Conclusions => self.fold_conclusions(state, &mut progress.folded)?,
             }
             if topic == Topic::Conclusions {
@@ -147,6 +149,15 @@ impl AlertLog {
             }
             Ok(written)
         })
+    }
+
+    /// Folds what the log has of the conclusions by now, also what other processes wrote.
+    ///
+    /// # Errors
+    /// [`Error::Log`] when the log cannot be read, or while an append hangs.
+    pub fn follow(&self) -> Result<(), Error> {
+        let _turn = self.turn(Topic::Conclusions)?;
+        self.with_progress(|state, progress| self.fold_conclusions(state, &mut progress.folded))
     }
 
     /// Folds the conclusions that the log has beyond those that are folded.
@@ -443,6 +454,20 @@ mod tests {
         log.read.append(Topic::Conclusions, ours).unwrap();
         alert_log.observe(Position(0), &[]);
         assert_eq!(alert_log.with_progress(|_, progress| progress.folded.conclusions), Position(1));
+    }
+
+    #[test]
+    fn conclusions_of_another_process_are_folded_once_wherever_they_stand() {
+        let log = Arc::new(Shared(MemoryLog::new()));
+        let alert_log = AlertLog::open(Arc::clone(&log) as _, Saved::default(), |_, _| ()).unwrap();
+        let folded = || alert_log.with_progress(|_, progress| progress.folded.conclusions);
+        let ours = ["1", "2"].map(|id| event("source.heartbeat", id)).to_vec();
+        alert_log.append(Topic::Conclusions, ours).unwrap();
+        assert_eq!((folded(), log.end(Topic::Conclusions)), (Position(4), Position(4)), "theirs stand between ours");
+        log.0.append(Topic::Conclusions, vec![event("source.heartbeat", "theirs")]).unwrap();
+        assert_eq!(folded(), Position(4));
+        alert_log.follow().unwrap();
+        assert_eq!(folded(), Position(5));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use keywatch_store::log::kafka::{KafkaLog, Settings, partition_of};
 use keywatch_store::{Clock, Event, Instant, Log, Topic, line};
 
 use super::place::{self, LeftOut, Place, Records};
+use super::since::Since;
 use crate::limits::COPY_OUTAGE_MS_MAX;
 use crate::output;
 use crate::service::log::LogConfig;
@@ -25,6 +26,9 @@ pub(super) struct CopyArguments {
     /// The log to write, named in the same way; it must be empty
     #[arg(value_name = "TO")]
     to: PathBuf,
+    /// Leave out what has an earlier log time, but for what each system had declared by then
+    #[arg(long, value_name = "TIME")]
+    since: Option<Instant>,
 }
 
 /// Where records go. All of these run the admission of a recorded clock: records keep their times.
@@ -69,11 +73,14 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
             None => Records::of(&from, topic)?,
         };
         let Some(source) = source else { continue };
+        for cut in source.cuts() {
+            output::note(&format!("{} {cut}", topic.name()));
+        }
         if topic == Topic::Conclusions && matches!(to, Place::Lines(_)) {
             output::note("a file of event lines has the events only; conclusions are not copied");
             continue;
         }
-        let counts = target.take(topic, source).with_context(|| topic.name().to_owned())?;
+        let counts = target.take(topic, source, arguments.since).with_context(|| topic.name().to_owned())?;
         rows.push([
             topic.name().to_owned(),
             counts.written.to_string(),
@@ -147,8 +154,8 @@ impl Target {
         Ok(Target::Logs(logs))
     }
 
-    fn take(&mut self, topic: Topic, mut source: Records) -> anyhow::Result<Counts> {
-        let mut counts = Counts::default();
+    fn take(&mut self, topic: Topic, mut source: Records, since: Option<Instant>) -> anyhow::Result<Counts> {
+        let (mut counts, mut since) = (Counts::default(), since.map(Since::new));
         let bar = output::progress_of_records();
         loop {
             let events = source.next()?;
@@ -156,14 +163,22 @@ impl Target {
                 break;
             }
             bar.inc(events.len() as u64);
+            let events = match &mut since {
+                Some(since) => since.take(events),
+                None => events,
+            };
             self.append(topic, events, &mut counts)?;
         }
+        self.append(topic, since.map_or_else(Vec::new, Since::end), &mut counts)?;
         bar.finish_and_clear();
         counts.left_out = source.left_out();
         Ok(counts)
     }
 
     fn append(&mut self, topic: Topic, events: Vec<Event>, counts: &mut Counts) -> anyhow::Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
         match self {
             Target::Logs(logs) => {
                 for (log, events) in logs.iter().zip(parted(events, logs.len())) {

@@ -4,6 +4,7 @@
 
 mod copy;
 mod place;
+mod since;
 mod tail;
 mod topics;
 
@@ -28,6 +29,8 @@ Examples:
                                                     go on without what is missing
   keywatch log tail keywatch.toml --follow --kind signing.   what is written to the log on Kafka that this file names
   keywatch log copy keywatch-data keywatch.toml     from the embedded log to Kafka, with all log times
+  keywatch log copy keywatch.toml keep --since 2026-01-01T00:00:00Z
+                                                    what came since then, with what was declared before
 
 A log in a directory is looked at while no keywatch has it open. docs/damaged-log.md says what to do with a damaged one,
 docs/kafka.md what is to be known about Kafka.

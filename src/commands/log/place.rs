@@ -129,6 +129,26 @@ impl Records {
         }))
     }
 
+    /// What is missing at the beginning: a line for each part of which earlier records are kept no more.
+    pub(super) fn cuts(&self) -> Vec<String> {
+        match self {
+            Records::Log(_, _, Position(0)) | Records::Lines(..) => Vec::new(),
+            Records::Log(_, _, oldest) => {
+                vec![format!("starts at position {}: what stood before is kept no more", oldest.0)]
+            }
+            Records::Kafka(reader, _) => {
+                let extents = reader.extents().iter().enumerate().filter(|(_, extent)| extent.oldest > 0);
+                let cut = extents.map(|(partition, extent)| {
+                    format!(
+                        "of partition {partition} start at offset {}: what stood before is kept no more",
+                        extent.oldest
+                    )
+                });
+                cut.collect()
+            }
+        }
+    }
+
     /// The next records; none at the end.
     ///
     /// # Errors

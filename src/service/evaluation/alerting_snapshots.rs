@@ -21,6 +21,9 @@ use crate::service::evaluation::snapshots::LogTooShort;
 /// Name of the directory of snapshots within that of the log.
 pub(crate) const DIRECTORY: &str = "alerting-state";
 
+/// Its name where another process responds: that state does not know of responses, and nobody who responds is to go on from it.
+pub(crate) const FINDING_DIRECTORY: &str = "finding-state";
+
 /// Between the two parts; JSON holds none outside of texts.
 const SEPARATOR: u8 = b'\n';
 

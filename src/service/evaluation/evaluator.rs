@@ -38,10 +38,12 @@ use crate::service::evaluation::snapshots::{self, Snapshots};
 use crate::service::evaluation::system_records;
 use crate::service::evaluation::ticks::{Ticks, standstill};
 use crate::service::integrations;
+use crate::service::log::Confirm;
 use crate::service::metrics::Metrics;
 use crate::service::operators;
 use crate::service::readiness::Readiness;
 use crate::service::receivers::with_heartbeats;
+use crate::service::role::Role;
 use crate::service::ways;
 use crate::{clock, output};
 
@@ -56,8 +58,12 @@ const GOING_THROUGH: &str = "the log is going through the rules again";
 
 /// What the evaluator works over.
 pub(crate) struct Evaluator {
+    /// Whether it finds, responds, or both.
+    pub(crate) role: Role,
     /// The log of this machine.
     pub(crate) log: Arc<dyn Log>,
+    /// Fails once another process responds in the place of this one.
+    pub(crate) confirm: Confirm,
     /// What is declared.
     pub(crate) inventory: Arc<Inventory>,
     /// Counters.
@@ -138,31 +144,43 @@ impl Evaluator {
         config: &Config,
         stopping: watch::Receiver<bool>,
     ) -> anyhow::Result<(JoinSet<anyhow::Result<()>>, Executor)> {
-        let rules = rules(config.rules_directory.as_deref())?;
+        let mut rules = rules(config.rules_directory.as_deref())?;
         check_settings(&config.rules, &rules)?;
+        let role = self.role;
+        let protections = protections(config, &rules, &self.inventory);
+        rules.retain(|_| role.finds());
         let snapshots = Snapshots::at(&config.log.state_in(&config.data).join(snapshots::DIRECTORY));
         let make = || Ok(Engine::new(&rules, &config.rules)?);
         let restored = snapshots.restore(make, self.log.as_ref())?;
-        let alerting = AlertingSnapshots::at(&config.log.state_in(&config.data).join(alerting_snapshots::DIRECTORY));
+        let directory =
+            if role.responds() { alerting_snapshots::DIRECTORY } else { alerting_snapshots::FINDING_DIRECTORY };
+        let alerting = AlertingSnapshots::at(&config.log.state_in(&config.data).join(directory));
+        // What is concluded from here on, alerting need not know yet.
+        let concluded = self.log.end(Topic::Conclusions);
         let (executor, history) = self.open_alerting(config, &alerting)?;
-        let protections = protections(config, &rules, &self.inventory);
         let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
         let resumption = Resumption { restored, history, snapshots, alerting };
         let mut pipeline = Pipeline::resume(log, resumption, executor.clone(), metrics)?;
+        pipeline.take_role(role, concluded, self.confirm);
         pipeline.declare(&self.inventory);
         self.readiness.obstruct(RULES, GOING_THROUGH);
         let outages = Outages::new(Arc::clone(&self.readiness), stopping.clone());
         pipeline.wait_for_log(outages.clone());
 
         let mut tasks = JoinSet::new();
-        let systems = self.inventory.systems.iter().map(|system| system.id.clone());
-        let ticks = Ticks::new(pipeline.dues(), clock::now(), systems);
-        let ticking = tick(self.log, ticks, Arc::clone(&self.appended), Arc::clone(&self.readiness));
-        tasks.spawn(until(stopping.clone(), ticking));
-        tasks.spawn(until(stopping.clone(), refresh(executor.clone(), outages.clone())));
-        tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
+        if role.finds() {
+            let systems = self.inventory.systems.iter().map(|system| system.id.clone());
+            let ticks = Ticks::new(pipeline.dues(), clock::now(), systems);
+            let ticking = tick(self.log, ticks, Arc::clone(&self.appended), Arc::clone(&self.readiness));
+            tasks.spawn(until(stopping.clone(), ticking));
+        }
+        if role.responds() {
+            tasks.spawn(until(stopping.clone(), refresh(executor.clone(), outages.clone())));
+            tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
+        }
         let lag = Arc::new(Lag::default());
         tasks.spawn(until(stopping.clone(), lag::watch(Arc::clone(&lag), Arc::clone(&self.readiness))));
+        let protections = role.responds().then_some(protections);
         let following = follow((pipeline, protections), (self.appended, self.readiness, lag), outages, stopping);
         tasks.spawn(async move { unless_interrupted(following.await) });
         Ok((tasks, executor))
@@ -183,16 +201,46 @@ impl Evaluator {
         let executor = Executor::open_from(saved, self.dependencies(config)?, |topic, event| {
             history.learn(topic, event);
             progress.step();
-        })?
-        .with_ways(ways::ways(config)?);
-        let activations = system_records::activations(&history.activations, &self.inventory, clock::now());
-        activations.iter().for_each(|event| history.learn(Topic::Events, event));
-        let appended = log.append(Topic::Events, activations)?;
-        executor.observe(appended.first, &appended.written);
+        })?;
+        let executor = if self.role.responds() { executor.with_ways(ways::ways(config)?) } else { executor };
+        if self.role.finds() {
+            self.activate(&executor, &mut history)?;
+        }
         Ok((executor, history))
     }
 
+    /// Writes what is declared into the log where it has changed.
+    fn activate(&self, executor: &Executor, history: &mut History) -> anyhow::Result<()> {
+        let activations = system_records::activations(&history.activations, &self.inventory, clock::now());
+        activations.iter().for_each(|event| history.learn(Topic::Events, event));
+        let appended = self.log.append(Topic::Events, activations)?;
+        executor.observe(appended.first, &appended.written);
+        Ok(())
+    }
+
+    /// What alerting works with. Who does not respond needs no address and no secret.
     fn dependencies(&self, config: &Config) -> anyhow::Result<Dependencies> {
+        let (sites, sinks) = if self.role.responds() {
+            (integrations::decision_points(config, &self.bundles)?, self.sinks(config)?)
+        } else {
+            (BTreeMap::new(), Vec::new())
+        };
+        Ok(Dependencies {
+            log: Arc::clone(&self.log),
+            policy: Policy {
+                routes: config.routes.clone(),
+                aliases: operators::aliases(&config.operators),
+                ..config.alerting.clone()
+            },
+            sites,
+            sinks,
+            deliveries: Schedule::pages(),
+            revocations: Schedule::revocations(),
+            clock: Arc::new(clock::now),
+        })
+    }
+
+    fn sinks(&self, config: &Config) -> anyhow::Result<Vec<Arc<dyn Sink>>> {
         let terminal = Arc::new(Terminal::new(STANDARD_ERROR, output::notifications()));
         let mut sinks: Vec<Arc<dyn Sink>> = vec![terminal];
         let (readiness, log) = (Arc::clone(&self.readiness), Arc::clone(&self.log));
@@ -203,19 +251,7 @@ impl Evaluator {
         });
         let receivers = integrations::receivers(config)?;
         sinks.extend(with_heartbeats(receivers, &config.heartbeats, config.log.partition, &obstacle)?);
-        Ok(Dependencies {
-            log: Arc::clone(&self.log),
-            policy: Policy {
-                routes: config.routes.clone(),
-                aliases: operators::aliases(&config.operators),
-                ..config.alerting.clone()
-            },
-            sites: integrations::decision_points(config, &self.bundles)?,
-            sinks,
-            deliveries: Schedule::pages(),
-            revocations: Schedule::revocations(),
-            clock: Arc::new(clock::now),
-        })
+        Ok(sinks)
     }
 }
 
@@ -240,14 +276,16 @@ async fn until(
 
 /// Takes what is appended through the rules. Stops between two steps only, so that a finding is acted upon as a whole.
 async fn follow(
-    (mut pipeline, protections): (Pipeline, BTreeMap<String, Protection>),
+    (mut pipeline, responding): (Pipeline, Option<BTreeMap<String, Protection>>),
     (appended, readiness, lag): (Arc<Notify>, Arc<Readiness>, Arc<Lag>),
     outages: Outages,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let executor = pipeline.executor().clone();
-    outages.persist(|| executor.resume()).await?;
-    outages.persist(|| executor.configured(&protections, clock::now())).await?;
+    if let Some(protections) = responding {
+        outages.persist(|| executor.resume()).await?;
+        outages.persist(|| executor.configured(&protections, clock::now())).await?;
+    }
     let begun = pipeline.catching_up();
     let records = begun.map_or(0, |(from, until)| until.0.saturating_sub(from.0));
     let mut progress = Progress::new(GOING_THROUGH, records, time::Instant::now());
@@ -392,6 +430,8 @@ mod tests {
         let config = Config { data: directory.path().to_owned(), ..Config::default() };
         let (log, metrics) = (Arc::new(MemoryLog::new()), Metrics::new());
         let evaluator = Evaluator {
+            role: Role::All,
+            confirm: Arc::new(|| Ok(())),
             log: log.clone(),
             inventory: Arc::new(Inventory::parse("inventory", "[[systems]]\nid = \"cold\"").unwrap()),
             metrics: Arc::clone(&metrics),

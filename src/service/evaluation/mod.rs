@@ -7,6 +7,7 @@
 //! | [`catch_up`] | going over what earlier runs of the process have seen |
 //! | [`coverage`] | what the rules can see of each system |
 //! | [`isolation`] | parked rules on their way back |
+//! | [`found_elsewhere`] | findings of another process, where this one only responds |
 //! | [`outage`] | waiting while the log cannot be written |
 //! | [`lag`] | whether the rules have fallen behind the log |
 //! | [`ticks`] | when log time goes on by itself |
@@ -20,6 +21,7 @@ pub(crate) mod alerting_snapshots;
 mod catch_up;
 mod coverage;
 pub(crate) mod evaluator;
+mod found_elsewhere;
 mod history;
 mod isolation;
 mod labels;

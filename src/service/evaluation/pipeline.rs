@@ -5,6 +5,8 @@
 //! windows remember what they did before the restart; findings that were acted upon already are not taken again. That
 //! fills every gap that a parked rule left: no snapshot is made while one is parked.
 
+mod responding;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time;
@@ -19,6 +21,7 @@ use crate::limits::{PIPELINE_RECORDS_MAX, SNAPSHOT_RECORDS_MAX, SNAPSHOT_RECORDS
 use crate::service::evaluation::alerting_snapshots::AlertingSnapshots;
 use crate::service::evaluation::catch_up::CatchUp;
 use crate::service::evaluation::coverage::CoverageWatch;
+use crate::service::evaluation::found_elsewhere::FoundElsewhere;
 use crate::service::evaluation::history::{History, KnownFindings};
 use crate::service::evaluation::isolation::{Isolation, Slice};
 use crate::service::evaluation::outage::{self, Outages};
@@ -27,13 +30,21 @@ use crate::service::evaluation::rule_records;
 use crate::service::evaluation::snapshots::{Restored, Snapshots};
 use crate::service::evaluation::system_records;
 use crate::service::evaluation::ticks::Dues;
+use crate::service::log::Confirm;
 use crate::service::metrics::Metrics;
+use crate::service::role::Role;
 
 /// The pipeline over one log.
 pub(crate) struct Pipeline {
     log: Arc<dyn Log>,
     engine: Engine,
     executor: Executor,
+    /// Whether it finds, responds, or both.
+    role: Role,
+    /// What another process finds, where this one only responds.
+    elsewhere: Option<FoundElsewhere>,
+    /// Fails once another process has this one's place.
+    confirm: Confirm,
     metrics: PipelineMetrics,
     /// Next record of the events topic.
     position: Position,
@@ -107,6 +118,9 @@ impl Pipeline {
             coverage: None,
             dues: Arc::default(),
             outages: None,
+            role: Role::All,
+            elsewhere: None,
+            confirm: Arc::new(|| Ok(())),
             log,
             engine,
             executor,
@@ -193,14 +207,19 @@ impl Pipeline {
         self.end_catching_up().await?;
         let live = self.follow().await?;
         let retried = self.retry().await?;
-        self.metrics.conclusions(self.log.as_ref())?;
-        self.metrics.show(&self.engine, &self.executor);
+        let responded = self.respond().await?;
+        if self.role.responds() {
+            self.metrics.conclusions(self.log.as_ref())?;
+        } else {
+            self.forget_responded()?;
+        }
+        self.metrics.show(&self.engine, self.role.responds().then_some(&self.executor));
         if self.snapshots.as_ref().is_some_and(|schedule| schedule.is_due(self.position)) {
             self.write_snapshot();
         }
-        Ok(match (live, retried) {
-            (None, None) => None,
-            (live, retried) => Some(live.into_iter().chain(retried).flatten().collect()),
+        Ok(match (live, retried, responded) {
+            (None, None, None) => None,
+            (live, retried, responded) => Some(live.into_iter().chain(retried).chain(responded).flatten().collect()),
         })
     }
 
@@ -210,13 +229,16 @@ impl Pipeline {
             return Ok(None);
         }
         self.executor.observe(self.position, &events);
+        self.elsewhere.iter_mut().for_each(|elsewhere| elsewhere.observe(&events));
         let begun = time::Instant::now();
         let outcome = block_in_place(|| self.engine.run(self.position, &events))?;
         let took = begun.elapsed();
         self.dues.note(&self.engine, &events);
         // Those before were counted by the run that appended them.
         let seen = self.catch_up.as_ref().map_or(0, |catch_up| catch_up.until().0.saturating_sub(self.position.0));
-        self.metrics.events(events.get(usize::try_from(seen).unwrap_or(usize::MAX)..).unwrap_or_default());
+        if self.role.finds() {
+            self.metrics.events(events.get(usize::try_from(seen).unwrap_or(usize::MAX)..).unwrap_or_default());
+        }
         self.position = self.position.plus(events.len());
         self.seen = events.last().map_or(self.seen, Event::time);
         if let Some(coverage) = &mut self.coverage {
@@ -225,7 +247,9 @@ impl Pipeline {
         if let Some(schedule) = &mut self.snapshots {
             system_records::learn(&mut schedule.activations, &events);
         }
-        self.metrics.responses(&events, self.executor.with_state(|state| state.responses().open().len()));
+        if self.role.responds() {
+            self.metrics.responses(&events, self.executor.with_state(|state| state.responses().open().len()));
+        }
         self.record_parked(&events, &outcome.parked).await?;
         self.record_limited(&outcome.lost).await?;
         let skipped = match &mut self.catch_up {
@@ -318,18 +342,30 @@ impl Pipeline {
         }
         self.dues.found(&finding.system, finding.decided);
         let found_at = clock::now();
-        let actions = match &self.outages {
-            Some(outages) => outages.persist(|| self.executor.take(&finding)).await?,
-            None => self.executor.take(&finding).await?,
-        };
+        if !self.role.responds() {
+            self.record(&finding).await?;
+            self.metrics.finding(&finding);
+            return Ok(Some(Handled { finding, actions: Vec::new() }));
+        }
+        let actions = self.take(&finding).await?;
         // Counted when it is in the log, so that what was counted is there after a kill.
         self.metrics.finding(&finding);
         self.metrics.handled(&finding, &actions, found_at, self.log.clock());
         Ok(Some(Handled { finding, actions }))
     }
 
+    async fn take(&mut self, finding: &Finding) -> anyhow::Result<Vec<Action>> {
+        match &self.outages {
+            Some(outages) => outages.persist(|| self.executor.take(finding)).await,
+            None => Ok(self.executor.take(finding).await?),
+        }
+    }
+
     /// News of incidents that have waited long enough by the time of the last record of each system are told.
     async fn page_due(&mut self, events: &[Event]) -> anyhow::Result<()> {
+        if !self.role.responds() {
+            return Ok(());
+        }
         let times: BTreeMap<&str, Instant> = events.iter().map(|event| (event.system(), event.time())).collect();
         for (system, time) in times {
             match &self.outages {

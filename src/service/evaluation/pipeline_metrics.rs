@@ -108,8 +108,8 @@ impl PipelineMetrics {
         metrics.handled_latency.observe_alert(&[], between(finding.decided, clock::now()), alert_id);
     }
 
-    /// What rules cost and remember, and what is open, every few seconds.
-    pub(super) fn show(&mut self, engine: &Engine, executor: &Executor) {
+    /// What rules cost and remember, and what is open where this process responds, every few seconds.
+    pub(super) fn show(&mut self, engine: &Engine, executor: Option<&Executor>) {
         if self.shown.is_some_and(|shown| shown.elapsed() < Duration::from_secs(GAUGES_SECONDS)) {
             return;
         }
@@ -123,6 +123,7 @@ impl PipelineMetrics {
             self.metrics.rule_window_rows.with_label_values(&rule).set(gauge(usage.state.rows as u64));
             self.metrics.rule_window_bytes.with_label_values(&rule).set(gauge(usage.state.bytes as u64));
         }
+        let Some(executor) = executor else { return };
         executor.with_state(|state| self.show_state(state, &executor.destinations()));
         executor.receivers().iter().for_each(|receiver| self.show_receiver(receiver));
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -16,9 +16,9 @@ use super::claims::{Claims, Outcome};
 use super::context::KafkaConsumer;
 use super::health;
 use super::message::{Foreign, Genuine, Seal};
+use super::polled::{append_time, judge};
 use super::producer::Appends;
 use super::progress::{ProgressFile, Step, topic_index};
-use super::reader::append_time;
 use crate::limits::{KAFKA_STEP_BYTES_MAX, KAFKA_STEP_RECORDS_MAX};
 use crate::log::embedded::EmbeddedLog;
 use crate::{Appended, Clock, Error, Event, EventId, Instant, Log, Topic};
@@ -186,29 +186,6 @@ impl Follower {
         let problem = format!("the message at offset {offset} cannot be read: {problem}");
         Error::KafkaTopic { topic: self.name.clone(), problem }
     }
-}
-
-/// Errors of connections pass; what is wrong with a topic does not.
-pub(super) fn judge(topic: &str, error: &KafkaError) -> Result<(), Error> {
-    use RDKafkaErrorCode as Code;
-    let lasts = matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::AutoOffsetReset
-                | Code::OffsetOutOfRange
-                | Code::UnknownTopicOrPartition
-                | Code::UnknownTopic
-                | Code::UnknownPartition
-                | Code::TopicAuthorizationFailed
-                | Code::Fatal,
-        )
-    );
-    if lasts {
-        return Err(Error::KafkaTopic { topic: topic.to_owned(), problem: error.to_string() });
-    }
-    // librdkafka tells of connections by itself, and not for every attempt.
-    tracing::debug!(%error, "Kafka");
-    Ok(())
 }
 
 /// What became of each of the events with these ids, of which the copy wrote some. Where an id stands there several times, as a

@@ -71,7 +71,7 @@ fn numbers(list: &TopicPartitionList) -> Vec<u32> {
 }
 
 impl Lease {
-    /// Creates or checks the topics, and joins the group `<prefix>.evaluate`. Changes come to `handler` while
+    /// Creates or checks the topics, and joins the group `<prefix>.evaluate` (`<prefix>.respond` to respond alone). Changes come to `handler` while
     /// [`Lease::poll`] or the end of the lease is under way, on the same thread.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Lease {
         use RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
         let Some(Err(error)) = self.consumer.poll(patience) else { return Ok(()) };
         if let Some(GroupAuthorizationFailed | TopicAuthorizationFailed) = error.rdkafka_error_code() {
-            let problem = format!("group {}: {error}", group(&self.settings));
+            let problem = format!("group {}: {error}", self.settings.lease_group());
             return Err(Error::KafkaTopic { topic: self.settings.topic(Topic::Events), problem });
         }
         tracing::debug!(%error, "the lease of partitions");
@@ -107,19 +107,15 @@ impl Lease {
 
 impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lease").field("group", &group(&self.settings)).finish_non_exhaustive()
+        f.debug_struct("Lease").field("group", &self.settings.lease_group()).finish_non_exhaustive()
     }
-}
-
-fn group(settings: &Settings) -> String {
-    format!("{}.evaluate", settings.topic_prefix)
 }
 
 /// Partitions that stay where they are go on while others move.
 fn config(settings: &Settings) -> ClientConfig {
     let mut config = settings.connection();
     config
-        .set("group.id", group(settings))
+        .set("group.id", settings.lease_group())
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", KAFKA_LEASE_MS_MAX.to_string())
         .set("heartbeat.interval.ms", KAFKA_LEASE_BEAT_MS.to_string())
@@ -132,13 +128,16 @@ fn config(settings: &Settings) -> ClientConfig {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::Concluding;
     use super::*;
     use crate::Clock;
 
     #[test]
     fn a_group_has_the_prefix_of_its_topics_and_lists_name_partitions() {
         let settings = Settings { topic_prefix: "own".to_owned(), ..Settings::new("k:9092", Clock::Wall, "key") };
-        assert_eq!(group(&settings), "own.evaluate");
+        assert_eq!(settings.lease_group(), "own.evaluate");
+        let responding = Settings { concluding: Concluding::Deeds, ..settings.clone() };
+        assert_eq!(responding.lease_group(), "own.respond");
         assert_eq!(config(&settings).get("partition.assignment.strategy"), Some("cooperative-sticky"));
         let mut list = TopicPartitionList::new();
         list.add_partition("own.events", 3);

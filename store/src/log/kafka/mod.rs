@@ -18,8 +18,10 @@
 //! | `message`, `keys` | what makes it a message; which role wrote it |
 //! | `producer` | writing |
 //! | `owner`, `mark` | the one process that concludes for a partition; how it knows that it is |
+//! | `roles` | finding and responding in processes of their own |
 //! | `lease` | which of several processes is to have which partition |
 //! | `follower`, `progress` | from Kafka into the copy, each message once |
+//! | `polled` | append times, and errors that pass |
 //! | `intake` | topics that others write, for feeds to read |
 //! | `reader` | the topics as they stand, for tools |
 //! | `health` | how far the copy is behind, what became of transactions |
@@ -37,9 +39,11 @@ mod mark;
 mod message;
 mod owner;
 mod partition;
+mod polled;
 mod producer;
 mod progress;
 mod reader;
+mod roles;
 mod settings;
 mod topics;
 
@@ -65,7 +69,7 @@ pub use lease::{Lease, LeaseChange};
 pub use partition::partition_of;
 pub use producer::Producer;
 pub use reader::{Extent, KafkaReader, ReadFrom, Seen, Unread};
-pub use settings::Settings;
+pub use settings::{Concluding, Settings};
 
 use claims::Claims;
 use context::KafkaConsumer;
@@ -149,6 +153,9 @@ impl KafkaLog {
             stop: Arc::new(AtomicBool::new(false)),
             followers: Vec::new(),
         };
+        // Nobody before can write any more. What it has found is to be seen as a whole, so that it is not written again.
+        let open_ms_max = u64::from(settings.transaction_ms_max);
+        roles::await_settled(settings, partition, Duration::from_millis(open_ms_max) + CLUSTER_PATIENCE)?;
         let progress = Arc::new(Mutex::new(progress));
         let mut ends = [0; 2];
         for topic in Topic::ALL {
@@ -216,6 +223,26 @@ impl KafkaLog {
     #[must_use]
     pub fn foreign_messages(&self) -> u64 {
         self.claims.foreign()
+    }
+
+    /// Has the cluster not forget that this process has its partition, which it does after some days without conclusions. To be
+    /// called now and then.
+    pub fn keep(&self) {
+        self.conclusions.keep();
+    }
+
+    /// Which conclusions are written here.
+    #[must_use]
+    pub fn concluding(&self) -> Concluding {
+        self.settings.concluding
+    }
+
+    /// Checks, for whoever is about to do something outside of the log, that no other process has taken the partition over.
+    ///
+    /// # Errors
+    /// [`Error::KafkaTopic`] when one has, [`Error::Unreachable`].
+    pub fn confirm(&self) -> Result<(), Error> {
+        self.conclusions.confirm()
     }
 
     /// A writer of events for this log that also reaches systems of other partitions.
@@ -315,16 +342,21 @@ impl std::fmt::Debug for KafkaLog {
 
 /// Attempts something until a cluster that answers is whole.
 fn once_whole<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    let until = owner::now() + WHOLE_PATIENCE;
+    let until = now() + WHOLE_PATIENCE;
     loop {
         match attempt() {
-            Err(error @ Error::Unreachable { .. }) if owner::now() < until => {
+            Err(error @ Error::Unreachable { .. }) if now() < until => {
                 tracing::warn!(%error, "the cluster answers and is not whole; it is waited for");
                 std::thread::sleep(WHOLE_PAUSE);
             }
             ended => return ended,
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long something is tried; it gives no log time")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
 }
 
 /// Checks that the topics are there and fit; nothing is created.
@@ -341,8 +373,19 @@ fn end(settings: &Settings, consumer: &KafkaConsumer, topic: Topic, partition: u
     let name = settings.topic(topic);
     let marks = consumer.fetch_watermarks(&name, kafka_partition(partition), CLUSTER_PATIENCE);
     let (low, high) = marks.map_err(|error| unreachable(settings, &error))?;
-    let problem = if next < low {
-        format!("its records before offset {low} were deleted, and the copy here has those before {next} only")
+    let problem = if next == 0 && low > 0 {
+        format!(
+            "a copy needs it from its first record on, and it starts at offset {low}: put another process's copy of this \
+             partition, or one of a backup, in the place of the empty one here; one that has the records before offset {low} \
+             goes on"
+        )
+    } else if next < low {
+        format!(
+            "the copy here needs it from offset {next} on, and it starts at offset {low}: the {} messages between are gone, and \
+             nothing that was found without them could be relied upon; put a newer copy of this partition in its place, of \
+             another process or a backup",
+            low - next
+        )
     } else if next > high {
         format!(
             "it ends at offset {high}, and the copy here has the records before {next}: records were lost, or the topic \

@@ -16,13 +16,13 @@ use rdkafka::producer::Producer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::claims::{Claims, Outcome};
-use super::follower::judge;
 use super::health::Counts;
 use super::message::Seal;
+use super::polled::judge;
 use super::producer::{Appends, Producer};
 use super::progress::topic_index;
-use super::settings::Settings;
-use super::{CLUSTER_PATIENCE, kafka_partition, mark, unreachable};
+use super::settings::{Concluding, Settings};
+use super::{CLUSTER_PATIENCE, kafka_partition, mark, now, roles, unreachable};
 use crate::limits::{KAFKA_MARK_AGAIN_SECONDS, KAFKA_MARK_SECONDS};
 use crate::{Error, Event, EventId, Topic};
 
@@ -72,7 +72,7 @@ impl Owner {
     /// Takes a partition over from whoever had it. What that one had not committed is gone.
     ///
     /// # Errors
-    /// [`Error::Unreachable`].
+    /// [`Error::Unreachable`]; [`Error::KafkaTopic`] when keywatch may not, or who only responds finds nobody who only finds.
     pub(super) fn take_over(
         settings: &Settings,
         partition: u32,
@@ -80,9 +80,20 @@ impl Owner {
         claims: Arc<Claims>,
         seal: Seal,
     ) -> Result<Owner, Error> {
+        if settings.concluding == Concluding::Deeds {
+            roles::await_finder(settings, partition)?;
+        }
         let producer = Producer::connect(settings, &settings.owner(partition), Arc::clone(&appends))?;
         // Before the one that has it is refused, so that it finds why.
         let (marked, tried) = (say_who_has(settings, partition, &appends), now());
+        if settings.concluding == Concluding::Deeds && !marked {
+            let problem = format!(
+                "it cannot be noted which process responds to partition {partition}, and without that two might: allow \
+                 keywatch's principal Read on group {}",
+                settings.owner_group()
+            );
+            return Err(Error::KafkaTopic { topic: settings.topic(Topic::Conclusions), problem });
+        }
         producer.client.init_transactions(CLUSTER_PATIENCE).map_err(|error| match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => Error::KafkaTopic {
                 topic: settings.topic(Topic::Conclusions),
@@ -93,6 +104,9 @@ impl Owner {
             },
             _ => unreachable(settings, &error),
         })?;
+        if settings.concluding == Concluding::All && marked {
+            roles::replace_responder(settings, partition, &appends)?;
+        }
         let turn = Mutex::new(Tenure { producer, spent: None, begun: 0, in_doubt: None, marked, tried });
         Ok(Owner { turn, settings: settings.clone(), partition, appends, claims, seal, counts: Counts::default() })
     }
@@ -126,6 +140,19 @@ impl Owner {
         let mut tenure = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = tenure.begun;
         tenure.in_doubt.get_or_insert(begun);
+    }
+
+    /// Checks that no other process has taken the partition over by now.
+    ///
+    /// # Errors
+    /// [`Error::KafkaTopic`] when one has, [`Error::Unreachable`].
+    pub(super) fn confirm(&self) -> Result<(), Error> {
+        let tenure = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = format!("group {} says so", self.settings.owner_group());
+        self.still_has_it(&tenure, &why).map_err(|failure| match failure {
+            Failure::Lasting(error) => error,
+            Failure::Passing(problem) => unreachable(&self.settings, &problem),
+        })
     }
 
     fn attempt(
@@ -225,7 +252,7 @@ impl Owner {
             }
             false => None,
         };
-        if owner.as_deref() == Some(self.appends.instance()) {
+        if owner.as_deref() == Some(mark::name(&self.settings, self.appends.instance()).as_str()) {
             return Ok(());
         }
         self.counts.fenced.fetch_add(1, Ordering::Relaxed);
@@ -235,6 +262,9 @@ impl Owner {
     /// The conclusions from an offset on, with the append of this process that each is of. Nothing of this process is under
     /// way.
     fn read_back(&self, from: i64) -> Result<HashMap<EventId, Option<u64>>, Failure> {
+        // What is hidden behind an open transaction of another process would be taken for not written.
+        roles::await_settled(&self.settings, self.partition, CALL)
+            .map_err(|error| Failure::Passing(error.to_string()))?;
         let name = self.settings.topic(Topic::Conclusions);
         let passing = |error: KafkaError| Failure::Passing(format!("conclusions cannot be read back: {error}"));
         let consumer = self.settings.connect_consumer(Topic::Conclusions).map_err(passing)?;
@@ -266,6 +296,20 @@ impl Owner {
             tenure.marked |= say_who_has(&self.settings, self.partition, &self.appends);
             tenure.tried = now();
         }
+    }
+
+    /// The same for a process that has nothing to conclude for days. One whose place was taken meanwhile says nothing.
+    pub(super) fn keep(&self) {
+        // Who concludes just now says so after that.
+        let Ok(mut tenure) = self.turn.try_lock() else { return };
+        if tenure.tried.elapsed() <= Duration::from_secs(KAFKA_MARK_SECONDS) {
+            return;
+        }
+        let ours = mark::name(&self.settings, self.appends.instance());
+        let is_free =
+            mark::get(&self.settings, self.partition, CALL).is_ok_and(|found| found.is_none_or(|name| name == ours));
+        tenure.marked |= is_free && say_who_has(&self.settings, self.partition, &self.appends);
+        tenure.tried = now();
     }
 
     fn replaced(&self, why: &str) -> Error {
@@ -315,11 +359,6 @@ fn apart(events: &[Event], written: &HashMap<EventId, Option<u64>>, append: u64)
         }
     }
     (repeats, left)
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long something is tried; it gives no log time")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }
 
 /// Makes a call again while it is not answered in its time.

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use rdkafka::Timestamp;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
@@ -12,6 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::context::KafkaConsumer;
 use super::message::Seal;
+use super::polled::{append_time, judge};
 use super::settings::Settings;
 use super::topics::Topics;
 use super::{CLUSTER_PATIENCE, kafka_partition, keys, unreachable};
@@ -136,7 +136,7 @@ impl KafkaReader {
                     }
                 }
                 Some(Err(error)) => {
-                    super::follower::judge(&self.settings.topic(self.topic), &error)?;
+                    judge(&self.settings.topic(self.topic), &error)?;
                 }
             }
         }
@@ -176,14 +176,6 @@ impl fmt::Debug for KafkaReader {
             .field("topic", &self.topic)
             .field("extents", &self.extents)
             .finish_non_exhaustive()
-    }
-}
-
-/// When the brokers appended a message, if they say so.
-pub(super) fn append_time(message: &BorrowedMessage<'_>) -> Option<Instant> {
-    match message.timestamp() {
-        Timestamp::LogAppendTime(milliseconds) => Some(Instant(milliseconds.saturating_mul(1_000_000))),
-        Timestamp::CreateTime(_) | Timestamp::NotAvailable => None,
     }
 }
 

@@ -13,6 +13,18 @@ use crate::limits::{
 };
 use crate::{Clock, Topic};
 
+/// Which conclusions of a partition a process writes. Of processes that write the same ones, one has a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Concluding {
+    /// All of them: what is found, and what is done about it.
+    #[default]
+    All,
+    /// What is found.
+    Findings,
+    /// What is done about it.
+    Deeds,
+}
+
 /// The log of a Kafka cluster.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -28,6 +40,9 @@ pub struct Settings {
     pub min_insync_replicas: u32,
     /// Whether topics that are not there are created.
     pub create_topics: bool,
+    /// Days that brokers keep events at least; 0 for ever. Once they delete some, a partition is read by who has a copy of it
+    /// alone. Conclusions are kept for ever.
+    pub retention_days: u32,
     /// The clock of the log.
     pub clock: Clock,
     /// How events are put into messages.
@@ -44,6 +59,8 @@ pub struct Settings {
     pub transaction_ms_max: u32,
     /// Milliseconds over which conclusions are tried again while the cluster does not take them, before their append fails.
     pub conclude_ms_max: u32,
+    /// Which conclusions are written.
+    pub concluding: Concluding,
     /// Further settings of librdkafka: TLS, SASL.
     pub client: BTreeMap<String, String>,
     /// What gives tokens of OAUTHBEARER, where `client` says that these are asked for.
@@ -61,6 +78,7 @@ impl Settings {
             replication: 3,
             min_insync_replicas: 2,
             create_topics: true,
+            retention_days: 0,
             clock,
             messages: Messages::default(),
             role: "keywatch".to_owned(),
@@ -69,8 +87,17 @@ impl Settings {
             send_ms_max: KAFKA_SEND_MS_MAX,
             transaction_ms_max: KAFKA_TRANSACTION_MS_MAX,
             conclude_ms_max: KAFKA_OUTAGE_MS_MAX,
+            concluding: Concluding::default(),
             client: BTreeMap::new(),
             tokens: None,
+        }
+    }
+
+    /// The `retention.ms` of the events.
+    pub(super) fn retention_ms(&self) -> i64 {
+        match self.retention_days {
+            0 => -1,
+            days => i64::from(days) * 86_400_000,
         }
     }
 
@@ -107,14 +134,31 @@ impl Settings {
         config
     }
 
-    /// The name of the process that concludes for a partition.
+    /// The name of the process that concludes for a partition. Who finds takes the place of who does both.
     pub(super) fn owner_id(&self, partition: u32) -> String {
-        format!("{}.partition-{partition}", self.topic_prefix)
+        let name = format!("{}.partition-{partition}", self.topic_prefix);
+        match self.concluding {
+            Concluding::All | Concluding::Findings => name,
+            Concluding::Deeds => format!("{name}.respond"),
+        }
     }
 
     /// The group beside whose offsets it is noted which process has a partition.
     pub(super) fn owner_group(&self) -> String {
-        format!("{}.owner", self.topic_prefix)
+        let name = format!("{}.owner", self.topic_prefix);
+        match self.concluding {
+            Concluding::All | Concluding::Findings => name,
+            Concluding::Deeds => format!("{name}.respond"),
+        }
+    }
+
+    /// The group of the processes that share the partitions.
+    pub(super) fn lease_group(&self) -> String {
+        let name = match self.concluding {
+            Concluding::All | Concluding::Findings => "evaluate",
+            Concluding::Deeds => "respond",
+        };
+        format!("{}.{name}", self.topic_prefix)
     }
 
     /// As [`Settings::producer`], each append in a transaction of the one process that has a partition: whoever connects

@@ -112,7 +112,7 @@ impl Topics<'_> {
             ));
         }
         let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-        let wanted = wanted(settings);
+        let wanted = wanted(settings, name);
         let replication = TopicReplication::Fixed(count(settings.replication));
         let topic = NewTopic::new(name, count(settings.partitions), replication);
         let topic = wanted.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
@@ -133,7 +133,7 @@ impl Topics<'_> {
     /// What creates a topic as it has to be.
     fn command(&self, name: &str) -> String {
         let Settings { partitions, replication, .. } = self.settings;
-        let configs = wanted(self.settings).into_iter().map(|(key, value)| format!("--config {key}={value}"));
+        let configs = wanted(self.settings, name).into_iter().map(|(key, value)| format!("--config {key}={value}"));
         let configs: Vec<String> = configs.collect();
         let layout = format!("--topic {name} --partitions {partitions} --replication-factor {replication}");
         format!("kafka-topics --create {layout} {}", configs.join(" "))
@@ -189,7 +189,7 @@ impl Topics<'_> {
 
     fn config_problems(&self, name: &str, config: &ConfigResource) -> Problems {
         let found = |key: &str| config.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
-        let wrong = wanted(self.settings).into_iter().filter(|(key, value)| !fits(key, &found(key), value));
+        let wrong = wanted(self.settings, name).into_iter().filter(|(key, value)| !fits(key, &found(key), value));
         let change = |(key, value): (&'static str, String)| {
             let found = found(key);
             format!(
@@ -201,12 +201,15 @@ impl Topics<'_> {
     }
 }
 
-/// What a topic is configured to.
-fn wanted(settings: &Settings) -> BTreeMap<&'static str, String> {
+/// What the topic of that name is configured to.
+fn wanted(settings: &Settings, name: &str) -> BTreeMap<&'static str, String> {
+    let is_events = name == settings.topic(Topic::Events);
+    let retention_ms = if is_events { settings.retention_ms() } else { -1 };
     BTreeMap::from([
         ("cleanup.policy", "delete".to_owned()),
-        // Times and repeats are folded from the first record on, so Kafka must not take it away.
-        ("retention.ms", "-1".to_owned()),
+        // Times and repeats are folded from the first record on: Kafka may take away what everybody has folded, no more. The
+        // conclusions are few, and the marks of their transactions would hide whether one is missing.
+        ("retention.ms", retention_ms.to_string()),
         ("retention.bytes", "-1".to_owned()),
         ("min.insync.replicas", settings.min_insync_replicas.to_string()),
         ("unclean.leader.election.enable", "false".to_owned()),
@@ -216,8 +219,11 @@ fn wanted(settings: &Settings) -> BTreeMap<&'static str, String> {
 }
 
 fn fits(key: &str, found: &str, wanted: &str) -> bool {
-    let at_least = ["min.insync.replicas", "max.message.bytes"].contains(&key);
+    let at_least = ["min.insync.replicas", "max.message.bytes", "retention.ms"].contains(&key);
     match (found.parse::<i64>(), wanted.parse::<i64>()) {
+        // For ever, which is longer than any number.
+        (Ok(-1), _) => true,
+        (_, Ok(-1)) => false,
         (Ok(found), Ok(wanted)) if at_least => found >= wanted,
         _ => found == wanted,
     }
@@ -239,6 +245,8 @@ mod tests {
     fn more_copies_in_sync_and_larger_messages_fit_too() {
         assert!(fits("min.insync.replicas", "3", "2") && !fits("min.insync.replicas", "1", "2"));
         assert!(fits("retention.ms", "-1", "-1") && !fits("retention.ms", "604800000", "-1"));
+        assert!(fits("retention.ms", "-1", "691200000") && fits("retention.ms", "864000000", "691200000"));
+        assert!(!fits("retention.ms", "86400000", "691200000"));
         assert!(!fits("message.timestamp.type", "CreateTime", "LogAppendTime"));
     }
 }

@@ -1,0 +1,66 @@
+//! Findings that another process concludes, for a process that only responds: each is taken when it has been read, and not
+//! before the records up to the one that decided it are known here, as where one process does both. It decides nothing.
+
+use std::collections::BTreeMap;
+
+use keywatch_store::{Event, Finding, Instant, Log, Position, Topic};
+use serde::Deserialize;
+
+use crate::limits::PIPELINE_RECORDS_MAX;
+
+/// The findings that come.
+pub(super) struct FoundElsewhere {
+    /// Next record of the conclusions topic.
+    next: Position,
+    /// By system, log time of the last record that is known here.
+    known: BTreeMap<String, Instant>,
+}
+
+impl FoundElsewhere {
+    /// Those from there on.
+    pub(super) fn new(next: Position) -> FoundElsewhere {
+        FoundElsewhere { next, known: BTreeMap::new() }
+    }
+
+    /// These records are known now.
+    pub(super) fn observe(&mut self, events: &[Event]) {
+        for event in events {
+            if let Some(known) = self.known.get_mut(event.system()) {
+                *known = event.time();
+            } else {
+                self.known.insert(event.system().to_owned(), event.time());
+            }
+        }
+    }
+
+    /// The next findings, in the order of the log, where all events before `position` are known. Nothing where there is nothing
+    /// to read, or where what decided the next one is not known here yet.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(super) fn read(&mut self, log: &dyn Log, position: Position) -> anyhow::Result<Option<Vec<Finding>>> {
+        let concluded = log.read(Topic::Conclusions, self.next, PIPELINE_RECORDS_MAX)?;
+        let (begun, mut findings) = (self.next, Vec::new());
+        for event in concluded {
+            if event.kind() == "finding.created"
+                && let Ok(finding) = Finding::deserialize(event.detail().value())
+            {
+                if !self.is_due(&finding, log, position) {
+                    break;
+                }
+                findings.push(finding);
+            }
+            self.next = self.next.plus(1);
+        }
+        Ok((self.next > begun).then_some(findings))
+    }
+
+    fn is_due(&self, finding: &Finding, log: &dyn Log, position: Position) -> bool {
+        let reaches = |time: Instant| time >= finding.decided;
+        if self.known.get(&finding.system).copied().is_some_and(reaches) {
+            return true;
+        }
+        // A system of which nothing was said since this process began. In this order: what comes in between is known too.
+        log.time_of(&finding.system).is_none_or(reaches) && position >= log.end(Topic::Events)
+    }
+}

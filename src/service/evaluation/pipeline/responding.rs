@@ -1,0 +1,202 @@
+//! The pipeline where finding and responding are done by processes of their own: which half of it runs, and what a process that
+//! only responds does with what the other has found.
+
+use keywatch_alerting::Error;
+use keywatch_store::{Finding, Position};
+use tokio::task::block_in_place;
+
+use super::{Handled, Pipeline};
+use crate::clock;
+use crate::service::evaluation::found_elsewhere::FoundElsewhere;
+use crate::service::log::Confirm;
+use crate::service::role::Role;
+
+impl Pipeline {
+    /// From here on it does what is that role's, and no more. Who only responds is to be given an engine without rules; the
+    /// conclusions before `concluded` are known to the executor, and `confirm` fails once another process has this one's place.
+    pub(crate) fn take_role(&mut self, role: Role, concluded: Position, confirm: Confirm) {
+        self.role = role;
+        self.confirm = confirm;
+        self.elsewhere = (!role.finds()).then(|| FoundElsewhere::new(concluded));
+    }
+
+    /// Records a finding for the process that responds. One that is recorded meanwhile was by who has this one's place, or by an
+    /// attempt of its own that nobody confirmed.
+    pub(super) async fn record(&mut self, finding: &Finding) -> anyhow::Result<()> {
+        let (executor, confirm) = (&self.executor, &self.confirm);
+        let attempt = || async move {
+            if !executor.record(finding).await? {
+                block_in_place(|| confirm())?;
+            }
+            Ok::<(), Error>(())
+        };
+        match &self.outages {
+            Some(outages) => outages.persist(attempt).await,
+            None => Ok(attempt().await?),
+        }
+    }
+
+    /// Acts on what another process has found, where this one only responds.
+    pub(super) async fn respond(&mut self) -> anyhow::Result<Option<Vec<Handled>>> {
+        let Some(elsewhere) = &mut self.elsewhere else { return Ok(None) };
+        let Some(findings) = elsewhere.read(self.log.as_ref(), self.position)? else { return Ok(None) };
+        let prepare = || {
+            let known = block_in_place(|| self.executor.follow());
+            // Responses go to the events, which do not tell this process from one that has taken its place.
+            let confirmed = known.and_then(|()| block_in_place(|| (self.confirm)()).map_err(Error::from));
+            std::future::ready(confirmed)
+        };
+        match &self.outages {
+            _ if findings.is_empty() => {}
+            Some(outages) => outages.persist(prepare).await?,
+            None => prepare().await?,
+        }
+        let mut handled = Vec::new();
+        for finding in findings {
+            // Its own are decided on already.
+            if !self.executor.with_state(|state| state.is_unplanned(&finding)) {
+                continue;
+            }
+            let found_at = clock::now();
+            let actions = self.take(&finding).await?;
+            self.metrics.handled(&finding, &actions, found_at, self.log.clock());
+            handled.push(Handled { finding, actions });
+        }
+        Ok(Some(handled))
+    }
+
+    /// Where another process responds: what it has decided on is remembered no longer.
+    pub(super) fn forget_responded(&self) -> anyhow::Result<()> {
+        match self.executor.follow() {
+            Err(error) if error.is_outage() => Ok(()),
+            followed => Ok(followed?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use keywatch_alerting::{Dependencies, Executor, Policy, Schedule};
+    use keywatch_detectors::{Engine, Rule, Settings};
+    use keywatch_store::event::Origin;
+    use keywatch_store::log::memory::MemoryLog;
+    use keywatch_store::{Event, Instant, Log, Topic};
+
+    use super::*;
+    use crate::service::metrics::Metrics;
+
+    /// Tells of every session.
+    const SEEN: &str = "/*\nversion: 1\ntitle: t\nseverity: high\nentity: e\nmeaning: m\nrunbook: [look]\nsuppress_for: 1h\n*/\n\
+                        SELECT event_id, actor AS entity FROM events WHERE kind = 'session.presented'";
+
+    /// A log in which two people have presented a session.
+    fn log() -> Arc<MemoryLog> {
+        let log = Arc::new(MemoryLog::new());
+        let origin = Origin { system: "cold".to_owned(), source: "idp".to_owned() };
+        let session = |(index, actor): (i64, &str)| {
+            let time = Instant(index * 1_000_000_000);
+            let mut event = Event::builder(&origin, &index.to_string(), "session.presented", time);
+            event.actor(actor).time(time);
+            event.build_own()
+        };
+        log.append(Topic::Events, [(1, "ann"), (2, "bob")].map(session).to_vec()).unwrap();
+        log
+    }
+
+    fn pipeline(log: &Arc<MemoryLog>, role: Role, confirm: Confirm) -> Pipeline {
+        let rules = if role.finds() { vec![Rule::parse("own/seen", SEEN).unwrap()] } else { Vec::new() };
+        let executor = Executor::open(Dependencies {
+            log: Arc::clone(log) as _,
+            policy: Policy::default(),
+            sites: BTreeMap::new(),
+            sinks: Vec::new(),
+            deliveries: Schedule::pages(),
+            revocations: Schedule::revocations(),
+            clock: Arc::new(clock::now),
+        });
+        let engine = Engine::new(&rules, &Settings::default()).unwrap();
+        let mut pipeline = Pipeline::open(Arc::clone(log) as _, engine, executor.unwrap(), Metrics::new());
+        pipeline.take_role(role, log.end(Topic::Conclusions), confirm);
+        pipeline
+    }
+
+    fn allowed() -> Confirm {
+        Arc::new(|| Ok(()))
+    }
+
+    fn conclusions(log: &MemoryLog) -> Vec<Event> {
+        log.read(Topic::Conclusions, Position(0), 99).unwrap()
+    }
+
+    /// What is concluded, each as often as it stands there and in no order.
+    fn sorted(log: &MemoryLog) -> Vec<(String, String)> {
+        let concluded = conclusions(log);
+        let mut all: Vec<_> =
+            concluded.iter().map(|event| (event.kind().to_owned(), event.event_id().to_string())).collect();
+        all.sort();
+        all
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn p1_apart_they_conclude_what_one_concludes_alone() {
+        let alone = log();
+        pipeline(&alone, Role::All, allowed()).run_to_end().await.unwrap();
+        let log = log();
+        let mut responding = pipeline(&log, Role::Respond, allowed());
+        assert!(responding.run_to_end().await.unwrap().is_empty(), "nothing is found yet");
+        let mut finding = pipeline(&log, Role::Detect, allowed());
+        let found = finding.run_to_end().await.unwrap();
+        assert!(found.len() == 2 && found.iter().all(|handled| handled.actions.is_empty()));
+        assert!(conclusions(&log).iter().all(|event| event.kind() == "finding.created"));
+        assert_eq!(finding.executor.with_state(|state| state.unplanned().count()), 2);
+
+        let responded = responding.run_to_end().await.unwrap();
+        let ids =
+            |handled: &[Handled]| -> Vec<String> { handled.iter().map(|handled| handled.finding.id.clone()).collect() };
+        assert_eq!(ids(&responded), ids(&found), "in the order in which they were found");
+        assert!(responded.iter().all(|handled| !handled.actions.is_empty()));
+        assert_eq!(sorted(&log), sorted(&alone));
+        // Each knows what the other has concluded, and a start finds nothing to do.
+        assert!(finding.run_to_end().await.unwrap().is_empty());
+        assert_eq!(finding.executor.with_state(|state| state.unplanned().count()), 0);
+        for role in [Role::Detect, Role::Respond] {
+            pipeline(&log, role, allowed()).run_to_end().await.unwrap();
+        }
+        assert_eq!(sorted(&log), sorted(&alone));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn p5_who_was_replaced_responds_to_nothing() {
+        let log = log();
+        let replaced: Confirm = Arc::new(|| Err(keywatch_store::Error::Closed));
+        let mut responding = pipeline(&log, Role::Respond, Arc::clone(&replaced));
+        let mut finding = pipeline(&log, Role::Detect, replaced);
+        pipeline(&log, Role::Detect, allowed()).run_to_end().await.unwrap();
+        assert!(finding.run_to_end().await.is_err(), "another process has recorded what it finds");
+        assert!(responding.run_to_end().await.is_err());
+        let kinds: BTreeSet<String> = conclusions(&log).iter().map(|event| event.kind().to_owned()).collect();
+        assert_eq!(kinds, BTreeSet::from(["finding.created".to_owned()]));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_finding_waits_for_the_record_that_decided_it() {
+        let log = log();
+        pipeline(&log, Role::Detect, allowed()).run_to_end().await.unwrap();
+        let events = log.read(Topic::Events, Position(0), 9).unwrap();
+        let mut elsewhere = FoundElsewhere::new(Position(0));
+        let read = |elsewhere: &mut FoundElsewhere, position| {
+            let findings = elsewhere.read(log.as_ref(), Position(position)).unwrap();
+            findings.map(|findings| findings.len())
+        };
+        assert_eq!(read(&mut elsewhere, 0), None);
+        elsewhere.observe(&events[..1]);
+        assert_eq!(read(&mut elsewhere, 1), Some(1), "the second was decided by the second record");
+        assert_eq!(read(&mut elsewhere, 1), None);
+        // As after a start: nothing was said since, and all is known.
+        assert_eq!(read(&mut elsewhere, 2), Some(1));
+        assert_eq!(read(&mut elsewhere, 2), None);
+    }
+}

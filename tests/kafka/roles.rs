@@ -1,0 +1,178 @@
+//! Finding and responding in processes of their own, from one configuration file: the same conclusions, each once, whichever of
+//! them is killed, replaced, or sleeps in the middle of a transaction.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
+use keywatch_store::log::kafka::{Concluding, KafkaLog, Settings};
+use keywatch_store::{Clock, Event, Log, Position, Topic};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use serde_json::Value;
+
+use super::running::{THIRD, log_section, sessions, third};
+use super::{open, settings};
+use crate::incidents::recording::bybit;
+use crate::running::machine::{Machine, Running};
+use crate::support::command::{err, keywatch, out};
+use crate::support::kafka::{Broker, broker, prefix};
+
+const DETECT: [&str; 2] = ["--role", "detect"];
+const RESPOND: [&str; 2] = ["--role", "respond"];
+
+/// A machine that takes in and runs, and others with the same log and key.
+async fn machines<const N: usize>(broker: &Broker, prefix: &str) -> (Running, [Machine; N], Machine) {
+    let taker = Machine::new(THIRD);
+    let log = log_section(broker, prefix, "key_file = \"role.key\"\n");
+    taker.configure(&log);
+    let taking = taker.start_with(&["--role", "ingest"]).await;
+    let others = [(); N].map(|()| {
+        let machine = Machine::new(THIRD);
+        machine.configure(&log);
+        std::fs::copy(taker.path("role.key"), machine.path("role.key")).unwrap();
+        machine
+    });
+    (taking, others, taker)
+}
+
+/// Waits until a process that responds has opened that many alerts about the rule.
+async fn until_opened(responding: &Running, alerts: u64) {
+    responding.until("keywatch_alerts_total", "step=\"opened\"", alerts).await;
+}
+
+/// What the copy of the process that responds holds; it must not run.
+fn copied_by_responder(machine: &Machine) -> [Vec<Event>; 2] {
+    let directory = machine.path("keywatch-data/respond/kafka-0");
+    let copy = EmbeddedLog::open(directory, Options::new(Clock::Recorded)).unwrap();
+    Topic::ALL.map(|topic| copy.read(topic, Position(0), usize::MAX).unwrap())
+}
+
+/// Ids of all conclusions as they stand in Kafka, for readers of committed messages that skip no repeats.
+fn in_kafka(machine: &Machine) -> BTreeMap<String, usize> {
+    let done = keywatch(&machine.path(""), &["log", "tail", "keywatch.toml", "--topic", "conclusions", "--all"], b"");
+    assert!(done.status.success(), "{}", err(&done));
+    let mut ids = BTreeMap::new();
+    for line in out(&done).lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        *ids.entry(line["event_id"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    ids
+}
+
+#[tokio::test]
+async fn p5_found_here_and_told_there_each_once_whichever_is_killed() {
+    let (broker, prefix) = (broker(), prefix());
+    let (taking, [machine], _taker) = machines(&broker, &prefix).await;
+    let detecting = machine.start_with(&DETECT).await;
+    let responding = machine.start_with(&RESPOND).await;
+    taking.send(sessions("ann", 1..=3)).await;
+    detecting.until("keywatch_rule_findings_total", "", 1).await;
+    until_opened(&responding, 1).await;
+    assert_eq!(detecting.metric("keywatch_alerts_total", "own/third").await, 0, "it only finds");
+    assert_eq!(responding.metric("keywatch_rule_findings_total", "own/third").await, 0, "it only responds");
+
+    // What is found while nobody responds is told once somebody does.
+    drop(responding);
+    taking.send(sessions("bob", 1..=3)).await;
+    detecting.until("keywatch_rule_findings_total", "", 2).await;
+    let responding = machine.start_with(&RESPOND).await;
+    until_opened(&responding, 1).await;
+    // And who finds finds nothing again.
+    drop(detecting);
+    taking.send(sessions("carl", 1..=3)).await;
+    let detecting = machine.start_with(&DETECT).await;
+    detecting.until("keywatch_rule_findings_total", "", 1).await;
+    until_opened(&responding, 2).await;
+    for running in [taking, detecting, responding] {
+        running.stop();
+    }
+
+    let [events, conclusions] = copied_by_responder(&machine);
+    assert_eq!(machine.found(&events, &conclusions), third(&["ann", "bob", "carl"]));
+    let told = machine.told(&events, &conclusions);
+    assert!(!told.is_empty() && told.values().all(|times| *times == 1), "{told:?}");
+    let twice: Vec<_> = in_kafka(&machine).into_iter().filter(|(_, times)| *times > 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
+#[tokio::test]
+async fn p5_who_responds_and_was_replaced_wakes_up_and_ends() {
+    let (broker, prefix) = (broker(), prefix());
+    let (taking, [sleeper, successor], _taker) = machines(&broker, &prefix).await;
+    let detecting = sleeper.start_with(&DETECT).await;
+    let sleeping = sleeper.start_with(&RESPOND).await;
+    sleeping.signal("STOP");
+    let responding = successor.start_with(&RESPOND).await;
+    taking.send(sessions("ann", 1..=3)).await;
+    until_opened(&responding, 1).await;
+    sleeping.signal("CONT");
+    assert!(!sleeping.ended().success(), "it reads what was found, and may not respond to it");
+    taking.send(sessions("bob", 1..=3)).await;
+    until_opened(&responding, 2).await;
+    for running in [taking, detecting, responding] {
+        running.stop();
+    }
+    let [events, conclusions] = copied_by_responder(&successor);
+    assert_eq!(successor.found(&events, &conclusions), third(&["ann", "bob"]));
+    let told = successor.told(&events, &conclusions);
+    assert!(!told.is_empty() && told.values().all(|times| *times == 1), "{told:?}");
+}
+
+#[tokio::test]
+async fn p5_who_does_both_takes_the_place_of_both() {
+    let (broker, prefix) = (broker(), prefix());
+    let (taking, [apart, both], _taker) = machines(&broker, &prefix).await;
+    let detecting = apart.start_with(&DETECT).await;
+    let responding = apart.start_with(&RESPOND).await;
+    taking.send(sessions("ann", 1..=3)).await;
+    until_opened(&responding, 1).await;
+    let evaluating = both.start_with(&["--role", "evaluate"]).await;
+    taking.send(sessions("bob", 1..=3)).await;
+    evaluating.until("keywatch_rule_findings_total", "", 1).await;
+    for ended in [detecting.ended(), responding.ended()] {
+        assert!(!ended.success(), "its place is taken");
+    }
+    taking.stop();
+    evaluating.stop();
+    let copy = EmbeddedLog::open(both.path("keywatch-data/kafka-0"), Options::new(Clock::Recorded)).unwrap();
+    let [events, conclusions] = Topic::ALL.map(|topic| copy.read(topic, Position(0), usize::MAX).unwrap());
+    assert_eq!(both.found(&events, &conclusions), third(&["ann", "bob"]));
+    let told = both.told(&events, &conclusions);
+    assert!(!told.is_empty() && told.values().all(|times| *times == 1), "{told:?}");
+}
+
+#[test]
+fn p1_what_the_other_role_has_open_hides_no_finding_from_who_takes_over() {
+    // Brokers look for transactions that last too long more often than they do by themselves.
+    let broker = Broker::start(|_, _| "transaction.abort.timed.out.transaction.cleanup.interval.ms=500\n".to_owned());
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(&broker, &prefix(), Clock::Wall, directory.path());
+    let settings = Settings { concluding: Concluding::Findings, ..settings };
+    let events = bybit().events;
+    let finder = open(&settings, directory.path());
+    finder.append(Topic::Conclusions, events[..1].to_vec()).unwrap();
+
+    // A process of the other role sleeps in the middle of a transaction.
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", broker.address());
+    config.set("transactional.id", format!("{}.partition-0.respond", settings.topic_prefix));
+    config.set("transaction.timeout.ms", "25000").set("message.timeout.ms", "10000");
+    let other: BaseProducer = config.create().unwrap();
+    let patience = Duration::from_secs(30);
+    other.init_transactions(patience).unwrap();
+    other.begin_transaction().unwrap();
+    let topic = settings.topic(Topic::Conclusions);
+    other.send(BaseRecord::to(&topic).key("any").payload("open")).map_err(|(error, _)| error).unwrap();
+    other.flush(patience).unwrap();
+    // What is committed behind it is not seen, so that nobody can say that it was written.
+    let hidden = finder.append(Topic::Conclusions, events[1..2].to_vec()).unwrap_err();
+    assert!(hidden.is_outage(), "{hidden}");
+    drop(finder);
+
+    // Whoever comes next waits until brokers have ended it, and knows both.
+    let newer = KafkaLog::open(&settings, 0, &directory.path().join("newer")).unwrap();
+    assert_eq!(newer.end(Topic::Conclusions), Position(2));
+    let again = newer.append(Topic::Conclusions, events[..2].to_vec()).unwrap();
+    assert_eq!((again.written.len(), again.repeats), (0, 2));
+}
