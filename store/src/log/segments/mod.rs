@@ -1,22 +1,25 @@
 //! What each stretch of the log holds, so that a question is answered without reading what cannot answer it.
 //!
 //! A [`Segment`] stands for some thousand records in whole batches: between which times, of which systems and kinds, and
-//! a filter of the names in them (sessions, people, wallets, requests, transactions, addresses). Segments are made by
-//! reading the log, kept in a file beside it, and can be deleted: what is missing is made again. They only ever say what
-//! need not be read. They are sealed with the log's key and carry the hash of the batch that they end with, so that those
-//! of another log, or of one that was changed, count for nothing.
+//! a filter of the names in them (sessions, people, wallets, requests, transactions, addresses) that knows from which
+//! sixteenth of it to which each stands. Segments are made by reading the log, kept in a file beside it, and can be
+//! deleted: what is missing is made again. They only ever say what need not be read. They are sealed with the log's key and
+//! carry the hash of the batch that they end with, so that those of another log, or of one that was changed, count for
+//! nothing.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `segment` | one segment: made of records, asked by a [`Wanted`] |
+//! | `segment` | one segment: made of records, asked which of them may be [`Wanted`] |
 //! | `wanted` | what a question asks of time, system, kind and names |
-//! | `filter` | a Bloom filter of names |
+//! | `filter` | an xor filter of names |
+//! | `pieces` | the sixteenths of a segment |
 //! | `file` | segments on disk |
 //!
 //! It works over any [`Log`]; what a record means it does not know.
 
 mod file;
 mod filter;
+mod pieces;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -26,10 +29,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::limits::{SEGMENT_FILTERS_BYTES_MAX, SEGMENT_RECORDS_MAX};
+use crate::limits::{SEGMENT_FILTERS_BYTES_MAX, SEGMENT_RECORDS_MAX, SEGMENTS_BETWEEN_LOOKS};
 use crate::log::hash_chain::{GENESIS, Hash, Key};
 use crate::{Error, Log, Position, Topic};
 use file::File;
+use segment::Asked;
 pub use segment::Segment;
 pub use wanted::{INDEXED, Kinds, Wanted};
 
@@ -114,7 +118,13 @@ impl Segments {
             let read = segment.end.0 - next.0;
             next = segment.end;
             file.append(&segment);
-            self.change(topic, |made| made.push(Arc::new(segment)));
+            self.change(topic, |made| {
+                made.push(Arc::new(segment));
+                // It looks at all of them.
+                if made.len().is_multiple_of(SEGMENTS_BETWEEN_LOOKS) {
+                    bound_filters(made);
+                }
+            });
             if progress(read).is_break() {
                 break;
             }
@@ -126,17 +136,14 @@ impl Segments {
     /// What of a topic may hold records that are wanted.
     pub fn plan(&self, log: &dyn Log, topic: Topic, wanted: &Wanted) -> ReadPlan {
         let (oldest, end) = (log.oldest(topic), log.end(topic));
-        let mut plan = ReadPlan::default();
+        let (mut plan, asked) = (ReadPlan::default(), Asked::of(wanted));
         let mut next = oldest;
         for segment in self.made(topic).iter().filter(|segment| segment.end > oldest && segment.end <= end) {
             // Where the log has let go of records in between, nothing is known of what stands there now.
             plan.read(next, segment.first);
             let first = segment.first.max(next);
-            if segment.may_hold(wanted) {
-                plan.read(first, segment.end);
-            } else {
-                plan.skipped += segment.end.0 - first.0;
-            }
+            let read = segment.may_hold(&asked).map_or(0, |held| plan.read(held.first.max(first), held.end));
+            plan.skipped += segment.end.0 - first.0 - read;
             next = segment.end;
         }
         plan.read(next, end);
@@ -155,7 +162,10 @@ impl Segments {
                 found.truncate(sound);
                 file.keep_first(&found);
             }
-            self.change(topic, |made| *made = found.into_iter().map(Arc::new).collect());
+            self.change(topic, |made| {
+                *made = found.into_iter().map(Arc::new).collect();
+                bound_filters(made);
+            });
             *making = Some(file);
         }
         making.get_or_insert_with(File::none)
@@ -180,9 +190,7 @@ impl Segments {
 
     fn change(&self, topic: Topic, change: impl FnOnce(&mut Vec<Arc<Segment>>)) {
         let mut made = self.topic(topic).made.write().unwrap_or_else(PoisonError::into_inner);
-        let list = Arc::make_mut(&mut *made);
-        change(list);
-        bound_filters(list);
+        change(Arc::make_mut(&mut *made));
     }
 
     fn topic(&self, topic: Topic) -> &TopicSegments {
@@ -194,13 +202,15 @@ impl Segments {
 }
 
 impl ReadPlan {
-    /// Adds a stretch in pieces that are read at once.
-    fn read(&mut self, mut first: Position, end: Position) {
+    /// Adds a stretch in pieces that are read at once; how many records it has.
+    fn read(&mut self, mut first: Position, end: Position) -> u64 {
+        let records = end.0.saturating_sub(first.0);
         while first < end {
             let piece = first.plus(SEGMENT_RECORDS_MAX).min(end);
             self.stretches.push(Stretch { first, end: piece });
             first = piece;
         }
+        records
     }
 }
 
