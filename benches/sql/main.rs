@@ -2,7 +2,7 @@
 //! files out of the page cache and in it; and how long the log and its segments took to make.
 //!
 //! Run by hand: `cargo bench --workspace --bench sql [-- EVENTS [DIRECTORY]]`, where DIRECTORY is where the log is made
-//! (default: the system's directory for temporary files) and stays for the next run. A million events take 240 MB. Every
+//! (default: the system's directory for temporary files) and stays for the next run. A million events take 190 MB. Every
 //! question is a run of `keywatch query`; what is measured is from its plan to its last row, as the command itself says, and
 //! beside it the whole run with opening the log and reading its segments, which `keywatch run` does once. It prints a
 //! Markdown table.
