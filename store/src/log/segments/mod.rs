@@ -13,12 +13,14 @@
 //! | `wanted` | what a question asks of time, system, kind and names |
 //! | `filter` | an xor filter of names |
 //! | `pieces` | the sixteenths of a segment |
+//! | `making` | segments of the records of a log, several at once |
 //! | `file` | segments on disk |
 //!
 //! It works over any [`Log`]; what a record means it does not know.
 
 mod file;
 mod filter;
+mod making;
 mod pieces;
 mod segment;
 #[cfg(test)]
@@ -30,9 +32,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::limits::{SEGMENT_FILTERS_BYTES_MAX, SEGMENT_RECORDS_MAX, SEGMENTS_BETWEEN_LOOKS};
-use crate::log::hash_chain::{GENESIS, Hash, Key};
+use crate::log::hash_chain::Key;
 use crate::{Error, Log, Position, Topic};
 use file::File;
+use making::make_next;
 use segment::Asked;
 pub use segment::Segment;
 pub use wanted::{INDEXED, Kinds, Wanted};
@@ -113,24 +116,33 @@ impl Segments {
         let end = log.end(topic);
         self.let_go_of_expired(log, topic, file);
         let mut next = self.end(topic).max(log.oldest(topic));
-        while end.0.saturating_sub(next.0) >= SEGMENT_RECORDS_MAX as u64 {
-            let Some(segment) = read_segment(log, topic, next)? else { break };
-            let read = segment.end.0 - next.0;
-            next = segment.end;
-            file.append(&segment);
-            self.change(topic, |made| {
-                made.push(Arc::new(segment));
-                // It looks at all of them.
-                if made.len().is_multiple_of(SEGMENTS_BETWEEN_LOOKS) {
-                    bound_filters(made);
-                }
-            });
-            if progress(read).is_break() {
+        'all: loop {
+            let made = make_next(log, topic, next, end)?;
+            if made.is_empty() {
                 break;
+            }
+            for segment in made {
+                let read = segment.end.0 - next.0;
+                next = segment.end;
+                file.append(&segment);
+                self.add(topic, segment);
+                if progress(read).is_break() {
+                    break 'all;
+                }
             }
         }
         file.flush();
         Ok(())
+    }
+
+    fn add(&self, topic: Topic, segment: Segment) {
+        self.change(topic, |made| {
+            made.push(Arc::new(segment));
+            // It looks at all of them.
+            if made.len().is_multiple_of(SEGMENTS_BETWEEN_LOOKS) {
+                bound_filters(made);
+            }
+        });
     }
 
     /// What of a topic may hold records that are wanted.
@@ -222,30 +234,6 @@ fn stands(log: &dyn Log, topic: Topic, segment: &Segment) -> bool {
     }
     let batch = segment.end.0.checked_sub(1).and_then(|last| log.batch_at(topic, Position(last)).ok().flatten());
     batch.is_some_and(|batch| batch.end == segment.end && batch.hash == segment.hash)
-}
-
-fn read_segment(log: &dyn Log, topic: Topic, first: Position) -> Result<Option<Segment>, Error> {
-    let mut events = log.read(topic, first, SEGMENT_RECORDS_MAX)?;
-    if events.is_empty() {
-        return Ok(None);
-    }
-    let end = first.plus(events.len());
-    let (end, hash): (Position, Hash) = match log.batch_at(topic, Position(end.0 - 1))? {
-        None => (end, GENESIS),
-        Some(batch) if batch.end == end => (end, batch.hash),
-        // The batch that was cut goes to the next segment.
-        Some(batch) if batch.first > first => {
-            let before = log.batch_at(topic, Position(batch.first.0 - 1))?;
-            (batch.first, before.map_or(GENESIS, |before| before.hash))
-        }
-        Some(batch) => {
-            let missing = usize::try_from(batch.end.0 - end.0).unwrap_or(usize::MAX);
-            events.extend(log.read(topic, end, missing)?);
-            (batch.end, batch.hash)
-        }
-    };
-    events.truncate(usize::try_from(end.0 - first.0).unwrap_or(usize::MAX));
-    Ok(Some(Segment::of(first, hash, &events)))
 }
 
 /// Lets go of the filters of the oldest segments where all of them would take too much memory: what they hold is then read.

@@ -6,6 +6,7 @@ use std::fs;
 use super::*;
 use crate::event::{Origin, TextColumn};
 use crate::log::embedded::{EmbeddedLog, Options};
+use crate::log::hash_chain::GENESIS;
 use crate::log::memory::MemoryLog;
 use crate::{Clock, Event, Instant};
 
