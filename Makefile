@@ -50,7 +50,7 @@ bench: claim ## what a second holds: replay, time from append to finding, durabl
 bench-state: claim ## bytes a row, a flood of keys, a restart with ten million rows (ARGS="rows flood restart"; three minutes)
 	cargo bench --locked --workspace --bench state -- $(ARGS)
 
-bench-sql: claim ## how long questions in SQL take over a log that is made for it (ARGS="EVENTS DIRECTORY"; ten million, some minutes)
+bench-sql: claim ## how long questions in SQL take over a log that is made for it (ARGS="EVENTS DIRECTORY"; ten million, some minutes; a hundred million take 19 GB)
 	cargo bench --locked --workspace --bench sql -- $(ARGS)
 
 bench-kafka: claim $(KEYWATCH_TEST_KAFKA)/complete ## the log on Kafka beside a bare consumer and beside the embedded log; a plan for a million events a second

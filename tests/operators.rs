@@ -216,6 +216,8 @@ async fn what_a_rule_cost_people_is_counted_from_the_records() {
     let shown = get(&running, "/v1/rules/own/presented").await;
     assert!(shown["sql"].as_str().unwrap().contains("session.presented"), "{shown}");
     assert!(shown["explain"].as_str().unwrap().contains("Step by step"), "{shown}");
+    let cost = &shown["running"];
+    assert!(cost["records"].as_u64() >= Some(3) && cost["rows"].is_u64() && cost["parked"] == false, "{shown}");
     let (status, answer) = ask(&running, "ann", Method::GET, "/v1/rules/own/nothing", None).await;
     assert!(status == StatusCode::NOT_FOUND && answer["error"].to_string().contains("own/nothing"), "{answer}");
     running.stop();

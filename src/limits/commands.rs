@@ -54,6 +54,9 @@ pub(crate) const BACKTEST_MISSED_SHOWN_MAX: usize = 20;
 /// Events that a simulation hands to its writer at once.
 pub(crate) const SIMULATE_BATCH_EVENTS_MAX: usize = 4_096;
 
+/// Batches of a simulation that a log has under way: it commits those together that wait.
+pub(crate) const SIMULATE_APPENDS_MAX: usize = 4;
+
 /// Batches of a simulation that wait for its writer.
 pub(crate) const SIMULATE_BATCHES_MAX: usize = 4;
 

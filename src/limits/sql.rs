@@ -7,7 +7,7 @@ pub(crate) const SQL_TEXT_BYTES_MAX: usize = 64 << 10;
 pub(crate) const SQL_PARTITIONS_MAX: usize = 4;
 
 /// Stretches of the log below which a further thread is not worth its start.
-pub(crate) const SQL_PART_STRETCHES_MIN: usize = 8;
+pub(crate) const SQL_PART_STRETCHES_MIN: usize = 2;
 
 /// Batches of rows that wait between the reading of a query and what is done with them.
 pub(crate) const SQL_WAITING_BATCHES_MAX: usize = 2;

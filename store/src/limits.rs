@@ -52,6 +52,12 @@ pub const SEGMENT_BYTES_MAX: usize = 16 << 20;
 /// Bytes of the filters of a topic's segments that are held in memory; the oldest beyond that are let go.
 pub const SEGMENT_FILTERS_BYTES_MAX: usize = 512 << 20;
 
+/// Segments that are made at once, each on a thread.
+pub const SEGMENTS_AT_ONCE: usize = 2;
+
+/// Segments that are made between two looks at how much memory the filters take.
+pub const SEGMENTS_BETWEEN_LOOKS: usize = 64;
+
 /// Records of one batch of the embedded log.
 pub const BATCH_RECORDS_MAX: usize = 8192;
 

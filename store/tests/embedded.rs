@@ -42,6 +42,23 @@ fn what_is_appended_is_read_back_before_and_after_reopening() {
 }
 
 #[test]
+fn appends_that_are_begun_stand_in_their_order_and_need_nobody_to_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    let begin = |id: &str, time| log.begin_append(Topic::Events, vec![event("s", id, time)]).unwrap();
+    let (first, second, third) = (begin("1", 100), begin("2", 90), begin("1", 100));
+    // The last one is a repeat, and knows it although the first was not durable when it was begun.
+    assert_eq!(third.wait().unwrap().repeats, 1);
+    assert_eq!(second.wait().unwrap().first, Position(1));
+    assert_eq!(first.wait().unwrap().first, Position(0));
+    let unheard = begin("3", 110);
+    drop(log);
+    let log = open(directory.path());
+    assert_eq!(log.end(Topic::Events), Position(3));
+    assert_eq!(unheard.wait().unwrap().written, log.read(Topic::Events, Position(2), 1).unwrap());
+}
+
+#[test]
 fn a_directory_serves_one_log_with_one_clock() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("not/there/yet");

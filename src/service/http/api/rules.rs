@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Api, Refusal};
 use crate::explanation;
+use crate::service::metrics::Metrics;
 
 /// The rules that run.
 pub(crate) struct Rules {
@@ -38,7 +39,9 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path((family, name)): Path
     api.away(move |api| {
         let found = api.known.rules.rules.iter().find(|rule| rule.id == id);
         let nothing = || Refusal::new(StatusCode::NOT_FOUND, format!("no rule `{id}` runs here"));
-        explained(found.ok_or_else(nothing)?).map(Json)
+        let mut view = explained(found.ok_or_else(nothing)?)?;
+        view["running"] = running(&api.metrics, &id);
+        Ok(Json(view))
     })
     .await
 }
@@ -62,6 +65,19 @@ fn explained(rule: &Rule) -> Result<Value, Refusal> {
     view["sql"] = Value::from(rule.sql.trim());
     view["plan"] = Value::from(plan.trim_end());
     Ok(view)
+}
+
+/// What the rule costs this process: what it took of the processor since the start, over how many records, and what its
+/// windows remember now.
+fn running(metrics: &Metrics, rule: &str) -> Value {
+    let rule = [rule];
+    json!({
+        "processor_seconds": metrics.rule_processor.with_label_values(&rule).get(),
+        "records": metrics.engine_records.with_label_values::<&str>(&[]).get(),
+        "rows": metrics.rule_window_rows.with_label_values(&rule).get(),
+        "bytes": metrics.rule_window_bytes.with_label_values(&rule).get(),
+        "parked": metrics.rule_parked.with_label_values(&rule).get() == 1,
+    })
 }
 
 /// What the API says of rules, in the order of their ids.

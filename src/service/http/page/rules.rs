@@ -98,6 +98,9 @@ fn one(rule: &Value, cost: &Value) -> Markup {
         article.rule {
             p.kicker { (severity(text(rule, "severity"))) " " code { (text(rule, "id")) } " version " (rule["version"].to_string()) }
             h1 { (text(rule, "title")) }
+            @if rule["running"]["parked"] == true {
+                p { strong.wrong { "✕ parked" } " It failed and is tried again; what it missed it goes through then." }
+            }
             (figures(cost))
             div.meaning {
                 div { h2 { "What it means" } p { (text(rule, "meaning")) } }
@@ -115,6 +118,7 @@ fn one(rule: &Value, cost: &Value) -> Markup {
             @if !text(rule, "without_history").is_empty() { p { "Without history: " (text(rule, "without_history")) } }
             (parameters(items(&rule["parameters"])))
             h2 { "How it is run" }
+            (load(&rule["running"]))
             (code_block("How it is run", text(rule, "explain")))
             details { summary { "Its SQL" } (code_block("SQL", text(rule, "sql"))) }
             details { summary { "Its plan" } (code_block("Plan", text(rule, "plan"))) }
@@ -140,6 +144,25 @@ fn figures(cost: &Value) -> Markup {
                 dt { "Time to acknowledge" }
                 dd { (wait("acknowledge_seconds_median").unwrap_or_else(|| "–".to_owned())) }
                 @if let Some(most) = wait("acknowledge_seconds_max") { dd.more { "median; at most " (most) } }
+            }
+        }
+    }
+}
+
+/// What it costs the machine; nothing where that is not said.
+fn load(running: &Value) -> Markup {
+    let number = |field: &str| running[field].as_f64().unwrap_or(0.0);
+    let (seconds, records) = (number("processor_seconds"), number("records"));
+    html! {
+        @if running.is_object() {
+            dl.facts {
+                dt { "Remembers now" }
+                dd { (running["rows"].as_i64().unwrap_or(0)) " rows, " (format!("{:.1} MB", number("bytes") / 1e6)) }
+                dt { "Processor since the start" }
+                dd {
+                    (format!("{seconds:.1} s"))
+                    @if records > 0.0 { (format!(", {:.2} µs a record, of {records:.0}", seconds * 1e6 / records)) }
+                }
             }
         }
     }
@@ -171,6 +194,7 @@ mod tests {
         let rule = json!({
             "id": "own/a&b", "version": 1, "severity": "high", "title": attack, "meaning": attack, "runbook": [attack],
             "explain": attack, "sql": attack, "plan": attack, "parameters": [{ "name": "n", "default": attack }],
+            "running": { "processor_seconds": 1.5, "records": 1_000_000, "rows": 41_000, "bytes": 2_500_000, "parked": true },
         });
         let cost = json!({
             "rule": "own/a&b", "alerts": 7, "findings": 41, "false": 3, "acknowledged": 2,
@@ -181,7 +205,9 @@ mod tests {
         assert!(listed.contains("href=\"/page/rules/own/a&amp;b\""), "{listed}");
         assert!(listed.contains("class=\"number\">41<") && listed.contains("the first part"), "{listed}");
         let shown = one(&rule, &cost).into_string();
-        for said in ["told as 7 alerts", "0 true, 3 false", "1 min 30 s", "at most 10 min"] {
+        let cost = ["told as 7 alerts", "0 true, 3 false", "1 min 30 s", "at most 10 min"];
+        let load = ["41000 rows", "2.5 MB", "1.5 s", "1.50 µs a record, of 1000000", "✕ parked"];
+        for said in cost.into_iter().chain(load) {
             assert!(shown.contains(said), "no `{said}` in {shown}");
         }
         for page in [listed, shown, one(&rule, &Value::Null).into_string()] {

@@ -42,7 +42,7 @@ mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -108,6 +108,27 @@ pub struct EmbeddedLog {
     _lock: File,
 }
 
+/// An append that the writer has under way. It is carried out also when nobody waits for it.
+pub struct Appending {
+    answered: Receiver<Appended>,
+    shared: Arc<Shared>,
+    path: PathBuf,
+}
+
+impl Appending {
+    /// Returns when it is durable.
+    ///
+    /// # Errors
+    /// [`Error::CannotWrite`], [`Error::ClockJump`], [`Error::Closed`].
+    pub fn wait(self) -> Result<Appended, Error> {
+        self.answered.recv().map_err(|_| self.why_stopped())
+    }
+
+    fn why_stopped(&self) -> Error {
+        self.shared.why_stopped(&self.path)
+    }
+}
+
 impl EmbeddedLog {
     /// Opens the log in `path`, or creates it there.
     ///
@@ -139,6 +160,23 @@ impl EmbeddedLog {
     #[must_use]
     pub fn segments(&self) -> Segments {
         Segments::beside(self.disk.path(), self.key.clone())
+    }
+
+    /// Hands events to the writer without waiting until they are durable, so that what is appended next can be prepared
+    /// meanwhile. Whoever hands over several has them in that order.
+    ///
+    /// # Errors
+    /// As [`Log::append`], as far as it is known before anything is written.
+    pub fn begin_append(&self, topic: Topic, events: Vec<Event>) -> Result<Appending, Error> {
+        let events = EmbeddedLog::prepare(events)?;
+        let (answer, answered) = sync_channel(1);
+        let (shared, path) = (Arc::clone(&self.shared), self.disk.path().to_owned());
+        let appending = Appending { answered, shared, path };
+        let queue = self.queue.as_ref().ok_or(Error::Closed)?;
+        match queue.send(Request { topic, events, answer }) {
+            Ok(()) => Ok(appending),
+            Err(_) => Err(appending.why_stopped()),
+        }
     }
 
     /// Waits until a topic ends beyond `position`, the writer stops, or `timeout` passes; the end of the topic then.
@@ -176,12 +214,7 @@ impl EmbeddedLog {
 
 impl Log for EmbeddedLog {
     fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, Error> {
-        let events = EmbeddedLog::prepare(events)?;
-        let (answer, answered) = sync_channel(1);
-        let stopped = || self.shared.why_stopped(self.disk.path());
-        let queue = self.queue.as_ref().ok_or(Error::Closed)?;
-        queue.send(Request { topic, events, answer }).map_err(|_| stopped())?;
-        answered.recv().map_err(|_| stopped())
+        self.begin_append(topic, events)?.wait()
     }
 
     fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {

@@ -13,7 +13,8 @@ use crate::Topic;
 use crate::limits::SEGMENT_BYTES_MAX;
 use crate::log::hash_chain::Key;
 
-const MAGIC: &[u8] = b"keywatch segments 1\n";
+/// The 2 is the form of segments; those of another are made again.
+const MAGIC: &[u8] = b"keywatch segments 2\n";
 
 /// Where segments are kept; nowhere once writing has failed.
 #[derive(Debug)]

@@ -1,22 +1,27 @@
 //! What each stretch of the log holds, so that a question is answered without reading what cannot answer it.
 //!
 //! A [`Segment`] stands for some thousand records in whole batches: between which times, of which systems and kinds, and
-//! a filter of the names in them (sessions, people, wallets, requests, transactions, addresses). Segments are made by
-//! reading the log, kept in a file beside it, and can be deleted: what is missing is made again. They only ever say what
-//! need not be read. They are sealed with the log's key and carry the hash of the batch that they end with, so that those
-//! of another log, or of one that was changed, count for nothing.
+//! a filter of the names in them (sessions, people, wallets, requests, transactions, addresses) that knows from which
+//! sixteenth of it to which each stands. Segments are made by reading the log, kept in a file beside it, and can be
+//! deleted: what is missing is made again. They only ever say what need not be read. They are sealed with the log's key and
+//! carry the hash of the batch that they end with, so that those of another log, or of one that was changed, count for
+//! nothing.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `segment` | one segment: made of records, asked by a [`Wanted`] |
+//! | `segment` | one segment: made of records, asked which of them may be [`Wanted`] |
 //! | `wanted` | what a question asks of time, system, kind and names |
-//! | `filter` | a Bloom filter of names |
+//! | `filter` | an xor filter of names |
+//! | `pieces` | the sixteenths of a segment |
+//! | `making` | segments of the records of a log, several at once |
 //! | `file` | segments on disk |
 //!
 //! It works over any [`Log`]; what a record means it does not know.
 
 mod file;
 mod filter;
+mod making;
+mod pieces;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -26,10 +31,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::limits::{SEGMENT_FILTERS_BYTES_MAX, SEGMENT_RECORDS_MAX};
-use crate::log::hash_chain::{GENESIS, Hash, Key};
+use crate::limits::{SEGMENT_FILTERS_BYTES_MAX, SEGMENT_RECORDS_MAX, SEGMENTS_BETWEEN_LOOKS};
+use crate::log::hash_chain::Key;
 use crate::{Error, Log, Position, Topic};
 use file::File;
+use making::make_next;
+use segment::Asked;
 pub use segment::Segment;
 pub use wanted::{INDEXED, Kinds, Wanted};
 
@@ -109,34 +116,46 @@ impl Segments {
         let end = log.end(topic);
         self.let_go_of_expired(log, topic, file);
         let mut next = self.end(topic).max(log.oldest(topic));
-        while end.0.saturating_sub(next.0) >= SEGMENT_RECORDS_MAX as u64 {
-            let Some(segment) = read_segment(log, topic, next)? else { break };
-            let read = segment.end.0 - next.0;
-            next = segment.end;
-            file.append(&segment);
-            self.change(topic, |made| made.push(Arc::new(segment)));
-            if progress(read).is_break() {
+        'all: loop {
+            let made = make_next(log, topic, next, end)?;
+            if made.is_empty() {
                 break;
+            }
+            for segment in made {
+                let read = segment.end.0 - next.0;
+                next = segment.end;
+                file.append(&segment);
+                self.add(topic, segment);
+                if progress(read).is_break() {
+                    break 'all;
+                }
             }
         }
         file.flush();
         Ok(())
     }
 
+    fn add(&self, topic: Topic, segment: Segment) {
+        self.change(topic, |made| {
+            made.push(Arc::new(segment));
+            // It looks at all of them.
+            if made.len().is_multiple_of(SEGMENTS_BETWEEN_LOOKS) {
+                bound_filters(made);
+            }
+        });
+    }
+
     /// What of a topic may hold records that are wanted.
     pub fn plan(&self, log: &dyn Log, topic: Topic, wanted: &Wanted) -> ReadPlan {
         let (oldest, end) = (log.oldest(topic), log.end(topic));
-        let mut plan = ReadPlan::default();
+        let (mut plan, asked) = (ReadPlan::default(), Asked::of(wanted));
         let mut next = oldest;
         for segment in self.made(topic).iter().filter(|segment| segment.end > oldest && segment.end <= end) {
             // Where the log has let go of records in between, nothing is known of what stands there now.
             plan.read(next, segment.first);
             let first = segment.first.max(next);
-            if segment.may_hold(wanted) {
-                plan.read(first, segment.end);
-            } else {
-                plan.skipped += segment.end.0 - first.0;
-            }
+            let read = segment.may_hold(&asked).map_or(0, |held| plan.read(held.first.max(first), held.end));
+            plan.skipped += segment.end.0 - first.0 - read;
             next = segment.end;
         }
         plan.read(next, end);
@@ -155,7 +174,10 @@ impl Segments {
                 found.truncate(sound);
                 file.keep_first(&found);
             }
-            self.change(topic, |made| *made = found.into_iter().map(Arc::new).collect());
+            self.change(topic, |made| {
+                *made = found.into_iter().map(Arc::new).collect();
+                bound_filters(made);
+            });
             *making = Some(file);
         }
         making.get_or_insert_with(File::none)
@@ -180,9 +202,7 @@ impl Segments {
 
     fn change(&self, topic: Topic, change: impl FnOnce(&mut Vec<Arc<Segment>>)) {
         let mut made = self.topic(topic).made.write().unwrap_or_else(PoisonError::into_inner);
-        let list = Arc::make_mut(&mut *made);
-        change(list);
-        bound_filters(list);
+        change(Arc::make_mut(&mut *made));
     }
 
     fn topic(&self, topic: Topic) -> &TopicSegments {
@@ -194,13 +214,15 @@ impl Segments {
 }
 
 impl ReadPlan {
-    /// Adds a stretch in pieces that are read at once.
-    fn read(&mut self, mut first: Position, end: Position) {
+    /// Adds a stretch in pieces that are read at once; how many records it has.
+    fn read(&mut self, mut first: Position, end: Position) -> u64 {
+        let records = end.0.saturating_sub(first.0);
         while first < end {
             let piece = first.plus(SEGMENT_RECORDS_MAX).min(end);
             self.stretches.push(Stretch { first, end: piece });
             first = piece;
         }
+        records
     }
 }
 
@@ -212,30 +234,6 @@ fn stands(log: &dyn Log, topic: Topic, segment: &Segment) -> bool {
     }
     let batch = segment.end.0.checked_sub(1).and_then(|last| log.batch_at(topic, Position(last)).ok().flatten());
     batch.is_some_and(|batch| batch.end == segment.end && batch.hash == segment.hash)
-}
-
-fn read_segment(log: &dyn Log, topic: Topic, first: Position) -> Result<Option<Segment>, Error> {
-    let mut events = log.read(topic, first, SEGMENT_RECORDS_MAX)?;
-    if events.is_empty() {
-        return Ok(None);
-    }
-    let end = first.plus(events.len());
-    let (end, hash): (Position, Hash) = match log.batch_at(topic, Position(end.0 - 1))? {
-        None => (end, GENESIS),
-        Some(batch) if batch.end == end => (end, batch.hash),
-        // The batch that was cut goes to the next segment.
-        Some(batch) if batch.first > first => {
-            let before = log.batch_at(topic, Position(batch.first.0 - 1))?;
-            (batch.first, before.map_or(GENESIS, |before| before.hash))
-        }
-        Some(batch) => {
-            let missing = usize::try_from(batch.end.0 - end.0).unwrap_or(usize::MAX);
-            events.extend(log.read(topic, end, missing)?);
-            (batch.end, batch.hash)
-        }
-    };
-    events.truncate(usize::try_from(end.0 - first.0).unwrap_or(usize::MAX));
-    Ok(Some(Segment::of(first, hash, &events)))
 }
 
 /// Lets go of the filters of the oldest segments where all of them would take too much memory: what they hold is then read.
