@@ -1,18 +1,18 @@
 /*
 version: 1
-title: "Replica {source} answers the canary {canary} otherwise than it has to"
+title: "Replica {source} {how} to the canary {canary}"
 severity: critical
 entity: the replica and the canary
 needs: [pdp.canary]
 proof: corroborated
 without_history: >-
-  Judged from the first answer on; where the canary had to be allowed, from the third.
+  Judged from the first answer on; where the canary had to be allowed or is not answered, from the third.
 response: []
 suppress_for: 4h
 meaning: >-
   A question whose answer is known was answered otherwise. A canary that has to be denied and is allowed means that the
   decision point does not decide by the policy that is known, whatever it says of its revision. One that has to be
-  allowed and goes on being denied means that honest people are denied too.
+  allowed and goes on being denied, or is not answered while other questions are, means that honest people are denied too.
 runbook:
   - "See what each replica answers: SELECT time, source, outcome, reason, detail FROM events WHERE kind = 'pdp.canary' ORDER BY time DESC LIMIT 50"
   - Ask the same yourself (`POST /v1/data/<path>`) at each replica, and from another machine, to see whether somebody stands in between.
@@ -28,7 +28,9 @@ parameters:
   patience:
     type: duration
     default: 10 minutes
-    meaning: over which a canary that has to be allowed must be denied three times; a replica that has just started denies everything
+    meaning: >-
+      over which a canary that has to be allowed must be denied, or any be left unanswered, three times; a replica that has
+      just started denies everything
 */
 SELECT
   event_id,
@@ -37,11 +39,12 @@ SELECT
   canary,
   expected,
   answered,
-  path
+  path,
+  CASE WHEN outcome = 'unanswered' THEN 'gives no answer' ELSE 'gives another answer than it has to' END AS how
 FROM (
   SELECT
     *,
-    count(*) FILTER (WHERE outcome = 'different') OVER recently AS different_before,
+    count(*) FILTER (WHERE outcome <> 'as_expected') OVER recently AS wrong_before,
     count(*) FILTER (WHERE outcome = 'as_expected') OVER recently AS right_before
   FROM (
     SELECT
@@ -50,7 +53,9 @@ FROM (
       coalesce(detail_text(detail, 'path'), 'any path') AS path,
       detail_text(detail, 'expected') AS expected,
       detail_text(detail, 'answered') AS answered,
-      coalesce(detail_bool(detail, 'expected'), false) AND NOT coalesce(detail_bool(detail, 'answered'), false) AS is_denied
+      outcome = 'unanswered'
+        OR (coalesce(detail_bool(detail, 'expected'), false) AND NOT coalesce(detail_bool(detail, 'answered'), false))
+        AS is_denied
     FROM events
     WHERE kind = 'pdp.canary'
   )
@@ -59,4 +64,4 @@ FROM (
     RANGE BETWEEN $patience PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
   )
 )
-WHERE outcome = 'different' AND (NOT is_denied OR (different_before >= 2 AND right_before = 0))
+WHERE outcome <> 'as_expected' AND (NOT is_denied OR (wrong_before >= 2 AND right_before = 0))

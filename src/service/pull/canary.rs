@@ -1,7 +1,8 @@
 //! A question with a known answer, asked of an Open Policy Agent as anybody asks it. What it answers is told each time, beside
 //! how long it took: a decision point that answers otherwise decides by something else than the policy that is known.
 
-use std::{fs, time};
+use std::fs;
+use std::time;
 
 use anyhow::{Context, ensure};
 use keywatch_store::event::Origin;
