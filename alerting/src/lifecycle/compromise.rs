@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::lifecycle::record::SOURCE;
-use crate::lifecycle::state::Alert;
 use crate::limits::{
     COMPROMISE_AFTER_NS, COMPROMISE_WITNESS_NS, COMPROMISES_MAX, OPERATION_TEXT_BYTES_MAX, SILENCE_TEXT_BYTES_MAX,
 };
@@ -189,13 +188,13 @@ impl Compromises {
         self.0.values().any(is_distrusted)
     }
 
-    /// How much of an alert hangs on tainted events; `None` where nothing does.
+    /// How much of an alert of that system hangs on tainted events, by its `anchors`; `None` where nothing does.
     #[must_use]
-    pub fn rests(&self, alert: &Alert) -> Option<Rests> {
-        let mut alone = !alert.anchors.is_empty();
+    pub fn rests(&self, system: &str, anchors: &BTreeMap<String, (Instant, Instant)>) -> Option<Rests> {
+        let mut alone = !anchors.is_empty();
         let mut partly = false;
-        for (source, (first, last)) in &alert.anchors {
-            let of_source = || self.0.values().filter(move |compromise| compromise.is_of(&alert.system, source));
+        for (source, (first, last)) in anchors {
+            let of_source = || self.0.values().filter(move |compromise| compromise.is_of(system, source));
             alone &= of_source().any(|compromise| compromise.spans(*first, 0) && compromise.spans(*last, 0));
             partly |= of_source().any(|compromise| {
                 compromise.request.since <= *last && compromise.ends().is_none_or(|end| *first < end)
