@@ -43,6 +43,37 @@ fn declaration(source: &str) -> Value {
     json!({ "system": "cold", "source": source, "since": "2020-01-01T00:00:00Z", "reason": "found in a paste" })
 }
 
+async fn is_shown_as_tainted(running: &Running, incident: &str) {
+    let shown = get(running, &format!("/v1/incidents/{incident}")).await;
+    assert_eq!(shown["alert_list"][0]["rests_on_tainted"], "alone", "{shown}");
+    let tainted: Vec<&Value> =
+        shown["custody"]["timeline"].as_array().unwrap().iter().filter(|event| event["tainted"] == true).collect();
+    assert!(tainted.len() == 1 && tainted[0]["source"] == "idp", "{}", shown["custody"]);
+    assert!(tainted[0]["problems"].to_string().contains("the credential of idp was stolen"), "{}", tainted[0]);
+    let about = get(running, "/v1/about/s-long-enough-1").await;
+    assert_eq!(about["newest"][0]["tainted"], true, "{about}");
+}
+
+async fn is_taken_back_by_two(running: &Running, machine: &Machine, id: &str) {
+    let as_who = |name: &str, arguments: &[&str], expected: &[&str]| {
+        let done = run(running, &machine.path(name), arguments);
+        let said = out(&done);
+        assert_eq!(done.status.code(), Some(0), "{arguments:?}: {said}{}", err(&done));
+        for part in expected {
+            assert!(said.contains(part), "{arguments:?}: no `{part}` in\n{said}");
+        }
+    };
+    as_who("carol", &["sources", "list"], &["idp", "events"]);
+    as_who("carol", &["sources", "compromises"], &[id, "stands", "found in a paste"]);
+    as_who("carol", &["sources", "affected", id], &["tainted events", "own/presented", "alone"]);
+    let restore = ["sources", "restore", id, "--reason", "it was ours"];
+    as_who("carol", &restore, &["waiting for a second person"]);
+    let alone = run(running, &machine.path("carol"), &restore);
+    assert!(alone.status.code() == Some(2) && err(&alone).contains("two people"), "{}", err(&alone));
+    assert_eq!(sent(running, "token", "s-of-the-thief-4").await, StatusCode::UNAUTHORIZED);
+    as_who("dave", &restore, &["taken back"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_token_is_refused_at_once_and_what_it_wrote_is_tainted_also_after_kill_9() {
     let machine = prepared();
@@ -75,14 +106,7 @@ async fn a_stolen_token_is_refused_at_once_and_what_it_wrote_is_tainted_also_aft
 
     let running = machine.start().await;
     assert_eq!(sent(&running, "token", "s-of-the-thief-2").await, StatusCode::UNAUTHORIZED, "also after a start");
-    let shown = get(&running, &format!("/v1/incidents/{incident}")).await;
-    assert_eq!(shown["alert_list"][0]["rests_on_tainted"], "alone", "{shown}");
-    let tainted: Vec<&Value> =
-        shown["custody"]["timeline"].as_array().unwrap().iter().filter(|event| event["tainted"] == true).collect();
-    assert!(tainted.len() == 1 && tainted[0]["source"] == "idp", "{}", shown["custody"]);
-    assert!(tainted[0]["problems"].to_string().contains("the credential of idp was stolen"), "{}", tainted[0]);
-    let about = get(&running, "/v1/about/s-long-enough-1").await;
-    assert_eq!(about["newest"][0]["tainted"], true, "{about}");
+    is_shown_as_tainted(&running, &incident).await;
 
     add_token(&machine, "fresh");
     until("the new token counts", || async {
@@ -92,24 +116,7 @@ async fn a_stolen_token_is_refused_at_once_and_what_it_wrote_is_tainted_also_aft
     assert_eq!(sent(&running, "fresh", "s-fresh-1").await, StatusCode::OK);
     assert_eq!(sent(&running, "token", "s-of-the-thief-3").await, StatusCode::UNAUTHORIZED, "the old one beside it");
 
-    let id = declared["id"].as_str().unwrap().to_owned();
-    let as_who = |name: &str, arguments: &[&str], expected: &[&str]| {
-        let done = run(&running, &machine.path(name), arguments);
-        let said = out(&done);
-        assert_eq!(done.status.code(), Some(0), "{arguments:?}: {said}{}", err(&done));
-        for part in expected {
-            assert!(said.contains(part), "{arguments:?}: no `{part}` in\n{said}");
-        }
-    };
-    as_who("carol", &["sources", "list"], &["idp", "events"]);
-    as_who("carol", &["sources", "compromises"], &[&id, "stands", "found in a paste"]);
-    as_who("carol", &["sources", "affected", &id], &["tainted events", "own/presented", "alone"]);
-    let restore = ["sources", "restore", &id, "--reason", "it was ours"];
-    as_who("carol", &restore, &["waiting for a second person"]);
-    let alone = run(&running, &machine.path("carol"), &restore);
-    assert!(alone.status.code() == Some(2) && err(&alone).contains("two people"), "{}", err(&alone));
-    assert_eq!(sent(&running, "token", "s-of-the-thief-4").await, StatusCode::UNAUTHORIZED);
-    as_who("dave", &restore, &["taken back"]);
+    is_taken_back_by_two(&running, &machine, declared["id"].as_str().unwrap()).await;
     assert_eq!(sent(&running, "token", "s-ours-1").await, StatusCode::OK, "it was theirs");
     let shown = get(&running, &format!("/v1/incidents/{incident}")).await;
     assert_eq!(shown["alert_list"][0]["rests_on_tainted"], Value::Null, "{shown}");

@@ -101,8 +101,12 @@ async fn what_proves_itself_waits_for_a_person_where_it_is_tainted() {
 #[tokio::test]
 async fn an_alert_says_whether_all_of_it_hangs_on_tainted_events() {
     let (_, executor) = scene();
-    let rests =
-        |finding: &Finding| executor.with_state(|state| state.compromises().rests(state.alert(finding).unwrap()));
+    let rests = |finding: &Finding| {
+        executor.with_state(|state| {
+            let alert = state.alert(finding).unwrap();
+            state.compromises().rests(&alert.system, &alert.anchors)
+        })
+    };
     let (forged, mixed, honest) = (said("safe", "1", 100), said("custody", "2", 10), said("node", "3", 100));
     for finding in [&forged, &mixed, &honest] {
         executor.take(finding).await.unwrap();

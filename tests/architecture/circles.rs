@@ -30,7 +30,10 @@ fn files_of_a_room_form_no_circles() {
         let arrows = arrows(room, &texts);
         assert!(arrows.values().any(|to| !to.is_empty()), "the files of {room} were not found");
         let circles = circles(&arrows);
-        assert!(circles.is_empty(), "{room}: {circles:?} need each other; what two need belongs into a third, below both");
+        assert!(
+            circles.is_empty(),
+            "{room}: {circles:?} need each other; what two need belongs into a third, below both"
+        );
     }
 }
 

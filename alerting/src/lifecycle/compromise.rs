@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::lifecycle::action::SOURCE;
-use crate::lifecycle::state::Alert;
 use crate::limits::{
     COMPROMISE_AFTER_NS, COMPROMISE_WITNESS_NS, COMPROMISES_MAX, OPERATION_TEXT_BYTES_MAX, SILENCE_TEXT_BYTES_MAX,
 };
@@ -174,10 +173,10 @@ impl Compromises {
         self.0.values().any(|compromise| compromise.is_of(system, source) && compromise.spans(time, 0))
     }
 
-    /// Whether an event may be somebody else's.
+    /// Whether an event may be somebody else's. What keywatch expects of a source stands under its name and is keywatch's own.
     #[must_use]
     pub fn is_tainted(&self, event: &Event) -> bool {
-        self.taint(event.system(), event.source(), event.time())
+        event.kind() != "source.expected" && self.taint(event.system(), event.source(), event.time())
     }
 
     /// Whether the source's word does not count that was decided on at that log time: the event behind it is older.
@@ -189,13 +188,13 @@ impl Compromises {
         self.0.values().any(is_distrusted)
     }
 
-    /// How much of an alert hangs on tainted events; `None` where nothing does.
+    /// How much of an alert of that system hangs on tainted events, by its `anchors`; `None` where nothing does.
     #[must_use]
-    pub fn rests(&self, alert: &Alert) -> Option<Rests> {
-        let mut alone = !alert.anchors.is_empty();
+    pub fn rests(&self, system: &str, anchors: &BTreeMap<String, (Instant, Instant)>) -> Option<Rests> {
+        let mut alone = !anchors.is_empty();
         let mut partly = false;
-        for (source, (first, last)) in &alert.anchors {
-            let of_source = || self.0.values().filter(move |compromise| compromise.is_of(&alert.system, source));
+        for (source, (first, last)) in anchors {
+            let of_source = || self.0.values().filter(move |compromise| compromise.is_of(system, source));
             alone &= of_source().any(|compromise| compromise.spans(*first, 0) && compromise.spans(*last, 0));
             partly |= of_source().any(|compromise| {
                 compromise.request.since <= *last && compromise.ends().is_none_or(|end| *first < end)

@@ -248,6 +248,8 @@ mod tests {
             (Method::GET, "/v1/silences", Asks::All),
             (Method::POST, "/v1/silences", Asks::OfSystem),
             (Method::POST, "/v1/silences/s1/end", Asks::WhoHas),
+            (Method::POST, "/v1/compromises", Asks::OfSystem),
+            (Method::GET, "/v1/compromises/c1", Asks::WhoHas),
             (Method::POST, "/v1/sessions/restore", Asks::All),
             (Method::GET, "/v1/rules/signing/blind", Asks::Any),
             (Method::GET, "/v1/me", Asks::Any),

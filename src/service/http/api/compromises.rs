@@ -169,7 +169,7 @@ fn tainted(api: &Api, compromise: &Compromise) -> Result<Tainted, keywatch_store
         if end.is_some_and(|end| event.time() >= end) {
             return false;
         }
-        if event.source() == source && event.time() >= *since {
+        if event.source() == source && event.time() >= *since && event.kind() != "source.expected" {
             events += 1;
             if ids.len() < COMPROMISE_EVENTS_MAX {
                 ids.insert(event.event_id());

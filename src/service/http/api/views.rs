@@ -76,7 +76,7 @@ pub(super) fn alert(alert: &Alert, incident: &Incident, compromises: &Compromise
         "last": alert.last,
         "counted": alert.suppressed,
         "pages": alert.deliveries,
-        "rests_on_tainted": compromises.rests(alert),
+        "rests_on_tainted": compromises.rests(&alert.system, &alert.anchors),
     })
 }
 
