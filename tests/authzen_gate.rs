@@ -1,4 +1,4 @@
-//! The gate before a decision point that speaks AuthZEN (`alerting/gate`), on a real Open Policy Agent with a small server
+//! The gate before a decision point that speaks `AuthZEN` (`alerting/gate`), on a real Open Policy Agent with a small server
 //! behind it that answers as the Access Evaluation API does. No Cerbos is here: what one decides is its own.
 
 use std::collections::BTreeMap;

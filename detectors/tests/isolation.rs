@@ -273,7 +273,7 @@ fn a_rule_that_is_back_is_not_parked_for_the_next_such_record() {
 fn over_a_log_that_was_run_before_such_records_are_skipped_at_once() {
     let events = history(120, &[30, 61]);
     let (rules, mut engine) = engine(&bursts("t/fails", "100 / asn >= 1", "2"));
-    engine.sift(true);
+    engine.bisect(true);
     let life = Life::live(engine, &events, 7, 7);
     assert_eq!((life.parks, life.skipped()), (0, vec![30, 61]));
     life.assert_found(apart(&rules, &events, &hidden(120, &[30, 61])));

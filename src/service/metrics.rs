@@ -130,7 +130,7 @@ metrics! {
     pull_errors: Counter "keywatch_pull_errors_total" ["system", "source", "class"]
         "what went wrong with sources that keywatch asks itself, by class";
     pdp_canaries: Counter "keywatch_pdp_canaries_total" ["system", "source", "outcome"]
-        "questions with known answers to decision points, by outcome: as_expected, different, unanswered";
+        "questions with known answers to decision points, by outcome: as expected, different, unanswered";
     event_delay: Latency "keywatch_event_delay_seconds" ["feed"]
         "from when something happened, by its source's clock, until the log has it durably";
     source_last: Gauge "keywatch_source_last_timestamp_seconds" ["system", "source", "feed"]

@@ -394,7 +394,7 @@ mod tests {
     #[derive(Default)]
     struct Blind {
         inner: MemoryLog,
-        is_blind: AtomicBool,
+        cannot_read: AtomicBool,
         observer: OnceLock<Weak<AlertLog>>,
     }
 
@@ -410,7 +410,11 @@ mod tests {
         }
 
         fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
-            if self.is_blind.load(Ordering::SeqCst) { Err(away()) } else { self.inner.read(topic, from, records_max) }
+            if self.cannot_read.load(Ordering::SeqCst) {
+                Err(away())
+            } else {
+                self.inner.read(topic, from, records_max)
+            }
         }
 
         fn end(&self, topic: Topic) -> Position {
@@ -431,7 +435,7 @@ mod tests {
         let log = Arc::new(Blind::default());
         let alert_log = Arc::new(AlertLog::open(Arc::clone(&log) as _, Saved::default(), |_, _| ()).unwrap());
         log.observer.set(Arc::downgrade(&alert_log)).unwrap();
-        log.is_blind.store(true, Ordering::SeqCst);
+        log.cannot_read.store(true, Ordering::SeqCst);
         let failed = alert_log.append(Topic::Events, vec![event("response.failed", "1")]).unwrap_err();
         assert!(failed.is_outage(), "{failed}");
         let save = || alert_log.save(Vec::<u8>::new(), &BTreeMap::new());
@@ -439,7 +443,7 @@ mod tests {
             alert_log.observe(Position(1), &[]);
             assert!(matches!(save(), Err(Error::Saved { .. })), "no state is kept without it");
         }
-        log.is_blind.store(false, Ordering::SeqCst);
+        log.cannot_read.store(false, Ordering::SeqCst);
         alert_log.observe(Position(1), &[]);
         assert_eq!(save().unwrap().events, Position(1));
     }

@@ -5,7 +5,7 @@ use keywatch_store::{EventId, Finding, Instant, Severity};
 
 use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::compromise::Compromise;
-use crate::lifecycle::self_monitoring::own;
+use crate::lifecycle::self_monitoring::about_keywatch;
 use crate::policy::routes::COMPROMISED_RULE;
 
 /// What is to be told of a compromise as it stands: one finding for each step.
@@ -67,7 +67,7 @@ fn since(compromise: &Compromise) -> Instant {
 fn begun(compromise: &Compromise, step: &str, (by, at): (&str, Instant)) -> Finding {
     let Compromise { id, request, .. } = compromise;
     let anchor = EventId::derive(&request.system, SOURCE, &format!("compromise/{id}/{step}"));
-    let mut finding = own(COMPROMISED_RULE, &request.system, id, anchor, at);
+    let mut finding = about_keywatch(COMPROMISED_RULE, &request.system, id, anchor, at);
     finding.severity = Severity::High;
     // Each step is news, however soon it comes.
     finding.suppress_ns = 0;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::lifecycle::action::SOURCE;
-use crate::lifecycle::self_monitoring::own;
+use crate::lifecycle::self_monitoring::about_keywatch;
 use crate::limits::PROTECTION_NAMES_SHOWN_MAX;
 use crate::policy::routes::LOWERED_RULE;
 use crate::policy::settings::Policy;
@@ -98,7 +98,7 @@ fn lowered(before: &Protection, now: &Protection, at: Instant) -> Option<Lowered
 fn finding(system: &str, times: u64, lowered: &Lowered) -> Finding {
     let Lowered { off, shadow, at } = lowered;
     let anchor = EventId::derive(system, SOURCE, &format!("protection/{}/lowered", times.saturating_sub(1)));
-    let mut finding = own(LOWERED_RULE, system, system, anchor, *at);
+    let mut finding = about_keywatch(LOWERED_RULE, system, system, anchor, *at);
     finding.severity = Severity::High;
     // A second start that lowers more is news, however soon it comes.
     finding.suppress_ns = 0;

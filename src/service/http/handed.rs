@@ -3,7 +3,7 @@
 //! outside. So an address that tries wrong tokens is limited in the processes of partitions too.
 
 use std::fmt;
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 use std::net::IpAddr;
 use std::sync::Arc;
 

@@ -235,7 +235,8 @@ mod tests {
             appended: Arc::new(Notify::new()),
         });
         let config = Config { file: file.clone(), ..Config::default() };
-        let _current = start(&config, Role::All, &intake).unwrap();
+        let (_refusing, refused) = watch::channel(Refused::default());
+        let _current = start(&config, Role::All, &intake, refused).unwrap();
         std::fs::remove_file(&file).unwrap();
         assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
         let ((open, opened), (go_on, gone_on)) = (oneshot::channel(), sync_channel(1));

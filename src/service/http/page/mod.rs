@@ -169,7 +169,7 @@ async fn recognise(State(page): State<Arc<Page>>, mut request: Request, next: Ne
             (true, true) => layout::again(),
             (true, false) => {
                 let wanted = request.uri().path_and_query().map_or("/page", PathAndQuery::as_str);
-                Redirect::to(&sign_in::address(wanted)).into_response()
+                Redirect::to(&sign_in::sign_in_address(wanted)).into_response()
             }
             (false, _) => layout::refused(None, StatusCode::UNAUTHORIZED, "Sign in first: your session is over."),
         };

@@ -27,7 +27,7 @@ fn form_cookie(secure: bool) -> &'static str {
 }
 
 /// Where who has not signed in is sent; `path`, with its query, is where they wanted to go.
-pub(super) fn address(path: &str) -> String {
+pub(super) fn sign_in_address(path: &str) -> String {
     address(&["page", "sign-in"], &[("to", if path == "/page" { "" } else { path })])
 }
 
@@ -135,8 +135,8 @@ mod tests {
 
     #[test]
     fn who_has_signed_in_goes_on_to_a_page_of_ours() {
-        assert_eq!(address("/page"), "/page/sign-in");
-        assert_eq!(address("/page/incidents/a"), "/page/sign-in?to=%2Fpage%2Fincidents%2Fa");
+        assert_eq!(sign_in_address("/page"), "/page/sign-in");
+        assert_eq!(sign_in_address("/page/incidents/a"), "/page/sign-in?to=%2Fpage%2Fincidents%2Fa");
         for ours in ["/page/incidents/a%2Fb", "/page?severity=high&rule=own%2Fpresented"] {
             assert_eq!(onward(ours), ours);
         }

@@ -86,9 +86,10 @@ impl World {
         let objects: BTreeMap<String, String> = serde_json::from_value(trail["objects"].clone()).unwrap();
         let logs: Vec<String> = objects.keys().filter(|key| is_log(key)).cloned().collect();
         let digests = objects.keys().filter(|key| is_digest(key)).cloned();
-        let written = BTreeMap::from_iter(
-            digests.zip(["05:05", "06:05", "07:05", "08:05"]).chain(logs.iter().cloned().zip(["05:10", "06:10"])),
-        );
+        let written: BTreeMap<_, _> = digests
+            .zip(["05:05", "06:05", "07:05", "08:05"])
+            .chain(logs.iter().cloned().zip(["05:10", "06:10"]))
+            .collect();
         let objects = objects.into_iter().map(|(key, content)| (key.clone(), (time(written[&key]), content)));
         let served = Arc::new(Mutex::new(Served { objects: objects.collect(), ..Served::default() }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

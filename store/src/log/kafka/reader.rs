@@ -16,7 +16,7 @@ use super::settings::Settings;
 use super::topics::Topics;
 use super::{CLUSTER_PATIENCE, kafka_partition, keys, unreachable};
 use crate::limits::{KAFKA_STEP_BYTES_MAX, KAFKA_STEP_RECORDS_MAX};
-use crate::{Clock, Error, Event, Instant, Topic};
+use crate::{Clock, Error, Event, Topic};
 
 /// A topic that is looked at.
 pub struct KafkaReader {

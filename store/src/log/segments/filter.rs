@@ -133,7 +133,7 @@ impl Filter {
     }
 }
 
-/// Another hash for each seed; distinct ones stay distinct. The steps are those that end MurmurHash3.
+/// Another hash for each seed; distinct ones stay distinct. The steps are those that end `MurmurHash3`.
 fn mix(hash: u64, seed: u64) -> u64 {
     let mut mixed = hash.wrapping_add(seed);
     mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
