@@ -38,16 +38,7 @@ pub const KINDS: &[Kind] = &[
         &["success", "failure", "bypass"],
         &[("factor", "text", "factor used")],
     ),
-    source(
-        "session.mfa_changed",
-        "a factor was enrolled, reset or removed",
-        &[],
-        &[
-            ("change", "text", "create, revoke, update, delete"),
-            ("factor", "text", "factor changed, in the source's word"),
-            ("by", "text", "who changed it, where that was not the person"),
-        ],
-    ),
+    source("session.mfa_changed", "a factor was enrolled, reset or removed", &[], detail::MFA_CHANGED),
     source(
         "session.posture",
         "the state of a device, or of the device of a session",
@@ -305,17 +296,7 @@ pub const KINDS: &[Kind] = &[
         &[],
         &[("heartbeat_seconds", "integer", "longest silence that is ordinary")],
     ),
-    keywatch(
-        "source.reject",
-        "input of an authenticated source could not be understood",
-        &[],
-        &[
-            ("feed", "text", "feed that read it"),
-            ("raw", "text", "the first bytes, masked, lossy UTF-8"),
-            ("bytes", "integer", "size of the input"),
-            ("field", "text", "field at fault"),
-        ],
-    ),
+    keywatch("source.reject", "input of an authenticated source could not be understood", &[], detail::SOURCE_REJECT),
     keywatch(
         "source.conflict",
         "a source said something else under an id it had used",
@@ -350,10 +331,7 @@ pub const KINDS: &[Kind] = &[
         "inventory.activated",
         "the inventory of a system from this log time on",
         &[],
-        &[
-            ("declared", "object", "the system as declared in the inventory"),
-            ("sha256", "text", "of `declared` as canonical JSON"),
-        ],
+        detail::INVENTORY_ACTIVATED,
     ),
     keywatch("rule.activated", "a rule version with its parameters, from this log time on", &[], &[]),
     keywatch(

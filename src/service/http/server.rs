@@ -8,7 +8,7 @@ use keywatch_store::Log;
 use tokio::sync::Semaphore;
 
 use super::address::Addresses;
-use super::credentials::current::Current;
+use super::credentials::Current;
 use super::credentials::{Credential, Shown};
 use super::refusal::Refusal;
 use super::turns::{Shared, Turns};

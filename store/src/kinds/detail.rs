@@ -166,3 +166,21 @@ pub(super) const PDP_CANARY: &[(&str, &str, &str)] = &[
     ("latency_ms", "integer", "milliseconds until the answer, the network among it"),
     ("policy_revision", "text", "revision of the policy that answered, where it was told"),
 ];
+
+pub(super) const MFA_CHANGED: &[(&str, &str, &str)] = &[
+    ("change", "text", "create, revoke, update, delete"),
+    ("factor", "text", "factor changed, in the source's word"),
+    ("by", "text", "who changed it, where that was not the person"),
+];
+
+pub(super) const INVENTORY_ACTIVATED: &[(&str, &str, &str)] = &[
+    ("declared", "object", "the system as declared in the inventory"),
+    ("sha256", "text", "of `declared` as canonical JSON"),
+];
+
+pub(super) const SOURCE_REJECT: &[(&str, &str, &str)] = &[
+    ("feed", "text", "feed that read it"),
+    ("raw", "text", "the first bytes, masked, lossy UTF-8"),
+    ("bytes", "integer", "size of the input"),
+    ("field", "text", "field at fault"),
+];

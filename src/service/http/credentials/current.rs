@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::Credentials;
 use super::refused::Refused;
+use super::{Credentials, Current};
 use crate::clock;
 use crate::limits::{CONFIG_BYTES_MAX, CREDENTIALS_RELOAD_SECONDS};
 use crate::service::config::credential::{Credential, Signature};
@@ -26,9 +26,6 @@ use crate::service::config::{Config, reload};
 use crate::service::intake::Intake;
 use crate::service::metrics::Metrics;
 use crate::service::role::Role;
-
-/// The credentials as they are now.
-pub(crate) type Current = watch::Receiver<Arc<Credentials>>;
 
 /// Reads them, and goes on looking at their files as long as somebody uses what it gives, and at what is `refused`. None where
 /// the process takes nothing in.

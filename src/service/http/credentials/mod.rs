@@ -30,6 +30,7 @@ use keywatch_store::{Event, Instant};
 use rustls::pki_types::{CertificateDer, ServerName};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use tokio::sync::watch;
 
 use self::refused::{Refused, print, print_of_file};
 use self::replays::Replays;
@@ -40,6 +41,9 @@ use super::turns::Turns;
 use crate::limits::{SIGNED_WITHOUT_TIME_FUTURE_SECONDS_MAX, SIGNED_WITHOUT_TIME_SECONDS_MAX, TOKEN_BYTES_MAX};
 use crate::service::config::credential::{self as config, matches};
 use crate::service::source::Source;
+
+/// The credentials as they are now.
+pub(crate) type Current = watch::Receiver<Arc<Credentials>>;
 
 /// A source that may send, by the feed it is read with.
 pub(crate) struct Credential {

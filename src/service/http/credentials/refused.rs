@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::current::Current;
+use super::Current;
 use crate::limits::API_WAIT_SECONDS_MAX;
 
 /// Fingerprints of what is refused.

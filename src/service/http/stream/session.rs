@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
-use super::super::credentials::current::Current;
+use super::super::credentials::Current;
 use super::super::credentials::{Credential, Shown};
 use super::super::form::Form;
 use super::super::ingest::store;
