@@ -189,6 +189,53 @@ async fn without_an_asset_an_amount_has_to_be_the_same() {
 }
 
 #[tokio::test]
+async fn of_any_asset_an_amount_has_to_be_the_same() {
+    let (_, executor) = scene().await;
+    let alert = judged(&executor, &payment("1", 0)).await;
+    let any_asset = AllowanceRequest { any: BTreeSet::from(["asset".to_owned()]), ..wanted(&alert) };
+    let entry = allowed(&executor, &any_asset).await;
+    let matcher = &entry.request.matcher;
+    assert_eq!((matcher.amount.as_deref(), matcher.amount_max.as_deref()), (Some("100"), None));
+    let stated = AllowanceRequest { amount_max: Some("50".into()), ..any_asset };
+    let stated = executor.allow(&stated, "ann", at(40)).await.unwrap();
+    let wider = stated.allows.as_ref().unwrap().wider(&stated.request.matcher);
+    assert_eq!(wider, ["any asset", "amount up to 50 where 100 was judged"]);
+    let of_another = |id: &str, seconds, amount: &str| {
+        let mut finding = payment(id, seconds);
+        finding.facts.insert("asset".into(), "wbtc".into());
+        Finding { amount: Some(amount.into()), ..finding }
+    };
+    assert!(is_covered(&executor, &entry, of_another("2", 4_000, "100")).await);
+    assert!(!is_covered(&executor, &entry, of_another("3", 8_000, "99")).await, "it may be worth far more");
+}
+
+#[tokio::test]
+async fn what_names_more_than_was_judged_is_not_covered() {
+    let (_, executor) = scene().await;
+    let with = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+    let bare = |id: &str, seconds| Finding {
+        actor: None,
+        to_address: None,
+        amount: None,
+        facts: BTreeMap::new(),
+        ..payment(id, seconds)
+    };
+    let alert = judged(&executor, &bare("1", 0)).await;
+    let entry = allowed(&executor, &wanted(&alert)).await;
+    for (what, expected, finding) in [
+        ("the same again", true, bare("2", 4_000)),
+        ("somebody", false, Finding { actor: Some("eve".into()), ..bare("3", 8_000) }),
+        ("a destination", false, Finding { to_address: Some("0xd2".into()), ..bare("4", 12_000) }),
+        ("an amount", false, Finding { amount: Some("1".into()), ..bare("5", 16_000) }),
+        ("an asset", false, Finding { facts: with("asset", "eth"), ..bare("6", 20_000) }),
+        ("a count", true, Finding { facts: with("moved_before", "7"), ..bare("7", 24_000) }),
+        ("a device", true, Finding { device: Some("laptop-2".into()), ..bare("8", 28_000) }),
+    ] {
+        assert_eq!(is_covered(&executor, &entry, finding).await, expected, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn where_nobody_is_known_the_session_is_a_side_and_is_not_said() {
     let (log, executor) = scene().await;
     let in_session = |id: &str, seconds, session: &str| Finding {

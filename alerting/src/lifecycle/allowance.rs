@@ -43,12 +43,15 @@ pub(crate) fn asked(
 ) -> Result<(SilenceRequest, Allowed), String> {
     let (alert, verdict) = judged(state, &wanted.alert)?;
     let mut matcher = alert.sides.clone();
-    let amount = wanted.amount_max.as_ref().map(|most| limit(&mut matcher, most)).transpose()?.flatten();
+    let of_any_asset = wanted.any.contains("asset");
+    let limited = wanted.amount_max.as_ref().map(|most| limit(&mut matcher, most, of_any_asset));
+    let amount = limited.transpose()?.flatten();
     widen(&mut matcher, wanted)?;
     let system = alert.system.clone();
     let known = state.silences().iter().find(|silence| {
         let stands = silence.holds(at) || (silence.is_waiting() && at < silence.request.until);
-        silence.allows.is_some() && stands && silence.request.system == system && silence.request.matcher == matcher
+        let is_as_wide = silence.allows.as_ref().is_some_and(|allows| allows.any.is_superset(&wanted.any));
+        is_as_wide && stands && silence.request.system == system && silence.request.matcher == matcher
     });
     if let Some(known) = known {
         return Err(format!("there is an entry for it already: {}", known.id));
@@ -92,13 +95,13 @@ fn judged<'a>(state: &'a AlertState, alert_id: &str) -> Result<(&'a Alert, Verdi
 }
 
 /// Puts another amount in place of the one that was judged; that one, where the entry covers more then.
-fn limit(matcher: &mut Matcher, most: &str) -> Result<Option<String>, String> {
+fn limit(matcher: &mut Matcher, most: &str, of_any_asset: bool) -> Result<Option<String>, String> {
     if !is_number(most) {
         return Err(format!("`amount_max`: `{most}` is not a whole number of base units"));
     }
     // Without an asset, no two amounts can be compared: any other is more.
     let exactly = matcher.amount.take();
-    let comparable = exactly.is_none();
+    let comparable = exactly.is_none() && !of_any_asset;
     let Some(judged) = exactly.or_else(|| matcher.amount_max.take()) else {
         return Err("`amount_max`: what was judged names no amount".to_owned());
     };
@@ -120,6 +123,10 @@ fn widen(matcher: &mut Matcher, wanted: &AllowanceRequest) -> Result<(), String>
                 "`{side}` is no side of what was judged, so it cannot be any other; there are {sides}"
             ));
         }
+    }
+    // As much of another asset may be worth far more: of any asset, the amount has to be the same.
+    if wanted.any.contains("asset") && wanted.amount_max.is_none() {
+        matcher.amount = matcher.amount.take().or_else(|| matcher.amount_max.take());
     }
     Ok(())
 }

@@ -133,6 +133,16 @@ pub struct Allowed {
 }
 
 impl Allowed {
+    /// Whether a finding names no side that what was judged did not: a payment to nobody known says nothing of one to
+    /// somebody. A device or a session is learnt of later, and changes nothing of what was done.
+    fn names_no_more(&self, matcher: &Matcher, finding: &Finding) -> bool {
+        let (named, judged) = (Matcher::narrowest(finding), matcher.sides());
+        let is_judged = |side: &str| judged.contains(side) || self.any.contains(side);
+        // Entries of old had no sides.
+        self.finding.is_none()
+            || named.sides().into_iter().all(|side| matches!(side, "device" | "session") || is_judged(side))
+    }
+
     /// How the entry with this matcher is wider than what was judged, for whoever is to agree.
     #[must_use]
     pub fn wider(&self, matcher: &Matcher) -> Vec<String> {
@@ -196,6 +206,7 @@ impl Silences {
                 && silence.allows.as_ref().is_none_or(|allowed| finding.severity <= allowed.severity)
                 && silence.holds(finding.decided)
                 && request.matcher.matches(finding)
+                && silence.allows.as_ref().is_none_or(|allowed| allowed.names_no_more(&request.matcher, finding))
         });
         if own { None } else { holding.next() }
     }

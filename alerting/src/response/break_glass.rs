@@ -3,8 +3,8 @@
 //! it there is no exemption.
 //!
 //! A case is registered where two different people are named and both stand in the register. Whoever can write custody
-//! records could make one up: so it lasts for a day at most, only asks for a person where keywatch would have acted alone, and
-//! its opening is told by rules of its own.
+//! records could make one up: so it lasts for a day unless it is opened anew, and only asks for a person where keywatch would
+//! have acted alone. Rules tell of cases that are not in order; one that is made up well shows by the proposal alone.
 
 use std::collections::BTreeMap;
 

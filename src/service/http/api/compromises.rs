@@ -112,7 +112,7 @@ fn is_declared(api: &Api, request: &CompromiseRequest) -> Result<(), Refusal> {
 
 /// Has the front door refuse what the state says is to be refused.
 fn at_the_door(api: &Api) -> Result<(), Refusal> {
-    let refused = api.executor.with_state(|state| state.compromises().refused());
+    let refused = || api.executor.with_state(|state| state.compromises().refused());
     if api.threads.block_on(api.known.door.refuse(refused)) {
         return Ok(());
     }

@@ -56,13 +56,39 @@ impl Refusing {
         self.credentials.borrow().prints(system, source)
     }
 
-    /// Refuses these and no others, and returns once the front door does; `false` where it has not within a while.
-    pub(crate) async fn refuse(&self, refused: BTreeSet<String>) -> bool {
-        let wanted = Refused::new(refused);
-        self.sender.send_replace(Arc::clone(&wanted));
+    /// Refuses what `refused` says and nothing else, and returns once the front door does; `false` where it has not within a
+    /// while. `refused` is asked while nobody else changes it, so that of two that come at once none undoes the other.
+    pub(crate) async fn refuse(&self, refused: impl FnOnce() -> BTreeSet<String>) -> bool {
+        self.sender.send_modify(|now| *now = Refused::new(refused()));
         let mut credentials = self.credentials.clone();
-        let taken = credentials.wait_for(|now| now.refuses(&wanted));
+        // Somebody else may have gone further meanwhile.
+        let taken = credentials.wait_for(|now| now.refuses(&self.sender.borrow()));
         // Where nobody is let in, nobody has to be refused.
         timeout(Duration::from_secs(API_WAIT_SECONDS_MAX), taken).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Credentials;
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_overtaken_by_another_declaration_waits_for_no_door_that_never_comes() {
+        let (sender, mut refused) = watch::channel(Refused::default());
+        let (door, credentials) = watch::channel(Arc::new(Credentials::default()));
+        tokio::spawn(async move {
+            while refused.changed().await.is_ok() {
+                let now = Arc::clone(&refused.borrow_and_update());
+                let before = Arc::clone(&door.borrow());
+                door.send_replace(Arc::new(before.refusing(now)));
+            }
+        });
+        let refusing = Refusing::new(sender, credentials);
+        let prints = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let (one, both) = (prints(&["one"]), prints(&["one", "two"]));
+        // There is one thread: both have said what they refuse before the door looks.
+        let (first, second) = tokio::join!(refusing.refuse(|| one), refusing.refuse(|| both));
+        assert!(first && second);
     }
 }
