@@ -66,15 +66,24 @@ async fn a_person_decides_while_a_registered_case_is_open_and_only_then() {
 }
 
 #[tokio::test]
-async fn a_case_that_was_opened_under_a_stolen_credential_exempts_nobody() {
-    let executor = after(opened());
-    let request = CompromiseRequest {
-        system: SYSTEM.into(),
-        source: "custody".into(),
-        since: at(-25),
-        until: Some(at(500)),
-        reason: "found in a paste".into(),
-    };
-    executor.compromised(request, BTreeSet::new(), "ann", at(1_000)).await.unwrap();
-    assert!(outcome(&executor, &finding("1", 0)).await.0);
+async fn a_case_that_rests_on_a_stolen_credential_exempts_nobody() {
+    for (what, since, until, revoked) in [
+        ("the case", -25, 500, true),
+        ("what the register says of alice", -35, -29, true),
+        ("what the register says of bob", -29, -25, true),
+        ("nothing of it", -19, 500, false),
+    ] {
+        let executor = after(opened());
+        let request = CompromiseRequest {
+            system: SYSTEM.into(),
+            source: "custody".into(),
+            since: at(since),
+            until: Some(at(until)),
+            reason: "found in a paste".into(),
+        };
+        executor.compromised(request, BTreeSet::new(), "ann", at(1_000)).await.unwrap();
+        // The finding itself is on another source's word.
+        let finding = Finding { source: "node".into(), ..finding("1", 0) };
+        assert_eq!(outcome(&executor, &finding).await.0, revoked, "{what}");
+    }
 }

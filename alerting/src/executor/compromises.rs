@@ -45,7 +45,7 @@ impl Executor {
     }
 
     /// Takes a declaration back: the first person asks for it, and a second one agrees. What the source wrote counts then as
-    /// if nothing had been declared.
+    /// if nothing had been declared, but for what was decided meanwhile.
     ///
     /// # Errors
     /// [`Error::NoIncident`] where there is none, [`Error::Refused`] where it is not theirs to agree to or is taken back

@@ -264,8 +264,8 @@ fn cuts_off_in_an_emergency(proposal: &Response, now: Instant, state: &AlertStat
 }
 
 fn has_emergency(system: &str, person: &str, now: Instant, state: &AlertState) -> bool {
-    let case = state.break_glass().case_of(system, person, now);
-    case.is_some_and(|(source, opened)| !state.compromises().taint(system, source, opened))
+    let rests_on = state.break_glass().case_of(system, person, now);
+    rests_on.is_some_and(|words| !words.iter().any(|(source, at)| state.compromises().taint(system, source, *at)))
 }
 
 /// Why keywatch may revoke without a person, or why it may not.

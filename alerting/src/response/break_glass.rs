@@ -28,9 +28,9 @@ struct Case {
 /// All systems.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakGlass {
-    /// People of the register, each with whether they are trusted now.
+    /// People of the register; of those who are trusted now, which source says so and since which log time.
     #[serde(with = "pairs")]
-    register: BTreeMap<Person, bool>,
+    register: BTreeMap<Person, Option<(String, Instant)>>,
     /// Who opened each case.
     #[serde(with = "pairs")]
     open: BTreeMap<Person, Case>,
@@ -42,9 +42,9 @@ impl BreakGlass {
         let Some(person) = event.actor().map(|actor| name(event.system(), actor)) else { return };
         match (event.kind(), event.outcome()) {
             ("custody.person", outcome) => {
-                let is_active = outcome == Some("active");
+                let trusted = (outcome == Some("active")).then(|| (event.source().to_owned(), event.time()));
                 if self.register.len() < REGISTERED_PEOPLE_MAX || self.register.contains_key(&person) {
-                    self.register.insert(person, is_active);
+                    self.register.insert(person, trusted);
                 }
             }
             // What comes late opens nothing: it may have been over for long.
@@ -67,16 +67,23 @@ impl BreakGlass {
         }
     }
 
-    /// The source and the log time of the registered case that is open for a person at `now`.
+    /// What the registered case that is open for a person at `now` rests on: the source and the log time of the case itself,
+    /// and of what the register says of either person.
     #[must_use]
-    pub fn case_of(&self, system: &str, person: &str, now: Instant) -> Option<(&str, Instant)> {
+    pub fn case_of(&self, system: &str, person: &str, now: Instant) -> Option<[(&str, Instant); 3]> {
         let person = name(system, person);
         let case = self.open.get(&person)?;
         let is_open = case.opened <= now && now < case.opened.saturating_add(BREAK_GLASS_NS_MAX);
-        let is_registered = |person: &Person| self.register.get(person) == Some(&true);
         let with = (person.0.clone(), case.with.clone());
-        (is_open && with != person && is_registered(&person) && is_registered(&with))
-            .then_some((case.source.as_str(), case.opened))
+        if !is_open || with == person {
+            return None;
+        }
+        let [(own, own_at), (other, other_at)] = [self.trusted(&person)?, self.trusted(&with)?];
+        Some([(case.source.as_str(), case.opened), (own.as_str(), *own_at), (other.as_str(), *other_at)])
+    }
+
+    fn trusted(&self, person: &Person) -> Option<&(String, Instant)> {
+        self.register.get(person)?.as_ref()
     }
 }
 
