@@ -284,7 +284,9 @@ async fn follow(
     let executor = pipeline.executor().clone();
     if let Some(protections) = responding {
         outages.persist(|| executor.resume()).await?;
-        outages.persist(|| executor.configured(&protections, clock::now())).await?;
+        // The same time at each attempt: a record that says another under its id would be a conflict.
+        let now = clock::now();
+        outages.persist(|| executor.configured(&protections, now)).await?;
     }
     let begun = pipeline.catching_up();
     let records = begun.map_or(0, |(from, until)| until.0.saturating_sub(from.0));

@@ -34,16 +34,23 @@ impl FoundElsewhere {
     }
 
     /// The next findings, in the order of the log, where all events before `position` are known. Nothing where there is nothing
-    /// to read, or where what decided the next one is not known here yet.
+    /// to read, or where what decided the next one is not known here yet. Those that `is_planned` says are decided on are left
+    /// out: this process's own are as late as its conclusions, which may be later than any event of the system.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(super) fn read(&mut self, log: &dyn Log, position: Position) -> anyhow::Result<Option<Vec<Finding>>> {
+    pub(super) fn read(
+        &mut self,
+        log: &dyn Log,
+        position: Position,
+        is_planned: impl Fn(&Finding) -> bool,
+    ) -> anyhow::Result<Option<Vec<Finding>>> {
         let concluded = log.read(Topic::Conclusions, self.next, PIPELINE_RECORDS_MAX)?;
         let (begun, mut findings) = (self.next, Vec::new());
         for event in concluded {
             if event.kind() == "finding.created"
                 && let Ok(finding) = Finding::deserialize(event.detail().value())
+                && !is_planned(&finding)
             {
                 if !self.is_due(&finding, log, position) {
                     break;

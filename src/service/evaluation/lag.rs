@@ -38,7 +38,10 @@ impl Lag {
 
     /// They have seen everything up to that log time, and there may be more.
     pub(super) fn reached(&self, time: Instant) {
-        self.lock().waiting_since = Some(time);
+        // Nothing was read since the start: what another process finds may come first.
+        if time > Instant::UNASSIGNED {
+            self.lock().waiting_since = Some(time);
+        }
     }
 
     /// They have seen everything.
@@ -118,5 +121,14 @@ mod tests {
         lag.begin(at(0));
         lag.reached(at(1));
         assert_eq!(lag.obstacle(at(99_999)), None);
+    }
+
+    #[test]
+    fn a_step_without_a_record_says_nothing_of_how_far_they_are() {
+        let lag = Lag::default();
+        lag.caught_up();
+        lag.begin(at(1_000_000));
+        lag.reached(Instant::UNASSIGNED);
+        assert_eq!(lag.obstacle(at(1_000_001)), None);
     }
 }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use keywatch_store::Clock;
-use keywatch_store::log::kafka::Lease;
+use keywatch_store::log::kafka::{Concluding, Lease};
 use tokio::sync::watch;
 use tokio::task::{block_in_place, spawn_blocking};
 
@@ -49,7 +49,8 @@ use crate::service::serve::{listen, shutdown_deadline, stop_on_signal};
 pub(crate) async fn share(config: &Config, program: Program, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     metrics.watch_disk(&config.data);
-    if config.log.partitions > 1 {
+    // Who only finds sends none, and need not have the files in which their addresses stand.
+    if config.log.partitions > 1 && config.log.concluding != Concluding::Findings {
         check_heartbeats_of_partitions(&config.heartbeats)?;
     }
     let readiness = Readiness::new(Arc::clone(&metrics));

@@ -39,7 +39,8 @@ impl Pipeline {
     /// Acts on what another process has found, where this one only responds.
     pub(super) async fn respond(&mut self) -> anyhow::Result<Option<Vec<Handled>>> {
         let Some(elsewhere) = &mut self.elsewhere else { return Ok(None) };
-        let Some(findings) = elsewhere.read(self.log.as_ref(), self.position)? else { return Ok(None) };
+        let is_planned = |finding: &Finding| self.executor.with_state(|state| state.is_planned(finding));
+        let Some(findings) = elsewhere.read(self.log.as_ref(), self.position, is_planned)? else { return Ok(None) };
         let prepare = || {
             let known = block_in_place(|| self.executor.follow());
             // Responses go to the events, which do not tell this process from one that has taken its place.
@@ -53,7 +54,7 @@ impl Pipeline {
         }
         let mut handled = Vec::new();
         for finding in findings {
-            // Its own are decided on already.
+            // Its own may be decided on by now.
             if !self.executor.with_state(|state| state.is_unplanned(&finding)) {
                 continue;
             }
@@ -188,7 +189,7 @@ mod tests {
         let events = log.read(Topic::Events, Position(0), 9).unwrap();
         let mut elsewhere = FoundElsewhere::new(Position(0));
         let read = |elsewhere: &mut FoundElsewhere, position| {
-            let findings = elsewhere.read(log.as_ref(), Position(position)).unwrap();
+            let findings = elsewhere.read(log.as_ref(), Position(position), |_| false).unwrap();
             findings.map(|findings| findings.len())
         };
         assert_eq!(read(&mut elsewhere, 0), None);
@@ -198,5 +199,20 @@ mod tests {
         // As after a start: nothing was said since, and all is known.
         assert_eq!(read(&mut elsewhere, 2), Some(1));
         assert_eq!(read(&mut elsewhere, 2), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn p5_what_it_tells_of_itself_holds_up_nothing_behind_it() {
+        let (elsewhere, log) = (log(), log());
+        let found = pipeline(&elsewhere, Role::Detect, allowed()).run_to_end().await.unwrap();
+        let mut responding = pipeline(&log, Role::Respond, allowed());
+        responding.run_to_end().await.unwrap();
+        // Decided when an operator said so, after all that was heard of the system.
+        let own = Finding { id: "own".to_owned(), decided: Instant(99_000_000_000), ..found[0].finding.clone() };
+        responding.executor.take(&own).await.unwrap();
+        pipeline(&log, Role::Detect, allowed()).run_to_end().await.unwrap();
+        let responded = responding.run_to_end().await.unwrap();
+        assert_eq!(responded.len(), found.len());
+        assert!(responded.iter().all(|handled| handled.finding.id != "own"));
     }
 }
