@@ -20,6 +20,7 @@ runbook:
   - The inventory is wrong. Correct `decimals` or `symbol` of the asset, by two persons; titles and pages follow.
   - A token that you hold changed its answer. Treat it as upgraded, and find out by whom.
 false_positives:
+  - A token that nobody asked for and that advertises with signs beyond letters.
   - The same token on another contract, as bridges and new versions have it; declare both, with symbols that differ.
 ccss: ["2.02.4.1"]
 attack: [T1036]
@@ -42,7 +43,7 @@ FROM (
   SELECT
     e.*,
     CASE
-      WHEN e.outcome = 'disguised' THEN 'with letters that look like others'
+      WHEN e.outcome = 'disguised' THEN 'with letters beyond the plain ones'
       WHEN own.decimals IS NOT NULL AND own.decimals <> e.decimals THEN 'the inventory says other decimals'
       WHEN e.symbol <> e.symbol_before OR e.decimals <> e.decimals_before THEN 'it said something else before'
       WHEN own.asset IS NULL AND (by_symbol.asset IS NOT NULL OR by_name.asset IS NOT NULL)
