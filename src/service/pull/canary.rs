@@ -8,9 +8,10 @@ use anyhow::{Context, ensure};
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant};
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use super::service::{Class, Service, Trouble};
-use crate::limits::{PULL_CANARIES_MAX, PULL_CANARY_ANSWER_BYTES_MAX};
+use crate::limits::{PULL_CANARIES_MAX, PULL_CANARY_ANSWER_BYTES_MAX, PULL_CANARY_SECONDS_MAX};
 use crate::service::config::pull;
 
 /// A canary.
@@ -74,7 +75,10 @@ impl Canary {
     /// Asks it. That nothing is answered is an answer too.
     pub(super) async fn ask(&self, service: &Service, origin: &Origin, now: Instant) -> Answered {
         let begun = time::Instant::now();
-        let asked = self.answer(service).await;
+        // One replica that keeps every question waiting shall not hold up the next looks.
+        let patience = time::Duration::from_secs(PULL_CANARY_SECONDS_MAX);
+        let late = || Trouble::new(Class::Unreachable, format!("no answer within {PULL_CANARY_SECONDS_MAX} seconds"));
+        let asked = timeout(patience, self.answer(service)).await.unwrap_or_else(|_| Err(late()));
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let id = format!("canary/{}/{}", self.name, now.nanoseconds());
         let mut event = Event::builder(origin, &id, "pdp.canary", now);
