@@ -119,5 +119,8 @@ pub(crate) const LAG_RESTORED_SECONDS: i64 = 86_400;
 /// Time after which a token that moves is asked again what it calls itself.
 pub(crate) const METADATA_AGAIN_SECONDS: u64 = 86_400;
 
+/// Gas that a token gets to say what it calls itself, so that none keeps a node busy or makes it answer much.
+pub(crate) const METADATA_GAS_MAX: u64 = 1_000_000;
+
 /// Tokens of which it is remembered that they were asked.
 pub(crate) const METADATA_TOKENS_MAX: usize = 10_000;

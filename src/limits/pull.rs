@@ -78,6 +78,9 @@ pub(crate) const PULL_STATE_SAID_SECONDS: i64 = 600;
 /// Bytes of the file with what an Open Policy Agent should hold.
 pub(crate) const PULL_EXPECTED_BYTES_MAX: u64 = 1 << 20;
 
+/// Seconds that a canary is waited for: all of a look together leave room for three looks in the ten minutes of the rule.
+pub(crate) const PULL_CANARY_SECONDS_MAX: u64 = 10;
+
 /// Questions that one Open Policy Agent is asked at each look.
 pub(crate) const PULL_CANARIES_MAX: usize = 16;
 

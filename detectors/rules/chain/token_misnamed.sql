@@ -20,6 +20,7 @@ runbook:
   - The inventory is wrong. Correct `decimals` or `symbol` of the asset, by two persons; titles and pages follow.
   - A token that you hold changed its answer. Treat it as upgraded, and find out by whom.
 false_positives:
+  - A token that nobody asked for and that advertises with signs beyond letters.
   - The same token on another contract, as bridges and new versions have it; declare both, with symbols that differ.
 ccss: ["2.02.4.1"]
 attack: [T1036]
@@ -42,19 +43,21 @@ FROM (
   SELECT
     e.*,
     CASE
-      WHEN e.outcome = 'disguised' THEN 'with letters that look like others'
+      WHEN e.outcome = 'disguised' THEN 'with letters beyond the plain ones'
       WHEN own.decimals IS NOT NULL AND own.decimals <> e.decimals THEN 'the inventory says other decimals'
       WHEN e.symbol <> e.symbol_before OR e.decimals <> e.decimals_before THEN 'it said something else before'
       WHEN own.asset IS NULL AND (by_symbol.asset IS NOT NULL OR by_name.asset IS NOT NULL)
         THEN 'the inventory has another token of that name'
       -- Well-known tokens have their symbol as the asset; what has its address there is another contract.
       WHEN own.asset IS NULL AND e.chain = 'ethereum' AND e.asset = e.token
-        AND upper(e.symbol) IN ('ETH', 'BTC', 'USDT', 'USDC', 'DAI', 'WETH', 'WBTC', 'STETH')
+        AND e.spelled IN ('ETH', 'BTC', 'USDT', 'USDC', 'DAI', 'WETH', 'WBTC', 'STETH')
         THEN 'a well-known token of that name is another'
     END AS what
   FROM (
     SELECT
       *,
+      -- As it is read: capitals and blanks make no other name.
+      upper(trim(symbol)) AS spelled,
       first_value(symbol) OVER so_far AS symbol_before,
       first_value(decimals) OVER so_far AS decimals_before
     FROM (
@@ -68,8 +71,8 @@ FROM (
     )
     WINDOW so_far AS (PARTITION BY chain, token ORDER BY time RANGE BETWEEN $reach PRECEDING AND CURRENT ROW)
   ) AS e
-  LEFT JOIN assets AS own ON own.system = e.system AND own.chain = e.chain AND own.asset = e.token
-  LEFT JOIN assets AS by_symbol ON by_symbol.system = e.system AND by_symbol.chain = e.chain AND by_symbol.symbol = e.symbol
-  LEFT JOIN assets AS by_name ON by_name.system = e.system AND by_name.chain = e.chain AND by_name.asset = e.symbol
+  LEFT JOIN assets AS own ON own.system = e.system AND own.chain = e.chain AND lower(own.asset) = e.token
+  LEFT JOIN assets AS by_symbol ON by_symbol.system = e.system AND by_symbol.chain = e.chain AND upper(by_symbol.symbol) = e.spelled
+  LEFT JOIN assets AS by_name ON by_name.system = e.system AND by_name.chain = e.chain AND upper(by_name.asset) = e.spelled
 )
 WHERE what IS NOT NULL

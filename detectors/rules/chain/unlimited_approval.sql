@@ -13,7 +13,8 @@ suppress_for: 1h
 meaning: >-
   The request gives another address an allowance of (nearly) everything there can be of a token. The spender may take the
   wallet's tokens at any later time, without a signature of the owners and without any trace before it happens. It may also have
-  been given by a permit, which the wallet signs off the chain and anybody sends, or through Permit2.
+  been given by a permit, which the wallet signs off the chain and anybody sends, of a token that is declared or well known, or
+  through Permit2.
 runbook:
   - Stop the signers of this request, by voice, until somebody has named the spender. If it is executed, go to step 3.
   - "See who asked and who signed: SELECT time, kind, actor, outcome, detail FROM events WHERE request = '<request>' ORDER BY time"
@@ -52,13 +53,28 @@ FROM (
     count(*) OVER (
       PARTITION BY wallet, subject, spender ORDER BY time
       RANGE BETWEEN $shown_reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
-    ) AS shown_before
+    ) AS shown_before,
+    -- A contract's own word on the call that a row of the same block tells already.
+    count(*) FILTER (WHERE kind IN ('chain.tx', 'chain.module_tx')) OVER (
+      PARTITION BY wallet, tx, spender ORDER BY time RANGE BETWEEN $shown_reach PRECEDING AND CURRENT ROW
+    ) AS called
   FROM (
-    SELECT *, detail_text(detail, 'unlimited_spender') AS spender, coalesce(request, tx) AS subject
-    FROM events
-    WHERE kind IN ('signing.requested', 'signing.signed', 'chain.tx', 'chain.module_tx', 'chain.approval') AND wallet IS NOT NULL
+    SELECT d.*
+    FROM (
+      SELECT
+        *,
+        detail_text(detail, 'unlimited_spender') AS spender,
+        coalesce(request, tx) AS subject,
+        detail_text(detail, 'token') AS token,
+        detail_text(detail, 'through') AS through
+      FROM events
+      WHERE kind IN ('signing.requested', 'signing.signed', 'chain.tx', 'chain.module_tx', 'chain.approval') AND wallet IS NOT NULL
+    ) AS d
+    LEFT JOIN assets AS a ON a.system = d.system AND a.chain = d.chain AND a.asset = d.token
+    WHERE spender IS NOT NULL
+      -- Anybody can make a contract that says so of any wallet: it has to be a token that is declared or well known, or Permit2.
+      AND (d.kind <> 'chain.approval' OR through IS NOT NULL OR d.asset <> token OR a.asset IS NOT NULL)
   )
-  WHERE spender IS NOT NULL
 ) AS e
 LEFT JOIN libraries AS l ON l.system = e.system AND l.address = e.spender
 LEFT JOIN wallets AS own ON own.system = e.system AND own.wallet = e.spender
@@ -67,3 +83,4 @@ WHERE l.address IS NULL
   AND (e.outcome IS DISTINCT FROM 'failed')
   AND allowed_before = 0
   AND shown_before = 0
+  AND (e.kind <> 'chain.approval' OR called = 0)

@@ -243,7 +243,7 @@ impl Chain for EvmChain {
         self.compare(node, &mut block).await?;
         if self.storage != Storage::Never {
             let moved = metadata::moved(&block.receipts, &self.watched, &self.network.name);
-            block.metadata = evm_metadata::read(node, &self.told, &block, moved).await?;
+            block.metadata = evm_metadata::read(node, &self.told, &block, moved).await;
         }
         Ok(Some(Fetched { at, block }))
     }

@@ -8,9 +8,10 @@ use anyhow::{Context, ensure};
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant};
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use super::service::{Class, Service, Trouble};
-use crate::limits::{PULL_CANARIES_MAX, PULL_CANARY_ANSWER_BYTES_MAX};
+use crate::limits::{PULL_CANARIES_MAX, PULL_CANARY_ANSWER_BYTES_MAX, PULL_CANARY_SECONDS_MAX};
 use crate::service::config::pull;
 
 /// A canary.
@@ -74,7 +75,10 @@ impl Canary {
     /// Asks it. That nothing is answered is an answer too.
     pub(super) async fn ask(&self, service: &Service, origin: &Origin, now: Instant) -> Answered {
         let begun = time::Instant::now();
-        let asked = self.answer(service).await;
+        // One replica that keeps every question waiting shall not hold up the next looks.
+        let patience = time::Duration::from_secs(PULL_CANARY_SECONDS_MAX);
+        let late = || Trouble::new(Class::Unreachable, format!("no answer within {PULL_CANARY_SECONDS_MAX} seconds"));
+        let asked = timeout(patience, self.answer(service)).await.unwrap_or_else(|_| Err(late()));
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let id = format!("canary/{}/{}", self.name, now.nanoseconds());
         let mut event = Event::builder(origin, &id, "pdp.canary", now);
@@ -89,8 +93,10 @@ impl Canary {
                 let result = said.get("result").cloned().unwrap_or_default();
                 event.decision(said["decision_id"].as_str());
                 detail.extend(policy_revision(&said).map(|said| ("policy_revision".to_owned(), Value::from(said))));
-                let outcome = if result == self.answer { "as_expected" } else { "different" };
-                if result.to_string().len() <= PULL_CANARY_ANSWER_BYTES_MAX {
+                let outcome = self.outcome(&said);
+                if outcome == "unanswered" {
+                    event.reason("it holds nothing that decides there");
+                } else if result.to_string().len() <= PULL_CANARY_ANSWER_BYTES_MAX {
                     detail.insert("answered".to_owned(), result);
                 }
                 outcome
@@ -102,6 +108,15 @@ impl Canary {
         };
         event.outcome(outcome).detail(&Value::Object(detail));
         Answered { event: event.build_own(), outcome }
+    }
+
+    /// What an answer comes to. One without a result is undefined, as it is before the policies are loaded.
+    fn outcome(&self, said: &Value) -> &'static str {
+        match said.get("result").unwrap_or(&Value::Null) {
+            result if *result == self.answer => "as_expected",
+            _ if said.get("result").is_none() => "unanswered",
+            _ => "different",
+        }
     }
 
     async fn answer(&self, service: &Service) -> Result<Value, Trouble> {
@@ -143,6 +158,18 @@ mod tests {
             (0..=PULL_CANARIES_MAX).map(|index| configured(&index.to_string(), "a")).collect();
         assert!(check(&many).is_err() && check(&many[1..]).is_ok());
         assert!(canaries(&many).unwrap_err().to_string().contains("none.json"));
+    }
+
+    #[test]
+    fn what_no_policy_decides_is_no_answer() {
+        let canary = |answer: Value| Canary { name: "one".into(), path: "a".into(), input: Value::Null, answer };
+        for answer in [json!(true), json!(false), json!({"allow": false})] {
+            assert_eq!(canary(answer.clone()).outcome(&json!({"decision_id": "d-1"})), "unanswered", "{answer}");
+            assert_eq!(canary(answer.clone()).outcome(&json!({"result": null})), "different", "{answer}");
+            assert_eq!(canary(answer.clone()).outcome(&json!({ "result": answer })), "as_expected");
+        }
+        assert_eq!(canary(json!(false)).outcome(&json!({"result": true})), "different");
+        assert_eq!(canary(Value::Null).outcome(&json!({})), "as_expected", "undefined is what was asked for");
     }
 
     #[test]

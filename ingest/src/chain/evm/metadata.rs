@@ -11,7 +11,7 @@ use super::events::{Decoder, Place, address};
 use super::rpc::Receipt;
 use super::watch::Watched;
 use crate::chain::registry;
-use crate::limits::{SYMBOL_LETTERS_MAX, TOKENS_ASKED_MAX};
+use crate::limits::SYMBOL_LETTERS_MAX;
 
 /// What a contract answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub fn moved(receipts: &[Receipt], watched: &Watched, chain: &str) -> Vec<Addres
     let ours = moves.filter(|log| log.topics[1..].iter().any(|side: &B256| watched.has(&Address::from_word(*side))));
     let tokens: BTreeSet<Address> = ours.map(|log| log.address).collect();
     let is_unknown = |token: &Address| registry::token(chain, &address(*token)) == address(*token);
-    tokens.into_iter().filter(is_unknown).take(TOKENS_ASKED_MAX).collect()
+    tokens.into_iter().filter(is_unknown).collect()
 }
 
 /// The calls that ask a contract: `symbol()` and `decimals()`.
