@@ -142,7 +142,8 @@ fn file(path: &Path) -> Result<Vec<u8>, Unread> {
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
-/// The same where Azure writes it, `y=2025/m=02/d=21`: whoever calls a resource group `2019` hides nothing in it.
+/// Whether a place in a container was before `oldest`, where Azure writes `y=2025/m=02/d=21`: whoever calls a resource group
+/// `2019` hides nothing in it.
 fn is_before_of_azure(key: &str, oldest: &str) -> bool {
     let date = key.rsplit_once("/y=").map(|(_, date)| date.replace("/m=", "/").replace("/d=", "/"));
     date.is_some_and(|date| is_before(&date, oldest))
