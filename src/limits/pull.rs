@@ -36,8 +36,8 @@ pub(crate) const PULL_SINK_SETTLED_SECONDS: i64 = 5;
 /// Files and directories of a trail that are looked at in one look.
 pub(crate) const PULL_TRAIL_FILES_MAX: usize = 1_000_000;
 
-/// Directories inside one another in a trail.
-pub(crate) const PULL_TRAIL_DEPTH_MAX: usize = 16;
+/// Directories inside one another in a bucket that are looked at. Azure writes sixteen where a resource is part of another.
+pub(crate) const PULL_TRAIL_DEPTH_MAX: usize = 32;
 
 /// Seconds after which a trail without a new digest file is told; `CloudTrail` writes one each hour, also of nothing.
 pub(crate) const PULL_TRAIL_DIGEST_SECONDS_MAX: i64 = 3 * 3_600;
