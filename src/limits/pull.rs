@@ -30,11 +30,14 @@ pub(crate) const PULL_PLACE_BYTES_MAX: usize = 4_096;
 /// Seconds after which a file of a log sink that cannot be read, while others can, is told and passed over.
 pub(crate) const PULL_SINK_WAITS_SECONDS_MAX: i64 = 86_400;
 
+/// Seconds within which a file of a log sink may have grown without another time: its times are whole seconds, and clocks differ.
+pub(crate) const PULL_SINK_SETTLED_SECONDS: i64 = 5;
+
 /// Files and directories of a trail that are looked at in one look.
 pub(crate) const PULL_TRAIL_FILES_MAX: usize = 1_000_000;
 
-/// Directories inside one another in a trail.
-pub(crate) const PULL_TRAIL_DEPTH_MAX: usize = 16;
+/// Directories inside one another in a bucket that are looked at. Azure writes sixteen where a resource is part of another.
+pub(crate) const PULL_TRAIL_DEPTH_MAX: usize = 32;
 
 /// Seconds after which a trail without a new digest file is told; `CloudTrail` writes one each hour, also of nothing.
 pub(crate) const PULL_TRAIL_DIGEST_SECONDS_MAX: i64 = 3 * 3_600;
@@ -47,6 +50,9 @@ pub(crate) const PULL_TOKEN_ID_BYTES_MAX: usize = 512;
 
 /// Objects of a trail that wait for being readable.
 pub(crate) const PULL_TRAIL_ASIDE_MAX: usize = 1_000;
+
+/// Seconds until the next object of a trail is tried where two in a row could not be read.
+pub(crate) const PULL_TRAIL_NEXT_SECONDS: u64 = 1;
 
 /// Tries of an object after which it is told as one that cannot be read.
 pub(crate) const PULL_TRAIL_TRIES: u32 = 4;

@@ -49,7 +49,10 @@ impl Aside {
     pub(super) fn read(&mut self) {
         self.answers += 1;
         if self.is_down().is_some() {
-            self.objects.values_mut().for_each(|waiting| waiting.tries = 1);
+            for waiting in self.objects.values_mut() {
+                (waiting.tries, waiting.next_at) = (1, waiting.since);
+                waiting.pause_seconds = PULL_TRAIL_PAUSE_SECONDS;
+            }
         }
         self.failed.0 = 0;
     }

@@ -122,17 +122,34 @@ fn listed(text: &str) -> anyhow::Result<Vec<Entry>> {
     ensure!(text.contains("<EnumerationResults"), "it answers with no list of a container");
     let mut entries = Vec::new();
     for blob in each(text, "Blob") {
-        let key = inner(blob, "Name").map(unescaped).context("its list has a blob without a name")?;
+        let key = name(blob).context("its list has a blob without a name")?;
         let written = inner(blob, "Last-Modified").and_then(written);
         let written = written.with_context(|| format!("its list does not say when {key} was written"))?;
         entries.push(Entry::File(Object { written, key }));
     }
     for prefix in each(text, "BlobPrefix") {
-        let prefix = inner(prefix, "Name").map(unescaped).context("its list has a prefix without a name")?;
+        let prefix = name(prefix).context("its list has a prefix without a name")?;
         let place = prefix.strip_suffix('/').unwrap_or(&prefix);
         entries.extend((!place.is_empty()).then(|| Entry::Directory(place.to_owned())));
     }
     Ok(entries)
+}
+
+/// The name of a blob or prefix. One with characters that XML does not have (U+FFFE, U+FFFF) is written as in an address.
+fn name(element: &str) -> Option<String> {
+    if let Some(name) = inner(element, "Name") {
+        return Some(unescaped(name));
+    }
+    let (_, behind) = element.split_once("<Name Encoded=\"true\">")?;
+    let (name, _) = behind.split_once("</Name>")?;
+    let mut parts = name.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (code, text) = part.split_at_checked(2)?;
+        bytes.extend(hex::decode(code).ok()?);
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// The time of a header, which the service writes into its list too.
@@ -158,6 +175,16 @@ mod tests {
         assert_eq!(inner(text, "NextMarker"), Some("2!92!x"));
         assert!(listed("<Error><Code>AuthenticationFailed</Code></Error>").is_err());
         assert!(listed("<EnumerationResults><Blob><Name>a</Name></Blob></EnumerationResults>").is_err());
+    }
+
+    #[test]
+    fn a_name_that_xml_cannot_hold_stops_no_list() {
+        let blob = |name: &str| format!("<Name Encoded=\"true\">{name}</Name><Properties></Properties>");
+        assert_eq!(name(&blob("r%2Fa%EF%BF%BE.json")).as_deref(), Some("r/a\u{fffe}.json"));
+        assert_eq!(name("<Name>a%2F&amp;</Name>").as_deref(), Some("a%2F&"));
+        for wrong in ["a%", "a%2", "a%2x", "a%\u{20ac}", "%FF"] {
+            assert_eq!(name(&blob(wrong)), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -39,24 +39,35 @@ impl Bucket {
         let mut found = Vec::new();
         let days = since.saturating_add(-2 * DAY_NS).to_string();
         let oldest = days.get(..10).unwrap_or_default().replace('-', "/");
-        let is_bucket = !matches!(self, Bucket::Directory(_));
         let mut looked = 0;
         let mut open = vec![(String::new(), 0)];
         while let Some((place, depth)) = open.pop() {
-            ensure!(depth < PULL_TRAIL_DEPTH_MAX, "{place}: more than {PULL_TRAIL_DEPTH_MAX} deep");
             let entries = self.list(&place).with_context(|| format!("cannot list `{place}`"))?;
             looked += entries.len();
             ensure!(looked <= PULL_TRAIL_FILES_MAX, "more than {PULL_TRAIL_FILES_MAX} files; keep fewer days there");
             for entry in entries {
                 match entry {
                     Entry::File(object) => found.extend(Some(object).filter(|object| object.written >= since)),
-                    Entry::Directory(key) if is_bucket && is_before(&key, &oldest) => {}
+                    Entry::Directory(key) if self.is_old(&key, &oldest) => {}
+                    // Nobody who writes logs goes so deep, and whoever else puts a file there stops no look.
+                    Entry::Directory(key) if depth >= PULL_TRAIL_DEPTH_MAX => {
+                        tracing::warn!(place = key, "lies too deep and is not looked at");
+                    }
                     Entry::Directory(key) => open.push((key, depth + 1)),
                 }
             }
         }
         found.sort_unstable();
         Ok(found)
+    }
+
+    /// Whether a place is one of a year, a month or a day that ended before `oldest`.
+    fn is_old(&self, place: &str, oldest: &str) -> bool {
+        match self {
+            Bucket::Directory(_) => false,
+            Bucket::S3(_) => is_before(place, oldest),
+            Bucket::Azure(_) => is_before_of_azure(place, oldest),
+        }
     }
 
     fn list(&self, place: &str) -> anyhow::Result<Vec<Entry>> {
@@ -134,10 +145,15 @@ fn file(path: &Path) -> Result<Vec<u8>, Unread> {
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
-/// Whether a directory is one of a year, a month or a day, and that was before `oldest` (`2025/02/21`). Azure writes
-/// `y=2025/m=02/d=21`.
+/// Whether a place in a container was before `oldest`, where Azure writes `y=2025/m=02/d=21`: whoever calls a resource group
+/// `2019` hides nothing in it.
+fn is_before_of_azure(key: &str, oldest: &str) -> bool {
+    let date = key.rsplit_once("/y=").map(|(_, date)| date.replace("/m=", "/").replace("/d=", "/"));
+    date.is_some_and(|date| is_before(&date, oldest))
+}
+
+/// Whether a directory is one of a year, a month or a day, and that was before `oldest` (`2025/02/21`).
 fn is_before(key: &str, oldest: &str) -> bool {
-    let key = ["/y=", "/m=", "/d="].iter().fold(key.to_owned(), |key, name| key.replace(name, "/"));
     [10, 7, 4].into_iter().any(|length| {
         let at = key.len().checked_sub(length).filter(|at| *at == 0 || key.as_bytes()[at - 1] == b'/');
         let date = at.and_then(|at| key.get(at..)).unwrap_or_default();
@@ -173,6 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn p7_a_file_that_lies_too_deep_stops_no_look() {
+        let directory = tempfile::tempdir().unwrap();
+        let deep = directory.path().join("d/".repeat(PULL_TRAIL_DEPTH_MAX));
+        fs::create_dir_all(deep.join("d")).unwrap();
+        for place in [directory.path(), deep.as_path(), deep.join("d").as_path()] {
+            fs::write(place.join("x.json"), "{}").unwrap();
+        }
+        let found = Bucket::Directory(directory.path().to_owned()).objects(Instant(0)).unwrap();
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+
+    #[test]
     fn files_are_listed_by_when_they_were_written_and_old_days_of_the_bucket_itself_are_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         for day in ["2025/02/18", "2025/02/19", "2025/02/21"] {
@@ -191,8 +219,12 @@ mod tests {
         assert_eq!(keys("2100-01-01T00:00:00Z").len(), 0);
         assert!(is_before("p/2025/02/18", "2025/02/19") && !is_before("p/2025/02/19", "2025/02/19"));
         assert!(is_before("p/2024", "2025/02/19") && is_before("p/2025/01", "2025/02/19"));
-        assert!(is_before("r=/S/y=2025/m=02/d=18", "2025/02/19") && !is_before("r=/S/y=2025/m=02/d=19", "2025/02/19"));
-        assert!(is_before("r=/S/y=2024", "2025/02/19") && !is_before("r=/S/y=2025/m=02/d=18/h=05", "2025/02/19"));
+        for key in ["r=/S/y=2025/m=02/d=18", "r=/S/y=2025/m=01", "r=/S/y=2024"] {
+            assert!(is_before_of_azure(key, "2025/02/19"), "{key}");
+        }
+        for key in ["r=/S/y=2025/m=02/d=19", "r=/S/y=2025/m=02/d=18/h=05", "r=/S/RESOURCEGROUPS/2019", "r=/S/2024/01"] {
+            assert!(!is_before_of_azure(key, "2025/02/19"), "{key}");
+        }
         for key in ["p/2025", "p/2025/02", "2025-02-18", "p/12024", "p/111122220000", "p", ""] {
             assert!(!is_before(key, "2025/02/19"), "{key}");
         }

@@ -31,11 +31,12 @@ impl S3 {
     /// # Errors
     /// The address is none, or would show what lies in the bucket to everybody on the way.
     pub(crate) fn new(base: &str, region: &str, keys_file: &Path, allow_plain_http: bool) -> anyhow::Result<S3> {
+        // What stands behind a question mark may be a signature, which is not repeated.
+        ensure!(!base.contains('?'), "url: write the bucket's address alone; the keys belong into token_file");
         let base = Url::parse(base).with_context(|| format!("url: `{base}` is no address"))?;
         ensure!(base.host_str().is_some(), "url: `{base}` names no host");
         let is_plain = base.scheme() == "http" && allow_plain_http;
         ensure!(base.scheme() == "https" || is_plain, "url: has to be https, or allow_plain_http = true");
-        ensure!(base.query().is_none(), "url: `{base}` has a query; write the bucket's address alone");
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .timeout(Duration::from_secs(PULL_ANSWER_SECONDS_MAX))
@@ -159,6 +160,13 @@ pub(super) fn unescaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn p8_a_signature_in_an_address_is_not_repeated() {
+        let signed = "https://b.example/?X-Amz-Signature=s3cret";
+        let told = S3::new(signed, "auto", Path::new("keys"), false).unwrap_err().to_string();
+        assert!(told.contains("token_file") && !told.contains("s3cret"), "{told}");
+    }
 
     #[test]
     fn a_list_is_read_as_the_service_writes_it() {

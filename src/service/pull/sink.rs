@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use keywatch_ingest::{Problem, Reject};
 use keywatch_store::Instant;
@@ -17,7 +18,7 @@ use super::cursor::Cursor;
 use super::objects::{Object, Unread};
 use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
-use crate::limits::PULL_SINK_WAITS_SECONDS_MAX;
+use crate::limits::{PULL_PAGE_MILLISECONDS, PULL_SINK_SETTLED_SECONDS, PULL_SINK_WAITS_SECONDS_MAX};
 
 /// The log files of a bucket.
 pub(super) struct Sink(Arc<Inner>);
@@ -85,7 +86,9 @@ impl Inner {
                 // Whoever may make one file unreadable holds up no other.
                 let problem = format!("{} {cause}", object.key);
                 files.aside.push(object);
-                return Err(Trouble::new(Class::Unreachable, problem));
+                let mut trouble = Trouble::new(Class::Unreachable, problem);
+                trouble.rest = (!files.due.is_empty()).then_some(Duration::from_millis(PULL_PAGE_MILLISECONDS));
+                return Err(trouble);
             }
             Err(Unread::Later(cause) | Unread::No(cause)) => {
                 let problem = Problem::new("file", format!("{} {cause}", object.key));
@@ -101,7 +104,10 @@ impl Inner {
         page.newest = Some(waits.unwrap_or(object.written).min(object.written));
         // The place of a list that goes on is another each time; what counts is the time.
         page.next = (!files.due.is_empty()).then(|| object.key.clone());
-        files.read.insert(object);
+        // Times are whole seconds: what is added within this one does not show in them.
+        if object.written < now.saturating_add(-PULL_SINK_SETTLED_SECONDS * SECOND_NS) {
+            files.read.insert(object);
+        }
         Ok(page)
     }
 }
@@ -160,6 +166,39 @@ mod tests {
         let later = std::time::SystemTime::now() + std::time::Duration::from_mins(1);
         fs::File::options().write(true).open(hour.join("05.json")).unwrap().set_modified(later).unwrap();
         assert_eq!(bodies(&objects), ["{\"a\":1}\n{\"a\":2}"]);
+    }
+
+    #[test]
+    fn a_file_that_was_written_just_now_is_read_once_more() {
+        const WRITTEN: i64 = 1_740_000_000;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("05.json");
+        fs::write(&file, "{}").unwrap();
+        let written = std::time::UNIX_EPOCH + Duration::from_secs(1_740_000_000);
+        fs::File::options().write(true).open(&file).unwrap().set_modified(written).unwrap();
+        let objects = objects(directory.path());
+        let read = [1, 2, PULL_SINK_SETTLED_SECONDS + 1, PULL_SINK_SETTLED_SECONDS + 2].map(|later| {
+            let page = objects.look(None, Instant((WRITTEN + later) * SECOND_NS)).unwrap();
+            !page.body.is_empty()
+        });
+        assert_eq!(read, [true, true, true, false]);
+    }
+
+    #[test]
+    fn many_that_cannot_be_read_are_passed_without_a_long_rest() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("05.json"), "{}").unwrap();
+        let objects = objects(directory.path());
+        let due = (0..).zip(["05.json/a.json", "05.json/b.json", "05.json"]);
+        let due = due.map(|(at, key)| Object { written: Instant(at), key: key.to_owned() });
+        objects.files.lock().unwrap().due.extend(due);
+        let look = || objects.look(None, Instant(3_600 * SECOND_NS));
+        for _ in 0..2 {
+            let rest = look().unwrap_err().rest;
+            assert_eq!(rest, Some(Duration::from_millis(PULL_PAGE_MILLISECONDS)));
+        }
+        let page = look().unwrap();
+        assert_eq!((page.body, page.newest), (b"{}".to_vec(), Some(Instant(0))), "whoever goes on asks for all");
     }
 
     #[test]

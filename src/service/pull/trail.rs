@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use keywatch_ingest::feeds::cloudtrail::trail::{
     Gap, Hour, PublicKeys, chain, hour_before, is_backfill, is_digest, is_log, own_hour,
@@ -26,7 +27,7 @@ use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
 use super::trail_keys::read_trail_keys;
 use super::unlisted::Unlisted;
-use crate::limits::{PULL_TRAIL_DIGEST_SECONDS_MAX, PULL_TRAIL_LISTED_SECONDS_MAX};
+use crate::limits::{PULL_TRAIL_DIGEST_SECONDS_MAX, PULL_TRAIL_LISTED_SECONDS_MAX, PULL_TRAIL_NEXT_SECONDS};
 
 /// A trail.
 pub(super) struct Trail(Arc<Inner>);
@@ -58,7 +59,16 @@ struct Files {
     /// Digests that were listed, by chain and key, in which the time stands.
     digests: BTreeSet<(String, String)>,
     aside: Aside,
+    /// When the oldest was written that the next list has again, since too many wait aside.
+    left: Option<Instant>,
     unlisted: Unlisted,
+}
+
+impl Files {
+    /// Leaves an object to the next list, before which nobody begins behind it.
+    fn leave(&mut self, object: &Object) {
+        self.left = Some(self.left.map_or(object.written, |left| left.min(object.written)));
+    }
 }
 
 /// What became of an object.
@@ -113,14 +123,19 @@ impl Inner {
         }
         // What is told now is told by this page; nothing is where there is none.
         if let Some(cause) = files.aside.is_down() {
-            return Err(Trouble::new(Class::Unreachable, cause));
+            let mut trouble = Trouble::new(Class::Unreachable, cause);
+            // Whoever makes many unreadable does not hold up for long what was written after them.
+            trouble.rest = (!files.due.is_empty()).then_some(Duration::from_secs(PULL_TRAIL_NEXT_SECONDS));
+            return Err(trouble);
         }
+        page.more = files.aside.next(now).is_some();
         let unreadable = files.aside.tell(now).into_iter().map(|(object, cause)| unreadable(&object, &cause));
         page.events.extend(unreadable.map(|gap| gap.event(&self.origin)));
         if files.due.is_empty() && !files.aside.waits(is_digest) {
             page.events.extend(files.unlisted.gaps().iter().map(|gap| gap.event(&self.origin)));
         }
-        page.newest = page.newest.map(|newest| files.aside.begin().map_or(newest, |begin| begin.min(newest)));
+        let begin = files.aside.begin().into_iter().chain(files.left).min();
+        page.newest = page.newest.map(|newest| begin.map_or(newest, |begin| begin.min(newest)));
         Ok(page)
     }
 
@@ -132,6 +147,7 @@ impl Inner {
         let listed =
             self.bucket.objects(from).map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
         files.aside.answered();
+        files.left = None;
         page.events = self.stale(&listed, now);
         page.newest = newest.or(Some(since));
         let digests = listed.iter().filter(|object| is_digest(&object.key));
@@ -170,7 +186,7 @@ impl Inner {
         if let Err(Unread::Later(cause)) = &read {
             tracing::warn!(source = self.origin.source, object = object.key, cause, "it is tried again later");
             if !files.aside.unreadable(&object, cause, now) {
-                files.due.push_back(object);
+                files.leave(&object);
             }
             return Outcome::Aside;
         }
@@ -182,7 +198,7 @@ impl Inner {
             Ok((content, signature)) if is_digest(&object.key) => {
                 if let Err(cause) = self.prove(files, &object, (&content, signature.as_deref()), page, now) {
                     if !files.aside.unproved(&object, &cause, now) {
-                        files.due.push_back(object);
+                        files.leave(&object);
                     }
                     return Outcome::Done;
                 }

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 
 use super::super::s3::S3;
 use super::*;
+use crate::limits::PULL_TRAIL_ASIDE_MAX;
 
 #[derive(Default)]
 struct Served {
@@ -197,6 +198,36 @@ async fn a_bucket_that_gives_no_object_is_down_and_no_object_is_passed_over() {
         read += files;
     }
     assert_eq!(read, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_what_finds_no_room_aside_is_left_to_the_next_list_and_holds_up_no_other() {
+    let world = World::new().await;
+    let copy = world.here.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    std::fs::write(copy.join("a"), "{}").unwrap();
+    let origin = Origin { system: "cold".into(), source: "trail".into() };
+    let keys = world.here.path().join("keys.json");
+    let trail = Trail::new(Bucket::Directory(copy), keys, origin, Some(at("00:00")), SECOND_NS).unwrap();
+    let inner = &trail.0;
+    let written = |number: i64| at("05:00").saturating_add(number * SECOND_NS);
+    // What would lie below a file cannot be read.
+    let unreadable = (0..).take(PULL_TRAIL_ASIDE_MAX + 2);
+    let unreadable = unreadable.map(|number| Object { written: written(number), key: format!("a/{number}.json.gz") });
+    let readable = Object { written: at("08:00"), key: "a".to_owned() };
+    inner.files.lock().unwrap().due.extend(unreadable.chain([readable]));
+    let page = loop {
+        match inner.look(None, at("09:00")) {
+            Ok(page) => break page,
+            Err(trouble) => assert!(trouble.rest.is_some(), "{trouble}"),
+        }
+    };
+    assert_eq!((page.body, page.newest), (b"{}".to_vec(), Some(at("05:00"))), "whoever begins anew reads all");
+    assert!(page.more, "the bucket gives objects again, so those that wait are tried at once");
+    let left = || inner.files.lock().unwrap().left;
+    assert_eq!(left(), Some(written(i64::try_from(PULL_TRAIL_ASIDE_MAX).unwrap())));
+    inner.look(page.newest, at("09:00")).unwrap();
+    assert_eq!(left(), None, "the list has them again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
