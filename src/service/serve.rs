@@ -24,8 +24,8 @@ use crate::service::evaluation::evaluator::{self, Evaluator, RunningEvaluator};
 use crate::service::http::api::sources::Source;
 use crate::service::http::api::{self, Api, Known};
 use crate::service::http::bundles;
-use crate::service::http::credentials::current;
 use crate::service::http::credentials::refused::{Refused, Refusing};
+use crate::service::http::credentials::{self, current};
 use crate::service::http::handed::handed_on;
 use crate::service::http::listener::Door;
 use crate::service::http::page::{self, Page};
@@ -144,7 +144,7 @@ impl Parts {
         &self,
         config: &Config,
         evaluator: &RunningEvaluator,
-        (credentials, refusing): (&current::Current, watch::Sender<Refused>),
+        (credentials, refusing): (&credentials::Current, watch::Sender<Refused>),
         stopping: &watch::Receiver<bool>,
     ) -> anyhow::Result<(Router, Endpoint)> {
         let Some(ReadableLog { log, segments, .. }) = &self.log.readable else {
@@ -242,7 +242,7 @@ async fn serve_http(
 fn known(
     config: &Config,
     door: Refusing,
-    credentials: &current::Current,
+    credentials: &credentials::Current,
     inventory: Arc<Current>,
 ) -> anyhow::Result<Known> {
     let mut rules = evaluator::rules(config.rules_directory.as_deref())?;
