@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::refused::Refused;
+use super::prints::Refused;
 use super::{Credentials, Current};
 use crate::clock;
 use crate::limits::{CONFIG_BYTES_MAX, CREDENTIALS_RELOAD_SECONDS};

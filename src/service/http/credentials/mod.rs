@@ -6,12 +6,13 @@
 //! | `signed` | a signature over the raw body |
 //! | `replays` | the signed messages that were taken already |
 //! | [`current`] | all of them as they are configured now |
-//! | [`refused`] | those that are configured and taken no more |
+//! | [`refused`], [`prints`] | those that are configured and taken no more, and fingerprints by which they are known |
 //!
 //! A token is hashed before it is compared, every entry is compared in constant time and none is skipped, so that the
 //! time of an answer tells nothing of a token.
 
 pub(crate) mod current;
+pub(crate) mod prints;
 pub(crate) mod refused;
 mod replays;
 mod signed;
@@ -32,7 +33,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use tokio::sync::watch;
 
-use self::refused::{Refused, print, print_of_file};
+use self::prints::{Refused, print, print_of_file};
 use self::replays::Replays;
 pub(super) use self::replays::{Claim, Repeated};
 use self::signed::Signed;

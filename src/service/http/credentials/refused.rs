@@ -2,37 +2,15 @@
 //! which stand in the log and tell nothing of a secret. Who declares what is decided elsewhere.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Current;
+use super::prints::Refused;
 use crate::limits::API_WAIT_SECONDS_MAX;
-
-/// Fingerprints of what is refused.
-pub(crate) type Refused = Arc<BTreeSet<String>>;
-
-/// The fingerprint of something that a sender is recognised by.
-pub(super) fn print(kind: &str, bytes: &[u8]) -> String {
-    let mut digest = Sha256::new();
-    for part in [&b"keywatch credential "[..], kind.as_bytes(), b"\0", bytes] {
-        digest.update(part);
-    }
-    hex::encode(&digest.finalize()[..16])
-}
-
-/// The fingerprint of a file with a secret or keys, however it is laid out.
-pub(super) fn print_of_file(file: &Path) -> anyhow::Result<String> {
-    let mut bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    bytes.retain(|byte| !byte.is_ascii_whitespace());
-    Ok(print("file", &bytes))
-}
 
 /// The front door, as far as operators change it.
 pub(crate) struct Refusing {
