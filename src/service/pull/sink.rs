@@ -174,7 +174,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("05.json");
         fs::write(&file, "{}").unwrap();
-        let written = std::time::UNIX_EPOCH + Duration::from_secs(1_740_000_000);
+        let written = std::time::UNIX_EPOCH + Duration::from_mins(29_000_000);
         fs::File::options().write(true).open(&file).unwrap().set_modified(written).unwrap();
         let objects = objects(directory.path());
         let read = [1, 2, PULL_SINK_SETTLED_SECONDS + 1, PULL_SINK_SETTLED_SECONDS + 2].map(|later| {
