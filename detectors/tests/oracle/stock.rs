@@ -36,7 +36,9 @@ pub(crate) fn with_versions(sql: &str) -> String {
         let mut words = join.split_ascii_whitespace().skip(1);
         let [table, _, alias, _, own, _, other] = [(); 7].map(|()| words.next().unwrap_or_default());
         let left = other.strip_suffix(".system").filter(|_| own == format!("{alias}.system"));
-        let end = join.find(other).unwrap_or_default() + other.len();
+        // `by_name.system` has `e.system` within it.
+        let own_ends = join.find(own).unwrap_or_default() + own.len();
+        let end = own_ends + join[own_ends..].find(other).unwrap_or_default() + other.len();
         if let Some(left) = left.filter(|_| TABLES.iter().any(|known| known.name == table)) {
             let version = format!("{alias}.valid_from <= {left}.time AND {left}.time < {alias}.valid_until");
             told.extend(["JOIN ", table, "_as_of AS ", alias, " ON ", &version, " AND ", own, " = ", other]);
