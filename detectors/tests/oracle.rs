@@ -52,7 +52,7 @@ pub(crate) mod trial;
 
 use std::collections::BTreeMap;
 
-use keywatch_detectors::{Decided, Settings};
+use keywatch_detectors::{Decided, Rule, Settings};
 
 use self::dice::Dice;
 use self::function::Language;
@@ -245,6 +245,26 @@ fn near(own: &NearHistories, wrong: &parameters::OffByOne, dice: &mut Dice) -> V
     near
 }
 
+/// Whether the oracle notices on these histories that a parameter is off. It is asked where the engine itself finds something
+/// else with the parameter off; at the end of a log that may be no more than a row that is not decided yet.
+fn shows(
+    stock: &Stock,
+    rule: &Rule,
+    wrong: &parameters::OffByOne,
+    right: &[Subject],
+    mut histories: Vec<History>,
+) -> bool {
+    let mut dice = Dice::new(17);
+    let found = trial::found_with(rule, &Settings::default(), &histories);
+    let found_off = trial::found_with(rule, &wrong.settings, &histories);
+    histories.retain(|history| found.get(&history.system) != found_off.get(&history.system));
+    histories.truncate(4);
+    let agreed = trial::run(stock, &mut dice, right, &histories, &honest);
+    demand_agreement(17, stock, right, &histories, &agreed);
+    let off = [Subject::of_rule(stock, rule).falsified(rule.clone(), wrong.settings.clone())];
+    !trial::run(stock, &mut dice, &off, &histories, &honest).differences.is_empty()
+}
+
 /// A parameter of a view is one, whichever of the rules that use it shows that it is off.
 #[test]
 fn a_hair_off_in_a_parameter_of_a_shipped_rule_is_noticed() {
@@ -257,25 +277,14 @@ fn a_hair_off_in_a_parameter_of_a_shipped_rule_is_noticed() {
             if *is_noticed {
                 continue;
             }
-            let mut dice = Dice::new(17);
-            let mut near = near(&own, &wrong, &mut dice);
-            // The oracle is asked where the engine itself finds something else with the parameter off; at the end of a log
-            // that may be no more than a row that is not decided yet.
-            let found = trial::found_with(&rule, &Settings::default(), &near);
-            let found_off = trial::found_with(&rule, &wrong.settings, &near);
-            near.retain(|history| found.get(&history.system) != found_off.get(&history.system));
-            near.truncate(4);
-            let agreed = trial::run(&stock, &mut dice, &right, &near, &honest);
-            demand_agreement(17, &stock, &right, &near, &agreed);
-            let off = [Subject::of_rule(&stock, &rule).falsified(rule.clone(), wrong.settings)];
-            *is_noticed = !trial::run(&stock, &mut dice, &off, &near, &honest).differences.is_empty();
+            let plain = own.plain(wrong.span_ns, wrong.number);
+            *is_noticed = shows(&stock, &rule, &wrong, &right, plain)
+                || shows(&stock, &rule, &wrong, &right, near(&own, &wrong, &mut Dice::new(17)));
         }
     }
     let unnoticed: Vec<&String> = noticed.iter().filter(|(_, noticed)| !**noticed).map(|(name, _)| name).collect();
     eprintln!("{} parameters a hair off, unnoticed: {unnoticed:#?}", noticed.len());
-    // Three in ten: of the rules on what decision points hold and answer the histories have few events that are near. It was
-    // a quarter before those.
-    assert!(unnoticed.len() * 10 <= noticed.len() * 3, "the logs are too blunt: {unnoticed:?}");
+    assert!(unnoticed.len() * 4 <= noticed.len(), "the logs are too blunt: {unnoticed:?}");
 }
 
 /// Errors behind the operators: in what becomes of the rows.

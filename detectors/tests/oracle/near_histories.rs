@@ -40,6 +40,9 @@ const EXCHANGED: [&str; 18] = [
 /// How many histories are made at one value of a parameter, for each of a rule's two files.
 const HISTORIES_MAX: usize = 2_000;
 
+/// How many of those with two events alone.
+const PLAIN_MAX: usize = 600;
+
 type Line = Map<String, Value>;
 
 /// The events of a rule's own files.
@@ -59,18 +62,28 @@ impl NearHistories {
         NearHistories { lines: read("fires"), quiet: read("quiet") }
     }
 
+    /// Histories of the systems `s0`, `s1` … of two events alone that lie `span_ns` apart, and of the whole file with one number
+    /// of an event as high as `number`; and a nanosecond or one beside. They are few, and short.
+    pub(crate) fn plain(&self, span_ns: Option<i64>, number: Option<i64>) -> Vec<History> {
+        let mut made = Vec::new();
+        for lines in [&self.lines, &self.quiet] {
+            let told = told(lines);
+            made.extend(number.into_iter().flat_map(|number| numbers(lines, &told, number)));
+            let spans = waits(lines, span_ns);
+            let pairs = told.iter().flat_map(|one| told.iter().map(move |other| (*one, *other)));
+            let alone: Vec<_> = pairs.flat_map(|(one, other)| alone(lines, one, other, &spans)).collect();
+            let step = alone.len().div_ceil(PLAIN_MAX).max(1);
+            made.extend(alone.into_iter().step_by(step));
+        }
+        made.into_iter().enumerate().map(|(number, lines)| History::of(number, lines)).collect()
+    }
+
     /// Histories of the systems `s0`, `s1` … in which two events lie `span_ns` apart or one has `number` times the amount
     /// of another, or occurs so often; and a nanosecond or one beside.
     pub(crate) fn at(&self, span_ns: Option<i64>, number: Option<i64>) -> Vec<History> {
         let mut made = Vec::new();
-        // What is waited for a source counts from its heartbeat and its delay on.
-        let waits = |lines: &[Line]| {
-            let waited = lines.iter().flat_map(patience_ns).chain([0]).collect::<BTreeSet<i64>>();
-            waited.into_iter().filter_map(move |waited| span_ns?.checked_add(waited)).collect::<Vec<i64>>()
-        };
         for lines in [&self.lines, &self.quiet] {
-            let told: Vec<usize> = (0..lines.len()).filter(|index| lines[*index]["source"] != "keywatch").collect();
-            let spans = waits(lines);
+            let (told, spans) = (told(lines), waits(lines, span_ns));
             let pairs: Vec<(usize, usize)> = told
                 .iter()
                 .flat_map(|one| told.iter().map(move |other| (*one, *other)))
@@ -157,6 +170,17 @@ impl NearHistories {
     }
 }
 
+/// The events that sources told, by their places.
+fn told(lines: &[Line]) -> Vec<usize> {
+    (0..lines.len()).filter(|index| lines[*index]["source"] != "keywatch").collect()
+}
+
+/// The spans to be met: what is waited for a source counts from its heartbeat and its delay on.
+fn waits(lines: &[Line], span_ns: Option<i64>) -> Vec<i64> {
+    let waited: BTreeSet<i64> = lines.iter().flat_map(patience_ns).chain([0]).collect();
+    waited.into_iter().filter_map(|waited| span_ns?.checked_add(waited)).collect()
+}
+
 /// The second of two events so long after the first; what was between them stays between, what followed follows. `claims`
 /// says whether the times that the sources claim move too.
 fn apart(lines: &[Line], one: usize, other: usize, span_ns: i64, claims: bool) -> Option<Vec<(i64, Line)>> {
@@ -190,6 +214,34 @@ fn apart(lines: &[Line], one: usize, other: usize, span_ns: i64, claims: bool) -
     };
     let moved: Vec<(i64, Line)> = lines.iter().zip(&times).map(told).collect::<Option<_>>()?;
     moved.is_sorted_by(|(one, _), (other, _)| one < other).then_some(moved)
+}
+
+/// As [`apart`] with the two events and what keywatch itself writes: no further event of the file hides what becomes of them.
+fn alone(lines: &[Line], one: usize, other: usize, spans: &[i64]) -> Vec<Vec<(i64, Line)>> {
+    let kept = |(index, line): &(usize, &Line)| [one, other].contains(index) || line["source"] == "keywatch";
+    let kept: Vec<(usize, Line)> =
+        lines.iter().enumerate().filter(kept).map(|(index, line)| (index, line.clone())).collect();
+    let place = |wanted: usize| kept.iter().position(|(index, _)| *index == wanted);
+    let (Some(one), Some(other)) = (place(one), place(other)) else { return Vec::new() };
+    let kept: Vec<Line> = kept.into_iter().map(|(_, line)| line).collect();
+    let beside = spans.iter().flat_map(|span_ns| [0, 1, -1].map(|by| span_ns.saturating_add(by)));
+    beside.flat_map(|span_ns| [true, false].map(|claims| apart(&kept, one, other, span_ns, claims))).flatten().collect()
+}
+
+/// Each whole number in the detail of an event as high as `number`, and one less and more.
+fn numbers(lines: &[Line], told: &[usize], number: i64) -> Vec<Vec<(i64, Line)>> {
+    let mut made = Vec::new();
+    for one in told {
+        let Some(Value::Object(detail)) = lines[*one].get("detail") else { continue };
+        for (name, _) in detail.iter().filter(|(_, value)| value.is_i64()) {
+            for by in [0, 1, -1] {
+                let mut lines: Vec<(i64, Line)> = lines.iter().map(|line| (time_of(line), line.clone())).collect();
+                lines[*one].1["detail"][name] = json!(number.saturating_add(by));
+                made.push(lines);
+            }
+        }
+    }
+    made
 }
 
 /// One event told once more, so long after it was.
