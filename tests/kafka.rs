@@ -17,7 +17,9 @@
 //! | [`tools`] | `keywatch log`: copied to Kafka and back, shown, checked |
 //! | [`secured`] | P8: TLS, SCRAM and the documented ACLs |
 //! | [`foreign`] | what no role wrote is left out; topics that do not fit are refused; what other clients see |
-//! | [`figures`] | nothing: `make bench-kafka` |
+//! | [`generated`] | P1: a generated log of 200,000 events, byte for byte, through every kind of change among the processes |
+//! | [`reading`] | nothing: another maker's consumer of conclusions |
+//! | [`figures`], [`latency`], [`rebalance`], [`replayed`] | nothing: `make bench-kafka` |
 //! | [`plan`] | the arithmetic of a plan for a million events a second, whose inputs `make bench-kafka` measures |
 
 mod chains;
@@ -25,12 +27,17 @@ mod cluster;
 mod failures;
 mod figures;
 mod foreign;
+mod generated;
+mod latency;
 mod log;
 mod oauth;
 mod outages;
 mod packed;
 mod partitions;
 mod plan;
+mod reading;
+mod rebalance;
+mod replayed;
 mod retention;
 mod roles;
 mod running;
