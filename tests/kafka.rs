@@ -46,9 +46,10 @@ mod shares;
 mod tools;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use keywatch_store::Clock;
-use keywatch_store::log::kafka::{KafkaLog, Settings};
+use keywatch_store::log::kafka::{KafkaLog, KafkaReader, ReadFrom, Seen, Settings};
+use keywatch_store::{Clock, Topic};
 
 use crate::support::kafka::Broker;
 
@@ -65,6 +66,17 @@ fn settings(broker: &Broker, prefix: &str, clock: Clock, directory: &Path) -> Se
 /// Opens partition 0, whose copy is in `directory`.
 fn open(settings: &Settings, directory: &Path) -> KafkaLog {
     KafkaLog::open(settings, 0, &directory.join("copy")).unwrap()
+}
+
+/// The messages that stand in a topic now.
+fn standing(settings: &Settings, topic: Topic) -> Vec<Seen> {
+    let mut reader = KafkaReader::open(settings, topic, ReadFrom::Oldest).unwrap();
+    let (mut seen, until) = (Vec::new(), Instant::now() + Duration::from_mins(3));
+    while !reader.is_done() {
+        assert!(Instant::now() < until, "{} messages of {topic:?} were read in three minutes, and not all", seen.len());
+        seen.extend(reader.read(Duration::from_secs(1)).unwrap());
+    }
+    seen
 }
 
 /// For whoever runs a test with `--nocapture`.

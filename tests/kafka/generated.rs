@@ -12,7 +12,7 @@ use std::time::{Duration, Instant as Stopwatch};
 use keywatch_detectors::rule;
 use keywatch_simulator::{Scenario, Settings as Traffic, Simulation};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::log::kafka::{KafkaReader, ReadFrom, Settings, partition_of};
+use keywatch_store::log::kafka::{KafkaReader, ReadFrom, Seen, partition_of};
 use keywatch_store::{Clock, Event, Finding, Instant, Inventory, Log, Topic};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::running::log_section;
 use super::shares::{EVALUATE, PARTITIONS, processes, signal};
-use super::{say, settings};
+use super::{say, settings, standing};
 use crate::incidents::rules::{engine, run};
 use crate::support::command::{err, keywatch, out};
 use crate::support::kafka::{broker, prefix};
@@ -47,6 +47,7 @@ pub(super) struct Generated {
     findings: BTreeMap<String, String>,
     /// The log time of the last event of each system. What is decided later was decided by what processes wrote themselves.
     ends: BTreeMap<String, Instant>,
+    rules: BTreeSet<String>,
 }
 
 impl Generated {
@@ -73,7 +74,8 @@ impl Generated {
             ends.extend(appended.written.iter().map(|event| (event.system().to_owned(), event.time())));
         }
         drop(log);
-        Generated { directory, inventory, findings, ends }
+        let rules = rule::shipped().unwrap().into_iter().map(|rule| rule.id).collect();
+        Generated { directory, inventory, findings, ends, rules }
     }
 
     /// Writes it into topics that are made for it, in so many partitions.
@@ -84,9 +86,18 @@ impl Generated {
         assert!(done.status.success(), "{}{}", out(&done), err(&done));
     }
 
-    /// Whether the generated events alone decided it.
-    fn decided(&self, finding: &Finding) -> bool {
-        self.ends.get(&finding.system).is_some_and(|end| finding.decided <= *end)
+    /// Takes what a rule found and the generated events alone decided. Findings about keywatch itself are none of a rule.
+    fn take(&self, seen: Vec<Seen>, found: &mut Found) {
+        for event in seen.into_iter().flat_map(|seen| seen.records.unwrap()) {
+            if event.kind() != "finding.created" {
+                continue;
+            }
+            let finding = Finding::deserialize(event.detail().value()).unwrap();
+            let is_decided = self.ends.get(&finding.system).is_some_and(|end| finding.decided <= *end);
+            if is_decided && self.rules.contains(&finding.rule) {
+                found.entry(finding.id.clone()).or_default().push(serde_json::to_string(&finding).unwrap());
+            }
+        }
     }
 }
 
@@ -107,37 +118,26 @@ pub(super) async fn ready(keywatch: &Serving) -> (bool, Value) {
 }
 
 /// The findings in Kafka, as a reader of committed messages sees them.
-struct Standing {
+struct Conclusions {
     reader: KafkaReader,
-    /// By id, the bytes of each time that it stands there.
-    found: BTreeMap<String, Vec<String>>,
+    found: Found,
 }
 
-impl Standing {
-    fn open(settings: &Settings) -> Standing {
-        let reader = KafkaReader::open(settings, Topic::Conclusions, ReadFrom::Oldest).unwrap();
-        Standing { reader, found: BTreeMap::new() }
-    }
+/// By id, the bytes of each time that a finding stands there.
+type Found = BTreeMap<String, Vec<String>>;
 
-    /// Takes what has come, of what the generated events decided. Findings about keywatch itself are none of a rule.
-    fn look(&mut self, generated: &Generated, rules: &BTreeSet<String>) {
-        for event in self.reader.read(LOOK).unwrap().into_iter().flat_map(|seen| seen.records.unwrap()) {
-            if event.kind() != "finding.created" {
-                continue;
-            }
-            let finding = Finding::deserialize(event.detail().value()).unwrap();
-            if rules.contains(&finding.rule) && generated.decided(&finding) {
-                self.found.entry(finding.id.clone()).or_default().push(serde_json::to_string(&finding).unwrap());
-            }
-        }
+impl Conclusions {
+    /// Takes what has come.
+    fn look(&mut self, generated: &Generated) {
+        generated.take(self.reader.read(LOOK).unwrap(), &mut self.found);
     }
 
     /// Waits until so many are there.
-    fn until(&mut self, count: usize, generated: &Generated, rules: &BTreeSet<String>) {
+    fn until(&mut self, count: usize, generated: &Generated) {
         let until = Stopwatch::now() + PATIENCE;
         while self.found.len() < count {
             assert!(Stopwatch::now() < until, "{} findings, not {count}", self.found.len());
-            self.look(generated, rules);
+            self.look(generated);
         }
     }
 }
@@ -163,14 +163,16 @@ async fn until_all_are_ready(processes: &[&Serving]) {
 
 /// One process over the generated log, a second after something was found and a kill, then four, of which one is killed with
 /// all that runs there and another added.
-async fn course(generated: &Generated, rules: &BTreeSet<String>, messages: &str) {
+async fn course(generated: &Generated, messages: &str) {
     let (broker, prefix, shared) = (broker(), prefix(), tempfile::tempdir().unwrap());
     let (key, state) = (shared.path().join("role.key"), shared.path().join("state"));
     let log = format!("partitions = {PARTITIONS}\nkey_file = \"{}\"\nmessages = \"{messages}\"\n", key.display());
     let begun = Stopwatch::now();
     generated.copy_to(&log_section(&broker, &prefix, &log));
     say(&format!("{messages}: {EVENTS} events copied after {:.1} s", begun.elapsed().as_secs_f64()));
-    let mut standing = Standing::open(&settings(&broker, &prefix, Clock::Wall, shared.path()));
+    let settings = settings(&broker, &prefix, Clock::Wall, shared.path());
+    let reader = KafkaReader::open(&settings, Topic::Conclusions, ReadFrom::Oldest).unwrap();
+    let mut conclusions = Conclusions { reader, found: Found::new() };
     let sharing = format!("{log}share_partitions = true\nstate = \"{}\"\n", state.display());
     let sharing = log_section(&broker, &prefix, &sharing);
     let directories = [(); 5].map(|()| directory(&generated.inventory, &sharing));
@@ -178,19 +180,19 @@ async fn course(generated: &Generated, rules: &BTreeSet<String>, messages: &str)
     let expected = generated.findings.len();
 
     let one = Serving::start(path(0), &EVALUATE);
-    standing.until(1, generated, rules);
+    conclusions.until(1, generated);
     assert!(signal("KILL", &processes(path(0), true)[..1]), "the process of a partition");
-    let before = standing.found.len();
+    let before = conclusions.found.len();
     assert!(before < expected, "all was found before anything was killed");
     let two = Serving::start(path(1), &EVALUATE);
-    standing.until((before + 1).min(expected), generated, rules);
+    conclusions.until((before + 1).min(expected), generated);
     let (three, four) = (Serving::start(path(2), &EVALUATE), Serving::start(path(3), &EVALUATE));
-    standing.look(generated, rules);
-    say(&format!("{messages}: {} of {expected} findings as four processes begin", standing.found.len()));
+    conclusions.look(generated);
+    say(&format!("{messages}: {} of {expected} findings as four processes begin", conclusions.found.len()));
     assert!(signal("KILL", &processes(path(1), false)), "a machine with all that runs there");
     drop(two);
     let five = Serving::start(path(4), &EVALUATE);
-    standing.until(expected, generated, rules);
+    conclusions.until(expected, generated);
     until_all_are_ready(&[&one, &three, &four, &five]).await;
     // All at once, so that no partition is handed from one to the next.
     let all = [one, three, four, five];
@@ -201,17 +203,13 @@ async fn course(generated: &Generated, rules: &BTreeSet<String>, messages: &str)
     say(&format!("{messages}: all is found after {:.1} s", begun.elapsed().as_secs_f64()));
 
     // All that stands there in the end, from the beginning.
-    let mut standing = Standing::open(&settings(&broker, &prefix, Clock::Wall, shared.path()));
-    let until = Stopwatch::now() + PATIENCE;
-    while !standing.reader.is_done() {
-        assert!(Stopwatch::now() < until, "the conclusions are not read to their end");
-        standing.look(generated, rules);
-    }
-    let doubled: Vec<&String> = standing.found.iter().filter(|(_, all)| all.len() > 1).map(|(id, _)| id).collect();
+    let mut found = Found::new();
+    generated.take(standing(&settings, Topic::Conclusions), &mut found);
+    let doubled: Vec<&String> = found.iter().filter(|(_, all)| all.len() > 1).map(|(id, _)| id).collect();
     assert!(doubled.is_empty(), "{messages}: {doubled:?} stand there more than once");
-    let lost: Vec<&String> = generated.findings.keys().filter(|id| !standing.found.contains_key(*id)).collect();
+    let lost: Vec<&String> = generated.findings.keys().filter(|id| !found.contains_key(*id)).collect();
     assert!(lost.is_empty(), "{messages}: {lost:?} are not there");
-    for (id, all) in &standing.found {
+    for (id, all) in &found {
         assert_eq!(Some(&all[0]), generated.findings.get(id), "{messages}: {id}");
     }
 }
@@ -226,8 +224,7 @@ async fn p1_what_a_generated_log_says_is_found_byte_for_byte_whoever_comes_and_i
     let expected = generated.findings.len();
     assert!(expected >= 40, "{expected} findings are too few to tell anything");
     say(&format!("generated, {expected} findings on the embedded log, after {:.1} s", begun.elapsed().as_secs_f64()));
-    let rules: BTreeSet<String> = rule::shipped().unwrap().into_iter().map(|rule| rule.id).collect();
     for messages in ["json", "packed"] {
-        course(&generated, &rules, messages).await;
+        course(&generated, messages).await;
     }
 }
