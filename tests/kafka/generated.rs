@@ -222,7 +222,7 @@ async fn p1_what_a_generated_log_says_is_found_byte_for_byte_whoever_comes_and_i
     let partitions: BTreeSet<u32> = generated.ends.keys().map(|system| partition_of(system, PARTITIONS)).collect();
     assert_eq!((generated.ends.len(), partitions.len()), (8, PARTITIONS as usize), "a system in each partition");
     let expected = generated.findings.len();
-    assert!(expected >= 40, "{expected} findings are too few to tell anything");
+    assert!(expected >= 30, "{expected} findings are too few to tell anything");
     say(&format!("generated, {expected} findings on the embedded log, after {:.1} s", begun.elapsed().as_secs_f64()));
     for messages in ["json", "packed"] {
         course(&generated, messages).await;
