@@ -161,6 +161,19 @@ async fn until_all_are_ready(processes: &[&Serving]) {
     }
 }
 
+/// Kills a machine with all that runs there, some of which may be about to begin or to end.
+fn kill_all(directory: &Path) {
+    let until = Stopwatch::now() + PATIENCE;
+    loop {
+        let ids = processes(directory, false);
+        if ids.is_empty() {
+            return;
+        }
+        assert!(Stopwatch::now() < until, "{ids:?} live on");
+        signal("KILL", &ids);
+    }
+}
+
 /// One process over the generated log, a second after something was found and a kill, then four, of which one is killed with
 /// all that runs there and another added.
 async fn course(generated: &Generated, messages: &str) {
@@ -176,7 +189,7 @@ async fn course(generated: &Generated, messages: &str) {
     let sharing = format!("{log}share_partitions = true\nstate = \"{}\"\n", state.display());
     let sharing = log_section(&broker, &prefix, &sharing);
     let directories = [(); 5].map(|()| directory(&generated.inventory, &sharing));
-    let path = |number: usize| -> &Path { directories[number].path() };
+    let path = |number: usize| directories[number].path();
     let expected = generated.findings.len();
 
     let one = Serving::start(path(0), &EVALUATE);
@@ -189,7 +202,7 @@ async fn course(generated: &Generated, messages: &str) {
     let (three, four) = (Serving::start(path(2), &EVALUATE), Serving::start(path(3), &EVALUATE));
     conclusions.look(generated);
     say(&format!("{messages}: {} of {expected} findings as four processes begin", conclusions.found.len()));
-    assert!(signal("KILL", &processes(path(1), false)), "a machine with all that runs there");
+    kill_all(path(1));
     drop(two);
     let five = Serving::start(path(4), &EVALUATE);
     conclusions.until(expected, generated);
