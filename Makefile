@@ -53,7 +53,7 @@ bench-state: claim ## bytes a row, a flood of keys, a restart with ten million r
 bench-sql: claim ## how long questions in SQL take over a log that is made for it (ARGS="EVENTS DIRECTORY"; ten million, some minutes; a hundred million take 19 GB)
 	cargo bench --locked --workspace --bench sql -- $(ARGS)
 
-bench-kafka: claim $(KEYWATCH_TEST_KAFKA)/complete ## the log on Kafka beside a bare consumer and beside the embedded log; a plan for a million events a second
+bench-kafka: claim $(KEYWATCH_TEST_KAFKA)/complete ## the log on Kafka beside a bare consumer and the embedded log, from an event to its finding at three rates, a process that joins, two against one; a plan for a million events a second (a quarter of an hour)
 	cargo test --release --locked --workspace --test all -- --ignored --nocapture --test-threads 1 measure_the_log_on_kafka
 
 bench-door: claim ## the front door as fast as it takes events durably, and feeds beside a bare parse of the same bytes

@@ -17,7 +17,9 @@
 //! | [`tools`] | `keywatch log`: copied to Kafka and back, shown, checked |
 //! | [`secured`] | P8: TLS, SCRAM and the documented ACLs |
 //! | [`foreign`] | what no role wrote is left out; topics that do not fit are refused; what other clients see |
-//! | [`figures`] | nothing: `make bench-kafka` |
+//! | [`generated`] | P1: a generated log of 200,000 events, byte for byte, through every kind of change among the processes |
+//! | [`reading`] | nothing: another maker's consumer of conclusions |
+//! | [`figures`], [`latency`], [`rebalance`], [`replayed`] | nothing: `make bench-kafka` |
 //! | [`plan`] | the arithmetic of a plan for a million events a second, whose inputs `make bench-kafka` measures |
 
 mod chains;
@@ -25,12 +27,17 @@ mod cluster;
 mod failures;
 mod figures;
 mod foreign;
+mod generated;
+mod latency;
 mod log;
 mod oauth;
 mod outages;
 mod packed;
 mod partitions;
 mod plan;
+mod reading;
+mod rebalance;
+mod replayed;
 mod retention;
 mod roles;
 mod running;
@@ -39,9 +46,10 @@ mod shares;
 mod tools;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use keywatch_store::Clock;
-use keywatch_store::log::kafka::{KafkaLog, Settings};
+use keywatch_store::log::kafka::{KafkaLog, KafkaReader, ReadFrom, Seen, Settings};
+use keywatch_store::{Clock, Topic};
 
 use crate::support::kafka::Broker;
 
@@ -58,6 +66,17 @@ fn settings(broker: &Broker, prefix: &str, clock: Clock, directory: &Path) -> Se
 /// Opens partition 0, whose copy is in `directory`.
 fn open(settings: &Settings, directory: &Path) -> KafkaLog {
     KafkaLog::open(settings, 0, &directory.join("copy")).unwrap()
+}
+
+/// The messages that stand in a topic now.
+fn standing(settings: &Settings, topic: Topic) -> Vec<Seen> {
+    let mut reader = KafkaReader::open(settings, topic, ReadFrom::Oldest).unwrap();
+    let (mut seen, until) = (Vec::new(), Instant::now() + Duration::from_mins(3));
+    while !reader.is_done() {
+        assert!(Instant::now() < until, "{} messages of {topic:?} were read in three minutes, and not all", seen.len());
+        seen.extend(reader.read(Duration::from_secs(1)).unwrap());
+    }
+    seen
 }
 
 /// For whoever runs a test with `--nocapture`.

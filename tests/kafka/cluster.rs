@@ -65,9 +65,11 @@ impl Appending {
 
 /// As a source does, until it is answered.
 fn append(log: &KafkaLog, event: &Event) {
+    let begun = Instant::now();
     for topic in Topic::ALL {
         while let Err(error) = log.append(topic, vec![event.clone()]) {
             assert_eq!(error.remedy(), Remedy::Retry, "{error}");
+            assert!(begun.elapsed() < PATIENCE, "{error}");
         }
     }
 }

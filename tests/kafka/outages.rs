@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use keywatch_store::error::Remedy;
-use keywatch_store::log::kafka::{KafkaLog, KafkaReader, ReadFrom, Settings};
+use keywatch_store::log::kafka::{KafkaLog, Settings};
 use keywatch_store::{Clock, Event, EventId, Log, Position, Topic};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer as _};
 use serde_json::Value;
 
 use super::running::{THIRD, copied, log_section, sessions, third};
-use super::{open, settings};
+use super::{open, settings, standing};
 use crate::incidents::recording::bybit;
 use crate::running::machine::{Machine, Running};
 use crate::support::kafka::{Broker, broker, prefix};
@@ -33,13 +33,8 @@ fn give_up(broker: &Broker, settings: &Settings) {
 
 /// The ids of the conclusions that other clients see.
 fn concluded(settings: &Settings) -> Vec<EventId> {
-    let mut reader = KafkaReader::open(settings, Topic::Conclusions, ReadFrom::Oldest).unwrap();
-    let mut ids = Vec::new();
-    while !reader.is_done() {
-        let seen = reader.read(Duration::from_secs(30)).unwrap();
-        ids.extend(seen.iter().flat_map(|seen| seen.records.as_ref().unwrap()).map(Event::event_id));
-    }
-    ids
+    let seen = standing(settings, Topic::Conclusions);
+    seen.iter().flat_map(|seen| seen.records.as_ref().unwrap()).map(Event::event_id).collect()
 }
 
 fn wait_until(what: &str, done: impl Fn() -> bool) {
@@ -95,9 +90,10 @@ fn p2_an_outage_longer_than_a_transaction_may_last_is_outlived_and_nothing_is_lo
             while !stop.load(Ordering::Relaxed) {
                 let mut id = [5; 16];
                 id[..8].copy_from_slice(&(ids.len() as u64).to_be_bytes());
-                let event = event.changed(|event| event.event_id(EventId(id)));
+                let (event, begun) = (event.changed(|event| event.event_id(EventId(id))), Instant::now());
                 while let Err(error) = log.append(Topic::Conclusions, vec![event.clone()]) {
                     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
+                    assert!(begun.elapsed() < PATIENCE, "{error}");
                     failures.fetch_add(1, Ordering::Relaxed);
                 }
                 ids.push(EventId(id));

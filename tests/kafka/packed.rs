@@ -17,7 +17,7 @@ use sha2::Sha256;
 use super::foreign::{read, write};
 use super::log::{all, with_repeats};
 use super::running::log_section;
-use super::{open, settings};
+use super::{open, settings, standing};
 use crate::incidents::recording::{bybit, incidents};
 use crate::incidents::rules::{bytes, decided};
 use crate::support::command::{err, keywatch, out};
@@ -86,11 +86,7 @@ fn p1_lines_and_packed_messages_stand_in_one_topic() {
 
     let other = KafkaLog::open(&as_lines, 0, &directory.path().join("other")).unwrap();
     assert_eq!(all(&other, Topic::Events), records);
-    let mut reader = KafkaReader::open(&as_lines, Topic::Events, ReadFrom::Oldest).unwrap();
-    let mut seen = Vec::new();
-    while !reader.is_done() {
-        seen.extend(reader.read(std::time::Duration::from_secs(30)).unwrap());
-    }
+    let seen = standing(&as_lines, Topic::Events);
     let of_reader: Vec<Event> = seen.into_iter().flat_map(|message| message.records.unwrap()).collect();
     let given = events.iter().chain(&events[15..45]);
     assert!(of_reader.iter().map(Event::event_id).eq(given.map(Event::event_id)));

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use keywatch_store::log::kafka::{KafkaLog, Producer, partition_of};
+use keywatch_store::log::kafka::{KafkaLog, Messages, Producer, Settings, partition_of};
 use keywatch_store::{Clock, Event, Log, LogWriter, Position, Topic};
 
 use super::figures::events;
@@ -171,9 +171,9 @@ fn rate_of_rules() -> f64 {
     events as f64 / seconds
 }
 
-fn measured(count: u32) -> Measured {
+fn measured(count: u32, messages: Messages) -> Measured {
     let (broker, directory, prefix) = (broker(), tempfile::tempdir().unwrap(), prefix());
-    let settings = settings(&broker, &prefix, Clock::Wall, directory.path());
+    let settings = Settings { messages, ..settings(&broker, &prefix, Clock::Wall, directory.path()) };
     let writer = Producer::open(&settings).unwrap();
     let pieces: Vec<Vec<Event>> = events(0, count).chunks(1_000).map(<[Event]>::to_vec).collect();
     let begun = Instant::now();
@@ -198,10 +198,12 @@ fn measured(count: u32) -> Measured {
 #[test]
 #[ignore = "figures, by `make bench-kafka`"]
 fn measure_the_log_on_kafka_for_a_plan() {
-    let measured = measured(200_000);
-    say(&format!("inputs of the plan: {measured:.0?}"));
-    for line in measured.plan().lines(&measured) {
-        say(&line);
+    for (form, messages) in [("JSON", Messages::Json), ("packed", Messages::Packed)] {
+        let measured = measured(200_000, messages);
+        say(&format!("inputs of the plan, {form}: {measured:.0?}"));
+        for line in measured.plan().lines(&measured) {
+            say(&line);
+        }
     }
 }
 

@@ -19,24 +19,28 @@ use crate::support::command::{err, keywatch, out};
 use crate::support::kafka::{broker, prefix};
 
 /// Two in each of four partitions.
-const SYSTEMS: [&str; 8] = ["cold", "desk", "vault-2", "vault-3", "hot", "vault-4", "warm", "vault-1"];
+pub(super) const SYSTEMS: [&str; 8] = ["cold", "desk", "vault-2", "vault-3", "hot", "vault-4", "warm", "vault-1"];
 
-const PARTITIONS: u32 = 4;
+pub(super) const PARTITIONS: u32 = 4;
 
 const ACTORS: usize = 6;
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
-const EVALUATE: [&str; 2] = ["--role", "evaluate"];
+pub(super) const EVALUATE: [&str; 2] = ["--role", "evaluate"];
 
-fn token(system: &str) -> String {
+/// The token of a system's source.
+pub(super) fn token(system: &str) -> String {
     // That of `cold` is the machine's own.
     if system == "cold" { "token".to_owned() } else { format!("token-of-{system}") }
 }
 
-/// A machine that all systems speak to, with an operator.
 fn machine() -> Machine {
-    let machine = Machine::with_this_rule_alone(THIRD);
+    of_all_systems(Machine::with_this_rule_alone(THIRD))
+}
+
+/// A machine that all systems speak to, with an operator.
+pub(super) fn of_all_systems(machine: Machine) -> Machine {
     let inventory = std::fs::read_to_string(machine.path("inventory.toml")).unwrap();
     let all: String = SYSTEMS.iter().map(|system| inventory.replace("cold", system)).collect();
     std::fs::write(machine.path("inventory.toml"), all).unwrap();
@@ -62,7 +66,7 @@ async fn send(running: &Running, records: &[Value]) {
 }
 
 /// What an operator is answered, of the partition that is named.
-async fn ask(running: &Running, path: &str, partition: Option<u32>) -> (StatusCode, Value) {
+pub(super) async fn ask(running: &Running, path: &str, partition: Option<u32>) -> (StatusCode, Value) {
     let mut request = Client::new().get(format!("{}{path}", running.url())).bearer_auth("operator");
     if let Some(partition) = partition {
         request = request.header("keywatch-partition", partition.to_string());
@@ -72,7 +76,7 @@ async fn ask(running: &Running, path: &str, partition: Option<u32>) -> (StatusCo
 }
 
 /// Waits until all partitions are at work, so many with each of these processes.
-async fn until_shared(processes: &[&Running], each: usize) {
+pub(super) async fn until_shared(processes: &[&Running], each: usize) {
     let begun = Instant::now();
     loop {
         let (mut partitions, mut said) = (BTreeSet::new(), Vec::new());
@@ -114,9 +118,9 @@ async fn until_concluded(machine: &Machine, count: usize) {
     }
 }
 
-/// The processes that run in a machine's directory, or those of partitions among them.
-fn processes(machine: &Machine, of_partitions_alone: bool) -> Vec<String> {
-    let directory = machine.path("").canonicalize().unwrap();
+/// The processes that run in a directory, or those of partitions among them.
+pub(super) fn processes(directory: &Path, of_partitions_alone: bool) -> Vec<String> {
+    let directory = directory.canonicalize().unwrap();
     let entries = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
     let is_there = |path: &Path| std::fs::read_link(path.join("cwd")).is_ok_and(|found| found == directory);
     let is_wanted = |path: &Path| {
@@ -128,7 +132,7 @@ fn processes(machine: &Machine, of_partitions_alone: bool) -> Vec<String> {
 }
 
 /// Sends processes a signal.
-fn signal(name: &str, ids: &[String]) -> bool {
+pub(super) fn signal(name: &str, ids: &[String]) -> bool {
     assert!(!ids.is_empty());
     std::process::Command::new("kill").arg(format!("-{name}")).args(ids).status().unwrap().success()
 }
@@ -198,12 +202,12 @@ async fn p1_partitions_move_and_every_finding_of_the_embedded_log_stands_there_o
 
     // In the middle of what they do, the process of a partition is killed, a machine with all that runs there is, and another
     // machine sleeps.
-    assert!(signal("KILL", &processes(first, true)));
+    assert!(signal("KILL", &processes(&first.path(""), true)));
     send(&taking, &round(0..ACTORS / 2, 3)).await;
     until_concluded(&taker, 1).await;
-    assert!(signal("KILL", &processes(second, false)));
+    assert!(signal("KILL", &processes(&second.path(""), false)));
     drop(two);
-    let asleep = Frozen::new(processes(third, false));
+    let asleep = Frozen::new(processes(&third.path(""), false));
     send(&taking, &round(ACTORS / 2..ACTORS, 3)).await;
     send(&taking, &round(0..ACTORS, 2)).await;
     let five = fifth.start_with(&EVALUATE).await;
@@ -230,6 +234,6 @@ async fn p1_partitions_move_and_every_finding_of_the_embedded_log_stands_there_o
     assert_eq!(ask(&one, "/v1/noise", Some(3)).await.0, StatusCode::OK);
     one.stop();
     taking.stop();
-    assert!(processes(first, false).is_empty(), "nothing goes on by itself");
+    assert!(processes(&first.path(""), false).is_empty(), "nothing goes on by itself");
     assert_eq!(concluded(&taker), expected);
 }

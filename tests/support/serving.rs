@@ -2,8 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
+
+/// How long one has until it listens, which over a log of ten million events takes minutes.
+const LISTENING_PATIENCE: Duration = Duration::from_mins(20);
 
 /// A `keywatch run` that listens, killed without warning when it is dropped.
 pub(crate) struct Serving {
@@ -15,11 +19,34 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts it in `directory` and waits until it says where it listens.
     pub(crate) fn start(directory: &Path, arguments: &[&str]) -> Serving {
+        Serving::start_as(&mut Serving::command(directory, arguments))
+    }
+
+    /// As [`Serving::start`], with what it says on standard error, which has to be read.
+    pub(crate) fn start_heard(directory: &Path, arguments: &[&str]) -> (Serving, ChildStderr) {
+        let mut command = Serving::command(directory, arguments);
+        let mut serving = Serving::start_as(command.env_remove("KEYWATCH_LOG").stderr(Stdio::piped()));
+        let said = serving.child.stderr.take().unwrap();
+        (serving, said)
+    }
+
+    fn command(directory: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keywatch"));
         command.arg("run").args(arguments).current_dir(directory).env_remove("KEYWATCH_CONFIG");
+        command
+    }
+
+    fn start_as(command: &mut Command) -> Serving {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let (tell, told) = sync_channel(1);
+        let stdout = child.stdout.take().unwrap();
+        std::thread::spawn(move || {
+            let mut said = String::new();
+            let read = BufReader::new(stdout).read_line(&mut said);
+            // Nobody listens once it took too long.
+            let _ = tell.send(read.map(|_| said));
+        });
+        let said = told.recv_timeout(LISTENING_PATIENCE).map_or_else(|error| error.to_string(), Result::unwrap);
         let url = said.trim().strip_prefix("keywatch listens on ").map(str::to_owned);
         let Some(url) = url else {
             child.kill().unwrap();

@@ -29,7 +29,7 @@ mod wanted;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use crate::limits::{SEGMENT_FILTERS_BYTES_MAX, SEGMENT_RECORDS_MAX, SEGMENTS_BETWEEN_LOOKS};
 use crate::log::hash_chain::Key;
@@ -101,7 +101,7 @@ impl Segments {
     }
 
     /// Makes what is missing up to the end that the log has at the call. `progress` is told the records read and may end
-    /// it. Where another thread is making them, it returns at once.
+    /// it. Where another thread is making them, it returns at once; where one panicked meanwhile, they are made all the same.
     ///
     /// # Errors
     /// The log cannot be read. That segments cannot be kept is said in the log lines and costs a later start time only.
@@ -111,7 +111,7 @@ impl Segments {
         topic: Topic,
         mut progress: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let Ok(mut making) = self.topic(topic).making.try_lock() else { return Ok(()) };
+        let Some(mut making) = self.topic(topic).begin_making() else { return Ok(()) };
         let file = self.file(&mut making, log, topic);
         let end = log.end(topic);
         self.let_go_of_expired(log, topic, file);
@@ -209,6 +209,23 @@ impl Segments {
         match topic {
             Topic::Events => &self.topics[0],
             Topic::Conclusions => &self.topics[1],
+        }
+    }
+}
+
+impl TopicSegments {
+    /// A turn to make segments; `None` while another thread has it.
+    fn begin_making(&self) -> Option<MutexGuard<'_, Option<File>>> {
+        match self.making.try_lock() {
+            Ok(making) => Some(making),
+            Err(TryLockError::WouldBlock) => None,
+            // Whoever had it panicked, perhaps between the file and what is in memory: the file is gone by.
+            Err(TryLockError::Poisoned(poisoned)) => {
+                self.making.clear_poison();
+                let mut making = poisoned.into_inner();
+                *making = None;
+                Some(making)
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::event::{Origin, TextColumn};
@@ -197,4 +198,21 @@ fn what_was_changed_or_belongs_to_another_log_counts_for_nothing() {
     let ends: Vec<bool> =
         segments.made(Topic::Events).iter().map(|one| stands(&stranger, Topic::Events, one)).collect();
     assert_eq!(ends, [true, true, true]);
+}
+
+#[test]
+fn a_panic_while_segments_are_made_does_not_end_the_making_of_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(directory.path(), Options::new(Clock::Recorded)).unwrap();
+    fill(&log);
+    let kept = log.segments();
+    for segments in [&kept, &Segments::in_memory()] {
+        let broken_off = || segments.catch_up(&log, Topic::Events, |_| panic!("whoever asks breaks off"));
+        assert!(catch_unwind(AssertUnwindSafe(broken_off)).is_err());
+        made(&log, segments);
+        let ends: Vec<bool> = segments.made(Topic::Events).iter().map(|one| stands(&log, Topic::Events, one)).collect();
+        assert_eq!(ends, [true, true, true]);
+        assert!(answered_as_by_a_scan(&log, segments).contains(&true), "something need not be read");
+    }
+    assert_eq!(made(&log, &log.segments()), 0, "what is kept is whole");
 }
