@@ -10,18 +10,21 @@ use crate::lifecycle::protection::Protection;
 use crate::limits::SILENCE_UNTOLD_NS;
 
 impl Executor {
-    /// Writes down how each system is configured, where the log does not say so, and tells of what is less than before. Whoever
-    /// is told of anything is told of it.
+    /// Writes down how each system is configured, where the log does not say so, and which is there no more, and tells of what
+    /// is less than before. Whoever is told of anything is told of it.
     ///
     /// # Errors
     /// [`Error::Log`].
     pub async fn configured(&self, systems: &BTreeMap<String, Protection>, now: Instant) -> Result<(), Error> {
+        let gone = Protection::gone();
         {
             let _turn = self.turn().await?;
             let records: Vec<Event> = self.with_state(|state| {
-                let changed =
-                    |(system, protection): (&String, &Protection)| state.protections().record(system, protection, now);
-                systems.iter().filter_map(changed).collect()
+                let known = state.protections();
+                let missing = known.systems().filter(|system| !systems.contains_key(*system));
+                let declared = systems.iter().map(|(system, protection)| (system.as_str(), protection));
+                let all = declared.chain(missing.map(|system| (system, &gone)));
+                all.filter_map(|(system, protection)| known.record(system, protection, now)).collect()
             });
             self.shared.alert_log.append(Topic::Conclusions, records)?;
         }
