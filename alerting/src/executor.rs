@@ -375,9 +375,7 @@ impl Executor {
         });
         let operated = state.compromises().iter().flat_map(compromise_findings::about);
         let operated = operated.chain(state.switches().iter().flat_map(switch_findings::about));
-        let lowered = operated.chain(state.declarations().findings()).filter(|finding| {
-            finding.decided.saturating_add(SILENCE_UNTOLD_NS) >= self.shared.alert_log.time_of(&finding.system)
-        });
+        let lowered = operated.chain(state.declarations().findings()).filter(|finding| self.is_recent(finding));
         own.chain(signed).chain(silences).chain(lowered).filter(|finding| !state.is_planned(finding)).collect()
     }
 
