@@ -62,7 +62,7 @@ impl Executor {
         let now = self.shared.alert_log.time_of(&progress.response.system);
         let is_switched = self.with_state(|state| {
             let Response { system, rule, .. } = &progress.response;
-            state.switches().lowered(system, rule, now).is_some()
+            state.switches().lowers(system, rule, now)
         });
         let policy = self.shared.policy();
         let Response { system, rule, targets, decided, .. } = &progress.response;

@@ -70,7 +70,7 @@ impl Executor {
         let latest = self.shared.alert_log.time_of(system).max(now);
         let standing: Vec<Switch> = self.with_state(|state| {
             let own = state.switches().iter().filter(|switch| switch.is_of(system, rule));
-            own.filter(|switch| switch.waits(latest) || switch.holds(latest)).cloned().collect()
+            own.filter(|switch| switch.waits(latest) || switch.is_active(latest)).cloned().collect()
         });
         let nothing = || format!("nobody has switched {rule} in {system}: it is as the configuration has it");
         let problem = problem_of_reason(reason).or_else(|| standing.is_empty().then(nothing));

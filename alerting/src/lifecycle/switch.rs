@@ -98,6 +98,12 @@ impl Switch {
         begun && self.ended.is_none() && now < self.request.until
     }
 
+    /// Whether it holds for whatever comes next, where `now` may be the time of a record before it was agreed to.
+    #[must_use]
+    pub fn is_active(&self, now: Instant) -> bool {
+        self.approved.as_ref().is_some_and(|(_, at)| self.holds(now.max(*at)))
+    }
+
     /// Whether it is about that rule of that system.
     #[must_use]
     pub fn is_of(&self, system: &str, rule: &str) -> bool {
@@ -107,12 +113,10 @@ impl Switch {
     /// As it is told at `now`.
     #[must_use]
     pub fn view(&self, now: Instant) -> Value {
-        // Log time may be ahead of a clock by a moment.
-        let now = self.approved.as_ref().map_or(now, |(_, at)| now.max(*at));
         let status = match self {
             Switch { ended: Some(_), .. } => "ended",
             switch if switch.waits(now) => "waiting for a second person",
-            switch if switch.holds(now) => "active",
+            switch if switch.is_active(now) => "active",
             _ => "expired",
         };
         let SwitchRequest { system, rule, to, reason, until } = &self.request;
@@ -165,11 +169,17 @@ impl Switches {
         holding.max_by_key(|switch| (switch.request.to, switch.request.until))
     }
 
+    /// Whether something has lowered the rule for whatever comes next.
+    #[must_use]
+    pub fn lowers(&self, system: &str, rule: &str, now: Instant) -> bool {
+        self.0.values().any(|switch| switch.is_of(system, rule) && switch.is_active(now))
+    }
+
     /// Why a further one is not taken, asked for at `now`.
     #[must_use]
     pub fn refuses(&self, request: &SwitchRequest, now: Instant) -> Option<String> {
         let known = self.0.values().find(|switch| {
-            let stands = switch.waits(now) || switch.holds(now);
+            let stands = switch.waits(now) || switch.is_active(now);
             let is_as_long = switch.request.to >= request.to && switch.request.until >= request.until;
             stands && is_as_long && switch.is_of(&request.system, &request.rule)
         });
