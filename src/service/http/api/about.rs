@@ -161,7 +161,7 @@ fn report(state: &AlertState, operator: &Operator, since: Instant, until: Instan
         silences.filter(|silence| silence.holds(until)).map(|silence| views::silence(silence, until)).collect();
     let switches = state.switches().iter().filter(|switch| operator.sees(&switch.request.system));
     let switches: Vec<Value> = switches
-        .filter(|switch| switch.is_active(until) || switch.waits(until))
+        .filter(|switch| switch.holds(until) || switch.waits(until))
         .map(|switch| switch.view(until))
         .collect();
     json!({
