@@ -160,10 +160,8 @@ fn report(state: &AlertState, operator: &Operator, since: Instant, until: Instan
     let silences: Vec<Value> =
         silences.filter(|silence| silence.holds(until)).map(|silence| views::silence(silence, until)).collect();
     let switches = state.switches().iter().filter(|switch| operator.sees(&switch.request.system));
-    let switches: Vec<Value> = switches
-        .filter(|switch| switch.holds(until) || switch.waits(until))
-        .map(|switch| switch.view(until))
-        .collect();
+    let switches: Vec<Value> =
+        switches.filter(|switch| switch.holds(until) || switch.waits(until)).map(|switch| switch.view(until)).collect();
     json!({
         "since": since,
         "until": until,
