@@ -80,7 +80,7 @@ async fn an_identity_provider_names_operators_and_tokens_of_the_configuration_st
     let (_, who) = me(&erin).await;
     assert_eq!((&who["name"], &who["may"]), (&json!("erin@firm.example"), &json!(["read", "handle"])));
     let (_, lead) = me(&token(&own, &json!({ "email": "lea@firm.example", "groups": ["leads", "soc"] }))).await;
-    assert_eq!(lead["may"], json!(["read", "handle", "silence", "respond"]), "the first grant that fits");
+    assert_eq!(lead["may"], json!(["read", "handle", "silence", "respond", "switch"]), "the first grant that fits");
     for more in [
         json!({ "aud": "another" }),
         json!({ "iss": "https://id.example/" }),

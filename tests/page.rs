@@ -5,6 +5,7 @@ pub(crate) mod browser;
 mod chromium;
 mod crowded;
 mod decisions;
+mod switches;
 
 use std::path::Path;
 

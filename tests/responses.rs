@@ -221,7 +221,7 @@ async fn nobody_decides_whom_role_system_or_time_do_not_allow() {
     let (_, seen) = ask(&running, "stranger", Method::GET, "/v1/responses", None).await;
     assert_eq!(seen["total"], 0);
     let (_, me) = ask(&running, "bob", Method::GET, "/v1/me", None).await;
-    assert_eq!(me["may"], json!(["read", "handle", "silence", "respond"]));
+    assert_eq!(me["may"], json!(["read", "handle", "silence", "respond", "switch"]));
 
     let rejected = post(&running, "bob", &path("reject"), because("a drill")).await;
     assert_eq!((&rejected["outcome"], &rejected["now"]["because"]), (&json!("rejected"), &json!("a drill")));

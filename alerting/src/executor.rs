@@ -8,6 +8,7 @@ mod deliveries;
 mod operations;
 mod protections;
 mod standing;
+mod switches;
 mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,7 @@ use crate::lifecycle::self_monitoring::{
     replica_drifted, response_unconfirmed, response_undone, silenced,
 };
 use crate::lifecycle::state::AlertState;
+use crate::lifecycle::switch_findings;
 use crate::limits::{APPEND_SECONDS_MAX, PAGE_HELD_MS_MAX, SILENCE_UNTOLD_NS};
 use crate::policy::plan::plan;
 use crate::policy::settings::Policy;
@@ -351,8 +353,9 @@ impl Executor {
         Ok(())
     }
 
-    /// Findings about responses whose effect is not confirmed, that a limit held up or that were taken back, and about
-    /// silences and stolen credentials, as far as nobody was told: whoever wrote them down may have ended before telling.
+    /// Findings about responses whose effect is not confirmed, that a limit held up or that were taken back, about silences,
+    /// stolen credentials, rules that are switched and an inventory that protects less, as far as nobody was told: whoever wrote
+    /// them down may have ended before telling.
     fn unreported(&self) -> Vec<Finding> {
         let state = self.shared.alert_log.state();
         let own = state.responses().iter().flat_map(|progress| {
@@ -370,10 +373,10 @@ impl Executor {
             let approved = silence.approved_by.as_deref().map(|by| silenced(silence, Some(by)));
             std::iter::once(silenced(silence, None)).chain(approved)
         });
-        let compromises = state.compromises().iter().flat_map(compromise_findings::about).filter(|finding| {
-            finding.decided.saturating_add(SILENCE_UNTOLD_NS) >= self.shared.alert_log.time_of(&finding.system)
-        });
-        own.chain(signed).chain(silences).chain(compromises).filter(|finding| !state.is_planned(finding)).collect()
+        let operated = state.compromises().iter().flat_map(compromise_findings::about);
+        let operated = operated.chain(state.switches().iter().flat_map(switch_findings::about));
+        let lowered = operated.chain(state.declarations().findings()).filter(|finding| self.is_recent(finding));
+        own.chain(signed).chain(silences).chain(lowered).filter(|finding| !state.is_planned(finding)).collect()
     }
 
     fn retry_in_background(&self, system: &str) {

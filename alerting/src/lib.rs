@@ -40,6 +40,7 @@ pub use lifecycle::protection::Protection;
 pub use lifecycle::saved::{Folded, Saved};
 pub use lifecycle::silence::{Silence, SilenceRequest};
 pub use lifecycle::state::{Alert, AlertState};
+pub use lifecycle::switch::{Mode, Switch, SwitchRequest};
 pub use policy::plan::plan;
 pub use policy::routes::{Escalation, Route};
 pub use policy::settings::Policy;

@@ -190,6 +190,15 @@ pub const SILENCE_UNTOLD_NS: i64 = RESPONSE_KEPT_NS;
 /// Bytes of one text of a silence.
 pub const SILENCE_TEXT_BYTES_MAX: usize = 1_000;
 
+/// Log time for which a rule may be switched off or into shadow while keywatch runs, nanoseconds: two weeks.
+pub const SWITCH_NS_MAX: i64 = 14 * 86_400 * 1_000_000_000;
+
+/// Rules switched off or into shadow that are remembered; no more are taken.
+pub const SWITCHES_MAX: usize = 500;
+
+/// Log time after its end for which it is remembered that a rule was switched, nanoseconds: thirty days.
+pub const SWITCHES_KEPT_NS: i64 = 30 * 86_400 * 1_000_000_000;
+
 /// Compromises of credentials that are remembered; no more are taken.
 pub const COMPROMISES_MAX: usize = 500;
 
@@ -212,6 +221,10 @@ pub const REGISTERED_PEOPLE_MAX: usize = 10_000;
 
 /// Rules that are named where a start has lowered what they may do.
 pub const PROTECTION_NAMES_SHOWN_MAX: usize = 12;
+
+/// Changes of the inventory of one system that protect less and are remembered; the newest, so that several within half a minute
+/// are all told.
+pub const DECLARATION_CHANGES_MAX: usize = 32;
 
 /// Sources of the findings of one alert that are told apart.
 pub const ALERT_SOURCES_MAX: usize = 16;

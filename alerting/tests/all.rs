@@ -24,6 +24,7 @@ mod receiver_kinds;
 mod receivers;
 mod restarts;
 mod support;
+mod switches;
 mod undo;
 mod untold;
 mod ways;

@@ -20,7 +20,7 @@
 //! | [`deliveries`] | tries receivers, shows how they do, tries again what was put aside |
 //! | [`doctor`] | looks whether everything that the configuration names is there, and whether every source speaks |
 //! | [`simulate`] | generates custody traffic |
-//! | [`detectors`] | lists, checks, tests and explains rules |
+//! | [`detectors`] | lists, checks, tests and explains rules, and switches those of a running keywatch |
 //!
 //! A further subcommand (`verify`, `evidence` …) is a module here and a line of
 //! `Command` in `main.rs`.

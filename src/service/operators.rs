@@ -63,6 +63,8 @@ pub(crate) enum Permission {
     Silence,
     /// To approve, reject or take back responses.
     Respond,
+    /// To put rules into shadow, to switch them off and on, or to agree to that.
+    Switch,
     /// To say whose word counts.
     Administer,
 }
@@ -75,6 +77,7 @@ impl Permission {
             Permission::Handle => "handle incidents: analyst, responder or admin does",
             Permission::Silence => "silence: responder or admin does",
             Permission::Respond => "decide on responses: responder or admin does",
+            Permission::Switch => "switch rules: responder or admin does",
             Permission::Administer => "declare a credential stolen, or take that back: admin does",
         }
     }
@@ -85,7 +88,9 @@ impl Role {
         match permission {
             Permission::Read => true,
             Permission::Handle => matches!(self, Role::Analyst | Role::Responder | Role::Admin),
-            Permission::Silence | Permission::Respond => matches!(self, Role::Responder | Role::Admin),
+            Permission::Silence | Permission::Respond | Permission::Switch => {
+                matches!(self, Role::Responder | Role::Admin)
+            }
             Permission::Administer => self == Role::Admin,
         }
     }
@@ -197,6 +202,7 @@ mod tests {
             let operator = operators.find(Some(header.as_bytes())).unwrap();
             let rights = [Permission::Read, Permission::Handle, Permission::Silence, Permission::Respond];
             assert_eq!(rights.map(|needed| operator.may(needed)), [true, handles, silences, silences], "{role:?}");
+            assert_eq!(operator.may(Permission::Switch), silences, "{role:?}");
             assert!(operator.sees("cold") && !operator.sees("hot"));
         }
         let of = |system| configured("ann", Role::Viewer, system).only_systems().cloned();

@@ -461,8 +461,11 @@ pub const KINDS: &[Kind] = &[
     operated(
         "protection.configured",
         "keywatch was started with a configuration that lets the rules do more or less than the one before",
-        &[("on", "array", "rules that run"), ("acting", "array", "those of them that may revoke without a person")],
+        detail::PROTECTION_CONFIGURED,
     ),
+    operated("protection.switch_asked", "an operator wants a rule off or in shadow for a while", detail::SWITCH_ASKED),
+    operated("protection.switch_approved", "a second operator agreed, and it holds", detail::SWITCH_APPROVED),
+    operated("protection.switch_ended", "an operator switched such a rule on again", detail::SWITCH_ENDED),
     operated(
         "operator.read",
         "an operator was shown an incident, or everything about somebody or something, or asked in SQL",

@@ -60,6 +60,10 @@ impl Executor {
 
     fn stand(&self, progress: Progress, witnesses: Witnesses) -> Standing {
         let now = self.shared.alert_log.time_of(&progress.response.system);
+        let is_switched = self.with_state(|state| {
+            let Response { system, rule, .. } = &progress.response;
+            state.switches().lowers(system, rule, now)
+        });
         let policy = self.shared.policy();
         let Response { system, rule, targets, decided, .. } = &progress.response;
         let expires = policy.approvals.expires(*decided);
@@ -68,7 +72,7 @@ impl Executor {
             needed: policy.approvals.people_for(targets),
             expires,
             expired: progress.is_waiting() && now > expires,
-            shadow: policy.in_shadow(system, rule).is_some(),
+            shadow: policy.in_shadow(system, rule).is_some() || is_switched,
             groups: groups.map(str::to_owned).collect(),
             incident: witnesses.incident,
             progress,

@@ -63,6 +63,9 @@ pub struct AlertRecord {
     /// The silence because of which people are not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence: Option<String>,
+    /// What switched the rule off, so that people are not told and nothing is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
     /// Destinations that are to get it, as configured when it was decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<String>,

@@ -211,7 +211,8 @@ impl Incident {
 
     fn take_in(&mut self, record: &AlertRecord) {
         let finding = &record.finding;
-        if counts(finding) && !record.tainted {
+        // What a rule that is off finds is recorded, and speaks for no revocation.
+        if counts(finding) && !record.tainted && record.off.is_none() {
             add_witnesses(&mut self.witnesses, &BTreeMap::from([(finding.source.clone(), finding.decided)]));
         }
         self.last = self.last.max(finding.decided);

@@ -14,17 +14,20 @@
 //! | [`compromise`] | sources whose credential somebody else had, and what is therefore tainted |
 //! | [`record`] | actions and outcomes as records of the log |
 //! | [`protection`] | what the configuration lets rules do, and what a start has lowered |
+//! | [`declarations`] | what the inventory has declared no more, and destinations that it approves besides |
+//! | [`switch`] | rules that people put into shadow or switched off while keywatch runs |
 //! | [`planned`] | findings that were decided on, so that none is twice |
 //! | [`alert_log`], `turns`, `doubts` | the log, with the state that follows it; whose turn it is to append; what an append that failed may have written |
 //! | [`saved`], `pairs` | the state as it is kept between two starts, and how far it has folded the log; maps as JSON holds them |
 //! | [`history`] | the same folds over a whole log, with nothing forgotten: for questions |
-//! | [`self_monitoring`], [`second_path`], `compromise_findings` | findings about keywatch itself, about ways besides the decision point, about stolen credentials |
+//! | [`self_monitoring`], [`second_path`], `compromise_findings`, `switch_findings` | findings about keywatch itself, about ways besides the decision point, about stolen credentials, about rules that are switched |
 
 pub mod action;
 pub mod alert_log;
 pub mod allowance;
 pub mod compromise;
 pub(crate) mod compromise_findings;
+pub mod declarations;
 mod doubts;
 pub mod handling;
 pub mod history;
@@ -42,4 +45,6 @@ pub mod second_path;
 pub mod self_monitoring;
 pub mod silence;
 pub mod state;
+pub mod switch;
+pub(crate) mod switch_findings;
 mod turns;

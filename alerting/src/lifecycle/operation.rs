@@ -14,6 +14,7 @@ use crate::lifecycle::handling::{Act, Entry};
 use crate::lifecycle::incident::Incidents;
 use crate::lifecycle::silence::{Allowed, Silence, SilenceRequest};
 use crate::lifecycle::state::{Alert, AlertState};
+use crate::lifecycle::switch::{Switch, SwitchRequest};
 use crate::limits::OPERATION_TEXT_BYTES_MAX;
 
 /// What an operator does about an incident, or about one alert of it.
@@ -132,6 +133,34 @@ pub fn about_compromise(kind: &'static str, compromise: &Compromise, by: &str, r
     by_operator(&compromise.request.system, &source_id, kind, by, Some(reason), &detail, now)
 }
 
+#[derive(Serialize, Deserialize)]
+struct Switched {
+    switch_id: String,
+    by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<SwitchRequest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// The `protection.switch_asked` record.
+#[must_use]
+pub fn switch_asked(switch: &Switch, now: Instant) -> Event {
+    let Switch { id, request, by, .. } = switch;
+    let (switch_id, by_whom) = (id.clone(), by.clone());
+    let detail = json!(Switched { switch_id, by: by_whom, request: Some(request.clone()), reason: None });
+    let source_id = format!("switch/{id}");
+    by_operator(&request.system, &source_id, "protection.switch_asked", by, Some(&request.reason), &detail, now)
+}
+
+/// The `protection.switch_approved` or `protection.switch_ended` record.
+#[must_use]
+pub fn about_switch(kind: &'static str, switch: &Switch, by: &str, reason: Option<&str>, now: Instant) -> Event {
+    let (switch_id, said) = (switch.id.clone(), reason.map(str::to_owned));
+    let detail = json!(Switched { switch_id, by: by.to_owned(), request: None, reason: said });
+    by_operator(&switch.request.system, &format!("{kind}/{}", switch.id), kind, by, reason, &detail, now)
+}
+
 /// The `operator.read` record: an operator was shown something that is nobody's business but theirs.
 #[must_use]
 pub fn read(system: &str, by: &str, what: &str, name: &str, now: Instant) -> Event {
@@ -202,6 +231,23 @@ impl AlertState {
                 self.compromises_mut().restore_asked(&id, by, reason.unwrap_or_default(), event.time());
             }
             ("credential.restored", _) => self.compromises_mut().restored(&id, by, event.time()),
+            _ => {}
+        }
+    }
+
+    /// Takes in a record about a rule that is put into shadow, switched off or on again.
+    pub(crate) fn switched(&mut self, event: &Event) {
+        let Ok(said) = Switched::deserialize(event.detail().value()) else { return };
+        let Switched { switch_id: id, by, request, reason } = said;
+        let at = event.time();
+        match (event.kind(), request) {
+            ("protection.switch_asked", Some(request)) => {
+                self.switches_mut().asked(Switch { id, request, by, at, approved: None, ended: None });
+            }
+            ("protection.switch_approved", _) => self.switches_mut().approved(&id, by, at),
+            ("protection.switch_ended", _) => {
+                self.switches_mut().ended(&id, by, reason.unwrap_or_default(), at);
+            }
             _ => {}
         }
     }

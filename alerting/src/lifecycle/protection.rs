@@ -1,5 +1,6 @@
-//! What the configuration lets the rules do, as it was at each start: which run, and which may revoke without a person. A fold
-//! over `protection.configured`, so that a start that lowers it is seen against the last one. Reads no configuration.
+//! What the configuration lets the rules do, as it was at each start: which run, and which may revoke without a person; and
+//! which systems there are. A fold over `protection.configured`, so that a start that lowers it is seen against the last one.
+//! Reads no configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,9 @@ pub struct Protection {
     pub on: BTreeSet<String>,
     /// Those of them that may revoke without a person.
     pub acting: BTreeSet<String>,
+    /// The system is in the inventory no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
 }
 
 impl Protection {
@@ -29,7 +33,13 @@ impl Protection {
     pub fn of<'a>(system: &str, rules: impl Iterator<Item = &'a str>, policy: &Policy) -> Protection {
         let on: BTreeSet<String> = rules.map(str::to_owned).collect();
         let acting = on.iter().filter(|rule| policy.in_shadow(system, rule).is_none()).cloned().collect();
-        Protection { on, acting }
+        Protection { on, acting, gone: false }
+    }
+
+    /// Of a system that is in the inventory no more.
+    #[must_use]
+    pub fn gone() -> Protection {
+        Protection { gone: true, ..Protection::default() }
     }
 }
 
@@ -49,6 +59,8 @@ struct Lowered {
     off: BTreeSet<String>,
     /// Rules that might revoke before and only propose now.
     shadow: BTreeSet<String>,
+    /// The system is in the inventory no more.
+    gone: bool,
     at: Instant,
 }
 
@@ -80,6 +92,11 @@ impl Protections {
         Some(event.build_own())
     }
 
+    /// Systems of which the log says how they are configured.
+    pub(crate) fn systems(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Findings about systems in which the last start lowered something.
     pub(crate) fn findings(&self) -> impl Iterator<Item = Finding> {
         self.0
@@ -89,14 +106,17 @@ impl Protections {
 }
 
 fn lowered(before: &Protection, now: &Protection, at: Instant) -> Option<Lowered> {
+    if now.gone {
+        return (!before.gone).then(|| Lowered { off: BTreeSet::new(), shadow: BTreeSet::new(), gone: true, at });
+    }
     let off: BTreeSet<String> = before.on.difference(&now.on).cloned().collect();
     let shadow = before.acting.difference(&now.acting).filter(|rule| now.on.contains(*rule)).cloned().collect();
-    let lowered = Lowered { off, shadow, at };
+    let lowered = Lowered { off, shadow, gone: false, at };
     (!lowered.off.is_empty() || !lowered.shadow.is_empty()).then_some(lowered)
 }
 
 fn finding(system: &str, times: u64, lowered: &Lowered) -> Finding {
-    let Lowered { off, shadow, at } = lowered;
+    let Lowered { off, shadow, gone, at } = lowered;
     let anchor = EventId::derive(system, SOURCE, &format!("protection/{}/lowered", times.saturating_sub(1)));
     let mut finding = about_keywatch(LOWERED_RULE, system, system, anchor, *at);
     finding.severity = Severity::High;
@@ -112,11 +132,21 @@ fn finding(system: &str, times: u64, lowered: &Lowered) -> Finding {
     finding.runbook = "See who changed the configuration, and whether a second person agreed.\n\
                        If nobody knows of it, put the last configuration back and start keywatch again."
         .to_owned();
+    if *gone {
+        finding.title = format!("keywatch was started without system {system}, which it watched before");
+        finding.meaning = "The inventory does not have the system any more: no rule judges it, its sources are not taken, and \
+                           nobody misses what they should have said. Whoever can write the inventory can do this before a \
+                           theft."
+            .to_owned();
+        finding.runbook = "See who changed the inventory, and whether a second person agreed.\n\
+                           If nobody knows of it, put the last inventory back and start keywatch again."
+            .to_owned();
+    }
     finding
 }
 
 /// The first of them, and how many more there are.
-fn names(rules: &BTreeSet<String>) -> String {
+pub(super) fn names(rules: &BTreeSet<String>) -> String {
     let shown: Vec<&str> = rules.iter().take(PROTECTION_NAMES_SHOWN_MAX).map(String::as_str).collect();
     let more = rules.len() - shown.len();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
@@ -129,7 +159,7 @@ mod tests {
 
     fn protection(on: &[&str], acting: &[&str]) -> Protection {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Protection { on: set(on), acting: set(acting) }
+        Protection { on: set(on), acting: set(acting), gone: false }
     }
 
     /// What is told of each start, one after the other.
@@ -155,8 +185,13 @@ mod tests {
             protection(&["a"], &["a"]),
             protection(&["a", "b", "c"], &["a", "b"]),
             protection(&["a", "c"], &[]),
+            Protection::gone(),
+            Protection::gone(),
+            full.clone(),
         ]);
-        let said = |title: &Option<String>| title.as_ref().map(|title| title.split_once("; ").unwrap().1.to_owned());
+        let said = |title: &Option<String>| {
+            title.as_ref().map(|title| title.split_once("; ").map_or(title.clone(), |(_, said)| said.to_owned()))
+        };
         assert_eq!(
             titles.iter().map(said).collect::<Vec<_>>(),
             [
@@ -166,6 +201,9 @@ mod tests {
                 Some("off: b".to_owned()),
                 None,
                 Some("off: b; in shadow: a".to_owned()),
+                Some("keywatch was started without system cold, which it watched before".to_owned()),
+                None,
+                None,
             ]
         );
     }

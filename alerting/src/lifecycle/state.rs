@@ -12,6 +12,7 @@ use crate::delivery::deliveries::Deliveries;
 use crate::delivery::occasion::PendingNotification;
 use crate::lifecycle::action::{AlertRecord, derive_id};
 use crate::lifecycle::compromise::Compromises;
+use crate::lifecycle::declarations::Declarations;
 use crate::lifecycle::handling::{Status, Verdict};
 use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::matcher::Matcher;
@@ -20,6 +21,7 @@ use crate::lifecycle::pairs;
 use crate::lifecycle::planned::Planned;
 use crate::lifecycle::protection::Protections;
 use crate::lifecycle::silence::Silences;
+use crate::lifecycle::switch::Switches;
 use crate::limits::{ALERT_MEMBERS_MAX, ALERT_SOURCES_MAX, INCIDENT_ALERTS_MAX, SWEEP_RECORDS};
 use crate::response::active_sessions::ActiveSessions;
 use crate::response::aftermath;
@@ -87,6 +89,8 @@ pub struct AlertState {
     silences: Silences,
     compromises: Compromises,
     protections: Protections,
+    declarations: Declarations,
+    switches: Switches,
     records: u64,
 }
 
@@ -116,6 +120,10 @@ impl AlertState {
             | "alert.silence_approved"
             | "alert.silence_ended" => self.operated(event),
             "protection.configured" => self.protections.apply(event),
+            "protection.switch_asked" | "protection.switch_approved" | "protection.switch_ended" => {
+                self.switched(event)
+            }
+            "inventory.activated" => self.declarations.apply(event),
             "credential.compromised" | "credential.restore_asked" | "credential.restored" => self.compromised(event),
             kind if kind.starts_with("response.") => self.responses.apply(event, &mut self.inputs),
             _ => {}
@@ -188,6 +196,7 @@ impl AlertState {
         self.deliveries.sweep(&self.responses, &self.incidents, system, now);
         self.planned.sweep(system, now);
         self.silences.sweep(system, now);
+        self.switches.sweep(system, now);
         let forgotten = self.forgotten(system, now);
         self.alerts.retain(|_, alert| !forgotten.contains(&alert.alert_id));
     }
@@ -277,6 +286,22 @@ impl AlertState {
     #[must_use]
     pub fn protections(&self) -> &Protections {
         &self.protections
+    }
+
+    /// What systems declare no more.
+    #[must_use]
+    pub fn declarations(&self) -> &Declarations {
+        &self.declarations
+    }
+
+    /// Rules that people put into shadow or switched off.
+    #[must_use]
+    pub fn switches(&self) -> &Switches {
+        &self.switches
+    }
+
+    pub(crate) fn switches_mut(&mut self) -> &mut Switches {
+        &mut self.switches
     }
 
     /// Sources whose credential somebody else had.

@@ -13,6 +13,7 @@ use crate::lifecycle::action::{Action, AlertRecord, derive_id};
 use crate::lifecycle::incident::Joined;
 use crate::lifecycle::paging::{Circumstances, Page, Paging};
 use crate::lifecycle::state::{Alert, AlertState, alert_id};
+use crate::lifecycle::switch::Mode;
 use crate::limits::{CORROBORATION_NS, REVOKED_NAMES_MAX};
 use crate::policy::routes::{COMPROMISED_RULE, Escalation, LOWERED_RULE, SILENCED_RULE, receivers};
 use crate::policy::settings::Policy;
@@ -63,7 +64,8 @@ fn tell(
     let lowers =
         [SILENCED_RULE, COMPROMISED_RULE, LOWERED_RULE, "keywatch/response_undone"].contains(&finding.rule.as_str());
     let is_heard = finding.severity >= policy.notify_from || lowers;
-    let may_be_told = is_heard && silence.is_none();
+    let off = switched_off(finding, state);
+    let may_be_told = is_heard && silence.is_none() && off.is_none();
     let circumstances = Circumstances {
         status: before.map(|incident| incident.handling.status),
         news: alert.is_none(),
@@ -97,6 +99,7 @@ fn tell(
         paged: None,
         tainted,
         silence,
+        off,
         destinations,
         escalations,
         finding: if suppressed { lean(finding) } else { told(finding, tainted) },
@@ -185,6 +188,9 @@ fn respond(
     state: &AlertState,
     policy: &Policy,
 ) -> Vec<Action> {
+    if switched_off(finding, state).is_some() {
+        return Vec::new();
+    }
     let now = finding.decided;
     let responses = state.responses();
     let still_free =
@@ -242,6 +248,12 @@ fn respond(
     }
 }
 
+/// What switched the finding's rule off, where something did.
+fn switched_off(finding: &Finding, state: &AlertState) -> Option<String> {
+    let lowered = state.switches().lowered(&finding.system, &finding.rule, finding.decided);
+    lowered.filter(|switch| switch.request.to == Mode::Off).map(|switch| switch.id.clone())
+}
+
 /// A proposal for what is not proposed already.
 fn propose(wanted: &Targets, open: &[&Response], proposal: impl FnOnce(Targets) -> Response) -> Vec<Action> {
     let waits = |target: Target, name: &str| open.iter().any(|open| open.targets.section(target).contains(name));
@@ -276,6 +288,9 @@ fn may_act_alone(
 ) -> Result<String, String> {
     if let Some(shadow) = policy.in_shadow(&finding.system, &finding.rule) {
         return Err(shadow);
+    }
+    if state.switches().lowered(&finding.system, &finding.rule, finding.decided).is_some() {
+        return Err(format!("shadow mode of {}: it revokes nothing without a person", finding.rule));
     }
     if finding.late {
         return Err("the evidence came late; late evidence never revokes without a person".to_owned());

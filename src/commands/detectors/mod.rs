@@ -1,4 +1,5 @@
-//! `keywatch detectors`: what the rules are, whether they load, whether they do what their own events say.
+//! `keywatch detectors`: what the rules are, whether they load, whether they do what their own events say; and of a running
+//! keywatch, which of them people put into shadow or switched off.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,6 +9,8 @@ use keywatch_detectors::Settings;
 use keywatch_detectors::check::check as check_events;
 use keywatch_detectors::rule::{self, Header, Rule};
 
+use crate::commands::operator::client::Server;
+use crate::commands::operator::switches::{self, Approve, Listed, Lower, Raise};
 use crate::explanation::targets;
 use crate::output;
 
@@ -29,7 +32,13 @@ Examples:
   keywatch detectors check rules/signing/mine.sql                everything that is wrong with it, and what to write instead
   keywatch detectors record rules/signing/mine.sql keywatch-data events on which it fires and stays quiet, out of history
   keywatch detectors coverage --log keywatch-data                what of each system the rules see, and what they are blind to
-  keywatch detectors test                                        does each rule fire on its own events and stay quiet on the others")]
+  keywatch detectors test                                        does each rule fire on its own events and stay quiet on the others
+
+Of a running keywatch, with KEYWATCH_URL and KEYWATCH_TOKEN_FILE:
+  keywatch detectors list --running                              the rules that run, and which are in shadow or off
+  keywatch detectors off chain/amount_outlier --until 2026-03-04T18:00:00Z --reason 'migration of the vault'
+  keywatch detectors approve 51bc…                               the second person agrees
+  keywatch detectors on chain/amount_outlier --reason 'it is done'")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -43,7 +52,22 @@ pub(crate) enum Command {
         /// Directory of rules, instead of those built in
         #[arg(long, value_name = "DIR")]
         rules: Option<PathBuf>,
+        /// Those that run, with what people put into shadow or switched off
+        #[arg(long, conflicts_with = "rules")]
+        running: bool,
+        #[command(flatten)]
+        server: Server,
     },
+    /// Ask that a rule pages and proposes and revokes nothing by itself; a second person has to agree
+    Shadow(Lower),
+    /// Ask that what a rule finds is recorded and nothing more; a second person has to agree
+    Off(Lower),
+    /// Switch a rule on again
+    On(Raise),
+    /// Agree that a rule is put into shadow or switched off, as somebody else asked
+    Approve(Approve),
+    /// List the rules that are in shadow or off, or are to be
+    Switches(Listed),
     /// Write the skeleton of a rule
     New {
         /// Its id, `family/name`
@@ -110,7 +134,13 @@ pub(crate) struct CoverageArguments {
 /// A rule that is asked for and is not there, a directory that cannot be read, a closed standard output.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
-        Command::List { rules } => list(&load(rules.as_deref())?),
+        Command::List { running: true, server, .. } => switches::running(server),
+        Command::List { rules, .. } => list(&load(rules.as_deref())?),
+        Command::Shadow(wanted) => switches::lower(wanted, "shadow"),
+        Command::Off(wanted) => switches::lower(wanted, "off"),
+        Command::On(wanted) => switches::raise(wanted),
+        Command::Approve(wanted) => switches::approve(wanted),
+        Command::Switches(wanted) => switches::list(wanted),
         Command::Check { paths } => check::run(paths),
         Command::New { id, directory } => new::run(id, directory),
         Command::Record(arguments) => record::run(arguments),

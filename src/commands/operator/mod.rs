@@ -6,12 +6,14 @@
 //! | [`client`] | speaks to the API |
 //! | [`mod@responses`] | `keywatch responses` and `keywatch sessions` |
 //! | [`mod@sources`] | `keywatch sources` |
+//! | [`switches`] | `keywatch detectors` as far as it asks a running keywatch: rules put into shadow, off and on |
 //! | [`tables`], [`response_text`] | answers as text |
 
 pub(super) mod client;
 mod response_text;
 mod responses;
 mod sources;
+pub(super) mod switches;
 pub(super) mod tables;
 
 use std::path::{Path, PathBuf};

@@ -264,6 +264,18 @@ fn silence_table(silences: &[Value]) -> String {
     table(headings, silences.iter().map(row))
 }
 
+/// Rules that are in shadow or off, or are to be.
+pub(super) fn switch_table(switches: &[Value]) -> String {
+    let row = |switch: &Value| {
+        let who = [text(switch, "by"), text(switch, "approved_by"), text(switch, "ended_by")];
+        let who = who.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ");
+        let [id, status, rule] = ["id", "status", "rule"].map(|field| text(switch, field));
+        let [to, system, reason] = ["to", "system", "reason"].map(|field| text(switch, field));
+        [id, status, rule, to, system, time(switch, "until"), who, reason]
+    };
+    table(["id", "status", "rule", "to", "system", "until (UTC)", "by", "why"], switches.iter().map(row))
+}
+
 /// `keywatch about`.
 pub(super) fn about(answer: &Value) -> String {
     let mut page = format!("{}: {} events", text(answer, "name"), text(answer, "events"));
@@ -315,6 +327,8 @@ pub(super) fn handover(report: &Value) -> String {
     });
     let silences = items(&report["silences"]);
     let _ = writeln!(page, "\nsilences: {}\n{}", silences.len(), silence_table(silences));
+    let switches = items(&report["switches"]);
+    let _ = writeln!(page, "\nrules in shadow or off: {}\n{}", switches.len(), switch_table(switches));
     let rules = items(&report["rules"])
         .iter()
         .map(|rule| ["rule", "alerts", "findings", "true", "false", "benign", "test"].map(|field| text(rule, field)));

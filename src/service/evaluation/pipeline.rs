@@ -361,10 +361,17 @@ impl Pipeline {
         }
     }
 
-    /// News of incidents that have waited long enough by the time of the last record of each system are told.
+    /// News of incidents that have waited long enough by the time of the last record of each system are told, and an inventory
+    /// that protects less than the one before.
     async fn page_due(&mut self, events: &[Event]) -> anyhow::Result<()> {
         if !self.role.responds() {
             return Ok(());
+        }
+        if events.iter().any(|event| event.kind() == "inventory.activated") {
+            match &self.outages {
+                Some(outages) => outages.persist(|| self.executor.declared()).await?,
+                None => self.executor.declared().await?,
+            }
         }
         let times: BTreeMap<&str, Instant> = events.iter().map(|event| (event.system(), event.time())).collect();
         for (system, time) in times {

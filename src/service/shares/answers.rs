@@ -32,11 +32,11 @@ pub(super) fn asks(method: &Method, path: &str) -> Asks {
     let is_read = method.is_safe();
     match parts[..] {
         ["v1", "me" | "openapi.json" | "ingest" | "stream"] | ["v1", "rules" | "ingest" | "stream", ..] => Asks::Any,
-        ["v1", "incidents" | "alerts" | "responses" | "silences" | "compromises", _, ..] => Asks::WhoHas,
-        ["v1", "silences" | "compromises"] if !is_read => Asks::OfSystem,
+        ["v1", "incidents" | "alerts" | "responses" | "silences" | "switches" | "compromises", _, ..] => Asks::WhoHas,
+        ["v1", "silences" | "switches" | "compromises"] if !is_read => Asks::OfSystem,
         [
             "v1",
-            "incidents" | "alerts" | "responses" | "silences" | "compromises" | "deliveries" | "sources"
+            "incidents" | "alerts" | "responses" | "silences" | "switches" | "compromises" | "deliveries" | "sources"
             | "acknowledge" | "handover",
         ]
         | ["v1", "about", _]
@@ -248,6 +248,9 @@ mod tests {
             (Method::GET, "/v1/silences", Asks::All),
             (Method::POST, "/v1/silences", Asks::OfSystem),
             (Method::POST, "/v1/silences/s1/end", Asks::WhoHas),
+            (Method::GET, "/v1/switches", Asks::All),
+            (Method::POST, "/v1/switches", Asks::OfSystem),
+            (Method::POST, "/v1/switches/s1/approve", Asks::WhoHas),
             (Method::POST, "/v1/compromises", Asks::OfSystem),
             (Method::GET, "/v1/compromises/c1", Asks::WhoHas),
             (Method::POST, "/v1/sessions/restore", Asks::All),

@@ -184,3 +184,22 @@ pub(super) const SOURCE_REJECT: &[(&str, &str, &str)] = &[
     ("bytes", "integer", "size of the input"),
     ("field", "text", "field at fault"),
 ];
+
+pub(super) const PROTECTION_CONFIGURED: &[(&str, &str, &str)] = &[
+    ("on", "array", "rules that run"),
+    ("acting", "array", "those of them that may revoke without a person"),
+    ("gone", "boolean", "true where the inventory has the system no more"),
+];
+
+const SWITCH: (&str, &str, &str) = ("switch_id", "text", "what was asked for");
+const SWITCHED_BY: (&str, &str, &str) = ("by", "text", "name of the operator");
+
+pub(super) const SWITCH_ASKED: &[(&str, &str, &str)] = &[
+    SWITCH,
+    SWITCHED_BY,
+    ("request", "object", "system, rule, what is to be left of it (`to`: shadow or off), reason, until"),
+];
+
+pub(super) const SWITCH_APPROVED: &[(&str, &str, &str)] = &[SWITCH, SWITCHED_BY];
+
+pub(super) const SWITCH_ENDED: &[(&str, &str, &str)] = &[SWITCH, SWITCHED_BY, ("reason", "text", "why")];

@@ -159,6 +159,9 @@ fn report(state: &AlertState, operator: &Operator, since: Instant, until: Instan
     let silences = state.silences().iter().filter(|silence| operator.sees(&silence.request.system));
     let silences: Vec<Value> =
         silences.filter(|silence| silence.holds(until)).map(|silence| views::silence(silence, until)).collect();
+    let switches = state.switches().iter().filter(|switch| operator.sees(&switch.request.system));
+    let switches: Vec<Value> =
+        switches.filter(|switch| switch.holds(until) || switch.waits(until)).map(|switch| switch.view(until)).collect();
     json!({
         "since": since,
         "until": until,
@@ -167,6 +170,7 @@ fn report(state: &AlertState, operator: &Operator, since: Instant, until: Instan
         "resolved": views(&|incident| incident.handling.resolved.as_ref().is_some_and(|(.., at)| within(*at))),
         "acts": acts,
         "silences": silences,
+        "switches": switches,
         "rules": rules(state, operator, &within),
     })
 }

@@ -17,6 +17,7 @@
 //! | [`compared`], [`facts`] | requests that claim the same place; what else an event of the chain says, with both values of what differs |
 //! | [`changes`] | waits until something has changed |
 //! | [`rules`], [`noise`], [`coverage`] | the rules that run; what each cost people; what covers which row of the CCSS |
+//! | [`switches`] | rules that are put into shadow, switched off and on again while keywatch runs |
 //! | [`sources`] | the sources that may send |
 //! | [`history`] | where in the log a time is |
 //! | [`views`] | the JSON of incidents, alerts, events, silences |
@@ -40,6 +41,7 @@ pub(crate) mod responses;
 pub(crate) mod rules;
 mod sessions;
 pub(crate) mod sources;
+mod switches;
 mod views;
 
 use std::collections::BTreeMap;
@@ -239,6 +241,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/changes", get(changes::changes))
         .route("/v1/rules", get(rules::list))
         .route("/v1/rules/{family}/{name}", get(rules::show))
+        .route("/v1/switches", get(switches::list).post(switches::switch))
+        .route("/v1/switches/{id}/approve", post(switches::approve))
         .route("/v1/noise", get(noise::noise))
         .route("/v1/coverage", get(coverage::coverage))
         .route("/v1/sources", get(sources::list))
@@ -289,6 +293,7 @@ async fn me(Extension(operator): Caller) -> Json<Value> {
         ("handle", Permission::Handle),
         ("silence", Permission::Silence),
         ("respond", Permission::Respond),
+        ("switch", Permission::Switch),
         ("administer", Permission::Administer),
     ];
     let may: Vec<&str> = rights.into_iter().filter(|(_, right)| operator.may(*right)).map(|(name, _)| name).collect();

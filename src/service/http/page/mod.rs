@@ -13,6 +13,7 @@
 //! | [`responses`], [`decisions`] | what waits for a person and what was stopped; forms to decide on it |
 //! | [`live`] | waits for changes |
 //! | [`rules`], [`coverage`], [`sources`] | the rules that run, what they mean and cost people, what covers what; the sources that may send |
+//! | [`switches`] | how a rule stands; forms to put it into shadow, to switch it off and on |
 //! | [`standalone`] | an incident as one file that needs no network |
 //! | [`fields`], [`addresses`], [`layout`], [`parts`], [`assets`] | forms and queries; addresses; what all pages share; small pieces; style and script |
 
@@ -35,6 +36,7 @@ mod sign_in;
 mod silences;
 mod sources;
 pub(crate) mod standalone;
+mod switches;
 mod timeline;
 
 use std::sync::Arc;
@@ -142,6 +144,7 @@ pub(crate) fn router(page: Arc<Page>) -> Router {
         .route("/page/silences/{id}/{act}", post(silences::about))
         .route("/page/rules", get(rules::list))
         .route("/page/rules/{family}/{name}", get(rules::show))
+        .route("/page/rules/{family}/{name}/{act}", post(switches::act))
         .route("/page/coverage", get(coverage::show))
         .route("/page/sources", get(sources::list))
         .route("/page/changes", get(live::changes))

@@ -15,20 +15,22 @@ use serde_json::Value;
 use super::addresses::{address, path};
 use super::parts::{code_block, items, severity, strings, text};
 use super::sessions::Session;
-use super::{Page, layout};
+use super::{Page, layout, switches};
 use crate::wording::span;
 
 /// `GET /page/rules`.
 pub(super) async fn list(State(page): State<Arc<Page>>, Extension(session): Extension<Session>) -> Response {
     let answered = page.ask(&session, Method::GET, "/v1/rules", None).await;
     let noise = page.ask(&session, Method::GET, "/v1/noise", None).await;
-    if let Some(refused) = [&answered, &noise].into_iter().find(|answered| !answered.status.is_success()) {
+    let switches = page.ask(&session, Method::GET, "/v1/switches", None).await;
+    let all = [&answered, &noise, &switches];
+    if let Some(refused) = all.into_iter().find(|answered| !answered.status.is_success()) {
         return layout::refused(Some(&session), refused.status, refused.problem());
     }
-    layout::page(&session, "Rules", "/page/rules", &table(&answered.value, &noise.value))
+    layout::page(&session, "Rules", "/page/rules", &table(&answered.value, &noise.value, &switches.value))
 }
 
-fn table(rules: &Value, noise: &Value) -> Markup {
+fn table(rules: &Value, noise: &Value, switched: &Value) -> Markup {
     let rules = items(&rules["rules"]);
     let cost: BTreeMap<&str, &Value> = items(&noise["rules"]).iter().map(|cost| (text(cost, "rule"), cost)).collect();
     let count =
@@ -50,7 +52,10 @@ fn table(rules: &Value, noise: &Value) -> Markup {
                     @for rule in rules {
                         tr {
                             td { (severity(text(rule, "severity"))) }
-                            td { a.entry href=(link(text(rule, "id"))) { code { (text(rule, "id")) } } }
+                            td {
+                                a.entry href=(link(text(rule, "id"))) { code { (text(rule, "id")) } }
+                                (switches::marks(switched, text(rule, "id")))
+                            }
                             td { (text(rule, "title")) }
                             @for field in ["alerts", "findings", "true", "false", "unjudged"] {
                                 td.number { (count(rule, field)) }
@@ -85,10 +90,16 @@ pub(super) async fn show(
     if !noise.status.is_success() {
         return layout::refused(Some(&session), noise.status, noise.problem());
     }
-    layout::page(&session, text(rule, "id"), "/page/rules", &one(rule, &noise.value["rules"][0]))
+    let of_rule = address(&["v1", "switches"], &[("rule", text(rule, "id"))]);
+    let switched = page.ask(&session, Method::GET, &of_rule, None).await;
+    if !switched.status.is_success() {
+        return layout::refused(Some(&session), switched.status, switched.problem());
+    }
+    let switched = switches::of_rule(&session, text(rule, "id"), &switched.value);
+    layout::page(&session, text(rule, "id"), "/page/rules", &one(rule, &noise.value["rules"][0], &switched))
 }
 
-fn one(rule: &Value, cost: &Value) -> Markup {
+fn one(rule: &Value, cost: &Value, switched: &Markup) -> Markup {
     let part = |label: &str, field: &str| {
         let said = strings(&rule[field]);
         html! { @if !said.is_empty() { h2 { (label) } ul { @for line in said { li { (line) } } } } }
@@ -101,6 +112,7 @@ fn one(rule: &Value, cost: &Value) -> Markup {
             @if rule["running"]["parked"] == true {
                 p { strong.wrong { "✕ parked" } " It failed and is tried again; what it missed it goes through then." }
             }
+            (switched)
             (figures(cost))
             div.meaning {
                 div { h2 { "What it means" } p { (text(rule, "meaning")) } }
@@ -201,16 +213,16 @@ mod tests {
             "acknowledge_seconds_median": 90, "acknowledge_seconds_max": 600,
         });
         let noise = json!({ "complete": false, "rules": [cost] });
-        let listed = table(&json!({ "rules": [rule] }), &noise).into_string();
+        let listed = table(&json!({ "rules": [rule] }), &noise, &Value::Null).into_string();
         assert!(listed.contains("href=\"/page/rules/own/a&amp;b\""), "{listed}");
         assert!(listed.contains("class=\"number\">41<") && listed.contains("the first part"), "{listed}");
-        let shown = one(&rule, &cost).into_string();
+        let shown = one(&rule, &cost, &html! {}).into_string();
         let cost = ["told as 7 alerts", "0 true, 3 false", "1 min 30 s", "at most 10 min"];
         let load = ["41000 rows", "2.5 MB", "1.5 s", "1.50 µs a record, of 1000000", "✕ parked"];
         for said in cost.into_iter().chain(load) {
             assert!(shown.contains(said), "no `{said}` in {shown}");
         }
-        for page in [listed, shown, one(&rule, &Value::Null).into_string()] {
+        for page in [listed, shown, one(&rule, &Value::Null, &html! {}).into_string()] {
             assert!(page.contains("&lt;script&gt;alert(1)") && !page.contains("<script"), "{page}");
         }
     }
