@@ -101,6 +101,8 @@ impl Uploads {
     /// # Errors
     /// There is none to be had.
     pub(super) fn start(kept: BTreeMap<State, Kept>, metrics: Arc<Metrics>) -> anyhow::Result<Uploads> {
+        // The first of a series that is new is not seen.
+        kept.keys().for_each(|state| drop(metrics.state_store.with_label_values(&[state.name(), "failed"])));
         let runtime = Builder::new_current_thread().enable_all().build().context("cannot wait for a bucket")?;
         let queue = Arc::new(Queue::default());
         let of_thread = Arc::clone(&queue);
