@@ -99,7 +99,8 @@ impl World {
     /// A log of thirty records, and a bucket with nothing in it.
     async fn new() -> World {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let bucket = Bucket { objects: Mutex::default(), fails: Mutex::new(|_, _| None), hangs: Mutex::default() };
+        let fails: Fails = |_, _| None;
+        let bucket = Bucket { objects: Mutex::default(), fails: Mutex::new(fails), hangs: Mutex::default() };
         let bucket = Arc::new(bucket);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
