@@ -82,7 +82,11 @@ impl StateStore {
         Bucket::new(self.address(name)?, &self.region, &self.keys_file, STATE_REQUEST_SECONDS_MAX)
     }
 
-    fn address(&self, bucket: &str) -> anyhow::Result<Url> {
+    /// The address of the bucket of that name.
+    ///
+    /// # Errors
+    /// It is none, or would show what is kept to everybody on the way.
+    pub(crate) fn address(&self, bucket: &str) -> anyhow::Result<Url> {
         let of_aws = format!("https://s3.{}.amazonaws.com", self.region);
         let endpoint = if self.endpoint.is_empty() { &of_aws } else { &self.endpoint };
         ensure!(
