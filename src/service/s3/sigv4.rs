@@ -106,7 +106,7 @@ mod tests {
         }
     }
 
-    const LIST: Asked<'_> = Asked {
+    const LIST: Asked<'static> = Asked {
         method: "GET",
         host: "examplebucket.s3.amazonaws.com",
         path: "/",
