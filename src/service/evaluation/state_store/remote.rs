@@ -109,6 +109,9 @@ impl Remote {
     /// is old.
     pub(super) async fn upload(&self, path: &Path, position: Position) -> anyhow::Result<()> {
         let file = File::open(path).with_context(|| path.display().to_string())?;
+        let bytes = file.metadata()?.len();
+        let fits = bytes.div_ceil(self.pace.part_bytes as u64) <= STATE_PARTS_MAX as u64;
+        ensure!(fits, "{bytes} bytes are more than {STATE_PARTS_MAX} parts of {}", self.pace.part_bytes);
         let mut upload = [0; 8];
         getrandom::fill(&mut upload).map_err(|error| anyhow!("no random bytes: {error}"))?;
         let upload = hex::encode(upload);
@@ -119,7 +122,6 @@ impl Remote {
             if content.is_empty() {
                 break;
             }
-            ensure!(parts.len() < STATE_PARTS_MAX, "it has more than {STATE_PARTS_MAX} parts");
             let name = format!("{:0width$}-{upload}.{:04}", position.0, parts.len(), width = POSITION_DIGITS);
             self.put(&name, &content).await.with_context(|| name.clone())?;
             parts.push(Part::of(name, &content));
