@@ -221,6 +221,18 @@ async fn half_an_upload_is_no_snapshot() {
 }
 
 #[tokio::test]
+async fn p7_what_has_no_room_in_its_parts_is_not_begun() {
+    let world = World::new().await;
+    let first = world.files("first");
+    first.write(Position(10), |out| Ok(out.write_all(&[0; 3_000])?)).unwrap();
+    let pace = Pace { part_bytes: 1, ..world.remote().pace };
+    let remote = Remote { pace, ..world.remote() };
+    let told = remote.upload(&first.path(Position(10)), Position(10)).await.unwrap_err().to_string();
+    assert!(told.starts_with("3032 bytes are more than"), "{told}");
+    assert!(world.bucket.names().is_empty());
+}
+
+#[tokio::test]
 async fn p8_what_was_changed_in_the_bucket_is_left_aside() {
     let world = World::new().await;
     let first = world.files("first");
