@@ -15,6 +15,7 @@ mod page;
 mod pull;
 mod shares;
 mod sql;
+mod state_store;
 
 pub(crate) use agent::*;
 pub(crate) use api::*;
@@ -30,6 +31,7 @@ pub(crate) use page::*;
 pub(crate) use pull::*;
 pub(crate) use shares::*;
 pub(crate) use sql::*;
+pub(crate) use state_store::*;
 
 /// Seconds between two looks at the credentials of sources and their files. A change counts from the second look on.
 pub(crate) const CREDENTIALS_RELOAD_SECONDS: u64 = 1;

@@ -11,6 +11,7 @@
 //! | [`running`] | `keywatch run`: one line of configuration, killed, without its copy; P8: roles, intake topics |
 //! | [`partitions`] | P1 on two partitions, one process of two killed and started again |
 //! | [`shares`] | P1: partitions that processes share, move between them, and survive kills |
+//! | [`bucket`] | P1: what is remembered moves through a bucket, which fails |
 //! | [`failures`] | P2, P4, P5: a broker that is killed, a process that is replaced and wakes up |
 //! | [`chains`] | P2: a chain that is followed, through outages and kills |
 //! | [`cluster`] | P2 on three brokers: a leader is killed, all are |
@@ -22,6 +23,7 @@
 //! | [`figures`], [`latency`], [`rebalance`], [`replayed`] | nothing: `make bench-kafka` |
 //! | [`plan`] | the arithmetic of a plan for a million events a second, whose inputs `make bench-kafka` measures |
 
+mod bucket;
 mod chains;
 mod cluster;
 mod failures;

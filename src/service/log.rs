@@ -21,6 +21,7 @@ use crate::service::kafka_tokens::OauthConfig;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::Readiness;
 use crate::service::spool::Spool;
+use crate::service::state_place::{StateStore, bucket_of};
 
 /// `[log]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -42,8 +43,11 @@ pub(crate) struct LogConfig {
     /// Which conclusions this process writes, by its role.
     #[serde(skip)]
     pub(crate) concluding: Concluding,
-    /// Directory of what windows and alerting remember, where another process is to find it; empty for the data directory.
+    /// Where another process is to find what windows and alerting remember: a directory, or `s3://bucket/prefix`; empty for the
+    /// data directory.
     pub(crate) state: PathBuf,
+    /// How that bucket is reached.
+    pub(crate) state_store: StateStore,
     /// Copies of each partition.
     pub(crate) replication: u32,
     /// Copies that have a record before it counts as durable.
@@ -81,6 +85,7 @@ impl Default for LogConfig {
             is_share: false,
             concluding: Concluding::default(),
             state: PathBuf::new(),
+            state_store: StateStore::default(),
             replication: 3,
             min_insync_replicas: 2,
             create_topics: true,
@@ -101,8 +106,8 @@ impl LogConfig {
     /// The paths in it that are meant from where the file is.
     pub(crate) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let named = [&mut self.key_file, &mut self.state];
-        let named = named.into_iter().filter(|path| !path.as_os_str().is_empty());
-        let secrets = self.client_secret_files.values_mut().chain(self.oauth.paths());
+        let named = named.into_iter().filter(|path| !path.as_os_str().is_empty() && bucket_of(path).is_none());
+        let secrets = self.client_secret_files.values_mut().chain(self.oauth.paths()).chain(self.state_store.paths());
         self.other_keys.values_mut().chain(secrets).chain(named)
     }
 
@@ -159,6 +164,7 @@ impl LogConfig {
             "log.other_keys: `{}` is this process's own role, whose key is in log.key_file",
             self.role
         );
+        self.state_store.check(&self.state, &self.key_file)?;
         self.oauth.check("log", &self.client)?;
         check_client("log", &self.client, &self.client_secret_files)
     }
@@ -199,16 +205,20 @@ impl LogConfig {
         self.data_of(self.partition, data).join(format!("kafka-{}", self.partition))
     }
 
-    /// Where what windows and alerting remember of this process's partition is kept, for a data directory.
+    /// Where what windows and alerting remember of this process's partition is written, for a data directory. What goes into a
+    /// bucket is written there first.
     pub(crate) fn state_in(&self, data: &Path) -> PathBuf {
-        if self.state.as_os_str().is_empty() {
-            return data.to_owned();
-        }
+        let is_there = self.state.as_os_str().is_empty() || bucket_of(&self.state).is_some();
+        if is_there { data.to_owned() } else { self.state.join(self.state_name()) }
+    }
+
+    /// What the place of it is called where other processes have theirs beside it.
+    pub(crate) fn state_name(&self) -> String {
         let of = match self.concluding {
             Concluding::All | Concluding::Findings => "",
             Concluding::Deeds => "-respond",
         };
-        self.state.join(format!("{}-partition-{}{of}", self.topic_prefix, self.partition))
+        format!("{}-partition-{}{of}", self.topic_prefix, self.partition)
     }
 
     /// How the log is reached. A live log has the wall clock; what is copied into it before has a recorded one.
@@ -441,6 +451,8 @@ mod tests {
         let data = Path::new("data");
         let mut config = LogConfig { kafka: "k:9092".into(), partitions: 4, partition: 3, ..LogConfig::default() };
         assert_eq!((config.copy_in(data), config.state_in(data)), (data.join("kafka-3"), data.to_owned()));
+        config.state = "s3://state/kw".into();
+        assert_eq!((config.state_in(data), config.paths().count()), (data.to_owned(), 0), "it is no path");
         config.state = "/mnt/state".into();
         assert_eq!(config.state_in(data), Path::new("/mnt/state/keywatch-partition-3"));
         let responding = LogConfig { concluding: Concluding::Deeds, ..config.clone() };

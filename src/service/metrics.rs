@@ -182,6 +182,8 @@ metrics! {
     snapshots: Counter "keywatch_snapshots_total" ["outcome"] "snapshots of window state, by outcome: written, failed, restored, rejected";
     alerting_snapshots: Counter "keywatch_alerting_snapshots_total" ["outcome"]
         "snapshots of alerting's state, by outcome: written, failed, restored, rejected";
+    state_store: Counter "keywatch_state_store_snapshots_total" ["state", "outcome"]
+        "snapshots in the bucket of log.state, by state and outcome: uploaded, failed, fetched, rejected, unreachable";
     snapshot_last: Gauge "keywatch_snapshot_timestamp_seconds" ["state"]
         "when state was last kept, unix seconds, by state: windows, alerting; until then the start of the process";
     rule_findings: Counter "keywatch_rule_findings_total" ["system", "wallet", "rule", "severity"] "findings";

@@ -7,6 +7,7 @@
 //! | [`config`] | the configuration: a commented default, the file, the environment and the command line |
 //! | [`declared`], [`inventory_file`] | the inventory as it is now, and the file that it is read from |
 //! | [`log`], [`spool`], [`cluster`] | which log: the embedded one, or Apache Kafka; what is kept while Kafka takes nothing; how Kafka does |
+//! | [`state_place`] | where what is remembered is kept for the next process: a directory or a bucket |
 //! | [`kafka_tokens`] | tokens that the brokers of Kafka want |
 //! | [`http`] | the front door: connections, credentials, routes |
 //! | [`intake`], [`source`] | a body of a source → durable events, and a receipt; a source that may send |
@@ -21,7 +22,7 @@
 //! | [`bundles`] | the boards from which decision points fetch signed revocation bundles |
 //! | [`operators`], [`oidc`], [`authentication`] | named people, their tokens, roles and systems; those whom an identity provider names; whom a token names |
 //! | [`sql`] | SQL over what was recorded |
-//! | [`pull`] | sources that keywatch asks itself |
+//! | [`pull`], [`s3`] | sources that keywatch asks itself; requests to buckets |
 //! | [`turns`] | what the loops of [`chains`] and [`pull`] have in common |
 //! | [`source_activity`] | what each source last said |
 //! | [`readiness`], [`metrics`] | which parts are ready; what is counted |
@@ -52,12 +53,14 @@ pub(crate) mod readiness;
 pub(crate) mod receivers;
 pub(crate) mod role;
 pub(crate) mod rotating_token;
+pub(crate) mod s3;
 pub(crate) mod serve;
 pub(crate) mod shares;
 pub(crate) mod source;
 pub(crate) mod source_activity;
 pub(crate) mod spool;
 pub(crate) mod sql;
+pub(crate) mod state_place;
 pub(crate) mod text_file;
 pub(crate) mod turns;
 pub(crate) mod ways;

@@ -384,7 +384,7 @@ impl Facts {
 }
 
 /// Panels of a log on Kafka, where the log is the embedded one.
-fn of_kafka() -> [(&'static str, Expected); 9] {
+fn of_kafka() -> [(&'static str, Expected); 10] {
     use Expected::{Number, Total};
     [
         ("Written by others", Number(0.0)),
@@ -396,5 +396,6 @@ fn of_kafka() -> [(&'static str, Expected); 9] {
         ("Rebalances", Number(0.0)),
         ("Kafka is away", Number(0.0)),
         ("In the spool since", Number(0.0)),
+        ("State in the bucket", Total(0.0)),
     ]
 }

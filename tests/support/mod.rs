@@ -1,4 +1,4 @@
-//! What tests of the whole share: the built binary, a real Open Policy Agent, a real Kafka, real nodes of Ethereum and Bitcoin, where Debian's tools are, golden files, the tree.
+//! What tests of the whole share: the built binary, a real Open Policy Agent, a real Kafka, real nodes of Ethereum and Bitcoin, a bucket of S3, where Debian's tools are, golden files, the tree.
 
 pub(crate) mod anvil;
 pub(crate) mod btcd;
@@ -11,5 +11,6 @@ pub(crate) mod keys;
 pub(crate) mod meanwhile;
 pub(crate) mod opa;
 pub(crate) mod revoking;
+pub(crate) mod s3;
 pub(crate) mod serving;
 pub(crate) mod tree;

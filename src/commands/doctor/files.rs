@@ -51,13 +51,14 @@ fn named(config: &Config) -> Vec<PathBuf> {
     files
 }
 
-/// Keys of other roles, and what lets keywatch in at clusters.
+/// Keys of other roles, and what lets keywatch in at clusters and at the bucket of what is remembered.
 fn of_kafka(config: &Config) -> Vec<PathBuf> {
     let (log, intake) = (&config.log, &config.intake);
     let secrets =
         log.other_keys.values().chain(log.client_secret_files.values()).chain(intake.client_secret_files.values());
     let tokens =
         [&log.oauth, &intake.oauth].into_iter().flat_map(|oauth| [&oauth.token_file, &oauth.client_secret_file]);
+    let tokens = tokens.chain([&log.state_store.keys_file]);
     secrets.chain(tokens.filter(|file| !file.as_os_str().is_empty())).cloned().collect()
 }
 
@@ -131,10 +132,19 @@ mod tests {
                     [[signer_freezes]]\nname = 'b'\nsystem = 'cold'\nurl = 'https://s'\nsecret_files = ['s.secret']\n\
                     [[heartbeats]]\nreceiver = 'pager'\nurl_file = 'beat.url'\n\
                     [log.client_secret_files]\n'sasl.password' = 'kafka.secret'\n[log.other_keys]\ningest = 'i.key'\n\
-                    [intake.oauth]\ntoken_file = 'kafka.token'\n";
+                    [intake.oauth]\ntoken_file = 'kafka.token'\n[log.state_store]\nkeys_file = 'state.toml'\n";
         let config: Config = toml::from_str(text).unwrap();
-        let expected =
-            ["beat.url", "http.url", "i.key", "kafka.secret", "kafka.token", "okta.token", "s.secret", "ws.url"];
+        let expected = [
+            "beat.url",
+            "http.url",
+            "i.key",
+            "kafka.secret",
+            "kafka.token",
+            "okta.token",
+            "s.secret",
+            "state.toml",
+            "ws.url",
+        ];
         assert_eq!(named(&config), expected.map(PathBuf::from));
     }
 

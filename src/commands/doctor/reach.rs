@@ -28,6 +28,7 @@ use crate::service::config::receiver::Receiver;
 use crate::service::config::{self, Config, DecisionPoint};
 use crate::service::metrics::Metrics;
 use crate::service::rotating_token::connect;
+use crate::service::state_place::bucket_of;
 use crate::service::{receivers, text_file};
 
 /// How long each is waited for.
@@ -71,6 +72,11 @@ pub(super) async fn all(config: &Config, inventory: &Inventory) -> (Vec<Line>, V
     }
     if let Some(oidc) = &config.oidc {
         looks.push(Box::pin(connected("keys", oidc.issuer.clone(), places(&[&oidc.keys_url]))));
+    }
+    if let Some((bucket, _)) = bucket_of(&config.log.state) {
+        let address = config.log.state_store.address(bucket).map(String::from);
+        let place = address.and_then(|address| places(&[&address]));
+        looks.push(Box::pin(connected("bucket", bucket.to_owned(), place)));
     }
     let skews = join_all(config.decision_points.iter().map(|point| skew(&point.opa)));
     let (looked, skews) = tokio::join!(join_all(looks), skews);

@@ -61,6 +61,11 @@ impl AlertingSnapshots {
         AlertingSnapshots { files: SnapshotFiles::at(directory, "json") }
     }
 
+    /// Their files.
+    pub(crate) fn files(&self) -> &SnapshotFiles {
+        &self.files
+    }
+
     /// Writes the state of alerting, which has acted upon the findings of all records before `position`.
     ///
     /// # Errors

@@ -35,6 +35,8 @@ use crate::service::evaluation::outage::{Outages, unless_interrupted};
 use crate::service::evaluation::pipeline::{Handled, Pipeline, Resumption};
 use crate::service::evaluation::progress::Progress;
 use crate::service::evaluation::snapshots::{self, Snapshots};
+use crate::service::evaluation::state_store;
+use crate::service::evaluation::state_store::uploads::State;
 use crate::service::evaluation::system_records;
 use crate::service::evaluation::ticks::{Ticks, standstill};
 use crate::service::integrations;
@@ -150,16 +152,18 @@ impl Evaluator {
         let protections = protections(config, &rules, &self.inventory);
         rules.retain(|_| role.finds());
         let snapshots = Snapshots::at(&config.log.state_in(&config.data).join(snapshots::DIRECTORY));
-        let make = || Ok(Engine::new(&rules, &config.rules)?);
-        let restored = snapshots.restore(make, self.log.as_ref())?;
         let directory =
             if role.responds() { alerting_snapshots::DIRECTORY } else { alerting_snapshots::FINDING_DIRECTORY };
         let alerting = AlertingSnapshots::at(&config.log.state_in(&config.data).join(directory));
+        let files = [(State::Windows, snapshots.files().clone()), (State::Alerting, alerting.files().clone())];
+        let uploads = state_store::take_over(&config.log, &files, self.log.as_ref(), &self.metrics)?;
+        let make = || Ok(Engine::new(&rules, &config.rules)?);
+        let restored = snapshots.restore(make, self.log.as_ref())?;
         // What is concluded from here on, alerting need not know yet.
         let concluded = self.log.end(Topic::Conclusions);
         let (executor, history) = self.open_alerting(config, &alerting)?;
         let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
-        let resumption = Resumption { restored, history, snapshots, alerting };
+        let resumption = Resumption { restored, history, snapshots, alerting, uploads };
         let mut pipeline = Pipeline::resume(log, resumption, executor.clone(), metrics)?;
         pipeline.take_role(role, concluded, self.confirm);
         pipeline.declare(&self.inventory);
@@ -310,7 +314,7 @@ async fn follow(
             _ = stopping.wait_for(|stop| *stop) => {}
         }
     }
-    pipeline.write_snapshot();
+    pipeline.end();
     Ok(())
 }
 

@@ -13,6 +13,7 @@
 //! | [`ticks`] | when log time goes on by itself |
 //! | [`rule_records`], [`system_records`] | what is written into the log about rules and about systems |
 //! | [`snapshots`], [`alerting_snapshots`] | window state and alerting's state on disk, as [`snapshot_files`] |
+//! | [`state_store`] | the same in a bucket, for the process that takes the partition over |
 //! | [`history`] | what a start has to know of the log beside those |
 //! | [`progress`] | how far a start is |
 //! | [`pipeline_metrics`] | what Prometheus is told about all that: how long each stage takes ([`stages`]), and which words may be [`labels`] |
@@ -34,5 +35,6 @@ mod rule_records;
 mod snapshot_files;
 pub(crate) mod snapshots;
 mod stages;
+mod state_store;
 pub(crate) mod system_records;
 mod ticks;

@@ -28,6 +28,7 @@ use crate::service::evaluation::outage::{self, Outages};
 use crate::service::evaluation::pipeline_metrics::PipelineMetrics;
 use crate::service::evaluation::rule_records;
 use crate::service::evaluation::snapshots::{Restored, Snapshots};
+use crate::service::evaluation::state_store::uploads::{State, Uploads};
 use crate::service::evaluation::system_records;
 use crate::service::evaluation::ticks::Dues;
 use crate::service::log::Confirm;
@@ -67,6 +68,7 @@ pub(crate) struct Pipeline {
 struct SnapshotSchedule {
     snapshots: Snapshots,
     alerting: AlertingSnapshots,
+    uploads: Option<Uploads>,
     /// The digest of each system's last activation before what the engine sees next.
     activations: BTreeMap<String, String>,
     position: Position,
@@ -92,6 +94,8 @@ pub(crate) struct Resumption {
     pub(crate) snapshots: Snapshots,
     /// Snapshots of alerting's state.
     pub(crate) alerting: AlertingSnapshots,
+    /// What sends both to a bucket, where the configuration names one.
+    pub(crate) uploads: Option<Uploads>,
 }
 
 /// A finding, and what was decided to do about it.
@@ -138,7 +142,7 @@ impl Pipeline {
         executor: Executor,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let Resumption { restored, history, snapshots, alerting } = resumption;
+        let Resumption { restored, history, snapshots, alerting, uploads } = resumption;
         let Restored { engine, position, missing, rejected } = restored;
         let rules = engine.rules().cloned().collect();
         let coverage = CoverageWatch::open(rules, log.as_ref(), position, Arc::clone(&metrics))?;
@@ -149,7 +153,7 @@ impl Pipeline {
         missing.iter().for_each(|rule| pipeline.isolation.rebuild(rule, position, written));
         pipeline.isolation.start_from(snapshots.clone());
         let activations = history.activations;
-        pipeline.snapshots = Some(SnapshotSchedule { snapshots, alerting, activations, position, written });
+        pipeline.snapshots = Some(SnapshotSchedule { snapshots, alerting, uploads, activations, position, written });
         pipeline.metrics.snapshots("restored", usize::from(position > Position::default()));
         pipeline.metrics.snapshots("rejected", rejected);
         Ok(pipeline)
@@ -183,9 +187,23 @@ impl Pipeline {
         self.metrics.snapshots(outcome("window state", &windows), 1);
         let alerting = block_in_place(|| schedule.alerting.write(&self.executor, log, position, &schedule.activations));
         self.metrics.alerting_snapshots(outcome("alerting's state", &alerting), 1);
+        if let Some(uploads) = &schedule.uploads {
+            let written = [(State::Windows, windows.is_ok()), (State::Alerting, alerting.is_ok())];
+            let written = written.into_iter().filter(|(_, is_written)| *is_written);
+            written.for_each(|(state, _)| uploads.offer(state, position));
+        }
         (schedule.position, schedule.written) = (position, time::Instant::now());
         // Every rule is evaluated beyond what an earlier run acted upon.
         self.known.clear();
+    }
+
+    /// Keeps what is remembered for the next process, and waits a while until it is in the bucket, where there is one.
+    pub(crate) fn end(&mut self) {
+        self.write_snapshot();
+        let uploads = self.snapshots.as_mut().and_then(|schedule| schedule.uploads.take());
+        if let Some(uploads) = uploads {
+            block_in_place(|| uploads.end());
+        }
     }
 
     /// How far the records of earlier runs are gone through: the next one, and the first that is new. `None` once they are.

@@ -45,6 +45,11 @@ impl SnapshotFiles {
         SnapshotFiles { directory: directory.to_owned(), extension }
     }
 
+    /// Name of their directory.
+    pub(crate) fn directory_name(&self) -> String {
+        self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Writes the one of a position. A crash leaves the older ones in place.
     ///
     /// # Errors
@@ -54,15 +59,31 @@ impl SnapshotFiles {
         position: Position,
         write: impl FnOnce(&mut Digesting) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        fs::create_dir_all(&self.directory).with_context(|| self.directory.display().to_string())?;
-        let unfinished = self.directory.join("unfinished");
-        let file = File::create(&unfinished).with_context(|| unfinished.display().to_string())?;
-        let mut out = Digesting { out: BufWriter::new(file), digest: Sha256::new() };
+        let mut out = Digesting { out: BufWriter::new(self.begin()?), digest: Sha256::new() };
         write(&mut out)?;
         let Digesting { mut out, digest } = out;
         out.write_all(&digest.finalize())?;
-        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&unfinished, self.path(position))?;
+        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        self.finish(position, &file)
+    }
+
+    /// A file for one that is not there yet, digest included. Until it is finished it is none.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub(crate) fn begin(&self) -> anyhow::Result<File> {
+        fs::create_dir_all(&self.directory).with_context(|| self.directory.display().to_string())?;
+        let unfinished = self.unfinished();
+        File::create(&unfinished).with_context(|| unfinished.display().to_string())
+    }
+
+    /// Makes what was begun the one of a position.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub(crate) fn finish(&self, position: Position, begun: &File) -> anyhow::Result<()> {
+        begun.sync_all()?;
+        fs::rename(self.unfinished(), self.path(position))?;
         File::open(&self.directory)?.sync_all()?;
         for old in self.positions()?.into_iter().skip(KEPT) {
             fs::remove_file(self.path(old))?;
@@ -108,6 +129,10 @@ impl SnapshotFiles {
         positions.sort_unstable();
         positions.reverse();
         Ok(positions)
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.directory.join("unfinished")
     }
 
     /// The file of a position.

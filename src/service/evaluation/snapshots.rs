@@ -68,6 +68,11 @@ impl Snapshots {
         Snapshots { files: SnapshotFiles::at(directory, "arrow") }
     }
 
+    /// Their files.
+    pub(crate) fn files(&self) -> &SnapshotFiles {
+        &self.files
+    }
+
     /// Writes the engine's state, which has seen all records before `position`. A crash leaves the older one in place.
     ///
     /// # Errors

@@ -14,9 +14,9 @@ use reqwest::{Client, StatusCode, Url, redirect};
 use tokio::runtime::Handle;
 
 use super::objects::{Entry, Object, Unread};
-use super::s3::{each, inner, unescaped};
-use super::sigv4::encoded;
 use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_FILES_MAX, TOKEN_BYTES_MAX};
+use crate::service::s3::sigv4::encoded;
+use crate::service::s3::xml::{each, inner, unescaped};
 
 /// A container.
 #[derive(Clone, Debug)]

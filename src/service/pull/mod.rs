@@ -11,7 +11,7 @@
 //! | [`trail`], [`trail_keys`] | the trail among it, and what proves it |
 //! | [`aside`], [`unlisted`] | objects of a trail that cannot be read; log files of it that no digest lists |
 //! | [`sink`] | log files that a sink writes into a bucket |
-//! | [`s3`], [`sigv4`], [`azure_blob`] | a bucket of S3, and how requests to it are signed; a container of Azure |
+//! | [`s3`], [`azure_blob`] | a bucket of S3 as a place of logs; a container of Azure |
 //! | [`puller`] | the loop: the next page, the append, the wait |
 //! | [`start`] | pullers as the configuration names them |
 //!
@@ -33,7 +33,6 @@ mod s3;
 mod safe;
 mod safe_modules;
 mod service;
-mod sigv4;
 mod sink;
 pub(crate) mod start;
 mod trail;

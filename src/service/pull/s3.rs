@@ -1,28 +1,24 @@
-//! A bucket of S3: what lies below a prefix, and an object. Two requests (`ListObjectsV2`, `GetObject`), signed with the keys of
-//! a file that is read anew for each. It knows no format, and waits for answers on the thread that asks.
+//! A bucket of S3 as a place of logs: what lies below a prefix, and an object. Two requests (`ListObjectsV2`, `GetObject`). It
+//! knows no format, and waits for answers on the thread that asks.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::{Context, ensure};
 use keywatch_ingest::limits::BODY_BYTES_MAX;
 use keywatch_store::Instant;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::header::HeaderMap;
 use tokio::runtime::Handle;
 
 use super::objects::{Entry, Object, Unread};
-use super::sigv4::{Asked, Keys, encoded, headers};
-use crate::clock;
 use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_FILES_MAX};
+use crate::service::s3::bucket::{Bucket, Failure, address};
+use crate::service::s3::sigv4::encoded;
+use crate::service::s3::xml::{each, inner, unescaped};
 
 /// A bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct S3 {
-    client: Client,
-    base: Url,
-    region: String,
-    keys_file: PathBuf,
+    bucket: Bucket,
 }
 
 impl S3 {
@@ -33,15 +29,8 @@ impl S3 {
     pub(crate) fn new(base: &str, region: &str, keys_file: &Path, allow_plain_http: bool) -> anyhow::Result<S3> {
         // What stands behind a question mark may be a signature, which is not repeated.
         ensure!(!base.contains('?'), "url: write the bucket's address alone; the keys belong into token_file");
-        let base = Url::parse(base).with_context(|| format!("url: `{base}` is no address"))?;
-        ensure!(base.host_str().is_some(), "url: `{base}` names no host");
-        let is_plain = base.scheme() == "http" && allow_plain_http;
-        ensure!(base.scheme() == "https" || is_plain, "url: has to be https, or allow_plain_http = true");
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(Duration::from_secs(PULL_ANSWER_SECONDS_MAX))
-            .build()?;
-        Ok(S3 { client, base, region: region.to_owned(), keys_file: keys_file.to_owned() })
+        let base = address(base, allow_plain_http).context("url")?;
+        Ok(S3 { bucket: Bucket::new(base, region, keys_file, PULL_ANSWER_SECONDS_MAX)? })
     }
 
     /// What lies directly below a prefix, which is empty or ends with a slash.
@@ -66,52 +55,22 @@ impl S3 {
 
     /// An object as it lies there, and `x-amz-meta-signature`; empty where it has none, which is no signature of anything.
     pub(super) fn object(&self, key: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
-        self.get(key, "")
+        let (body, headers) = self.get(key, "")?;
+        let signature = headers.get("x-amz-meta-signature").and_then(|value| value.to_str().ok());
+        Ok((body, Some(signature.unwrap_or_default().to_owned())))
     }
 
-    fn get(&self, key: &str, query: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
+    fn get(&self, key: &str, query: &str) -> Result<(Vec<u8>, HeaderMap), Unread> {
         // The thread is one that may wait.
-        Handle::current().block_on(self.ask(key, query))
+        Handle::current().block_on(self.bucket.get(key, query, BODY_BYTES_MAX)).map_err(unread)
     }
+}
 
-    async fn ask(&self, key: &str, query: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
-        let later = |problem: String| Unread::Later(format!("cannot be read: {problem}"));
-        let keys = self.keys().map_err(|error| later(format!("{error:#}")))?;
-        let path = format!("{}/{}", self.base.path().trim_end_matches('/'), encoded(key, true));
-        let mut url = self.base.clone();
-        url.set_path(&path);
-        url.set_query(Some(query).filter(|query| !query.is_empty()));
-        let host = self.base.host_str().unwrap_or_default();
-        let host = self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        let asked = Asked { host: &host, path: &path, query, region: &self.region };
-        let mut request = self.client.get(url);
-        for (name, value) in headers(&keys, asked, clock::now()) {
-            request = request.header(name, value);
-        }
-        let broken = |error: reqwest::Error| later(error.without_url().to_string());
-        let mut answer = request.send().await.map_err(broken)?;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(Unread::No("is missing".to_owned())),
-            status => return Err(later(format!("the bucket answers {status}"))),
-        }
-        let signature = answer.headers().get("x-amz-meta-signature").and_then(|value| value.to_str().ok());
-        let signature = Some(signature.unwrap_or_default().to_owned());
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > BODY_BYTES_MAX {
-                return Err(Unread::No(format!("has more than {BODY_BYTES_MAX} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok((body, signature))
-    }
-
-    fn keys(&self) -> anyhow::Result<Keys> {
-        let file = self.keys_file.display();
-        let text = fs::read_to_string(&self.keys_file).with_context(|| format!("cannot read {file}"))?;
-        // What is wrong is said without the line, which may be the secret's.
-        toml::from_str(&text).map_err(|error| anyhow::anyhow!("{file}: {}", error.message()))
+fn unread(failure: Failure) -> Unread {
+    match failure {
+        Failure::Missing => Unread::No("is missing".to_owned()),
+        Failure::TooLong(bytes_max) => Unread::No(format!("has more than {bytes_max} bytes")),
+        Failure::Refused(problem) | Failure::Later(problem) => Unread::Later(format!("cannot be read: {problem}")),
     }
 }
 
@@ -132,29 +91,6 @@ fn listed(text: &str) -> anyhow::Result<Vec<Entry>> {
         entries.extend((!place.is_empty()).then(|| Entry::Directory(place.to_owned())));
     }
     Ok(entries)
-}
-
-/// What stands between the tags of each element of that name. The service writes no attributes there.
-pub(super) fn each<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
-    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let (_, behind) = rest.split_once(&open)?;
-        let (inside, behind) = behind.split_once(&close)?;
-        rest = behind;
-        Some(inside)
-    })
-}
-
-/// What stands within the first element of that name.
-pub(super) fn inner<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    each(text, name).next()
-}
-
-/// The text that was written with the entities of XML.
-pub(super) fn unescaped(text: &str) -> String {
-    let known = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#13;", "\r"), ("&amp;", "&")];
-    known.into_iter().fold(text.to_owned(), |text, (written, meant)| text.replace(written, meant))
 }
 
 #[cfg(test)]

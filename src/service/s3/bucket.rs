@@ -1,0 +1,171 @@
+//! A bucket: an object is read, written or deleted, or a list is asked for, in one signed request each. It tries nothing twice,
+//! and knows neither keys nor lists.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
+
+use super::sigv4::{Asked, Keys, encoded, headers};
+use crate::clock;
+use crate::limits::S3_CONNECT_SECONDS_MAX;
+
+/// A bucket, and the keys to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Bucket {
+    client: Client,
+    base: Url,
+    region: String,
+    keys_file: PathBuf,
+}
+
+/// Why a request came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// There is no such object.
+    Missing,
+    /// It has more bytes than that.
+    TooLong(usize),
+    /// Asking again will not help while nothing is changed.
+    Refused(String),
+    /// Asking again may help.
+    Later(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Missing => f.write_str("it is not in the bucket"),
+            Failure::TooLong(bytes_max) => write!(f, "it has more than {bytes_max} bytes"),
+            Failure::Refused(problem) | Failure::Later(problem) => f.write_str(problem),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The address of a bucket.
+///
+/// # Errors
+/// It is none, or would show what lies in the bucket to everybody on the way.
+pub(crate) fn address(base: &str, allow_plain_http: bool) -> anyhow::Result<Url> {
+    let base = Url::parse(base).with_context(|| format!("`{base}` is no address"))?;
+    ensure!(base.host_str().is_some(), "`{base}` names no host");
+    let is_plain = base.scheme() == "http" && allow_plain_http;
+    ensure!(base.scheme() == "https" || is_plain, "has to be https, or allow_plain_http = true");
+    Ok(base)
+}
+
+impl Bucket {
+    /// Prepares a client; nothing is sent yet. `base` is the bucket's own address, and a request with its answer may take
+    /// that many seconds.
+    ///
+    /// # Errors
+    /// There is no client to be had.
+    pub(crate) fn new(base: Url, region: &str, keys_file: &Path, seconds_max: u64) -> anyhow::Result<Bucket> {
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(S3_CONNECT_SECONDS_MAX))
+            .timeout(Duration::from_secs(seconds_max))
+            .build()?;
+        Ok(Bucket { client, base, region: region.to_owned(), keys_file: keys_file.to_owned() })
+    }
+
+    /// An object, or with an empty key what the bucket answers to a query, whose names are in order; and its headers.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn get(&self, key: &str, query: &str, bytes_max: usize) -> Result<(Vec<u8>, HeaderMap), Failure> {
+        let mut answer = self.ask(Method::GET, key, query, Vec::new()).await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+            if body.len() + chunk.len() > bytes_max {
+                return Err(Failure::TooLong(bytes_max));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((body, answer.headers().clone()))
+    }
+
+    /// Writes an object in the place of one that may lie there.
+    ///
+    /// # Errors
+    /// Why not; it may be there all the same.
+    pub(crate) async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Failure> {
+        self.ask(Method::PUT, key, "", body).await.map(drop)
+    }
+
+    /// Deletes an object. One that is not there is none to the service either.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), Failure> {
+        match self.ask(Method::DELETE, key, "", Vec::new()).await {
+            Ok(_) | Err(Failure::Missing) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn ask(&self, method: Method, key: &str, query: &str, body: Vec<u8>) -> Result<Response, Failure> {
+        let keys = self.keys().map_err(|error| Failure::Refused(format!("{error:#}")))?;
+        let path = format!("{}/{}", self.base.path().trim_end_matches('/'), encoded(key, true));
+        let mut url = self.base.clone();
+        url.set_path(&path);
+        url.set_query(Some(query).filter(|query| !query.is_empty()));
+        let host = self.base.host_str().unwrap_or_default();
+        let host = self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let asked =
+            Asked { method: method.as_str(), host: &host, path: &path, query, region: &self.region, body: &body };
+        let signed = headers(&keys, asked, clock::now());
+        let mut request = self.client.request(method, url);
+        for (name, value) in signed {
+            request = request.header(name, value);
+        }
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        let answer = request.send().await.map_err(broken)?;
+        match answer.status() {
+            status if status.is_success() => Ok(answer),
+            StatusCode::NOT_FOUND => Err(Failure::Missing),
+            status => {
+                let is_busy = status.is_server_error()
+                    || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+                let problem = format!("the bucket answers {status}");
+                Err(if is_busy { Failure::Later(problem) } else { Failure::Refused(problem) })
+            }
+        }
+    }
+
+    fn keys(&self) -> anyhow::Result<Keys> {
+        let file = self.keys_file.display();
+        let text = fs::read_to_string(&self.keys_file).with_context(|| format!("cannot read {file}"))?;
+        // What is wrong is said without the line, which may be the secret's.
+        toml::from_str(&text).map_err(|error| anyhow::anyhow!("{file}: {}", error.message()))
+    }
+}
+
+/// An answer that did not come, or not to its end. The address is known to whoever reads that.
+fn broken(error: reqwest::Error) -> Failure {
+    Failure::Later(error.without_url().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_one_that_nobody_else_reads() {
+        assert_eq!(address("https://b.example/c", false).unwrap().path(), "/c");
+        assert!(address("http://127.0.0.1:9000/c", true).is_ok());
+        for (base, expected) in [("http://b.example", "has to be https"), ("b", "is no address"), ("data:x", "no host")]
+        {
+            let told = format!("{:#}", address(base, false).unwrap_err());
+            assert!(told.contains(expected), "{told}");
+        }
+    }
+}
