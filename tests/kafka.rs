@@ -16,12 +16,14 @@
 //! | [`cluster`] | P2 on three brokers: a leader is killed, all are |
 //! | [`tools`] | `keywatch log`: copied to Kafka and back, shown, checked |
 //! | [`secured`] | P8: TLS, SCRAM and the documented ACLs |
+//! | [`compromises`] | P8: a stolen token is refused where events are taken in |
 //! | [`foreign`] | what no role wrote is left out; topics that do not fit are refused; what other clients see |
 //! | [`figures`] | nothing: `make bench-kafka` |
 //! | [`plan`] | the arithmetic of a plan for a million events a second, whose inputs `make bench-kafka` measures |
 
 mod chains;
 mod cluster;
+mod compromises;
 mod failures;
 mod figures;
 mod foreign;
