@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use super::objects::{Entry, Object, Unread};
 use super::s3::{each, inner, unescaped};
 use super::sigv4::encoded;
-use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_FILES_MAX, TOKEN_BYTES_MAX};
+use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_ANSWERS_MAX, TOKEN_BYTES_MAX};
 
 /// A container.
 #[derive(Clone, Debug)]
@@ -46,11 +46,12 @@ impl AzureBlob {
     }
 
     /// What lies directly below a prefix, which is empty or ends with a slash.
-    pub(super) fn list(&self, prefix: &str) -> anyhow::Result<Vec<Entry>> {
-        let mut entries = Vec::new();
+    ///
+    /// # Errors
+    /// It cannot be asked, or that of `each`.
+    pub(super) fn list(&self, prefix: &str, each: &mut dyn FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut next: Option<String> = None;
-        for _ in 0..PULL_TRAIL_FILES_MAX {
-            ensure!(entries.len() <= PULL_TRAIL_FILES_MAX, "more than {PULL_TRAIL_FILES_MAX} blobs in one place");
+        for _ in 0..PULL_TRAIL_ANSWERS_MAX {
             let marker = next.map(|marker| format!("&marker={}", encoded(&marker, false)));
             let query = format!(
                 "restype=container&comp=list&delimiter=%2F&prefix={}{}",
@@ -59,10 +60,10 @@ impl AzureBlob {
             );
             let answer = self.get("", &query).map_err(Unread::into_words).map_err(anyhow::Error::msg)?;
             let text = String::from_utf8(answer).context("its list is no UTF-8")?;
-            entries.extend(listed(&text)?);
+            listed(&text)?.into_iter().try_for_each(&mut *each)?;
             next = inner(&text, "NextMarker").filter(|marker| !marker.is_empty()).map(unescaped);
             if next.is_none() {
-                return Ok(entries);
+                return Ok(());
             }
         }
         Err(anyhow::anyhow!("its list has no end"))

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::objects::{Entry, Object, Unread};
 use super::sigv4::{Asked, Keys, encoded, headers};
 use crate::clock;
-use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_FILES_MAX};
+use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_ANSWERS_MAX};
 
 /// A bucket.
 #[derive(Clone, Debug)]
@@ -45,20 +45,21 @@ impl S3 {
     }
 
     /// What lies directly below a prefix, which is empty or ends with a slash.
-    pub(super) fn list(&self, prefix: &str) -> anyhow::Result<Vec<Entry>> {
-        let mut entries = Vec::new();
+    ///
+    /// # Errors
+    /// It cannot be asked, or that of `each`.
+    pub(super) fn list(&self, prefix: &str, each: &mut dyn FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut next: Option<String> = None;
-        for _ in 0..PULL_TRAIL_FILES_MAX {
-            ensure!(entries.len() <= PULL_TRAIL_FILES_MAX, "more than {PULL_TRAIL_FILES_MAX} objects in one place");
+        for _ in 0..PULL_TRAIL_ANSWERS_MAX {
             let token = next.map(|token| format!("continuation-token={}&", encoded(&token, false)));
             let query =
                 format!("{}delimiter=%2F&list-type=2&prefix={}", token.unwrap_or_default(), encoded(prefix, false));
             let (answer, _) = self.get("", &query).map_err(Unread::into_words).map_err(anyhow::Error::msg)?;
             let text = String::from_utf8(answer).context("its list is no UTF-8")?;
-            entries.extend(listed(&text)?);
+            listed(&text)?.into_iter().try_for_each(&mut *each)?;
             next = inner(&text, "NextContinuationToken").map(unescaped);
             if next.is_none() || inner(&text, "IsTruncated") != Some("true") {
-                return Ok(entries);
+                return Ok(());
             }
         }
         Err(anyhow::anyhow!("its list has no end"))

@@ -13,7 +13,7 @@ use keywatch_store::Instant;
 use keywatch_store::time::SECOND_NS;
 use tokio::task::spawn_blocking;
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, Listed, too_many};
 use super::cursor::Cursor;
 use super::objects::{Object, Unread};
 use super::puller::{Page, Pull};
@@ -78,7 +78,11 @@ impl Inner {
             aside.clear();
             failed.retain(|object, _| object.written >= since);
             read.retain(|object| object.written >= since);
+            let Listed { files: listed, has_more } = listed;
             due.extend(listed.into_iter().filter(|object| is_records(&object.key) && !read.contains(object)));
+            if has_more && due.is_empty() {
+                return Err(Trouble::new(Class::Malformed, too_many(since)));
+            }
         }
         let Some(object) = files.due.pop_front() else { return Ok(page) };
         match self.bucket.read(&object.key) {
