@@ -30,6 +30,12 @@ pub(crate) const PULL_PLACE_BYTES_MAX: usize = 4_096;
 /// Seconds after which a file of a log sink that cannot be read, while others can, is told and passed over.
 pub(crate) const PULL_SINK_WAITS_SECONDS_MAX: i64 = 86_400;
 
+/// Bytes of a file of a log sink that is read in parts, since it is larger than a body; what is behind them is told as rejected.
+pub(crate) const PULL_SINK_FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// Bytes of such a part: few enough records for one body.
+pub(crate) const PULL_SINK_PART_BYTES: usize = 4 << 20;
+
 /// Seconds within which a file of a log sink may have grown without another time: its times are whole seconds, and clocks differ.
 pub(crate) const PULL_SINK_SETTLED_SECONDS: i64 = 5;
 

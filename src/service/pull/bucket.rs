@@ -3,7 +3,7 @@
 
 use std::collections::BinaryHeap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -13,7 +13,7 @@ use keywatch_ingest::transport::body;
 use keywatch_store::Instant;
 
 use super::azure_blob::AzureBlob;
-use super::objects::{Entry, Object, Unread};
+use super::objects::{Entry, Object, Part, Unread};
 use super::s3::S3;
 use crate::limits::{PULL_TRAIL_DEPTH_MAX, PULL_TRAIL_FILES_MAX, PULL_TRAIL_LOOKED_MAX};
 
@@ -138,13 +138,7 @@ impl Bucket {
     /// # Errors
     /// Why it cannot be read.
     pub(super) fn read_signed(&self, key: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
-        // A path forgets `.`, and an address that has one is another than what was signed.
-        let inside = !key.is_empty()
-            && Path::new(key).components().all(|part| matches!(part, Component::Normal(_)))
-            && key.split('/').all(|part| part != ".");
-        if !inside {
-            return Err(Unread::No("names no place in the bucket".to_owned()));
-        }
+        inside(key)?;
         let (bytes, signature) = match self {
             Bucket::Directory(root) => (file(&root.join(key))?, None),
             Bucket::S3(bucket) => bucket.object(key)?,
@@ -155,6 +149,28 @@ impl Bucket {
         let decoded = decoded.map_err(|error| Unread::No(format!("cannot be read: {error}")))?;
         Ok((decoded.into_owned(), signature))
     }
+
+    /// A part of an object as it lies there; empty behind its end. It blocks.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(super) fn read_part(&self, key: &str, part: Part) -> Result<Vec<u8>, Unread> {
+        inside(key)?;
+        match self {
+            Bucket::Directory(root) => part_of(&root.join(key), part).map_err(|error| unread(&error)),
+            Bucket::S3(bucket) => bucket.part(key, part),
+            Bucket::Azure(container) => container.part(key, part),
+        }
+    }
+}
+
+/// Fails where a key leads out of the bucket.
+fn inside(key: &str) -> Result<(), Unread> {
+    // A path forgets `.`, and an address that has one is another than what was signed.
+    let is_inside = !key.is_empty()
+        && Path::new(key).components().all(|part| matches!(part, Component::Normal(_)))
+        && key.split('/').all(|part| part != ".");
+    if is_inside { Ok(()) } else { Err(Unread::No("names no place in the bucket".to_owned())) }
 }
 
 /// The prefix of what lies below a place.
@@ -183,9 +199,23 @@ fn list(directory: &Path, place: &str, each: &mut dyn FnMut(Entry) -> anyhow::Re
 fn file(path: &Path) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)) {
+        Ok(_) if bytes.len() > BODY_BYTES_MAX => Err(Unread::Large(format!("has more than {BODY_BYTES_MAX} bytes"))),
         Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Unread::No("is missing".to_owned())),
-        Err(error) => Err(Unread::Later(format!("cannot be read: {error}"))),
+        Err(error) => Err(unread(&error)),
+    }
+}
+
+fn part_of(path: &Path, part: Part) -> io::Result<Vec<u8>> {
+    let (mut file, mut bytes) = (File::open(path)?, Vec::new());
+    file.seek(SeekFrom::Start(part.from))?;
+    file.take(part.bytes_max as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn unread(error: &io::Error) -> Unread {
+    match error.kind() {
+        io::ErrorKind::NotFound => Unread::No("is missing".to_owned()),
+        _ => Unread::Later(format!("cannot be read: {error}")),
     }
 }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use keywatch_ingest::limits::BODY_BYTES_MAX;
 use keywatch_store::Instant;
+use reqwest::header::RANGE;
 use reqwest::{Client, StatusCode, Url, redirect};
 use tokio::runtime::Handle;
 
-use super::objects::{Entry, Object, Unread};
+use super::objects::{Entry, Object, Part, Unread};
 use super::sigv4::{Asked, Keys, encoded, headers};
 use crate::clock;
 use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_ANSWERS_MAX};
@@ -54,7 +55,7 @@ impl S3 {
             let token = next.map(|token| format!("continuation-token={}&", encoded(&token, false)));
             let query =
                 format!("{}delimiter=%2F&list-type=2&prefix={}", token.unwrap_or_default(), encoded(prefix, false));
-            let (answer, _) = self.get("", &query).map_err(Unread::into_words).map_err(anyhow::Error::msg)?;
+            let (answer, _) = self.get("", &query, None).map_err(Unread::into_words).map_err(anyhow::Error::msg)?;
             let text = String::from_utf8(answer).context("its list is no UTF-8")?;
             listed(&text)?.into_iter().try_for_each(&mut *each)?;
             next = inner(&text, "NextContinuationToken").map(unescaped);
@@ -67,15 +68,20 @@ impl S3 {
 
     /// An object as it lies there, and `x-amz-meta-signature`; empty where it has none, which is no signature of anything.
     pub(super) fn object(&self, key: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
-        self.get(key, "")
+        self.get(key, "", None)
     }
 
-    fn get(&self, key: &str, query: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
+    /// A part of an object as it lies there; empty behind its end.
+    pub(super) fn part(&self, key: &str, part: Part) -> Result<Vec<u8>, Unread> {
+        self.get(key, "", Some(part)).map(|(body, _)| body)
+    }
+
+    fn get(&self, key: &str, query: &str, part: Option<Part>) -> Result<(Vec<u8>, Option<String>), Unread> {
         // The thread is one that may wait.
-        Handle::current().block_on(self.ask(key, query))
+        Handle::current().block_on(self.ask(key, query, part))
     }
 
-    async fn ask(&self, key: &str, query: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
+    async fn ask(&self, key: &str, query: &str, part: Option<Part>) -> Result<(Vec<u8>, Option<String>), Unread> {
         let later = |problem: String| Unread::Later(format!("cannot be read: {problem}"));
         let keys = self.keys().map_err(|error| later(format!("{error:#}")))?;
         let path = format!("{}/{}", self.base.path().trim_end_matches('/'), encoded(key, true));
@@ -89,19 +95,24 @@ impl S3 {
         for (name, value) in headers(&keys, asked, clock::now()) {
             request = request.header(name, value);
         }
+        if let Some(part) = part {
+            request = request.header(RANGE, part.range());
+        }
         let broken = |error: reqwest::Error| later(error.without_url().to_string());
         let mut answer = request.send().await.map_err(broken)?;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(Unread::No("is missing".to_owned())),
-            status => return Err(later(format!("the bucket answers {status}"))),
+        match (answer.status(), part.is_some()) {
+            (StatusCode::OK, false) | (StatusCode::PARTIAL_CONTENT, true) => {}
+            (StatusCode::RANGE_NOT_SATISFIABLE, true) => return Ok((Vec::new(), None)),
+            (StatusCode::OK, true) => return Err(Unread::No("is not given in parts".to_owned())),
+            (StatusCode::NOT_FOUND, _) => return Err(Unread::No("is missing".to_owned())),
+            (status, _) => return Err(later(format!("the bucket answers {status}"))),
         }
         let signature = answer.headers().get("x-amz-meta-signature").and_then(|value| value.to_str().ok());
         let signature = Some(signature.unwrap_or_default().to_owned());
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {
-                return Err(Unread::No(format!("has more than {BODY_BYTES_MAX} bytes")));
+                return Err(Unread::Large(format!("has more than {BODY_BYTES_MAX} bytes")));
             }
             body.extend_from_slice(&chunk);
         }
