@@ -57,9 +57,11 @@ impl Doors {
 
     /// One that takes nothing any more gives way, and if there is none, the one that was heard least lately.
     fn forget_one(&mut self) {
-        let last = |statements: &[Statement]| statements.last().map(|last| (!last.prints.is_empty(), last.at));
-        let over = self.0.iter().min_by_key(|(_, statements)| last(statements)).map(|(name, _)| name.clone());
-        if let Some(name) = over {
+        let over = self.0.iter().min_by_key(|(_, statements)| {
+            let last = statements.last();
+            last.map(|last| (!last.prints.is_empty(), last.at))
+        });
+        if let Some(name) = over.map(|(name, _)| name.clone()) {
             self.0.remove(&name);
         }
     }

@@ -213,10 +213,10 @@ fn part_of(path: &Path, part: Part) -> io::Result<Vec<u8>> {
 }
 
 fn unread(error: &io::Error) -> Unread {
-    match error.kind() {
-        io::ErrorKind::NotFound => Unread::No("is missing".to_owned()),
-        _ => Unread::Later(format!("cannot be read: {error}")),
+    if error.kind() == io::ErrorKind::NotFound {
+        return Unread::No("is missing".to_owned());
     }
+    Unread::Later(format!("cannot be read: {error}"))
 }
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
