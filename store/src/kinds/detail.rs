@@ -181,7 +181,11 @@ pub(super) const INVENTORY_ACTIVATED: &[(&str, &str, &str)] = &[
 pub(super) const CREDENTIAL_ACCEPTED: &[(&str, &str, &str)] = &[
     ("of", "text", "the source"),
     ("process", "text", "the process, by a name that it keeps over restarts"),
-    ("prints", "array", "fingerprints of what it recognises the source by; empty where it takes nothing of the source any more"),
+    (
+        "prints",
+        "array",
+        "fingerprints of what it recognises the source by; empty where it takes nothing of the source any more",
+    ),
 ];
 
 pub(super) const CREDENTIAL_COMPROMISED: &[(&str, &str, &str)] = &[
