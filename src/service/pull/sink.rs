@@ -41,8 +41,8 @@ struct Inner {
 enum Given {
     /// The rest of it, which may be nothing.
     All(Vec<u8>),
-    /// Lines of it; others follow.
-    Lines(Vec<u8>),
+    /// Lines of it, and from which byte on others follow.
+    Lines(Vec<u8>, u64),
     /// The rest is not read, and why.
     Rejected(String),
 }
@@ -55,8 +55,8 @@ struct Files {
     read: HashSet<Object>,
     /// Those that were listed and come next.
     due: VecDeque<Object>,
-    /// The one that comes next is read in parts, and so far already.
-    part_from: Option<u64>,
+    /// How far those are read that are read in parts.
+    parts: HashMap<Object, u64>,
     /// Those of them that could not be read; the next list has them again.
     aside: Vec<Object>,
     /// When each of these was first asked for in vain.
@@ -93,7 +93,8 @@ impl Inner {
             let listed = self.bucket.objects(since);
             let listed = listed.map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
             page.newest = newest.or(Some(since));
-            let Files { read, due, aside, failed, .. } = &mut *files;
+            let Files { read, due, aside, failed, parts, .. } = &mut *files;
+            parts.retain(|object, _| object.written >= since);
             aside.clear();
             failed.retain(|object, _| object.written >= since);
             read.retain(|object| object.written >= since);
@@ -104,18 +105,16 @@ impl Inner {
             }
         }
         let Some(object) = files.due.pop_front() else { return Ok(page) };
-        match self.give(&object, &mut files.part_from) {
+        match self.give(&object, files.parts.get(&object).copied()) {
             Err(Unread::Later(cause)) if files.waits(&object, now) => {
                 // Whoever may make one file unreadable holds up no other.
                 let problem = format!("{} {cause}", object.key);
-                files.part_from = None;
                 files.aside.push(object);
                 let mut trouble = Trouble::new(Class::Unreachable, problem);
                 trouble.rest = (!files.due.is_empty()).then_some(Duration::from_millis(PULL_PAGE_MILLISECONDS));
                 return Err(trouble);
             }
             Err(Unread::Later(cause) | Unread::Large(cause) | Unread::No(cause)) | Ok(Given::Rejected(cause)) => {
-                files.part_from = None;
                 let problem = Problem::new("file", format!("{} {cause}", object.key));
                 page.rejects.push(Reject::new(&problem, None, object.key.as_bytes()));
             }
@@ -123,16 +122,18 @@ impl Inner {
                 page.body = content;
                 files.answered = Some(now);
             }
-            Ok(Given::Lines(content)) => {
+            Ok(Given::Lines(content, next)) => {
                 page.body = content;
                 files.answered = Some(now);
                 // Whoever goes on from here reads it from its beginning.
-                page.next = files.part_from.map(|from| format!("{}#{from}", object.key));
+                page.next = Some(format!("{}#{next}", object.key));
                 page.newest = Some(files.reached(&object));
+                files.parts.insert(object.clone(), next);
                 files.due.push_front(object);
                 return Ok(page);
             }
         }
+        files.parts.remove(&object);
         page.newest = Some(files.reached(&object));
         // The place of a list that goes on is another each time; what counts is the time.
         page.next = (!files.due.is_empty()).then(|| object.key.clone());
@@ -146,8 +147,8 @@ impl Inner {
 
 impl Inner {
     /// A file, or lines of it from where the look before has come to.
-    fn give(&self, object: &Object, part_from: &mut Option<u64>) -> Result<Given, Unread> {
-        let from = match *part_from {
+    fn give(&self, object: &Object, part_from: Option<u64>) -> Result<Given, Unread> {
+        let from = match part_from {
             Some(from) => from,
             None => match self.bucket.read(&object.key) {
                 Err(Unread::Large(_)) => 0,
@@ -167,7 +168,6 @@ impl Inner {
             ));
         }
         if lines.len() < PULL_SINK_PART_BYTES {
-            *part_from = None;
             return Ok(Given::All(lines));
         }
         let Some(end) = lines.iter().rposition(|byte| *byte == b'\n') else {
@@ -175,8 +175,8 @@ impl Inner {
         };
         let mut lines = lines;
         lines.truncate(end + 1);
-        *part_from = Some(from + lines.len() as u64);
-        Ok(Given::Lines(lines))
+        let next = from + lines.len() as u64;
+        Ok(Given::Lines(lines, next))
     }
 }
 
