@@ -17,6 +17,7 @@
 //! | [`cluster`] | P2 on three brokers: a leader is killed, all are |
 //! | [`tools`] | `keywatch log`: copied to Kafka and back, shown, checked |
 //! | [`secured`] | P8: TLS, SCRAM and the documented ACLs |
+//! | [`compromises`] | P8: a stolen token is refused where events are taken in |
 //! | [`foreign`] | what no role wrote is left out; topics that do not fit are refused; what other clients see |
 //! | [`generated`] | P1: a generated log of 200,000 events, byte for byte, through every kind of change among the processes |
 //! | [`reading`] | nothing: another maker's consumer of conclusions |
@@ -26,6 +27,7 @@
 mod bucket;
 mod chains;
 mod cluster;
+mod compromises;
 mod failures;
 mod figures;
 mod foreign;

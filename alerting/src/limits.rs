@@ -202,7 +202,26 @@ pub const SWITCHES_KEPT_NS: i64 = 30 * 86_400 * 1_000_000_000;
 /// Compromises of credentials that are remembered; no more are taken.
 pub const COMPROMISES_MAX: usize = 500;
 
-/// Nanoseconds of log time after a credential was declared compromised that its events are still tainted: what was on its way
+/// Sources of which one person alone declares within [`COMPROMISES_ALONE_NS`] that their credentials were stolen; whoever could
+/// take everybody's word away would blind keywatch. Of a further one a second person has to declare the same.
+pub const COMPROMISES_ALONE_MAX: usize = 3;
+
+/// Nanoseconds of log time over which these are counted.
+pub const COMPROMISES_ALONE_NS: i64 = 3_600 * 1_000_000_000;
+
+/// Nanoseconds of log time for which a declaration waits for the second person.
+pub const COMPROMISE_ASKED_NS: i64 = 24 * 3_600 * 1_000_000_000;
+
+/// Sources by processes that take events in, of which it is known by what they are recognised.
+pub const DOORS_MAX: usize = 10_000;
+
+/// What one process said of one source that is told apart; what is older is held together.
+pub const DOOR_STATEMENTS_MAX: usize = 16;
+
+/// Fingerprints of one statement.
+pub const DOOR_PRINTS_MAX: usize = 1_000;
+
+/// Nanoseconds of log time after the credential was refused by everybody that its events are still tainted: what was on its way
 /// then was taken under it.
 pub const COMPROMISE_AFTER_NS: i64 = 60 * 1_000_000_000;
 

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use keywatch_alerting::{Action, AlertState, CompromiseRequest, Error, Executor, Rests, Saved, Sink, Terminal};
+use keywatch_store::event::Origin;
 use keywatch_store::finding::Proof;
 use keywatch_store::{Event, Finding, Instant, Log, Severity, Topic};
+use serde_json::json;
 
 use crate::support::{FaultyPdp, MortalLog, SESSION, SYSTEM, at, executor, executor_from, finding};
 
@@ -146,6 +148,75 @@ async fn it_is_declared_by_one_and_taken_back_by_two_and_everybody_hears_of_it()
     for kind in ["credential.compromised", "credential.restore_asked", "credential.restored"] {
         assert_eq!(log.of_kind(kind).len(), 1, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn whoever_takes_many_words_away_needs_a_second_person() {
+    let (log, executor) = scene();
+    begin(&executor).await;
+    let declared = async |source: &str, by: &str, seconds| {
+        let refused = BTreeSet::from([format!("print of {source}")]);
+        executor.compromised(request(source, at(-60), None), refused, by, at(seconds)).await.unwrap()
+    };
+    let is_tainted = |source: &str| executor.with_state(|state| state.compromises().taint(SYSTEM, source, at(0)));
+    for source in ["idp", "opa", "vault"] {
+        assert!(declared(source, "ann", 1_000).await.stands(), "{source}");
+    }
+    assert!(declared("idp", "ann", 1_001).await.stands(), "of a source that was declared already, another token");
+    for seconds in [1_002, 1_003] {
+        let fourth = declared("safe", "ann", seconds).await;
+        assert!(fourth.waits && !fourth.stands() && !is_tainted("safe"), "nobody agrees with themselves: {fourth:?}");
+        let early = executor.restore_credential(&fourth.id, "bob", "no", at(seconds)).await.unwrap_err();
+        assert!(early.to_string().contains("no second person"), "{early}");
+    }
+    let agreed = declared("safe", "bob", 1_004).await;
+    assert!(agreed.stands() && is_tainted("safe"));
+    assert_eq!(agreed.asked_by.as_deref(), Some("ann"));
+    assert!(executor.with_state(|state| state.compromises().refused()).contains("print of safe"));
+    assert!(executor.with_state(|state| !state.compromises().iter().any(|one| one.waits)), "that is settled");
+    assert_eq!([log.of_kind("credential.compromised").len(), log.of_kind("credential.compromise_asked").len()], [5, 2]);
+    let asked = told(&log).iter().filter(|title| title.contains("wants the credential of safe declared")).count();
+    assert_eq!(asked, 2, "and everybody hears of it");
+}
+
+/// A process that takes events in says by which fingerprints it recognises the source.
+fn accepted(process: &str, seconds: i64, prints: &[&str]) -> Event {
+    let origin = Origin { system: SYSTEM.to_owned(), source: "keywatch".to_owned() };
+    let mut event = Event::builder(&origin, &format!("{process}/{seconds}"), "credential.accepted", at(seconds));
+    event.time(at(seconds));
+    event.detail(&json!({ "of": "safe", "process": process, "prints": prints }));
+    event.build_own()
+}
+
+#[tokio::test]
+async fn p1_what_every_process_takes_is_refused_and_the_taint_ends_with_the_last_of_them() {
+    let (log, live) = scene();
+    let says = |event: Event| {
+        let appended = log.append(Topic::Events, vec![event]).unwrap();
+        live.observe(appended.first, &appended.written);
+    };
+    says(accepted("door-1", 1, &["old", "new"]));
+    says(accepted("door-2", 2, &["old"]));
+    let id = {
+        let declared = request("safe", at(0), None);
+        live.compromised(declared, BTreeSet::new(), "ann", at(1_000)).await.unwrap().id
+    };
+    let now = || live.with_state(|state| state.compromises().get(&id).cloned().unwrap());
+    assert_eq!(now().refused, BTreeSet::from(["new".to_owned(), "old".to_owned()]), "this process takes nothing in");
+    assert_eq!(now().ends(), None, "both still take it");
+    says(accepted("door-1", 2_000, &[]));
+    assert_eq!((now().ends(), now().view()["still_taken_by"].clone()), (None, json!(["door-2"])));
+    says(accepted("door-2", 2_100, &["fresh"]));
+    assert_eq!(now().ends(), Some(at(2_160)));
+    live.idle().await;
+    // Whatever was folded first: a start reads one topic after the other, and what runs has both as they came.
+    let again = executor(&log, &FaultyPdp::new(), sinks());
+    let state = |executor: &Executor| executor.with_state(|state| state.compromises().clone());
+    assert_eq!(state(&again), state(&live));
+    let mut kept = Vec::new();
+    live.save(&mut kept).unwrap();
+    let kept = executor_from(Saved::read(&kept).unwrap(), &log, &FaultyPdp::new(), sinks());
+    assert!(kept.with_state(|kept| live.with_state(|live| kept == live)));
 }
 
 #[tokio::test]

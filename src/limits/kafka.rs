@@ -30,5 +30,17 @@ pub(crate) const INTAKE_WAIT_MILLISECONDS: u64 = 200;
 /// Seconds until messages that the log did not take are tried again.
 pub(crate) const INTAKE_RETRY_SECONDS: u64 = 1;
 
+/// Milliseconds that a look at declarations of stolen credentials waits for one.
+pub(crate) const REFUSALS_WAIT_MILLISECONDS: u64 = 500;
+
+/// Looks in a row at a start that may see nothing before the declarations were read to their end: a minute.
+pub(crate) const REFUSALS_QUIET_LOOKS_MAX: u32 = 120;
+
+/// Seconds until declarations that cannot be read are tried again.
+pub(crate) const REFUSALS_RETRY_SECONDS: u64 = 5;
+
+/// Messages after which it is kept how far the declarations are read.
+pub(crate) const REFUSALS_KEPT_MESSAGES: u64 = 10_000;
+
 /// Milliseconds over which `keywatch log copy` tries again to write conclusions that Kafka does not take.
 pub(crate) const COPY_OUTAGE_MS_MAX: u32 = 120_000;

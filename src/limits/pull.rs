@@ -30,11 +30,23 @@ pub(crate) const PULL_PLACE_BYTES_MAX: usize = 4_096;
 /// Seconds after which a file of a log sink that cannot be read, while others can, is told and passed over.
 pub(crate) const PULL_SINK_WAITS_SECONDS_MAX: i64 = 86_400;
 
+/// Bytes of a file of a log sink that is read in parts, since it is larger than a body; what is behind them is told as rejected.
+pub(crate) const PULL_SINK_FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// Bytes of such a part: few enough records for one body.
+pub(crate) const PULL_SINK_PART_BYTES: usize = 4 << 20;
+
 /// Seconds within which a file of a log sink may have grown without another time: its times are whole seconds, and clocks differ.
 pub(crate) const PULL_SINK_SETTLED_SECONDS: i64 = 5;
 
-/// Files and directories of a trail that are looked at in one look.
+/// Files of a bucket that one list keeps, the oldest first; the next list has the others.
 pub(crate) const PULL_TRAIL_FILES_MAX: usize = 1_000_000;
+
+/// Files and directories of a bucket that are looked at in one look, those of old days among them.
+pub(crate) const PULL_TRAIL_LOOKED_MAX: usize = 20_000_000;
+
+/// Answers that the list of one place of a bucket may have.
+pub(crate) const PULL_TRAIL_ANSWERS_MAX: usize = 100_000;
 
 /// Directories inside one another in a bucket that are looked at. Azure writes sixteen where a resource is part of another.
 pub(crate) const PULL_TRAIL_DEPTH_MAX: usize = 32;

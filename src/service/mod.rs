@@ -12,6 +12,7 @@
 //! | [`http`] | the front door: connections, credentials, routes |
 //! | [`intake`], [`source`] | a body of a source → durable events, and a receipt; a source that may send |
 //! | [`chains`] | followers of chains: nodes, the loop that reads blocks into the log |
+//! | [`refusals`] | credentials that were declared stolen, where the log is not read |
 //! | [`intake_topics`] | topics of Kafka that others write, read as any body |
 //! | [`evaluation`] | the loop over the log: rules, findings, alerting, ticks, snapshots of window state |
 //! | [`integrations`], [`receivers`] | receivers and policy decision points, as the configuration names them |
@@ -51,6 +52,7 @@ pub(crate) mod operators;
 pub(crate) mod pull;
 pub(crate) mod readiness;
 pub(crate) mod receivers;
+pub(crate) mod refusals;
 pub(crate) mod role;
 pub(crate) mod rotating_token;
 pub(crate) mod s3;

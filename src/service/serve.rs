@@ -24,6 +24,7 @@ use crate::service::evaluation::evaluator::{self, Evaluator, RunningEvaluator};
 use crate::service::http::api::sources::Source;
 use crate::service::http::api::{self, Api, Known};
 use crate::service::http::bundles;
+use crate::service::http::credentials::accepting::Accepting;
 use crate::service::http::credentials::prints::Refused;
 use crate::service::http::credentials::refused::Refusing;
 use crate::service::http::credentials::{self, current};
@@ -42,6 +43,7 @@ use crate::service::metrics::Metrics;
 use crate::service::oidc::Oidc;
 use crate::service::pull::start as pulls;
 use crate::service::readiness::Readiness;
+use crate::service::refusals::Refusals;
 use crate::service::role::Role;
 use crate::service::shares::child::Parent;
 use crate::service::sql::postgres::Endpoint;
@@ -202,16 +204,29 @@ async fn serve_http(
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let metrics = Arc::clone(&parts.intake.metrics);
-    let compromised =
-        evaluator.as_ref().map(|running| running.executor.with_state(|state| state.compromises().refused()));
-    let (refusing, refused) = watch::channel(Refused::new(compromised.unwrap_or_default()));
-    let credentials = current::start(config, parts.role, &parts.intake, refused)?;
+    let refusals = refusals(config, parts.role).await?;
+    let compromised = match evaluator {
+        Some(running) => running.executor.with_state(|state| state.compromises().refused()),
+        None => refusals.as_ref().map(Refusals::refused).unwrap_or_default(),
+    };
+    let (refusing, refused) = watch::channel(Refused::new(compromised));
+    let accepting = refusals.is_some().then(|| {
+        let log = Arc::clone(&parts.intake.log);
+        Accepting::new(&config.log.role, &config.data, log)
+    });
+    let accepting = accepting.transpose()?;
+    let credentials = current::start(config, parts.role, &parts.intake, refused, accepting.clone())?;
     // Operators ask who reads the log and responds. The endpoint of SQL ends with the front door.
     let (asked, sql) = match evaluator {
         Some(evaluator) if parts.role.responds() => {
             parts.answer(config, evaluator, (&credentials, refusing), &stopping).await?
         }
-        Some(_) | None => (Router::new(), Endpoint::default()),
+        Some(_) | None => {
+            if let Some(refusals) = refusals {
+                refusals.follow(refusing, Arc::clone(&parts.readiness), stopping.clone())?;
+            }
+            (Router::new(), Endpoint::default())
+        }
     };
     let log = parts.log.readable.map(|readable| readable.log);
     let server = Server::new(credentials, parts.intake, log, parts.readiness);
@@ -236,7 +251,29 @@ async fn serve_http(
         failed = failure_of(followers) => return Err(failed.context("a follower of a chain or a puller has ended, so keywatch stops")),
         () = shutdown_deadline(stopping) => tracing::warn!("requests were still open after {SHUTDOWN_SECONDS_MAX} s"),
     }
+    if let Some(accepting) = accepting {
+        takes_no_more(accepting).await;
+    }
     Ok(())
+}
+
+/// What a process that evaluates nothing has to know of stolen credentials before it takes anything in.
+async fn refusals(config: &Config, role: Role) -> anyhow::Result<Option<Refusals>> {
+    if role.evaluates() {
+        return Ok(None);
+    }
+    let (log, data) = (config.log.clone(), config.data.clone());
+    let read = tokio::task::spawn_blocking(move || Refusals::open(&log, &data)).await;
+    read.context("the reading of declarations broke off; this is a defect of keywatch")?.map(Some)
+}
+
+/// Says that this process takes nothing any more, so that nobody waits for it to refuse something.
+async fn takes_no_more(accepting: Arc<Accepting>) {
+    match tokio::task::spawn_blocking(move || accepting.end()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the log does not say that nothing is taken here any more"),
+        Err(error) => tracing::error!(%error, "an append broke off"),
+    }
 }
 
 /// What the API says of the rules that run and of the sources that may send or are asked.

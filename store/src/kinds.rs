@@ -438,15 +438,21 @@ pub const KINDS: &[Kind] = &[
         &[SILENCE, BY],
     ),
     operated("alert.silence_ended", "an operator ended a silence before its time", &[SILENCE, BY]),
+    keywatch(
+        "credential.accepted",
+        "a process that takes events in for others to evaluate says by what it recognises a source from now on",
+        &[],
+        detail::CREDENTIAL_ACCEPTED,
+    ),
     operated(
         "credential.compromised",
         "an operator declared that somebody else had the credential of a source: what the source wrote since is tainted",
-        &[
-            COMPROMISE,
-            BY,
-            ("request", "object", "system, source, since, until, reason"),
-            ("refused", "array", "fingerprints of the credentials that are taken no more"),
-        ],
+        detail::CREDENTIAL_COMPROMISED,
+    ),
+    operated(
+        "credential.compromise_asked",
+        "an operator who has declared several sources wants one more declared, and another one has to declare the same",
+        detail::CREDENTIAL_COMPROMISED,
     ),
     operated(
         "credential.restore_asked",

@@ -1,5 +1,6 @@
-//! Credentials that somebody else had: declared by one person, since waiting helps the thief alone, and taken back by two,
-//! since that lets a word count again that may be the thief's. Each is a record before anything follows from it, and everybody
+//! Credentials that somebody else had: declared by one person, since waiting helps the thief alone, but no more than a few an
+//! hour, since whoever takes everybody's word away blinds keywatch; and taken back by two, since that lets a word count again
+//! that may be the thief's. Each is a record before anything follows from it, and everybody
 //! who is told of anything is told of it.
 
 use std::collections::BTreeSet;
@@ -14,8 +15,10 @@ use crate::lifecycle::compromise_findings;
 use crate::lifecycle::operation;
 
 impl Executor {
-    /// Declares that somebody else had the credential of a source; `refused` are the fingerprints of those that are not to be
-    /// taken any more. It holds at once.
+    /// Declares that somebody else had the credential of a source; `refused` are the fingerprints of those that this process
+    /// is not to take any more, to which come those that other processes say they take. It holds at once, unless `by` has
+    /// declared [`crate::limits::COMPROMISES_ALONE_MAX`] other sources within the hour: then it waits for a second person to
+    /// declare the same.
     ///
     /// # Errors
     /// [`Error::Refused`] with what is wrong, or [`Error::Log`].
@@ -37,11 +40,37 @@ impl Executor {
                 let problem = "there are too many; take back those that are settled first".to_owned();
                 return Err(Error::Refused { problem });
             }
-            let (by, restore_asked, restored_by) = (by.to_owned(), None, None);
-            let compromise = Compromise { id: id.clone(), request, refused, by, at, restore_asked, restored_by };
+            let compromise = self.declaration(id.clone(), request, refused, (by, at));
             self.shared.alert_log.append(Topic::Conclusions, vec![operation::compromised(&compromise, now)])?;
         }
         self.tell_compromise(&id).await
+    }
+
+    /// What is written down: that it holds, or that it waits for a second person.
+    fn declaration(
+        &self,
+        id: String,
+        request: CompromiseRequest,
+        mut refused: BTreeSet<String>,
+        (by, at): (&str, Instant),
+    ) -> Compromise {
+        let names: BTreeSet<String> =
+            self.with_state(|state| state.compromises().iter().map(|one| one.by.clone()).collect());
+        let own: BTreeSet<String> = {
+            let policy = self.shared.policy();
+            names.into_iter().filter(|name| policy.is_same_person(name, by)).collect()
+        };
+        let is_self = |name: &str| own.contains(name);
+        self.with_state(|state| {
+            let (compromises, of) = (state.compromises(), (request.system.as_str(), request.source.as_str()));
+            let asked_by = compromises.asked(of, at, is_self).map(|one| one.by.clone());
+            let waits = asked_by.is_none() && compromises.is_enough(of, at, is_self);
+            // One that was replaced before is taken by nobody.
+            if request.until.is_none() {
+                refused.extend(state.doors().prints(of.0, of.1));
+            }
+            Compromise { waits, asked_by, ..Compromise::new(id, request, refused, by.to_owned(), at) }
+        })
     }
 
     /// Takes a declaration back: the first person asks for it, and a second one agrees. What the source wrote counts then as
@@ -63,6 +92,9 @@ impl Executor {
             let refuse = |problem: String| Err(Error::Refused { problem });
             if let Some(problem) = problem_of_reason(reason) {
                 return refuse(problem);
+            }
+            if compromise.waits {
+                return refuse("nothing follows from it as long as no second person declares the same".to_owned());
             }
             if !compromise.stands() {
                 return refuse("it is taken back already".to_owned());

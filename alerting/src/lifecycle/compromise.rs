@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::lifecycle::action::SOURCE;
+use crate::lifecycle::doors::Doors;
 use crate::limits::{
-    COMPROMISE_AFTER_NS, COMPROMISE_WITNESS_NS, COMPROMISES_MAX, OPERATION_TEXT_BYTES_MAX, SILENCE_TEXT_BYTES_MAX,
+    COMPROMISE_AFTER_NS, COMPROMISE_ASKED_NS, COMPROMISE_WITNESS_NS, COMPROMISES_ALONE_MAX, COMPROMISES_ALONE_NS,
+    COMPROMISES_MAX, OPERATION_TEXT_BYTES_MAX, SILENCE_TEXT_BYTES_MAX,
 };
 
 /// What an operator declares. The JSON form stands in the detail of `credential.compromised`.
@@ -76,6 +78,16 @@ pub struct Compromise {
     pub by: String,
     /// Log time of that.
     pub at: Instant,
+    /// Whether it waits for a second person to declare the same, since `by` has declared as many as one does alone.
+    #[serde(default)]
+    pub waits: bool,
+    /// Who had asked for it, where it was such a one.
+    #[serde(default)]
+    pub asked_by: Option<String>,
+    /// The other processes that took what is refused, each with the log time from which on it takes it no more; `None` where
+    /// it still does.
+    #[serde(default)]
+    pub doors: BTreeMap<String, Option<Instant>>,
     /// Who wants it taken back, why, and log time of that.
     pub restore_asked: Option<(String, String, Instant)>,
     /// The second person, who agreed to that, and when.
@@ -83,18 +95,32 @@ pub struct Compromise {
 }
 
 impl Compromise {
+    /// Declared by `by`; nothing has followed from it yet.
+    pub(crate) fn new(
+        id: String,
+        request: CompromiseRequest,
+        refused: BTreeSet<String>,
+        by: String,
+        at: Instant,
+    ) -> Self {
+        let (restore_asked, restored_by, asked_by, doors) = (None, None, None, BTreeMap::new());
+        Compromise { id, request, refused, by, at, waits: false, asked_by, doors, restore_asked, restored_by }
+    }
+
     /// Whether it stands.
     #[must_use]
     pub fn stands(&self) -> bool {
-        self.restored_by.is_none()
+        self.restored_by.is_none() && !self.waits
     }
 
-    /// Log time from which on its source's word counts again: when the credential was valid no more. `None` where it is not
-    /// known to be refused anywhere, so that whoever has it may still write.
+    /// Log time from which on its source's word counts again: when the credential was valid no more, in the last process
+    /// that took it. `None` where it is not known to be refused everywhere, so that whoever has it may still write.
     #[must_use]
     pub fn ends(&self) -> Option<Instant> {
-        let refused = (!self.refused.is_empty()).then(|| self.at.saturating_add(COMPROMISE_AFTER_NS));
-        self.request.until.or(refused)
+        let mut doors = self.doors.values();
+        let refused_by_all = doors.try_fold(self.at, |latest, closed| closed.map(|closed| latest.max(closed)));
+        let refused = refused_by_all.filter(|_| !self.refused.is_empty());
+        self.request.until.or(refused.map(|refused| refused.saturating_add(COMPROMISE_AFTER_NS)))
     }
 
     fn is_of(&self, system: &str, source: &str) -> bool {
@@ -110,14 +136,17 @@ impl Compromise {
     pub fn view(&self) -> Value {
         let CompromiseRequest { system, source, since, until, reason } = &self.request;
         let status = match (&self.restored_by, &self.restore_asked) {
+            _ if self.waits => "waiting for a second person to declare the same",
             (Some(_), _) => "taken back",
             (None, Some(_)) => "waiting for a second person to take it back",
             (None, None) => "stands",
         };
+        let still_taken_by: Vec<&String> =
+            self.doors.iter().filter(|(_, closed)| closed.is_none()).map(|(process, _)| process).collect();
         json!({
             "id": self.id, "system": system, "source": source, "status": status, "since": since, "until": until,
             "tainted_until": self.ends(), "reason": reason, "by": self.by, "at": self.at,
-            "refused": self.refused,
+            "refused": self.refused, "still_taken_by": still_taken_by, "asked_by": self.asked_by,
             "restore_asked_by": self.restore_asked.as_ref().map(|(by, ..)| by),
             "restore_reason": self.restore_asked.as_ref().map(|(_, reason, _)| reason),
             "restored_by": self.restored_by.as_ref().map(|(by, _)| by),
@@ -142,6 +171,16 @@ pub struct Compromises(BTreeMap<String, Compromise>);
 impl Compromises {
     /// Somebody declared one.
     pub(crate) fn declared(&mut self, compromise: Compromise) {
+        // Who reads the log with its repeats sees one twice.
+        if self.0.contains_key(&compromise.id) {
+            return;
+        }
+        if !compromise.waits {
+            // What waited for this one.
+            let CompromiseRequest { system, source, .. } = &compromise.request;
+            let is_same = |other: &Compromise| &other.request.system == system && &other.request.source == source;
+            self.0.retain(|_, other| !(other.waits && is_same(other)));
+        }
         // Those that were taken back give way first.
         if self.0.len() >= COMPROMISES_MAX {
             let over = self.0.values().filter(|other| !other.stands()).min_by_key(|other| (other.at, &other.id));
@@ -150,6 +189,43 @@ impl Compromises {
             }
         }
         self.0.insert(compromise.id.clone(), compromise);
+    }
+
+    /// Holds them against what processes say that they take.
+    pub(crate) fn settle(&mut self, doors: &Doors) {
+        for compromise in self.0.values_mut() {
+            let CompromiseRequest { system, source, .. } = &compromise.request;
+            let closed = doors.closed(system, source, &compromise.refused);
+            compromise.doors = closed;
+        }
+    }
+
+    /// Who waits for a second person to declare of this source what they declared, and is another one than `is_self` says.
+    pub(crate) fn asked(
+        &self,
+        (system, source): (&str, &str),
+        at: Instant,
+        is_self: impl Fn(&str) -> bool,
+    ) -> Option<&Compromise> {
+        self.0.values().find(|one| {
+            one.waits
+                && one.request.system == system
+                && one.request.source == source
+                && at <= one.at.saturating_add(COMPROMISE_ASKED_NS)
+                && !is_self(&one.by)
+        })
+    }
+
+    /// Whether a person, known by `is_self`, has declared as many others alone as one does within a while.
+    pub(crate) fn is_enough(&self, of: (&str, &str), at: Instant, is_self: impl Fn(&str) -> bool) -> bool {
+        let is_alone = |one: &&Compromise| {
+            let is_recent = at <= one.at.saturating_add(COMPROMISES_ALONE_NS);
+            !one.waits && one.asked_by.is_none() && is_recent && is_self(&one.by)
+        };
+        let alone = self.0.values().filter(is_alone);
+        let sources: BTreeSet<(&str, &str)> =
+            alone.map(|one| (one.request.system.as_str(), one.request.source.as_str())).collect();
+        sources.len() >= COMPROMISES_ALONE_MAX && !sources.contains(&of)
     }
 
     /// Somebody wants it taken back.
@@ -236,21 +312,15 @@ mod tests {
     use super::*;
 
     fn compromise(until: Option<i64>, refused: &[&str]) -> Compromise {
-        Compromise {
-            id: "c".into(),
-            request: CompromiseRequest {
-                system: "cold".into(),
-                source: "idp".into(),
-                since: Instant(100),
-                until: until.map(Instant),
-                reason: "found in a paste".into(),
-            },
-            refused: refused.iter().map(|print| (*print).to_owned()).collect(),
-            by: "ann".into(),
-            at: Instant(1_000),
-            restore_asked: None,
-            restored_by: None,
-        }
+        let request = CompromiseRequest {
+            system: "cold".into(),
+            source: "idp".into(),
+            since: Instant(100),
+            until: until.map(Instant),
+            reason: "found in a paste".into(),
+        };
+        let refused = refused.iter().map(|print| (*print).to_owned()).collect();
+        Compromise::new("c".into(), request, refused, "ann".into(), Instant(1_000))
     }
 
     fn all(one: Compromise) -> Compromises {
@@ -275,6 +345,58 @@ mod tests {
             assert!(!clean.iter().any(|time| all.taint("cold", "idp", *time)), "{all:?}");
             assert!(!all.taint("hot", "idp", Instant(200)) && !all.taint("cold", "opa", Instant(200)));
         }
+    }
+
+    #[test]
+    fn the_taint_lasts_until_the_last_process_that_took_it_takes_it_no_more() {
+        let with = |doors: &[(&str, Option<i64>)]| {
+            let doors = doors.iter().map(|(process, closed)| ((*process).to_owned(), closed.map(Instant)));
+            Compromise { doors: doors.collect(), ..compromise(None, &["p"]) }
+        };
+        let after = |at| Some(Instant(at + COMPROMISE_AFTER_NS));
+        assert_eq!(with(&[]).ends(), after(1_000));
+        assert_eq!(with(&[("a", Some(2_000)), ("b", Some(9_000))]).ends(), after(9_000));
+        assert_eq!(with(&[("a", Some(2))]).ends(), after(1_000), "it had ceased to before anybody declared this");
+        let open = with(&[("a", Some(2_000)), ("b", None)]);
+        assert_eq!(open.ends(), None);
+        assert_eq!(open.view()["still_taken_by"], json!(["b"]));
+        let replaced = Compromise { request: compromise(Some(500), &[]).request, ..open };
+        assert_eq!(replaced.ends(), Some(Instant(500)), "it was valid no more whoever took it");
+    }
+
+    #[test]
+    fn what_waits_for_a_second_person_taints_nothing() {
+        let is = |name: &'static str| move |by: &str| by == name;
+        let mut all = all(Compromise { waits: true, ..compromise(None, &["p"]) });
+        assert!(!all.taint("cold", "idp", Instant(200)) && all.refused().is_empty());
+        let asked = |all: &Compromises, by, at| all.asked(("cold", "idp"), Instant(at), is(by)).is_some();
+        assert!(asked(&all, "bob", 2_000) && !asked(&all, "ann", 2_000), "one person is no second one");
+        assert!(!asked(&all, "bob", 1_001 + COMPROMISE_ASKED_NS), "it is forgotten after a while");
+        all.declared(Compromise { id: "d".into(), by: "bob".into(), ..compromise(None, &["p"]) });
+        assert!(all.taint("cold", "idp", Instant(200)) && all.get("c").is_none());
+    }
+
+    #[test]
+    fn so_many_sources_one_person_declares_alone_in_a_while() {
+        let mut all = Compromises::default();
+        let declared = |all: &mut Compromises, source: &str, asked_by: Option<&str>| {
+            let mut one = Compromise { id: source.into(), ..compromise(None, &["p"]) };
+            (one.request.source, one.asked_by) = (source.into(), asked_by.map(str::to_owned));
+            all.declared(one);
+        };
+        let of = |all: &Compromises, source: &str, by: &str, at| {
+            all.is_enough(("cold", source), Instant(at), |other| other == by)
+        };
+        let is_enough = |all: &Compromises, by: &str, at| of(all, "another", by, at);
+        declared(&mut all, "two of us", Some("bob"));
+        for source in 1..COMPROMISES_ALONE_MAX {
+            declared(&mut all, &source.to_string(), None);
+        }
+        assert!(!is_enough(&all, "ann", 1_000));
+        declared(&mut all, "last", None);
+        assert!(is_enough(&all, "ann", 1_000) && !is_enough(&all, "bob", 1_000));
+        assert!(!of(&all, "last", "ann", 1_000), "nobody else loses their word by that");
+        assert!(!is_enough(&all, "ann", 1_001 + COMPROMISES_ALONE_NS));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use keywatch_store::{EventId, Finding, Instant, Severity};
 use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::compromise::Compromise;
 use crate::lifecycle::self_monitoring::about_keywatch;
+use crate::limits::COMPROMISES_ALONE_MAX;
 use crate::policy::routes::COMPROMISED_RULE;
 
 /// What is to be told of a compromise as it stands: one finding for each step.
@@ -13,15 +14,38 @@ pub(crate) fn about(compromise: &Compromise) -> impl Iterator<Item = Finding> {
     let asked =
         compromise.restore_asked.as_ref().map(|(by, reason, at)| restore_asked(compromise, (by.as_str(), *at), reason));
     let restored = compromise.restored_by.as_ref().map(|(by, at)| restored(compromise, (by.as_str(), *at)));
-    std::iter::once(declared(compromise)).chain(asked).chain(restored)
+    let first = if compromise.waits { declaration_asked(compromise) } else { declared(compromise) };
+    std::iter::once(first).chain(asked).chain(restored)
+}
+
+fn declaration_asked(compromise: &Compromise) -> Finding {
+    let request = &compromise.request;
+    let mut finding = begun(compromise, "asked", (compromise.by.as_str(), compromise.at));
+    finding.title = format!("{} wants the credential of {} declared stolen", compromise.by, request.source);
+    finding.meaning = format!(
+        "Within an hour {} has declared {COMPROMISES_ALONE_MAX} other sources to be stolen. Whoever could take the word of all \
+         sources away would blind keywatch, so that nothing follows from this one until another administrator declares the \
+         same. The reason given: {}",
+        compromise.by, request.reason
+    );
+    finding.runbook = "Ask, by another way than their account, whether it is they who declare this.\n\
+                       If it is, declare the same: keywatch sources compromised.\n\
+                       If not, treat their account as stolen, and take back with a second person what it has declared."
+        .to_owned();
+    finding
 }
 
 fn declared(compromise: &Compromise) -> Finding {
     let request = &compromise.request;
-    let until = compromise.ends().map_or_else(|| "on".to_owned(), |end: Instant| format!("to {end}"));
+    let until = match (request.until, compromise.refused.is_empty()) {
+        (Some(end), _) => format!("to {end}"),
+        (None, true) => "on".to_owned(),
+        (None, false) => "to a minute after every process that takes events in has refused it".to_owned(),
+    };
+    let with = compromise.asked_by.as_ref().map(|first| format!("{first} and ")).unwrap_or_default();
     let mut finding = begun(compromise, "declared", (compromise.by.as_str(), compromise.at));
     finding.title =
-        format!("{} declares the credential of {} stolen since {}", compromise.by, request.source, request.since);
+        format!("{with}{} declares the credential of {} stolen since {}", compromise.by, request.source, request.since);
     let refused = match compromise.refused.len() {
         0 => "No credential is refused because of it.".to_owned(),
         count => format!("{count} of its credentials are refused from now on; it writes again under new ones."),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::lifecycle::action::{SOURCE, derive_id};
-use crate::lifecycle::compromise::{Compromise, CompromiseRequest};
+use crate::lifecycle::compromise::{Compromise, CompromiseRequest, Compromises};
 use crate::lifecycle::handling::{Act, Entry};
 use crate::lifecycle::incident::Incidents;
 use crate::lifecycle::silence::{Allowed, Silence, SilenceRequest};
@@ -101,22 +101,26 @@ struct Compromised {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     refused: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
-/// The `credential.compromised` record.
+/// The `credential.compromised` record, or, where it waits for a second person, `credential.compromise_asked`.
 #[must_use]
 pub fn compromised(compromise: &Compromise, now: Instant) -> Event {
-    let Compromise { id, request, refused, by, .. } = compromise;
+    let Compromise { id, request, refused, by, asked_by, waits, .. } = compromise;
+    let kind = if *waits { "credential.compromise_asked" } else { "credential.compromised" };
     let detail = json!(Compromised {
         compromise_id: id.clone(),
         by: by.clone(),
         request: Some(request.clone()),
         refused: refused.clone(),
+        asked_by: asked_by.clone(),
         reason: None,
     });
     let source_id = format!("compromise/{id}");
-    by_operator(&request.system, &source_id, "credential.compromised", by, Some(&request.reason), &detail, now)
+    by_operator(&request.system, &source_id, kind, by, Some(&request.reason), &detail, now)
 }
 
 /// The `credential.restore_asked` or `credential.restored` record.
@@ -127,6 +131,7 @@ pub fn about_compromise(kind: &'static str, compromise: &Compromise, by: &str, r
         by: by.to_owned(),
         request: None,
         refused: BTreeSet::new(),
+        asked_by: None,
         reason: Some(reason.to_owned()),
     });
     let source_id = format!("{kind}/{}", compromise.id);
@@ -196,6 +201,29 @@ fn by_operator(
     event.build_own()
 }
 
+impl Compromises {
+    /// Takes in a record about a credential that somebody else had; other kinds are passed over.
+    pub fn apply(&mut self, event: &Event) {
+        if !event.kind().starts_with("credential.") {
+            return;
+        }
+        let Ok(said) = Compromised::deserialize(event.detail().value()) else { return };
+        let Compromised { compromise_id: id, by, request, refused, asked_by, reason } = said;
+        match (event.kind(), request) {
+            (kind @ ("credential.compromised" | "credential.compromise_asked"), Some(request)) => {
+                let waits = kind == "credential.compromise_asked";
+                let compromise = Compromise::new(id, request, refused, by, event.time());
+                self.declared(Compromise { waits, asked_by, ..compromise });
+            }
+            ("credential.restore_asked", _) => {
+                self.restore_asked(&id, by, reason.unwrap_or_default(), event.time());
+            }
+            ("credential.restored", _) => self.restored(&id, by, event.time()),
+            _ => {}
+        }
+    }
+}
+
 impl AlertState {
     /// Takes in a record of what an operator did.
     pub(crate) fn operated(&mut self, event: &Event) {
@@ -214,24 +242,6 @@ impl AlertState {
                     self.tell_handled(&name, before);
                 }
             }
-        }
-    }
-
-    /// Takes in a record about a credential that somebody else had.
-    pub(crate) fn compromised(&mut self, event: &Event) {
-        let Ok(said) = Compromised::deserialize(event.detail().value()) else { return };
-        let Compromised { compromise_id: id, by, request, refused, reason } = said;
-        match (event.kind(), request) {
-            ("credential.compromised", Some(request)) => {
-                let (at, restore_asked, restored_by) = (event.time(), None, None);
-                let compromise = Compromise { id, request, refused, by, at, restore_asked, restored_by };
-                self.compromises_mut().declared(compromise);
-            }
-            ("credential.restore_asked", _) => {
-                self.compromises_mut().restore_asked(&id, by, reason.unwrap_or_default(), event.time());
-            }
-            ("credential.restored", _) => self.compromises_mut().restored(&id, by, event.time()),
-            _ => {}
         }
     }
 

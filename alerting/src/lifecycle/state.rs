@@ -13,6 +13,7 @@ use crate::delivery::occasion::PendingNotification;
 use crate::lifecycle::action::{AlertRecord, derive_id};
 use crate::lifecycle::compromise::Compromises;
 use crate::lifecycle::declarations::Declarations;
+use crate::lifecycle::doors::Doors;
 use crate::lifecycle::handling::{Status, Verdict};
 use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::matcher::Matcher;
@@ -88,6 +89,8 @@ pub struct AlertState {
     planned: Planned,
     silences: Silences,
     compromises: Compromises,
+    #[serde(default)]
+    doors: Doors,
     protections: Protections,
     declarations: Declarations,
     switches: Switches,
@@ -124,7 +127,11 @@ impl AlertState {
                 self.switched(event)
             }
             "inventory.activated" => self.declarations.apply(event),
-            "credential.compromised" | "credential.restore_asked" | "credential.restored" => self.compromised(event),
+            "credential.accepted"
+            | "credential.compromised"
+            | "credential.compromise_asked"
+            | "credential.restore_asked"
+            | "credential.restored" => self.compromised(event),
             kind if kind.starts_with("response.") => self.responses.apply(event, &mut self.inputs),
             _ => {}
         }
@@ -310,8 +317,17 @@ impl AlertState {
         &self.compromises
     }
 
-    pub(crate) fn compromises_mut(&mut self) -> &mut Compromises {
-        &mut self.compromises
+    fn compromised(&mut self, event: &Event) {
+        match event.kind() {
+            "credential.accepted" => self.doors.apply(event),
+            _ => self.compromises.apply(event),
+        }
+        self.compromises.settle(&self.doors);
+    }
+
+    /// By which credentials processes that take events in recognise sources.
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     pub(crate) fn silences_mut(&mut self) -> &mut Silences {

@@ -10,6 +10,8 @@ use keywatch_ingest::chain::{bitcoin as coins, evm};
 use keywatch_ingest::feeds::cloudtrail::trail::{PublicKeys, hour_before};
 use keywatch_ingest::feeds::events::Events;
 use keywatch_ingest::feeds::mapping::Mapping;
+use keywatch_ingest::feeds::sigstore::trust::{Identity, Trust};
+use keywatch_ingest::feeds::sigstore::verifying::Verifying;
 use keywatch_ingest::signature::token::{Expected, security_event};
 use keywatch_ingest::signature::webhook::{self, Message};
 use keywatch_ingest::signature::{self, Algorithm, Keys};
@@ -26,7 +28,7 @@ use serde::Deserialize;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("bitcoin", bitcoin),
     ("body", body),
     ("digest", digest),
@@ -39,6 +41,7 @@ pub const TARGETS: [Target; 12] = [
     ("mapping", mapping),
     ("rest", rest),
     ("signature", signature),
+    ("sigstore", sigstore),
 ];
 
 /// Bytes that a body may have after decompression, here.
@@ -54,6 +57,9 @@ const KEYS: &str = r#"{"keys":[
     {"kty":"OKP","crv":"Ed25519","kid":"e","x":"fUCz38_i1NqhGY2dPFxU5gev_YFdSbaVPBafKyOP4a8"},
     {"kty":"EC","crv":"P-256","kid":"p","x":"v1ifVha8LruVKOqLZTw9fjlFPz5i_O-Zqfdzu1Rl5iw","y":"i5Rwij2W-erm7qNxBBIFrBIrt3LiKCck7xmxjZ604_k"}
 ]}"#;
+
+/// Bundles, and whom they are verified against.
+const VECTORS: &str = include_str!("../../src/feeds/sigstore/vectors.json");
 
 const TRAIL_KEYS: &str = r#"{"PublicKeyList":[{"Fingerprint":"00","Value":"MAA="}]}"#;
 
@@ -180,6 +186,22 @@ pub fn signature(bytes: &[u8]) {
     let expected = Expected { keys, algorithms, issuer, audience };
     for token in [head, body] {
         assert!(security_event(&expected, token, now).is_err());
+    }
+}
+
+/// A trust file; and a result with its bundle, verified against that, or against the trust and the identity of the vectors.
+pub fn sigstore(bytes: &[u8]) {
+    let vectors: serde_json::Value = serde_json::from_str(VECTORS).unwrap();
+    let text = |name: &str| vectors[name].as_str().unwrap().to_owned();
+    let identity = Identity { system: "cold".into(), subject: text("subject"), issuer: text("issuer") };
+    let known = || Trust::parse(vectors["trusted_root"].to_string().as_bytes(), vec![identity.clone()]).unwrap();
+    let verifying = Verifying::new(Trust::parse(bytes, vec![identity.clone()]).unwrap_or_else(|_| known()));
+    feed(&verifying, bytes);
+    let origin = origin();
+    for event in verifying.read(&Context { origin: &origin, inventory: None }, bytes).events {
+        let detail = event.detail().value();
+        let is_expected = detail["identity"] == *identity.subject && detail["issuer"] == *identity.issuer;
+        assert!(detail["verified"] != true || is_expected, "{detail}");
     }
 }
 

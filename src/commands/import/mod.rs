@@ -46,7 +46,8 @@ taken for a trail's bucket, its digests are held against one another and against
 source.gap.
 
 With --dry-run no event lines are written. Standard output says instead which share of the records was accepted (not rejected)
-and which was understood (became events), and how many events of which kinds they became; the rest is nothing of the feed's.")]
+and which was understood (became events), and how many events of which kinds they became; the rest is nothing of the feed's.
+A file that is refused whole is told as a file: what it holds is in no share.")]
 #[command(group(clap::ArgGroup::new("format").required(true).args(["feed", "mapping"])))]
 pub(crate) struct Arguments {
     /// Format of the files: safe, opa, events, okta, cloudtrail … (`keywatch feeds list` lists them all)
@@ -105,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(shares) = &import.shares {
         output::line(&shares.told(&import.counts))?;
     }
-    let Counts { files, records, events, skipped, rejects } = import.counts;
+    let Counts { files, records, events, skipped, rejects, .. } = import.counts;
     let skipped = if skipped > 0 { format!(", {skipped} skipped (nothing of this feed's)") } else { String::new() };
     output::note(&format!("{files} files, {records} records, {events} events, {rejects} rejects{skipped}"));
     Ok(ExitCode::from(u8::from(rejects + gaps > 0)))
@@ -141,6 +142,11 @@ struct Counts {
     events: usize,
     skipped: usize,
     rejects: usize,
+    /// Files, or pieces of them, of which it is not known how many records they hold: refused whole, or cut. Each is one of
+    /// `rejects`.
+    unread: usize,
+    /// How many of `records` stand for them.
+    unread_records: usize,
 }
 
 struct Import<'a, W> {
@@ -164,8 +170,14 @@ impl<W: Write> Import<'_, W> {
                 Reject::new(&Problem::new("file", format!("{damage}; what stands before was read")), None, &[]);
             self.reject(&name, &reject, 0);
             self.counts.records += 1;
+            self.unread(1);
         }
         Ok(())
+    }
+
+    fn unread(&mut self, records: usize) {
+        self.counts.unread += 1;
+        self.counts.unread_records += records;
     }
 
     /// Reads a stream as one body where it fits, else line by line.
@@ -227,6 +239,9 @@ impl<W: Write> Import<'_, W> {
         }
         for reject in &reading.rejects {
             self.reject(name, reject, lines_before);
+        }
+        if is_refused_whole(&reading) && reading.events.is_empty() {
+            self.unread(reading.records);
         }
         self.counts.records += reading.records;
         self.counts.events += reading.events.len();

@@ -23,7 +23,9 @@ impl Shares {
 
     /// Both shares, and the kinds that records became.
     pub(super) fn told(&self, counts: &Counts) -> String {
-        let accepted = counts.records.saturating_sub(counts.rejects);
+        // How many records a file holds that could not be read is not known: it is told as a file.
+        let known = counts.records.saturating_sub(counts.unread_records);
+        let accepted = known.saturating_sub(counts.rejects.saturating_sub(counts.unread));
         let understood = accepted.saturating_sub(counts.skipped);
         let rows = [
             ("accepted", accepted, "not rejected"),
@@ -31,11 +33,17 @@ impl Shares {
             ("passed over", counts.skipped, "nothing of this feed's"),
         ];
         let row = |(share, records, meaning): (&str, usize, &str)| {
-            [share.to_owned(), records.to_string(), percent(records, counts.records), meaning.to_owned()]
+            [share.to_owned(), records.to_string(), percent(records, known), meaning.to_owned()]
         };
         let shares = output::table(["of the records", "count", "share", ""], rows.map(row));
         let kinds = self.kinds.iter().map(|(kind, events)| [kind.clone(), events.to_string()]);
-        format!("{shares}\n\n{}", output::table(["kind", "events"], kinds))
+        let unread = match counts.unread {
+            0 => String::new(),
+            unread => format!(
+                "{unread} files or pieces of files were refused whole or cut: what they hold is in no share\n\n"
+            ),
+        };
+        format!("{shares}\n\n{unread}{}", output::table(["kind", "events"], kinds))
     }
 }
 
@@ -50,6 +58,20 @@ fn percent(part: usize, whole: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_refused_whole_is_none_of_the_records() {
+        let counts =
+            Counts { files: 3, records: 12, rejects: 3, skipped: 2, unread: 2, unread_records: 2, ..Counts::default() };
+        let told = Shares::default().told(&counts);
+        let row = |share: &str| told.lines().find(|line| line.contains(share)).unwrap_or_default().to_owned();
+        assert!(row("accepted").contains("90.0 %") && row("understood").contains("70.0 %"), "{told}");
+        assert!(told.contains("2 files or pieces of files were refused whole"), "{told}");
+        let none = Shares::default().told(&Counts { records: 1, rejects: 1, unread: 1, unread_records: 1, ..counts });
+        assert!(!none.contains('%'), "nothing is known of any record: {none}");
+        let all = Shares::default().told(&Counts { records: 4, ..Counts::default() });
+        assert!(all.contains("100.0 %") && !all.contains("refused whole"), "{all}");
+    }
 
     #[test]
     fn a_hundred_percent_is_all_of_them() {

@@ -60,7 +60,13 @@ pub(super) fn prove(
     let mut all = Proof::default();
     for directory in paths.iter().filter(|path| path.is_dir()) {
         let bucket = Bucket::Directory(directory.clone());
-        let objects = bucket.objects(Instant(0))?;
+        let listed = bucket.objects(Instant(0))?;
+        ensure!(
+            !listed.has_more,
+            "{}: more files than are proved at once; name the directory of each account or region apart",
+            directory.display()
+        );
+        let objects = listed.files;
         let mut proof = Proof::of(keys, &bucket, &objects);
         proof.add_unlisted(&objects);
         for gap in &proof.gaps {

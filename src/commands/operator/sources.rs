@@ -21,7 +21,7 @@ Examples:
   keywatch sources restore 51bc… --reason 'the paste was ours'
 
 Administrators declare, and it holds at once: the credential is refused, what the source wrote since is tainted, and no
-revocation goes without a person on its word. Taking it back needs two. docs/compromises.md tells the rest.")]
+revocation goes without a person on its word. One person declares three sources an hour. Taking it back needs two. docs/compromises.md tells the rest.")]
 pub(crate) struct SourcesArguments {
     #[command(flatten)]
     server: Server,
@@ -124,8 +124,10 @@ fn until(compromise: &Value) -> String {
 
 fn declared(compromise: &Value) -> String {
     let refused = items(&compromise["refused"]).len();
+    let takers: Vec<&str> = items(&compromise["still_taken_by"]).iter().filter_map(Value::as_str).collect();
+    let takers = if takers.is_empty() { String::new() } else { format!("; still taken by {}", takers.join(", ")) };
     format!(
-        "declaration {}: {}\nthe credential of {} in {} since {} until {} UTC; {refused} refused",
+        "declaration {}: {}\nthe credential of {} in {} since {} until {} UTC; {refused} refused{takers}",
         text(compromise, "id"),
         text(compromise, "status"),
         text(compromise, "source"),

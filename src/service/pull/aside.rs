@@ -29,7 +29,7 @@ struct Waiting {
     since: Instant,
     next_at: Instant,
     pause_seconds: i64,
-    /// Tries between which the bucket answered.
+    /// Tries between which the bucket answered, and objects of it could be read.
     tries: u32,
     /// `answers` at the last of them.
     answers: u64,
@@ -45,12 +45,13 @@ impl Aside {
         self.answers += 1;
     }
 
-    /// An object could be read. Where none could before, all others may have failed for the same reason, and are tried anew.
+    /// An object could be read. Where none could before, all others may have failed for the same reason, and are tried anew; the
+    /// tries before that count all the same, so that a bucket that comes and goes keeps none from being told.
     pub(super) fn read(&mut self) {
         self.answers += 1;
         if self.is_down().is_some() {
             for waiting in self.objects.values_mut() {
-                (waiting.tries, waiting.next_at) = (1, waiting.since);
+                waiting.next_at = waiting.since;
                 waiting.pause_seconds = PULL_TRAIL_PAUSE_SECONDS;
             }
         }
@@ -79,7 +80,7 @@ impl Aside {
         if !self.has(object) && !self.make_room() {
             return false;
         }
-        let answers = self.answers;
+        let (answers, is_down) = (self.answers, self.is_down().is_some());
         let waiting = self.objects.entry(object.clone()).or_insert_with(|| Waiting {
             since: now,
             next_at: now,
@@ -90,7 +91,7 @@ impl Aside {
             is_own,
             is_told: false,
         });
-        waiting.tries += u32::from(answers > waiting.answers);
+        waiting.tries += u32::from(answers > waiting.answers && !is_down);
         waiting.answers = answers;
         waiting.next_at = now.saturating_add(waiting.pause_seconds * SECOND_NS);
         waiting.pause_seconds = (2 * waiting.pause_seconds).min(PULL_TRAIL_PAUSE_SECONDS_MAX);
@@ -218,12 +219,36 @@ mod tests {
             aside.answered();
             aside.unreadable(&object("a", 1), "one", at(second));
         });
-        assert!(aside.is_exhausted(&object("a", 1), at(900)));
+        assert!(!aside.is_exhausted(&object("a", 1), at(900)), "none can be read");
         aside.read();
         assert_eq!(aside.is_down(), None);
         assert!(aside.tell(at(900)).is_empty(), "it may be readable as the others are");
         aside.done(&object("a", 1));
         assert!(!aside.has(&object("a", 1)) && aside.has(&object("b", 2)));
+    }
+
+    #[test]
+    fn a_bucket_that_comes_and_goes_keeps_none_from_being_told() {
+        let mut aside = Aside::default();
+        let bad = object("bad", 1);
+        let mut told = None;
+        for round in 0..20_i64 {
+            let second = round * 1_000;
+            aside.answered();
+            aside.unreadable(&bad, "the bucket answers 403", at(second));
+            told = told.or(aside.tell(at(second)).pop().map(|_| round));
+            // Two others fail in between, and can be read then.
+            for other in ["x", "y"].map(|name| object(&format!("{name}{round}"), 2)) {
+                aside.unreadable(&other, "the bucket answers 503", at(second + 1));
+                aside.answered();
+            }
+            assert!(aside.is_down().is_some());
+            aside.read();
+            for other in ["x", "y"].map(|name| object(&format!("{name}{round}"), 2)) {
+                aside.done(&other);
+            }
+        }
+        assert_eq!(told, Some(3), "with the fourth try");
     }
 
     #[test]

@@ -10,11 +10,12 @@ use anyhow::{Context, ensure};
 use jiff::fmt::rfc2822::DateTimeParser;
 use keywatch_ingest::limits::BODY_BYTES_MAX;
 use keywatch_store::Instant;
+use reqwest::header::RANGE;
 use reqwest::{Client, StatusCode, Url, redirect};
 use tokio::runtime::Handle;
 
-use super::objects::{Entry, Object, Unread};
-use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_FILES_MAX, TOKEN_BYTES_MAX};
+use super::objects::{Entry, Object, Part, Unread};
+use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_ANSWERS_MAX, TOKEN_BYTES_MAX};
 use crate::service::s3::sigv4::encoded;
 use crate::service::s3::xml::{each, inner, unescaped};
 
@@ -46,23 +47,24 @@ impl AzureBlob {
     }
 
     /// What lies directly below a prefix, which is empty or ends with a slash.
-    pub(super) fn list(&self, prefix: &str) -> anyhow::Result<Vec<Entry>> {
-        let mut entries = Vec::new();
+    ///
+    /// # Errors
+    /// It cannot be asked, or that of `each`.
+    pub(super) fn list(&self, prefix: &str, each: &mut dyn FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut next: Option<String> = None;
-        for _ in 0..PULL_TRAIL_FILES_MAX {
-            ensure!(entries.len() <= PULL_TRAIL_FILES_MAX, "more than {PULL_TRAIL_FILES_MAX} blobs in one place");
+        for _ in 0..PULL_TRAIL_ANSWERS_MAX {
             let marker = next.map(|marker| format!("&marker={}", encoded(&marker, false)));
             let query = format!(
                 "restype=container&comp=list&delimiter=%2F&prefix={}{}",
                 encoded(prefix, false),
                 marker.unwrap_or_default()
             );
-            let answer = self.get("", &query).map_err(Unread::into_words).map_err(anyhow::Error::msg)?;
+            let answer = self.get("", &query, None).map_err(Unread::into_words).map_err(anyhow::Error::msg)?;
             let text = String::from_utf8(answer).context("its list is no UTF-8")?;
-            entries.extend(listed(&text)?);
+            listed(&text)?.into_iter().try_for_each(&mut *each)?;
             next = inner(&text, "NextMarker").filter(|marker| !marker.is_empty()).map(unescaped);
             if next.is_none() {
-                return Ok(entries);
+                return Ok(());
             }
         }
         Err(anyhow::anyhow!("its list has no end"))
@@ -70,15 +72,20 @@ impl AzureBlob {
 
     /// A blob as it lies there.
     pub(super) fn object(&self, key: &str) -> Result<Vec<u8>, Unread> {
-        self.get(key, "")
+        self.get(key, "", None)
     }
 
-    fn get(&self, key: &str, query: &str) -> Result<Vec<u8>, Unread> {
+    /// A part of a blob as it lies there; empty behind its end.
+    pub(super) fn part(&self, key: &str, part: Part) -> Result<Vec<u8>, Unread> {
+        self.get(key, "", Some(part))
+    }
+
+    fn get(&self, key: &str, query: &str, part: Option<Part>) -> Result<Vec<u8>, Unread> {
         // The thread is one that may wait.
-        Handle::current().block_on(self.ask(key, query))
+        Handle::current().block_on(self.ask(key, query, part))
     }
 
-    async fn ask(&self, key: &str, query: &str) -> Result<Vec<u8>, Unread> {
+    async fn ask(&self, key: &str, query: &str, part: Option<Part>) -> Result<Vec<u8>, Unread> {
         let later = |problem: String| Unread::Later(format!("cannot be read: {problem}"));
         let signature = self.signature().map_err(|error| later(format!("{error:#}")))?;
         let mut url = self.base.clone();
@@ -89,16 +96,20 @@ impl AzureBlob {
         let join = if query.is_empty() { "" } else { "&" };
         url.set_query(Some(&format!("{query}{join}{signature}")));
         let broken = |error: reqwest::Error| later(error.without_url().to_string());
-        let mut answer = self.client.get(url).send().await.map_err(broken)?;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(Unread::No("is missing".to_owned())),
-            status => return Err(later(format!("the storage answers {status}"))),
+        let request = self.client.get(url);
+        let request = part.iter().fold(request, |request, part| request.header(RANGE, part.range()));
+        let mut answer = request.send().await.map_err(broken)?;
+        match (answer.status(), part.is_some()) {
+            (StatusCode::OK, false) | (StatusCode::PARTIAL_CONTENT, true) => {}
+            (StatusCode::RANGE_NOT_SATISFIABLE, true) => return Ok(Vec::new()),
+            (StatusCode::OK, true) => return Err(Unread::No("is not given in parts".to_owned())),
+            (StatusCode::NOT_FOUND, _) => return Err(Unread::No("is missing".to_owned())),
+            (status, _) => return Err(later(format!("the storage answers {status}"))),
         }
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {
-                return Err(Unread::No(format!("has more than {BODY_BYTES_MAX} bytes")));
+                return Err(Unread::Large(format!("has more than {BODY_BYTES_MAX} bytes")));
             }
             body.extend_from_slice(&chunk);
         }

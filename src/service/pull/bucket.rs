@@ -1,8 +1,9 @@
 //! A bucket, or a directory that is a copy of one, mounted or synchronised: its objects by key, as they were before gzip. It
 //! knows no format, and reads nothing outside of the directory, whatever a key says.
 
+use std::collections::BinaryHeap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -12,9 +13,9 @@ use keywatch_ingest::transport::body;
 use keywatch_store::Instant;
 
 use super::azure_blob::AzureBlob;
-use super::objects::{Entry, Object, Unread};
+use super::objects::{Entry, Object, Part, Unread};
 use super::s3::S3;
-use crate::limits::{PULL_TRAIL_DEPTH_MAX, PULL_TRAIL_FILES_MAX};
+use crate::limits::{PULL_TRAIL_DEPTH_MAX, PULL_TRAIL_FILES_MAX, PULL_TRAIL_LOOKED_MAX};
 
 /// Where objects lie.
 #[derive(Clone, Debug)]
@@ -27,27 +28,72 @@ pub(crate) enum Bucket {
     Azure(AzureBlob),
 }
 
+/// What was written somewhere.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// The files, the oldest first.
+    pub(crate) files: Vec<Object>,
+    /// Whether younger ones lie there that are not among them.
+    pub(crate) has_more: bool,
+}
+
+/// Why a list that is cut gives nothing new, and what to set.
+pub(super) fn too_many(since: Instant) -> String {
+    format!(
+        "more than {PULL_TRAIL_FILES_MAX} files were written there since {since}, of which all that are kept of a list were read: \
+         set a shorter overlap_seconds, or have the source write fewer and larger files"
+    )
+}
+
+/// The oldest files of many.
+struct Oldest {
+    files: BinaryHeap<Object>,
+    files_max: usize,
+    has_more: bool,
+}
+
+impl Oldest {
+    fn new(files_max: usize) -> Oldest {
+        Oldest { files: BinaryHeap::new(), files_max, has_more: false }
+    }
+
+    fn add(&mut self, object: Object) {
+        self.files.push(object);
+        if self.files.len() > self.files_max {
+            self.files.pop();
+            self.has_more = true;
+        }
+    }
+
+    fn listed(self) -> Listed {
+        Listed { files: self.files.into_sorted_vec(), has_more: self.has_more }
+    }
+}
+
 impl Bucket {
-    /// The files that were written since then, the oldest first. Links are not followed. It blocks.
+    /// The files that were written since then, the oldest first and not more than are kept. Links are not followed. It blocks.
     ///
     /// Of the bucket itself, places of years, months and days (`2025/02/21`) that ended two days before are not listed. A copy
     /// has files of old days when somebody copies them.
     ///
     /// # Errors
     /// It cannot be read, or holds too much.
-    pub(crate) fn objects(&self, since: Instant) -> anyhow::Result<Vec<Object>> {
-        let mut found = Vec::new();
+    pub(crate) fn objects(&self, since: Instant) -> anyhow::Result<Listed> {
+        let mut oldest_files = Oldest::new(PULL_TRAIL_FILES_MAX);
         let days = since.saturating_add(-2 * DAY_NS).to_string();
         let oldest = days.get(..10).unwrap_or_default().replace('-', "/");
         let mut looked = 0;
         let mut open = vec![(String::new(), 0)];
         while let Some((place, depth)) = open.pop() {
-            let entries = self.list(&place).with_context(|| format!("cannot list `{place}`"))?;
-            looked += entries.len();
-            ensure!(looked <= PULL_TRAIL_FILES_MAX, "more than {PULL_TRAIL_FILES_MAX} files; keep fewer days there");
-            for entry in entries {
+            let mut each = |entry: Entry| {
+                looked += 1;
+                ensure!(
+                    looked <= PULL_TRAIL_LOOKED_MAX,
+                    "more than {PULL_TRAIL_LOOKED_MAX} files and directories lie there; have old ones expire, or moved elsewhere"
+                );
                 match entry {
-                    Entry::File(object) => found.extend(Some(object).filter(|object| object.written >= since)),
+                    Entry::File(object) if object.written < since => {}
+                    Entry::File(object) => oldest_files.add(object),
                     Entry::Directory(key) if self.is_old(&key, &oldest) => {}
                     // Nobody who writes logs goes so deep, and whoever else puts a file there stops no look.
                     Entry::Directory(key) if depth >= PULL_TRAIL_DEPTH_MAX => {
@@ -55,10 +101,11 @@ impl Bucket {
                     }
                     Entry::Directory(key) => open.push((key, depth + 1)),
                 }
-            }
+                Ok(())
+            };
+            self.list(&place, &mut each).with_context(|| format!("cannot list `{place}`"))?;
         }
-        found.sort_unstable();
-        Ok(found)
+        Ok(oldest_files.listed())
     }
 
     /// Whether a place is one of a year, a month or a day that ended before `oldest`.
@@ -70,11 +117,11 @@ impl Bucket {
         }
     }
 
-    fn list(&self, place: &str) -> anyhow::Result<Vec<Entry>> {
+    fn list(&self, place: &str, each: &mut dyn FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
         match self {
-            Bucket::Directory(root) => list(&root.join(place), place),
-            Bucket::S3(bucket) => bucket.list(&below(place)),
-            Bucket::Azure(container) => container.list(&below(place)),
+            Bucket::Directory(root) => list(&root.join(place), place, each),
+            Bucket::S3(bucket) => bucket.list(&below(place), each),
+            Bucket::Azure(container) => container.list(&below(place), each),
         }
     }
 
@@ -91,13 +138,7 @@ impl Bucket {
     /// # Errors
     /// Why it cannot be read.
     pub(super) fn read_signed(&self, key: &str) -> Result<(Vec<u8>, Option<String>), Unread> {
-        // A path forgets `.`, and an address that has one is another than what was signed.
-        let inside = !key.is_empty()
-            && Path::new(key).components().all(|part| matches!(part, Component::Normal(_)))
-            && key.split('/').all(|part| part != ".");
-        if !inside {
-            return Err(Unread::No("names no place in the bucket".to_owned()));
-        }
+        inside(key)?;
         let (bytes, signature) = match self {
             Bucket::Directory(root) => (file(&root.join(key))?, None),
             Bucket::S3(bucket) => bucket.object(key)?,
@@ -108,6 +149,28 @@ impl Bucket {
         let decoded = decoded.map_err(|error| Unread::No(format!("cannot be read: {error}")))?;
         Ok((decoded.into_owned(), signature))
     }
+
+    /// A part of an object as it lies there; empty behind its end. It blocks.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(super) fn read_part(&self, key: &str, part: Part) -> Result<Vec<u8>, Unread> {
+        inside(key)?;
+        match self {
+            Bucket::Directory(root) => part_of(&root.join(key), part).map_err(|error| unread(&error)),
+            Bucket::S3(bucket) => bucket.part(key, part),
+            Bucket::Azure(container) => container.part(key, part),
+        }
+    }
+}
+
+/// Fails where a key leads out of the bucket.
+fn inside(key: &str) -> Result<(), Unread> {
+    // A path forgets `.`, and an address that has one is another than what was signed.
+    let is_inside = !key.is_empty()
+        && Path::new(key).components().all(|part| matches!(part, Component::Normal(_)))
+        && key.split('/').all(|part| part != ".");
+    if is_inside { Ok(()) } else { Err(Unread::No("names no place in the bucket".to_owned())) }
 }
 
 /// The prefix of what lies below a place.
@@ -115,32 +178,45 @@ fn below(place: &str) -> String {
     if place.is_empty() { String::new() } else { format!("{place}/") }
 }
 
-fn list(directory: &Path, place: &str) -> anyhow::Result<Vec<Entry>> {
+fn list(directory: &Path, place: &str, each: &mut dyn FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let about = || format!("cannot read {}", directory.display());
-    let mut entries = Vec::new();
     for entry in directory.read_dir().with_context(about)? {
         let entry = entry.with_context(about)?;
         let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
         let key = if place.is_empty() { name } else { format!("{place}/{name}") };
         let kind = entry.file_type().with_context(about)?;
         if kind.is_dir() {
-            entries.push(Entry::Directory(key));
+            each(Entry::Directory(key))?;
         } else if kind.is_file() {
             // It may be gone again.
             let Some(written) = entry.metadata().ok().and_then(|metadata| written(&metadata)) else { continue };
-            entries.push(Entry::File(Object { written, key }));
+            each(Entry::File(Object { written, key }))?;
         }
     }
-    Ok(entries)
+    Ok(())
 }
 
 fn file(path: &Path) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)) {
+        Ok(_) if bytes.len() > BODY_BYTES_MAX => Err(Unread::Large(format!("has more than {BODY_BYTES_MAX} bytes"))),
         Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Unread::No("is missing".to_owned())),
-        Err(error) => Err(Unread::Later(format!("cannot be read: {error}"))),
+        Err(error) => Err(unread(&error)),
     }
+}
+
+fn part_of(path: &Path, part: Part) -> io::Result<Vec<u8>> {
+    let (mut file, mut bytes) = (File::open(path)?, Vec::new());
+    file.seek(SeekFrom::Start(part.from))?;
+    file.take(part.bytes_max as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn unread(error: &io::Error) -> Unread {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Unread::No("is missing".to_owned());
+    }
+    Unread::Later(format!("cannot be read: {error}"))
 }
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
@@ -197,7 +273,21 @@ mod tests {
             fs::write(place.join("x.json"), "{}").unwrap();
         }
         let found = Bucket::Directory(directory.path().to_owned()).objects(Instant(0)).unwrap();
-        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found.files.len(), 2, "{found:?}");
+    }
+
+    #[test]
+    fn p7_of_too_many_files_the_oldest_are_kept_and_it_is_said_that_there_are_more() {
+        let mut oldest = Oldest::new(3);
+        for written in [5, 1, 4] {
+            oldest.add(Object { written: Instant(written), key: written.to_string() });
+        }
+        assert!(!oldest.has_more);
+        for written in [2, 3, 9] {
+            oldest.add(Object { written: Instant(written), key: written.to_string() });
+        }
+        let Listed { files, has_more } = oldest.listed();
+        assert_eq!((files.iter().map(|file| file.written.0).collect::<Vec<_>>(), has_more), (vec![1, 2, 3], true));
     }
 
     #[test]
@@ -211,7 +301,7 @@ mod tests {
         // The files are of now, whatever day their directory is of.
         let keys = |since: &str| -> Vec<String> {
             let mut keys: Vec<String> =
-                bucket.objects(since.parse().unwrap()).unwrap().into_iter().map(|object| object.key).collect();
+                bucket.objects(since.parse().unwrap()).unwrap().files.into_iter().map(|object| object.key).collect();
             keys.sort();
             keys
         };

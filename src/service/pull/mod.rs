@@ -9,7 +9,7 @@
 //! | [`opa_state`], [`opa_seen`], [`canary`] | what an Open Policy Agent holds, and what it answers |
 //! | [`bucket`], [`objects`] | a bucket or a directory that is a copy of one, and what lies there |
 //! | [`trail`], [`trail_keys`] | the trail among it, and what proves it |
-//! | [`aside`], [`unlisted`] | objects of a trail that cannot be read; log files of it that no digest lists |
+//! | [`aside`], [`unlisted`], [`stale`] | objects of a trail that cannot be read; log files of it that no digest lists; digests that have stopped |
 //! | [`sink`] | log files that a sink writes into a bucket |
 //! | [`s3`], [`azure_blob`] | a bucket of S3 as a place of logs; a container of Azure |
 //! | [`puller`] | the loop: the next page, the append, the wait |
@@ -34,6 +34,7 @@ mod safe;
 mod safe_modules;
 mod service;
 mod sink;
+mod stale;
 pub(crate) mod start;
 mod trail;
 pub(crate) mod trail_keys;

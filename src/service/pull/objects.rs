@@ -25,15 +25,33 @@ pub(super) enum Entry {
 pub(crate) enum Unread {
     /// It is not there, or cannot be what it should be.
     No(String),
+    /// It has more bytes than are read at once.
+    Large(String),
     /// Asking again may help.
     Later(String),
+}
+
+/// A part of an object, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Where it begins.
+    pub(super) from: u64,
+    /// How many there are at most.
+    pub(super) bytes_max: usize,
+}
+
+impl Part {
+    /// As a header of HTTP says it (RFC 9110 §14.2).
+    pub(super) fn range(self) -> String {
+        format!("bytes={}-{}", self.from, self.from.saturating_add(self.bytes_max as u64).saturating_sub(1))
+    }
 }
 
 impl Unread {
     /// The words alone.
     pub(crate) fn into_words(self) -> String {
         match self {
-            Unread::No(words) | Unread::Later(words) => words,
+            Unread::No(words) | Unread::Large(words) | Unread::Later(words) => words,
         }
     }
 }

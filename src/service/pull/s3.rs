@@ -9,8 +9,8 @@ use keywatch_store::Instant;
 use reqwest::header::HeaderMap;
 use tokio::runtime::Handle;
 
-use super::objects::{Entry, Object, Unread};
-use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_FILES_MAX};
+use super::objects::{Entry, Object, Part, Unread};
+use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_ANSWERS_MAX};
 use crate::service::s3::bucket::{Bucket, Failure, address};
 use crate::service::s3::sigv4::encoded;
 use crate::service::s3::xml::{each, inner, unescaped};
@@ -34,20 +34,21 @@ impl S3 {
     }
 
     /// What lies directly below a prefix, which is empty or ends with a slash.
-    pub(super) fn list(&self, prefix: &str) -> anyhow::Result<Vec<Entry>> {
-        let mut entries = Vec::new();
+    ///
+    /// # Errors
+    /// It cannot be asked, or that of `each`.
+    pub(super) fn list(&self, prefix: &str, each: &mut dyn FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut next: Option<String> = None;
-        for _ in 0..PULL_TRAIL_FILES_MAX {
-            ensure!(entries.len() <= PULL_TRAIL_FILES_MAX, "more than {PULL_TRAIL_FILES_MAX} objects in one place");
+        for _ in 0..PULL_TRAIL_ANSWERS_MAX {
             let token = next.map(|token| format!("continuation-token={}&", encoded(&token, false)));
             let query =
                 format!("{}delimiter=%2F&list-type=2&prefix={}", token.unwrap_or_default(), encoded(prefix, false));
             let (answer, _) = self.get("", &query).map_err(Unread::into_words).map_err(anyhow::Error::msg)?;
             let text = String::from_utf8(answer).context("its list is no UTF-8")?;
-            entries.extend(listed(&text)?);
+            listed(&text)?.into_iter().try_for_each(&mut *each)?;
             next = inner(&text, "NextContinuationToken").map(unescaped);
             if next.is_none() || inner(&text, "IsTruncated") != Some("true") {
-                return Ok(entries);
+                return Ok(());
             }
         }
         Err(anyhow::anyhow!("its list has no end"))
@@ -60,6 +61,12 @@ impl S3 {
         Ok((body, Some(signature.unwrap_or_default().to_owned())))
     }
 
+    /// A part of an object as it lies there; empty behind its end.
+    pub(super) fn part(&self, key: &str, part: Part) -> Result<Vec<u8>, Unread> {
+        let part = self.bucket.part(key, part.range(), BODY_BYTES_MAX);
+        Handle::current().block_on(part).map_err(unread)
+    }
+
     fn get(&self, key: &str, query: &str) -> Result<(Vec<u8>, HeaderMap), Unread> {
         // The thread is one that may wait.
         Handle::current().block_on(self.bucket.get(key, query, BODY_BYTES_MAX)).map_err(unread)
@@ -69,7 +76,8 @@ impl S3 {
 fn unread(failure: Failure) -> Unread {
     match failure {
         Failure::Missing => Unread::No("is missing".to_owned()),
-        Failure::TooLong(bytes_max) => Unread::No(format!("has more than {bytes_max} bytes")),
+        Failure::Whole => Unread::No("is not given in parts".to_owned()),
+        Failure::TooLong(bytes_max) => Unread::Large(format!("has more than {bytes_max} bytes")),
         Failure::Refused(problem) | Failure::Later(problem) => Unread::Later(format!("cannot be read: {problem}")),
     }
 }

@@ -2,7 +2,8 @@
 //! one that is missing is not noticed; the silence of the source is.
 //!
 //! Files are read again from some minutes before the newest, and a file that grew is read as a whole; what was taken is known by
-//! the ids of its events. It knows no format.
+//! the ids of its events. A file that is larger than one body is read in parts, each to the end of a line. It knows no format
+//! but that.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,12 +14,15 @@ use keywatch_store::Instant;
 use keywatch_store::time::SECOND_NS;
 use tokio::task::spawn_blocking;
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, Listed, too_many};
 use super::cursor::Cursor;
-use super::objects::{Object, Unread};
+use super::objects::{Object, Part, Unread};
 use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
-use crate::limits::{PULL_PAGE_MILLISECONDS, PULL_SINK_SETTLED_SECONDS, PULL_SINK_WAITS_SECONDS_MAX};
+use crate::limits::{
+    PULL_PAGE_MILLISECONDS, PULL_SINK_FILE_BYTES_MAX, PULL_SINK_PART_BYTES, PULL_SINK_SETTLED_SECONDS,
+    PULL_SINK_WAITS_SECONDS_MAX,
+};
 
 /// The log files of a bucket.
 pub(super) struct Sink(Arc<Inner>);
@@ -28,7 +32,19 @@ struct Inner {
     /// Where to begin where nothing was read yet; now, where it is not said.
     start: Option<Instant>,
     overlap_nanoseconds: i64,
+    /// Bytes of a file that is read in parts.
+    file_bytes_max: u64,
     files: Mutex<Files>,
+}
+
+/// What a look gives of a file.
+enum Given {
+    /// The rest of it, which may be nothing.
+    All(Vec<u8>),
+    /// Lines of it, and from which byte on others follow.
+    Lines(Vec<u8>, u64),
+    /// The rest is not read, and why.
+    Rejected(String),
 }
 
 #[derive(Default)]
@@ -39,6 +55,8 @@ struct Files {
     read: HashSet<Object>,
     /// Those that were listed and come next.
     due: VecDeque<Object>,
+    /// How far those are read that are read in parts.
+    parts: HashMap<Object, u64>,
     /// Those of them that could not be read; the next list has them again.
     aside: Vec<Object>,
     /// When each of these was first asked for in vain.
@@ -49,7 +67,8 @@ struct Files {
 
 impl Sink {
     pub(super) fn new(bucket: Bucket, start: Option<Instant>, overlap_nanoseconds: i64) -> Sink {
-        Sink(Arc::new(Inner { bucket, start, overlap_nanoseconds, files: Mutex::default() }))
+        let file_bytes_max = PULL_SINK_FILE_BYTES_MAX;
+        Sink(Arc::new(Inner { bucket, start, overlap_nanoseconds, file_bytes_max, files: Mutex::default() }))
     }
 }
 
@@ -74,14 +93,19 @@ impl Inner {
             let listed = self.bucket.objects(since);
             let listed = listed.map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
             page.newest = newest.or(Some(since));
-            let Files { read, due, aside, failed, .. } = &mut *files;
+            let Files { read, due, aside, failed, parts, .. } = &mut *files;
+            parts.retain(|object, _| object.written >= since);
             aside.clear();
             failed.retain(|object, _| object.written >= since);
             read.retain(|object| object.written >= since);
+            let Listed { files: listed, has_more } = listed;
             due.extend(listed.into_iter().filter(|object| is_records(&object.key) && !read.contains(object)));
+            if has_more && due.is_empty() {
+                return Err(Trouble::new(Class::Malformed, too_many(since)));
+            }
         }
         let Some(object) = files.due.pop_front() else { return Ok(page) };
-        match self.bucket.read(&object.key) {
+        match self.give(&object, files.parts.get(&object).copied()) {
             Err(Unread::Later(cause)) if files.waits(&object, now) => {
                 // Whoever may make one file unreadable holds up no other.
                 let problem = format!("{} {cause}", object.key);
@@ -90,18 +114,27 @@ impl Inner {
                 trouble.rest = (!files.due.is_empty()).then_some(Duration::from_millis(PULL_PAGE_MILLISECONDS));
                 return Err(trouble);
             }
-            Err(Unread::Later(cause) | Unread::No(cause)) => {
+            Err(Unread::Later(cause) | Unread::Large(cause) | Unread::No(cause)) | Ok(Given::Rejected(cause)) => {
                 let problem = Problem::new("file", format!("{} {cause}", object.key));
                 page.rejects.push(Reject::new(&problem, None, object.key.as_bytes()));
             }
-            Ok(content) => {
+            Ok(Given::All(content)) => {
                 page.body = content;
                 files.answered = Some(now);
             }
+            Ok(Given::Lines(content, next)) => {
+                page.body = content;
+                files.answered = Some(now);
+                // Whoever goes on from here reads it from its beginning.
+                page.next = Some(format!("{}#{next}", object.key));
+                page.newest = Some(files.reached(&object));
+                files.parts.insert(object.clone(), next);
+                files.due.push_front(object);
+                return Ok(page);
+            }
         }
-        // What waits aside is asked for again, also by whoever goes on from here.
-        let waits = files.aside.iter().map(|object| object.written).min();
-        page.newest = Some(waits.unwrap_or(object.written).min(object.written));
+        files.parts.remove(&object);
+        page.newest = Some(files.reached(&object));
         // The place of a list that goes on is another each time; what counts is the time.
         page.next = (!files.due.is_empty()).then(|| object.key.clone());
         // Times are whole seconds: what is added within this one does not show in them.
@@ -112,7 +145,48 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// A file, or lines of it from where the look before has come to.
+    fn give(&self, object: &Object, part_from: Option<u64>) -> Result<Given, Unread> {
+        let from = match part_from {
+            Some(from) => from,
+            None => match self.bucket.read(&object.key) {
+                Err(Unread::Large(_)) => 0,
+                read => return read.map(Given::All),
+            },
+        };
+        let lines = self.bucket.read_part(&object.key, Part { from, bytes_max: PULL_SINK_PART_BYTES })?;
+        let rejected =
+            |why: &str| Ok(Given::Rejected(format!("is read up to byte {from}, and not from there on: {why}")));
+        if from == 0 && lines.starts_with(&[0x1f, 0x8b]) {
+            return rejected("it is compressed, and larger than a body");
+        }
+        if from >= self.file_bytes_max && !lines.is_empty() {
+            return rejected(&format!(
+                "it has more than {} bytes; have the sink write smaller files",
+                self.file_bytes_max
+            ));
+        }
+        if lines.len() < PULL_SINK_PART_BYTES {
+            return Ok(Given::All(lines));
+        }
+        let Some(end) = lines.iter().rposition(|byte| *byte == b'\n') else {
+            return rejected(&format!("there is a line of more than {PULL_SINK_PART_BYTES} bytes"));
+        };
+        let mut lines = lines;
+        lines.truncate(end + 1);
+        let next = from + lines.len() as u64;
+        Ok(Given::Lines(lines, next))
+    }
+}
+
 impl Files {
+    /// How far everything is read with that file: what waits aside is asked for again, also by whoever goes on from here.
+    fn reached(&self, object: &Object) -> Instant {
+        let waits = self.aside.iter().map(|object| object.written).min();
+        waits.unwrap_or(object.written).min(object.written)
+    }
+
     /// Whether a file that could not be read is worth asking for again. While nothing can be read, all are.
     fn waits(&mut self, object: &Object, now: Instant) -> bool {
         let since = *self.failed.entry(object.clone()).or_insert(now);
@@ -136,7 +210,8 @@ mod tests {
     fn objects(directory: &Path) -> Inner {
         let start = Some("2020-01-01T00:00:00Z".parse().unwrap());
         let bucket = Bucket::Directory(directory.to_owned());
-        Inner { bucket, start, overlap_nanoseconds: 0, files: Mutex::default() }
+        let file_bytes_max = PULL_SINK_FILE_BYTES_MAX;
+        Inner { bucket, start, overlap_nanoseconds: 0, file_bytes_max, files: Mutex::default() }
     }
 
     /// The bodies of looks until there is nothing more.
@@ -166,6 +241,47 @@ mod tests {
         let later = std::time::SystemTime::now() + std::time::Duration::from_mins(1);
         fs::File::options().write(true).open(hour.join("05.json")).unwrap().set_modified(later).unwrap();
         assert_eq!(bodies(&objects), ["{\"a\":1}\n{\"a\":2}"]);
+    }
+
+    /// A file of that many lines, each of 64 KiB.
+    fn lines(directory: &Path, lines: usize) -> String {
+        let line = |number: usize| format!("{{\"n\":{number},\"filler\":\"{}\"}}\n", "x".repeat(64 << 10));
+        let text: String = (0..lines).map(line).collect();
+        fs::write(directory.join("05.json"), &text).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_file_that_is_larger_than_a_body_is_read_in_parts_each_of_whole_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = lines(directory.path(), 600);
+        assert!(text.len() > keywatch_ingest::limits::BODY_BYTES_MAX);
+        let objects = objects(directory.path());
+        let parts = bodies(&objects);
+        assert!(parts.len() > 8 && parts.iter().all(|part| part.ends_with('\n')), "{}", parts.len());
+        assert!(parts.concat() == text, "nothing is lost, and nothing comes twice");
+        assert!(bodies(&objects).is_empty());
+    }
+
+    #[test]
+    fn p7_what_is_behind_the_limit_of_a_file_is_rejected_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = lines(directory.path(), 600);
+        let objects = Inner { file_bytes_max: 6 << 20, ..objects(directory.path()) };
+        let now = "2100-01-01T00:00:00Z".parse().unwrap();
+        let mut read = String::new();
+        let rejects = loop {
+            let page = objects.look(None, now).unwrap();
+            if page.body.is_empty() {
+                break page.rejects;
+            }
+            read.push_str(str::from_utf8(&page.body).unwrap());
+        };
+        assert!(text.starts_with(&read) && (6 << 20..10 << 20).contains(&read.len()), "{}", read.len());
+        let said = &rejects[0].reason;
+        let expected = format!("05.json is read up to byte {}, and not from there on: it has more than", read.len());
+        assert!(rejects.len() == 1 && said.contains(&expected), "{said}");
+        assert!(bodies(&objects).is_empty(), "it is not asked for again");
     }
 
     #[test]

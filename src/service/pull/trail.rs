@@ -5,13 +5,13 @@
 //! read holds up no other ([`super::aside`]), and one that no digest lists is told ([`super::unlisted`]).
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keywatch_ingest::feeds::cloudtrail::trail::{
-    Gap, Hour, PublicKeys, chain, hour_before, is_backfill, is_digest, is_log, own_hour,
+    Gap, Hour, PublicKeys, chain, hour_before, is_digest, is_log, own_hour,
 };
 use keywatch_ingest::{Problem, Reject};
 use keywatch_store::event::Origin;
@@ -20,11 +20,12 @@ use keywatch_store::{Event, Instant};
 use tokio::task::spawn_blocking;
 
 use super::aside::Aside;
-use super::bucket::Bucket;
+use super::bucket::{Bucket, Listed, too_many};
 use super::cursor::Cursor;
 use super::objects::{Object, Unread};
 use super::puller::{Page, Pull};
 use super::service::{Class, Trouble};
+use super::stale::Stale;
 use super::trail_keys::read_trail_keys;
 use super::unlisted::Unlisted;
 use crate::limits::{PULL_TRAIL_DIGEST_SECONDS_MAX, PULL_TRAIL_LISTED_SECONDS_MAX, PULL_TRAIL_NEXT_SECONDS};
@@ -62,6 +63,7 @@ struct Files {
     /// When the oldest was written that the next list has again, since too many wait aside.
     left: Option<Instant>,
     unlisted: Unlisted,
+    stale: Stale,
 }
 
 impl Files {
@@ -131,6 +133,7 @@ impl Inner {
         page.more = files.aside.next(now).is_some();
         let unreadable = files.aside.tell(now).into_iter().map(|(object, cause)| unreadable(&object, &cause));
         page.events.extend(unreadable.map(|gap| gap.event(&self.origin)));
+        page.events.extend(files.stale.gaps().iter().map(|gap| gap.event(&self.origin)));
         if files.due.is_empty() && !files.aside.waits(is_digest) {
             page.events.extend(files.unlisted.gaps().iter().map(|gap| gap.event(&self.origin)));
         }
@@ -144,11 +147,16 @@ impl Inner {
         let reach = |newest: Instant| newest.saturating_add(-self.overlap_nanoseconds);
         let since = newest.map_or_else(|| self.start.unwrap_or(now), reach);
         let from = reach(since.min(now)).saturating_add(-LOOKED_BACK_NS);
-        let listed =
+        let Listed { files: listed, has_more } =
             self.bucket.objects(from).map_err(|error| Trouble::new(Class::Unreachable, format!("{error:#}")))?;
         files.aside.answered();
         files.left = None;
-        page.events = self.stale(&listed, now);
+        // What is younger than the youngest of a list that is cut is not known to be missing.
+        let known_to =
+            if has_more { listed.last().map_or(from, |youngest| reach(youngest.written)) } else { reach(now) };
+        if !has_more {
+            files.stale.look(&listed, now);
+        }
         page.newest = newest.or(Some(since));
         let digests = listed.iter().filter(|object| is_digest(&object.key));
         files.digests = digests.map(|object| (chain(&object.key), object.key.clone())).collect();
@@ -156,7 +164,7 @@ impl Inner {
         files.unlisted.look(
             &listed,
             from.saturating_add(self.overlap_nanoseconds),
-            reach(now).saturating_add(-LISTED_NS),
+            known_to.saturating_add(-LISTED_NS),
         );
         // A digest waits for as long again, and clocks differ: what is looked at twice is taken once.
         let digests_since = newest.map_or(since, |_| reach(since));
@@ -177,6 +185,9 @@ impl Inner {
         }
         files.due.extend(recalled.iter().cloned());
         files.recalled.extend(recalled);
+        if has_more && files.due.is_empty() {
+            return Err(Trouble::new(Class::Malformed, too_many(from)));
+        }
         Ok(())
     }
 
@@ -283,21 +294,6 @@ impl Inner {
             }
         }
         keys.clone()
-    }
-
-    /// That no digest has come for hours, the same record for as long as it is the same digest. Each chain has to go on: a trail
-    /// of many regions has one in each.
-    fn stale(&self, listed: &[Object], now: Instant) -> Vec<Event> {
-        let digests = listed.iter().filter(|object| is_digest(&object.key) && !is_backfill(&object.key));
-        let last: BTreeMap<String, &Object> = digests.map(|object| (chain(&object.key), object)).collect();
-        let is_late = |last: &&Object| now.0.saturating_sub(last.written.0) > PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS;
-        let gap = |last: &Object| Gap {
-            missing: "the digest files".to_owned(),
-            cause: format!("none has come since {} of {}", last.key, last.written),
-            from: last.written,
-            to: last.written.saturating_add(PULL_TRAIL_DIGEST_SECONDS_MAX * SECOND_NS),
-        };
-        last.into_values().filter(is_late).map(|last| gap(last).event(&self.origin)).collect()
     }
 }
 

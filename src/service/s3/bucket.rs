@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, RANGE};
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 
 use super::sigv4::{Asked, Keys, encoded, headers};
@@ -30,6 +30,8 @@ pub(crate) enum Failure {
     Missing,
     /// It has more bytes than that.
     TooLong(usize),
+    /// It is not given in parts.
+    Whole,
     /// Asking again will not help while nothing is changed.
     Refused(String),
     /// Asking again may help.
@@ -40,6 +42,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Missing => f.write_str("it is not in the bucket"),
+            Failure::Whole => f.write_str("it is not given in parts"),
             Failure::TooLong(bytes_max) => write!(f, "it has more than {bytes_max} bytes"),
             Failure::Refused(problem) | Failure::Later(problem) => f.write_str(problem),
         }
@@ -80,15 +83,22 @@ impl Bucket {
     /// # Errors
     /// Why not.
     pub(crate) async fn get(&self, key: &str, query: &str, bytes_max: usize) -> Result<(Vec<u8>, HeaderMap), Failure> {
-        let mut answer = self.ask(Method::GET, key, query, Vec::new()).await?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > bytes_max {
-                return Err(Failure::TooLong(bytes_max));
-            }
-            body.extend_from_slice(&chunk);
+        let answer = self.ask(Method::GET, key, query, Vec::new(), None).await?;
+        let headers = answer.headers().clone();
+        Ok((body_of(answer, bytes_max).await?, headers))
+    }
+
+    /// A part of an object, `range` as the header of HTTP says it; empty behind its end.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn part(&self, key: &str, range: String, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+        let answer = self.ask(Method::GET, key, "", Vec::new(), Some(range)).await?;
+        match answer.status() {
+            StatusCode::PARTIAL_CONTENT => body_of(answer, bytes_max).await,
+            StatusCode::RANGE_NOT_SATISFIABLE => Ok(Vec::new()),
+            _ => Err(Failure::Whole),
         }
-        Ok((body, answer.headers().clone()))
     }
 
     /// Writes an object in the place of one that may lie there.
@@ -96,7 +106,7 @@ impl Bucket {
     /// # Errors
     /// Why not; it may be there all the same.
     pub(crate) async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Failure> {
-        self.ask(Method::PUT, key, "", body).await.map(drop)
+        self.ask(Method::PUT, key, "", body, None).await.map(drop)
     }
 
     /// Deletes an object. One that is not there is none to the service either.
@@ -104,13 +114,21 @@ impl Bucket {
     /// # Errors
     /// Why not.
     pub(crate) async fn delete(&self, key: &str) -> Result<(), Failure> {
-        match self.ask(Method::DELETE, key, "", Vec::new()).await {
+        match self.ask(Method::DELETE, key, "", Vec::new(), None).await {
             Ok(_) | Err(Failure::Missing) => Ok(()),
             Err(failure) => Err(failure),
         }
     }
 
-    async fn ask(&self, method: Method, key: &str, query: &str, body: Vec<u8>) -> Result<Response, Failure> {
+    async fn ask(
+        &self,
+        method: Method,
+        key: &str,
+        query: &str,
+        body: Vec<u8>,
+        range: Option<String>,
+    ) -> Result<Response, Failure> {
+        let is_part = range.is_some();
         let keys = self.keys().map_err(|error| Failure::Refused(format!("{error:#}")))?;
         let path = format!("{}/{}", self.base.path().trim_end_matches('/'), encoded(key, true));
         let mut url = self.base.clone();
@@ -128,9 +146,13 @@ impl Bucket {
         if !body.is_empty() {
             request = request.body(body);
         }
+        if let Some(range) = range {
+            request = request.header(RANGE, range);
+        }
         let answer = request.send().await.map_err(broken)?;
         match answer.status() {
             status if status.is_success() => Ok(answer),
+            StatusCode::RANGE_NOT_SATISFIABLE if is_part => Ok(answer),
             StatusCode::NOT_FOUND => Err(Failure::Missing),
             status => {
                 let is_busy = status.is_server_error()
@@ -147,6 +169,17 @@ impl Bucket {
         // What is wrong is said without the line, which may be the secret's.
         toml::from_str(&text).map_err(|error| anyhow::anyhow!("{file}: {}", error.message()))
     }
+}
+
+async fn body_of(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > bytes_max {
+            return Err(Failure::TooLong(bytes_max));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// An answer that did not come, or not to its end. The address is known to whoever reads that.

@@ -178,6 +178,24 @@ pub(super) const INVENTORY_ACTIVATED: &[(&str, &str, &str)] = &[
     ("sha256", "text", "of `declared` as canonical JSON"),
 ];
 
+pub(super) const CREDENTIAL_ACCEPTED: &[(&str, &str, &str)] = &[
+    ("of", "text", "the source"),
+    ("process", "text", "the process, by a name that it keeps over restarts"),
+    (
+        "prints",
+        "array",
+        "fingerprints of what it recognises the source by; empty where it takes nothing of the source any more",
+    ),
+];
+
+pub(super) const CREDENTIAL_COMPROMISED: &[(&str, &str, &str)] = &[
+    ("compromise_id", "text", "the declaration"),
+    ("by", "text", "name of the operator"),
+    ("asked_by", "text", "who had asked for it, where two people declare it"),
+    ("request", "object", "system, source, since, until, reason"),
+    ("refused", "array", "fingerprints of the credentials that are taken no more"),
+];
+
 pub(super) const SOURCE_REJECT: &[(&str, &str, &str)] = &[
     ("feed", "text", "feed that read it"),
     ("raw", "text", "the first bytes, masked, lossy UTF-8"),

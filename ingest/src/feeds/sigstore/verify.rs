@@ -14,8 +14,9 @@ use x509_parser::pem::Pem;
 use super::certificate::{self, Signer};
 use super::log::{self, bytes};
 use super::trust::Trust;
-use crate::feeds;
 use crate::feeds::table::path;
+use crate::reject::capped;
+use crate::{feeds, limits};
 
 /// The type of an in-toto statement, the only payload whose subjects are known.
 const IN_TOTO: &str = "application/vnd.in-toto+json";
@@ -38,6 +39,7 @@ pub(super) fn bundle(bundle: &Value, trust: &Trust, system: &str) -> Result<Veri
     };
     let between: Vec<Vec<u8>> = certificates.collect();
     let entry = path::find(material, "tlogEntries.0").ok_or("there is no entry of a log")?;
+    has_verifiable_time(material, entry)?;
     let entry = log::entry(entry, trust, !is_first_version(bundle))?;
     let signer = certificate::signer(&leaf, &between, trust, entry.at)?;
     let expected = trust.identities.iter().any(|identity| {
@@ -53,6 +55,25 @@ pub(super) fn bundle(bundle: &Value, trust: &Trust, system: &str) -> Result<Veri
         _ => return Err("it has to have either a message's signature or an envelope".to_owned()),
     }
     Ok(Verified { subject: signer.subject, issuer: signer.issuer, at: entry.at })
+}
+
+/// Names what is not verified here, where the only time of the bundle is a timestamp of RFC 3161: so are those of tile-based logs
+/// (the second version of Rekor), which promise nothing.
+fn has_verifiable_time(material: &Value, entry: &Value) -> Result<(), String> {
+    if path::find(entry, "inclusionPromise.signedEntryTimestamp").is_some() {
+        return Ok(());
+    }
+    let stamps = path::find(material, "timestampVerificationData.rfc3161Timestamps").and_then(Value::as_array);
+    if stamps.is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let part = |name: &str| capped(text(entry, name).unwrap_or("?"), limits::NAME_BYTES_MAX);
+    Err(format!(
+        "its only time is a timestamp of RFC 3161, which is not supported: the promise of a log of Rekor's first version is needed, \
+         and its entry is {} {}",
+        part("kindVersion.kind"),
+        part("kindVersion.version")
+    ))
 }
 
 fn is_first_version(bundle: &Value) -> bool {

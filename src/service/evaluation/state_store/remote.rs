@@ -89,7 +89,7 @@ pub(super) enum Unfetched {
 impl From<Failure> for Unfetched {
     fn from(failure: Failure) -> Unfetched {
         match failure {
-            Failure::Missing | Failure::TooLong(_) => Unfetched::Rejected(failure.to_string()),
+            Failure::Missing | Failure::Whole | Failure::TooLong(_) => Unfetched::Rejected(failure.to_string()),
             Failure::Refused(problem) | Failure::Later(problem) => Unfetched::Unreachable(problem),
         }
     }

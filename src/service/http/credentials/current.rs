@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use super::accepting::Accepting;
 use super::prints::Refused;
 use super::{Credentials, Current};
 use crate::clock;
@@ -28,7 +29,7 @@ use crate::service::metrics::Metrics;
 use crate::service::role::Role;
 
 /// Reads them, and goes on looking at their files as long as somebody uses what it gives, and at what is `refused`. None where
-/// the process takes nothing in.
+/// the process takes nothing in. What is taken is said by `accepting`, if there is one.
 ///
 /// # Errors
 /// As of [`Credentials::new`].
@@ -37,6 +38,7 @@ pub(crate) fn start(
     role: Role,
     intake: &Arc<Intake>,
     mut refused: watch::Receiver<Refused>,
+    accepting: Option<Arc<Accepting>>,
 ) -> anyhow::Result<Current> {
     if !role.takes_in() {
         return Ok(watch::channel(Arc::default()).1);
@@ -55,6 +57,7 @@ pub(crate) fn start(
     let following = Following {
         config: Arc::new(config.clone()),
         intake: Arc::clone(intake),
+        accepting,
         refused,
         seen: taken,
         taken,
@@ -67,6 +70,8 @@ pub(crate) fn start(
 struct Following {
     config: Arc<Config>,
     intake: Arc<Intake>,
+    /// Says what is taken, where others evaluate.
+    accepting: Option<Arc<Accepting>>,
     /// What is configured and taken no more.
     refused: watch::Receiver<Refused>,
     /// The files as they were at the last look.
@@ -80,6 +85,7 @@ struct Following {
 impl Following {
     async fn follow(mut self, sender: watch::Sender<Arc<Credentials>>) {
         loop {
+            self.say_what_is_taken(&sender).await;
             tokio::select! {
                 () = sender.closed() => return,
                 () = declared(&mut self.refused) => {
@@ -126,6 +132,17 @@ impl Following {
                 }
             };
             self.intake.metrics.door_credential_reloads.with_label_values(&[outcome]).inc();
+        }
+    }
+
+    /// Once it counts; what the log did not take is said again at the next look.
+    async fn say_what_is_taken(&self, sender: &watch::Sender<Arc<Credentials>>) {
+        let Some(accepting) = self.accepting.clone() else { return };
+        let credentials = Arc::clone(&sender.borrow());
+        match spawn_blocking(move || accepting.say(&credentials)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the log does not say which credentials are taken here"),
+            Err(error) => tracing::error!(%error, "an append broke off"),
         }
     }
 
@@ -233,7 +250,7 @@ mod tests {
         });
         let config = Config { file: file.clone(), ..Config::default() };
         let (_refusing, refused) = watch::channel(Refused::default());
-        let _current = start(&config, Role::All, &intake, refused).unwrap();
+        let _current = start(&config, Role::All, &intake, refused, None).unwrap();
         std::fs::remove_file(&file).unwrap();
         assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
         let ((open, opened), (go_on, gone_on)) = (oneshot::channel(), sync_channel(1));

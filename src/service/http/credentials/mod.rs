@@ -7,10 +7,12 @@
 //! | `replays` | the signed messages that were taken already |
 //! | [`current`] | all of them as they are configured now |
 //! | [`refused`], [`prints`] | those that are configured and taken no more, and fingerprints by which they are known |
+//! | [`accepting`] | what of them a process says to take, where others evaluate |
 //!
 //! A token is hashed before it is compared, every entry is compared in constant time and none is skipped, so that the
 //! time of an answer tells nothing of a token.
 
+pub(crate) mod accepting;
 pub(crate) mod current;
 pub(crate) mod prints;
 pub(crate) mod refused;

@@ -82,6 +82,26 @@ impl KafkaReader {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::KafkaTopic`] where it is not there, [`Error::Storage`] about keys.
     pub fn open(settings: &Settings, topic: Topic, from: ReadFrom) -> Result<KafkaReader, Error> {
+        KafkaReader::open_at(settings, topic, |_, oldest, end| match from {
+            ReadFrom::Oldest => oldest,
+            ReadFrom::Last(messages) => oldest.max(end.saturating_sub(messages)),
+        })
+    }
+
+    /// As [`KafkaReader::open`], from the offset on that `next` has for each partition. A partition that is not there, or that
+    /// does not reach so far since the topic was created anew, is read from its oldest message on.
+    ///
+    /// # Errors
+    /// As of [`KafkaReader::open`].
+    pub fn go_on(settings: &Settings, topic: Topic, next: &[i64]) -> Result<KafkaReader, Error> {
+        KafkaReader::open_at(settings, topic, |partition, oldest, end| {
+            let known = next.get(index(partition)).copied();
+            known.filter(|next| (oldest..=end).contains(next)).unwrap_or(oldest)
+        })
+    }
+
+    /// Opens it where `begin` says, for each partition by its number, its oldest offset and its end.
+    fn open_at(settings: &Settings, topic: Topic, begin: impl Fn(i32, i64, i64) -> i64) -> Result<KafkaReader, Error> {
         let seal = keys::at_hand(settings)?;
         let consumer = settings.connect_consumer(topic).map_err(|error| unreachable(settings, &error))?;
         let name = settings.topic(topic);
@@ -94,10 +114,7 @@ impl KafkaReader {
         for partition in (0..).map(kafka_partition).take(partitions) {
             let marks = consumer.fetch_watermarks(&name, partition, CLUSTER_PATIENCE);
             let (oldest, end) = marks.map_err(|error| unreachable(settings, &error))?;
-            let next = match from {
-                ReadFrom::Oldest => oldest,
-                ReadFrom::Last(messages) => oldest.max(end.saturating_sub(messages)),
-            };
+            let next = begin(partition, oldest, end);
             let placed = place.add_partition_offset(&name, partition, Offset::Offset(next));
             placed.map_err(|error| unreachable(settings, &error))?;
             extents.push(Extent { oldest, end, next });

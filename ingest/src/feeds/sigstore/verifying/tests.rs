@@ -67,6 +67,24 @@ fn a_bundle_says_who_signed_and_when() {
 }
 
 #[test]
+fn a_bundle_whose_only_time_is_a_timestamp_of_another_kind_is_told_as_one() {
+    let mut bundle = named("message");
+    let stamps = json!({ "rfc3161Timestamps": [{ "signedTimestamp": "MIIC" }] });
+    bundle["verificationMaterial"]["timestampVerificationData"] = stamps;
+    assert!(verify::bundle(&bundle, &trust(), "cold").is_ok(), "beside a promise it does no harm");
+    let entry = bundle.pointer_mut(ENTRY).unwrap().as_object_mut().unwrap();
+    entry.remove("inclusionPromise");
+    entry.remove("integratedTime");
+    entry.insert("kindVersion".to_owned(), json!({ "kind": "hashedrekord", "version": "0.0.2" }));
+    let why = why_not(&bundle, &trust());
+    assert!(why.contains("RFC 3161") && why.ends_with("its entry is hashedrekord 0.0.2"), "{why}");
+    // Without any timestamp it is the promise that is missing.
+    let mut without = named("message");
+    without.pointer_mut(ENTRY).unwrap().as_object_mut().unwrap().remove("inclusionPromise");
+    assert!(why_not(&without, &trust()).contains("did not promise"));
+}
+
+#[test]
 fn a_changed_byte_is_found_wherever_it_is() {
     let cases = [
         ("message", "/messageSignature/signature".to_owned(), "not of this digest"),

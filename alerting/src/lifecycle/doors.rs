@@ -1,0 +1,153 @@
+//! By what each process that takes events in recognises each source, as these processes say it themselves: a fold over
+//! `credential.accepted`. So it is known of a stolen credential which of them still take it, and when the last one ceased to.
+//! Knows no compromise.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keywatch_store::{Event, Instant};
+use serde::{Deserialize, Serialize};
+
+use crate::lifecycle::pairs;
+use crate::limits::{DOOR_PRINTS_MAX, DOOR_STATEMENTS_MAX, DOORS_MAX};
+
+/// System, source and process.
+type DoorName = (String, String, String);
+
+/// What a process said last, and before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Doors(#[serde(with = "pairs")] BTreeMap<DoorName, Vec<Statement>>);
+
+/// What it takes from then on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Statement {
+    /// Log time.
+    at: Instant,
+    prints: BTreeSet<String>,
+}
+
+/// The detail of `credential.accepted`.
+#[derive(Deserialize)]
+struct Accepted {
+    of: String,
+    process: String,
+    prints: BTreeSet<String>,
+}
+
+impl Doors {
+    /// Takes in what a process says.
+    pub(crate) fn apply(&mut self, event: &Event) {
+        let Ok(Accepted { of, process, mut prints }) = Accepted::deserialize(event.detail().value()) else { return };
+        within_limit(&mut prints);
+        let name = (event.system().to_owned(), of, process);
+        if !self.0.contains_key(&name) && self.0.len() >= DOORS_MAX {
+            self.forget_one();
+        }
+        let statements = self.0.entry(name).or_default();
+        if statements.last().is_some_and(|last| last.prints == prints) {
+            return;
+        }
+        statements.push(Statement { at: event.time(), prints });
+        if statements.len() > DOOR_STATEMENTS_MAX {
+            // What was taken by either of them is held to have been taken by both: nothing ends earlier for it.
+            let second = statements.remove(1);
+            statements[0].prints.extend(second.prints);
+            within_limit(&mut statements[0].prints);
+        }
+    }
+
+    /// One that takes nothing any more gives way, and if there is none, the one that was heard least lately.
+    fn forget_one(&mut self) {
+        let over = self.0.iter().min_by_key(|(_, statements)| {
+            let last = statements.last();
+            last.map(|last| (!last.prints.is_empty(), last.at))
+        });
+        if let Some(name) = over.map(|(name, _)| name.clone()) {
+            self.0.remove(&name);
+        }
+    }
+
+    /// Fingerprints of all by which a source is recognised now, by any of them.
+    pub(crate) fn prints(&self, system: &str, source: &str) -> BTreeSet<String> {
+        let last = self.of(system, source).filter_map(|(_, statements)| statements.last());
+        last.flat_map(|last| last.prints.iter().cloned()).collect()
+    }
+
+    /// The processes that have taken one of the `refused` credentials of a source, each with the log time from which on it
+    /// takes none of them any more; `None` where it still does.
+    pub(crate) fn closed(
+        &self,
+        system: &str,
+        source: &str,
+        refused: &BTreeSet<String>,
+    ) -> BTreeMap<String, Option<Instant>> {
+        let closed = self.of(system, source).filter_map(|(process, statements)| {
+            let last = statements.iter().rposition(|statement| !statement.prints.is_disjoint(refused))?;
+            Some((process.to_owned(), statements.get(last + 1).map(|statement| statement.at)))
+        });
+        closed.collect()
+    }
+
+    fn of<'a>(&'a self, system: &'a str, source: &'a str) -> impl Iterator<Item = (&'a str, &'a [Statement])> {
+        let own = self.0.iter().filter(move |((of, name, _), _)| of == system && name == source);
+        own.map(|((_, _, process), statements)| (process.as_str(), statements.as_slice()))
+    }
+}
+
+fn within_limit(prints: &mut BTreeSet<String>) {
+    while prints.len() > DOOR_PRINTS_MAX {
+        prints.pop_first();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keywatch_store::event::Origin;
+    use serde_json::json;
+
+    use super::*;
+
+    fn prints(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn said(doors: &mut Doors, process: &str, at: i64, names: &[&str]) {
+        let origin = Origin { system: "cold".into(), source: "keywatch".into() };
+        let mut event = Event::builder(&origin, &format!("{process}/{at}"), "credential.accepted", Instant(at));
+        event.time(Instant(at));
+        event.detail(&json!({ "of": "idp", "process": process, "prints": prints(names) }));
+        doors.apply(&event.build_own());
+    }
+
+    #[test]
+    fn a_credential_is_refused_by_a_process_from_the_word_on_that_has_it_no_more() {
+        let mut doors = Doors::default();
+        said(&mut doors, "one", 1, &["old"]);
+        said(&mut doors, "two", 2, &["old", "new"]);
+        said(&mut doors, "three", 3, &["new"]);
+        assert_eq!(doors.prints("cold", "idp"), prints(&["new", "old"]));
+        assert!(doors.prints("cold", "opa").is_empty() && doors.prints("hot", "idp").is_empty());
+        let closed = |doors: &Doors| doors.closed("cold", "idp", &prints(&["old"])).into_iter().collect::<Vec<_>>();
+        assert_eq!(closed(&doors), [("one".to_owned(), None), ("two".to_owned(), None)]);
+        said(&mut doors, "one", 10, &[]);
+        said(&mut doors, "one", 11, &[]);
+        said(&mut doors, "two", 12, &["new"]);
+        assert_eq!(closed(&doors), [("one".to_owned(), Some(Instant(10))), ("two".to_owned(), Some(Instant(12)))]);
+        said(&mut doors, "one", 20, &["old"]);
+        assert_eq!(closed(&doors)[0].1, None, "it takes it again");
+    }
+
+    #[test]
+    fn what_is_forgotten_of_a_process_ends_nothing_earlier() {
+        let mut doors = Doors::default();
+        said(&mut doors, "one", 1, &["stolen"]);
+        said(&mut doors, "one", 2, &["other"]);
+        let closed = |doors: &Doors| doors.closed("cold", "idp", &prints(&["stolen"]))["one"].unwrap();
+        assert_eq!(closed(&doors), Instant(2));
+        for at in 3..100 {
+            let before = closed(&doors);
+            said(&mut doors, "one", at, &[&format!("print-{at}")]);
+            assert!(closed(&doors) >= before && closed(&doors) <= Instant(at));
+        }
+        assert_eq!(doors.0.values().map(Vec::len).sum::<usize>(), DOOR_STATEMENTS_MAX);
+    }
+}
