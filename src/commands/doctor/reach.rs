@@ -71,6 +71,10 @@ pub(super) async fn all(config: &Config, inventory: &Inventory) -> (Vec<Line>, V
     }
     if let Some(oidc) = &config.oidc {
         looks.push(Box::pin(connected("keys", oidc.issuer.clone(), places(&[&oidc.keys_url]))));
+        if let Some(sign_in) = &oidc.sign_in {
+            let asked = sign_in.token_url.as_ref().unwrap_or(&oidc.issuer);
+            looks.push(Box::pin(connected("sign-in", oidc.issuer.clone(), places(&[asked]))));
+        }
     }
     let skews = join_all(config.decision_points.iter().map(|point| skew(&point.opa)));
     let (looked, skews) = tokio::join!(join_all(looks), skews);
