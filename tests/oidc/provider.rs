@@ -1,4 +1,4 @@
-//! An identity provider of OpenID Connect: its discovery document, its keys, where people sign in and where codes are exchanged.
+//! An identity provider of `OpenID Connect`: its discovery document, its keys, where people sign in and where codes are exchanged.
 //! It knows its client, checks PKCE, takes a code once, and says of people what a test wants it to say.
 
 use std::collections::BTreeMap;
@@ -50,15 +50,15 @@ pub(super) struct Provider {
 }
 
 /// What it is like just now.
-pub(super) struct Standing {
+struct Standing {
     key: Ed25519KeyPair,
     key_id: String,
     /// Laid over the claims of ID tokens.
-    pub(super) claims: Value,
+    claims: Value,
     /// In place of the header of ID tokens.
-    pub(super) header: Option<Value>,
+    header: Option<Value>,
     /// It answers nothing but that.
-    pub(super) down: bool,
+    down: bool,
     proof: Proof,
     /// Codes that it gave and that nobody has brought yet: nonce and challenge.
     codes: BTreeMap<String, (String, String)>,
@@ -99,8 +99,20 @@ impl Provider {
         provider
     }
 
-    pub(super) fn now(&self) -> MutexGuard<'_, Standing> {
+    fn now(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap()
+    }
+
+    /// From now on its ID tokens have these claims and, where there is one, this header.
+    pub(super) fn says(&self, claims: Value, header: Option<Value>) {
+        let mut standing = self.now();
+        standing.claims = claims;
+        standing.header = header;
+    }
+
+    /// Whether it answers that it is down.
+    pub(super) fn is_down(&self, down: bool) {
+        self.now().down = down;
     }
 
     /// Changes its key.

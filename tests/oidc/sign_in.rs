@@ -100,11 +100,7 @@ async fn who_signs_in_at_the_provider_is_let_in_for_as_long_as_it_says_and_it_is
 
 /// Tries once with what the provider says then, and sees it refused.
 async fn tried(provider: &Provider, running: &Running, claims: Value, header: Option<Value>, expected: (u16, &str)) {
-    {
-        let mut standing = provider.now();
-        standing.claims = claims;
-        standing.header = header;
-    }
+    provider.says(claims, header);
     let mut browser = Browser::new(running);
     let shown = signs_in(provider, &mut browser, "").await;
     refused(&mut browser, &shown, StatusCode::from_u16(expected.0).unwrap(), expected.1).await;
@@ -140,7 +136,7 @@ async fn an_id_token_that_is_not_as_agreed_lets_nobody_in() {
     ] {
         tried(&provider, &running, json!({}), Some(header), NOT_BELIEVED).await;
     }
-    (provider.now().claims, provider.now().header) = (json!({}), None);
+    provider.says(json!({}), None);
     let mut browser = Browser::new(&running);
     let shown = signs_in(&provider, &mut browser, "").await;
     assert!(session(&shown).is_some(), "{}", shown.text);
@@ -215,11 +211,11 @@ async fn a_provider_that_is_down_is_said_to_be_and_tokens_stay() {
     let running = machine.start().await;
     let mut browser = Browser::new(&running);
     let back = there(&provider, &mut browser, "").await;
-    provider.now().down = true;
+    provider.is_down(true);
     let shown = browser.get(&back).await;
     refused(&mut browser, &shown, StatusCode::BAD_GATEWAY, "does not answer").await;
     assert_eq!(browser.sign_in("ann").await.status, StatusCode::SEE_OTHER);
-    provider.now().down = false;
+    provider.is_down(false);
     let mut browser = Browser::new(&running);
     let shown = signs_in(&provider, &mut browser, "").await;
     assert!(session(&shown).is_some(), "{}", shown.text);
@@ -228,7 +224,7 @@ async fn a_provider_that_is_down_is_said_to_be_and_tokens_stay() {
     // Nor does it say where people sign in.
     let machine = self::machine();
     provider.configure(&machine, Proof::Basic, "");
-    provider.now().down = true;
+    provider.is_down(true);
     let running = machine.start().await;
     let mut browser = Browser::new(&running);
     let shown = browser.get("/page/sign-in/provider").await;

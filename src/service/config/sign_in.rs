@@ -36,7 +36,7 @@ pub(crate) struct SignIn {
     pub(crate) allow_networks: Vec<String>,
 }
 
-/// How a client proves who it is (OpenID Connect Core 1.0, section 9).
+/// How a client proves who it is (`OpenID Connect` Core 1.0, section 9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ClientAuthentication {
@@ -70,7 +70,7 @@ impl SignIn {
     }
 }
 
-/// Where an issuer describes itself (OpenID Connect Discovery 1.0, section 4).
+/// Where an issuer describes itself (`OpenID Connect` Discovery 1.0, section 4).
 ///
 /// # Errors
 /// The issuer is no address, or has no TLS.

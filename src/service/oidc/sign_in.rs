@@ -1,4 +1,4 @@
-//! Signing in at the identity provider: OpenID Connect's authorization code flow with PKCE (OpenID Connect Core 1.0, section 3.1;
+//! Signing in at the identity provider: `OpenID Connect`'s authorization code flow with PKCE (`OpenID Connect` Core 1.0, section 3.1;
 //! RFC 7636). Where people are sent, and which ID token their code is exchanged for; whose that is it does not know.
 
 use std::fmt;
@@ -90,7 +90,7 @@ impl Found {
     }
 }
 
-/// What an issuer says of itself (OpenID Connect Discovery 1.0, section 3), as far as it is asked for.
+/// What an issuer says of itself (`OpenID Connect` Discovery 1.0, section 3), as far as it is asked for.
 #[derive(Deserialize)]
 struct Described {
     issuer: String,
@@ -98,7 +98,7 @@ struct Described {
     token_endpoint: String,
 }
 
-/// What a code is exchanged for (OpenID Connect Core 1.0, section 3.1.3.3), as far as it is used.
+/// What a code is exchanged for (`OpenID Connect` Core 1.0, section 3.1.3.3), as far as it is used.
 #[derive(Deserialize)]
 struct Exchanged {
     id_token: String,
@@ -278,7 +278,7 @@ impl SignIn {
     }
 }
 
-/// Checks what an ID token says beyond what every token does (OpenID Connect Core 1.0, section 3.1.3.7): that it is of this
+/// Checks what an ID token says beyond what every token does (`OpenID Connect` Core 1.0, section 3.1.3.7): that it is of this
 /// attempt, and for keywatch where it is for others as well.
 ///
 /// # Errors

@@ -113,7 +113,8 @@ pub(super) async fn begin_session(
     secure: bool,
     mut response: Response,
 ) -> Response {
-    if page.api.record_sign_in(&operator, way).await.is_err() {
+    if let Err(refusal) = page.api.record_sign_in(&operator, way).await {
+        tracing::error!(operator = operator.name, ?refusal, "a sign-in could not be written down");
         let problem = "Signing in could not be written down: the log takes nothing just now. Try again in a moment.";
         return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, problem);
     }
