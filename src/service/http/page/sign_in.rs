@@ -54,7 +54,7 @@ fn shown(page: &Page, problem: Option<&str>, secure: bool, token: &str, to: &str
     let content = html! {
         form.sign-in method="post" action="/page/sign-in" {
             h1 { "Sign in" }
-            @if let Some(problem) = problem { p.refused role="alert" { (problem) } }
+            @if let Some(problem) = problem { p #problem .refused role="alert" { (problem) } }
             @if !secure { p.warning { "This connection is not encrypted. Use it on this machine only." } }
             @if let Some(host) = host {
                 // A link: the page's policy lets no form lead elsewhere, not by a redirect either.
@@ -65,7 +65,8 @@ fn shown(page: &Page, problem: Option<&str>, secure: bool, token: &str, to: &str
             (hidden("to", to))
             label {
                 "Your token"
-                input type="password" name="secret" required autofocus[host.is_none()] autocomplete="current-password";
+                input type="password" name="secret" required autofocus[host.is_none()] autocomplete="current-password"
+                    aria-invalid=[problem.map(|_| "true")] aria-describedby=[problem.map(|_| "problem")];
             }
             button.first[host.is_none()] { "Sign in" @if host.is_some() { " with the token" } }
             p.hint { "The token of an operator of the configuration. It is not kept: a session of half a day is." }
