@@ -1,5 +1,8 @@
 //! Operators whom an identity provider names, with a keywatch that runs: its keys are fetched, its claims decide, and tokens of
-//! the configuration stay good when it is gone.
+//! the configuration stay good when it is gone. Signing in on the page stands in [`sign_in`].
+
+mod provider;
+mod sign_in;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

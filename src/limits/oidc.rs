@@ -38,3 +38,12 @@ pub(crate) const TOKEN_RETRY_SECONDS: u64 = 15;
 
 /// Seconds that a token is taken to last of which the provider does not say it.
 pub(crate) const TOKEN_LASTS_SECONDS: u32 = 300;
+
+/// Seconds from where people leave for the identity provider until they have to be back.
+pub(crate) const OIDC_SIGN_IN_SECONDS_MAX: u64 = 600;
+
+/// Codes of an identity provider that are exchanged at once.
+pub(crate) const OIDC_SIGN_INS_CONCURRENT_MAX: usize = 16;
+
+/// Bytes of the address that who signs in goes on to; it stands in a cookie, of which browsers take 4096 bytes.
+pub(crate) const OIDC_SIGN_IN_PATH_BYTES_MAX: usize = 1_024;

@@ -41,6 +41,11 @@ impl Operators {
         Operators { oidc, ..self }
     }
 
+    /// The identity provider that names operators.
+    pub(crate) fn provider(&self) -> Option<&Arc<Oidc>> {
+        self.oidc.as_ref()
+    }
+
     /// The operator whose token an `Authorization` header carries, at `now`: one of the configuration, or one whom the
     /// identity provider names.
     pub(crate) fn identify(&self, authorization: Option<&[u8]>, now: Instant) -> Option<Operator> {

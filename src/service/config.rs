@@ -27,6 +27,7 @@ pub(crate) mod pull;
 pub(crate) mod receiver;
 pub(crate) mod reload;
 mod share;
+pub(crate) mod sign_in;
 mod sigstore;
 pub(crate) mod sql;
 pub(crate) mod way;
@@ -286,6 +287,8 @@ impl Config {
         let keys = self.bundles.keys.iter_mut().map(|key| &mut key.file);
         let passwords = self.operators.iter_mut().filter_map(|operator| operator.sql_password_file.as_mut());
         let of_providers = self.identity_providers.iter_mut().flat_map(IdentityProvider::paths);
+        let of_sign_in = self.oidc.iter_mut().filter_map(|oidc| oidc.sign_in.as_mut());
+        let of_sign_in = of_sign_in.filter_map(|sign_in| sign_in.client_secret_file.as_mut());
         let of_freezes = self.signer_freezes.iter_mut().flat_map(SignerFreeze::paths);
         secrets
             .chain(of_receivers)
@@ -300,6 +303,7 @@ impl Config {
             .chain(of_sql)
             .chain(keys)
             .chain(passwords)
+            .chain(of_sign_in)
             .chain(&mut self.rules_directory)
             .chain(mappings)
             .chain(of_sigstore)

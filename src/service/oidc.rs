@@ -1,6 +1,14 @@
 //! Operators whom an identity provider names: bearer tokens of one pinned issuer for one audience. Its keys are fetched beside
 //! the requests, so that nobody waits for the provider and nobody makes keywatch ask it more often. Tokens of the configuration
 //! stay beside these: they are for the day on which the provider is down, or the attacker's.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`sign_in`] | how people sign in at the provider for the page, and what they come back with |
+//! | [`attempt`] | what ties one attempt to the browser that began it |
+
+pub(crate) mod attempt;
+pub(crate) mod sign_in;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,12 +16,12 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use keywatch_ingest::signature::token::{Expected, bearer_token};
-use keywatch_ingest::signature::{Algorithm, Keys};
+use keywatch_ingest::signature::{Algorithm, Keys, Refused};
 use keywatch_store::Instant;
 use reqwest::{Client, Url, redirect};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::clock;
 use crate::limits::{
@@ -22,6 +30,11 @@ use crate::limits::{
 };
 use crate::service::config::oidc::{self, Grant};
 use crate::service::operators::{Configured, Operator};
+use attempt::Attempt;
+use sign_in::{SignIn, Trouble, check_id_token};
+
+/// Why nobody is believed.
+const NO_KEYS: &str = "the keys of the issuer are not known, or too old";
 
 /// The identity provider that names operators.
 pub(crate) struct Oidc {
@@ -33,6 +46,10 @@ pub(crate) struct Oidc {
     expected: RwLock<Option<(Arc<Expected>, Instant)>>,
     /// Somebody came with a token that these keys do not explain.
     wanted: Notify,
+    /// They were asked for, and may have changed.
+    looked: Notify,
+    /// How people sign in on the page.
+    sign_in: Option<SignIn>,
     /// Names of the configuration's operators, by each name of theirs in small letters.
     local: BTreeMap<String, Local>,
 }
@@ -64,7 +81,10 @@ impl Oidc {
             }
             local.insert(operator.name.to_lowercase(), Local::Own);
         }
+        let sign_in = configured.sign_in.as_ref().map(|sign_in| SignIn::new(sign_in, &configured.issuer));
         Ok(Oidc {
+            sign_in: sign_in.transpose().context("sign_in")?,
+            looked: Notify::new(),
             algorithms: configured.algorithms.iter().filter_map(|name| Algorithm::named(name)).collect(),
             keys_url,
             configured: configured.clone(),
@@ -95,15 +115,71 @@ impl Oidc {
     /// # Errors
     /// Why it is nobody's; nothing of it is secret.
     pub(crate) fn operator(&self, token: &[u8], now: Instant) -> Result<Operator, String> {
-        let expected = self.expected(now).ok_or("the keys of the issuer are not known, or too old")?;
-        let skew = i64::from(self.configured.clock_skew_seconds);
-        let claims = bearer_token(&expected, token, (skew, OIDC_TOKEN_SECONDS_MAX), now).map_err(|refused| {
+        let expected = self.expected(now).ok_or(NO_KEYS)?;
+        let claims = self.claims(&expected, token, now).map_err(|refused| {
             // It may be signed with a key that is new.
             self.wanted.notify_one();
             refused.to_string()
         })?;
-        let name = self.name(&claims)?;
-        let fits = |grant: &&Grant| has(&claims, &grant.claim, &grant.value);
+        self.granted(&claims)
+    }
+
+    /// How people sign in on the page, where they may.
+    pub(crate) fn sign_in(&self) -> Option<&SignIn> {
+        self.sign_in.as_ref()
+    }
+
+    /// The operator whose ID token of this attempt this is, and for how long it is good. Where it is signed with a key that is
+    /// not known, or none are, the keys are waited for: the provider has just given it.
+    ///
+    /// # Errors
+    /// [`Trouble::Token`] or [`Trouble::NotGranted`].
+    pub(crate) async fn signed_in(
+        &self,
+        sign_in: &SignIn,
+        token: &str,
+        attempt: &Attempt,
+    ) -> Result<(Operator, Duration), Trouble> {
+        let client_id = sign_in.client_id();
+        let looked = self.looked.notified();
+        let claims = match self.id_token(client_id, token) {
+            Err(refused) if refused.as_ref().is_none_or(Refused::is_of_unknown_key) => {
+                self.wanted.notify_one();
+                // Where nothing has changed by then, the next look says why.
+                let _ = timeout(Duration::from_secs(OIDC_KEYS_SECONDS_MIN + OIDC_ANSWER_SECONDS_MAX), looked).await;
+                self.id_token(client_id, token)
+            }
+            claims => claims,
+        };
+        let why = |refused: Option<Refused>| refused.map_or_else(|| NO_KEYS.to_owned(), |refused| refused.to_string());
+        let claims = claims.map_err(|refused| Trouble::Token(why(refused)))?;
+        check_id_token(&claims, client_id, &attempt.nonce).map_err(Trouble::Token)?;
+        let operator = self.granted(&claims).map_err(Trouble::NotGranted)?;
+        let expires = claims["exp"].as_i64().unwrap_or_default();
+        let seconds = u64::try_from(expires.saturating_sub(clock::now().unix_seconds())).unwrap_or_default();
+        if seconds == 0 {
+            return Err(Trouble::Token("it has expired".to_owned()));
+        }
+        Ok((operator, Duration::from_secs(seconds)))
+    }
+
+    /// The claims of an ID token for this client; `None` as the reason where no keys are known.
+    fn id_token(&self, client_id: &str, token: &str) -> Result<Value, Option<Refused>> {
+        let now = clock::now();
+        let Some(expected) = self.expected(now) else { return Err(None) };
+        let expected = Expected { audience: client_id.to_owned(), ..Expected::clone(&expected) };
+        self.claims(&expected, token.as_bytes(), now).map_err(Some)
+    }
+
+    fn claims(&self, expected: &Expected, token: &[u8], now: Instant) -> Result<Value, Refused> {
+        let skew = i64::from(self.configured.clock_skew_seconds);
+        bearer_token(expected, token, (skew, OIDC_TOKEN_SECONDS_MAX), now)
+    }
+
+    /// Who somebody with these claims is, and what they may do.
+    fn granted(&self, claims: &Value) -> Result<Operator, String> {
+        let name = self.name(claims)?;
+        let fits = |grant: &&Grant| has(claims, &grant.claim, &grant.value);
         let granted = self.configured.grants.iter().find(fits);
         let Grant { roles, systems, .. } = granted.ok_or_else(|| format!("no grant fits {name}"))?;
         Ok(Operator::new(name, roles.clone(), systems.clone()))
@@ -145,6 +221,7 @@ impl Oidc {
                     tracing::warn!(url = %self.keys_url, error, "the keys of the issuer of operators' tokens cannot be fetched");
                 }
             }
+            self.looked.notify_waiters();
             let rest = Duration::from_secs(OIDC_KEYS_SECONDS - OIDC_KEYS_SECONDS_MIN);
             tokio::select! {
                 () = stopped(&mut stopping) => return,

@@ -477,6 +477,11 @@ pub const KINDS: &[Kind] = &[
         "an operator was shown an incident, or everything about somebody or something, or asked in SQL",
         &[BY, ("what", "text", "what kind of answer"), ("name", "text", "about what")],
     ),
+    operated(
+        "operator.signed_in",
+        "an operator began a session on the web page",
+        &[BY, ("way", "text", "`token` of the configuration, or `identity_provider`")],
+    ),
     conclusion("alert.notified", "a destination took a notification"),
     conclusion("alert.failed", "a destination did not take a notification: tried again, or put aside if `dead`"),
     conclusion("alert.redriven", "a notification that was put aside is tried again, since a person asked for it"),

@@ -134,7 +134,8 @@ impl AddressRules {
 }
 
 /// Gives reqwest the addresses that it may connect to, and no others.
-pub(crate) struct GuardedResolver(pub(crate) AddressRules);
+#[derive(Debug)]
+pub struct GuardedResolver(pub AddressRules);
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {

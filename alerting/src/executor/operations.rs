@@ -173,6 +173,16 @@ impl Executor {
         Ok(())
     }
 
+    /// Writes down, in each of these systems, that an operator signed in, and in which way.
+    ///
+    /// # Errors
+    /// [`Error::Log`]; then nobody has signed in.
+    pub fn record_sign_in(&self, systems: &[String], by: &str, way: &str, now: Instant) -> Result<(), Error> {
+        let records = systems.iter().map(|system| operation::signed_in(system, by, way, now)).collect();
+        self.shared.alert_log.append(Topic::Conclusions, records)?;
+        Ok(())
+    }
+
     /// Tells what has waited long enough at log time `now` of a system. Call it once the findings of all records before
     /// were taken.
     ///

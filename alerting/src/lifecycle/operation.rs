@@ -183,6 +183,13 @@ pub fn asked(system: &str, by: &str, sql: &str, now: Instant) -> Event {
     by_operator(system, &format!("read/{by}/sql/{digest}/{now}"), "operator.read", by, None, &detail, now)
 }
 
+/// The `operator.signed_in` record: an operator began a session on the page in this way.
+#[must_use]
+pub fn signed_in(system: &str, by: &str, way: &str, now: Instant) -> Event {
+    let detail = json!({ "by": by, "way": way });
+    by_operator(system, &format!("signed_in/{by}/{way}/{now}"), "operator.signed_in", by, None, &detail, now)
+}
+
 fn by_operator(
     system: &str,
     source_id: &str,

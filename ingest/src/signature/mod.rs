@@ -31,7 +31,16 @@ pub use keys::{Algorithm, Keys};
 #[error("signature refused: {0}")]
 pub struct Refused(String);
 
+/// Why no key is found.
+const UNKNOWN_KEY: &str = "no key of that id and type is known";
+
 impl Refused {
+    /// Whether the key set has no such key: a newer one may.
+    #[must_use]
+    pub fn is_of_unknown_key(&self) -> bool {
+        self.0 == UNKNOWN_KEY
+    }
+
     fn because(reason: impl Into<String>) -> Refused {
         Refused(reason.into())
     }
@@ -90,7 +99,7 @@ fn verify(
     let shown = mask::text(&crate::reject::capped(named, limits::NAME_BYTES_MAX));
     let algorithm = algorithm.ok_or_else(|| Refused::because(format!("algorithm `{shown}` is not accepted")))?;
     let key = keys.find(header.get("kid").and_then(Value::as_str), algorithm);
-    let key = key.ok_or_else(|| Refused::because("no key of that id and type is known"))?;
+    let key = key.ok_or_else(|| Refused::because(UNKNOWN_KEY))?;
     let signature = BASE64.decode(signature).map_err(|_| Refused::because("the signature is not base64url"))?;
     let signed = format!("{protected}.{payload}");
     if key.verify(algorithm, signed.as_bytes(), &signature) {

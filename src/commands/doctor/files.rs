@@ -43,6 +43,8 @@ fn named(config: &Config) -> Vec<PathBuf> {
     files.extend(config.identity_providers.iter().flat_map(|one| one.token_file.iter().chain(&one.key_file).cloned()));
     let clients = config.identity_providers.iter().filter_map(|one| one.client_credentials.as_ref());
     files.extend(clients.map(|client| client.client_secret_file.clone()));
+    let sign_in = config.oidc.iter().filter_map(|oidc| oidc.sign_in.as_ref());
+    files.extend(sign_in.filter_map(|sign_in| sign_in.client_secret_file.clone()));
     files.extend(config.signer_freezes.iter().flat_map(|freeze| freeze.secret_files.iter().cloned()));
     files.extend(config.heartbeats.iter().map(|heartbeat| heartbeat.url_file.clone()));
     files.extend(of_kafka(config));

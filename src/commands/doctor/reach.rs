@@ -72,6 +72,10 @@ pub(super) async fn all(config: &Config, inventory: &Inventory) -> (Vec<Line>, V
     }
     if let Some(oidc) = &config.oidc {
         looks.push(Box::pin(connected("keys", oidc.issuer.clone(), places(&[&oidc.keys_url]))));
+        if let Some(sign_in) = &oidc.sign_in {
+            let asked = sign_in.token_url.as_ref().unwrap_or(&oidc.issuer);
+            looks.push(Box::pin(connected("sign-in", oidc.issuer.clone(), places(&[asked]))));
+        }
     }
     if let Some((bucket, _)) = bucket_of(&config.log.state) {
         let address = config.log.state_store.address(bucket).map(String::from);

@@ -9,6 +9,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::is_private;
+use super::sign_in::{self, SignIn};
 use crate::limits::OIDC_SKEW_SECONDS_MAX;
 use crate::service::operators::Role;
 
@@ -32,6 +33,8 @@ pub(crate) struct Oidc {
     pub(crate) clock_skew_seconds: u32,
     /// What people may do. The first that fits a person counts, and no other.
     pub(crate) grants: Vec<Grant>,
+    /// How they sign in on the page; without it, only operators of the configuration do.
+    pub(crate) sign_in: Option<SignIn>,
 }
 
 /// What people with a claim may do.
@@ -78,6 +81,9 @@ pub(crate) fn check(configured: &Oidc, inventory: &Inventory) -> anyhow::Result<
     for (index, grant) in configured.grants.iter().enumerate() {
         check_grant(grant, inventory).with_context(|| format!("oidc.grants[{index}]"))?;
     }
+    if let Some(sign_in) = &configured.sign_in {
+        sign_in::check(sign_in, &configured.issuer).context("oidc.sign_in")?;
+    }
     Ok(())
 }
 
@@ -122,6 +128,7 @@ mod tests {
             name_claim: "email".into(),
             clock_skew_seconds: 60,
             grants: vec![grant()],
+            sign_in: None,
         };
         check(&good(), &inventory).unwrap();
         check(&Oidc { keys_url: "http://127.0.0.1:1/keys".into(), ..good() }, &inventory).unwrap();

@@ -58,7 +58,7 @@ async function theStoryOfBybit({ window }) {
   await page.goto(`${given.story}/page?severity=critical`);
   const incident = new URL(await page.locator("a.entry").first().getAttribute("href"), given.story).href;
   await until(page, incident, "401,346 ETH");
-  const row = page.locator("li.row", { hasText: "05:42:40" }).filter({ hasText: "MISMATCH" });
+  const row = page.locator("li.row", { has: page.locator("time", { hasText: "05:42:40" }) }).filter({ hasText: "MISMATCH" });
   assert.equal(await row.count(), 1, "one row has the signature that does not fit");
   const values = await row.locator("dl.differs dd").allTextContents();
   assert.ok(values.includes("0x1f4eb0a903619ac168b19a82f1a6e2e426522211"), `under whose name: ${values}`);
@@ -78,6 +78,12 @@ async function theStoryOfBybit({ window }) {
     await page.goto(address);
     assert.equal(await overflow(page), 0, `${address} is wider than a phone`);
   }
+  // There the board is laid out as blocks, and is a table all the same for who listens.
+  await page.goto(`${given.story}/page`);
+  const { nodes } = await (await page.context().newCDPSession(page)).send("Accessibility.getFullAXTree");
+  const named = (role) => nodes.filter((node) => node.role?.value === role).map((node) => node.name?.value ?? "");
+  assert.ok(named("columnheader").includes("What happened"), `columns: ${named("columnheader")}`);
+  assert.ok(named("cell").some((name) => name.includes("critical")), `cells: ${named("cell")}`);
 }
 
 // A board that is looked at shows what comes in, without being loaded again.
@@ -85,9 +91,23 @@ async function aLiveUpdateArrives({ window }) {
   const page = await window();
   await signIn(page, given.run, "ann");
   await page.evaluate(() => { globalThis.looked = "at"; });
+  await page.getByRole("link", { name: "Older" }).focus();
   await presented("s-live-1", "newcomer");
   await about(page, "newcomer").waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Older", "the focus stays where it was");
+  await page.locator("#heard", { hasText: "New: low Something about newcomer" }).waitFor({ state: "attached" });
   assert.equal(await page.evaluate(() => globalThis.looked), "at", "the page was loaded anew");
+  // Keys of one letter can be turned off, and stay so.
+  const goes = async () => {
+    await page.getByRole("heading", { level: 1 }).click();
+    await page.keyboard.press("j");
+    return page.evaluate(() => document.activeElement.classList.contains("entry"));
+  };
+  assert.ok(await goes(), "j goes to the first incident");
+  await page.getByLabel("go through a list").uncheck();
+  await page.reload();
+  assert.ok(!(await goes()), "j does nothing once it is turned off");
+  await page.getByLabel("go through a list").check();
   await page.goto(`${given.run}/page/sources`);
   await page.getByRole("cell", { name: "idp" }).waitFor();
   await noBarriers(page, "sources");

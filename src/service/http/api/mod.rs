@@ -145,6 +145,19 @@ impl Api {
         .await;
         done.unwrap_or_else(|_| Err(Refusal::unavailable("this is a defect of keywatch")))
     }
+
+    /// Writes down that an operator signs in on the web page, in each declared system that they see.
+    pub(crate) async fn record_sign_in(self: &Arc<Api>, operator: &Operator, way: &'static str) -> Result<(), Refusal> {
+        let operator = operator.clone();
+        self.away(move |api| {
+            let inventory = api.known.inventory.now();
+            let systems = inventory.systems.iter().map(|system| system.id.clone());
+            let systems: Vec<String> = systems.filter(|system| operator.sees(system)).collect();
+            api.executor.record_sign_in(&systems, &operator.name, way, clock::now())?;
+            Ok(())
+        })
+        .await
+    }
 }
 
 /// An answer.

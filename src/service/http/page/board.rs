@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::addresses::{address, path};
 use super::fields::Fields;
-use super::parts::{age, choice, items, pages, severity, status, text, time};
+use super::parts::{age, choice, columns, items, pages, severity, status, text, time};
 use super::responses::waiting;
 use super::sessions::Session;
 use super::{Page, layout};
@@ -48,6 +48,7 @@ pub(super) async fn show(State(page): State<Arc<Page>>, Extension(session): Exte
             (board(&answered.value, &waiting(&proposed.value), &filter, number, clock::now()))
         }
         p #news role="status" aria-live="polite" {}
+        p #heard .unseen role="status" {}
     };
     layout::live(&session, "Incidents", "/page", &content)
 }
@@ -65,19 +66,9 @@ fn board(answer: &Value, waiting: &Markup, filter: &Fields, number: usize, now: 
                 @else { "No incident. That is good, unless a source is silent: see " a href="/page/sources" { "sources" } "." }
             }
         } @else {
-            table.board {
-                thead {
-                    tr {
-                        th scope="col" { "Severity" }
-                        th scope="col" { "State" }
-                        th scope="col" { "What happened" }
-                        th scope="col" { "System" }
-                        th scope="col" { "Age" }
-                        th scope="col" { "Began (UTC)" }
-                        th scope="col" { "Assignee" }
-                    }
-                }
-                tbody { @for incident in incidents { (row(incident, now)) } }
+            table.board role="table" aria-label="Incidents" {
+                (columns(&["Severity", "State", "What happened", "System", "Age", "Began (UTC)", "Assignee"]))
+                tbody role="rowgroup" { @for incident in incidents { (row(incident, now)) } }
             }
         }
         @let kept = ["status", "severity", "system", "rule"].map(|name| (name, filter.text(name)));
@@ -90,16 +81,16 @@ fn row(incident: &Value, now: Instant) -> Markup {
     let assignee = incident["assignee"].as_str();
     let (id, title) = (text(incident, "id"), text(incident, "title"));
     html! {
-        tr {
-            td data-label="Severity" { (severity(text(incident, "severity"))) }
-            td data-label="State" { (status(incident)) }
-            td.title {
+        tr role="row" {
+            td role="cell" data-label="Severity" { (severity(text(incident, "severity"))) }
+            td role="cell" data-label="State" { (status(incident)) }
+            td.title role="cell" {
                 a.entry #(format!("i-{id}")) href=(path(&["page", "incidents", id])) title=(title) { (shortened(title)) }
             }
-            td data-label="System" { (text(incident, "system")) }
-            td data-label="Age" { (age(opened, now)) }
-            td data-label="Began" { (time(opened)) }
-            td data-label="Assignee" { @if let Some(name) = assignee { (name) } @else { span.quiet { "nobody" } } }
+            td role="cell" data-label="System" { (text(incident, "system")) }
+            td role="cell" data-label="Age" { (age(opened, now)) }
+            td role="cell" data-label="Began" { (time(opened)) }
+            td role="cell" data-label="Assignee" { @if let Some(name) = assignee { (name) } @else { span.quiet { "nobody" } } }
         }
     }
 }

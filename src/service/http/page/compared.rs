@@ -23,9 +23,17 @@ fn one(pair: &Value) -> Markup {
                 " only one request can be carried out."
                 @if carried_out { " It was not the one that the signers were shown." }
             }
-            table.sides {
-                thead { tr { td {} th scope="col" { "What the signers were shown" } td {} th scope="col" { (right) } } }
-                tbody {
+            // It is laid out as blocks on a phone, where rows and cells have to say what they are.
+            table.sides role="table" aria-label=(heading) {
+                thead role="rowgroup" {
+                    tr role="row" {
+                        td role="cell" {}
+                        th role="columnheader" scope="col" { "What the signers were shown" }
+                        td role="cell" {}
+                        th role="columnheader" scope="col" { (right) }
+                    }
+                }
+                tbody role="rowgroup" {
                     (row("filed", &time(text(first, "time")), &time(text(other, "time")), false))
                     @for (field, label) in FIELDS {
                         @let (left, right) = (shown(first, field), shown(other, field));
@@ -46,11 +54,11 @@ const FIELDS: [(&str, &str); 5] =
 
 fn row(label: &str, left: &Markup, right: &Markup, differs: bool) -> Markup {
     html! {
-        tr.differs[differs] {
-            th scope="row" { (label) }
-            td data-label="shown" { (left) }
-            td.sign { @if differs { span role="img" aria-label="is not" { "≠" } } }
-            td.other data-label="signed" { (right) }
+        tr.differs[differs] role="row" {
+            th role="rowheader" scope="row" { (label) }
+            td role="cell" data-label="shown" { (left) }
+            td.sign role="cell" { @if differs { span role="img" aria-label="is not" { "≠" } } }
+            td.other role="cell" data-label="signed" { (right) }
         }
     }
 }

@@ -82,10 +82,18 @@ fn form(session: &Session, id: &str, act: &str, label: &str, first: bool, incide
         form.act method="post" action=(path(&["page", "responses", id, act])) {
             (hidden("token", &session.token))
             @if let Some(incident) = incident { (hidden("incident", incident)) }
-            label.long { "Why " (label.to_lowercase()) input name="reason" required autocomplete="off"; }
-            button.first[first] { (label) }
+            label.long {
+                "Why " (label.to_lowercase())
+                input name="reason" required autocomplete="off" aria-describedby=(named(id));
+            }
+            button.first[first] aria-describedby=(named(id)) { (label) }
         }
     }
+}
+
+/// The id of what says which response is meant; its forms refer to it, since there may be several on a page.
+pub(super) fn named(id: &str) -> String {
+    format!("r-{id}")
 }
 
 /// The form by which a session is let in again: one of an incident's, or any whose id is at hand.

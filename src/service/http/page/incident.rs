@@ -229,7 +229,7 @@ pub(super) fn responses(incident: &Value) -> Markup {
         @if !responses.is_empty() {
             section {
                 h2 { "What keywatch did" }
-                ul.plain {
+                ul.plain role="list" {
                     @for response in responses {
                         li {
                             (time(text(response, "decided"))) " " strong { (text(response, "status").replace('_', " ")) } ": "
@@ -255,7 +255,7 @@ fn history(incident: &Value) -> Markup {
         section {
             h2 { "What people said and did" }
             @if entries.is_empty() { p.quiet { "Nothing yet." } }
-            ul.plain {
+            ul.plain role="list" {
                 @for entry in entries {
                     li {
                         (time(text(entry, "at"))) " " strong { (text(entry, "by")) } " " (text(entry, "act"))

@@ -33,11 +33,21 @@ pub(super) fn live(session: &Session, title: &str, place: &str, content: &Markup
 
 /// A page that opens itself once more, from here.
 pub(super) fn again() -> Response {
+    moment("0", &html! { p { "One moment." } })
+}
+
+/// A page that opens another one of ours, from here: a browser that another site has sent keeps the cookie of a session back
+/// until then, also where it is redirected.
+pub(super) fn onward(to: &str) -> Response {
+    moment(&format!("0; url={to}"), &html! { p { "You are signed in. " a href=(to) { "Go on" } } })
+}
+
+fn moment(refresh: &str, content: &Markup) -> Response {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head { meta charset="utf-8"; meta http-equiv="refresh" content="0"; title { "keywatch" } }
-            body { p { "One moment." } }
+            head { meta charset="utf-8"; meta http-equiv="refresh" content=(refresh); title { "keywatch" } }
+            body { main { (content) } }
         }
     };
     Html(page.into_string()).into_response()
@@ -80,8 +90,12 @@ fn whole(session: Option<&Session>, title: &str, place: &str, content: &Markup, 
                     p {
                         "Times are UTC, as they stand in the log"
                         span #zone {}
-                        ". Keys: "
-                        kbd { "j" } " and " kbd { "k" } " go through a list, " kbd { "Enter" } " opens."
+                        "."
+                    }
+                    // The script shows it: without one there are no such keys. Who speaks to a computer may want none.
+                    label #keys .check hidden {
+                        input type="checkbox" checked;
+                        span { kbd { "j" } " and " kbd { "k" } " go through a list, " kbd { "Enter" } " opens" }
                     }
                 }
             }

@@ -6,7 +6,8 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`sessions`], [`sign_in`] | who has signed in with a token; the form for that |
+//! | [`sessions`], [`sign_in`] | who has signed in; the form for that, with a token |
+//! | [`provider`] | signing in at the identity provider |
 //! | [`board`] | the board of incidents |
 //! | [`incident`], [`timeline`], [`compared`] | one incident: its timeline, what was shown beside what was signed |
 //! | [`acts`], [`silences`] | forms: what operators do about an incident, and silences |
@@ -29,6 +30,7 @@ mod incident;
 mod layout;
 mod live;
 mod parts;
+mod provider;
 mod responses;
 mod rules;
 mod sessions;
@@ -58,6 +60,9 @@ use self::sessions::{Session, Sessions};
 use super::address::Addresses;
 use super::api::{self, Api};
 use crate::limits::{PAGE_ANSWER_BYTES_MAX, PAGE_FORM_BYTES_MAX};
+use crate::service::config::sign_in::CALLBACK_PATH;
+use crate::service::oidc::Oidc;
+use crate::service::oidc::sign_in::SignIn;
 
 /// What may be loaded and where forms may go: this server, and no script or style that stands in a page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -124,6 +129,12 @@ impl Page {
         Answered { status, value: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
     }
 
+    /// The identity provider at which people may sign in.
+    fn provider(&self) -> Option<(&Oidc, &SignIn)> {
+        let oidc: &Oidc = self.api.operators.provider()?;
+        Some((oidc, oidc.sign_in()?))
+    }
+
     /// Whether the browser speaks TLS with keywatch, or with a proxy before it.
     fn is_secure(&self, headers: &HeaderMap) -> bool {
         self.tls || headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
@@ -153,6 +164,8 @@ pub(crate) fn router(page: Arc<Page>) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::to("/page") }))
         .route("/page/sign-in", get(sign_in::form).post(sign_in::sign_in))
+        .route("/page/sign-in/provider", get(provider::begin))
+        .route(CALLBACK_PATH, get(provider::come_back))
         .merge(signed_in)
         .layer(DefaultBodyLimit::max(PAGE_FORM_BYTES_MAX))
         .layer(middleware::map_response(secure))

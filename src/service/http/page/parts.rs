@@ -123,9 +123,18 @@ pub(super) fn pages(place: &str, query: &[(&str, &str)], number: usize, total: u
     };
     html! {
         nav.pages aria-label="Pages of the list" {
-            @if number > 1 { a rel="prev" href=(to(number.min(last + 1) - 1)) { "Newer" } }
+            @if number > 1 { a #newer rel="prev" href=(to(number.min(last + 1) - 1)) { "Newer" } }
             span { "Page " (number) " of " (last) ", " (total) " in all" }
-            @if number < last { a rel="next" href=(to(number + 1)) { "Older" } }
+            @if number < last { a #older rel="next" href=(to(number + 1)) { "Older" } }
+        }
+    }
+}
+
+/// The head of a table that is laid out as blocks on a phone, where rows and cells have to say what they are.
+pub(super) fn columns(names: &[&str]) -> Markup {
+    html! {
+        thead role="rowgroup" {
+            tr role="row" { @for name in names { th role="columnheader" scope="col" { (name) } } }
         }
     }
 }

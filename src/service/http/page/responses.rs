@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::addresses::{address, path};
 use super::fields::Fields;
-use super::parts::{choice, id, items, lines, pages, severity, strings, text, time};
+use super::parts::{choice, columns, id, items, lines, pages, severity, strings, text, time};
 use super::sessions::Session;
 use super::{Page, decisions, layout, rules};
 use crate::limits::PAGE_LIST_RESPONSES;
@@ -73,7 +73,7 @@ pub(super) fn waiting(answer: &Value) -> Markup {
                 h2 #waiting { "Waiting for a person to decide: " (total) }
                 (table(responses))
                 @if total > responses.len() as u64 {
-                    p { a href=(address(&["page", "responses"], &[("status", "proposed")])) { "All " (total) " of them" } }
+                    p { a #all-waiting href=(address(&["page", "responses"], &[("status", "proposed")])) { "All " (total) " of them" } }
                 }
             }
         }
@@ -82,13 +82,10 @@ pub(super) fn waiting(answer: &Value) -> Markup {
 
 fn table(responses: &[Value]) -> Markup {
     html! {
-        div.wide tabindex="0" role="region" aria-label="Responses" {
-            table.board {
-                thead { tr {
-                    th scope="col" { "Severity" } th scope="col" { "State" } th scope="col" { "What it stops, and the rule" }
-                    th scope="col" { "About" } th scope="col" { "System" } th scope="col" { "Decided (UTC)" }
-                } }
-                tbody { @for response in responses { (row(response)) } }
+        div.wide #responses tabindex="0" role="region" aria-label="Responses" {
+            table.board role="table" aria-label="Responses" {
+                (columns(&["Severity", "State", "What it stops, and the rule", "About", "System", "Decided (UTC)"]))
+                tbody role="rowgroup" { @for response in responses { (row(response)) } }
             }
         }
     }
@@ -97,16 +94,16 @@ fn table(responses: &[Value]) -> Markup {
 fn row(response: &Value) -> Markup {
     let name = text(response, "id");
     html! {
-        tr {
-            td data-label="Severity" { (severity(text(response, "severity"))) }
-            td.state data-label="State" { (state(response)) }
-            td.title {
-                a.entry #(format!("r-{name}")) href=(path(&["page", "responses", name])) { (shortened(text(response, "targets"))) }
+        tr role="row" {
+            td role="cell" data-label="Severity" { (severity(text(response, "severity"))) }
+            td.state role="cell" data-label="State" { (state(response)) }
+            td.title role="cell" {
+                a.entry #(decisions::named(name)) href=(path(&["page", "responses", name])) { (shortened(text(response, "targets"))) }
                 " " code.quiet { (text(response, "rule")) }
             }
-            td data-label="About" title=(text(response, "actor")) { (short(text(response, "actor"))) }
-            td data-label="System" { (text(response, "system")) }
-            td data-label="Decided" { (time(text(response, "decided"))) }
+            td role="cell" data-label="About" title=(text(response, "actor")) { (short(text(response, "actor"))) }
+            td role="cell" data-label="System" { (text(response, "system")) }
+            td role="cell" data-label="Decided" { (time(text(response, "decided"))) }
         }
     }
 }
@@ -135,7 +132,7 @@ fn one(response: &Value, forms: &Markup) -> Markup {
                 (severity(text(response, "severity"))) " " span { (state(response)) } " "
                 span { (text(response, "system")) " · " (id(text(response, "id"))) }
             }
-            h1 { (shortened(title)) }
+            h1 #(decisions::named(text(response, "id"))) { (shortened(title)) }
             (forms)
             dl.facts {
                 dt { "It stops" }
@@ -188,7 +185,7 @@ fn rulings(response: &Value) -> Markup {
     html! {
         h2 { "What people decided" }
         @if rulings.is_empty() { p.quiet { "Nothing yet." } }
-        ul.plain {
+        ul.plain role="list" {
             @for ruling in rulings {
                 li {
                     (time(text(ruling, "at"))) " " strong { (text(ruling, "by")) } " " (text(ruling, "ruled")) ": "
@@ -208,11 +205,13 @@ pub(super) fn of_incident(session: &Session, responses: &[Value], incident: &Val
         @if !responses.is_empty() {
             section {
                 h2 { "What keywatch did" }
-                ul.plain {
+                ul.plain role="list" {
                     @for response in responses {
                         li {
                             (time(text(response, "decided"))) " " (state(response)) " "
-                            a href=(path(&["page", "responses", text(response, "id")])) { (shortened(text(response, "targets"))) }
+                            a #(decisions::named(text(response, "id"))) href=(path(&["page", "responses", text(response, "id")])) {
+                                (shortened(text(response, "targets")))
+                            }
                             " " span.quiet { (text(response, "why")) }
                             (decisions::forms(session, response, Some(name)))
                         }

@@ -17,6 +17,9 @@ use crate::service::operators::Operator;
 /// Bytes of an id or token.
 const RANDOM_BYTES: usize = 32;
 
+/// How long a session lasts at most.
+pub(super) const SHIFT: Duration = Duration::from_secs(PAGE_SESSION_SECONDS_MAX);
+
 /// A session.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
@@ -25,6 +28,7 @@ pub(super) struct Session {
     /// What every form of it brings along.
     pub(super) token: String,
     begun: Instant,
+    ends: Instant,
 }
 
 impl Session {
@@ -34,7 +38,7 @@ impl Session {
     }
 
     fn is_over(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.begun) >= Duration::from_secs(PAGE_SESSION_SECONDS_MAX)
+        now >= self.ends
     }
 }
 
@@ -43,8 +47,8 @@ impl Session {
 pub(super) struct Sessions(Mutex<HashMap<[u8; 32], Session>>);
 
 impl Sessions {
-    /// Begins a session; its id, unless there is no randomness.
-    pub(super) fn begin(&self, operator: Operator, now: Instant) -> Option<String> {
+    /// Begins a session that lasts as long as `lasts` says, and never longer than a shift; its id, unless there is no randomness.
+    pub(super) fn begin(&self, operator: Operator, lasts: Duration, now: Instant) -> Option<String> {
         let (id, token) = (random()?, random()?);
         let mut sessions = self.lock();
         sessions.retain(|_, session| !session.is_over(now));
@@ -58,7 +62,8 @@ impl Sessions {
                 sessions.remove(&oldest);
             }
         }
-        sessions.insert(hash(&id), Session { operator, token, begun: now });
+        let ends = now + lasts.min(SHIFT);
+        sessions.insert(hash(&id), Session { operator, token, begun: now, ends });
         Some(id)
     }
 
@@ -84,8 +89,17 @@ pub(super) fn name(secure: bool) -> &'static str {
 
 /// A cookie for scripts of no page and requests of no other site.
 pub(super) fn set_cookie(name: &str, value: &str, secure: bool, seconds: u64) -> String {
+    cookie_for("Strict", name, value, secure, seconds)
+}
+
+/// A cookie for scripts of no page, which a browser also brings along where another site sends it here.
+pub(super) fn set_returning_cookie(name: &str, value: &str, secure: bool, seconds: u64) -> String {
+    cookie_for("Lax", name, value, secure, seconds)
+}
+
+fn cookie_for(site: &str, name: &str, value: &str, secure: bool, seconds: u64) -> String {
     let secure = if secure { "; Secure" } else { "" };
-    format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
+    format!("{name}={value}; Path=/; HttpOnly; SameSite={site}; Max-Age={seconds}{secure}")
 }
 
 /// The value of a cookie.
@@ -130,7 +144,7 @@ mod tests {
     #[test]
     fn a_session_ends_by_itself_and_when_it_is_told_to() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let [one, other] = [(); 2].map(|()| sessions.begin(operator("ann"), now).unwrap());
+        let [one, other] = [(); 2].map(|()| sessions.begin(operator("ann"), Duration::MAX, now).unwrap());
         let session = sessions.find(&one, now).unwrap();
         assert!(session.has(&session.token) && !session.has("") && !session.has(&other));
         sessions.end(&other);
@@ -140,14 +154,17 @@ mod tests {
             sessions.find(&one, over.checked_sub(Duration::from_secs(1)).unwrap()).is_some()
                 && sessions.find(&one, over).is_none()
         );
+        let short = sessions.begin(operator("ann"), Duration::from_secs(300), now).unwrap();
+        assert!(sessions.find(&short, now + Duration::from_secs(299)).is_some());
+        assert!(sessions.find(&short, now + Duration::from_secs(300)).is_none());
     }
 
     #[test]
     fn p7_sessions_are_bounded_and_an_operator_signs_out_nobody_else() {
         let (sessions, begun) = (Sessions::default(), Instant::now());
-        let quiet = sessions.begin(operator("bob"), begun).unwrap();
+        let quiet = sessions.begin(operator("bob"), SHIFT, begun).unwrap();
         for second in 1..=2 * PAGE_SESSIONS_OF_OPERATOR_MAX as u64 {
-            sessions.begin(operator("ann"), begun + Duration::from_secs(second)).unwrap();
+            sessions.begin(operator("ann"), SHIFT, begun + Duration::from_secs(second)).unwrap();
         }
         assert_eq!(sessions.lock().len(), 1 + PAGE_SESSIONS_OF_OPERATOR_MAX);
         assert!(sessions.find(&quiet, begun).is_some());
@@ -162,5 +179,7 @@ mod tests {
         let set = set_cookie(name(true), "abc", true, 60);
         assert_eq!(set, "__Host-keywatch=abc; Path=/; HttpOnly; SameSite=Strict; Max-Age=60; Secure");
         assert!(!set_cookie(name(false), "abc", false, 60).contains("Secure"));
+        let returning = set_returning_cookie("keywatch-attempt", "abc", false, 60);
+        assert_eq!(returning, "keywatch-attempt=abc; Path=/; HttpOnly; SameSite=Lax; Max-Age=60");
     }
 }

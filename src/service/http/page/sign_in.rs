@@ -1,4 +1,4 @@
-//! Signing in with an operator's token, and out.
+//! Signing in with an operator's token, and out; how a session begins, whichever way somebody signed in.
 //!
 //! A token that is right is always taken. Wrong ones are counted by address, so that who tries them from the same address does
 //! not keep a colleague out; the wrong ones beyond that are not answered as such any more.
@@ -16,10 +16,15 @@ use tokio::time::timeout;
 use super::addresses::address;
 use super::fields::Fields;
 use super::parts::hidden;
-use super::sessions::{cookie, name, random, set_cookie};
+use super::sessions::{SHIFT, cookie, name, random, set_cookie};
 use super::{Page, layout};
-use crate::limits::{BODY_GRACE_SECONDS, PAGE_FORM_BYTES_MAX, PAGE_SESSION_SECONDS_MAX, PAGE_SIGN_IN_SECONDS_MAX};
+use crate::limits::{BODY_GRACE_SECONDS, PAGE_FORM_BYTES_MAX, PAGE_SIGN_IN_SECONDS_MAX};
+use crate::service::http::address::Address;
 use crate::service::http::listener::Caller;
+use crate::service::operators::Operator;
+
+/// Without it nothing can be kept apart from a guess.
+const NO_RANDOMNESS: &str = "There is no randomness on this machine.";
 
 /// The cookie that shows that the form came from here.
 fn form_cookie(secure: bool) -> &'static str {
@@ -32,33 +37,38 @@ pub(super) fn sign_in_address(path: &str) -> String {
 }
 
 /// Where to go on: to a page of ours and nowhere else.
-fn onward(to: &str) -> &str {
+pub(super) fn onward(to: &str) -> &str {
     let ours = to.starts_with("/page/") || to.starts_with("/page?");
     if ours && to.bytes().all(|byte| byte.is_ascii_graphic()) { to } else { "/page" }
 }
 
 /// `GET /page/sign-in`.
 pub(super) async fn form(State(page): State<Arc<Page>>, uri: Uri, headers: HeaderMap) -> Response {
-    let secure = page.is_secure(&headers);
-    let Some(token) = random() else {
-        return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, "There is no randomness on this machine.");
-    };
-    shown(None, secure, &token, Fields::read(uri.query().unwrap_or_default()).text("to"))
+    let Some(token) = random() else { return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, NO_RANDOMNESS) };
+    let fields = Fields::read(uri.query().unwrap_or_default());
+    shown(&page, None, page.is_secure(&headers), &token, fields.text("to"))
 }
 
-fn shown(problem: Option<&str>, secure: bool, token: &str, to: &str) -> Response {
+fn shown(page: &Page, problem: Option<&str>, secure: bool, token: &str, to: &str) -> Response {
+    let host = page.provider().map(|(_, sign_in)| sign_in.host());
     let content = html! {
         form.sign-in method="post" action="/page/sign-in" {
             h1 { "Sign in" }
-            @if let Some(problem) = problem { p.refused role="alert" { (problem) } }
+            @if let Some(problem) = problem { p #problem .refused role="alert" { (problem) } }
             @if !secure { p.warning { "This connection is not encrypted. Use it on this machine only." } }
+            @if let Some(host) = host {
+                // A link: the page's policy lets no form lead elsewhere, not by a redirect either.
+                a.provider href=(address(&["page", "sign-in", "provider"], &[("to", to)])) { "Sign in at " (host) }
+                p.hint { "Or, where that is down, with a token:" }
+            }
             (hidden("token", token))
             (hidden("to", to))
             label {
                 "Your token"
-                input type="password" name="secret" required autofocus autocomplete="current-password";
+                input type="password" name="secret" required autofocus[host.is_none()] autocomplete="current-password"
+                    aria-invalid=[problem.map(|_| "true")] aria-describedby=[problem.map(|_| "problem")];
             }
-            button.first { "Sign in" }
+            button.first[host.is_none()] { "Sign in" @if host.is_some() { " with the token" } }
             p.hint { "The token of an operator of the configuration. It is not kept: a session of half a day is." }
         }
     };
@@ -82,33 +92,55 @@ pub(super) async fn sign_in(State(page): State<Arc<Page>>, request: Request) -> 
         return layout::refused(None, StatusCode::FORBIDDEN, problem);
     }
     let presented = format!("Bearer {}", fields.text("secret"));
-    let now = Instant::now();
     if let Some(operator) = page.api.operators.find(Some(presented.as_bytes())) {
-        let Some(id) = page.sessions.begin(operator.clone(), now) else {
-            return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, "There is no randomness on this machine.");
-        };
-        tracing::info!(operator = operator.name, "signed in on the page");
-        let mut response = Redirect::to(onward(fields.text("to"))).into_response();
-        add_cookie(&mut response, &set_cookie(name(secure), &id, secure, PAGE_SESSION_SECONDS_MAX));
+        let onward = Redirect::to(onward(fields.text("to"))).into_response();
+        let mut response = begin_session(&page, operator.clone(), ("token", SHIFT), secure, onward).await;
         add_cookie(&mut response, &set_cookie(form_cookie(secure), "", secure, 0));
         return response;
     }
-    page.api.metrics.api_unauthenticated.with_label_values::<&str>(&[]).inc();
     let address = head.extensions.get::<Caller>().and_then(|caller| caller.address);
-    match address.map_or(Ok(()), |address| page.failures.failure(address, now)) {
-        Ok(()) => {
-            let mut response =
-                shown(Some("That is no operator's token."), secure, sent.unwrap_or_default(), fields.text("to"));
-            *response.status_mut() = StatusCode::UNAUTHORIZED;
-            response
-        }
-        Err(wait) => {
-            let problem = "Too many wrong tokens from your address. Wait a little.";
-            let mut response = layout::refused(None, StatusCode::TOO_MANY_REQUESTS, problem);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-            response
-        }
+    let problem = Some("That is no operator's token.");
+    let mut answer = shown(&page, problem, secure, sent.unwrap_or_default(), fields.text("to"));
+    *answer.status_mut() = StatusCode::UNAUTHORIZED;
+    failed(&page, address, answer)
+}
+
+/// Begins a session of somebody who signed in this way, for so long, once that is written down; `response` is what they are
+/// answered.
+pub(super) async fn begin_session(
+    page: &Page,
+    operator: Operator,
+    (way, lasts): (&'static str, Duration),
+    secure: bool,
+    mut response: Response,
+) -> Response {
+    if let Err(refusal) = page.api.record_sign_in(&operator, way).await {
+        tracing::error!(operator = operator.name, ?refusal, "a sign-in could not be written down");
+        let problem = "Signing in could not be written down: the log takes nothing just now. Try again in a moment.";
+        return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, problem);
     }
+    let who = operator.name.clone();
+    let Some(id) = page.sessions.begin(operator, lasts, Instant::now()) else {
+        return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, NO_RANDOMNESS);
+    };
+    tracing::info!(operator = who, way, "signed in on the page");
+    add_cookie(&mut response, &set_cookie(name(secure), &id, secure, lasts.min(SHIFT).as_secs()));
+    response
+}
+
+/// Counts an attempt to sign in that failed. `answer` is for who has not failed too often.
+pub(super) fn failed(page: &Page, address: Option<Address>, answer: Response) -> Response {
+    page.api.metrics.api_unauthenticated.with_label_values::<&str>(&[]).inc();
+    let heard = address.map_or(Ok(()), |address| page.failures.failure(address, Instant::now()));
+    heard.map_or_else(too_many, |()| answer)
+}
+
+/// What who has failed too often is answered.
+pub(super) fn too_many(wait: Duration) -> Response {
+    let problem = "Too many attempts to sign in from your address have failed. Wait a little.";
+    let mut response = layout::refused(None, StatusCode::TOO_MANY_REQUESTS, problem);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    response
 }
 
 /// `POST /page/sign-out`.
@@ -122,8 +154,9 @@ pub(super) async fn sign_out(State(page): State<Arc<Page>>, headers: HeaderMap, 
     response
 }
 
-fn add_cookie(response: &mut Response, cookie: &str) {
-    // What it is made of are hexadecimal digits and our own words.
+/// Adds a cookie to an answer.
+pub(super) fn add_cookie(response: &mut Response, cookie: &str) {
+    // What it is made of are digits, letters and our own words.
     if let Ok(cookie) = HeaderValue::from_str(cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

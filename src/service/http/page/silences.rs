@@ -43,8 +43,8 @@ fn one(session: &Session, silence: &Value) -> Markup {
     let matcher = silence["matcher"].as_object().into_iter().flatten();
     html! {
         article.silence {
-            h2 { (status) }
-            p {
+            h2 #(named(silence)) { (status) }
+            p #(format!("{}-what", named(silence))) {
                 @for (name, value) in matcher.filter(|(_, value)| value.is_string()) {
                     (name) " " code { (value.as_str().unwrap_or_default()) } " "
                 }
@@ -74,9 +74,14 @@ fn button(session: &Session, silence: &Value, act: &str, label: &str) -> Markup 
     html! {
         form.act method="post" action=(path(&["page", "silences", text(silence, "id"), act])) {
             (hidden("token", &session.token))
-            button { (label) }
+            button aria-describedby=(format!("{0} {0}-what", named(silence))) { (label) }
         }
     }
+}
+
+/// The id of what says which silence is meant.
+fn named(silence: &Value) -> String {
+    format!("s-{}", text(silence, "id"))
 }
 
 /// A form for a silence of one of these rules.

@@ -24,17 +24,46 @@ function sayZone() {
 
 const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
+// What comes in within that time is told at once to who listens.
+const TOLD_AFTER_MS = 2000;
+
+const untold = [];
+
+// Tells who does not see the board of what is new on it.
+function tell(entries) {
+  const isWaiting = untold.length > 0;
+  for (const entry of entries) {
+    const severity = entry.closest("tr").querySelector(".severity");
+    untold.push(`${severity ? severity.lastChild.textContent.trim() : ""} ${entry.textContent}`.trim());
+  }
+  if (isWaiting || !untold.length) return;
+  setTimeout(() => {
+    const [newest, ...others] = untold.splice(0);
+    const more = others.length ? `, and ${others.length} more` : "";
+    document.getElementById("heard").textContent = `New: ${newest}${more}`;
+  }, TOLD_AFTER_MS);
+}
+
 async function renew(board) {
   const answer = await fetch(location.href, { credentials: "same-origin" });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const newer = page.getElementById("board");
   if (!newer) return location.reload();
-  const focused = document.activeElement && document.activeElement.id;
+  const entries = () => [...board.querySelectorAll(".entry")];
+  const focused = board.contains(document.activeElement) ? document.activeElement : null;
+  const [before, at] = [new Set(entries().map((entry) => entry.id)), entries().indexOf(focused)];
   board.replaceChildren(...newer.childNodes);
   board.dataset.seen = newer.dataset.seen;
   showLocalTimes(board);
-  const again = focused && document.getElementById(focused);
-  if (again) again.focus();
+  if (focused) {
+    // Where what had the focus is gone, what has taken its place has it; nobody is put back to the start of the page.
+    const same = focused.id && document.getElementById(focused.id);
+    const after = entries();
+    (same || after[Math.min(Math.max(at, 0), after.length - 1)] || document.getElementById("content")).focus();
+  }
+  // On a later page of the list, what is pushed there by something new is not new.
+  const isFirst = Number(new URLSearchParams(location.search).get("page") || 1) <= 1;
+  if (isFirst) tell(entries().filter((entry) => !before.has(entry.id)));
 }
 
 async function follow(board) {
@@ -56,10 +85,33 @@ async function follow(board) {
   }
 }
 
+// Keys of one letter can be turned off: who dictates says letters all day (WCAG 2.2, 2.1.4).
+const KEPT = "keywatch-keys";
+const keys = document.querySelector("#keys input");
+const keysAreOn = () => !keys || keys.checked;
+
+function offerKeys() {
+  if (!keys) return;
+  // A browser that keeps nothing asks anew.
+  try {
+    keys.checked = localStorage.getItem(KEPT) !== "off";
+  } catch {
+    keys.checked = true;
+  }
+  keys.addEventListener("change", () => {
+    try {
+      localStorage.setItem(KEPT, keys.checked ? "on" : "off");
+    } catch {
+      // It holds for this page.
+    }
+  });
+  document.getElementById("keys").hidden = false;
+}
+
 function goThroughList(event) {
   const step = { j: 1, k: -1 }[event.key];
   const writing = event.target.closest("input, textarea, select");
-  if (!step || writing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!step || !keysAreOn() || writing || event.ctrlKey || event.metaKey || event.altKey) return;
   const entries = [...document.querySelectorAll(".entry")];
   if (!entries.length) return;
   const at = entries.indexOf(document.activeElement);
@@ -69,6 +121,7 @@ function goThroughList(event) {
 
 showLocalTimes(document);
 sayZone();
+offerKeys();
 document.addEventListener("keydown", goThroughList);
 const board = document.getElementById("board");
 if (board) follow(board);

@@ -27,13 +27,14 @@ pub(in super::super) fn timeline(incident: &Value) -> Markup {
     let (scales, left) = (scales(&rows), money_left(incident));
     html! {
         (legend())
-        ol.timeline {
+        // A list without marks is none to some readers, unless it says so.
+        ol.timeline role="list" {
             @for (index, row) in rows.iter().enumerate() {
                 @let before = index.checked_sub(1).map(|before| rows[before].at);
                 (between(before, row.at, index, &rows, &links))
                 li.row.(class(row)) {
                     (picture(Line::Row(index), &rows, &links))
-                    div.said { (said(row, &scales, left.map(|(first, _)| first))) }
+                    div.said { (said(row, &placed(index, &rows, &links), &scales, left.map(|(first, _)| first))) }
                 }
             }
         }
@@ -81,11 +82,27 @@ fn between(before: Option<Instant>, at: Instant, index: usize, rows: &[Row], lin
     }
 }
 
-fn said(row: &Row, scales: &BTreeMap<String, f64>, money: Option<Instant>) -> Markup {
+/// What the picture says of a row, for who does not see it: its lane, and the rows that it is linked to.
+fn placed(index: usize, rows: &[Row], links: &[Link]) -> Markup {
+    let time = |row: &Row| row.at.to_string().chars().skip(11).take(8).collect::<String>();
+    html! {
+        span.unseen {
+            (rows[index].lane.name())
+            @for link in links.iter().filter(|link| link.to == index) {
+                @let other = &rows[link.from];
+                (if link.good { ", linked to the " } else { ", linked as wrong to the " }) (other.lane.name()) " at " (time(other))
+            }
+            ": "
+        }
+    }
+}
+
+fn said(row: &Row, placed: &Markup, scales: &BTreeMap<String, f64>, money: Option<Instant>) -> Markup {
     html! {
         p {
             (clock(&row.at.to_string()))
             " "
+            (placed)
             @if !row.word.is_empty() { strong.word { (row.word) } " " }
             @if let Some((_, word)) = row.missing { strong.word { (word) } " " }
             @if row.mark == Mark::Found { span.lead { (lead(row.at, money)) } } @else { (sentence(row)) }
@@ -100,7 +117,7 @@ fn said(row: &Row, scales: &BTreeMap<String, f64>, money: Option<Instant>) -> Ma
 
 fn alerts(row: &Row) -> Markup {
     html! {
-        ul.alerts {
+        ul.alerts role="list" {
             @for alert in &row.of {
                 li { (severity(text(alert, "severity"))) " " (found(alert)) " " code { (text(alert, "rule")) }
                     @if let Some(rests) = alert["rests_on_tainted"].as_str() { " " strong { "rests on tainted events " (rests) } }

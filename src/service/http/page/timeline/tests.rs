@@ -85,6 +85,11 @@ fn the_picture_has_both_values_the_lead_and_no_markup_of_others() {
     {
         assert!(shown.contains(part), "no `{part}` in {shown}");
     }
+    for linked in
+        ["decision, linked to the session at 05:42:00: ", "signing, linked as wrong to the signing at 05:42:03: "]
+    {
+        assert!(shown.contains(&format!("<span class=\"unseen\">{linked}</span>")), "no `{linked}` in {shown}");
+    }
     assert!(shown.contains("link wrong") && shown.contains("<svg") && !shown.contains("<b>no"), "{shown}");
     assert!(!shown.contains("style="), "the policy of the page forbids it");
     // 5 of x beside 10 of x.
