@@ -141,3 +141,6 @@ pub const KAFKA_MARK_SECONDS: u64 = 86_400;
 
 /// Seconds after which it is tried again to say that, where it could not be said.
 pub const KAFKA_MARK_AGAIN_SECONDS: u64 = 3_600;
+
+/// Milliseconds over which that is tried to be read and said when a process starts, while brokers cannot tell.
+pub const KAFKA_MARK_PATIENCE_MS_MAX: u32 = 60_000;
