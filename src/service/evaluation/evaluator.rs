@@ -281,11 +281,14 @@ async fn follow(
     outages: Outages,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let executor = pipeline.executor().clone();
+    let (executor, responds_apart) = (pipeline.executor().clone(), pipeline.responds_apart());
     if let Some(protections) = responding {
-        outages.persist(|| executor.resume()).await?;
         // The same time at each attempt: a record that says another under its id would be a conflict.
         let now = clock::now();
+        if responds_apart {
+            outages.persist(|| executor.refuse_early(now)).await?;
+        }
+        outages.persist(|| executor.resume()).await?;
         outages.persist(|| executor.configured(&protections, now)).await?;
     }
     let begun = pipeline.catching_up();
