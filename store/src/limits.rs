@@ -88,6 +88,9 @@ pub const TABLE_SEARCH_BYTES_MAX: u64 = 1 << 30;
 /// Losses and damaged files that an error lists; the rest are counted.
 pub const DAMAGE_SHOWN_MAX: usize = 5;
 
+/// Records that say what a log lacks, of which a check shows no more.
+pub const GAPS_SHOWN_MAX: usize = 20;
+
 /// Log time, in nanoseconds, by which a record may exceed its source's delay without being late: records of one instant
 /// are moved apart by 1 ns each.
 pub const LATENESS_TOLERANCE_NS: i64 = 1_000_000;
