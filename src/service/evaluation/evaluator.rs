@@ -281,13 +281,12 @@ async fn follow(
     outages: Outages,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let (executor, responds_apart) = (pipeline.executor().clone(), pipeline.responds_apart());
+    let executor = pipeline.executor().clone();
     if let Some(protections) = responding {
         // The same time at each attempt: a record that says another under its id would be a conflict.
         let now = clock::now();
-        if responds_apart {
-            outages.persist(|| executor.refuse_early(now)).await?;
-        }
+        // What another process has found may be left, too.
+        outages.persist(|| executor.refuse_early(now)).await?;
         outages.persist(|| executor.resume()).await?;
         outages.persist(|| executor.configured(&protections, now)).await?;
     }

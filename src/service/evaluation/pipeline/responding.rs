@@ -20,11 +20,6 @@ impl Pipeline {
         self.elsewhere = (!role.finds()).then(|| FoundElsewhere::new(concluded));
     }
 
-    /// Whether it responds to what another process finds.
-    pub(crate) fn responds_apart(&self) -> bool {
-        self.elsewhere.is_some()
-    }
-
     /// Records a finding for the process that responds. One that is recorded meanwhile was by who has this one's place, or by an
     /// attempt of its own that nobody confirmed.
     pub(super) async fn record(&mut self, finding: &Finding) -> anyhow::Result<()> {

@@ -16,7 +16,7 @@ use super::settings::Concluding;
 const FINDS_ONLY: &str = " detect";
 
 /// One thing that a process does to take a partition over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     /// Waits until a process that only finds has the partition.
     AwaitFinder,
