@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::log::kafka::{Concluding, KafkaLog, Settings};
-use keywatch_store::{Clock, Event, Log, Position, Topic};
+use keywatch_store::{Clock, Event, EventId, Log, Position, Topic};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -142,6 +142,52 @@ async fn p5_who_does_both_takes_the_place_of_both() {
     assert_eq!(both.found(&events, &conclusions), third(&["ann", "bob"]));
     let told = both.told(&events, &conclusions);
     assert!(!told.is_empty() && told.values().all(|times| *times == 1), "{told:?}");
+}
+
+#[tokio::test]
+async fn p5_a_finding_from_the_future_is_told_of_and_holds_up_no_other() {
+    let (broker, prefix) = (broker(), prefix());
+    let (taking, [machine], taker) = machines(&broker, &prefix).await;
+    let detecting = machine.start_with(&DETECT).await;
+    let responding = machine.start_with(&RESPOND).await;
+    taking.send(sessions("ann", 1..=3)).await;
+    until_opened(&responding, 1).await;
+    detecting.stop();
+
+    // Whoever has the key of the process that finds says that the same was found in a hundred years.
+    let copy = tempfile::tempdir().unwrap();
+    let finds = settings(&broker, &prefix, Clock::Wall, &taker.path(""));
+    let forging = open(&Settings { concluding: Concluding::Findings, ..finds }, copy.path());
+    let recorded = forging.read(Topic::Conclusions, Position(0), usize::MAX).unwrap();
+    let is_about_ann = |event: &&Event| event.kind() == "finding.created" && event.detail().value()["rule"] == THIRD.id;
+    let found = recorded.iter().find(is_about_ann).unwrap();
+    let mut finding = found.detail().value().clone();
+    finding["id"] = "f".repeat(32).into();
+    finding["decided"] = "2126-01-01T00:00:00Z".into();
+    let forged = found.changed(|event| event.event_id(EventId([9; 16])).detail(&finding));
+    assert_eq!(forging.append(Topic::Conclusions, vec![forged]).unwrap().written.len(), 1);
+    drop(forging);
+
+    let detecting = machine.start_with(&DETECT).await;
+    taking.send(sessions("bob", 1..=3)).await;
+    until_opened(&responding, 2).await;
+    for running in [taking, detecting, responding] {
+        running.stop();
+    }
+    let [_, conclusions] = copied_by_responder(&machine);
+    let opened = conclusions.iter().filter(|event| event.kind() == "alert.opened");
+    let mut opened: Vec<(String, String)> = opened
+        .map(|event| {
+            let finding = &event.detail().value()["finding"];
+            let text = |name: &str| finding[name].as_str().unwrap().to_owned();
+            (text("rule"), text("entity"))
+        })
+        .filter(|(rule, _)| rule == THIRD.id || rule == "keywatch/finding_refused")
+        .collect();
+    opened.sort();
+    let of = |rule: &str, entity: &str| (rule.to_owned(), entity.to_owned());
+    let refused = of("keywatch/finding_refused", &"f".repeat(32));
+    assert_eq!(opened, [refused, of(THIRD.id, "ann"), of(THIRD.id, "bob")]);
 }
 
 #[test]
