@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use keywatch_store::limits::REPEAT_HORIZON_NS;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Event, Log, Topic, line};
+use keywatch_store::{Clock, Event, EventId, Instant, Log, Position, Topic, line};
 use serde_json::Value;
 
 use crate::support::command::{err, keywatch, out};
@@ -85,4 +86,65 @@ fn a_log_is_not_looked_at_while_it_is_open() {
     let nowhere = directory.path().join("nowhere");
     assert!(run(&["log", "check", nowhere.to_str().unwrap()], 2).1.contains("no such directory"));
     assert!(!nowhere.exists(), "looking makes nothing");
+}
+
+/// The findings of event lines, by rule and id, with the inventory that a start would declare again.
+fn found(lines: &str, directory: &Path) -> Vec<(String, String)> {
+    let file = directory.join("replayed.jsonl");
+    fs::write(&file, lines).unwrap();
+    let inventory = "replay-data/2025-02-bybit/inventory.toml";
+    let (said, _) = run(&["replay", file.to_str().unwrap(), "--format", "jsonl", "--inventory", inventory], 0);
+    let finding = |line: &str| {
+        let finding: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| finding[name].as_str().unwrap().to_owned();
+        (text("rule"), text("id"))
+    };
+    said.lines().map(finding).collect()
+}
+
+#[test]
+fn p3_what_retention_has_left_is_copied_with_a_record_of_what_is_missing_and_found_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let places = ["old", "left", "left.jsonl"].map(|name| directory.path().join(name));
+    let [old, left, lines] = places.each_ref().map(|place| place.to_str().unwrap());
+    let events = log(&places[0]);
+    let cut = 200;
+    let remaining: Vec<(EventId, Instant)> = {
+        let log = EmbeddedLog::open(&places[0], Options::new(Clock::Recorded)).unwrap();
+        // The horizon of repeats is kept in any case: what is as old as that goes.
+        let now = Instant(events[cut + 50].time().0 + REPEAT_HORIZON_NS);
+        assert_eq!(log.retire(Topic::Events, log.end(Topic::Events), now, 0).unwrap(), Position(cut as u64));
+        let records = log.read(Topic::Events, Position(cut as u64), usize::MAX).unwrap();
+        records.iter().map(|event| (event.event_id(), event.time())).collect()
+    };
+    assert!(!remaining.is_empty());
+
+    let (_, refused) = run(&["log", "copy", old, left], 2);
+    assert!(refused.contains("events starts at position 200") && refused.contains("--from-cut --by NAME"), "{refused}");
+    assert!(!places[1].exists(), "nothing is made");
+    assert!(run(&["log", "copy", old, left, "--from-cut", "--by", " "], 2).1.contains("--by is empty"));
+    run(&["log", "copy", old, left, "--from-cut", "--by", "ann"], 0);
+    let (checked, _) = run(&["log", "check", left], 0);
+    assert!(checked.contains("200 records of the events topic are missing, from the beginning to"), "{checked}");
+    assert!(checked.contains("ann went on without them") && checked.contains("whole: every file"), "{checked}");
+
+    // A copy of the copy is a whole log, and has what was said.
+    run(&["log", "copy", left, lines], 0);
+    let copied = fs::read_to_string(&places[2]).unwrap();
+    let (said, rest) = copied.split_once('\n').unwrap();
+    let gap = line::read(said.as_bytes()).unwrap();
+    assert_eq!((gap.kind(), gap.actor(), gap.time().0), ("source.gap", Some("ann"), remaining[0].1.0 - 1));
+    let stamps: Vec<(EventId, Instant)> = rest
+        .lines()
+        .map(|text| line::read(text.as_bytes()).unwrap())
+        .map(|event| (event.event_id(), event.time()))
+        .collect();
+    assert_eq!(stamps, remaining, "the same order and log times");
+
+    // What remains is found as it is without the record, and that something is missing is found too.
+    let (of_gap, of_rest): (Vec<_>, Vec<_>) =
+        found(&copied, directory.path()).into_iter().partition(|(rule, _)| rule == "source/gap");
+    assert_eq!(of_gap.len(), 1);
+    assert!(!of_rest.is_empty());
+    assert_eq!(of_rest, found(rest, directory.path()));
 }

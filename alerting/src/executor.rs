@@ -42,6 +42,7 @@ use crate::policy::settings::Policy;
 use crate::response::intent::{Degree, Progress};
 use crate::response::responder::{EnforcementPoint, Outcome, Responder};
 
+pub use apart::is_early;
 pub use approvals::{Approval, Undoing};
 pub use operations::Operated;
 pub use standing::Standing;

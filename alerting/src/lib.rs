@@ -28,7 +28,7 @@ pub use delivery::pace::Pace;
 pub use delivery::sink::{Sink, Terminal};
 pub use delivery::webhook::{Secret, Webhook, WebhookSettings};
 pub use error::{Error, Fate};
-pub use executor::{Approval, Dependencies, Executor, Operated, Standing, Undoing};
+pub use executor::{Approval, Dependencies, Executor, Operated, Standing, Undoing, is_early};
 pub use lifecycle::action::{Action, AlertRecord, Cause};
 pub use lifecycle::allowance::AllowanceRequest;
 pub use lifecycle::compromise::{Compromise, CompromiseRequest, Compromises, Rests};

@@ -263,5 +263,9 @@ pub const RECORD_PAUSE_MS_MIN: u64 = 100;
 /// Milliseconds to which that pause grows.
 pub const RECORD_PAUSE_MS_MAX: u64 = 10_000;
 
+/// Nanoseconds by which a finding may say that it was decided after anything that is known of its system: the clocks of brokers
+/// differ. One that says more is not acted upon, and one that says less holds those behind it up no longer than that.
+pub const FINDING_EARLY_NS_MAX: i64 = 60 * 1_000_000_000;
+
 /// Findings that are recorded and wait for the process that responds. At that many, who finds stands still.
 pub const UNPLANNED_MAX: usize = 50_000;

@@ -3,7 +3,8 @@
 /// Records that `keywatch log` copies or shows at once.
 pub(crate) const LOG_PIECE_RECORDS_MAX: usize = 1024;
 
-/// Messages that `keywatch log check` shows of a partition because something is wrong with them.
+/// Messages that `keywatch log check` shows of a partition because something is wrong with them, and records there that say what
+/// is missing.
 pub(crate) const FOREIGN_SHOWN_MAX: usize = 10;
 
 /// Days that brokers have to keep records, where not for ever: a day longer than repeats are known.

@@ -88,6 +88,9 @@ pub const TABLE_SEARCH_BYTES_MAX: u64 = 1 << 30;
 /// Losses and damaged files that an error lists; the rest are counted.
 pub const DAMAGE_SHOWN_MAX: usize = 5;
 
+/// Records that say what a log lacks, of which a check shows no more.
+pub const GAPS_SHOWN_MAX: usize = 20;
+
 /// Log time, in nanoseconds, by which a record may exceed its source's delay without being late: records of one instant
 /// are moved apart by 1 ns each.
 pub const LATENESS_TOLERANCE_NS: i64 = 1_000_000;
@@ -141,3 +144,6 @@ pub const KAFKA_MARK_SECONDS: u64 = 86_400;
 
 /// Seconds after which it is tried again to say that, where it could not be said.
 pub const KAFKA_MARK_AGAIN_SECONDS: u64 = 3_600;
+
+/// Milliseconds over which that is tried to be read and said when a process starts, while brokers cannot tell.
+pub const KAFKA_MARK_PATIENCE_MS_MAX: u32 = 60_000;

@@ -9,6 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::Value;
 
 use super::tools::{all, directory_with, log};
 use super::{open, settings};
@@ -70,8 +71,8 @@ fn open_error(settings: &Settings, directory: &std::path::Path) -> String {
 
 #[test]
 fn what_is_left_is_copied_and_said_and_what_came_since_a_time() {
-    let (broker, prefix) = (broker(), prefix());
-    let directory = directory_with(&broker, &prefix);
+    let (broker, first_prefix, second_prefix) = (broker(), prefix(), prefix());
+    let directory = directory_with(&broker, &first_prefix);
     let path = directory.path();
     let events = bybit().events;
     let first = EmbeddedLog::open(path.join("first"), Options::new(Clock::Recorded)).unwrap();
@@ -79,12 +80,33 @@ fn what_is_left_is_copied_and_said_and_what_came_since_a_time() {
     let records = all(&first, Topic::Events);
     drop(first);
     log(path, &["copy", "first", "keywatch.toml"], 0);
-    cut(&broker, &format!("{prefix}.events"), 5);
-    let (_, said) = log(path, &["copy", "keywatch.toml", "left"], 0);
-    assert!(said.contains("events of partition 0 start at offset 5: what stood before is kept no more"), "{said}");
+    cut(&broker, &format!("{first_prefix}.events"), 5);
+    let (_, refused) = log(path, &["copy", "keywatch.toml", "left"], 2);
+    let cut_there = "events of partition 0 start at offset 5: what stood before is kept no more";
+    assert!(refused.contains(cut_there) && refused.contains("--from-cut --by NAME"), "{refused}");
+    assert!(!path.join("left").exists(), "nothing is made");
+    let (_, said) = log(path, &["copy", "keywatch.toml", "left", "--from-cut", "--by", "ann"], 0);
+    assert!(said.contains(cut_there), "{said}");
     let left = EmbeddedLog::open(path.join("left"), Options::new(Clock::Recorded)).unwrap();
-    assert_eq!(stamps(&all(&left, Topic::Events)), stamps(&records[5..]));
+    let copied = all(&left, Topic::Events);
+    assert_eq!(stamps(&copied[1..]), stamps(&records[5..]));
+    let gap = &copied[0];
+    assert_eq!((gap.kind(), gap.actor(), gap.time().0), ("source.gap", Some("ann"), records[5].time().0 - 1));
+    let detail = gap.detail().value();
+    assert_eq!(
+        (&detail["records"], &detail["to_position"], &detail["from_time"]),
+        (&5.into(), &5.into(), &Value::Null)
+    );
     drop(left);
+
+    // What is left becomes a log on Kafka that everybody can read from its beginning, and says of itself what it lacks.
+    let again = directory_with(&broker, &second_prefix);
+    log(again.path(), &["copy", path.join("left").to_str().unwrap(), "keywatch.toml"], 0);
+    let (checked, _) = log(again.path(), &["check", "keywatch.toml"], 0);
+    assert!(checked.contains("5 records of the events topic are missing"), "{checked}");
+    assert!(checked.contains("ann went on without them") && checked.contains("whole: every message"), "{checked}");
+    let (checked, _) = log(path, &["check", "left"], 0);
+    assert!(checked.contains("5 records of the events topic are missing") && checked.contains("whole:"), "{checked}");
 
     let from = records[20].time();
     log(path, &["copy", "first", "since", "--since", &from.to_string()], 0);

@@ -1,12 +1,19 @@
 //! Where finding and responding are done by processes of their own: the one records what it finds and decides nothing, the
 //! other decides on what it reads. Both fold what the other concludes.
 
-use keywatch_store::{Finding, Topic};
+use keywatch_store::{Finding, Instant, Topic};
 
 use super::Executor;
 use crate::error::Error;
 use crate::lifecycle::record;
-use crate::limits::UNPLANNED_MAX;
+use crate::lifecycle::self_monitoring::finding_refused;
+use crate::limits::{FINDING_EARLY_NS_MAX, UNPLANNED_MAX};
+
+/// Whether a finding says that it was decided later than it can have been where log time has come to `known`.
+#[must_use]
+pub fn is_early(finding: &Finding, known: Instant) -> bool {
+    finding.decided > known.saturating_add(FINDING_EARLY_NS_MAX)
+}
 
 impl Executor {
     /// Folds all that is concluded by now, also by other processes.
@@ -15,6 +22,38 @@ impl Executor {
     /// [`Error::Log`] when the log cannot be read, or while an append hangs.
     pub fn follow(&self) -> Result<(), Error> {
         self.shared.alert_log.follow()
+    }
+
+    /// Tells people that nothing is done about a finding of another process that [`is_early`], and takes it for done with. `at` has
+    /// to be the same at each attempt.
+    ///
+    /// # Errors
+    /// [`Error::Log`].
+    pub async fn refuse(&self, finding: &Finding, at: Instant) -> Result<(), Error> {
+        tracing::error!(
+            system = finding.system,
+            rule = finding.rule,
+            id = finding.id,
+            decided = %finding.decided,
+            known = %at,
+            "a finding is not evaluated: it says that it was decided later than anything can have been"
+        );
+        self.take_own(&finding_refused(finding, at)).await
+    }
+
+    /// The same for what stands in the log when a process starts, by the wall clock: [`Executor::resume`] acts on what is left.
+    ///
+    /// # Errors
+    /// [`Error::Log`].
+    pub async fn refuse_early(&self, now: Instant) -> Result<(), Error> {
+        let early: Vec<Finding> = self.with_state(|state| {
+            let known = |finding: &Finding| self.shared.alert_log.time_of(&finding.system).max(now);
+            state.unplanned().filter(|finding| is_early(finding, known(finding))).cloned().collect()
+        });
+        for finding in &early {
+            self.refuse(finding, now).await?;
+        }
+        Ok(())
     }
 
     /// Records a finding and leaves what it deserves to another process; whether it was not there before.

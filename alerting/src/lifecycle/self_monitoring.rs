@@ -8,7 +8,7 @@ use keywatch_store::{EventId, Finding, Instant, Severity};
 use crate::delivery::trouble::Trouble;
 use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::silence::{Allowed, Silence};
-use crate::policy::routes::{FAILED_RULE, GONE_RULE, SILENCED_RULE};
+use crate::policy::routes::{FAILED_RULE, GONE_RULE, REFUSED_RULE, SILENCED_RULE};
 use crate::response::intent::{Degree, Progress, Response, Ruled, Step};
 use crate::response::replicas::{Drift, Found};
 use crate::response::wording::name_targets;
@@ -64,6 +64,27 @@ pub fn allowed_after_revocation(progress: &Progress) -> Option<Finding> {
     finding.request = response.targets.requests.first().cloned();
     finding.wallet = response.targets.wallets.first().cloned();
     Some(finding)
+}
+
+/// The finding that what another process has found is not acted upon, since it says that it was decided later than anything can
+/// have been `at` that time.
+#[must_use]
+pub fn finding_refused(refused: &Finding, at: Instant) -> Finding {
+    let Finding { id, rule, system, decided, .. } = refused;
+    let anchor = EventId::derive(system, SOURCE, &format!("refused/{id}"));
+    let mut finding = about_keywatch(REFUSED_RULE, system, id, anchor, at);
+    finding.severity = Severity::Critical;
+    finding.title =
+        format!("A finding of {rule} is not evaluated: it is of {at} and says that it was decided at {decided}");
+    finding.meaning =
+        "No rule decides anything before it has happened. Somebody writes findings with the key of the process that finds, or \
+         that process or a broker has a wrong clock. Nothing is done about the finding; those behind it are acted upon."
+            .to_owned();
+    finding.runbook = "Look at the finding in the conclusions, and at the event that it names, if there is one.\n\
+                       Compare the clocks of the brokers.\n\
+                       Where the clocks are right, take the machine that finds for taken over: give its role another key."
+        .to_owned();
+    finding
 }
 
 /// The finding that somebody signs with the identity of a control, with which nobody works.

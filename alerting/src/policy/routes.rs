@@ -127,7 +127,7 @@ pub fn receivers(finding: &Finding, routes: &[Route], all: &[String]) -> (Vec<St
         FAILED_RULE | GONE_RULE => {
             return (all.iter().filter(|name| **name != finding.entity).cloned().collect(), Vec::new());
         }
-        SILENCED_RULE | COMPROMISED_RULE | LOWERED_RULE => return (all.to_vec(), Vec::new()),
+        SILENCED_RULE | COMPROMISED_RULE | LOWERED_RULE | REFUSED_RULE => return (all.to_vec(), Vec::new()),
         _ => {}
     }
     let matching: Vec<&Route> = routes.iter().filter(|route| route.matches(finding)).collect();
@@ -149,6 +149,9 @@ pub(crate) const GONE_RULE: &str = "keywatch/destination_gone";
 
 /// The rule of the finding that somebody silenced findings.
 pub(crate) const SILENCED_RULE: &str = "keywatch/silenced";
+
+/// The rule of the finding that another process's finding is not acted upon; its entity is the id of that one.
+pub(crate) const REFUSED_RULE: &str = "keywatch/finding_refused";
 
 /// The rule of the finding that a start has lowered what rules may do.
 pub(crate) const LOWERED_RULE: &str = "keywatch/protection_lowered";

@@ -5,12 +5,13 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use keywatch_store::log::admission::{Admission, Admitted};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::log::kafka::{KafkaLog, Settings, partition_of};
 use keywatch_store::{Clock, Event, Instant, Log, Topic, line};
 
+use super::cut::{Cut, Gaps};
 use super::place::{self, LeftOut, Place, Records};
 use super::since::Since;
 use crate::limits::COPY_OUTAGE_MS_MAX;
@@ -29,6 +30,12 @@ pub(super) struct CopyArguments {
     /// Leave out what has an earlier log time, but for what each system had declared by then
     #[arg(long, value_name = "TIME")]
     since: Option<Instant>,
+    /// Copy a log whose beginning is kept no more from its first record on, with a record of what is missing for each system
+    #[arg(long, requires = "by")]
+    from_cut: bool,
+    /// Who goes on without what is missing; it stands in the copy
+    #[arg(long, value_name = "NAME", requires = "from_cut")]
+    by: Option<String>,
 }
 
 /// Where records go. All of these run the admission of a recorded clock: records keep their times.
@@ -53,16 +60,28 @@ struct Counts {
 /// Runs the command.
 ///
 /// # Errors
-/// FROM cannot be read as a whole, TO is not empty or cannot be written.
+/// FROM cannot be read as a whole or begins at a cut that nobody has accepted, TO is not empty or cannot be written.
 pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
     let (from, to) = (Place::of(&arguments.from), Place::of(&arguments.to));
     ensure!(from != to, "FROM and TO are the same log");
+    ensure!(
+        arguments.by.as_ref().is_none_or(|by| !by.trim().is_empty()),
+        "--by is empty; who reads the copy wants to know"
+    );
+    if let Place::Directory(_) = from {
+        // What of it cannot be copied is known before anything is made.
+        for topic in Topic::ALL {
+            accept(arguments, topic, Records::of(&from, topic)?.as_ref())?;
+        }
+    }
     // The source first: where there is none, nothing is made.
     let mut sources = Vec::new();
     for topic in Topic::ALL {
         // An embedded log is open once at a time, so that its second topic is opened after the first was copied.
         if !matches!((&from, topic), (Place::Directory(_), Topic::Conclusions)) {
-            sources.push(Records::of(&from, topic)?);
+            let source = Records::of(&from, topic)?;
+            accept(arguments, topic, source.as_ref())?;
+            sources.push(source);
         }
     }
     let mut target = Target::create(&to)?;
@@ -73,14 +92,16 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
             None => Records::of(&from, topic)?,
         };
         let Some(source) = source else { continue };
-        for cut in source.cuts() {
+        let cuts = source.cuts();
+        for cut in &cuts {
             output::note(&format!("{} {cut}", topic.name()));
         }
+        let gaps = Gaps::new(topic, cuts, arguments.by.as_deref().unwrap_or_default());
         if topic == Topic::Conclusions && matches!(to, Place::Lines(_)) {
             output::note("a file of event lines has the events only; conclusions are not copied");
             continue;
         }
-        let counts = target.take(topic, source, arguments.since).with_context(|| topic.name().to_owned())?;
+        let counts = target.take(topic, source, arguments.since, gaps).with_context(|| topic.name().to_owned())?;
         rows.push([
             topic.name().to_owned(),
             counts.written.to_string(),
@@ -101,6 +122,19 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
          copy; `keywatch log check` says which"
     ));
     Ok(ExitCode::from(1))
+}
+
+/// Checks that somebody answers for what is missing at the beginning of a topic.
+fn accept(arguments: &CopyArguments, topic: Topic, source: Option<&Records>) -> anyhow::Result<()> {
+    let cut: Option<Cut> = source.and_then(|source| source.cuts().into_iter().next());
+    if let Some(cut) = cut.filter(|_| !arguments.from_cut) {
+        bail!(
+            "{} {cut}; `--from-cut --by NAME` copies from there, and writes into the copy what is missing \
+             and who went on without it",
+            topic.name()
+        );
+    }
+    Ok(())
 }
 
 /// The events of each partition, in their order.
@@ -154,7 +188,13 @@ impl Target {
         Ok(Target::Logs(logs))
     }
 
-    fn take(&mut self, topic: Topic, mut source: Records, since: Option<Instant>) -> anyhow::Result<Counts> {
+    fn take(
+        &mut self,
+        topic: Topic,
+        mut source: Records,
+        since: Option<Instant>,
+        mut gaps: Gaps,
+    ) -> anyhow::Result<Counts> {
         let (mut counts, mut since) = (Counts::default(), since.map(Since::new));
         let bar = output::progress_of_records();
         loop {
@@ -167,9 +207,10 @@ impl Target {
                 Some(since) => since.take(events),
                 None => events,
             };
-            self.append(topic, events, &mut counts)?;
+            self.append(topic, gaps.take(events), &mut counts)?;
         }
-        self.append(topic, since.map_or_else(Vec::new, Since::end), &mut counts)?;
+        self.append(topic, gaps.take(since.map_or_else(Vec::new, Since::end)), &mut counts)?;
+        self.append(Topic::Events, gaps.end(), &mut counts)?;
         bar.finish_and_clear();
         counts.left_out = source.left_out();
         Ok(counts)

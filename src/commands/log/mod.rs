@@ -3,6 +3,7 @@
 //! The store looks and writes; here it is only told.
 
 mod copy;
+mod cut;
 mod place;
 mod since;
 mod tail;
@@ -31,6 +32,8 @@ Examples:
   keywatch log copy keywatch-data keywatch.toml     from the embedded log to Kafka, with all log times
   keywatch log copy keywatch.toml keep --since 2026-01-01T00:00:00Z
                                                     what came since then, with what was declared before
+  keywatch log copy keywatch.toml left --from-cut --by ann
+                                                    what retention has left, with records of what is missing
 
 A log in a directory is looked at while no keywatch has it open. docs/damaged-log.md says what to do with a damaged one,
 docs/kafka.md what is to be known about Kafka.
@@ -154,6 +157,12 @@ fn show(report: &Report) -> anyhow::Result<()> {
     }
     if !report.signed {
         output::line("the key could not be read, so that no MAC and no head was checked; name it with --key-file")?;
+    }
+    for gap in &report.gaps {
+        output::line(&output::printable(&cut::said(gap)))?;
+    }
+    if report.more_gaps > 0 {
+        output::line(&format!("{} further records source.gap are not shown", report.more_gaps))?;
     }
     if report.damage.is_empty() {
         output::line("whole: every file, batch and link verifies, and the log reaches its head")?;

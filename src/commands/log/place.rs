@@ -11,6 +11,7 @@ use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::log::kafka::{KafkaReader, ReadFrom, Settings, Unread};
 use keywatch_store::{Clock, Error, Event, Log, Position, Topic};
 
+use super::cut::Cut;
 use crate::event_files::EventLines;
 use crate::limits::LOG_PIECE_RECORDS_MAX;
 use crate::service::config::{self, Config, Overrides};
@@ -129,22 +130,16 @@ impl Records {
         }))
     }
 
-    /// What is missing at the beginning: a line for each part of which earlier records are kept no more.
-    pub(super) fn cuts(&self) -> Vec<String> {
+    /// What is missing at the beginning: each part of which earlier records are kept no more.
+    pub(super) fn cuts(&self) -> Vec<Cut> {
         match self {
             Records::Log(_, _, Position(0)) | Records::Lines(..) => Vec::new(),
-            Records::Log(_, _, oldest) => {
-                vec![format!("starts at position {}: what stood before is kept no more", oldest.0)]
-            }
+            Records::Log(_, _, oldest) => vec![Cut { partition: None, to: oldest.0 }],
             Records::Kafka(reader, _) => {
-                let extents = reader.extents().iter().enumerate().filter(|(_, extent)| extent.oldest > 0);
-                let cut = extents.map(|(partition, extent)| {
-                    format!(
-                        "of partition {partition} start at offset {}: what stood before is kept no more",
-                        extent.oldest
-                    )
-                });
-                cut.collect()
+                let of = u32::try_from(reader.extents().len()).unwrap_or(u32::MAX);
+                let cut = (0..).zip(reader.extents()).filter(|(_, extent)| extent.oldest > 0);
+                let to = |oldest: i64| u64::try_from(oldest).unwrap_or(0);
+                cut.map(|(number, extent)| Cut { partition: Some((number, of)), to: to(extent.oldest) }).collect()
             }
         }
     }

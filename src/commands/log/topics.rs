@@ -8,6 +8,7 @@ use anyhow::ensure;
 use keywatch_store::log::kafka::{KafkaReader, ReadFrom, check_topics};
 use keywatch_store::{Clock, Error, Topic};
 
+use super::cut;
 use super::place::{self, LeftOut};
 use crate::limits::FOREIGN_SHOWN_MAX;
 use crate::output;
@@ -22,6 +23,8 @@ struct Found {
     left_out: LeftOut,
     next: Option<i64>,
     problems: Vec<String>,
+    /// What of the log is missing, as records in it say.
+    gaps: Vec<String>,
 }
 
 /// Runs the check.
@@ -36,7 +39,7 @@ pub(super) fn check(file: &Path) -> anyhow::Result<ExitCode> {
         Err(error @ Error::KafkaTopic { .. }) => problems.push(error.to_string()),
         checked => checked?,
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut gaps) = (Vec::new(), Vec::new());
     for topic in Topic::ALL {
         let mut reader = KafkaReader::open(&settings, topic, ReadFrom::Oldest)?;
         let found = look_through(&mut reader, topic)?;
@@ -46,6 +49,7 @@ pub(super) fn check(file: &Path) -> anyhow::Result<ExitCode> {
             if extent.oldest > 0 && !is_cut {
                 problems.push(format!("{place}: its messages before offset {} were deleted", extent.oldest));
             }
+            gaps.extend(found.gaps.iter().cloned());
             problems.extend(found.problems.iter().map(|problem| format!("{place}: {problem}")));
             rows.push([
                 settings.topic(topic),
@@ -59,6 +63,9 @@ pub(super) fn check(file: &Path) -> anyhow::Result<ExitCode> {
         }
     }
     output::line(&output::table(["topic", "partition", "oldest", "end", "records", "foreign", "unreadable"], rows))?;
+    for gap in gaps {
+        output::line(&output::printable(&gap))?;
+    }
     if problems.is_empty() {
         output::line(
             "whole: every message carries the MAC of a role, and none is missing between the oldest and the end",
@@ -86,7 +93,11 @@ fn look_through(reader: &mut KafkaReader, topic: Topic) -> anyhow::Result<Vec<Fo
             }
             of.next = Some(message.offset + 1);
             match message.records {
-                Ok(events) => of.records += events.len() as u64,
+                Ok(events) => {
+                    of.records += events.len() as u64;
+                    let room = FOREIGN_SHOWN_MAX.saturating_sub(of.gaps.len());
+                    of.gaps.extend(events.iter().filter(|event| cut::is_gap(event)).take(room).map(cut::said));
+                }
                 Err(why) => {
                     of.left_out.count(&why);
                     of.problem(|| format!("offset {} {why}", message.offset));

@@ -287,9 +287,11 @@ async fn follow(
 ) -> anyhow::Result<()> {
     let executor = pipeline.executor().clone();
     if let Some(protections) = responding {
-        outages.persist(|| executor.resume()).await?;
         // The same time at each attempt: a record that says another under its id would be a conflict.
         let now = clock::now();
+        // What another process has found may be left, too.
+        outages.persist(|| executor.refuse_early(now)).await?;
+        outages.persist(|| executor.resume()).await?;
         outages.persist(|| executor.configured(&protections, now)).await?;
     }
     let begun = pipeline.catching_up();

@@ -1,8 +1,10 @@
 //! Findings that another process concludes, for a process that only responds: each is taken when it has been read, and not
-//! before the records up to the one that decided it are known here, as where one process does both. It decides nothing.
+//! before the records up to the one that decided it are known here, as where one process does both. It decides nothing, but
+//! for one thing: what says that it was decided later than that can be would be waited for, and all behind it.
 
 use std::collections::BTreeMap;
 
+use keywatch_alerting::is_early;
 use keywatch_store::{Event, Finding, Instant, Log, Position, Topic};
 use serde::Deserialize;
 
@@ -14,6 +16,15 @@ pub(super) struct FoundElsewhere {
     next: Position,
     /// By system, log time of the last record that is known here.
     known: BTreeMap<String, Instant>,
+}
+
+/// What came.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Findings whose time has come, in the order of the log.
+    pub(super) findings: Vec<Finding>,
+    /// Those that say that they were decided later than they can have been, and the log time of the record that says so.
+    pub(super) refused: Vec<(Finding, Instant)>,
 }
 
 impl FoundElsewhere {
@@ -35,7 +46,8 @@ impl FoundElsewhere {
 
     /// The next findings, in the order of the log, where all events before `position` are known. Nothing where there is nothing
     /// to read, or where what decided the next one is not known here yet. Those that `is_planned` says are decided on are left
-    /// out: this process's own are as late as its conclusions, which may be later than any event of the system.
+    /// out: this process's own are as late as its conclusions, which may be later than any event of the system. One that is
+    /// [early](is_early) is set apart and not waited for.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -44,22 +56,28 @@ impl FoundElsewhere {
         log: &dyn Log,
         position: Position,
         is_planned: impl Fn(&Finding) -> bool,
-    ) -> anyhow::Result<Option<Vec<Finding>>> {
+    ) -> anyhow::Result<Option<Found>> {
         let concluded = log.read(Topic::Conclusions, self.next, PIPELINE_RECORDS_MAX)?;
-        let (begun, mut findings) = (self.next, Vec::new());
+        let (begun, mut found) = (self.next, Found::default());
         for event in concluded {
             if event.kind() == "finding.created"
                 && let Ok(finding) = Finding::deserialize(event.detail().value())
                 && !is_planned(&finding)
             {
-                if !self.is_due(&finding, log, position) {
+                // Nothing is recorded before it is decided. What was heard of the system counts too: another broker's clock.
+                let recorded = event.time();
+                let known = log.time_of(&finding.system).unwrap_or_default().max(recorded);
+                if is_early(&finding, known) {
+                    found.refused.push((finding, recorded));
+                } else if self.is_due(&finding, log, position) {
+                    found.findings.push(finding);
+                } else {
                     break;
                 }
-                findings.push(finding);
             }
             self.next = self.next.plus(1);
         }
-        Ok((self.next > begun).then_some(findings))
+        Ok((self.next > begun).then_some(found))
     }
 
     fn is_due(&self, finding: &Finding, log: &dyn Log, position: Position) -> bool {

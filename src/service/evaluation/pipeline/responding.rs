@@ -7,7 +7,7 @@ use tokio::task::block_in_place;
 
 use super::{Handled, Pipeline};
 use crate::clock;
-use crate::service::evaluation::found_elsewhere::FoundElsewhere;
+use crate::service::evaluation::found_elsewhere::{Found, FoundElsewhere};
 use crate::service::log::Confirm;
 use crate::service::role::Role;
 
@@ -40,7 +40,8 @@ impl Pipeline {
     pub(super) async fn respond(&mut self) -> anyhow::Result<Option<Vec<Handled>>> {
         let Some(elsewhere) = &mut self.elsewhere else { return Ok(None) };
         let is_planned = |finding: &Finding| self.executor.with_state(|state| state.is_planned(finding));
-        let Some(findings) = elsewhere.read(self.log.as_ref(), self.position, is_planned)? else { return Ok(None) };
+        let Some(found) = elsewhere.read(self.log.as_ref(), self.position, is_planned)? else { return Ok(None) };
+        let Found { findings, refused } = found;
         let prepare = || {
             let known = block_in_place(|| self.executor.follow());
             // Responses go to the events, which do not tell this process from one that has taken its place.
@@ -48,9 +49,15 @@ impl Pipeline {
             std::future::ready(confirmed)
         };
         match &self.outages {
-            _ if findings.is_empty() => {}
+            _ if findings.is_empty() && refused.is_empty() => {}
             Some(outages) => outages.persist(prepare).await?,
             None => prepare().await?,
+        }
+        for (finding, recorded) in &refused {
+            match &self.outages {
+                Some(outages) => outages.persist(|| self.executor.refuse(finding, *recorded)).await?,
+                None => self.executor.refuse(finding, *recorded).await?,
+            }
         }
         let mut handled = Vec::new();
         for finding in findings {
@@ -80,6 +87,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::sync::Arc;
 
+    use keywatch_alerting::lifecycle::record::finding_created;
     use keywatch_alerting::{Dependencies, Executor, Policy, Schedule};
     use keywatch_detectors::{Engine, Rule, Settings};
     use keywatch_store::event::Origin;
@@ -189,8 +197,8 @@ mod tests {
         let events = log.read(Topic::Events, Position(0), 9).unwrap();
         let mut elsewhere = FoundElsewhere::new(Position(0));
         let read = |elsewhere: &mut FoundElsewhere, position| {
-            let findings = elsewhere.read(log.as_ref(), Position(position), |_| false).unwrap();
-            findings.map(|findings| findings.len())
+            let found = elsewhere.read(log.as_ref(), Position(position), |_| false).unwrap();
+            found.map(|found| found.findings.len())
         };
         assert_eq!(read(&mut elsewhere, 0), None);
         elsewhere.observe(&events[..1]);
@@ -214,5 +222,43 @@ mod tests {
         let responded = responding.run_to_end().await.unwrap();
         assert_eq!(responded.len(), found.len());
         assert!(responded.iter().all(|handled| handled.finding.id != "own"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn p5_a_finding_from_the_future_is_told_of_and_holds_up_nothing() {
+        let (elsewhere, log) = (log(), log());
+        let found = pipeline(&elsewhere, Role::Detect, allowed()).run_to_end().await.unwrap();
+        let forged = |id: &str, decided: Instant| Finding { id: id.to_owned(), decided, ..found[0].finding.clone() };
+        // Whoever has the key of the process that finds says so, once while nobody responds and once before that one finds.
+        let far = Instant(4_102_444_800_000_000_000);
+        let write = |id: &str| {
+            let created = finding_created(&forged(id, far)).changed(|event| event.time(Instant(3_000_000_000)));
+            log.append(Topic::Conclusions, vec![created]).unwrap();
+        };
+        write("before");
+        let mut responding = pipeline(&log, Role::Respond, allowed());
+        responding.executor.refuse_early(clock::now()).await.unwrap();
+        responding.executor.resume().await.unwrap();
+        write("after");
+        pipeline(&log, Role::Detect, allowed()).run_to_end().await.unwrap();
+        let responded = responding.run_to_end().await.unwrap();
+        let ids =
+            |handled: &[Handled]| -> Vec<String> { handled.iter().map(|handled| handled.finding.id.clone()).collect() };
+        assert_eq!(ids(&responded), ids(&found));
+        let opened = conclusions(&log).into_iter().filter(|event| event.kind() == "alert.opened");
+        let told: Vec<(String, String)> = opened
+            .map(|event| {
+                let finding = &event.detail().value()["finding"];
+                let text = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+                (text("rule"), text("entity"))
+            })
+            .filter(|(rule, _)| rule == "keywatch/finding_refused")
+            .collect();
+        let of = |id: &str| ("keywatch/finding_refused".to_owned(), id.to_owned());
+        assert_eq!(told, [of("before"), of("after")]);
+        // It is done with, also for the next process.
+        assert_eq!(responding.executor.with_state(|state| state.unplanned().count()), 0);
+        let next = pipeline(&log, Role::Respond, allowed());
+        assert_eq!(next.executor.with_state(|state| state.unplanned().count()), 0);
     }
 }

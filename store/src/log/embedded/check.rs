@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Options;
 use super::damage::{Damage, FileDamage};
@@ -14,9 +15,10 @@ use super::head_file::{self, Heads};
 use super::scratch::Scratch;
 use super::state::{self, ChainLink};
 use super::walk::{Checks, Step, WholeBatch};
+use crate::limits::GAPS_SHOWN_MAX;
 use crate::log::TopicHead;
 use crate::log::hash_chain::Key;
-use crate::{Clock, Error, Position, Topic};
+use crate::{Clock, Error, Event, Position, Topic, line};
 
 /// What a look through a log found.
 #[derive(Clone, Debug)]
@@ -33,6 +35,10 @@ pub struct Report {
     pub systems: BTreeSet<String>,
     /// What is wrong.
     pub damage: Damage,
+    /// Records `source.gap` of keywatch's own: what the log says itself that it lacks. The first of them.
+    pub gaps: Vec<Event>,
+    /// How many more there are.
+    pub more_gaps: u64,
 }
 
 /// What stands of one topic.
@@ -85,7 +91,30 @@ pub fn check(path: impl AsRef<Path>, options: &Options, mut progress: impl FnMut
     super::replacement::finish(path)?;
     let mut check = Check { path, options, progress: &mut progress };
     let known = check.known();
-    check.run(&known, |_, _| Ok(()))
+    let (mut gaps, mut more_gaps) = (Vec::new(), 0);
+    let report = check.run(&known, |topic, step| {
+        if let (Topic::Events, Step::Batch(batch)) = (topic, step) {
+            for gap in said_to_lack(&batch) {
+                if gaps.len() < GAPS_SHOWN_MAX {
+                    gaps.push(gap);
+                } else {
+                    more_gaps += 1;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Report { gaps, more_gaps, ..report })
+}
+
+/// The records of a batch that say that records of the log are missing. What a source lacks is no matter of the log.
+fn said_to_lack(batch: &WholeBatch) -> impl Iterator<Item = Event> {
+    let lines = batch.lines.lines().filter(|line| line.contains("\"source.gap\""));
+    let events = lines.filter_map(|line| line::read_kept(&Arc::new(line.to_owned()), 0..line.len()).ok());
+    events.filter(|event| {
+        let is_own = event.kind() == "source.gap" && event.source() == "keywatch";
+        is_own && event.detail().value()["missing"].is_null()
+    })
 }
 
 impl Check<'_> {
@@ -133,7 +162,16 @@ impl Check<'_> {
         }
         let clock = kind.map(|kind| kind.clock).or(known.heads.map(|heads| heads.clock));
         let heads = known.heads.map(|heads| heads.topics);
-        Ok(Report { clock, heads, signed: known.key.is_some(), topics, systems, damage })
+        Ok(Report {
+            clock,
+            heads,
+            signed: known.key.is_some(),
+            topics,
+            systems,
+            damage,
+            gaps: Vec::new(),
+            more_gaps: 0,
+        })
     }
 
     /// What the files beside the batches say.

@@ -18,7 +18,7 @@
 //! | `message`, `keys` | what makes it a message; which role wrote it |
 //! | `producer` | writing |
 //! | `owner`, `mark` | the one process that concludes for a partition; how it knows that it is |
-//! | `roles` | finding and responding in processes of their own |
+//! | `takeover`, `roles` | how it takes the partition over, decided and done; finding and responding in processes of their own |
 //! | `lease` | which of several processes is to have which partition |
 //! | `follower`, `progress` | from Kafka into the copy, each message once |
 //! | `polled` | append times, and errors that pass |
@@ -45,6 +45,7 @@ mod progress;
 mod reader;
 mod roles;
 mod settings;
+mod takeover;
 mod topics;
 
 use std::path::Path;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -21,9 +21,11 @@ use super::message::Seal;
 use super::polled::judge;
 use super::producer::{Appends, Producer};
 use super::progress::topic_index;
-use super::settings::{Concluding, Settings};
-use super::{CLUSTER_PATIENCE, kafka_partition, mark, now, roles, unreachable};
-use crate::limits::{KAFKA_MARK_AGAIN_SECONDS, KAFKA_MARK_SECONDS};
+use super::roles::{self, Taking};
+use super::settings::Settings;
+use super::takeover::{self, Standing};
+use super::{CLUSTER_PATIENCE, kafka_partition, now, unreachable};
+use crate::limits::{KAFKA_MARK_AGAIN_SECONDS, KAFKA_MARK_PATIENCE_MS_MAX, KAFKA_MARK_SECONDS};
 use crate::{Error, Event, EventId, Topic};
 
 /// How long one call to librdkafka lasts before it is made again.
@@ -80,33 +82,11 @@ impl Owner {
         claims: Arc<Claims>,
         seal: Seal,
     ) -> Result<Owner, Error> {
-        if settings.concluding == Concluding::Deeds {
-            roles::await_finder(settings, partition)?;
-        }
         let producer = Producer::connect(settings, &settings.owner(partition), Arc::clone(&appends))?;
-        // Before the one that has it is refused, so that it finds why.
-        let (marked, tried) = (say_who_has(settings, partition, &appends), now());
-        if settings.concluding == Concluding::Deeds && !marked {
-            let problem = format!(
-                "it cannot be noted which process responds to partition {partition}, and without that two might: allow \
-                 keywatch's principal Read on group {}",
-                settings.owner_group()
-            );
-            return Err(Error::KafkaTopic { topic: settings.topic(Topic::Conclusions), problem });
-        }
-        producer.client.init_transactions(CLUSTER_PATIENCE).map_err(|error| match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => Error::KafkaTopic {
-                topic: settings.topic(Topic::Conclusions),
-                problem: format!(
-                    "allow keywatch's principal Write and Describe on transactional id {}",
-                    settings.owner_id(partition)
-                ),
-            },
-            _ => unreachable(settings, &error),
-        })?;
-        if settings.concluding == Concluding::All && marked {
-            roles::replace_responder(settings, partition, &appends)?;
-        }
+        let tried = now();
+        let patience = Duration::from_millis(u64::from(KAFKA_MARK_PATIENCE_MS_MAX));
+        let taking = Taking { settings, partition, appends: &appends, patience, call: CLUSTER_PATIENCE };
+        let marked = taking.take(takeover::first(settings.concluding), &producer)?;
         let turn = Mutex::new(Tenure { producer, spent: None, begun: 0, in_doubt: None, marked, tried });
         Ok(Owner { turn, settings: settings.clone(), partition, appends, claims, seal, counts: Counts::default() })
     }
@@ -244,19 +224,29 @@ impl Owner {
         Ok(())
     }
 
-    /// Whether this process was the last to take the partition over.
+    /// Whether this process was the last to take the partition over, and nobody may do its work beside it.
     fn still_has_it(&self, tenure: &Tenure, why: &str) -> Result<(), Failure> {
-        let owner = match tenure.marked {
-            true => {
-                mark::get(&self.settings, self.partition, CALL).map_err(|error| Failure::Passing(error.to_string()))?
-            }
-            false => None,
+        let standing = match tenure.marked {
+            true => self.taking().standing().map_err(|error| match error.is_outage() {
+                true => Failure::Passing(error.to_string()),
+                false => Failure::Lasting(error),
+            })?,
+            false => Standing::Replaced,
         };
-        if owner.as_deref() == Some(mark::name(&self.settings, self.appends.instance()).as_str()) {
-            return Ok(());
+        match standing {
+            Standing::Has => Ok(()),
+            Standing::Undecided => Err(Failure::Passing(roles::UNDECIDED.to_owned())),
+            Standing::Replaced => {
+                self.counts.fenced.fetch_add(1, Ordering::Relaxed);
+                Err(Failure::Lasting(roles::replaced(&self.settings, self.partition, why)))
+            }
         }
-        self.counts.fenced.fetch_add(1, Ordering::Relaxed);
-        Err(Failure::Lasting(self.replaced(why)))
+    }
+
+    /// One that has the partition asks once: whoever calls tries again.
+    fn taking(&self) -> Taking<'_> {
+        let Owner { settings, partition, appends, .. } = self;
+        Taking { settings, partition: *partition, appends, patience: Duration::ZERO, call: CALL }
     }
 
     /// The conclusions from an offset on, with the append of this process that each is of. Nothing of this process is under
@@ -291,34 +281,37 @@ impl Owner {
     /// The cluster forgets who has a partition when it was not said for days.
     fn say_again(&self, tenure: &mut Tenure) {
         let due = if tenure.marked { KAFKA_MARK_SECONDS } else { KAFKA_MARK_AGAIN_SECONDS };
-        if tenure.tried.elapsed() > Duration::from_secs(due) {
-            // What was said before holds for some days yet.
-            tenure.marked |= say_who_has(&self.settings, self.partition, &self.appends);
-            tenure.tried = now();
+        if tenure.tried.elapsed() <= Duration::from_secs(due) {
+            return;
+        }
+        tenure.tried = now();
+        // What was said before holds for some days yet.
+        if let Err(error) = self.take_again(tenure) {
+            tracing::warn!(%error, partition = self.partition, "it could not be noted again which process has the partition");
         }
     }
 
-    /// The same for a process that has nothing to conclude for days. One whose place was taken meanwhile says nothing.
+    /// Takes the partition over from itself, with a client that takes the place of the one before: a name that is written by who
+    /// has lost the partition meanwhile would be believed. One whose place was taken says nothing.
+    fn take_again(&self, tenure: &mut Tenure) -> Result<(), Error> {
+        let taking = self.taking();
+        if tenure.marked && taking.standing()? != Standing::Has {
+            return Ok(());
+        }
+        let config = self.settings.owner(self.partition);
+        let producer = Producer::connect(&self.settings, &config, Arc::clone(&self.appends))?;
+        tenure.marked |= taking.take(takeover::again(self.settings.concluding), &producer)?;
+        tenure.producer = producer;
+        Ok(())
+    }
+
+    /// The same for a process that has nothing to conclude for days.
     pub(super) fn keep(&self) {
         // Who concludes just now says so after that.
         let Ok(mut tenure) = self.turn.try_lock() else { return };
-        if tenure.tried.elapsed() <= Duration::from_secs(KAFKA_MARK_SECONDS) {
-            return;
+        if tenure.spent.is_none() && tenure.in_doubt.is_none() {
+            self.say_again(&mut tenure);
         }
-        let ours = mark::name(&self.settings, self.appends.instance());
-        let is_free =
-            mark::get(&self.settings, self.partition, CALL).is_ok_and(|found| found.is_none_or(|name| name == ours));
-        tenure.marked |= is_free && say_who_has(&self.settings, self.partition, &self.appends);
-        tenure.tried = now();
-    }
-
-    fn replaced(&self, why: &str) -> Error {
-        let problem = format!(
-            "this process can conclude no more for partition {}: another one has it, or the brokers gave this one up ({why}); \
-             what is running elsewhere goes on, so stop this one or start it again to take over",
-            self.partition
-        );
-        Error::KafkaTopic { topic: self.settings.topic(Topic::Conclusions), problem }
     }
 }
 
@@ -331,20 +324,6 @@ impl Tenure {
             failed => Failure::Passing(failed.to_string()),
         }
     }
-}
-
-/// Says that this process has the partition; whether that could be said.
-fn say_who_has(settings: &Settings, partition: u32, appends: &Appends) -> bool {
-    let said = mark::set(settings, partition, appends.instance());
-    if let Err(error) = &said {
-        let group = settings.owner_group();
-        tracing::warn!(
-            %error,
-            "it cannot be noted which process has partition {partition}, so that this one ends when the brokers give up a \
-             transaction of its; groups have to work in the cluster, and keywatch's principal needs Read on group {group}"
-        );
-    }
-    said.is_ok()
 }
 
 /// Those of an append's events that an earlier one has written, and those that nobody has. What this append itself has written is

@@ -14,7 +14,7 @@ use crate::limits::{
 use crate::{Clock, Topic};
 
 /// Which conclusions of a partition a process writes. Of processes that write the same ones, one has a partition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Concluding {
     /// All of them: what is found, and what is done about it.
     #[default]
