@@ -53,6 +53,9 @@ const RULES: &str = "rules";
 /// The part that is not ready while the cluster takes nothing.
 const LOG: &str = "log";
 
+/// The part that is not ready while a later document of another process is in force.
+const DECISION_POINTS: &str = "decision points";
+
 /// What is said meanwhile.
 const GOING_THROUGH: &str = "the log is going through the rules again";
 
@@ -175,7 +178,8 @@ impl Evaluator {
             tasks.spawn(until(stopping.clone(), ticking));
         }
         if role.responds() {
-            tasks.spawn(until(stopping.clone(), refresh(executor.clone(), outages.clone())));
+            let refreshing = refresh(executor.clone(), outages.clone(), Arc::clone(&self.readiness));
+            tasks.spawn(until(stopping.clone(), refreshing));
             tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
         }
         let lag = Arc::new(Lag::default());
@@ -361,7 +365,7 @@ async fn tick(
 
 /// Stamps the revocation documents anew: a policy that hears nothing denies everything after two minutes. Also when the log
 /// takes something again: what could not be recorded then is taken up.
-async fn refresh(executor: Executor, outages: Outages) -> anyhow::Result<()> {
+async fn refresh(executor: Executor, outages: Outages, readiness: Arc<Readiness>) -> anyhow::Result<()> {
     let mut due = interval(Duration::from_secs(REFRESH_SECONDS));
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -369,8 +373,22 @@ async fn refresh(executor: Executor, outages: Outages) -> anyhow::Result<()> {
             _ = due.tick() => {}
             () = outages.over() => {}
         }
-        outages.persist(|| executor.refresh()).await?;
+        outages.persist(|| refresh_once(&executor, &readiness)).await?;
     }
+}
+
+/// One heartbeat. That another process has taken the place of this one has to be heard without the log too, which this one
+/// may not reach: it is not ready, and the heartbeats to pagers end.
+async fn refresh_once(executor: &Executor, readiness: &Readiness) -> Result<(), keywatch_alerting::Error> {
+    let refreshed = executor.refresh().await;
+    match executor.superseded() {
+        Some(why) => {
+            tracing::error!(why, "this process does nothing at a decision point");
+            readiness.obstruct(DECISION_POINTS, why);
+        }
+        None => readiness.clear(DECISION_POINTS),
+    }
+    refreshed
 }
 
 /// Heartbeats to pagers, and what stands for receivers that forget.
