@@ -153,7 +153,7 @@ impl RevocationDocument {
         self
     }
 
-    /// The same document with the MAC of its stamp ([`crate::response::seal`]).
+    /// The same document with the MAC of its stamp, which whoever puts it in force has made.
     #[must_use]
     pub fn with_mac(mut self, mac: String) -> RevocationDocument {
         self.mac = Some(mac);
