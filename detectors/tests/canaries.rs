@@ -1,5 +1,5 @@
-//! What keywatch itself asks of a decision point stands in its decision log. Rules that count decisions leave it out, known by
-//! the decision that a `pdp.canary` names, and count every other one.
+//! What keywatch itself asks of a decision point, canaries and probes, stands in its decision log. Rules that count decisions
+//! leave it out, and count every other one.
 
 use keywatch_detectors::rule::shipped;
 use keywatch_detectors::{Engine, Rule, Settings};
@@ -16,23 +16,24 @@ fn found(rule: &Rule, events: &[Event]) -> usize {
     outcome.findings.len()
 }
 
-#[test]
-fn a_canary_hides_no_outage_and_a_decision_that_is_none_counts() {
-    for id in ["policy/failover", "signing/signed_during_outage"] {
-        let rule = rule(id);
-        let is_canary = |event: &&Event| event.kind() == "pdp.canary";
-        assert!(rule.fires.iter().filter(is_canary).count() >= 2, "{id}: its events have canaries");
-        assert!(found(&rule, &rule.fires) > 0, "{id}: with canaries");
-        // The same answers, of which nobody says that keywatch asked.
-        let untold: Vec<Event> = rule.fires.iter().filter(|event| event.kind() != "pdp.canary").cloned().collect();
-        assert_eq!(found(&rule, &untold), 0, "{id}: decisions that are no canaries count");
-        // Canaries that were not answered name no decision, and make none out of decisions without an id.
-        let none: Vec<Event> = untold.iter().filter(|event| !is_answer(event)).cloned().collect();
-        assert!(found(&rule, &none) > 0, "{id}: without them");
-    }
+/// Those of the events that are kept.
+fn only(events: &[Event], keep: impl Fn(&Event) -> bool) -> Vec<Event> {
+    events.iter().filter(|event| keep(event)).cloned().collect()
 }
 
-/// The decisions that answered the canaries of the events.
-fn is_answer(event: &Event) -> bool {
-    event.kind() == "decision" && event.decision().is_some_and(|decision| decision.starts_with("d-canary"))
+#[test]
+fn canaries_and_probes_hide_no_outage_and_decisions_that_are_none_count() {
+    for id in ["policy/failover", "signing/signed_during_outage"] {
+        let rule = rule(id);
+        assert!(found(&rule, &rule.fires) > 0, "{id}: with both");
+        for (told_by, answers) in [("pdp.canary", "d-canary"), ("response.published", "d-probe")] {
+            let is_answer = |event: &Event| event.decision().is_some_and(|decision| decision.starts_with(answers));
+            // The same answers, of which nobody says that keywatch asked.
+            let untold = only(&rule.fires, |event| event.kind() != told_by);
+            assert!(untold.len() < rule.fires.len(), "{id}: its events have {told_by}");
+            assert_eq!(found(&rule, &untold), 0, "{id}: decisions of which no {told_by} tells count");
+            let without = only(&untold, |event| !is_answer(event));
+            assert!(without.len() < untold.len() && found(&rule, &without) > 0, "{id}: without them");
+        }
+    }
 }

@@ -72,11 +72,21 @@ FROM (
         count(*) FILTER (WHERE kind = 'pdp.canary' AND decision IS NOT NULL) OVER (
           PARTITION BY decision ORDER BY time
           RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
-        ) AS canaries
-      FROM events
-      WHERE kind IN ('decision', 'pdp.canary')
+        ) AS canaries,
+        -- So are probes of a revocation, whose times are about those of its records.
+        count(*) FILTER (WHERE kind LIKE 'response.%') OVER (
+          PARTITION BY slot ORDER BY time
+          RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
+        ) AS probings
+      FROM (
+        SELECT
+          *,
+          CAST(event_time AS BIGINT) / 300000000000 AS slot
+        FROM events
+        WHERE kind IN ('decision', 'pdp.canary', 'response.published', 'response.verified')
+      )
     )
-    WHERE kind = 'decision' AND canaries = 0
+    WHERE kind = 'decision' AND canaries = 0 AND probings = 0
   )
   -- keywatch itself asks for the revocations of each replica, standby or not.
   WHERE path IS NOT NULL AND path <> 'revocations' AND path NOT LIKE 'revocations/%'

@@ -58,7 +58,7 @@ SELECT
 FROM (
   SELECT
     *,
-    count(*) FILTER (WHERE kind = 'decision' AND canaries = 0) OVER (
+    count(*) FILTER (WHERE kind = 'decision' AND canaries = 0 AND probings = 0) OVER (
       PARTITION BY decider ORDER BY time RANGE BETWEEN $silence PRECEDING AND $decision_delay FOLLOWING
     ) AS decisions,
     count(*) FILTER (WHERE kind = 'decision' AND canaries = 0) OVER (
@@ -74,10 +74,16 @@ FROM (
       count(*) FILTER (WHERE kind = 'pdp.canary' AND decision IS NOT NULL) OVER (
         PARTITION BY decision ORDER BY time
         RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
-      ) AS canaries
+      ) AS canaries,
+      -- Probes of a revocation show that keywatch asked, too; their times are about those of its records.
+      count(*) FILTER (WHERE kind LIKE 'response.%') OVER (
+        PARTITION BY slot ORDER BY time
+        RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
+      ) AS probings
     FROM (
       SELECT
         d.*,
+        CAST(d.event_time AS BIGINT) / 300000000000 AS slot,
         s.max_delay_seconds AS max_delay_seconds
       FROM (
         SELECT
@@ -98,7 +104,7 @@ FROM (
               AND request IS NOT NULL
               AND (outcome IS DISTINCT FROM 'failed')
             )
-            OR kind = 'pdp.canary'
+            OR kind IN ('pdp.canary', 'response.published', 'response.verified')
         ) AS e
         LEFT JOIN wallets AS w ON w.system = e.system AND w.wallet = e.wallet
       ) AS d
