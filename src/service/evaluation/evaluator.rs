@@ -13,7 +13,6 @@ use std::time::{self, Duration};
 
 use anyhow::{Context, ensure};
 use keywatch_alerting::delivery::heartbeat::Obstacle;
-use keywatch_alerting::limits::REPEAT_SECONDS;
 use keywatch_alerting::{Dependencies, Executor, Policy, Protection, Schedule, Sink, Terminal};
 use keywatch_detectors::rule::{self, Rule};
 use keywatch_detectors::{Engine, Settings};
@@ -24,11 +23,12 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::limits::{EVALUATOR_THREADS, REFRESH_SECONDS, SHUTDOWN_SECONDS_MAX, TICK_SECONDS};
+use crate::limits::{EVALUATOR_THREADS, SHUTDOWN_SECONDS_MAX, TICK_SECONDS};
 use crate::service::bundles::Bundles;
 use crate::service::config::Config;
 use crate::service::config::receiver::STANDARD_ERROR;
 use crate::service::evaluation::alerting_snapshots::{self, AlertingSnapshots, RestoredAlerting};
+use crate::service::evaluation::heartbeat::{refresh, repeat};
 use crate::service::evaluation::history::History;
 use crate::service::evaluation::lag::{self, Lag};
 use crate::service::evaluation::outage::{Outages, unless_interrupted};
@@ -52,9 +52,6 @@ const RULES: &str = "rules";
 
 /// The part that is not ready while the cluster takes nothing.
 const LOG: &str = "log";
-
-/// The part that is not ready while a later document of another process is in force.
-const DECISION_POINTS: &str = "decision points";
 
 /// What is said meanwhile.
 const GOING_THROUGH: &str = "the log is going through the rules again";
@@ -360,44 +357,6 @@ async fn tick(
             }
         }
         appended.notify_one();
-    }
-}
-
-/// Stamps the revocation documents anew: a policy that hears nothing denies everything after two minutes. Also when the log
-/// takes something again: what could not be recorded then is taken up.
-async fn refresh(executor: Executor, outages: Outages, readiness: Arc<Readiness>) -> anyhow::Result<()> {
-    let mut due = interval(Duration::from_secs(REFRESH_SECONDS));
-    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = due.tick() => {}
-            () = outages.over() => {}
-        }
-        outages.persist(|| refresh_once(&executor, &readiness)).await?;
-    }
-}
-
-/// One heartbeat. That another process has taken the place of this one has to be heard without the log too, which this one
-/// may not reach: it is not ready, and the heartbeats to pagers end.
-async fn refresh_once(executor: &Executor, readiness: &Readiness) -> Result<(), keywatch_alerting::Error> {
-    let refreshed = executor.refresh().await;
-    match executor.superseded() {
-        Some(why) => {
-            tracing::error!(why, "this process does nothing at a decision point");
-            readiness.obstruct(DECISION_POINTS, why);
-        }
-        None => readiness.clear(DECISION_POINTS),
-    }
-    refreshed
-}
-
-/// Heartbeats to pagers, and what stands for receivers that forget.
-async fn repeat(executor: Executor) -> anyhow::Result<()> {
-    let mut due = interval(Duration::from_secs(REPEAT_SECONDS));
-    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        due.tick().await;
-        executor.repeat().await;
     }
 }
 
