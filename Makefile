@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-door bench-respond bench-chains bench-peers docs dashboards grafana-sdk sql-drivers build-cost tools geth claim
+.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-door bench-respond bench-chains bench-peers docs dashboards grafana-sdk sql-drivers build-cost tools geth cerbos claim
 
 include .ci/versions
 HOME ?= /root
@@ -12,11 +12,12 @@ KEYWATCH_TEST_OPA ?= $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa
 KEYWATCH_TEST_ANVIL ?= $(KEYWATCH_CACHE)/tools/anvil-$(ANVIL_VERSION)/anvil
 KEYWATCH_TEST_BTCD ?= $(KEYWATCH_CACHE)/tools/btcd-$(BTCD_VERSION)/btcd
 KEYWATCH_TEST_GETH ?= $(KEYWATCH_CACHE)/tools/geth-$(GETH_VERSION)/geth
+KEYWATCH_TEST_CERBOS ?= $(KEYWATCH_CACHE)/tools/cerbos-$(CERBOS_VERSION)/cerbos
 KEYWATCH_TEST_KAFKA ?= $(KEYWATCH_CACHE)/tools/kafka-$(KAFKA_VERSION)
 # What drives Chromium over the page, and looks for barriers on it.
 KEYWATCH_TEST_BROWSER ?= $(KEYWATCH_CACHE)/tools/browser
 CARGO_DENY := $(KEYWATCH_CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
-export CARGO_TARGET_DIR KEYWATCH_TEST_OPA KEYWATCH_TEST_ANVIL KEYWATCH_TEST_BTCD KEYWATCH_TEST_GETH KEYWATCH_TEST_KAFKA KEYWATCH_TEST_BROWSER
+export CARGO_TARGET_DIR KEYWATCH_TEST_OPA KEYWATCH_TEST_ANVIL KEYWATCH_TEST_BTCD KEYWATCH_TEST_GETH KEYWATCH_TEST_CERBOS KEYWATCH_TEST_KAFKA KEYWATCH_TEST_BROWSER
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -101,6 +102,8 @@ tools: $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWA
 
 geth: $(KEYWATCH_TEST_GETH) ## install the pinned geth, with which chains are tested too (minutes of processor time)
 
+cerbos: $(KEYWATCH_TEST_CERBOS) ## install the pinned Cerbos, before which the gate is tested too
+
 $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa:
 	.ci/install-opa $(@D)
 
@@ -112,6 +115,9 @@ $(KEYWATCH_CACHE)/tools/btcd-$(BTCD_VERSION)/btcd:
 
 $(KEYWATCH_CACHE)/tools/geth-$(GETH_VERSION)/geth:
 	.ci/install-geth $(@D)
+
+$(KEYWATCH_CACHE)/tools/cerbos-$(CERBOS_VERSION)/cerbos:
+	.ci/install-cerbos $(@D)
 
 $(KEYWATCH_CACHE)/tools/kafka-$(KAFKA_VERSION)/complete:
 	.ci/install-kafka $(@D)

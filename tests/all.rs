@@ -7,6 +7,7 @@
 mod architecture;
 mod authzen_gate;
 mod backtest;
+mod cerbos;
 mod chains;
 mod cli;
 mod compose;

@@ -1,5 +1,5 @@
 //! The gate before a decision point that speaks `AuthZEN` (`alerting/gate`), on a real Open Policy Agent with a small server
-//! behind it that answers as the Access Evaluation API does. No Cerbos is here: what one decides is its own.
+//! behind it that answers as the Access Evaluation API does. Cerbos itself stands in `cerbos`.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -40,7 +40,9 @@ async fn behind() -> (String, Asked) {
 }
 
 /// An OPA with the gate and no other policy for wallets.
-fn gate() -> Opa {
+pub(crate) fn gate() -> Opa {
+    // The provider of the process; a second test finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let started = (0..5).find_map(|_| {
         let port = free_port();
         let address = format!("127.0.0.1:{port}");
@@ -56,14 +58,15 @@ fn gate() -> Opa {
     started.expect("OPA did not start on any of five free ports")
 }
 
-async fn put_behind(opa: &Opa, url: &str) {
+/// Says to the gate who is behind it.
+pub(crate) async fn put_behind(opa: &Opa, url: &str) {
     let custody = json!({ "authzen": { "url": url } });
     let put = Client::new().put(format!("{}/v1/data/custody", opa.url())).json(&custody).send();
     assert!(put.await.unwrap().status().is_success());
 }
 
 /// What the gate answers to a request of the Access Evaluation API.
-async fn decision(opa: &Opa, subject: &str, session: &str) -> Value {
+pub(crate) async fn decision(opa: &Opa, subject: &str, session: &str) -> Value {
     let request = json!({
         "subject": { "type": "user", "id": subject, "properties": {
             "session_id": session, "session_started_at": now().unix_seconds() - 600, "device_id": "d-1",
@@ -74,6 +77,21 @@ async fn decision(opa: &Opa, subject: &str, session: &str) -> Value {
     });
     let url = format!("{}/v0/data/authzen/evaluation", opa.url());
     Client::new().post(url).json(&request).send().await.unwrap().json().await.unwrap()
+}
+
+/// keywatch, which publishes there.
+pub(crate) fn keywatch(log: &Arc<MemoryLog>, opa: &Opa) -> Executor {
+    let site = EnforcementPoint::new(Arc::new(client(opa)), healthy());
+    Executor::open(Dependencies {
+        log: Arc::clone(log) as Arc<dyn Log>,
+        policy: Policy::default(),
+        sites: BTreeMap::from([("cold".to_owned(), site)]),
+        sinks: Vec::new(),
+        deliveries: Schedule::pages(),
+        revocations: Schedule::new(vec![Duration::from_millis(50)]),
+        clock: Arc::new(now),
+    })
+    .unwrap()
 }
 
 fn of_session(asked: &Asked, session: &str) -> usize {
@@ -97,21 +115,11 @@ fn the_gate_passes_the_checks_and_tests_of_the_real_opa() {
 #[tokio::test]
 async fn p5_what_is_revoked_is_denied_before_a_decision_point_that_speaks_authzen_and_proved_there() {
     let opa = gate();
-    let pdp = Arc::new(client(&opa));
     let (url, asked) = behind().await;
     assert_eq!(decision(&opa, "alice", "s-stolen").await, json!({ "decision": false }), "nobody is behind yet");
     put_behind(&opa, &url).await;
     let log = Arc::new(MemoryLog::new());
-    let executor = Executor::open(Dependencies {
-        log: Arc::clone(&log) as Arc<dyn Log>,
-        policy: Policy::default(),
-        sites: BTreeMap::from([("cold".to_owned(), EnforcementPoint::new(pdp, healthy()))]),
-        sinks: Vec::new(),
-        deliveries: Schedule::pages(),
-        revocations: Schedule::new(vec![Duration::from_millis(50)]),
-        clock: Arc::new(now),
-    })
-    .unwrap();
+    let executor = keywatch(&log, &opa);
     executor.resume().await.unwrap();
     assert_eq!(decision(&opa, "alice", "s-stolen").await, json!({ "decision": true }));
     assert_eq!(decision(&opa, "mallory", "s-other").await, json!({ "decision": false }), "the one behind says no");

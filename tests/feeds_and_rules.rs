@@ -116,6 +116,23 @@ fn custody() -> Vec<Drive> {
             ("access.entered", "access.left"),
         ),
         drive(
+            "policy/stale_risk_score",
+            &[
+                line(
+                    "custody",
+                    r#"{"type":"risk.low","id":"k","at":"2025-02-21T01:00:00Z","session":"idxRoot1","score":3}"#,
+                ),
+                example("authzen", &[("\"decision\":false", "\"decision\":true")]),
+            ],
+            ("2025-02-21T01:00:00Z", "2025-02-21T05:30:00Z"),
+        ),
+    ]
+}
+
+/// Changes of the environment, without a ticket.
+fn changes() -> Vec<Drive> {
+    vec![
+        drive(
             "control/change_without_ticket",
             &[
                 line(
@@ -127,15 +144,21 @@ fn custody() -> Vec<Drive> {
             ("OTHER", "dana@exchange.example"),
         ),
         drive(
-            "policy/stale_risk_score",
+            "control/grave_change_without_ticket",
             &[
                 line(
                     "custody",
-                    r#"{"type":"risk.low","id":"k","at":"2025-02-21T01:00:00Z","session":"idxRoot1","score":3}"#,
+                    r#"{"type":"change.opened","id":"h","at":"2025-02-20T09:00:00Z","by":"OTHER","ticket":"CHG-1"}"#,
                 ),
-                example("authzen", &[("\"decision\":false", "\"decision\":true")]),
+                example(
+                    "cloudtrail",
+                    &[
+                        ("\"Sign\"", "\"SendSSHPublicKey\""),
+                        ("kms.amazonaws.com", "ec2-instance-connect.amazonaws.com"),
+                    ],
+                ),
             ],
-            ("2025-02-21T01:00:00Z", "2025-02-21T05:30:00Z"),
+            ("SendSSHPublicKey", "AttachRolePolicy"),
         ),
     ]
 }
@@ -444,6 +467,7 @@ fn findings(rule: &str, records: &[(&'static str, String)]) -> usize {
 fn records_of_feeds_make_rules_fire_and_one_other_fact_leaves_them_quiet() {
     let drives = [
         custody(),
+        changes(),
         supply_chain(),
         signers(),
         sessions(),

@@ -1,5 +1,5 @@
 //! Revocation at three real Open Policy Agents of one system: one that is wiped, one that cannot be reached, one whose list
-//! somebody has changed.
+//! somebody has changed, and one that two processes write to.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keywatch_alerting::response::pdp::PolicyDecisionPoint;
-use keywatch_alerting::{Dependencies, EnforcementPoint, Executor, Policy, Replica, Schedule, Sink, Terminal};
+use keywatch_alerting::{Dependencies, EnforcementPoint, Executor, Policy, Replica, Schedule, Seal, Sink, Terminal};
+use keywatch_store::log::hash_chain::Key;
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Log, Position, Topic};
+use keywatch_store::{Finding, Log, Position, Topic};
 use serde_json::{Value, json};
 
 use crate::support::meanwhile::until;
@@ -39,11 +40,12 @@ impl Page {
 fn executor(log: &Arc<MemoryLog>, opas: &[&Opa], page: &Page) -> Executor {
     let replicas = ["a", "b", "c"].into_iter().zip(opas);
     let replicas = replicas.map(|(name, opa)| Replica::new(name, Arc::new(client(opa)))).collect();
+    let site = EnforcementPoint::replicated(replicas, healthy()).sealed_by(Seal::new(Key::new(&[7; 32])));
     let sinks: Vec<Arc<dyn Sink>> = vec![Arc::new(Terminal::new("terminal", page.clone()))];
     let means = Dependencies {
         log: Arc::clone(log) as Arc<dyn Log>,
         policy: Policy::default(),
-        sites: BTreeMap::from([("cold".to_owned(), EnforcementPoint::replicated(replicas, healthy()))]),
+        sites: BTreeMap::from([("cold".to_owned(), site)]),
         sinks,
         deliveries: Schedule::pages(),
         revocations: Schedule::new(vec![Duration::from_millis(50)]),
@@ -143,4 +145,50 @@ async fn a_replica_that_was_wiped_or_changed_is_told_of_and_made_good() {
     assert!(!allows(&a, &stolen()).await, "and is as it was");
     assert_eq!(own_rules(&log), [wiped, ("keywatch/replica_drifted".to_owned(), "critical".to_owned())]);
     until("people were told", || async { page.text().contains("a document that keywatch did not write") }).await;
+}
+
+/// Sequence number of the document that is in force.
+async fn sequence(opa: &Opa) -> Value {
+    client(opa).meta().await.unwrap().unwrap()["seq"].take()
+}
+
+#[tokio::test]
+async fn p5_a_replaced_process_puts_nothing_over_its_successors_list_and_a_forged_one_stops_nobody() {
+    let opa = Opa::start();
+    let (old_log, new_log, page) = (Arc::new(MemoryLog::new()), Arc::new(MemoryLog::new()), Page::default());
+    let old = executor(&old_log, &[&opa], &page);
+    old.resume().await.unwrap();
+    old.take(&finding("s-stolen")).await.unwrap();
+    first_record(&old_log, "response.verified").await;
+    for topic in Topic::ALL {
+        new_log.append(topic, old_log.read(topic, Position(0), usize::MAX).unwrap()).unwrap();
+    }
+    let new = executor(&new_log, &[&opa], &page);
+    new.resume().await.unwrap();
+    new.take(&Finding { entity: "0xother".into(), ..finding("s-later") }).await.unwrap();
+    until("the second is proved", || async { records(&new_log, "response.verified").len() == 2 }).await;
+    assert_eq!(sequence(&opa).await, 2);
+    let mut later = healthy();
+    later["session_id"] = json!("s-later");
+
+    old.refresh().await.unwrap();
+    assert_eq!(sequence(&opa).await, 2, "the older list is put over it by nobody");
+    assert!(!allows(&opa, &later).await && allows(&opa, &healthy()).await);
+    assert_eq!(own_rules(&old_log), [("keywatch/superseded".to_owned(), "critical".to_owned())]);
+    assert!(old.superseded().is_some() && new.superseded().is_none());
+
+    // Whoever may write there says that all is let in, under a number that no list of ours will ever have.
+    let at = format!("{}/v1/data/revocations", opa.url());
+    let held: Value = reqwest::get(&at).await.unwrap().json().await.unwrap();
+    let mut forged = held["result"].clone();
+    forged["meta"]["seq"] = json!(u64::MAX);
+    forged["sessions"] = json!({});
+    let put = reqwest::Client::new().put(&at).json(&forged).send().await.unwrap();
+    assert!(put.status().is_success());
+    let both = [later, stolen()];
+    assert!(allows(&opa, &both[0]).await && allows(&opa, &both[1]).await, "the forged list is in force");
+    new.refresh().await.unwrap();
+    assert!(!allows(&opa, &both[0]).await && !allows(&opa, &both[1]).await, "and is as it was");
+    assert_eq!((sequence(&opa).await, new.superseded()), (json!(2), None));
+    assert_eq!(own_rules(&new_log), [("keywatch/replica_drifted".to_owned(), "critical".to_owned())]);
 }

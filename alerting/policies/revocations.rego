@@ -2,7 +2,7 @@
 # denies.
 #
 # keywatch writes the document at the data root `revocations`:
-#   meta                               system, seq, sha256, prev_sha256, issued_at, expires_at (unix seconds), log_head
+#   meta                               system, seq, sha256, prev_sha256, issued_at, expires_at (unix seconds), log_head, mac
 #   sessions devices requests wallets  name -> {alert_id, at, reason, expires_at}
 #   subjects                           name -> {not_before}: sessions begun until then are cut, later ones are let in
 # A device with `not_before` is cut as a subject is, one without for good. A name with capitals stands there twice, as it is

@@ -26,6 +26,20 @@ pub enum Error {
         /// What it said.
         problem: String,
     },
+    /// A later revocation document of this same keywatch is in force: another process has taken the place of this one, or
+    /// this one's log has lost its end. Nothing is put over it.
+    #[error(
+        "the policy decision point {endpoint} has document {successor} of this keywatch, and this process has got to \
+         {sequence}; it puts nothing over a later one"
+    )]
+    Superseded {
+        /// Where it was found.
+        endpoint: String,
+        /// Sequence number of the document of this process.
+        sequence: u64,
+        /// Sequence number of the one that is in force.
+        successor: u64,
+    },
     /// A policy text that does not load.
     #[error("{file}: {problem}")]
     Rego {
@@ -140,9 +154,11 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Error::Log(error) => error.remedy(),
-            Error::PdpSilent { .. } | Error::NoPdp { .. } | Error::PdpRefused { .. } | Error::NobodyResponds { .. } => {
-                Remedy::Retry
-            }
+            Error::PdpSilent { .. }
+            | Error::NoPdp { .. }
+            | Error::PdpRefused { .. }
+            | Error::Superseded { .. }
+            | Error::NobodyResponds { .. } => Remedy::Retry,
             Error::Undelivered { fate: Fate::Retry(_), .. } => Remedy::Retry,
             Error::Undelivered { .. }
             | Error::NoResponse { .. }
@@ -171,7 +187,9 @@ impl Error {
     #[must_use]
     pub fn endpoint(&self) -> Option<&str> {
         match self {
-            Error::PdpSilent { endpoint, .. } | Error::PdpRefused { endpoint, .. } => Some(endpoint),
+            Error::PdpSilent { endpoint, .. }
+            | Error::PdpRefused { endpoint, .. }
+            | Error::Superseded { endpoint, .. } => Some(endpoint),
             _ => None,
         }
     }

@@ -32,7 +32,7 @@ use crate::lifecycle::record;
 use crate::lifecycle::saved::{Folded, Saved};
 use crate::lifecycle::self_monitoring::{
     allowed_after_revocation, control_signed, delivery_failed, destination_gone, heartbeat_failed, limit_reached,
-    replica_drifted, response_unconfirmed, response_undone, silenced,
+    replica_drifted, response_unconfirmed, response_undone, silenced, superseded,
 };
 use crate::lifecycle::state::AlertState;
 use crate::lifecycle::switch_findings;
@@ -222,13 +222,21 @@ impl Executor {
         Ok(())
     }
 
+    /// Why nothing is done at some decision point: a later document of this same keywatch is in force there. `None` while
+    /// none is. For who has to say so where the log cannot be written.
+    #[must_use]
+    pub fn superseded(&self) -> Option<String> {
+        self.shared.responder.superseded().first().map(Error::to_string)
+    }
+
     async fn refresh_system(&self, system: &str) -> Result<(), Error> {
         let refreshed = self.shared.responder.refresh(system).await;
         if let Err(error) = &refreshed
             && !matches!(error, Error::Log(_))
         {
             let now = self.shared.alert_log.time_of(system);
-            self.take_own(&heartbeat_failed(system, error.endpoint(), &error.to_string(), now)).await?;
+            let failed = || heartbeat_failed(system, error.endpoint(), &error.to_string(), now);
+            self.take_own(&superseded(system, error, now).unwrap_or_else(failed)).await?;
         }
         let mut drifts = self.shared.responder.drifts(system).into_iter();
         while let Some(drift) = drifts.next() {

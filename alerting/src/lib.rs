@@ -49,4 +49,5 @@ pub use response::intent::{Degree, Progress, Response, Ruled, Ruling, Step, Targ
 pub use response::pdp::{Decision, EmbeddedPdp, OpaPdp, OpaSettings, PolicyDecisionPoint, Reevaluation};
 pub use response::replicas::{EnforcementPoint, Replica};
 pub use response::revocation::RevocationDocument;
+pub use response::seal::Seal;
 pub use response::ways::Way;

@@ -68,6 +68,9 @@ pub const FOLD_RECORDS: usize = 4_096;
 /// Milliseconds that one call to a policy decision point may take.
 pub const PDP_CALL_MS_MAX: u64 = 3_000;
 
+/// Milliseconds that reading what stands at a decision point may hold up a revocation.
+pub const PDP_LOOK_MS_MAX: u64 = 1_000;
+
 /// Seconds for which a stamp of the revocation document is good; the policy denies with an older one.
 pub const DOCUMENT_VALID_SECONDS: i64 = 120;
 

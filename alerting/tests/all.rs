@@ -23,6 +23,7 @@ mod real_alertmanager;
 mod receiver_kinds;
 mod receivers;
 mod restarts;
+mod succession;
 mod support;
 mod switches;
 mod undo;

@@ -9,7 +9,7 @@ use keywatch_store::finding::Target;
 use keywatch_store::{Event, Finding, Log, Topic};
 use serde_json::json;
 
-use crate::support::{FaultyPdp, MortalLog, SYSTEM, at, executor, finding};
+use crate::support::{FaultyPdp, MortalLog, SESSION, SYSTEM, at, executor, finding, input};
 
 fn said(kind: &str, person: &str, outcome: &str, seconds: i64) -> Event {
     let origin = Origin { system: SYSTEM.into(), source: "custody".into() };
@@ -35,8 +35,12 @@ fn opened() -> Vec<Event> {
 fn after(events: Vec<Event>) -> Executor {
     let log = MortalLog::immortal();
     log.append(Topic::Events, events).unwrap();
+    over(&log, &FaultyPdp::new())
+}
+
+fn over(log: &Arc<MortalLog>, pdp: &Arc<FaultyPdp>) -> Executor {
     let sinks: Vec<Arc<dyn Sink>> = vec![Arc::new(Terminal::new("terminal", std::io::sink()))];
-    executor(&log, &FaultyPdp::new(), sinks)
+    executor(log, pdp, sinks)
 }
 
 /// Whether it is revoked without a person, and why not.
@@ -86,4 +90,47 @@ async fn a_case_that_rests_on_a_stolen_credential_exempts_nobody() {
         let finding = Finding { source: "node".into(), ..finding("1", 0) };
         assert_eq!(outcome(&executor, &finding).await.0, revoked, "{what}");
     }
+}
+
+/// The same person, found by another rule's entity, so that no alert stands for it already.
+fn again(id: &str, seconds: i64) -> Finding {
+    Finding { entity: id.into(), ..finding(id, seconds) }
+}
+
+#[tokio::test]
+async fn p5_what_a_case_held_up_is_revoked_by_the_next_finding_once_it_is_over() {
+    // The case was opened twenty seconds before, and lasts for a day at most.
+    let expires = 86_400 - 20;
+    let closed = vec![said("custody.break_glass", "alice", "closed", 30)];
+    let left = vec![said("custody.person", "bob", "inactive", 30)];
+    for (how, then, last_open, first_over) in [
+        ("it expires", Vec::new(), expires - 1, expires),
+        ("it is closed", closed, 20, 40),
+        ("the second person leaves the register", left, 20, 40),
+    ] {
+        let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
+        log.append(Topic::Events, opened()).unwrap();
+        let executor = over(&log, &pdp);
+        executor.resume().await.unwrap();
+        let (revoked, why) = outcome(&executor, &again("1", 0)).await;
+        assert!(!revoked && why.contains("alice has emergency access"), "{how}: {why}");
+        assert!(!outcome(&executor, &again("2", last_open)).await.0, "{how}: it is open still");
+        assert!(pdp.allows(&input(SESSION)), "{how}: nobody was cut off");
+
+        let first = log.end(Topic::Events);
+        let appended = log.append(Topic::Events, then).unwrap().written;
+        executor.observe(first, &appended);
+        assert!(outcome(&executor, &again("3", first_over)).await.0, "{how}");
+        assert!(!pdp.allows(&input(SESSION)), "{how}: the session is cut");
+    }
+}
+
+#[tokio::test]
+async fn a_case_that_is_opened_anew_lasts_for_a_day_from_then_on() {
+    let anew = [opened(), vec![said("custody.break_glass", "alice", "open", 80_000)]].concat();
+    assert!(
+        !outcome(&after(anew.clone()), &finding("1", 90_000)).await.0,
+        "a day after the first, not after the second"
+    );
+    assert!(outcome(&after(anew), &finding("1", 80_000 + 86_400)).await.0);
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
 mod amended;
+mod canaries;
 mod early;
 mod isolation;
 mod language;

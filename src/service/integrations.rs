@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context;
-use keywatch_alerting::{EnforcementPoint, PolicyDecisionPoint, Replica, Sink, Webhook, WebhookSettings};
+use keywatch_alerting::{EnforcementPoint, PolicyDecisionPoint, Replica, Seal, Sink, Webhook, WebhookSettings};
+use keywatch_store::log::embedded::read_key;
 use serde_json::Value;
 
 use crate::clock;
@@ -24,10 +25,11 @@ pub(crate) fn receivers(config: &Config) -> anyhow::Result<Vec<Arc<dyn Sink>>> {
     webhooks.chain(config.receivers.iter().map(receivers::sink)).collect()
 }
 
-/// The decision point of each system with all its replicas.
+/// The decision point of each system with all its replicas. What is put there is sealed with the key of the log, which has
+/// to be open.
 ///
 /// # Errors
-/// A token or control file that cannot be read, an address that is none.
+/// A token, control or key file that cannot be read, an address that is none.
 pub(crate) fn decision_points(
     config: &Config,
     bundles: &Bundles,
@@ -42,7 +44,8 @@ pub(crate) fn decision_points(
         let control = control(replicas[0])?;
         let signs_never = replicas.iter().any(|point| point.control_signs_never);
         let replicas = replicas.into_iter().map(|point| replica(point, bundles)).collect::<anyhow::Result<_>>()?;
-        let point = EnforcementPoint::replicated(replicas, control);
+        let seal = Seal::new(read_key(&config.log.key_file_in(&config.data))?);
+        let point = EnforcementPoint::replicated(replicas, control).sealed_by(seal);
         points.insert(system.to_owned(), if signs_never { point.signing_never() } else { point });
     }
     Ok(points)

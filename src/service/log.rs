@@ -221,14 +221,18 @@ impl LogConfig {
         format!("{}-partition-{}{of}", self.topic_prefix, self.partition)
     }
 
+    /// The file with the key under which this process writes, for a data directory. It is there once the log is open.
+    pub(crate) fn key_file_in(&self, data: &Path) -> PathBuf {
+        let is_named = !self.key_file.as_os_str().is_empty();
+        if is_named { self.key_file.clone() } else { data.join(format!("{}.key", self.role)) }
+    }
+
     /// How the log is reached. A live log has the wall clock; what is copied into it before has a recorded one.
     ///
     /// # Errors
     /// A file with a secret cannot be read.
     pub(crate) fn settings(&self, data: &Path, clock: Clock) -> anyhow::Result<Settings> {
         let client = with_secrets(&self.client, &self.client_secret_files)?;
-        let is_named = !self.key_file.as_os_str().is_empty();
-        let key_file = if is_named { self.key_file.clone() } else { data.join(format!("{}.key", self.role)) };
         Ok(Settings {
             brokers: self.kafka.clone(),
             topic_prefix: self.topic_prefix.clone(),
@@ -240,7 +244,7 @@ impl LogConfig {
             clock,
             messages: self.messages,
             role: self.role.clone(),
-            key_file,
+            key_file: self.key_file_in(data),
             other_keys: self.other_keys.clone(),
             concluding: self.concluding,
             client,

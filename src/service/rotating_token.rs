@@ -60,6 +60,10 @@ impl PolicyDecisionPoint for RotatingToken {
         Box::pin(async move { self.opa().ask(input).await })
     }
 
+    fn meta(&self) -> Call<'_, Option<serde_json::Value>> {
+        Box::pin(async move { self.opa().meta().await })
+    }
+
     fn held(&self) -> Call<'_, Option<Held>> {
         Box::pin(async move { self.opa().held().await })
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod anvil;
 pub(crate) mod btcd;
+pub(crate) mod cerbos;
 pub(crate) mod command;
 pub(crate) mod geth;
 pub(crate) mod golden;

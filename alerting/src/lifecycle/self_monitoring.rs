@@ -6,6 +6,7 @@ use keywatch_store::finding::Proof;
 use keywatch_store::{EventId, Finding, Instant, Severity};
 
 use crate::delivery::trouble::Trouble;
+use crate::error::Error;
 use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::silence::{Allowed, Silence};
 use crate::policy::routes::{FAILED_RULE, GONE_RULE, REFUSED_RULE, SILENCED_RULE};
@@ -145,6 +146,33 @@ pub fn heartbeat_failed(system: &str, at: Option<&str>, problem: &str, now: Inst
                        Until then take every signature for one that no decision stands behind."
         .to_owned();
     finding
+}
+
+/// The finding that a later revocation document of this same keywatch is in force, so that this process does nothing at the
+/// decision point; the same one for an hour of log time. `None` for any other error.
+#[must_use]
+pub fn superseded(system: &str, error: &Error, now: Instant) -> Option<Finding> {
+    let Error::Superseded { endpoint, sequence, successor } = error else { return None };
+    let hour = now.nanoseconds().div_euclid(HOUR_NS);
+    let anchor = EventId::derive(system, SOURCE, &format!("superseded/{hour}/{endpoint}"));
+    let mut finding = about_keywatch("keywatch/superseded", system, endpoint, anchor, now);
+    finding.severity = Severity::Critical;
+    finding.title = format!(
+        "Another keywatch has put document {successor} in force at {endpoint}, this one has got to {sequence} and does \
+         nothing there"
+    );
+    finding.meaning =
+        "The document carries the seal of this keywatch's own key. Another process has taken the place of this \
+                       one, or a copy of its data acts elsewhere; or the log of this one has lost its end, and with it \
+                       revocations. An older list is put over a later one by nobody."
+            .to_owned();
+    finding.runbook = "See which processes run with this key and this system, and end the one that is not meant to respond.\n\
+                       If this is the only one, its log is not whole: compare its end with `meta.log_head` at the decision \
+                       point, and bring back what is missing.\n\
+                       If that is lost for good, note what the document there holds, revoke it anew by hand, and delete \
+                       the document there: this process goes on with its own."
+        .to_owned();
+    Some(finding)
 }
 
 /// The finding that a replica of a decision point held something else than was put there.

@@ -1,6 +1,6 @@
 //! What is revoked and quarantined, how the policy decision point learns of it, and the proof that it took effect.
 //!
-//! Pure: [`intent`], [`responses`], [`revocation`], [`active_sessions`], [`break_glass`], [`aftermath`], [`wording`] and [`last_inputs`]. [`pdp`], [`probe`] and [`responder`] ask decision
+//! Pure: [`intent`], [`responses`], [`revocation`], [`seal`], [`active_sessions`], [`break_glass`], [`aftermath`], [`wording`] and [`last_inputs`]. [`pdp`], [`probe`] and [`responder`] ask decision
 //! points. It does not decide whether to respond. A further path of response stands in [`ways`].
 //!
 //! | module | what it holds |
@@ -8,6 +8,7 @@
 //! | [`intent`] | what is to be revoked, and the degrees of proof |
 //! | [`responses`] | where each response stands, a fold over the log |
 //! | [`revocation`] | the document that a decision point reads |
+//! | [`seal`] | by which a document that another of our processes has put in force is known |
 //! | [`break_glass`] | emergency access that is open |
 //! | [`active_sessions`] | how many sessions of a system are open |
 //! | [`aftermath`] | what is heard of the targets after a revocation |
@@ -31,5 +32,6 @@ pub mod replicas;
 pub mod responder;
 pub mod responses;
 pub mod revocation;
+pub mod seal;
 pub mod ways;
 pub mod wording;

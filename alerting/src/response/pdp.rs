@@ -59,6 +59,12 @@ impl Held {
         let meta = &document["meta"];
         Held { sequence: meta["seq"].as_u64(), issued_at: meta["issued_at"].as_i64(), content_sha256 }
     }
+
+    /// Whether nothing at all stands there.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Held::default() || *self == Held::of(&Value::Null)
+    }
 }
 
 /// A policy decision point.
@@ -74,6 +80,14 @@ pub trait PolicyDecisionPoint: Send + Sync {
     /// # Errors
     /// [`Error::PdpSilent`] or [`Error::PdpRefused`] when there is no answer; a denial is an answer.
     fn ask<'a>(&'a self, input: &'a Value) -> Call<'a, Decision>;
+
+    /// What stands at `revocations.meta` there now, `null` where nothing does; `None` where it cannot be looked into.
+    ///
+    /// # Errors
+    /// [`Error::PdpSilent`] or [`Error::PdpRefused`] when there is no answer.
+    fn meta(&self) -> Call<'_, Option<Value>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// What it holds now; `None` where it cannot be looked into.
     ///

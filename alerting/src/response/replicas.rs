@@ -2,10 +2,14 @@
 //! silent keeps no other from denying. What stands at a replica is held against what was put there last, so that one that
 //! was restarted, wiped, given an older list or changed by another hand is noticed, and made good by the next document.
 //!
+//! Before anything is put at a replica, what stands there is read. A later document of this same keywatch, known by its
+//! seal, means that another process has taken the place of this one: nothing is put over it, nor at any other replica, for as
+//! long as ours is behind. A later number without the seal is another hand's, and is written over and told.
+//!
 //! It knows neither the log nor why something is revoked.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,10 +19,11 @@ use tokio::sync::Mutex as Turn;
 use tokio::time::timeout;
 
 use crate::error::Error;
-use crate::limits::PDP_CALL_MS_MAX;
+use crate::limits::{PDP_CALL_MS_MAX, PDP_LOOK_MS_MAX};
 use crate::response::pdp::{Call, Decision, Held, PolicyDecisionPoint};
 use crate::response::probe::{Probe, Round};
 use crate::response::revocation::RevocationDocument;
+use crate::response::seal::Seal;
 
 /// One replica of a decision point.
 pub struct Replica {
@@ -28,13 +33,21 @@ pub struct Replica {
     confirmed: Mutex<Option<Arc<RevocationDocument>>>,
     /// It did not answer when it was last asked for something.
     silent: AtomicBool,
+    /// Sequence number of the later document of ours that stood there when it was last read; 0 where none did.
+    successor: AtomicU64,
 }
 
 impl Replica {
     /// A replica; people are told its name.
     #[must_use]
     pub fn new(name: &str, pdp: Arc<dyn PolicyDecisionPoint>) -> Replica {
-        Replica { name: name.to_owned(), pdp, confirmed: Mutex::new(None), silent: AtomicBool::new(false) }
+        Replica {
+            name: name.to_owned(),
+            pdp,
+            confirmed: Mutex::new(None),
+            silent: AtomicBool::new(false),
+            successor: AtomicU64::new(0),
+        }
     }
 }
 
@@ -77,6 +90,8 @@ pub struct EnforcementPoint {
     pub control: Value,
     /// Nobody works with the control's session and request, so that a signature of them is an attack.
     signs_never: bool,
+    /// By which documents of ours are known. Without it none is.
+    seal: Option<Seal>,
     /// Held from looking at what is open until that is done.
     pub(crate) turn: Turn<()>,
     drifts: Mutex<Vec<Drift>>,
@@ -106,7 +121,20 @@ impl EnforcementPoint {
     #[must_use]
     pub fn replicated(replicas: Vec<Replica>, control: Value) -> EnforcementPoint {
         assert!(!replicas.is_empty(), "an enforcement point has a replica");
-        EnforcementPoint { replicas, control, signs_never: false, turn: Turn::new(()), drifts: Mutex::default() }
+        EnforcementPoint {
+            replicas,
+            control,
+            signs_never: false,
+            seal: None,
+            turn: Turn::new(()),
+            drifts: Mutex::default(),
+        }
+    }
+
+    /// The same, whose documents are sealed, so that those of a process that has taken the place of this one are known.
+    #[must_use]
+    pub fn sealed_by(self, seal: Seal) -> EnforcementPoint {
+        EnforcementPoint { seal: Some(seal), ..self }
     }
 
     /// The same, whose control is an identity of its own with which nobody signs.
@@ -119,6 +147,24 @@ impl EnforcementPoint {
     pub(crate) fn identity(&self) -> Vec<String> {
         let fields = if self.signs_never { ["session_id", "request_id"].as_slice() } else { &[] };
         fields.iter().filter_map(|field| self.control[*field].as_str()).map(str::to_owned).collect()
+    }
+
+    /// The document with the seal, where there is one.
+    pub(crate) fn sealed(&self, document: RevocationDocument) -> RevocationDocument {
+        match &self.seal {
+            Some(seal) => {
+                let mac = seal.mac(&document.meta_value());
+                document.with_mac(mac)
+            }
+            None => document,
+        }
+    }
+
+    /// The replica that held a later document of ours than `sequence` when it was last read, and that document's number.
+    pub(crate) fn successor(&self, sequence: u64) -> Option<(&str, u64)> {
+        let held =
+            self.replicas.iter().map(|replica| (replica.name.as_str(), replica.successor.load(Ordering::Relaxed)));
+        held.filter(|(_, successor)| *successor > sequence).max_by_key(|(_, successor)| *successor)
     }
 
     /// Asks each replica the probes, then puts the document in force there. Where there is time to `look`, what a replica held
@@ -160,9 +206,9 @@ impl EnforcementPoint {
             let asked = if was_silent || probes.is_empty() { None } else { self.ask_at(replica, probes).await.ok() };
             before.push(asked);
         }
-        let looked = if look { self.look(replica).await } else { Ok(()) };
-        let put = match looked {
+        let put = match self.make_way(replica, document, !rounds.is_empty(), look).await {
             Ok(()) => self.put(replica, document).await,
+            Err(error @ Error::Superseded { .. }) => Err(error),
             // A revocation is not held up by what cannot be looked into.
             Err(_) if !rounds.is_empty() => self.put(replica, document).await,
             // What cannot be looked into is written anew all the same, and told.
@@ -171,6 +217,36 @@ impl EnforcementPoint {
         };
         replica.silent.store(matches!(put, Err(Error::PdpSilent { .. })), Ordering::Relaxed);
         (before, put)
+    }
+
+    /// Reads what stands at a replica before it is written over. [`Error::Superseded`] where it is not to be.
+    async fn make_way(
+        &self,
+        replica: &Replica,
+        document: &RevocationDocument,
+        urgent: bool,
+        look: bool,
+    ) -> Result<(), Error> {
+        let ms_max = if urgent { PDP_LOOK_MS_MAX } else { PDP_CALL_MS_MAX };
+        let read = within(&replica.name, ms_max, replica.pdp.meta()).await;
+        if matches!(read, Err(Error::PdpSilent { .. })) && self.successor(document.sequence).is_none() {
+            return read.map(drop);
+        }
+        if let Ok(Some(meta)) = &read {
+            let later = meta["seq"].as_u64().filter(|sequence| *sequence > document.sequence);
+            let is_ours = self.seal.as_ref().is_some_and(|seal| seal.is_ours(&document.system, meta));
+            replica.successor.store(later.filter(|_| is_ours).unwrap_or_default(), Ordering::Relaxed);
+            // Where something was put before, looking tells of it.
+            if later.is_some() && !is_ours && !(look && replica.confirmed().is_some()) {
+                self.note(Drift { replica: replica.name.clone(), found: Found::Changed, sequence: document.sequence });
+            }
+        }
+        if let Some((endpoint, successor)) = self.successor(document.sequence) {
+            let (endpoint, sequence) = (endpoint.to_owned(), document.sequence);
+            return Err(Error::Superseded { endpoint, sequence, successor });
+        }
+        let looked = if look { self.look(replica).await } else { Ok(()) };
+        read.and(looked)
     }
 
     async fn put(&self, replica: &Replica, document: &Arc<RevocationDocument>) -> Result<(), Error> {
@@ -191,10 +267,8 @@ impl EnforcementPoint {
         let expected = Held::of(&document.to_value());
         if held != expected {
             let sequence = document.sequence;
-            let drift = Drift { replica: replica.name.clone(), found: found(&held, &expected), sequence };
-            tracing::warn!(replica = drift.replica, found = %drift.found, sequence, "replica drifted");
             *replica.confirmed() = None;
-            self.noted().push(drift);
+            self.note(Drift { replica: replica.name.clone(), found: found(&held, &expected), sequence });
         }
         Ok(())
     }
@@ -236,6 +310,11 @@ impl EnforcementPoint {
         self.noted().extend(drifts);
     }
 
+    fn note(&self, drift: Drift) {
+        tracing::warn!(replica = drift.replica, found = %drift.found, sequence = drift.sequence, "replica drifted");
+        self.noted().push(drift);
+    }
+
     fn noted(&self) -> MutexGuard<'_, Vec<Drift>> {
         self.drifts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -257,6 +336,9 @@ impl Published {
     pub(crate) fn into_result(mut self) -> Result<(), Error> {
         if self.failed.is_empty() {
             return Ok(());
+        }
+        if let Some(first) = self.failed.iter().position(|(_, error)| matches!(error, Error::Superseded { .. })) {
+            return Err(self.failed.swap_remove(first).1);
         }
         if self.reached.is_empty() && self.failed.len() == 1 {
             return Err(self.failed.remove(0).1);
@@ -280,7 +362,9 @@ fn said(error: &Error) -> String {
 
 fn found(held: &Held, expected: &Held) -> Found {
     match held.sequence {
-        None => Found::Nothing,
+        None if held.is_nothing() => Found::Nothing,
+        // A list without its number is no list of ours, and may allow.
+        None => Found::Changed,
         Some(sequence) if Some(sequence) < expected.sequence => Found::Older(sequence),
         Some(sequence) if Some(sequence) == expected.sequence && held.issued_at < expected.issued_at => {
             Found::Older(sequence)
@@ -304,11 +388,14 @@ fn merged(rounds: Vec<Round>) -> Round {
 
 /// A decision point that never answers must not hold up the next page.
 async fn within_time<T>(replica: &str, call: Call<'_, T>) -> Result<T, Error> {
-    match timeout(Duration::from_millis(PDP_CALL_MS_MAX), call).await {
+    within(replica, PDP_CALL_MS_MAX, call).await
+}
+
+async fn within<T>(replica: &str, ms_max: u64, call: Call<'_, T>) -> Result<T, Error> {
+    match timeout(Duration::from_millis(ms_max), call).await {
         Ok(answer) => answer,
-        Err(_) => Err(Error::PdpSilent {
-            endpoint: replica.to_owned(),
-            problem: format!("no answer within {PDP_CALL_MS_MAX} ms"),
-        }),
+        Err(_) => {
+            Err(Error::PdpSilent { endpoint: replica.to_owned(), problem: format!("no answer within {ms_max} ms") })
+        }
     }
 }

@@ -90,7 +90,8 @@ impl Responder {
             // What became open meanwhile is left to its own turn: publishing it here would spoil its first probes.
             let (open, document) = self.open(system);
             if open.is_empty() {
-                site.publish(&Arc::new(self.stamped(document)), &[], true).await.into_result()?;
+                let document = Arc::new(site.sealed(self.stamped(document)));
+                site.publish(&document, &[], true).await.into_result()?;
             }
         }
         Ok(answered)
@@ -117,6 +118,19 @@ impl Responder {
     /// What was found changed at replicas of a system since this was asked last.
     pub fn drifts(&self, system: &str) -> Vec<Drift> {
         self.sites.get(system).map(EnforcementPoint::drifts).unwrap_or_default()
+    }
+
+    /// Of each system in which a later document of this same keywatch is in force, the error of whoever would put another
+    /// over it.
+    #[must_use]
+    pub fn superseded(&self) -> Vec<Error> {
+        let state = self.alert_log.state();
+        let of_site = |(system, site): (&String, &EnforcementPoint)| {
+            let sequence = state.responses().sequence(system);
+            let (endpoint, successor) = site.successor(sequence)?;
+            Some(Error::Superseded { endpoint: endpoint.to_owned(), sequence, successor })
+        };
+        self.sites.iter().filter_map(of_site).collect()
     }
 
     /// Nobody could be told of these: they are among the next ones.
@@ -146,7 +160,7 @@ impl Responder {
             let state = self.alert_log.state();
             open.iter().map(|progress| probes(&progress.response, &site.control, state.inputs())).collect()
         };
-        let document = Arc::new(self.stamped(document));
+        let document = Arc::new(site.sealed(self.stamped(document)));
         // Without an answer nothing is claimed about the time before; publishing does not wait for one.
         let unasked = |(progress, asked): (&Progress, &Vec<Probe>)| {
             if progress.before.is_none() { asked.clone() } else { Vec::new() }

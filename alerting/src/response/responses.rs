@@ -239,6 +239,12 @@ impl Responses {
         self.documents.get(system).cloned().unwrap_or_else(|| RevocationDocument::empty(system))
     }
 
+    /// Its sequence number.
+    #[must_use]
+    pub fn sequence(&self, system: &str) -> u64 {
+        self.documents.get(system).map_or(0, |document| document.sequence)
+    }
+
     /// Whether a response stops this name already. A cut-off stops only the sessions begun before it, so for a subject it
     /// counts for `grace_ns` of log time.
     #[must_use]

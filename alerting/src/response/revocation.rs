@@ -46,6 +46,9 @@ pub struct RevocationDocument {
     /// Where the events topic ended when it was stamped, and the first 16 digits of the hash of its last batch: a place
     /// outside that can tell later whether the log was cut.
     pub log_head: Option<(u64, String)>,
+    /// MAC over what says which document it is, hexadecimal; made with each stamp.
+    #[serde(skip)]
+    mac: Option<String>,
     sections: BTreeMap<Target, BTreeMap<String, Entry>>,
 }
 
@@ -139,6 +142,7 @@ impl RevocationDocument {
     #[must_use]
     pub fn stamped(mut self, issued_at: Instant) -> RevocationDocument {
         self.issued_at = issued_at.unix_seconds();
+        self.mac = None;
         self
     }
 
@@ -146,6 +150,13 @@ impl RevocationDocument {
     #[must_use]
     pub fn with_log_head(mut self, head: &TopicHead) -> RevocationDocument {
         self.log_head = Some((head.position.0, hex::encode(&head.hash[..8])));
+        self
+    }
+
+    /// The same document with the MAC of its stamp, which whoever puts it in force has made.
+    #[must_use]
+    pub fn with_mac(mut self, mac: String) -> RevocationDocument {
+        self.mac = Some(mac);
         self
     }
 
@@ -180,6 +191,9 @@ impl RevocationDocument {
         });
         if let Some((position, hash)) = &self.log_head {
             meta["log_head"] = json!({ "position": position, "hash": hash });
+        }
+        if let Some(mac) = &self.mac {
+            meta["mac"] = Value::from(mac.as_str());
         }
         meta
     }

@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: "Decisions on {path} are made by {replica} alone, which made none before: {replica_before} went quiet"
 severity: low
 entity: the path that is decided
@@ -65,8 +65,28 @@ FROM (
       *,
       detail_text(detail, 'path') AS path,
       coalesce(source || ' ' || detail_text(detail, 'labels.id'), source) AS replica
-    FROM events
-    WHERE kind = 'decision'
+    FROM (
+      SELECT
+        *,
+        -- Canaries are asked at each replica, standby or not, and are known by the decision that answered them.
+        count(*) FILTER (WHERE kind = 'pdp.canary' AND decision IS NOT NULL) OVER (
+          PARTITION BY decision ORDER BY time
+          RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
+        ) AS canaries,
+        -- So are probes of a revocation, whose times are about those of its records.
+        count(*) FILTER (WHERE kind LIKE 'response.%') OVER (
+          PARTITION BY slot ORDER BY time
+          RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
+        ) AS probings
+      FROM (
+        SELECT
+          *,
+          CAST(event_time AS BIGINT) / 300000000000 AS slot
+        FROM events
+        WHERE kind IN ('decision', 'pdp.canary', 'response.published', 'response.verified')
+      )
+    )
+    WHERE kind = 'decision' AND canaries = 0 AND probings = 0
   )
   -- keywatch itself asks for the revocations of each replica, standby or not.
   WHERE path IS NOT NULL AND path <> 'revocations' AND path NOT LIKE 'revocations/%'

@@ -1,5 +1,5 @@
 /*
-version: 2
+version: 3
 title: "Wallet {wallet} is signed for while its decision point {decider} decides nothing: {signatures} signatures in a row"
 severity: high
 entity: the wallet
@@ -58,10 +58,10 @@ SELECT
 FROM (
   SELECT
     *,
-    count(*) FILTER (WHERE kind = 'decision') OVER (
+    count(*) FILTER (WHERE kind = 'decision' AND canaries = 0 AND probings = 0) OVER (
       PARTITION BY decider ORDER BY time RANGE BETWEEN $silence PRECEDING AND $decision_delay FOLLOWING
     ) AS decisions,
-    count(*) FILTER (WHERE kind = 'decision') OVER (
+    count(*) FILTER (WHERE kind = 'decision' AND canaries = 0) OVER (
       PARTITION BY wallet, request ORDER BY time RANGE BETWEEN $allow_reach PRECEDING AND $decision_delay FOLLOWING
     ) AS decided,
     count(*) FILTER (WHERE kind = 'signing.signed') OVER (
@@ -69,31 +69,47 @@ FROM (
     ) AS signatures
   FROM (
     SELECT
-      d.*,
-      s.max_delay_seconds AS max_delay_seconds
+      *,
+      -- A canary of keywatch's own is a question too, and is known by the decision that answered it.
+      count(*) FILTER (WHERE kind = 'pdp.canary' AND decision IS NOT NULL) OVER (
+        PARTITION BY decision ORDER BY time
+        RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
+      ) AS canaries,
+      -- Probes of a revocation show that keywatch asked, too; their times are about those of its records.
+      count(*) FILTER (WHERE kind LIKE 'response.%') OVER (
+        PARTITION BY slot ORDER BY time
+        RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
+      ) AS probings
     FROM (
       SELECT
-        e.*,
-        CASE WHEN e.kind = 'decision' THEN e.source ELSE w.decision_point END AS decider
+        d.*,
+        CAST(d.event_time AS BIGINT) / 300000000000 AS slot,
+        s.max_delay_seconds AS max_delay_seconds
       FROM (
-        SELECT *
-        FROM events
-        WHERE (
-            kind = 'decision'
-            -- What keywatch asks of each replica is logged there too, and is no decision of anybody's.
-            AND detail_text(detail, 'query') IS NULL
-            AND coalesce(detail_text(detail, 'path'), 'none') NOT IN ('revocations', 'revocations/meta')
-          )
-          OR (
-            kind = 'signing.signed'
-            AND wallet IS NOT NULL
-            AND request IS NOT NULL
-            AND (outcome IS DISTINCT FROM 'failed')
-          )
-      ) AS e
-      LEFT JOIN wallets AS w ON w.system = e.system AND w.wallet = e.wallet
-    ) AS d
-    LEFT JOIN sources AS s ON s.system = d.system AND s.source = d.decider
+        SELECT
+          e.*,
+          CASE WHEN e.kind = 'decision' THEN e.source ELSE w.decision_point END AS decider
+        FROM (
+          SELECT *
+          FROM events
+          WHERE (
+              kind = 'decision'
+              -- What keywatch asks of each replica is logged there too, and is no decision of anybody's.
+              AND detail_text(detail, 'query') IS NULL
+              AND coalesce(detail_text(detail, 'path'), 'none') NOT IN ('revocations', 'revocations/meta')
+            )
+            OR (
+              kind = 'signing.signed'
+              AND wallet IS NOT NULL
+              AND request IS NOT NULL
+              AND (outcome IS DISTINCT FROM 'failed')
+            )
+            OR kind IN ('pdp.canary', 'response.published', 'response.verified')
+        ) AS e
+        LEFT JOIN wallets AS w ON w.system = e.system AND w.wallet = e.wallet
+      ) AS d
+      LEFT JOIN sources AS s ON s.system = d.system AND s.source = d.decider
+    )
   )
 )
 WHERE

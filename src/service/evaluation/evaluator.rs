@@ -13,7 +13,6 @@ use std::time::{self, Duration};
 
 use anyhow::{Context, ensure};
 use keywatch_alerting::delivery::heartbeat::Obstacle;
-use keywatch_alerting::limits::REPEAT_SECONDS;
 use keywatch_alerting::{Dependencies, Executor, Policy, Protection, Schedule, Sink, Terminal};
 use keywatch_detectors::rule::{self, Rule};
 use keywatch_detectors::{Engine, Settings};
@@ -24,11 +23,12 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::limits::{EVALUATOR_THREADS, REFRESH_SECONDS, SHUTDOWN_SECONDS_MAX, TICK_SECONDS};
+use crate::limits::{EVALUATOR_THREADS, SHUTDOWN_SECONDS_MAX, TICK_SECONDS};
 use crate::service::bundles::Bundles;
 use crate::service::config::Config;
 use crate::service::config::receiver::STANDARD_ERROR;
 use crate::service::evaluation::alerting_snapshots::{self, AlertingSnapshots, RestoredAlerting};
+use crate::service::evaluation::heartbeat::{refresh, repeat};
 use crate::service::evaluation::history::History;
 use crate::service::evaluation::lag::{self, Lag};
 use crate::service::evaluation::outage::{Outages, unless_interrupted};
@@ -179,7 +179,8 @@ impl Evaluator {
             tasks.spawn(until(stopping.clone(), ticking));
         }
         if role.responds() {
-            tasks.spawn(until(stopping.clone(), refresh(executor.clone(), outages.clone())));
+            let refreshing = refresh(executor.clone(), outages.clone(), Arc::clone(&self.readiness));
+            tasks.spawn(until(stopping.clone(), refreshing));
             tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
         }
         let lag = Arc::new(Lag::default());
@@ -362,30 +363,6 @@ async fn tick(
             }
         }
         appended.notify_one();
-    }
-}
-
-/// Stamps the revocation documents anew: a policy that hears nothing denies everything after two minutes. Also when the log
-/// takes something again: what could not be recorded then is taken up.
-async fn refresh(executor: Executor, outages: Outages) -> anyhow::Result<()> {
-    let mut due = interval(Duration::from_secs(REFRESH_SECONDS));
-    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = due.tick() => {}
-            () = outages.over() => {}
-        }
-        outages.persist(|| executor.refresh()).await?;
-    }
-}
-
-/// Heartbeats to pagers, and what stands for receivers that forget.
-async fn repeat(executor: Executor) -> anyhow::Result<()> {
-    let mut due = interval(Duration::from_secs(REPEAT_SECONDS));
-    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        due.tick().await;
-        executor.repeat().await;
     }
 }
 

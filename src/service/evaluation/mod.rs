@@ -9,6 +9,7 @@
 //! | [`isolation`] | parked rules on their way back |
 //! | [`found_elsewhere`] | findings of another process, where this one only responds |
 //! | [`outage`] | waiting while the log cannot be written |
+//! | [`heartbeat`] | decision points and pagers hear of keywatch over and over |
 //! | [`lag`] | whether the rules have fallen behind the log |
 //! | [`ticks`] | when log time goes on by itself |
 //! | [`rule_records`], [`system_records`] | what is written into the log about rules and about systems |
@@ -23,6 +24,7 @@ mod catch_up;
 mod coverage;
 pub(crate) mod evaluator;
 mod found_elsewhere;
+mod heartbeat;
 mod history;
 mod isolation;
 mod labels;

@@ -32,6 +32,7 @@ struct State {
     sequence: Option<u64>,
     revision: String,
     held: Held,
+    meta: Value,
     answers: u64,
 }
 
@@ -49,8 +50,15 @@ impl EmbeddedPdp {
                 .map_err(|error| Error::Rego { file: file.to_owned(), problem: format!("{error:#}") })?;
         }
         let data = if signers.is_empty() { json!({}) } else { json!({ "custody": { "signers": signers } }) };
-        let mut state =
-            State { engine, data, sequence: None, revision: String::new(), held: Held::default(), answers: 0 };
+        let mut state = State {
+            engine,
+            data,
+            sequence: None,
+            revision: String::new(),
+            held: Held::default(),
+            meta: Value::Null,
+            answers: 0,
+        };
         state.replace(None)?;
         Ok(EmbeddedPdp { state: Mutex::new(state), label: label.to_owned() })
     }
@@ -104,6 +112,7 @@ impl State {
         self.engine.add_data(data).map_err(|error| refused(&error))?;
         self.sequence = document.map(|document| document.sequence);
         self.held = document.map(|document| Held::of(&document.to_value())).unwrap_or_default();
+        self.meta = document.map(RevocationDocument::meta_value).unwrap_or_default();
         self.revision = document.map(RevocationDocument::revision).unwrap_or_default();
         Ok(())
     }
@@ -116,6 +125,10 @@ impl PolicyDecisionPoint for EmbeddedPdp {
 
     fn ask<'a>(&'a self, input: &'a Value) -> Call<'a, Decision> {
         Box::pin(async move { self.decide(input) })
+    }
+
+    fn meta(&self) -> Call<'_, Option<Value>> {
+        Box::pin(async move { Ok(Some(self.state().meta.clone())) })
     }
 
     fn held(&self) -> Call<'_, Option<Held>> {

@@ -161,6 +161,13 @@ impl PolicyDecisionPoint for OpaPdp {
         }
     }
 
+    fn meta(&self) -> Call<'_, Option<Value>> {
+        Box::pin(async move {
+            let answer = self.json(self.client.get(format!("{}/v1/data/revocations/meta", self.url))).await?;
+            Ok(Some(answer["result"].clone()))
+        })
+    }
+
     fn held(&self) -> Call<'_, Option<Held>> {
         Box::pin(async move {
             let request = self.client.get(format!("{}/v1/data/revocations", self.url));

@@ -55,8 +55,11 @@ pub(super) fn ids(path: &Path) -> PathBuf {
     path.join("ids")
 }
 
-/// The key in `file`.
-pub(in crate::log) fn read_key(file: &Path) -> Result<Key, Error> {
+/// The key of a role that `file` holds, as 64 hexadecimal digits.
+///
+/// # Errors
+/// [`Error::Storage`] where the file cannot be read, or holds no key.
+pub fn read_key(file: &Path) -> Result<Key, Error> {
     let text = fs::read_to_string(file).map_err(|error| {
         storage(file, format!("cannot read the key that this log was written with: {error}; restore it"))
     })?;

@@ -57,6 +57,7 @@ pub use acceptance::{Acceptance, Accepted, accept_loss};
 pub use check::{Progress, Report, TopicReport, check};
 pub use clocks::{Clocks, SystemClocks};
 pub use damage::{Damage, FileDamage, Loss};
+pub use directory::read_key;
 pub(in crate::log) use disk::with_keyspaces;
 pub use reader::Verified;
 

@@ -1,0 +1,69 @@
+/*
+meaning: >-
+  Changes of policies, keys, identities, networks, logs and allow-lists that succeeded, beside the tickets of who made
+  them.
+columns:
+  act: what was done, in the source's word
+  target: what it was done to
+  is_grave: >-
+    a key that is there was changed, rotated, granted, exported or scheduled for deletion, or its policy was; a log was
+    changed otherwise than by beginning it; or somebody got a way into a machine, changed a second factor or the vault of keys, or became root
+  ticket: the last outcome of a ticket of the actor within `life`, null where there was none
+  opened_after: tickets of the actor that were opened within `delay` after the change
+  tickets: tickets of anybody in the system within thirty days
+parameters:
+  life:
+    type: duration
+    default: 3 days
+    meaning: how long a ticket that nobody closed allows changes
+  delay:
+    type: duration
+    default: 15 minutes
+    meaning: how long after a change its ticket may still arrive
+*/
+SELECT
+  *,
+  CASE
+    WHEN kind = 'control.key' THEN word NOT IN (
+        'createkey', 'createalias', 'getpublickey', 'enablekey', 'enablekeyrotation', 'cancelkeydeletion', 'create', 'createcryptokey'
+      )
+      AND word NOT LIKE '%.createcryptokey'
+      AND word NOT LIKE '%createimportjob'
+    WHEN kind = 'control.logging' THEN word LIKE '%exclusion%'
+      OR NOT (word LIKE '%create%' OR word LIKE '%start%' OR word LIKE '%enable%' OR word LIKE '%.activate')
+    ELSE word LIKE '%sshpublickey%'
+      OR word LIKE '%serialconsole%'
+      OR word LIKE '%runcommand%'
+      OR word LIKE '%begingetaccess%'
+      OR word LIKE '%setmetadata'
+      OR word LIKE '%setcommoninstancemetadata'
+      OR word LIKE '%mfadevice'
+      OR word LIKE '%2stepverification'
+      OR word LIKE '%regeneratekey%'
+      OR word LIKE 'vault%'
+      OR word LIKE 'microsoft.keyvault/%'
+      OR word IN ('assumeroot', 'leaveorganization')
+  END AS is_grave
+FROM (
+  SELECT
+    *,
+    coalesce(detail_text(detail, 'act'), kind) AS act,
+    lower(coalesce(detail_text(detail, 'act'), kind)) AS word,
+    coalesce(detail_text(detail, 'target'), 'something') AS target,
+    last_value(CASE WHEN kind = 'custody.change' THEN outcome END) IGNORE NULLS OVER (
+      PARTITION BY actor ORDER BY time RANGE BETWEEN $life PRECEDING AND CURRENT ROW
+    ) AS ticket,
+    -- A ticket that is closed right after the change still allowed it.
+    count(*) FILTER (WHERE kind = 'custody.change' AND outcome = 'open') OVER (
+      PARTITION BY actor ORDER BY time RANGE BETWEEN INTERVAL '1 nanosecond' FOLLOWING AND $delay FOLLOWING
+    ) AS opened_after,
+    count(*) FILTER (WHERE kind = 'custody.change') OVER (
+      PARTITION BY system ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND CURRENT ROW
+    ) AS tickets
+  FROM events
+  WHERE kind IN (
+      'custody.change', 'control.policy', 'control.key', 'control.iam', 'control.network', 'control.logging', 'control.destination'
+    )
+    AND actor IS NOT NULL
+)
+WHERE kind <> 'custody.change' AND outcome = 'success'
