@@ -80,6 +80,12 @@ pub const BALANCES_COMPARED_MAX: usize = 2000;
 /// more, the others are next, and sooner.
 pub const BALANCES_READ_MAX: usize = 100;
 
+/// Wallets of one chain whose coins are counted, since the sums stand in each record of the cursor.
+pub const HOLDINGS_WALLETS_MAX: usize = 1000;
+
+/// Changes of what wallets hold after which a follower puts what it has read into the log, so that its record stays short.
+pub const HOLDINGS_MOVES_MAX: usize = 1000;
+
 /// Branches of one descriptor, as receiving and change are two.
 pub const DESCRIPTOR_BRANCHES_MAX: usize = 16;
 

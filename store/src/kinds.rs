@@ -113,8 +113,9 @@ pub const KINDS: &[Kind] = &[
     ),
     source(
         "chain.balance",
-        "a wallet's balance changed in a block by more or less than what its events explain; `amount` is the difference",
-        &["unexplained"],
+        "a wallet's balance: it differs from what events explain, and `amount` is the difference (`unexplained`), or what the \
+         coins of a wallet on a UTXO chain add up to, which is the `amount` (`held`)",
+        &["unexplained", "held"],
         chain::CHAIN_BALANCE,
     ),
     keywatch(
