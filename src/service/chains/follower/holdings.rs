@@ -19,7 +19,7 @@ use crate::service::chains::node::{Node, Trouble};
 
 /// What a node says to the question for all coins of the watched wallets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Scan {
+enum Scan {
     /// Those.
     Listed(Listed),
     /// It does not know the question.
@@ -192,8 +192,8 @@ async fn asked<C: Chain>(chain: &C, endpoints: &Endpoints) -> Scan {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_sum_is_told_when_it_changes_and_once_a_day() {
+    #[test]
+    fn a_sum_is_told_when_it_changes_and_once_a_day() {
         let now = Instant::now();
         let held = |units| Held { since: 1, units };
         let mut telling = Telling::default();
