@@ -73,6 +73,9 @@ pub const JWKS_KEYS_MAX: usize = 64;
 /// Wallets whose storage and balance are compared before and after one block.
 pub const WALLETS_COMPARED_MAX: usize = 500;
 
+/// Accounts' words that code shall run as themselves that are looked at in one waiting transaction.
+pub const AUTHORIZATIONS_MAX: usize = 64;
+
 /// Balances of tokens, each of one wallet, that are compared before and after one block.
 pub const BALANCES_COMPARED_MAX: usize = 2000;
 

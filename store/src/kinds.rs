@@ -101,8 +101,8 @@ pub const KINDS: &[Kind] = &[
     ),
     source(
         "chain.contract",
-        "a wallet contract changed: implementation, owner, threshold, module, guard",
-        &[],
+        "a wallet contract changed: implementation, owner, threshold, module, guard; `unconfirmed` what waits for its block",
+        &["unconfirmed"],
         chain::CHAIN_CONTRACT,
     ),
     source(

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use alloy::primitives::Address;
 use keywatch_ingest::chain::evm::rpc::{Transaction, parse_quantity};
 use keywatch_ingest::chain::pool::{Turn, Waiting, Whereabouts};
-use keywatch_store::Instant;
+use keywatch_store::{Event, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -99,6 +99,25 @@ impl EvmChain {
             Err(trouble) => Err(trouble),
         }
     }
+
+    /// What watched accounts signed into a waiting transaction and is not used up, since anybody may send that again: each uses a
+    /// number that blocks have not taken of the account yet.
+    async fn delegated(&self, node: &Node, transaction: &Transaction, time: Instant) -> Vec<Event> {
+        let decoder = self.decoder();
+        let mut told = Vec::new();
+        for delegation in decoder.delegating(transaction) {
+            let next = if delegation.authority == transaction.from {
+                // The transaction itself takes one.
+                Some(transaction.nonce.saturating_add(1))
+            } else {
+                next_number(node, &delegation.authority).await
+            };
+            if next.is_none_or(|next| delegation.nonce >= next) {
+                told.push(decoder.will_delegate(transaction, &delegation, time));
+            }
+        }
+        told
+    }
 }
 
 /// The number that a block takes next of an account; nothing where the node does not tell.
@@ -154,6 +173,7 @@ impl PoolChain for EvmChain {
                 }
             }
             let mut told = decoder.waiting(&transaction, time);
+            told.events.extend(self.delegated(node, &transaction, time).await);
             if stands {
                 told.events.clear();
             } else if self.watched.has(&transaction.from) {
