@@ -168,9 +168,10 @@ pub const KINDS: &[Kind] = &[
     ),
     keywatch(
         "chain.disagreement",
-        "nodes of one chain say different things of a block; what enough of them say was taken",
+        "nodes of one chain say different things of a block, of which what enough of them say was taken; or one shows a waiting \
+         transaction under a sender that did not sign it, which was left out",
         &[],
-        &[("block", "integer", "height"), ("said", "array", "each node's name, and what stands for its answer")],
+        chain::CHAIN_DISAGREEMENT,
     ),
     keywatch(
         "chain.retracted",

@@ -148,6 +148,12 @@ pub(super) const CHAIN_BACKFILL: &[(&str, &str, &str)] = &[
     ("used", "object", "how many addresses of wallets with a descriptor are used, by branch"),
 ];
 
+pub(super) const CHAIN_DISAGREEMENT: &[(&str, &str, &str)] = &[
+    ("block", "integer", "height"),
+    ("transaction", "text", "hash of a waiting transaction that has another sender than the node says"),
+    ("said", "array", "each node's name, and what stands for its answer"),
+];
+
 pub(super) const CHAIN_REORG: &[(&str, &str, &str)] = &[
     ("depth", "integer", "how many"),
     ("left", "array", "their hashes, the newest first"),
