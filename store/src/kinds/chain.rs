@@ -99,6 +99,7 @@ pub(super) const CHAIN_SIGNATURE: &[(&str, &str, &str)] = &[
 pub(super) const CHAIN_ASSET: &[(&str, &str, &str)] = &[
     ("token", "text", "the token's contract"),
     ("symbol", "text", "what it calls itself; letters beyond ASCII as their numbers"),
+    ("reads_as", "text", "the same as it reads, where letters beyond ASCII look like those of it"),
     ("decimals", "integer", "digits of an amount that stand behind the point, as it says"),
     ("block", "integer", "block height"),
 ];
