@@ -33,6 +33,12 @@ pub const PRECEDING_NS_MAX: i64 = 400 * 86_400 * 1_000_000_000;
 /// Versions of a system's inventory that rows on hold can still see.
 pub const INVENTORY_VERSIONS_MAX: usize = 64;
 
+/// Contracts of tokens of a system of which it is kept what they call themselves.
+pub const TOKENS_SAID_MAX: usize = 10_000;
+
+/// Letters of such a name.
+pub const TOKEN_SYMBOL_LETTERS_MAX: usize = 12;
+
 /// Windows of one operator that share a ring; more with the same key open another one.
 pub const RING_CALLS_MAX: usize = 16;
 

@@ -4,7 +4,7 @@
 use crate::support::{event, rule, run_cut};
 use keywatch_detectors::rule::shipped;
 use keywatch_detectors::{Decided, Engine, Rule, Settings};
-use keywatch_store::{Event, Instant, Inventory, Position};
+use keywatch_store::{Amount, Event, Instant, Inventory, Position};
 use proptest::prelude::*;
 
 const SECOND: i64 = 1_000_000_000;
@@ -167,6 +167,36 @@ fn p1_a_restart_from_a_snapshot_at_every_record_changes_no_finding() {
     let whole = shown(&run_cut(&rules(), &events, &[]));
     assert!(whole.len() > 100, "only {} findings", whole.len());
     assert_eq!(shown(&run_restarted(&rules(), &events, &cuts)), whole);
+}
+
+#[test]
+fn p1_a_token_is_titled_by_what_it_said_before_wherever_the_log_is_cut() {
+    const TOKEN: &str = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48";
+    let front = "/*\nversion: 1\ntitle: \"{amount:asset} moved\"\nseverity: low\nentity: e\nmeaning: m\nrunbook: [look]\n\
+                 suppress_for: 1h\n*/\n";
+    let sql = "SELECT event_id, wallet AS entity, chain, asset, amount FROM events WHERE kind = 'chain.transfer'";
+    let rules = [Rule::parse("t/moved", &format!("{front}{sql}")).unwrap()];
+    let moved = |number: i64| {
+        let event = event("one", &format!("moved{number}"), "chain.transfer", number * SECOND);
+        event.changed(|event| {
+            event.wallet(format!("w{number}")).chain("base").asset(TOKEN).amount(Amount::from_u128(2_500_000))
+        })
+    };
+    let said = |number: i64, symbol: &str| {
+        let event = event("one", &format!("said{number}"), "chain.asset", number * SECOND);
+        let detail = serde_json::json!({"token": TOKEN, "symbol": symbol, "decimals": 6});
+        event.changed(|event| event.chain("base").outcome("said").detail(&detail))
+    };
+    let events =
+        [moved(1), said(2, "USDC"), moved(3), said(4, "DAI"), moved(5), event("one", "tick", "tick", 6 * SECOND)];
+    let whole = run_cut(&rules, &events, &[]);
+    let titles: Vec<&str> = whole.iter().map(|decided| decided.finding.title.as_str()).collect();
+    let units = format!("2500000 base units of {TOKEN} moved");
+    assert_eq!(titles, [units.as_str(), "2.5 USDC?0xa0b8…eb48 moved", "2.5 USDC?0xa0b8…eb48 moved"]);
+    for cut in 1..events.len() {
+        assert_eq!(shown(&run_cut(&rules, &events, &[cut])), shown(&whole), "cut at {cut}");
+        assert_eq!(shown(&run_restarted(&rules, &events, &[cut])), shown(&whole), "restarted at {cut}");
+    }
 }
 
 #[test]

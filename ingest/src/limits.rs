@@ -73,12 +73,21 @@ pub const JWKS_KEYS_MAX: usize = 64;
 /// Wallets whose storage and balance are compared before and after one block.
 pub const WALLETS_COMPARED_MAX: usize = 500;
 
+/// Accounts' words that code shall run as themselves that are looked at in one waiting transaction.
+pub const AUTHORIZATIONS_MAX: usize = 64;
+
 /// Balances of tokens, each of one wallet, that are compared before and after one block.
 pub const BALANCES_COMPARED_MAX: usize = 2000;
 
 /// Balances, each of one wallet and asset, that are read at once at the rhythm, since blocks wait meanwhile; where there are
 /// more, the others are next, and sooner.
 pub const BALANCES_READ_MAX: usize = 100;
+
+/// Wallets of one chain whose coins are counted, since the sums stand in each record of the cursor.
+pub const HOLDINGS_WALLETS_MAX: usize = 1000;
+
+/// Changes of what wallets hold after which a follower puts what it has read into the log, so that its record stays short.
+pub const HOLDINGS_MOVES_MAX: usize = 1000;
 
 /// Branches of one descriptor, as receiving and change are two.
 pub const DESCRIPTOR_BRANCHES_MAX: usize = 16;

@@ -45,6 +45,12 @@ pub(crate) const POOL_RESTORED_SECONDS: i64 = 86_400;
 /// Seconds after which a follower tries again to write what a cluster did not take.
 pub(crate) const FOLLOW_RETRY_SECONDS: u64 = 1;
 
+/// Seconds after which it is told again what a wallet holds that has not changed.
+pub(crate) const HOLDINGS_TOLD_SECONDS: u64 = 86_400;
+
+/// Seconds that a node may take to list all coins of the watched wallets, for which it goes through all coins there are.
+pub(crate) const SCAN_SECONDS_MAX: u64 = 1_800;
+
 /// Blocks that a follower asks for at once.
 pub(crate) const FOLLOW_FETCHES_MAX: usize = 8;
 

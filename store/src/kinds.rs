@@ -101,8 +101,8 @@ pub const KINDS: &[Kind] = &[
     ),
     source(
         "chain.contract",
-        "a wallet contract changed: implementation, owner, threshold, module, guard",
-        &[],
+        "a wallet contract changed: implementation, owner, threshold, module, guard; `unconfirmed` what waits for its block",
+        &["unconfirmed"],
         chain::CHAIN_CONTRACT,
     ),
     source(
@@ -113,8 +113,9 @@ pub const KINDS: &[Kind] = &[
     ),
     source(
         "chain.balance",
-        "a wallet's balance changed in a block by more or less than what its events explain; `amount` is the difference",
-        &["unexplained"],
+        "a wallet's balance: it differs from what events explain, and `amount` is the difference (`unexplained`), or what the \
+         coins of a wallet on a UTXO chain add up to, which is the `amount` (`held`)",
+        &["unexplained", "held"],
         chain::CHAIN_BALANCE,
     ),
     keywatch(
@@ -167,9 +168,10 @@ pub const KINDS: &[Kind] = &[
     ),
     keywatch(
         "chain.disagreement",
-        "nodes of one chain say different things of a block; what enough of them say was taken",
+        "nodes of one chain say different things of a block, of which what enough of them say was taken; or one shows a waiting \
+         transaction under a sender that did not sign it, which was left out",
         &[],
-        &[("block", "integer", "height"), ("said", "array", "each node's name, and what stands for its answer")],
+        chain::CHAIN_DISAGREEMENT,
     ),
     keywatch(
         "chain.retracted",

@@ -1,5 +1,6 @@
 //! Bitcoin's blocks of a real node: what is received, spent and paid as a fee adds up to the last unit, the shape of the theft
-//! from DMM Bitcoin is told, and a spend that a reorganisation undoes is taken back and told again in its new block.
+//! from DMM Bitcoin is told, and a spend that a reorganisation undoes is taken back and told again in its new block. What a
+//! wallet holds is told at each of these steps.
 
 use bitcoin::{OutPoint, TxOut};
 use keywatch_store::Event;
@@ -98,4 +99,55 @@ async fn a_spend_that_is_undone_is_taken_back_and_told_again_in_its_new_block() 
     let stand: Vec<&Event> =
         transfers.into_iter().filter(|event| !taken.contains(&event.event_id().to_string())).collect();
     assert_eq!(units(&stand, "in"), 115 * REWARD + 1_000_000);
+}
+
+#[tokio::test]
+async fn what_a_wallet_holds_is_told_after_a_receipt_a_spend_a_reorganisation_and_a_restart() {
+    const TOLD: (&str, &str) = ("keywatch_events_total", "kind=\"chain.balance\"");
+    const PAID: i128 = 1_000_000_000;
+    let (wallet, thief) = (Wallet::of(0x11), Wallet::of(0x22));
+    let node = Btcd::start(&wallet.address).await;
+    let coin = node.coin(&node.mine(110).await[0]).await;
+    // btcd does not list coins; that it is asked to disturbs nothing.
+    let settings = "chain = \"bitcoin-regtest\"\nbalance_seconds = 1\nscan_seconds = 60";
+    let address = wallet.address.to_string();
+    let watcher = Watcher::on("bitcoin-regtest", &address, &[("btcd", node.url())], settings);
+    let watching = watcher.start();
+    watching.until(TOLD.0, TOLD.1, 1).await;
+    node.mine(1).await;
+    watching.until(TOLD.0, TOLD.1, 2).await;
+    // The fee comes back with the reward of the block.
+    let payment = wallet.spend(&[coin], &[(&thief.address, 1_000_000_000), (&wallet.address, 3_999_990_000)]);
+    let spent = node.send(&payment).await;
+    let undone = node.mine(1).await;
+    watching.until(TOLD.0, TOLD.1, 3).await;
+    node.rpc("invalidateblock", json!([undone[0]])).await;
+    node.mine(3).await;
+    watching.until("keywatch_chain_reorgs_total", "", 1).await;
+    watching.until_height(114).await;
+    watching.stop();
+    // A start tells what each wallet holds before it counts the height, from what its cursor has.
+    let watching = watcher.start();
+    watching.until(TOLD.0, TOLD.1, 1).await;
+    watching.stop();
+
+    let events = watcher.told();
+    assert_eq!(standing(&events, "chain.tx").get(&spent), Some(&1));
+    let told = of_kind(&events, "chain.balance");
+    let held = |event: &Event| {
+        let detail = event.detail().value();
+        assert_eq!((event.outcome(), event.wallet()), (Some("held"), Some(address.as_str())), "{detail}");
+        assert_eq!(detail["from_block"], json!(1));
+        let place = ["block", "epoch"].map(|name| detail[name].as_u64().unwrap());
+        (place, event.amount().unwrap().saturated())
+    };
+    let sums: Vec<_> = told.iter().map(|event| held(event)).collect();
+    assert_eq!(sums[..3], [([110, 0], 110 * REWARD), ([111, 0], 111 * REWARD), ([112, 0], 112 * REWARD - PAID)]);
+    assert_eq!(sums.last(), Some(&([114, 1], 114 * REWARD - PAID)));
+    let retracted = of_kind(&events, "chain.retracted");
+    let taken = |event: &Event| {
+        let id = event.event_id().to_string();
+        retracted.iter().any(|record| record.detail().value()["event"] == id)
+    };
+    assert_eq!(told.iter().map(|event| taken(event)).take(3).collect::<Vec<_>>(), [false, false, true]);
 }

@@ -1,6 +1,6 @@
 /*
 version: 1
-title: "Nodes of {chain} say different things of block {block}"
+title: "Nodes of {chain} do not say what is so: {what}"
 severity: high
 entity: the chain
 proof: corroborated
@@ -11,7 +11,8 @@ response: []
 suppress_for: 1h
 meaning: >-
   The nodes that keywatch asks answer with another block, other receipts or other storage for the same height. What most of
-  them say was taken. One that lies, or stands on a branch of its own, can hide a theft from everybody who asks only it.
+  them say was taken. One that lies, or stands on a branch of its own, can hide a theft from everybody who asks only it. Or a
+  node shows a waiting transaction under a sender that did not sign it, so that alarms are raised or stay away; it was left out.
 runbook:
   - "See who says what: SELECT time, chain, reason, detail FROM events WHERE kind = 'chain.disagreement' ORDER BY time DESC"
   - Look the block up at a provider that is none of these, and on a node of your own.

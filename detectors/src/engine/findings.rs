@@ -154,7 +154,11 @@ impl<'a> Columns<'a> {
 
     fn title(&self, template: &str, system: &str, time: Instant, row: usize) -> Result<String> {
         let inventory = self.inventories.at(system, time).map(|version| &version.system);
-        titles::filled(template, inventory, |column| self.text(column, row))
+        let said = |asset: &str, chain: Option<&str>| {
+            let name = self.inventories.said.at(system, asset, chain, time)?;
+            Some((name.symbol.as_str(), usize::from(name.decimals)))
+        };
+        titles::filled(template, inventory, said, |column| self.text(column, row))
     }
 }
 

@@ -270,8 +270,9 @@ impl Engine {
         Some(seen.map(|(_, event)| event.clone()).collect())
     }
 
-    /// Notes how far each system is complete and which inventory holds from when.
+    /// Notes how far each system is complete, which inventory holds from when, and what tokens call themselves.
     fn observe(&mut self, records: &Records<'_>, events: &[Event]) {
+        events.iter().for_each(|event| self.inventories.said.take(event));
         for event in events.iter().filter(|event| event.kind() == "inventory.activated") {
             for system in Inventory::from_activation(event).map(|inventory| inventory.systems).unwrap_or_default() {
                 self.inventories.activate(event.time(), system);

@@ -1,7 +1,7 @@
 //! The engine's memory on disk: what every window remembers, at one position of the log.
 //!
 //! A snapshot is tables in Arrow's IPC format, one after the other ([`crate::window::stored`]): first one that says what
-//! it is, then the systems and their inventories, then the tables of each rule after a table that names it. A rule is
+//! it is, then the systems, their inventories and what tokens call themselves, then the tables of each rule after a table that names it. A rule is
 //! known by its fingerprint, a hash of its SQL with parameters filled in, of its plan and of the format; a rule that has
 //! another one is not in the snapshot, and is rebuilt from the log while the others go on.
 //!
@@ -21,6 +21,7 @@ use super::Engine;
 use super::fingerprint::FORMAT;
 use super::loaded::Loaded;
 use crate::error::Error;
+use crate::plan::said::Name;
 use crate::window::Systems;
 use crate::window::stored::{Saved, Tables, column, damaged, read_table};
 
@@ -62,6 +63,7 @@ impl Engine {
                 ("from", Arc::new(Int64Array::from_iter_values(from))),
             ],
         )?;
+        self.write_said(tables)?;
         for loaded in self.rules.iter().filter(|loaded| !loaded.parked) {
             let bisects = if loaded.bisects { "yes" } else { "no" };
             let columns =
@@ -74,9 +76,27 @@ impl Engine {
         tables.write("end", vec![("rules", text([""]))])
     }
 
+    fn write_said(&self, tables: &mut Tables<'_>) -> Result<()> {
+        let said: Vec<_> = self.inventories.said.all().collect();
+        let numbers = |number: fn(&Name) -> i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(said.iter().map(|(_, _, name)| number(name))))
+        };
+        tables.write(
+            "tokens",
+            vec![
+                ("system", text(said.iter().map(|(system, _, _)| *system))),
+                ("token", text(said.iter().map(|(_, (token, _), _)| token.as_str()))),
+                ("chain", text(said.iter().map(|(_, (_, chain), _)| chain.as_str()))),
+                ("symbol", text(said.iter().map(|(_, _, name)| name.symbol.as_str()))),
+                ("decimals", numbers(|name| i64::from(name.decimals))),
+                ("from", numbers(|name| name.from.0)),
+            ],
+        )
+    }
+
     fn read(&mut self, input: &mut dyn Read) -> Result<Vec<String>> {
         let mut head = Saved::new();
-        for name in ["format", "systems", "inventories"] {
+        for name in ["format", "systems", "inventories", "tokens"] {
             let (found, rows) = read_table(input)?;
             if found != name {
                 return Err(damaged(&format!("`{found}` where `{name}` should be")));
@@ -87,6 +107,7 @@ impl Engine {
             return Err(damaged("it is of another format"));
         }
         self.read_systems(&head)?;
+        self.read_said(&head)?;
         self.read_rules(input)
     }
 
@@ -99,6 +120,23 @@ impl Engine {
         for (declared, from) in texts(head, "inventories", "declared")?.iter().zip(from.values()) {
             let system: System = serde_json::from_str(declared).map_err(|error| damaged(&error.to_string()))?;
             self.inventories.activate(Instant(*from), system);
+        }
+        Ok(())
+    }
+
+    fn read_said(&mut self, head: &Saved) -> Result<()> {
+        let columns = ["system", "token", "chain", "symbol"].map(|name| texts(head, "tokens", name));
+        let [systems, tokens, chains, symbols] = columns;
+        let (systems, tokens, chains, symbols) = (systems?, tokens?, chains?, symbols?);
+        let decimals = column(head, "tokens", "decimals")?.as_primitive::<Int64Type>().clone();
+        let from = column(head, "tokens", "from")?.as_primitive::<Int64Type>().clone();
+        for (row, system) in systems.iter().enumerate() {
+            let name = Name {
+                from: Instant(from.value(row)),
+                symbol: symbols[row].clone(),
+                decimals: u8::try_from(decimals.value(row)).map_err(|error| damaged(&error.to_string()))?,
+            };
+            self.inventories.said.put(system, (tokens[row].clone(), chains[row].clone()), name);
         }
         Ok(())
     }

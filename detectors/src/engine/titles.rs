@@ -1,8 +1,8 @@
 //! Titles of findings: `{column}` stands for what the row says there, `{column:asset}` for an amount of its asset as people say
-//! it, in the units that the inventory declared at the row's own time.
+//! it, in the units that the inventory declared at the row's own time, or else in those that the token says it has.
 
 use datafusion::error::Result;
-use keywatch_store::inventory::{System, amount_in_words};
+use keywatch_store::inventory::{System, amount_as_said};
 
 use crate::error::Error;
 use crate::rule::Rule;
@@ -50,23 +50,27 @@ pub(super) fn check(rule: &Rule, columns: &[String]) -> std::result::Result<(), 
     Err(Error::FrontMatter { rule: rule.id.clone(), problem })
 }
 
-/// A title with its placeholders filled; `value` is what a column says.
-pub(super) fn filled(
+/// A title with its placeholders filled; `said` is what a token on a chain calls itself and with how many decimals, `value` what
+/// a column says.
+pub(super) fn filled<'a>(
     template: &str,
     inventory: Option<&System>,
+    said: impl Fn(&str, Option<&str>) -> Option<(&'a str, usize)>,
     value: impl Fn(&str) -> Result<Option<String>>,
 ) -> Result<String> {
     let mut title = String::new();
     for (before, placeholder) in parts(template) {
         title.push_str(before);
         let Some(Placeholder { column, asset }) = placeholder else { continue };
-        let said = value(column)?;
+        let shown = value(column)?;
         let asset = asset.map(&value).transpose()?.flatten();
-        match (said, asset) {
+        match (shown, asset) {
             (Some(digits), Some(asset)) => {
-                title.push_str(&amount_in_words(inventory, &digits, &asset, value("chain")?.as_deref()));
+                let chain = value("chain")?;
+                let said = said(&asset, chain.as_deref());
+                title.push_str(&amount_as_said(inventory, &digits, &asset, chain.as_deref(), said));
             }
-            (said, _) => title.push_str(said.as_deref().unwrap_or("unknown")),
+            (shown, _) => title.push_str(shown.as_deref().unwrap_or("unknown")),
         }
     }
     Ok(title)
@@ -93,7 +97,23 @@ mod tests {
             ("{amount:token} of {wallet}", "2500000000000000000 of 0xabc"),
             ("an open {brace", "an open {brace"),
         ] {
-            assert_eq!(filled(template, None, row).unwrap(), title);
+            assert_eq!(filled(template, None, |_, _| None, row).unwrap(), title);
         }
+    }
+
+    #[test]
+    fn a_token_that_nobody_declared_is_told_by_its_own_name_and_its_contract() {
+        let row = |column: &str| {
+            Ok(match column {
+                "amount" => Some("1000000000".to_owned()),
+                "asset" => Some("0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48".to_owned()),
+                "chain" => Some("base".to_owned()),
+                _ => None,
+            })
+        };
+        let said = |asset: &str, chain: Option<&str>| {
+            (asset.starts_with("0xa0b8") && chain == Some("base")).then_some(("USDC", 6))
+        };
+        assert_eq!(filled("{amount:asset} left", None, said, row).unwrap(), "1,000 USDC?0xa0b8…eb48 left");
     }
 }

@@ -25,6 +25,7 @@ mod planner;
 mod refusal;
 mod rewrite;
 pub(crate) mod run;
+pub(crate) mod said;
 mod scope;
 mod session;
 mod tables;

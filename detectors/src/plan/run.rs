@@ -8,6 +8,7 @@ use datafusion::error::{DataFusionError, Result};
 use keywatch_store::Instant;
 use keywatch_store::inventory::{System, table};
 
+use super::said::Said;
 use crate::window::{Shared, Systems};
 
 /// What one run sees.
@@ -30,6 +31,8 @@ pub(crate) struct Version {
 #[derive(Debug, Default)]
 pub(crate) struct Inventories {
     by_system: BTreeMap<String, Vec<Arc<Version>>>,
+    /// What tokens call themselves of which nothing is declared.
+    pub(crate) said: Said,
 }
 
 impl Inventories {

@@ -13,6 +13,7 @@ use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
 use super::health::Unwell;
+use super::holdings::Holdings;
 
 /// How many addresses of wallets with descriptors are used, by branch; empty for chains that have no such wallets.
 pub type Used = BTreeMap<String, u32>;
@@ -58,6 +59,8 @@ pub struct Cursor {
     began: u64,
     /// Addresses of descriptors that are used, by branch.
     used: Used,
+    /// What wallets hold, on chains where it is counted.
+    holdings: Holdings,
 }
 
 /// How a block stands to those that were read.
@@ -83,6 +86,7 @@ impl Cursor {
             settled: None,
             began: height,
             used: Used::new(),
+            holdings: Holdings::default(),
         }
     }
 
@@ -151,6 +155,17 @@ impl Cursor {
         self.used = used;
     }
 
+    /// What wallets hold, on chains where it is counted.
+    #[must_use]
+    pub fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    /// The same, to be brought up to date.
+    pub fn holdings_mut(&mut self) -> &mut Holdings {
+        &mut self.holdings
+    }
+
     /// What could not be read of the blocks, and has not been read since.
     #[must_use]
     pub fn unwell(&self) -> &Unwell {
@@ -199,6 +214,8 @@ impl Cursor {
         while self.recent.len() > self.depth_max {
             self.recent.pop_front();
         }
+        let oldest = self.oldest();
+        self.holdings.settle(oldest);
     }
 
     /// Goes back to the block at `height`, which both branches have; gives those that are left, the newest first.
@@ -210,6 +227,7 @@ impl Cursor {
         self.epoch += 1;
         let tip = self.tip().height;
         self.settled = self.settled.map(|height| height.min(tip));
+        self.holdings.rewind(tip);
         left
     }
 
@@ -239,6 +257,8 @@ impl Cursor {
         if !self.used.is_empty() {
             detail["used"] = json!(self.used);
         }
+        let older = u64::try_from(blocks).unwrap_or(u64::MAX);
+        self.holdings.record(&mut detail, tip.height.saturating_add(1).saturating_sub(older));
         if !self.declared.is_empty() {
             detail["declared"] = json!(self.declared);
         }
@@ -296,6 +316,7 @@ impl<'a> Restoring<'a> {
                 settled,
                 began,
                 used: used_of(&detail["used"]),
+                holdings: Holdings::of(&detail),
             }
         });
         for entry in detail["read"].as_array().into_iter().flatten().rev() {
@@ -308,6 +329,7 @@ impl<'a> Restoring<'a> {
             };
             if continues && cursor.recent.len() < depth_max {
                 cursor.recent.push_front(ReadRef { height, hash: hash.to_owned(), epoch });
+                cursor.holdings.remember(height, &detail);
             }
         }
         cursor.recent.len() >= depth_max || detail["first"] == Value::Bool(true)
@@ -332,7 +354,10 @@ pub(super) fn used_of(record: &Value) -> Used {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::health::Asked;
+    use super::super::holdings::Move;
     use super::*;
 
     fn origin() -> Origin {
@@ -415,6 +440,28 @@ mod tests {
         assert_eq!(cursor.declared(), "d1");
         assert_eq!(cursor.unwell().parts().collect::<Vec<_>>(), ["storage"]);
         assert_eq!(cursor.at(12).map(|read| read.epoch), Some(2));
+    }
+
+    #[test]
+    fn what_wallets_hold_comes_back_with_the_cursor_and_goes_back_with_it() {
+        let moved = |made: u64, units: i64| Move { wallet: "w".to_owned(), made: Some(made), units };
+        let held = |cursor: &Cursor| cursor.holdings().wallets().map(|(_, held)| held.units).collect::<Vec<_>>();
+        let mut cursor = Cursor::behind(10, "a10", 3);
+        cursor.holdings_mut().watch(&BTreeSet::from(["w".to_owned()]), 10);
+        let mut records = vec![cursor.record(&origin(), "ethereum", 1, true, Instant(1))];
+        for (height, hash, parent, units) in
+            [(11, "a11", "a10", 5), (12, "a12", "a11", 7), (13, "a13", "a12", -4), (14, "a14", "a13", 1)]
+        {
+            cursor.take(&block(height, hash, parent));
+            cursor.holdings_mut().take(height, &[moved(11, units)]);
+            records.push(cursor.record(&origin(), "ethereum", 1, false, Instant(1)));
+            assert_eq!(restored(&records, 3).as_ref(), Some(&cursor));
+        }
+        assert_eq!(held(&cursor), [9]);
+        let mut back = restored(&records, 3).unwrap();
+        back.rewind(12);
+        records.push(back.record(&origin(), "ethereum", 0, false, Instant(1)));
+        assert_eq!((held(&back), held(&restored(&records, 3).unwrap())), (vec![12], vec![12]));
     }
 
     #[test]

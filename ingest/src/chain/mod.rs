@@ -6,6 +6,7 @@
 //! | [`address`] | the canonical form of an address |
 //! | [`finality`] | which blocks are final |
 //! | [`follow`] | which blocks were read, and what is recorded of it |
+//! | [`holdings`] | what wallets hold, where outputs say all that moves |
 //! | [`leaving`] | what is recorded of blocks that a reorganisation leaves |
 //! | [`backfill`] | which old blocks are read for wallets that were added |
 //! | [`health`] | which parts of blocks could not be read, and when that is over |
@@ -22,6 +23,7 @@ pub mod evm;
 pub mod finality;
 pub mod follow;
 pub mod health;
+pub mod holdings;
 pub mod leaving;
 pub mod pool;
 pub mod registry;

@@ -3,24 +3,31 @@
 //! Only what Bitcoin Core and btcd answer alike is asked: heights, hashes, and blocks and transactions as bytes. Bytes are
 //! checked against the hash that they were asked by, so that a node can withhold and not invent.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bitcoin::consensus::encode::deserialize_hex;
-use bitcoin::{Amount, Block, Denomination, Network, OutPoint, ScriptBuf, Transaction, TxOut, Txid, constants};
-use keywatch_ingest::chain::bitcoin::{Coins, Decoder, Place, Watched};
-use keywatch_ingest::chain::follow::{BlockRef, Used};
+use bitcoin::{Block, Network, OutPoint, ScriptBuf, Transaction, TxOut, Txid, constants};
+use keywatch_ingest::chain::bitcoin::balance::{self, satoshi};
+use keywatch_ingest::chain::bitcoin::{Coins, Decoder, Heights, Place, Watched};
+use keywatch_ingest::chain::follow::{BlockRef, ReadRef, Used};
+use keywatch_ingest::chain::holdings::{Difference, Held, Listed, Move};
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant, line};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::follower::chain::{Chain, Fetched};
 use super::node::{Class, Node, Trouble};
+use crate::limits::{NODE_BATCH_MAX, SCAN_SECONDS_MAX};
 
 /// What a node says of a height that it does not have: Bitcoin Core, btcd.
 const NO_SUCH_HEIGHT: [i64; 2] = [-8, -1];
+
+/// What a node says to a question that it does not know, as JSON-RPC 2.0 has it.
+const NO_SUCH_METHOD: i64 = -32601;
 
 /// A chain of Bitcoin and what is watched on it.
 pub(crate) struct BitcoinChain {
@@ -38,6 +45,8 @@ pub(crate) struct BitcoinChain {
 pub(crate) struct ReadBlock {
     block: Block,
     coins: Coins,
+    /// Of the coins that watched wallets spend, as far as the node tells.
+    heights: Heights,
     /// What was watched when its coins were asked for.
     watched: Arc<Watched>,
 }
@@ -72,13 +81,26 @@ impl BitcoinChain {
 
     /// Coins from the transactions that made them, for which a node needs an index of transactions; else from the node's
     /// own notes on how to undo the block, which Bitcoin Core tells from version 25 on.
-    async fn coins(&self, node: &Node, hash: &str, wanted: &[OutPoint]) -> Result<Coins, Trouble> {
+    async fn coins(
+        &self,
+        node: &Node,
+        hash: &str,
+        wanted: &[OutPoint],
+        watched: &Watched,
+    ) -> Result<(Coins, Heights), Trouble> {
         match self.coins_made(node, wanted).await {
             Err(trouble) if trouble.class == Class::Rpc => match coins_undone(node, hash, wanted).await {
                 Ok(coins) => Ok(coins),
                 Err(_) => Err(trouble),
             },
-            coins => coins,
+            coins => {
+                let coins = coins?;
+                let is_watched = |coin: &TxOut| watched.wallet(&coin.script_pubkey).is_some();
+                let own = coins.iter().filter(|(_, coin)| is_watched(coin)).map(|(at, _)| at.txid);
+                let ids: BTreeSet<Txid> = own.collect();
+                let heights = heights(node, &ids).await?;
+                Ok((coins, heights))
+            }
         }
     }
 
@@ -106,26 +128,62 @@ impl BitcoinChain {
     }
 }
 
-/// Coins as the node tells them beside the inputs that spend them. Nothing proves them but the node's word.
-async fn coins_undone(node: &Node, hash: &str, wanted: &[OutPoint]) -> Result<Coins, Trouble> {
+/// A transaction as far as its place goes (`getrawtransaction` of verbosity 1).
+#[derive(Deserialize)]
+struct Mined {
+    #[serde(default)]
+    blockhash: Option<String>,
+}
+
+/// A header as far as its place goes (`getblockheader`).
+#[derive(Deserialize)]
+struct Header {
+    height: u64,
+}
+
+/// Heights of the blocks that transactions stand in. One that the node does not tell is left out and stops no block.
+async fn heights(node: &Node, ids: &BTreeSet<Txid>) -> Result<Heights, Trouble> {
+    let ids: Vec<Txid> = ids.iter().copied().collect();
+    let mut heights = Heights::new();
+    for piece in ids.chunks(NODE_BATCH_MAX) {
+        let questions: Vec<(&str, Value)> =
+            piece.iter().map(|id| ("getrawtransaction", json!([id.to_string(), 1]))).collect();
+        let mined = node.ask_each_alone::<Mined>(&questions).await?;
+        let blocks: Vec<(Txid, String)> =
+            piece.iter().zip(mined).filter_map(|(id, mined)| Some((*id, mined?.blockhash?))).collect();
+        let questions: Vec<(&str, Value)> = blocks.iter().map(|(_, hash)| ("getblockheader", json!([hash]))).collect();
+        let headers = node.ask_each_alone::<Header>(&questions).await?;
+        let told = blocks.into_iter().zip(headers);
+        heights.extend(told.filter_map(|((id, _), header)| Some((id, header?.height))));
+    }
+    Ok(heights)
+}
+
+/// Coins as the node tells them beside the inputs that spend them, with the heights at which they were made. Nothing proves
+/// them but the node's word.
+async fn coins_undone(node: &Node, hash: &str, wanted: &[OutPoint]) -> Result<(Coins, Heights), Trouble> {
     let block: Value = node.ask("getblock", json!([hash, 3])).await?;
+    let lacks = || node.trouble(Class::Missing, "it does not tell the coins that a block spends".into());
+    undone(&block, wanted).ok_or_else(lacks)
+}
+
+/// The coins that a block of verbosity 3 tells, where all of those that are wanted are among them.
+fn undone(block: &Value, wanted: &[OutPoint]) -> Option<(Coins, Heights)> {
     let empty = Vec::new();
-    let mut coins = Coins::new();
+    let (mut coins, mut heights) = (Coins::new(), Heights::new());
     for input in block["tx"].as_array().unwrap_or(&empty).iter().flat_map(|tx| tx["vin"].as_array().unwrap_or(&empty)) {
         let read = || {
             let id: Txid = input["txid"].as_str()?.parse().ok()?;
             let at = OutPoint::new(id, u32::try_from(input["vout"].as_u64()?).ok()?);
-            let Value::Number(value) = &input["prevout"]["value"] else { return None };
-            let value = Amount::from_str_in(&value.to_string(), Denomination::Bitcoin).ok()?;
+            let value = satoshi(&input["prevout"]["value"])?;
             let script_pubkey = ScriptBuf::from_hex(input["prevout"]["scriptPubKey"]["hex"].as_str()?).ok()?;
             Some((at, TxOut { value, script_pubkey }))
         };
-        coins.extend(read());
+        let Some((at, coin)) = read() else { continue };
+        heights.extend(input["prevout"]["height"].as_u64().map(|height| (at.txid, height)));
+        coins.insert(at, coin);
     }
-    if wanted.iter().all(|at| coins.contains_key(at)) {
-        return Ok(coins);
-    }
-    Err(node.trouble(Class::Missing, "it does not tell the coins that a block spends".into()))
+    wanted.iter().all(|at| coins.contains_key(at)).then_some((coins, heights))
 }
 
 pub(super) fn malformed(node: &Node, error: &dyn std::fmt::Display) -> Trouble {
@@ -173,19 +231,21 @@ impl Chain for BitcoinChain {
         }
         let watched = self.grown(&block.txdata);
         let wanted = self.decoder(&watched).wanted(&block.txdata);
-        let coins = self.coins(node, &hash, &wanted).await?;
+        let (coins, heights) = self.coins(node, &hash, &wanted, &watched).await?;
         let at = BlockRef {
             height,
             parent: block.header.prev_blockhash.to_string(),
             hash,
             time: Instant::from_unix_seconds(i64::from(block.header.time)).unwrap_or(Instant::UNASSIGNED),
         };
-        Ok(Some(Fetched { at, block: ReadBlock { block, coins, watched } }))
+        Ok(Some(Fetched { at, block: ReadBlock { block, coins, heights, watched } }))
     }
 
     fn mark(&self, fetched: &Fetched<ReadBlock>) -> String {
         let mut hasher = Sha256::new();
         self.events(fetched, 0).iter().for_each(|event| hasher.update(line::write(event)));
+        // What wallets hold follows from when coins were made, which bytes do not prove.
+        hasher.update(format!("{:?}", self.moves(fetched)));
         let mut mark = format!("{} ", fetched.at.hash);
         for byte in &hasher.finalize()[..8] {
             write!(mark, "{byte:02x}").expect("a text takes everything");
@@ -195,8 +255,37 @@ impl Chain for BitcoinChain {
 
     fn events(&self, fetched: &Fetched<ReadBlock>, epoch: u64) -> Vec<Event> {
         let place = Place::Block { height: fetched.at.height, hash: fetched.at.hash.clone(), epoch };
-        let ReadBlock { block, coins, watched } = &fetched.block;
+        let ReadBlock { block, coins, watched, .. } = &fetched.block;
         self.decoder(watched).block(block, &place, coins)
+    }
+
+    fn wallets(&self) -> BTreeSet<String> {
+        self.watched().names()
+    }
+
+    fn moves(&self, fetched: &Fetched<ReadBlock>) -> Vec<Move> {
+        let ReadBlock { block, coins, heights, watched } = &fetched.block;
+        self.decoder(watched).moves(block, fetched.at.height, coins, heights)
+    }
+
+    fn held(&self, at: &ReadRef, wallet: &str, held: &Held, time: Instant) -> Option<Event> {
+        Some(self.decoder(&self.watched()).held(at, wallet, held, time))
+    }
+
+    fn differs(&self, at: &ReadRef, difference: &Difference, time: Instant) -> Option<Event> {
+        Some(self.decoder(&self.watched()).differs(at, difference, time))
+    }
+
+    async fn scan(&self, node: &Node) -> Result<Option<Listed>, Trouble> {
+        let watched = self.watched();
+        let scripts: Vec<String> = watched.scripts().map(|script| format!("raw({})", script.to_hex_string())).collect();
+        let answer = match node.ask_within("scantxoutset", json!(["start", scripts]), SCAN_SECONDS_MAX).await {
+            Err(trouble) if trouble.code == Some(NO_SUCH_METHOD) => return Ok(None),
+            answer => answer?,
+        };
+        let answer: Value = answer.unwrap_or_default();
+        let listed = balance::listed(&answer, &watched);
+        listed.map(Some).map_err(|problem| node.trouble(Class::Malformed, problem))
     }
 
     fn is_outgrown(&self, fetched: &Fetched<ReadBlock>) -> bool {

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use bitcoin::consensus::encode::deserialize_hex;
-use bitcoin::{Amount, Denomination, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+use keywatch_ingest::chain::bitcoin::balance::satoshi;
 use keywatch_ingest::chain::bitcoin::{Coins, Place};
 use keywatch_ingest::chain::pool::{Waiting, Whereabouts};
 use keywatch_store::{Event, Instant};
@@ -32,8 +33,7 @@ impl BitcoinChain {
             let question = json!([at.txid.to_string(), at.vout, false]);
             let Some(answer) = node.ask_for::<Value>("gettxout", question).await? else { continue };
             let read = || {
-                let Value::Number(value) = &answer["value"] else { return None };
-                let value = Amount::from_str_in(&value.to_string(), Denomination::Bitcoin).ok()?;
+                let value = satoshi(&answer["value"])?;
                 Some(TxOut { value, script_pubkey: ScriptBuf::from_hex(answer["scriptPubKey"]["hex"].as_str()?).ok()? })
             };
             coins.extend(read().map(|coin| (at, coin)));

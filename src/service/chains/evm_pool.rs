@@ -4,12 +4,13 @@
 //! it. What waited before is read from the block that the node would make next. A filter that the node has forgotten is
 //! asked for anew. A transaction that only asks a watched Safe is tried with `eth_call`, since anybody can ask.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use keywatch_ingest::chain::evm::rpc::{Transaction, parse_quantity};
+use keywatch_ingest::chain::evm::sender::{Sender, sender};
 use keywatch_ingest::chain::pool::{Turn, Waiting, Whereabouts};
-use keywatch_store::Instant;
+use keywatch_store::{Event, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,6 +23,10 @@ use crate::limits::{NODE_BATCH_MAX, POOL_LOOKED_MAX};
 #[derive(Default)]
 pub(crate) struct Filter {
     id: Option<String>,
+    /// Transactions that it showed under another sender than their signature has.
+    misattributed: HashSet<B256>,
+    /// What is to be recorded of them.
+    reports: Vec<Event>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +104,56 @@ impl EvmChain {
             Err(trouble) => Err(trouble),
         }
     }
+
+    /// Whether a node shows a transaction under another sender than its signature has; that is recorded once.
+    fn is_misattributed(
+        &self,
+        node: &Node,
+        seen: &mut Filter,
+        shown: &Value,
+        transaction: &Transaction,
+        time: Instant,
+    ) -> bool {
+        let by = match sender(shown) {
+            Sender::Unknown => return false,
+            Sender::Signed(by) if by == transaction.from => return false,
+            Sender::Signed(by) => format!("{by:#x}"),
+            Sender::Nobody => "nobody".to_owned(),
+        };
+        if seen.misattributed.len() >= POOL_LOOKED_MAX {
+            seen.misattributed.clear();
+        }
+        if seen.misattributed.insert(transaction.hash) {
+            let (name, from) = (node.name(), format!("{:#x}", transaction.from));
+            let tx = format!("{:#x}", transaction.hash);
+            let id = format!("disagreement/{}/pool/{tx}/{name}/{}", self.network.name, time.nanoseconds());
+            let mut event = Event::builder(&self.origin, &id, "chain.disagreement", time);
+            event.chain(&self.network.name);
+            event.reason(format!("node `{name}` shows a waiting transaction as sent by {from}, signed by {by}: {tx}"));
+            let said = json!([{"endpoint": name, "says": from}, {"endpoint": "its signature", "says": by}]);
+            seen.reports.push(event.detail(&json!({"transaction": tx, "said": said})).build_own());
+        }
+        true
+    }
+
+    /// What watched accounts signed into a waiting transaction and is not used up, since anybody may send that again: each uses a
+    /// number that blocks have not taken of the account yet.
+    async fn delegated(&self, node: &Node, transaction: &Transaction, time: Instant) -> Vec<Event> {
+        let decoder = self.decoder();
+        let mut told = Vec::new();
+        for delegation in decoder.delegating(transaction) {
+            let next = if delegation.authority == transaction.from {
+                // The transaction itself takes one.
+                Some(transaction.nonce.saturating_add(1))
+            } else {
+                next_number(node, &delegation.authority).await
+            };
+            if next.is_none_or(|next| delegation.nonce >= next) {
+                told.push(decoder.will_delegate(transaction, &delegation, time));
+            }
+        }
+        told
+    }
 }
 
 /// The number that a block takes next of an account; nothing where the node does not tell.
@@ -138,8 +193,9 @@ impl PoolChain for EvmChain {
         });
         for (value, stands) in passed.chain(next) {
             // Pools hold transactions of kinds that are not known here; blocks are read strictly, and they are in one later.
-            let Ok(transaction) = serde_json::from_value::<Transaction>(value) else { continue };
-            if !decoder.is_about_watched(&transaction) {
+            let Ok(transaction) = Transaction::deserialize(&value) else { continue };
+            if !decoder.is_about_watched(&transaction) || self.is_misattributed(node, seen, &value, &transaction, time)
+            {
                 continue;
             }
             if decoder.may_be_refused(&transaction) {
@@ -154,6 +210,7 @@ impl PoolChain for EvmChain {
                 }
             }
             let mut told = decoder.waiting(&transaction, time);
+            told.events.extend(self.delegated(node, &transaction, time).await);
             if stands {
                 told.events.clear();
             } else if self.watched.has(&transaction.from) {
@@ -168,6 +225,10 @@ impl PoolChain for EvmChain {
             waiting.push(told);
         }
         Ok((waiting, skipped))
+    }
+
+    fn reports(seen: &mut Filter) -> Vec<Event> {
+        std::mem::take(&mut seen.reports)
     }
 
     async fn whereabouts(&self, node: &Node, tx: &str) -> Result<Whereabouts, Trouble> {

@@ -13,6 +13,7 @@ use futures::stream::{self, StreamExt};
 use keywatch_ingest::chain::finality::{self, Finality};
 use keywatch_ingest::chain::follow::{Cursor, Step};
 use keywatch_ingest::chain::leaving::reorganisation;
+use keywatch_ingest::limits::HOLDINGS_MOVES_MAX;
 use keywatch_store::{Event, Log};
 use serde_json::json;
 use tokio::sync::{Notify, watch};
@@ -36,11 +37,13 @@ mod balances;
 pub(crate) mod chain;
 mod final_blocks;
 mod health;
+mod holdings;
 pub(crate) mod lag;
 
 use backfill::Backfill;
 use balances::Balances;
-use chain::{Chain, fetch, head_of};
+use chain::{Chain, Fetched, fetch, head_of};
+use holdings::{Scanning, Telling};
 
 /// How a chain is followed.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +58,8 @@ pub(crate) struct Pace {
     pub(crate) finality: Finality,
     /// Time between two looks at all balances; none where it is zero.
     pub(crate) balances: Duration,
+    /// Time between two lists of all coins; none where it is zero.
+    pub(crate) scan: Duration,
     /// Time between two looks at the nodes where nothing is new.
     pub(crate) poll: Duration,
 }
@@ -81,6 +86,10 @@ pub(crate) struct Follower<C> {
     pool: Option<SharedPool>,
     /// Balances as they were read at their rhythm.
     balances: Balances,
+    /// What was told of what wallets hold.
+    telling: Telling,
+    /// What nodes are asked about that.
+    scanning: Scanning,
     /// What is watched besides, and is still to be read of old blocks.
     backfill: Backfill<C>,
     /// Rung when a node announces a block.
@@ -131,6 +140,8 @@ impl<C: Chain> Follower<C> {
             pool,
             backfill,
             balances: Balances::default(),
+            telling: Telling::default(),
+            scanning: Scanning::default(),
             wake: Arc::default(),
         })
     }
@@ -191,6 +202,8 @@ impl<C: Chain> Follower<C> {
         if is_level {
             self.look_again().await?;
             self.weigh().await?;
+            self.tell_holdings().await?;
+            self.scan().await?;
         }
         let moved = if is_level && self.read_old().await? == Turn::Moved { Turn::Moved } else { moved };
         let metrics = &self.intake.metrics;
@@ -263,6 +276,7 @@ impl<C: Chain> Follower<C> {
             }
         }
         cursor.watch(self.backfill.declared());
+        cursor.holdings_mut().watch(&self.chain.wallets(), height);
         let count = cursor.remembered();
         let record = cursor.record(self.chain.origin(), self.chain.name(), count, true, clock::now());
         self.append(vec![record]).await?;
@@ -275,7 +289,7 @@ impl<C: Chain> Follower<C> {
     async fn read(&mut self, from: u64, to: u64) -> Result<Turn, Failure> {
         let to = to.min(from.saturating_add(FOLLOW_BLOCKS_MAX - 1));
         let mut cursor = self.cursor().clone();
-        let (mut events, mut blocks, mut time) = (Vec::new(), 0_usize, clock::now());
+        let (mut events, mut blocks, mut moved, mut time) = (Vec::new(), 0_usize, 0_usize, clock::now());
         let (mut leaves, mut outgrown) = (false, false);
         let mut trouble = None;
         let mut dissent = Vec::new();
@@ -304,14 +318,9 @@ impl<C: Chain> Follower<C> {
                 if outgrown || leaves {
                     break;
                 }
-                events.extend(self.chain.events(&fetched, cursor.epoch()));
-                cursor.take(&fetched.at);
-                if cursor.unwell_mut().take(&self.chain.asked(&fetched)) {
-                    let id = format!("well/{}/{}", cursor.epoch(), fetched.at.hash);
-                    events.push(self.well_again(&id, fetched.at.time));
-                }
+                moved += self.take(&mut cursor, &fetched, &mut events);
                 (blocks, time) = (blocks + 1, fetched.at.time);
-                if events.len() >= FOLLOW_EVENTS_MAX {
+                if events.len() >= FOLLOW_EVENTS_MAX || moved >= HOLDINGS_MOVES_MAX {
                     break;
                 }
             }
@@ -344,6 +353,19 @@ impl<C: Chain> Follower<C> {
         }
     }
 
+    /// Takes a block that continues, and its events; says how many changes of what wallets hold it has.
+    fn take(&self, cursor: &mut Cursor, fetched: &Fetched<C::Block>, events: &mut Vec<Event>) -> usize {
+        events.extend(self.chain.events(fetched, cursor.epoch()));
+        cursor.take(&fetched.at);
+        let moves = self.chain.moves(fetched);
+        cursor.holdings_mut().take(fetched.at.height, &moves);
+        if cursor.unwell_mut().take(&self.chain.asked(fetched)) {
+            let id = format!("well/{}/{}", cursor.epoch(), fetched.at.hash);
+            events.push(self.well_again(&id, fetched.at.time));
+        }
+        moves.len()
+    }
+
     /// Nothing is above the newest block that was read; is it still the one?
     async fn compare_tip(&mut self) -> Result<Turn, Failure> {
         let tip = self.cursor().tip().clone();
@@ -365,6 +387,7 @@ impl<C: Chain> Follower<C> {
         let left = cursor.rewind(fork);
         self.backfill.cut(fork);
         self.balances.forget();
+        self.tell_anew();
         let mut events = vec![reorganisation(&origin, &name, &cursor, &left, now)];
         let log = Arc::clone(&self.log);
         let place = (fork, cursor.epoch());

@@ -194,9 +194,22 @@ impl Node {
         method: &str,
         parameters: Value,
     ) -> Result<Option<T>, Trouble> {
+        self.ask_within(method, parameters, NODE_CALL_SECONDS_MAX).await
+    }
+
+    /// As [`Node::ask_for`], for what may take so many seconds.
+    ///
+    /// # Errors
+    /// Every kind of [`Trouble`].
+    pub(crate) async fn ask_within<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        parameters: Value,
+        seconds: u64,
+    ) -> Result<Option<T>, Trouble> {
         let id = self.number.fetch_add(1, Ordering::Relaxed);
         let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": parameters});
-        let text = self.send(&body, 1).await?;
+        let text = self.send(&body, 1, seconds).await?;
         let answer: Answer = self.read(method, &text)?;
         self.result(method, &answer)
     }
@@ -247,7 +260,7 @@ impl Node {
         }
         let ask = |(id, (method, parameters)): (usize, &(&str, Value))| json!({"jsonrpc": "2.0", "id": id, "method": method, "params": parameters});
         let body: Vec<Value> = questions.iter().enumerate().map(ask).collect();
-        let text = self.send(&Value::from(body), questions.len()).await?;
+        let text = self.send(&Value::from(body), questions.len(), NODE_CALL_SECONDS_MAX).await?;
         let mut answers: Vec<Result<Option<T>, Trouble>> = questions.iter().map(|_| Ok(None)).collect();
         for answer in self.read::<Vec<Answer>>("a batch", &text)? {
             let place = answer.id.as_u64().and_then(|id| usize::try_from(id).ok()).filter(|id| *id < questions.len());
@@ -259,11 +272,12 @@ impl Node {
         Ok(answers)
     }
 
-    async fn send(&self, body: &Value, weight: usize) -> Result<Vec<u8>, Trouble> {
+    async fn send(&self, body: &Value, weight: usize, seconds: u64) -> Result<Vec<u8>, Trouble> {
         self.wait_for_turn(weight).await;
         self.metrics.chain_requests.with_label_values(&[self.chain.as_str(), self.name.as_str()]).inc_by(weight as u64);
         let unreachable = |error: reqwest::Error| self.trouble(Class::Unreachable, chain_of(&error.without_url()));
-        let mut response = self.client.post(self.url.clone()).json(body).send().await.map_err(unreachable)?;
+        let asked = self.client.post(self.url.clone()).json(body).timeout(Duration::from_secs(seconds));
+        let mut response = asked.send().await.map_err(unreachable)?;
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let mut text = Vec::new();
@@ -274,8 +288,7 @@ impl Node {
                 return Err(self.trouble(Class::Malformed, problem));
             }
         }
-        // Nodes of Bitcoin answer an error of JSON-RPC with status 500 and say in the body what it is.
-        if status.is_success() || status == StatusCode::INTERNAL_SERVER_ERROR && text.starts_with(b"{") {
+        if status.is_success() || is_error_of_rpc(status, &text) {
             return Ok(text);
         }
         let class = if status == StatusCode::TOO_MANY_REQUESTS { Class::RateLimited } else { Class::Status };
@@ -321,6 +334,18 @@ impl Node {
     }
 }
 
+/// Whether an answer that is no success says in the body what is wrong. Nodes of Bitcoin do: with status 500, and Bitcoin Core
+/// before 28 with 404 where it does not know a method and with 400 where it does not understand a question.
+fn is_error_of_rpc(status: StatusCode, text: &[u8]) -> bool {
+    match status {
+        StatusCode::INTERNAL_SERVER_ERROR => text.starts_with(b"{"),
+        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => {
+            serde_json::from_slice::<Answer>(text).is_ok_and(|answer| answer.error.is_some())
+        }
+        _ => false,
+    }
+}
+
 /// An error with what caused it.
 fn chain_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -335,4 +360,20 @@ fn chain_of(error: &dyn std::error::Error) -> String {
 fn excerpt(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(&text[..text.len().min(NODE_PROBLEM_BYTES_MAX)]);
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_nodes_of_bitcoin_are_read_whatever_status_they_have() {
+        let core = br#"{"result":null,"error":{"code":-32601,"message":"Method not found"},"id":1}"#;
+        for status in [StatusCode::NOT_FOUND, StatusCode::BAD_REQUEST, StatusCode::INTERNAL_SERVER_ERROR] {
+            assert!(is_error_of_rpc(status, core), "{status}");
+        }
+        assert!(!is_error_of_rpc(StatusCode::FORBIDDEN, core));
+        assert!(!is_error_of_rpc(StatusCode::NOT_FOUND, br#"{"message":"no such route"}"#), "a provider's own page");
+        assert!(!is_error_of_rpc(StatusCode::NOT_FOUND, b"<html>"));
+    }
 }

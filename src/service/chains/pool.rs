@@ -38,6 +38,11 @@ pub(crate) trait PoolChain: Chain {
         some_wait: bool,
     ) -> impl Future<Output = Result<(Vec<Waiting>, usize), Trouble>> + Send;
 
+    /// What is to be recorded of a node besides, once.
+    fn reports(_seen: &mut Self::Seen) -> Vec<Event> {
+        Vec::new()
+    }
+
     /// Whether a node has a transaction, waiting or in a block.
     fn whereabouts(&self, node: &Node, tx: &str) -> impl Future<Output = Result<Whereabouts, Trouble>> + Send;
 }
@@ -158,6 +163,7 @@ impl<C: PoolChain> PoolWatcher<C> {
                 Err(trouble) => Err(trouble),
             };
             self.note(index, node, answer.as_ref().err());
+            self.append(C::reports(&mut self.seen[index])).await?;
             let Ok((waiting, passed)) = answer else { continue };
             self.skipped(passed);
             let events: Vec<Event> = {

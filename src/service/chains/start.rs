@@ -210,6 +210,7 @@ pub(crate) fn pace(chain: &config::Chain) -> Pace {
         confirmations: chain.confirmations,
         depth_max: chain.reorg_depth_max,
         balances: Duration::from_secs(chain.balance_seconds),
+        scan: Duration::from_secs(chain.scan_seconds),
         poll: Duration::from_millis(chain.poll_milliseconds),
     }
 }

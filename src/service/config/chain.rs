@@ -66,6 +66,9 @@ pub(crate) struct Chain {
     /// Seconds between two looks at all balances; none at zero.
     #[serde(default = "balances")]
     pub(crate) balance_seconds: u64,
+    /// Seconds between two lists of all coins of the wallets that a node of Bitcoin is asked for; none at zero.
+    #[serde(default)]
+    pub(crate) scan_seconds: u64,
     /// Which wallets' storage is compared before and after each block.
     #[serde(default)]
     pub(crate) storage: Storage,
@@ -238,6 +241,10 @@ fn check_one(chain: &Chain, credentials: &[Credential], inventory: &Inventory) -
     ensure!(chain.stall_seconds != Some(0), "stall_seconds: 1 or more");
     ensure!(chain.behind_blocks != Some(0), "behind_blocks: 1 or more");
     ensure!(chain.balance_seconds <= 31_536_000, "balance_seconds: a year at most, 0 for none");
+    let is_bitcoin = bitcoin::network(&chain.chain).is_some();
+    ensure!(chain.scan_seconds == 0 || is_bitcoin, "scan_seconds: only nodes of Bitcoin list coins; leave it out");
+    let scans = chain.scan_seconds == 0 || (60..=31_536_000).contains(&chain.scan_seconds);
+    ensure!(scans, "scan_seconds: a minute to a year, 0 for none");
     ensure!(chain.requests_per_second > 0, "requests_per_second: 1 or more");
     Ok(())
 }

@@ -25,6 +25,39 @@ pub fn amount_in_words(system: Option<&System>, digits: &str, asset: &str, chain
     }
 }
 
+/// The same, where a token that the inventory does not declare says of itself how it is called and how many decimals it has:
+/// `1,000 USDC?0xa0b8…eb48`. That is foreign text, since anybody can make a token that calls itself USDC. So a question mark and
+/// the ends of the contract's address stand behind it, which no asset that is declared has.
+#[must_use]
+pub fn amount_as_said(
+    system: Option<&System>,
+    digits: &str,
+    asset: &str,
+    chain: Option<&str>,
+    said: Option<(&str, usize)>,
+) -> String {
+    let counted = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let unknown = counted && !is_declared(system, asset, chain) && units(system, asset, chain).is_none();
+    match (said.filter(|_| unknown), short(asset)) {
+        (Some((symbol, decimals)), Some(contract)) => format!("{} {symbol}?{contract}", shifted(digits, decimals)),
+        _ => amount_in_words(system, digits, asset, chain),
+    }
+}
+
+/// Whether the inventory says something of an asset, however it writes a contract's letters.
+fn is_declared(system: Option<&System>, asset: &str, chain: Option<&str>) -> bool {
+    let rows = system.map(|system| system.assets.as_slice()).unwrap_or_default();
+    let here = |row: &&super::Asset| chain.is_none_or(|chain| row.chain.eq_ignore_ascii_case(chain));
+    rows.iter().filter(here).any(|row| row.asset.eq_ignore_ascii_case(asset))
+}
+
+/// Both ends of a contract's address, where it is one.
+fn short(asset: &str) -> Option<String> {
+    let digits = asset.strip_prefix("0x")?;
+    let is_address = digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_address.then(|| format!("0x{}…{}", &digits[..4], &digits[36..]))
+}
+
 /// Symbol and decimals of an asset.
 fn units<'a>(system: Option<&'a System>, asset: &'a str, chain: Option<&str>) -> Option<(&'a str, usize)> {
     let rows = system.map(|system| system.assets.as_slice()).unwrap_or_default();
@@ -115,5 +148,24 @@ mod tests {
             assert_eq!(amount_in_words(inventory.system("cold"), digits, asset, chain), said);
         }
         assert_eq!(amount_in_words(None, "450290000000", "BTC", Some("bitcoin")), "4,502.9 BTC");
+    }
+
+    #[test]
+    fn what_a_token_says_of_itself_counts_only_where_nothing_is_declared_and_is_marked() {
+        let inventory = Inventory::parse("i.toml", TOML).unwrap();
+        let (known, other) =
+            ("0xdac17f958d2ee523a2206206994597c13d831ec7", "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48");
+        let told = |digits: &str, asset: &str, chain: &str, said: Option<(&str, usize)>| {
+            amount_as_said(inventory.system("cold"), digits, asset, Some(chain), said)
+        };
+        let fake = Some(("USDT", 0));
+        assert_eq!(told("1000000000", other, "ethereum", Some(("USDC", 6))), "1,000 USDC?0xa0b8…eb48");
+        assert_eq!(told("2500000", known, "ethereum", fake), "2.5 USDT", "what is declared wins");
+        let capitals = format!("0x{}", known[2..].to_uppercase());
+        assert_eq!(told("7", &capitals, "ethereum", fake), format!("7 base units of {capitals}"));
+        assert_eq!(told("7", known, "base", fake), "7 USDT?0xdac1…1ec7", "of another chain nothing is declared");
+        assert_eq!(told("7", "ETH", "ethereum", fake), "0.000000000000000007 ETH");
+        assert_eq!(told("7", "GALA", "ethereum", fake), "7 base units of GALA", "no contract, no mark");
+        assert_eq!(told("7", other, "ethereum", None), format!("7 base units of {other}"));
     }
 }

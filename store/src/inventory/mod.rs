@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-pub use assets::{amount_in_words, grouped};
+pub use assets::{amount_as_said, amount_in_words, grouped};
 pub use declared::{
     Asset, Destination, Indicator, Library, Limit, Module, Network as DeclaredNetwork, Owner, PURPOSES, Person, Source,
     System, Wallet,

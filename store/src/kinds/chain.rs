@@ -81,10 +81,11 @@ pub(super) const CHAIN_APPROVAL: &[(&str, &str, &str)] = &[
 
 pub(super) const CHAIN_BALANCE: &[(&str, &str, &str)] = &[
     ("direction", "text", "out where more left than is explained, else in"),
-    ("before", "text", "base units before the block"),
+    ("before", "text", "base units before the block, or that blocks explain where a node lists other coins"),
     ("after", "text", "base units after it"),
     ("token", "text", "the token's contract"),
     ("since", "integer", "height of the block that `before` is of, where balances were read at their rhythm"),
+    ("from_block", "integer", "of what is `held`: height of the first block whose coins are counted; 0 where all are"),
     ("block", "integer", "block height"),
 ];
 
@@ -98,6 +99,7 @@ pub(super) const CHAIN_SIGNATURE: &[(&str, &str, &str)] = &[
 pub(super) const CHAIN_ASSET: &[(&str, &str, &str)] = &[
     ("token", "text", "the token's contract"),
     ("symbol", "text", "what it calls itself; letters beyond ASCII as their numbers"),
+    ("reads_as", "text", "the same as it reads, where letters beyond ASCII look like those of it"),
     ("decimals", "integer", "digits of an amount that stand behind the point, as it says"),
     ("block", "integer", "block height"),
 ];
@@ -117,6 +119,16 @@ pub(super) const CHAIN_PROGRESS: &[(&str, &str, &str)] = &[
     ("final", "integer", "height of the newest block that is known to be final"),
     ("began", "integer", "height of the block that the follower began behind, until what is final has come as far"),
     ("used", "object", "how many addresses of wallets with a descriptor are used, by branch"),
+    (
+        "held",
+        "object",
+        "what wallets hold on UTXO chains: first block whose coins are counted, and base units, by wallet",
+    ),
+    (
+        "moved",
+        "object",
+        "what the blocks of `read` changed of it, in coins that are counted and in those that are not, by height and wallet",
+    ),
     ("declared", "text", "`sha256` of the declaration whose wallets were watched, as `inventory.activated` has it"),
     ("unwell", "array", "parts of blocks that could not be read and have not been read since, as `source.status` told"),
 ];
@@ -135,6 +147,12 @@ pub(super) const CHAIN_BACKFILL: &[(&str, &str, &str)] = &[
         "objects with the `wallets`, the `next` block that is read for them, and the last, `to`; empty when all is read",
     ),
     ("used", "object", "how many addresses of wallets with a descriptor are used, by branch"),
+];
+
+pub(super) const CHAIN_DISAGREEMENT: &[(&str, &str, &str)] = &[
+    ("block", "integer", "height"),
+    ("transaction", "text", "hash of a waiting transaction that has another sender than the node says"),
+    ("said", "array", "each node's name, and what stands for its answer"),
 ];
 
 pub(super) const CHAIN_REORG: &[(&str, &str, &str)] = &[

@@ -1,5 +1,7 @@
 //! A real theft and its funding as their bytes are, and small blocks of our own.
 
+use std::collections::BTreeMap;
+
 use bitcoin::absolute::LockTime;
 use bitcoin::block::{Header, Version};
 use bitcoin::consensus::encode::deserialize_hex;
@@ -11,9 +13,11 @@ use bitcoin::{
 use keywatch_store::event::Origin;
 use keywatch_store::inventory::{System, Wallet};
 use keywatch_store::{Event, Instant};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Coins, Decoder, Place, Watched};
+use super::{Coins, Decoder, Heights, Place, Watched, balance};
+use crate::chain::follow::ReadRef;
+use crate::chain::holdings::{Difference, Held, Move};
 
 const THEFT: &str = include_str!("../../../../replay-data/2024-05-dmm-bitcoin/sources/theft-transaction.hex");
 const FUNDING: &str = include_str!("../../../../replay-data/2024-05-dmm-bitcoin/sources/funding-transaction.hex");
@@ -239,4 +243,96 @@ fn hex(digits: &str) -> Vec<u8> {
 fn script_of(address: &str) -> ScriptBuf {
     let address: bitcoin::Address<bitcoin::address::NetworkUnchecked> = address.parse().unwrap();
     address.require_network(Network::Bitcoin).unwrap().script_pubkey()
+}
+
+/// What a block at height 9 changes of what the robbed wallet holds; the coins that it spends are of block 4.
+fn moves(transactions: Vec<Transaction>, coins: &Coins, heights: &Heights) -> Vec<Move> {
+    let wallets = watched(&[ROBBED], Network::Bitcoin);
+    let origin = Origin { system: "cold".into(), source: "node".into() };
+    let decoder = Decoder { origin: &origin, chain: "bitcoin", network: Network::Bitcoin, watched: &wallets };
+    decoder.moves(&block(transactions), 9, coins, heights)
+}
+
+#[test]
+fn a_real_theft_takes_from_what_is_held_what_its_funding_brought() {
+    let (theft, funding) = (transaction(THEFT), transaction(FUNDING));
+    let moved = |made: Option<u64>, units: i64| Move { wallet: ROBBED.to_owned(), made, units };
+    assert_eq!(moves(vec![funding.clone()], &Coins::new(), &Heights::new()), [moved(Some(9), 470_300_000_000)]);
+    // Output and fee of the theft, which has no change.
+    let (heights, coins) = (Heights::from([(funding.compute_txid(), 4)]), coins_of(&funding));
+    assert_eq!(moves(vec![theft.clone()], &coins, &heights), [moved(Some(4), -450_300_000_000)]);
+    assert_eq!(moves(vec![theft.clone()], &coins, &Heights::new()), [moved(None, -450_300_000_000)]);
+    let both = moves(vec![funding, theft], &Coins::new(), &Heights::new());
+    assert_eq!(both, [moved(Some(9), 20_000_000_000)]);
+}
+
+#[test]
+fn what_is_held_and_what_a_node_lists_otherwise_is_told() {
+    let wallets = watched(&[ROBBED], Network::Bitcoin);
+    let origin = Origin { system: "cold".into(), source: "node".into() };
+    let decoder = Decoder { origin: &origin, chain: "bitcoin", network: Network::Bitcoin, watched: &wallets };
+    let at = ReadRef { height: 9, hash: "ab".to_owned(), epoch: 2 };
+    let held = decoder.held(&at, ROBBED, &Held { since: 4, units: 700 }, Instant(5));
+    assert_eq!((held.kind(), held.outcome(), held.asset()), ("chain.balance", Some("held"), Some("BTC")));
+    assert_eq!((held.wallet(), held.amount().unwrap().saturated()), (Some(ROBBED), 700));
+    let place = json!({"after": "700", "from_block": 4, "block": 9, "block_hash": "ab", "epoch": 2});
+    assert_eq!(held.detail().value(), place);
+    let difference = |listed| Difference { wallet: ROBBED.to_owned(), explained: 700, listed };
+    let (less, more) = (difference(650), difference(701));
+    let told = [less, more].map(|difference| decoder.differs(&at, &difference, Instant(5)));
+    let said = told.each_ref().map(|event| {
+        let detail = event.detail().value();
+        let sides = ["direction", "before", "after"].map(|name| detail[name].as_str().unwrap().to_owned());
+        (event.outcome().unwrap().to_owned(), event.amount().unwrap().saturated(), sides)
+    });
+    let unexplained = |units: i128, sides: [&str; 3]| ("unexplained".to_owned(), units, sides.map(str::to_owned));
+    assert_eq!(said, [unexplained(50, ["out", "700", "650"]), unexplained(1, ["in", "700", "701"])]);
+}
+
+/// In the shape of Bitcoin Core 29 (`scantxoutset start`).
+#[test]
+fn coins_that_bitcoin_core_lists_are_summed_by_wallet_and_block() {
+    let wallets = watched(&[ROBBED], Network::Bitcoin);
+    let (script, other) = (watched_script().to_hex_string(), script_of(THIEF).to_hex_string());
+    let unspent = |script: &str, amount: &str, height: u64| {
+        format!(
+            r#"{{"txid":"{}","vout":1,"scriptPubKey":"{script}","desc":"raw({script})#s3ssdknr","amount":{amount},
+                 "coinbase":false,"height":{height},"blockhash":"{}","confirmations":3}}"#,
+            "ab".repeat(32),
+            "cd".repeat(32)
+        )
+    };
+    let unspents = [
+        unspent(&script, "0.00000546", 7),
+        unspent(&script, "20.50000000", 7),
+        unspent(&script, "0.00000001", 8),
+        unspent(&other, "1.00000000", 8),
+    ];
+    let answer = |success: bool| -> Value {
+        let text = format!(
+            r#"{{"success":{success},"txouts":180000000,"height":9,"bestblock":"ef","unspents":[{}],"total_amount":21.5}}"#,
+            unspents.join(",")
+        );
+        serde_json::from_str(&text).unwrap()
+    };
+    let listed = balance::listed(&answer(true), &wallets).unwrap();
+    assert_eq!((listed.height, listed.hash.as_str()), (9, "ef"));
+    let units = BTreeMap::from([(ROBBED.to_owned(), BTreeMap::from([(7, 2_050_000_546), (8, 1)]))]);
+    assert_eq!(listed.units, units);
+    assert!(balance::listed(&answer(false), &wallets).is_err(), "a list that was broken off is none");
+}
+
+#[test]
+fn amounts_are_read_as_bitcoin_core_and_as_btcd_write_them() {
+    for (text, units) in [
+        ("0.00000546", 546),
+        ("5.46e-06", 546),
+        ("1e-08", 1),
+        ("20999999.97690000", 2_099_999_997_690_000),
+        ("50", 5_000_000_000),
+    ] {
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(balance::satoshi(&value).map(Amount::to_sat), Some(units), "{text}");
+    }
+    assert_eq!(balance::satoshi(&json!("1")), None);
 }

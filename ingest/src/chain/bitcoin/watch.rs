@@ -1,6 +1,6 @@
 //! What is watched on a chain of Bitcoin: the scripts of a system's wallets, and which inputs may spend from them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::hashes::Hash;
@@ -128,6 +128,17 @@ impl Watched {
     #[must_use]
     pub fn wallet(&self, script: &Script) -> Option<&str> {
         self.wallets.get(script).map(String::as_str)
+    }
+
+    /// The names of the wallets.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<String> {
+        self.wallets.values().cloned().collect()
+    }
+
+    /// All scripts that pay them.
+    pub fn scripts(&self) -> impl Iterator<Item = &Script> {
+        self.wallets.keys().map(ScriptBuf::as_script)
     }
 
     /// Whether there are none.

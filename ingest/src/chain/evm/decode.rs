@@ -55,7 +55,8 @@ impl Decoder<'_> {
     pub fn block(&self, read: &ReadBlock, epoch: u64) -> Vec<Event> {
         let block = &read.block;
         let place = Place { height: block.number, hash: block.hash, epoch, time: seconds(block.timestamp), tx: None };
-        let mut events = Vec::new();
+        // First, so that what is told of a token's amounts knows it.
+        let mut events: Vec<Event> = read.metadata.iter().map(|said| metadata::event(self, &place, said)).collect();
         for (index, (transaction, receipt)) in block.transactions.iter().zip(&read.receipts).enumerate() {
             let frame = read.traces.as_ref().map(|traces| &traces[index].result);
             let place = Place { tx: Some((transaction, receipt)), ..place };
@@ -75,7 +76,6 @@ impl Decoder<'_> {
         let unexplained: Vec<Event> =
             read.held.iter().filter_map(|held| balance::unexplained_token(self, &place, held, &events)).collect();
         events.extend(unexplained);
-        events.extend(read.metadata.iter().map(|said| metadata::event(self, &place, said)));
         if let Some(problem) = read.asked.problem() {
             let id = format!("unread/{}/{epoch}/{:#x}", self.network.name, block.hash);
             let mut event = Event::builder(self.origin, &id, "source.status", place.time);

@@ -3,12 +3,13 @@
 //! what stands there is told.
 
 use alloy::primitives::{Address, B256, Signature, U256, keccak256};
-use keywatch_store::Event;
+use keywatch_store::{Event, Instant};
 use serde_json::json;
 
 use super::events::{Decoder, Place, address, complete};
-use super::rpc::{Authorization, Block};
+use super::rpc::{Authorization, Block, Transaction};
 use super::state::{Looked, State};
+use crate::limits::AUTHORIZATIONS_MAX;
 
 /// What an account signed in a transaction of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Delegation {
     pub authority: Address,
     /// Whose code is to run; the zero address for nobody's.
     pub to: Address,
+    /// The account's number that it uses.
+    pub nonce: u64,
 }
 
 /// A signature with an `s` above it says nothing (EIP-2).
@@ -33,21 +36,24 @@ const MAGIC: u8 = 0x05;
 /// The delegations that the transactions of a block carry. Those that nobody signed are passed over, as the chain does.
 #[must_use]
 pub fn delegations(block: &Block) -> Vec<Delegation> {
-    let carried = block.transactions.iter().enumerate().flat_map(|(transaction, sent)| {
-        let list = sent.authorization_list.iter().flatten();
-        list.filter_map(move |said| {
-            let chain_id = u64::try_from(said.chain_id).ok()?;
-            Some(Delegation { transaction, chain_id, authority: authority(said, chain_id)?, to: said.address })
-        })
-    });
-    carried.collect()
+    let carried = block.transactions.iter().enumerate();
+    carried.flat_map(|(number, sent)| of(sent, number, usize::MAX)).collect()
+}
+
+/// Those of one transaction, which has that number; of its list no more than `most` are looked at.
+fn of(sent: &Transaction, transaction: usize, most: usize) -> impl Iterator<Item = Delegation> {
+    sent.authorization_list.iter().flatten().take(most).filter_map(move |said| {
+        let chain_id = u64::try_from(said.chain_id).ok()?;
+        let authority = authority(said, chain_id)?;
+        Some(Delegation { transaction, chain_id, authority, to: said.address, nonce: said.nonce })
+    })
 }
 
 fn authority(said: &Authorization, chain_id: u64) -> Option<Address> {
-    if said.s > HALF_ORDER || said.y_parity > U256::ONE {
+    if said.s > HALF_ORDER {
         return None;
     }
-    let signature = Signature::new(said.r, said.s, said.y_parity == U256::ONE);
+    let signature = Signature::new(said.r, said.s, said.parity()?);
     signature.recover_address_from_prehash(&signed(chain_id, said.address, said.nonce)).ok()
 }
 
@@ -86,6 +92,33 @@ pub fn designated(code: &[u8]) -> Option<Address> {
     Some(address.into())
 }
 
+impl Decoder<'_> {
+    /// What watched accounts signed into a waiting transaction, of as many as are looked at: each costs the recovery of a key,
+    /// and anybody makes such lists.
+    #[must_use]
+    pub fn delegating(&self, transaction: &Transaction) -> Vec<Delegation> {
+        of(transaction, 0, AUTHORIZATIONS_MAX).filter(|delegation| self.holds_here(delegation)).collect()
+    }
+
+    /// The event of what a watched account signed into a transaction that waits, seen at `time`.
+    #[must_use]
+    pub fn will_delegate(&self, transaction: &Transaction, delegation: &Delegation, time: Instant) -> Event {
+        let (authority, tx) = (address(delegation.authority), format!("{:#x}", transaction.hash));
+        let number = delegation.nonce;
+        let id = format!("chain.contract/{}/pool/{tx}/{authority}/{number}/{}", self.network.name, time.nanoseconds());
+        let mut event = Event::builder(self.origin, &id, "chain.contract", time);
+        event.wallet(authority).chain(&self.network.name).tx(tx).outcome("unconfirmed");
+        event.actor(address(transaction.from));
+        event.detail(&json!({"change": "implementation", "after": address(delegation.to)})).build_own()
+    }
+
+    /// Whether it is a watched account's and for this chain.
+    fn holds_here(&self, delegation: &Delegation) -> bool {
+        let is_here = delegation.chain_id == 0 || delegation.chain_id == self.network.id;
+        is_here && self.watched.has(&delegation.authority)
+    }
+}
+
 /// The event of a delegation of a watched account, where it took effect as far as that is known.
 pub(super) fn told(
     decoder: &Decoder<'_>,
@@ -94,9 +127,8 @@ pub(super) fn told(
     number: usize,
     looked: &[Looked],
 ) -> Option<Event> {
-    let Delegation { chain_id, authority, to, .. } = *delegation;
-    let is_here = chain_id == 0 || chain_id == decoder.network.id;
-    if !is_here || !decoder.watched.has(&authority) {
+    let Delegation { authority, to, .. } = *delegation;
+    if !decoder.holds_here(delegation) {
         return None;
     }
     let looked = looked.iter().find(|looked| looked.wallet == authority);
@@ -145,6 +177,10 @@ mod tests {
             };
             assert_eq!(authority(&said(nonce, s), chain_id), Some(signer), "chain {chain_id}");
             assert_ne!(authority(&said(nonce + 1, s), chain_id), Some(signer));
+            let renamed = |v: u64| Authorization { y_parity: None, v: Some(U256::from(v)), ..said(nonce, s) };
+            assert_eq!(authority(&renamed(parity), chain_id), Some(signer), "as some nodes write it");
+            assert_eq!(authority(&renamed(27 + parity), chain_id), Some(signer));
+            assert_eq!(authority(&Authorization { v: None, ..renamed(parity) }, chain_id), None);
             let high = U256::MAX;
             assert_eq!(authority(&said(nonce, &format!("{high:#x}")), chain_id), None);
         }

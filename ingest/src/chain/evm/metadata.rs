@@ -62,6 +62,64 @@ pub fn symbol(answer: &Bytes) -> Option<String> {
     (!shown.is_empty()).then_some(shown)
 }
 
+/// How a symbol with letters beyond ASCII reads, where each of those looks like one of ASCII or like nothing.
+#[must_use]
+pub fn reads_as(symbol: &str) -> Option<String> {
+    let (mut read, mut rest) = (String::new(), symbol);
+    while let Some((before, after)) = rest.split_once("\\u{") {
+        let (digits, behind) = after.split_once('}')?;
+        let letter = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?;
+        read.push_str(before);
+        if !UNSEEN.contains(&letter) {
+            read.push(looks_like(letter)?);
+        }
+        rest = behind;
+    }
+    read.push_str(rest);
+    (rest.len() < symbol.len()).then_some(read)
+}
+
+/// Letters that show nothing.
+const UNSEEN: [char; 5] = ['\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{feff}'];
+
+/// Letters of Cyrillic and Greek, and signs of money, by what they look like in most fonts.
+const ALIKE: [(char, &str); 26] = [
+    ('A', "\u{410}\u{391}"),
+    ('B', "\u{412}\u{392}"),
+    ('C', "\u{421}\u{3f9}"),
+    ('E', "\u{415}\u{395}"),
+    ('H', "\u{41d}\u{397}"),
+    ('I', "\u{406}\u{399}"),
+    ('J', "\u{408}"),
+    ('K', "\u{41a}\u{39a}"),
+    ('M', "\u{41c}\u{39c}"),
+    ('N', "\u{39d}"),
+    ('O', "\u{41e}\u{39f}"),
+    ('P', "\u{420}\u{3a1}"),
+    ('S', "\u{405}"),
+    ('T', "\u{422}\u{3a4}\u{20ae}"),
+    ('X', "\u{425}\u{3a7}"),
+    ('Y', "\u{4ae}\u{3a5}"),
+    ('Z', "\u{396}"),
+    ('a', "\u{430}"),
+    ('c', "\u{441}"),
+    ('d', "\u{501}"),
+    ('e', "\u{435}"),
+    ('i', "\u{456}\u{131}"),
+    ('o', "\u{43e}\u{3bf}"),
+    ('p', "\u{440}"),
+    ('s', "\u{455}"),
+    ('x', "\u{445}"),
+];
+
+fn looks_like(letter: char) -> Option<char> {
+    // Wide forms of ASCII, as East Asian texts have them.
+    if ('\u{ff01}'..='\u{ff5e}').contains(&letter) {
+        return char::from_u32(u32::from(letter) - 0xfee0);
+    }
+    ALIKE.iter().find(|(_, letters)| letters.contains(letter)).map(|(plain, _)| *plain)
+}
+
 /// The decimals that a contract answers.
 #[must_use]
 pub fn decimals(answer: &Bytes) -> Option<u8> {
@@ -81,7 +139,11 @@ pub(super) fn event(decoder: &Decoder<'_>, place: &Place<'_>, said: &Metadata) -
     let mut detail = json!({"token": token, "block": place.height});
     detail["block_hash"] = json!(format!("{:#x}", place.hash));
     detail["epoch"] = json!(place.epoch);
-    let answers = [("symbol", said.symbol.as_deref().map(Value::from)), ("decimals", said.decimals.map(Value::from))];
+    let answers = [
+        ("symbol", said.symbol.as_deref().map(Value::from)),
+        ("reads_as", said.symbol.as_deref().and_then(reads_as).map(Value::from)),
+        ("decimals", said.decimals.map(Value::from)),
+    ];
     for (name, value) in answers {
         if let Some(value) = value {
             detail[name] = value;
@@ -129,5 +191,21 @@ mod tests {
     #[test]
     fn contracts_are_asked_in_their_own_form() {
         assert_eq!(questions().map(|call| call.to_string()), ["0x95d89b41", "0x313ce567"]);
+    }
+
+    #[test]
+    fn letters_that_look_alike_are_read_and_others_are_not() {
+        let read = |symbol: &str| reads_as(&symbol.chars().flat_map(char::escape_default).collect::<String>());
+        for (symbol, read_as) in [
+            ("U\u{405}DT", Some("USDT")),
+            ("\u{ff35}\u{ff33}\u{ff24}C", Some("USDC")),
+            ("US\u{200b}DC", Some("USDC")),
+            ("USD\u{20ae}", Some("USDT")),
+            ("\u{441}b\u{415}TH", Some("cbETH")),
+            ("\u{1f680}MOON", None),
+            ("USDC", None),
+        ] {
+            assert_eq!(read(symbol).as_deref(), read_as, "{symbol}");
+        }
     }
 }

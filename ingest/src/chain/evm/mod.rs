@@ -15,6 +15,7 @@
 //! | [`tokens`] | which balances of tokens are asked for, and how |
 //! | [`rhythm`] | balances that are read at a rhythm |
 //! | `traces` | calls within calls |
+//! | [`sender`] | who signed a waiting transaction |
 //! | [`waiting`] | transactions that wait for their block |
 //! | [`call`] | what a call does, decoded from its bytes |
 //!
@@ -30,6 +31,7 @@ pub mod metadata;
 pub mod read;
 pub mod rhythm;
 pub mod rpc;
+pub mod sender;
 pub mod state;
 pub mod tokens;
 mod traces;

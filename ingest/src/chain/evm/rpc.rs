@@ -84,14 +84,29 @@ pub struct Authorization {
     #[serde(deserialize_with = "quantity")]
     pub nonce: u64,
     /// Which of two keys signed.
-    #[serde(deserialize_with = "parsed")]
-    pub y_parity: U256,
+    #[serde(default, deserialize_with = "optional")]
+    pub y_parity: Option<U256>,
+    /// The same as some nodes write it, also as 27 or 28.
+    #[serde(default, deserialize_with = "optional")]
+    pub v: Option<U256>,
     /// First half of the signature.
     #[serde(deserialize_with = "parsed")]
     pub r: U256,
     /// Its second half.
     #[serde(deserialize_with = "parsed")]
     pub s: U256,
+}
+
+impl Authorization {
+    /// Whether it was the second of the two keys; nothing where that is not said.
+    pub(super) fn parity(&self) -> Option<bool> {
+        let said = self.y_parity.map_or_else(|| self.v.map(|v| (v, true)), |parity| Some((parity, false)));
+        match said.map(|(said, is_v)| (u64::try_from(said), is_v))? {
+            (Ok(0), _) | (Ok(27), true) => Some(false),
+            (Ok(1), _) | (Ok(28), true) => Some(true),
+            _ => None,
+        }
+    }
 }
 
 impl Transaction {

@@ -16,7 +16,7 @@ impl Decoder<'_> {
     /// Whether a waiting transaction is about a watched wallet.
     #[must_use]
     pub fn is_about_watched(&self, transaction: &Transaction) -> bool {
-        self.watched.has(&transaction.from) || self.asks(transaction)
+        self.watched.has(&transaction.from) || self.asks(transaction) || !self.delegating(transaction).is_empty()
     }
 
     /// Whether it only asks a watched Safe, and is sent by somebody who is not watched: it may be refused there.

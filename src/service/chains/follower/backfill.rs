@@ -120,6 +120,7 @@ impl<C: Chain> Follower<C> {
         if let Some(cursor) = &mut self.cursor {
             cursor.watch(declared);
         }
+        self.hold();
         Ok(self)
     }
 
@@ -164,6 +165,7 @@ impl<C: Chain> Follower<C> {
         self.cursor_mut().watch(declared);
         tracing::info!(chain = self.chain.name(), "what is watched has changed");
         self.backfill.add(self.chain.name(), added, tip);
+        self.hold();
     }
 
     /// The record of what is pending, to stand before a cursor.

@@ -1,5 +1,6 @@
 //! A chain, as a follower needs it, and what is asked of its nodes whatever chain it is. Knows no log.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use alloy::primitives::U256;
 use keywatch_ingest::chain::evm::rhythm::{Pair, Rhythm};
 use keywatch_ingest::chain::follow::{BlockRef, ReadRef, Used};
 use keywatch_ingest::chain::health::Asked;
+use keywatch_ingest::chain::holdings::{Difference, Held, Listed, Move};
 use keywatch_store::event::Origin;
 use keywatch_store::{Event, Instant};
 
@@ -109,6 +111,31 @@ pub(crate) trait Chain: Send + Sync + 'static {
     /// Takes balances that were read at a block; gives events of what nothing explains.
     fn weigh(&self, _rhythm: &mut Rhythm, _at: &ReadRef, _read: &[(Pair, Option<U256>)], _time: Instant) -> Vec<Event> {
         Vec::new()
+    }
+
+    /// Names of the wallets whose coins are counted; none where blocks do not say all that moves.
+    fn wallets(&self) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+
+    /// What a block changes of what they hold.
+    fn moves(&self, _fetched: &Fetched<Self::Block>) -> Vec<Move> {
+        Vec::new()
+    }
+
+    /// The event of what a wallet holds behind a block.
+    fn held(&self, _at: &ReadRef, _wallet: &str, _held: &Held, _time: Instant) -> Option<Event> {
+        None
+    }
+
+    /// The event that a node lists something else than the blocks up to one explain.
+    fn differs(&self, _at: &ReadRef, _difference: &Difference, _time: Instant) -> Option<Event> {
+        None
+    }
+
+    /// All coins of the wallets, as a node lists them; `None` where it does not know the question. That may take minutes.
+    fn scan(&self, _node: &Node) -> impl Future<Output = Result<Option<Listed>, Trouble>> + Send {
+        async { Ok(None) }
     }
 
     /// Whether a node tells a part of the block of that hash by now.

@@ -1,6 +1,9 @@
 //! What wallets let others do: take tokens through Permit2, and run code as themselves.
 
+use keywatch_store::Instant;
+
 use super::*;
+use crate::chain::evm::rpc::Transaction;
 
 const PERMIT2: &str = "0x000000000022d473030f116ddee9f6b43ac78ba3";
 const PERMIT2_APPROVAL: &str = "0xda9fa7c1b00402c17d0161b249b1ab8bbec047c5a52207b9c112deffd817036b";
@@ -97,4 +100,31 @@ fn an_account_that_lets_code_run_as_itself_has_another_implementation() {
     other.looked = vec![looked(Some(OTHER), None)];
     assert_eq!(told_of_account(&other), [(None, json!(OTHER), nobody)]);
     assert!(told_of_account(&block(2)).is_empty(), "of another chain, and by then of another signer");
+}
+
+#[test]
+fn what_an_account_signed_is_told_while_it_waits_in_somebody_elses_transaction() {
+    let wallet = Wallet { wallet: ACCOUNT.into(), chain: "ethereum".into(), ..Wallet::default() };
+    let system = System { wallets: vec![wallet], ..System::default() };
+    let watched = Watched::of(&system, "ethereum").0;
+    let origin = Origin { system: "cold".into(), source: "node".into() };
+    let told = |network_id: u64, chain_id: u64| {
+        let network = Network { name: "ethereum".into(), id: network_id, asset: "ETH".into() };
+        let decoder = Decoder { origin: &origin, network: &network, watched: &watched };
+        let (mut sent, _) = transaction(1, SAFE, SAFE, 0, &[], 0, &json!([]));
+        sent["authorizationList"] = authorized(chain_id);
+        let sent: Transaction = serde_json::from_value(sent).unwrap();
+        let delegations = decoder.delegating(&sent);
+        assert_eq!(decoder.is_about_watched(&sent), !delegations.is_empty());
+        let event = |one| decoder.will_delegate(&sent, one, Instant(5));
+        (delegations.iter().map(|one| one.nonce).collect::<Vec<_>>(), delegations.iter().map(event).collect::<Vec<_>>())
+    };
+    let (numbers, events) = told(1, 1);
+    assert_eq!((numbers, events.len()), (vec![5], 1));
+    let event = &events[0];
+    assert_eq!((event.kind(), event.wallet(), event.actor()), ("chain.contract", Some(ACCOUNT), Some(SAFE)));
+    assert_eq!((event.outcome(), event.tx()), (Some("unconfirmed"), Some(hash(0xaa01).as_str())));
+    assert_eq!(event.detail().value(), json!({"change": "implementation", "after": OTHER}));
+    assert!(told(1, 2).1.is_empty(), "by another signer");
+    assert!(told(2, 1).1.is_empty(), "for another chain");
 }
