@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: "{amount:asset} left wallet {wallet} and no transaction of it says why"
 severity: critical
 entity: the wallet and the asset
@@ -13,7 +13,8 @@ meaning: >-
   The balance of this wallet fell by more than its transactions and fees in the block explain. A contract wallet whose
   code was exchanged pays out whatever the new code says, without any transaction of the wallet and without a log: that is
   how the theft from Bybit emptied the wallet. Of a token it means that the token took from the wallet, or gave it less than
-  its log says: whoever books deposits by logs books too much.
+  its log says: whoever books deposits by logs books too much. Of Bitcoin it means that a node lists fewer coins of the wallet than
+  the blocks made for it and did not spend: the node lies or is damaged, or keywatch missed a spend.
 runbook:
   - "See what the block did to the wallet: SELECT time, kind, tx, actor, to_address, asset, amount, detail FROM events WHERE wallet = '<wallet>' ORDER BY time DESC"
   - Ask a second node for the balance at the block and the one before it. Where it says the same, the money is gone.
@@ -53,5 +54,7 @@ FROM (
   FROM events
   WHERE kind IN ('chain.balance', 'chain.tx', 'chain.module_tx') AND wallet IS NOT NULL
 )
-WHERE kind = 'chain.balance' AND detail_text(detail, 'direction') = 'out' AND executed = 0
+WHERE kind = 'chain.balance' AND detail_text(detail, 'direction') = 'out'
+  -- Outputs of Bitcoin say all that moves, whatever the wallet did in the block.
+  AND (executed = 0 OR chain IN ('bitcoin', 'bitcoin-testnet4', 'bitcoin-signet', 'bitcoin-regtest'))
   AND (detail_text(detail, 'token') IS NULL OR amount > $rounding)

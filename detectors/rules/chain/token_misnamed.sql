@@ -24,11 +24,7 @@ false_positives:
   - The same token on another contract, as bridges and new versions have it; declare both, with symbols that differ.
 ccss: ["2.02.4.1"]
 attack: [T1036]
-parameters:
-  reach:
-    type: duration
-    default: 30 days
-    meaning: how long before an answer the earlier one may lie that it is compared with
+parameters: {}
 */
 SELECT
   event_id,
@@ -64,8 +60,8 @@ FROM (
       last_value(symbol_said) IGNORE NULLS OVER so_far AS symbol,
       last_value(decimals_said) IGNORE NULLS OVER so_far AS decimals,
       last_value(outcome_said) IGNORE NULLS OVER so_far AS said,
-      first_value(symbol_said) IGNORE NULLS OVER so_far AS symbol_before,
-      first_value(decimals_said) IGNORE NULLS OVER so_far AS decimals_before
+      lag(symbol_said) IGNORE NULLS OVER (PARTITION BY chain, token ORDER BY time) AS symbol_before,
+      lag(decimals_said) IGNORE NULLS OVER (PARTITION BY chain, token ORDER BY time) AS decimals_before
     FROM (
       SELECT
         *,
@@ -81,7 +77,7 @@ FROM (
       WHERE kind = 'chain.asset' OR (kind IN ('chain.tx', 'chain.module_tx') AND outcome = 'success' AND wallet IS NOT NULL)
     )
     WHERE token IS NOT NULL
-    WINDOW so_far AS (PARTITION BY chain, token ORDER BY time RANGE BETWEEN $reach PRECEDING AND CURRENT ROW)
+    WINDOW so_far AS (PARTITION BY chain, token ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
   ) AS e
   LEFT JOIN assets AS own ON own.system = e.system AND own.chain = e.chain AND lower(own.asset) = e.token
   LEFT JOIN assets AS by_symbol ON by_symbol.system = e.system AND by_symbol.chain = e.chain AND upper(by_symbol.symbol) = e.spelled

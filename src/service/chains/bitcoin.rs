@@ -306,3 +306,50 @@ impl Chain for BitcoinChain {
         has_grown
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MADE: &str = "4d6edbeb62735d45ff1565385a8b0045f066055c9425e21540ea7a8060f08bf2";
+
+    /// Bitcoin Core 29, `getblock` of verbosity 3: a coinbase, and a transaction that spends a coin.
+    fn block(prevout: &str) -> Value {
+        let text = format!(
+            r#"{{"hash":"00","confirmations":3,"height":900,"version":536870912,"merkleroot":"00","time":1,"nTx":2,"tx":[
+                {{"txid":"aa","hash":"aa","version":2,"size":1,"vsize":1,"weight":4,"locktime":0,
+                  "vin":[{{"coinbase":"03","txinwitness":["00"],"sequence":4294967295}}],"vout":[]}},
+                {{"txid":"bb","hash":"bb","version":2,"size":1,"vsize":1,"weight":4,"locktime":0,
+                  "vin":[{{"txid":"{MADE}","vout":1,"scriptSig":{{"asm":"","hex":""}},"txinwitness":["00"]{prevout},
+                          "sequence":4294967293}}],"vout":[],"fee":0.00001000}}]}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn coins_that_bitcoin_core_tells_beside_a_block_are_read_with_their_heights() {
+        let prevout = r#","prevout":{"generated":false,"height":887,"value":0.00000546,"scriptPubKey":{"asm":"0 751e",
+            "desc":"addr(bc1q)#00000000","hex":"0014751e76e8199196d454941c45d1b3a323f1433bd6","address":"bc1q",
+            "type":"witness_v0_keyhash"}}"#;
+        let at = OutPoint::new(MADE.parse().unwrap(), 1);
+        let (coins, heights) = undone(&block(prevout), &[at]).unwrap();
+        assert_eq!((coins.len(), coins[&at].value.to_sat(), heights[&at.txid]), (1, 546, 887));
+        assert!(coins[&at].script_pubkey.is_p2wpkh());
+        assert!(undone(&block(prevout), &[OutPoint { vout: 0, ..at }]).is_none(), "not the coin that is wanted");
+        // A node that has no notes on how to undo the block any more leaves the coins out.
+        assert!(undone(&block(""), &[at]).is_none());
+    }
+
+    #[test]
+    fn where_a_transaction_stands_is_read_as_bitcoin_core_and_btcd_tell_it() {
+        let mined = |text: &str| serde_json::from_str::<Mined>(text).unwrap().blockhash;
+        let core = r#"{"txid":"aa","hash":"aa","version":2,"size":1,"vin":[],"vout":[],"hex":"00","blockhash":"00ff",
+                       "confirmations":3,"time":1,"blocktime":1}"#;
+        assert_eq!(mined(core).as_deref(), Some("00ff"));
+        assert_eq!(mined(r#"{"txid":"aa","hex":"00"}"#), None, "one that waits stands in no block");
+        let header = r#"{"hash":"00ff","confirmations":3,"height":887,"version":536870912,"versionHex":"20000000",
+                         "merkleroot":"00","time":1,"mediantime":1,"nonce":1,"bits":"1d00ffff","target":"00","difficulty":1,
+                         "chainwork":"00","nTx":2,"previousblockhash":"00","nextblockhash":"00"}"#;
+        assert_eq!(serde_json::from_str::<Header>(header).unwrap().height, 887);
+    }
+}

@@ -15,6 +15,9 @@ use super::node::{Class, Node, Trouble};
 use super::pool::PoolChain;
 use crate::limits::{NODE_BATCH_MAX, POOL_LOOKED_MAX};
 
+/// What a node says of a transaction that it does not have, Bitcoin Core and btcd alike.
+const NO_SUCH_TRANSACTION: i64 = -5;
+
 /// Transactions of a node's pool that were looked at and are still there.
 #[derive(Default)]
 pub(crate) struct Looked(HashSet<Txid>);
@@ -28,8 +31,12 @@ impl BitcoinChain {
             Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Missing) => {}
             coins => return coins,
         }
-        let mut coins = Coins::new();
+        // A node without an index of transactions knows those that wait, and of the others their coins.
+        let mut coins = self.coins_waiting(node, &wanted).await?;
         for at in wanted {
+            if coins.contains_key(&at) {
+                continue;
+            }
             let question = json!([at.txid.to_string(), at.vout, false]);
             let Some(answer) = node.ask_for::<Value>("gettxout", question).await? else { continue };
             let read = || {
@@ -39,6 +46,22 @@ impl BitcoinChain {
             coins.extend(read().map(|coin| (at, coin)));
         }
         Ok(coins)
+    }
+
+    /// Coins of those transactions that the node tells, each for itself.
+    async fn coins_waiting(&self, node: &Node, wanted: &[OutPoint]) -> Result<Coins, Trouble> {
+        let mut ids: Vec<Txid> = wanted.iter().map(|at| at.txid).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut made = Vec::new();
+        for piece in ids.chunks(NODE_BATCH_MAX) {
+            made.extend(self.read(node, piece).await?);
+        }
+        let outputs = made.iter().flat_map(|transaction| {
+            let id = transaction.compute_txid();
+            (0..).zip(&transaction.output).map(move |(index, output)| (OutPoint::new(id, index), output.clone()))
+        });
+        Ok(outputs.filter(|(at, _)| wanted.contains(at)).collect())
     }
 
     async fn read(&self, node: &Node, ids: &[Txid]) -> Result<Vec<Transaction>, Trouble> {
@@ -113,7 +136,8 @@ impl PoolChain for BitcoinChain {
         match node.ask_for::<Value>("getrawtransaction", json!([tx, 0])).await {
             Ok(Some(_)) => Ok(Whereabouts::Known),
             Ok(None) => Ok(Whereabouts::Nowhere),
-            Err(trouble) if trouble.class == Class::Rpc => Ok(Whereabouts::Nowhere),
+            // Any other word, as that it is still starting, says nothing of the transaction.
+            Err(trouble) if trouble.code == Some(NO_SUCH_TRANSACTION) => Ok(Whereabouts::Nowhere),
             Err(trouble) => Err(trouble),
         }
     }
