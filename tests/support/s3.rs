@@ -170,8 +170,9 @@ fn list(objects: &BTreeMap<String, Vec<u8>>, query: &str) -> String {
     let keys: Vec<&String> = of_prefix.take(4).collect();
     let is_cut = keys.len() > 3;
     let shown = &keys[..keys.len().min(3)];
-    let listed: String =
+    let listed: Vec<String> =
         shown.iter().map(|key| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>")).collect();
+    let listed = listed.concat();
     let next = shown.last().filter(|_| is_cut);
     let next = next.map(|key| format!("<NextContinuationToken>{key}</NextContinuationToken>")).unwrap_or_default();
     format!("<ListBucketResult><IsTruncated>{is_cut}</IsTruncated>{next}{listed}</ListBucketResult>")
@@ -195,7 +196,8 @@ fn is_signed(parts: &Parts, body: &[u8], secret: &str) -> bool {
     if !is_whole || header("x-amz-content-sha256") != digest || scope.len() != 4 || !time.starts_with(scope[0]) {
         return false;
     }
-    let lines: String = names.iter().map(|name| format!("{name}:{}\n", header(name).trim())).collect();
+    let lines: Vec<String> = names.iter().map(|name| format!("{name}:{}\n", header(name).trim())).collect();
+    let lines = lines.concat();
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
     let mut in_order: Vec<&str> = query.split('&').collect();
     in_order.sort_unstable();

@@ -163,7 +163,8 @@ impl<C: PoolChain> PoolWatcher<C> {
                 Err(trouble) => Err(trouble),
             };
             self.note(index, node, answer.as_ref().err());
-            self.append(C::reports(&mut self.seen[index])).await?;
+            let reports = C::reports(&mut self.seen[index]);
+            self.append(reports).await?;
             let Ok((waiting, passed)) = answer else { continue };
             self.skipped(passed);
             let events: Vec<Event> = {

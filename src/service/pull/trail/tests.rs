@@ -1,5 +1,6 @@
 //! A trail in a bucket that this test serves, looked at as time goes by.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
