@@ -73,7 +73,7 @@ async fn answer(Held(bucket): Held<Arc<Bucket>>, request: Request) -> Response {
     let mut objects = bucket.objects.lock().unwrap();
     if let Some((_, prefix)) = url.query_pairs().find(|(name, _)| name == "prefix") {
         let keys = objects.keys().filter(|key| key.starts_with(&*prefix));
-        let listed: String = keys.map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+        let listed = keys.map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect::<Vec<String>>().concat();
         return format!("<ListBucketResult><IsTruncated>false</IsTruncated>{listed}</ListBucketResult>")
             .into_response();
     }

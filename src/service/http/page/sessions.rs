@@ -154,9 +154,9 @@ mod tests {
             sessions.find(&one, over.checked_sub(Duration::from_secs(1)).unwrap()).is_some()
                 && sessions.find(&one, over).is_none()
         );
-        let short = sessions.begin(operator("ann"), Duration::from_secs(300), now).unwrap();
+        let short = sessions.begin(operator("ann"), Duration::from_mins(5), now).unwrap();
         assert!(sessions.find(&short, now + Duration::from_secs(299)).is_some());
-        assert!(sessions.find(&short, now + Duration::from_secs(300)).is_none());
+        assert!(sessions.find(&short, now + Duration::from_mins(5)).is_none());
     }
 
     #[test]
