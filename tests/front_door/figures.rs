@@ -156,19 +156,20 @@ fn count(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap())
 }
 
-/// Two rounds as fast as answers come: events a second, and memory after each.
-async fn batches(site: &Site, before: f64) {
-    let mut resident_after = Vec::new();
-    for round in ["first", "second"] {
+/// Rounds as fast as answers come: events a second, and memory after each.
+async fn batches(site: &Site, rules: &str, rounds: &[&str]) {
+    let mut mebibytes = vec![resident(site)];
+    for round in rounds {
         let requests: Vec<_> = (0..CONNECTIONS).map(|one| requests(round, one, BATCHES, BATCH)).collect();
         let (seconds, mut took) = run(&mut senders(site, CONNECTIONS).await, &requests, None);
         let rate = count(CONNECTIONS * BATCHES * BATCH) / seconds;
         let measured = format!("{rate:.0}/s, p99 {:.1} ms", percentile(&mut took, 99));
-        row(&format!("events in batches of {BATCH}, {round} round"), "50000/s", &measured, rate / WANTED);
-        resident_after.push(resident(site));
+        row(&format!("{rules}: batches of {BATCH}, {round} round"), "50000/s", &measured, rate / WANTED);
+        mebibytes.push(resident(site));
     }
-    let measured = format!("{before:.0}, {:.0}, {:.0} MiB", resident_after[0], resident_after[1]);
-    row("memory before, after one round, after two", "flat", &measured, resident_after[0] / resident_after[1]);
+    let [.., last_but_one, last] = mebibytes[..] else { panic!("there are two rounds") };
+    let told: Vec<String> = mebibytes.iter().map(|mebibytes| format!("{mebibytes:.0}")).collect();
+    row(&format!("{rules}: MiB before, and after each"), "flat", &told.join(", "), last_but_one / last);
 }
 
 /// Half of what is wanted, at even times: how late answers are against when their request was due.
@@ -200,10 +201,17 @@ async fn measure_the_front_door() {
     for (source, proof) in sources.iter_mut().zip(&proofs) {
         source.3 = proof;
     }
-    let site = Site::start(&sources, "", &[]);
     line(["front door", "wanted", "measured", "ratio"]);
     line(["---"; 4]);
-    batches(&site, resident(&site)).await;
+    // What the door itself keeps; what rules remember of an hour is theirs, and grows until the hour is over or a limit reached.
+    let shipped = keywatch_detectors::rule::shipped().unwrap();
+    let rules: Vec<String> = shipped.iter().map(|rule| format!("\"{}\"", rule.id)).collect();
+    let none = format!("[rules]\ndisabled = [{}]\n", rules.join(", "));
+    let without_rules = Site::start(&sources, &none, &[]);
+    batches(&without_rules, "no rules", &["first", "second", "third", "fourth"]).await;
+    drop(without_rules);
+    let site = Site::start(&sources, "", &[]);
+    batches(&site, "all rules", &["first", "second"]).await;
     paced(&site).await;
     singles(&site).await;
     assert_eq!(site.metric("keywatch_ingest_rejects_total").await, 0, "everything was understood");
