@@ -140,6 +140,19 @@ async fn what_a_rule_that_is_off_finds_speaks_for_no_revocation() {
 }
 
 #[tokio::test]
+async fn what_a_rule_proposed_before_it_was_lowered_is_released_by_no_other_rule() {
+    for (lowered_to, expected) in [(None, "revoke"), (Some(Mode::Shadow), "record"), (Some(Mode::Off), "record")] {
+        let (_, executor) = scene().await;
+        assert_eq!(done(&executor, &said("safe", "1", 10)).await[0], "propose", "one trust group alone");
+        if let Some(to) = lowered_to {
+            lowered(&executor, "own/safe", to, at(3_600)).await;
+        }
+        let agrees = Finding { response: Vec::new(), ..said("node", "2", 20) };
+        assert_eq!(done(&executor, &agrees).await[0], expected, "{lowered_to:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_or_is_too_long_is_refused() {
     let (log, executor) = scene().await;
     let longest = at(1 + 14 * 86_400);
