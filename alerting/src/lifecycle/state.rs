@@ -125,7 +125,7 @@ impl AlertState {
             | "alert.silence_ended" => self.operated(event),
             "protection.configured" => self.protections.apply(event),
             "protection.switch_asked" | "protection.switch_approved" | "protection.switch_ended" => {
-                self.switched(event)
+                self.switched(event);
             }
             "inventory.activated" => self.declarations.apply(event),
             "credential.accepted"
