@@ -114,6 +114,15 @@ async fn a_rule_in_shadow_pages_and_proposes_and_one_person_switches_it_on() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_ahead_keeps_no_rule_off() {
+    let (_, executor) = scene().await;
+    let switch = lowered(&executor, RULE, Mode::Off, at(3_600)).await;
+    let raised = executor.raise((SYSTEM, RULE), "carol", "it is done", at(7_200)).await.unwrap();
+    assert!(raised.len() == 1 && raised[0].id == switch.id, "{raised:?}");
+    assert_eq!(done(&executor, &theft("1", 10)).await, ["revoke", "record", "notify"]);
+}
+
+#[tokio::test]
 async fn what_is_lowered_is_told_whatever_is_silenced() {
     let (log, executor) = scene().await;
     let matcher = Matcher { rule: Some("keywatch/protection_lowered".into()), ..Matcher::default() };
