@@ -204,6 +204,23 @@ async fn an_inventory_that_protects_less_is_told_while_keywatch_runs() {
 }
 
 #[tokio::test]
+async fn who_may_write_events_and_no_conclusions_switches_nothing() {
+    let (log, switching) = scene().await;
+    lowered(&switching, RULE, Mode::Off, at(3_600)).await;
+    let kinds = ["protection.switch_asked", "protection.switch_approved"];
+    let forged: Vec<Event> = kinds.into_iter().flat_map(|kind| log.of_kind(kind)).collect();
+    let (log, live) = scene().await;
+    let appended = log.append(Topic::Events, forged).unwrap();
+    assert_eq!(appended.written.len(), 2);
+    live.observe(appended.first, &appended.written);
+    let started = executor(&log, &FaultyPdp::new(), sinks());
+    for executor in [&live, &started] {
+        assert_eq!(executor.with_state(|state| state.switches().iter().count()), 0);
+    }
+    assert_eq!(done(&live, &theft("1", 10)).await, ["revoke", "record", "notify"]);
+}
+
+#[tokio::test]
 async fn p1_what_is_switched_is_the_same_with_a_restart_at_every_record() {
     let (log, live) = scene().await;
     let silent = |id: &str, seconds| Finding { response: Vec::new(), ..theft(id, seconds) };
