@@ -209,6 +209,10 @@ pub const COMPROMISES_MAX: usize = 500;
 /// take everybody's word away would blind keywatch. Of a further one a second person has to declare the same.
 pub const COMPROMISES_ALONE_MAX: usize = 3;
 
+/// Declarations that one person makes alone within the same time, of however few sources: whoever could fill
+/// [`COMPROMISES_MAX`] would keep everybody else from declaring any.
+pub const COMPROMISES_ALONE_REPEATED_MAX: usize = 20;
+
 /// Nanoseconds of log time over which these are counted.
 pub const COMPROMISES_ALONE_NS: i64 = 3_600 * 1_000_000_000;
 

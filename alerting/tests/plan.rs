@@ -141,6 +141,11 @@ fn late_evidence_and_shadow_mode_wait_for_a_person() {
     let later = [late, Finding { response: Vec::new(), ..weak("2", 5, "safe") }, weak("3", 10, "node")];
     let (actions, ..) = play(&later, &policy());
     assert_eq!(say(&actions[2]), "revoke[0x1db9] open", "only what the finding itself asks for");
+    let of_one_rule = Policy { shadow_rules: ["rule/safe".to_owned()].into(), ..policy() };
+    let agrees = Finding { response: Vec::new(), severity: Severity::High, ..weak("2", 10, "node") };
+    let (actions, ..) = play(&[weak("1", 0, "safe"), agrees], &of_one_rule);
+    assert_eq!(say(&actions[0]), "propose[0x1db9] open notify");
+    assert!(!actions[1].iter().any(|action| matches!(action, Action::Revoke(_))), "{:?}", actions[1]);
 }
 
 #[test]

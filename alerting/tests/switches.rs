@@ -114,6 +114,15 @@ async fn a_rule_in_shadow_pages_and_proposes_and_one_person_switches_it_on() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_ahead_keeps_no_rule_off() {
+    let (_, executor) = scene().await;
+    let switch = lowered(&executor, RULE, Mode::Off, at(3_600)).await;
+    let raised = executor.raise((SYSTEM, RULE), "carol", "it is done", at(7_200)).await.unwrap();
+    assert!(raised.len() == 1 && raised[0].id == switch.id, "{raised:?}");
+    assert_eq!(done(&executor, &theft("1", 10)).await, ["revoke", "record", "notify"]);
+}
+
+#[tokio::test]
 async fn what_is_lowered_is_told_whatever_is_silenced() {
     let (log, executor) = scene().await;
     let matcher = Matcher { rule: Some("keywatch/protection_lowered".into()), ..Matcher::default() };
@@ -137,6 +146,19 @@ async fn what_a_rule_that_is_off_finds_speaks_for_no_revocation() {
     lowered(&executor, "own/safe", Mode::Off, at(3_600)).await;
     assert_eq!(done(&executor, &said("safe", "1", 10)).await, ["record"]);
     assert_eq!(done(&executor, &said("node", "2", 20)).await[0], "propose");
+}
+
+#[tokio::test]
+async fn what_a_rule_proposed_before_it_was_lowered_is_released_by_no_other_rule() {
+    for (lowered_to, expected) in [(None, "revoke"), (Some(Mode::Shadow), "record"), (Some(Mode::Off), "record")] {
+        let (_, executor) = scene().await;
+        assert_eq!(done(&executor, &said("safe", "1", 10)).await[0], "propose", "one trust group alone");
+        if let Some(to) = lowered_to {
+            lowered(&executor, "own/safe", to, at(3_600)).await;
+        }
+        let agrees = Finding { response: Vec::new(), ..said("node", "2", 20) };
+        assert_eq!(done(&executor, &agrees).await[0], expected, "{lowered_to:?}");
+    }
 }
 
 #[tokio::test]
@@ -179,6 +201,23 @@ async fn an_inventory_that_protects_less_is_told_while_keywatch_runs() {
         let titles = told(&log);
         assert!(titles.len() == 1 && titles[0].ends_with("; sources declared no more: node"), "{titles:?}");
     }
+}
+
+#[tokio::test]
+async fn who_may_write_events_and_no_conclusions_switches_nothing() {
+    let (log, switching) = scene().await;
+    lowered(&switching, RULE, Mode::Off, at(3_600)).await;
+    let kinds = ["protection.switch_asked", "protection.switch_approved"];
+    let forged: Vec<Event> = kinds.into_iter().flat_map(|kind| log.of_kind(kind)).collect();
+    let (log, live) = scene().await;
+    let appended = log.append(Topic::Events, forged).unwrap();
+    assert_eq!(appended.written.len(), 2);
+    live.observe(appended.first, &appended.written);
+    let started = executor(&log, &FaultyPdp::new(), sinks());
+    for executor in [&live, &started] {
+        assert_eq!(executor.with_state(|state| state.switches().iter().count()), 0);
+    }
+    assert_eq!(done(&live, &theft("1", 10)).await, ["revoke", "record", "notify"]);
 }
 
 #[tokio::test]

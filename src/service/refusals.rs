@@ -54,6 +54,10 @@ struct Known {
     /// Offset of the next message of each partition.
     next: Vec<i64>,
     compromises: Compromises,
+    /// Partitions with a message that was not read: the next start begins with it, since the key of whoever wrote it may be
+    /// named by then, or a later version reads it. To take in again what is behind it changes nothing of what is refused.
+    #[serde(skip)]
+    unread: BTreeSet<u32>,
 }
 
 impl Refusals {
@@ -130,7 +134,10 @@ impl Refusals {
                         has_changed = true;
                     }
                 }
-                Err(unread) => self.warn(&unread),
+                Err(unread) => {
+                    self.warn(&unread);
+                    self.known.stays_at(seen.partition, seen.offset);
+                }
             }
             self.known.reached(seen.partition, seen.offset + 1);
         }
@@ -157,6 +164,7 @@ impl Refusals {
         thread::sleep(Duration::from_secs(REFUSALS_RETRY_SECONDS));
         if let Ok(reader) = KafkaReader::go_on(&self.settings, Topic::Conclusions, &self.known.next) {
             self.reader = reader;
+            self.known.unread.clear();
             readiness.clear(PART);
         }
     }
@@ -185,7 +193,16 @@ impl Known {
         fs::rename(&draft, file).with_context(|| file.display().to_string())
     }
 
+    /// A message was not read.
+    fn stays_at(&mut self, partition: u32, offset: i64) {
+        self.reached(partition, offset);
+        self.unread.insert(partition);
+    }
+
     fn reached(&mut self, partition: u32, next: i64) {
+        if self.unread.contains(&partition) {
+            return;
+        }
         let Ok(index) = usize::try_from(partition) else { return };
         if self.next.len() <= index {
             self.next.resize(index + 1, 0);
@@ -212,5 +229,23 @@ mod tests {
         assert!(Known::read(&file, "other.conclusions").next.is_empty());
         fs::write(&file, "{\"topic\": \"keywatch.conclusions\"").unwrap();
         assert!(Known::read(&file, "keywatch.conclusions").next.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_read_is_read_again_by_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(FILE);
+        let mut known = Known::read(&file, "keywatch.conclusions");
+        known.reached(0, 3);
+        known.reached(1, 4);
+        known.stays_at(0, 3);
+        known.reached(0, 9);
+        known.stays_at(0, 9);
+        known.reached(1, 5);
+        known.write(&file).unwrap();
+        let mut again = Known::read(&file, "keywatch.conclusions");
+        assert_eq!(again.next, [3, 5], "the other partition goes on");
+        again.reached(0, 4);
+        assert_eq!(again.next, [4, 5], "it is read this time");
     }
 }

@@ -67,10 +67,11 @@ impl Executor {
         now: Instant,
     ) -> Result<Vec<Switch>, Error> {
         let _turn = self.turn().await?;
-        let latest = self.shared.alert_log.time_of(system).max(now);
+        // In log time, which says what holds: a clock that is ahead must not keep a rule off.
+        let at = self.shared.alert_log.time_of(system);
         let standing: Vec<Switch> = self.with_state(|state| {
             let own = state.switches().iter().filter(|switch| switch.is_of(system, rule));
-            own.filter(|switch| switch.waits(latest) || switch.is_active(latest)).cloned().collect()
+            own.filter(|switch| switch.waits(at) || switch.is_active(at)).cloned().collect()
         });
         let nothing = || format!("nobody has switched {rule} in {system}: it is as the configuration has it");
         let problem = problem_of_reason(reason).or_else(|| standing.is_empty().then(nothing));

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use keywatch_store::kinds::{self, Writer};
 use keywatch_store::log::TopicHead;
 use keywatch_store::{Appended, Error as StoreError, Event, EventId, Instant, Log, Position, Topic};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -53,7 +54,8 @@ impl AlertLog {
         let Saved { mut folded, mut state, .. } = saved;
         let responses = folded.responses;
         folded.events = fold(log.as_ref(), Topic::Events, folded.events, |position, event| {
-            if !(is_response(event) && position < responses) {
+            let is_known = is_response(event) && position < responses;
+            if !is_known && !is_conclusion(event) {
                 state.apply(event);
             }
             seen(Topic::Events, event);
@@ -232,7 +234,8 @@ impl AlertLog {
         self.with_progress(|state, progress| {
             let known = usize::try_from(progress.folded.events.0.saturating_sub(first.0)).unwrap_or(usize::MAX);
             for event in events.iter().skip(known) {
-                if !is_response(event) || progress.doubts.settle(event) {
+                let is_new = !is_response(event) || progress.doubts.settle(event);
+                if is_new && !is_conclusion(event) {
                     state.apply(event);
                 }
             }
@@ -286,6 +289,11 @@ fn aside<T>(work: impl FnOnce() -> T) -> T {
 
 fn is_response(event: &Event) -> bool {
     event.kind().starts_with("response.")
+}
+
+/// Who may write events need not be allowed to conclude: among the events, no conclusion counts.
+fn is_conclusion(event: &Event) -> bool {
+    kinds::find(event.kind()).is_some_and(|kind| kind.writer == Writer::Conclusion)
 }
 
 /// Goes through a topic from a position to its end; the end.

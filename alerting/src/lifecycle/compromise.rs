@@ -14,7 +14,7 @@ use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::doors::Doors;
 use crate::limits::{
     COMPROMISE_AFTER_NS, COMPROMISE_ASKED_NS, COMPROMISE_WITNESS_NS, COMPROMISES_ALONE_MAX, COMPROMISES_ALONE_NS,
-    COMPROMISES_MAX, OPERATION_TEXT_BYTES_MAX, SILENCE_TEXT_BYTES_MAX,
+    COMPROMISES_ALONE_REPEATED_MAX, COMPROMISES_MAX, OPERATION_TEXT_BYTES_MAX, SILENCE_TEXT_BYTES_MAX,
 };
 
 /// What an operator declares. The JSON form stands in the detail of `credential.compromised`.
@@ -216,16 +216,17 @@ impl Compromises {
         })
     }
 
-    /// Whether a person, known by `is_self`, has declared as many others alone as one does within a while.
+    /// Whether a person, known by `is_self`, has declared as many others alone as one does within a while, or so often.
     pub(crate) fn is_enough(&self, of: (&str, &str), at: Instant, is_self: impl Fn(&str) -> bool) -> bool {
         let is_alone = |one: &&Compromise| {
             let is_recent = at <= one.at.saturating_add(COMPROMISES_ALONE_NS);
             !one.waits && one.asked_by.is_none() && is_recent && is_self(&one.by)
         };
-        let alone = self.0.values().filter(is_alone);
+        let alone: Vec<&Compromise> = self.0.values().filter(is_alone).collect();
         let sources: BTreeSet<(&str, &str)> =
-            alone.map(|one| (one.request.system.as_str(), one.request.source.as_str())).collect();
-        sources.len() >= COMPROMISES_ALONE_MAX && !sources.contains(&of)
+            alone.iter().map(|one| (one.request.system.as_str(), one.request.source.as_str())).collect();
+        let is_another = sources.len() >= COMPROMISES_ALONE_MAX && !sources.contains(&of);
+        is_another || alone.len() >= COMPROMISES_ALONE_REPEATED_MAX
     }
 
     /// Somebody wants it taken back.
@@ -397,6 +398,13 @@ mod tests {
         assert!(is_enough(&all, "ann", 1_000) && !is_enough(&all, "bob", 1_000));
         assert!(!of(&all, "last", "ann", 1_000), "nobody else loses their word by that");
         assert!(!is_enough(&all, "ann", 1_001 + COMPROMISES_ALONE_NS));
+        for number in COMPROMISES_ALONE_MAX..COMPROMISES_ALONE_REPEATED_MAX {
+            assert!(!of(&all, "last", "ann", 1_000), "{number}");
+            let mut one = Compromise { id: format!("again {number}"), ..compromise(None, &["p"]) };
+            one.request.source = "last".into();
+            all.declared(one);
+        }
+        assert!(of(&all, "last", "ann", 1_000), "nor does anybody fill all places with one source");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use keywatch_store::{EventId, Finding, Instant, Severity};
 use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::compromise::Compromise;
 use crate::lifecycle::self_monitoring::about_keywatch;
-use crate::limits::COMPROMISES_ALONE_MAX;
+use crate::limits::{COMPROMISES_ALONE_MAX, COMPROMISES_ALONE_REPEATED_MAX};
 use crate::policy::routes::COMPROMISED_RULE;
 
 /// What is to be told of a compromise as it stands: one finding for each step.
@@ -23,9 +23,9 @@ fn declaration_asked(compromise: &Compromise) -> Finding {
     let mut finding = begun(compromise, "asked", (compromise.by.as_str(), compromise.at));
     finding.title = format!("{} wants the credential of {} declared stolen", compromise.by, request.source);
     finding.meaning = format!(
-        "Within an hour {} has declared {COMPROMISES_ALONE_MAX} other sources to be stolen. Whoever could take the word of all \
-         sources away would blind keywatch, so that nothing follows from this one until another administrator declares the \
-         same. The reason given: {}",
+        "Within an hour {} has declared as much as one person does alone: {COMPROMISES_ALONE_MAX} sources, or one of them \
+         {COMPROMISES_ALONE_REPEATED_MAX} times. Whoever could take the word of all sources away would blind keywatch, so that \
+         nothing follows from this one until another administrator declares the same. The reason given: {}",
         compromise.by, request.reason
     );
     finding.runbook = "Ask, by another way than their account, whether it is they who declare this.\n\

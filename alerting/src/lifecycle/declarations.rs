@@ -19,8 +19,11 @@ use crate::policy::routes::LOWERED_RULE;
 struct Said {
     wallets: BTreeSet<String>,
     sources: BTreeSet<String>,
-    /// Sources that are expected to be heard within some time.
-    heartbeats: BTreeSet<String>,
+    /// Source that is expected to be heard within some time → that time, seconds.
+    heartbeats: BTreeMap<String, i64>,
+    /// Source whose records may come late → by how much, seconds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    delays: BTreeMap<String, i64>,
     /// Wallet → which of signer, node, ledger and decision point are declared for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     seen_by: BTreeMap<String, BTreeSet<String>>,
@@ -32,11 +35,18 @@ impl Said {
         let roles = system.wallets.iter().map(|wallet| {
             (wallet.wallet.clone(), wallet.sources().map(|(role, _)| role.to_owned()).collect::<BTreeSet<String>>())
         });
-        let expected = system.sources.iter().filter(|source| source.heartbeat_seconds > 0);
+        let seconds = system.sources.iter().map(|source| {
+            let name = || source.source.clone();
+            ((name(), source.heartbeat_seconds), (name(), source.max_delay_seconds))
+        });
+        let (mut heartbeats, mut delays): (BTreeMap<String, i64>, BTreeMap<String, i64>) = seconds.unzip();
+        heartbeats.retain(|_, seconds| *seconds > 0);
+        delays.retain(|_, seconds| *seconds > 0);
         Said {
             wallets: system.wallets.iter().map(|wallet| wallet.wallet.clone()).collect(),
             sources: system.sources.iter().map(|source| source.source.clone()).collect(),
-            heartbeats: expected.map(|source| source.source.clone()).collect(),
+            heartbeats,
+            delays,
             seen_by: roles.filter(|(_, roles)| !roles.is_empty()).collect(),
             destinations: system.destinations.iter().map(|destination| destination.address.clone()).collect(),
         }
@@ -49,12 +59,18 @@ impl Said {
         let still = |names: BTreeSet<String>, there: &BTreeSet<String>| -> BTreeSet<String> {
             names.into_iter().filter(|name| there.contains(name)).collect()
         };
+        let heartbeats = |said: &Said| said.heartbeats.keys().cloned().collect::<BTreeSet<_>>();
         let mut less = vec![
             ("wallets declared no more".to_owned(), gone(&before.wallets, &self.wallets)),
             ("sources declared no more".to_owned(), gone(&before.sources, &self.sources)),
             (
                 "sources whose silence is ordinary now".to_owned(),
-                still(gone(&before.heartbeats, &self.heartbeats), &self.sources),
+                still(gone(&heartbeats(before), &heartbeats(self)), &self.sources),
+            ),
+            ("sources that may be silent for longer".to_owned(), longer(&self.heartbeats, &before.heartbeats, None)),
+            (
+                "sources that may be late by more".to_owned(),
+                still(longer(&self.delays, &before.delays, Some(0)), &before.sources),
             ),
             ("destinations approved".to_owned(), gone(&self.destinations, &before.destinations)),
         ];
@@ -69,6 +85,15 @@ impl Said {
         less.retain(|(_, names)| !names.is_empty());
         less
     }
+}
+
+/// Sources of which more seconds are said `now` than before, where what was not said counts as `unsaid`.
+fn longer(now: &BTreeMap<String, i64>, before: &BTreeMap<String, i64>, unsaid: Option<i64>) -> BTreeSet<String> {
+    let is_longer = |source: &String, seconds: i64| {
+        let known = before.get(source).copied().or(unsaid);
+        known.is_some_and(|known| seconds > known)
+    };
+    now.iter().filter(|(source, seconds)| is_longer(source, **seconds)).map(|(source, _)| source.clone()).collect()
 }
 
 /// How a declaration was less than the one before.
@@ -168,6 +193,8 @@ mod tests {
             full.clone(),
             full.replace("heartbeat_seconds = 60\n", "").replace("node = 'node'\n", ""),
             full.clone(),
+            full.replace("heartbeat_seconds = 60\n", "heartbeat_seconds = 86_400\nmax_delay_seconds = 7_200\n"),
+            full.clone(),
             SOURCES.replace("idp", "idq"),
             full,
         ]);
@@ -177,6 +204,8 @@ mod tests {
             Some("destinations approved: 0xd"),
             None,
             Some("sources whose silence is ordinary now: node; wallets without a node now: 0xa"),
+            None,
+            Some("sources that may be silent for longer: node; sources that may be late by more: node"),
             None,
             Some("wallets declared no more: 0xa; sources declared no more: idp"),
             Some("sources declared no more: idq"),

@@ -88,7 +88,8 @@ impl Doors {
     }
 
     fn of<'a>(&'a self, system: &'a str, source: &'a str) -> impl Iterator<Item = (&'a str, &'a [Statement])> {
-        let own = self.0.iter().filter(move |((of, name, _), _)| of == system && name == source);
+        let first = (system.to_owned(), source.to_owned(), String::new());
+        let own = self.0.range(first..).take_while(move |((of, name, _), _)| of == system && name == source);
         own.map(|((_, _, process), statements)| (process.as_str(), statements.as_slice()))
     }
 }

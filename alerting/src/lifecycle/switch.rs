@@ -104,6 +104,11 @@ impl Switch {
         self.approved.as_ref().is_some_and(|(_, at)| self.holds(now.max(*at)))
     }
 
+    /// Whether it holds, or may yet, at `now`.
+    fn stands(&self, now: Instant) -> bool {
+        self.waits(now) || self.is_active(now)
+    }
+
     /// Whether it is about that rule of that system.
     #[must_use]
     pub fn is_of(&self, system: &str, rule: &str) -> bool {
@@ -138,10 +143,10 @@ pub struct Switches(BTreeMap<String, Switch>);
 impl Switches {
     /// Somebody asked for one.
     pub(crate) fn asked(&mut self, switch: Switch) {
-        // Those that were ended give way first.
+        // Those that are over give way first, then what is over next: a rule is on again sooner, and never later.
         if self.0.len() >= SWITCHES_MAX {
-            let ended = self.0.values().filter(|other| other.ended.is_some());
-            if let Some(id) = ended.min_by_key(|other| (other.at, &other.id)).map(|other| other.id.clone()) {
+            let next = self.0.values().min_by_key(|other| (other.stands(switch.at), other.request.until, &other.id));
+            if let Some(id) = next.map(|other| other.id.clone()) {
                 self.0.remove(&id);
             }
         }
@@ -179,14 +184,13 @@ impl Switches {
     #[must_use]
     pub fn refuses(&self, request: &SwitchRequest, now: Instant) -> Option<String> {
         let known = self.0.values().find(|switch| {
-            let stands = switch.waits(now) || switch.is_active(now);
             let is_as_long = switch.request.to >= request.to && switch.request.until >= request.until;
-            stands && is_as_long && switch.is_of(&request.system, &request.rule)
+            switch.stands(now) && is_as_long && switch.is_of(&request.system, &request.rule)
         });
         if let Some(known) = known {
             return Some(format!("that is asked for or agreed to already: {}", known.id));
         }
-        let standing = self.0.values().filter(|switch| switch.ended.is_none()).count();
+        let standing = self.0.values().filter(|switch| switch.stands(now)).count();
         (standing >= SWITCHES_MAX).then(|| "there are too many; switch some rules on first".to_owned())
     }
 
@@ -262,5 +266,18 @@ mod tests {
         let (longer, more) = (asked("l", Mode::Shadow, 101).request, asked("m", Mode::Off, 90).request);
         assert!(all.refuses(&longer, Instant(2)).is_none() && all.refuses(&more, Instant(2)).is_none());
         assert_eq!(all.refuses(&request, Instant(100)), None, "that one is over");
+    }
+
+    #[test]
+    fn what_is_over_takes_nobodys_place() {
+        let mut all = Switches::default();
+        for number in 0..SWITCHES_MAX {
+            all.asked(asked(&format!("{number:03}"), Mode::Off, 100));
+        }
+        let request = asked("s", Mode::Off, 200).request;
+        assert!(all.refuses(&request, Instant(99)).is_some_and(|problem| problem.contains("too many")));
+        assert_eq!(all.refuses(&request, Instant(100)), None);
+        all.asked(Switch { at: Instant(100), ..asked("new", Mode::Off, 200) });
+        assert_eq!((all.iter().count(), all.get("new").is_some(), all.get("000")), (SWITCHES_MAX, true, None));
     }
 }

@@ -286,11 +286,9 @@ fn may_act_alone(
     incident: &Joined<'_>,
     (state, policy): (&AlertState, &Policy),
 ) -> Result<String, String> {
-    if let Some(shadow) = policy.in_shadow(&finding.system, &finding.rule) {
+    if let Some(shadow) = in_shadow((finding.system.as_str(), finding.rule.as_str()), finding.decided, (state, policy))
+    {
         return Err(shadow);
-    }
-    if state.switches().lowered(&finding.system, &finding.rule, finding.decided).is_some() {
-        return Err(format!("shadow mode of {}: it revokes nothing without a person", finding.rule));
     }
     if finding.late {
         return Err("the evidence came late; late evidence never revokes without a person".to_owned());
@@ -330,7 +328,15 @@ fn agreeing_groups<'a>(
     witnesses.filter_map(|(source, _)| policy.trust_group(&finding.system, source)).collect()
 }
 
-/// Proposals become deeds only when trust groups agree: a finding that proves itself says nothing of other findings.
+/// Why a rule revokes nothing without a person at `now`, whatever its evidence.
+fn in_shadow((system, rule): (&str, &str), now: Instant, (state, policy): (&AlertState, &Policy)) -> Option<String> {
+    let is_switched = || state.switches().lowered(system, rule, now).is_some();
+    let switched = || is_switched().then(|| format!("shadow mode of {rule}: it revokes nothing without a person"));
+    policy.in_shadow(system, rule).or_else(switched)
+}
+
+/// Proposals become deeds only when trust groups agree: a finding that proves itself says nothing of other findings. What a rule
+/// in shadow or one that is off has proposed waits for a person, whoever agrees with it.
 fn is_releasable(
     proposal: &Response,
     finding: &Finding,
@@ -339,6 +345,7 @@ fn is_releasable(
 ) -> bool {
     proposal.system == finding.system
         && !proposal.late
+        && in_shadow((proposal.system.as_str(), proposal.rule.as_str()), finding.decided, (state, policy)).is_none()
         && !cuts_off_in_an_emergency(proposal, finding.decided, state)
         && !state.compromises().distrusts(&proposal.system, &proposal.source, proposal.decided)
         && proposal.severity >= Severity::High
