@@ -43,7 +43,7 @@ pub(super) struct Scanning {
     due: Option<Instant>,
     /// What was watched when it was asked for: the declaration, and the addresses of descriptors that were used.
     of: (String, Used),
-    /// Whether no node knows the question.
+    /// Whether it was said that a node does not know the question; it is asked again, since another one may answer then.
     is_unknown: bool,
     /// What was told to differ, by wallet.
     told: BTreeMap<String, Difference>,
@@ -99,13 +99,17 @@ impl<C: Chain> Follower<C> {
         if let Some(done) = self.scanning.task.try_join_next() {
             // One that broke off is asked for again at its time.
             return match done.ok() {
-                Some(Scan::Listed(listed)) => self.compare(&listed).await,
+                Some(Scan::Listed(listed)) => {
+                    self.scanning.is_unknown = false;
+                    self.compare(&listed).await
+                }
                 Some(Scan::Unknown) => {
-                    self.scanning.is_unknown = true;
-                    tracing::warn!(
-                        chain = self.chain.name(),
-                        "a node does not know scantxoutset: what wallets hold is compared with no node, whatever scan_seconds says"
-                    );
+                    if !std::mem::replace(&mut self.scanning.is_unknown, true) {
+                        tracing::warn!(
+                            chain = self.chain.name(),
+                            "a node does not know scantxoutset: what wallets hold is compared with nothing until one does"
+                        );
+                    }
                     Ok(())
                 }
                 Some(Scan::Failed(problem)) => {
@@ -117,7 +121,7 @@ impl<C: Chain> Follower<C> {
         }
         let now = Instant::now();
         let is_due = self.scanning.due.is_none_or(|due| due <= now) && self.scanning.task.is_empty();
-        if self.pace.scan == Duration::ZERO || self.scanning.is_unknown || !is_due {
+        if self.pace.scan == Duration::ZERO || !is_due {
             return Ok(());
         }
         if self.cursor().holdings().is_empty() {
