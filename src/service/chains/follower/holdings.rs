@@ -69,6 +69,12 @@ impl<C: Chain> Follower<C> {
         }
     }
 
+    /// What these wallets held was of other addresses than they have now.
+    pub(super) fn forget(&mut self, wallets: &[String]) {
+        let Some(cursor) = &mut self.cursor else { return };
+        wallets.iter().for_each(|wallet| cursor.holdings_mut().forget(wallet));
+    }
+
     /// After a reorganisation, what was told may be taken back.
     pub(super) fn tell_anew(&mut self) {
         self.telling = Telling::default();
