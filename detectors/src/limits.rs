@@ -39,6 +39,9 @@ pub const TOKENS_SAID_MAX: usize = 10_000;
 /// Letters of such a name.
 pub const TOKEN_SYMBOL_LETTERS_MAX: usize = 12;
 
+/// Decimals that such a contract may claim; with more a title would be zeros.
+pub const TOKEN_DECIMALS_MAX: u8 = 36;
+
 /// Windows of one operator that share a ring; more with the same key open another one.
 pub const RING_CALLS_MAX: usize = 16;
 

@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: "Nodes of {chain} do not say what is so: {what}"
 severity: high
 entity: the chain

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use keywatch_store::{Event, Instant};
 
-use crate::limits::{TOKEN_SYMBOL_LETTERS_MAX, TOKENS_SAID_MAX};
+use crate::limits::{TOKEN_DECIMALS_MAX, TOKEN_SYMBOL_LETTERS_MAX, TOKENS_SAID_MAX};
 
 /// What a contract called itself first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Said {
         else {
             return;
         };
-        if is_plain(symbol) {
+        if is_plain(symbol) && decimals <= TOKEN_DECIMALS_MAX {
             let name = Name { from: event.time(), symbol: symbol.to_owned(), decimals };
             self.put(event.system(), (token.to_owned(), chain.to_owned()), name);
         }
@@ -99,13 +99,14 @@ mod tests {
             said("0xa", "base", "USDC", 6, 3),
             said("0xb", "base", "USDC?0xa", 6, 3),
             said("0xc", "base", "HUGE", 300, 3),
+            said("0xd", "base", "DEEP", 37, 3),
         ] {
             kept.take(&event);
         }
         let name = |token: &str, time: i64| kept.at("cold", token, Some("base"), Instant(time)).cloned();
         let gala = Name { from: Instant(2), symbol: "GALA".into(), decimals: 8 };
         assert_eq!((name("0xa", 1), name("0xa", 2), name("0xa", 9)), (None, Some(gala.clone()), Some(gala)));
-        assert_eq!((name("0xb", 9), name("0xc", 9)), (None, None));
+        assert_eq!((name("0xb", 9), name("0xc", 9), name("0xd", 9)), (None, None, None));
         assert_eq!(kept.at("warm", "0xa", Some("base"), Instant(9)), None, "each system has its own log time");
     }
 

@@ -102,6 +102,11 @@ impl Holdings {
         names.len().saturating_sub(self.wallets.len())
     }
 
+    /// Counts nothing of a wallet any more: other addresses have its name now. Until it is watched anew.
+    pub fn forget(&mut self, wallet: &str) {
+        self.wallets.remove(wallet);
+    }
+
     /// Takes what the block at `height` changed. A wallet of which it is not known when a spent coin was made, or of which more
     /// is spent than came, begins anew behind the block.
     pub fn take(&mut self, height: u64, moves: &[Move]) {
@@ -297,6 +302,16 @@ mod tests {
         assert_eq!(held(&holdings), [("a", 11, 40), ("c", 13, 0)]);
         let crowd: BTreeSet<String> = (0..HOLDINGS_WALLETS_MAX + 3).map(|number| format!("w{number}")).collect();
         assert_eq!((holdings.watch(&crowd, 12), holdings.wallets().count()), (3, HOLDINGS_WALLETS_MAX));
+    }
+
+    #[test]
+    fn a_wallet_of_other_addresses_begins_anew_and_takes_nothing_back_of_the_old_ones() {
+        let mut holdings = holdings();
+        holdings.forget("a");
+        holdings.watch(&names(&["a", "b"]), 12);
+        assert_eq!(held(&holdings), [("a", 13, 0), ("b", 11, 0)]);
+        holdings.rewind(11);
+        assert_eq!(held(&holdings), [("a", 13, 0), ("b", 11, 0)]);
     }
 
     #[test]

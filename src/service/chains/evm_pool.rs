@@ -114,11 +114,11 @@ impl EvmChain {
         transaction: &Transaction,
         time: Instant,
     ) -> bool {
-        let by = match sender(shown) {
+        let by = match sender(shown, self.network.id) {
             Sender::Unknown => return false,
             Sender::Signed(by) if by == transaction.from => return false,
             Sender::Signed(by) => format!("{by:#x}"),
-            Sender::Nobody => "nobody".to_owned(),
+            Sender::Nobody => "nobody on this chain".to_owned(),
         };
         if seen.misattributed.len() >= POOL_LOOKED_MAX {
             seen.misattributed.clear();

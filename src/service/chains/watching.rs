@@ -55,6 +55,16 @@ impl<C> Watching<C> {
         let new = here.filter(|wallet| !known(&wallet.wallet));
         new.map(|wallet| (wallet.wallet.clone(), u64::try_from(wallet.first_block).unwrap_or_default())).collect()
     }
+
+    /// Wallets of the chain that had another descriptor `before`, and with it other addresses under the same name.
+    pub(crate) fn changed(&self, before: &System) -> Vec<String> {
+        let had_another = |name: &str, descriptor: &str| {
+            before.wallets.iter().any(|wallet| wallet.wallet == name && wallet.descriptor != descriptor)
+        };
+        let here = self.system.wallets.iter().filter(|wallet| wallet.chain.eq_ignore_ascii_case(&self.name));
+        let changed = here.filter(|wallet| had_another(&wallet.wallet, &wallet.descriptor));
+        changed.map(|wallet| wallet.wallet.clone()).collect()
+    }
 }
 
 /// Makes the chain anew whenever what is declared of its system changes, as long as somebody follows it.
@@ -119,5 +129,17 @@ mod tests {
         assert_eq!(*next.chain, ["a", "b", "c", "d"]);
         assert_eq!(next.added(&first.system), [("b".to_owned(), 7), ("d".to_owned(), 0)]);
         assert_eq!(next.only(&["b".to_owned(), "gone".to_owned()]).unwrap(), ["b"]);
+        assert!(next.changed(&first.system).is_empty());
+    }
+
+    #[test]
+    fn a_wallet_with_another_descriptor_has_changed() {
+        let before = system(&[("a", "bitcoin", 0), ("b", "bitcoin", 0), ("c", "base", 0)]);
+        let mut now = before.clone();
+        now.wallets[1].descriptor = "wpkh(B)".to_owned();
+        now.wallets[2].descriptor = "wpkh(C)".to_owned();
+        let next: Watching<Vec<String>> = Watching::new("bitcoin", &now, Arc::new(names)).unwrap();
+        assert_eq!(next.changed(&before), ["b"]);
+        assert!(next.changed(&now).is_empty());
     }
 }

@@ -94,10 +94,17 @@ pub fn designated(code: &[u8]) -> Option<Address> {
 
 impl Decoder<'_> {
     /// What watched accounts signed into a waiting transaction, of as many as are looked at: each costs the recovery of a key,
-    /// and anybody makes such lists.
+    /// and anybody makes such lists. Of one number of an account the first takes effect, however often the list has it.
     #[must_use]
     pub fn delegating(&self, transaction: &Transaction) -> Vec<Delegation> {
-        of(transaction, 0, AUTHORIZATIONS_MAX).filter(|delegation| self.holds_here(delegation)).collect()
+        let mut first: Vec<Delegation> = Vec::new();
+        for delegation in of(transaction, 0, AUTHORIZATIONS_MAX).filter(|delegation| self.holds_here(delegation)) {
+            let number = (delegation.authority, delegation.nonce);
+            if first.iter().all(|before| (before.authority, before.nonce) != number) {
+                first.push(delegation);
+            }
+        }
+        first
     }
 
     /// The event of what a watched account signed into a transaction that waits, seen at `time`.

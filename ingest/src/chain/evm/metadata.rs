@@ -70,7 +70,7 @@ pub fn reads_as(symbol: &str) -> Option<String> {
         let (digits, behind) = after.split_once('}')?;
         let letter = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?;
         read.push_str(before);
-        if !UNSEEN.contains(&letter) {
+        if !is_unseen(letter) {
             read.push(looks_like(letter)?);
         }
         rest = behind;
@@ -79,8 +79,12 @@ pub fn reads_as(symbol: &str) -> Option<String> {
     (rest.len() < symbol.len()).then_some(read)
 }
 
-/// Letters that show nothing.
-const UNSEEN: [char; 5] = ['\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{feff}'];
+/// Letters that show nothing: joiners, marks of the direction of text, variants and tags.
+fn is_unseen(letter: char) -> bool {
+    matches!(letter, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
+        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(letter, '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e01ef}')
+}
 
 /// Letters of Cyrillic and Greek, and signs of money, by what they look like in most fonts.
 const ALIKE: [(char, &str); 26] = [
@@ -116,6 +120,9 @@ fn looks_like(letter: char) -> Option<char> {
     // Wide forms of ASCII, as East Asian texts have them.
     if ('\u{ff01}'..='\u{ff5e}').contains(&letter) {
         return char::from_u32(u32::from(letter) - 0xfee0);
+    }
+    if matches!(letter, '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}') {
+        return Some(' ');
     }
     ALIKE.iter().find(|(_, letters)| letters.contains(letter)).map(|(plain, _)| *plain)
 }
@@ -200,6 +207,8 @@ mod tests {
             ("U\u{405}DT", Some("USDT")),
             ("\u{ff35}\u{ff33}\u{ff24}C", Some("USDC")),
             ("US\u{200b}DC", Some("USDC")),
+            ("US\u{200f}DC", Some("USDC")),
+            ("\u{2066}USDC\u{2069}\u{a0}", Some("USDC ")),
             ("USD\u{20ae}", Some("USDT")),
             ("\u{441}b\u{415}TH", Some("cbETH")),
             ("\u{1f680}MOON", None),

@@ -12,18 +12,21 @@ use serde_json::Value;
 pub enum Sender {
     /// That account signed it.
     Signed(Address),
-    /// Nobody did: it has another hash, or no signer.
+    /// Nobody did, on this chain: it has another hash, no signer, or is for another chain.
     Nobody,
     /// Nothing: it is of a kind that is not known here, or fields are missing.
     Unknown,
 }
 
-/// What the fields of a transaction prove, as `eth_getTransactionByHash` answers it.
+/// What the fields of a transaction prove, as `eth_getTransactionByHash` answers it on a chain of that number.
 #[must_use]
-pub fn sender(sent: &Value) -> Sender {
+pub fn sender(sent: &Value, chain: u64) -> Sender {
     let parts = || Some((payload(sent)?, Signed::of(sent)?, sent["hash"].as_str()?.parse::<B256>().ok()?));
     let Some((payload, signed, hash)) = parts() else { return Sender::Unknown };
-    if keccak256(signed.whole(&payload)) != hash {
+    // Everybody can read what an account signed for another chain, and show it here; it never stands in a block.
+    let named = if signed.kind == 0 { signed.chain } else { number(&sent["chainId"]) };
+    let is_foreign = named.is_some_and(|named| named != U256::from(chain));
+    if is_foreign || keccak256(signed.whole(&payload)) != hash {
         return Sender::Nobody;
     }
     let message = keccak256(signed.message(&payload));
@@ -218,13 +221,17 @@ mod tests {
         include_str!("tests/signed.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    fn chain(sent: &Value) -> u64 {
+        number(&sent["chainId"]).map_or(1, |id| u64::try_from(id).unwrap())
+    }
+
     #[test]
     fn whoever_signed_is_recovered_from_transactions_of_every_kind() {
         let kinds: Vec<String> = examples().iter().map(|sent| sent["type"].as_str().unwrap().to_owned()).collect();
         assert_eq!(kinds, ["0x0", "0x0", "0x1", "0x2", "0x3", "0x4"]);
         for sent in examples() {
             let from: Address = sent["from"].as_str().unwrap().parse().unwrap();
-            assert_eq!(sender(&sent), Sender::Signed(from), "{sent}");
+            assert_eq!(sender(&sent, chain(&sent)), Sender::Signed(from), "{sent}");
         }
     }
 
@@ -234,13 +241,20 @@ mod tests {
             for (field, value) in [("value", "0x64"), ("nonce", "0x63"), ("gas", "0x1"), ("input", "0xabcd")] {
                 let mut changed = sent.clone();
                 changed[field] = json!(value);
-                assert_eq!(sender(&changed), Sender::Nobody, "{field} of {changed}");
+                assert_eq!(sender(&changed, chain(&sent)), Sender::Nobody, "{field} of {changed}");
             }
             // The sender that a node names is no field that is signed.
             let mut changed = sent.clone();
             changed["from"] = json!("0x0000000000000000000000000000000000000001");
-            assert_eq!(sender(&changed), sender(&sent));
+            assert_eq!(sender(&changed, chain(&sent)), sender(&sent, chain(&sent)));
         }
+    }
+
+    #[test]
+    fn what_was_signed_for_another_chain_is_nobodys_here() {
+        let elsewhere: Vec<bool> = examples().iter().map(|sent| sender(sent, 5) == Sender::Nobody).collect();
+        // Before EIP-155 a signature named no chain.
+        assert_eq!(elsewhere, [true, false, true, true, true, true]);
     }
 
     #[test]
@@ -249,7 +263,7 @@ mod tests {
             for (field, value) in [("type", json!("0x7e")), ("gas", Value::Null), ("r", json!("0x0"))] {
                 let mut other = sent.clone();
                 other[field] = value;
-                assert_eq!(sender(&other), Sender::Unknown, "{field}");
+                assert_eq!(sender(&other, chain(&sent)), Sender::Unknown, "{field}");
             }
         }
     }

@@ -109,6 +109,7 @@ impl<C: Chain> Follower<C> {
             // A reorganisation may have left blocks since that was written.
             self.backfill.cut(tip);
             if let Some(before) = before {
+                self.forget(&first.changed(&before));
                 let mut added = first.added(&before);
                 // Those that the log has as pending up to here were taken before the process ended.
                 added.retain(|(wallet, _)| !backfill::reaches(&self.backfill.pending, wallet, tip));
@@ -157,12 +158,13 @@ impl<C: Chain> Follower<C> {
             return;
         }
         let next = changes.borrow_and_update().clone();
-        let added = next.added(&watched.system);
+        let (added, changed) = (next.added(&watched.system), next.changed(&watched.system));
         next.chain.take_used(&self.chain.used());
         self.chain = Arc::clone(&next.chain);
         *watched = next;
         let declared = self.backfill.declared();
         self.cursor_mut().watch(declared);
+        self.forget(&changed);
         tracing::info!(chain = self.chain.name(), "what is watched has changed");
         self.backfill.add(self.chain.name(), added, tip);
         self.hold();

@@ -43,7 +43,7 @@ pub(super) struct Scanning {
     due: Option<Instant>,
     /// What was watched when it was asked for: the declaration, and the addresses of descriptors that were used.
     of: (String, Used),
-    /// Whether no node knows the question.
+    /// Whether it was said that a node does not know the question; it is asked again, since another one may answer then.
     is_unknown: bool,
     /// What was told to differ, by wallet.
     told: BTreeMap<String, Difference>,
@@ -67,6 +67,12 @@ impl<C: Chain> Follower<C> {
         if left_out > 0 {
             tracing::warn!(chain = self.chain.name(), left_out, "too many wallets: what these hold is not told");
         }
+    }
+
+    /// What these wallets held was of other addresses than they have now.
+    pub(super) fn forget(&mut self, wallets: &[String]) {
+        let Some(cursor) = &mut self.cursor else { return };
+        wallets.iter().for_each(|wallet| cursor.holdings_mut().forget(wallet));
     }
 
     /// After a reorganisation, what was told may be taken back.
@@ -99,13 +105,17 @@ impl<C: Chain> Follower<C> {
         if let Some(done) = self.scanning.task.try_join_next() {
             // One that broke off is asked for again at its time.
             return match done.ok() {
-                Some(Scan::Listed(listed)) => self.compare(&listed).await,
+                Some(Scan::Listed(listed)) => {
+                    self.scanning.is_unknown = false;
+                    self.compare(&listed).await
+                }
                 Some(Scan::Unknown) => {
-                    self.scanning.is_unknown = true;
-                    tracing::warn!(
-                        chain = self.chain.name(),
-                        "a node does not know scantxoutset: what wallets hold is compared with no node, whatever scan_seconds says"
-                    );
+                    if !std::mem::replace(&mut self.scanning.is_unknown, true) {
+                        tracing::warn!(
+                            chain = self.chain.name(),
+                            "a node does not know scantxoutset: what wallets hold is compared with nothing until one does"
+                        );
+                    }
                     Ok(())
                 }
                 Some(Scan::Failed(problem)) => {
@@ -117,7 +127,7 @@ impl<C: Chain> Follower<C> {
         }
         let now = Instant::now();
         let is_due = self.scanning.due.is_none_or(|due| due <= now) && self.scanning.task.is_empty();
-        if self.pace.scan == Duration::ZERO || self.scanning.is_unknown || !is_due {
+        if self.pace.scan == Duration::ZERO || !is_due {
             return Ok(());
         }
         if self.cursor().holdings().is_empty() {
