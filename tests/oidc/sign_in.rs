@@ -198,6 +198,9 @@ async fn who_fails_too_often_is_not_answered_and_a_token_is_taken_all_the_same()
     let throttled = throttled.expect("what fails is throttled");
     assert!(throttled.header("retry-after").parse::<u64>().unwrap() > 0);
     assert_eq!(browser.sign_in("ann").await.status, StatusCode::SEE_OTHER);
+    // Nor does who has begun nothing keep a colleague behind the same address from the provider.
+    let shown = signs_in(&provider, &mut Browser::new(&running), "").await;
+    assert!(session(&shown).is_some(), "{} {}", shown.status, shown.text);
     running.stop();
 }
 

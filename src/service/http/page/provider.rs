@@ -61,7 +61,8 @@ pub(super) async fn come_back(State(page): State<Arc<Page>>, request: Request) -
         let problem = "This sign-in was not begun in this browser, or more than ten minutes ago. Begin again.";
         return failed(&page, address, layout::refused(None, StatusCode::FORBIDDEN, problem));
     };
-    if let Some(Err(wait)) = address.map(|address| page.failures.may_try(address, Instant::now())) {
+    // What was not begun here costs the provider nothing, and keeps nobody behind the same address out.
+    if let Some(Err(wait)) = address.map(|address| page.exchanges.may_try(address, Instant::now())) {
         return too_many(wait);
     }
     let mut response = match signed_in((oidc, sign_in), &fields, &attempt).await {
@@ -69,7 +70,10 @@ pub(super) async fn come_back(State(page): State<Arc<Page>>, request: Request) -
             let response = layout::onward(onward(&attempt.onward));
             begin_session(&page, operator, ("identity_provider", lasts), secure, response).await
         }
-        Err(trouble) => failed(&page, address, said(&trouble)),
+        Err(trouble) => {
+            let _ = address.map(|address| page.exchanges.failure(address, Instant::now()));
+            failed(&page, address, said(&trouble))
+        }
     };
     // It is over, whatever came of it.
     add_cookie(&mut response, &set_returning_cookie(attempt_cookie(secure), "", secure, 0));
