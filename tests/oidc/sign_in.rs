@@ -251,6 +251,25 @@ async fn a_key_that_is_new_is_fetched_before_anybody_is_turned_away() {
 }
 
 #[tokio::test]
+async fn no_other_host_sets_the_cookie_of_an_attempt_also_where_a_proxy_does_not_say_that_it_ends_tls() {
+    let machine = machine();
+    machine.configure(
+        "[oidc]\nissuer = \"https://id.example\"\naudience = \"keywatch\"\nkeys_url = \"http://127.0.0.1:1/keys\"\n\
+         name_claim = \"email\"\n\
+         [oidc.sign_in]\nclient_id = \"keywatch-page\"\n\
+         redirect_uri = \"https://keywatch.example.net/page/sign-in/callback\"\n\
+         authorization_url = \"https://id.example/authorize\"\ntoken_url = \"https://id.example/token\"\n\
+         [[oidc.grants]]\nclaim = \"groups\"\nvalue = \"soc\"\nroles = [\"analyst\"]\nsystems = [\"cold\"]\n",
+    );
+    let running = machine.start().await;
+    let begun = Browser::new(&running).get("/page/sign-in/provider").await;
+    assert!(begun.header("location").starts_with("https://id.example/authorize?"), "{}", begun.text);
+    let kept = begun.cookies.iter().find(|cookie| cookie.starts_with("__Host-keywatch-attempt="));
+    assert!(kept.is_some_and(|kept| kept.contains("Secure") && !kept.contains("Domain")), "{:?}", begun.cookies);
+    running.stop();
+}
+
+#[tokio::test]
 async fn without_the_section_nobody_is_sent_anywhere() {
     let machine = machine();
     let running = machine.start().await;
