@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::support::{FaultyPdp, MortalLog, SYSTEM, WALLET, at, executor, executor_from, finding};
+use crate::support::{FaultyPdp, MortalLog, SYSTEM, WALLET, allowed, at, executor, executor_from, finding};
 use keywatch_alerting::{
     Act, Action, AlertState, AllowanceRequest, Error, Executor, Matcher, Saved, Silence, SilenceRequest, Sink, Status,
     Terminal, Verdict,
@@ -53,6 +53,22 @@ fn request(criticals: bool, until: Instant) -> SilenceRequest {
 
 fn allowance(alert: &str, until: Instant) -> AllowanceRequest {
     AllowanceRequest { alert: alert.into(), reason: "salaries".into(), until, any: BTreeSet::new(), amount_max: None }
+}
+
+#[tokio::test]
+async fn who_looks_before_anything_is_found_is_written_down_at_the_time_that_the_events_have_come_to() {
+    let (log, executor) = scene().await;
+    log.append(Topic::Events, vec![allowed("d")]).unwrap();
+    let systems = [SYSTEM.to_owned()];
+    for _ in 0..2 {
+        executor.record_sign_in(&systems, "ann", "token", at(50)).unwrap();
+    }
+    executor.record_read(SYSTEM, "ann", "about", "alice", at(50)).unwrap();
+    executor.record_question(&systems, "ann", "SELECT 1", at(50)).unwrap();
+    let [signed_in, read] = ["operator.signed_in", "operator.read"].map(|kind| log.of_kind(kind));
+    assert_eq!((signed_in.len(), read.len()), (1, 2), "what is written again stands there once");
+    let times: Vec<Instant> = [signed_in, read].concat().iter().map(Event::time).collect();
+    assert!(times.iter().all(|time| (at(-60)..at(-59)).contains(time)), "{times:?}");
 }
 
 #[tokio::test]

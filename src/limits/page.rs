@@ -12,6 +12,12 @@ pub(crate) const PAGE_SESSIONS_OF_OPERATOR_MAX: usize = 16;
 /// Seconds that a form to sign in may be open.
 pub(crate) const PAGE_SIGN_IN_SECONDS_MAX: u64 = 3_600;
 
+/// Seconds that the log has to take a sign-in before who signed in sees the board without it.
+pub(crate) const PAGE_SIGN_IN_WRITE_SECONDS_MAX: u64 = 5;
+
+/// Seconds after which such a sign-in is written again.
+pub(crate) const PAGE_SIGN_IN_WRITE_AGAIN_SECONDS: u64 = 5;
+
 /// Bytes of a form of the web page.
 pub(crate) const PAGE_FORM_BYTES_MAX: usize = 32 << 10;
 

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
+use keywatch_store::log::embedded::{EmbeddedLog, Options};
+use keywatch_store::{Clock, Event, Instant as Time, Log, Position, Topic};
 use reqwest::StatusCode;
 
 use crate::page::browser::{Browser, between};
@@ -26,9 +28,15 @@ pub(crate) struct Served {
 impl Served {
     /// Starts it, with `directory` for what is temporary.
     pub(crate) fn start(directory: &Path) -> Served {
+        Served::start_with(directory, &[])
+    }
+
+    /// As [`Served::start`], with further arguments.
+    fn start_with(directory: &Path, more: &[&str]) -> Served {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut command = Command::new(env!("CARGO_BIN_EXE_keywatch"));
-        command.args(["demo", "--serve", "--speed", "1000000000"]).env("TMPDIR", directory).current_dir(directory);
+        command.args(["demo", "--serve", "--speed", "1000000000"]).args(more);
+        command.env("TMPDIR", directory).current_dir(directory);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let (send, lines) = sync_channel(LINES_MAX);
         let written = BufReader::new(child.stdout.take().unwrap());
@@ -105,4 +113,24 @@ fn a_served_demo_that_nobody_looks_at_ends_on_ctrl_c_too() {
     let demo = Served::start(here.path());
     demo.says("Sign in with: ");
     demo.interrupt();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_somebody_signs_in_is_a_record_of_the_time_of_the_story() {
+    let here = tempfile::tempdir().unwrap();
+    let demo = Served::start_with(here.path(), &["--data", "log"]);
+    let page = demo.says("The page: ");
+    let token = demo.says("Sign in with: ");
+    let mut browser = Browser::at(page.strip_suffix("/page").unwrap());
+    assert_eq!(browser.sign_in(&token).await.status, StatusCode::SEE_OTHER);
+    assert!(browser.get("/page").await.status.is_success());
+    demo.says("The page stays until Ctrl-C");
+    demo.interrupt();
+    let log = EmbeddedLog::open(here.path().join("log"), Options::new(Clock::Recorded)).unwrap();
+    let conclusions = log.read(Topic::Conclusions, Position(0), 100_000).unwrap();
+    let signed_in: Vec<&Event> = conclusions.iter().filter(|event| event.kind() == "operator.signed_in").collect();
+    let [signed_in] = signed_in[..] else { panic!("{} records that somebody signed in", signed_in.len()) };
+    let [before, after] = ["2025-02-01T00:00:00Z", "2025-02-21T05:30:00Z"].map(|time| time.parse::<Time>().unwrap());
+    assert_eq!(signed_in.actor(), Some("you"));
+    assert!((before..after).contains(&signed_in.time()), "{}", signed_in.time());
 }

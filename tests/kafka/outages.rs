@@ -10,11 +10,14 @@ use keywatch_store::log::kafka::{KafkaLog, Settings};
 use keywatch_store::{Clock, Event, EventId, Log, Position, Topic};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer as _};
+use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::running::{THIRD, copied, log_section, sessions, third};
 use super::{open, settings, standing};
 use crate::incidents::recording::bybit;
+use crate::operators::with_operators;
+use crate::page::browser::Browser;
 use crate::running::machine::{Machine, Running};
 use crate::support::kafka::{Broker, broker, prefix};
 
@@ -162,4 +165,37 @@ async fn p2_what_is_to_be_written_while_the_cluster_is_away_waits_and_is_written
     assert_eq!(machine.found(&events, &conclusions), third(&["ann", "bob"]));
     let told = machine.told(&events, &conclusions);
     assert!(!told.is_empty() && told.values().all(|times| *times == 1), "{told:?}");
+}
+
+#[tokio::test]
+async fn p2_who_signs_in_while_the_cluster_is_away_sees_the_board_and_does_nothing_until_that_is_written() {
+    let (mut broker, prefix) = (Broker::start(|_, _| String::new()), prefix());
+    let machine = with_operators(Machine::new(THIRD));
+    machine.configure(&log_section(&broker, &prefix, ""));
+    let running = machine.start().await;
+    running.send(sessions("ann", 1..=3)).await;
+    let incident = "href=\"/page/incidents/";
+    Browser::signed_in(&running, "carol").await.until("/page", incident).await;
+    broker.kill();
+    until_obstructed(&running, "evaluation", true).await;
+    let mut bob = Browser::signed_in(&running, "bob").await;
+    let board = bob.get("/page").await;
+    assert!(board.status.is_success() && board.text.contains(incident), "{} {}", board.status, board.text);
+    let (act, token) = ("/page/silences/none/end", board.token());
+    let refused = bob.post(act, &[("token", &token)]).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.text);
+    assert!(refused.text.contains("you may look, and do nothing"), "{}", refused.text);
+
+    broker.start_again();
+    let begun = Instant::now();
+    // Once it is written, the silence is looked for.
+    while bob.post(act, &[("token", &token)]).await.status != StatusCode::NOT_FOUND {
+        assert!(begun.elapsed() < PATIENCE, "the sign-in is not written down");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    running.stop();
+    let [_, conclusions] = copied(&machine);
+    let signed_in = conclusions.iter().filter(|event| event.kind() == "operator.signed_in");
+    let who: Vec<Option<&str>> = signed_in.map(Event::actor).collect();
+    assert_eq!(who, [Some("carol"), Some("bob")], "each once");
 }

@@ -198,6 +198,9 @@ async fn who_fails_too_often_is_not_answered_and_a_token_is_taken_all_the_same()
     let throttled = throttled.expect("what fails is throttled");
     assert!(throttled.header("retry-after").parse::<u64>().unwrap() > 0);
     assert_eq!(browser.sign_in("ann").await.status, StatusCode::SEE_OTHER);
+    // Nor does who has begun nothing keep a colleague behind the same address from the provider.
+    let shown = signs_in(&provider, &mut Browser::new(&running), "").await;
+    assert!(session(&shown).is_some(), "{} {}", shown.status, shown.text);
     running.stop();
 }
 
@@ -244,6 +247,25 @@ async fn a_key_that_is_new_is_fetched_before_anybody_is_turned_away() {
     let mut browser = Browser::new(&running);
     let shown = signs_in(&provider, &mut browser, "").await;
     assert!(session(&shown).is_some(), "{}", shown.text);
+    running.stop();
+}
+
+#[tokio::test]
+async fn no_other_host_sets_the_cookie_of_an_attempt_also_where_a_proxy_does_not_say_that_it_ends_tls() {
+    let machine = machine();
+    machine.configure(
+        "[oidc]\nissuer = \"https://id.example\"\naudience = \"keywatch\"\nkeys_url = \"http://127.0.0.1:1/keys\"\n\
+         name_claim = \"email\"\n\
+         [oidc.sign_in]\nclient_id = \"keywatch-page\"\n\
+         redirect_uri = \"https://keywatch.example.net/page/sign-in/callback\"\n\
+         authorization_url = \"https://id.example/authorize\"\ntoken_url = \"https://id.example/token\"\n\
+         [[oidc.grants]]\nclaim = \"groups\"\nvalue = \"soc\"\nroles = [\"analyst\"]\nsystems = [\"cold\"]\n",
+    );
+    let running = machine.start().await;
+    let begun = Browser::new(&running).get("/page/sign-in/provider").await;
+    assert!(begun.header("location").starts_with("https://id.example/authorize?"), "{}", begun.text);
+    let kept = begun.cookies.iter().find(|cookie| cookie.starts_with("__Host-keywatch-attempt="));
+    assert!(kept.is_some_and(|kept| kept.contains("Secure") && !kept.contains("Domain")), "{:?}", begun.cookies);
     running.stop();
 }
 

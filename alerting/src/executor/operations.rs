@@ -1,6 +1,6 @@
 //! What operators do, performed: checked against the state, written to the log, and only then answered.
 
-use keywatch_store::{Instant, Topic};
+use keywatch_store::{Event, Instant, Topic};
 
 use super::Executor;
 use crate::error::Error;
@@ -158,9 +158,7 @@ impl Executor {
     /// # Errors
     /// [`Error::Log`]; then it must not be shown.
     pub fn record_read(&self, system: &str, by: &str, what: &str, name: &str, now: Instant) -> Result<(), Error> {
-        let record = operation::read(system, by, what, name, now);
-        self.shared.alert_log.append(Topic::Conclusions, vec![record])?;
-        Ok(())
+        self.note(vec![operation::read(system, by, what, name, now)])
     }
 
     /// Writes down, in each of these systems, that an operator asked something in SQL.
@@ -168,18 +166,28 @@ impl Executor {
     /// # Errors
     /// [`Error::Log`]; then it must not be answered.
     pub fn record_question(&self, systems: &[String], by: &str, sql: &str, now: Instant) -> Result<(), Error> {
-        let records = systems.iter().map(|system| operation::asked(system, by, sql, now)).collect();
-        self.shared.alert_log.append(Topic::Conclusions, records)?;
-        Ok(())
+        self.note(systems.iter().map(|system| operation::asked(system, by, sql, now)).collect())
     }
 
     /// Writes down, in each of these systems, that an operator signed in, and in which way.
     ///
     /// # Errors
-    /// [`Error::Log`]; then nobody has signed in.
+    /// [`Error::Log`]; then whoever signed in does nothing yet. With the same `now` it can be written again, and stands there
+    /// once.
     pub fn record_sign_in(&self, systems: &[String], by: &str, way: &str, now: Instant) -> Result<(), Error> {
-        let records = systems.iter().map(|system| operation::signed_in(system, by, way, now)).collect();
-        self.shared.alert_log.append(Topic::Conclusions, records)?;
+        self.note(systems.iter().map(|system| operation::signed_in(system, by, way, now)).collect())
+    }
+
+    /// Writes down what may well be the first conclusion of its system. A log that keeps the time of its records would have it
+    /// at the beginning of time: it is of the time that the events have come to.
+    fn note(&self, mut records: Vec<Event>) -> Result<(), Error> {
+        let alert_log = &self.shared.alert_log;
+        if alert_log.keeps_times() {
+            for record in &mut records {
+                record.set_time(alert_log.time_of(record.system()));
+            }
+        }
+        alert_log.append(Topic::Conclusions, records)?;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use keywatch_store::kinds::{self, Writer};
 use keywatch_store::log::TopicHead;
-use keywatch_store::{Appended, Error as StoreError, Event, EventId, Instant, Log, Position, Topic};
+use keywatch_store::{Appended, Clock, Error as StoreError, Event, EventId, Instant, Log, Position, Topic};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
@@ -222,6 +222,11 @@ impl AlertLog {
         self.log.time_of(system).unwrap_or_default()
     }
 
+    /// Whether the log takes the time of a record from the record.
+    pub fn keeps_times(&self) -> bool {
+        self.log.clock() == Clock::Recorded
+    }
+
     /// Where the events topic ends.
     pub fn head(&self) -> TopicHead {
         self.log.head(Topic::Events)
@@ -322,7 +327,6 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{OnceLock, Weak};
 
-    use keywatch_store::Clock;
     use keywatch_store::event::Origin;
     use keywatch_store::log::memory::MemoryLog;
 

@@ -149,6 +149,11 @@ impl SignIn {
         &self.configured.client_id
     }
 
+    /// Whether the provider sends people back over TLS, whatever is said of the connection that arrives here.
+    pub(crate) fn comes_back_over_tls(&self) -> bool {
+        Url::parse(&self.configured.redirect_uri).is_ok_and(|url| url.scheme() == "https")
+    }
+
     /// Whether an answer is this issuer's, where it says whose it is (RFC 9207).
     pub(crate) fn is_of_issuer(&self, issuer: Option<&str>) -> bool {
         issuer.is_none_or(|issuer| issuer == self.issuer)

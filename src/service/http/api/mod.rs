@@ -55,7 +55,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use keywatch_alerting::{Error, Executor};
-use keywatch_store::Log;
+use keywatch_store::{Instant, Log};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Semaphore, watch};
@@ -92,6 +92,8 @@ pub(crate) struct Api {
     pub(crate) turns: Arc<Semaphore>,
     /// Turns of who waits for changes.
     waiting: Arc<Semaphore>,
+    /// The turn to write a sign-in: where the log hangs, those that are written again take no turn from who reads.
+    signing_in: Arc<Semaphore>,
     /// What rules cost people, as far as it was counted; who counts has it alone.
     counting: Arc<Mutex<Option<noise::Counting>>>,
     /// What does not change while keywatch runs.
@@ -125,8 +127,20 @@ impl Api {
     ) -> Arc<Api> {
         let turns = Arc::new(Semaphore::new(API_CONCURRENT_MAX));
         let waiting = Arc::new(Semaphore::new(CHANGES_WAITING_MAX));
-        let counting = Arc::default();
-        Arc::new(Api { operators, executor, threads, log, metrics, turns, waiting, counting, known, stopping })
+        let (signing_in, counting) = (Arc::new(Semaphore::new(1)), Arc::default());
+        Arc::new(Api {
+            operators,
+            executor,
+            threads,
+            log,
+            metrics,
+            turns,
+            waiting,
+            signing_in,
+            counting,
+            known,
+            stopping,
+        })
     }
 
     /// Does `work` away from the threads that serve connections, once it is its turn.
@@ -146,17 +160,28 @@ impl Api {
         done.unwrap_or_else(|_| Err(Refusal::unavailable("this is a defect of keywatch")))
     }
 
-    /// Writes down that an operator signs in on the web page, in each declared system that they see.
-    pub(crate) async fn record_sign_in(self: &Arc<Api>, operator: &Operator, way: &'static str) -> Result<(), Refusal> {
-        let operator = operator.clone();
-        self.away(move |api| {
+    /// Writes down that an operator signed in on the web page at `now`, in each declared system that they see; once, also where
+    /// it is asked for again.
+    pub(crate) async fn record_sign_in(
+        self: &Arc<Api>,
+        operator: &Operator,
+        way: &'static str,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let defect = || Refusal::unavailable("this is a defect of keywatch");
+        let turn = Arc::clone(&self.signing_in).acquire_owned().await.map_err(|_| defect())?;
+        let (api, operator) = (Arc::clone(self), operator.clone());
+        // The turn lasts as long as the work, also where nobody waits for it any more.
+        let written = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let inventory = api.known.inventory.now();
             let systems = inventory.systems.iter().map(|system| system.id.clone());
             let systems: Vec<String> = systems.filter(|system| operator.sees(system)).collect();
-            api.executor.record_sign_in(&systems, &operator.name, way, clock::now())?;
-            Ok(())
+            api.executor.record_sign_in(&systems, &operator.name, way, now)
         })
-        .await
+        .await;
+        written.map_err(|_| defect())??;
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`sessions`], [`sign_in`] | who has signed in; the form for that, with a token |
 //! | [`provider`] | signing in at the identity provider |
+//! | [`unwritten`] | sign-ins that the log does not take |
 //! | [`board`] | the board of incidents |
 //! | [`incident`], [`timeline`], [`compared`] | one incident: its timeline, what was shown beside what was signed |
 //! | [`acts`], [`silences`] | forms: what operators do about an incident, and silences |
@@ -40,6 +41,7 @@ mod sources;
 pub(crate) mod standalone;
 mod switches;
 mod timeline;
+mod unwritten;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -57,6 +59,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 
 use self::sessions::{Session, Sessions};
+use self::unwritten::Unwritten;
 use super::address::Addresses;
 use super::api::{self, Api};
 use crate::limits::{PAGE_ANSWER_BYTES_MAX, PAGE_FORM_BYTES_MAX};
@@ -74,8 +77,12 @@ pub(crate) struct Page {
     /// The routes of the API, which are asked in this process.
     routes: TowerToHyperService<Router>,
     sessions: Sessions,
+    /// Sign-ins that wait for the log.
+    unwritten: Unwritten,
     /// Attempts to sign in that failed.
     failures: Arc<Addresses>,
+    /// Those of them that cost the identity provider an answer.
+    exchanges: Arc<Addresses>,
     tls: bool,
 }
 
@@ -96,8 +103,9 @@ impl Page {
     /// A page over an API; `tls` says whether browsers come over TLS.
     pub(crate) fn new(api: Arc<Api>, tls: bool) -> Arc<Page> {
         let routes = TowerToHyperService::new(api::router(Arc::clone(&api)));
-        let (sessions, failures) = (Sessions::default(), Arc::new(Addresses::default()));
-        Arc::new(Page { api, routes, sessions, failures, tls })
+        let [failures, exchanges] = [(); 2].map(|()| Arc::new(Addresses::default()));
+        let (sessions, unwritten) = (Sessions::default(), Unwritten::default());
+        Arc::new(Page { api, routes, sessions, unwritten, failures, exchanges, tls })
     }
 
     /// Asks the API as the operator of a session.
@@ -190,6 +198,11 @@ async fn recognise(State(page): State<Arc<Page>>, mut request: Request, next: Ne
             (false, _) => layout::refused(None, StatusCode::UNAUTHORIZED, "Sign in first: your session is over."),
         };
     };
+    if !session.is_written() && !request.method().is_safe() && request.uri().path() != "/page/sign-out" {
+        let problem =
+            "The log has not taken yet that you signed in: you may look, and do nothing. Try again in a moment.";
+        return layout::refused(Some(&session), StatusCode::SERVICE_UNAVAILABLE, problem);
+    }
     request.extensions_mut().insert(session);
     next.run(request).await
 }

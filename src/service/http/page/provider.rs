@@ -27,6 +27,12 @@ fn attempt_cookie(secure: bool) -> &'static str {
     if secure { "__Host-keywatch-attempt" } else { "keywatch-attempt" }
 }
 
+/// Whether that is one that no other host of the domain can set: also behind a proxy that does not say that it ends TLS, since
+/// a browser that is not on TLS here is on another address than the one to which it is sent back.
+fn is_secure(page: &Page, sign_in: &SignIn, headers: &HeaderMap) -> bool {
+    sign_in.comes_back_over_tls() || page.is_secure(headers)
+}
+
 /// `GET /page/sign-in/provider?to=…`: sends somebody there.
 pub(super) async fn begin(State(page): State<Arc<Page>>, uri: Uri, headers: HeaderMap) -> Response {
     let Some((_, sign_in)) = page.provider() else { return no_provider() };
@@ -38,7 +44,7 @@ pub(super) async fn begin(State(page): State<Arc<Page>>, uri: Uri, headers: Head
     }
     match sign_in.begin(to).await {
         Ok((url, kept)) => {
-            let secure = page.is_secure(&headers);
+            let secure = is_secure(&page, sign_in, &headers);
             let mut response = Redirect::to(url.as_str()).into_response();
             let kept = set_returning_cookie(attempt_cookie(secure), &kept, secure, OIDC_SIGN_IN_SECONDS_MAX);
             add_cookie(&mut response, &kept);
@@ -52,7 +58,7 @@ pub(super) async fn begin(State(page): State<Arc<Page>>, uri: Uri, headers: Head
 pub(super) async fn come_back(State(page): State<Arc<Page>>, request: Request) -> Response {
     let Some((oidc, sign_in)) = page.provider() else { return no_provider() };
     let (head, _) = request.into_parts();
-    let secure = page.is_secure(&head.headers);
+    let secure = is_secure(&page, sign_in, &head.headers);
     let address = head.extensions.get::<Caller>().and_then(|caller| caller.address);
     let fields = Fields::read(head.uri.query().unwrap_or_default());
     let kept = cookie(&head.headers, attempt_cookie(secure)).unwrap_or_default();
@@ -61,15 +67,20 @@ pub(super) async fn come_back(State(page): State<Arc<Page>>, request: Request) -
         let problem = "This sign-in was not begun in this browser, or more than ten minutes ago. Begin again.";
         return failed(&page, address, layout::refused(None, StatusCode::FORBIDDEN, problem));
     };
-    if let Some(Err(wait)) = address.map(|address| page.failures.may_try(address, Instant::now())) {
+    // What was not begun here costs the provider nothing, and keeps nobody behind the same address out.
+    if let Some(Err(wait)) = address.map(|address| page.exchanges.may_try(address, Instant::now())) {
         return too_many(wait);
     }
     let mut response = match signed_in((oidc, sign_in), &fields, &attempt).await {
         Ok((operator, lasts)) => {
             let response = layout::onward(onward(&attempt.onward));
+            let secure = page.is_secure(&head.headers);
             begin_session(&page, operator, ("identity_provider", lasts), secure, response).await
         }
-        Err(trouble) => failed(&page, address, said(&trouble)),
+        Err(trouble) => {
+            let _ = address.map(|address| page.exchanges.failure(address, Instant::now()));
+            failed(&page, address, said(&trouble))
+        }
     };
     // It is over, whatever came of it.
     add_cookie(&mut response, &set_returning_cookie(attempt_cookie(secure), "", secure, 0));

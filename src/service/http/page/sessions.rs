@@ -4,7 +4,8 @@
 //! has a token that every form has to bring along. Takes the time as an argument.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, header};
@@ -27,6 +28,8 @@ pub(super) struct Session {
     pub(super) operator: Operator,
     /// What every form of it brings along.
     pub(super) token: String,
+    /// Whether its sign-in stands in the log.
+    written: Arc<AtomicBool>,
     begun: Instant,
     ends: Instant,
 }
@@ -35,6 +38,11 @@ impl Session {
     /// Whether a form is one of this session's.
     pub(super) fn has(&self, token: &str) -> bool {
         self.token.as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    /// Whether its sign-in stands in the log: without that, nothing is done in it.
+    pub(super) fn is_written(&self) -> bool {
+        self.written.load(Ordering::Acquire)
     }
 
     fn is_over(&self, now: Instant) -> bool {
@@ -48,7 +56,14 @@ pub(super) struct Sessions(Mutex<HashMap<[u8; 32], Session>>);
 
 impl Sessions {
     /// Begins a session that lasts as long as `lasts` says, and never longer than a shift; its id, unless there is no randomness.
-    pub(super) fn begin(&self, operator: Operator, lasts: Duration, now: Instant) -> Option<String> {
+    /// `written` becomes true once its sign-in stands in the log.
+    pub(super) fn begin(
+        &self,
+        operator: Operator,
+        lasts: Duration,
+        written: &Arc<AtomicBool>,
+        now: Instant,
+    ) -> Option<String> {
         let (id, token) = (random()?, random()?);
         let mut sessions = self.lock();
         sessions.retain(|_, session| !session.is_over(now));
@@ -62,8 +77,8 @@ impl Sessions {
                 sessions.remove(&oldest);
             }
         }
-        let ends = now + lasts.min(SHIFT);
-        sessions.insert(hash(&id), Session { operator, token, begun: now, ends });
+        let (written, ends) = (Arc::clone(written), now + lasts.min(SHIFT));
+        sessions.insert(hash(&id), Session { operator, token, written, begun: now, ends });
         Some(id)
     }
 
@@ -141,10 +156,14 @@ mod tests {
         operators.find(Some(format!("Bearer {name}").as_bytes())).unwrap().clone()
     }
 
+    fn written() -> Arc<AtomicBool> {
+        Arc::new(AtomicBool::new(true))
+    }
+
     #[test]
     fn a_session_ends_by_itself_and_when_it_is_told_to() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let [one, other] = [(); 2].map(|()| sessions.begin(operator("ann"), Duration::MAX, now).unwrap());
+        let [one, other] = [(); 2].map(|()| sessions.begin(operator("ann"), Duration::MAX, &written(), now).unwrap());
         let session = sessions.find(&one, now).unwrap();
         assert!(session.has(&session.token) && !session.has("") && !session.has(&other));
         sessions.end(&other);
@@ -154,7 +173,7 @@ mod tests {
             sessions.find(&one, over.checked_sub(Duration::from_secs(1)).unwrap()).is_some()
                 && sessions.find(&one, over).is_none()
         );
-        let short = sessions.begin(operator("ann"), Duration::from_mins(5), now).unwrap();
+        let short = sessions.begin(operator("ann"), Duration::from_mins(5), &written(), now).unwrap();
         assert!(sessions.find(&short, now + Duration::from_secs(299)).is_some());
         assert!(sessions.find(&short, now + Duration::from_mins(5)).is_none());
     }
@@ -162,9 +181,9 @@ mod tests {
     #[test]
     fn p7_sessions_are_bounded_and_an_operator_signs_out_nobody_else() {
         let (sessions, begun) = (Sessions::default(), Instant::now());
-        let quiet = sessions.begin(operator("bob"), SHIFT, begun).unwrap();
+        let quiet = sessions.begin(operator("bob"), SHIFT, &written(), begun).unwrap();
         for second in 1..=2 * PAGE_SESSIONS_OF_OPERATOR_MAX as u64 {
-            sessions.begin(operator("ann"), SHIFT, begun + Duration::from_secs(second)).unwrap();
+            sessions.begin(operator("ann"), SHIFT, &written(), begun + Duration::from_secs(second)).unwrap();
         }
         assert_eq!(sessions.lock().len(), 1 + PAGE_SESSIONS_OF_OPERATOR_MAX);
         assert!(sessions.find(&quiet, begun).is_some());

@@ -17,7 +17,7 @@ use super::addresses::address;
 use super::fields::Fields;
 use super::parts::hidden;
 use super::sessions::{SHIFT, cookie, name, random, set_cookie};
-use super::{Page, layout};
+use super::{Page, layout, unwritten};
 use crate::limits::{BODY_GRACE_SECONDS, PAGE_FORM_BYTES_MAX, PAGE_SIGN_IN_SECONDS_MAX};
 use crate::service::http::address::Address;
 use crate::service::http::listener::Caller;
@@ -105,22 +105,21 @@ pub(super) async fn sign_in(State(page): State<Arc<Page>>, request: Request) -> 
     failed(&page, address, answer)
 }
 
-/// Begins a session of somebody who signed in this way, for so long, once that is written down; `response` is what they are
-/// answered.
+/// Begins a session of somebody who signed in this way, for so long; `response` is what they are answered. Where the log does not
+/// take that they did, they see and do nothing.
 pub(super) async fn begin_session(
-    page: &Page,
+    page: &Arc<Page>,
     operator: Operator,
     (way, lasts): (&'static str, Duration),
     secure: bool,
     mut response: Response,
 ) -> Response {
-    if let Err(refusal) = page.api.record_sign_in(&operator, way).await {
-        tracing::error!(operator = operator.name, ?refusal, "a sign-in could not be written down");
-        let problem = "Signing in could not be written down: the log takes nothing just now. Try again in a moment.";
+    let Some(written) = unwritten::write_down(page, &operator, way).await else {
+        let problem = "The log takes nothing just now, and too many sign-ins wait for it. Use a session that you have.";
         return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, problem);
-    }
+    };
     let who = operator.name.clone();
-    let Some(id) = page.sessions.begin(operator, lasts, Instant::now()) else {
+    let Some(id) = page.sessions.begin(operator, lasts, &written, Instant::now()) else {
         return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, NO_RANDOMNESS);
     };
     tracing::info!(operator = who, way, "signed in on the page");
