@@ -189,7 +189,44 @@ fn broken(error: reqwest::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::http::{HeaderMap as Sent, Uri};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// Gives a part of an object of ten bytes to whoever asks for one, and `whole` as a whole.
+    fn answer(uri: &Uri, sent: &Sent) -> (StatusCode, String) {
+        let content = "0123456789";
+        let range = sent.get("range").and_then(|range| range.to_str().ok()?.strip_prefix("bytes=")?.split_once('-'));
+        let range = range.map(|(from, to)| (from.parse::<usize>().unwrap(), to.parse::<usize>().unwrap()));
+        match range.filter(|_| uri.path() != "/b/whole") {
+            None => (StatusCode::OK, content.to_owned()),
+            Some((from, to)) => match content.get(from..(to + 1).min(content.len())) {
+                Some(part) if !part.is_empty() => (StatusCode::PARTIAL_CONTENT, part.to_owned()),
+                _ => (StatusCode::RANGE_NOT_SATISFIABLE, "<Error/>".to_owned()),
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_is_what_was_asked_for_and_nothing_behind_the_end() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}/b", listener.local_addr().unwrap());
+        let router = Router::new().fallback(|uri: Uri, sent: Sent| async move { answer(&uri, &sent) });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let keys = tempfile::NamedTempFile::new().unwrap();
+        fs::write(keys.path(), "access_key_id = \"a\"\nsecret_access_key = \"s\"\n").unwrap();
+        let bucket = Bucket::new(address(&base, true).unwrap(), "auto", keys.path(), 30).unwrap();
+        let part = async |key: &str, range: &str, bytes_max| bucket.part(key, range.to_owned(), bytes_max).await;
+        assert_eq!(part("a", "bytes=2-5", 10).await, Ok(b"2345".to_vec()));
+        assert_eq!(part("a", "bytes=8-11", 10).await, Ok(b"89".to_vec()));
+        assert_eq!(part("a", "bytes=10-13", 10).await, Ok(Vec::new()), "the answer to that is no content");
+        assert_eq!(part("a", "bytes=2-5", 3).await, Err(Failure::TooLong(3)));
+        assert_eq!(part("whole", "bytes=2-5", 10).await, Err(Failure::Whole), "its beginning is not taken for byte 2");
+        assert_eq!(bucket.get("a", "", 10).await.unwrap().0, b"0123456789");
+    }
 
     #[test]
     fn an_address_is_one_that_nobody_else_reads() {
