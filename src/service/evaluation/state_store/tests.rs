@@ -142,9 +142,9 @@ impl World {
         World { here, bucket, config, log }
     }
 
-    /// Windows of this partition in the bucket: in small parts, and without patience.
+    /// Windows of this partition in the bucket: in small parts, and with so much patience that a busy machine answers.
     fn remote(&self) -> Remote {
-        let pace = Pace { part_bytes: 16, patience: Duration::from_millis(50) };
+        let pace = Pace { part_bytes: 16, patience: Duration::from_secs(1) };
         Remote { pace, ..remote(&self.config, "window-state").unwrap() }
     }
 
