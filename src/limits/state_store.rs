@@ -12,6 +12,9 @@ pub(crate) const STATE_PARTS_MAX: usize = 2048;
 /// Bytes of the object that lists them.
 pub(crate) const STATE_MANIFEST_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of the name of an object of a snapshot; what has a longer one is none.
+pub(crate) const STATE_NAME_BYTES_MAX: usize = 64;
+
 /// Bytes of a page of a list of a bucket; it holds a thousand objects.
 pub(crate) const STATE_LIST_BYTES_MAX: usize = 8 << 20;
 

@@ -8,10 +8,13 @@ use std::time::Duration;
 use keywatch_store::log::kafka::{IntakeSettings, IntakeTopics, KafkaLog, Producer, Settings};
 use keywatch_store::{Clock, Error, Log, LogWriter, Position, Topic, Written};
 use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::foreign::create;
+use super::standing;
 use crate::incidents::recording::bybit;
 use crate::support::kafka::{Broker, tool};
 
@@ -112,6 +115,19 @@ fn refusal(broker: &Broker, user: &str, topic: &str) -> Option<RDKafkaErrorCode>
     answer.recv_timeout(Duration::from_mins(1)).unwrap()
 }
 
+/// Whether `user` can write a name beside the offset of a group, as who takes a partition over does.
+fn claims(broker: &Broker, user: &str, group: &str) -> bool {
+    let mut config: ClientConfig = client(broker, user).into_iter().collect();
+    config.set("bootstrap.servers", broker.secured_address());
+    config.set("group.id", group).set("enable.auto.commit", "false").set("session.timeout.ms", "10000");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut place = TopicPartitionList::new();
+    let mut mark = place.add_partition("keywatch.conclusions", 0);
+    mark.set_offset(Offset::Offset(0)).unwrap();
+    mark.set_metadata("4711");
+    consumer.commit(&place, CommitMode::Sync).is_ok()
+}
+
 #[test]
 fn p8_the_documented_acls_let_keywatch_work_and_nobody_else_write_its_log() {
     let (broker, directory) = (cluster(), tempfile::tempdir().unwrap());
@@ -132,6 +148,14 @@ fn p8_the_documented_acls_let_keywatch_work_and_nobody_else_write_its_log() {
     assert_eq!(writer.write(Topic::Events, events[2..4].to_vec()).unwrap(), Written::Sent(2));
     let refused = writer.write(Topic::Conclusions, events[2..4].to_vec()).unwrap_err();
     assert!(refused.to_string().contains("allow its principal Write"), "{refused}");
+    let concluded = standing(&ingest, Topic::Conclusions);
+    let concluded: usize = concluded.iter().map(|seen| seen.records.as_ref().unwrap().len()).sum();
+    assert_eq!(concluded, 2, "in which it reads what is stolen");
+    for group in ["keywatch.owner", "keywatch.evaluate"] {
+        assert!(!claims(&broker, "keywatch-ingest", group), "{group}");
+    }
+    assert!(claims(&broker, "keywatch-ingest", "keywatch.intake"), "what is refused is the group");
+    log.confirm().unwrap();
     log.append(Topic::Events, events[4..5].to_vec()).unwrap();
     assert_eq!((log.end(Topic::Events), log.end(Topic::Conclusions)), (Position(5), Position(2)));
 

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 
 use super::objects::{Entry, Object, Part, Unread};
 use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_ANSWERS_MAX, TOKEN_BYTES_MAX};
+use crate::service::s3::bucket::is_asked_for;
 use crate::service::s3::sigv4::encoded;
 use crate::service::s3::xml::{each, inner, unescaped};
 
@@ -100,9 +101,13 @@ impl AzureBlob {
         let request = part.iter().fold(request, |request, part| request.header(RANGE, part.range()));
         let mut answer = request.send().await.map_err(broken)?;
         match (answer.status(), part.is_some()) {
-            (StatusCode::OK, false) | (StatusCode::PARTIAL_CONTENT, true) => {}
+            (StatusCode::OK, false) => {}
+            (StatusCode::PARTIAL_CONTENT, true)
+                if part.is_some_and(|part| is_asked_for(&part.range(), answer.headers())) => {}
             (StatusCode::RANGE_NOT_SATISFIABLE, true) => return Ok(Vec::new()),
-            (StatusCode::OK, true) => return Err(Unread::No("is not given in parts".to_owned())),
+            (StatusCode::OK | StatusCode::PARTIAL_CONTENT, true) => {
+                return Err(Unread::No("is not given in parts".to_owned()));
+            }
             (StatusCode::NOT_FOUND, _) => return Err(Unread::No("is missing".to_owned())),
             (status, _) => return Err(later(format!("the storage answers {status}"))),
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use reqwest::header::{HeaderMap, RANGE};
+use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE};
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 
 use super::sigv4::{Asked, Keys, encoded, headers};
@@ -88,14 +88,15 @@ impl Bucket {
         Ok((body_of(answer, bytes_max).await?, headers))
     }
 
-    /// A part of an object, `range` as the header of HTTP says it; empty behind its end.
+    /// A part of an object, `range` as the header of HTTP says it; empty behind its end. Where it is shorter than that, the object
+    /// ends there.
     ///
     /// # Errors
     /// Why not.
     pub(crate) async fn part(&self, key: &str, range: String, bytes_max: usize) -> Result<Vec<u8>, Failure> {
-        let answer = self.ask(Method::GET, key, "", Vec::new(), Some(range)).await?;
+        let answer = self.ask(Method::GET, key, "", Vec::new(), Some(range.clone())).await?;
         match answer.status() {
-            StatusCode::PARTIAL_CONTENT => body_of(answer, bytes_max).await,
+            StatusCode::PARTIAL_CONTENT if is_asked_for(&range, answer.headers()) => body_of(answer, bytes_max).await,
             StatusCode::RANGE_NOT_SATISFIABLE => Ok(Vec::new()),
             _ => Err(Failure::Whole),
         }
@@ -171,6 +172,18 @@ impl Bucket {
     }
 }
 
+/// Whether an answer has the part that was asked for, as it says itself, up to the end of the object at least (RFC 9110 §14.4): a
+/// service may give less, and what it leaves out would be taken for not there.
+pub(crate) fn is_asked_for(range: &str, answered: &HeaderMap) -> bool {
+    let answered = answered.get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default();
+    let asked = range.strip_prefix("bytes=").and_then(|asked| asked.split_once('-'));
+    let given = answered.strip_prefix("bytes ").and_then(|given| given.split_once('/'));
+    let (Some((from, to)), Some((given, length))) = (asked, given) else { return false };
+    let Some((first, last)) = given.split_once('-') else { return false };
+    let end = last.parse::<u64>().ok().and_then(|last| last.checked_add(1));
+    first == from && (last == to || end.is_some() && length.parse::<u64>().ok() == end)
+}
+
 async fn body_of(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(broken)? {
@@ -189,7 +202,50 @@ fn broken(error: reqwest::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::http::{HeaderMap as Sent, HeaderValue, Uri};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// Gives a part of an object of ten bytes to whoever asks for one; of `less`, two bytes, and `whole` as a whole.
+    fn answer(uri: &Uri, sent: &Sent) -> (StatusCode, Sent, String) {
+        let (content, mut said) = ("0123456789", Sent::new());
+        let range = sent.get("range").and_then(|range| range.to_str().ok()?.strip_prefix("bytes=")?.split_once('-'));
+        let range = range.map(|(from, to)| (from.parse::<usize>().unwrap(), to.parse::<usize>().unwrap()));
+        let Some((from, to)) = range.filter(|_| uri.path() != "/b/whole") else {
+            return (StatusCode::OK, said, content.to_owned());
+        };
+        let end = (to + 1).min(content.len());
+        let end = if uri.path() == "/b/less" { end.min(from + 2) } else { end };
+        if from >= end {
+            return (StatusCode::RANGE_NOT_SATISFIABLE, said, "<Error/>".to_owned());
+        }
+        let given = format!("bytes {from}-{}/{}", end - 1, content.len());
+        said.insert(CONTENT_RANGE, HeaderValue::from_str(&given).unwrap());
+        (StatusCode::PARTIAL_CONTENT, said, content[from..end].to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_part_is_what_was_asked_for_and_nothing_behind_the_end() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}/b", listener.local_addr().unwrap());
+        let router = Router::new().fallback(|uri: Uri, sent: Sent| async move { answer(&uri, &sent) });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let keys = tempfile::NamedTempFile::new().unwrap();
+        fs::write(keys.path(), "access_key_id = \"a\"\nsecret_access_key = \"s\"\n").unwrap();
+        let bucket = Bucket::new(address(&base, true).unwrap(), "auto", keys.path(), 30).unwrap();
+        let part = async |key: &str, range: &str, bytes_max| bucket.part(key, range.to_owned(), bytes_max).await;
+        assert_eq!(part("a", "bytes=2-5", 10).await, Ok(b"2345".to_vec()));
+        assert_eq!(part("a", "bytes=8-11", 10).await, Ok(b"89".to_vec()));
+        assert_eq!(part("a", "bytes=10-13", 10).await, Ok(Vec::new()), "the answer to that is no content");
+        assert_eq!(part("a", "bytes=2-5", 3).await, Err(Failure::TooLong(3)));
+        assert_eq!(part("whole", "bytes=2-5", 10).await, Err(Failure::Whole), "its beginning is not taken for byte 2");
+        assert_eq!(part("less", "bytes=2-5", 10).await, Err(Failure::Whole), "more follows");
+        assert_eq!(part("less", "bytes=8-11", 10).await, Ok(b"89".to_vec()));
+        assert_eq!(bucket.get("a", "", 10).await.unwrap().0, b"0123456789");
+    }
 
     #[test]
     fn an_address_is_one_that_nobody_else_reads() {

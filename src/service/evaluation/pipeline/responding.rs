@@ -1,6 +1,8 @@
 //! The pipeline where finding and responding are done by processes of their own: which half of it runs, and what a process that
 //! only responds does with what the other has found.
 
+use std::time;
+
 use keywatch_alerting::Error;
 use keywatch_store::{Finding, Position};
 use tokio::task::block_in_place;
@@ -40,7 +42,8 @@ impl Pipeline {
     pub(super) async fn respond(&mut self) -> anyhow::Result<Option<Vec<Handled>>> {
         let Some(elsewhere) = &mut self.elsewhere else { return Ok(None) };
         let is_planned = |finding: &Finding| self.executor.with_state(|state| state.is_planned(finding));
-        let Some(found) = elsewhere.read(self.log.as_ref(), self.position, is_planned)? else { return Ok(None) };
+        let found = elsewhere.read(self.log.as_ref(), self.position, is_planned, time::Instant::now())?;
+        let Some(found) = found else { return Ok(None) };
         let Found { findings, refused } = found;
         let prepare = || {
             let known = block_in_place(|| self.executor.follow());
@@ -197,7 +200,7 @@ mod tests {
         let events = log.read(Topic::Events, Position(0), 9).unwrap();
         let mut elsewhere = FoundElsewhere::new(Position(0));
         let read = |elsewhere: &mut FoundElsewhere, position| {
-            let found = elsewhere.read(log.as_ref(), Position(position), |_| false).unwrap();
+            let found = elsewhere.read(log.as_ref(), Position(position), |_| false, time::Instant::now()).unwrap();
             found.map(|found| found.findings.len())
         };
         assert_eq!(read(&mut elsewhere, 0), None);
@@ -207,6 +210,30 @@ mod tests {
         // As after a start: nothing was said since, and all is known.
         assert_eq!(read(&mut elsewhere, 2), Some(1));
         assert_eq!(read(&mut elsewhere, 2), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn p5_a_finding_about_a_system_that_says_nothing_any_more_holds_up_nothing_for_long() {
+        let (elsewhere, log) = (log(), log());
+        let found = pipeline(&elsewhere, Role::Detect, allowed()).run_to_end().await.unwrap();
+        // Recorded when it says that it was decided, and the system has no record so late.
+        let late = Instant(3_000_000_000);
+        let forged = Finding { id: "late".to_owned(), decided: late, ..found[0].finding.clone() };
+        let created = finding_created(&forged).changed(|event| event.time(late));
+        log.append(Topic::Conclusions, vec![created]).unwrap();
+        pipeline(&log, Role::Detect, allowed()).run_to_end().await.unwrap();
+        let (events, begun) = (log.end(Topic::Events), time::Instant::now());
+        let mut elsewhere = FoundElsewhere::new(Position(0));
+        elsewhere.observe(&log.read(Topic::Events, Position(0), 9).unwrap());
+        let mut read = |position, seconds: u64| {
+            let now = begun + time::Duration::from_secs(seconds);
+            let found = elsewhere.read(log.as_ref(), position, |_| false, now).unwrap();
+            found.map(|found| (found.findings.len(), found.refused.len()))
+        };
+        assert_eq!(read(events, 0), None, "it may be of a record that is on its way");
+        assert_eq!(read(events, 60), None);
+        assert_eq!(read(Position(events.0 - 1), 61), None, "what stood there when it came is not known yet");
+        assert_eq!(read(events, 61), Some((1 + found.len(), 0)), "and those behind it");
     }
 
     #[tokio::test(flavor = "multi_thread")]

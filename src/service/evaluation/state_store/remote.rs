@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::manifest::{Key, Manifest, Part};
 use crate::limits::{
-    STATE_LIST_BYTES_MAX, STATE_LIST_PAGES_MAX, STATE_MANIFEST_BYTES_MAX, STATE_PART_BYTES_MAX, STATE_PARTS_MAX,
-    STATE_PATIENCE_SECONDS_MAX, STATE_PAUSE_MS, STATE_REJECTED_MAX,
+    STATE_LIST_BYTES_MAX, STATE_LIST_PAGES_MAX, STATE_MANIFEST_BYTES_MAX, STATE_NAME_BYTES_MAX, STATE_PART_BYTES_MAX,
+    STATE_PARTS_MAX, STATE_PATIENCE_SECONDS_MAX, STATE_PAUSE_MS, STATE_REJECTED_MAX,
 };
 use crate::service::evaluation::snapshot_files::SnapshotFiles;
 use crate::service::evaluation::snapshots::LogTooShort;
@@ -215,7 +215,7 @@ impl Remote {
         Ok(())
     }
 
-    /// Names of all objects that lie there.
+    /// Names of all objects that lie there and are of a snapshot; what somebody else has put there is not held.
     async fn names(&self) -> Result<Vec<String>, Failure> {
         let mut names = Vec::new();
         let mut next: Option<String> = None;
@@ -228,7 +228,8 @@ impl Remote {
                 return Err(Failure::Refused("it answers with no list of a bucket".to_owned()));
             }
             let keys = each(&text, "Contents").filter_map(|object| inner(object, "Key")).map(unescaped);
-            names.extend(keys.filter_map(|key| key.strip_prefix(&self.prefix).map(str::to_owned)));
+            let keys = keys.filter_map(|key| key.strip_prefix(&self.prefix).map(str::to_owned));
+            names.extend(keys.filter(|name| name.len() <= STATE_NAME_BYTES_MAX && position_of(name).is_some()));
             next = inner(&text, "NextContinuationToken").map(unescaped);
             if next.is_none() || inner(&text, "IsTruncated") != Some("true") {
                 return Ok(names);

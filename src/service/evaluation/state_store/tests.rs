@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::extract::{Request, State as Held};
@@ -24,6 +25,8 @@ type Fails = fn(&Method, &str) -> Option<StatusCode>;
 struct Bucket {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
     fails: Mutex<Fails>,
+    /// How often it has answered so.
+    failed: AtomicUsize,
     /// Whether it keeps whoever writes waiting.
     hangs: Mutex<bool>,
 }
@@ -64,6 +67,7 @@ async fn answer(Held(bucket): Held<Arc<Bucket>>, request: Request) -> Response {
     let key = url.path().trim_start_matches("/state/").to_owned();
     let fails = *bucket.fails.lock().unwrap();
     if let Some(status) = fails(&parts.method, &key) {
+        bucket.failed.fetch_add(1, Ordering::SeqCst);
         return status.into_response();
     }
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
@@ -100,8 +104,12 @@ impl World {
     async fn new() -> World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let fails: Fails = |_, _| None;
-        let bucket = Bucket { objects: Mutex::default(), fails: Mutex::new(fails), hangs: Mutex::default() };
-        let bucket = Arc::new(bucket);
+        let bucket = Arc::new(Bucket {
+            objects: Mutex::default(),
+            fails: Mutex::new(fails),
+            failed: AtomicUsize::new(0),
+            hangs: Mutex::default(),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(Arc::clone(&bucket));
@@ -134,9 +142,9 @@ impl World {
         World { here, bucket, config, log }
     }
 
-    /// Windows of this partition in the bucket: in small parts, and without patience.
+    /// Windows of this partition in the bucket: in small parts, and with so much patience that a busy machine answers.
     fn remote(&self) -> Remote {
-        let pace = Pace { part_bytes: 16, patience: Duration::from_millis(50) };
+        let pace = Pace { part_bytes: 16, patience: Duration::from_secs(1) };
         Remote { pace, ..remote(&self.config, "window-state").unwrap() }
     }
 
@@ -288,8 +296,13 @@ async fn a_bucket_that_does_not_answer_is_asked_for_a_while() {
     let bucket = Arc::clone(&world.bucket);
     let patient = Pace { patience: Duration::from_secs(30), ..world.remote().pace };
     let patient = Remote { pace: patient, ..world.remote() };
+    let before = bucket.failed.load(Ordering::SeqCst);
     let back = async {
-        tokio::task::yield_now().await;
+        let until = std::time::Instant::now() + LONG;
+        while bucket.failed.load(Ordering::SeqCst) == before {
+            assert!(std::time::Instant::now() < until, "it is not asked");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         bucket.set(|_, _| None);
     };
     let (found, ()) = tokio::join!(patient.fetch(&second, &world.log), back);

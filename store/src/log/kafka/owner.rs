@@ -182,7 +182,7 @@ impl Owner {
         match persist(until, || client.commit_transaction(CALL)) {
             Ok(()) => {
                 self.counts.committed.fetch_add(1, Ordering::Relaxed);
-                self.say_again(tenure);
+                self.say_again(tenure, true);
                 Ok(())
             }
             Err(error) => {
@@ -279,23 +279,25 @@ impl Owner {
     }
 
     /// The cluster forgets who has a partition when it was not said for days.
-    fn say_again(&self, tenure: &mut Tenure) {
+    fn say_again(&self, tenure: &mut Tenure, has_committed: bool) {
         let due = if tenure.marked { KAFKA_MARK_SECONDS } else { KAFKA_MARK_AGAIN_SECONDS };
         if tenure.tried.elapsed() <= Duration::from_secs(due) {
             return;
         }
         tenure.tried = now();
         // What was said before holds for some days yet.
-        if let Err(error) = self.take_again(tenure) {
+        if let Err(error) = self.take_again(tenure, has_committed) {
             tracing::warn!(%error, partition = self.partition, "it could not be noted again which process has the partition");
         }
     }
 
     /// Takes the partition over from itself, with a client that takes the place of the one before: a name that is written by who
-    /// has lost the partition meanwhile would be believed. One whose place was taken says nothing.
-    fn take_again(&self, tenure: &mut Tenure) -> Result<(), Error> {
+    /// has lost the partition meanwhile would be believed. One whose place was taken says nothing, and refuses nobody.
+    fn take_again(&self, tenure: &mut Tenure, has_committed: bool) -> Result<(), Error> {
         let taking = self.taking();
-        if tenure.marked && taking.standing()? != Standing::Has {
+        // Whoever has committed just now was refused by nobody, also where no mark says whose the partition is.
+        let is_known = has_committed && !tenure.marked;
+        if !is_known && !taking.may_take_again()? {
             return Ok(());
         }
         let config = self.settings.owner(self.partition);
@@ -310,7 +312,7 @@ impl Owner {
         // Who concludes just now says so after that.
         let Ok(mut tenure) = self.turn.try_lock() else { return };
         if tenure.spent.is_none() && tenure.in_doubt.is_none() {
-            self.say_again(&mut tenure);
+            self.say_again(&mut tenure, false);
         }
     }
 }

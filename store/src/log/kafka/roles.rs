@@ -13,7 +13,7 @@ use super::context::KafkaConsumer;
 use super::mark::{self, Mark};
 use super::producer::{Appends, Producer};
 use super::settings::{Concluding, Settings};
-use super::takeover::{Finder, Marks, Standing, Step, standing};
+use super::takeover::{Finder, Marks, Standing, Step, may_take_again, standing};
 use super::{CLUSTER_PATIENCE, kafka_partition, now, unreachable};
 use crate::{Error, Topic};
 
@@ -81,6 +81,14 @@ impl Taking<'_> {
             Concluding::All | Concluding::Findings => None,
         };
         Ok(standing(&name, &own, finders.as_ref()))
+    }
+
+    /// Whether a process that had the partition may take it over from itself.
+    ///
+    /// # Errors
+    /// The marks cannot be read, for now or at all.
+    pub(super) fn may_take_again(&self) -> Result<bool, Error> {
+        Ok(may_take_again(&self.marks(self.settings)?, self.standing()?))
     }
 
     /// Waits until it is known whether the process has the partition.

@@ -121,6 +121,12 @@ pub(super) fn standing(name: &str, own: &Marks, finders: Option<&Marks>) -> Stan
     }
 }
 
+/// Whether a process that had the partition may take it over from itself, by the marks of its own group. Where the cluster has
+/// forgotten them nobody would ever make them again, so that it takes the partition over as one does that starts.
+pub(super) fn may_take_again(own: &Marks, standing: Standing) -> bool {
+    own.claimed.is_none() || standing == Standing::Has
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -152,6 +158,19 @@ mod tests {
         assert_eq!(standing("e", &marks("e", "d detect"), None), Standing::Has);
         assert_eq!(standing("e", &marks("d detect", "e"), None), Standing::Replaced);
         assert_eq!(standing("e", &Marks::default(), None), Standing::Replaced);
+    }
+
+    #[test]
+    fn marks_that_the_cluster_has_forgotten_are_made_again_and_those_of_another_are_left() {
+        let again = |own: &Marks, finders: Option<&Marks>| may_take_again(own, standing("d", own, finders));
+        assert!(again(&marks("d", "d"), None) && again(&Marks::default(), None));
+        assert!(!again(&marks("e", "d"), None) && !again(&marks("e", "e"), None));
+        let (finds, does_both) = (marks("f detect", "f detect"), marks("e", "e"));
+        assert!(again(&marks("d", ""), Some(&finds)) && again(&Marks::default(), Some(&finds)));
+        assert!(!again(&marks("d", ""), Some(&does_both)) && !again(&marks("r", ""), Some(&finds)));
+        // As one that starts, it looks before it does anything.
+        assert!(again(&Marks::default(), Some(&does_both)));
+        assert_eq!(super::again(Concluding::Deeds).last(), Some(&Step::Look));
     }
 
     /// Where a process of the model is.
