@@ -120,7 +120,8 @@ impl Cashier<'_> {
         let sent = self.signed(request, orders, at, before.nonce, 180);
         let dropped = Event::new(node(wallet.chain), "chain.dropped").say(Column::Wallet, &wallet.address);
         let dropped = dropped.say(Column::Chain, wallet.chain.name()).say(Column::FromAddress, &wallet.address);
-        let dropped = dropped.say(Column::Tx, &before.tx).say(Column::Outcome, "replaced");
+        let actor = if wallet.chain == Chain::Ethereum { wallet.address.as_str() } else { "" };
+        let dropped = dropped.say(Column::Actor, actor).say(Column::Tx, &before.tx).say(Column::Outcome, "replaced");
         self.pool.replaced(dropped.with("by", sent.tx.as_str()), sent.at + 4 * SECOND);
         let replaced = format!("replaced by {}", sent.tx);
         self.transaction(orders, wallet, &sent, "unconfirmed", "", sent.at + 2 * SECOND);

@@ -114,7 +114,10 @@ fn assets(wallets: &[Wallet]) -> Value {
         .map(|asset| ((asset.symbol, asset.chain.name()), asset.decimals))
         .filter(|((symbol, _), _)| !["BTC", "ETH"].contains(symbol))
         .collect();
-    let row = |((asset, chain), decimals)| json!({ "asset": asset, "chain": chain, "decimals": decimals });
+    let row = |(name, decimals): ((&str, &str), u32)| {
+        let (asset, chain) = name;
+        json!({ "asset": asset, "chain": chain, "decimals": decimals })
+    };
     all.into_iter().map(row).collect()
 }
 

@@ -236,3 +236,33 @@ impl Look<'_> {
 fn within(stretches: &[(i64, i64)], at: i64) -> bool {
     stretches.iter().any(|(from, to)| (*from..*to).contains(&at))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::firm;
+    use crate::replicas::stops;
+
+    #[test]
+    fn every_answer_stands_in_the_decision_log_and_states_are_told_every_ten_minutes() {
+        let season = Season::new(2, 20_148, 3);
+        let mut firm = firm::exchange(0, 2);
+        firm.stops = stops(&season, &mut Chance::of(2, "stops"));
+        let replicas = Replicas::plan(&firm, &season, &[], &mut Chance::of(2, "replicas"));
+        let mut journal = Journal::new(2, vec![firm.id]);
+        let span = (20_148 * DAY, 20_149 * DAY);
+        let chance = &mut Chance::of(2, "looks");
+        tell(&firm, &season, &replicas, &Infrastructure::default(), span, &mut journal, chance);
+        let mut text = Vec::new();
+        journal.write(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |kind: &str| lines.iter().filter(|line| line["kind"] == kind).collect::<Vec<&Value>>();
+        let (canaries, decisions, states) = (of("pdp.canary"), of("decision"), of("pdp.state"));
+        assert_eq!(canaries.len(), 2 * 2 * 720, "two questions to two replicas every two minutes");
+        for answered in canaries.iter().filter(|canary| !canary["decision"].is_null()) {
+            assert!(decisions.iter().any(|decision| decision["decision"] == answered["decision"]), "{answered}");
+        }
+        assert!((2 * 3 * 130..2 * 3 * 160).contains(&states.len()), "{} states in a day", states.len());
+    }
+}

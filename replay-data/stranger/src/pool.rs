@@ -226,6 +226,55 @@ impl Queue<'_> {
     fn about(&self, kind: &'static str, told: &Event) -> Event {
         let event = Event::new(node(Chain::Ethereum), kind).say(Column::Wallet, self.address);
         let event = event.say(Column::Chain, Chain::Ethereum.name()).say(Column::FromAddress, self.address);
+        let event = event.say(Column::Actor, self.address);
         event.say(Column::Tx, told.column(Column::Tx).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::firm;
+
+    #[test]
+    fn numbers_follow_the_order_of_sending_and_blocks_that_of_the_numbers() {
+        let firm = firm::desk(0, 1);
+        let season = Season::new(1, 20_148, 3);
+        let mut journal = Journal::new(1, vec![firm.id]);
+        let mut pool = Pool::default();
+        for number in 0..400 {
+            // Of each two the second is sent first: the first one waits for people.
+            let nonce = NUMBERS_BEFORE + 1 + number;
+            let sent = 20_148 * DAY + (number / 2 * 5 + 1 - number % 2) * MINUTE;
+            let signed = Event::new("mpc-cluster", "signing.signed").with("nonce", nonce);
+            let entry = journal.tell(0, signed, sent);
+            pool.sent(0, nonce, sent, entry);
+            let mined = sent + 16 * SECOND;
+            let event = Event::new("ethereum-node", "chain.tx").say(Column::Tx, number).with("nonce", nonce);
+            let event = event.with("block", Chain::Ethereum.block(mined));
+            let entry = journal.tell(0, event.clone(), mined);
+            pool.told(entry, event, true, mined);
+        }
+        let waited = pool.settle(&firm, &season, &mut journal, &mut Chance::of(1, "pool"));
+        let shown = waited.iter().filter(|(event, _)| event.column(Column::Outcome) == Some("unconfirmed")).count();
+        assert!((350..400).contains(&shown), "{shown} of 400 were shown while they waited");
+        let mut text = Vec::new();
+        journal.write(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mined = lines.filter(|line| line["kind"] == "chain.tx").map(|line| {
+            let of = |name: &str| line["detail"][name].as_i64().unwrap();
+            (of("nonce"), of("block"), line["tx"].as_str().unwrap().to_owned())
+        });
+        let mut mined: Vec<(i64, i64, String)> = mined.collect();
+        mined.sort();
+        assert!(
+            (1..).zip(&mined).all(|(nth, (nonce, ..))| *nonce == NUMBERS_BEFORE + nth),
+            "a number is missing or twice"
+        );
+        assert!(mined.windows(2).all(|two| two[0].1 <= two[1].1), "a block took a number before the one below it");
+        assert_eq!((mined[0].2.as_str(), mined[1].2.as_str()), ("1", "0"), "the one sent first has the first number");
     }
 }

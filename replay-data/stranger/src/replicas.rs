@@ -177,7 +177,7 @@ impl Replicas {
     /// One replica after the other: what is expected of it is written, the pipeline says so, the replica takes it.
     fn roll_out(&mut self, firm: &Firm, release: &Release, is_last_late: bool, chance: &mut Chance) {
         let sha256 = hash(firm, release.part, release.version);
-        let (who, _) = somebody(firm, release.at).unwrap_or_else(|| ("policy-pipeline".to_owned(), release.at));
+        let who = somebody(firm, release.at).unwrap_or_else(|| "policy-pipeline".to_owned());
         let run = names::digits(chance, 10);
         let mut order = [0, 1];
         chance.shuffle(&mut order);
@@ -216,7 +216,7 @@ impl Replicas {
 
     /// A rollback that somebody made by hand has a ticket, where tickets are heard, written once it was over.
     fn note_by_hand(&mut self, firm: &Firm, at: i64, chance: &mut Chance) {
-        if let Some((who, _)) = somebody(firm, at).filter(|_| firm.module.is_none()) {
+        if let Some(who) = somebody(firm, at).filter(|_| firm.module.is_none()) {
             let ticket = format!("CHG-{}", chance.between(1000, 9999));
             let event = Event::new(TICKETS, "custody.change").say(Column::Actor, who).say(Column::Request, &ticket);
             let event = event.say(Column::Outcome, "done").with("act", "change.closed").with("ticket", ticket);
@@ -299,9 +299,9 @@ fn hash(firm: &Firm, part: usize, version: u64) -> String {
 }
 
 /// Who runs machines and is there, or comes first.
-fn somebody(firm: &Firm, at: i64) -> Option<(String, i64)> {
-    let (at, span) = firm.roster.next(at, |one| firm.people[one].role == Role::Administrator)?;
-    Some((span.subject.clone(), at))
+fn somebody(firm: &Firm, at: i64) -> Option<String> {
+    let (_, span) = firm.roster.next(at, |one| firm.people[one].role == Role::Administrator)?;
+    Some(span.subject.clone())
 }
 
 /// What the gate says of one turn.

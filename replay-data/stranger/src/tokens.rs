@@ -18,7 +18,7 @@ use crate::season::Season;
 const HELD: [(&str, &str); 2] =
     [("USDT", "0xdac17f958d2ee523a2206206994597c13d831ec7"), ("USDC", "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48")];
 
-const SILLY: [&str; 14] = [
+const SILLY: [&str; 13] = [
     "Visit claim-eth.example",
     "$ 2,500 GIFT",
     "AIRDROP",
@@ -32,7 +32,6 @@ const SILLY: [&str; 14] = [
     "ETH 2.0 [reward-eth.example]",
     "GOLDFROG",
     "x",
-    "",
 ];
 
 const COPIED: [&str; 6] = ["USDT", "USDC", "USD_T", "usdt", "WETH", "Tether USD"];
