@@ -36,6 +36,8 @@ enum Kind {
 pub(crate) struct Ceremonies {
     planned: Vec<(i64, Kind)>,
     register: Register,
+    /// What was declared from which instant on.
+    past: Vec<(i64, Register)>,
 }
 
 impl Ceremonies {
@@ -56,7 +58,18 @@ impl Ceremonies {
         if firm.module.is_some() {
             planned.retain(|(_, kind)| *kind == Kind::Partner);
         }
-        Ceremonies { planned, register: Register::of(firm) }
+        Ceremonies { planned, register: Register::of(firm), past: vec![(i64::MIN, Register::of(firm))] }
+    }
+
+    /// What was declared at an instant, once all are held.
+    pub(crate) fn declared_at(&self, at: i64) -> Option<&Register> {
+        self.past.iter().rev().find(|(from, _)| *from <= at).map(|(_, register)| register)
+    }
+
+    fn activate(&mut self, firm: &Firm, at: i64, journal: &mut Journal) {
+        self.register.activate(firm, at, journal);
+        self.past.push((at, self.register.clone()));
+        self.past.sort_by_key(|(from, _)| *from);
     }
 
     /// Holds those of a day, with the multisigs of treasury and cold wallet.
@@ -95,7 +108,7 @@ impl Ceremonies {
         let owner = Chain::Ethereum.address(chance);
         in_the_room(firm, &[newcomer, safe.wallet.owners[0].1], at, journal);
         self.register.wallets[place::TREASURY].owners.push((owner.clone(), newcomer));
-        self.register.activate(firm, at + 25 * MINUTE, journal);
+        self.activate(firm, at + 25 * MINUTE, journal);
         let call =
             json!({ "name": "addOwnerWithThreshold", "args": { "owner": owner, "threshold": safe.wallet.threshold } });
         let executed = administer(safe, call, 0, None, at + 50 * MINUTE, journal, chance)?;
@@ -121,7 +134,7 @@ impl Ceremonies {
         let executed = administer(safe, call, 0, None, at + 20 * MINUTE, journal, chance)?;
         changed(safe, "owner_removed", &leaving, "", executed, journal);
         self.register.wallets[place::TREASURY].owners.retain(|(owner, _)| *owner != leaving);
-        self.register.activate(firm, executed + 40 * MINUTE, journal);
+        self.activate(firm, executed + 40 * MINUTE, journal);
         Some(executed)
     }
 
@@ -134,7 +147,7 @@ impl Ceremonies {
     ) -> Option<i64> {
         let before = safe.wallet.threshold;
         self.register.wallets[place::COLD_ETHEREUM].threshold = before + 1;
-        self.register.activate(safe.firm, at, journal);
+        self.activate(safe.firm, at, journal);
         let call = json!({ "name": "changeThreshold", "args": { "threshold": before + 1 } });
         let executed = administer(safe, call, 0, None, at + 30 * MINUTE, journal, chance)?;
         changed(safe, "threshold", &before.to_string(), &(before + 1).to_string(), executed, journal);
@@ -148,7 +161,7 @@ impl Ceremonies {
         let declared = &mut self.register.wallets[place::TREASURY];
         declared.implementation = after.to_owned();
         declared.version = "1.4.1";
-        self.register.activate(safe.firm, at, journal);
+        self.activate(safe.firm, at, journal);
         let call = json!({ "name": "migrateSingleton", "args": {} });
         let executed = administer(safe, call, 1, Some(MIGRATION), at + 35 * MINUTE, journal, chance)?;
         changed(safe, "implementation", before, after, executed, journal);
@@ -170,7 +183,7 @@ impl Ceremonies {
         let event = event.say(Column::ToAddress, &address).say(Column::Outcome, "success");
         journal.tell(firm.system, event.with("action", "add").with("ticket", "PTN-77"), at);
         self.register.partners.push((address.clone(), "new market maker"));
-        self.register.activate(firm, at + HOUR, journal);
+        self.activate(firm, at + HOUR, journal);
         let units = money::USDT.units(100_000, at / (24 * HOUR));
         let first = Operation::payment(address, money::USDT, units, at / (24 * HOUR));
         safe.carry_out(&first, at + 26 * HOUR, journal, chance)

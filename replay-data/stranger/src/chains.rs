@@ -10,6 +10,7 @@ use crate::decision::Asking;
 use crate::event::{Column, Event, dollars};
 use crate::firm::{Wallet, node};
 use crate::infrastructure::after;
+use crate::journal::Entry;
 use crate::names::Chain;
 use crate::payments::{Cashier, Order, fill};
 
@@ -63,9 +64,12 @@ impl Cashier<'_> {
         let mined = sent.at + self.inclusion(wallet.chain, congestion);
         self.transaction(orders, wallet, &sent, "success", "", mined);
         for order in orders {
-            self.transfer(order, wallet, &sent.tx, mined);
+            let mut settled = self.transfer(order, wallet, &sent.tx, mined);
             let booked = mined + self.chance.between(20 * SECOND, 6 * MINUTE);
-            self.enter(order, "done", &sent.tx, booked);
+            settled.extend(self.enter(order, "done", &sent.tx, booked));
+            if sent.nonce.is_some() {
+                self.pool.settled(settled);
+            }
             *self.paid.entry((order.wallet, order.asset.symbol)).or_default() += order.units;
         }
         mined
@@ -87,7 +91,7 @@ impl Cashier<'_> {
         let tx = wallet.chain.transaction(&mut self.chance);
         let signed = tx.clone();
         let total: u128 = orders.iter().map(|order| order.units).sum();
-        self.signer_says("signing.signed", request, order, at, |event| {
+        let entry = self.signer_says("signing.signed", request, order, at, |event| {
             let event = event.say(Column::Outcome, "success").say(Column::Tx, signed).say(Column::Key, &wallet.key);
             let cents = orders.iter().map(|order| order.cents).sum();
             let event = event.say(Column::Amount, total).say(Column::AmountUsd, dollars(cents));
@@ -98,7 +102,11 @@ impl Cashier<'_> {
             }
         });
         let fee_rate = self.fee_rate(wallet.chain, at) * percent / 100;
-        Sent { tx, at: at + self.chance.between(300, 2_500), fee_rate, nonce }
+        let sent = Sent { tx, at: at + self.chance.between(300, 2_500), fee_rate, nonce };
+        if let Some(nonce) = nonce {
+            self.pool.sent(order.wallet, nonce, sent.at, entry);
+        }
+        sent
     }
 
     /// The fee is raised: the same payment under another id, asked for and signed again.
@@ -110,6 +118,11 @@ impl Cashier<'_> {
         let asked = Order { request: request.to_owned(), ..orders[0].clone() };
         let at = self.ask(&asked, Asking::Service, "allow", 1, at);
         let sent = self.signed(request, orders, at, before.nonce, 180);
+        let dropped = Event::new(node(wallet.chain), "chain.dropped").say(Column::Wallet, &wallet.address);
+        let dropped = dropped.say(Column::Chain, wallet.chain.name()).say(Column::FromAddress, &wallet.address);
+        let actor = if wallet.chain == Chain::Ethereum { wallet.address.as_str() } else { "" };
+        let dropped = dropped.say(Column::Actor, actor).say(Column::Tx, &before.tx).say(Column::Outcome, "replaced");
+        self.pool.replaced(dropped.with("by", sent.tx.as_str()), sent.at + 4 * SECOND);
         let replaced = format!("replaced by {}", sent.tx);
         self.transaction(orders, wallet, &sent, "unconfirmed", "", sent.at + 2 * SECOND);
         if self.chance.thousandths(500) {
@@ -146,7 +159,9 @@ impl Cashier<'_> {
         let total: u128 = orders.iter().map(|order| order.units).sum();
         let event = fill(Event::new(node(wallet.chain), "chain.tx"), order, wallet).say(Column::Request, "");
         let event = event.say(Column::FromAddress, &wallet.address).say(Column::Tx, &sent.tx);
-        let event = event.say(Column::Outcome, outcome).say(Column::Reason, reason);
+        // Of a chain with accounts a transaction is signed by one of them, which is who acts.
+        let actor = if wallet.chain == Chain::Ethereum { wallet.address.as_str() } else { "" };
+        let event = event.say(Column::Actor, actor).say(Column::Outcome, outcome).say(Column::Reason, reason);
         let event = several(event.say(Column::AmountUsd, "").say(Column::Amount, total), orders);
         let event = event.with("fee_rate", sent.fee_rate);
         let event = if outcome == "unconfirmed" { event } else { event.with("block", wallet.chain.block(at)) };
@@ -165,20 +180,25 @@ impl Cashier<'_> {
             Chain::Ethereum => event.with("fee", (i128::from(sent.fee_rate) * 65_000).to_string()),
             Chain::Tron | Chain::Solana => event.with("fee", (sent.fee_rate * 1_300).to_string()),
         };
-        self.journal.tell(self.firm.system, event, at);
+        let entry = self.journal.tell(self.firm.system, event.clone(), at);
+        if sent.nonce.is_some() {
+            let is_final = outcome != "unconfirmed" && reason.is_empty();
+            self.pool.told(entry, event, is_final, at);
+        }
     }
 
     /// Value that left a wallet, and that came to another one of ours.
-    fn transfer(&mut self, order: &Order, wallet: &Wallet, tx: &str, at: i64) {
+    fn transfer(&mut self, order: &Order, wallet: &Wallet, tx: &str, at: i64) -> Vec<Entry> {
         let event = fill(Event::new(node(wallet.chain), "chain.transfer"), order, wallet).say(Column::Request, "");
         let event = event.say(Column::FromAddress, &wallet.address).say(Column::Tx, tx);
         let event = event.say(Column::Outcome, "success").with("block", wallet.chain.block(at));
         let is_ours = self.firm.wallets.iter().any(|other| other.address == order.to);
-        self.journal.tell(self.firm.system, event.clone().with("direction", "out"), at);
+        let mut told = vec![self.journal.tell(self.firm.system, event.clone().with("direction", "out"), at)];
         if is_ours && order.to != wallet.address {
             let event = event.say(Column::Wallet, &order.to).with("direction", "in");
-            self.journal.tell(self.firm.system, event, at);
+            told.push(self.journal.tell(self.firm.system, event, at));
         }
+        told
     }
 }
 

@@ -20,18 +20,26 @@ use crate::people::roster::Span;
 use crate::people::travel::Absences;
 use crate::season::Season;
 
-/// Tells them all.
-pub(crate) fn tell(firm: &Firm, season: &Season, absences: &Absences, journal: &mut Journal, chance: &mut Chance) {
+/// Tells them all; when bundles of policies were published.
+pub(crate) fn tell(
+    firm: &Firm,
+    season: &Season,
+    absences: &Absences,
+    journal: &mut Journal,
+    chance: &mut Chance,
+) -> Vec<i64> {
+    let mut published = Vec::new();
     for day in season.all().filter(|day| is_workday(season, *day)) {
-        pipelines(firm, day, journal, chance);
+        published.extend(pipelines(firm, day, journal, chance));
         looks(firm, day, journal, chance);
     }
     hand_overs(firm, season, absences, journal);
     staff_changes(firm, season, journal, chance);
     audit(firm, season, journal, chance);
+    published
 }
 
-fn pipelines(firm: &Firm, day: i64, journal: &mut Journal, chance: &mut Chance) {
+fn pipelines(firm: &Firm, day: i64, journal: &mut Journal, chance: &mut Chance) -> Option<i64> {
     const USUAL: [(&str, &str, u64); 6] = [
         ("control.network", "AuthorizeSecurityGroupIngress", 900),
         ("control.network", "RevokeSecurityGroupIngress", 700),
@@ -53,12 +61,14 @@ fn pipelines(firm: &Firm, day: i64, journal: &mut Journal, chance: &mut Chance) 
             );
         }
     }
-    if day % 7 == 5 {
-        let at = day * DAY + 11 * HOUR + chance.between(0, 90) * MINUTE;
-        let event = seen.say(Event::new(SOURCES.cloud, "control.policy").say(Column::Actor, "policy-pipeline"));
-        let revision = names::digits(chance, 12);
-        journal.tell(firm.system, event.with("action", "bundle published").with("revision", revision), at);
+    if day % 7 != 5 {
+        return None;
     }
+    let at = day * DAY + 11 * HOUR + chance.between(0, 90) * MINUTE;
+    let event = seen.say(Event::new(SOURCES.cloud, "control.policy").say(Column::Actor, "policy-pipeline"));
+    let revision = names::digits(chance, 12);
+    journal.tell(firm.system, event.with("action", "bundle published").with("revision", revision), at);
+    Some(at)
 }
 
 /// Consoles ask whether somebody may look at a wallet.
@@ -79,7 +89,10 @@ fn look(firm: &Firm, span: &Span, at: i64, journal: &mut Journal, chance: &mut C
     let event = event.say(Column::Decision, names::uuid(chance)).say(Column::Outcome, "allow");
     let input =
         json!({ "subject": span.subject, "session_id": span.session, "wallet": wallet.address, "action": "view" });
-    let event = event.with("input", input).with("path", "console/view/allow").with("labels", json!({ "id": "opa-a" }));
+    let event = event
+        .with("input", input)
+        .with("path", "console/view/allow")
+        .with("labels", json!({ "id": firm.answering("opa-a", at) }));
     let event = event.with("amount_type", "absent").with("amount_positive", false).with("risk_type", "absent");
     journal.tell(firm.system, event.with("approvals_type", "absent").with("self_approved", false), at);
 }

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use crate::calendar::DAY;
 use crate::chance::Chance;
 use crate::event::{Column, Event, dollars};
-use crate::firm::Firm;
-use crate::firm::SOURCES;
+use crate::firm::{Firm, REPLICAS, SOURCES};
 use crate::infrastructure::payout_session;
 use crate::names::{self, Chain};
 use crate::networks;
@@ -75,7 +74,7 @@ pub(crate) fn answer(
         "human_approvals": agreed, "initiator": initiator, "ip": ip, "request_id": request, "session_id": session,
         "session_started_at": started, "signer": "ci-bot", "subject": subject, "wallet": wallet,
     });
-    let replica = *chance.pick(&["opa-a", "opa-b"]);
+    let replica = firm.answering(REPLICAS[usize::from(chance.below(2) == 1)], at);
     let event = event.with("amount_positive", *cents > 0).with("amount_type", "number").with("risk_type", "number");
     let event = event.with("approvals", approvals.len()).with("approvals_type", "array");
     let event = event

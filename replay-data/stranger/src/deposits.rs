@@ -14,8 +14,22 @@ use crate::money;
 use crate::names::{self, Chain};
 use crate::season::Season;
 
-/// Tells a history's incoming transfers.
-pub(crate) fn tell(firm: &Firm, season: &Season, journal: &mut Journal, chance: &mut Chance) {
+/// A token that nobody asked for and that moved in some wallet's name.
+#[derive(Debug)]
+pub(crate) struct Unasked {
+    /// Wallet that it names.
+    pub(crate) wallet: String,
+    /// Its contract.
+    pub(crate) token: String,
+    /// When it moved.
+    pub(crate) at: i64,
+    /// It pretends to be another token.
+    pub(crate) is_counterfeit: bool,
+}
+
+/// Tells a history's incoming transfers; the tokens among them on Ethereum that nobody asked for.
+pub(crate) fn tell(firm: &Firm, season: &Season, journal: &mut Journal, chance: &mut Chance) -> Vec<Unasked> {
+    let mut tokens = Vec::new();
     for day in season.all() {
         for (index, wallet) in firm.wallets.iter().enumerate().filter(|(_, wallet)| wallet.temperature == "hot") {
             let hourly = if index == place::HOT_SOLANA { 1 } else { 2 };
@@ -27,8 +41,9 @@ pub(crate) fn tell(firm: &Firm, season: &Season, journal: &mut Journal, chance: 
                 }
             }
         }
-        unasked(firm, day, journal, chance);
+        unasked(firm, day, &mut tokens, journal, chance);
     }
+    tokens
 }
 
 fn deposit(firm: &Firm, wallet: &Wallet, day: i64, at: i64, journal: &mut Journal, chance: &mut Chance) {
@@ -48,7 +63,7 @@ fn incoming(wallet: &Wallet, at: i64, from: &str, chance: &mut Chance) -> Event 
 }
 
 /// Dust, airdrops, and records of transfers that the wallet never made.
-fn unasked(firm: &Firm, day: i64, journal: &mut Journal, chance: &mut Chance) {
+fn unasked(firm: &Firm, day: i64, tokens: &mut Vec<Unasked>, journal: &mut Journal, chance: &mut Chance) {
     for wallet in &firm.wallets {
         let daily = match (wallet.chain, wallet.temperature) {
             (Chain::Bitcoin, "hot") => 2,
@@ -65,6 +80,11 @@ fn unasked(firm: &Firm, day: i64, journal: &mut Journal, chance: &mut Chance) {
                 (_, 4..=6) => (dust(wallet, at, chance), at),
                 _ => (forged(firm, wallet, at, chance), at + 2 * SECOND),
             };
+            // Assets that are worth something are named by their symbol.
+            if let Some(token) = event.column(Column::Asset).filter(|asset| asset.starts_with("0x")) {
+                let is_counterfeit = event.column(Column::FromAddress) == Some(wallet.address.as_str());
+                tokens.push(Unasked { wallet: wallet.address.clone(), token: token.to_owned(), at, is_counterfeit });
+            }
             journal.tell(firm.system, event, at);
         }
     }

@@ -80,6 +80,17 @@ impl Event {
         self
     }
 
+    /// What a column holds.
+    pub(crate) fn column(&self, column: Column) -> Option<&str> {
+        self.columns.iter().find(|(filled, _)| *filled == column).map(|(_, text)| text.as_str())
+    }
+
+    /// Takes something out of the detail.
+    pub(crate) fn without(mut self, name: &str) -> Event {
+        self.detail.remove(name);
+        self
+    }
+
     /// Adds to the detail.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Event {
         self.detail.insert(name.to_owned(), value.into());

@@ -80,6 +80,23 @@ const ALL: [Row; 11] = [
 ];
 /// Written by hand after the vault is locked again.
 const VAULT: Row = ("vault-log", "events", "vault", 6 * 3600, 0, 0, (1_000, 5_000));
+/// What is written beside the payments: keywatch's own looks at the replicas, the gate that deployments pass.
+const BESIDE: [Row; 3] = [
+    ("opa-a-state", "opa_status", "pdp", 60, 0, 0, (0, 0)),
+    ("opa-b-state", "opa_status", "pdp", 60, 0, 0, (0, 0)),
+    ("deploy-gate", "github_oidc", "pipeline", 300, 0, 0, (1_000, 20_000)),
+];
+/// The register of tickets and emergencies: people write it, soon after or in the afternoon.
+const REGISTER: Row = ("change-register", "custody", "register", 6 * 3600, 0, 0, (1_000, 9_000));
+
+/// Replicas of the decision point.
+pub(crate) const REPLICAS: [&str; 2] = ["opa-a", "opa-b"];
+/// Sources that look at them.
+pub(crate) const LOOKS: [&str; 2] = ["opa-a-state", "opa-b-state"];
+/// The gate that deployments pass.
+pub(crate) const GATE: &str = "deploy-gate";
+/// The register of tickets.
+pub(crate) const TICKETS: &str = "change-register";
 
 fn source((name, feed, group, max_delay_seconds, heartbeat_seconds, beat_seconds, usual): Row) -> Source {
     Source { name, feed, group, max_delay_seconds, heartbeat_seconds, beat_seconds, usual }
@@ -105,6 +122,34 @@ pub(crate) struct Wallet {
     pub(crate) version: &'static str,
 }
 
+/// A stretch of time in which a replica of the decision point answers nobody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stop {
+    /// Its index in [`REPLICAS`].
+    pub(crate) replica: usize,
+    /// First instant.
+    pub(crate) from: i64,
+    /// The instant from which it answers again.
+    pub(crate) to: i64,
+    /// It is one of a pair in which both replicas restart, one after the other.
+    pub(crate) is_planned: bool,
+}
+
+/// What others warn of, once somebody has imported it.
+#[derive(Clone, Debug)]
+pub(crate) struct Indicator {
+    /// When it was imported.
+    pub(crate) from: i64,
+    /// What is warned of.
+    pub(crate) name: String,
+    /// Why.
+    pub(crate) label: &'static str,
+    /// Until when it counts, unix seconds.
+    pub(crate) expires_at: i64,
+    /// Who imported it.
+    pub(crate) by: String,
+}
+
 /// A system.
 pub(crate) struct Firm {
     /// Its number in the journal.
@@ -127,6 +172,24 @@ pub(crate) struct Firm {
     pub(crate) partners: Vec<(String, &'static str)>,
     /// Module of the treasury's multisig, if it has one.
     pub(crate) module: Option<String>,
+    /// When a replica of the decision point is down.
+    pub(crate) stops: Vec<Stop>,
+    /// What is imported of others' warnings in the course of the history.
+    pub(crate) indicators: Vec<Indicator>,
+}
+
+impl Firm {
+    /// The replica that answers in place of one that is asked, which is itself while it is up.
+    pub(crate) fn answering(&self, replica: &'static str, at: i64) -> &'static str {
+        let is_down = |name: &str| {
+            let mut stops = self.stops.iter().filter(|stop| REPLICAS[stop.replica] == name);
+            stops.any(|stop| (stop.from..stop.to).contains(&at))
+        };
+        if is_down(replica) {
+            return REPLICAS.into_iter().find(|other| !is_down(other)).unwrap_or(replica);
+        }
+        replica
+    }
 }
 
 /// Where a wallet stands in [`Firm::wallets`].
@@ -191,7 +254,7 @@ pub(crate) fn exchange(system: usize, seed: u64) -> Firm {
         (Chain::Tron, "market maker"),
     ];
     let partners = partners.map(|(chain, label)| (chain.address(&mut chance), label)).to_vec();
-    let feeds = ALL.into_iter().chain([VAULT]).map(source).collect();
+    let feeds = ALL.into_iter().chain([VAULT]).chain(BESIDE).chain([REGISTER]).map(source).collect();
     Firm {
         system,
         id: "exchange-1",
@@ -203,6 +266,8 @@ pub(crate) fn exchange(system: usize, seed: u64) -> Firm {
         roster: Roster::default(),
         partners,
         module: None,
+        stops: Vec::new(),
+        indicators: Vec::new(),
     }
 }
 
@@ -223,7 +288,7 @@ pub(crate) fn desk(system: usize, seed: u64) -> Firm {
     let partners =
         ["prime broker", "settlement account"].map(|label| (Chain::Ethereum.address(&mut chance), label)).to_vec();
     let kept = ["opa", "mpc-cluster", "safe-service", "ethereum-node", "okta", "edr", "cloudtrail"];
-    let feeds = ALL.into_iter().filter(|row| kept.contains(&row.0)).map(source).collect();
+    let feeds = ALL.into_iter().filter(|row| kept.contains(&row.0)).chain(BESIDE).map(source).collect();
     let module = Some(Chain::Ethereum.address(&mut chance));
     Firm {
         system,
@@ -236,6 +301,8 @@ pub(crate) fn desk(system: usize, seed: u64) -> Firm {
         roster: Roster::default(),
         partners,
         module,
+        stops: Vec::new(),
+        indicators: Vec::new(),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The inventory: what a firm declares, as a file for the first day and as a record whenever it changes.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::digest::sha256;
 use crate::event::Event;
-use crate::firm::{Firm, Source, Wallet, node, place};
+use crate::firm::{Firm, Indicator, Source, Wallet, node, place};
 use crate::journal::Journal;
 use crate::networks;
 
@@ -25,8 +27,8 @@ impl Register {
         Register { wallets: firm.wallets.clone(), partners: firm.partners.clone(), libraries: Vec::new() }
     }
 
-    /// What the inventory says.
-    pub(crate) fn declared(&self, firm: &Firm) -> Value {
+    /// What the inventory says, with the warnings that were imported until then.
+    pub(crate) fn declared(&self, firm: &Firm, at: i64) -> Value {
         let owners = self.wallets.iter().flat_map(|wallet| wallet.owners.iter().map(move |owner| (wallet, owner)));
         let owners = owners.map(|(wallet, (owner, who))| {
             json!({ "wallet": wallet.address, "owner": owner, "person": firm.people[*who].subject })
@@ -34,7 +36,7 @@ impl Register {
         let own = self.wallets.iter().map(|wallet| json!({ "address": wallet.address, "label": "own wallet" }));
         let partners = self.partners.iter().map(|(address, label)| json!({ "address": address, "label": label }));
         let people = firm.people.iter().map(|one| json!({ "subject": one.subject, "role": one.role.name() }));
-        let services = ["payout-engine", "terraform", "policy-pipeline"];
+        let services = ["payout-engine", "terraform", "policy-pipeline", "control.account"];
         let services = services.iter().map(|name| json!({ "subject": name, "role": "service" }));
         let mut declared = json!({
             "id": firm.id,
@@ -52,6 +54,14 @@ impl Register {
             let safe = &self.wallets[place::DESK_SAFE].address;
             declared["modules"] = json!([{ "wallet": safe, "module": module, "label": "allowance for fees" }]);
         }
+        if firm.module.is_none() {
+            declared["assets"] = assets(&self.wallets);
+        }
+        let imported = firm.indicators.iter().filter(|indicator| indicator.from <= at);
+        let imported: Vec<Value> = imported.map(declared_indicator).collect();
+        if !imported.is_empty() {
+            declared["indicators"] = Value::from(imported);
+        }
         if !self.libraries.is_empty() {
             let library = |(address, label): &(String, &str)| json!({ "address": address, "label": label });
             declared["libraries"] = self.libraries.iter().map(library).collect();
@@ -61,7 +71,7 @@ impl Register {
 
     /// It is activated at `at`.
     pub(crate) fn activate(&self, firm: &Firm, at: i64, journal: &mut Journal) {
-        let declared = self.declared(firm);
+        let declared = self.declared(firm, at);
         let digest = sha256(&declared.to_string());
         let activated = Event::new("keywatch", "inventory.activated").with("declared", declared).with("sha256", digest);
         journal.note(firm.system, activated, at);
@@ -94,6 +104,30 @@ fn declared_wallet(wallet: &Wallet) -> Value {
         row[name] = Value::from(value);
     }
     row
+}
+
+/// Every asset but those that need no row.
+fn assets(wallets: &[Wallet]) -> Value {
+    let all: BTreeMap<(&str, &str), u32> = wallets
+        .iter()
+        .flat_map(|wallet| wallet.assets)
+        .map(|asset| ((asset.symbol, asset.chain.name()), asset.decimals))
+        .filter(|((symbol, _), _)| !["BTC", "ETH"].contains(symbol))
+        .collect();
+    let row = |(name, decimals): ((&str, &str), u32)| {
+        let (asset, chain) = name;
+        json!({ "asset": asset, "chain": chain, "decimals": decimals })
+    };
+    all.into_iter().map(row).collect()
+}
+
+fn declared_indicator(indicator: &Indicator) -> Value {
+    json!({
+        "indicator": indicator.name,
+        "label": indicator.label,
+        "expires_at": indicator.expires_at,
+        "imported_by": indicator.by,
+    })
 }
 
 fn declared_source(source: &Source) -> Value {

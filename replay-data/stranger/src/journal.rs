@@ -85,6 +85,16 @@ impl Journal {
         self.heard.push(again);
     }
 
+    /// An event happens later than was told before, and says other things for it: each text becomes the one beside it.
+    pub(crate) fn put_off(&mut self, entry: Entry, by: i64, said: &[(String, String)]) {
+        let heard = &mut self.heard[entry.0];
+        heard.told += by;
+        heard.at += by;
+        for (before, after) in said {
+            heard.body = heard.body.replace(before.as_str(), after);
+        }
+    }
+
     /// Keeps of a system what was heard within a span.
     pub(crate) fn keep(&mut self, system: usize, (from, to): (i64, i64)) {
         self.heard.retain(|heard| heard.system != system || (from..=to).contains(&heard.at));
@@ -151,5 +161,16 @@ mod tests {
         assert_eq!(lines[0][..46], lines[1][..46], "a repeat has the same id");
         assert!(lines[2].contains(r#""event_time":"1970-01-01T00:00:06Z""#), "{}", lines[2]);
         assert!(!lines[2].contains(r#""time":"1970-01-01T00:00:0"#), "{}", lines[2]);
+    }
+
+    #[test]
+    fn what_is_put_off_is_told_later_with_what_it_then_says() {
+        let mut journal = Journal::new(1, vec!["s"]);
+        let entry = journal.tell(0, Event::new("node", "chain.tx").with("nonce", 7), 2_000);
+        journal.put_off(entry, 3_000, &[(r#""nonce":7"#.to_owned(), r#""nonce":9"#.to_owned())]);
+        let mut text = Vec::new();
+        journal.write(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains(r#""event_time":"1970-01-01T00:00:05Z""#) && text.contains(r#"{"nonce":9}"#), "{text}");
     }
 }

@@ -13,6 +13,9 @@
 //! | `treasury`, `multisig`, `ceremonies` | owners and what they sign |
 //! | `deposits` | what comes in, asked for or not |
 //! | `changes` | pipelines, hand-overs, the auditor |
+//! | `pool`, `tokens`, `nodes` | what waits for its block, what tokens call themselves, which blocks are final |
+//! | `replicas`, `looks` | what replicas of the decision point hold, and what looking at them finds |
+//! | `keys`, `emergencies`, `warnings` | shares made anew, access in an emergency, what others warn of |
 //! | `infrastructure` | heartbeats, ticks, stops, late deliveries |
 //! | `journal`, `event`, `names`, `money`, `calendar`, `chance`, `digest` | how it is written down |
 //! | `noise` | how many alerts a backtest of it gave |
@@ -28,21 +31,29 @@ mod customers;
 mod decision;
 mod deposits;
 mod digest;
+mod emergencies;
 mod event;
 mod firm;
 mod infrastructure;
 mod inventory;
 mod journal;
+mod keys;
 mod limits;
+mod looks;
 mod money;
 mod multisig;
 mod names;
 mod networks;
+mod nodes;
 pub mod noise;
 mod payments;
 mod people;
+mod pool;
+mod replicas;
 mod season;
+mod tokens;
 mod treasury;
+mod warnings;
 
 use std::io::{self, Write};
 
@@ -50,6 +61,8 @@ use calendar::{DAY, HOUR};
 use ceremonies::Ceremonies;
 use chance::Chance;
 use customers::Customers;
+use deposits::Unasked;
+use event::Event;
 use firm::{Firm, place};
 use infrastructure::Infrastructure;
 use inventory::Register;
@@ -57,6 +70,7 @@ use journal::Journal;
 use multisig::Multisig;
 use payments::Cashier;
 use people::travel::Absences;
+use replicas::Replicas;
 use season::Season;
 
 /// Time after the last day in which what was begun is finished and nothing new is.
@@ -115,9 +129,14 @@ impl History {
         let mut journal = Journal::new(seed, firms.iter().map(|firm| firm.id).collect());
         let season = Season::new(seed, request.first, request.days);
         let mut declared = Vec::new();
+        let mut played = Vec::new();
         for firm in &mut firms {
-            play(firm, seed, &season, &mut journal);
-            declared.push(Register::of(firm).declared(firm));
+            played.push(play(firm, seed, &season, &mut journal));
+            declared.push(Register::of(firm).declared(firm, i64::MIN));
+        }
+        // What stands beside the payments comes after all of them, so that it moves nothing of theirs.
+        for (firm, played) in firms.iter().zip(played) {
+            beside(firm, seed, &season, played, &mut journal);
         }
         if journal.len() > limits::LINES_MAX {
             return Err(format!(
@@ -143,9 +162,23 @@ impl History {
     }
 }
 
-fn play(firm: &mut Firm, seed: u64, season: &Season, journal: &mut Journal) {
+/// What the rest of a history goes by, once the payments are made.
+struct Played {
+    infrastructure: Infrastructure,
+    ceremonies: Ceremonies,
+    /// When policies were published.
+    published: Vec<i64>,
+    /// Tokens that nobody asked for.
+    unasked: Vec<Unasked>,
+    /// What pools showed, and when.
+    waited: Vec<(Event, i64)>,
+}
+
+fn play(firm: &mut Firm, seed: u64, season: &Season, journal: &mut Journal) -> Played {
     let id = firm.id;
     let stream = |name: &str| Chance::of(seed, &format!("{id}/{name}"));
+    firm.stops = replicas::stops(season, &mut stream("stops"));
+    firm.indicators = warnings::plan(firm, season, &mut stream("warnings"));
     let infrastructure = Infrastructure::plan(firm, season, journal, &mut stream("infrastructure"));
     let absences = Absences::plan(&firm.people, season, &mut stream("absences"));
     let devices = people::devices::plan(&mut firm.people, season, &mut stream("devices"));
@@ -156,7 +189,8 @@ fn play(firm: &mut Firm, seed: u64, season: &Season, journal: &mut Journal) {
     let mut customers = Customers::of(firm, &mut stream("customers"));
     let mut cashier = Cashier::new(firm, season, &infrastructure, journal, stream("payments"));
     counter::play(&mut cashier, &mut customers);
-    deposits::tell(firm, season, journal, &mut stream("deposits"));
+    let waited = cashier.settle(&mut stream("pool"));
+    let unasked = deposits::tell(firm, season, journal, &mut stream("deposits"));
     let mut chance = stream("treasury");
     let safes: &[usize] =
         if firm.module.is_some() { &[place::DESK_SAFE] } else { &[place::TREASURY, place::COLD_ETHEREUM] };
@@ -165,8 +199,32 @@ fn play(firm: &mut Firm, seed: u64, season: &Season, journal: &mut Journal) {
     let mut ceremonies = Ceremonies::plan(firm, season, &mut chance);
     let works = treasury::Works { firm, season, infrastructure: &infrastructure };
     works.play(&mut safes, &mut ceremonies, journal, &mut chance);
-    changes::tell(firm, season, &absences, journal, &mut stream("changes"));
-    let span = (season.first * DAY, (season.first + season.days) * DAY + TAIL);
+    let published = changes::tell(firm, season, &absences, journal, &mut stream("changes"));
+    let span = span(season);
     infrastructure.tell(firm, span, journal, &mut stream("machines"));
     journal.keep(firm.system, span);
+    Played { infrastructure, ceremonies, published, unasked, waited }
+}
+
+/// What stands beside the payments: pools, tokens, nodes, the decision point's replicas, keys, emergencies, warnings.
+fn beside(firm: &Firm, seed: u64, season: &Season, played: Played, journal: &mut Journal) {
+    let stream = |name: &str| Chance::of(seed, &format!("{}/{name}", firm.id));
+    let Played { infrastructure, ceremonies, published, unasked, waited } = played;
+    let span = span(season);
+    let replicas = Replicas::plan(firm, season, &published, &mut stream("replicas"));
+    for (event, at) in waited.into_iter().chain(replicas.records.iter().cloned()) {
+        journal.tell(firm.system, event, at);
+    }
+    looks::tell(firm, season, &replicas, &infrastructure, span, journal, &mut stream("looks"));
+    tokens::tell(firm, season, &unasked, journal, &mut stream("tokens"));
+    nodes::tell(firm, season, span, journal, &mut stream("nodes"));
+    keys::tell(firm, season, journal, &mut stream("keys"));
+    emergencies::tell(firm, season, journal, &mut stream("emergencies"));
+    warnings::tell(firm, season, &ceremonies, journal, &mut stream("dust"));
+    journal.keep(firm.system, span);
+}
+
+/// First and last instant of a history.
+fn span(season: &Season) -> (i64, i64) {
+    (season.first * DAY, (season.first + season.days) * DAY + TAIL)
 }

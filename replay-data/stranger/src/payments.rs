@@ -12,11 +12,12 @@ use crate::decision::{Asking, Question, answer};
 use crate::event::{Column, Event, dollars};
 use crate::firm::{Firm, Wallet};
 use crate::infrastructure::{Infrastructure, after};
-use crate::journal::Journal;
+use crate::journal::{Entry, Journal};
 use crate::limits::WAITS_MAX;
 use crate::money::Asset;
 use crate::people::Role;
 use crate::people::roster::Span;
+use crate::pool::Pool;
 use crate::season::Season;
 
 /// Dollars from which two people have to agree.
@@ -81,6 +82,8 @@ pub(crate) struct Cashier<'a> {
     pub(crate) nonces: BTreeMap<usize, i64>,
     /// What left each wallet in each asset since it was settled, base units.
     pub(crate) paid: BTreeMap<(usize, &'static str), u128>,
+    /// What was sent by accounts with numbers, and waited.
+    pub(crate) pool: Pool,
     orders: u64,
 }
 
@@ -94,7 +97,12 @@ impl<'a> Cashier<'a> {
         chance: Chance,
     ) -> Cashier<'a> {
         let (nonces, paid) = (BTreeMap::new(), BTreeMap::new());
-        Cashier { firm, season, infrastructure, journal, chance, nonces, paid, orders: 0 }
+        Cashier { firm, season, infrastructure, journal, chance, nonces, paid, pool: Pool::default(), orders: 0 }
+    }
+
+    /// Gives out the numbers of accounts in the order of sending; what pools showed of what waited.
+    pub(crate) fn settle(self, chance: &mut Chance) -> Vec<(Event, i64)> {
+        self.pool.settle(self.firm, self.season, self.journal, chance)
     }
 
     /// The wallet of an order.
@@ -111,14 +119,14 @@ impl<'a> Cashier<'a> {
     }
 
     /// An entry of the ledger, where there is one that is heard.
-    pub(crate) fn enter(&mut self, order: &Order, outcome: &str, tx: &str, at: i64) {
+    pub(crate) fn enter(&mut self, order: &Order, outcome: &str, tx: &str, at: i64) -> Option<Entry> {
         let wallet = self.wallet(order);
         if wallet.ledger.is_empty() {
-            return;
+            return None;
         }
         let event = fill(Event::new(wallet.ledger, "custody.request"), order, wallet);
         let event = event.say(Column::Outcome, outcome).say(Column::Tx, tx).say(Column::Actor, "payout-engine");
-        self.journal.tell(self.firm.system, event.with("customer", order.customer.as_str()), at);
+        Some(self.journal.tell(self.firm.system, event.with("customer", order.customer.as_str()), at))
     }
 
     /// Pays one order by itself; `None` when it was given up.
@@ -251,10 +259,10 @@ impl<'a> Cashier<'a> {
         order: &Order,
         at: i64,
         more: impl FnOnce(Event) -> Event,
-    ) {
+    ) -> Entry {
         let wallet = self.wallet(order);
         let event = fill(Event::new(wallet.signer, kind), order, wallet).say(Column::Request, request);
-        self.journal.tell(self.firm.system, more(event), at);
+        self.journal.tell(self.firm.system, more(event), at)
     }
 }
 
