@@ -125,6 +125,7 @@ fn find(paths: &[PathBuf]) -> anyhow::Result<Records> {
         let inside = path.join("events.jsonl");
         let file = if path.is_dir() { inside } else { path.clone() };
         let named = path.display();
+        ensure!(path.exists(), "{named}: there is no such file or directory");
         ensure!(
             file.is_file(),
             "{named} is neither a log that keywatch wrote (LOCK and data), nor a file of event lines, nor a directory \
