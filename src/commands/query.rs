@@ -38,7 +38,7 @@ Examples:
   keywatch query --format csv \"SELECT * FROM findings WHERE severity = 'critical'\" keywatch-data > findings.csv
   keywatch query \"SELECT count(*) FROM events\" replay-data/2025-02-bybit
 
-Tables: events, conclusions, findings, alerts, incidents, responses, and those of the inventory (docs/sql.md). Nothing is
+Tables: events, conclusions, findings, alerts, incidents, responses, and those of the inventory (docs/sql.md). Nothing is \
 changed but segments/ in the log's directory, which says what need not be read; it can be deleted.
 Exit codes: 0 answered; 2 not answered.")]
 pub(crate) struct Arguments {

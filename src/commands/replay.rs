@@ -37,7 +37,7 @@ Examples:
   keywatch replay events.jsonl --complete                decide what still waits at the end of foreign records
   keywatch import --feed safe --system cold safe.json | keywatch replay -
 
-A directory holds events.jsonl and, if there is one, inventory.toml and expected.jsonl. A finding as a JSON line has at
+A directory holds events.jsonl and, if there is one, inventory.toml and expected.jsonl. A finding as a JSON line has at \
 least time, rule, severity, system, entity, session, request, tx, title and evidence (event ids).")]
 pub(crate) struct Arguments {
     /// Directory of an incident, a file of event lines, or `-` for standard input

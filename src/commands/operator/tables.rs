@@ -287,6 +287,9 @@ pub(super) fn about(answer: &Value) -> String {
         let counts = answer[field].as_object().into_iter().flatten().map(|(name, count)| format!("{name} {count}"));
         let _ = writeln!(page, "  {field:<8} {}", counts.collect::<Vec<_>>().join(", "));
     }
+    if answer["events"] == 0 {
+        page.push_str("  names are looked for as events have them, letter by letter, and in your systems alone\n");
+    }
     if answer["complete"] == false {
         page.push_str("  the log was not gone through to its end; say --since\n");
     }
