@@ -169,6 +169,9 @@ fn status(incident: &Value) -> String {
     if let Some(by) = incident["acknowledged"]["by"].as_str() {
         let _ = write!(status, ", {by} saw it at {}", time(&incident["acknowledged"], "at"));
     }
+    if let Some(name) = incident["assignee"].as_str() {
+        let _ = write!(status, ", {name} sees to it");
+    }
     let resolved = &incident["resolved"];
     if resolved.is_object() {
         let (verdict, by, reason) = (text(resolved, "verdict"), text(resolved, "by"), text(resolved, "reason"));
