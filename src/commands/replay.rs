@@ -115,6 +115,12 @@ struct Recording {
 fn read(arguments: &Arguments) -> anyhow::Result<Recording> {
     let incident = arguments.path.is_dir().then(|| Incident::at(&arguments.path));
     let file = incident.as_ref().map_or_else(|| arguments.path.clone(), |_| arguments.path.join("events.jsonl"));
+    ensure!(
+        incident.is_none() || file.exists(),
+        "{} has no events.jsonl: name the directory of one incident, or a file of event lines; `keywatch backtest` reads \
+         a log",
+        arguments.path.display()
+    );
     let lines = read_lines(&bytes(&file)?);
     for (number, problem) in &lines.rejects {
         output::note(&format!("{} line {number}: {problem}", file.display()));
