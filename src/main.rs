@@ -110,7 +110,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Agent(arguments) => agent::run(arguments),
         other => {
-            output::start_logging("warn", output::LogFormat::Text);
+            // A client of Kafka calls the end of a partition an error; what is one is the command's to say.
+            output::start_logging("warn,rdkafka::client=off", output::LogFormat::Text);
             offline(other)
         }
     };

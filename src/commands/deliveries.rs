@@ -105,7 +105,8 @@ fn try_receiver(test: &Test) -> anyhow::Result<ExitCode> {
     let sinks = integrations::receivers(&config)?;
     let Some(sink) = sinks.iter().find(|sink| sink.name() == test.receiver) else {
         let names: Vec<&str> = sinks.iter().map(|sink| sink.name()).collect();
-        bail!("{} has no receiver `{}`; it has {}", test.config.display(), test.receiver, names.join(", "));
+        let has = if names.is_empty() { "none besides standard error".to_owned() } else { names.join(", ") };
+        bail!("{} has no receiver `{}`; it has {has}", test.config.display(), test.receiver);
     };
     let notification = trial::notification(sink.name(), test.severity, clock::now(), test.resolve);
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;

@@ -26,7 +26,7 @@ Examples:
   keywatch feeds check badges.toml                        is this mapping file right, and how does it read a record?
   keywatch feeds check badges.toml --records badges.jsonl what becomes of each of these records?
 
-docs/mapping.md says how a mapping file is written. Exit codes: 0 right, every record was read; 1 some records were
+docs/mapping.md says how a mapping file is written. Exit codes: 0 right, every record was read; 1 some records were \
 rejected; 2 the mapping is wrong, said as FILE:LINE: KEY: REASON, or nothing could be read.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]

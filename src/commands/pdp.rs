@@ -29,8 +29,8 @@ Examples:
   keywatch pdp replay --policy bundle/ --revision 'policy r7' events.jsonl
                                                          only what was decided by that revision
 
-A directory of policies holds .rego files (those that end in _test.rego are left out) and may hold a data.json. A decision
-that differs was made by another policy or other data than these (docs/revocation.md). Without data on revocations in
+A directory of policies holds .rego files (those that end in _test.rego are left out) and may hold a data.json. A decision \
+that differs was made by another policy or other data than these (docs/revocation.md). Without data on revocations in \
 data.json none are taken to be there, so that what was denied for one differs.
 Exit codes: 0 all decisions are those of the policy; 1 some differ; 2 not done.")]
 pub(crate) struct Arguments {

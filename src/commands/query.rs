@@ -38,7 +38,7 @@ Examples:
   keywatch query --format csv \"SELECT * FROM findings WHERE severity = 'critical'\" keywatch-data > findings.csv
   keywatch query \"SELECT count(*) FROM events\" replay-data/2025-02-bybit
 
-Tables: events, conclusions, findings, alerts, incidents, responses, and those of the inventory (docs/sql.md). Nothing is
+Tables: events, conclusions, findings, alerts, incidents, responses, and those of the inventory (docs/sql.md). Nothing is \
 changed but segments/ in the log's directory, which says what need not be read; it can be deleted.
 Exit codes: 0 answered; 2 not answered.")]
 pub(crate) struct Arguments {
@@ -125,6 +125,7 @@ fn find(paths: &[PathBuf]) -> anyhow::Result<Records> {
         let inside = path.join("events.jsonl");
         let file = if path.is_dir() { inside } else { path.clone() };
         let named = path.display();
+        ensure!(path.exists(), "{named}: there is no such file or directory");
         ensure!(
             file.is_file(),
             "{named} is neither a log that keywatch wrote (LOCK and data), nor a file of event lines, nor a directory \

@@ -37,7 +37,7 @@ Examples:
   keywatch replay events.jsonl --complete                decide what still waits at the end of foreign records
   keywatch import --feed safe --system cold safe.json | keywatch replay -
 
-A directory holds events.jsonl and, if there is one, inventory.toml and expected.jsonl. A finding as a JSON line has at
+A directory holds events.jsonl and, if there is one, inventory.toml and expected.jsonl. A finding as a JSON line has at \
 least time, rule, severity, system, entity, session, request, tx, title and evidence (event ids).")]
 pub(crate) struct Arguments {
     /// Directory of an incident, a file of event lines, or `-` for standard input
@@ -115,6 +115,12 @@ struct Recording {
 fn read(arguments: &Arguments) -> anyhow::Result<Recording> {
     let incident = arguments.path.is_dir().then(|| Incident::at(&arguments.path));
     let file = incident.as_ref().map_or_else(|| arguments.path.clone(), |_| arguments.path.join("events.jsonl"));
+    ensure!(
+        incident.is_none() || file.exists(),
+        "{} has no events.jsonl: name the directory of one incident, or a file of event lines; `keywatch backtest` reads \
+         a log",
+        arguments.path.display()
+    );
     let lines = read_lines(&bytes(&file)?);
     for (number, problem) in &lines.rejects {
         output::note(&format!("{} line {number}: {problem}", file.display()));

@@ -25,7 +25,7 @@ use crate::output;
 #[command(after_help = format!("\
 Examples:
   keywatch simulate --out month                     a month of one system, a million events, nothing wrong
-  keywatch simulate --attack all --attacks-each 4 --out attacked
+  keywatch simulate --events 1500000 --attack all --attacks-each 4 --out attacked
   keywatch backtest --truth attacked/truth.jsonl attacked
                                                     which of the attacks do the rules see, how soon
   keywatch simulate --events 10000000 --systems 4 --keys 100000 --seed 7 --out month.log

@@ -83,7 +83,8 @@ impl Role {
         let is_heard = !is_silent || !config.chains.is_empty() || !config.pull.is_empty();
         ensure!(
             is_heard || !self.takes_in(),
-            "no [[credentials]], [[intake.topics]], [[chains]] or [[pull]]: nothing would be heard; add one for each source"
+            "no [[credentials]], [[intake.topics]], [[chains]] or [[pull]]: nothing would be heard; add one for each source \
+             (`keywatch run --print-config` has an example of each)"
         );
         ensure!(
             self == Role::All || !config.log.kafka.is_empty(),

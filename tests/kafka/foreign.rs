@@ -147,3 +147,15 @@ fn a_topic_that_does_not_fit_is_refused_with_what_to_change() {
     let said = KafkaLog::open(&absent, 0, directory.path()).unwrap_err().to_string();
     assert!(said.contains("it is not there; create it"), "{said}");
 }
+
+#[test]
+fn topics_are_made_as_they_have_to_be_where_a_broker_makes_them_by_itself() {
+    // As brokers come: whoever asks for a topic that is not there gets one with the broker's own settings.
+    let broker = Broker::start(|_, _| "auto.create.topics.enable=true".to_owned());
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(&broker, &prefix(), Clock::Wall, directory.path());
+    let log = open(&settings, directory.path());
+    let events = bybit().events[..2].to_vec();
+    log.append(Topic::Events, events).unwrap();
+    assert!(log.end(Topic::Events) >= Position(2));
+}

@@ -72,6 +72,21 @@ pub(crate) fn scalar_functions() -> Vec<ScalarUDF> {
 /// Everything that is wrong with a rule's SQL, parameters filled in; what hides the rest (SQL that does not parse, a
 /// column that is not there) comes alone.
 pub(crate) fn problems(rule: &str, sql: &str) -> Vec<Error> {
+    let found = thread::scope(|scope| on_a_deep_stack(scope, || problems_here(rule, sql)).join());
+    found.expect("planning a rule does not panic")
+}
+
+/// A thread in which expressions may be deep: the planner goes down into each by a call of its own, and a chain of a few
+/// comparisons is more than the stack of an ordinary thread has room for.
+fn on_a_deep_stack<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> ScopedJoinHandle<'scope, T> {
+    let thread = thread::Builder::new().stack_size(PLANNING_STACK_BYTES);
+    thread.spawn_scoped(scope, work).expect("the system has room for a thread")
+}
+
+fn problems_here(rule: &str, sql: &str) -> Vec<Error> {
     let bound = match bind(&session::state(), rule, sql) {
         Ok(bound) => bound,
         Err(error) => return vec![error],
@@ -104,7 +119,7 @@ pub(crate) fn compile_all(rules: &[(&str, &str)]) -> Vec<Result<Planned, Error>>
         planned
     };
     let mut planned: Vec<(usize, Result<Planned, Error>)> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..PLANNING_THREADS.min(rules.len())).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> = (0..PLANNING_THREADS.min(rules.len())).map(|_| on_a_deep_stack(scope, work)).collect();
         let joined = threads.into_iter().map(|thread| thread.join().expect("planning a rule does not panic"));
         joined.flatten().collect()
     });

@@ -11,6 +11,8 @@ use super::{Rule, file};
 use crate::error::Error;
 use crate::limits;
 
+const EVENTS_FROM: &str = "`keywatch detectors record` cuts events out of history";
+
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/rules");
 
 /// The rules inside this binary, by id.
@@ -120,11 +122,20 @@ fn read_events(file: &str, text: &str) -> Result<Vec<Event>, Error> {
 
 pub(super) fn read_file(path: &Path) -> Result<String, Error> {
     let refuse = |problem: String| Error::File { file: path.display().to_string(), problem };
-    let size = fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
+    let size = fs::metadata(path).map_err(|error| refuse(unreadable(path, &error)))?.len();
     if size > limits::RULE_FILE_BYTES_MAX {
         return Err(refuse(format!("{size} bytes, at most {} are read", limits::RULE_FILE_BYTES_MAX)));
     }
     fs::read_to_string(path).map_err(|error| refuse(error.to_string()))
+}
+
+/// Why a file of a pack cannot be read. Whoever has written a rule alone is told where its events come from.
+fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    let is_missing = error.kind() == std::io::ErrorKind::NotFound;
+    if is_missing && path.extension().is_some_and(|extension| extension == "jsonl") {
+        return format!("is not there, and a rule without its events does not load; {EVENTS_FROM}");
+    }
+    error.to_string()
 }
 
 fn missing(path: &str) -> Error {

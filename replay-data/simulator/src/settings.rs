@@ -132,7 +132,7 @@ pub enum Error {
     },
     /// Heartbeats would be too seldom for silence to mean anything.
     #[error(
-        "source-silenced: sources speak too seldom here, at least {needed} events are needed for these systems and days"
+        "source-silenced: sources speak too seldom here, at least {needed} events are needed for these systems and days; ask for more events or fewer days"
     )]
     TooSeldom {
         /// Enough.

@@ -50,12 +50,12 @@ Examples:
   journalctl -f -o json -u signer | keywatch agent --feed signer-journal --token-file token
   keywatch agent --feed events --token-file token --file old.jsonl --once
 
-Files are followed through renames and truncations. What keywatch has not acknowledged is kept in the directory of
---state, up to --buffer-mib; when that is full nothing more is read, and the agent says so. Killed and started again it
+Files are followed through renames and truncations. What keywatch has not acknowledged is kept in the directory of \
+--state, up to --buffer-mib; when that is full nothing more is read, and the agent says so. Killed and started again it \
 goes on where it was. It needs no root, only the right to read its files.
 A line is one record of the feed; keywatch keeps one that it cannot understand as a reject.
 
-Exit codes: 0 everything is sent, or it was told to stop; 1 everything is sent, and keywatch rejected records, or it was
+Exit codes: 0 everything is sent, or it was told to stop; 1 everything is sent, and keywatch rejected records, or it was \
 told to stop before --once or standard input was sent; 2 not done.")]
 pub(crate) struct Arguments {
     #[command(flatten)]

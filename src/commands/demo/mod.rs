@@ -40,8 +40,8 @@ Examples:
   keywatch demo --to http://127.0.0.1:8040 --tokens tokens.toml
                                                    what its sources said, to a keywatch that runs
 
-With --to, times are moved so that the loss is now; what is found, told and stopped is seen there. Else everything runs in
-this process: the embedded log, the rules, and a policy decision point with keywatch's own Rego
+With --to, times are moved so that the loss is now; what is found, told and stopped is seen there. Else everything runs in \
+this process: the embedded log, the rules, and a policy decision point with keywatch's own Rego \
 policies. Nothing leaves the machine. It ends by itself, also without a terminal, unless the page is served.")]
 pub(crate) struct Arguments {
     /// Incident to play: a folder of replay-data

@@ -116,11 +116,11 @@ fn responses(environment: &Environment) -> anyhow::Result<()> {
             .collect()
     });
     if revoked.is_empty() {
-        row("cut off", "nothing: no finding proved itself or was agreed on by two independent sources")?;
+        row("response", "none: no finding proved itself or was agreed on by two independent sources")?;
     }
     revoked.sort();
     for (_, targets, status) in revoked {
-        row("cut off", &format!("{}: {status}", targets.join(", ")))?;
+        row("response", &format!("{}: {status}", targets.join(", ")))?;
     }
     Ok(())
 }

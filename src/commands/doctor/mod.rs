@@ -38,7 +38,7 @@ Examples:
   keywatch doctor --token-file ann.token                 one that runs: what its sources and receivers do
   keywatch doctor --config /etc/keywatch/keywatch.toml --json
 
-A keywatch that answers is asked through its API; the log of one that does not run is read. Nothing is changed, and
+A keywatch that answers is asked through its API; the log of one that does not run is read. Nothing is changed, and \
 nobody is notified: `keywatch deliveries test` does that. docs/doctor.md says what each line means.
 Exit codes: 0 nothing is wrong; 1 something is, and its line says what to do; 2 not looked.")]
 pub(crate) struct Arguments {

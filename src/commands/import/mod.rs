@@ -35,17 +35,17 @@ Examples:
   keywatch import --feed safe --system cold safe.json | keywatch replay -
   keywatch import --feed okta --system cold --dry-run system-log/
 
-Event lines go to standard output, one JSON object a line (docs/events.md says what stands in them). Counts and rejected
-records go to standard error as FILE:LINE: FIELD: REASON. Exit code: 0 everything was read, 1 some records were rejected,
+Event lines go to standard output, one JSON object a line (docs/events.md says what stands in them). Counts and rejected \
+records go to standard error as FILE:LINE: FIELD: REASON. Exit code: 0 everything was read, 1 some records were rejected, \
 2 nothing could be done.
 
-A file is one JSON value, an array, an object that holds the array as its service delivers it, or JSON lines. JSON lines
-may be of any length; anything else may have 32 MiB. Files may be compressed with gzip or Zstandard. A directory stands for
-all files in it that are not hidden, by name. Digest files of CloudTrail are no records: with --trail-keys, each directory is
-taken for a trail's bucket, its digests are held against one another and against the log files, and what does not agree is a
+A file is one JSON value, an array, an object that holds the array as its service delivers it, or JSON lines. JSON lines \
+may be of any length; anything else may have 32 MiB. Files may be compressed with gzip or Zstandard. A directory stands for \
+all files in it that are not hidden, by name. Digest files of CloudTrail are no records: with --trail-keys, each directory is \
+taken for a trail's bucket, its digests are held against one another and against the log files, and what does not agree is a \
 source.gap.
 
-With --dry-run no event lines are written. Standard output says instead which share of the records was accepted (not rejected)
+With --dry-run no event lines are written. Standard output says instead which share of the records was accepted (not rejected) \
 and which was understood (became events), and how many events of which kinds they became; the rest is nothing of the feed's.
 A file that is refused whole is told as a file: what it holds is in no share.")]
 #[command(group(clap::ArgGroup::new("format").required(true).args(["feed", "mapping"])))]

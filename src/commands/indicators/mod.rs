@@ -29,8 +29,8 @@ Examples:
                                                          entries for the last system of the inventory, and who was seen
   keywatch indicators import bundle.json --by ann --days 30 > entries.toml
 
-FILE holds one indicator a line (what follows a comma says why, `#` begins a comment), or a STIX 2.1 bundle, of which the
-compared values of the patterns are taken. An indicator is an address of a chain or of the internet, a session, a
+FILE holds one indicator a line (what follows a comma says why, `#` begins a comment), or a STIX 2.1 bundle, of which the \
+compared values of the patterns are taken. An indicator is an address of a chain or of the internet, a session, a \
 transaction or a device, as events name it. The rule chain/indicator_seen finds what names one from then on.
 Exit codes: 0 done; 1 a line was left out, or the history names an indicator; 2 not done.")]
 pub(crate) struct Arguments {

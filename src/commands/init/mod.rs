@@ -41,7 +41,7 @@ Examples:
   keywatch init history.jsonl --output site
   keywatch init keywatch-data --output site                from the log of a keywatch that already runs
 
-Writes inventory.toml and keywatch.toml into the directory; files that are there are never changed. docs/init.md says how to go
+Writes inventory.toml and keywatch.toml into the directory; files that are there are never changed. docs/init.md says how to go \
 on from there: read the inventory, then take the rules out of shadow family by family.
 
 Exit codes: 0 done; 2 not done.")]

@@ -35,7 +35,7 @@ Examples:
   keywatch log copy keywatch.toml left --from-cut --by ann
                                                     what retention has left, with records of what is missing
 
-A log in a directory is looked at while no keywatch has it open. docs/damaged-log.md says what to do with a damaged one,
+A log in a directory is looked at while no keywatch has it open. docs/damaged-log.md says what to do with a damaged one, \
 docs/kafka.md what is to be known about Kafka.
 Exit codes: 0 whole, or done; 1 damaged; 2 not looked at, not done.")]
 pub(crate) struct Arguments {

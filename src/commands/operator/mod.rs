@@ -19,7 +19,7 @@ pub(super) mod tables;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use keywatch_alerting::limits::ALLOWANCE_NS_MAX;
 use keywatch_store::Instant;
 use keywatch_store::time::SECOND_NS;
@@ -206,7 +206,7 @@ struct Resolve {
     #[arg(value_name = "ID")]
     id: String,
     /// true: an attack; false: nothing of it happened; benign: it was meant; test: an exercise
-    #[arg(long)]
+    #[arg(long, value_parser = ["true", "false", "benign", "test"])]
     verdict: String,
     /// Why
     #[arg(long, value_name = "TEXT")]
@@ -408,8 +408,8 @@ fn print(server: &Server, answer: &Value, text: fn(&Value) -> String) -> anyhow:
 
 impl Silence {
     fn body(&self) -> anyhow::Result<Value> {
-        let length: jiff::SignedDuration =
-            self.length.parse().with_context(|| format!("--for: `{}` is no duration, e.g. 8h", self.length))?;
+        let wrong = || anyhow!("--for: `{}` is no duration: write hours, e.g. 8h or 720h", self.length);
+        let length: jiff::SignedDuration = self.length.parse().map_err(|_| wrong())?;
         let nanoseconds = i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
         ensure!(nanoseconds > 0, "--for: `{}` is no time at all", self.length);
         let mut matcher = json!({});

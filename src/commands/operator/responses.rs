@@ -19,7 +19,7 @@ Examples:
   keywatch responses undo 9c1e… --reason 'it was the new laptop'
 
 Responders and administrators decide, never on what is about themselves; where two people have to agree, they are two.
-docs/revocation.md tells what becomes of a decision. KEYWATCH_URL says where keywatch is; KEYWATCH_TOKEN_FILE, or
+docs/revocation.md tells what becomes of a decision. KEYWATCH_URL says where keywatch is; KEYWATCH_TOKEN_FILE, or \
 KEYWATCH_TOKEN itself, who you are.")]
 pub(crate) struct ResponsesArguments {
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub(crate) struct ResponsesArguments {
 Examples:
   keywatch sessions restore sess-7f3a9c51e2 --reason 'it was the new laptop'
 
-It takes back the responses that revoked the session, as `keywatch responses undo` does. Where one of these stops more than
+It takes back the responses that revoked the session, as `keywatch responses undo` does. Where one of these stops more than \
 that, e.g. a wallet, it says so and does nothing unless --with-the-rest is said.")]
 pub(crate) struct SessionsArguments {
     #[command(flatten)]

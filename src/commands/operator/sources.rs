@@ -20,9 +20,8 @@ Examples:
   keywatch sources affected 51bc…                findings that rest on what it wrote since
   keywatch sources restore 51bc… --reason 'the paste was ours'
 
-Administrators declare, and it holds at once: the credential is refused, what the source wrote since is tainted, and no
-revocation goes without a person on its word. One person declares three sources an hour. Taking it back needs two.
-docs/compromises.md tells the rest.")]
+Administrators declare, and it holds at once: the credential is refused, what the source wrote since is tainted, and no \
+revocation goes without a person on its word. One person declares three sources an hour. Taking it back needs two. docs/compromises.md tells the rest.")]
 pub(crate) struct SourcesArguments {
     #[command(flatten)]
     server: Server,

@@ -169,6 +169,9 @@ fn status(incident: &Value) -> String {
     if let Some(by) = incident["acknowledged"]["by"].as_str() {
         let _ = write!(status, ", {by} saw it at {}", time(&incident["acknowledged"], "at"));
     }
+    if let Some(name) = incident["assignee"].as_str() {
+        let _ = write!(status, ", {name} sees to it");
+    }
     let resolved = &incident["resolved"];
     if resolved.is_object() {
         let (verdict, by, reason) = (text(resolved, "verdict"), text(resolved, "by"), text(resolved, "reason"));
@@ -286,6 +289,9 @@ pub(super) fn about(answer: &Value) -> String {
     for field in ["as", "kinds", "systems"] {
         let counts = answer[field].as_object().into_iter().flatten().map(|(name, count)| format!("{name} {count}"));
         let _ = writeln!(page, "  {field:<8} {}", counts.collect::<Vec<_>>().join(", "));
+    }
+    if answer["events"] == 0 {
+        page.push_str("  names are looked for as events have them, letter by letter, and in your systems alone\n");
     }
     if answer["complete"] == false {
         page.push_str("  the log was not gone through to its end; say --since\n");

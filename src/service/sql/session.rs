@@ -7,6 +7,7 @@ use anyhow::{anyhow, bail, ensure};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::config::Dialect;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
@@ -128,7 +129,7 @@ impl Session {
     /// What is wrong with it, or that it is none.
     pub(crate) async fn plan(&self, sql: &str) -> anyhow::Result<LogicalPlan> {
         let statement = parse(sql)?;
-        let plan = self.context.state().statement_to_plan(statement).await?;
+        let plan = self.context.state().statement_to_plan(statement).await.map_err(|error| said_once(&error))?;
         let only_asks = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         only_asks.verify_plan(&plan).map_err(|error| anyhow!("{}; {ONLY_QUESTIONS}", error.strip_backtrace()))?;
         growth::check(&plan)?;
@@ -158,10 +159,18 @@ impl Session {
 
 const ONLY_QUESTIONS: &str = "keywatch answers questions and changes nothing: SELECT, WITH, EXPLAIN and SHOW are taken";
 
+/// What DataFusion says is wrong. Its text tells its causes already; as a chain of causes it would be told twice or thrice.
+fn said_once(error: &DataFusionError) -> anyhow::Error {
+    anyhow!("{}", error.strip_backtrace())
+}
+
 /// The one statement of a text, if it is a question.
 fn parse(sql: &str) -> anyhow::Result<Statement> {
     ensure!(sql.len() <= SQL_TEXT_BYTES_MAX, "{} bytes of SQL, at most {SQL_TEXT_BYTES_MAX} are taken", sql.len());
-    let mut statements = DFParserBuilder::new(sql).with_dialect(&PostgreSqlDialect {}).build()?.parse_statements()?;
+    let dialect = PostgreSqlDialect {};
+    let parser = DFParserBuilder::new(sql).with_dialect(&dialect).build();
+    let mut parser = parser.map_err(|error| said_once(&error))?;
+    let mut statements = parser.parse_statements().map_err(|error| said_once(&error))?;
     ensure!(statements.len() <= 1, "{} statements at once; ask one after the other", statements.len());
     let Some(statement) = statements.pop_front() else { bail!("there is no statement") };
     let asks = match &statement {

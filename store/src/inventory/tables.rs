@@ -168,7 +168,11 @@ pub const TABLES: &[Table] = &[
             ("feed", Cell::Text, "feed that reads it"),
             ("trust_group", Cell::Text, "sources that one attacker could hold together"),
             ("max_delay_seconds", Cell::Integer, "documented delivery delay"),
-            ("heartbeat_seconds", Cell::Integer, "longest ordinary silence; 0 when silence is ordinary"),
+            (
+                "heartbeat_seconds",
+                Cell::Integer,
+                "longest ordinary silence; at 0, and above a day, silence is ordinary",
+            ),
         ],
     },
 ];

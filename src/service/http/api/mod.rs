@@ -361,7 +361,12 @@ where
     T: serde::de::DeserializeOwned,
 {
     let Some(text) = parameters.get(name) else { return Ok(None) };
-    let read = serde_json::from_value(Value::from(text.as_str())).or_else(|_| serde_json::from_str(text));
+    // A word stands there without quotes, a number as it is. Of what is neither, the first error says what it could have been.
+    let word = serde_json::from_value(Value::from(text.as_str()));
+    let read = word.or_else(|error| match serde_json::from_str::<Value>(text) {
+        Ok(value) => serde_json::from_value(value),
+        Err(_) => Err(error),
+    });
     let wrong = |error: serde_json::Error| Refusal::new(StatusCode::BAD_REQUEST, format!("`{name}`: {error}"));
     read.map(Some).map_err(wrong)
 }

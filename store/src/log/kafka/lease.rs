@@ -119,7 +119,6 @@ fn config(settings: &Settings) -> ClientConfig {
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", KAFKA_LEASE_MS_MAX.to_string())
         .set("heartbeat.interval.ms", KAFKA_LEASE_BEAT_MS.to_string())
-        .set("allow.auto.create.topics", "false")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "latest");

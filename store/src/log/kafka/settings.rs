@@ -112,6 +112,8 @@ impl Settings {
         config
             .set("client.id", "keywatch")
             .set("bootstrap.servers", &self.brokers)
+            // A producer's client that asks for a topic would have the broker make it, with the broker's own settings.
+            .set("allow.auto.create.topics", "false")
             .set("reconnect.backoff.max.ms", "1000");
         for (name, value) in &self.client {
             config.set(name, value);
@@ -185,7 +187,6 @@ impl Settings {
         let mut config = self.connection();
         config
             .set("group.id", format!("{}.reader", self.topic_prefix))
-            .set("allow.auto.create.topics", "false")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
