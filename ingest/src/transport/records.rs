@@ -57,15 +57,56 @@ impl Scan {
     }
 }
 
-/// How deep brackets stand inside one another, by the bytes alone.
-pub(crate) fn nesting(bytes: &[u8]) -> usize {
-    let mut scan = Scan::default();
-    let mut deepest = 0;
-    for byte in bytes {
-        scan.step(*byte);
-        deepest = deepest.max(scan.depth);
+/// What the bytes of JSON text tell without being read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outline {
+    /// How deep brackets stand inside one another.
+    pub(crate) nesting: usize,
+    /// Members of all objects, if the text is JSON: colons outside of strings.
+    pub(crate) members: usize,
+    /// A name has an escape in it or begins with `$`, so that what it says takes a reader to tell.
+    pub(crate) has_odd_name: bool,
+}
+
+/// The outline of a text, of which a line feed ends a string that was never closed.
+pub(crate) fn outline(bytes: &[u8]) -> Outline {
+    let mut outline = Outline::default();
+    let (mut depth, mut is_odd) = (0_usize, false);
+    let mut rest = bytes.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' => is_odd = skip_string(&mut rest),
+            b'{' | b'[' => {
+                depth += 1;
+                outline.nesting = outline.nesting.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b':' => {
+                outline.members += 1;
+                outline.has_odd_name |= is_odd;
+            }
+            _ => {}
+        }
     }
-    deepest
+    outline
+}
+
+/// Goes past the end of a string; gives whether it has an escape in it or begins with `$`.
+fn skip_string(rest: &mut std::slice::Iter<'_, u8>) -> bool {
+    let mut is_odd = rest.as_slice().first() == Some(&b'$');
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' | b'\n' => break,
+            b'\\' => {
+                is_odd = true;
+                if rest.next() == Some(&b'\n') {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    is_odd
 }
 
 struct Cutter<'a, 'w> {
@@ -249,6 +290,22 @@ mod tests {
         let records = cut(b"{\"results\":[1,2\n{\"a\":1}\n", Some("results")).unwrap();
         let found: Vec<(&[u8], bool)> = records.iter().map(|record| (record.bytes, record.cut)).collect();
         assert_eq!(found, [(b"1".as_slice(), false), (b"2", true), (b"{\"a\":1}", false)]);
+    }
+
+    #[test]
+    fn an_outline_is_told_by_the_bytes_alone() {
+        for (text, nesting, members, has_odd_name) in [
+            ("7", 0, 0, false),
+            (r#"{"a":[{"b":1},{"c":"x:{\"y"}]}"#, 3, 3, false),
+            (r#"{"a":"$:\"","b":"\\"}"#, 1, 2, false),
+            (r#"{"a":{"$b":1}}"#, 2, 2, true),
+            (r#"{"\u0061" : 1}"#, 1, 1, true),
+            ("{\"a\n[[", 3, 0, false),
+            ("{\"a\\\n[[", 3, 0, false),
+            ("]]{", 1, 0, false),
+        ] {
+            assert_eq!(outline(text.as_bytes()), Outline { nesting, members, has_odd_name }, "{text}");
+        }
     }
 
     #[test]
