@@ -45,25 +45,49 @@ const PUBLIC_NAMES: &[&str] = &[
     "token_type",
 ];
 
-/// Whether a member of that name holds a secret.
+/// Words that are two of a pair run together.
+const SECRET_RUN_TOGETHER: &[&str] = &["privatekey", "apikey"];
+
+/// Whether a member of that name holds a secret. It is asked of every name of every record, so it makes nothing.
 pub(crate) fn is_secret_name(name: &str) -> bool {
-    if PUBLIC_NAMES.contains(&name) {
-        return false;
-    }
-    let words = words(name);
-    words.iter().any(|word| SECRET_WORDS.contains(&word.as_str()))
-        || words.windows(2).any(|pair| SECRET_PAIRS.contains(&(&pair[0], &pair[1])))
-        || ["privatekey", "apikey"].iter().any(|run_together| words.iter().any(|word| word == run_together))
+    let mut before: &[u8] = b"";
+    let says_so = words(name).any(|word| {
+        let pair = std::mem::replace(&mut before, word);
+        is_secret_word(word) || is_secret_pair(pair, word)
+    });
+    says_so && !PUBLIC_NAMES.contains(&name)
 }
 
-/// Whether a text could announce a secret: it holds what stands between a name and its value, or begins one.
-pub(crate) fn may_hold_secret(text: &str) -> bool {
-    let bearer = |word: &[u8]| word.eq_ignore_ascii_case(b"bearer ");
-    text.contains([':', '='])
-        || text.contains("eyJ")
-        || text.contains("-----BEGIN")
-        || text.as_bytes().windows(7).any(bearer)
+fn is_secret_word(word: &[u8]) -> bool {
+    let is = |secret: &&str| word.eq_ignore_ascii_case(secret.as_bytes());
+    // What all of them begin with; most words begin otherwise.
+    let first = word.first().map_or(0, u8::to_ascii_lowercase);
+    matches!(first, b'a' | b'b' | b'c' | b'j' | b'm' | b'p' | b's' | b't')
+        && (SECRET_WORDS.iter().any(is) || SECRET_RUN_TOGETHER.iter().any(is))
 }
+
+fn is_secret_pair(first: &[u8], second: &[u8]) -> bool {
+    let is = |(one, other): &(&str, &str)| {
+        second.eq_ignore_ascii_case(other.as_bytes()) && first.eq_ignore_ascii_case(one.as_bytes())
+    };
+    SECRET_PAIRS.iter().any(is)
+}
+
+/// Whether a text could announce a secret: it holds what stands between a name and its value, or begins one. One pass over
+/// the bytes of every text of every record.
+pub(crate) fn may_hold_secret(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().any(|(at, byte)| match byte {
+        b':' | b'=' => true,
+        b'e' => bytes[at..].starts_with(b"eyJ"),
+        b'-' => bytes[at..].starts_with(BEGIN),
+        b'b' | b'B' => bytes.get(at..at + 7).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer ")),
+        _ => false,
+    })
+}
+
+/// What a key as text begins with (RFC 7468).
+const BEGIN: &[u8] = b"-----BEGIN";
 
 /// Replaces the values of secret names within a JSON value, and what follows a secret option in a command line that is an
 /// array.
@@ -204,29 +228,28 @@ fn is_word(character: char) -> bool {
 
 fn word_length(text: &str) -> usize {
     // A leading `-----BEGIN` is looked at on its own and must not be swallowed by the word before it.
-    let length = text.find(|character: char| !is_word(character)).unwrap_or(text.len());
-    match text[..length].find("-----BEGIN") {
+    let bytes = text.as_bytes();
+    let length = bytes.iter().position(|byte| !is_word(char::from(*byte))).unwrap_or(bytes.len());
+    let begins = |window: &[u8]| window[0] == BEGIN[0] && window == BEGIN;
+    match bytes[..length].windows(BEGIN.len()).position(begins) {
         Some(position) if position > 0 => position,
         _ => length,
     }
 }
 
-/// `sessionToken` → session, token; `X-Api-Key` → x, api, key.
-fn words(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut after_lower = false;
-    for character in name.chars() {
-        let ends = !character.is_ascii_alphanumeric() || (character.is_ascii_uppercase() && after_lower);
-        if ends {
-            words.push(String::new());
-        }
-        if let (true, Some(word)) = (character.is_ascii_alphanumeric(), words.last_mut()) {
-            word.push(character.to_ascii_lowercase());
-        }
-        after_lower = character.is_ascii_lowercase() || character.is_ascii_digit();
-    }
-    words.retain(|word| !word.is_empty());
-    words
+/// `sessionToken` → session, Token; `X-Api-Key` → X, Api, Key.
+fn words(name: &str) -> impl Iterator<Item = &[u8]> {
+    let goes_on = |pair: &[u8]| {
+        pair[1].is_ascii_alphanumeric() && (pair[0].is_ascii_uppercase() || !pair[1].is_ascii_uppercase())
+    };
+    let mut rest = name.as_bytes();
+    std::iter::from_fn(move || {
+        let begin = rest.iter().position(u8::is_ascii_alphanumeric)?;
+        let word = &rest[begin..];
+        let length = 1 + word.windows(2).take_while(|pair| goes_on(pair)).count();
+        rest = &word[length..];
+        Some(&word[..length])
+    })
 }
 
 #[cfg(test)]
@@ -281,6 +304,53 @@ mod tests {
             let mut value = given.clone();
             values(&mut value);
             assert_eq!(value, kept, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_split_where_its_words_end() {
+        for (name, split) in [
+            ("sessionToken", "session Token"),
+            ("X-Api-Key", "X Api Key"),
+            ("ABCToken", "ABCToken"),
+            ("key2Value__x", "key2 Value x"),
+            ("straße", "stra e"),
+            ("--", ""),
+            ("", ""),
+        ] {
+            let words: Vec<&str> = words(name).map(|word| std::str::from_utf8(word).unwrap()).collect();
+            assert_eq!(words.join(" "), split, "{name}");
+        }
+        for (name, secret) in [
+            ("PRIVATE_KEY", true),
+            ("signing-key", true),
+            ("keySigning", false),
+            ("apiVersionKey", false),
+            ("ApiKey", true),
+            ("apikey", true),
+            ("x_PrivateKey_y", true),
+            ("tokenize", false),
+            ("Bearer", true),
+        ] {
+            assert_eq!(is_secret_name(name), secret, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_may_announce_a_secret_is_told() {
+        for (text, may) in [
+            ("plain words", false),
+            ("a=b", true),
+            ("a: b", true),
+            ("so eyJhbGciOi.J9", true),
+            ("eyewitness", false),
+            ("x-----BEGIN", true),
+            ("-----END", false),
+            ("a BEARER abc", true),
+            ("bearer", false),
+            ("ü bearerü", false),
+        ] {
+            assert_eq!(may_hold_secret(text), may, "{text}");
         }
     }
 
