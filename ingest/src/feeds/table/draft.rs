@@ -8,7 +8,7 @@ use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Map, Number, Value, json};
 
 use super::{Column, Fact, countries, kept, path, value};
-use crate::chain::address::canonical;
+use crate::chain::address::{canonical, in_canonical_form};
 use crate::feeds::dollars::usd_cents;
 use crate::reject::capped;
 use crate::{Context, Problem, limits, mask};
@@ -30,7 +30,7 @@ impl Draft {
     /// Fills a column from a path; one that leads nowhere leaves it as it is.
     pub(super) fn fill(&mut self, column: Column, record: &Value, path: &str) -> Result<(), Problem> {
         match value::text(record, path)? {
-            Some(text) => self.set(column, &text).map_err(|reason| Problem::new(path, reason)),
+            Some(text) => self.set(column, text).map_err(|reason| Problem::new(path, reason)),
             None => Ok(()),
         }
     }
@@ -49,7 +49,7 @@ impl Draft {
                 self.event.reason(capped(&masked, limits::REASON_BYTES_MAX));
             }
             Form::Text(TextColumn::Chain) => _ = self.event.chain(text.to_ascii_lowercase()),
-            Form::Text(other) => _ = self.event.text(other, canonical(text)),
+            Form::Text(other) => _ = self.event.text(other, in_canonical_form(text)),
         }
         Ok(())
     }
@@ -75,8 +75,8 @@ impl Draft {
 
     /// It happened to `person`, done by the actor so far. A name at the end of a user's ARN is that user; at the end of an
     /// assumed role's it is whatever the caller chose to be called.
-    pub(super) fn done_to(&mut self, person: Option<String>) {
-        let Some(person) = person.map(|person| canonical(&person)) else { return };
+    pub(super) fn done_to(&mut self, person: Option<&str>) {
+        let Some(person) = person.map(canonical) else { return };
         let by = self.event.get(TextColumn::Actor).unwrap_or_default().to_owned();
         let is_own_name = by.contains(":user/") && by.ends_with(&format!("/{person}"));
         if by != person && !is_own_name {
@@ -85,9 +85,9 @@ impl Draft {
     }
 
     /// Adds a fact to the detail, without what is hidden in it.
-    pub(super) fn say(&mut self, name: &str, record: &Value, fact: Fact, hidden: &[&str]) -> Result<(), Problem> {
+    pub(super) fn say(&mut self, name: &str, record: &Value, fact: &Fact, hidden: &[&str]) -> Result<(), Problem> {
         let said = match fact {
-            Fact::At(at) => path::find(record, at).map(|found| masked(found.clone(), hidden)),
+            Fact::At(at) => path::find(record, at).map(|found| masked(found, hidden)),
             other => value::word(record, other)?.map(Value::from),
         };
         if let Some(said) = said {
@@ -96,7 +96,7 @@ impl Draft {
         Ok(())
     }
 
-    pub(crate) fn outcome(&mut self, word: Option<String>) {
+    pub(crate) fn outcome(&mut self, word: Option<&str>) {
         self.event.outcome(word);
     }
 
