@@ -114,12 +114,17 @@ pub(crate) fn values(value: &mut Value) {
 fn arguments(items: &mut [Value]) {
     let mut announced = false;
     for item in items {
-        let announces = item.as_str().is_some_and(is_secret_option);
+        let announces = announces_secret(item);
         if announced {
             *item = Value::from(MASK);
         }
         announced = announces;
     }
+}
+
+/// Whether what follows an item of a list is secret.
+pub(crate) fn announces_secret(item: &Value) -> bool {
+    item.as_str().is_some_and(is_secret_option)
 }
 
 /// Whether an argument is an option by itself whose value is secret, and not one that holds its value too.

@@ -55,6 +55,34 @@ fn extent(value: &Value) -> (usize, usize) {
     (depth + 1, members)
 }
 
+/// Bytes of a value as it is written without white space.
+pub(crate) fn written_bytes(value: &Value) -> usize {
+    let within = |count: usize, bytes: usize| 2 + bytes + count.saturating_sub(1);
+    match value {
+        Value::Null | Value::Bool(true) => 4,
+        Value::Bool(false) => 5,
+        Value::Number(number) => number.as_str().len(),
+        Value::String(text) => text_bytes(text),
+        Value::Array(items) => within(items.len(), items.iter().map(written_bytes).sum()),
+        Value::Object(members) => {
+            let bytes = members.iter().map(|(name, member)| text_bytes(name) + 1 + written_bytes(member));
+            within(members.len(), bytes.sum())
+        }
+    }
+}
+
+/// Bytes of a text between its quotes and with them; control characters without a letter of their own are `\u00XX`.
+fn text_bytes(text: &str) -> usize {
+    let escaped = |byte: u8| -> usize {
+        match byte {
+            b'"' | b'\\' | 0x08 | 0x09 | 0x0a | 0x0c | 0x0d => 2,
+            0x00..0x20 => 6,
+            _ => 1,
+        }
+    };
+    2 + text.bytes().map(escaped).sum::<usize>()
+}
+
 /// Dotted path of the first name that an object of `text` has twice. Names are compared as they are read, so that an
 /// escaped letter is the letter.
 fn doubled_name(text: &str) -> Option<String> {
@@ -157,6 +185,20 @@ mod tests {
             let problem = parse(text.as_bytes()).unwrap_err();
             assert_eq!(problem.field, path, "{text}");
             assert!(problem.reason.contains("twice"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_a_value_are_those_that_are_written() {
+        let all: String = (0..0x100).filter_map(char::from_u32).collect();
+        for value in [
+            serde_json::json!(null),
+            serde_json::json!([]),
+            serde_json::json!({}),
+            serde_json::json!([true, false, [1, -2.5e3], "ü😀"]),
+            serde_json::json!({"a": {"b\n": 1}, (all.as_str()): [all, {}]}),
+        ] {
+            assert_eq!(written_bytes(&value), value.to_string().len(), "{value}");
         }
     }
 
