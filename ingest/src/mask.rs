@@ -1,6 +1,9 @@
 //! Hides what looks like a secret in bytes that are kept or shown: values of telling names, bearer tokens, JSON Web
 //! Tokens, private keys. Works on text that need not be valid JSON, since it is mostly used on what did not parse.
 
+use std::borrow::Cow;
+
+use keywatch_store::event::{CanonicalJson, Place};
 use serde_json::Value;
 
 /// What stands in place of a secret.
@@ -110,6 +113,20 @@ pub(crate) fn values(value: &mut Value) {
     }
 }
 
+/// The text of a value as [`values`] leaves it.
+pub(crate) fn shown(value: &Value) -> CanonicalJson {
+    CanonicalJson::with(value, &|place, _| is_secret(place).then_some(Cow::Borrowed(MASK)))
+}
+
+/// Whether what stands there is secret by what stands before it.
+pub(crate) fn is_secret(place: Place<'_>) -> bool {
+    match place {
+        Place::Whole => false,
+        Place::Member(name) => is_secret_name(name),
+        Place::Item(before) => before.is_some_and(announces_secret),
+    }
+}
+
 /// Replaces what follows an option that announces a secret: `--password`, `s3cret`.
 fn arguments(items: &mut [Value]) {
     let mut announced = false;
@@ -123,7 +140,7 @@ fn arguments(items: &mut [Value]) {
 }
 
 /// Whether what follows an item of a list is secret.
-pub(crate) fn announces_secret(item: &Value) -> bool {
+fn announces_secret(item: &Value) -> bool {
     item.as_str().is_some_and(is_secret_option)
 }
 
@@ -289,7 +306,9 @@ mod tests {
     #[test]
     fn members_of_a_value_are_masked_by_name() {
         let mut value = json!({"a": [{"access_token": "x", "b": 1}], "privateKey": {"d": "y"}});
+        let shown = shown(&value);
         values(&mut value);
+        assert_eq!(shown, CanonicalJson::from(&value));
         assert_eq!(value, json!({"a": [{"access_token": "***", "b": 1}], "privateKey": "***"}));
     }
 
@@ -309,6 +328,7 @@ mod tests {
             let mut value = given.clone();
             values(&mut value);
             assert_eq!(value, kept, "{given}");
+            assert_eq!(shown(&given), CanonicalJson::from(&kept), "{given}");
         }
     }
 

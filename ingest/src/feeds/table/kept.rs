@@ -38,13 +38,9 @@ pub(super) fn of(record: &Value, hidden: &[&str]) -> (CanonicalJson, Vec<String>
 /// The text of a value without secrets and what is personal, as [`mask::values`] and [`hide`] leave it.
 fn shown(value: &Value, hidden: &[&str]) -> CanonicalJson {
     CanonicalJson::with(value, &|place, value| {
-        let is_hidden = match place {
-            Place::Whole => false,
-            Place::Member(name) => mask::is_secret_name(name) || hidden.contains(&name),
-            Place::Item(before) => before.is_some_and(mask::announces_secret),
-        };
+        let is_personal = matches!(place, Place::Member(name) if hidden.contains(&name));
         match value {
-            _ if is_hidden => Some(Cow::Borrowed(mask::MASK)),
+            _ if is_personal || mask::is_secret(place) => Some(Cow::Borrowed(mask::MASK)),
             Value::String(text) if mask::may_hold_secret(text) => Some(Cow::Owned(mask::text(text))),
             _ => None,
         }
