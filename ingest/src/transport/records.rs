@@ -91,6 +91,20 @@ pub(crate) fn outline(bytes: &[u8]) -> Outline {
     outline
 }
 
+/// How deep brackets stand after a line that begins `depth` deep; the line's end ends a string too.
+fn depth_after(line: &[u8], mut depth: usize) -> usize {
+    let mut rest = line.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' => _ = skip_string(&mut rest),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    depth
+}
+
 /// Goes past the end of a string; gives whether it has an escape in it or begins with `$`.
 fn skip_string(rest: &mut std::slice::Iter<'_, u8>) -> bool {
     let mut is_odd = rest.as_slice().first() == Some(&b'$');
@@ -183,16 +197,15 @@ impl Cutter<'_, '_> {
     /// Takes JSON lines up to the next array at the start of a line. A value may run over several lines as long as
     /// they are indented or close it.
     fn lines(&mut self, start: usize) -> usize {
-        let mut scan = Scan::default();
+        let mut depth = 0;
         let mut at = start;
         loop {
             let end =
                 self.body[at..].iter().position(|byte| *byte == b'\n').map_or(self.body.len(), |length| at + length);
-            self.body[at..end].iter().for_each(|byte| scan.step(*byte));
-            scan.step(b'\n');
+            depth = depth_after(&self.body[at..end], depth);
             at = (end + 1).min(self.body.len());
             let opens_another = self.body.get(at).is_none_or(|byte| matches!(byte, b'{' | b'['));
-            if scan.depth == 0 || opens_another {
+            if depth == 0 || opens_another {
                 self.value(start, end);
                 return at;
             }
@@ -202,7 +215,7 @@ impl Cutter<'_, '_> {
     fn push(&mut self, start: usize, end: usize, cut: bool) {
         let from = self.next_solid(start).map_or(end, |solid| solid.min(end));
         if from >= self.counted_to {
-            self.line += self.body[self.counted_to..from].split(|byte| *byte == b'\n').count() - 1;
+            self.line += self.body[self.counted_to..from].iter().map(|byte| usize::from(*byte == b'\n')).sum::<usize>();
             self.counted_to = from;
         }
         self.records.push(Record { line: self.line, bytes: self.body[from..end].trim_ascii_end(), cut });
@@ -218,20 +231,30 @@ fn array_member(object: &[u8], name: &str) -> Option<usize> {
     if object.first() != Some(&b'{') {
         return None;
     }
-    let quoted = format!("\"{name}\"");
-    let mut scan = Scan::default();
-    for (index, byte) in object.iter().enumerate() {
-        if *byte == b'"' && !scan.in_string && scan.depth == 1 && object[index..].starts_with(quoted.as_bytes()) {
-            let after = index + quoted.len();
-            let colon = after + object[after..].iter().position(|byte| !byte.is_ascii_whitespace())?;
-            if object[colon] == b':' {
-                let value = colon + 1 + object[colon + 1..].iter().position(|byte| !byte.is_ascii_whitespace())?;
-                return (object[value] == b'[').then_some(value);
+    let mut depth = 0_usize;
+    let mut rest = object.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' => {
+                if depth == 1
+                    && let Some(value) = value_of(name, rest.as_slice())
+                {
+                    return value.starts_with(b"[").then(|| object.len() - value.len());
+                }
+                _ = skip_string(&mut rest);
             }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
         }
-        scan.step(*byte);
     }
     None
+}
+
+/// What follows a name and its colon in a text that begins behind the opening quote of a name.
+fn value_of<'a>(name: &str, text: &'a [u8]) -> Option<&'a [u8]> {
+    let after = text.strip_prefix(name.as_bytes())?.strip_prefix(b"\"")?;
+    Some(after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start())
 }
 
 #[cfg(test)]
