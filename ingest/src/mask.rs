@@ -156,40 +156,51 @@ pub(crate) fn text(text: &str) -> String {
 
 /// `text` with secrets and the values of further names masked.
 pub(crate) fn text_and(text: &str, hidden: &[&str]) -> String {
-    let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        let secret = secret_at(rest, hidden);
-        if let Some((shown, hidden)) = secret {
-            masked.push_str(&rest[..shown]);
+    without_secrets(text, hidden).unwrap_or_else(|| text.to_owned())
+}
+
+/// As [`text_and`]; `None` for a text in which there is nothing to mask.
+pub(crate) fn without_secrets(text: &str, hidden: &[&str]) -> Option<String> {
+    let mut masked: Option<String> = None;
+    let (mut copied, mut at) = (0, 0);
+    while let Some(character) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let word = word_length(rest);
+        if let Some((shown, secret)) = secret_at(rest, word, hidden) {
+            let masked = masked.get_or_insert_with(|| String::with_capacity(text.len()));
+            masked.push_str(&text[copied..at + shown]);
             masked.push_str(MASK);
-            rest = &rest[shown + hidden..];
+            at += shown + secret;
+            copied = at;
         } else {
-            let taken = word_length(rest).max(character.len_utf8());
-            masked.push_str(&rest[..taken]);
-            rest = &rest[taken..];
+            at += word.max(character.len_utf8());
         }
+    }
+    if let Some(masked) = &mut masked {
+        masked.push_str(&text[copied..]);
     }
     masked
 }
 
-/// If a secret is announced at the start of `text`: the length of the announcement and of the secret.
-fn secret_at(text: &str, hidden: &[&str]) -> Option<(usize, usize)> {
+/// If a secret is announced at the start of `text`, which begins with a word of that length: the length of the announcement
+/// and of the secret.
+fn secret_at(text: &str, word_length: usize, hidden: &[&str]) -> Option<(usize, usize)> {
     if let Some(after) = text.strip_prefix("-----BEGIN ") {
         let end = after.find("-----END").unwrap_or(after.len());
         return after[..end].lines().next()?.contains("PRIVATE KEY").then(|| (text.len() - after.len(), end));
     }
-    let word = &text[..word_length(text)];
-    let after = &text[word.len()..];
+    let (word, after) = text.split_at(word_length);
     if word.starts_with("eyJ") && after.starts_with('.') {
-        let length = text.find(|character: char| !is_word(character) && character != '.').unwrap_or(text.len());
+        let length = text.bytes().position(|byte| !is_word(byte) && byte != b'.').unwrap_or(text.len());
         return Some((0, length));
     }
     if word.eq_ignore_ascii_case("bearer") && after.starts_with(' ') {
         let value = after.trim_start_matches(' ');
         return Some((text.len() - value.len(), unquoted_length(value, &[' '])));
     }
-    if word.is_empty() || !(is_secret_name(word) || hidden.contains(&word)) {
+    // What may stand between a name and its value.
+    let may_be_name = !word.is_empty() && after.starts_with(['"', '\'', '\\', ' ', '\t', ':', '=']);
+    if !may_be_name || !(is_secret_name(word) || hidden.contains(&word)) {
         return None;
     }
     value_after(after).map(|(shown, hidden)| (word.len() + shown, hidden))
@@ -244,14 +255,14 @@ fn unquoted_length(text: &str, also: &[char]) -> usize {
     text.find(ends).unwrap_or(text.len())
 }
 
-fn is_word(character: char) -> bool {
-    character.is_ascii_alphanumeric() || character == '_' || character == '-'
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
 fn word_length(text: &str) -> usize {
     // A leading `-----BEGIN` is looked at on its own and must not be swallowed by the word before it.
     let bytes = text.as_bytes();
-    let length = bytes.iter().position(|byte| !is_word(char::from(*byte))).unwrap_or(bytes.len());
+    let length = bytes.iter().position(|byte| !is_word(*byte)).unwrap_or(bytes.len());
     let begins = |window: &[u8]| window[0] == BEGIN[0] && window == BEGIN;
     match bytes[..length].windows(BEGIN.len()).position(begins) {
         Some(position) if position > 0 => position,
@@ -298,8 +309,12 @@ mod tests {
             (r#"{"password":"cut of"#, r#"{"password":"***"#),
             (r#"{"gasToken":"0x00","to":"0x11"}"#, r#"{"gasToken":"0x00","to":"0x11"}"#),
             (r#"{"nonsense": "ünï", "tokenize": 1}"#, r#"{"nonsense": "ünï", "tokenize": 1}"#),
+            ("ü=1&password=ü&x=ü\ttoken \t: a, b", "ü=1&password=***&x=ü\ttoken \t: ***, b"),
+            ("password", "password"),
+            ("password.x=1 token", "password.x=1 token"),
         ] {
             assert_eq!(text(given), kept);
+            assert_eq!(without_secrets(given, &[]).is_some(), given != kept, "{given}");
         }
     }
 

@@ -41,7 +41,7 @@ fn shown(value: &Value, hidden: &[&str]) -> CanonicalJson {
         let is_personal = matches!(place, Place::Member(name) if hidden.contains(&name));
         match value {
             _ if is_personal || mask::is_secret(place) => Some(Cow::Borrowed(mask::MASK)),
-            Value::String(text) if mask::may_hold_secret(text) => Some(Cow::Owned(mask::text(text))),
+            Value::String(text) if mask::may_hold_secret(text) => mask::without_secrets(text, &[]).map(Cow::Owned),
             _ => None,
         }
     })
