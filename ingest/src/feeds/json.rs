@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use keywatch_store::event::needs_no_escape;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
@@ -73,6 +74,9 @@ pub(crate) fn written_bytes(value: &Value) -> usize {
 
 /// Bytes of a text between its quotes and with them; control characters without a letter of their own are `\u00XX`.
 fn text_bytes(text: &str) -> usize {
+    if needs_no_escape(text) {
+        return 2 + text.len();
+    }
     let escaped = |byte: u8| -> usize {
         match byte {
             b'"' | b'\\' | 0x08 | 0x09 | 0x0a | 0x0c | 0x0d => 2,

@@ -91,18 +91,26 @@ pub(crate) fn outline(bytes: &[u8]) -> Outline {
     outline
 }
 
-/// How deep brackets stand after a line that begins `depth` deep; the line's end ends a string too.
-fn depth_after(line: &[u8], mut depth: usize) -> usize {
-    let mut rest = line.iter();
+/// Bytes of the line that `bytes` begins with, and how deep brackets stand after it when they stand `depth` deep before; its
+/// end ends a string too.
+fn line(bytes: &[u8], mut depth: usize) -> (usize, usize) {
+    let mut rest = bytes.iter();
     while let Some(byte) = rest.next() {
+        let mut last = *byte;
         match byte {
-            b'"' => _ = skip_string(&mut rest),
+            b'"' => {
+                _ = skip_string(&mut rest);
+                last = bytes[bytes.len() - rest.len() - 1];
+            }
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
+        if last == b'\n' {
+            return (bytes.len() - rest.len() - 1, depth);
+        }
     }
-    depth
+    (bytes.len(), depth)
 }
 
 /// Goes past the end of a string; gives whether it has an escape in it or begins with `$`.
@@ -200,9 +208,9 @@ impl Cutter<'_, '_> {
         let mut depth = 0;
         let mut at = start;
         loop {
-            let end =
-                self.body[at..].iter().position(|byte| *byte == b'\n').map_or(self.body.len(), |length| at + length);
-            depth = depth_after(&self.body[at..end], depth);
+            let (length, after) = line(&self.body[at..], depth);
+            let end = at + length;
+            depth = after;
             at = (end + 1).min(self.body.len());
             let opens_another = self.body.get(at).is_none_or(|byte| matches!(byte, b'{' | b'['));
             if depth == 0 || opens_another {
@@ -215,7 +223,9 @@ impl Cutter<'_, '_> {
     fn push(&mut self, start: usize, end: usize, cut: bool) {
         let from = self.next_solid(start).map_or(end, |solid| solid.min(end));
         if from >= self.counted_to {
-            self.line += self.body[self.counted_to..from].iter().map(|byte| usize::from(*byte == b'\n')).sum::<usize>();
+            let passed = self.body[self.counted_to..from].iter();
+            // Of no more bytes than a body has, so that nothing wraps.
+            self.line += passed.fold(0_usize, |lines, byte| lines.wrapping_add(usize::from(*byte == b'\n')));
             self.counted_to = from;
         }
         self.records.push(Record { line: self.line, bytes: self.body[from..end].trim_ascii_end(), cut });
@@ -229,6 +239,10 @@ fn is_one_value(bytes: &[u8]) -> bool {
 /// Position of the array that an object holds directly under `name`.
 fn array_member(object: &[u8], name: &str) -> Option<usize> {
     if object.first() != Some(&b'{') {
+        return None;
+    }
+    // Few records are wrappers, and a text is searched faster than it is scanned.
+    if std::str::from_utf8(object).is_ok_and(|text| !text.contains(name)) {
         return None;
     }
     let mut depth = 0_usize;

@@ -164,8 +164,9 @@ fn push_quoted(text: &str, out: &mut String) {
     }
 }
 
-/// Whether `text` stands in JSON as it is.
-pub(crate) fn needs_no_escape(text: &str) -> bool {
+/// Whether `text` stands in JSON as it is: no quote, no backslash, no control character (RFC 8259 §7).
+#[must_use]
+pub fn needs_no_escape(text: &str) -> bool {
     let escaped = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
     text.bytes().fold(0, |found, byte| found | escaped(byte)) == 0
 }
