@@ -9,25 +9,21 @@ use serde_json::Value;
 /// What stands in place of a secret.
 pub(crate) const MASK: &str = "***";
 
-/// Words that, standing in a name, say that its value is secret.
-const SECRET_WORDS: &[&str] = &[
-    "authorization",
-    "bearer",
-    "cookie",
-    "credential",
-    "credentials",
-    "jwt",
-    "mnemonic",
-    "passphrase",
-    "passwd",
-    "password",
-    "pwd",
-    "secret",
-    "secrets",
-    "seed",
-    "token",
-    "tokens",
-];
+/// Words that, standing in a name, say that its value is secret, by what they begin with: most words of most names begin
+/// otherwise.
+fn secret_words(first: u8) -> &'static [&'static str] {
+    match first.to_ascii_lowercase() {
+        b'a' => &["apikey", "authorization"],
+        b'b' => &["bearer"],
+        b'c' => &["cookie", "credential", "credentials"],
+        b'j' => &["jwt"],
+        b'm' => &["mnemonic"],
+        b'p' => &["passphrase", "passwd", "password", "privatekey", "pwd"],
+        b's' => &["secret", "secrets", "seed"],
+        b't' => &["token", "tokens"],
+        _ => &[],
+    }
+}
 
 /// Pairs of words that say so only together.
 const SECRET_PAIRS: &[(&str, &str)] = &[("private", "key"), ("api", "key"), ("access", "key"), ("signing", "key")];
@@ -48,9 +44,6 @@ const PUBLIC_NAMES: &[&str] = &[
     "token_type",
 ];
 
-/// Words that are two of a pair run together.
-const SECRET_RUN_TOGETHER: &[&str] = &["privatekey", "apikey"];
-
 /// Whether a member of that name holds a secret. It is asked of every name of every record, so it makes nothing.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let mut before: &[u8] = b"";
@@ -63,10 +56,7 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
 
 fn is_secret_word(word: &[u8]) -> bool {
     let is = |secret: &&str| word.eq_ignore_ascii_case(secret.as_bytes());
-    // What all of them begin with; most words begin otherwise.
-    let first = word.first().map_or(0, u8::to_ascii_lowercase);
-    matches!(first, b'a' | b'b' | b'c' | b'j' | b'm' | b'p' | b's' | b't')
-        && (SECRET_WORDS.iter().any(is) || SECRET_RUN_TOGETHER.iter().any(is))
+    word.first().is_some_and(|first| secret_words(*first).iter().any(is))
 }
 
 fn is_secret_pair(first: &[u8], second: &[u8]) -> bool {

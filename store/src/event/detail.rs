@@ -49,6 +49,9 @@ impl CanonicalJson {
     }
 }
 
+/// Room for the text of most values, so that it need not grow from nothing.
+const TEXT_BYTES: usize = 512;
+
 /// Where a value stands in what is written.
 #[derive(Clone, Copy, Debug)]
 pub enum Place<'a> {
@@ -68,7 +71,7 @@ impl CanonicalJson {
     /// within such a one.
     #[must_use]
     pub fn with(value: &Value, instead: &Instead<'_>) -> CanonicalJson {
-        let mut text = String::new();
+        let mut text = String::with_capacity(TEXT_BYTES);
         write_canonical(Place::Whole, value, instead, &mut text);
         CanonicalJson(text)
     }
@@ -85,6 +88,7 @@ pub(super) fn write_with(members: &Map<String, Value>, name: &str, further: &Can
     let others = members.keys().map(String::as_str).filter(|other| *other != name);
     let mut names: Vec<&str> = others.chain([name]).collect();
     names.sort_unstable();
+    out.reserve(further.as_str().len() + TEXT_BYTES);
     let mut opens = '{';
     for each in names {
         push_name(&mut opens, each, out);
