@@ -32,31 +32,6 @@ pub(crate) fn cut<'a>(body: &'a [u8], wrapper: Option<&str>) -> Result<Vec<Recor
     Err(Problem::new("body", reason))
 }
 
-/// Where the scan of JSON text stands: inside a string, and how deep.
-#[derive(Default)]
-struct Scan {
-    in_string: bool,
-    escaped: bool,
-    depth: usize,
-}
-
-impl Scan {
-    /// Takes one byte. A line feed ends a string that was never closed, since JSON strings hold none.
-    fn step(&mut self, byte: u8) {
-        if self.in_string {
-            self.in_string = byte != b'\n' && (self.escaped || byte != b'"');
-            self.escaped = byte == b'\\' && !self.escaped;
-            return;
-        }
-        match byte {
-            b'"' => (self.in_string, self.escaped) = (true, false),
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-}
-
 /// What the bytes of JSON text tell without being read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outline {
@@ -183,26 +158,31 @@ impl Cutter<'_, '_> {
 
     /// Cuts the array that opens at `open` and lies before `end`; gives the position after it.
     fn array(&mut self, open: usize, end: usize) -> usize {
-        let mut scan = Scan::default();
-        let mut start = open + 1;
-        for index in open + 1..end {
-            let byte = self.body[index];
-            let outside = scan.depth == 0 && !scan.in_string;
-            if outside && byte == b']' {
-                let nothing_in_it = start == open + 1 && self.next_solid(start) == Some(index);
-                if !nothing_in_it {
+        let body = self.body;
+        let mut rest = body[open + 1..end].iter();
+        let (mut start, mut depth) = (open + 1, 0_usize);
+        while let Some(byte) = rest.next() {
+            let index = end - rest.len() - 1;
+            match byte {
+                b'"' => _ = skip_string(&mut rest),
+                b']' if depth == 0 => {
+                    let nothing_in_it = start == open + 1 && self.next_solid(start) == Some(index);
+                    if !nothing_in_it {
+                        self.push(start, index, false);
+                    }
+                    return index + 1;
+                }
+                b',' if depth == 0 => {
                     self.push(start, index, false);
+                    start = index + 1;
+                    if self.records.len() > limits::RECORDS_MAX {
+                        return end;
+                    }
                 }
-                return index + 1;
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
             }
-            if outside && byte == b',' {
-                self.push(start, index, false);
-                start = index + 1;
-                if self.records.len() > limits::RECORDS_MAX {
-                    return end;
-                }
-            }
-            scan.step(byte);
         }
         self.push(start, end, true);
         end
