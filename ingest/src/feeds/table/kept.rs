@@ -60,7 +60,11 @@ pub(super) fn hide(value: &mut Value, hidden: &[&str]) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| hide(item, hidden)),
-        Value::String(text) if mask::may_hold_secret(text) => *text = mask::text(text),
+        Value::String(text) if mask::may_hold_secret(text) => {
+            if let Some(masked) = mask::without_secrets(text, &[]) {
+                *text = masked;
+            }
+        }
         _ => {}
     }
 }
