@@ -49,3 +49,7 @@ mod sql;
 mod strangers;
 mod support;
 mod topology;
+
+/// The allocator of the binary, so that what is measured here is what runs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

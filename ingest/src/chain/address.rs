@@ -1,18 +1,26 @@
 //! The canonical form of addresses, hashes and ids, so that equal ones are equal text whatever a source writes; and the form
 //! of EIP-55, for services that insist on it.
 
+use std::borrow::Cow;
+
 use alloy::primitives::Address;
 
 /// The canonical form of an address, hash or id: lower case where its form ignores case (hexadecimal with `0x`,
 /// bech32 in capitals, BIP-173), otherwise as it is.
 #[must_use]
 pub fn canonical(text: &str) -> String {
+    in_canonical_form(text).into_owned()
+}
+
+/// As [`canonical`], where a text that has this form already is the form.
+#[must_use]
+pub(crate) fn in_canonical_form(text: &str) -> Cow<'_, str> {
     let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
     let ignores_case = match hexadecimal {
         Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
         None => text.starts_with("BC1") && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()),
     };
-    if ignores_case { text.to_ascii_lowercase() } else { text.to_owned() }
+    if ignores_case { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
 }
 
 /// An address of Ethereum or one of its relatives with the capitals of EIP-55; `None` where it is none.

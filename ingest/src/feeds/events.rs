@@ -18,7 +18,7 @@ use keywatch_store::line::parse_usd;
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
-use crate::chain::address::canonical;
+use crate::chain::address::in_canonical_form;
 use crate::feeds::fields::Fields;
 use crate::feeds::{json as json_text, read};
 use crate::{Context, Feed, Problem, Reading, limits};
@@ -175,8 +175,10 @@ fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> Result<(), Problem>
 }
 
 fn fill(event: &mut Builder, kind: &Kind, fields: &Fields<'_>) -> Result<(), Problem> {
-    let text = |name: &str| fields.text(name);
-    let address = |name: &str| fields.text(name).map(|text| text.map(canonical));
+    // Most columns are absent, which a list of the names that are there tells sooner than the map.
+    let names: Vec<&str> = fields.names().map(String::as_str).collect();
+    let text = |name: &str| if names.contains(&name) { fields.text(name) } else { Ok(None) };
+    let address = |name: &str| text(name).map(|text| text.map(in_canonical_form));
     event.actor(address("actor")?);
     event.session(text("session")?);
     event.device(text("device")?);

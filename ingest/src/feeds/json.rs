@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use keywatch_store::event::needs_no_escape;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
@@ -18,14 +19,20 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     let text = std::str::from_utf8(bytes);
     let text = text.map_err(|error| Problem::new("record", format!("invalid UTF-8: {error}")))?;
     let too_deep = || Problem::new("record", format!("nested deeper than {}", limits::NESTING_MAX));
-    if records::nesting(bytes) > limits::NESTING_MAX {
+    let outline = records::outline(bytes);
+    if outline.nesting > limits::NESTING_MAX {
         return Err(too_deep());
     }
     let invalid = |error: serde_json::Error| Problem::new("record", format!("not valid JSON: {error}"));
     let value: Value = serde_json::from_str(text).map_err(invalid)?;
     // The parser unpacks text under a private name of its own, so a value can be deeper than its bytes look.
-    if depth(&value) > limits::NESTING_MAX {
+    let (depth, members) = extent(&value);
+    if depth > limits::NESTING_MAX {
         return Err(too_deep());
+    }
+    // Of two members with one name a value keeps one. Where a name may be one of the parser's own, numbers say nothing.
+    if members == outline.members && !outline.has_odd_name {
+        return Ok(value);
     }
     match doubled_name(text) {
         Some(path) => {
@@ -35,12 +42,49 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     }
 }
 
-fn depth(value: &Value) -> usize {
+/// How deep a value is, and how many members all of its objects have.
+fn extent(value: &Value) -> (usize, usize) {
+    let with = |(depth, members): (usize, usize), inner: &Value| {
+        let (inner_depth, inner_members) = extent(inner);
+        (depth.max(inner_depth), members + inner_members)
+    };
+    let (depth, members) = match value {
+        Value::Array(items) => items.iter().fold((0, 0), with),
+        Value::Object(members) => members.values().fold((0, members.len()), with),
+        _ => return (0, 0),
+    };
+    (depth + 1, members)
+}
+
+/// Bytes of a value as it is written without white space.
+pub(crate) fn written_bytes(value: &Value) -> usize {
+    let within = |count: usize, bytes: usize| 2 + bytes + count.saturating_sub(1);
     match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
-        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or_default(),
-        _ => 0,
+        Value::Null | Value::Bool(true) => 4,
+        Value::Bool(false) => 5,
+        Value::Number(number) => number.as_str().len(),
+        Value::String(text) => text_bytes(text),
+        Value::Array(items) => within(items.len(), items.iter().map(written_bytes).sum()),
+        Value::Object(members) => {
+            let bytes = members.iter().map(|(name, member)| text_bytes(name) + 1 + written_bytes(member));
+            within(members.len(), bytes.sum())
+        }
     }
+}
+
+/// Bytes of a text between its quotes and with them; control characters without a letter of their own are `\u00XX`.
+fn text_bytes(text: &str) -> usize {
+    if needs_no_escape(text) {
+        return 2 + text.len();
+    }
+    let escaped = |byte: u8| -> usize {
+        match byte {
+            b'"' | b'\\' | 0x08 | 0x09 | 0x0a | 0x0c | 0x0d => 2,
+            0x00..0x20 => 6,
+            _ => 1,
+        }
+    };
+    2 + text.bytes().map(escaped).sum::<usize>()
 }
 
 /// Dotted path of the first name that an object of `text` has twice. Names are compared as they are read, so that an
@@ -145,6 +189,30 @@ mod tests {
             let problem = parse(text.as_bytes()).unwrap_err();
             assert_eq!(problem.field, path, "{text}");
             assert!(problem.reason.contains("twice"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_a_value_are_those_that_are_written() {
+        let all: String = (0..0x100).filter_map(char::from_u32).collect();
+        for value in [
+            serde_json::json!(null),
+            serde_json::json!([]),
+            serde_json::json!({}),
+            serde_json::json!([true, false, [1, -2.5e3], "ü😀"]),
+            serde_json::json!({"a": {"b\n": 1}, (all.as_str()): [all, {}]}),
+        ] {
+            assert_eq!(written_bytes(&value), value.to_string().len(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_doubled_name_is_not_hidden_by_what_the_parser_unpacks() {
+        for name in ["$serde_json::private::RawValue", "\\u0024serde_json::private::RawValue"] {
+            let packed = format!(r#"{{"{name}":"{{\"x\":1,\"y\":2}}"}}"#);
+            assert_eq!(parse(packed.as_bytes()).unwrap(), serde_json::json!({"x": 1, "y": 2}));
+            let text = format!(r#"{{"a":{packed},"b":1,"b":2}}"#);
+            assert_eq!(parse(text.as_bytes()).unwrap_err().field, "b", "{text}");
         }
     }
 

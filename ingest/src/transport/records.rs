@@ -32,40 +32,95 @@ pub(crate) fn cut<'a>(body: &'a [u8], wrapper: Option<&str>) -> Result<Vec<Recor
     Err(Problem::new("body", reason))
 }
 
-/// Where the scan of JSON text stands: inside a string, and how deep.
-#[derive(Default)]
-struct Scan {
-    in_string: bool,
-    escaped: bool,
-    depth: usize,
+/// What the bytes of JSON text tell without being read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outline {
+    /// How deep brackets stand inside one another.
+    pub(crate) nesting: usize,
+    /// Members of all objects, if the text is JSON: colons outside of strings.
+    pub(crate) members: usize,
+    /// A name has an escape in it or begins with `$`, so that what it says takes a reader to tell.
+    pub(crate) has_odd_name: bool,
 }
 
-impl Scan {
-    /// Takes one byte. A line feed ends a string that was never closed, since JSON strings hold none.
-    fn step(&mut self, byte: u8) {
-        if self.in_string {
-            self.in_string = byte != b'\n' && (self.escaped || byte != b'"');
-            self.escaped = byte == b'\\' && !self.escaped;
-            return;
-        }
+/// The outline of a text, of which a line feed ends a string that was never closed.
+pub(crate) fn outline(bytes: &[u8]) -> Outline {
+    let mut outline = Outline::default();
+    let (mut depth, mut is_odd) = (0_usize, false);
+    let mut rest = bytes.iter();
+    while let Some(byte) = rest.next() {
         match byte {
-            b'"' => (self.in_string, self.escaped) = (true, false),
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            b'"' => is_odd = skip_string(&mut rest),
+            b'{' | b'[' => {
+                depth += 1;
+                outline.nesting = outline.nesting.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b':' => {
+                outline.members += 1;
+                outline.has_odd_name |= is_odd;
+            }
             _ => {}
         }
     }
+    outline
 }
 
-/// How deep brackets stand inside one another, by the bytes alone.
-pub(crate) fn nesting(bytes: &[u8]) -> usize {
-    let mut scan = Scan::default();
-    let mut deepest = 0;
-    for byte in bytes {
-        scan.step(*byte);
-        deepest = deepest.max(scan.depth);
+/// Bytes of the line that `bytes` begins with, and how deep brackets stand after it when they stand `depth` deep before; its
+/// end ends a string too.
+fn line(bytes: &[u8], mut depth: usize) -> (usize, usize) {
+    let mut rest = bytes.iter();
+    while let Some(byte) = rest.next() {
+        let mut last = *byte;
+        match byte {
+            b'"' => {
+                _ = skip_string(&mut rest);
+                last = bytes[bytes.len() - rest.len() - 1];
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if last == b'\n' {
+            return (bytes.len() - rest.len() - 1, depth);
+        }
     }
-    deepest
+    (bytes.len(), depth)
+}
+
+/// Goes past the end of a string; gives whether it has an escape in it or begins with `$`.
+fn skip_string(rest: &mut std::slice::Iter<'_, u8>) -> bool {
+    let mut is_odd = rest.as_slice().first() == Some(&b'$');
+    while let Some(b'\\') = rest.nth(first_sign(rest.as_slice())) {
+        is_odd = true;
+        if rest.next() == Some(&b'\n') {
+            break;
+        }
+    }
+    is_odd
+}
+
+/// Where the first quote, backslash or line feed stands, found for eight bytes at a time, since most bytes of most bodies
+/// stand in strings; the number of bytes when there is none.
+fn first_sign(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = places(word, b'"') | places(word, b'\\') | places(word, b'\n');
+        if found != 0 {
+            return number * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let sign = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\n'));
+    words.len() * 8 + sign.unwrap_or(rest.len())
+}
+
+/// The highest bit of each byte of a word that is `byte`; beyond the first of them it may be set of others too.
+fn places(word: u64, byte: u8) -> u64 {
+    const LOWEST: u64 = 0x0101_0101_0101_0101;
+    const HIGHEST: u64 = 0x8080_8080_8080_8080;
+    let zero_where_equal = word ^ (LOWEST * u64::from(byte));
+    zero_where_equal.wrapping_sub(LOWEST) & !zero_where_equal & HIGHEST
 }
 
 struct Cutter<'a, 'w> {
@@ -103,26 +158,31 @@ impl Cutter<'_, '_> {
 
     /// Cuts the array that opens at `open` and lies before `end`; gives the position after it.
     fn array(&mut self, open: usize, end: usize) -> usize {
-        let mut scan = Scan::default();
-        let mut start = open + 1;
-        for index in open + 1..end {
-            let byte = self.body[index];
-            let outside = scan.depth == 0 && !scan.in_string;
-            if outside && byte == b']' {
-                let nothing_in_it = start == open + 1 && self.next_solid(start) == Some(index);
-                if !nothing_in_it {
+        let body = self.body;
+        let mut rest = body[open + 1..end].iter();
+        let (mut start, mut depth) = (open + 1, 0_usize);
+        while let Some(byte) = rest.next() {
+            let index = end - rest.len() - 1;
+            match byte {
+                b'"' => _ = skip_string(&mut rest),
+                b']' if depth == 0 => {
+                    let nothing_in_it = start == open + 1 && self.next_solid(start) == Some(index);
+                    if !nothing_in_it {
+                        self.push(start, index, false);
+                    }
+                    return index + 1;
+                }
+                b',' if depth == 0 => {
                     self.push(start, index, false);
+                    start = index + 1;
+                    if self.records.len() > limits::RECORDS_MAX {
+                        return end;
+                    }
                 }
-                return index + 1;
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
             }
-            if outside && byte == b',' {
-                self.push(start, index, false);
-                start = index + 1;
-                if self.records.len() > limits::RECORDS_MAX {
-                    return end;
-                }
-            }
-            scan.step(byte);
         }
         self.push(start, end, true);
         end
@@ -142,16 +202,15 @@ impl Cutter<'_, '_> {
     /// Takes JSON lines up to the next array at the start of a line. A value may run over several lines as long as
     /// they are indented or close it.
     fn lines(&mut self, start: usize) -> usize {
-        let mut scan = Scan::default();
+        let mut depth = 0;
         let mut at = start;
         loop {
-            let end =
-                self.body[at..].iter().position(|byte| *byte == b'\n').map_or(self.body.len(), |length| at + length);
-            self.body[at..end].iter().for_each(|byte| scan.step(*byte));
-            scan.step(b'\n');
+            let (length, after) = line(&self.body[at..], depth);
+            let end = at + length;
+            depth = after;
             at = (end + 1).min(self.body.len());
             let opens_another = self.body.get(at).is_none_or(|byte| matches!(byte, b'{' | b'['));
-            if scan.depth == 0 || opens_another {
+            if depth == 0 || opens_another {
                 self.value(start, end);
                 return at;
             }
@@ -161,7 +220,9 @@ impl Cutter<'_, '_> {
     fn push(&mut self, start: usize, end: usize, cut: bool) {
         let from = self.next_solid(start).map_or(end, |solid| solid.min(end));
         if from >= self.counted_to {
-            self.line += self.body[self.counted_to..from].split(|byte| *byte == b'\n').count() - 1;
+            let passed = self.body[self.counted_to..from].iter();
+            // Of no more bytes than a body has, so that nothing wraps.
+            self.line += passed.fold(0_usize, |lines, byte| lines.wrapping_add(usize::from(*byte == b'\n')));
             self.counted_to = from;
         }
         self.records.push(Record { line: self.line, bytes: self.body[from..end].trim_ascii_end(), cut });
@@ -177,20 +238,34 @@ fn array_member(object: &[u8], name: &str) -> Option<usize> {
     if object.first() != Some(&b'{') {
         return None;
     }
-    let quoted = format!("\"{name}\"");
-    let mut scan = Scan::default();
-    for (index, byte) in object.iter().enumerate() {
-        if *byte == b'"' && !scan.in_string && scan.depth == 1 && object[index..].starts_with(quoted.as_bytes()) {
-            let after = index + quoted.len();
-            let colon = after + object[after..].iter().position(|byte| !byte.is_ascii_whitespace())?;
-            if object[colon] == b':' {
-                let value = colon + 1 + object[colon + 1..].iter().position(|byte| !byte.is_ascii_whitespace())?;
-                return (object[value] == b'[').then_some(value);
+    // Few records are wrappers, and a text is searched faster than it is scanned.
+    if std::str::from_utf8(object).is_ok_and(|text| !text.contains(name)) {
+        return None;
+    }
+    let mut depth = 0_usize;
+    let mut rest = object.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' => {
+                if depth == 1
+                    && let Some(value) = value_of(name, rest.as_slice())
+                {
+                    return value.starts_with(b"[").then(|| object.len() - value.len());
+                }
+                _ = skip_string(&mut rest);
             }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
         }
-        scan.step(*byte);
     }
     None
+}
+
+/// What follows a name and its colon in a text that begins behind the opening quote of a name.
+fn value_of<'a>(name: &str, text: &'a [u8]) -> Option<&'a [u8]> {
+    let after = text.strip_prefix(name.as_bytes())?.strip_prefix(b"\"")?;
+    Some(after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start())
 }
 
 #[cfg(test)]
@@ -249,6 +324,36 @@ mod tests {
         let records = cut(b"{\"results\":[1,2\n{\"a\":1}\n", Some("results")).unwrap();
         let found: Vec<(&[u8], bool)> = records.iter().map(|record| (record.bytes, record.cut)).collect();
         assert_eq!(found, [(b"1".as_slice(), false), (b"2", true), (b"{\"a\":1}", false)]);
+    }
+
+    #[test]
+    fn an_outline_is_told_by_the_bytes_alone() {
+        for (text, nesting, members, has_odd_name) in [
+            ("7", 0, 0, false),
+            (r#"{"a":[{"b":1},{"c":"x:{\"y"}]}"#, 3, 3, false),
+            (r#"{"a":"$:\"","b":"\\"}"#, 1, 2, false),
+            (r#"{"a":{"$b":1}}"#, 2, 2, true),
+            (r#"{"\u0061" : 1}"#, 1, 1, true),
+            ("{\"a\n[[", 3, 0, false),
+            ("{\"a\\\n[[", 3, 0, false),
+            ("]]{", 1, 0, false),
+        ] {
+            assert_eq!(outline(text.as_bytes()), Outline { nesting, members, has_odd_name }, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_sign_is_found_wherever_it_stands() {
+        for sign in [b'"', b'\\', b'\n'] {
+            for at in 0..20 {
+                for other in [b'!', b'#', b'[', b']', 0x0b, 0x09, 0xa2, 0xff, 0] {
+                    let mut bytes = [other; 20];
+                    assert_eq!(first_sign(&bytes), 20);
+                    bytes[at..].fill(sign);
+                    assert_eq!((first_sign(&bytes), first_sign(&bytes[..at])), (at, at));
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::detail::CanonicalJson;
+use super::detail::{self, CanonicalJson};
 use super::texts::text_columns;
 use super::{Columns, Event, EventId, Span, TextColumn};
 use crate::limits::TEXT_BYTES_MAX;
@@ -141,7 +141,13 @@ impl Builder {
     /// Everything that has no column: an object.
     pub fn detail(&mut self, detail: &Value) -> &mut Builder {
         self.no_object = !detail.is_object();
-        self.put_detail(CanonicalJson::from(detail).as_str())
+        self.write_detail(|texts| detail::write(detail, texts))
+    }
+
+    /// As [`Builder::detail`], of an object of these members and a further one whose canonical text is at hand.
+    pub fn detail_with(&mut self, members: &Map<String, Value>, name: &str, further: &CanonicalJson) -> &mut Builder {
+        self.no_object = false;
+        self.write_detail(|texts| detail::write_with(members, name, further, texts))
     }
 
     /// As [`Builder::detail`], of an object whose canonical text is at hand.
@@ -153,6 +159,18 @@ impl Builder {
     /// As [`Builder::canonical_detail`], of text that was canonical when it was kept.
     pub(crate) fn put_detail(&mut self, canonical: &str) -> &mut Builder {
         self.columns.spans.detail = if canonical == "{}" { Span::NONE } else { self.put(canonical) };
+        self
+    }
+
+    /// Has a detail written behind the texts so far, where it stays; one with nothing in it is none.
+    fn write_detail(&mut self, write: impl FnOnce(&mut String)) -> &mut Builder {
+        let begin = self.texts.len();
+        write(&mut self.texts);
+        let is_empty = self.texts[begin..] == *"{}";
+        self.columns.spans.detail = if is_empty { Span::NONE } else { Span::new(begin, self.texts.len() - begin) };
+        if is_empty {
+            self.texts.truncate(begin);
+        }
         self
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::{Amount, Instant};
 pub use builder::{Builder, TextValue};
 pub(crate) use builder::{check_kind, check_lengths};
-pub use detail::{CanonicalJson, Detail};
+pub use detail::{CanonicalJson, Detail, Instead, Place, needs_no_escape};
 pub use id::EventId;
 pub use texts::TextColumn;
 use texts::text_columns;

@@ -11,12 +11,6 @@ use crate::event::CanonicalJson;
 /// Objects and lists within each other that a scan goes through.
 const DEPTH_MAX: usize = 32;
 
-/// Whether `text` stands in JSON as it is.
-pub(super) fn needs_no_escape(text: &str) -> bool {
-    let escaped = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
-    text.bytes().fold(0, |found, byte| found | escaped(byte)) == 0
-}
-
 /// Where the canonical JSON object ends that begins at `begin`.
 pub(super) fn canonical_object<'a>(bytes: &'a [u8], begin: usize, signs: &mut Signs<'a>) -> Option<usize> {
     let mut scan = Canonical { bytes, at: begin, signs };

@@ -3,9 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use super::dollars::format_usd;
-use super::scan;
 use crate::Instant;
-use crate::event::Event;
+use crate::event::{Event, needs_no_escape};
 use crate::time::TIME_BYTES_MAX;
 
 /// Room for the columns of nearly every event.
@@ -126,7 +125,7 @@ fn push_time(out: &mut String, begins: &str, time: Instant) {
 /// Most values need no escape, so they are copied; the others go through the JSON writer.
 fn push_text(out: &mut String, begins: &str, value: &str) {
     out.push_str(begins);
-    if scan::needs_no_escape(value) {
+    if needs_no_escape(value) {
         out.push_str(value);
         out.push('"');
     } else {

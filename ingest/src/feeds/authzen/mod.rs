@@ -34,7 +34,7 @@ pub static AUTHZEN: Table = Table {
     },
     wrapper: None,
     decode: None,
-    unfold: Some(unfold),
+    unfold: Some(|record| unfold(&record)),
     select: "id",
     cases: &[
         on(&["*"], "decision").and(&[("error", &[""])]).outcome(Fact::By(Words {

@@ -39,7 +39,7 @@ pub static AZURE: Table = Table {
     },
     wrapper: Some("records"),
     decode: None,
-    unfold: Some(|record| Ok(unfold(record))),
+    unfold: Some(|record| Ok(unfold(&record))),
     select: "operation",
     cases: &[
         pass(&["*"]).and(&[("result", &["START", "STARTED", "ACCEPT", "ACCEPTED"])]),

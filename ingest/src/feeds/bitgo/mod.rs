@@ -51,7 +51,7 @@ pub static BITGO: Table = Table {
     },
     wrapper: None,
     decode: None,
-    unfold: Some(|record| Ok(vec![named(record)])),
+    unfold: Some(|record| Ok(vec![named(&record)])),
     select: "type",
     cases: &[
         pass(&["*"]).and(&[("simulation", &["true"])]),

@@ -32,7 +32,7 @@ pub static CERBOS: Table = Table {
     },
     wrapper: None,
     decode: None,
-    unfold: Some(unfold),
+    unfold: Some(|record| unfold(&record)),
     select: "log_kind",
     cases: &[
         pass(&["access"]),

@@ -125,9 +125,9 @@ pub static CLOUDTRAIL: Table = Table {
 };
 
 /// The record within an event of `EventBridge`.
-fn unfold(record: &Value) -> Vec<Value> {
+fn unfold(record: Value) -> Vec<Value> {
     let envelope = record.get("detail-type").is_some();
-    if envelope { parts::unwrapped(record, "detail") } else { vec![record.clone()] }
+    if envelope { parts::unwrapped(record, "detail") } else { vec![record] }
 }
 
 /// The session of temporary credentials, and what the parameters open.

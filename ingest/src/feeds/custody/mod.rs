@@ -38,7 +38,7 @@ pub static CUSTODY: Table = Table {
     },
     wrapper: Some("records"),
     decode: None,
-    unfold: Some(|record| known(record).map(|()| vec![record.clone()])),
+    unfold: Some(|record| known(&record).map(|()| vec![record])),
     select: "type",
     cases: &[
         on(&["order.opened", "order.amended"], "custody.request")
@@ -140,7 +140,7 @@ fn known(record: &Value) -> Result<(), Problem> {
 /// What each record must have to mean anything, and whether an emergency has two people.
 fn complete(record: &Value, draft: &mut Draft) -> Result<(), Problem> {
     let named = value::need(record, "type")?;
-    let (family, act) = named.split_once('.').unwrap_or((&named, ""));
+    let (family, act) = named.split_once('.').unwrap_or((named, ""));
     let needed: &[&str] = match (family, act) {
         ("order", "opened" | "amended") => &["order", "wallet", "to", "amount"],
         ("order", _) => &["order", "wallet", "to"],

@@ -138,12 +138,9 @@ const CODE: &str = "entry.status.errorCode | outer.resultType";
 const SIGNED_ON: Fact = Fact::By(Words { from: CODE, words: &[("0", "success")], otherwise: Some("failure") });
 
 /// The entry itself, within an export or a page of Graph, and which of the logs it is of.
-fn unfold(record: &Value) -> Vec<Value> {
-    let pages = if record.get("value").is_some_and(Value::is_array) {
-        parts::unwrapped(record, "value")
-    } else {
-        vec![record.clone()]
-    };
+fn unfold(record: Value) -> Vec<Value> {
+    let pages =
+        if record.get("value").is_some_and(Value::is_array) { parts::unwrapped(record, "value") } else { vec![record] };
     pages.iter().map(shaped).collect()
 }
 

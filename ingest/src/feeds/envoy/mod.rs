@@ -37,7 +37,7 @@ pub static ENVOY: Table = Table {
     },
     wrapper: Some("log_entry"),
     decode: None,
-    unfold: Some(unfold),
+    unfold: Some(|record| unfold(&record)),
     select: "start",
     cases: &[pass(&["*"]).and(&[("path", &["/healthz", "/livez", "/readyz"])]), on(&["*"], "session.network")],
     id: &["stream", "kind_of_entry", "#"],

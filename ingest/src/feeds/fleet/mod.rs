@@ -21,7 +21,7 @@ pub static FLEET: Table = Table {
     },
     wrapper: None,
     decode: None,
-    unfold: Some(|record| parts::of_list(record, "hosts", "host")),
+    unfold: Some(|record| parts::of_list(&record, "hosts", "host")),
     select: "policy.id",
     cases: &[on(&["*"], "session.posture")
         .outcome(Fact::Is("not_compliant"))

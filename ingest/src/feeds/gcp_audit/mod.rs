@@ -44,7 +44,7 @@ pub static GCP_AUDIT: Table = Table {
     },
     wrapper: None,
     decode: None,
-    unfold: Some(unfold),
+    unfold: Some(|record| unfold(&record)),
     select: "protoPayload.methodName",
     cases: &[
         pass(&["*"]).and(&[

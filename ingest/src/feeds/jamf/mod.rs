@@ -35,7 +35,7 @@ pub static JAMF: Table = Table {
     },
     wrapper: None,
     decode: None,
-    unfold: Some(members),
+    unfold: Some(|record| members(&record)),
     select: "webhook.webhookEvent",
     cases: &[
         on(&["SmartGroupComputerMembershipChange", "SmartGroupMobileDeviceMembershipChange"], "session.posture")

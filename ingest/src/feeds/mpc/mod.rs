@@ -30,7 +30,7 @@ pub static MPC: Table = Table {
     },
     wrapper: None,
     decode: None,
-    unfold: Some(unfold),
+    unfold: Some(|record| unfold(&record)),
     select: "protocol",
     cases: &[on(PROTOCOLS, "signing.round").outcome(Fact::By(Words {
         from: "outcome",

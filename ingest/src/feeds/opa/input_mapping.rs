@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
-use keywatch_store::event::Builder;
+use keywatch_store::event::{Builder, CanonicalJson};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::chain::address::canonical;
+use crate::chain::address::in_canonical_form;
 use crate::feeds::dollars::usd_cents;
 use crate::mask;
 
@@ -65,15 +65,15 @@ impl InputMapping {
 
     /// Fills the columns. A field of another type than text fills none; its type is a fact in the detail.
     pub(super) fn fill(&self, event: &mut Builder, input: &Input<'_>) {
-        event.actor(input.text(&self.subject).map(canonical));
+        event.actor(input.text(&self.subject).map(in_canonical_form));
         event.session(input.text(&self.session));
-        event.request(input.text(&self.request).map(canonical));
-        event.wallet(input.text(&self.wallet).map(canonical));
-        event.to_address(input.text(&self.destination).map(canonical));
+        event.request(input.text(&self.request).map(in_canonical_form));
+        event.wallet(input.text(&self.wallet).map(in_canonical_form));
+        event.to_address(input.text(&self.destination).map(in_canonical_form));
         event.device(input.text(&self.device));
         event.ip(input.text(&self.ip));
         let cents = match input.at(&self.amount_usd) {
-            Found::Value(Value::Number(number)) => usd_cents(&number.to_string()),
+            Found::Value(Value::Number(number)) => usd_cents(number.as_str()),
             _ => None,
         };
         event.amount_usd_cents(cents);
@@ -115,11 +115,24 @@ impl<'a> Input<'a> {
     }
 
     pub(super) fn at(&self, pointer: &str) -> Found<'a> {
-        let wanted = segments(pointer);
-        if self.hidden.iter().any(|hidden| hidden.len() <= wanted.len() && matches(hidden, &wanted)) {
+        if self.hides(pointer) {
             return Found::Masked;
         }
-        self.value.pointer(pointer).map_or(Found::Absent, Found::Value)
+        let found = match (self.value, pointer.strip_prefix('/')) {
+            // Most pointers are the name of a member.
+            (Value::Object(members), Some(name)) if !name.contains(['/', '~']) => members.get(name),
+            (value, _) => value.pointer(pointer),
+        };
+        found.map_or(Found::Absent, Found::Value)
+    }
+
+    /// Whether what stands at `pointer` is hidden, or something that it stands in. Few replicas hide anything.
+    fn hides(&self, pointer: &str) -> bool {
+        if self.hidden.is_empty() {
+            return false;
+        }
+        let wanted = segments(pointer);
+        self.hidden.iter().any(|hidden| hidden.len() <= wanted.len() && matches(hidden, &wanted))
     }
 
     pub(super) fn text(&self, pointer: &str) -> Option<&'a str> {
@@ -136,13 +149,15 @@ impl<'a> Input<'a> {
     }
 
     /// The input as it may be kept: without what the replica masked, and with secrets hidden.
-    pub(super) fn shown(&self) -> Value {
+    pub(super) fn shown(&self) -> CanonicalJson {
+        if self.hidden.is_empty() {
+            return mask::shown(self.value);
+        }
         let mut shown = self.value.clone();
         for pointer in &self.hidden {
             remove(&mut shown, pointer);
         }
-        mask::values(&mut shown);
-        shown
+        mask::shown(&shown)
     }
 }
 

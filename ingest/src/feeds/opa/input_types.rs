@@ -15,7 +15,7 @@ pub(super) fn add(detail: &mut Map<String, Value>, mapping: &InputMapping, input
     put("approvals_type", type_at(input, &mapping.approvals));
     match input.at(&mapping.amount_usd) {
         Found::Masked => None,
-        Found::Value(Value::Number(number)) => put("amount_positive", Value::from(is_positive(&number.to_string()))),
+        Found::Value(Value::Number(number)) => put("amount_positive", Value::from(is_positive(number.as_str()))),
         _ => put("amount_positive", Value::from(false)),
     };
     let Found::Value(Value::Array(approvals)) = input.at(&mapping.approvals) else { return };

@@ -22,6 +22,7 @@ use keywatch_store::event::TextColumn;
 use serde_json::{Map, Value, json};
 
 use crate::feeds::fields::{Fields, type_name};
+use crate::feeds::json::written_bytes;
 use crate::feeds::read;
 use crate::reject::capped;
 use crate::{Context, Feed, Problem, Reading, limits, mask};
@@ -74,14 +75,14 @@ impl Opa {
         self.mapping.fill(&mut event, &input);
         let declared = event.get(TextColumn::Wallet).and_then(|wallet| context.wallet(wallet));
         event.chain(declared.map(|wallet| wallet.chain.as_str()));
-        event.detail(&Value::Object(self.detail(&fields, &input, &hidden)?));
+        event.detail_with(&self.detail(&fields, &input, &hidden)?, "input", &input.shown());
         Ok(event.build()?)
     }
 
+    /// The detail without the input.
     fn detail(&self, fields: &Fields<'_>, input: &Input<'_>, hidden: &[String]) -> Result<Map<String, Value>, Problem> {
         let mut detail = Map::new();
         input_types::add(&mut detail, &self.mapping, input);
-        detail.insert("input".to_owned(), input.shown());
         if let Some(path) = fields.text("path")? {
             detail.insert("path".to_owned(), Value::from(path.trim_matches('/')));
         }
@@ -184,7 +185,7 @@ fn add_result(detail: &mut Map<String, Value>, fields: &Fields<'_>) {
     detail.insert("result_type".to_owned(), Value::from(kind));
     let Some(mut result) = fields.value("result").cloned() else { return };
     mask::values(&mut result);
-    if result.to_string().len() <= limits::RESULT_BYTES_MAX {
+    if written_bytes(&result) <= limits::RESULT_BYTES_MAX {
         detail.insert("result".to_owned(), result);
     }
 }

@@ -50,7 +50,7 @@ pub static OPA_STATUS: Table = Table {
     example: include_str!("example.json"),
 };
 
-fn unwrap(record: &Value) -> Vec<Value> {
+fn unwrap(record: Value) -> Vec<Value> {
     parts::unwrapped(record, "result").iter().map(summed_up).collect()
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::table::Column::{Actor, Device, Reason};
-use super::table::{About, Fact, Table, Words, on, parts, pass};
+use super::table::{About, Fact, Table, Words, on, parts, pass, path, value};
 use crate::Problem;
 
 /// A state that is `1` when all is well.
@@ -109,25 +109,28 @@ pub static OSQUERY: Table = Table {
 };
 
 /// A record for each row, whichever of the three formats it came in.
-fn rows(record: &Value) -> Result<Vec<Value>, Problem> {
-    let list =
-        ["snapshot", "diffResults.added"].into_iter().find(|list| super::table::path::find(record, list).is_some());
+fn rows(record: Value) -> Result<Vec<Value>, Problem> {
+    let list = ["snapshot", "diffResults.added"].into_iter().find(|list| path::find(&record, list).is_some());
     let mut rows = match list {
-        Some(list) => parts::of_list(record, list, "row")?,
-        None if is_empty_batch(record) => Vec::new(),
+        Some(list) => parts::of_list(&record, list, "row")?,
+        None if is_empty_batch(&record) => Vec::new(),
         None => vec![moved(record, "columns", "row")],
     };
     for row in &mut rows {
-        let text = |value: Option<&Value>| value.and_then(super::table::value::scalar).unwrap_or_default();
         if list != Some("snapshot") && text(row.get("counter")) == "0" {
             row["baseline"] = Value::from(true);
         }
         if text(row.get("name")).contains("disk_encryption") {
             let volume = text(row["row"].get("name").or_else(|| row["row"].get("uuid")));
-            row["check"] = Value::from(format!("disk_encryption {volume}").trim_end());
+            let check = format!("disk_encryption {volume}");
+            row["check"] = Value::from(check.trim_end());
         }
     }
     Ok(rows)
+}
+
+fn text(value: Option<&Value>) -> &str {
+    value.and_then(value::scalar_text).unwrap_or_default()
 }
 
 /// A batch or snapshot in which no row was added: `added` is absent, null or an empty text then.
@@ -135,8 +138,7 @@ fn is_empty_batch(record: &Value) -> bool {
     record.get("columns").is_none() && ["snapshot", "diffResults"].iter().any(|list| record.get(*list).is_some())
 }
 
-fn moved(record: &Value, from: &str, to: &str) -> Value {
-    let mut record = record.clone();
+fn moved(mut record: Value, from: &str, to: &str) -> Value {
     if let Some(found) = record.as_object_mut().and_then(|members| members.remove(from)) {
         record[to] = found;
     }

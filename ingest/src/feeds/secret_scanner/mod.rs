@@ -28,7 +28,7 @@ pub static SECRET_SCANNER: Table = Table {
     },
     wrapper: None,
     decode: None,
-    unfold: Some(|record| Ok(vec![plain(record)])),
+    unfold: Some(|record| Ok(vec![plain(&record)])),
     select: "scanner",
     cases: &[
         on(&["gitleaks"], "control.secret").outcome(Fact::Is("unverified")).says(&[

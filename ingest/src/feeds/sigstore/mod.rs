@@ -98,7 +98,7 @@ fn complete(record: &Value, draft: &mut Draft) -> Result<(), Problem> {
     let artifact = path::find(record, "artifact").and_then(Value::as_str).unwrap_or_default();
     if !signed.iter().any(|digest| artifact.eq_ignore_ascii_case(digest)) {
         let signed = signed.into_iter().next().unwrap_or_else(|| "nothing with a digest".to_owned());
-        draft.outcome(Some("failed".to_owned()));
+        draft.outcome(Some("failed"));
         draft.event.reason(format!("the bundle signs {signed}"));
         draft.detail.insert("signed_artifact".to_owned(), Value::from(signed));
     }

@@ -54,7 +54,7 @@ impl Verifying {
             Err(reason) => {
                 let reason = capped(&reason, limits::FACT_BYTES_MAX);
                 if said == Some("verified") {
-                    draft.outcome(Some("failed".to_owned()));
+                    draft.outcome(Some("failed"));
                     let why = format!("the bundle does not verify: {reason}");
                     draft.set(Reason, &why).map_err(|reason| Problem::new("reason", reason))?;
                 }

@@ -29,7 +29,7 @@ pub static SSF: Table = Table {
     },
     wrapper: None,
     decode: Some(token::decode),
-    unfold: Some(token::unfold),
+    unfold: Some(|record| token::unfold(&record)),
     select: "event_type",
     cases: &[
         on(&["*/caep/event-type/session-revoked"], "session.revoked"),

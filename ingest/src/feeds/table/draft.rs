@@ -3,13 +3,14 @@
 //! It knows no kinds and no feed. It does not check that a person, device or wallet exists, and takes a user's name at the
 //! end of an ARN for that user whatever the account.
 
-use keywatch_store::event::{Builder, TextColumn};
+use keywatch_store::event::{Builder, CanonicalJson, TextColumn};
 use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Map, Number, Value, json};
 
 use super::{Column, Fact, countries, kept, path, value};
-use crate::chain::address::canonical;
+use crate::chain::address::{canonical, in_canonical_form};
 use crate::feeds::dollars::usd_cents;
+use crate::feeds::json::written_bytes;
 use crate::reject::capped;
 use crate::{Context, Problem, limits, mask};
 
@@ -17,6 +18,8 @@ use crate::{Context, Problem, limits, mask};
 pub(crate) struct Draft {
     pub(crate) event: Builder,
     pub(crate) detail: Map<String, Value>,
+    /// The record as it is kept, which stands in the detail too.
+    record: Option<CanonicalJson>,
     /// Somebody else than the event's actor did it.
     pub(crate) done_by_another: bool,
 }
@@ -24,13 +27,13 @@ pub(crate) struct Draft {
 impl Draft {
     pub(super) fn new(context: &Context<'_>, id: &str, kind: &str, time: Instant) -> Draft {
         let event = Event::builder(context.origin, id, kind, time);
-        Draft { event, detail: Map::new(), done_by_another: false }
+        Draft { event, detail: Map::new(), record: None, done_by_another: false }
     }
 
     /// Fills a column from a path; one that leads nowhere leaves it as it is.
     pub(super) fn fill(&mut self, column: Column, record: &Value, path: &str) -> Result<(), Problem> {
         match value::text(record, path)? {
-            Some(text) => self.set(column, &text).map_err(|reason| Problem::new(path, reason)),
+            Some(text) => self.set(column, text).map_err(|reason| Problem::new(path, reason)),
             None => Ok(()),
         }
     }
@@ -49,7 +52,7 @@ impl Draft {
                 self.event.reason(capped(&masked, limits::REASON_BYTES_MAX));
             }
             Form::Text(TextColumn::Chain) => _ = self.event.chain(text.to_ascii_lowercase()),
-            Form::Text(other) => _ = self.event.text(other, canonical(text)),
+            Form::Text(other) => _ = self.event.text(other, in_canonical_form(text)),
         }
         Ok(())
     }
@@ -75,8 +78,8 @@ impl Draft {
 
     /// It happened to `person`, done by the actor so far. A name at the end of a user's ARN is that user; at the end of an
     /// assumed role's it is whatever the caller chose to be called.
-    pub(super) fn done_to(&mut self, person: Option<String>) {
-        let Some(person) = person.map(|person| canonical(&person)) else { return };
+    pub(super) fn done_to(&mut self, person: Option<&str>) {
+        let Some(person) = person.map(canonical) else { return };
         let by = self.event.get(TextColumn::Actor).unwrap_or_default().to_owned();
         let is_own_name = by.contains(":user/") && by.ends_with(&format!("/{person}"));
         if by != person && !is_own_name {
@@ -85,9 +88,9 @@ impl Draft {
     }
 
     /// Adds a fact to the detail, without what is hidden in it.
-    pub(super) fn say(&mut self, name: &str, record: &Value, fact: Fact, hidden: &[&str]) -> Result<(), Problem> {
+    pub(super) fn say(&mut self, name: &str, record: &Value, fact: &Fact, hidden: &[&str]) -> Result<(), Problem> {
         let said = match fact {
-            Fact::At(at) => path::find(record, at).map(|found| masked(found.clone(), hidden)),
+            Fact::At(at) => path::find(record, at).map(|found| masked(found, hidden)),
             other => value::word(record, other)?.map(Value::from),
         };
         if let Some(said) = said {
@@ -96,14 +99,14 @@ impl Draft {
         Ok(())
     }
 
-    pub(crate) fn outcome(&mut self, word: Option<String>) {
+    pub(crate) fn outcome(&mut self, word: Option<&str>) {
         self.event.outcome(word);
     }
 
     /// Keeps the record itself.
     pub(super) fn keep(&mut self, record: &Value, hidden: &[&str]) {
         let (record, left_out) = kept::of(record, hidden);
-        self.detail.insert("record".to_owned(), record);
+        self.record = Some(record);
         if !left_out.is_empty() {
             self.detail.insert("left_out".to_owned(), json!(left_out));
         }
@@ -115,18 +118,21 @@ impl Draft {
             let declared = self.event.get(TextColumn::Wallet).and_then(|wallet| context.wallet(wallet));
             self.event.chain(declared.map(|wallet| wallet.chain.as_str()));
         }
-        self.event.detail(&Value::Object(self.detail));
+        match &self.record {
+            Some(record) => self.event.detail_with(&self.detail, "record", record),
+            None => self.event.detail(&Value::Object(self.detail)),
+        };
         Ok(self.event.build()?)
     }
 }
 
 /// A fact of the source's making: no secrets, nothing personal, and not beyond its size.
-fn masked(mut fact: Value, hidden: &[&str]) -> Value {
-    if let Value::String(text) = &fact {
-        fact = Value::from(capped(text, limits::FACT_BYTES_MAX));
-    } else if fact.to_string().len() > limits::FACT_BYTES_MAX {
-        return Value::from("too large");
-    }
+fn masked(fact: &Value, hidden: &[&str]) -> Value {
+    let mut fact = match fact {
+        Value::String(text) => Value::from(capped(text, limits::FACT_BYTES_MAX)),
+        other if written_bytes(other) > limits::FACT_BYTES_MAX => return Value::from("too large"),
+        other => other.clone(),
+    };
     mask::values(&mut fact);
     kept::hide(&mut fact, hidden);
     fact

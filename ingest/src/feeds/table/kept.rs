@@ -3,18 +3,22 @@
 //! It knows names, not meanings: a secret or a person's name under a name that tells nothing is kept, and a name that is to
 //! be hidden is not looked for within text. Members that come first are kept first, whatever they are worth.
 
+use std::borrow::Cow;
+
+use keywatch_store::event::{CanonicalJson, Place};
 use serde_json::{Map, Value, json};
 
+use crate::feeds::json::written_bytes;
 use crate::{limits, mask};
 
 /// The members of a record that fit, masked; the names of those that do not.
-pub(super) fn of(record: &Value, hidden: &[&str]) -> (Value, Vec<String>) {
-    let mut kept = Map::new();
+pub(super) fn of(record: &Value, hidden: &[&str]) -> (CanonicalJson, Vec<String>) {
+    let Value::Object(members) = record else { return (shown(&json!({}), hidden), Vec::new()) };
+    let mut fitting = Vec::with_capacity(members.len());
     let mut left_out = Vec::new();
     let mut bytes = 0;
-    let Value::Object(members) = record else { return (json!({}), left_out) };
     for (name, member) in members {
-        let size = name.len() + member.to_string().len();
+        let size = name.len() + written_bytes(member);
         if bytes + size > limits::KEPT_BYTES_MAX {
             if left_out.len() < limits::LEFT_OUT_NAMES_MAX {
                 left_out.push(crate::reject::capped(name, limits::NAME_BYTES_MAX));
@@ -22,12 +26,25 @@ pub(super) fn of(record: &Value, hidden: &[&str]) -> (Value, Vec<String>) {
             continue;
         }
         bytes += size;
-        kept.insert(name.clone(), member.clone());
+        fitting.push((name, member));
     }
-    let mut kept = Value::Object(kept);
-    mask::values(&mut kept);
-    hide(&mut kept, hidden);
-    (kept, left_out)
+    if left_out.is_empty() {
+        return (shown(record, hidden), left_out);
+    }
+    let kept: Map<String, Value> = fitting.into_iter().map(|(name, member)| (name.clone(), member.clone())).collect();
+    (shown(&Value::Object(kept), hidden), left_out)
+}
+
+/// The text of a value without secrets and what is personal, as [`mask::values`] and [`hide`] leave it.
+fn shown(value: &Value, hidden: &[&str]) -> CanonicalJson {
+    CanonicalJson::with(value, &|place, value| {
+        let is_personal = matches!(place, Place::Member(name) if hidden.contains(&name));
+        match value {
+            _ if is_personal || mask::is_secret(place) => Some(Cow::Borrowed(mask::MASK)),
+            Value::String(text) if mask::may_hold_secret(text) => mask::without_secrets(text, &[]).map(Cow::Owned),
+            _ => None,
+        }
+    })
 }
 
 /// Hides what is personal, and secrets within texts: a query, a command line, JSON as text.
@@ -43,7 +60,11 @@ pub(super) fn hide(value: &mut Value, hidden: &[&str]) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| hide(item, hidden)),
-        Value::String(text) if mask::may_hold_secret(text) => *text = mask::text(text),
+        Value::String(text) if mask::may_hold_secret(text) => {
+            if let Some(masked) = mask::without_secrets(text, &[]) {
+                *text = masked;
+            }
+        }
         _ => {}
     }
 }
@@ -59,7 +80,8 @@ mod tests {
             "nested": "{\"password\":\"s3cret\"}",
         });
         let (kept, left_out) = of(&record, &["phone"]);
-        assert!(!kept.to_string().contains("s3cret"), "{kept}");
+        assert!(!kept.as_str().contains("s3cret"), "{kept:?}");
+        let kept: Value = serde_json::from_str(kept.as_str()).unwrap();
         assert_eq!(
             (&kept["x"], kept["uri"].as_str()),
             (&json!([1, {"y": true}]), Some("/login?user=a&access_token=***"))
@@ -70,6 +92,21 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let record = json!({"a": 1, "b": "x".repeat(limits::KEPT_BYTES_MAX), "c": 2});
-        assert_eq!(of(&record, &[]), (json!({"a": 1, "c": 2}), vec!["b".to_owned()]));
+        let (kept, left_out) = of(&record, &[]);
+        assert_eq!((kept.as_str(), left_out), (r#"{"a":1,"c":2}"#, vec!["b".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_shown_is_what_masking_leaves() {
+        let value = json!({
+            "token": {"a": 1}, "phone": [1], "uri": "/?password=s3cret&x=1", "plain": "a b", "n": [null, 1.5, true],
+            "argv": ["vault", "--token", "s3cret", "--password", {"x": 1}, "--token", "--api-key", 7, ["--token", "s3cret"]],
+            "deep": [{"access_key": "s3cret", "authorization": null, "x": ["Bearer s3cret", {"phone": "1"}]}],
+        });
+        let mut masked = value.clone();
+        mask::values(&mut masked);
+        hide(&mut masked, &["phone"]);
+        assert_eq!(shown(&value, &["phone"]), CanonicalJson::from(&masked));
+        assert!(!shown(&value, &["phone"]).as_str().contains("s3cret"));
     }
 }

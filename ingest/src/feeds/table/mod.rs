@@ -72,7 +72,7 @@ pub struct Table {
 pub type Decode = fn(&[u8]) -> Result<Value, Problem>;
 
 /// Takes a record apart. A part that is a text is a record by itself, which the table's `decode` reads.
-pub type Unfold = fn(&Value) -> Result<Vec<Value>, Problem>;
+pub type Unfold = fn(Value) -> Result<Vec<Value>, Problem>;
 
 /// Completes an event.
 pub(crate) type FinishFn = fn(&Context<'_>, &Value, &mut Draft) -> Result<(), Problem>;
@@ -231,7 +231,7 @@ fn holds(record: &Value, path: &str, words: &[&str]) -> Result<bool, Problem> {
         return Ok(words.contains(&wanted));
     }
     match value::text(record, path)? {
-        Some(word) => Ok(one_of(words, &word)),
+        Some(word) => Ok(one_of(words, word)),
         None => Ok(words.contains(&"")),
     }
 }
@@ -282,7 +282,12 @@ impl Table {
             return Err(Problem::new("record", "must be an object"));
         }
         let Some(unfold) = self.unfold else { return Ok(Unfolded::Whole(record)) };
-        Ok(Unfolded::Parts(unfold(&record)?.into_iter().flat_map(|part| self.part(part)).collect()))
+        let parts = unfold(record)?.into_iter();
+        Ok(Unfolded::Parts(if self.decode.is_some() {
+            parts.flat_map(|part| self.part(part)).collect()
+        } else {
+            parts.map(Ok).collect()
+        }))
     }
 
     /// A part as it is, or the parts of one that is a record by itself.
@@ -307,7 +312,7 @@ impl Table {
 
     fn event(&self, context: &Context<'_>, record: &Value, complete: &Complete<'_>) -> Result<Option<Event>, Problem> {
         let word = value::need(record, self.select)?;
-        let Some(case) = self.case(&word, record)? else { return Ok(None) };
+        let Some(case) = self.case(word, record)? else { return Ok(None) };
         let Some(kind) = case.kind else { return Ok(None) };
         let id = value::identity(record, self.id)?;
         let mut draft = Draft::new(context, &id, kind, value::need_time(record, self.time)?);
@@ -315,12 +320,12 @@ impl Table {
             draft.fill(*column, record, path)?;
         }
         for (name, fact) in self.facts.iter().chain(case.facts) {
-            draft.say(name, record, *fact, self.hidden)?;
+            draft.say(name, record, fact, self.hidden)?;
         }
         if let Some(path) = case.done_to {
             draft.done_to(value::text(record, path)?);
         }
-        let outcome = case.outcome.map(|outcome| value::word(record, outcome)).transpose()?;
+        let outcome = case.outcome.as_ref().map(|outcome| value::word(record, outcome)).transpose()?;
         draft.outcome(outcome.flatten());
         if let Some(Finish(finish)) = self.finish {
             finish(context, record, &mut draft)?;

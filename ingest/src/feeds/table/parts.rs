@@ -30,11 +30,11 @@ pub(crate) fn of_list(record: &Value, list: &str, part: &str) -> Result<Vec<Valu
 }
 
 /// The records that an envelope holds at `path`, as an array or as the only one; what is no envelope is a record itself.
-pub(crate) fn unwrapped(record: &Value, path: &str) -> Vec<Value> {
-    match path::find(record, path) {
+pub(crate) fn unwrapped(record: Value, path: &str) -> Vec<Value> {
+    match path::find(&record, path) {
         Some(Value::Array(items)) => items.clone(),
         Some(inner @ Value::Object(_)) => vec![inner.clone()],
-        _ => vec![record.clone()],
+        _ => vec![record],
     }
 }
 

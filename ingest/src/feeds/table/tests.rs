@@ -158,7 +158,7 @@ fn every_column_has_its_name_and_takes_its_form() {
         let context = Context { origin: &origin, inventory: None };
         let mut draft = Draft::new(&context, "1", "session.started", keywatch_store::Instant(1));
         draft.set(column, text).unwrap();
-        draft.outcome(Some("success".to_owned()));
+        draft.outcome(Some("success"));
         let event = draft.event(&context).unwrap();
         assert_eq!(event.reason(), (column == Column::Reason).then_some("why"), "{name}");
         assert_eq!(event.asn().is_some(), column == Asn, "{name}");

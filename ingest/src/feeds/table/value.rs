@@ -16,10 +16,15 @@ use crate::{Problem, limits};
 
 /// The text of a text, number or boolean.
 pub(crate) fn scalar(value: &Value) -> Option<String> {
+    scalar_text(value).map(str::to_owned)
+}
+
+/// As [`scalar`], where it stands.
+pub(crate) fn scalar_text(value: &Value) -> Option<&str> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.as_str()),
+        Value::Bool(flag) => Some(if *flag { "true" } else { "false" }),
         _ => None,
     }
 }
@@ -28,17 +33,17 @@ pub(crate) fn scalar(value: &Value) -> Option<String> {
 ///
 /// # Errors
 /// What stands there is an array or object.
-pub(crate) fn text(record: &Value, paths: &str) -> Result<Option<String>, Problem> {
+pub(crate) fn text<'a>(record: &'a Value, paths: &str) -> Result<Option<&'a str>, Problem> {
     let Some(found) = path::find(record, paths) else { return Ok(None) };
     let wrong = || Problem::new(paths, format!("must be text, is {}", with_article(found)));
-    scalar(found).map(Some).ok_or_else(wrong)
+    scalar_text(found).map(Some).ok_or_else(wrong)
 }
 
 /// The text at a path that has to be there.
 ///
 /// # Errors
 /// It is not, or is no text.
-pub(crate) fn need(record: &Value, paths: &str) -> Result<String, Problem> {
+pub(crate) fn need<'a>(record: &'a Value, paths: &str) -> Result<&'a str, Problem> {
     text(record, paths)?.ok_or_else(|| Problem::new(paths, "is missing"))
 }
 
@@ -53,10 +58,10 @@ pub(crate) fn identity(record: &Value, parts: &[&str]) -> Result<String, Problem
             id.push('/');
         }
         if *part == RECORD_HASH {
-            id.push_str(&hex::encode(keccak256(record.to_string())));
+            let text = serde_json::to_vec(record).expect("a value is always JSON");
+            id.push_str(&hex::encode(keccak256(text)));
         } else {
-            // As in JSON pointers (RFC 6901 §3), so that two ids never run into one.
-            id.push_str(&need(record, part)?.replace('~', "~0").replace('/', "~1"));
+            push_escaped(need(record, part)?, &mut id);
         }
     }
     if id.len() > limits::SOURCE_ID_BYTES_MAX {
@@ -66,21 +71,30 @@ pub(crate) fn identity(record: &Value, parts: &[&str]) -> Result<String, Problem
     Ok(id)
 }
 
+/// Appends a part as in JSON pointers (RFC 6901 §3), so that two ids never run into one.
+fn push_escaped(part: &str, id: &mut String) {
+    if part.contains(['~', '/']) {
+        id.push_str(&part.replace('~', "~0").replace('/', "~1"));
+    } else {
+        id.push_str(part);
+    }
+}
+
 /// The word that a fact is.
 ///
 /// # Errors
 /// An array or object stands where a word should.
-pub(crate) fn word(record: &Value, fact: Fact) -> Result<Option<String>, Problem> {
+pub(crate) fn word<'a>(record: &'a Value, fact: &Fact) -> Result<Option<&'a str>, Problem> {
     match fact {
-        Fact::Is(word) => Ok(Some(word.to_owned())),
+        Fact::Is(word) => Ok(Some(*word)),
         Fact::At(path) => text(record, path),
-        Fact::By(words) => Ok(translated(record, &words)?.map(str::to_owned)),
+        Fact::By(words) => translated(record, words),
     }
 }
 
 fn translated(record: &Value, words: &Words) -> Result<Option<&'static str>, Problem> {
     let said = text(record, words.from)?.unwrap_or_default();
-    let found = words.words.iter().find(|(pattern, _)| path::matches(pattern, &said));
+    let found = words.words.iter().find(|(pattern, _)| path::matches(pattern, said));
     Ok(found.map(|(_, word)| *word).or(words.otherwise))
 }
 
@@ -90,7 +104,7 @@ fn translated(record: &Value, words: &Words) -> Result<Option<&'static str>, Pro
 /// It is not, or cannot be read in one way only.
 pub(crate) fn need_time(record: &Value, paths: &str) -> Result<Instant, Problem> {
     let text = need(record, paths)?;
-    time(&text).map_err(|reason| Problem::new(paths, reason))
+    time(text).map_err(|reason| Problem::new(paths, reason))
 }
 
 /// RFC 3339, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970: which of them its size says,

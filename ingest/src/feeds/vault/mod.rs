@@ -58,7 +58,7 @@ pub static VAULT: Table = Table {
     },
     wrapper: None,
     decode: None,
-    unfold: Some(typed),
+    unfold: Some(|record| typed(&record)),
     select: "request.path",
     cases: &[
         on(&["*/sign/*"], "signing.requested").and(&[("type", &["request"]), TRANSIT]).columns(ASKED),

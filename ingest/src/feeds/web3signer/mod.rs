@@ -34,7 +34,7 @@ pub static WEB3SIGNER: Table = Table {
     },
     wrapper: None,
     decode: Some(line::decode),
-    unfold: Some(line::checked),
+    unfold: Some(|record| line::checked(&record)),
     select: "call",
     cases: &[
         on(SIGN, "signing.signed").and(&[("status", &["2*"])]).outcome(Fact::Is("success")),
