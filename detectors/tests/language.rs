@@ -25,6 +25,14 @@ fn check_refused(rules: impl IntoIterator<Item = (String, &'static str)>) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn a_rule_may_join_two_hundred_comparisons() {
+    let comparisons: Vec<String> = (0..200).map(|number| format!("lower(actor) LIKE '%a{number}%'")).collect();
+    let sql = format!("SELECT event_id, actor AS entity FROM events WHERE {}", comparisons.join(" OR "));
+    let rule = rule("t/long", &sql);
+    assert!(Engine::new(std::slice::from_ref(&rule), &Settings::default()).is_ok());
+}
+
 fn window(call: &str, over: &str) -> String {
     format!("SELECT event_id, wallet AS entity, x FROM (SELECT *, {call} OVER ({over}) AS x FROM events)")
 }

@@ -32,7 +32,7 @@ mod tables;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
@@ -42,7 +42,7 @@ use keywatch_store::inventory::TABLES;
 pub(crate) use scope::{HIDDEN_LATE, HIDDEN_SOURCE, HIDDEN_SYSTEM, HIDDEN_TIME};
 
 use crate::error::Error;
-use crate::limits::PLANNING_THREADS;
+use crate::limits::{PLANNING_STACK_BYTES, PLANNING_THREADS};
 use pipeline::Pipeline;
 
 /// The one table of events.
@@ -93,7 +93,7 @@ fn problems_here(rule: &str, sql: &str) -> Vec<Error> {
     };
     match language::problems(rule, &bound) {
         Err(error) => vec![error],
-        Ok(problems) if problems.is_empty() => compile(rule, sql).err().into_iter().collect(),
+        Ok(problems) if problems.is_empty() => compile_here(rule, sql).err().into_iter().collect(),
         Ok(problems) => problems,
     }
 }
@@ -114,7 +114,7 @@ pub(crate) fn compile_all(rules: &[(&str, &str)]) -> Vec<Result<Planned, Error>>
         while let Some((index, (id, sql))) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, rules.get(i)?)))
         {
-            planned.push((index, compile(id, sql)));
+            planned.push((index, compile_here(id, sql)));
         }
         planned
     };
@@ -129,6 +129,11 @@ pub(crate) fn compile_all(rules: &[(&str, &str)]) -> Vec<Result<Planned, Error>>
 
 /// Plans a rule's SQL, parameters filled in.
 pub(crate) fn compile(rule: &str, sql: &str) -> Result<Planned, Error> {
+    let planned = thread::scope(|scope| on_a_deep_stack(scope, || compile_here(rule, sql)).join());
+    planned.expect("planning a rule does not panic")
+}
+
+fn compile_here(rule: &str, sql: &str) -> Result<Planned, Error> {
     let state = session::state();
     let bound = bind(&state, rule, sql)?;
     language::check(rule, &bound)?;
