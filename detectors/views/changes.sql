@@ -29,20 +29,12 @@ SELECT
       )
       AND word NOT LIKE '%.createcryptokey'
       AND word NOT LIKE '%createimportjob'
-    WHEN kind = 'control.logging' THEN word LIKE '%exclusion%'
-      OR NOT (word LIKE '%create%' OR word LIKE '%start%' OR word LIKE '%enable%' OR word LIKE '%.activate')
-    ELSE word LIKE '%sshpublickey%'
-      OR word LIKE '%serialconsole%'
-      OR word LIKE '%runcommand%'
-      OR word LIKE '%begingetaccess%'
-      OR word LIKE '%setmetadata'
-      OR word LIKE '%setcommoninstancemetadata'
-      OR word LIKE '%mfadevice'
-      OR word LIKE '%2stepverification'
-      OR word LIKE '%regeneratekey%'
-      OR word LIKE 'vault%'
-      OR word LIKE 'microsoft.keyvault/%'
-      OR word IN ('assumeroot', 'leaveorganization')
+    WHEN kind = 'control.logging' THEN word LIKE '%exclusion%' OR NOT regexp_like(word, 'create|start|enable|[.]activate$')
+    ELSE regexp_like(
+      word,
+      'sshpublickey|serialconsole|runcommand|begingetaccess|regeneratekey|(setmetadata|setcommoninstancemetadata|mfadevice|2stepverification)$'
+    )
+      OR regexp_like(word, '^(vault|microsoft[.]keyvault/|assumeroot$|leaveorganization$)')
   END AS is_grave
 FROM (
   SELECT
