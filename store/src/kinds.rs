@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use hashbrown::HashMap;
 
-use detail::{CHANGE, DONE, RESPONSE, SAFE_REQUEST};
+use detail::{BY, CHANGE, COMPROMISE, DONE, INCIDENT, RESPONSE, SAFE_REQUEST, SILENCE};
 pub use kind::{Kind, Writer};
 use kind::{conclusion, keywatch, operated, source};
 
@@ -20,11 +20,6 @@ pub fn find(name: &str) -> Option<&'static Kind> {
         LazyLock::new(|| KINDS.iter().map(|kind| (kind.name, kind)).collect());
     BY_NAME.get(name).copied()
 }
-
-const INCIDENT: (&str, &str, &str) = ("incident", "text", "the incident");
-const BY: (&str, &str, &str) = ("by", "text", "name of the operator");
-const COMPROMISE: (&str, &str, &str) = ("compromise_id", "text", "the declaration");
-const SILENCE: (&str, &str, &str) = ("silence_id", "text", "the silence");
 
 /// Every kind, by family.
 pub const KINDS: &[Kind] = &[

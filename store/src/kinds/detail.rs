@@ -1,5 +1,10 @@
 //! What several kinds say alike in `outcome` and `detail`, and what those say that say much.
 
+pub(super) const INCIDENT: (&str, &str, &str) = ("incident", "text", "the incident");
+pub(super) const BY: (&str, &str, &str) = ("by", "text", "name of the operator");
+pub(super) const COMPROMISE: (&str, &str, &str) = ("compromise_id", "text", "the declaration");
+pub(super) const SILENCE: (&str, &str, &str) = ("silence_id", "text", "the silence");
+
 /// Whether a change was made; one that was refused is an attempt.
 pub(super) const DONE: &[&str] = &["success", "failed"];
 
