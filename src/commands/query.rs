@@ -296,6 +296,9 @@ mod tests {
     #[test]
     fn what_is_no_log_and_no_file_is_named() {
         let error = find(&[PathBuf::from("nowhere")]).err().unwrap().to_string();
-        assert!(error.starts_with("nowhere is neither"), "{error}");
+        assert_eq!(error, "nowhere: there is no such file or directory");
+        let empty = tempfile::tempdir().unwrap();
+        let error = find(&[empty.path().to_owned()]).err().unwrap().to_string();
+        assert!(error.contains(" is neither a log that keywatch wrote"), "{error}");
     }
 }

@@ -269,7 +269,7 @@ mod tests {
             for number in 0..PULL_TRAIL_ASIDE_MAX {
                 assert!(aside.unreadable(&object(&number.to_string(), 1), "c", at(second)));
             }
-            aside.answered();
+            aside.read();
         }
         let one_more = object("one more", 1);
         assert!(!aside.unreadable(&one_more, "c", at(900)), "nothing is lost that was not told");

@@ -2,23 +2,32 @@
 //!
 //! A token that is right is always taken. Wrong ones are counted by address, so that who tries them from the same address does
 //! not keep a colleague out; the wrong ones beyond that are not answered as such any more.
+//!
+//! Whoever signs in while the log takes nothing sees what is shown without a record of it, and does nothing until the sign-in
+//! stands in the log; it is written again until it does, also where the session is over by then.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use keywatch_store::Instant as Time;
 use maud::html;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::addresses::address;
 use super::fields::Fields;
 use super::parts::hidden;
 use super::sessions::{SHIFT, cookie, name, random, set_cookie};
-use super::{Page, layout, unwritten};
-use crate::limits::{BODY_GRACE_SECONDS, PAGE_FORM_BYTES_MAX, PAGE_SIGN_IN_SECONDS_MAX};
+use super::{Page, layout};
+use crate::clock;
+use crate::limits::{
+    BODY_GRACE_SECONDS, PAGE_FORM_BYTES_MAX, PAGE_SIGN_IN_SECONDS_MAX, PAGE_SIGN_IN_WRITE_AGAIN_SECONDS,
+    PAGE_SIGN_IN_WRITE_SECONDS_MAX,
+};
 use crate::service::http::address::Address;
 use crate::service::http::listener::Caller;
 use crate::service::operators::Operator;
@@ -114,7 +123,7 @@ pub(super) async fn begin_session(
     secure: bool,
     mut response: Response,
 ) -> Response {
-    let Some(written) = unwritten::write_down(page, &operator, way).await else {
+    let Some(written) = write_down(page, &operator, way).await else {
         let problem = "The log takes nothing just now, and too many sign-ins wait for it. Use a session that you have.";
         return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, problem);
     };
@@ -159,6 +168,36 @@ pub(super) fn add_cookie(response: &mut Response, cookie: &str) {
     if let Ok(cookie) = HeaderValue::from_str(cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
+}
+
+/// Writes a sign-in down: whether it stands in the log, now or later on. `None` where it does not and too many wait already.
+async fn write_down(page: &Arc<Page>, operator: &Operator, way: &'static str) -> Option<Arc<AtomicBool>> {
+    let (now, within) = (clock::now(), Duration::from_secs(PAGE_SIGN_IN_WRITE_SECONDS_MAX));
+    let written = matches!(timeout(within, page.api.record_sign_in(operator, way, now)).await, Ok(Ok(())));
+    if !written {
+        tracing::error!(operator = operator.name, way, "a sign-in on the page cannot be written down yet");
+        if !page.unwritten.begin(&operator.name) {
+            return None;
+        }
+    }
+    let is_written = Arc::new(AtomicBool::new(written));
+    if !written {
+        tokio::spawn(write_again(Arc::clone(page), operator.clone(), way, now, Arc::clone(&is_written)));
+    }
+    Some(is_written)
+}
+
+/// Writes it again until the log has it, as the same record.
+async fn write_again(page: Arc<Page>, operator: Operator, way: &'static str, now: Time, is_written: Arc<AtomicBool>) {
+    loop {
+        sleep(Duration::from_secs(PAGE_SIGN_IN_WRITE_AGAIN_SECONDS)).await;
+        if page.api.record_sign_in(&operator, way, now).await.is_ok() {
+            break;
+        }
+    }
+    is_written.store(true, Ordering::Release);
+    page.unwritten.end(&operator.name);
+    tracing::info!(operator = operator.name, way, "a sign-in on the page is written down now");
 }
 
 #[cfg(test)]
