@@ -30,10 +30,8 @@ SELECT
       AND word NOT LIKE '%.createcryptokey'
       AND word NOT LIKE '%createimportjob'
     WHEN kind = 'control.logging' THEN word LIKE '%exclusion%' OR NOT regexp_like(word, 'create|start|enable|[.]activate$')
-    ELSE regexp_like(
-      word,
-      'sshpublickey|serialconsole|runcommand|begingetaccess|regeneratekey|(setmetadata|setcommoninstancemetadata|mfadevice|2stepverification)$'
-    )
+    ELSE regexp_like(word, 'sshpublickey|serialconsole|runcommand|begingetaccess|regeneratekey')
+      OR regexp_like(word, '(setmetadata|setcommoninstancemetadata|mfadevice|2stepverification)$')
       OR regexp_like(word, '^(vault|microsoft[.]keyvault/|assumeroot$|leaveorganization$)')
   END AS is_grave
 FROM (
