@@ -1,5 +1,7 @@
 //! What a finding deserves, as a table; and that planning on a state folded from the log gives the same as planning live.
 
+use std::collections::BTreeSet;
+
 use crate::support::{SYSTEM, at, finding, policy, shadowed, with_budgets};
 use keywatch_alerting::lifecycle::record::{finding_created, paged, records};
 use keywatch_alerting::policy::plan::due;
@@ -178,6 +180,16 @@ fn an_incident_is_told_again_when_it_gets_worse() {
     ] {
         check(&[first.clone(), worse], &["open notify", expected]);
     }
+}
+
+#[test]
+fn an_alert_that_is_opened_anew_takes_the_one_before_from_nobody() {
+    let (first, later) = (plain("1", 0, Severity::Medium), plain("2", 10, Severity::Medium));
+    let (_, _, state) = play(&[first.clone(), Finding { decided: at(3_600), ..later.clone() }], &policy());
+    let incident = state.incidents().iter().next().unwrap();
+    let findings: BTreeSet<&str> = state.alerts_of(incident).map(|alert| alert.finding.as_str()).collect();
+    assert_eq!(findings, BTreeSet::from([first.id.as_str(), later.id.as_str()]));
+    assert_eq!(state.alert(&first).unwrap().finding, later.id, "what comes next is counted on the last");
 }
 
 #[test]

@@ -77,8 +77,11 @@ pub(crate) type AlertName = (String, String, String);
 /// The state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertState {
+    /// Alerts by their ids.
+    alerts: BTreeMap<String, Alert>,
+    /// The last alert of each rule and entity.
     #[serde(with = "pairs")]
-    alerts: BTreeMap<AlertName, Alert>,
+    last_alerts: BTreeMap<AlertName, String>,
     incidents: Incidents,
     responses: Responses,
     inputs: LastInputs,
@@ -193,10 +196,9 @@ impl AlertState {
 
     fn note(&mut self, record: &AlertRecord, suppressed: bool) {
         let finding = &record.finding;
-        let known = self.alerts.remove(&name(finding)).filter(|alert| alert.alert_id == record.alert_id);
-        let mut alert = known.unwrap_or_else(|| Alert::begun(record));
+        let alert = self.alerts.entry(record.alert_id.clone()).or_insert_with(|| Alert::begun(record));
         alert.take_in(record, suppressed);
-        self.alerts.insert(name(finding), alert);
+        self.last_alerts.insert(name(finding), record.alert_id.clone());
     }
 
     /// Forgets what no later finding of the system can meet. It runs every so many records, so that it happens at the
@@ -209,7 +211,8 @@ impl AlertState {
         self.silences.sweep(system, now);
         self.switches.sweep(system, now);
         let forgotten = self.forgotten(system, now);
-        self.alerts.retain(|_, alert| !forgotten.contains(&alert.alert_id));
+        self.alerts.retain(|id, _| !forgotten.contains(id));
+        self.last_alerts.retain(|_, id| !forgotten.contains(id));
     }
 
     /// Alerts of a system that are quiet and whose incident is forgotten; and of an incident that never ends, the oldest
@@ -252,7 +255,7 @@ impl AlertState {
     /// The last alert of the finding's rule and entity.
     #[must_use]
     pub fn alert(&self, finding: &Finding) -> Option<&Alert> {
-        self.alerts.get(&name(finding))
+        self.alerts.get(self.last_alerts.get(&name(finding))?)
     }
 
     /// Every alert that is remembered.
@@ -270,7 +273,7 @@ impl AlertState {
     #[must_use]
     pub fn incident_of(&self, name: &str) -> Option<&Incident> {
         self.incidents.get(name).or_else(|| {
-            let alert = self.alerts.values().find(|alert| alert.alert_id == name)?;
+            let alert = self.alerts.get(name)?;
             self.incidents.get(&alert.incident)
         })
     }
@@ -339,7 +342,7 @@ impl AlertState {
     }
 
     /// What a record about an incident changes.
-    pub(crate) fn handled_mut(&mut self) -> (&mut Incidents, &mut BTreeMap<AlertName, Alert>) {
+    pub(crate) fn handled_mut(&mut self) -> (&mut Incidents, &mut BTreeMap<String, Alert>) {
         (&mut self.incidents, &mut self.alerts)
     }
 
@@ -398,7 +401,7 @@ impl AlertState {
     /// Findings counted on an alert and not told.
     #[must_use]
     pub fn suppressed(&self, alert_id: &str) -> u64 {
-        self.alerts.values().find(|alert| alert.alert_id == alert_id).map_or(0, |alert| alert.suppressed)
+        self.alerts.get(alert_id).map_or(0, |alert| alert.suppressed)
     }
 }
 
