@@ -60,6 +60,10 @@ impl PolicyDecisionPoint for RotatingToken {
         Box::pin(async move { self.opa().ask(input).await })
     }
 
+    fn fetches(&self) -> bool {
+        self.board.is_some()
+    }
+
     fn meta(&self) -> Call<'_, Option<serde_json::Value>> {
         Box::pin(async move { self.opa().meta().await })
     }

@@ -37,7 +37,7 @@ use crate::service::http::server::Server;
 use crate::service::http::tls;
 use crate::service::intake::Intake;
 use crate::service::intake_topics;
-use crate::service::inventory_file;
+use crate::service::inventory_file::{self, Declared};
 use crate::service::log::{OpenLog, ReadableLog};
 use crate::service::metrics::Metrics;
 use crate::service::oidc::Oidc;
@@ -172,6 +172,9 @@ impl Parts {
 #[derive(Default)]
 struct Further {
     followers: Followers,
+    /// The inventory file is followed for as long as this is kept: what it declares anew is written into the log, from where the
+    /// rules take it.
+    declared: Option<Declared>,
     /// Reads intake topics.
     reading: Option<JoinHandle<()>>,
 }
@@ -183,9 +186,9 @@ impl Further {
             && parts.role.finds()
         {
             let declared = inventory_file::follow(config, &parts.intake, true);
-            // Nobody else takes what changes.
             self.followers = start::followers(&config.chains, log, &declared, &parts.intake, stopping)?;
             pulls::pullers(&config.pull, (log, &parts.intake), stopping, &mut self.followers)?;
+            self.declared = Some(declared);
         }
         if parts.role.takes_in() {
             let (intake, readiness) = (Arc::clone(&parts.intake), Arc::clone(&parts.readiness));

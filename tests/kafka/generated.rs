@@ -12,7 +12,7 @@ use std::time::{Duration, Instant as Stopwatch};
 use keywatch_detectors::rule;
 use keywatch_simulator::{Scenario, Settings as Traffic, Simulation};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::log::kafka::{KafkaReader, ReadFrom, Seen, partition_of};
+use keywatch_store::log::kafka::{KafkaReader, ReadFrom, Seen, Settings, partition_of};
 use keywatch_store::{Clock, Event, Finding, Instant, Inventory, Log, Topic};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
@@ -183,7 +183,7 @@ async fn course(generated: &Generated, messages: &str) {
     let begun = Stopwatch::now();
     generated.copy_to(&log_section(&broker, &prefix, &log));
     say(&format!("{messages}: {EVENTS} events copied after {:.1} s", begun.elapsed().as_secs_f64()));
-    let settings = settings(&broker, &prefix, Clock::Wall, shared.path());
+    let settings = Settings { partitions: PARTITIONS, ..settings(&broker, &prefix, Clock::Wall, shared.path()) };
     let reader = KafkaReader::open(&settings, Topic::Conclusions, ReadFrom::Oldest).unwrap();
     let mut conclusions = Conclusions { reader, found: Found::new() };
     let sharing = format!("{log}share_partitions = true\nstate = \"{}\"\n", state.display());

@@ -177,7 +177,7 @@ async fn p2_who_signs_in_while_the_cluster_is_away_sees_the_board_and_does_nothi
     let incident = "href=\"/page/incidents/";
     Browser::signed_in(&running, "carol").await.until("/page", incident).await;
     broker.kill();
-    until_obstructed(&running, "evaluation", true).await;
+    until_obstructed(&running, "kafka", true).await;
     let mut bob = Browser::signed_in(&running, "bob").await;
     let board = bob.get("/page").await;
     assert!(board.status.is_success() && board.text.contains(incident), "{} {}", board.status, board.text);

@@ -75,6 +75,11 @@ pub trait PolicyDecisionPoint: Send + Sync {
     /// [`Error::PdpSilent`] or [`Error::PdpRefused`]; the document may be in force or not.
     fn publish<'a>(&'a self, document: &'a RevocationDocument) -> Call<'a, ()>;
 
+    /// Whether what is published is offered to be fetched, so that it can be while the decision point does not answer.
+    fn fetches(&self) -> bool {
+        false
+    }
+
     /// Asks whether `input` is allowed.
     ///
     /// # Errors

@@ -211,6 +211,8 @@ impl EnforcementPoint {
             Err(error @ Error::Superseded { .. }) => Err(error),
             // A revocation is not held up by what cannot be looked into.
             Err(_) if !rounds.is_empty() => self.put(replica, document).await,
+            // Nor is what waits to be fetched by one that is not there yet.
+            Err(Error::PdpSilent { .. }) if replica.pdp.fetches() => self.put(replica, document).await,
             // What cannot be looked into is written anew all the same, and told.
             Err(error @ Error::PdpRefused { .. }) => self.put(replica, document).await.and(Err(error)),
             Err(error) => Err(error),

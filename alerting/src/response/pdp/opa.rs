@@ -161,6 +161,10 @@ impl PolicyDecisionPoint for OpaPdp {
         }
     }
 
+    fn fetches(&self) -> bool {
+        matches!(self.delivery, Delivery::Bundle(_))
+    }
+
     fn meta(&self) -> Call<'_, Option<Value>> {
         Box::pin(async move {
             let answer = self.json(self.client.get(format!("{}/v1/data/revocations/meta", self.url))).await?;
