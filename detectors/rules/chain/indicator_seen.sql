@@ -1,8 +1,9 @@
 /*
-version: 1
+version: 2
 title: "{indicator} was seen in a {seen_in}, and is warned of: {label}"
 severity: high
 entity: the indicator
+uses: [warned]
 proof: corroborated
 without_history: >-
   Judged from the moment on from which the inventory names an indicator; what was before is looked for when it is imported.
@@ -20,14 +21,13 @@ runbook:
   - Warned of in error. Take it out of the inventory, by two persons.
 false_positives:
   - Addresses on the internet that many share (networks of phones, exits of VPNs), and lists that name whole services.
-  - Dust that is sent to wallets from a warned address so that they look tainted.
 ccss: ["2.02.3.2"]
 attack: [T1078, T1657]
 parameters: {}
 */
 SELECT
   event_id,
-  coalesce(of_destination, of_origin, of_ip, of_session, of_tx, of_device) AS entity,
+  indicator AS entity,
   actor,
   session,
   device,
@@ -36,45 +36,8 @@ SELECT
   tx,
   amount,
   to_address,
-  coalesce(of_destination, of_origin, of_ip, of_session, of_tx, of_device) AS indicator,
-  CASE
-    WHEN of_destination IS NOT NULL THEN destination_label
-    WHEN of_origin IS NOT NULL THEN origin_label
-    WHEN of_ip IS NOT NULL THEN ip_label
-    WHEN of_session IS NOT NULL THEN session_label
-    WHEN of_tx IS NOT NULL THEN tx_label
-    ELSE device_label
-  END AS label,
+  indicator,
+  warning AS label,
   kind AS seen_in
-FROM (
-  SELECT
-    e.*,
-    -- Expired, an indicator is none. Log time counts whole seconds here.
-    CASE WHEN t.expires_at = 0 OR CAST(e.time AS BIGINT) / 1000000000 < t.expires_at THEN t.indicator END AS of_destination,
-    CASE WHEN f.expires_at = 0 OR CAST(e.time AS BIGINT) / 1000000000 < f.expires_at THEN f.indicator END AS of_origin,
-    CASE WHEN i.expires_at = 0 OR CAST(e.time AS BIGINT) / 1000000000 < i.expires_at THEN i.indicator END AS of_ip,
-    CASE WHEN s.expires_at = 0 OR CAST(e.time AS BIGINT) / 1000000000 < s.expires_at THEN s.indicator END AS of_session,
-    CASE WHEN x.expires_at = 0 OR CAST(e.time AS BIGINT) / 1000000000 < x.expires_at THEN x.indicator END AS of_tx,
-    CASE WHEN d.expires_at = 0 OR CAST(e.time AS BIGINT) / 1000000000 < d.expires_at THEN d.indicator END AS of_device,
-    t.label AS destination_label,
-    f.label AS origin_label,
-    i.label AS ip_label,
-    s.label AS session_label,
-    x.label AS tx_label,
-    d.label AS device_label
-  FROM (
-    SELECT *
-    FROM events
-    WHERE kind IN (
-      'chain.approval', 'chain.transfer', 'chain.tx', 'decision', 'session.mfa', 'session.presented', 'session.started',
-      'signing.approved', 'signing.requested', 'signing.signed'
-    )
-  ) AS e
-  LEFT JOIN indicators AS t ON t.system = e.system AND t.indicator = e.to_address
-  LEFT JOIN indicators AS f ON f.system = e.system AND f.indicator = e.from_address
-  LEFT JOIN indicators AS i ON i.system = e.system AND i.indicator = e.ip
-  LEFT JOIN indicators AS s ON s.system = e.system AND s.indicator = e.session
-  LEFT JOIN indicators AS x ON x.system = e.system AND x.indicator = e.tx
-  LEFT JOIN indicators AS d ON d.system = e.system AND d.indicator = e.device
-)
-WHERE coalesce(of_destination, of_origin, of_ip, of_session, of_tx, of_device) IS NOT NULL
+FROM warned
+WHERE NOT is_received
