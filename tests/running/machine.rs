@@ -192,6 +192,11 @@ impl Running {
 
     /// Waits until a metric of the rule has that value.
     pub(crate) async fn until(&self, metric: &str, label: &str, value: u64) {
+        self.until_within(PATIENCE, metric, label, value).await;
+    }
+
+    /// The same, where it may take that long.
+    pub(crate) async fn until_within(&self, patience: Duration, metric: &str, label: &str, value: u64) {
         let has = |line: &str| {
             line.starts_with(&format!("{metric}{{"))
                 && line.contains(label)
@@ -203,7 +208,7 @@ impl Running {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let known = tokio::time::timeout(PATIENCE, asking).await;
+        let known = tokio::time::timeout(patience, asking).await;
         assert!(known.is_ok(), "{metric} is not {value}: {}", self.get("/metrics").await.1);
     }
 

@@ -58,8 +58,10 @@ async function theStoryOfBybit({ window }) {
   await page.goto(`${given.story}/page?severity=critical`);
   const incident = new URL(await page.locator("a.entry").first().getAttribute("href"), given.story).href;
   await until(page, incident, "401,346 ETH");
-  const row = page.locator("li.row", { has: page.locator("time", { hasText: "05:42:40" }) }).filter({ hasText: "MISMATCH" });
+  const row = page.locator("li.row", { has: page.locator("time", { hasText: "05:42:40" }) }).filter({ hasText: /MISMATCH/ });
   assert.equal(await row.count(), 1, "one row has the signature that does not fit");
+  const found = page.locator("li.row", { has: page.locator("time", { hasText: "05:42:40" }) }).filter({ hasText: /FOUND/ });
+  assert.equal(await found.count(), 1, "and the first alert of the incident stands there");
   const values = await row.locator("dl.differs dd").allTextContents();
   assert.ok(values.includes("0x1f4eb0a903619ac168b19a82f1a6e2e426522211"), `under whose name: ${values}`);
   assert.ok(values.includes("0x9ed84723885128072e4eebe53d2c71cac23ceb01"), `who signed: ${values}`);
