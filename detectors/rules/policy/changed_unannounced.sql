@@ -23,7 +23,8 @@ runbook:
 false_positives:
   - Pipelines whose target has a name of its own. Put a word of it into `names`.
   - Pipelines that keywatch does not hear. Declare hashes for the part, which then is judged by `policy/state_unexpected` alone.
-  - Data that are refreshed in the course of business, until they were for the third time. From then on what is written into
+  - Data that are refreshed in the course of business, until they were for the third time
+    within thirty days. From then on what is written into
     them by hand is seen by declared hashes (`expected_file`), by canaries and by replicas that differ.
 ccss: ["1.05.8.1", "2.02.1.2", "2.02.3.2"]
 attack: [T1556, T1601.001, T1565.001]
@@ -46,16 +47,6 @@ parameters:
     type: text_list
     default: [policies, data, config]
     meaning: which parts are asked for an announcement
-  habit:
-    type: duration
-    default: 30 days
-    meaning: how long contents of the data are remembered
-  habit_minimum:
-    type: integer
-    default: 3
-    meaning: >-
-      contents that the data had within `habit`, half a day ago and before, from which on they are refreshed in the course of
-      business, without a word each time
 */
 SELECT
   event_id,
@@ -75,7 +66,7 @@ FROM (
       PARTITION BY place ORDER BY time RANGE BETWEEN $lead PRECEDING AND $delay FOLLOWING
     ) AS announced_here,
     count(DISTINCT CASE WHEN kind = 'pdp.state' AND outcome = 'changed' THEN sha256 END) OVER (
-      PARTITION BY part ORDER BY time RANGE BETWEEN $habit PRECEDING AND INTERVAL '12 hours' PRECEDING
+      PARTITION BY part ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '12 hours' PRECEDING
     ) AS contents_before
   FROM (
     SELECT
@@ -97,4 +88,4 @@ FROM (
   )
 )
 WHERE kind = 'pdp.state' AND outcome = 'changed' AND part IN $parts AND announcements = 0 AND announced_here = 0
-  AND (part <> 'data' OR contents_before < $habit_minimum)
+  AND (part <> 'data' OR contents_before < 3)
