@@ -23,9 +23,8 @@ runbook:
 false_positives:
   - Pipelines whose target has a name of its own. Put a word of it into `names`.
   - Pipelines that keywatch does not hear. Declare hashes for the part, which then is judged by `policy/state_unexpected` alone.
-  - Data that are refreshed in the course of business, until they were for the third time
-    within thirty days. From then on what is written into
-    them by hand is seen by declared hashes (`expected_file`), by canaries and by replicas that differ.
+  - Data that are refreshed in the course of business, until they were for the third time within thirty days. From then on
+    what is written into them by hand is seen by declared hashes (`expected_file`), by canaries and by replicas that differ.
 ccss: ["1.05.8.1", "2.02.1.2", "2.02.3.2"]
 attack: [T1556, T1601.001, T1565.001]
 parameters:
