@@ -44,7 +44,10 @@ noise: claim ## alerts in honest months of a generator that knows no rule, by ru
 	.ci/noise "$(CARGO_TARGET_DIR)" 30 $(SEEDS)
 
 bench: claim ## what a second holds: replay, time from append to finding, durable appends
-	cargo bench --locked --workspace --bench pipeline --bench embedded --bench backends --bench reading --bench operator
+	cargo bench --locked --workspace --bench pipeline --bench embedded --bench backends --bench operator
+	mkdir -p "$(CARGO_TARGET_DIR)/tmp"
+	cargo run --release --locked -- simulate --events 400000 --out - >"$(CARGO_TARGET_DIR)/tmp/reading.jsonl"
+	cargo bench --locked --workspace --bench reading -- "$(CARGO_TARGET_DIR)/tmp/reading.jsonl"
 	cargo test --release --locked --workspace -- --ignored --nocapture --test-threads 1 bench_
 	cargo run --release --locked -- replay replay-data/2025-02-bybit --check
 

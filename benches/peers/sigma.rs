@@ -74,12 +74,19 @@ pub(crate) fn table() {
         Ok(measured) => {
             for ((engine, _), theirs) in PROGRAMS.iter().zip(measured) {
                 row(engine, &theirs, &ours);
-                assert_eq!((theirs.findings, &theirs.note), (ours.findings, &ours.note), "both find the same");
-                assert!(ours.findings > 0 && ours.note != "windows found 0", "there is something to find");
+                assert_eq!(theirs.findings, ours.findings, "both find the same");
+                let (found, own) = (in_windows(&theirs), in_windows(&ours));
+                assert!(ours.findings > 0 && own > 0, "there is something to find");
+                assert!(found.abs_diff(own) <= own / 100, "{found} beside {own} in windows");
             }
         }
         Err(problem) => println!("\nrsigma could not be run: {problem}"),
     }
+}
+
+/// rsigma counts in whole seconds, so that an event at the edge of a frame may count for one of both and not for the other.
+fn in_windows(measured: &Measured) -> u64 {
+    measured.note.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
 fn row(engine: &str, measured: &Measured, ours: &Measured) {

@@ -23,7 +23,11 @@ const STEPS: [&str; 6] = ["read", "columns", "write", "fingerprint", "admit", "d
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let text = std::fs::read(&arguments[0]).unwrap();
+    let Some(file) = arguments.first() else {
+        println!("reading: give a file of event lines; `make bench` has one made up");
+        return;
+    };
+    let text = std::fs::read(file).unwrap();
     let rounds = arguments.get(1).map_or(8, |rounds| rounds.parse().unwrap());
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let pieces: Vec<&[&[u8]]> = lines.chunks(PIECE_LINES).collect();
