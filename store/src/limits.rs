@@ -50,7 +50,7 @@ pub const SEGMENT_RECORDS_MAX: usize = 8192;
 pub const SEGMENT_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes of the filters of a topic's segments that are held in memory; the oldest beyond that are let go.
-pub const SEGMENT_FILTERS_BYTES_MAX: usize = 512 << 20;
+pub const SEGMENT_FILTERS_BYTES_MAX: usize = 1 << 30;
 
 /// Segments that are made at once, each on a thread.
 pub const SEGMENTS_AT_ONCE: usize = 2;
