@@ -47,6 +47,7 @@ fn quantiles(what: &str, mut took: Vec<Duration>) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn catching_up_over_generated_blocks() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     println!("generated blocks of {TRANSACTIONS} transactions and {LOGS} logs:");
     for wallets in [1, 10, 4_000_u64] {
         let url = generated::start(CATCHING_UP).await;
