@@ -75,8 +75,9 @@ pub(crate) const THREADED_ROWS_MIN: usize = 512;
 /// Wallets of a system whose sources are remembered for coverage; more are shown as unseen.
 pub(crate) const COVERED_WALLETS_MAX: usize = 100_000;
 
-/// Stack of such a thread, of which only what is used is taken from memory: two hundred comparisons that `OR` joins, and more.
-pub(crate) const PLANNING_STACK_BYTES: usize = 128 << 20;
-
 /// Threads on which rules are planned.
 pub(crate) const PLANNING_THREADS: usize = 4;
+
+/// Bytes of the stack of each of these threads, of which only what is used is taken from memory. Two hundred comparisons that `OR`
+/// joins have room on it.
+pub(crate) const PLANNING_STACK_BYTES: usize = 128 << 20;
