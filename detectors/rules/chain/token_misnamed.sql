@@ -1,10 +1,11 @@
 /*
-version: 2
+version: 3
 title: "Token {token} calls itself {symbol} with {decimals} decimals: {what}"
 severity: medium
-entity: the token
+entity: the token, or the chain and the name that is imitated where no wallet called it
 proof: corroborated
 needs: [node]
+uses: [token_names]
 without_history: >-
   Judged from the first answer of a contract on; that an answer changed needs an earlier one.
 response: []
@@ -13,9 +14,11 @@ meaning: >-
   A token that moved from or to a wallet says something about itself that is not so, and it matters here: it carries or imitates
   the name of one that the inventory declares, it is declared and counts its units otherwise or says something else than before, as
   a contract does whose code was exchanged, or a wallet has called it. Whoever reads a list of transfers takes it for what it is
-  not. Of tokens that nobody declared and no wallet touched `chain/token_lookalike` tells.
+  not. Counterfeits of one declared token that nobody here called are one alert, however many contracts send them; one that a
+  wallet called has an alert of its own. Of tokens that nobody declared and no wallet called `chain/token_lookalike` tells.
 runbook:
   - "See what moved: SELECT time, kind, wallet, from_address, to_address, asset, amount, tx FROM events WHERE detail LIKE '%<token>%' ORDER BY time DESC LIMIT 50"
+  - "Several contracts may stand behind one alert: SELECT time, wallet, detail FROM events WHERE kind = 'chain.asset' AND chain = '<chain>' ORDER BY time DESC LIMIT 50"
   - Credit nobody for it, and send none of it, until somebody has compared the contract's address with its issuer's own page.
   - The inventory is wrong. Correct `decimals` or `symbol` of the asset, by two persons; titles and pages follow.
   - A token that you hold changed its answer. Treat it as upgraded, and find out by whom.
@@ -28,7 +31,8 @@ parameters: {}
 */
 SELECT
   event_id,
-  token AS entity,
+  CASE WHEN what = 'the inventory has another token of that name' AND NOT is_touched THEN chain || ' ' || spelled ELSE token END
+    AS entity,
   wallet,
   tx,
   chain,
@@ -37,50 +41,5 @@ SELECT
   symbol,
   decimals,
   what
-FROM (
-  SELECT
-    e.*,
-    own.asset IS NOT NULL OR by_symbol.asset IS NOT NULL OR by_name.asset IS NOT NULL AS is_of_declared,
-    CASE
-      WHEN own.decimals IS NOT NULL AND own.decimals <> e.decimals THEN 'the inventory says other decimals'
-      WHEN e.symbol <> e.symbol_before OR e.decimals <> e.decimals_before THEN 'it said something else before'
-      WHEN own.asset IS NULL AND (by_symbol.asset IS NOT NULL OR by_name.asset IS NOT NULL)
-        THEN 'the inventory has another token of that name'
-      -- Well-known tokens have their symbol as the asset; what has its address there is another contract.
-      WHEN own.asset IS NULL AND e.chain = 'ethereum' AND e.is_unnamed
-        AND e.spelled IN ('ETH', 'BTC', 'USDT', 'USDC', 'DAI', 'WETH', 'WBTC', 'STETH')
-        THEN 'a well-known token of that name is another'
-      WHEN own.asset IS NULL AND e.said = 'disguised' THEN 'with letters beyond the plain ones'
-    END AS what
-  FROM (
-    SELECT
-      *,
-      -- As it is read: capitals and blanks make no other name.
-      upper(trim(last_value(reading_said) IGNORE NULLS OVER so_far)) AS spelled,
-      last_value(symbol_said) IGNORE NULLS OVER so_far AS symbol,
-      last_value(decimals_said) IGNORE NULLS OVER so_far AS decimals,
-      last_value(outcome_said) IGNORE NULLS OVER so_far AS said,
-      lag(symbol_said) IGNORE NULLS OVER (PARTITION BY chain, token ORDER BY time) AS symbol_before,
-      lag(decimals_said) IGNORE NULLS OVER (PARTITION BY chain, token ORDER BY time) AS decimals_before
-    FROM (
-      SELECT
-        *,
-        CASE WHEN kind = 'chain.asset' THEN detail_text(detail, 'token') ELSE detail_text(detail, 'to') END AS token,
-        CASE WHEN kind = 'chain.asset' THEN detail_text(detail, 'symbol') END AS symbol_said,
-        CASE WHEN kind = 'chain.asset' THEN coalesce(detail_text(detail, 'reads_as'), detail_text(detail, 'symbol')) END
-          AS reading_said,
-        CASE WHEN kind = 'chain.asset' THEN detail_int(detail, 'decimals') END AS decimals_said,
-        CASE WHEN kind = 'chain.asset' THEN outcome END AS outcome_said,
-        kind <> 'chain.asset' OR asset = detail_text(detail, 'token') AS is_unnamed
-      FROM events
-      -- What a wallet did is its own transaction: a token writes into its log whatever it likes.
-      WHERE kind = 'chain.asset' OR (kind IN ('chain.tx', 'chain.module_tx') AND outcome = 'success' AND wallet IS NOT NULL)
-    )
-    WHERE token IS NOT NULL
-    WINDOW so_far AS (PARTITION BY chain, token ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
-  ) AS e
-  LEFT JOIN assets AS own ON own.system = e.system AND own.chain = e.chain AND lower(own.asset) = e.token
-  LEFT JOIN assets AS by_symbol ON by_symbol.system = e.system AND by_symbol.chain = e.chain AND upper(by_symbol.symbol) = e.spelled
-  LEFT JOIN assets AS by_name ON by_name.system = e.system AND by_name.chain = e.chain AND upper(by_name.asset) = e.spelled
-)
-WHERE what IS NOT NULL AND (is_of_declared OR kind <> 'chain.asset')
+FROM token_names
+WHERE what IS NOT NULL AND (is_of_declared OR is_touched)
