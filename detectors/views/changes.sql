@@ -11,6 +11,9 @@ columns:
   ticket: the last outcome of a ticket of the actor within `life`, null where there was none
   opened_after: tickets of the actor that were opened within `delay` after the change
   tickets: tickets of anybody in the system within thirty days
+  is_asked_of_actor: >-
+    changes of this kind are made by this actor on tickets: at least half of those of the last thirty days were, or there
+    were fewer than five of them
 parameters:
   life:
     type: duration
@@ -23,6 +26,7 @@ parameters:
 */
 SELECT
   *,
+  alike_before < 5 OR on_tickets_before * 2 >= alike_before AS is_asked_of_actor,
   CASE
     WHEN kind = 'control.key' THEN word NOT IN (
         'createkey', 'createalias', 'getpublickey', 'enablekey', 'enablekeyrotation', 'cancelkeydeletion', 'create', 'createcryptokey'
@@ -40,20 +44,30 @@ FROM (
     coalesce(detail_text(detail, 'act'), kind) AS act,
     lower(coalesce(detail_text(detail, 'act'), kind)) AS word,
     coalesce(detail_text(detail, 'target'), 'something') AS target,
-    last_value(CASE WHEN kind = 'custody.change' THEN outcome END) IGNORE NULLS OVER (
-      PARTITION BY actor ORDER BY time RANGE BETWEEN $life PRECEDING AND CURRENT ROW
-    ) AS ticket,
     -- A ticket that is closed right after the change still allowed it.
     count(*) FILTER (WHERE kind = 'custody.change' AND outcome = 'open') OVER (
       PARTITION BY actor ORDER BY time RANGE BETWEEN INTERVAL '1 nanosecond' FOLLOWING AND $delay FOLLOWING
     ) AS opened_after,
     count(*) FILTER (WHERE kind = 'custody.change') OVER (
       PARTITION BY system ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND CURRENT ROW
-    ) AS tickets
-  FROM events
-  WHERE kind IN (
-      'custody.change', 'control.policy', 'control.key', 'control.iam', 'control.network', 'control.logging', 'control.destination'
-    )
-    AND actor IS NOT NULL
+    ) AS tickets,
+    count(*) FILTER (WHERE outcome = 'success') OVER alike AS alike_before,
+    count(*) FILTER (WHERE outcome = 'success' AND ticket = 'open') OVER alike AS on_tickets_before
+  FROM (
+    SELECT
+      *,
+      last_value(CASE WHEN kind = 'custody.change' THEN outcome END) IGNORE NULLS OVER (
+        PARTITION BY actor ORDER BY time RANGE BETWEEN $life PRECEDING AND CURRENT ROW
+      ) AS ticket
+    FROM events
+    WHERE kind IN (
+        'custody.change', 'control.policy', 'control.key', 'control.iam', 'control.network', 'control.logging',
+        'control.destination'
+      )
+      AND actor IS NOT NULL
+  )
+  WINDOW alike AS (
+    PARTITION BY actor, kind ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+  )
 )
 WHERE kind <> 'custody.change' AND outcome = 'success'

@@ -1,5 +1,5 @@
 /*
-version: 3
+version: 4
 title: "{actor} did {act} on {target} without an open ticket"
 severity: medium
 entity: the person
@@ -7,20 +7,24 @@ needs: [custody.change]
 uses: [changes]
 proof: corroborated
 without_history: >-
-  Quiet until tickets of changes were heard in the system within thirty days.
+  Quiet until tickets of changes were heard in the system within thirty days. Of each actor and kind of change the first five
+  within thirty days are judged by themselves.
 response: []
 suppress_for: 4h
 meaning: >-
   Policies, keys, identities, networks and logs of the custody environment are changed on a ticket that somebody else
   approved. This change was made by somebody who had none open: past the procedure, or with somebody's stolen rights. Changes of
-  keys that are there, of logs and of ways into machines are told by `control/grave_change_without_ticket`.
+  keys that are there, of logs and of ways into machines are told by `control/grave_change_without_ticket`. That a ticket is
+  missing says something where tickets are the custom: who made five such changes or more in thirty days, and not half of them
+  on a ticket, is not told of any further one. The first five are told.
 runbook:
   - "See what else the actor changed: SELECT time, kind, outcome, ip, detail FROM events WHERE actor = '<actor>' AND kind LIKE 'control.%' ORDER BY time DESC"
   - Ask the actor over a channel that you know which ticket it was.
   - If there is none, undo the change and end the actor's sessions until it is plain who made it.
 false_positives:
   - Tickets that name people otherwise than the cloud does. Let the ticket carry the principal.
-  - Automation whose changes no ticket names; give it a standing one.
+  - Automation whose changes no ticket names, for its first five within thirty days. Give it a standing one, without which
+    later ones are not told either.
 ccss: ["1.04.1.1", "1.04.2.1", "2.02.3.2"]
 attack: [T1098, T1078]
 parameters: {}
@@ -34,4 +38,4 @@ SELECT
   act,
   target
 FROM changes
-WHERE (ticket IS DISTINCT FROM 'open') AND opened_after = 0 AND tickets > 0 AND NOT is_grave
+WHERE (ticket IS DISTINCT FROM 'open') AND opened_after = 0 AND tickets > 0 AND NOT is_grave AND is_asked_of_actor

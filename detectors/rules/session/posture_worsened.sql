@@ -1,5 +1,5 @@
 /*
-version: 2
+version: 3
 title: "Device {device} of session {session} is no longer compliant: {failed_check}"
 severity: high
 entity: the session
@@ -11,7 +11,8 @@ response: [session]
 suppress_for: 1h
 meaning: >-
   The device was in order when the session was let in and is not any more: disk encryption off, sensor stopped, an
-  unknown program. Trust was given for a state that has ended, so it ends too.
+  unknown program. Trust was given for a state that has ended, so it ends too. A failure that is dated before the newest
+  success of the same check is an old report that came late, and is no news.
 runbook:
   - "See what the device reported: SELECT time, source, outcome, reason, detail FROM events WHERE device = '<device>' AND kind = 'session.posture' ORDER BY time DESC"
   - "See what the session did since: SELECT time, kind, wallet, request, outcome FROM events WHERE session = '<session>' ORDER BY time DESC"
@@ -70,13 +71,25 @@ FROM (
     FROM (
       SELECT
         *,
-        coalesce(device, session) AS subject,
-        detail_text(detail, 'check') AS check_name,
-        kind = 'session.posture' AND outcome IN ('compliant', 'not_compliant') AS known,
+        -- Reports come late, and not in order. What is dated before the newest success says nothing of now.
+        kind = 'session.posture' AND (outcome = 'compliant' OR (outcome = 'not_compliant' AND (event_time < passed_at) IS NOT TRUE))
+          AS known,
         kind <> 'session.posture' AND session IS NOT NULL AND (outcome IS DISTINCT FROM 'failure') AS lives
-      FROM events
-      WHERE kind IN ('session.started', 'session.presented', 'session.ended', 'session.revoked', 'session.posture')
-        AND (device IS NOT NULL OR session IS NOT NULL)
+      FROM (
+        SELECT
+          *,
+          -- A success that is dated after it came excuses nothing: its clock is wrong.
+          max(CASE WHEN kind = 'session.posture' AND outcome = 'compliant' AND event_time <= time THEN event_time END) OVER (
+            PARTITION BY subject, check_name ORDER BY time
+            RANGE BETWEEN $session_reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+          ) AS passed_at
+        FROM (
+          SELECT *, coalesce(device, session) AS subject, detail_text(detail, 'check') AS check_name
+          FROM events
+          WHERE kind IN ('session.started', 'session.presented', 'session.ended', 'session.revoked', 'session.posture')
+            AND (device IS NOT NULL OR session IS NOT NULL)
+        )
+      )
     )
     WINDOW
       whole_before AS (
@@ -91,6 +104,7 @@ FROM (
 )
 WHERE kind = 'session.posture'
   AND outcome = 'not_compliant'
+  AND known
   AND open_session IS NOT NULL
   AND recovered = 0
   AND (check_name IS NULL OR check_name NOT IN $version_checks)
