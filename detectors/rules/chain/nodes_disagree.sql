@@ -1,8 +1,8 @@
 /*
-version: 2
+version: 3
 title: "Nodes of {chain} do not say what is so: {what}"
 severity: high
-entity: the chain
+entity: the chain, and whether it is about blocks or about what waits for one
 proof: corroborated
 needs: [chain.disagreement]
 without_history: >-
@@ -13,6 +13,7 @@ meaning: >-
   The nodes that keywatch asks answer with another block, other receipts or other storage for the same height. What most of
   them say was taken. One that lies, or stands on a branch of its own, can hide a theft from everybody who asks only it. Or a
   node shows a waiting transaction under a sender that did not sign it, so that alarms are raised or stay away; it was left out.
+  Each of the two is told by itself. All heights are one alert, since a node on a branch of its own differs at every one.
 runbook:
   - "See who says what: SELECT time, chain, reason, detail FROM events WHERE kind = 'chain.disagreement' ORDER BY time DESC"
   - Look the block up at a provider that is none of these, and on a node of your own.
@@ -26,10 +27,12 @@ parameters: {}
 */
 SELECT
   event_id,
-  chain AS entity,
+  -- A sender that was shown wrongly must not hide that blocks differ, nor the other way round.
+  chain || CASE WHEN detail_text(detail, 'transaction') IS NULL THEN ' blocks' ELSE ' waiting transactions' END AS entity,
   chain,
   source,
   detail_int(detail, 'block') AS block,
+  detail_text(detail, 'transaction') AS tx,
   reason AS what
 FROM events
 WHERE kind = 'chain.disagreement'
