@@ -4,6 +4,7 @@ title: "Decisions on {path} are made by {replica} alone, which made none before:
 severity: low
 entity: the path that is decided
 needs: [decision_point]
+uses: [own_questions]
 proof: corroborated
 without_history: >-
   Quiet until `decisions_minimum` decisions on the path were made within `reach` before the change.
@@ -60,36 +61,14 @@ FROM (
     count(*) OVER (
       PARTITION BY path, replica ORDER BY time RANGE BETWEEN $reach PRECEDING AND $recent PRECEDING
     ) AS own_before
-  FROM (
-    SELECT
-      *,
-      detail_text(detail, 'path') AS path,
-      coalesce(source || ' ' || detail_text(detail, 'labels.id'), source) AS replica
-    FROM (
-      SELECT
-        *,
-        -- Canaries are asked at each replica, standby or not, and are known by the decision that answered them.
-        count(*) FILTER (WHERE kind = 'pdp.canary' AND decision IS NOT NULL) OVER (
-          PARTITION BY decision ORDER BY time
-          RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
-        ) AS canaries,
-        -- So are probes of a revocation, whose times are about those of its records.
-        count(*) FILTER (WHERE kind LIKE 'response.%') OVER (
-          PARTITION BY slot ORDER BY time
-          RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
-        ) AS probings
-      FROM (
-        SELECT
-          *,
-          CAST(event_time AS BIGINT) / 300000000000 AS slot
-        FROM events
-        WHERE kind IN ('decision', 'pdp.canary', 'response.published', 'response.verified')
-      )
-    )
-    WHERE kind = 'decision' AND canaries = 0 AND probings = 0
-  )
+  FROM own_questions
   -- keywatch itself asks for the revocations of each replica, standby or not.
-  WHERE path IS NOT NULL AND path <> 'revocations' AND path NOT LIKE 'revocations/%'
+  WHERE kind = 'decision'
+    AND canaries = 0
+    AND probings = 0
+    AND path IS NOT NULL
+    AND path <> 'revocations'
+    AND path NOT LIKE 'revocations/%'
   WINDOW
     lately AS (PARTITION BY path ORDER BY time RANGE BETWEEN $recent PRECEDING AND CURRENT ROW),
     earlier AS (PARTITION BY path ORDER BY time RANGE BETWEEN $reach PRECEDING AND $recent PRECEDING)

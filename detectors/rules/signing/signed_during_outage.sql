@@ -5,6 +5,7 @@ severity: high
 entity: the wallet
 proof: corroborated
 needs: [signer, decision_point]
+uses: [own_questions]
 without_history: >-
   A wallet for which the inventory declares no decision point is not judged.
 response: [wallet]
@@ -69,47 +70,21 @@ FROM (
     ) AS signatures
   FROM (
     SELECT
-      *,
-      -- A canary of keywatch's own is a question too, and is known by the decision that answered it.
-      count(*) FILTER (WHERE kind = 'pdp.canary' AND decision IS NOT NULL) OVER (
-        PARTITION BY decision ORDER BY time
-        RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
-      ) AS canaries,
-      -- Probes of a revocation show that keywatch asked, too; their times are about those of its records.
-      count(*) FILTER (WHERE kind LIKE 'response.%') OVER (
-        PARTITION BY slot ORDER BY time
-        RANGE BETWEEN INTERVAL '15 minutes' PRECEDING AND INTERVAL '5 minutes' FOLLOWING
-      ) AS probings
+      d.*,
+      s.max_delay_seconds AS max_delay_seconds
     FROM (
       SELECT
-        d.*,
-        CAST(d.event_time AS BIGINT) / 300000000000 AS slot,
-        s.max_delay_seconds AS max_delay_seconds
+        q.*,
+        CASE WHEN q.kind = 'decision' THEN q.source ELSE w.decision_point END AS decider
       FROM (
-        SELECT
-          e.*,
-          CASE WHEN e.kind = 'decision' THEN e.source ELSE w.decision_point END AS decider
-        FROM (
-          SELECT *
-          FROM events
-          WHERE (
-              kind = 'decision'
-              -- What keywatch asks of each replica is logged there too, and is no decision of anybody's.
-              AND detail_text(detail, 'query') IS NULL
-              AND coalesce(detail_text(detail, 'path'), 'none') NOT IN ('revocations', 'revocations/meta')
-            )
-            OR (
-              kind = 'signing.signed'
-              AND wallet IS NOT NULL
-              AND request IS NOT NULL
-              AND (outcome IS DISTINCT FROM 'failed')
-            )
-            OR kind IN ('pdp.canary', 'response.published', 'response.verified')
-        ) AS e
-        LEFT JOIN wallets AS w ON w.system = e.system AND w.wallet = e.wallet
-      ) AS d
-      LEFT JOIN sources AS s ON s.system = d.system AND s.source = d.decider
-    )
+        SELECT *
+        FROM own_questions
+        WHERE (kind = 'decision' AND NOT is_query_of_own)
+          OR (kind = 'signing.signed' AND wallet IS NOT NULL AND request IS NOT NULL AND (outcome IS DISTINCT FROM 'failed'))
+      ) AS q
+      LEFT JOIN wallets AS w ON w.system = q.system AND w.wallet = q.wallet
+    ) AS d
+    LEFT JOIN sources AS s ON s.system = d.system AND s.source = d.decider
   )
 )
 WHERE
