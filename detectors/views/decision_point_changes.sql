@@ -11,7 +11,7 @@ columns:
     deployments and changes that succeeded within `lead` before or `delay` after and name the decision point, its policies or its bundle
   announced_here: those of them whose target is this replica
   contents_before: different contents that the part had changed to between thirty days and twelve hours before
-  is_still: the part has been looked at for a week or longer, and did not change in the last thirty days
+  is_still: the part was looked at a week ago or earlier, and did not change between thirty days and twelve hours before
 parameters:
   lead:
     type: duration
@@ -35,7 +35,7 @@ parameters:
 SELECT
   *,
   CASE WHEN changed_policies IS NULL THEN '' ELSE ': ' || changed_policies END AS names,
-  contents_before = 0 AND looks_before > 0 AS is_still
+  contents_before = 0 AND least(looked_at_since, TIMESTAMP '2200-01-01') + INTERVAL '7 days' <= time AS is_still
 FROM (
   SELECT
     *,
@@ -48,9 +48,7 @@ FROM (
     count(DISTINCT CASE WHEN kind = 'pdp.state' AND outcome = 'changed' THEN sha256 END) OVER (
       PARTITION BY part ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '12 hours' PRECEDING
     ) AS contents_before,
-    count(*) FILTER (WHERE kind = 'pdp.state') OVER (
-      PARTITION BY part ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '7 days' PRECEDING
-    ) AS looks_before
+    min(CASE WHEN kind = 'pdp.state' THEN time END) OVER (PARTITION BY part ORDER BY time) AS looked_at_since
   FROM (
     SELECT
       *,
