@@ -8,7 +8,8 @@ columns:
   sha256_before: the hash at the look before
   names: which policies changed, to stand behind a sentence; empty where that is not known
   announcements: >-
-    deployments and changes that succeeded within `lead` before or `delay` after and name the decision point, its policies or its bundle
+    deployments and changes that succeeded within `lead` before or `delay` after and name the decision point, its policies or
+    its bundle
   announced_here: those of them whose target is this replica
   contents_before: different contents that the part had changed to between thirty days and twelve hours before
   is_still: the part was looked at a week ago or earlier, and did not change between thirty days and twelve hours before
