@@ -220,7 +220,10 @@ fn what_chains_say_of_several_wallets_within_hours_is_one_incident() {
     };
     let incidents = |findings: &[Finding]| play(findings, &policy()).2.incidents().iter().count();
     let (paid, high) = ("chain/unordered_payment", Severity::High);
-    assert_eq!(incidents(&[of("1", 0, paid, high), of("2", 180, paid, Severity::Critical), of("3", 359, paid, high)]), 1);
+    assert_eq!(
+        incidents(&[of("1", 0, paid, high), of("2", 180, paid, Severity::Critical), of("3", 359, paid, high)]),
+        1
+    );
     let apart: [(&str, Finding); 4] = [
         ("longer than three hours", of("2", 181, paid, high)),
         ("nobody is paged for it", of("2", 1, paid, Severity::Medium)),
