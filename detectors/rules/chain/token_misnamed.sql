@@ -1,5 +1,5 @@
 /*
-version: 2
+version: 3
 title: "Token {token} calls itself {symbol} with {decimals} decimals: {what}"
 severity: medium
 entity: the token
@@ -40,17 +40,17 @@ SELECT
 FROM (
   SELECT
     e.*,
-    own.asset IS NOT NULL OR by_symbol.asset IS NOT NULL OR by_name.asset IS NOT NULL AS is_of_declared,
+    own.asset IS NOT NULL OR as_named.asset IS NOT NULL OR by_symbol.asset IS NOT NULL OR by_name.asset IS NOT NULL AS is_of_declared,
     CASE
-      WHEN own.decimals IS NOT NULL AND own.decimals <> e.decimals THEN 'the inventory says other decimals'
+      WHEN coalesce(own.decimals, as_named.decimals) <> e.decimals THEN 'the inventory says other decimals'
       WHEN e.symbol <> e.symbol_before OR e.decimals <> e.decimals_before THEN 'it said something else before'
-      WHEN own.asset IS NULL AND (by_symbol.asset IS NOT NULL OR by_name.asset IS NOT NULL)
+      WHEN own.asset IS NULL AND as_named.asset IS NULL AND (by_symbol.asset IS NOT NULL OR by_name.asset IS NOT NULL)
         THEN 'the inventory has another token of that name'
       -- Well-known tokens have their symbol as the asset; what has its address there is another contract.
-      WHEN own.asset IS NULL AND e.chain = 'ethereum' AND e.is_unnamed
+      WHEN own.asset IS NULL AND as_named.asset IS NULL AND e.chain = 'ethereum' AND e.named = e.token
         AND e.spelled IN ('ETH', 'BTC', 'USDT', 'USDC', 'DAI', 'WETH', 'WBTC', 'STETH')
         THEN 'a well-known token of that name is another'
-      WHEN own.asset IS NULL AND e.said = 'disguised' THEN 'with letters beyond the plain ones'
+      WHEN own.asset IS NULL AND as_named.asset IS NULL AND e.said = 'disguised' THEN 'with letters beyond the plain ones'
     END AS what
   FROM (
     SELECT
@@ -60,6 +60,8 @@ FROM (
       last_value(symbol_said) IGNORE NULLS OVER so_far AS symbol,
       last_value(decimals_said) IGNORE NULLS OVER so_far AS decimals,
       last_value(outcome_said) IGNORE NULLS OVER so_far AS said,
+      -- What events call it: the symbol of a well-known one, else the contract. The inventory may declare it by either.
+      last_value(named_said) IGNORE NULLS OVER so_far AS named,
       lag(symbol_said) IGNORE NULLS OVER (PARTITION BY chain, token ORDER BY time) AS symbol_before,
       lag(decimals_said) IGNORE NULLS OVER (PARTITION BY chain, token ORDER BY time) AS decimals_before
     FROM (
@@ -71,7 +73,7 @@ FROM (
           AS reading_said,
         CASE WHEN kind = 'chain.asset' THEN detail_int(detail, 'decimals') END AS decimals_said,
         CASE WHEN kind = 'chain.asset' THEN outcome END AS outcome_said,
-        kind <> 'chain.asset' OR asset = detail_text(detail, 'token') AS is_unnamed
+        CASE WHEN kind = 'chain.asset' THEN lower(coalesce(asset, detail_text(detail, 'token'))) END AS named_said
       FROM events
       -- What a wallet did is its own transaction: a token writes into its log whatever it likes.
       WHERE kind = 'chain.asset' OR (kind IN ('chain.tx', 'chain.module_tx') AND outcome = 'success' AND wallet IS NOT NULL)
@@ -80,6 +82,7 @@ FROM (
     WINDOW so_far AS (PARTITION BY chain, token ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
   ) AS e
   LEFT JOIN assets AS own ON own.system = e.system AND own.chain = e.chain AND lower(own.asset) = e.token
+  LEFT JOIN assets AS as_named ON as_named.system = e.system AND as_named.chain = e.chain AND lower(as_named.asset) = e.named
   LEFT JOIN assets AS by_symbol ON by_symbol.system = e.system AND by_symbol.chain = e.chain AND upper(by_symbol.symbol) = e.spelled
   LEFT JOIN assets AS by_name ON by_name.system = e.system AND by_name.chain = e.chain AND upper(by_name.asset) = e.spelled
 )
