@@ -28,6 +28,10 @@ pub const ACTIVE_SESSIONS_MAX: usize = 100_000;
 /// the last that had it, and a quiet alert of it is kept as long.
 pub const INCIDENT_OPEN_NS: i64 = 72 * 3_600 * 1_000_000_000;
 
+/// Log time for which what a chain says of a transaction, high or worse, takes in the next that is said of one of another wallet
+/// of the system.
+pub const SPREE_NS: i64 = 3 * 3_600 * 1_000_000_000;
+
 /// Log time within which two trust groups must speak to corroborate each other.
 pub const CORROBORATION_NS: i64 = 24 * 3_600 * 1_000_000_000;
 

@@ -208,6 +208,34 @@ fn a_lesser_finding_neither_pages_a_worse_incident_nor_makes_a_name_known_to_it(
 }
 
 #[test]
+fn what_chains_say_of_several_wallets_within_hours_is_one_incident() {
+    let of = |id: &str, minutes: i64, rule: &str, severity| Finding {
+        rule: rule.into(),
+        entity: id.into(),
+        session: None,
+        request: None,
+        wallet: Some(format!("wallet-{id}")),
+        tx: Some(format!("tx-{id}")),
+        ..plain(id, minutes * 60, severity)
+    };
+    let incidents = |findings: &[Finding]| play(findings, &policy()).2.incidents().iter().count();
+    let (paid, high) = ("chain/unordered_payment", Severity::High);
+    assert_eq!(
+        incidents(&[of("1", 0, paid, high), of("2", 180, paid, Severity::Critical), of("3", 359, paid, high)]),
+        1
+    );
+    let apart: [(&str, Finding); 4] = [
+        ("longer than three hours", of("2", 181, paid, high)),
+        ("nobody is paged for it", of("2", 1, paid, Severity::Medium)),
+        ("no chain says so", of("2", 1, "signing/unknown_executor", high)),
+        ("of no transaction", Finding { tx: None, ..of("2", 1, paid, high) }),
+    ];
+    for (why, other) in apart {
+        assert_eq!(incidents(&[of("1", 0, paid, high), other]), 2, "{why}");
+    }
+}
+
+#[test]
 fn what_waits_is_told_once_and_together() {
     let policy = policy();
     let another =

@@ -9,6 +9,9 @@ columns:
   allows: allows for the same wallet and request
   denials: denials, where a verdict was recognised
   unknowns: decisions whose verdict was not recognised
+  unnamed: >-
+    a signature that names no request, of a wallet whose signer names the request of at least nineteen signatures in twenty: no
+    decision can be about it
   decider: the decision point, or null when none is known
   decider_state: >-
     heard, or silent, or unwell (by its own word, or in a gap), or slow (declared to be later than is waited) around the approval; unknown where no decision point is
@@ -76,18 +79,21 @@ FROM (
             PARTITION BY wallet ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
           ) AS decided_by,
           count(*) FILTER (WHERE kind = 'signing.approved' AND allowed_so_far > 0) OVER wallet_before AS gated_before,
-          count(*) FILTER (WHERE kind = 'signing.approved' AND allowed_so_far = 0) OVER wallet_before AS ungated_before
+          count(*) FILTER (WHERE kind = 'signing.approved' AND allowed_so_far = 0) OVER wallet_before AS ungated_before,
+          count(*) FILTER (WHERE kind = 'signing.signed' AND NOT unnamed) OVER wallet_before AS named_before,
+          count(*) FILTER (WHERE unnamed) OVER wallet_before AS unnamed_before
         FROM (
           SELECT
             *,
             count(*) FILTER (WHERE kind = 'decision' AND outcome = 'allow') OVER (
               PARTITION BY wallet, request ORDER BY time RANGE BETWEEN $allow_reach PRECEDING AND CURRENT ROW
-            ) AS allowed_so_far
+            ) AS allowed_so_far,
+            kind = 'signing.signed' AND request IS NULL AS unnamed
           FROM events
           WHERE kind IN ('source.heartbeat', 'source.status', 'source.gap')
             OR (
               kind IN ('decision', 'signing.approved', 'signing.signed')
-              AND request IS NOT NULL
+              AND (request IS NOT NULL OR kind = 'signing.signed')
               AND wallet IS NOT NULL
               AND (kind <> 'signing.signed' OR (outcome IS DISTINCT FROM 'failed'))
             )
@@ -106,3 +112,4 @@ FROM (
   )
 )
 WHERE kind IN ('signing.approved', 'signing.signed')
+  AND (NOT unnamed OR (named_before >= 20 AND named_before >= 19 * unnamed_before))

@@ -30,11 +30,17 @@ pub(crate) const API_READ_RECORDS: usize = 4_096;
 /// Log time before an incident in which its chain of custody is looked for.
 pub(crate) const CUSTODY_BEFORE_NS: i64 = 24 * 3_600 * 1_000_000_000;
 
+/// Log time before an incident from which on what else its wallets did is shown: a day of customers' payments tells nothing.
+pub(crate) const CUSTODY_WALLETS_BEFORE_NS: i64 = 3_600 * 1_000_000_000;
+
 /// Log time after its last finding in which it is looked for.
 pub(crate) const CUSTODY_AFTER_NS: i64 = 600 * 1_000_000_000;
 
 /// Events of a chain of custody that are shown; those that prove a finding are shown beyond it.
 pub(crate) const CUSTODY_EVENTS_MAX: usize = 500;
+
+/// Events of them that are only of a wallet of the incident, so that a busy wallet leaves room for the rest.
+pub(crate) const CUSTODY_OF_WALLETS_MAX: usize = 250;
 
 /// Events that prove findings of an incident and are looked for.
 pub(crate) const CUSTODY_EVIDENCE_MAX: usize = 500;

@@ -75,6 +75,7 @@ pub const KINDS: &[Kind] = &[
     source("signing.rejected", "a person or signer rejected a request", &[], &[]),
     source("signing.signed", "a request got its full signature", &["success", "failed"], SAFE_REQUEST),
     source("signing.failed", "a signer could not or would not sign", &[], &[]),
+    source("signing.unsealed", "a key decrypted, and opened what it keeps shut", &["success"], &[]),
     source("signing.round", "one round of an MPC protocol", &["ok", "abort"], detail::SIGNING_ROUND),
     source(
         "chain.tx",

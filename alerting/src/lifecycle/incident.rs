@@ -1,5 +1,6 @@
-//! Incidents: alerts that share a session, a signing request, a wallet, a destination or a transaction, and the sources that
-//! speak in them. A fold over alert records; knows nothing of trust groups or of what is done.
+//! Incidents: alerts that share a session, a signing request, a wallet, a destination or a transaction, or that are of
+//! transactions of several wallets within hours, and the sources that speak in them. A fold over alert records; knows nothing of
+//! trust groups or of what is done.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,7 +12,7 @@ use crate::lifecycle::action::{AlertRecord, derive_id};
 use crate::lifecycle::handling::{Handling, Status};
 use crate::lifecycle::paging::Paging;
 use crate::lifecycle::pairs;
-use crate::limits::{INCIDENT_KEPT_NS, INCIDENT_MEMBERS_MAX, INCIDENT_OPEN_NS, INCIDENTS_KEPT_MAX};
+use crate::limits::{INCIDENT_KEPT_NS, INCIDENT_MEMBERS_MAX, INCIDENT_OPEN_NS, INCIDENTS_KEPT_MAX, SPREE_NS};
 
 /// One incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +72,21 @@ pub enum Shared {
     Tx,
     /// Rule and entity: what is found again about the same is the same incident.
     Alert,
+    /// What chains say of a transaction of some wallet, high or worse: who empties several wallets of a system does it within
+    /// hours, on as many chains and to as many addresses as there are, and it is one theft.
+    Spree,
+}
+
+impl Shared {
+    /// Log time for which what is shared leads to an incident.
+    fn reach(self) -> i64 {
+        if self == Shared::Spree { SPREE_NS } else { INCIDENT_OPEN_NS }
+    }
+
+    /// Whether it is the name of something that people know it by.
+    fn is_name(self) -> bool {
+        !matches!(self, Shared::Alert | Shared::Spree)
+    }
 }
 
 /// System, and what is shared there.
@@ -97,9 +113,9 @@ impl Incidents {
     /// Where `finding` belongs.
     #[must_use]
     pub fn join(&self, finding: &Finding) -> Joined<'_> {
-        let linked = links(finding).filter_map(|link| self.links.get(&link));
-        let recent = linked.filter(|linked| is_open(linked.last, finding.decided));
-        let mut found: Vec<&Incident> = recent.filter_map(|linked| self.open.get(&linked.incident)).collect();
+        let linked = links(finding).filter_map(|link| Some((link.1.reach(), self.links.get(&link)?)));
+        let recent = linked.filter(|(reach, linked)| linked.last.saturating_add(*reach) >= finding.decided);
+        let mut found: Vec<&Incident> = recent.filter_map(|(_, linked)| self.open.get(&linked.incident)).collect();
         found.retain(|incident| is_open(incident.last, finding.decided));
         found.sort_by(|one, other| (one.opened, &one.id).cmp(&(other.opened, &other.id)));
         found.dedup_by(|one, other| one.id == other.id);
@@ -221,7 +237,7 @@ impl Incident {
             self.severity = finding.severity;
             self.title.clone_from(&finding.title);
         }
-        for (_, kind, name) in links(finding).filter(|(_, kind, _)| *kind != Shared::Alert) {
+        for (_, kind, name) in links(finding).filter(|(_, kind, _)| kind.is_name()) {
             if self.names.len() < INCIDENT_MEMBERS_MAX {
                 self.names.insert((kind, name));
             }
@@ -276,6 +292,8 @@ impl Incident {
 
 fn links(finding: &Finding) -> impl Iterator<Item = Link> {
     let same = Some(format!("{} {}", finding.rule, finding.entity));
+    let is_grave = finding.severity >= Severity::High && finding.rule.starts_with("chain/");
+    let is_of_spree = is_grave && finding.wallet.is_some() && finding.tx.is_some();
     let named = [
         (Shared::Session, finding.session.clone()),
         (Shared::Request, finding.request.clone()),
@@ -283,6 +301,7 @@ fn links(finding: &Finding) -> impl Iterator<Item = Link> {
         (Shared::Destination, finding.to_address.clone()),
         (Shared::Tx, finding.tx.clone()),
         (Shared::Alert, same),
+        (Shared::Spree, is_of_spree.then(String::new)),
     ];
     named.into_iter().filter_map(|(kind, name)| Some((finding.system.clone(), kind, name?)))
 }

@@ -53,6 +53,7 @@ SELECT
   amount,
   to_address,
   asset,
+  chain,
   largest_before,
   moved_before,
   ordered

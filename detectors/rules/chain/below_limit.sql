@@ -36,6 +36,7 @@ SELECT
   amount,
   to_address,
   asset,
+  chain,
   limit_amount,
   movements
 FROM (

@@ -38,6 +38,7 @@ SELECT
   amount,
   to_address,
   asset,
+  chain,
   payments
 FROM (
   SELECT

@@ -34,6 +34,7 @@ SELECT
   amount,
   to_address,
   asset,
+  chain,
   signer,
   signer_state
 FROM outflows

@@ -38,6 +38,7 @@ SELECT
   amount,
   to_address,
   asset,
+  chain,
   signer
 FROM outflows
 WHERE signatures = 0 AND signer_state = 'heard'

@@ -38,6 +38,7 @@ SELECT
   amount,
   to_address,
   asset,
+  chain,
   ordered_in_all,
   paid_before
 FROM payments

@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: Request {request} was carried out otherwise than it was {altered_against}
 severity: critical
 entity: the signing request
@@ -68,13 +68,20 @@ FROM (
       last_value(CASE WHEN approves THEN event_id END) IGNORE NULLS OVER request_so_far AS evidence_approved
     FROM (
       SELECT
-        *,
+        e.*,
+        -- A call of a vault of the system itself that carries no value says nothing of where value goes; what leaves the
+        -- vault does.
+        own.wallet IS NOT NULL
+          AND kind = 'chain.tx'
+          AND (e.amount > 0) IS NOT TRUE
+          AND (detail_int(detail, 'operation') IS DISTINCT FROM 1) AS calls_own,
         kind IN ('custody.request', 'signing.requested') AS asks,
         kind = 'signing.approved' AS approves,
         -- A node knows no requests; the signer's record says which request a transaction belongs to.
         coalesce(request, last_value(CASE WHEN kind = 'signing.signed' THEN request END) IGNORE NULLS OVER tx_so_far)
           AS subject
-      FROM events
+      FROM events AS e
+      LEFT JOIN wallets AS own ON own.system = e.system AND own.wallet = e.to_address
       WHERE kind IN ('custody.request', 'signing.requested', 'signing.approved', 'signing.signed', 'chain.tx')
         AND (request IS NOT NULL OR tx IS NOT NULL)
       WINDOW tx_so_far AS (PARTITION BY tx ORDER BY time RANGE BETWEEN $reach PRECEDING AND CURRENT ROW)
@@ -85,4 +92,5 @@ FROM (
 WHERE kind IN ('signing.signed', 'chain.tx')
   AND (outcome IS DISTINCT FROM 'failed')
   AND subject IS NOT NULL
+  AND NOT calls_own
   AND (differs_from_asked OR differs_from_approved)

@@ -1,6 +1,6 @@
 /*
-version: 1
-title: Request {request} of wallet {wallet} was {step} while no verdict of {decider} could be read
+version: 2
+title: "{what} of wallet {wallet} was {step} while no verdict of {decider} could be read"
 severity: medium
 entity: the wallet
 proof: corroborated
@@ -32,6 +32,8 @@ SELECT
   session,
   wallet,
   request,
+  tx,
+  coalesce('Request ' || request, 'Transaction ' || tx, 'A signature') AS what,
   amount,
   to_address,
   CASE WHEN kind = 'signing.signed' THEN 'signed' ELSE 'approved by ' || coalesce(actor, 'somebody') END AS step,

@@ -1,8 +1,8 @@
 /*
-version: 2
-title: Request {request} of wallet {wallet} was {step} without an allow of the policy decision point
+version: 3
+title: "{what} of wallet {wallet} was {step} without an allow of the policy decision point"
 severity: critical
-entity: the signing request
+entity: the signing request, or the transaction when none is named
 proof: corroborated
 needs: [signer, decision_point]
 uses: [approvals]
@@ -14,7 +14,8 @@ meaning: >-
   Every signature has to pass the policy decision point first, and where the policy is asked at each approval, every
   approval too. Here one stands in the record and no allow for the same request and wallet was logged before it, nor
   afterwards while the decision log could still be on its way. Somebody went around the policy, or the decision log has
-  lost records.
+  lost records. A signature that names no request, where the signer otherwise names them, is the same: whoever asks the
+  signer itself asks no policy.
 runbook:
   - "See what was decided on this request: SELECT time, event_time, kind, actor, outcome, reason, late FROM events WHERE request = '<request>' ORDER BY time"
   - "Check that the decision log was heard at all: SELECT source, max(time), max(event_time) FROM events WHERE kind = 'decision' GROUP BY source. If it was not, look at the loss counters of the policy decision point and at source/silent."
@@ -30,11 +31,13 @@ parameters: {}
 */
 SELECT
   event_id,
-  request AS entity,
+  coalesce(request, tx, event_id) AS entity,
   actor,
   session,
   wallet,
   request,
+  tx,
+  coalesce('Request ' || request, 'Transaction ' || tx, 'A signature') AS what,
   amount,
   to_address,
   CASE WHEN kind = 'signing.signed' THEN 'signed' ELSE 'approved by ' || coalesce(actor, 'somebody') END AS step,

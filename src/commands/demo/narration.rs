@@ -40,6 +40,10 @@ pub(crate) fn sentence(event: &Event, inventory: &Inventory) -> Option<String> {
         "chain.tx" => {
             format!("{actor} sends it to the chain: {}{}{}", value(event, inventory), to(event), operation(&detail))
         }
+        "chain.transfer" if detail["direction"] == "in" => {
+            let from = event.from_address().map(|from| format!(" from {}", short(from)));
+            format!("{} arrive{}", value(event, inventory), from.unwrap_or_default())
+        }
         "chain.transfer" => format!("{} leave{}", value(event, inventory), to(event)),
         "chain.contract" => format!(
             "the wallet's own {} is exchanged: {} for {}",

@@ -10,8 +10,31 @@ const FRACTION_DIGITS: usize = 6;
 /// The own assets of Bitcoin and Ethereum, which nobody needs to declare: name and decimals.
 const NATIVE: [(&str, usize); 2] = [("BTC", 8), ("ETH", 18)];
 
+/// The own assets of other chains: name, chain and decimals. The same name on another chain is another asset, with decimals of
+/// its own.
+const NATIVE_OF_CHAINS: [(&str, &str, usize); 18] = [
+    ("AVAX", "avalanche", 18),
+    ("BCH", "bitcoin-cash", 8),
+    ("BERA", "berachain", 18),
+    ("BNB", "bnb", 18),
+    ("BNB", "bsc", 18),
+    ("CELO", "celo", 18),
+    ("DOGE", "dogecoin", 8),
+    ("ETC", "ethereum-classic", 18),
+    ("FIL", "filecoin", 18),
+    ("LTC", "litecoin", 8),
+    ("MNT", "mantle", 18),
+    ("POL", "polygon", 18),
+    ("S", "sonic", 18),
+    ("SOL", "solana", 9),
+    ("TRX", "tron", 6),
+    ("XDAI", "gnosis", 18),
+    ("XRP", "xrp", 6),
+    ("XTZ", "tezos", 6),
+];
+
 /// An amount in base units of `asset`, as people say it: by the symbol and decimals that the inventory declares for it, or
-/// those of Bitcoin and Ethereum. Where none are known, or several and no `chain` says which, it stays in base units.
+/// those of a chain's own asset. Where none are known, or several and no `chain` says which, it stays in base units.
 ///
 /// ```
 /// assert_eq!(keywatch_store::inventory::amount_in_words(None, "30000000000000000000000", "ETH", None), "30,000 ETH");
@@ -68,8 +91,16 @@ fn units<'a>(system: Option<&'a System>, asset: &'a str, chain: Option<&str>) ->
     });
     match declared.next() {
         Some(first) => declared.all(|other| other == first).then_some(first),
-        None => NATIVE.iter().find(|(name, _)| *name == asset).map(|(_, decimals)| (asset, *decimals)),
+        None => native(asset, chain).map(|decimals| (asset, decimals)),
     }
+}
+
+/// Decimals of a chain's own asset, where they are known.
+fn native(asset: &str, chain: Option<&str>) -> Option<usize> {
+    let here = |name: &str| chain.is_some_and(|chain| chain.eq_ignore_ascii_case(name));
+    let of_chain = NATIVE_OF_CHAINS.iter().find(|(name, own, _)| *name == asset && here(own));
+    let anywhere = || NATIVE.iter().find(|(name, _)| *name == asset).map(|(_, decimals)| *decimals);
+    of_chain.map(|(_, _, decimals)| *decimals).or_else(anywhere)
 }
 
 /// Digits with a point before the last `decimals` of them, a comma every three before it. `about` says that something small
@@ -144,6 +175,11 @@ mod tests {
             ("0", "BTC", None, "0 BTC"),
             ("unknown", "BTC", None, "unknown base units of BTC"),
             ("7", "GALA", None, "7 base units of GALA"),
+            ("2500000000", "SOL", Some("solana"), "2.5 SOL"),
+            ("1500000000000000000", "BNB", Some("BNB"), "1.5 BNB"),
+            // A token of that name on another chain has decimals of its own, and so it may be where no chain is told.
+            ("150000000", "BNB", Some("solana"), "150000000 base units of BNB"),
+            ("2500000000", "SOL", None, "2500000000 base units of SOL"),
         ] {
             assert_eq!(amount_in_words(inventory.system("cold"), digits, asset, chain), said);
         }

@@ -103,7 +103,8 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "assets",
-        meaning: "assets: titles of findings say their amounts in these units (`ETH` and `BTC` need no row)",
+        meaning: "assets: titles of findings say their amounts in these units (`ETH`, `BTC` and the own assets of other \
+                  well-known chains need no row)",
         key: &["asset", "chain"],
         columns: &[
             ("asset", Cell::Text, "symbol or contract, as its events name it"),

@@ -25,8 +25,9 @@ pub static CLOUDTRAIL: Table = Table {
     name: "cloudtrail",
     about: About {
         title: "AWS CloudTrail",
-        what: "Signatures of KMS keys, administration of keys, sign-ons to the console, decisions of Verified Permissions, and \
-               whatever opens the network, blinds a log or widens an identity. What only reads is passed over.",
+        what: "Signatures of KMS keys and what they decrypt, administration of keys, sign-ons to the console, decisions of \
+               Verified Permissions, and whatever opens the network, blinds a log or widens an identity. What only reads is \
+               passed over.",
         format: "AWS CloudTrail record contents, version 1.08 and later; key events as in the KMS developer guide",
         delivery: "Objects with `Records`, EventBridge events (`detail`) or single records; minutes late, in no order, \
                    repeated. The identity is `eventID`. EventBridge leaves out read-only events unless its rule asks for \
@@ -52,6 +53,8 @@ pub static CLOUDTRAIL: Table = Table {
              `detail.by`. The call names an IAM user without an ARN; the actor is the ARN that the user's own records have, \
              `arn:aws:iam::<recipientAccountId>:user/<userName>`, unless the user has an IAM path, which the call leaves out.",
             "Only temporary credentials (`ASIA…`) are a session.",
+            "`Decrypt` is what a person or machine asked KMS for itself; what a service decrypts for them (`invokedBy`), a bucket \
+             or a volume, is passed over.",
         ],
     },
     wrapper: Some("Records"),
@@ -63,6 +66,10 @@ pub static CLOUDTRAIL: Table = Table {
             .and(&[("eventSource", &["kms.amazonaws.com"]), ("errorCode", &[""])])
             .outcome(Fact::Is("success")),
         on(&["Sign"], "signing.failed").and(KMS),
+        // What a service of AWS decrypts on the way, for whoever asks it, is its own business.
+        on(&["Decrypt"], "signing.unsealed")
+            .and(&[("eventSource", &["kms.amazonaws.com"]), ("errorCode", &[""]), ("userIdentity.invokedBy", &[""])])
+            .outcome(Fact::Is("success")),
         on(names::KEYS, "control.key").and(KMS).outcome(DONE),
         on(&["ConsoleLogin"], "session.started").outcome(Fact::By(Words {
             from: "responseElements.ConsoleLogin",

@@ -146,6 +146,24 @@ fn whose_factor_changed_is_who_signs_on() {
 }
 
 #[test]
+fn what_a_key_decrypts_is_told_unless_a_service_asked_or_it_was_refused() {
+    let asked = |changes: &[(&str, Value)]| {
+        let decrypt = [("eventName", json!("Decrypt"))];
+        read(&CLOUDTRAIL, example_with(&CLOUDTRAIL, &[decrypt.as_slice(), changes].concat()).to_string().as_bytes())
+    };
+    let [event] = asked(&[]).events.try_into().unwrap();
+    assert_eq!((event.kind(), event.outcome()), ("signing.unsealed", Some("success")));
+    assert!(event.key().is_some() && event.detail().value()["vpc_endpoint"] == "vpce-0f1e");
+    for other in [
+        ("userIdentity.invokedBy", json!("s3.amazonaws.com")),
+        ("errorCode", json!("AccessDenied")),
+        ("eventSource", json!("payment-cryptography.amazonaws.com")),
+    ] {
+        assert_eq!(asked(std::slice::from_ref(&other)).skipped, 1, "{other:?}");
+    }
+}
+
+#[test]
 fn an_error_of_another_type_is_no_success() {
     for code in [json!({}), json!([]), json!(["AccessDenied"])] {
         for name in ["Sign", "CreateGrant", "EnableMFADevice"] {

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 
 use super::history::scan;
 use super::{compared, facts, views};
-use crate::limits::{CUSTODY_AFTER_NS, CUSTODY_BEFORE_NS, CUSTODY_EVENTS_MAX};
+use crate::limits::{
+    CUSTODY_AFTER_NS, CUSTODY_BEFORE_NS, CUSTODY_EVENTS_MAX, CUSTODY_OF_WALLETS_MAX, CUSTODY_WALLETS_BEFORE_NS,
+};
 
 /// The links, in the order of the chain.
 const LINKS: [&str; 7] = ["session", "decision", "request", "approval", "signature", "transaction", "balance"];
@@ -45,7 +47,20 @@ pub(super) struct Wanted {
     evidence: BTreeSet<EventId>,
     compromises: Compromises,
     from: Instant,
+    /// From when on what else the wallets did belongs to it.
+    wallets_from: Instant,
     until: Instant,
+}
+
+/// Why an event belongs to an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// It proves a finding.
+    Proves,
+    /// It has a session, request or transaction of it, or is of what keywatch did.
+    Named,
+    /// It is of a wallet of it, and of nothing else.
+    OfWallet,
 }
 
 impl Wanted {
@@ -62,19 +77,32 @@ impl Wanted {
             evidence,
             compromises,
             from: Instant(incident.opened.0.saturating_sub(CUSTODY_BEFORE_NS)),
+            wallets_from: Instant(incident.opened.0.saturating_sub(CUSTODY_WALLETS_BEFORE_NS)),
             until: incident.last.saturating_add(CUSTODY_AFTER_NS),
         }
     }
 
-    fn has(&self, event: &Event) -> bool {
+    fn why(&self, event: &Event) -> Option<Why> {
+        if event.system() != self.system {
+            return None;
+        }
         let within = |names: &BTreeSet<String>, name: Option<&str>| name.is_some_and(|name| names.contains(name));
-        let of_wallet = within(&self.wallets, event.wallet()) && link_of(event.kind()).is_some_and(|link| link >= 2);
+        let of_wallet = || {
+            event.time() >= self.wallets_from
+                && within(&self.wallets, event.wallet())
+                && link_of(event.kind()).is_some_and(|link| link >= 2)
+        };
         let named = within(&self.sessions, event.session())
             || within(&self.requests, event.request())
             || within(&self.transactions, event.tx())
-            || of_wallet
             || response(event).is_some_and(|response| self.incidents.contains(&response.incident));
-        event.system() == self.system && (named || self.evidence.contains(&event.event_id()))
+        if self.evidence.contains(&event.event_id()) {
+            Some(Why::Proves)
+        } else if named {
+            Some(Why::Named)
+        } else {
+            of_wallet().then_some(Why::OfWallet)
+        }
     }
 }
 
@@ -84,16 +112,17 @@ impl Wanted {
 /// The log cannot be read.
 pub(super) fn chain(log: &dyn Log, wanted: &Wanted, system: Option<&System>) -> Result<Value, Error> {
     let mut events = Vec::new();
-    let mut more = false;
+    let (mut more, mut of_wallets) = (false, 0);
     let scanned = scan(log, Topic::Events, wanted.from, |event| {
         if event.system() == wanted.system && event.time() > wanted.until {
             return false;
         }
-        if wanted.has(event) {
-            more = events.len() >= CUSTODY_EVENTS_MAX;
-            if !more || wanted.evidence.contains(&event.event_id()) {
-                events.push(event.clone());
-            }
+        let Some(why) = wanted.why(event) else { return true };
+        let room = events.len() < CUSTODY_EVENTS_MAX && (why != Why::OfWallet || of_wallets < CUSTODY_OF_WALLETS_MAX);
+        more |= !room;
+        if room || why == Why::Proves {
+            of_wallets += usize::from(why == Why::OfWallet);
+            events.push(event.clone());
         }
         true
     })?;
@@ -206,6 +235,7 @@ fn problems(event: &Event, requests: &BTreeMap<&str, &Event>) -> Vec<String> {
 mod tests {
     use keywatch_store::Amount;
     use keywatch_store::event::{Builder, Origin};
+    use keywatch_store::log::memory::MemoryLog;
 
     use super::*;
 
@@ -229,8 +259,27 @@ mod tests {
             evidence: BTreeSet::new(),
             compromises: Compromises::default(),
             from: Instant(0),
+            wallets_from: Instant(0),
             until: Instant(i64::MAX),
         }
+    }
+
+    #[test]
+    fn payments_of_a_busy_wallet_leave_room_for_what_the_incident_names() {
+        let other = |id: usize, second: i64| {
+            said(&format!("other-{id}"), "chain.tx", second, |event| {
+                event.request(format!("other-{id}"));
+            })
+        };
+        let log = MemoryLog::new();
+        log.append(Topic::Events, (0..40).map(|id| other(id, 1 + i64::try_from(id).unwrap())).collect()).unwrap();
+        log.append(Topic::Events, (100..900).map(|id| other(id, 100 + i64::try_from(id).unwrap())).collect()).unwrap();
+        log.append(Topic::Events, vec![said("ours", "signing.signed", 2_000, |_| ())]).unwrap();
+        let wallets = BTreeSet::from(["w".to_owned()]);
+        let wanted = Wanted { wallets, wallets_from: Instant(100 * 1_000_000_000), ..wanted() };
+        let told = chain(&log, &wanted, None).unwrap().to_string();
+        assert!(told.contains("signing.signed") && told.contains("other-100"), "{told}");
+        assert!(!told.contains("\"other-39\"") && !told.contains("\"other-899\""), "{told}");
     }
 
     #[test]

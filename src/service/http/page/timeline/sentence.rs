@@ -31,18 +31,35 @@ pub(super) fn sentence(row: &Row) -> String {
         }
         "signing.approved" => approved(row, &request),
         "signing.rejected" => format!("{actor} refuses to sign payment {request}"),
+        // A service of keys knows no requests: it says that a key was used, and by whom.
+        "signing.signed" if request.is_empty() => format!("A key signs for {actor}{}", place(event)),
+        "signing.failed" if request.is_empty() => {
+            format!("A key does not sign for {actor}{}: {}", place(event), text(event, "reason"))
+        }
         "signing.signed" => format!("Payment {request} has all the signatures it needs"),
         "signing.failed" => format!("Payment {request} could not be signed: {}", text(event, "reason")),
         "chain.tx" => {
-            format!("{actor} sends {request} to the chain: {}{}{}", value(event), to(event), operation(event))
+            let what = if request.is_empty() { "a transaction" } else { request.as_str() };
+            format!("{actor} sends {what} to the chain: {}{}{}", value(event), to(event), operation(event))
         }
+        "chain.transfer" if event["facts"]["direction"] == "in" => format!("{} arrive{}", value(event), from(event)),
         "chain.transfer" => format!("{} leave{}", value(event), to(event)),
-        "chain.contract" => {
-            let change = event["facts"]["change"].as_str().unwrap_or("contract");
-            format!("The wallet's own {} is exchanged", if change == "implementation" { "code" } else { change })
-        }
+        "chain.contract" => changed(event["facts"]["change"].as_str().unwrap_or("contract")),
         kind if kind.starts_with("response.") => responded(row),
         kind => format!("{kind} from {}", text(event, "source")),
+    }
+}
+
+/// What changed of a wallet's contract.
+fn changed(change: &str) -> String {
+    match change {
+        "implementation" | "code" => "The wallet's own code is exchanged".to_owned(),
+        "owner_added" => "The wallet gets another owner".to_owned(),
+        "owner_removed" => "The wallet loses an owner".to_owned(),
+        "threshold" => "The wallet needs another number of signatures".to_owned(),
+        "module" => "A module may act for the wallet without its owners".to_owned(),
+        "module_removed" => "A module may act for the wallet no more".to_owned(),
+        other => format!("The wallet's own {} is exchanged", other.replace('_', " ")),
     }
 }
 
@@ -115,6 +132,11 @@ fn value(event: &Value) -> String {
 fn to(event: &Value) -> String {
     let to = text(event, "to_address");
     if to.is_empty() { String::new() } else { format!(" to {}", short(to)) }
+}
+
+fn from(event: &Value) -> String {
+    let from = text(event, "from_address");
+    if from.is_empty() { String::new() } else { format!(" from {}", short(from)) }
 }
 
 fn place(event: &Value) -> String {
