@@ -24,7 +24,7 @@ async fn recorded(incident: &Incident, directory: &Path) -> (Outcome, AlertState
         log.append(Topic::Events, batch.to_vec()).unwrap();
     }
     let first = &incident.events[0];
-    let mut process = Process::begin(log, first.system(), first.time(), None).await.unwrap();
+    let mut process = Process::retell(log, first.system(), first.time()).await.unwrap();
     process.catch_up().await.unwrap();
     process.idle().await;
     handle(&process, incident.events.last().unwrap().time()).await;
