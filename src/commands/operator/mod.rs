@@ -290,6 +290,17 @@ struct Handover {
 }
 
 impl Filter {
+    /// The list; where nothing fits what was asked for, that is said too: a name that is misspelt finds nothing either.
+    fn ask(&self, server: &Server, list: &str) -> anyhow::Result<Value> {
+        let answer = server.get(&[list], &self.parameters())?;
+        let is_set =
+            [&self.status, &self.system, &self.severity, &self.assignee, &self.rule].iter().any(|of| of.is_some());
+        if is_set && answer["total"] == 0 {
+            output::note(&format!("nothing fits the filter; `keywatch {list} list` shows all of your systems"));
+        }
+        Ok(answer)
+    }
+
     fn parameters(&self) -> Vec<(&'static str, Option<String>)> {
         vec![
             ("status", self.status.clone()),
@@ -309,7 +320,7 @@ impl Filter {
 pub(crate) fn alerts(arguments: &AlertsArguments) -> anyhow::Result<ExitCode> {
     let server = &arguments.server;
     let (answer, text): (Value, fn(&Value) -> String) = match &arguments.action {
-        AlertsAction::List(filter) => (server.get(&["alerts"], &filter.parameters())?, tables::alerts),
+        AlertsAction::List(filter) => (filter.ask(server, "alerts")?, tables::alerts),
         AlertsAction::Show(Id { id }) => (server.get(&["alerts", id], &[])?, tables::shown),
         AlertsAction::Ack(Ids { ids }) => return acknowledge(server, ids),
         AlertsAction::Assign(Assign { id, assignee }) => {
@@ -345,9 +356,7 @@ pub(crate) fn alerts(arguments: &AlertsArguments) -> anyhow::Result<ExitCode> {
 pub(crate) fn incidents(arguments: &IncidentsArguments) -> anyhow::Result<ExitCode> {
     let server = &arguments.server;
     match &arguments.action {
-        IncidentsAction::List(filter) => {
-            print(server, &server.get(&["incidents"], &filter.parameters())?, tables::incidents)
-        }
+        IncidentsAction::List(filter) => print(server, &filter.ask(server, "incidents")?, tables::incidents),
         IncidentsAction::Show(Id { id }) => print(server, &server.get(&["incidents", id], &[])?, tables::shown),
         IncidentsAction::Export(Export { id, output }) => export(server, id, output.as_deref()),
     }
