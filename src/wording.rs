@@ -1,6 +1,7 @@
 //! Names and spans of time as people say them, for the demo and the web page. Knows no event.
 
 use keywatch_store::time::SECOND_NS;
+use serde_json::Value;
 
 /// Characters of an address or hash that are shown.
 const NAME_SHOWN: usize = 10;
@@ -28,9 +29,39 @@ pub(crate) fn span(nanoseconds: i64) -> String {
     if shown.is_empty() { "0 s".to_owned() } else { shown.join(" ") }
 }
 
+/// What a person did about an incident, after their name: an entry of its history, as the API has it.
+pub(crate) fn did(entry: &Value) -> String {
+    let said = |field: &str| entry[field].as_str().unwrap_or_default();
+    match said("act") {
+        "acknowledge" => "acknowledged it".to_owned(),
+        "assign" if said("assignee").is_empty() => "gave it back".to_owned(),
+        "assign" => format!("gave it to {}", said("assignee")),
+        "comment" => format!("said: {}", said("comment")),
+        "resolve" => format!("called it {}: {}", said("verdict"), said("reason")),
+        "reopen" => format!("opened it again: {}", said("reason")),
+        other => other.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn what_somebody_did_is_a_sentence_after_their_name() {
+        for (entry, said) in [
+            (json!({ "act": "acknowledge" }), "acknowledged it"),
+            (json!({ "act": "assign", "assignee": "bob" }), "gave it to bob"),
+            (json!({ "act": "assign", "assignee": null }), "gave it back"),
+            (json!({ "act": "comment", "comment": "who is it?" }), "said: who is it?"),
+            (json!({ "act": "resolve", "verdict": "benign", "reason": "a drill" }), "called it benign: a drill"),
+            (json!({ "act": "reopen", "reason": "no drill" }), "opened it again: no drill"),
+        ] {
+            assert_eq!(did(&entry), said);
+        }
+    }
 
     #[test]
     fn a_sentence_keeps_its_words_and_loses_its_hashes() {

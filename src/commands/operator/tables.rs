@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::output::table;
-use crate::wording::{short, shortened};
+use crate::wording::{did, short, shortened};
 
 /// A field as text; nothing where there is none.
 pub(super) fn text(value: &Value, field: &str) -> String {
@@ -192,9 +192,7 @@ fn status(incident: &Value) -> String {
 }
 
 fn act(entry: &Value) -> String {
-    let said = ["assignee", "comment", "verdict", "reason"].map(|field| text(entry, field));
-    let said: Vec<String> = said.into_iter().filter(|said| !said.is_empty()).collect();
-    format!("{} {} {} {}", time(entry, "at"), text(entry, "by"), text(entry, "act"), said.join(": "))
+    format!("{} {} {}", time(entry, "at"), text(entry, "by"), did(entry))
 }
 
 fn custody(page: &mut String, chain: &Value) {
