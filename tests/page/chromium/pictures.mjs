@@ -31,6 +31,7 @@ async function picture(name, of, options, open) {
   const page = await signedIn(of, options);
   await open(page);
   await page.waitForLoadState("load");
+  await page.mouse.move(0, 0);
   await page.screenshot({ path: join(given.out, `${name}.png`) });
   await page.context().close();
 }
