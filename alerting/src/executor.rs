@@ -149,6 +149,7 @@ impl Executor {
     /// [`Error::Log`]; then nothing further was done. A decision point that does not answer is no error here: the intent
     /// stands in the log and is retried in the background.
     pub async fn take(&self, finding: &Finding) -> Result<Vec<Action>, Error> {
+        self.tell_aftermath(&finding.system, finding.decided).await?;
         let actions = self.intend(finding).await?;
         if actions.iter().any(|action| matches!(action, Action::Revoke(_) | Action::Propose(_))) {
             self.go_ways().await?;

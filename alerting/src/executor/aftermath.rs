@@ -1,7 +1,7 @@
 //! What is heard after a revocation is told with the record that says it, and not with the heartbeat after it: when people are
 //! told hangs on the log and not on the moment at which it is read.
 
-use keywatch_store::Finding;
+use keywatch_store::{Finding, Instant};
 
 use super::Executor;
 use crate::error::Error;
@@ -9,18 +9,20 @@ use crate::lifecycle::self_monitoring::{allowed_after_revocation, control_signed
 use crate::response::intent::Progress;
 
 impl Executor {
-    /// Tells what was heard of the revocations of a system, as far as nobody was told: that something revoked was allowed, or
-    /// that the control signed.
+    /// Tells what was heard of the revocations of a system until log time `until`, as far as nobody was told: that something
+    /// revoked was allowed, or that the control signed. Before a finding is planned, what was heard before it is told, so that
+    /// the order of pages does not hang on how many records are read at once.
     ///
     /// # Errors
     /// [`Error::Log`].
-    pub(super) async fn tell_aftermath(&self, system: &str) -> Result<(), Error> {
+    pub(super) async fn tell_aftermath(&self, system: &str, until: Instant) -> Result<(), Error> {
         let untold: Vec<Finding> = self.with_state(|state| {
             let of_system = state.responses().iter().filter(|progress| progress.response.system == system);
             let allowed = of_system.filter_map(|progress| self.allowed(progress));
             let misused = state.responses().misused().filter(|(of, _, _)| *of == system);
             let signed = misused.map(|(of, event, time)| control_signed(of, event, time));
-            allowed.chain(signed).filter(|finding| !state.is_planned(finding)).collect()
+            let heard = allowed.chain(signed).filter(|finding| finding.decided <= until);
+            heard.filter(|finding| !state.is_planned(finding)).collect()
         });
         for finding in &untold {
             self.take_own(finding).await?;

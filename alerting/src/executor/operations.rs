@@ -197,7 +197,7 @@ impl Executor {
     /// # Errors
     /// [`Error::Log`].
     pub async fn page_due(&self, system: &str, now: Instant) -> Result<(), Error> {
-        self.tell_aftermath(system).await?;
+        self.tell_aftermath(system, now).await?;
         if self.with_state(|state| plan::due(state, system, now).is_empty()) {
             return Ok(());
         }
