@@ -231,6 +231,8 @@ fn what_changes_something_is_refused_by_its_name() {
         ("EXPLAIN ANALYZE INSERT INTO events SELECT * FROM events", "changes nothing"),
         ("SELECT 1; SELECT 2", "2 statements at once"),
         ("SELECT * FROM '/etc/passwd'", "not found"),
+        ("SELECT * FROM incident", "table `incident` not found; SHOW TABLES lists those there are"),
+        ("SELEC 1", "keywatch: Expected: an SQL statement, found: SELEC"),
         ("SELECT nothing FROM events", "nothing"),
         ("", "no statement"),
     ] {
