@@ -314,6 +314,8 @@ async fn the_day_of_an_analyst_with_the_subcommands() {
     let shown =
         ["It is there for a test.", "look", "chain of custody", "session", "ann saw it", "who is it?", "evidence"];
     as_who("ann", &["incidents", "show", id], &shown);
+    as_who("ann", &["incidents", "show", &id[..8]], &[id, "who is it?"]);
+    as_who("ann", &["alerts", "comment", &format!("{}…", &id[..8]), "by its beginning"], &["done"]);
     as_who("ann", &["alerts", "resolve", id, "--verdict", "test", "--reason", "drill"], &["resolved", "ann says test"]);
     as_who("ann", &["alerts", "reopen", id, "--reason", "no"], &["open"]);
     let alert = get(&running, "/v1/alerts?rule=own/presented").await["alerts"][0]["id"].as_str().unwrap().to_owned();
