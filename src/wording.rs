@@ -6,9 +6,13 @@ use serde_json::Value;
 /// Characters of an address or hash that are shown.
 const NAME_SHOWN: usize = 10;
 
-/// An address or hash by its beginning; other names as they are.
+/// An address or hash by its beginning; other names as they are, and of a person the whole address of their e-mail.
 pub(crate) fn short(name: &str) -> String {
-    if name.len() > 20 && name.is_ascii() { format!("{}…", &name[..NAME_SHOWN]) } else { name.to_owned() }
+    if name.len() > 20 && name.is_ascii() && !name.contains('@') {
+        format!("{}…", &name[..NAME_SHOWN])
+    } else {
+        name.to_owned()
+    }
 }
 
 /// A sentence with its addresses and hashes shortened.
@@ -70,6 +74,7 @@ mod tests {
             shortened(&format!("Wallet {long}, moves 401,346 ETH, so: {long}")),
             "Wallet 0x1db92e2e…, moves 401,346 ETH, so: 0x1db92e2e…"
         );
+        assert_eq!(shortened("erin.of.the.desk@firm.example signs"), "erin.of.the.desk@firm.example signs");
     }
 
     #[test]
