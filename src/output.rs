@@ -5,8 +5,14 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use tracing_subscriber::EnvFilter;
+
+/// Characters that no column of a table is narrowed below: ids stay on one line, to be copied.
+const COLUMN_CHARS_MIN: u16 = 34;
+
+/// Characters beside the content of a column.
+const PADDING_CHARS: u16 = 2;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -79,7 +85,7 @@ pub(crate) fn is_terminal() -> bool {
     stdout().is_terminal()
 }
 
-/// A table under its headings, as wide as the terminal allows.
+/// A table under its headings. On a terminal that is too narrow for it, its widest columns take several lines.
 pub(crate) fn table<const COLUMNS: usize>(
     headings: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
@@ -90,6 +96,7 @@ pub(crate) fn table<const COLUMNS: usize>(
     for row in rows {
         table.add_row(row.map(|cell| printable(&cell)));
     }
+    fit(&mut table, terminal_columns());
     table.to_string()
 }
 
@@ -101,7 +108,34 @@ pub(crate) fn rows(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
     }
+    fit(&mut table, terminal_columns());
     table.to_string()
+}
+
+/// Narrows the widest columns until the table fits; one that cannot stays as wide as it is.
+fn fit(table: &mut Table, terminal: Option<u16>) {
+    let widths = table.column_max_content_widths();
+    let Some(widest) = terminal.and_then(|columns| widest(&widths, columns)) else { return };
+    for column in table.column_iter_mut() {
+        let bound = Width::Fixed(widest.saturating_add(PADDING_CHARS));
+        column.set_constraint(ColumnConstraint::UpperBoundary(bound));
+    }
+}
+
+/// How wide a column may be at most, so that all of them fit; `None` where they fit as they are, or not at all.
+fn widest(widths: &[u16], terminal: u16) -> Option<u16> {
+    let column = |width: u16, most: u16| u32::from(width.min(most)) + u32::from(PADDING_CHARS);
+    let taken = |most: u16| widths.iter().map(|width| column(*width, most)).sum::<u32>();
+    let fits = |most: &u16| taken(*most) <= u32::from(terminal);
+    let most = widths.iter().copied().max().filter(|most| !fits(most))?;
+    (COLUMN_CHARS_MIN..most).rev().find(fits)
+}
+
+/// Columns of the terminal, where standard output is one that says so.
+fn terminal_columns() -> Option<u16> {
+    let out = stdout();
+    let size = if out.is_terminal() { rustix::termios::tcgetwinsize(&out).ok() } else { None };
+    size.map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
 /// A bar on standard error for `records` of long work; nothing is drawn where standard error is no terminal.
@@ -160,6 +194,23 @@ mod tests {
     fn what_comes_from_outside_cannot_drive_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\n\tc\u{9b}d"), "a\\u{1b}[2Jb\n\tc\\u{9b}d");
         assert!(table(["who"], [["\u{7}me".to_owned()]]).contains("\\u{7}me"));
+    }
+
+    #[test]
+    fn the_widest_columns_are_narrowed_until_a_table_fits_and_ids_stay_whole() {
+        assert_eq!(widest(&[32, 8, 100], 200), None, "it fits");
+        assert_eq!(widest(&[32, 8, 100], 120), Some(74));
+        assert_eq!(widest(&[32, 90, 100], 150), Some(56), "both of them");
+        assert_eq!(widest(&[32, 8, 100], 60), None, "an id would be cut");
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        let id = "e0b7054d6e6bc2baa8b166e7a82c8507";
+        let words = "word ".repeat(30);
+        table.add_row([id, words.as_str()]);
+        fit(&mut table, Some(80));
+        let shown = table.to_string();
+        assert!(shown.contains(id) && shown.lines().count() > 2, "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! Names and spans of time as people say them, for the demo and the web page. Knows no event.
 
 use keywatch_store::time::SECOND_NS;
+use serde_json::Value;
 
 /// Characters of an address or hash that are shown.
 const NAME_SHOWN: usize = 10;
 
-/// An address or hash by its beginning; other names as they are.
+/// An address or hash by its beginning; other names as they are, and of a person the whole address of their e-mail.
 pub(crate) fn short(name: &str) -> String {
-    if name.len() > 20 && name.is_ascii() { format!("{}…", &name[..NAME_SHOWN]) } else { name.to_owned() }
+    if name.len() > 20 && name.is_ascii() && !name.contains('@') {
+        format!("{}…", &name[..NAME_SHOWN])
+    } else {
+        name.to_owned()
+    }
 }
 
 /// A sentence with its addresses and hashes shortened.
@@ -28,9 +33,39 @@ pub(crate) fn span(nanoseconds: i64) -> String {
     if shown.is_empty() { "0 s".to_owned() } else { shown.join(" ") }
 }
 
+/// What a person did about an incident, after their name: an entry of its history, as the API has it.
+pub(crate) fn did(entry: &Value) -> String {
+    let said = |field: &str| entry[field].as_str().unwrap_or_default();
+    match said("act") {
+        "acknowledge" => "acknowledged it".to_owned(),
+        "assign" if said("assignee").is_empty() => "gave it back".to_owned(),
+        "assign" => format!("gave it to {}", said("assignee")),
+        "comment" => format!("said: {}", said("comment")),
+        "resolve" => format!("called it {}: {}", said("verdict"), said("reason")),
+        "reopen" => format!("opened it again: {}", said("reason")),
+        other => other.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn what_somebody_did_is_a_sentence_after_their_name() {
+        for (entry, said) in [
+            (json!({ "act": "acknowledge" }), "acknowledged it"),
+            (json!({ "act": "assign", "assignee": "bob" }), "gave it to bob"),
+            (json!({ "act": "assign", "assignee": null }), "gave it back"),
+            (json!({ "act": "comment", "comment": "who is it?" }), "said: who is it?"),
+            (json!({ "act": "resolve", "verdict": "benign", "reason": "a drill" }), "called it benign: a drill"),
+            (json!({ "act": "reopen", "reason": "no drill" }), "opened it again: no drill"),
+        ] {
+            assert_eq!(did(&entry), said);
+        }
+    }
 
     #[test]
     fn a_sentence_keeps_its_words_and_loses_its_hashes() {
@@ -39,6 +74,7 @@ mod tests {
             shortened(&format!("Wallet {long}, moves 401,346 ETH, so: {long}")),
             "Wallet 0x1db92e2e…, moves 401,346 ETH, so: 0x1db92e2e…"
         );
+        assert_eq!(shortened("erin.of.the.desk@firm.example signs"), "erin.of.the.desk@firm.example signs");
     }
 
     #[test]

@@ -98,6 +98,13 @@ fn what_cannot_be_reached_or_read_is_wrong_before_the_first_start() {
     assert_eq!(state(&report, "file", "mode 0644"), "wrong");
     assert_eq!(state(&report, "log", "there is none yet"), "doubtful");
 
+    // Nobody may send: keywatch would not start, and it says for which source nobody speaks.
+    fs::write(machine.path("keywatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    let report = doctor(&machine, &[]);
+    assert_eq!(wrong(&report), ["configuration"], "{report:#}");
+    assert_eq!(state(&report, "configuration", "nothing would be heard"), "wrong");
+    assert_eq!(state(&report, "source", "nothing is configured that could speak for it"), "doubtful");
+
     fs::write(machine.path("keywatch.toml"), "nonsense = 1\n").unwrap();
     let report = doctor(&machine, &[]);
     assert_eq!((lines(&report).len(), wrong(&report)), (1, vec!["configuration"]), "{report:#}");

@@ -168,6 +168,10 @@ async fn nobody_does_what_their_role_and_systems_do_not_allow() {
         ("ann", format!("/v1/incidents/{id}/explode").as_str(), json!({}), StatusCode::NOT_FOUND),
         ("ann", format!("/v1/incidents/{id}/resolve").as_str(), json!({ "verdict": "maybe" }), StatusCode::BAD_REQUEST),
         ("ann", format!("/v1/incidents/{id}/comment").as_str(), json!({ "comment": "" }), StatusCode::CONFLICT),
+        // Nobody has the name; she may not see to it; he sees another system.
+        ("ann", format!("/v1/incidents/{id}/assign").as_str(), json!({ "assignee": "bobb" }), StatusCode::CONFLICT),
+        ("ann", format!("/v1/incidents/{id}/assign").as_str(), json!({ "assignee": "vera" }), StatusCode::CONFLICT),
+        ("ann", format!("/v1/incidents/{id}/assign").as_str(), json!({ "assignee": "stranger" }), StatusCode::CONFLICT),
     ] {
         let (status, answer) = ask(&running, token, Method::POST, path, Some(body)).await;
         assert_eq!(status, expected, "{token} {path}: {answer}");
@@ -182,6 +186,32 @@ async fn nobody_does_what_their_role_and_systems_do_not_allow() {
     running.stop();
     let acknowledged = machine.conclusions().filter(|event| event.kind().starts_with("alert.ackn")).count();
     assert_eq!(acknowledged, 0);
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_is_refused_with_the_nearest_and_who_may_not_is_told_who_may() {
+    let machine = machine();
+    let running = machine.start().await;
+    let id = one_incident(&running).await;
+    let until = keywatch_store::Instant(i64::MAX / 2);
+    let silence = |system: &str, rule: &str| json!({ "system": system, "matcher": { "rule": rule }, "reason": "r", "until": until });
+    let assign = format!("/v1/incidents/{id}/assign");
+    for (who, path, body, said) in [
+        ("ann", assign.as_str(), json!({ "assignee": "bobb" }), "there is no operator `bobb`; the nearest are `bob`"),
+        ("ann", assign.as_str(), json!({ "assignee": "vera" }), "`vera` may not see to incidents of cold"),
+        ("bob", "/v1/silences", silence("cold", "own/present"), "there is no rule `own/present`; the nearest"),
+        ("bob", "/v1/silences", silence("cold", "keywatch/silenced"), "never silenced"),
+        ("vera", "/v1/silences", silence("cold", "own/presented"), "vera may not silence: responder or admin does"),
+        ("vera", "/v1/responses/r-1/reject", json!({ "reason": "r" }), "decide on responses: responder or admin does"),
+        ("vera", assign.as_str(), json!({ "assignee": "bob" }), "handle incidents: analyst, responder or admin does"),
+    ] {
+        let (status, answer) = ask(&running, who, Method::POST, path, Some(body)).await;
+        assert!(status.is_client_error(), "{who} {path}: {answer}");
+        assert!(answer["error"].as_str().is_some_and(|error| error.contains(said)), "{who} {path}: {answer}");
+    }
+    assert_eq!(get(&running, &format!("/v1/incidents/{id}")).await["assignee"], Value::Null);
+    assert_eq!(get(&running, "/v1/silences").await["silences"], json!([]));
+    running.stop();
 }
 
 #[tokio::test]
@@ -284,6 +314,8 @@ async fn the_day_of_an_analyst_with_the_subcommands() {
     let shown =
         ["It is there for a test.", "look", "chain of custody", "session", "ann saw it", "who is it?", "evidence"];
     as_who("ann", &["incidents", "show", id], &shown);
+    as_who("ann", &["incidents", "show", &id[..8]], &[id, "who is it?"]);
+    as_who("ann", &["alerts", "comment", &format!("{}…", &id[..8]), "by its beginning"], &["done"]);
     as_who("ann", &["alerts", "resolve", id, "--verdict", "test", "--reason", "drill"], &["resolved", "ann says test"]);
     as_who("ann", &["alerts", "reopen", id, "--reason", "no"], &["open"]);
     let alert = get(&running, "/v1/alerts?rule=own/presented").await["alerts"][0]["id"].as_str().unwrap().to_owned();

@@ -196,6 +196,13 @@ async fn a_script_in_a_field_of_a_feed_stays_text() {
     let board = ann.until("/page", "&lt;script&gt;").await;
     let path = between(&board.text, "href=\"/page/incidents/", "\"").to_owned();
     let incident = ann.get(&format!("/page/incidents/{path}")).await;
+    let nowhere = ann.get("/page/nowhere/at%3Call").await;
+    assert_eq!(nowhere.status, StatusCode::NOT_FOUND);
+    assert!(
+        nowhere.text.contains("There is no such page") && nowhere.text.contains("href=\"/page\""),
+        "{}",
+        nowhere.text
+    );
     let filtered = ann.get("/page?system=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").await;
     for page in [&board, &incident, &filtered] {
         assert!(page.status.is_success());

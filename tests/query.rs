@@ -24,7 +24,7 @@ async fn recorded(incident: &Incident, directory: &Path) -> (Outcome, AlertState
         log.append(Topic::Events, batch.to_vec()).unwrap();
     }
     let first = &incident.events[0];
-    let mut process = Process::begin(log, first.system(), first.time(), None).await.unwrap();
+    let mut process = Process::retell(log, first.system(), first.time()).await.unwrap();
     process.catch_up().await.unwrap();
     process.idle().await;
     handle(&process, incident.events.last().unwrap().time()).await;
@@ -231,6 +231,8 @@ fn what_changes_something_is_refused_by_its_name() {
         ("EXPLAIN ANALYZE INSERT INTO events SELECT * FROM events", "changes nothing"),
         ("SELECT 1; SELECT 2", "2 statements at once"),
         ("SELECT * FROM '/etc/passwd'", "not found"),
+        ("SELECT * FROM incident", "table `incident` not found; SHOW TABLES lists those there are"),
+        ("SELEC 1", "keywatch: Expected: an SQL statement, found: SELEC"),
         ("SELECT nothing FROM events", "nothing"),
         ("", "no statement"),
     ] {

@@ -1,6 +1,7 @@
 //! Performs what [`crate::plan`] decides. It decides nothing itself: every intent is written to the log first, then done,
 //! then what happened is written.
 
+mod aftermath;
 mod apart;
 mod approvals;
 mod compromises;
@@ -31,8 +32,8 @@ use crate::lifecycle::compromise_findings;
 use crate::lifecycle::record;
 use crate::lifecycle::saved::{Folded, Saved};
 use crate::lifecycle::self_monitoring::{
-    allowed_after_revocation, control_signed, delivery_failed, destination_gone, heartbeat_failed, limit_reached,
-    replica_drifted, response_unconfirmed, response_undone, silenced, superseded,
+    control_signed, delivery_failed, destination_gone, heartbeat_failed, limit_reached, replica_drifted,
+    response_unconfirmed, response_undone, silenced, superseded,
 };
 use crate::lifecycle::state::AlertState;
 use crate::lifecycle::switch_findings;
@@ -148,6 +149,7 @@ impl Executor {
     /// [`Error::Log`]; then nothing further was done. A decision point that does not answer is no error here: the intent
     /// stands in the log and is retried in the background.
     pub async fn take(&self, finding: &Finding) -> Result<Vec<Action>, Error> {
+        self.tell_aftermath(&finding.system, finding.decided).await?;
         let actions = self.intend(finding).await?;
         if actions.iter().any(|action| matches!(action, Action::Revoke(_) | Action::Propose(_))) {
             self.go_ways().await?;
@@ -369,7 +371,7 @@ impl Executor {
         let state = self.shared.alert_log.state();
         let own = state.responses().iter().flat_map(|progress| {
             let reached = limit_reached(&progress.response).filter(|_| progress.is_waiting());
-            let effect = response_unconfirmed(progress).into_iter().chain(allowed_after_revocation(progress));
+            let effect = response_unconfirmed(progress).into_iter().chain(self.allowed(progress));
             effect.chain(reached).chain(response_undone(progress)).chain(Executor::about_ways(progress))
         });
         let misused = state.responses().misused();

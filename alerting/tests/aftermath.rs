@@ -21,9 +21,12 @@ async fn proved() -> (Arc<MortalLog>, Executor) {
 }
 
 fn start(log: &Arc<MortalLog>, pdp: &Arc<FaultyPdp>) -> Executor {
+    start_at(log, EnforcementPoint::new(Arc::clone(pdp) as _, control()).signing_never())
+}
+
+fn start_at(log: &Arc<MortalLog>, point: EnforcementPoint) -> Executor {
     let mut policy = Policy::default();
     policy.adopt(&inventory());
-    let point = EnforcementPoint::new(Arc::clone(pdp) as _, control()).signing_never();
     Executor::open(Dependencies {
         log: Arc::clone(log) as _,
         policy,
@@ -87,6 +90,42 @@ async fn p5_an_allow_for_what_is_revoked_is_critical_and_a_probe_is_not() {
     executor.refresh().await.unwrap();
     executor.refresh().await.unwrap();
     assert_eq!(critical(&log), ["keywatch/allowed_after_revocation"], "told once");
+}
+
+#[tokio::test]
+async fn an_allow_and_a_signature_of_the_control_are_told_with_their_record_and_not_with_the_heartbeat() {
+    let (log, executor) = proved().await;
+    let control = control()["session_id"].as_str().unwrap().to_owned();
+    let heard =
+        [event("decision", "let-in", 101, SESSION, "allow"), event("signing.signed", "s", 102, &control, "success")];
+    for (told, event) in heard.into_iter().enumerate() {
+        assert_eq!(critical(&log).len(), told);
+        let time = event.time();
+        hear(&log, &executor, vec![event]);
+        executor.page_due("another-system", time).await.unwrap();
+        assert_eq!(critical(&log).len(), told, "each system has its own time");
+        executor.page_due(SYSTEM, time).await.unwrap();
+        executor.page_due(SYSTEM, time).await.unwrap();
+    }
+    let both = ["keywatch/allowed_after_revocation", "keywatch/control_signed"];
+    assert_eq!(critical(&log), both);
+    executor.refresh().await.unwrap();
+    assert_eq!(critical(&log), both, "the heartbeat has nothing to add");
+}
+
+#[tokio::test]
+async fn decisions_of_the_past_say_nothing_of_a_decision_point_that_did_not_make_them() {
+    let log = MortalLog::immortal();
+    log.append(Topic::Events, vec![allowed("d-1")]).unwrap();
+    let point = EnforcementPoint::new(FaultyPdp::new() as _, control()).retelling();
+    let executor = start_at(&log, point);
+    executor.resume().await.unwrap();
+    executor.take(&finding("1", 0)).await.unwrap();
+    assert_eq!(degrees(&log), ["denied_at_pdp"]);
+    hear(&log, &executor, vec![event("decision", "let-in", 101, SESSION, "allow")]);
+    executor.page_due(SYSTEM, at(101)).await.unwrap();
+    executor.refresh().await.unwrap();
+    assert!(critical(&log).is_empty(), "{:?}", critical(&log));
 }
 
 #[tokio::test]

@@ -41,6 +41,11 @@ impl Operators {
         Operators { oidc, ..self }
     }
 
+    /// Those of the configuration.
+    pub(crate) fn configured(&self) -> impl Iterator<Item = &Operator> {
+        self.local.iter().map(|(_, operator)| operator)
+    }
+
     /// The identity provider that names operators.
     pub(crate) fn provider(&self) -> Option<&Arc<Oidc>> {
         self.oidc.as_ref()

@@ -417,6 +417,15 @@ pub(crate) fn is_private(url: &Url) -> bool {
 
 /// Replicas of one system decide alike, so they are proved alike.
 fn check_replica(point: &DecisionPoint, earlier: &[DecisionPoint], bundles: &BundleSettings) -> anyhow::Result<()> {
+    let address = |point: &DecisionPoint| point.opa.trim_end_matches('/').to_owned();
+    if let Some(other) = earlier.iter().find(|other| other.system != point.system && address(other) == address(point)) {
+        bail!(
+            "opa: {} is the decision point of system `{}` already; it holds one revocation document, and the documents of two \
+             systems would take each other's place: give each system an OPA of its own",
+            point.opa,
+            other.system
+        );
+    }
     for other in earlier.iter().filter(|other| other.system == point.system) {
         ensure!(other.opa != point.opa, "opa: system `{}` has {} already", point.system, point.opa);
         ensure!(other.name() != point.name(), "name: system `{}` has a `{}` already", point.system, point.name());

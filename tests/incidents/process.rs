@@ -53,15 +53,33 @@ impl Sink for Pager {
 impl Process {
     /// Starts over the log of a system, as after any start: the rules run over the whole log again, and what the last
     /// run left open is taken up. `first` is the time of the log's first record, `kept` the state of alerting that an
-    /// earlier run kept.
+    /// earlier run kept. The decisions in the log are taken for those of the decision point that revokes.
     pub(crate) async fn begin(
         log: Arc<dyn Log>,
         system: &str,
         first: Instant,
         kept: Option<&[u8]>,
     ) -> Result<Process, keywatch_alerting::Error> {
+        Process::begin_at(log, system, point(first)?, kept).await
+    }
+
+    /// As [`Process::begin`], for a log that retells what happened before keywatch was there.
+    pub(crate) async fn retell(
+        log: Arc<dyn Log>,
+        system: &str,
+        first: Instant,
+    ) -> Result<Process, keywatch_alerting::Error> {
+        Process::begin_at(log, system, point(first)?.retelling(), None).await
+    }
+
+    async fn begin_at(
+        log: Arc<dyn Log>,
+        system: &str,
+        point: EnforcementPoint,
+        kept: Option<&[u8]>,
+    ) -> Result<Process, keywatch_alerting::Error> {
         let saved = kept.map(Saved::read).transpose()?.unwrap_or_default();
-        let executor = executor(saved, &log, system, first)?;
+        let executor = executor(saved, &log, system, point)?;
         executor.resume().await?;
         let known = conclusions(log.as_ref()).into_iter().filter(|event| event.kind() == "finding.created");
         let known = known.map(|event| event.detail().value()["id"].as_str().unwrap().to_owned()).collect();
@@ -123,12 +141,8 @@ impl Process {
     }
 }
 
-fn executor(
-    saved: Saved,
-    log: &Arc<dyn Log>,
-    system: &str,
-    first: Instant,
-) -> Result<Executor, keywatch_alerting::Error> {
+/// A decision point in this process.
+fn point(first: Instant) -> Result<EnforcementPoint, keywatch_alerting::Error> {
     let pdp = Arc::new(EmbeddedPdp::new("incidents", &[])?);
     // A healthy session that has nothing to do with the incident; it stays allowed throughout.
     let control = json!({
@@ -137,10 +151,19 @@ fn executor(
         "destination": "office-supplies", "amount_usd": 40, "destination_risk_score": 1, "signer": "ci-bot",
         "initiator": "payout-service", "human_approvals": [], "operation": 0,
     });
+    Ok(EnforcementPoint::new(pdp, control))
+}
+
+fn executor(
+    saved: Saved,
+    log: &Arc<dyn Log>,
+    system: &str,
+    point: EnforcementPoint,
+) -> Result<Executor, keywatch_alerting::Error> {
     let dependencies = Dependencies {
         log: Arc::clone(log),
         policy: Policy::default(),
-        sites: BTreeMap::from([(system.to_owned(), EnforcementPoint::new(pdp, control))]),
+        sites: BTreeMap::from([(system.to_owned(), point)]),
         sinks: vec![Arc::new(Pager)],
         deliveries: Schedule::pages(),
         revocations: Schedule::revocations(),
@@ -211,18 +234,31 @@ impl Outcome {
     }
 }
 
+/// How fast a recording is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// So fast that no heartbeat comes before the end.
+    Fast,
+    /// So slowly that a heartbeat comes after every record that is no tick.
+    Slow,
+}
+
 /// The events through the whole pipeline on a log in memory, one by one from `begins` on: the conclusions.
-pub(crate) fn conclude(events: &[Event], begins: Instant) -> Vec<Event> {
+pub(crate) fn conclude(events: &[Event], begins: Instant, pace: Pace) -> Vec<Event> {
     let (system, first) = (events[0].system().to_owned(), events[0].time());
     let (past, story) = events.split_at(events.partition_point(|event| event.time() < begins));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
-        let mut process = Process::begin(Arc::clone(&log), &system, first, None).await.unwrap();
+        let mut process = Process::retell(Arc::clone(&log), &system, first).await.unwrap();
         for batch in past.chunks(RECORDS).chain(story.chunks(1)) {
             log.append(Topic::Events, batch.to_vec()).unwrap();
             process.catch_up().await.unwrap();
+            if pace == Pace::Slow && batch.iter().any(|event| event.kind() != "tick") {
+                process.heartbeat().await.unwrap();
+            }
         }
+        process.heartbeat().await.unwrap();
         process.idle().await;
         conclusions(log.as_ref())
     })
@@ -234,7 +270,7 @@ pub(crate) fn play(events: &[Event]) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
-        let mut process = Process::begin(Arc::clone(&log), &system, first, None).await.unwrap();
+        let mut process = Process::retell(Arc::clone(&log), &system, first).await.unwrap();
         for batch in events.chunks(RECORDS) {
             log.append(Topic::Events, batch.to_vec()).unwrap();
             process.catch_up().await.unwrap();

@@ -131,7 +131,7 @@ fn pages(outcome: &Outcome) -> Vec<&str> {
 
 fn same(outcome: &Outcome, uninterrupted: &Outcome, ends: &[End]) {
     each_once(outcome);
-    // Those of rules come in one order; keywatch's own are told with a heartbeat, which a start brings forward.
+    // Those of rules come in one order; keywatch's own are told with a record or a heartbeat, which a start brings forward.
     let ids = |outcome: &Outcome, own: bool| {
         let of_kind = outcome.findings.iter().filter(|finding| finding.rule.starts_with("keywatch/") == own);
         of_kind.map(|finding| format!("{} {}", finding.rule, finding.id)).collect::<Vec<_>>()

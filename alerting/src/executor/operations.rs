@@ -191,12 +191,13 @@ impl Executor {
         Ok(())
     }
 
-    /// Tells what has waited long enough at log time `now` of a system. Call it once the findings of all records before
-    /// were taken.
+    /// Tells what has waited long enough at log time `now` of a system, and what was heard of its revocations. Call it once the
+    /// findings of all records before were taken.
     ///
     /// # Errors
     /// [`Error::Log`].
     pub async fn page_due(&self, system: &str, now: Instant) -> Result<(), Error> {
+        self.tell_aftermath(system, now).await?;
         if self.with_state(|state| plan::due(state, system, now).is_empty()) {
             return Ok(());
         }

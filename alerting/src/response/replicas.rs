@@ -90,6 +90,8 @@ pub struct EnforcementPoint {
     pub control: Value,
     /// Nobody works with the control's session and request, so that a signature of them is an attack.
     signs_never: bool,
+    /// The decisions in the log are not its own: they were made elsewhere, before anything was revoked here.
+    retells: bool,
     /// By which documents of ours are known. Without it none is.
     seal: Option<Seal>,
     /// Held from looking at what is open until that is done.
@@ -125,6 +127,7 @@ impl EnforcementPoint {
             replicas,
             control,
             signs_never: false,
+            retells: false,
             seal: None,
             turn: Turn::new(()),
             drifts: Mutex::default(),
@@ -141,6 +144,18 @@ impl EnforcementPoint {
     #[must_use]
     pub fn signing_never(self) -> EnforcementPoint {
         EnforcementPoint { signs_never: true, ..self }
+    }
+
+    /// The same, for a log whose decisions were made before keywatch was there, as where the past is played back. What they
+    /// allowed says nothing of this decision point: nobody had revoked it then.
+    #[must_use]
+    pub fn retelling(self) -> EnforcementPoint {
+        EnforcementPoint { retells: true, ..self }
+    }
+
+    /// Whether the decisions in the log are its own.
+    pub(crate) fn makes_the_decisions(&self) -> bool {
+        !self.retells
     }
 
     /// Session and request of the control, where nobody signs with it.

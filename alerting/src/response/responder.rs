@@ -115,6 +115,11 @@ impl Responder {
         Ok(())
     }
 
+    /// Whether the decisions in the log of a system are those of the decision point that revokes.
+    pub(crate) fn makes_the_decisions(&self, system: &str) -> bool {
+        self.sites.get(system).is_none_or(EnforcementPoint::makes_the_decisions)
+    }
+
     /// What was found changed at replicas of a system since this was asked last.
     pub fn drifts(&self, system: &str) -> Vec<Drift> {
         self.sites.get(system).map(EnforcementPoint::drifts).unwrap_or_default()

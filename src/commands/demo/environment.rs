@@ -89,7 +89,8 @@ pub(crate) fn pipeline(
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<Pipeline> {
     let systems: std::collections::BTreeSet<&str> = events.iter().map(keywatch_store::Event::system).collect();
-    let site = |system: &&str| ((*system).to_owned(), EnforcementPoint::new(pdp.clone(), control(events)));
+    let point = || EnforcementPoint::new(pdp.clone(), control(events)).retelling();
+    let site = |system: &&str| ((*system).to_owned(), point());
     let sites: BTreeMap<String, EnforcementPoint> = systems.iter().map(site).collect();
     let executor = Executor::open(Dependencies {
         log: log.clone(),
@@ -114,4 +115,42 @@ fn control(events: &[Event]) -> Value {
         "destination": "office-supplies", "amount_usd": 40, "destination_risk_score": 1, "signer": "ci-bot",
         "initiator": "payout-service", "human_approvals": [], "operation": 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::Incident;
+
+    /// Records of the history that are fed in at once.
+    const RECORDS: usize = 512;
+
+    /// The rules of which people are told in the theft from Bybit, one a page, with a heartbeat after every record that is no
+    /// tick, or with one at the end.
+    async fn told(slowly: bool) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let incident = Incident::find("2025-02-bybit").unwrap();
+        let (begins, events) = (incident.story().unwrap().begins, incident.events().unwrap());
+        let mut environment = build(directory.path(), &events).unwrap();
+        environment.pipeline.executor().resume().await.unwrap();
+        let (past, story) = events.split_at(events.partition_point(|event| event.time() < begins));
+        for batch in past.chunks(RECORDS).chain(story.chunks(1)) {
+            environment.log.append(Topic::Events, batch.to_vec()).unwrap();
+            environment.pipeline.run_to_end().await.unwrap();
+            if slowly && batch.iter().any(|event| event.kind() != "tick") {
+                environment.pipeline.executor().refresh().await.unwrap();
+            }
+        }
+        environment.pipeline.executor().refresh().await.unwrap();
+        environment.pipeline.executor().idle().await;
+        environment.pages.take().into_iter().map(|page| page.rule).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn people_are_told_four_times_at_most_at_every_pace() {
+        let (fast, slow) = (told(false).await, told(true).await);
+        assert_eq!(fast, slow);
+        assert!(slow.len() <= 4, "{slow:?}");
+        assert_eq!(slow.first().map(String::as_str), Some("signing/confirmation_mismatch"));
+    }
 }

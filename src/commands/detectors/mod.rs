@@ -179,7 +179,10 @@ pub(crate) fn load_drafts(place: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
 /// The rules of those ids, or all when none is named.
 fn chosen(rules: Vec<Rule>, ids: &[String]) -> anyhow::Result<Vec<Rule>> {
     if let Some(unknown) = ids.iter().find(|id| rules.iter().all(|rule| rule.id != **id)) {
-        bail!("there is no rule `{unknown}`; `keywatch detectors list` shows those there are");
+        bail!(
+            "there is no rule `{unknown}`: it is named by its id, FAMILY/NAME; `keywatch detectors list` shows those built in, and \
+             --directory DIR finds your own"
+        );
     }
     Ok(rules.into_iter().filter(|rule| ids.is_empty() || ids.contains(&rule.id)).collect())
 }

@@ -53,7 +53,10 @@ pub(super) fn run(arguments: &RecordArguments) -> anyhow::Result<ExitCode> {
     }
     ensure!(arguments.finding > 0, "findings are counted from 1");
     let Some(finding) = nth_finding(&rule, &arguments.log, arguments.finding)? else {
-        bail!("{} finds less than {} in that history", rule.id, arguments.finding);
+        match arguments.finding {
+            1 => bail!("{} finds nothing in that history", rule.id),
+            wanted => bail!("{} finds less than {wanted} times in that history", rule.id),
+        }
     };
     let around = around(&rule, &arguments.log, &finding)?;
     let fires = smallest(&rule, around, finding.anchor)?;

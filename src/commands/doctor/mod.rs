@@ -27,6 +27,7 @@ use keywatch_store::Inventory;
 use crate::clock;
 use crate::commands::operator::client::Server;
 use crate::service::config::{self, Config, Overrides};
+use crate::service::role::Role;
 use report::{Line, Report};
 use running::Asked;
 
@@ -77,7 +78,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 config.decision_points.len(),
                 inventory.systems.len()
             );
-            report.add(Line::fine("configuration", file, found));
+            report.add(Line::fine("configuration", file.clone(), found));
+            // On Kafka each process has a role of its own, and its own part of this.
+            if config.log.kafka.is_empty()
+                && let Err(error) = Role::All.check(&config, &inventory)
+            {
+                let advice =
+                    "keywatch does not start before it is done; docs/front-door.md says how a source is let in";
+                report.add(Line::wrong("configuration", file, format!("{error:#}"), advice));
+            }
             examine(arguments, &config, &inventory, &mut report)?;
         }
         Err(error) => {
@@ -113,6 +122,8 @@ fn examine(arguments: &Arguments, config: &Config, inventory: &Inventory, report
     if let Some(heard) = heard {
         let now = if report.service == "running" { Some(clock::now()) } else { heard.until };
         report.add_all(sources::lines(config, inventory, &heard, now));
+    } else if report.service == "stopped" {
+        report.add_all(sources::unspoken(config, inventory, None));
     }
     report.add_all(outside);
     report.extend(reach::clock_line(&skews));

@@ -22,10 +22,23 @@ pub(super) fn lines(config: &Config, inventory: &Inventory, heard: &Activity, no
         judge(&format!("{system}/{source}"), declared, heard.find(system, source), heard.from, now)
     });
     let mut lines: Vec<Line> = judged.collect();
+    lines.extend(unspoken(config, inventory, Some(heard)));
+    lines.extend(heard.gaps.iter().map(|(system, gaps)| {
+        let found = format!("{gaps} times records of the log were lost, and somebody went on without them");
+        Line::doubtful("log", system, found, "docs/damaged-log.md says how to have sources send again")
+    }));
+    lines
+}
+
+/// A line for each source that is declared, that nothing is configured for and, as far as it is known, that was not heard.
+pub(super) fn unspoken(config: &Config, inventory: &Inventory, heard: Option<&Activity>) -> Vec<Line> {
+    let configured = configured(config);
+    let mut lines = Vec::new();
     for system in &inventory.systems {
         let others = system.sources.iter().filter(|source| {
             let name = (system.id.clone(), source.source.clone());
-            !configured.contains(&name) && heard.find(&system.id, &source.source).is_none()
+            let is_heard = heard.is_some_and(|heard| heard.find(&system.id, &source.source).is_some());
+            !configured.contains(&name) && !is_heard
         });
         lines.extend(others.map(|source| {
             let advice = "give it a credential (docs/front-door.md), or take it out of the inventory";
@@ -33,10 +46,6 @@ pub(super) fn lines(config: &Config, inventory: &Inventory, heard: &Activity, no
             Line::doubtful(AREA, format!("{}/{}", system.id, source.source), found, advice)
         }));
     }
-    lines.extend(heard.gaps.iter().map(|(system, gaps)| {
-        let found = format!("{gaps} times records of the log were lost, and somebody went on without them");
-        Line::doubtful("log", system, found, "docs/damaged-log.md says how to have sources send again")
-    }));
     lines
 }
 

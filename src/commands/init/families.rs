@@ -79,7 +79,14 @@ impl<'a> Families<'a> {
     fn per_day(&self, findings: u64) -> String {
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
         let findings = findings as f64;
-        if self.days > 0.0 { format!("{:.1}", findings / self.days) } else { "?".to_owned() }
+        let per_day = findings / self.days;
+        match per_day {
+            _ if self.days <= 0.0 => "?".to_owned(),
+            // Ten in a year and a half are few, and not none.
+            seldom if seldom > 0.0 && seldom < 0.01 => "< 0.01".to_owned(),
+            seldom if seldom > 0.0 && seldom < 0.1 => format!("{seldom:.2}"),
+            often => format!("{often:.1}"),
+        }
     }
 }
 
@@ -109,5 +116,9 @@ mod tests {
         let shadow: Vec<&str> = shadow.iter().filter_map(toml::Value::as_str).collect();
         assert_eq!(shadow, ["chain/loud", "chain/quiet", "session/some"]);
         assert!(Families::new(&rules, 0.0).table().contains('?'));
+        // What is seldom is not nothing.
+        let seldom = |days: f64| Families::new(&rules, days).per_day(5);
+        assert_eq!([seldom(100.0), seldom(10_000.0)], ["0.05", "< 0.01"]);
+        assert_eq!(Families::new(&rules, 100.0).per_day(0), "0.0");
     }
 }

@@ -4,12 +4,14 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`client`] | speaks to the API |
+//! | [`ids`] | ids by their beginnings |
 //! | [`mod@responses`] | `keywatch responses` and `keywatch sessions` |
 //! | [`mod@sources`] | `keywatch sources` |
 //! | [`switches`] | `keywatch detectors` as far as it asks a running keywatch: rules put into shadow, off and on |
 //! | [`tables`], [`response_text`] | answers as text |
 
 pub(super) mod client;
+mod ids;
 mod response_text;
 mod responses;
 mod sources;
@@ -28,6 +30,7 @@ use serde_json::{Value, json};
 use crate::service::http::page::standalone;
 use crate::{clock, output};
 use client::Server;
+use ids::whole;
 pub(crate) use responses::{ResponsesArguments, SessionsArguments, responses, sessions};
 pub(crate) use sources::{SourcesArguments, sources};
 
@@ -50,7 +53,7 @@ Examples:
   keywatch alerts silence --system cold --rule chain/amount_outlier --for 8h --reason 'migration'
   keywatch alerts handover --since 2026-03-01T06:00:00Z
 
-An id may be that of an alert or of its incident: people handle incidents. docs/alerts.md tells the day of an analyst.
+An id may be that of an alert or of its incident: people handle incidents. Its first digits will do, four or more. docs/alerts.md tells the day of an analyst.
 KEYWATCH_URL says where keywatch is; KEYWATCH_TOKEN_FILE, or KEYWATCH_TOKEN itself, who you are.")]
 pub(crate) struct AlertsArguments {
     #[command(flatten)]
@@ -290,6 +293,17 @@ struct Handover {
 }
 
 impl Filter {
+    /// The list; where nothing fits what was asked for, that is said too: a name that is misspelt finds nothing either.
+    fn ask(&self, server: &Server, list: &str) -> anyhow::Result<Value> {
+        let answer = server.get(&[list], &self.parameters())?;
+        let is_set =
+            [&self.status, &self.system, &self.severity, &self.assignee, &self.rule].iter().any(|of| of.is_some());
+        if is_set && answer["total"] == 0 {
+            output::note(&format!("nothing fits the filter; `keywatch {list} list` shows all of your systems"));
+        }
+        Ok(answer)
+    }
+
     fn parameters(&self) -> Vec<(&'static str, Option<String>)> {
         vec![
             ("status", self.status.clone()),
@@ -309,19 +323,22 @@ impl Filter {
 pub(crate) fn alerts(arguments: &AlertsArguments) -> anyhow::Result<ExitCode> {
     let server = &arguments.server;
     let (answer, text): (Value, fn(&Value) -> String) = match &arguments.action {
-        AlertsAction::List(filter) => (server.get(&["alerts"], &filter.parameters())?, tables::alerts),
-        AlertsAction::Show(Id { id }) => (server.get(&["alerts", id], &[])?, tables::shown),
+        AlertsAction::List(filter) => (filter.ask(server, "alerts")?, tables::alerts),
+        AlertsAction::Show(Id { id }) => (server.get(&["alerts", &whole(server, id)?], &[])?, tables::shown),
         AlertsAction::Ack(Ids { ids }) => return acknowledge(server, ids),
-        AlertsAction::Assign(Assign { id, assignee }) => {
-            (server.post(&["incidents", id, "assign"], &json!({ "assignee": assignee }))?, tables::operated)
-        }
-        AlertsAction::Comment(Comment { id, comment }) => {
-            (server.post(&["incidents", id, "comment"], &json!({ "comment": comment }))?, tables::operated)
-        }
+        AlertsAction::Assign(Assign { id, assignee }) => (
+            server.post(&["incidents", &whole(server, id)?, "assign"], &json!({ "assignee": assignee }))?,
+            tables::operated,
+        ),
+        AlertsAction::Comment(Comment { id, comment }) => (
+            server.post(&["incidents", &whole(server, id)?, "comment"], &json!({ "comment": comment }))?,
+            tables::operated,
+        ),
         AlertsAction::Resolve(resolve) => return resolved(server, resolve),
-        AlertsAction::Reopen(Reopen { id, reason }) => {
-            (server.post(&["incidents", id, "reopen"], &json!({ "reason": reason }))?, tables::operated)
-        }
+        AlertsAction::Reopen(Reopen { id, reason }) => (
+            server.post(&["incidents", &whole(server, id)?, "reopen"], &json!({ "reason": reason }))?,
+            tables::operated,
+        ),
         AlertsAction::Allow(wanted) => (allow(server, wanted)?, tables::silence),
         AlertsAction::Silence(silence) => (server.post(&["silences"], &silence.body()?)?, tables::silence),
         AlertsAction::Silences => (server.get(&["silences"], &[])?, tables::silences),
@@ -345,16 +362,16 @@ pub(crate) fn alerts(arguments: &AlertsArguments) -> anyhow::Result<ExitCode> {
 pub(crate) fn incidents(arguments: &IncidentsArguments) -> anyhow::Result<ExitCode> {
     let server = &arguments.server;
     match &arguments.action {
-        IncidentsAction::List(filter) => {
-            print(server, &server.get(&["incidents"], &filter.parameters())?, tables::incidents)
+        IncidentsAction::List(filter) => print(server, &filter.ask(server, "incidents")?, tables::incidents),
+        IncidentsAction::Show(Id { id }) => {
+            print(server, &server.get(&["incidents", &whole(server, id)?], &[])?, tables::shown)
         }
-        IncidentsAction::Show(Id { id }) => print(server, &server.get(&["incidents", id], &[])?, tables::shown),
         IncidentsAction::Export(Export { id, output }) => export(server, id, output.as_deref()),
     }
 }
 
 fn export(server: &Server, id: &str, file: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let incident = server.get(&["incidents", id], &[])?;
+    let incident = server.get(&["incidents", &whole(server, id)?], &[])?;
     let page = standalone::file(&[incident], "An incident as keywatch had it.", clock::now());
     match file {
         Some(file) => std::fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?,
@@ -377,6 +394,7 @@ pub(crate) fn about(arguments: &AboutArguments) -> anyhow::Result<ExitCode> {
 fn resolved(server: &Server, resolve: &Resolve) -> anyhow::Result<ExitCode> {
     let Resolve { id, verdict, reason, allow: days } = resolve;
     let body = json!({ "verdict": verdict, "reason": reason });
+    let id = &whole(server, id)?;
     let answer = server.post(&["incidents", id, "resolve"], &body)?;
     let Some(days) = *days else { return print(server, &answer, tables::operated) };
     let (id, reason) = (id.clone(), reason.clone());
@@ -389,11 +407,12 @@ fn allow(server: &Server, wanted: &Allow) -> anyhow::Result<Value> {
     let Allow { id, days, reason, any, amount_up_to } = wanted;
     let until = clock::now().saturating_add(i64::from(*days).saturating_mul(DAY_NS));
     let body = json!({ "reason": reason, "until": until, "any": any, "amount_max": amount_up_to });
-    server.post(&["alerts", id, "allow"], &body)
+    server.post(&["alerts", &whole(server, id)?, "allow"], &body)
 }
 
 /// Each is answered for itself; one that was not acknowledged makes the exit code 1.
 fn acknowledge(server: &Server, ids: &[String]) -> anyhow::Result<ExitCode> {
+    let ids: Vec<String> = ids.iter().map(|id| whole(server, id)).collect::<anyhow::Result<_>>()?;
     let answer = server.post(&["acknowledge"], &json!({ "ids": ids }))?;
     print(server, &answer, tables::acknowledged)?;
     let failed = answer["results"].as_array().is_some_and(|all| all.iter().any(|one| one["error"].is_string()));

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::tables::{items, joined, listed, text, time};
 use crate::output::table;
+use crate::wording::{short, shortened};
 
 /// The sections of what a response names, and what one name of each is called.
 const SECTIONS: [(&str, &str); 5] = [
@@ -25,7 +26,7 @@ pub(super) fn list(answer: &Value) -> String {
     let row = |response: &Value| {
         let said = ["id", "severity", "system", "actor", "targets", "rule"].map(|field| text(response, field));
         let [id, severity, system, actor, targets, rule] = said;
-        [id, severity, state(response), time(response, "decided"), system, actor, targets, rule]
+        [id, severity, state(response), time(response, "decided"), system, short(&actor), shortened(&targets), rule]
     };
     let headings = ["response", "severity", "state", "decided (UTC)", "system", "about", "what it stops", "rule"];
     table(headings, shown.iter().map(row)) + &listed(&answer["total"], shown.len())

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::output::table;
+use crate::wording::{did, short, shortened};
 
 /// A field as text; nothing where there is none.
 pub(super) fn text(value: &Value, field: &str) -> String {
@@ -48,7 +49,8 @@ pub(super) fn incidents(answer: &Value) -> String {
 fn incident_table(incidents: &[Value]) -> String {
     let row = |incident: &Value| {
         let [severity, status] = ["severity", "status"].map(|field| text(incident, field));
-        let [last, assignee, title] = [time(incident, "last"), text(incident, "assignee"), text(incident, "title")];
+        let [last, assignee] = [time(incident, "last"), text(incident, "assignee")];
+        let title = shortened(&text(incident, "title"));
         [
             text(incident, "id"),
             severity,
@@ -105,7 +107,7 @@ fn alert_table(alerts: &[Value]) -> String {
             Some(_) => "[rests on tainted events in part] ",
             None => "",
         };
-        let title = format!("{rests}{}", text(alert, "title"));
+        let title = format!("{rests}{}", shortened(&text(alert, "title")));
         [
             text(alert, "id"),
             text(alert, "severity"),
@@ -132,7 +134,7 @@ pub(super) fn shown(incident: &Value) -> String {
     line("status", &status(incident));
     line("assignee", &text(incident, "assignee"));
     line("log time", &format!("{} to {} UTC", time(incident, "opened"), time(incident, "last")));
-    line("people told", &format!("{} times, last {}", text(incident, "pages"), time(incident, "paged_at")));
+    line("people told", &told(incident));
     for (label, field) in [
         ("wallets", "wallets"),
         ("destinations", "destinations"),
@@ -164,6 +166,15 @@ pub(super) fn shown(incident: &Value) -> String {
     page
 }
 
+/// How often people were told, and when last.
+fn told(incident: &Value) -> String {
+    match incident["pages"].as_u64() {
+        None | Some(0) => "not yet".to_owned(),
+        Some(1) => format!("once, {}", time(incident, "paged_at")),
+        Some(times) => format!("{times} times, last {}", time(incident, "paged_at")),
+    }
+}
+
 fn status(incident: &Value) -> String {
     let mut status = text(incident, "status");
     if let Some(by) = incident["acknowledged"]["by"].as_str() {
@@ -181,9 +192,7 @@ fn status(incident: &Value) -> String {
 }
 
 fn act(entry: &Value) -> String {
-    let said = ["assignee", "comment", "verdict", "reason"].map(|field| text(entry, field));
-    let said: Vec<String> = said.into_iter().filter(|said| !said.is_empty()).collect();
-    format!("{} {} {} {}", time(entry, "at"), text(entry, "by"), text(entry, "act"), said.join(": "))
+    format!("{} {} {}", time(entry, "at"), text(entry, "by"), did(entry))
 }
 
 fn custody(page: &mut String, chain: &Value) {
@@ -194,14 +203,14 @@ fn custody(page: &mut String, chain: &Value) {
     let _ = writeln!(page, "\nchain of custody\n{}", table(["link", "state", "events", "what does not agree"], links));
     let rows = items(&chain["timeline"]).iter().map(|event| {
         let mark = if event["evidence"] == true { "evidence" } else { "" };
-        let what = ["wallet", "request", "tx", "amount", "to_address", "outcome"].map(|field| text(event, field));
+        let what = ["wallet", "request", "tx", "amount", "to_address", "outcome"].map(|field| named(event, field));
         let what = what.into_iter().filter(|said| !said.is_empty()).collect::<Vec<_>>().join(" ");
         let wrong = joined(event, "problems");
         [
             time(event, "time"),
             text(event, "kind"),
             text(event, "source"),
-            text(event, "actor"),
+            named(event, "actor"),
             what,
             mark.to_owned(),
             wrong,
@@ -211,6 +220,15 @@ fn custody(page: &mut String, chain: &Value) {
     let _ = writeln!(page, "\n{}", table(headings, rows));
     if chain["complete"] == false {
         page.push_str("there are more events than are shown\n");
+    }
+}
+
+/// A field of an event in the row of a timeline: names by their beginnings, amounts in the units that people use.
+fn named(event: &Value, field: &str) -> String {
+    match event["amount_in_words"].as_str() {
+        Some(words) if field == "amount" => words.to_owned(),
+        _ if field == "amount" => text(event, field),
+        _ => short(&text(event, field)),
     }
 }
 
@@ -238,7 +256,7 @@ pub(super) fn silence(answer: &Value) -> String {
     }
     let wider = joined(answer, "wider");
     let wider = if wider.is_empty() { String::new() } else { format!("\nwider than what was judged: {wider}") };
-    format!("{said}\ncovers {}{wider}", text(answer, "matcher"))
+    format!("{said}\ncovers {}{wider}", matcher(&answer["matcher"]))
 }
 
 /// A verdict, and the entry of the allow-list that was made from it.
@@ -256,7 +274,8 @@ fn silence_table(silences: &[Value]) -> String {
     let row = |silence: &Value| {
         let who = [text(silence, "by"), text(silence, "approved_by")];
         let who = who.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" and ");
-        let [id, status, matcher] = ["id", "status", "matcher"].map(|field| text(silence, field));
+        let [id, status] = ["id", "status"].map(|field| text(silence, field));
+        let matcher = matcher(&silence["matcher"]);
         let wider = joined(silence, "wider");
         let wider = if wider.is_empty() { wider } else { format!(", wider: {wider}") };
         let made_from = if silence["allows"].is_object() { format!("a verdict{wider}") } else { String::new() };
@@ -265,6 +284,13 @@ fn silence_table(silences: &[Value]) -> String {
     };
     let headings = ["silence", "status", "until (UTC)", "by", "which", "covered", "made from", "why"];
     table(headings, silences.iter().map(row))
+}
+
+/// What a silence covers, side by side.
+fn matcher(matcher: &Value) -> String {
+    let sides = matcher.as_object().into_iter().chain(matcher["facts"].as_object()).flatten();
+    let said = sides.filter_map(|(name, value)| Some(format!("{name} {}", value.as_str()?)));
+    said.collect::<Vec<_>>().join(", ")
 }
 
 /// Rules that are in shadow or off, or are to be.
@@ -286,11 +312,14 @@ pub(super) fn about(answer: &Value) -> String {
         let _ = write!(page, ", {} to {} UTC", time(answer, "first"), time(answer, "last"));
     }
     page.push('\n');
-    for field in ["as", "kinds", "systems"] {
-        let counts = answer[field].as_object().into_iter().flatten().map(|(name, count)| format!("{name} {count}"));
+    let fields: &[&str] = if answer["events"] == 0 { &[] } else { &["as", "kinds", "systems"] };
+    for field in fields {
+        let counts = answer[*field].as_object().into_iter().flatten().map(|(name, count)| format!("{name} {count}"));
         let _ = writeln!(page, "  {field:<8} {}", counts.collect::<Vec<_>>().join(", "));
     }
     if answer["events"] == 0 {
+        let since = time(answer, "since");
+        let _ = writeln!(page, "  nothing since {since} UTC; --since looks further back");
         page.push_str("  names are looked for as events have them, letter by letter, and in your systems alone\n");
     }
     if answer["complete"] == false {
@@ -315,7 +344,9 @@ pub(super) fn about(answer: &Value) -> String {
             text(event, "outcome"),
         ]
     });
-    let _ = writeln!(page, "\n{}", table(["log time (UTC)", "kind", "source", "who", "what", "outcome"], rows));
+    if answer["events"] != 0 {
+        let _ = writeln!(page, "\n{}", table(["log time (UTC)", "kind", "source", "who", "what", "outcome"], rows));
+    }
     page
 }
 
@@ -327,18 +358,24 @@ pub(super) fn handover(report: &Value) -> String {
         let shown = if incidents.is_empty() { "none".to_owned() } else { incident_table(incidents) };
         let _ = writeln!(page, "\n{heading}: {}\n{shown}", incidents.len());
     }
-    let _ = writeln!(page, "\ndone");
-    items(&report["acts"]).iter().for_each(|entry| {
+    let acts = items(&report["acts"]);
+    let _ = writeln!(page, "\ndone: {}", acts.len());
+    for entry in acts {
         let _ = writeln!(page, "  {} {}", text(entry, "incident"), act(entry));
-    });
+    }
+    let or_none = |all: &[Value], table: fn(&[Value]) -> String| {
+        if all.is_empty() { "none".to_owned() } else { table(all) }
+    };
     let silences = items(&report["silences"]);
-    let _ = writeln!(page, "\nsilences: {}\n{}", silences.len(), silence_table(silences));
+    let _ = writeln!(page, "\nsilences: {}\n{}", silences.len(), or_none(silences, silence_table));
     let switches = items(&report["switches"]);
-    let _ = writeln!(page, "\nrules in shadow or off: {}\n{}", switches.len(), switch_table(switches));
-    let rules = items(&report["rules"])
-        .iter()
-        .map(|rule| ["rule", "alerts", "findings", "true", "false", "benign", "test"].map(|field| text(rule, field)));
-    let headings = ["rule", "alerts", "findings", "true", "false", "benign", "test"];
-    let _ = writeln!(page, "\nrules\n{}", table(headings, rules));
+    let _ = writeln!(page, "\nrules in shadow or off: {}\n{}", switches.len(), or_none(switches, switch_table));
+    let _ = writeln!(page, "\nalerts of the shift by rule\n{}", or_none(items(&report["rules"]), rule_table));
     page
+}
+
+/// What each rule cost a shift.
+fn rule_table(rules: &[Value]) -> String {
+    let columns = ["rule", "alerts", "findings", "true", "false", "benign", "test"];
+    table(columns, rules.iter().map(|rule| columns.map(|field| text(rule, field))))
 }

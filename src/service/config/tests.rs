@@ -55,6 +55,24 @@ fn the_printed_default_is_the_default() {
     assert_eq!(lists, [2, 2, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 1], "the commented examples can be taken as they are");
 }
 
+#[test]
+fn two_systems_do_not_share_a_decision_point_since_it_holds_one_document() {
+    let two =
+        "[[systems]]\nid = \"hot\"\n[[systems]]\nid = \"cold\"\nsources = [{ source = \"opa-1\", feed = \"opa\" }]";
+    let inventory = Inventory::parse("i.toml", two).unwrap();
+    let with = |opa: &str| {
+        let mut config = config();
+        let cold = config.decision_points[0].clone();
+        config.decision_points.push(DecisionPoint { system: "hot".into(), opa: opa.into(), ..cold });
+        check(&config, &inventory)
+    };
+    assert!(with("http://127.0.0.1:8182").is_ok());
+    for same in ["http://127.0.0.1:8181", "http://127.0.0.1:8181/"] {
+        let problem = format!("{:#}", with(same).unwrap_err());
+        assert!(problem.contains("the decision point of system `cold` already"), "{problem}");
+    }
+}
+
 type Spoil = fn(&mut Config);
 
 #[test]

@@ -159,9 +159,18 @@ impl Session {
 
 const ONLY_QUESTIONS: &str = "keywatch answers questions and changes nothing: SELECT, WITH, EXPLAIN and SHOW are taken";
 
-/// What DataFusion says is wrong. Its text tells its causes already; as a chain of causes it would be told twice or thrice.
+/// What DataFusion says is wrong, without where in DataFusion it was found. Its text tells its causes already; as a chain of causes
+/// it would be told twice or thrice.
 fn said_once(error: &DataFusionError) -> anyhow::Error {
-    anyhow!("{}", error.strip_backtrace())
+    let said = error.strip_backtrace();
+    let said = said.strip_prefix("Error during planning: ").unwrap_or(&said);
+    if let Some(parsed) = said.strip_prefix("SQL error: ParserError(\"").and_then(|rest| rest.strip_suffix("\")")) {
+        return anyhow!("{}", parsed.replace("\\\"", "\""));
+    }
+    match said.strip_prefix("table 'keywatch.public.").and_then(|rest| rest.strip_suffix("' not found")) {
+        Some(table) => anyhow!("table `{table}` not found; SHOW TABLES lists those there are"),
+        None => anyhow!("{said}"),
+    }
 }
 
 /// The one statement of a text, if it is a question.

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::views::AlertCounts;
-use super::{Answer, Api, Caller, Refusal, lacks, views};
+use super::{Answer, Api, Caller, Refusal, lacks, names, views};
 use crate::clock;
 use crate::limits::{API_KEY_BYTES_MAX, API_MANY_MAX};
 use crate::service::operators::{Operator, Permission};
@@ -94,8 +94,9 @@ pub(super) async fn acknowledge_many(State(api): State<Arc<Api>>, Extension(oper
 
 fn operate(api: &Api, operator: &Operator, name: &str, key: Option<String>, act: Act) -> Result<Value, Refusal> {
     let system = api.executor.with_state(|state| state.incident_of(name).map(|incident| incident.system.clone()));
-    if !system.is_some_and(|system| operator.sees(&system)) {
-        return Err(Refusal::nothing(name));
+    let Some(system) = system.filter(|system| operator.sees(system)) else { return Err(Refusal::nothing(name)) };
+    if let Act::Assign { assignee: Some(assignee) } = &act {
+        names::check_assignee(api, operator, assignee, &system)?;
     }
     let operating = api.executor.operate(name, &operator.name, key, act, clock::now());
     let operated = api.threads.block_on(operating)?;
@@ -127,6 +128,7 @@ pub(super) async fn silence(State(api): State<Arc<Api>>, Extension(operator): Ca
         return Err(Refusal::new(StatusCode::FORBIDDEN, format!("system `{}` is not one of yours", request.system)));
     }
     api.away(move |api| {
+        names::check_silence(api, &operator, &request)?;
         let now = clock::now();
         let silence = api.threads.block_on(api.executor.silence(request, &operator.name, now))?;
         Ok(Json(views::silence(&silence, now)))

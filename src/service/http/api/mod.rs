@@ -16,6 +16,7 @@
 //! | [`deliveries`] | how the receivers do; what was put aside, and trying that again |
 //! | [`compared`], [`facts`] | requests that claim the same place; what else an event of the chain says, with both values of what differs |
 //! | [`changes`] | waits until something has changed |
+//! | [`names`] | refuses the name of a rule, a system or a person that is not there, with the nearest ones |
 //! | [`rules`], [`noise`], [`coverage`] | the rules that run; what each cost people; what covers which row of the CCSS |
 //! | [`switches`] | rules that are put into shadow, switched off and on again while keywatch runs |
 //! | [`sources`] | the sources that may send |
@@ -36,6 +37,7 @@ mod deliveries;
 mod facts;
 mod history;
 pub(crate) mod incidents;
+mod names;
 mod noise;
 pub(crate) mod responses;
 pub(crate) mod rules;
@@ -312,13 +314,29 @@ async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: N
     };
     let needed = if request.method().is_safe() { Permission::Read } else { Permission::Handle };
     if !operator.may(needed) {
-        return lacks(&operator, needed).into_response();
+        let asked = if needed == Permission::Handle { changes_with(request.uri().path()) } else { needed };
+        return lacks(&operator, asked).into_response();
     }
     let method = request.method().to_string();
     request.extensions_mut().insert(operator);
     let response = next.run(request).await;
     api.metrics.api_requests.with_label_values(&[method.as_str(), response.status().as_str()]).inc();
     response
+}
+
+/// What it takes to change something there, for the words with which somebody who may change nothing is refused. Those who handle
+/// incidents are refused there, where they may not.
+fn changes_with(path: &str) -> Permission {
+    let rights = [
+        ("responses/", Permission::Respond),
+        ("sessions/", Permission::Respond),
+        ("silences", Permission::Silence),
+        ("switches", Permission::Switch),
+        ("compromises", Permission::Administer),
+    ];
+    let asked = path.strip_prefix("/v1/").unwrap_or_default();
+    let right = rights.into_iter().find(|(folder, _)| asked.starts_with(*folder));
+    right.map_or(Permission::Handle, |(_, right)| right)
 }
 
 fn lacks(operator: &Operator, needed: Permission) -> Refusal {
@@ -374,6 +392,22 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_change_nothing_is_told_who_may_change_this() {
+        for (path, expected) in [
+            ("/v1/responses/r-1/reject", Permission::Respond),
+            ("/v1/sessions/restore", Permission::Respond),
+            ("/v1/silences", Permission::Silence),
+            ("/v1/silences/s-1/end", Permission::Silence),
+            ("/v1/switches", Permission::Switch),
+            ("/v1/compromises", Permission::Administer),
+            ("/v1/incidents/i-1/comment", Permission::Handle),
+            ("/v1/alerts/a-1/allow", Permission::Handle),
+        ] {
+            assert_eq!(changes_with(path), expected, "{path}");
+        }
+    }
 
     #[test]
     fn who_finds_the_log_taking_nothing_is_told_so_and_when_to_come_back() {

@@ -63,6 +63,7 @@ fn board(answer: &Value, waiting: &Markup, filter: &Fields, number: usize, now: 
         @if incidents.is_empty() {
             p.nothing {
                 @if total > 0 { "This page is past the end: there are " (total) "." }
+                @else if is_set(filter) { "No incident fits the filter. " a href="/page" { "Show all" } "." }
                 @else { "No incident. That is good, unless a source is silent: see " a href="/page/sources" { "sources" } "." }
             }
         } @else {
@@ -74,6 +75,11 @@ fn board(answer: &Value, waiting: &Markup, filter: &Fields, number: usize, now: 
         @let kept = ["status", "severity", "system", "rule"].map(|name| (name, filter.text(name)));
         (pages("/page", &kept, number, total, PAGE_BOARD_INCIDENTS))
     }
+}
+
+/// Whether the filter leaves anything out.
+fn is_set(filter: &Fields) -> bool {
+    ["status", "severity", "system", "rule"].into_iter().any(|name| !filter.text(name).trim().is_empty())
 }
 
 fn row(incident: &Value, now: Instant) -> Markup {
@@ -113,6 +119,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_empty_board_is_good_news_only_where_nothing_is_filtered_out() {
+        let nothing = json!({ "total": 0, "incidents": [] });
+        let said = |filter: &str| board(&nothing, &html! {}, &Fields::read(filter), 1, Instant(0)).into_string();
+        assert!(said("status=&rule=").contains("That is good"));
+        let filtered = said("system=colt-1");
+        assert!(filtered.contains("No incident fits the filter") && !filtered.contains("That is good"), "{filtered}");
+    }
 
     #[test]
     fn a_title_stays_text_and_pages_keep_the_filter() {

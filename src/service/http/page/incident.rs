@@ -19,7 +19,7 @@ use super::timeline::{money_left, timeline};
 use super::{Page, acts, layout};
 use crate::clock;
 use crate::limits::PAGE_LIST_RESPONSES;
-use crate::wording::{shortened, span};
+use crate::wording::{did, shortened, span};
 
 /// What an incident names, and what people call it.
 const NAMES: [(&str, &str); 5] = [
@@ -115,7 +115,7 @@ fn summary(incident: &Value) -> Markup {
             div {
                 dt { "Found" }
                 dd { @if found.is_some() { (time(text(incident, "opened"))) } }
-                dd.more { "people told " (incident["pages"].to_string()) " times" }
+                dd.more { (people_told(incident["pages"].as_u64().unwrap_or_default())) }
             }
             div {
                 dt { "Cut off" }
@@ -143,6 +143,14 @@ fn summary(incident: &Value) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn people_told(pages: u64) -> String {
+    match pages {
+        0 => "people not told yet".to_owned(),
+        1 => "people told once".to_owned(),
+        times => format!("people told {times} times"),
     }
 }
 
@@ -258,10 +266,7 @@ fn history(incident: &Value) -> Markup {
             ul.plain role="list" {
                 @for entry in entries {
                     li {
-                        (time(text(entry, "at"))) " " strong { (text(entry, "by")) } " " (text(entry, "act"))
-                        @for field in ["assignee", "comment", "verdict", "reason"] {
-                            @if entry[field].is_string() { span.words { " " (text(entry, field)) } }
-                        }
+                        (time(text(entry, "at"))) " " strong { (text(entry, "by")) } " " span.words { (did(entry)) }
                     }
                 }
             }

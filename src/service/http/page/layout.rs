@@ -1,5 +1,6 @@
 //! What all pages share: the head, the way around, and the foot.
 
+use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
@@ -66,6 +67,11 @@ pub(super) fn refused(session: Option<&Session>, status: StatusCode, problem: &s
         p { @if session.is_some() { a href="/page" { "Back to the incidents" } } @else { a href="/page/sign-in" { "Sign in" } } }
     };
     (status, whole(session, "Not done", "", &content, false)).into_response()
+}
+
+/// `GET` of what is no page.
+pub(super) async fn nowhere(Extension(session): Extension<Session>) -> Response {
+    refused(Some(&session), StatusCode::NOT_FOUND, "There is no such page.")
 }
 
 fn whole(session: Option<&Session>, title: &str, place: &str, content: &Markup, live: bool) -> Response {

@@ -168,6 +168,7 @@ pub(crate) fn router(page: Arc<Page>) -> Router {
         .route("/page/sources", get(sources::list))
         .route("/page/changes", get(live::changes))
         .route("/page/sign-out", post(sign_in::sign_out))
+        .route("/page/{*elsewhere}", get(layout::nowhere))
         .layer(middleware::from_fn_with_state(Arc::clone(&page), recognise));
     Router::new()
         .route("/", get(|| async { Redirect::to("/page") }))

@@ -213,6 +213,10 @@ pub(super) fn of_incident(session: &Session, responses: &[Value], incident: &Val
                                 (shortened(text(response, "targets")))
                             }
                             " " span.quiet { (text(response, "why")) }
+                            @for ruling in items(&response["rulings"]) {
+                                ". " strong { (text(ruling, "by")) } " " (text(ruling, "ruled")) ": "
+                                span.words { (text(ruling, "reason")) }
+                            }
                             (decisions::forms(session, response, Some(name)))
                         }
                     }
@@ -237,7 +241,8 @@ fn state(response: &Value) -> Markup {
             @if wrong { span.wrong { "✕ " (status) } } @else { (status.replace('_', " ")) }
         }
         @if status == "proposed" {
-            " waits for " (needed) @if needed == 1 { " person" } @else { " people" } " until " (time(text(response, "expires"))) " UTC"
+            " waits for " (needed) @if needed == 1 { " person" } @else { " people" } " until "
+            span.until { (time(text(response, "expires"))) " UTC" }
             @if !agreed.is_empty() { ", " (agreed.join(", ")) " agreed" }
             @if response["shadow"] == true { ", shadow mode" }
         }

@@ -56,7 +56,7 @@ fn table(rules: &Value, noise: &Value, switched: &Value) -> Markup {
                                 a.entry href=(link(text(rule, "id"))) { code { (text(rule, "id")) } }
                                 (switches::marks(switched, text(rule, "id")))
                             }
-                            td { (text(rule, "title")) }
+                            td { (title(text(rule, "title"))) }
                             @for field in ["alerts", "findings", "true", "false", "unjudged"] {
                                 td.number { (count(rule, field)) }
                             }
@@ -108,7 +108,7 @@ fn one(rule: &Value, cost: &Value, switched: &Markup) -> Markup {
     html! {
         article.rule {
             p.kicker { (severity(text(rule, "severity"))) " " code { (text(rule, "id")) } " version " (rule["version"].to_string()) }
-            h1 { (text(rule, "title")) }
+            h1 { (title(text(rule, "title"))) }
             @if rule["running"]["parked"] == true {
                 p { strong.wrong { "✕ parked" } " It failed and is tried again; what it missed it goes through then." }
             }
@@ -194,11 +194,32 @@ fn parameters(parameters: &[Value]) -> Markup {
     }
 }
 
+/// What a rule finds, with the names of what its findings fill in.
+fn title(title: &str) -> Markup {
+    let word = |column: &str| column.split(':').next().unwrap_or_default().replace('_', " ");
+    html! {
+        @for (index, part) in title.split('{').enumerate() {
+            @match part.split_once('}') {
+                Some((column, rest)) if index > 0 => { i { (word(column)) } (rest) },
+                _ => { @if index > 0 { "{" } (part) },
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_findings_fill_in_stands_there_by_its_name() {
+        let said = |text: &str| title(text).into_string();
+        let outlier = "Wallet {wallet} moves {amount:asset}, at most {largest_before:asset}";
+        assert_eq!(said(outlier), "Wallet <i>wallet</i> moves <i>amount</i>, at most <i>largest before</i>");
+        assert_eq!(said("{<b>} and a { that stays"), "<i>&lt;b&gt;</i> and a { that stays");
+    }
 
     #[test]
     fn rules_have_their_figures_and_what_they_say_stays_text() {

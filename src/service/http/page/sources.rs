@@ -39,7 +39,9 @@ pub(super) async fn list(State(page): State<Arc<Page>>, Extension(session): Exte
                 tbody { @for source in sources { (source_row(source, said)) } }
             }
         }
-        @if sources.is_empty() { p.nothing { "No source may send." } }
+        @if sources.is_empty() {
+            p.nothing { "No source may send to this keywatch: its configuration names those that may. A demo reads its records." }
+        }
     };
     layout::page(&session, "Sources", "/page/sources", &content)
 }
