@@ -39,7 +39,7 @@ pub const HEADS_IN_MEMORY_BYTES_MAX: u64 = 8 << 20;
 
 /// Bytes of small values that are held so: each commit writes the same few anew, and what it replaces stays until they go to
 /// a table.
-pub const STATE_IN_MEMORY_BYTES_MAX: u64 = 2 << 20;
+pub const STATE_IN_MEMORY_BYTES_MAX: u64 = 4 << 20;
 
 /// Days that the log keeps by default.
 pub const RETENTION_DAYS: i64 = 400;
