@@ -203,7 +203,7 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
-    pub(super) fn put_batch(&mut self, topic: Topic, first: Position, head: Vec<u8>, lines: Vec<u8>) {
+    pub(super) fn put_batch(&mut self, topic: Topic, first: Position, head: Vec<u8>, lines: &[u8]) {
         self.write.insert(&self.disk.heads, name(topic, first), head);
         self.write.insert(&self.disk.lines, name(topic, first), lines);
     }
