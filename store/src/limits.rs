@@ -22,11 +22,24 @@ pub const REPEAT_HORIZON_NS: i64 = 7 * 86_400 * 1_000_000_000;
 pub const SEEN_SWEEP_IDS_MIN: usize = 65_536;
 
 /// Ids of a topic that the embedded log holds in memory before they go to its index on disk; twice as many while they are
-/// on their way.
-pub const RECENT_IDS_MAX: usize = 131_072;
+/// on their way. With those of a large commit beyond it they fit a table of 131,072 places (at most seven eighths of which
+/// are filled), which takes 6.4 MB; 131,072 ids would double it.
+pub const RECENT_IDS_MAX: usize = 98_304;
 
 /// Bytes of the index of ids, its filters among them, that are kept at hand.
 pub const IDS_CACHE_BYTES_MAX: u64 = 32 << 20;
+
+/// Bytes of lines of the embedded log that are held in memory before they go to a table; as many of those before stay in
+/// memory until the next table is begun, and more while tables wait to be written. Each table has a file of its own for as
+/// long as the log keeps its lines, so that fewer bytes would make more files.
+pub const LINES_IN_MEMORY_BYTES_MAX: u64 = 32 << 20;
+
+/// Bytes of heads of batches that are held so.
+pub const HEADS_IN_MEMORY_BYTES_MAX: u64 = 8 << 20;
+
+/// Bytes of small values that are held so: each commit writes the same few anew, and what it replaces stays until they go to
+/// a table.
+pub const STATE_IN_MEMORY_BYTES_MAX: u64 = 4 << 20;
 
 /// Days that the log keeps by default.
 pub const RETENTION_DAYS: i64 = 400;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::support::{event, open, read_all, saying};
 use keywatch_store::error::Remedy;
-use keywatch_store::limits::{APPEND_EVENTS_MAX, BATCH_BYTES_MAX, CLOCK_JUMP_NS_MAX, REPEAT_HORIZON_NS};
+use keywatch_store::limits::{
+    APPEND_EVENTS_MAX, BATCH_BYTES_MAX, CLOCK_JUMP_NS_MAX, LINES_IN_MEMORY_BYTES_MAX, REPEAT_HORIZON_NS,
+};
 use keywatch_store::log::embedded::{Clocks, EmbeddedLog, Options};
 use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Clock, Error, Event, Instant, Inventory, Log, Position, Topic};
@@ -300,6 +302,34 @@ fn appends() -> impl Strategy<Value = Vec<(bool, Vec<Event>)>> {
         }
     });
     prop::collection::vec((prop::bool::weighted(0.8), prop::collection::vec(one, 0..8)), 1..12)
+}
+
+#[test]
+fn p7_lines_leave_memory_before_they_are_twice_the_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    let said = serde_json::json!({ "blob": "x".repeat(1 << 19) });
+    let append = |number: i64| {
+        let event = event("s", &number.to_string(), number + 1).changed(|event| event.detail(&said));
+        log.append(Topic::Events, vec![event]).unwrap();
+    };
+    let limit = i64::try_from(LINES_IN_MEMORY_BYTES_MAX >> 19).unwrap();
+    (0..limit / 2).for_each(append);
+    assert!(!has_table_of_lines(directory.path()), "half of what may be held is on its way already");
+    (limit / 2..limit + limit / 4).for_each(append);
+    // It is written in the background: ten seconds at most.
+    let written = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        has_table_of_lines(directory.path())
+    });
+    assert!(written, "all is in memory");
+}
+
+/// Whether lines stand in a file of their own beside the journals.
+fn has_table_of_lines(log: &Path) -> bool {
+    let keyspaces = std::fs::read_dir(log.join("data/keyspaces")).unwrap();
+    let files = keyspaces.filter_map(|keyspace| std::fs::read_dir(keyspace.unwrap().path().join("blobs")).ok());
+    files.flatten().next().is_some()
 }
 
 proptest! {

@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -29,6 +30,16 @@ const SINGLES: usize = 1_000;
 const WANTED: f64 = 50_000.0;
 /// Batches of a connection at that pace: ten seconds of them.
 const PACED_BATCHES: usize = 312;
+/// Rounds after which memory has to stand: tables of the log fill at different paces, so that a few rounds show only how they
+/// fill. A multiple of three.
+const ROUNDS: usize = 12;
+/// How much more of it the last third of the rounds may take than the third before.
+const GROWTH_MAX: f64 = 1.05;
+/// What it takes in any of these rounds, MiB (docs/front-door.md).
+const RESIDENT_MIB_MAX: f64 = 512.0;
+/// Between two looks at it, and looks of one round.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOKS_MAX: usize = 6_000;
 
 /// One connection that is kept.
 struct Sender {
@@ -135,11 +146,34 @@ fn percentile(took: &mut [Duration], percent: usize) -> f64 {
     took[(took.len() - 1) * percent / 100].as_secs_f64() * 1e3
 }
 
-/// MiB that keywatch has resident.
-fn resident(site: &Site) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", site.keywatch.id())).unwrap();
+/// MiB that a process has resident.
+fn resident(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
     kibibytes.unwrap().parse::<f64>().unwrap() / 1024.0
+}
+
+/// What work gives, and the MiB that a process had resident meanwhile, in the mean: at any one moment it depends on how full
+/// the log's tables are.
+fn looked_at<T>(process: u32, work: impl FnOnce() -> T) -> (T, f64) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut looks = vec![resident(process)];
+            while !done.load(Ordering::Relaxed) && looks.len() < LOOKS_MAX {
+                thread::sleep(LOOK_EVERY);
+                looks.push(resident(process));
+            }
+            mean(&looks)
+        });
+        let worked = work();
+        done.store(true, Ordering::Relaxed);
+        (worked, looking.join().unwrap())
+    })
+}
+
+fn mean(numbers: &[f64]) -> f64 {
+    numbers.iter().sum::<f64>() / count(numbers.len())
 }
 
 #[expect(clippy::print_stdout, reason = "a bench prints its table")]
@@ -156,20 +190,32 @@ fn count(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap())
 }
 
-/// Rounds as fast as answers come: events a second, and memory after each.
-async fn batches(site: &Site, rules: &str, rounds: &[&str]) {
-    let mut mebibytes = vec![resident(site)];
-    for round in rounds {
-        let requests: Vec<_> = (0..CONNECTIONS).map(|one| requests(round, one, BATCHES, BATCH)).collect();
-        let (seconds, mut took) = run(&mut senders(site, CONNECTIONS).await, &requests, None);
+/// Rounds as fast as answers come: events a second of each; the MiB before them, and during each.
+async fn batches(site: &Site, rules: &str, rounds: usize) -> Vec<f64> {
+    let process = site.keywatch.id();
+    let mut mebibytes = vec![resident(process)];
+    for round in 1..=rounds {
+        let named = format!("round-{round}");
+        let requests: Vec<_> = (0..CONNECTIONS).map(|one| requests(&named, one, BATCHES, BATCH)).collect();
+        let mut senders = senders(site, CONNECTIONS).await;
+        let ((seconds, mut took), held) = looked_at(process, || run(&mut senders, &requests, None));
         let rate = count(CONNECTIONS * BATCHES * BATCH) / seconds;
         let measured = format!("{rate:.0}/s, p99 {:.1} ms", percentile(&mut took, 99));
-        row(&format!("{rules}: batches of {BATCH}, {round} round"), "50000/s", &measured, rate / WANTED);
-        mebibytes.push(resident(site));
+        row(&format!("{rules}: batches of {BATCH}, {named}"), "50000/s", &measured, rate / WANTED);
+        mebibytes.push(held);
     }
-    let [.., last_but_one, last] = mebibytes[..] else { panic!("there are two rounds") };
+    mebibytes
+}
+
+/// Says what was held before and during each round; the ratio is that of the third of them before the last to the last.
+fn memory(rules: &str, mebibytes: &[f64]) -> f64 {
+    let [_, rounds @ ..] = mebibytes else { panic!("it was looked at before") };
+    let third = rounds.len().div_ceil(3);
+    let (before, last) = rounds.split_at(rounds.len() - third);
+    let flat = mean(&before[before.len() - third.min(before.len())..]) / mean(last);
     let told: Vec<String> = mebibytes.iter().map(|mebibytes| format!("{mebibytes:.0}")).collect();
-    row(&format!("{rules}: MiB before, and after each"), "flat", &told.join(", "), last_but_one / last);
+    row(&format!("{rules}: MiB before, and in each"), "flat", &told.join(", "), flat);
+    flat
 }
 
 /// Half of what is wanted, at even times: how late answers are against when their request was due.
@@ -208,11 +254,16 @@ async fn measure_the_front_door() {
     let rules: Vec<String> = shipped.iter().map(|rule| format!("\"{}\"", rule.id)).collect();
     let none = format!("[rules]\ndisabled = [{}]\n", rules.join(", "));
     let without_rules = Site::start(&sources, &none, &[]);
-    batches(&without_rules, "no rules", &["first", "second", "third", "fourth"]).await;
+    let held = batches(&without_rules, "no rules", ROUNDS).await;
+    let flat = memory("no rules", &held);
     drop(without_rules);
     let site = Site::start(&sources, "", &[]);
-    batches(&site, "all rules", &["first", "second"]).await;
+    let with_rules = batches(&site, "all rules", 2).await;
+    memory("all rules", &with_rules);
     paced(&site).await;
     singles(&site).await;
     assert_eq!(site.metric("keywatch_ingest_rejects_total").await, 0, "everything was understood");
+    // Last, so that the other figures are there whatever these are.
+    assert!(flat * GROWTH_MAX >= 1.0, "memory grows: {held:?} MiB");
+    assert!(held.iter().all(|mebibytes| *mebibytes <= RESIDENT_MIB_MAX), "{held:?} MiB");
 }

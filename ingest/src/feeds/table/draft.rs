@@ -7,7 +7,8 @@ use keywatch_store::event::{Builder, CanonicalJson, TextColumn};
 use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Map, Number, Value, json};
 
-use super::{Column, Fact, countries, kept, path, value};
+use super::kept::{self, Kept};
+use super::{Column, Fact, countries, path, value};
 use crate::chain::address::{canonical, in_canonical_form};
 use crate::feeds::dollars::usd_cents;
 use crate::feeds::json::written_bytes;
@@ -103,12 +104,11 @@ impl Draft {
         self.event.outcome(word);
     }
 
-    /// Keeps the record itself.
-    pub(super) fn keep(&mut self, record: &Value, hidden: &[&str]) {
-        let (record, left_out) = kept::of(record, hidden);
-        self.record = Some(record);
-        if !left_out.is_empty() {
-            self.detail.insert("left_out".to_owned(), json!(left_out));
+    /// Keeps of the record itself what is to be kept.
+    pub(super) fn keep(&mut self, kept: Kept) {
+        self.record = Some(kept.record);
+        if !kept.left_out.is_empty() {
+            self.detail.insert("left_out".to_owned(), json!(kept.left_out));
         }
     }
 

@@ -314,7 +314,8 @@ impl Table {
         let word = value::need(record, self.select)?;
         let Some(case) = self.case(word, record)? else { return Ok(None) };
         let Some(kind) = case.kind else { return Ok(None) };
-        let id = value::identity(record, self.id)?;
+        let kept = kept::of(record, self.hidden);
+        let id = value::identity_of(record, kept.whole(), self.id)?;
         let mut draft = Draft::new(context, &id, kind, value::need_time(record, self.time)?);
         for (column, path) in self.columns.iter().chain(case.columns) {
             draft.fill(*column, record, path)?;
@@ -331,7 +332,7 @@ impl Table {
             finish(context, record, &mut draft)?;
         }
         complete(record, &mut draft)?;
-        draft.keep(record, self.hidden);
+        draft.keep(kept);
         draft.event(context).map(Some)
     }
 }

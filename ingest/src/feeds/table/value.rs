@@ -52,14 +52,25 @@ pub(crate) fn need<'a>(record: &'a Value, paths: &str) -> Result<&'a str, Proble
 /// # Errors
 /// One is missing, or the whole is too long.
 pub(crate) fn identity(record: &Value, parts: &[&str]) -> Result<String, Problem> {
+    identity_of(record, None, parts)
+}
+
+/// As [`identity`], of a record whose text without white space, names in order, may be at hand.
+///
+/// # Errors
+/// As there.
+pub(super) fn identity_of(record: &Value, text: Option<&str>, parts: &[&str]) -> Result<String, Problem> {
     let mut id = String::new();
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
             id.push('/');
         }
         if *part == RECORD_HASH {
-            let text = serde_json::to_vec(record).expect("a value is always JSON");
-            id.push_str(&hex::encode(keccak256(text)));
+            let hash = match text {
+                Some(text) => keccak256(text),
+                None => keccak256(serde_json::to_vec(record).expect("a value is always JSON")),
+            };
+            id.push_str(&hex::encode(hash));
         } else {
             push_escaped(need(record, part)?, &mut id);
         }
@@ -210,5 +221,10 @@ mod tests {
         assert_eq!(identity(&json!({}), &["a"]).unwrap_err().field, "a");
         assert_eq!(identity(&json!({"a": "x".repeat(2000)}), &["a"]).unwrap_err().field, "a");
         assert_ne!(identity(&json!({"a": 1}), &["#"]), identity(&json!({"a": 2}), &["#"]));
+        let record = json!({"b": "\u{1}é", "a": 1.5});
+        assert_eq!(
+            identity_of(&record, Some(record.to_string().as_str()), &["#", "a"]),
+            identity(&record, &["#", "a"])
+        );
     }
 }

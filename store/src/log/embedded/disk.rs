@@ -14,6 +14,7 @@ use fjall::{
 
 use super::damage::{Damage, FileDamage};
 use super::files;
+use crate::limits::{HEADS_IN_MEMORY_BYTES_MAX, LINES_IN_MEMORY_BYTES_MAX, STATE_IN_MEMORY_BYTES_MAX};
 use crate::log::hash_chain::{self, Hash, IntegrityError, Key};
 use crate::{Error, Position, Topic};
 
@@ -30,6 +31,12 @@ pub(super) struct Disk {
 
 /// A name, or the rest of one, and its value.
 type Named = (Vec<u8>, Vec<u8>);
+
+/// How a keyspace is made that holds so many bytes in memory. The storage crate keeps that with the keyspace: one that is there
+/// has the bytes with which it was made.
+fn in_memory(bytes_max: u64) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(bytes_max)
+}
 
 /// A batch as it lies on disk, unchecked.
 pub(super) struct Stored {
@@ -61,11 +68,11 @@ impl Disk {
         let opened = catch_unwind(|| {
             let builder = Database::builder(directory.join("data")).max_journaling_size(JOURNAL_BYTES_MAX);
             let (database, [heads, lines, state]) = with_keyspaces(builder.open()?, |database| {
-                let heads = database.keyspace("heads", KeyspaceCreateOptions::default)?;
+                let heads = database.keyspace("heads", || in_memory(HEADS_IN_MEMORY_BYTES_MAX))?;
                 let lines = database.keyspace("lines", || {
-                    KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default()))
+                    in_memory(LINES_IN_MEMORY_BYTES_MAX).with_kv_separation(Some(KvSeparationOptions::default()))
                 })?;
-                Ok([heads, lines, database.keyspace("state", KeyspaceCreateOptions::default)?])
+                Ok([heads, lines, database.keyspace("state", || in_memory(STATE_IN_MEMORY_BYTES_MAX))?])
             })?;
             Ok(Disk { path: directory.to_owned(), database, heads, lines, state })
         });
@@ -196,7 +203,7 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
-    pub(super) fn put_batch(&mut self, topic: Topic, first: Position, head: Vec<u8>, lines: Vec<u8>) {
+    pub(super) fn put_batch(&mut self, topic: Topic, first: Position, head: Vec<u8>, lines: &[u8]) {
         self.write.insert(&self.disk.heads, name(topic, first), head);
         self.write.insert(&self.disk.lines, name(topic, first), lines);
     }

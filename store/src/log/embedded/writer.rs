@@ -74,6 +74,8 @@ pub(super) struct TopicWriter {
     admission: Admission,
     times: HashMap<String, TimeIndex>,
     drafts: Vec<Draft>,
+    /// The room of the last batch's lines, for the next one.
+    room: String,
     /// Ids that the admission does not hold.
     ids: TopicIds,
 }
@@ -81,7 +83,7 @@ pub(super) struct TopicWriter {
 impl From<Recovered> for TopicWriter {
     fn from(recovered: Recovered) -> TopicWriter {
         let Recovered { topic, tip, latest, admission, times, ids, .. } = recovered;
-        TopicWriter { topic, tip, latest, admission, times, drafts: Vec::new(), ids }
+        TopicWriter { topic, tip, latest, admission, times, drafts: Vec::new(), room: String::new(), ids }
     }
 }
 
@@ -196,7 +198,8 @@ impl TopicWriter {
 
     fn draft(&mut self) -> &mut Draft {
         if self.drafts.last().is_none_or(Draft::is_full) {
-            self.drafts.push(Draft::default());
+            let lines = std::mem::take(&mut self.room);
+            self.drafts.push(Draft { lines, ..Draft::default() });
         }
         self.drafts.last_mut().expect("there is one now")
     }
@@ -235,15 +238,15 @@ impl TopicWriter {
 
     fn put_batch(&mut self, draft: Draft, change: &mut Change<'_>, role: &str, key: &Key) {
         let first = self.tip.position;
-        let lines = draft.lines.into_bytes();
+        let Draft { systems, rows, mut lines, .. } = draft;
         let head = Head {
             topic: self.topic,
             role: role.to_owned(),
             first,
             previous: self.tip.hash,
-            lines_hash: Sha256::digest(&lines).into(),
-            systems: draft.systems,
-            rows: draft.rows,
+            lines_hash: Sha256::digest(lines.as_bytes()).into(),
+            systems,
+            rows,
         };
         for row in &head.rows {
             let system = &head.systems[usize::from(row.system)];
@@ -254,7 +257,9 @@ impl TopicWriter {
         }
         let (bytes, hash) = head.seal(key);
         self.latest = head.latest().unwrap_or(self.latest);
-        change.put_batch(self.topic, first, bytes, lines);
+        change.put_batch(self.topic, first, bytes, lines.as_bytes());
+        lines.clear();
+        self.room = lines;
         self.tip = ChainLink { position: head.end(), hash };
     }
 }
