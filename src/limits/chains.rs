@@ -15,6 +15,9 @@ pub(crate) const NODE_REST_SECONDS_MIN: u64 = 1;
 /// Seconds that a node is asked last at most.
 pub(crate) const NODE_REST_SECONDS_MAX: u64 = 300;
 
+/// Milliseconds by which a request may come after its turn without moving the turns behind it: so late are timers.
+pub(crate) const NODE_LATE_MILLISECONDS_MAX: u64 = 4;
+
 /// Blocks that a follower puts into the log at once.
 pub(crate) const FOLLOW_BLOCKS_MAX: u64 = 64;
 
