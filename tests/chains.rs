@@ -13,6 +13,7 @@
 //! | [`heads`] | nodes that announce their blocks |
 //! | [`announcements`] | nodes of Bitcoin that announce their blocks over `ZeroMQ` |
 //! | [`lag`] | a node that answers and has stopped |
+//! | [`memory`] | what a follower keeps of many blocks |
 //! | [`figures`] | measurements, which are run by hand |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
 //!
@@ -33,6 +34,7 @@ mod geth;
 mod heads;
 mod lag;
 mod looks;
+mod memory;
 mod pools;
 mod publisher;
 mod tokens;

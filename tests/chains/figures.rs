@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::generated::{self, LOGS, TRANSACTIONS};
+use super::memory;
 use super::watcher::{Watcher, Watching};
 use crate::support::anvil::{ACCOUNTS, Anvil};
 use crate::support::btcd::{Btcd, Wallet};
@@ -18,6 +19,11 @@ const FINDINGS: &str = "keywatch_rule_findings_total";
 
 /// Blocks that nodes have before anybody follows them.
 const CATCHING_UP: u64 = 1500;
+/// Blocks over which memory is measured, and those between two looks at it.
+const LONG: u64 = 100_000;
+const LOOK: u64 = 10_000;
+/// Small blocks that are made at once.
+const STAGE: u64 = 1000;
 /// Payments whose way is measured.
 const ROUNDS: usize = 200;
 
@@ -30,9 +36,12 @@ async fn catch_up(what: &str, watcher: &Watcher, height: u64) -> Watching {
     watching.until_height(height).await;
     let took = begun.elapsed();
     let (blocks, requests) = (watching.metric(BLOCKS, "").await, watching.metric(REQUESTS, "").await);
-    let a_second = blocks as f64 / took.as_secs_f64();
+    let a_second = |took: Duration| blocks as f64 / took.as_secs_f64();
     println!(
-        "{what}: {blocks} blocks in {took:.2?} ({a_second:.0} a second, {started:.2?} of it the start), {:.2} requests a block",
+        "{what}: {blocks} blocks in {took:.2?} ({:.0} a second; {:.0} without the start, which is {started:.2?} of it), {:.2} \
+         requests a block",
+        a_second(took),
+        a_second(took.saturating_sub(started)),
         requests as f64 / blocks as f64
     );
     watching
@@ -60,6 +69,21 @@ async fn catching_up_over_generated_blocks() {
         watcher.declare(&declared);
         catch_up(&format!("{wallets} wallets"), &watcher, CATCHING_UP).await.stop();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn memory_over_a_hundred_thousand_blocks() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    println!("`keywatch chain follow`, small blocks, of each {STAGE} the last ones left for others:");
+    let begun = Instant::now();
+    let tell = |height: u64, kibibytes: u64| {
+        println!("{height:>7} blocks, {:>4} MiB resident, {:.0?}", kibibytes / 1024, begun.elapsed());
+    };
+    let (memory, _) = memory::followed(STAGE, LOOK, LONG, tell).await;
+    let (first, second) = memory.split_at(memory.len() / 2);
+    let (first, second) = (first.iter().max().unwrap(), second.iter().max().unwrap());
+    assert!(second * 10 <= first * 11, "the second half takes a tenth more than the first: {memory:?} KiB");
 }
 
 #[tokio::test]

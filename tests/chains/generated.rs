@@ -1,5 +1,5 @@
 //! A node that answers with generated blocks: of the size of Ethereum's, a hundred and fifty transactions with four hundred
-//! logs, none of them about anybody who is watched; or small ones, of which every other one moves a token of the wallet, and
+//! logs, none of them about anybody who is watched; or small ones, each of which moves a token to the wallet and from it, and
 //! whose newest are left for others again and again. What it costs is told apart from what reading costs, since it only fills
 //! in a text.
 
@@ -19,8 +19,8 @@ pub(crate) const TRANSACTIONS: usize = 150;
 pub(crate) const LOGS: usize = 400;
 /// Blocks of the small ones that are left each time.
 pub(crate) const LEFT: u64 = 3;
-/// Of so many small blocks one moves something to the wallet, and one something from it.
-pub(crate) const MOVES: u64 = 4;
+/// Logs of each small block that move something to the wallet or from it, each in a transaction of its own.
+pub(crate) const MOVES: usize = 4;
 
 const SMALL_TRANSACTIONS: usize = 6;
 const SMALL_LOGS: usize = 8;
@@ -37,39 +37,50 @@ struct Chain {
     /// The newest of all.
     last: u64,
     block: String,
-    /// Receipts where nobody is paid, the wallet is, and the wallet pays.
-    receipts: [String; 3],
+    receipts: String,
 }
 
 /// Starts one whose newest block is `head`; gives its address. It ends with the runtime.
 pub(crate) async fn start(head: u64) -> String {
-    let receipts = receipts(TRANSACTIONS, LOGS, None).to_string();
-    serve(Chain {
+    serve(Arc::new(Chain {
         head: AtomicU64::new(head),
         stage: head,
         last: head,
         block: block(TRANSACTIONS).to_string(),
-        receipts: [receipts.clone(), receipts.clone(), receipts],
-    })
+        receipts: receipts(TRANSACTIONS, LOGS, 0).to_string(),
+    }))
     .await
+}
+
+/// A node that makes small blocks as they are read.
+pub(crate) struct Small {
+    /// Its address.
+    pub(crate) url: String,
+    chain: Arc<Chain>,
+}
+
+impl Small {
+    /// Its newest block. All of the stage before it are read, and stand in the log of whoever reads them.
+    pub(crate) fn head(&self) -> u64 {
+        self.chain.head.load(Ordering::Relaxed)
+    }
 }
 
 /// Starts one that makes small blocks up to `last`, `stage` at a time. With each stage the last blocks of the one before are
 /// left for others.
-pub(crate) async fn start_small(stage: u64, last: u64) -> String {
-    let receipts = |side| receipts(SMALL_TRANSACTIONS, SMALL_LOGS, side).to_string();
-    serve(Chain {
+pub(crate) async fn start_small(stage: u64, last: u64) -> Small {
+    let chain = Arc::new(Chain {
         head: AtomicU64::new(stage),
         stage,
         last,
         block: block(SMALL_TRANSACTIONS).to_string(),
-        receipts: [receipts(None), receipts(Some(2)), receipts(Some(1))],
-    })
-    .await
+        receipts: receipts(SMALL_TRANSACTIONS, SMALL_LOGS, MOVES).to_string(),
+    });
+    Small { url: serve(Arc::clone(&chain)).await, chain }
 }
 
-async fn serve(chain: Chain) -> String {
-    let router = Router::new().route("/", post(answer)).with_state(Arc::new(chain));
+async fn serve(chain: Arc<Chain>) -> String {
+    let router = Router::new().route("/", post(answer)).with_state(chain);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -105,20 +116,12 @@ impl Chain {
                 }
                 block
             }
-            ("eth_getBlockReceipts", Ok(number)) => self.of(self.receipts_of(number), number),
+            ("eth_getBlockReceipts", Ok(number)) => self.of(&self.receipts, number),
             ("eth_call", _) => SYMBOL.to_owned(),
             ("eth_getBalance", _) => "\"0x0\"".to_owned(),
             _ => "null".to_owned(),
         };
         format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{result}}}", asked["id"])
-    }
-
-    fn receipts_of(&self, number: u64) -> &str {
-        match number % MOVES {
-            0 => &self.receipts[1],
-            2 => &self.receipts[2],
-            _ => &self.receipts[0],
-        }
     }
 
     /// The digits of a block's hash: its number, behind what tells it from the one that was left for it.
@@ -187,12 +190,12 @@ fn block(transactions: usize) -> Value {
     })
 }
 
-/// Receipts of a block; the topic `side` of its first log is the wallet.
-fn receipts(transactions: usize, logs: usize, side: Option<usize>) -> Value {
+/// Receipts of a block, of whose logs the first `moves` are about the wallet.
+fn receipts(transactions: usize, logs: usize, moves: usize) -> Value {
     let log = |number: usize, transaction: usize| {
         let mut topics = vec![TRANSFER.to_owned(), format!("0x{:064x}", number + 1), format!("0x{:064x}", number + 2)];
-        if let (Some(side), 0) = (side, number) {
-            topics[side] = format!("0x{:0>64}", &ACCOUNTS[0][2..]);
+        if number < moves {
+            topics[1 + number % 2] = format!("0x{:0>64}", &ACCOUNTS[0][2..]);
         }
         json!({
             "address": account(number % 40 + 1000),
