@@ -5,6 +5,7 @@
 //! | [`ethereum`] | blocks of a real node: nothing skipped, nothing told twice, reorganisations taken back |
 //! | [`geth`] | the same for geth, as far as anvil only imitates it |
 //! | [`bitcoin`] | the same for Bitcoin, and the shape of a real theft |
+//! | [`bcoin`] | the same for another node of Bitcoin |
 //! | [`descriptors`] | a wallet of Bitcoin with many addresses |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
 //! | [`finality`] | final blocks, and what leaves them |
@@ -22,6 +23,7 @@
 
 mod added;
 mod announcements;
+mod bcoin;
 mod bitcoin;
 mod descriptors;
 mod door;

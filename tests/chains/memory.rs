@@ -4,7 +4,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::generated::{self, LEFT, MOVES, Small};
+use super::generated::{self, LEFT, MOVES, MOVES_EVERY, Small};
 use super::watcher::{Watcher, of_kind, standing};
 
 /// How long so many blocks may take as are read between two looks at memory.
@@ -79,5 +79,5 @@ async fn a_follower_keeps_nothing_of_the_blocks_that_it_read_and_misses_none() {
     assert!(reorganisations.iter().all(|event| event.detail().value()["depth"] == LEFT));
     // Transactions of blocks that are left are included again.
     let stand: Vec<usize> = standing(&events, "chain.transfer").into_values().collect();
-    assert_eq!(stand, vec![1; MOVES * usize::try_from(tip).unwrap()]);
+    assert_eq!(stand, vec![1; MOVES * usize::try_from(tip / MOVES_EVERY).unwrap()]);
 }
