@@ -122,7 +122,7 @@ impl Chain {
                 }
                 block
             }
-            ("eth_getBlockReceipts", Ok(number)) if number % MOVES_EVERY == 0 => self.of(&self.moving, number),
+            ("eth_getBlockReceipts", Ok(number)) if number.is_multiple_of(MOVES_EVERY) => self.of(&self.moving, number),
             ("eth_getBlockReceipts", Ok(number)) => self.of(&self.receipts, number),
             ("eth_call", _) => SYMBOL.to_owned(),
             ("eth_getBalance", _) => "\"0x0\"".to_owned(),
