@@ -3,6 +3,9 @@
 /// Bytes of a node's answer: the receipts of a large block have some ten million.
 pub(crate) const NODE_ANSWER_BYTES_MAX: usize = 128 << 20;
 
+/// Bytes of memory that a node's announcement of how long its answer is gets it before the answer comes.
+pub(crate) const NODE_RESERVED_BYTES_MAX: usize = 1 << 20;
+
 /// Seconds that a node may take to answer.
 pub(crate) const NODE_CALL_SECONDS_MAX: u64 = 30;
 

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::limits::{
     NODE_ANSWER_BYTES_MAX, NODE_BATCH_MAX, NODE_CALL_SECONDS_MAX, NODE_LATE_MILLISECONDS_MAX, NODE_PROBLEM_BYTES_MAX,
-    NODE_REST_SECONDS_MAX,
+    NODE_RESERVED_BYTES_MAX, NODE_REST_SECONDS_MAX,
 };
 use crate::service::metrics::Metrics;
 
@@ -292,7 +292,8 @@ impl Node {
         let mut response = asked.send().await.map_err(unreachable)?;
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut text = Vec::new();
+        let announced = response.content_length().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
+        let mut text = Vec::with_capacity(announced.min(NODE_RESERVED_BYTES_MAX));
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             text.extend_from_slice(&chunk);
             if text.len() > NODE_ANSWER_BYTES_MAX {
