@@ -5,6 +5,9 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+use keywatch_ingest::chain::evm::{Block, Decoder, Network, ReadBlock, Receipt, Watched};
+use keywatch_store::event::Origin;
+use keywatch_store::inventory::{System, Wallet as Declared};
 use serde_json::json;
 
 use super::generated::{self, LOGS, TRANSACTIONS};
@@ -50,6 +53,25 @@ async fn catch_up(what: &str, watcher: &Watcher, height: u64) -> Watching {
     watching
 }
 
+/// How long one processor takes for a block and its receipts, from their text to what is about a wallet in them.
+fn decoding() -> Duration {
+    const TIMES: u32 = 200;
+    let [block, receipts] = generated::answers(7);
+    let origin = Origin { system: "cold".into(), source: "node".into() };
+    let network = Network { name: "local".into(), id: 31337, asset: "ETH".into() };
+    let wallet = Declared { wallet: ACCOUNTS[0].into(), chain: "local".into(), ..Declared::default() };
+    let (watched, _) = Watched::of(&System { wallets: vec![wallet], ..System::default() }, "local");
+    let decoder = Decoder { origin: &origin, network: &network, watched: &watched };
+    let begun = Instant::now();
+    for _ in 0..TIMES {
+        let block: Block = serde_json::from_str(&block).unwrap();
+        let receipts: Vec<Receipt> = serde_json::from_str(&receipts).unwrap();
+        let read = ReadBlock::new(block, receipts, None).unwrap();
+        assert!(decoder.block(&read, 0).is_empty());
+    }
+    begun.elapsed() / TIMES
+}
+
 fn quantiles(what: &str, mut took: Vec<Duration>) {
     took.sort();
     let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
@@ -61,6 +83,8 @@ fn quantiles(what: &str, mut took: Vec<Duration>) {
 async fn catching_up_over_generated_blocks() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     println!("generated blocks of {TRANSACTIONS} transactions and {LOGS} logs:");
+    let one = decoding();
+    println!("decoding alone takes one processor {one:.0?} a block, {:.0} blocks a second", 1.0 / one.as_secs_f64());
     for wallets in [1, 10, 4_000_u64] {
         let url = generated::start(CATCHING_UP).await;
         let watcher = Watcher::new(&[("generated", url)], "");

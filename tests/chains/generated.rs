@@ -46,15 +46,25 @@ struct Chain {
 
 /// Starts one whose newest block is `head`; gives its address. It ends with the runtime.
 pub(crate) async fn start(head: u64) -> String {
-    serve(Arc::new(Chain {
+    serve(Arc::new(large(head))).await
+}
+
+/// A large block and its receipts, as a node answers them.
+pub(crate) fn answers(number: u64) -> [String; 2] {
+    let chain = large(number);
+    [&chain.block, &chain.receipts].map(|text| chain.of(text, number))
+}
+
+fn large(head: u64) -> Chain {
+    let receipts = receipts(TRANSACTIONS, LOGS, 0).to_string();
+    Chain {
         head: AtomicU64::new(head),
         stage: head,
         last: head,
         block: block(TRANSACTIONS).to_string(),
-        receipts: receipts(TRANSACTIONS, LOGS, 0).to_string(),
-        moving: receipts(TRANSACTIONS, LOGS, 0).to_string(),
-    }))
-    .await
+        moving: receipts.clone(),
+        receipts,
+    }
 }
 
 /// A node that makes small blocks as they are read.
