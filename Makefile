@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them. Versions of tools stand in .ci/versions.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-door bench-respond bench-chains bench-peers docs dashboards grafana-sdk sql-drivers build-cost tools geth cerbos claim
+.PHONY: help demo test fmt lint deny unit noise bench bench-state bench-sql bench-kafka bench-door bench-respond bench-chains bench-peers docs dashboards grafana-sdk sql-drivers build-cost tools geth bcoin cerbos claim
 
 include .ci/versions
 HOME ?= /root
@@ -12,12 +12,13 @@ KEYWATCH_TEST_OPA ?= $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa
 KEYWATCH_TEST_ANVIL ?= $(KEYWATCH_CACHE)/tools/anvil-$(ANVIL_VERSION)/anvil
 KEYWATCH_TEST_BTCD ?= $(KEYWATCH_CACHE)/tools/btcd-$(BTCD_VERSION)/btcd
 KEYWATCH_TEST_GETH ?= $(KEYWATCH_CACHE)/tools/geth-$(GETH_VERSION)/geth
+KEYWATCH_TEST_BCOIN ?= $(KEYWATCH_CACHE)/tools/bcoin-$(BCOIN_VERSION)
 KEYWATCH_TEST_CERBOS ?= $(KEYWATCH_CACHE)/tools/cerbos-$(CERBOS_VERSION)/cerbos
 KEYWATCH_TEST_KAFKA ?= $(KEYWATCH_CACHE)/tools/kafka-$(KAFKA_VERSION)
 # What drives Chromium over the page, and looks for barriers on it.
 KEYWATCH_TEST_BROWSER ?= $(KEYWATCH_CACHE)/tools/browser
 CARGO_DENY := $(KEYWATCH_CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
-export CARGO_TARGET_DIR KEYWATCH_TEST_OPA KEYWATCH_TEST_ANVIL KEYWATCH_TEST_BTCD KEYWATCH_TEST_GETH KEYWATCH_TEST_CERBOS KEYWATCH_TEST_KAFKA KEYWATCH_TEST_BROWSER
+export CARGO_TARGET_DIR KEYWATCH_TEST_OPA KEYWATCH_TEST_ANVIL KEYWATCH_TEST_BTCD KEYWATCH_TEST_GETH KEYWATCH_TEST_BCOIN KEYWATCH_TEST_CERBOS KEYWATCH_TEST_KAFKA KEYWATCH_TEST_BROWSER
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,7 +67,7 @@ bench-door: claim ## the front door as fast as it takes events durably, and feed
 bench-respond: claim $(KEYWATCH_TEST_OPA) ## a thousand revocations at three real OPAs: intent, enforced on all, verified
 	cargo test --release --locked --test all -- --ignored --nocapture --test-threads 1 a_thousand_revocations
 
-bench-chains: claim $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) ## followers of chains: blocks a second while catching up, requests a block, from a block to its finding (anvil, btcd)
+bench-chains: claim $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) ## followers of chains: blocks a second while catching up, requests a block, memory over a hundred thousand blocks, from a block to its finding (anvil, btcd)
 	cargo test --release --locked --test all -- --ignored --nocapture --test-threads 1 chains::figures::
 
 bench-peers: claim ## keywatch beside DataFusion, Flink SQL and rsigma (ARGS="keyed groups shipped flink rsigma growth"; each up to three minutes)
@@ -105,6 +106,8 @@ tools: $(KEYWATCH_TEST_OPA) $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) $(KEYWA
 
 geth: $(KEYWATCH_TEST_GETH) ## install the pinned geth, with which chains are tested too (minutes of processor time)
 
+bcoin: $(KEYWATCH_TEST_BCOIN)/complete ## install the pinned bcoin, a second node of Bitcoin with which chains are tested too
+
 cerbos: $(KEYWATCH_TEST_CERBOS) ## install the pinned Cerbos, before which the gate is tested too
 
 $(KEYWATCH_CACHE)/tools/opa-$(OPA_VERSION)/opa:
@@ -118,6 +121,9 @@ $(KEYWATCH_CACHE)/tools/btcd-$(BTCD_VERSION)/btcd:
 
 $(KEYWATCH_CACHE)/tools/geth-$(GETH_VERSION)/geth:
 	.ci/install-geth $(@D)
+
+$(KEYWATCH_CACHE)/tools/bcoin-$(BCOIN_VERSION)/complete: tests/chains/bcoin/package-lock.json
+	.ci/install-bcoin $(@D)
 
 $(KEYWATCH_CACHE)/tools/cerbos-$(CERBOS_VERSION)/cerbos:
 	.ci/install-cerbos $(@D)

@@ -5,6 +5,7 @@
 //! | [`ethereum`] | blocks of a real node: nothing skipped, nothing told twice, reorganisations taken back |
 //! | [`geth`] | the same for geth, as far as anvil only imitates it |
 //! | [`bitcoin`] | the same for Bitcoin, and the shape of a real theft |
+//! | [`bcoin`] | the same for another node of Bitcoin |
 //! | [`descriptors`] | a wallet of Bitcoin with many addresses |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
 //! | [`finality`] | final blocks, and what leaves them |
@@ -13,6 +14,7 @@
 //! | [`heads`] | nodes that announce their blocks |
 //! | [`announcements`] | nodes of Bitcoin that announce their blocks over `ZeroMQ` |
 //! | [`lag`] | a node that answers and has stopped |
+//! | [`memory`] | what a follower keeps of many blocks |
 //! | [`figures`] | measurements, which are run by hand |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
 //!
@@ -21,6 +23,7 @@
 
 mod added;
 mod announcements;
+mod bcoin;
 mod bitcoin;
 mod descriptors;
 mod door;
@@ -33,6 +36,7 @@ mod geth;
 mod heads;
 mod lag;
 mod looks;
+mod memory;
 mod pools;
 mod publisher;
 mod tokens;

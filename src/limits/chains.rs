@@ -3,6 +3,9 @@
 /// Bytes of a node's answer: the receipts of a large block have some ten million.
 pub(crate) const NODE_ANSWER_BYTES_MAX: usize = 128 << 20;
 
+/// Bytes of memory that a node's announcement of how long its answer is gets it before the answer comes.
+pub(crate) const NODE_RESERVED_BYTES_MAX: usize = 1 << 20;
+
 /// Seconds that a node may take to answer.
 pub(crate) const NODE_CALL_SECONDS_MAX: u64 = 30;
 
@@ -14,6 +17,9 @@ pub(crate) const NODE_REST_SECONDS_MIN: u64 = 1;
 
 /// Seconds that a node is asked last at most.
 pub(crate) const NODE_REST_SECONDS_MAX: u64 = 300;
+
+/// Milliseconds by which a request may come after its turn without moving the turns behind it: so late are timers.
+pub(crate) const NODE_LATE_MILLISECONDS_MAX: u64 = 4;
 
 /// Blocks that a follower puts into the log at once.
 pub(crate) const FOLLOW_BLOCKS_MAX: u64 = 64;

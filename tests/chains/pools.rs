@@ -133,3 +133,34 @@ async fn a_sweep_of_bitcoin_is_seen_before_its_block() {
     assert_eq!(waited.detail().value()["fee"], json!("1000000"));
     assert!(of_kind(&events, "chain.dropped").is_empty());
 }
+
+#[tokio::test]
+async fn a_spend_of_bitcoin_that_pays_more_takes_the_place_of_another() {
+    let (wallet, thief) = (Wallet::of(0x11), Wallet::of(0x22));
+    let node = Btcd::start(&wallet.address).await;
+    let coin = node.coin(&node.mine(110).await[0]).await;
+    let address = wallet.address.to_string();
+    let settings = "chain = \"bitcoin-regtest\"\npool = true";
+    let watcher = Watcher::on("bitcoin-regtest", &address, &[("btcd", node.url())], settings);
+    let watching = watcher.start();
+    watching.until_height(110).await;
+    let first = node.send(&wallet.spend(std::slice::from_ref(&coin), &[(&thief.address, 4_999_000_000)])).await;
+    watching.until(WAITING, "", 1).await;
+    let second = node.send(&wallet.spend(&[coin], &[(&thief.address, 4_990_000_000)])).await;
+    watching.until("keywatch_events_total", "kind=\"chain.dropped\"", 1).await;
+    node.mine(1).await;
+    watching.until_height(111).await;
+    watching.until_none(WAITING).await;
+    watching.stop();
+
+    let events = watcher.told();
+    let spends: Vec<_> =
+        of_kind(&events, "chain.tx").iter().map(|event| (event.tx().unwrap(), event.outcome().unwrap())).collect();
+    let (first, second) = (first.as_str(), second.as_str());
+    assert_eq!(spends, [(first, "unconfirmed"), (second, "unconfirmed"), (second, "success")]);
+    let dropped: Vec<_> = of_kind(&events, "chain.dropped")
+        .iter()
+        .map(|event| (event.tx().unwrap(), event.outcome().unwrap(), event.detail().value()["by"].clone()))
+        .collect();
+    assert_eq!(dropped, [(first, "replaced", json!(second))]);
+}

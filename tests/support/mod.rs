@@ -1,6 +1,7 @@
 //! What tests of the whole share: the built binary, a real Open Policy Agent, a real Kafka, real nodes of Ethereum and Bitcoin, a bucket of S3, where Debian's tools are, golden files, the tree.
 
 pub(crate) mod anvil;
+pub(crate) mod bcoin;
 pub(crate) mod btcd;
 pub(crate) mod cerbos;
 pub(crate) mod command;

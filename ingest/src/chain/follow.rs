@@ -4,16 +4,21 @@
 //! A *cursor* is the newest block that was read and the hashes of the blocks before it, as deep as a reorganisation may
 //! reach. It stands in the log as `chain.progress`, in one append with the events of its blocks, so that a restart goes on
 //! exactly behind what is durable. Its *epoch* counts reorganisations and is part of the id of each event of a block: a
-//! block that is left and comes back gives new events.
+//! block that is left and comes back gives new events. How it is written into a record and read back stands in [`record`].
 
 use std::collections::{BTreeMap, VecDeque};
 
-use keywatch_store::event::Origin;
-use keywatch_store::{Event, Instant};
-use serde_json::{Value, json};
+use keywatch_store::Instant;
+use serde_json::Value;
 
 use super::health::Unwell;
 use super::holdings::Holdings;
+
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use record::Restoring;
 
 /// How many addresses of wallets with descriptors are used, by branch; empty for chains that have no such wallets.
 pub type Used = BTreeMap<String, u32>;
@@ -230,258 +235,10 @@ impl Cursor {
         self.holdings.rewind(tip);
         left
     }
-
-    /// The record of the cursor, with the newest `blocks` of those that were read. `first` says that nothing stands before
-    /// it.
-    #[must_use]
-    pub fn record(&self, origin: &Origin, chain: &str, blocks: usize, first: bool, time: Instant) -> Event {
-        let tip = self.tip();
-        let id = format!("progress/{chain}/{}/{}/{}", self.epoch, tip.height, tip.hash);
-        let mut event = Event::builder(origin, &id, "chain.progress", time);
-        let newest = self.recent.iter().skip(self.recent.len().saturating_sub(blocks));
-        let mut detail = json!({
-            "block": tip.height,
-            "block_hash": tip.hash,
-            "epoch": self.epoch,
-            "read": newest.map(|read| json!([read.height, read.hash])).collect::<Vec<_>>(),
-        });
-        if first {
-            detail["first"] = Value::Bool(true);
-        }
-        if let Some(height) = self.settled {
-            detail["final"] = json!(height);
-        }
-        if self.began > 0 {
-            detail["began"] = json!(self.began);
-        }
-        if !self.used.is_empty() {
-            detail["used"] = json!(self.used);
-        }
-        let older = u64::try_from(blocks).unwrap_or(u64::MAX);
-        self.holdings.record(&mut detail, tip.height.saturating_add(1).saturating_sub(older));
-        if !self.declared.is_empty() {
-            detail["declared"] = json!(self.declared);
-        }
-        if !self.unwell.is_empty() {
-            detail["unwell"] = self.unwell.parts().collect();
-        }
-        event.chain(chain).detail(&detail);
-        event.build_own()
-    }
-}
-
-/// A cursor on its way back from the records of a log, which are given the newest first.
-#[derive(Debug)]
-pub struct Restoring<'a> {
-    source: &'a str,
-    chain: &'a str,
-    cursor: Option<Cursor>,
-    /// The tip, until the record is found in which it was read.
-    tip: Option<ReadRef>,
-    depth_max: usize,
-}
-
-impl<'a> Restoring<'a> {
-    /// The cursor of a source on a chain.
-    #[must_use]
-    pub fn new(source: &'a str, chain: &'a str, depth_max: usize) -> Restoring<'a> {
-        Restoring { source, chain, cursor: None, tip: None, depth_max: depth_max.max(1) }
-    }
-
-    /// Takes a record; says whether the cursor is complete, so that older ones say nothing more.
-    pub fn take(&mut self, event: &Event) -> bool {
-        if event.kind() != "chain.progress" || event.source() != self.source || event.chain() != Some(self.chain) {
-            return false;
-        }
-        let detail = event.detail().value();
-        let (Some(height), Some(hash), Some(epoch)) =
-            (detail["block"].as_u64(), detail["block_hash"].as_str(), detail["epoch"].as_u64())
-        else {
-            return false;
-        };
-        let depth_max = self.depth_max;
-        let cursor = self.cursor.get_or_insert_with(|| {
-            self.tip = Some(ReadRef { height, hash: hash.to_owned(), epoch });
-            // Cursors did not always say it: then what is final is told again.
-            let settled = detail["final"].as_u64();
-            let began = detail["began"].as_u64().unwrap_or_default();
-            let declared = detail["declared"].as_str().unwrap_or_default().to_owned();
-            let unwell = detail["unwell"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            Cursor {
-                epoch,
-                depth_max,
-                recent: VecDeque::new(),
-                unwell: Unwell::of(unwell),
-                declared,
-                settled,
-                began,
-                used: used_of(&detail["used"]),
-                holdings: Holdings::of(&detail),
-            }
-        });
-        for entry in detail["read"].as_array().into_iter().flatten().rev() {
-            let (Some(height), Some(hash)) = (entry[0].as_u64(), entry[1].as_str()) else { continue };
-            // What was read before a reorganisation and left by it stands at heights that are taken by now.
-            let continues = match (cursor.recent.front(), &self.tip) {
-                (Some(oldest), _) => height + 1 == oldest.height,
-                (None, Some(tip)) => height == tip.height && hash == tip.hash,
-                (None, None) => false,
-            };
-            if continues && cursor.recent.len() < depth_max {
-                cursor.recent.push_front(ReadRef { height, hash: hash.to_owned(), epoch });
-                cursor.holdings.remember(height, &detail);
-            }
-        }
-        cursor.recent.len() >= depth_max || detail["first"] == Value::Bool(true)
-    }
-
-    /// The cursor, if there was a record of it.
-    #[must_use]
-    pub fn end(self) -> Option<Cursor> {
-        let mut cursor = self.cursor?;
-        if cursor.recent.is_empty() {
-            cursor.recent.extend(self.tip);
-        }
-        Some(cursor)
-    }
 }
 
 /// Addresses of descriptors that are used, as a record has them.
 pub(super) fn used_of(record: &Value) -> Used {
     let used = record.as_object().into_iter().flatten();
     used.filter_map(|(branch, used)| Some((branch.clone(), u32::try_from(used.as_u64()?).ok()?))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::super::health::Asked;
-    use super::super::holdings::Move;
-    use super::*;
-
-    fn origin() -> Origin {
-        Origin { system: "cold".into(), source: "node".into() }
-    }
-
-    fn block(height: u64, hash: &str, parent: &str) -> BlockRef {
-        BlockRef { height, hash: hash.into(), parent: parent.into(), time: Instant(1) }
-    }
-
-    fn cursor() -> Cursor {
-        let mut cursor = Cursor::behind(10, "a10", 4);
-        for (height, hash, parent) in [(11, "a11", "a10"), (12, "a12", "a11"), (13, "a13", "a12")] {
-            cursor.take(&block(height, hash, parent));
-        }
-        cursor
-    }
-
-    #[test]
-    fn a_block_continues_only_behind_its_parent() {
-        let cursor = cursor();
-        assert_eq!(cursor.step(&block(14, "a14", "a13")), Step::Continues);
-        assert_eq!(cursor.step(&block(14, "b14", "b13")), Step::Reorganises);
-        assert_eq!(cursor.step(&block(15, "a15", "a13")), Step::Reorganises, "a block between them is missing");
-    }
-
-    #[test]
-    fn a_cursor_remembers_no_deeper_than_it_may_go_back() {
-        let mut cursor = cursor();
-        cursor.take(&block(14, "a14", "a13"));
-        assert_eq!((cursor.oldest(), cursor.at(10), cursor.tip().height), (11, None, 14));
-        assert_eq!(cursor.at(12).map(|read| read.hash.as_str()), Some("a12"));
-    }
-
-    #[test]
-    fn going_back_counts_and_names_what_is_left_the_newest_first() {
-        let mut cursor = cursor();
-        let left = cursor.rewind(11);
-        assert_eq!(left.iter().map(|read| read.hash.as_str()).collect::<Vec<_>>(), ["a13", "a12"]);
-        assert_eq!((cursor.tip().height, cursor.epoch()), (11, 1));
-        cursor.take(&block(12, "a12", "a11"));
-        assert_eq!(cursor.tip().epoch, 1, "a block that comes back is read anew");
-    }
-
-    fn restored(records: &[Event], depth_max: usize) -> Option<Cursor> {
-        let mut restoring = Restoring::new("node", "ethereum", depth_max);
-        records.iter().rev().any(|record| restoring.take(record));
-        restoring.end()
-    }
-
-    #[test]
-    fn a_cursor_comes_back_from_its_records_at_every_point() {
-        let mut cursor = Cursor::behind(10, "a10", 4);
-        let mut records = vec![cursor.record(&origin(), "ethereum", 1, true, Instant(1))];
-        let mut go = |cursor: &Cursor, blocks: usize| {
-            records.push(cursor.record(&origin(), "ethereum", blocks, false, Instant(1)));
-            assert_eq!(restored(&records, 4).as_ref(), Some(cursor));
-        };
-        cursor.take(&block(11, "a11", "a10"));
-        cursor.take(&block(12, "a12", "a11"));
-        go(&cursor, 2);
-        cursor.take(&block(13, "a13", "a12"));
-        assert!(!cursor.settle(9), "nothing was read of what is final");
-        go(&cursor, 1);
-        assert!(cursor.settle(11));
-        cursor.rewind(11);
-        go(&cursor, 0);
-        cursor.take(&block(12, "b12", "a11"));
-        go(&cursor, 1);
-        cursor.rewind(11);
-        go(&cursor, 0);
-        cursor.take(&block(12, "a12", "a11"));
-        cursor.take(&block(13, "a13", "a12"));
-        cursor.watch("d1".into());
-        cursor.take_used(Used::from([("w/0".to_owned(), 7)]));
-        let mut asked = Asked::default();
-        asked.fails("storage", "no state".into());
-        cursor.unwell_mut().take(&asked);
-        go(&cursor, 2);
-        assert_eq!(cursor.declared(), "d1");
-        assert_eq!(cursor.unwell().parts().collect::<Vec<_>>(), ["storage"]);
-        assert_eq!(cursor.at(12).map(|read| read.epoch), Some(2));
-    }
-
-    #[test]
-    fn what_wallets_hold_comes_back_with_the_cursor_and_goes_back_with_it() {
-        let moved = |made: u64, units: i64| Move { wallet: "w".to_owned(), made: Some(made), units };
-        let held = |cursor: &Cursor| cursor.holdings().wallets().map(|(_, held)| held.units).collect::<Vec<_>>();
-        let mut cursor = Cursor::behind(10, "a10", 3);
-        cursor.holdings_mut().watch(&BTreeSet::from(["w".to_owned()]), 10);
-        let mut records = vec![cursor.record(&origin(), "ethereum", 1, true, Instant(1))];
-        for (height, hash, parent, units) in
-            [(11, "a11", "a10", 5), (12, "a12", "a11", 7), (13, "a13", "a12", -4), (14, "a14", "a13", 1)]
-        {
-            cursor.take(&block(height, hash, parent));
-            cursor.holdings_mut().take(height, &[moved(11, units)]);
-            records.push(cursor.record(&origin(), "ethereum", 1, false, Instant(1)));
-            assert_eq!(restored(&records, 3).as_ref(), Some(&cursor));
-        }
-        assert_eq!(held(&cursor), [9]);
-        let mut back = restored(&records, 3).unwrap();
-        back.rewind(12);
-        records.push(back.record(&origin(), "ethereum", 0, false, Instant(1)));
-        assert_eq!((held(&back), held(&restored(&records, 3).unwrap())), (vec![12], vec![12]));
-    }
-
-    #[test]
-    fn a_reorganisation_may_reach_below_the_place_at_which_it_began() {
-        let mut cursor = Cursor::behind(10, "a10", 4);
-        cursor.remember(["a9", "a8", "a7", "a6"].map(str::to_owned));
-        assert_eq!((cursor.oldest(), cursor.remembered(), cursor.is_full()), (7, 4, true));
-        let record = cursor.record(&origin(), "ethereum", cursor.remembered(), true, Instant(1));
-        assert_eq!(restored(&[record], 4).as_ref(), Some(&cursor));
-        let left = cursor.rewind(8);
-        assert_eq!(left.iter().map(|read| read.hash.as_str()).collect::<Vec<_>>(), ["a10", "a9"]);
-        assert_eq!((cursor.settled(), cursor.step(&block(9, "b9", "a8"))), (None, Step::Continues));
-        let mut young = Cursor::behind(1, "a1", 4);
-        young.remember(["a0", "nothing"].map(str::to_owned));
-        assert_eq!((young.oldest(), young.is_full()), (0, false));
-    }
-
-    #[test]
-    fn another_source_or_chain_has_another_cursor() {
-        let record = cursor().record(&origin(), "base", 1, true, Instant(1));
-        assert_eq!(restored(&[record], 4), None);
-    }
 }

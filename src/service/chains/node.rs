@@ -11,14 +11,15 @@ use std::time::Duration;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, StatusCode, Url, redirect};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::limits::{
-    NODE_ANSWER_BYTES_MAX, NODE_BATCH_MAX, NODE_CALL_SECONDS_MAX, NODE_PROBLEM_BYTES_MAX, NODE_REST_SECONDS_MAX,
+    NODE_ANSWER_BYTES_MAX, NODE_BATCH_MAX, NODE_CALL_SECONDS_MAX, NODE_LATE_MILLISECONDS_MAX, NODE_PROBLEM_BYTES_MAX,
+    NODE_RESERVED_BYTES_MAX, NODE_REST_SECONDS_MAX,
 };
 use crate::service::metrics::Metrics;
 
@@ -132,6 +133,13 @@ struct Answer {
     error: Option<RpcError>,
 }
 
+/// An answer that is what it should be, read in one go: a block with its receipts has half a million bytes.
+#[derive(Deserialize)]
+struct Whole<T> {
+    result: Option<T>,
+    error: Option<IgnoredAny>,
+}
+
 #[derive(Deserialize)]
 struct RpcError {
     #[serde(default)]
@@ -210,6 +218,10 @@ impl Node {
         let id = self.number.fetch_add(1, Ordering::Relaxed);
         let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": parameters});
         let text = self.send(&body, 1, seconds).await?;
+        if let Ok(Whole { result, error: None }) = serde_json::from_slice(&text) {
+            return Ok(result);
+        }
+        // Once more, for what is wrong with it.
         let answer: Answer = self.read(method, &text)?;
         self.result(method, &answer)
     }
@@ -280,7 +292,8 @@ impl Node {
         let mut response = asked.send().await.map_err(unreachable)?;
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut text = Vec::new();
+        let announced = response.content_length().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
+        let mut text = Vec::with_capacity(announced.min(NODE_RESERVED_BYTES_MAX));
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             text.extend_from_slice(&chunk);
             if text.len() > NODE_ANSWER_BYTES_MAX {
@@ -298,11 +311,16 @@ impl Node {
         Err(Trouble { retry_after: retry_after.map(rest), ..trouble })
     }
 
-    /// Requests are spaced, so that a node's provider has no reason to refuse them.
+    /// Requests are spaced, so that a node's provider has no reason to refuse them. A timer is late by up to some milliseconds:
+    /// that is made up for, and none is set for a turn that has come, since each would hold up all requests behind it.
     async fn wait_for_turn(&self, weight: usize) {
         let mut next = self.next.lock().await;
-        sleep_until(*next).await;
-        *next = Instant::now() + self.interval * u32::try_from(weight).unwrap_or(u32::MAX);
+        if *next > Instant::now() {
+            sleep_until(*next).await;
+        }
+        let made_up = Instant::now().checked_sub(Duration::from_millis(NODE_LATE_MILLISECONDS_MAX));
+        let from = made_up.map_or(*next, |made_up| made_up.max(*next));
+        *next = from + self.interval * u32::try_from(weight).unwrap_or(u32::MAX);
     }
 
     fn read<T: DeserializeOwned>(&self, what: &str, text: &[u8]) -> Result<T, Trouble> {
@@ -365,6 +383,42 @@ fn excerpt(text: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn node(requests_per_second: u32) -> Node {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let settings =
+            NodeSettings { name: "own".to_owned(), url: "http://127.0.0.1:9".parse().unwrap(), requests_per_second };
+        Node::new(&settings, "base", Metrics::new()).unwrap()
+    }
+
+    /// How long so many requests wait for their turns, all of which are asked for at once.
+    async fn waited(node: &Node, requests: usize) -> Duration {
+        let begun = Instant::now();
+        futures::future::join_all((0..requests).map(|_| node.wait_for_turn(1))).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test]
+    async fn requests_are_spaced_as_the_budget_asks_and_not_as_timers_tick() {
+        let (slow, fast) = (node(1000), node(1_000_000));
+        let spaced = waited(&slow, 200).await;
+        assert!(spaced >= Duration::from_millis(199 - NODE_LATE_MILLISECONDS_MAX), "{spaced:?}");
+        // A timer for each of them would take more than two seconds.
+        let at_once = waited(&fast, 2000).await;
+        assert!(at_once < Duration::from_secs(1), "{at_once:?}");
+    }
+
+    #[test]
+    fn an_answer_is_read_in_one_go_only_where_nothing_is_wrong_with_it() {
+        let read = |text: &str| serde_json::from_str::<Whole<String>>(text).ok().filter(|whole| whole.error.is_none());
+        let result = |text: &str| read(text).map(|whole| whole.result);
+        assert_eq!(result(r#"{"jsonrpc":"2.0","id":1,"result":"0x1"}"#), Some(Some("0x1".to_owned())));
+        assert_eq!(result(r#"{"id":1,"result":null,"error":null}"#), Some(None));
+        assert_eq!(result(r#"{"id":1}"#), Some(None));
+        for wrong in [r#"{"result":"0x1","error":{"code":-1}}"#, r#"{"result":7}"#, r#"{"result":"0x1""#] {
+            assert_eq!(result(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn errors_of_nodes_of_bitcoin_are_read_whatever_status_they_have() {

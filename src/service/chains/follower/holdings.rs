@@ -88,6 +88,8 @@ impl<C: Chain> Follower<C> {
             return Ok(());
         }
         self.telling.due = now.checked_add(self.pace.balances);
+        let watched = self.chain.wallets();
+        self.telling.told.retain(|wallet, _| watched.contains(wallet));
         let (at, time) = (self.cursor().tip().clone(), clock::now());
         let holdings = self.cursor().holdings().wallets();
         let changed: Vec<(String, Held)> = holdings
