@@ -16,10 +16,11 @@ use keywatch_alerting::{
 };
 use keywatch_store::event::Origin;
 use keywatch_store::finding::{Proof, Target};
+use keywatch_store::log::faulty::FaultyLog;
 use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{
-    Appended, Clock, Error as StoreError, Event, EventId, Finding, Instant, Inventory, Log, Position, Severity, Topic,
+    Appended, Error as StoreError, Event, EventId, Finding, Instant, Inventory, Log, Position, Severity, Topic,
 };
 use serde_json::{Value, json};
 
@@ -179,8 +180,12 @@ impl MortalLog {
     }
 }
 
-impl Log for MortalLog {
-    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
+impl FaultyLog for MortalLog {
+    fn memory(&self) -> &MemoryLog {
+        &self.inner
+    }
+
+    fn faulty_append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
         let left = self.appends_left.load(Ordering::SeqCst);
         if left == 0 {
             return Err(StoreError::Closed);
@@ -195,22 +200,6 @@ impl Log for MortalLog {
             return Err(unconfirmed());
         }
         Ok(appended)
-    }
-
-    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
-        self.inner.read(topic, from, records_max)
-    }
-
-    fn end(&self, topic: Topic) -> Position {
-        self.inner.end(topic)
-    }
-
-    fn time_of(&self, system: &str) -> Option<Instant> {
-        self.inner.time_of(system)
-    }
-
-    fn clock(&self) -> Clock {
-        self.inner.clock()
     }
 }
 
