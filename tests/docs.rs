@@ -22,7 +22,7 @@ fn the_inventory_reference_is_as_the_tables_have_it() {
 
 fn event_reference() -> String {
     let mut page = String::from(
-        "# Events\n\nGenerated from `store/src/schema.rs` and `store/src/kinds.rs` by `make docs`; edit those.\n\n\
+        "# Events\n\nGenerated from `store/src/schema.rs` and `store/src/kinds/` by `make docs`; edit those.\n\n\
          ## Columns\n\nOne flat table, `events`. Rules select from it; an event line has the same fields, the empty \
          ones left out.\n\n| column | type | may be empty | meaning |\n|---|---|---|---|\n",
     );
