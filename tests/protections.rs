@@ -8,9 +8,9 @@ use keywatch_store::time::SECOND_NS;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::operators::{ask, get, machine, post, run};
+use crate::operators::{ask, get, machine, post, run, said_to};
 use crate::running::machine::{Machine, Rule, Running, presented};
-use crate::support::command::{err, out};
+use crate::support::command::err;
 use crate::support::meanwhile::until;
 
 const PRESENTED: Rule = Rule {
@@ -188,15 +188,8 @@ async fn a_rule_is_switched_with_the_subcommands() {
     for name in ["ann", "bob", "carol", "vera"] {
         std::fs::write(machine.path(name), format!("{name}\n")).unwrap();
     }
-    let as_who = |name: &str, arguments: &[&str], expected: &[&str]| {
-        let done = run(&running, &machine.path(name), arguments);
-        let said = out(&done);
-        assert_eq!(done.status.code(), Some(0), "{arguments:?}: {said}{}", err(&done));
-        for part in expected {
-            assert!(said.contains(part), "{arguments:?}: no `{part}` in\n{said}");
-        }
-        said
-    };
+    let as_who =
+        |name: &str, arguments: &[&str], expected: &[&str]| said_to(&running, &machine.path(name), arguments, expected);
     let end = ahead(3_600).to_string();
     as_who("vera", &["detectors", "switches"], &["nobody has switched a rule"]);
     let shadow = ["detectors", "shadow", "own/presented", "--until", &end, "--reason", "a migration", "--json"];

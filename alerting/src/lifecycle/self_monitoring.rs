@@ -1,8 +1,5 @@
 //! Findings of keywatch's own, about keywatch itself: they are told like any other and ask for no response.
 
-use std::collections::BTreeMap;
-
-use keywatch_store::finding::Proof;
 use keywatch_store::{EventId, Finding, Instant, Severity};
 
 use crate::delivery::trouble::Trouble;
@@ -297,33 +294,6 @@ pub(crate) fn delivery_failed(trouble: &Trouble, now: Instant) -> Finding {
 }
 
 pub(crate) fn about_keywatch(rule: &str, system: &str, entity: &str, anchor: EventId, time: Instant) -> Finding {
-    Finding {
-        id: Finding::derive_id(rule, 1, system, entity, anchor),
-        rule: rule.to_owned(),
-        version: 1,
-        severity: Severity::High,
-        system: system.to_owned(),
-        entity: entity.to_owned(),
-        anchor,
-        time,
-        decided: time,
-        title: String::new(),
-        meaning: String::new(),
-        runbook: String::new(),
-        source: SOURCE.to_owned(),
-        late: false,
-        actor: None,
-        session: None,
-        device: None,
-        wallet: None,
-        request: None,
-        tx: None,
-        amount: None,
-        to_address: None,
-        evidence: vec![anchor],
-        facts: BTreeMap::new(),
-        response: Vec::new(),
-        proof: Proof::Corroborated,
-        suppress_ns: HOUR_NS,
-    }
+    let about = Finding::about(rule, Severity::High, system, entity, anchor, time);
+    Finding { source: SOURCE.to_owned(), suppress_ns: HOUR_NS, ..about }
 }
