@@ -27,8 +27,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, timeout_at};
 
 use crate::limits::STATE_FETCH_SECONDS_MAX;
+use crate::service::config::log::LogConfig;
 use crate::service::evaluation::snapshot_files::SnapshotFiles;
-use crate::service::log::LogConfig;
 use crate::service::metrics::Metrics;
 use crate::service::state_place::bucket_of;
 use manifest::Key;
