@@ -49,7 +49,7 @@ impl Role {
         match self {
             Role::All | Role::Ingest | Role::Evaluate => Concluding::All,
             Role::Detect => Concluding::Findings,
-            Role::Respond => Concluding::Deeds,
+            Role::Respond => Concluding::Responses,
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use keywatch_alerting::response::pdp::{Call, Held};
+use keywatch_alerting::response::pdp::{Call, HeldDocument};
 use keywatch_alerting::{BundleBoard, Decision, OpaPdp, OpaSettings, PolicyDecisionPoint, RevocationDocument};
 
 /// The Open Policy Agent, with the token that the file holds.
@@ -68,7 +68,7 @@ impl PolicyDecisionPoint for RotatingToken {
         Box::pin(async move { self.opa().meta().await })
     }
 
-    fn held(&self) -> Call<'_, Option<Held>> {
+    fn held(&self) -> Call<'_, Option<HeldDocument>> {
         Box::pin(async move { self.opa().held().await })
     }
 }

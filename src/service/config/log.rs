@@ -205,7 +205,7 @@ impl LogConfig {
     pub(crate) fn state_name(&self) -> String {
         let of = match self.concluding {
             Concluding::All | Concluding::Findings => "",
-            Concluding::Deeds => "-respond",
+            Concluding::Responses => "-respond",
         };
         format!("{}-partition-{}{of}", self.topic_prefix, self.partition)
     }
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!((config.state_in(data), config.paths().count()), (data.to_owned(), 0), "it is no path");
         config.state = "/mnt/state".into();
         assert_eq!(config.state_in(data), Path::new("/mnt/state/keywatch-partition-3"));
-        let responding = LogConfig { concluding: Concluding::Deeds, ..config.clone() };
+        let responding = LogConfig { concluding: Concluding::Responses, ..config.clone() };
         assert_eq!(responding.state_in(data), Path::new("/mnt/state/keywatch-partition-3-respond"));
         config.share_partitions = true;
         assert_eq!(config.copy_in(data), data.join("partition-3").join("kafka-3"));
