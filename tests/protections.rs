@@ -1,8 +1,6 @@
 //! Whatever lowers what keywatch does is told by an alert that no silence covers: a start that lets the rules do less than the one
 //! before, an inventory that declares less, and a rule that people put into shadow or switch off while it runs, which takes two.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use keywatch_store::Instant;
 use keywatch_store::time::SECOND_NS;
 use reqwest::{Method, StatusCode};
@@ -10,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::operators::{ask, get, machine, post, run, said_to};
 use crate::running::machine::{Machine, Rule, Running, presented};
+use crate::support::clock::now;
 use crate::support::command::err;
 use crate::support::meanwhile::until;
 
@@ -49,8 +48,7 @@ fn titles(machine: &Machine) -> Vec<String> {
 
 /// The wall clock's time, that many seconds ahead.
 fn ahead(seconds: i64) -> Instant {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Instant(i64::try_from(now.as_nanos()).unwrap()).saturating_add(seconds * SECOND_NS)
+    now().saturating_add(seconds * SECOND_NS)
 }
 
 fn wanted(to: &str, seconds: i64) -> Value {

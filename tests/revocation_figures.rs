@@ -62,7 +62,7 @@ impl TimedLog {
 }
 
 impl FaultyLog for TimedLog {
-    fn memory(&self) -> &MemoryLog {
+    fn records(&self) -> &dyn Log {
         &self.inner
     }
 

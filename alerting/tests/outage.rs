@@ -42,7 +42,7 @@ impl BesideLog {
 }
 
 impl FaultyLog for BesideLog {
-    fn memory(&self) -> &MemoryLog {
+    fn records(&self) -> &dyn Log {
         &self.inner
     }
 

@@ -9,12 +9,8 @@ use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, Finding, Log, Position, Severity, Topic};
 use serde_json::{Value, json};
 
+pub(crate) use crate::support::clock::now;
 use crate::support::opa::Opa;
-
-/// What time it is.
-pub(crate) fn now() -> keywatch_store::Instant {
-    keywatch_store::Instant(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap())
-}
 
 /// A client of an OPA.
 pub(crate) fn client(opa: &Opa) -> OpaPdp {

@@ -167,7 +167,7 @@ impl MortalLog {
 }
 
 impl FaultyLog for MortalLog {
-    fn memory(&self) -> &MemoryLog {
+    fn records(&self) -> &dyn Log {
         &self.inner
     }
 

@@ -158,7 +158,7 @@ mod tests {
     }
 
     impl FaultyLog for Away {
-        fn memory(&self) -> &MemoryLog {
+        fn records(&self) -> &dyn Log {
             &self.inner
         }
 

@@ -79,7 +79,7 @@ mod tests {
     use keywatch_ingest::feeds::mapping::installed::Installed;
     use keywatch_store::log::faulty::FaultyLog;
     use keywatch_store::log::memory::MemoryLog;
-    use keywatch_store::{Appended, Error, Event, Inventory};
+    use keywatch_store::{Appended, Error, Event, Inventory, Log};
     use sha2::{Digest, Sha256};
     use tokio::net::TcpListener;
     use tokio::sync::{Notify, watch};
@@ -97,7 +97,7 @@ mod tests {
     struct FullDisk(MemoryLog);
 
     impl FaultyLog for FullDisk {
-        fn memory(&self) -> &MemoryLog {
+        fn records(&self) -> &dyn Log {
             &self.0
         }
 

@@ -1,32 +1,31 @@
 //! Logs that fail on command, for the tests of whoever reads or writes a log. What fails, and when, each test says itself; the
-//! records stand in a [`MemoryLog`], whose admission and times are those of every backend. Nothing that `keywatch run` starts
-//! uses them.
+//! records stand in a real log, mostly one [in memory](super::memory), whose admission and times are those of every backend.
+//! Nothing that `keywatch run` starts uses them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::log::memory::MemoryLog;
 use crate::log::{Appended, Clock, Log, LogWriter, Position, Topic, Written};
 use crate::{Error, Event, EventId, Instant};
 
-/// A [`Log`] over a log in memory, which does something of its own where that would append or read.
+/// A [`Log`] over another one, which does something of its own where that would append or read.
 pub trait FaultyLog: Send + Sync {
     /// Where the records are.
-    fn memory(&self) -> &MemoryLog;
+    fn records(&self) -> &dyn Log;
 
-    /// What an append does: by itself, what the log in memory does.
+    /// What an append does: by itself, what the log below does.
     ///
     /// # Errors
     /// As [`Log::append`].
     fn faulty_append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, Error> {
-        self.memory().append(topic, events)
+        self.records().append(topic, events)
     }
 
-    /// What a read does: by itself, what the log in memory does.
+    /// What a read does: by itself, what the log below does.
     ///
     /// # Errors
     /// As [`Log::read`].
     fn faulty_read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
-        self.memory().read(topic, from, records_max)
+        self.records().read(topic, from, records_max)
     }
 }
 
@@ -40,15 +39,15 @@ impl<F: FaultyLog> Log for F {
     }
 
     fn end(&self, topic: Topic) -> Position {
-        self.memory().end(topic)
+        self.records().end(topic)
     }
 
     fn time_of(&self, system: &str) -> Option<Instant> {
-        self.memory().time_of(system)
+        self.records().time_of(system)
     }
 
     fn clock(&self) -> Clock {
-        self.memory().clock()
+        self.records().clock()
     }
 }
 

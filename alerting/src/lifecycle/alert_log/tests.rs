@@ -18,7 +18,7 @@ fn event(kind: &str, id: &str) -> Event {
 }
 
 impl FaultyLog for Shared {
-    fn memory(&self) -> &MemoryLog {
+    fn records(&self) -> &dyn Log {
         &self.0
     }
 
@@ -41,7 +41,7 @@ struct Lagging {
 }
 
 impl FaultyLog for Lagging {
-    fn memory(&self) -> &MemoryLog {
+    fn records(&self) -> &dyn Log {
         &self.read
     }
 
@@ -64,7 +64,7 @@ struct Blind {
 }
 
 impl FaultyLog for Blind {
-    fn memory(&self) -> &MemoryLog {
+    fn records(&self) -> &dyn Log {
         &self.inner
     }
 
