@@ -41,7 +41,7 @@ impl RotatingToken {
             let Some(token) = token else { return Ok(()) };
             let opa = Arc::new(connect(&self.url, Some(&token), self.board.as_ref())?);
             *current = Current { token, opa };
-            tracing::info!(opa = self.url, "its token has changed");
+            tracing::info!(opa = self.url, "the token of a decision point has changed");
             Ok(())
         });
         if let Err(error) = replaced {

@@ -212,7 +212,7 @@ impl Outbox {
                 match receiver.sink.repeat(&standing).await {
                     Ok(()) => receiver.queue().heartbeat = Some((outbox.clock)()),
                     Err(error) => {
-                        tracing::warn!(destination = receiver.sink.name(), %error, "what stands could not be said again");
+                        tracing::warn!(destination = receiver.sink.name(), %error, "a receiver did not take the open alerts that are repeated to it");
                     }
                 }
             });
@@ -311,7 +311,7 @@ impl Outbox {
             match written {
                 // It was made, and is not made again because the log cannot say so for a while.
                 Err(error) if error.is_outage() => {
-                    tracing::warn!(destination = sink.name(), %error, "what came of a delivery waits for the log");
+                    tracing::warn!(destination = sink.name(), %error, "the result of a delivery is recorded once the log can be written");
                     let is_news = self.receivers[index].queue().queue.has_ended(&pending.key);
                     if is_news {
                         self.advance(index);
@@ -365,7 +365,7 @@ impl Outbox {
             match self.alert_log.append(Topic::Conclusions, vec![record]) {
                 // It is tried again all the same: a page does not wait for the log. The next failure is written down instead.
                 Err(error) if error.is_outage() => {
-                    tracing::warn!(destination = name, %error, "that a delivery failed is not written down yet");
+                    tracing::warn!(destination = name, %error, "a failed delivery is not recorded yet; it is tried again");
                 }
                 written => drop(written?),
             }

@@ -313,7 +313,7 @@ impl EnforcementPoint {
     }
 
     fn note(&self, drift: Drift) {
-        tracing::warn!(replica = drift.replica, found = %drift.found, sequence = drift.sequence, "replica drifted");
+        tracing::warn!(replica = drift.replica, found = %drift.found, sequence = drift.sequence, "a replica of the decision point does not hold the revocation document that it should");
         self.noted().push(drift);
     }
 

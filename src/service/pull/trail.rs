@@ -193,7 +193,12 @@ impl Inner {
     fn take(&self, files: &mut Files, object: Object, page: &mut Page, now: Instant) -> Outcome {
         let read = self.bucket.read_signed(&object.key);
         if let Err(Unread::Later(cause)) = &read {
-            tracing::warn!(source = self.origin.source, object = object.key, cause, "it is tried again later");
+            tracing::warn!(
+                source = self.origin.source,
+                object = object.key,
+                cause,
+                "a file of a trail cannot be read; it is tried again later"
+            );
             if !files.aside.unreadable(&object, cause, now) {
                 files.leave(&object);
             }
