@@ -28,7 +28,7 @@ pub use delivery::pace::Pace;
 pub use delivery::sink::{Sink, Terminal};
 pub use delivery::webhook::{Secret, Webhook, WebhookSettings};
 pub use error::{Error, Fate};
-pub use executor::{Approval, Dependencies, Executor, Operated, Standing, Undoing, is_early};
+pub use executor::{Approval, Dependencies, Executor, Operated, ResponseView, Undoing, is_early};
 pub use lifecycle::action::{Action, AlertRecord, Cause};
 pub use lifecycle::alert::Alert;
 pub use lifecycle::allowance::AllowanceRequest;

@@ -12,11 +12,11 @@ use keywatch_store::{Instant as WallInstant, Topic};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::delivery::failing_receiver::FailingReceiver;
 use crate::delivery::message::{Notification, compose};
 use crate::delivery::occasion::PendingNotification;
 use crate::delivery::pace::Queue;
 use crate::delivery::sink::Sink;
-use crate::delivery::trouble::Trouble;
 use crate::delivery::webhook::WallClock;
 use crate::error::{Error, Fate};
 use crate::lifecycle::action::AlertRecord;
@@ -160,23 +160,23 @@ impl Outbox {
 
     /// Receivers that are down while something waits for them, and those that made a dead letter of something since the
     /// last call.
-    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+    pub(crate) fn failing_receivers(&self) -> Vec<FailingReceiver> {
         let state = self.alert_log.state();
-        let trouble = |receiver: &Receiver| {
+        let failing = |receiver: &Receiver| {
             let mut queue = receiver.queue();
             let name = receiver.sink.name();
             let (waiting, worst) = (state.waiting(name).0, state.deliveries().worst_waiting(name));
             let untold = queue.untold.take();
             let down = queue.queue.down().zip(worst).map(|(failing, worst)| (worst.clone(), failing.problem.clone()));
             let (worst, problem) = down.or(untold)?;
-            Some(Trouble { destination: name.to_owned(), problem, waiting, worst, dead: queue.dead })
+            Some(FailingReceiver { destination: name.to_owned(), problem, waiting, worst, dead: queue.dead })
         };
-        self.receivers.iter().filter_map(trouble).collect()
+        self.receivers.iter().filter_map(failing).collect()
     }
 
     /// Nobody could be told of these: they are among the next ones.
-    pub(crate) fn are_untold(&self, troubles: impl Iterator<Item = Trouble>) {
-        for Trouble { destination, worst, problem, .. } in troubles {
+    pub(crate) fn are_untold(&self, failing: impl Iterator<Item = FailingReceiver>) {
+        for FailingReceiver { destination, worst, problem, .. } in failing {
             let receivers = self.receivers.iter().filter(|receiver| receiver.sink.name() == destination);
             for receiver in receivers {
                 receiver.queue().untold.get_or_insert_with(|| (worst.clone(), problem.clone()));

@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Json;
 use keywatch_alerting::response::wording::name_targets;
-use keywatch_alerting::{Approval, Progress, Standing, Step, Undoing};
+use keywatch_alerting::{Approval, Progress, ResponseView, Step, Undoing};
 use keywatch_store::{Finding, Instant, Log, Topic};
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, Extension(operator): Calle
     }
     api.away(move |api| {
         let asked = |name: &str| parameters.get(name).map(String::as_str);
-        let mut found = api.executor.standings(|progress| {
+        let mut found = api.executor.response_views(|progress| {
             let response = &progress.response;
             operator.sees(&response.system)
                 && asked("system").is_none_or(|system| system == response.system)
@@ -134,13 +134,13 @@ pub(super) fn taken_back(undoing: &Undoing) -> &'static str {
 
 /// What became of a decision.
 pub(super) fn decided(api: &Api, id: &str, outcome: &str) -> Value {
-    let now = api.executor.standing(id).as_ref().map(view);
+    let now = api.executor.response_view(id).as_ref().map(view);
     json!({ "response": id, "outcome": outcome, "now": now })
 }
 
 /// The response, where it is one of the operator's systems.
-fn seen(api: &Api, operator: &Operator, id: &str) -> Result<Standing, Refusal> {
-    let found = api.executor.standing(id).filter(|standing| operator.sees(&standing.progress.response.system));
+fn seen(api: &Api, operator: &Operator, id: &str) -> Result<ResponseView, Refusal> {
+    let found = api.executor.response_view(id).filter(|standing| operator.sees(&standing.progress.response.system));
     found.ok_or_else(|| Refusal::no_response(id))
 }
 
@@ -157,8 +157,8 @@ fn finding_of(log: &dyn Log, progress: &Progress) -> Result<Option<Finding>, key
     Ok(found)
 }
 
-fn status(standing: &Standing) -> String {
-    let Standing { progress, expired, .. } = standing;
+fn status(standing: &ResponseView) -> String {
+    let ResponseView { progress, expired, .. } = standing;
     match progress.step {
         Step::Proposed if *expired => "expired".to_owned(),
         Step::Published if progress.failures == 0 => "published".to_owned(),
@@ -179,7 +179,7 @@ fn because(progress: &Progress) -> Option<&str> {
 }
 
 /// A response in a list. Session ids are often bearer secrets: a list shows enough to recognise one.
-fn view(standing: &Standing) -> Value {
+fn view(standing: &ResponseView) -> Value {
     let progress = &standing.progress;
     let response = &progress.response;
     json!({
