@@ -220,13 +220,13 @@ pub const COMPROMISES_ALONE_NS: i64 = 3_600 * 1_000_000_000;
 pub const COMPROMISE_ASKED_NS: i64 = 24 * 3_600 * 1_000_000_000;
 
 /// Sources by processes that take events in, of which it is known by what they are recognised.
-pub const ACCEPTED_CREDENTIALS_MAX: usize = 10_000;
+pub const DOORS_MAX: usize = 10_000;
 
 /// What one process said of one source that is told apart; what is older is held together.
-pub const ACCEPTED_STATEMENTS_MAX: usize = 16;
+pub const DOOR_STATEMENTS_MAX: usize = 16;
 
 /// Fingerprints of one statement.
-pub const ACCEPTED_PRINTS_MAX: usize = 1_000;
+pub const DOOR_PRINTS_MAX: usize = 1_000;
 
 /// Nanoseconds of log time after the credential was refused by everybody that its events are still tainted: what was on its way
 /// then was taken under it.

@@ -67,7 +67,7 @@ impl Executor {
             let waits = asked_by.is_none() && compromises.is_enough(of, at, is_self);
             // One that was replaced before is taken by nobody.
             if request.until.is_none() {
-                refused.extend(state.accepted_credentials().prints(of.0, of.1));
+                refused.extend(state.doors().prints(of.0, of.1));
             }
             Compromise { waits, asked_by, ..Compromise::new(id, request, refused, by.to_owned(), at) }
         })

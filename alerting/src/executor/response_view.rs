@@ -33,7 +33,7 @@ pub struct ResponseView {
 impl Executor {
     /// Responses for which `keep` holds: those that wait for a person first, then the newest.
     #[must_use]
-    pub fn response_views(&self, keep: impl Fn(&Progress) -> bool) -> Vec<ResponseView> {
+    pub fn standings(&self, keep: impl Fn(&Progress) -> bool) -> Vec<ResponseView> {
         let found: Vec<_> = self.with_state(|state| {
             let kept = state.responses().iter().filter(|progress| keep(progress));
             kept.map(|progress| (progress.clone(), Witnesses::of(state, &progress.response))).collect()
@@ -50,7 +50,7 @@ impl Executor {
 
     /// The response of that id.
     #[must_use]
-    pub fn response_view(&self, response_id: &str) -> Option<ResponseView> {
+    pub fn standing(&self, response_id: &str) -> Option<ResponseView> {
         let (progress, witnesses) = self.with_state(|state| {
             let progress = state.responses().get(response_id)?;
             Some((progress.clone(), Witnesses::of(state, &progress.response)))

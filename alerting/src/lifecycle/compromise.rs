@@ -10,8 +10,8 @@ use keywatch_store::{Event, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::lifecycle::accepted_credentials::AcceptedCredentials;
 use crate::lifecycle::action::SOURCE;
+use crate::lifecycle::doors::Doors;
 use crate::limits::{
     COMPROMISE_AFTER_NS, COMPROMISE_ASKED_NS, COMPROMISE_WITNESS_NS, COMPROMISES_ALONE_MAX, COMPROMISES_ALONE_NS,
     COMPROMISES_ALONE_REPEATED_MAX, COMPROMISES_MAX, OPERATION_TEXT_BYTES_MAX, SILENCE_TEXT_BYTES_MAX,
@@ -192,10 +192,10 @@ impl Compromises {
     }
 
     /// Holds them against what processes say that they take.
-    pub(crate) fn settle(&mut self, accepted: &AcceptedCredentials) {
+    pub(crate) fn settle(&mut self, doors: &Doors) {
         for compromise in self.0.values_mut() {
             let CompromiseRequest { system, source, .. } = &compromise.request;
-            let closed = accepted.closed(system, source, &compromise.refused);
+            let closed = doors.closed(system, source, &compromise.refused);
             compromise.doors = closed;
         }
     }

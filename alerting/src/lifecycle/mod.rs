@@ -11,7 +11,7 @@
 //! | [`handling`], [`silence`], [`operation`] | what operators do: the fold, and as records |
 //! | [`matcher`] | which findings a silence means |
 //! | [`allowance`] | entries of the allow-list: silences made from a verdict |
-//! | [`compromise`], `accepted_credentials` | sources whose credential somebody else had, and what is therefore tainted; which processes take which credentials |
+//! | [`compromise`], `doors` | sources whose credential somebody else had, and what is therefore tainted; which processes take which credentials |
 //! | [`record`] | actions and outcomes as records of the log |
 //! | [`protection`] | what the configuration lets rules do, and what a start has lowered |
 //! | [`declarations`] | what the inventory has declared no more, and destinations that it approves besides |
@@ -22,7 +22,6 @@
 //! | [`history`] | the same folds over a whole log, with nothing forgotten: for questions |
 //! | [`self_monitoring`], [`second_path`], `compromise_findings`, `switch_findings` | findings about keywatch itself, about ways besides the decision point, about stolen credentials, about rules that are switched |
 
-pub(crate) mod accepted_credentials;
 pub mod action;
 pub mod alert;
 pub mod alert_log;
@@ -30,6 +29,7 @@ pub mod allowance;
 pub mod compromise;
 pub(crate) mod compromise_findings;
 pub mod declarations;
+pub(crate) mod doors;
 mod doubts;
 pub mod handling;
 pub mod history;

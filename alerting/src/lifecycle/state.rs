@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::deliveries::Deliveries;
 use crate::delivery::occasion::PendingNotification;
-use crate::lifecycle::accepted_credentials::AcceptedCredentials;
 use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::alert::Alert;
 use crate::lifecycle::compromise::Compromises;
 use crate::lifecycle::declarations::Declarations;
+use crate::lifecycle::doors::Doors;
 use crate::lifecycle::handling::Status;
 use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::pairs;
@@ -53,8 +53,8 @@ pub struct AlertState {
     planned: Planned,
     silences: Silences,
     compromises: Compromises,
-    #[serde(default, rename = "doors")]
-    accepted: AcceptedCredentials,
+    #[serde(default)]
+    doors: Doors,
     protections: Protections,
     declarations: Declarations,
     switches: Switches,
@@ -286,15 +286,15 @@ impl AlertState {
 
     fn compromised(&mut self, event: &Event) {
         match event.kind() {
-            "credential.accepted" => self.accepted.apply(event),
+            "credential.accepted" => self.doors.apply(event),
             _ => self.compromises.apply(event),
         }
-        self.compromises.settle(&self.accepted);
+        self.compromises.settle(&self.doors);
     }
 
     /// By which credentials processes that take events in recognise sources.
-    pub(crate) fn accepted_credentials(&self) -> &AcceptedCredentials {
-        &self.accepted
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     pub(crate) fn silences_mut(&mut self) -> &mut Silences {

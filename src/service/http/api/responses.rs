@@ -57,7 +57,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, Extension(operator): Calle
     }
     api.away(move |api| {
         let asked = |name: &str| parameters.get(name).map(String::as_str);
-        let mut found = api.executor.response_views(|progress| {
+        let mut found = api.executor.standings(|progress| {
             let response = &progress.response;
             operator.sees(&response.system)
                 && asked("system").is_none_or(|system| system == response.system)
@@ -134,13 +134,13 @@ pub(super) fn taken_back(undoing: &Undoing) -> &'static str {
 
 /// What became of a decision.
 pub(super) fn decided(api: &Api, id: &str, outcome: &str) -> Value {
-    let now = api.executor.response_view(id).as_ref().map(view);
+    let now = api.executor.standing(id).as_ref().map(view);
     json!({ "response": id, "outcome": outcome, "now": now })
 }
 
 /// The response, where it is one of the operator's systems.
 fn seen(api: &Api, operator: &Operator, id: &str) -> Result<ResponseView, Refusal> {
-    let found = api.executor.response_view(id).filter(|standing| operator.sees(&standing.progress.response.system));
+    let found = api.executor.standing(id).filter(|standing| operator.sees(&standing.progress.response.system));
     found.ok_or_else(|| Refusal::no_response(id))
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn restore(State(api): State<Arc<Api>>, Extension(operator): Ca
     may_decide(&operator)?;
     let Restore { session, reason, with_the_rest } = body_as(&body)?;
     api.away(move |api| {
-        let holding = api.executor.response_views(|progress| {
+        let holding = api.executor.standings(|progress| {
             let response = &progress.response;
             operator.sees(&response.system) && progress.is_decided() && response.targets.sessions.contains(&session)
         });

@@ -8,14 +8,14 @@ use keywatch_store::{Event, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::pairs;
-use crate::limits::{ACCEPTED_CREDENTIALS_MAX, ACCEPTED_PRINTS_MAX, ACCEPTED_STATEMENTS_MAX};
+use crate::limits::{DOOR_PRINTS_MAX, DOOR_STATEMENTS_MAX, DOORS_MAX};
 
 /// System, source and process.
-type AcceptedBy = (String, String, String);
+type DoorName = (String, String, String);
 
 /// What a process said last, and before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct AcceptedCredentials(#[serde(with = "pairs")] BTreeMap<AcceptedBy, Vec<Statement>>);
+pub(crate) struct Doors(#[serde(with = "pairs")] BTreeMap<DoorName, Vec<Statement>>);
 
 /// What it takes from then on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,13 +33,13 @@ struct Accepted {
     prints: BTreeSet<String>,
 }
 
-impl AcceptedCredentials {
+impl Doors {
     /// Takes in what a process says.
     pub(crate) fn apply(&mut self, event: &Event) {
         let Ok(Accepted { of, process, mut prints }) = Accepted::deserialize(event.detail().value()) else { return };
         within_limit(&mut prints);
         let name = (event.system().to_owned(), of, process);
-        if !self.0.contains_key(&name) && self.0.len() >= ACCEPTED_CREDENTIALS_MAX {
+        if !self.0.contains_key(&name) && self.0.len() >= DOORS_MAX {
             self.forget_one();
         }
         let statements = self.0.entry(name).or_default();
@@ -47,7 +47,7 @@ impl AcceptedCredentials {
             return;
         }
         statements.push(Statement { at: event.time(), prints });
-        if statements.len() > ACCEPTED_STATEMENTS_MAX {
+        if statements.len() > DOOR_STATEMENTS_MAX {
             // What was taken by either of them is held to have been taken by both: nothing ends earlier for it.
             let second = statements.remove(1);
             statements[0].prints.extend(second.prints);
@@ -95,7 +95,7 @@ impl AcceptedCredentials {
 }
 
 fn within_limit(prints: &mut BTreeSet<String>) {
-    while prints.len() > ACCEPTED_PRINTS_MAX {
+    while prints.len() > DOOR_PRINTS_MAX {
         prints.pop_first();
     }
 }
@@ -111,7 +111,7 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn said(doors: &mut AcceptedCredentials, process: &str, at: i64, names: &[&str]) {
+    fn said(doors: &mut Doors, process: &str, at: i64, names: &[&str]) {
         let origin = Origin { system: "cold".into(), source: "keywatch".into() };
         let mut event = Event::builder(&origin, &format!("{process}/{at}"), "credential.accepted", Instant(at));
         event.time(Instant(at));
@@ -121,15 +121,13 @@ mod tests {
 
     #[test]
     fn a_credential_is_refused_by_a_process_from_the_word_on_that_has_it_no_more() {
-        let mut doors = AcceptedCredentials::default();
+        let mut doors = Doors::default();
         said(&mut doors, "one", 1, &["old"]);
         said(&mut doors, "two", 2, &["old", "new"]);
         said(&mut doors, "three", 3, &["new"]);
         assert_eq!(doors.prints("cold", "idp"), prints(&["new", "old"]));
         assert!(doors.prints("cold", "opa").is_empty() && doors.prints("hot", "idp").is_empty());
-        let closed = |doors: &AcceptedCredentials| {
-            doors.closed("cold", "idp", &prints(&["old"])).into_iter().collect::<Vec<_>>()
-        };
+        let closed = |doors: &Doors| doors.closed("cold", "idp", &prints(&["old"])).into_iter().collect::<Vec<_>>();
         assert_eq!(closed(&doors), [("one".to_owned(), None), ("two".to_owned(), None)]);
         said(&mut doors, "one", 10, &[]);
         said(&mut doors, "one", 11, &[]);
@@ -141,16 +139,16 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_of_a_process_ends_nothing_earlier() {
-        let mut doors = AcceptedCredentials::default();
+        let mut doors = Doors::default();
         said(&mut doors, "one", 1, &["stolen"]);
         said(&mut doors, "one", 2, &["other"]);
-        let closed = |doors: &AcceptedCredentials| doors.closed("cold", "idp", &prints(&["stolen"]))["one"].unwrap();
+        let closed = |doors: &Doors| doors.closed("cold", "idp", &prints(&["stolen"]))["one"].unwrap();
         assert_eq!(closed(&doors), Instant(2));
         for at in 3..100 {
             let before = closed(&doors);
             said(&mut doors, "one", at, &[&format!("print-{at}")]);
             assert!(closed(&doors) >= before && closed(&doors) <= Instant(at));
         }
-        assert_eq!(doors.0.values().map(Vec::len).sum::<usize>(), ACCEPTED_STATEMENTS_MAX);
+        assert_eq!(doors.0.values().map(Vec::len).sum::<usize>(), DOOR_STATEMENTS_MAX);
     }
 }
