@@ -22,6 +22,7 @@ mod explanation;
 mod incident;
 mod limits;
 mod output;
+mod rule_files;
 mod service;
 mod wording;
 

@@ -5,9 +5,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::operators::{ask, get, machine, one_incident, post, run};
+use crate::operators::{ask, get, machine, one_incident, post, run, said_to};
 use crate::running::machine::{Machine, Running, presented};
-use crate::support::command::{err, out};
+use crate::support::command::err;
 use crate::support::meanwhile::until;
 
 /// The answer to an event of the source under that token.
@@ -55,14 +55,8 @@ async fn is_shown_as_tainted(running: &Running, incident: &str) {
 }
 
 async fn is_taken_back_by_two(running: &Running, machine: &Machine, id: &str) {
-    let as_who = |name: &str, arguments: &[&str], expected: &[&str]| {
-        let done = run(running, &machine.path(name), arguments);
-        let said = out(&done);
-        assert_eq!(done.status.code(), Some(0), "{arguments:?}: {said}{}", err(&done));
-        for part in expected {
-            assert!(said.contains(part), "{arguments:?}: no `{part}` in\n{said}");
-        }
-    };
+    let as_who =
+        |name: &str, arguments: &[&str], expected: &[&str]| said_to(running, &machine.path(name), arguments, expected);
     as_who("carol", &["sources", "list"], &["idp", "events"]);
     as_who("carol", &["sources", "compromises"], &[id, "stands", "found in a paste"]);
     as_who("carol", &["sources", "affected", id], &["tainted events", "own/presented", "alone"]);

@@ -1,6 +1,6 @@
 //! Documents that are generated are as the code has them, and those written by hand point to what exists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ fn the_inventory_reference_is_as_the_tables_have_it() {
 
 fn event_reference() -> String {
     let mut page = String::from(
-        "# Events\n\nGenerated from `store/src/schema.rs` and `store/src/kinds.rs` by `make docs`; edit those.\n\n\
+        "# Events\n\nGenerated from `store/src/schema.rs` and `store/src/kinds/` by `make docs`; edit those.\n\n\
          ## Columns\n\nOne flat table, `events`. Rules select from it; an event line has the same fields, the empty \
          ones left out.\n\n| column | type | may be empty | meaning |\n|---|---|---|---|\n",
     );
@@ -68,7 +68,7 @@ fn describe(page: &mut String, kind: &Kind) {
 
 fn inventory_reference() -> String {
     let mut page = String::from(
-        "# Inventory\n\nGenerated from `store/src/inventory.rs` by `make docs`; edit that.\n\n\
+        "# Inventory\n\nGenerated from `store/src/inventory/` by `make docs`; edit that.\n\n\
          What you declare about your systems, as TOML: one `[[systems]]` for each trusted environment, with the tables \
          below as arrays in it (`[[systems.wallets]]` and so on). Rules join them under the names below; every table also \
          has the column `system`, and a row of `events` sees the inventory as of its own time.\n",
@@ -150,18 +150,66 @@ fn every_page_of_the_docs_is_linked_from_another_page() {
 fn commands_that_documents_name_exist() {
     let makefile = std::fs::read_to_string(tree::root().join("Makefile")).unwrap();
     let targets: BTreeSet<&str> = makefile.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
+    let mut helps = BTreeMap::new();
     for (file, text) in tree::texts(&["md"]) {
+        // What goes on in the next line is one command.
+        let text = text.replace("\\\n", " ");
         for (line, words) in commands(&text) {
             let place = format!("{}: {line}", file.display());
             match words.as_slice() {
                 ["make", target, ..] => assert!(targets.contains(target), "{place}"),
-                ["keywatch", subcommand, ..] if !subcommand.contains("://") => {
-                    assert!(is_subcommand(subcommand), "{place}");
+                ["keywatch", address, ..] if address.contains("://") => {}
+                ["keywatch", arguments @ ..] | ["cargo", "run", "--release", "--", arguments @ ..] => {
+                    check_arguments(arguments, &place, &mut helps);
                 }
                 _ => {}
             }
         }
     }
+}
+
+/// What stands before the options is a subcommand, and every option is one of it.
+fn check_arguments(arguments: &[&str], place: &str, helps: &mut BTreeMap<String, String>) {
+    let ends = ["|", "||", "&&", "&", ";", "#", ">", ">>", "<"];
+    let arguments = arguments.split(|word| ends.contains(word)).next().unwrap_or_default();
+    let mut depth = 0;
+    while depth < arguments.len() && lists(&help_of(&arguments[..depth], helps), arguments[depth]) {
+        depth += 1;
+    }
+    let (subcommand, rest) = arguments.split_at(depth);
+    let help = help_of(subcommand, helps);
+    let is_word = |word: &&str| word.starts_with(|first: char| first.is_ascii_lowercase());
+    let is_unknown = |next: &&str| !next.starts_with('-') && (depth == 0 || is_word(next));
+    let misses = help.contains(COMMANDS) && rest.first().is_some_and(is_unknown);
+    assert!(!misses, "{place}: there is no such subcommand");
+    for word in rest {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '-');
+        let option = word.split('=').next().unwrap_or(word);
+        let is_option =
+            option.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()));
+        let is_known = help.split(|c: char| !c.is_alphanumeric() && c != '-').any(|known| known == option);
+        assert!(!is_option || is_known, "{place}: {subcommand:?} has no {option}");
+    }
+}
+
+/// Before the subcommands in a help.
+const COMMANDS: &str = "\nCommands:\n";
+
+/// Whether a help lists a subcommand of that name.
+fn lists(help: &str, name: &str) -> bool {
+    let commands = help.split_once(COMMANDS).map_or("", |(_, after)| after.split("\n\n").next().unwrap_or_default());
+    let mut names = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    !name.is_empty() && names.any(|listed| listed == name)
+}
+
+fn help_of(subcommand: &[&str], helps: &mut BTreeMap<String, String>) -> String {
+    let ask = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_keywatch"));
+        let asked = command.args(subcommand).arg("--help").output().unwrap();
+        assert!(asked.status.success(), "{subcommand:?}");
+        String::from_utf8(asked.stdout).unwrap()
+    };
+    helps.entry(subcommand.join(" ")).or_insert_with(ask).clone()
 }
 
 /// Words of the commands in a page: in backquotes, indented or fenced; each with the line it stands on.
@@ -175,11 +223,6 @@ fn commands(text: &str) -> Vec<(&str, Vec<&str>)> {
         commands.extend(quoted.chain(block).map(|command| (line, command.split_whitespace().collect())));
     }
     commands
-}
-
-fn is_subcommand(word: &str) -> bool {
-    let asked = std::process::Command::new(env!("CARGO_BIN_EXE_keywatch")).args([word, "--help"]).output().unwrap();
-    word.starts_with('-') || asked.status.success()
 }
 
 #[test]

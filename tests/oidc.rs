@@ -6,7 +6,6 @@ mod sign_in;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::State;
@@ -22,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::operators::{ask, machine, one_incident};
+use crate::support::clock::unix_seconds;
 use crate::support::meanwhile::until;
 
 /// An identity provider, as far as its keys are asked for.
@@ -43,7 +43,7 @@ fn key() -> Ed25519KeyPair {
 }
 
 fn token(key: &Ed25519KeyPair, more: &Value) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = unix_seconds();
     let mut claims = json!({
         "iss": "https://id.example", "aud": "keywatch", "iat": now, "exp": now + 300, "sub": "4711",
         "email": "erin@firm.example", "groups": ["soc"],

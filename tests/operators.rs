@@ -287,6 +287,17 @@ pub(crate) fn run(running: &Running, token: &Path, arguments: &[&str]) -> Output
     keywatch(token.parent().unwrap(), &[arguments, &more].concat(), b"")
 }
 
+/// What a subcommand says to an operator: it succeeds, and all of `expected` is in it.
+pub(crate) fn said_to(running: &Running, token: &Path, arguments: &[&str], expected: &[&str]) -> String {
+    let done = run(running, token, arguments);
+    let said = out(&done);
+    assert_eq!(done.status.code(), Some(0), "{arguments:?}: {said}{}", err(&done));
+    for part in expected {
+        assert!(said.contains(part), "{arguments:?}: no `{part}` in\n{said}");
+    }
+    said
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_day_of_an_analyst_with_the_subcommands() {
     let machine = machine();
@@ -296,15 +307,8 @@ async fn the_day_of_an_analyst_with_the_subcommands() {
     for name in ["ann", "bob", "carol", "vera"] {
         std::fs::write(machine.path(name), format!("{name}\n")).unwrap();
     }
-    let as_who = |name: &str, arguments: &[&str], expected: &[&str]| {
-        let done = run(&running, &machine.path(name), arguments);
-        let said = out(&done);
-        assert_eq!(done.status.code(), Some(0), "{arguments:?}: {said}{}", err(&done));
-        for part in expected {
-            assert!(said.contains(part), "{arguments:?}: no `{part}` in\n{said}");
-        }
-        said
-    };
+    let as_who =
+        |name: &str, arguments: &[&str], expected: &[&str]| said_to(&running, &machine.path(name), arguments, expected);
     as_who("ann", &["incidents", "list"], &[id, "open", "low"]);
     as_who("ann", &["alerts", "list", "--rule", "own/presented"], &["own/presented", "open"]);
     as_who("ann", &["alerts", "ack", id], &["acknowledged"]);

@@ -1,16 +1,15 @@
 //! Whatever lowers what keywatch does is told by an alert that no silence covers: a start that lets the rules do less than the one
 //! before, an inventory that declares less, and a rule that people put into shadow or switch off while it runs, which takes two.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use keywatch_store::Instant;
 use keywatch_store::time::SECOND_NS;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::operators::{ask, get, machine, post, run};
+use crate::operators::{ask, get, machine, post, run, said_to};
 use crate::running::machine::{Machine, Rule, Running, presented};
-use crate::support::command::{err, out};
+use crate::support::clock::now;
+use crate::support::command::err;
 use crate::support::meanwhile::until;
 
 const PRESENTED: Rule = Rule {
@@ -49,8 +48,7 @@ fn titles(machine: &Machine) -> Vec<String> {
 
 /// The wall clock's time, that many seconds ahead.
 fn ahead(seconds: i64) -> Instant {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Instant(i64::try_from(now.as_nanos()).unwrap()).saturating_add(seconds * SECOND_NS)
+    now().saturating_add(seconds * SECOND_NS)
 }
 
 fn wanted(to: &str, seconds: i64) -> Value {
@@ -188,15 +186,8 @@ async fn a_rule_is_switched_with_the_subcommands() {
     for name in ["ann", "bob", "carol", "vera"] {
         std::fs::write(machine.path(name), format!("{name}\n")).unwrap();
     }
-    let as_who = |name: &str, arguments: &[&str], expected: &[&str]| {
-        let done = run(&running, &machine.path(name), arguments);
-        let said = out(&done);
-        assert_eq!(done.status.code(), Some(0), "{arguments:?}: {said}{}", err(&done));
-        for part in expected {
-            assert!(said.contains(part), "{arguments:?}: no `{part}` in\n{said}");
-        }
-        said
-    };
+    let as_who =
+        |name: &str, arguments: &[&str], expected: &[&str]| said_to(&running, &machine.path(name), arguments, expected);
     let end = ahead(3_600).to_string();
     as_who("vera", &["detectors", "switches"], &["nobody has switched a rule"]);
     let shadow = ["detectors", "shadow", "own/presented", "--until", &end, "--reason", "a migration", "--json"];

@@ -14,6 +14,8 @@ use serde::Deserialize;
 
 use builder::{BYBIT, INCIDENTS, Incident};
 
+use crate::support::clock::now;
+
 /// Bytes that one incident's `events.jsonl` may have.
 const EVENTS_BYTES_MAX: usize = 2 << 20;
 
@@ -116,7 +118,7 @@ async fn every_allow_in_the_record_is_one_that_the_policy_gives() {
     for incident in INCIDENTS {
         let system = &incident.inventory().systems[0].id;
         let pdp = EmbeddedPdp::new("replay-data", &[]).unwrap();
-        let now = Instant::from_unix_seconds(jiff::Timestamp::now().as_second()).unwrap();
+        let now = now();
         pdp.publish(&RevocationDocument::empty(system).stamped(now)).await.unwrap();
         let events = committed(incident);
         let decisions: Vec<&Event> = events.iter().filter(|event| event.kind() == "decision").collect();

@@ -14,8 +14,9 @@ use keywatch_alerting::{
     SigningKey, Targets,
 };
 use keywatch_store::finding::Target;
+use keywatch_store::log::faulty::FaultyLog;
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Appended, Clock, Error as StoreError, Event, Finding, Log, Position, Topic};
+use keywatch_store::{Appended, Error as StoreError, Event, Finding, Log, Topic};
 use serde_json::json;
 
 use crate::support::keys::pair;
@@ -60,29 +61,17 @@ impl TimedLog {
     }
 }
 
-impl Log for TimedLog {
-    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
+impl FaultyLog for TimedLog {
+    fn records(&self) -> &dyn Log {
+        &self.inner
+    }
+
+    fn faulty_append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
         let kinds: Vec<String> = events.iter().map(|event| event.kind().to_owned()).collect();
         let appended = self.inner.append(topic, events)?;
         let now = Instant::now();
         self.written.lock().unwrap().extend(kinds.into_iter().map(|kind| (kind, now)));
         Ok(appended)
-    }
-
-    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
-        self.inner.read(topic, from, records_max)
-    }
-
-    fn end(&self, topic: Topic) -> Position {
-        self.inner.end(topic)
-    }
-
-    fn time_of(&self, system: &str) -> Option<keywatch_store::Instant> {
-        self.inner.time_of(system)
-    }
-
-    fn clock(&self) -> Clock {
-        self.inner.clock()
     }
 }
 

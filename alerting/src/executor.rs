@@ -8,7 +8,7 @@ mod compromises;
 mod deliveries;
 mod operations;
 mod protections;
-mod standing;
+mod response_view;
 mod switches;
 mod ways;
 
@@ -46,7 +46,7 @@ use crate::response::responder::{EnforcementPoint, Outcome, Responder};
 pub use apart::is_early;
 pub use approvals::{Approval, Undoing};
 pub use operations::Operated;
-pub use standing::Standing;
+pub use response_view::ResponseView;
 
 /// What the executor works with.
 pub struct Dependencies {
@@ -211,11 +211,11 @@ impl Executor {
         for (destination, record) in self.shared.outbox.gone() {
             self.take_own(&destination_gone(&record.finding.system, &destination, record.finding.decided)).await?;
         }
-        let mut troubles = self.shared.outbox.troubles().into_iter();
-        while let Some(trouble) = troubles.next() {
-            let now = self.shared.alert_log.time_of(&trouble.worst.finding.system);
-            if let Err(error) = self.take_own(&delivery_failed(&trouble, now)).await {
-                self.shared.outbox.are_untold(std::iter::once(trouble).chain(troubles));
+        let mut failing = self.shared.outbox.failing_receivers().into_iter();
+        while let Some(receiver) = failing.next() {
+            let now = self.shared.alert_log.time_of(&receiver.worst.finding.system);
+            if let Err(error) = self.take_own(&delivery_failed(&receiver, now)).await {
+                self.shared.outbox.are_untold(std::iter::once(receiver).chain(failing));
                 return Err(error);
             }
         }

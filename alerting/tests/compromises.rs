@@ -4,13 +4,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use keywatch_alerting::{Action, AlertState, CompromiseRequest, Error, Executor, Rests, Saved, Sink, Terminal};
+use keywatch_alerting::{Action, CompromiseRequest, Error, Executor, Rests, Saved, Sink, Terminal};
 use keywatch_store::event::Origin;
 use keywatch_store::finding::Proof;
 use keywatch_store::{Event, Finding, Instant, Log, Severity, Topic};
 use serde_json::json;
 
-use crate::support::{FaultyPdp, MortalLog, SESSION, SYSTEM, at, executor, executor_from, finding};
+use crate::support::{
+    FaultyPdp, MortalLog, SESSION, SYSTEM, at, executor, executor_from, finding, same_with_a_restart_at_every_record,
+};
 
 fn sinks() -> Vec<Arc<dyn Sink>> {
     vec![Arc::new(Terminal::new("terminal", std::io::sink()))]
@@ -230,22 +232,5 @@ async fn p1_what_is_tainted_is_the_same_with_a_restart_at_every_record() {
     live.restore_credential(&id, "ann", "it was ours", at(1_001)).await.unwrap();
     live.restore_credential(&id, "bob", "it was ours", at(1_002)).await.unwrap();
     declare(&live, request("node", at(-60), Some(at(30)))).await;
-    live.idle().await;
-    let whole = live.with_state(AlertState::clone);
-    assert!(log.all(Topic::Events).is_empty(), "nothing was responded to");
-    let conclusions = log.all(Topic::Conclusions);
-    for cut in 0..=conclusions.len() {
-        let older = MortalLog::immortal();
-        let append = |records: &[Event]| {
-            if !records.is_empty() {
-                older.append(Topic::Conclusions, records.to_vec()).unwrap();
-            }
-        };
-        append(&conclusions[..cut]);
-        let mut kept = Vec::new();
-        executor(&older, &FaultyPdp::new(), sinks()).save(&mut kept).unwrap();
-        append(&conclusions[cut..]);
-        let again = executor_from(Saved::read(&kept).unwrap(), &older, &FaultyPdp::new(), sinks());
-        assert!(again.with_state(|state| *state == whole), "a restart after {cut} of {} records", conclusions.len());
-    }
+    same_with_a_restart_at_every_record(&log, &live, sinks).await;
 }

@@ -1,7 +1,7 @@
 //! A receiver's heartbeat over the network: it is asked for while all is well, and withheld while the receiver takes nothing
 //! or keywatch does not work.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -9,11 +9,11 @@ use axum::extract::State;
 use axum::http::{Method, Uri};
 use axum::routing::any;
 use keywatch_alerting::delivery::heartbeat::{Heartbeat, HeartbeatSettings};
-use keywatch_alerting::{AddressRules, Error, Fate, Sink};
+use keywatch_alerting::{AddressRules, Fate, Sink};
 use keywatch_store::Severity;
 use tokio::net::TcpListener;
 
-use crate::support::receivers::{Switch, executor, often, plain};
+use crate::support::receivers::{Scripted, Switch, executor, often, plain, undelivered};
 use crate::support::{MortalLog, until};
 
 type Asked = Arc<Mutex<Vec<String>>>;
@@ -38,7 +38,6 @@ async fn service() -> (Asked, String) {
 async fn a_heartbeat_is_withheld_while_its_receiver_takes_nothing_or_keywatch_does_not_work() {
     let (asked, url) = service().await;
     let switch = Switch::new("pagerduty", true);
-    let attempts = Arc::new(AtomicUsize::new(0));
     let works = Arc::new(AtomicBool::new(true));
     let does_it = Arc::clone(&works);
     let settings = HeartbeatSettings {
@@ -46,8 +45,8 @@ async fn a_heartbeat_is_withheld_while_its_receiver_takes_nothing_or_keywatch_do
         addresses: AddressRules::default(),
         obstacle: Arc::new(move || (!does_it.load(Ordering::SeqCst)).then(|| "the log".to_owned())),
     };
-    let counted = Counted { sink: Arc::clone(&switch), attempts: Arc::clone(&attempts) };
-    let sink: Arc<dyn Sink> = Arc::new(Heartbeat::of(Arc::new(counted), settings).unwrap());
+    let sink: Arc<dyn Sink> = Arc::new(Heartbeat::of(Arc::clone(&switch) as _, settings).unwrap());
+    let attempts = || switch.attempts.load(Ordering::SeqCst);
     let log = MortalLog::immortal();
     let executor = executor(&log, vec![sink], Vec::new(), often());
 
@@ -61,9 +60,9 @@ async fn a_heartbeat_is_withheld_while_its_receiver_takes_nothing_or_keywatch_do
 
     switch.up.store(false, Ordering::SeqCst);
     executor.take(&plain("1", Severity::High, 0)).await.unwrap();
-    until("three attempts failed", || attempts.load(Ordering::SeqCst) >= 3).await;
+    until("three attempts failed", || attempts() >= 3).await;
     // The third attempt has ended once a fourth one begins.
-    until("a further one began", || attempts.load(Ordering::SeqCst) >= 4).await;
+    until("a further one began", || attempts() >= 4).await;
     executor.repeat().await;
     assert_eq!(asked.lock().unwrap().len(), 1, "the receiver takes nothing");
 
@@ -73,38 +72,18 @@ async fn a_heartbeat_is_withheld_while_its_receiver_takes_nothing_or_keywatch_do
     assert_eq!(asked.lock().unwrap().len(), 2);
 }
 
-/// Refuses for good while it is told to.
-struct Refusing(AtomicBool);
-
-impl Sink for Refusing {
-    fn name(&self) -> &'static str {
-        "pagerduty"
-    }
-
-    fn deliveries_max(&self) -> usize {
-        1
-    }
-
-    fn deliver<'a>(
-        &'a self,
-        _notification: &'a keywatch_alerting::Notification,
-    ) -> keywatch_alerting::delivery::sink::Attempt<'a> {
-        Box::pin(async {
-            if !self.0.load(Ordering::SeqCst) {
-                return Ok(());
-            }
-            let (destination, problem) = ("pagerduty".to_owned(), "there is no such routing key".to_owned());
-            Err(Error::Undelivered { destination, problem, fate: Fate::Dead })
-        })
-    }
-}
-
 #[tokio::test]
 async fn a_heartbeat_is_withheld_once_something_was_refused_for_good() {
     let (asked, url) = service().await;
-    let receiver = Arc::new(Refusing(AtomicBool::new(true)));
+    let refuses = Arc::new(AtomicBool::new(true));
+    let does_refuse = Arc::clone(&refuses);
+    let receiver = Scripted::new("pagerduty", move |_| {
+        let refused = || undelivered("pagerduty", "there is no such routing key", Fate::Dead);
+        let ended = if does_refuse.load(Ordering::SeqCst) { Err(refused()) } else { Ok(()) };
+        Box::pin(async { ended })
+    });
     let settings = HeartbeatSettings { url, addresses: AddressRules::default(), obstacle: Arc::new(|| None) };
-    let sink: Arc<dyn Sink> = Arc::new(Heartbeat::of(Arc::clone(&receiver) as _, settings).unwrap());
+    let sink: Arc<dyn Sink> = Arc::new(Heartbeat::of(receiver, settings).unwrap());
     let log = MortalLog::immortal();
     let executor = executor(&log, vec![sink], Vec::new(), often());
 
@@ -113,33 +92,9 @@ async fn a_heartbeat_is_withheld_once_something_was_refused_for_good() {
     executor.repeat().await;
     assert_eq!(asked.lock().unwrap().len(), 0, "nobody was told of it, and it is not tried again");
 
-    receiver.0.store(false, Ordering::SeqCst);
+    refuses.store(false, Ordering::SeqCst);
     executor.take(&plain("2", Severity::High, 1)).await.unwrap();
     executor.idle().await;
     executor.repeat().await;
     assert_eq!(asked.lock().unwrap().len(), 1);
-}
-
-/// Counts the attempts at a receiver.
-struct Counted {
-    sink: Arc<Switch>,
-    attempts: Arc<AtomicUsize>,
-}
-
-impl Sink for Counted {
-    fn name(&self) -> &str {
-        self.sink.name()
-    }
-
-    fn deliveries_max(&self) -> usize {
-        1
-    }
-
-    fn deliver<'a>(
-        &'a self,
-        notification: &'a keywatch_alerting::Notification,
-    ) -> keywatch_alerting::delivery::sink::Attempt<'a> {
-        self.attempts.fetch_add(1, Ordering::SeqCst);
-        self.sink.deliver(notification)
-    }
 }

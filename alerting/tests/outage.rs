@@ -1,22 +1,22 @@
 //! What a log that hangs, or that fails for a while, does to alerting: who looks waits for nothing, the state follows the
 //! order of the log, and what was in doubt is folded once.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
-use keywatch_alerting::delivery::sink::Attempt;
+use keywatch_alerting::Saved;
 use keywatch_alerting::error::{Fate, Remedy};
 use keywatch_alerting::lifecycle::alert_log::AlertLog;
 use keywatch_alerting::lifecycle::record;
-use keywatch_alerting::{Error, Notification, Saved, Sink};
+use keywatch_store::log::faulty::FaultyLog;
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Appended, Clock, Error as StoreError, Event, Finding, Instant, Log, Position, Severity, Topic};
+use keywatch_store::{Appended, Error as StoreError, Event, Finding, Log, Position, Severity, Topic};
 use tokio::sync::Notify;
 
-use crate::support::receivers::plain;
+use crate::support::receivers::{Scripted, plain, undelivered};
 use crate::support::{FaultyPdp, MortalLog, allowed, executor, finding, unconfirmed, until};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -41,28 +41,16 @@ impl BesideLog {
     }
 }
 
-impl Log for BesideLog {
-    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
+impl FaultyLog for BesideLog {
+    fn records(&self) -> &dyn Log {
+        &self.inner
+    }
+
+    fn faulty_append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
         (self.before)(&self.inner)?;
         let appended = self.inner.append(topic, events)?;
         (self.after)(&self.inner)?;
         Ok(appended)
-    }
-
-    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
-        self.inner.read(topic, from, records_max)
-    }
-
-    fn end(&self, topic: Topic) -> Position {
-        self.inner.end(topic)
-    }
-
-    fn time_of(&self, system: &str) -> Option<Instant> {
-        self.inner.time_of(system)
-    }
-
-    fn clock(&self) -> Clock {
-        self.inner.clock()
     }
 }
 
@@ -169,35 +157,16 @@ async fn p2_what_the_log_has_without_having_said_so_is_done_once() {
     }
 }
 
-/// Takes everything; from the first time on the log does not confirm what it writes, until it is told otherwise.
-struct Breaking {
-    log: Arc<MortalLog>,
-    taken: AtomicUsize,
-}
-
-impl Sink for Breaking {
-    fn name(&self) -> &'static str {
-        "ops"
-    }
-
-    fn deliveries_max(&self) -> usize {
-        1
-    }
-
-    fn deliver<'a>(&'a self, _notification: &'a Notification) -> Attempt<'a> {
-        Box::pin(async {
-            if self.taken.fetch_add(1, Ordering::SeqCst) == 0 {
-                self.log.is_silent_about(Some(Topic::Conclusions));
-            }
-            Ok(())
-        })
-    }
-}
-
 #[tokio::test]
 async fn p4_what_was_delivered_is_not_delivered_again_while_the_log_cannot_say_so() {
     let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
-    let sink = Arc::new(Breaking { log: Arc::clone(&log), taken: AtomicUsize::new(0) });
+    let breaking = Arc::clone(&log);
+    let sink = Scripted::new("ops", move |attempt| {
+        if attempt == 0 {
+            breaking.is_silent_about(Some(Topic::Conclusions));
+        }
+        Box::pin(async { Ok(()) })
+    });
     let executor = executor(&log, &pdp, vec![Arc::clone(&sink) as _]);
     let page = Finding { response: Vec::new(), ..finding("1", 0) };
     executor.take(&page).await.unwrap();
@@ -205,90 +174,55 @@ async fn p4_what_was_delivered_is_not_delivered_again_while_the_log_cannot_say_s
     assert_eq!(executor.with_state(|state| state.waiting("ops").0), 1, "the log did not confirm it");
     log.is_silent_about(None);
     executor.idle().await;
-    assert_eq!((sink.taken.load(Ordering::SeqCst), log.of_kind("alert.notified").len()), (1, 1));
-}
-
-/// Takes the first only once the gate is open, from which time on the log does not confirm what it writes.
-struct Gated {
-    log: Arc<MortalLog>,
-    gate: Notify,
-    taken: AtomicUsize,
-}
-
-impl Sink for Gated {
-    fn name(&self) -> &'static str {
-        "ops"
-    }
-
-    fn deliveries_max(&self) -> usize {
-        1
-    }
-
-    fn deliver<'a>(&'a self, _notification: &'a Notification) -> Attempt<'a> {
-        Box::pin(async {
-            if self.taken.load(Ordering::SeqCst) == 0 {
-                self.gate.notified().await;
-                self.log.is_silent_about(Some(Topic::Conclusions));
-            }
-            self.taken.fetch_add(1, Ordering::SeqCst);
-            Ok(())
-        })
-    }
+    assert_eq!((sink.attempts(), log.of_kind("alert.notified").len()), (1, 1));
 }
 
 #[tokio::test]
 async fn p4_the_next_is_told_while_the_log_cannot_say_that_the_one_before_was() {
     let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
-    let sink = Arc::new(Gated { log: Arc::clone(&log), gate: Notify::new(), taken: AtomicUsize::new(0) });
+    let gate = Arc::new(Notify::new());
+    let (breaking, opened) = (Arc::clone(&log), Arc::clone(&gate));
+    let sink = Scripted::new("ops", move |attempt| {
+        let (log, gate) = (Arc::clone(&breaking), Arc::clone(&opened));
+        Box::pin(async move {
+            if attempt == 0 {
+                gate.notified().await;
+                log.is_silent_about(Some(Topic::Conclusions));
+            }
+            Ok(())
+        })
+    });
     let executor = executor(&log, &pdp, vec![Arc::clone(&sink) as _]);
     for id in ["1", "2"] {
         executor.take(&plain(id, Severity::High, 0)).await.unwrap();
     }
-    sink.gate.notify_one();
-    until("both are told", || sink.taken.load(Ordering::SeqCst) == 2).await;
+    gate.notify_one();
+    until("both are told", || sink.attempts() == 2).await;
     assert_eq!(executor.with_state(|state| state.waiting("ops").0), 2, "the log did not confirm it");
     log.is_silent_about(None);
     executor.idle().await;
-    assert_eq!((sink.taken.load(Ordering::SeqCst), log.of_kind("alert.notified").len()), (2, 2));
-}
-
-/// Takes nothing the first time, from which on the log does not confirm what it writes.
-struct Hesitating {
-    log: Arc<MortalLog>,
-    attempts: AtomicUsize,
-}
-
-impl Sink for Hesitating {
-    fn name(&self) -> &'static str {
-        "ops"
-    }
-
-    fn deliveries_max(&self) -> usize {
-        1
-    }
-
-    fn deliver<'a>(&'a self, _notification: &'a Notification) -> Attempt<'a> {
-        Box::pin(async {
-            if self.attempts.fetch_add(1, Ordering::SeqCst) > 0 {
-                return Ok(());
-            }
-            self.log.is_silent_about(Some(Topic::Conclusions));
-            let (destination, problem) = ("ops".to_owned(), "connection refused".to_owned());
-            Err(Error::Undelivered { destination, problem, fate: Fate::Retry(None) })
-        })
-    }
+    assert_eq!((sink.attempts(), log.of_kind("alert.notified").len()), (2, 2));
 }
 
 #[tokio::test]
 async fn p4_what_failed_is_tried_again_also_while_the_log_cannot_say_that_it_failed() {
     let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
-    let sink = Arc::new(Hesitating { log: Arc::clone(&log), attempts: AtomicUsize::new(0) });
+    let breaking = Arc::clone(&log);
+    let sink = Scripted::new("ops", move |attempt| {
+        let ended = if attempt == 0 {
+            breaking.is_silent_about(Some(Topic::Conclusions));
+            Err(undelivered("ops", "connection refused", Fate::Retry(None)))
+        } else {
+            Ok(())
+        };
+        Box::pin(async { ended })
+    });
     let executor = executor(&log, &pdp, vec![Arc::clone(&sink) as _]);
     executor.take(&Finding { response: Vec::new(), ..finding("1", 0) }).await.unwrap();
-    until("it was tried again", || sink.attempts.load(Ordering::SeqCst) == 2).await;
+    until("it was tried again", || sink.attempts() == 2).await;
     log.is_silent_about(None);
     executor.idle().await;
-    assert_eq!((sink.attempts.load(Ordering::SeqCst), log.of_kind("alert.notified").len()), (2, 1));
+    assert_eq!((sink.attempts(), log.of_kind("alert.notified").len()), (2, 1));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::{MortalLog, SESSION, SYSTEM, at, control, finding, input, inventory, milliseconds, wall_clock};
-use keywatch_alerting::response::pdp::{Call, Held};
+use keywatch_alerting::response::pdp::{Call, HeldDocument};
 use keywatch_alerting::{
     Decision, Dependencies, EmbeddedPdp, EnforcementPoint, Executor, Policy, PolicyDecisionPoint, Replica,
     RevocationDocument, Schedule, Seal,
@@ -219,7 +219,7 @@ impl PolicyDecisionPoint for Numberless {
         self.inner.ask(input)
     }
 
-    fn held(&self) -> Call<'_, Option<Held>> {
+    fn held(&self) -> Call<'_, Option<HeldDocument>> {
         Box::pin(async move {
             let mut held = self.inner.held().await?;
             if let Some(held) = held.as_mut().filter(|_| self.hidden.load(Ordering::SeqCst)) {

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use keywatch_alerting::{
-    Action, AlertState, Error, Executor, Matcher, Mode, Saved, SilenceRequest, Sink, Switch, SwitchRequest, Terminal,
+    Action, Error, Executor, Matcher, Mode, SilenceRequest, Sink, Switch, SwitchRequest, Terminal,
 };
 use keywatch_store::finding::Proof;
 use keywatch_store::{Event, Finding, Instant, Inventory, Log, Severity, Topic};
 
-use crate::support::{FaultyPdp, MortalLog, SYSTEM, at, executor, executor_from, finding, inventory};
+use crate::support::{
+    FaultyPdp, MortalLog, SYSTEM, at, executor, finding, inventory, same_with_a_restart_at_every_record,
+};
 
 /// The rule of every finding here, unless it says another.
 const RULE: &str = "signing/mismatch";
@@ -229,22 +231,5 @@ async fn p1_what_is_switched_is_the_same_with_a_restart_at_every_record() {
     live.lower(request("own/safe", Mode::Shadow, at(9_000)), "bob", at(21)).await.unwrap();
     live.raise((SYSTEM, RULE), "carol", "it is done", at(22)).await.unwrap();
     live.take(&silent("2", 7_200)).await.unwrap();
-    live.idle().await;
-    let whole = live.with_state(AlertState::clone);
-    assert!(log.all(Topic::Events).is_empty(), "nothing was responded to");
-    let conclusions = log.all(Topic::Conclusions);
-    for cut in 0..=conclusions.len() {
-        let older = MortalLog::immortal();
-        let append = |records: &[Event]| {
-            if !records.is_empty() {
-                older.append(Topic::Conclusions, records.to_vec()).unwrap();
-            }
-        };
-        append(&conclusions[..cut]);
-        let mut kept = Vec::new();
-        executor(&older, &FaultyPdp::new(), sinks()).save(&mut kept).unwrap();
-        append(&conclusions[cut..]);
-        let again = executor_from(Saved::read(&kept).unwrap(), &older, &FaultyPdp::new(), sinks());
-        assert!(again.with_state(|state| *state == whole), "a restart after {cut} of {} records", conclusions.len());
-    }
+    same_with_a_restart_at_every_record(&log, &live, sinks).await;
 }

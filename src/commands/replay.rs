@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time;
 
 use anyhow::{Context, bail, ensure};
-use keywatch_detectors::rule::{self, Heard, Need, Seen};
+use keywatch_detectors::rule::{self, Need, Observed, ObservedSystems};
 use keywatch_detectors::{Engine, Rule, Settings};
 use keywatch_store::inventory::System;
 use keywatch_store::log::memory::MemoryLog;
@@ -175,7 +175,7 @@ fn run_rules(log: &MemoryLog, complete: bool) -> anyhow::Result<Ran> {
     let rules = rule::shipped()?;
     let mut engine = Engine::new(&rules, &Settings::default())?;
     let mut ran = Ran { findings: Vec::new(), waiting: 0, parked: Vec::new(), unseen: Vec::new() };
-    let (mut seen, mut ends) = (Seen::default(), Ends::default());
+    let (mut seen, mut ends) = (ObservedSystems::default(), Ends::default());
     let mut position = Position::default();
     let bar = output::progress(usize::try_from(log.end(Topic::Events).0)?);
     loop {
@@ -203,7 +203,7 @@ fn run_rules(log: &MemoryLog, complete: bool) -> anyhow::Result<Ran> {
 }
 
 /// What no rule could judge, in sentences: a link that nobody tells of is shown and not paged.
-fn unseen(rules: &[Rule], seen: &Seen) -> Vec<String> {
+fn unseen(rules: &[Rule], seen: &ObservedSystems) -> Vec<String> {
     let notice = |system: &str, need: &Need, wallets: &[String]| {
         let named = wallets.iter().take(UNSEEN_WALLETS_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
         let more = wallets.len().saturating_sub(UNSEEN_WALLETS_SHOWN);
@@ -211,7 +211,7 @@ fn unseen(rules: &[Rule], seen: &Seen) -> Vec<String> {
         let need = need.to_string().replace('_', " ");
         format!("system {system}: no {need} is connected for {named}{more}; rules that need one do not judge it")
     };
-    let of_system = |(system, heard): (System, Heard)| {
+    let of_system = |(system, heard): (System, Observed)| {
         let missing = rule::missing_links(rules, &system, &heard);
         missing.iter().map(|(need, wallets)| notice(&system.id, need, wallets)).collect::<Vec<_>>()
     };

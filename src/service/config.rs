@@ -16,12 +16,12 @@ use serde::Deserialize;
 
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::service::intake_topics::IntakeConfig;
-use crate::service::log::LogConfig;
 use crate::service::operators;
 use crate::service::pull::start as pulls;
 
 pub(crate) mod chain;
 pub(crate) mod credential;
+pub(crate) mod log;
 pub(crate) mod oidc;
 pub(crate) mod pull;
 pub(crate) mod receiver;
@@ -34,6 +34,7 @@ pub(crate) mod way;
 
 pub(crate) use chain::{Chain, Endpoint};
 use credential::Credential;
+use log::LogConfig;
 use receiver::{HeartbeatOf, Receiver, Webhook};
 use way::{IdentityProvider, SignerFreeze};
 

@@ -20,9 +20,9 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::limits::{INTAKE_RETRY_SECONDS, INTAKE_WAIT_MILLISECONDS};
 use crate::service::config::credential::check_source;
+use crate::service::config::log::{LogConfig, check_client, with_secrets};
 use crate::service::intake::Intake;
 use crate::service::kafka_tokens::OauthConfig;
-use crate::service::log::{LogConfig, check_client, with_secrets};
 use crate::service::readiness::Readiness;
 use crate::service::source::Source;
 

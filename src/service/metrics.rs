@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use keywatch_store::log::TopicHead;
 use keywatch_store::{Instant, Topic};
+use prometheus::core::Collector;
 use prometheus::{CounterVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::service::source::Source;
@@ -288,10 +289,15 @@ trait Register: Sized {
 
 const SOUND: &str = "names and labels of the list are valid and unique, as a test shows";
 
+fn registered<C: Collector + Clone + 'static>(metric: C, registry: &Registry) -> C {
+    registry.register(Box::new(metric.clone())).expect(SOUND);
+    metric
+}
+
 impl Register for IntCounterVec {
     fn register(described: &Described, registry: &Registry) -> Self {
         let counter = IntCounterVec::new(Opts::new(described.name, described.help), described.labels).expect(SOUND);
-        registry.register(Box::new(counter.clone())).expect(SOUND);
+        let counter = registered(counter, registry);
         if described.labels.is_empty() {
             counter.with_label_values::<&str>(&[]);
         }
@@ -302,7 +308,7 @@ impl Register for IntCounterVec {
 impl Register for IntGaugeVec {
     fn register(described: &Described, registry: &Registry) -> Self {
         let gauge = IntGaugeVec::new(Opts::new(described.name, described.help), described.labels).expect(SOUND);
-        registry.register(Box::new(gauge.clone())).expect(SOUND);
+        let gauge = registered(gauge, registry);
         if described.labels.is_empty() {
             gauge.with_label_values::<&str>(&[]);
         }
@@ -313,16 +319,13 @@ impl Register for IntGaugeVec {
 impl Register for CounterVec {
     fn register(described: &Described, registry: &Registry) -> Self {
         let counter = CounterVec::new(Opts::new(described.name, described.help), described.labels).expect(SOUND);
-        registry.register(Box::new(counter.clone())).expect(SOUND);
-        counter
+        registered(counter, registry)
     }
 }
 
 impl Register for Latency {
     fn register(described: &Described, registry: &Registry) -> Self {
-        let latency = Latency::new(described);
-        registry.register(Box::new(latency.clone())).expect(SOUND);
-        latency
+        registered(Latency::new(described), registry)
     }
 
     fn latency(&self) -> Option<Latency> {

@@ -21,8 +21,8 @@ use tokio::sync::watch;
 use crate::limits::{
     REFUSALS_KEPT_MESSAGES, REFUSALS_QUIET_LOOKS_MAX, REFUSALS_RETRY_SECONDS, REFUSALS_WAIT_MILLISECONDS,
 };
+use crate::service::config::log::LogConfig;
 use crate::service::http::credentials::prints::Refused;
-use crate::service::log::LogConfig;
 use crate::service::readiness::Readiness;
 
 /// The part that is not ready while declarations are not read.

@@ -49,7 +49,7 @@ impl Role {
         match self {
             Role::All | Role::Ingest | Role::Evaluate => Concluding::All,
             Role::Detect => Concluding::Findings,
-            Role::Respond => Concluding::Deeds,
+            Role::Respond => Concluding::Responses,
         }
     }
 
@@ -109,7 +109,7 @@ impl Role {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::log::LogConfig;
+    use crate::service::config::log::LogConfig;
 
     #[test]
     fn every_part_is_done_by_one_of_the_roles_apart() {

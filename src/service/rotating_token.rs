@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use keywatch_alerting::response::pdp::{Call, Held};
+use keywatch_alerting::response::pdp::{Call, HeldDocument};
 use keywatch_alerting::{BundleBoard, Decision, OpaPdp, OpaSettings, PolicyDecisionPoint, RevocationDocument};
 
 /// The Open Policy Agent, with the token that the file holds.
@@ -41,7 +41,7 @@ impl RotatingToken {
             let Some(token) = token else { return Ok(()) };
             let opa = Arc::new(connect(&self.url, Some(&token), self.board.as_ref())?);
             *current = Current { token, opa };
-            tracing::info!(opa = self.url, "its token has changed");
+            tracing::info!(opa = self.url, "the token of a decision point has changed");
             Ok(())
         });
         if let Err(error) = replaced {
@@ -68,7 +68,7 @@ impl PolicyDecisionPoint for RotatingToken {
         Box::pin(async move { self.opa().meta().await })
     }
 
-    fn held(&self) -> Call<'_, Option<Held>> {
+    fn held(&self) -> Call<'_, Option<HeldDocument>> {
         Box::pin(async move { self.opa().held().await })
     }
 }

@@ -208,33 +208,9 @@ fn hand_over(spool: &Weak<Spool>) {
 #[cfg(test)]
 mod tests {
     use keywatch_store::event::Origin;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use keywatch_store::log::faulty::FaultyWriter;
 
     use super::*;
-
-    /// A cluster that can be away.
-    #[derive(Default)]
-    struct Cluster {
-        is_away: AtomicBool,
-        took: Mutex<Vec<Event>>,
-    }
-
-    impl LogWriter for Cluster {
-        fn write(&self, _: Topic, events: Vec<Event>) -> Result<Written, Error> {
-            if self.is_away.load(Ordering::Relaxed) {
-                return Err(Error::Unreachable { brokers: "k:9092".to_owned(), problem: "away".to_owned() });
-            }
-            let count = events.len();
-            self.took.lock().unwrap().extend(events);
-            Ok(Written::Sent(count))
-        }
-    }
-
-    impl Cluster {
-        fn ids(&self) -> Vec<keywatch_store::EventId> {
-            self.took.lock().unwrap().iter().map(Event::event_id).collect()
-        }
-    }
 
     fn events(ids: std::ops::Range<u32>) -> Vec<Event> {
         let origin = Origin { system: "cold".to_owned(), source: "idp".to_owned() };
@@ -254,13 +230,14 @@ mod tests {
     fn p2_what_is_kept_while_the_cluster_is_away_goes_over_in_its_order_also_by_the_next_process() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("spool");
-        let (cluster, metrics) = (Arc::new(Cluster::default()), Metrics::new());
-        let start = || Spool::before(Arc::<Cluster>::clone(&cluster), &place, 1 << 20, Arc::clone(&metrics)).unwrap();
+        let (cluster, metrics) = (Arc::new(FaultyWriter::default()), Metrics::new());
+        let start =
+            || Spool::before(Arc::<FaultyWriter>::clone(&cluster), &place, 1 << 20, Arc::clone(&metrics)).unwrap();
         let kept = || metrics.spool_records.with_label_values::<&str>(&[]).get();
         let spool = start();
         spool.write(Topic::Events, events(0..3)).unwrap();
         assert!(!place.exists(), "nothing is kept while the cluster takes it");
-        cluster.is_away.store(true, Ordering::Relaxed);
+        cluster.set_away_for(usize::MAX);
         spool.write(Topic::Events, events(3..6)).unwrap();
         assert_eq!(kept(), 3);
         let since = || metrics.spool_since.with_label_values::<&str>(&[]).get();
@@ -273,7 +250,7 @@ mod tests {
         spool.write(Topic::Events, events(6..8)).unwrap();
         assert_eq!(kept(), 5);
         assert!((first - 1..=first + 60).contains(&since()), "a restart makes it no younger");
-        cluster.is_away.store(false, Ordering::Relaxed);
+        cluster.set_away_for(0);
         spool.write(Topic::Events, events(8..9)).unwrap();
         wait("it is handed over", || kept() == 0 && !place.exists());
         assert_eq!(since(), 0);
@@ -287,8 +264,8 @@ mod tests {
         let place = directory.path().join("spool");
         fs::create_dir(done(&place)).unwrap();
         fs::write(done(&place).join("0.journal"), "half").unwrap();
-        let cluster = Arc::new(Cluster::default());
-        let spool = Spool::before(Arc::<Cluster>::clone(&cluster), &place, 1 << 20, Metrics::new()).unwrap();
+        let cluster = Arc::new(FaultyWriter::default());
+        let spool = Spool::before(Arc::<FaultyWriter>::clone(&cluster), &place, 1 << 20, Metrics::new()).unwrap();
         assert!(!done(&place).exists());
         spool.write(Topic::Events, events(0..1)).unwrap();
         assert_eq!(cluster.ids().len(), 1);
@@ -297,7 +274,7 @@ mod tests {
     #[test]
     fn a_full_spool_takes_nothing_and_says_so() {
         let directory = tempfile::tempdir().unwrap();
-        let cluster = Arc::new(Cluster { is_away: AtomicBool::new(true), ..Cluster::default() });
+        let cluster = Arc::new(FaultyWriter::away_for(usize::MAX));
         let bytes_max = size(&events(0..4));
         let spool = Spool::before(cluster, &directory.path().join("spool"), bytes_max, Metrics::new()).unwrap();
         spool.write(Topic::Events, events(0..4)).unwrap();

@@ -131,6 +131,48 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A finding about one event alone: of version 1, decided at once, its source and texts empty. It names nobody, asks for
+    /// nothing to be revoked, and every repeat of it is told.
+    #[must_use]
+    pub fn about(
+        rule: &str,
+        severity: Severity,
+        system: &str,
+        entity: &str,
+        anchor: EventId,
+        time: Instant,
+    ) -> Finding {
+        Finding {
+            id: Finding::derive_id(rule, 1, system, entity, anchor),
+            rule: rule.to_owned(),
+            version: 1,
+            severity,
+            system: system.to_owned(),
+            entity: entity.to_owned(),
+            anchor,
+            time,
+            decided: time,
+            title: String::new(),
+            meaning: String::new(),
+            runbook: String::new(),
+            source: String::new(),
+            late: false,
+            actor: None,
+            session: None,
+            device: None,
+            wallet: None,
+            request: None,
+            tx: None,
+            amount: None,
+            to_address: None,
+            evidence: vec![anchor],
+            facts: BTreeMap::new(),
+            response: Vec::new(),
+            proof: Proof::Corroborated,
+            suppress_ns: 0,
+        }
+    }
+
     /// The id of what is concluded: it depends on the log alone, so deriving it twice gives the same.
     #[must_use]
     pub fn derive_id(rule: &str, version: u32, system: &str, entity: &str, anchor: EventId) -> String {

@@ -37,6 +37,25 @@ fn files_of_a_room_form_no_circles() {
     }
 }
 
+/// Each with all of its files: what two subcommands need stands outside of both.
+#[test]
+fn subcommands_form_no_circles() {
+    let mut whole = Arrows::new();
+    for (module, to) in arrows("src", &tree::texts(&["rs"])) {
+        let Some(from) = subcommand(&module) else { continue };
+        let others = to.iter().filter_map(|module| subcommand(module)).filter(|other| *other != from);
+        whole.entry(from.to_owned()).or_default().extend(others.map(str::to_owned));
+    }
+    assert!(whole.values().any(|to| !to.is_empty()), "no subcommand was found");
+    let circles = circles(&whole);
+    assert!(circles.is_empty(), "{circles:?} need each other; what two need belongs below `commands/`");
+}
+
+/// The subcommand that a file of `src/` belongs to.
+fn subcommand(module: &str) -> Option<&str> {
+    module.strip_prefix("commands/")?.split('/').next()
+}
+
 fn arrows(room: &str, texts: &[(PathBuf, String)]) -> Arrows {
     let base = format!("{room}/");
     let of_room = texts.iter().filter_map(|(file, text)| {

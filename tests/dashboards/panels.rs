@@ -15,6 +15,7 @@ use super::expected::{Expected, Facts};
 use super::grafana::dashboards;
 use super::prometheus::{Prometheus, tool};
 use super::say;
+use crate::support::clock;
 use crate::support::opa::Opa;
 use crate::support::serving::Serving;
 use crate::support::tree::root;
@@ -121,8 +122,7 @@ impl Machine {
 }
 
 fn now() -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    keywatch_store::Instant(i64::try_from(now.as_nanos()).unwrap()).to_string()
+    clock::now().to_string()
 }
 
 /// A recorded event as a source would send it.

@@ -9,6 +9,7 @@ use reqwest::Client;
 use serde_json::Value;
 
 use super::left_out;
+use crate::support::clock::unix_seconds;
 use crate::support::tree::root;
 
 /// Where a tool is; `None`, said on standard error, where it is not installed.
@@ -134,7 +135,7 @@ impl Prometheus {
 
     /// The labels of the exemplars of an expression in the last hour.
     pub(super) async fn exemplars(&self, expression: &str) -> Vec<Value> {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let now = unix_seconds();
         let (start, end) = ((now - 3_600).to_string(), (now + 60).to_string());
         let answer = self.get("query_exemplars", &[("query", expression), ("start", &start), ("end", &end)]).await;
         let series = answer.as_array().unwrap().iter();

@@ -13,12 +13,14 @@ use keywatch_alerting::{
     Dependencies, EmbeddedPdp, EnforcementPoint, Executor, Notification, Policy, Response, Saved, Schedule, Sink,
 };
 use keywatch_detectors::Engine;
+use keywatch_store::log::faulty::FaultyLog;
 use keywatch_store::log::memory::MemoryLog;
-use keywatch_store::{Error, Event, Finding, Instant, Log, Position, Topic};
+use keywatch_store::{Appended, Error, Event, Finding, Instant, Log, Position, Topic};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::rules;
+use crate::support::clock::now;
 
 /// Records that are read at once.
 const RECORDS: usize = 512;
@@ -167,7 +169,7 @@ fn executor(
         sinks: vec![Arc::new(Pager)],
         deliveries: Schedule::pages(),
         revocations: Schedule::revocations(),
-        clock: Arc::new(|| Instant(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap())),
+        clock: Arc::new(now),
     };
     Executor::open_from(saved, dependencies, |_, _| ())
 }
@@ -298,25 +300,13 @@ impl<L: Log> FailingLog<L> {
     }
 }
 
-impl<L: Log> Log for FailingLog<L> {
-    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<keywatch_store::Appended, Error> {
+impl<L: Log> FaultyLog for FailingLog<L> {
+    fn records(&self) -> &dyn Log {
+        &self.inner
+    }
+
+    fn faulty_append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, Error> {
         self.appends_left.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).map_err(|_| Error::Closed)?;
         self.inner.append(topic, events)
-    }
-
-    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
-        self.inner.read(topic, from, records_max)
-    }
-
-    fn end(&self, topic: Topic) -> Position {
-        self.inner.end(topic)
-    }
-
-    fn time_of(&self, system: &str) -> Option<Instant> {
-        self.inner.time_of(system)
-    }
-
-    fn clock(&self) -> keywatch_store::Clock {
-        self.inner.clock()
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keywatch_store::event::TextColumn;
+use keywatch_store::log::segments::INDEXED;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Amount, Event, EventId, Finding, Severity};
 use serde_json::Value;
@@ -45,27 +46,17 @@ fn turn(letter: char, alphabet: &str, by: usize) -> char {
     }
 }
 
-/// The columns that hold names.
-const NAMES: [TextColumn; 11] = [
-    TextColumn::Actor,
-    TextColumn::Session,
-    TextColumn::Device,
-    TextColumn::Ip,
-    TextColumn::Wallet,
-    TextColumn::Key,
-    TextColumn::Request,
-    TextColumn::Decision,
-    TextColumn::Tx,
-    TextColumn::FromAddress,
-    TextColumn::ToAddress,
-];
+/// The columns that hold names, but that of the source.
+fn name_columns() -> impl Iterator<Item = TextColumn> {
+    INDEXED.into_iter().filter(|column| *column != TextColumn::Source)
+}
 
 /// Every name that the incident or its inventory uses.
 fn names(incident: &Incident) -> BTreeSet<String> {
     let mut names = BTreeSet::from([incident.system().to_owned()]);
     for event in incident.events.iter().filter(|event| is_observed(event)) {
         names.insert(event.source().to_owned());
-        names.extend(NAMES.iter().filter_map(|column| event.text(*column)).map(str::to_owned));
+        names.extend(name_columns().filter_map(|column| event.text(column)).map(str::to_owned));
     }
     let activation = incident.events[0].detail().value();
     let declared = &activation["declared"];
@@ -115,7 +106,7 @@ fn elsewhere(incident: &Incident, renaming: &BTreeMap<String, String>) -> Vec<Ev
         let mut other = event.to_builder();
         other.system(&renaming[event.system()]);
         other.source(renaming.get(event.source()).map_or(event.source(), String::as_str));
-        for column in NAMES {
+        for column in name_columns() {
             other.text(column, event.text(column).map(|name| renaming[name].as_str()));
         }
         let mut detail = event.detail().value();

@@ -262,7 +262,7 @@ impl Marks {
 /// Settings for each of the roles, with one key.
 fn apart(broker: &Broker, prefix: &str, directory: &std::path::Path) -> [Settings; 3] {
     let settings = settings(broker, prefix, Clock::Wall, directory);
-    [Concluding::All, Concluding::Findings, Concluding::Deeds]
+    [Concluding::All, Concluding::Findings, Concluding::Responses]
         .map(|concluding| Settings { concluding, ..settings.clone() })
 }
 

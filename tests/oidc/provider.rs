@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::State;
@@ -20,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
 use crate::running::machine::Machine;
+use crate::support::clock::unix_seconds;
 
 /// Who keywatch is there.
 pub(super) const CLIENT: &str = "keywatch-page";
@@ -154,7 +154,7 @@ impl Provider {
 
 impl Standing {
     fn id_token(&self, issuer: &str, nonce: &str) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = unix_seconds();
         let mut claims = json!({
             "iss": issuer, "aud": CLIENT, "iat": now, "exp": now + 300, "sub": "4711", "nonce": nonce,
             "email": "erin@firm.example", "groups": ["soc"],

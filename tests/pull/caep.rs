@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::pulling;
 use super::scripted::{Fault, Scripted};
+use crate::support::clock::unix_seconds;
 
 /// What a transmitter holds until it is told what became of it.
 #[derive(Default)]
@@ -25,7 +25,7 @@ fn key() -> Ed25519KeyPair {
 }
 
 fn token(key: &Ed25519KeyPair, id: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = unix_seconds();
     let claims = json!({
         "iss": "https://idp.example/", "aud": "https://keywatch.example/", "jti": id, "iat": now,
         "sub_id": { "format": "complex", "session": { "format": "opaque", "id": format!("s-{id}") } },

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant as Stopwatch, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant as Stopwatch};
 
 use keywatch_simulator::{Settings, Simulation};
 use keywatch_store::event::Origin;
@@ -22,6 +22,7 @@ use keywatch_store::log::embedded::{Clocks, EmbeddedLog, Options};
 use keywatch_store::{Clock, Event, Instant, Log, Topic};
 
 use super::machine::{Machine, Rule, Running, snapshots};
+use crate::support::clock;
 
 const MARKED: Rule = Rule {
     id: "own/marked",
@@ -48,7 +49,7 @@ impl Clocks for Told {
 }
 
 fn now() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+    clock::now().0
 }
 
 /// Something that the rule finds, about somebody else each time.

@@ -3,11 +3,12 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use keywatch_store::Event;
 
 use super::machine::{Machine, Rule};
+use crate::support::clock;
 
 const QUIET: Rule =
     Rule { id: "own/quiet", sql: "SELECT event_id, actor AS entity FROM events WHERE kind = 'session.presented'" };
@@ -34,7 +35,7 @@ fn ask(address: &str, until: Instant) -> usize {
 }
 
 fn now() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+    clock::now().0
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
-//! What tests of the whole share: the built binary, a real Open Policy Agent, a real Kafka, real nodes of Ethereum and Bitcoin, a bucket of S3, where Debian's tools are, golden files, the tree.
+//! What tests of the whole share: the built binary, a real Open Policy Agent, a real Kafka, real nodes of Ethereum and Bitcoin, a bucket of S3, where Debian's tools are, golden files, the clock, the tree.
 
 pub(crate) mod anvil;
 pub(crate) mod bcoin;
 pub(crate) mod btcd;
 pub(crate) mod cerbos;
+pub(crate) mod clock;
 pub(crate) mod command;
 pub(crate) mod geth;
 pub(crate) mod golden;

@@ -1,6 +1,5 @@
 //! What tests of revocation share: a finding, the input of a healthy session, records of a log.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use keywatch_alerting::{OpaPdp, OpaSettings};
@@ -10,12 +9,8 @@ use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, Finding, Log, Position, Severity, Topic};
 use serde_json::{Value, json};
 
+pub(crate) use crate::support::clock::now;
 use crate::support::opa::Opa;
-
-/// What time it is.
-pub(crate) fn now() -> keywatch_store::Instant {
-    keywatch_store::Instant(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap())
-}
 
 /// A client of an OPA.
 pub(crate) fn client(opa: &Opa) -> OpaPdp {
@@ -37,35 +32,16 @@ pub(crate) fn healthy() -> Value {
 /// A critical finding that proves itself, about a session, a request and a wallet.
 pub(crate) fn finding(session: &str) -> Finding {
     let anchor = EventId::derive("cold", "safe", session);
-    let rule = "signing/confirmation_mismatch";
     Finding {
-        id: Finding::derive_id(rule, 1, "cold", "0xcold", anchor),
-        rule: rule.into(),
-        version: 1,
-        severity: Severity::Critical,
-        system: "cold".into(),
-        entity: "0xcold".into(),
-        anchor,
-        time: now(),
-        decided: now(),
         title: "a confirmation does not verify".into(),
-        meaning: String::new(),
-        runbook: String::new(),
         source: "safe".into(),
-        late: false,
         actor: Some("mallory".into()),
         session: Some(session.into()),
-        device: None,
         wallet: Some("0xcold".into()),
         request: Some("0xbad".into()),
-        tx: None,
-        amount: None,
-        to_address: None,
-        evidence: vec![anchor],
-        facts: BTreeMap::new(),
         response: vec![Target::Session, Target::Request, Target::Wallet],
         proof: Proof::Itself,
-        suppress_ns: 0,
+        ..Finding::about("signing/confirmation_mismatch", Severity::Critical, "cold", "0xcold", anchor, now())
     }
 }
 

@@ -9,9 +9,10 @@ use keywatch_store::{Finding, Instant, Severity};
 use serde::Serialize;
 
 use crate::delivery::occasion::{Occasion, PendingNotification, SentPage};
+use crate::lifecycle::alert::Alert;
 use crate::lifecycle::handling::Status;
 use crate::lifecycle::incident::Incident;
-use crate::lifecycle::state::{Alert, AlertState};
+use crate::lifecycle::state::AlertState;
 use crate::limits::{NOTIFICATION_ITEMS_MAX, NOTIFICATION_STORY_MAX};
 use crate::response::intent::{Degree, Progress, Step, Via};
 use crate::response::wording::{describe_way, name_targets, short_session, strip};

@@ -8,7 +8,7 @@
 //! | [`message`] | what people read |
 //! | [`deliveries`], [`standing`] | which notification each destination has had, and what stands; folds over the log |
 //! | [`occasion`] | what a destination is to be told, and why |
-//! | [`pace`], `trouble` | when a receiver is tried; one that fails, as people are told of it |
+//! | [`pace`], `failing_receiver` | when a receiver is tried; one that fails, as people are told of it |
 //! | [`outbox`] | one queue a receiver, until it has taken what it is to be told |
 //! | [`sink`], [`webhook`], [`receivers`] | destinations |
 //! | [`http`], [`guard`] | requests as all of them make them; which addresses they may connect to |
@@ -17,6 +17,7 @@
 //! | [`trial`] | a notification that says that it is a test |
 
 pub mod deliveries;
+pub(crate) mod failing_receiver;
 pub mod guard;
 pub mod heartbeat;
 pub mod http;
@@ -29,5 +30,4 @@ pub mod sink;
 pub mod standing;
 pub mod template;
 pub mod trial;
-pub(crate) mod trouble;
 pub mod webhook;

@@ -12,11 +12,11 @@ use keywatch_store::{Instant as WallInstant, Topic};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::delivery::failing_receiver::FailingReceiver;
 use crate::delivery::message::{Notification, compose};
 use crate::delivery::occasion::PendingNotification;
 use crate::delivery::pace::Queue;
 use crate::delivery::sink::Sink;
-use crate::delivery::trouble::Trouble;
 use crate::delivery::webhook::WallClock;
 use crate::error::{Error, Fate};
 use crate::lifecycle::action::AlertRecord;
@@ -160,23 +160,23 @@ impl Outbox {
 
     /// Receivers that are down while something waits for them, and those that made a dead letter of something since the
     /// last call.
-    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+    pub(crate) fn failing_receivers(&self) -> Vec<FailingReceiver> {
         let state = self.alert_log.state();
-        let trouble = |receiver: &Receiver| {
+        let failing = |receiver: &Receiver| {
             let mut queue = receiver.queue();
             let name = receiver.sink.name();
             let (waiting, worst) = (state.waiting(name).0, state.deliveries().worst_waiting(name));
             let untold = queue.untold.take();
             let down = queue.queue.down().zip(worst).map(|(failing, worst)| (worst.clone(), failing.problem.clone()));
             let (worst, problem) = down.or(untold)?;
-            Some(Trouble { destination: name.to_owned(), problem, waiting, worst, dead: queue.dead })
+            Some(FailingReceiver { destination: name.to_owned(), problem, waiting, worst, dead: queue.dead })
         };
-        self.receivers.iter().filter_map(trouble).collect()
+        self.receivers.iter().filter_map(failing).collect()
     }
 
     /// Nobody could be told of these: they are among the next ones.
-    pub(crate) fn are_untold(&self, troubles: impl Iterator<Item = Trouble>) {
-        for Trouble { destination, worst, problem, .. } in troubles {
+    pub(crate) fn are_untold(&self, failing: impl Iterator<Item = FailingReceiver>) {
+        for FailingReceiver { destination, worst, problem, .. } in failing {
             let receivers = self.receivers.iter().filter(|receiver| receiver.sink.name() == destination);
             for receiver in receivers {
                 receiver.queue().untold.get_or_insert_with(|| (worst.clone(), problem.clone()));
@@ -212,7 +212,7 @@ impl Outbox {
                 match receiver.sink.repeat(&standing).await {
                     Ok(()) => receiver.queue().heartbeat = Some((outbox.clock)()),
                     Err(error) => {
-                        tracing::warn!(destination = receiver.sink.name(), %error, "what stands could not be said again");
+                        tracing::warn!(destination = receiver.sink.name(), %error, "a receiver did not take the open alerts that are repeated to it");
                     }
                 }
             });
@@ -311,7 +311,7 @@ impl Outbox {
             match written {
                 // It was made, and is not made again because the log cannot say so for a while.
                 Err(error) if error.is_outage() => {
-                    tracing::warn!(destination = sink.name(), %error, "what came of a delivery waits for the log");
+                    tracing::warn!(destination = sink.name(), %error, "the result of a delivery is recorded once the log can be written");
                     let is_news = self.receivers[index].queue().queue.has_ended(&pending.key);
                     if is_news {
                         self.advance(index);
@@ -365,7 +365,7 @@ impl Outbox {
             match self.alert_log.append(Topic::Conclusions, vec![record]) {
                 // It is tried again all the same: a page does not wait for the log. The next failure is written down instead.
                 Err(error) if error.is_outage() => {
-                    tracing::warn!(destination = name, %error, "that a delivery failed is not written down yet");
+                    tracing::warn!(destination = name, %error, "a failed delivery is not recorded yet; it is tried again");
                 }
                 written => drop(written?),
             }

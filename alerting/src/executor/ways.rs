@@ -188,7 +188,7 @@ impl Executor {
         } else {
             (record::way_failed(progress, &problem, &accepted), Next::Again(asked_to_wait))
         };
-        tracing::info!(response = response.id, way = rules.name, %problem, "a way besides the decision point was gone");
+        tracing::info!(response = response.id, way = rules.name, %problem, "a way besides the decision point was asked");
         self.shared.alert_log.append(Topic::Events, vec![record])?;
         Ok(next)
     }

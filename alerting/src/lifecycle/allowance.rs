@@ -11,10 +11,11 @@ use std::collections::BTreeSet;
 
 use keywatch_store::{Instant, Severity};
 
+use crate::lifecycle::alert::Alert;
 use crate::lifecycle::handling::Verdict;
 use crate::lifecycle::matcher::{Matcher, is_at_most, is_number};
 use crate::lifecycle::silence::{Allowed, SilenceRequest};
-use crate::lifecycle::state::{Alert, AlertState};
+use crate::lifecycle::state::AlertState;
 use crate::limits::ALLOWANCE_NS_MAX;
 
 /// What is asked for: findings like the one that an alert was last told with.

@@ -7,10 +7,10 @@ use keywatch_store::{Event, Finding};
 use serde::Deserialize;
 
 use crate::lifecycle::action::AlertRecord;
+use crate::lifecycle::alert::Alert;
 use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::member::amount;
 use crate::lifecycle::operation::{self, Operation};
-use crate::lifecycle::state::Alert;
 use crate::response::intent::Progress;
 use crate::response::last_inputs::LastInputs;
 use crate::response::responses::Responses;

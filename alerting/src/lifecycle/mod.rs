@@ -6,7 +6,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`action`] | what is to be done about a finding, with all that its execution needs |
-//! | [`state`], [`incident`] | the fold: alerts, and those that belong together |
+//! | [`state`], [`alert`], [`incident`] | the fold: all of it, one alert, and alerts that belong together |
 //! | [`paging`], [`member`] | when an incident pages, and what people were told; what of a finding joins one |
 //! | [`handling`], [`silence`], [`operation`] | what operators do: the fold, and as records |
 //! | [`matcher`] | which findings a silence means |
@@ -23,6 +23,7 @@
 //! | [`self_monitoring`], [`second_path`], `compromise_findings`, `switch_findings` | findings about keywatch itself, about ways besides the decision point, about stolen credentials, about rules that are switched |
 
 pub mod action;
+pub mod alert;
 pub mod alert_log;
 pub mod allowance;
 pub mod compromise;

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::lifecycle::action::{SOURCE, derive_id};
+use crate::lifecycle::alert::Alert;
 use crate::lifecycle::compromise::{Compromise, CompromiseRequest, Compromises};
 use crate::lifecycle::handling::{Act, Entry};
 use crate::lifecycle::incident::Incidents;
 use crate::lifecycle::silence::{Allowed, Silence, SilenceRequest};
-use crate::lifecycle::state::{Alert, AlertState};
+use crate::lifecycle::state::AlertState;
 use crate::lifecycle::switch::{Switch, SwitchRequest};
 use crate::limits::OPERATION_TEXT_BYTES_MAX;
 

@@ -1,11 +1,8 @@
 //! Findings of keywatch's own, about keywatch itself: they are told like any other and ask for no response.
 
-use std::collections::BTreeMap;
-
-use keywatch_store::finding::Proof;
 use keywatch_store::{EventId, Finding, Instant, Severity};
 
-use crate::delivery::trouble::Trouble;
+use crate::delivery::failing_receiver::FailingReceiver;
 use crate::error::Error;
 use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::silence::{Allowed, Silence};
@@ -274,20 +271,20 @@ pub fn response_undone(progress: &Progress) -> Option<Finding> {
 /// The finding that a receiver takes nothing, or that something was put aside for good; the same one for an hour of log
 /// time. The other receivers are told, with what it keeps from people.
 #[must_use]
-pub(crate) fn delivery_failed(trouble: &Trouble, now: Instant) -> Finding {
-    let worst = &trouble.worst.finding;
-    let destination = &trouble.destination;
+pub(crate) fn delivery_failed(receiver: &FailingReceiver, now: Instant) -> Finding {
+    let worst = &receiver.worst.finding;
+    let destination = &receiver.destination;
     let hour = now.nanoseconds().div_euclid(HOUR_NS);
     let anchor = EventId::derive(&worst.system, SOURCE, &format!("delivery/{destination}/{hour}"));
     let mut finding = about_keywatch(FAILED_RULE, &worst.system, destination, anchor, now);
     finding.severity = worst.severity.max(Severity::High);
     finding.title = format!(
         "Receiver {destination} does not take notifications: {} wait, {} were put aside since the start; among them: {} {}",
-        trouble.waiting, trouble.dead, worst.severity, worst.title
+        receiver.waiting, receiver.dead, worst.severity, worst.title
     );
     finding.meaning = format!(
         "People whom only this receiver would reach do not know. It said: {}. What waits is delivered when it returns.",
-        trouble.problem
+        receiver.problem
     );
     finding.runbook = "Look at the alert yourself, and reach those on call in another way.\n\
                        Bring the receiver back, or correct its configuration.\n\
@@ -297,33 +294,6 @@ pub(crate) fn delivery_failed(trouble: &Trouble, now: Instant) -> Finding {
 }
 
 pub(crate) fn about_keywatch(rule: &str, system: &str, entity: &str, anchor: EventId, time: Instant) -> Finding {
-    Finding {
-        id: Finding::derive_id(rule, 1, system, entity, anchor),
-        rule: rule.to_owned(),
-        version: 1,
-        severity: Severity::High,
-        system: system.to_owned(),
-        entity: entity.to_owned(),
-        anchor,
-        time,
-        decided: time,
-        title: String::new(),
-        meaning: String::new(),
-        runbook: String::new(),
-        source: SOURCE.to_owned(),
-        late: false,
-        actor: None,
-        session: None,
-        device: None,
-        wallet: None,
-        request: None,
-        tx: None,
-        amount: None,
-        to_address: None,
-        evidence: vec![anchor],
-        facts: BTreeMap::new(),
-        response: Vec::new(),
-        proof: Proof::Corroborated,
-        suppress_ns: HOUR_NS,
-    }
+    let about = Finding::about(rule, Severity::High, system, entity, anchor, time);
+    Finding { source: SOURCE.to_owned(), suppress_ns: HOUR_NS, ..about }
 }

@@ -10,9 +10,10 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Finding, Instant, Severity};
 
 use crate::lifecycle::action::{Action, AlertRecord, derive_id};
+use crate::lifecycle::alert::{Alert, alert_id};
 use crate::lifecycle::incident::Joined;
 use crate::lifecycle::paging::{Circumstances, Page, Paging};
-use crate::lifecycle::state::{Alert, AlertState, alert_id};
+use crate::lifecycle::state::AlertState;
 use crate::lifecycle::switch::Mode;
 use crate::limits::{CORROBORATION_NS, REVOKED_NAMES_MAX};
 use crate::policy::routes::{COMPROMISED_RULE, Escalation, LOWERED_RULE, SILENCED_RULE, receivers};

@@ -37,7 +37,7 @@ pub struct Decision {
 
 /// What a decision point says that it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldDocument {
     /// Sequence number of its revocation document; `None` when it has none.
     pub sequence: Option<u64>,
     /// Its stamp, unix seconds.
@@ -46,24 +46,24 @@ pub struct Held {
     pub content_sha256: String,
 }
 
-impl Held {
+impl HeldDocument {
     /// Of a document as it stands at a decision point. Where the log ended is left out: two documents of one second may
     /// differ in that alone.
     #[must_use]
-    pub fn of(document: &Value) -> Held {
+    pub fn of(document: &Value) -> HeldDocument {
         let mut content = document.clone();
         if let Some(meta) = content.get_mut("meta").and_then(Value::as_object_mut) {
             meta.remove("log_head");
         }
         let content_sha256 = hex::encode(Sha256::digest(canonical(&content).as_bytes()));
         let meta = &document["meta"];
-        Held { sequence: meta["seq"].as_u64(), issued_at: meta["issued_at"].as_i64(), content_sha256 }
+        HeldDocument { sequence: meta["seq"].as_u64(), issued_at: meta["issued_at"].as_i64(), content_sha256 }
     }
 
     /// Whether nothing at all stands there.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        *self == Held::default() || *self == Held::of(&Value::Null)
+        *self == HeldDocument::default() || *self == HeldDocument::of(&Value::Null)
     }
 }
 
@@ -98,7 +98,7 @@ pub trait PolicyDecisionPoint: Send + Sync {
     ///
     /// # Errors
     /// [`Error::PdpSilent`] or [`Error::PdpRefused`] when there is no answer.
-    fn held(&self) -> Call<'_, Option<Held>> {
+    fn held(&self) -> Call<'_, Option<HeldDocument>> {
         Box::pin(async { Ok(None) })
     }
 }

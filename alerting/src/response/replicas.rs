@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::limits::{PDP_CALL_MS_MAX, PDP_LOOK_MS_MAX};
-use crate::response::pdp::{Call, Decision, Held, PolicyDecisionPoint};
+use crate::response::pdp::{Call, Decision, HeldDocument, PolicyDecisionPoint};
 use crate::response::probe::{Probe, Round};
 use crate::response::revocation::RevocationDocument;
 use crate::response::seal::Seal;
@@ -281,7 +281,7 @@ impl EnforcementPoint {
         let expected = replica.confirmed().clone();
         let Some(document) = expected else { return Ok(()) };
         let Some(held) = within_time(&replica.name, replica.pdp.held()).await? else { return Ok(()) };
-        let expected = Held::of(&document.to_value());
+        let expected = HeldDocument::of(&document.to_value());
         if held != expected {
             let sequence = document.sequence;
             *replica.confirmed() = None;
@@ -328,7 +328,7 @@ impl EnforcementPoint {
     }
 
     fn note(&self, drift: Drift) {
-        tracing::warn!(replica = drift.replica, found = %drift.found, sequence = drift.sequence, "replica drifted");
+        tracing::warn!(replica = drift.replica, found = %drift.found, sequence = drift.sequence, "a replica of the decision point does not hold the revocation document that it should");
         self.noted().push(drift);
     }
 
@@ -377,7 +377,7 @@ fn said(error: &Error) -> String {
     }
 }
 
-fn found(held: &Held, expected: &Held) -> Found {
+fn found(held: &HeldDocument, expected: &HeldDocument) -> Found {
     match held.sequence {
         None if held.is_nothing() => Found::Nothing,
         // A list without its number is no list of ours, and may allow.

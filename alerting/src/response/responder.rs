@@ -222,13 +222,13 @@ impl Responder {
         let decisions: Vec<String> = after.into_iter().flat_map(|(_, round)| round.decisions).collect();
         let record = record::verified(&progress.response, sequence, degree, &reason, &decisions);
         self.alert_log.append(Topic::Events, vec![record])?;
-        tracing::info!(response = %progress.response.id, %degree, %reason, "revocation probed");
+        tracing::info!(response = %progress.response.id, %degree, %reason, "a revocation was probed");
         Ok(Outcome { response_id: progress.response.id.clone(), degree, reason })
     }
 
     fn record_failure(&self, open: &[Progress], error: &Error) -> Result<(), Error> {
         let problem = error.to_string();
-        tracing::warn!(%problem, responses = open.len(), "revocation not carried out yet");
+        tracing::warn!(%problem, responses = open.len(), "a revocation is not carried out yet");
         let state = self.alert_log.state();
         let still: Vec<Progress> = open
             .iter()

@@ -12,14 +12,16 @@ use keywatch_alerting::executor::{Dependencies, Executor};
 use keywatch_alerting::policy::settings::{Budgets, Policy};
 use keywatch_alerting::response::pdp::Call;
 use keywatch_alerting::{
-    Decision, EmbeddedPdp, EnforcementPoint, Error, PolicyDecisionPoint, RevocationDocument, Saved, Schedule, Sink,
+    AlertState, Decision, EmbeddedPdp, EnforcementPoint, Error, PolicyDecisionPoint, RevocationDocument, Saved,
+    Schedule, Sink,
 };
 use keywatch_store::event::Origin;
 use keywatch_store::finding::{Proof, Target};
+use keywatch_store::log::faulty::FaultyLog;
 use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{
-    Appended, Clock, Error as StoreError, Event, EventId, Finding, Instant, Inventory, Log, Position, Severity, Topic,
+    Appended, Error as StoreError, Event, EventId, Finding, Instant, Inventory, Log, Position, Severity, Topic,
 };
 use serde_json::{Value, json};
 
@@ -43,33 +45,18 @@ pub(crate) fn wall_clock() -> WallClock {
 pub(crate) fn finding(id: &str, seconds: i64) -> Finding {
     let anchor = EventId::derive(SYSTEM, "safe", id);
     Finding {
-        id: Finding::derive_id("signing/mismatch", 1, SYSTEM, WALLET, anchor),
-        rule: "signing/mismatch".into(),
-        version: 1,
-        severity: Severity::Critical,
-        system: SYSTEM.into(),
-        entity: WALLET.into(),
-        anchor,
-        time: at(seconds),
-        decided: at(seconds),
         title: "A confirmation does not verify".into(),
         meaning: "Somebody signed something else than was shown.".into(),
         runbook: "Stop signing.".into(),
         source: "safe".into(),
-        late: false,
         actor: Some("alice".into()),
         session: Some(SESSION.into()),
-        device: None,
         wallet: Some(WALLET.into()),
         request: Some(REQUEST.into()),
-        tx: None,
-        amount: None,
-        to_address: None,
-        evidence: vec![anchor],
-        facts: BTreeMap::new(),
         response: vec![Target::Session, Target::Request, Target::Wallet],
         proof: Proof::Itself,
         suppress_ns: 3_600 * SECOND_NS,
+        ..Finding::about("signing/mismatch", Severity::Critical, SYSTEM, WALLET, anchor, at(seconds))
     }
 }
 
@@ -179,8 +166,12 @@ impl MortalLog {
     }
 }
 
-impl Log for MortalLog {
-    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
+impl FaultyLog for MortalLog {
+    fn records(&self) -> &dyn Log {
+        &self.inner
+    }
+
+    fn faulty_append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
         let left = self.appends_left.load(Ordering::SeqCst);
         if left == 0 {
             return Err(StoreError::Closed);
@@ -195,22 +186,6 @@ impl Log for MortalLog {
             return Err(unconfirmed());
         }
         Ok(appended)
-    }
-
-    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
-        self.inner.read(topic, from, records_max)
-    }
-
-    fn end(&self, topic: Topic) -> Position {
-        self.inner.end(topic)
-    }
-
-    fn time_of(&self, system: &str) -> Option<Instant> {
-        self.inner.time_of(system)
-    }
-
-    fn clock(&self) -> Clock {
-        self.inner.clock()
     }
 }
 
@@ -308,6 +283,32 @@ pub(crate) fn executor_from(
         clock: wall_clock(),
     };
     Executor::open_from(saved, dependencies, |_, _| ()).unwrap()
+}
+
+/// The state is the same whichever of the conclusions a restart from a kept state falls behind. Nothing was responded to.
+pub(crate) async fn same_with_a_restart_at_every_record(
+    log: &MortalLog,
+    live: &Executor,
+    sinks: fn() -> Vec<Arc<dyn Sink>>,
+) {
+    live.idle().await;
+    let whole = live.with_state(AlertState::clone);
+    assert!(log.all(Topic::Events).is_empty(), "nothing was responded to");
+    let conclusions = log.all(Topic::Conclusions);
+    for cut in 0..=conclusions.len() {
+        let older = MortalLog::immortal();
+        let append = |records: &[Event]| {
+            if !records.is_empty() {
+                older.append(Topic::Conclusions, records.to_vec()).unwrap();
+            }
+        };
+        append(&conclusions[..cut]);
+        let mut kept = Vec::new();
+        executor(&older, &FaultyPdp::new(), sinks()).save(&mut kept).unwrap();
+        append(&conclusions[cut..]);
+        let again = executor_from(Saved::read(&kept).unwrap(), &older, &FaultyPdp::new(), sinks());
+        assert!(again.with_state(|state| *state == whole), "a restart after {cut} of {} records", conclusions.len());
+    }
 }
 
 /// Waits until `done`; fails after ten seconds.

@@ -1,7 +1,7 @@
-//! A receiver that can be switched off, findings to tell it of, and what people do with their incidents.
+//! Receivers that can be switched off or answer as a test says, findings to tell them of, and what people do with their incidents.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use keywatch_alerting::delivery::message::Notification;
@@ -18,6 +18,7 @@ pub(crate) struct Switch {
     name: &'static str,
     pace: Pace,
     pub(crate) up: AtomicBool,
+    pub(crate) attempts: AtomicUsize,
     pub(crate) got: Mutex<Vec<Notification>>,
 }
 
@@ -27,7 +28,7 @@ impl Switch {
     }
 
     pub(crate) fn with_pace(name: &'static str, up: bool, pace: Pace) -> Arc<Switch> {
-        Arc::new(Switch { name, pace, up: AtomicBool::new(up), got: Mutex::default() })
+        Arc::new(Switch { name, pace, up: AtomicBool::new(up), attempts: AtomicUsize::new(0), got: Mutex::default() })
     }
 
     pub(crate) fn keys(&self) -> Vec<String> {
@@ -54,17 +55,55 @@ impl Sink for Switch {
 
     fn deliver<'a>(&'a self, notification: &'a Notification) -> Attempt<'a> {
         Box::pin(async move {
+            self.attempts.fetch_add(1, Ordering::SeqCst);
             if !self.up.load(Ordering::SeqCst) {
-                return Err(Error::Undelivered {
-                    destination: self.name.into(),
-                    problem: "connection refused".into(),
-                    fate: Fate::Retry(None),
-                });
+                return Err(undelivered(self.name, "connection refused", Fate::Retry(None)));
             }
             self.got.lock().unwrap().push(notification.clone());
             Ok(())
         })
     }
+}
+
+/// A receiver within the test that takes one notification at a time, and of which the test says what each attempt does, by
+/// its number from 0.
+pub(crate) struct Scripted {
+    name: &'static str,
+    attempt: Box<dyn Fn(usize) -> Attempt<'static> + Send + Sync>,
+    attempts: AtomicUsize,
+}
+
+impl Scripted {
+    pub(crate) fn new(
+        name: &'static str,
+        attempt: impl Fn(usize) -> Attempt<'static> + Send + Sync + 'static,
+    ) -> Arc<Scripted> {
+        Arc::new(Scripted { name, attempt: Box::new(attempt), attempts: AtomicUsize::new(0) })
+    }
+
+    /// How many attempts have begun.
+    pub(crate) fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::SeqCst)
+    }
+}
+
+impl Sink for Scripted {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn deliveries_max(&self) -> usize {
+        1
+    }
+
+    fn deliver<'a>(&'a self, _notification: &'a Notification) -> Attempt<'a> {
+        Box::pin(async { (self.attempt)(self.attempts.fetch_add(1, Ordering::SeqCst)).await })
+    }
+}
+
+/// Why an attempt failed.
+pub(crate) fn undelivered(destination: &str, problem: &str, fate: Fate) -> Error {
+    Error::Undelivered { destination: destination.into(), problem: problem.into(), fate }
 }
 
 pub(crate) fn executor(

@@ -21,7 +21,7 @@ use super::Engine;
 use super::fingerprint::FORMAT;
 use super::loaded::Loaded;
 use crate::error::Error;
-use crate::plan::said::Name;
+use crate::plan::token_names::TokenName;
 use crate::window::Systems;
 use crate::window::stored::{Saved, Tables, column, damaged, read_table};
 
@@ -78,7 +78,7 @@ impl Engine {
 
     fn write_said(&self, tables: &mut Tables<'_>) -> Result<()> {
         let said: Vec<_> = self.inventories.said.all().collect();
-        let numbers = |number: fn(&Name) -> i64| -> ArrayRef {
+        let numbers = |number: fn(&TokenName) -> i64| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(said.iter().map(|(_, _, name)| number(name))))
         };
         tables.write(
@@ -131,7 +131,7 @@ impl Engine {
         let decimals = column(head, "tokens", "decimals")?.as_primitive::<Int64Type>().clone();
         let from = column(head, "tokens", "from")?.as_primitive::<Int64Type>().clone();
         for (row, system) in systems.iter().enumerate() {
-            let name = Name {
+            let name = TokenName {
                 from: Instant(from.value(row)),
                 symbol: symbols[row].clone(),
                 decimals: u8::try_from(decimals.value(row)).map_err(|error| damaged(&error.to_string()))?,

@@ -25,10 +25,10 @@ mod planner;
 mod refusal;
 mod rewrite;
 pub(crate) mod run;
-pub(crate) mod said;
 mod scope;
 mod session;
 mod tables;
+pub(crate) mod token_names;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -8,7 +8,7 @@ use datafusion::error::{DataFusionError, Result};
 use keywatch_store::Instant;
 use keywatch_store::inventory::{System, table};
 
-use super::said::Said;
+use super::token_names::TokenNames;
 use crate::window::{Shared, Systems};
 
 /// What one run sees.
@@ -32,7 +32,7 @@ pub(crate) struct Version {
 pub(crate) struct Inventories {
     by_system: BTreeMap<String, Vec<Arc<Version>>>,
     /// What tokens call themselves of which nothing is declared.
-    pub(crate) said: Said,
+    pub(crate) said: TokenNames,
 }
 
 impl Inventories {

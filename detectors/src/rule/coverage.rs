@@ -87,12 +87,12 @@ impl<'de> Deserialize<'de> for Need {
 
 /// What was heard of a system: kinds, and which kinds of which wallet.
 #[derive(Clone, Debug, Default)]
-pub struct Heard {
+pub struct Observed {
     kinds: BTreeSet<&'static str>,
     of_wallets: BTreeMap<String, BTreeSet<&'static str>>,
 }
 
-impl Heard {
+impl Observed {
     /// Takes note of an event; tells whether it is news.
     pub fn hear(&mut self, event: &Event) -> bool {
         let Some(kind) = kinds::find(event.kind()) else { return false };
@@ -128,13 +128,13 @@ impl Heard {
 
 /// The systems of a history, and what was heard of each.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct ObservedSystems {
     /// As last declared, or else with nothing but their names.
     pub systems: BTreeMap<String, System>,
-    heard: BTreeMap<String, Heard>,
+    heard: BTreeMap<String, Observed>,
 }
 
-impl Seen {
+impl ObservedSystems {
     /// Takes note of an event; tells whether it is news for some rule.
     pub fn take(&mut self, event: &Event) -> bool {
         let mut news = true;
@@ -161,7 +161,7 @@ impl Seen {
     }
 
     /// Each system with its wallets (those declared, or where none is, those that were heard of), and what was heard.
-    pub fn each(&self) -> impl Iterator<Item = (System, Heard)> {
+    pub fn each(&self) -> impl Iterator<Item = (System, Observed)> {
         self.systems.iter().map(|(id, system)| {
             let heard = self.heard.get(id).cloned().unwrap_or_default();
             (heard.complete(system), heard)
@@ -171,27 +171,27 @@ impl Seen {
 
 /// How much of a system a rule sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sight {
+pub enum Visibility {
     /// Everything that it needs, of every wallet.
-    Sees,
+    Full,
     /// Some of it: `missing` says what is missing.
-    HalfBlind,
+    Partial,
     /// Nothing that it could judge.
-    Blind,
+    None,
 }
 
 /// What a rule sees of a system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
     /// How much.
-    pub sight: Sight,
+    pub visibility: Visibility,
     /// What is missing: the need, and of how many wallets; nought where it is of the system as a whole.
     pub missing: Vec<(Need, usize)>,
 }
 
 /// What links of which wallets nobody tells of, among those that some rule needs; what is not seen is not paged.
 #[must_use]
-pub fn missing_links(rules: &[Rule], system: &System, heard: &Heard) -> BTreeMap<Need, Vec<String>> {
+pub fn missing_links(rules: &[Rule], system: &System, heard: &Observed) -> BTreeMap<Need, Vec<String>> {
     let needed: BTreeSet<&Need> = rules.iter().flat_map(|rule| &rule.header.needs).collect();
     let mut missing = BTreeMap::new();
     for need in needed.into_iter().filter(|need| !matches!(need, Need::Kind(_))) {
@@ -205,9 +205,9 @@ pub fn missing_links(rules: &[Rule], system: &System, heard: &Heard) -> BTreeMap
 }
 
 /// What a rule sees of a system, by what is declared and by what was heard. Declared wallets are those of the system;
-/// [`Seen::each`] finds those of a system that declares none.
+/// [`ObservedSystems::each`] finds those of a system that declares none.
 #[must_use]
-pub fn coverage(rule: &Rule, system: &System, heard: &Heard) -> Coverage {
+pub fn coverage(rule: &Rule, system: &System, heard: &Observed) -> Coverage {
     let mut missing = Vec::new();
     let mut blind = false;
     // Wallets that nothing judges, whatever the others have.
@@ -228,12 +228,12 @@ pub fn coverage(rule: &Rule, system: &System, heard: &Heard) -> Coverage {
         }
     }
     blind |= !unseen.is_empty() && unseen.len() == system.wallets.len();
-    let sight = match (blind, missing.is_empty()) {
-        (true, _) => Sight::Blind,
-        (false, false) => Sight::HalfBlind,
-        (false, true) => Sight::Sees,
+    let visibility = match (blind, missing.is_empty()) {
+        (true, _) => Visibility::None,
+        (false, false) => Visibility::Partial,
+        (false, true) => Visibility::Full,
     };
-    Coverage { sight, missing }
+    Coverage { visibility, missing }
 }
 
 #[cfg(test)]
@@ -257,18 +257,18 @@ mod tests {
         let mut system = System { id: "s".to_owned(), ..System::default() };
         system.wallets = vec![wallet("a", "hsm"), wallet("b", "")];
         let needs_signer = rule("[signer]");
-        let mut heard = Heard::default();
+        let mut heard = Observed::default();
         let seen = coverage(&needs_signer, &system, &heard);
-        assert_eq!(seen, Coverage { sight: Sight::HalfBlind, missing: vec![(Need::Signer, 1)] });
+        assert_eq!(seen, Coverage { visibility: Visibility::Partial, missing: vec![(Need::Signer, 1)] });
         let event = keywatch_store::line::read(
             br#"{"event_id":"00000000000000000000000000000001","system":"s","time":"2026-01-01T00:00:00Z","event_time":"2026-01-01T00:00:00Z","source":"hsm","kind":"signing.signed","wallet":"b"}"#,
         );
         heard.hear(&event.unwrap());
-        assert_eq!(coverage(&needs_signer, &system, &heard).sight, Sight::Sees);
+        assert_eq!(coverage(&needs_signer, &system, &heard).visibility, Visibility::Full);
         let blind = coverage(&rule("[signer, ledger]"), &system, &heard);
-        assert_eq!(blind, Coverage { sight: Sight::Blind, missing: vec![(Need::Ledger, 2)] });
-        assert_eq!(coverage(&rule("[session.posture]"), &system, &heard).sight, Sight::Blind);
-        assert_eq!(coverage(&rule("[]"), &system, &heard).sight, Sight::Sees);
+        assert_eq!(blind, Coverage { visibility: Visibility::None, missing: vec![(Need::Ledger, 2)] });
+        assert_eq!(coverage(&rule("[session.posture]"), &system, &heard).visibility, Visibility::None);
+        assert_eq!(coverage(&rule("[]"), &system, &heard).visibility, Visibility::Full);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod pack;
 mod parameters;
 mod views;
 
-pub use coverage::{Coverage, Heard, Need, Seen, Sight, coverage, missing_links};
+pub use coverage::{Coverage, Need, Observed, ObservedSystems, Visibility, coverage, missing_links};
 pub use draft::{Draft, inspect};
 pub use header::{Header, Parameter, ParameterKind, Value};
 pub use pack::{files, load, load_drafts, load_one, shipped};

@@ -29,7 +29,7 @@ pub mod fleet;
 pub mod gcp_audit;
 pub mod github_oidc;
 pub mod jamf;
-mod json;
+pub(crate) mod json;
 pub mod kolide;
 pub mod mapping;
 pub mod mpc;

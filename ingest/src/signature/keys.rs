@@ -64,7 +64,7 @@ impl Keys {
     /// # Errors
     /// It is no key set, has more than [`limits::JWKS_KEYS_MAX`] keys, or none that could verify.
     pub fn parse(json: &[u8]) -> Result<Keys, Refused> {
-        let set = crate::feeds::strict_json(json).map_err(|_| Refused::because("the key set is no JSON"))?;
+        let set = crate::feeds::json::parse(json).map_err(|_| Refused::because("the key set is no JSON"))?;
         let listed =
             set.get("keys").and_then(Value::as_array).ok_or_else(|| Refused::because("no `keys` in the key set"))?;
         if listed.len() > limits::JWKS_KEYS_MAX {

@@ -114,7 +114,7 @@ fn header(protected: &str) -> Result<Value, Refused> {
         return Err(Refused::because("the protected header is too long"));
     }
     let bytes = BASE64.decode(protected).map_err(|_| Refused::because("the protected header is not base64url"))?;
-    crate::feeds::strict_json(&bytes).map_err(|_| Refused::because("the protected header is no JSON"))
+    crate::feeds::json::parse(&bytes).map_err(|_| Refused::because("the protected header is no JSON"))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl Condition {
     /// Nothing is wrong with `about` any more.
     pub(super) fn right(&self, about: &str) {
         if let Some(problem) = self.lock().wrong.remove(about) {
-            tracing::info!("this is over: {problem}");
+            tracing::info!("a problem is over: {problem}");
         }
     }
 

@@ -7,7 +7,7 @@ use keywatch_store::{Inventory, Position, Severity};
 use super::pack::Pack;
 use super::reading::Read;
 use super::{input, report, table};
-use crate::commands::detectors;
+use crate::rule_files;
 
 /// Events that go through the rules at once.
 const BATCH_EVENTS: usize = 4096;
@@ -37,7 +37,7 @@ pub(crate) struct History {
 /// # Errors
 /// It cannot be read or holds no event, or the engine cannot go on.
 pub(crate) fn found(paths: &[PathBuf], inventory: &Inventory) -> anyhow::Result<History> {
-    let mut pack = Pack::new(&detectors::load_drafts(None)?)?;
+    let mut pack = Pack::new(&rule_files::load_drafts(None)?)?;
     let mut position = Position::default();
     let pass = super::pass(input::find_all(paths, Some(inventory))?, BATCH_EVENTS, |batches| {
         batches.iter().try_for_each(|events| {

@@ -27,10 +27,10 @@ use anyhow::{anyhow, bail, ensure};
 use keywatch_detectors::Rule;
 use keywatch_store::{Event, Position};
 
-use crate::commands::detectors;
 use crate::event_files::Ends;
 use crate::limits::{BACKTEST_BATCH_EVENTS_MAX, BACKTEST_BATCHES_MAX};
 use crate::output;
+use crate::rule_files;
 use crate::service::config;
 
 use alerts::Alerts;
@@ -192,8 +192,8 @@ struct Other {
 
 impl Backtest {
     fn new(arguments: &Arguments, truth: Truth) -> anyhow::Result<Backtest> {
-        let first = detectors::load_drafts(arguments.rules.as_deref())?;
-        let other = arguments.diff.as_deref().map(|directory| detectors::load_drafts(Some(directory))).transpose()?;
+        let first = rule_files::load_drafts(arguments.rules.as_deref())?;
+        let other = arguments.diff.as_deref().map(|directory| rule_files::load_drafts(Some(directory))).transpose()?;
         let known: BTreeSet<String> = first.iter().chain(other.iter().flatten()).map(|rule| rule.id.clone()).collect();
         if let Some(unknown) = arguments.only.iter().find(|id| !known.contains(*id)) {
             bail!("there is no rule `{unknown}`{}; `keywatch detectors list` shows those there are", place(arguments));

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::ensure;
-use keywatch_detectors::rule::{self, Coverage, Heard, Rule, Seen, Sight};
+use keywatch_detectors::rule::{self, Coverage, Observed, ObservedSystems, Rule, Visibility};
 use keywatch_store::inventory::System;
 use keywatch_store::{Event, Position};
 
@@ -22,7 +22,7 @@ const BATCH_EVENTS: usize = 4096;
 pub(super) fn run(arguments: &CoverageArguments, rules: &[Rule]) -> anyhow::Result<ExitCode> {
     let declared = arguments.inventory.as_deref().map(config::read_inventory).transpose()?;
     ensure!(declared.is_some() || !arguments.log.is_empty(), "give --inventory, --log or both");
-    let mut seen = Seen::default();
+    let mut seen = ObservedSystems::default();
     if !arguments.log.is_empty() {
         backtest::each_batch(&arguments.log, BATCH_EVENTS, |_: Position, events: &[Event]| {
             for event in events {
@@ -38,26 +38,26 @@ pub(super) fn run(arguments: &CoverageArguments, rules: &[Rule]) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(rules: &[Rule], system: &System, heard: &Heard, arguments: &CoverageArguments) -> anyhow::Result<()> {
+fn show(rules: &[Rule], system: &System, heard: &Observed, arguments: &CoverageArguments) -> anyhow::Result<()> {
     let covered = rules.iter().map(|rule| (rule, rule::coverage(rule, system, heard)));
     let covered: Vec<(&Rule, Coverage)> = covered.collect();
-    let count = |sight: Sight| covered.iter().filter(|(_, coverage)| coverage.sight == sight).count();
+    let count = |sight: Visibility| covered.iter().filter(|(_, coverage)| coverage.visibility == sight).count();
     output::line(&format!(
         "system {}: {} wallets; {} rules see, {} are half blind, {} are blind",
         system.id,
         system.wallets.len(),
-        count(Sight::Sees),
-        count(Sight::HalfBlind),
-        count(Sight::Blind),
+        count(Visibility::Full),
+        count(Visibility::Partial),
+        count(Visibility::None),
     ))?;
     if arguments.log.is_empty() {
         output::note("by what is declared alone; with --log also by what was heard");
     }
-    let shown = covered.iter().filter(|(_, coverage)| arguments.all || coverage.sight != Sight::Sees);
+    let shown = covered.iter().filter(|(_, coverage)| arguments.all || coverage.visibility != Visibility::Full);
     let rows: Vec<[String; 4]> = shown
         .map(|(rule, coverage)| {
             let severity = rule.header.severity.to_string();
-            [rule.id.clone(), severity, word(coverage.sight).to_owned(), missing(coverage, system.wallets.len())]
+            [rule.id.clone(), severity, word(coverage.visibility).to_owned(), missing(coverage, system.wallets.len())]
         })
         .collect();
     if !rows.is_empty() {
@@ -66,11 +66,11 @@ fn show(rules: &[Rule], system: &System, heard: &Heard, arguments: &CoverageArgu
     Ok(())
 }
 
-fn word(sight: Sight) -> &'static str {
+fn word(sight: Visibility) -> &'static str {
     match sight {
-        Sight::Sees => "sees",
-        Sight::HalfBlind => "half blind",
-        Sight::Blind => "blind",
+        Visibility::Full => "sees",
+        Visibility::Partial => "half blind",
+        Visibility::None => "blind",
     }
 }
 

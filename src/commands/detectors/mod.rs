@@ -157,23 +157,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// Names the file that cannot be read, and the field at fault.
-pub(crate) fn load(directory: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
+fn load(directory: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
     Ok(directory.map_or_else(rule::shipped, rule::load)?)
-}
-
-/// The rules of a directory or of one file, whether or not their events are there yet; or those built in.
-///
-/// # Errors
-/// As [`load`].
-pub(crate) fn load_drafts(place: Option<&Path>) -> anyhow::Result<Vec<Rule>> {
-    let Some(place) = place else { return Ok(rule::shipped()?) };
-    if place.is_dir() {
-        return Ok(rule::load_drafts(place)?);
-    }
-    let draft = rule::inspect(place)?;
-    let problem = || draft.problems.first().map_or("does not load", |(_, problem)| problem);
-    let Some(rule) = draft.rule.clone() else { bail!("{}: {}", place.display(), problem()) };
-    Ok(vec![rule])
 }
 
 /// The rules of those ids, or all when none is named.

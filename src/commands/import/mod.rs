@@ -279,13 +279,11 @@ fn middle(piece: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn import_lines(text: &[u8]) -> (Counts, String) {
-        let origin = Origin { system: "s".into(), source: "events".into() };
-        let feed = feeds::find("events").unwrap();
-        let context = Context { origin: &origin, inventory: None };
+    fn import_lines(feed: &str, text: &[u8]) -> (Counts, String) {
+        let origin = Origin { system: "s".into(), source: feed.into() };
         let mut import = Import {
-            feed,
-            context,
+            feed: feeds::find(feed).unwrap(),
+            context: Context { origin: &origin, inventory: None },
             out: Vec::new(),
             counts: Counts::default(),
             shares: None,
@@ -305,7 +303,7 @@ mod tests {
         text.extend(std::iter::repeat_n(b'x', RECORD_BYTES_MAX * 3));
         text.push(b'\n');
         text.extend(heartbeat(999_999).bytes());
-        let (counts, out) = import_lines(&text);
+        let (counts, out) = import_lines("events", &text);
         assert_eq!(counts.events, IMPORT_PIECE_LINES_MAX + 4);
         assert_eq!(counts.rejects, 1);
         assert_eq!(counts.records, IMPORT_PIECE_LINES_MAX + 5);
@@ -323,24 +321,13 @@ mod tests {
             format!("{}\n", serde_json::json!({"timestamp": "2025-02-21T00:00:00Z", "policy": policy, "hosts": hosts}))
         };
         let text: String = (0..15).map(notice).chain(["{}\n".to_owned()]).collect();
-        let origin = Origin { system: "s".into(), source: "fleet".into() };
-        let context = Context { origin: &origin, inventory: None };
-        let feed = feeds::find("fleet").unwrap();
-        let mut import = Import {
-            feed,
-            context,
-            out: Vec::new(),
-            counts: Counts::default(),
-            shares: None,
-            bar: ProgressBar::hidden(),
-        };
-        import.lines("test", text.as_bytes()).unwrap();
-        assert_eq!((import.counts.events, import.counts.rejects, import.counts.records), (60_000, 1, 60_001));
+        let (counts, _) = import_lines("fleet", text.as_bytes());
+        assert_eq!((counts.events, counts.rejects, counts.records), (60_000, 1, 60_001));
     }
 
     #[test]
     fn a_last_line_needs_no_line_feed() {
-        let (counts, _) = import_lines(heartbeat(1).trim_end().as_bytes());
+        let (counts, _) = import_lines("events", heartbeat(1).trim_end().as_bytes());
         assert_eq!((counts.events, counts.rejects), (1, 0));
     }
 }

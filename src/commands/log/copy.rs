@@ -16,7 +16,7 @@ use super::place::{self, LeftOut, Place, Records};
 use super::since::Since;
 use crate::limits::COPY_OUTAGE_MS_MAX;
 use crate::output;
-use crate::service::log::LogConfig;
+use crate::service::config::log::LogConfig;
 
 /// What is asked for.
 #[derive(Debug, clap::Args)]

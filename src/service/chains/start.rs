@@ -176,7 +176,11 @@ pub(crate) fn configured(chain: &config::Chain, system: &System) -> anyhow::Resu
         )
     };
     for wallet in unreadable {
-        tracing::warn!(wallet, chain = chain.chain, "is nothing that can be watched on this chain");
+        tracing::warn!(
+            wallet,
+            chain = chain.chain,
+            "the inventory names a wallet that cannot be watched on this chain"
+        );
     }
     Ok(made)
 }

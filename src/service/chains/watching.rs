@@ -86,7 +86,9 @@ pub(crate) fn follow<C: Send + Sync + 'static>(
             };
             match Watching::new(&now.name, system, now.make) {
                 Ok(next) => _ = sender.send_replace(next),
-                Err(error) => tracing::error!(chain = now.name, %error, "what is watched stays as it was"),
+                Err(error) => {
+                    tracing::error!(chain = now.name, %error, "the wallets that are watched stay as they were")
+                }
             }
         }
     });

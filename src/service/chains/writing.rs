@@ -50,39 +50,19 @@ pub(crate) async fn until_taken(append: impl Fn() -> Result<(), Error> + Send + 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
-    use keywatch_store::{Instant, Inventory, LogWriter, Topic, Written};
+    use keywatch_store::log::faulty::FaultyWriter;
+    use keywatch_store::{Instant, Inventory};
     use tokio::sync::Notify;
 
     use super::*;
     use crate::service::declared::Current;
     use crate::service::metrics::Metrics;
 
-    /// A cluster that is away for the first attempts.
-    struct Cluster {
-        away: Mutex<u32>,
-        took: Mutex<Vec<Event>>,
-    }
-
-    impl LogWriter for Cluster {
-        fn write(&self, _: Topic, events: Vec<Event>) -> Result<Written, Error> {
-            let mut away = self.away.lock().unwrap();
-            if *away > 0 {
-                *away -= 1;
-                return Err(Error::Unreachable { brokers: "k:9092".to_owned(), problem: "away".to_owned() });
-            }
-            let count = events.len();
-            self.took.lock().unwrap().extend(events);
-            Ok(Written::Sent(count))
-        }
-    }
-
     #[tokio::test]
     async fn p2_what_was_read_of_a_chain_waits_for_a_cluster_that_is_away() {
-        let cluster = Arc::new(Cluster { away: Mutex::new(1), took: Mutex::default() });
+        let cluster = Arc::new(FaultyWriter::away_for(1));
         let intake = Arc::new(Intake {
-            log: Arc::<Cluster>::clone(&cluster),
+            log: Arc::<FaultyWriter>::clone(&cluster),
             inventory: Current::new(Inventory::default()),
             metrics: Metrics::new(),
             appended: Arc::new(Notify::new()),
@@ -90,8 +70,6 @@ mod tests {
         let origin = Origin { system: "cold".to_owned(), source: "node".to_owned() };
         let event = Event::builder(&origin, "1", "source.heartbeat", Instant(5)).build().unwrap();
         write(&intake, &origin, "ethereum", vec![event.clone()]).await.unwrap();
-        let ids = |events: &[Event]| events.iter().map(Event::event_id).collect::<Vec<_>>();
-        assert_eq!(ids(&cluster.took.lock().unwrap()), ids(&[event]));
-        assert_eq!(*cluster.away.lock().unwrap(), 0);
+        assert_eq!((cluster.ids(), cluster.refusals_left()), (vec![event.event_id()], 0));
     }
 }

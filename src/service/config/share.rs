@@ -55,7 +55,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::log::LogConfig;
+    use crate::service::config::log::LogConfig;
 
     // `cold` is in partition 0 of 2, `abc` in 1.
     const INVENTORY: &str = "[[systems]]\nid = \"cold\"\n[[systems]]\nid = \"abc\"\n";

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use keywatch_detectors::Rule;
-use keywatch_detectors::rule::{self, Seen, Sight};
+use keywatch_detectors::rule::{self, ObservedSystems, Visibility};
 use keywatch_store::{Event, Log, Position, Topic};
 
 use crate::limits::{COVERAGE_RECORDS, PIPELINE_RECORDS_MAX};
@@ -13,7 +13,7 @@ use crate::service::metrics::Metrics;
 /// What was heard so far, and what that lets the rules see.
 pub(crate) struct CoverageWatch {
     rules: Vec<Rule>,
-    seen: Seen,
+    seen: ObservedSystems,
     metrics: Arc<Metrics>,
 }
 
@@ -28,7 +28,7 @@ impl CoverageWatch {
         position: Position,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<CoverageWatch> {
-        let mut watch = CoverageWatch { rules, seen: Seen::default(), metrics };
+        let mut watch = CoverageWatch { rules, seen: ObservedSystems::default(), metrics };
         let mut next = Position(position.0.saturating_sub(COVERAGE_RECORDS));
         while next < position {
             let events = log.read(Topic::Events, next, PIPELINE_RECORDS_MAX)?;
@@ -61,10 +61,10 @@ impl CoverageWatch {
             let covered = self.rules.iter().map(|rule| (rule, rule::coverage(rule, &system, &heard)));
             let (mut half, mut blind) = (Vec::new(), Vec::new());
             for (rule, coverage) in covered {
-                match coverage.sight {
-                    Sight::Sees => {}
-                    Sight::HalfBlind => half.push(rule.id.as_str()),
-                    Sight::Blind => blind.push(rule.id.as_str()),
+                match coverage.visibility {
+                    Visibility::Full => {}
+                    Visibility::Partial => half.push(rule.id.as_str()),
+                    Visibility::None => blind.push(rule.id.as_str()),
                 }
             }
             let sees = self.rules.len() - half.len() - blind.len();
@@ -81,10 +81,10 @@ impl CoverageWatch {
     fn show(&self) {
         for (system, heard) in self.seen.each() {
             for rule in &self.rules {
-                let level = match rule::coverage(rule, &system, &heard).sight {
-                    Sight::Blind => 0,
-                    Sight::HalfBlind => 1,
-                    Sight::Sees => 2,
+                let level = match rule::coverage(rule, &system, &heard).visibility {
+                    Visibility::None => 0,
+                    Visibility::Partial => 1,
+                    Visibility::Full => 2,
                 };
                 self.metrics.rule_coverage.with_label_values(&[rule.id.as_str(), system.id.as_str()]).set(level);
             }

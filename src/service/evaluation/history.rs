@@ -112,7 +112,6 @@ fn key(finding_id: &str) -> u128 {
 #[cfg(test)]
 mod tests {
     use keywatch_store::event::Origin;
-    use keywatch_store::finding::Proof;
     use keywatch_store::{EventId, Severity};
     use serde_json::json;
 
@@ -134,35 +133,8 @@ mod tests {
     fn is_known(history: &mut History, system: &str, number: usize, position: u64) -> bool {
         let anchor = EventId::derive(system, "safe", "1");
         let decided = Instant(i64::try_from(number).unwrap());
-        let finding = Finding {
-            id: format!("{number:032x}"),
-            rule: "t/rule".into(),
-            version: 1,
-            severity: Severity::Low,
-            system: system.to_owned(),
-            entity: "e".into(),
-            anchor,
-            time: decided,
-            decided,
-            title: String::new(),
-            meaning: String::new(),
-            runbook: String::new(),
-            source: "safe".into(),
-            late: false,
-            actor: None,
-            session: None,
-            device: None,
-            wallet: None,
-            request: None,
-            tx: None,
-            amount: None,
-            to_address: None,
-            evidence: vec![anchor],
-            facts: BTreeMap::new(),
-            response: Vec::new(),
-            proof: Proof::default(),
-            suppress_ns: 0,
-        };
+        let about = Finding::about("t/rule", Severity::Low, system, "e", anchor, decided);
+        let finding = Finding { id: format!("{number:032x}"), source: "safe".into(), ..about };
         history.known.take(&Decided { position: Position(position), finding })
     }
 

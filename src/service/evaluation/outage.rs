@@ -137,8 +137,9 @@ mod tests {
     use keywatch_alerting::{Dependencies, Executor, Policy, Schedule};
     use keywatch_detectors::{Engine, Rule, Settings};
     use keywatch_store::event::Origin;
+    use keywatch_store::log::faulty::{self, FaultyLog};
     use keywatch_store::log::memory::MemoryLog;
-    use keywatch_store::{Appended, Clock, Instant, Position};
+    use keywatch_store::{Appended, Instant, Position};
 
     use super::*;
     use crate::clock;
@@ -156,34 +157,22 @@ mod tests {
         appends: AtomicUsize,
     }
 
-    impl Log for Away {
-        fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, keywatch_store::Error> {
+    impl FaultyLog for Away {
+        fn records(&self) -> &dyn Log {
+            &self.inner
+        }
+
+        fn faulty_append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, keywatch_store::Error> {
             let is_away = |append: usize| (1..=2).contains(&append);
             if topic == Topic::Conclusions && is_away(self.appends.fetch_add(1, Ordering::SeqCst)) {
-                return Err(keywatch_store::Error::Unreachable { brokers: "k:9092".into(), problem: "away".into() });
+                return Err(faulty::away());
             }
             self.inner.append(topic, events)
-        }
-
-        fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, keywatch_store::Error> {
-            self.inner.read(topic, from, records_max)
-        }
-
-        fn end(&self, topic: Topic) -> Position {
-            self.inner.end(topic)
-        }
-
-        fn time_of(&self, system: &str) -> Option<Instant> {
-            self.inner.time_of(system)
-        }
-
-        fn clock(&self) -> Clock {
-            self.inner.clock()
         }
     }
 
     fn away() -> Error {
-        keywatch_store::Error::Unreachable { brokers: "k:9092".to_owned(), problem: "away".to_owned() }.into()
+        faulty::away().into()
     }
 
     fn outages() -> (Outages, Arc<Readiness>, watch::Sender<bool>) {

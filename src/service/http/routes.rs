@@ -77,7 +77,9 @@ async fn readyz(State(server): State<Arc<Server>>) -> Response {
 #[cfg(test)]
 mod tests {
     use keywatch_ingest::feeds::mapping::installed::Installed;
-    use keywatch_store::{Appended, Clock, Error, Event, Instant, Inventory, Log, Position};
+    use keywatch_store::log::faulty::FaultyLog;
+    use keywatch_store::log::memory::MemoryLog;
+    use keywatch_store::{Appended, Error, Event, Inventory, Log};
     use sha2::{Digest, Sha256};
     use tokio::net::TcpListener;
     use tokio::sync::{Notify, watch};
@@ -91,27 +93,16 @@ mod tests {
     use crate::service::readiness::Readiness;
 
     /// A log on a full disk.
-    struct FullDisk;
+    #[derive(Default)]
+    struct FullDisk(MemoryLog);
 
-    impl Log for FullDisk {
-        fn append(&self, _: Topic, _: Vec<Event>) -> Result<Appended, Error> {
+    impl FaultyLog for FullDisk {
+        fn records(&self) -> &dyn Log {
+            &self.0
+        }
+
+        fn faulty_append(&self, _: Topic, _: Vec<Event>) -> Result<Appended, Error> {
             Err(Error::CannotWrite { path: "log".into(), problem: "no space left on device".into() })
-        }
-
-        fn read(&self, _: Topic, _: Position, _: usize) -> Result<Vec<Event>, Error> {
-            Ok(Vec::new())
-        }
-
-        fn end(&self, _: Topic) -> Position {
-            Position(0)
-        }
-
-        fn time_of(&self, _: &str) -> Option<Instant> {
-            None
-        }
-
-        fn clock(&self) -> Clock {
-            Clock::Wall
         }
     }
 
@@ -128,15 +119,19 @@ mod tests {
         };
         let metrics = Metrics::new();
         let intake = Intake {
-            log: Arc::new(FullDisk),
+            log: Arc::new(FullDisk::default()),
             inventory: Current::new(Inventory::default()),
             metrics: Arc::clone(&metrics),
             appended: Arc::new(Notify::new()),
         };
         let credentials = Credentials::new(&[credential], &Installed::default()).unwrap();
         let (_changed, credentials) = watch::channel(Arc::new(credentials));
-        let server =
-            Server::new(credentials, Arc::new(intake), Some(Arc::new(FullDisk)), Readiness::new(metrics.clone()));
+        let server = Server::new(
+            credentials,
+            Arc::new(intake),
+            Some(Arc::new(FullDisk::default())),
+            Readiness::new(metrics.clone()),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1/ingest/events", listener.local_addr().unwrap());
         tokio::spawn(axum::serve(listener, router(server)).into_future());

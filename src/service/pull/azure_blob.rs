@@ -4,18 +4,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use jiff::fmt::rfc2822::DateTimeParser;
 use keywatch_ingest::limits::BODY_BYTES_MAX;
 use keywatch_store::Instant;
 use reqwest::header::RANGE;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url};
 use tokio::runtime::Handle;
 
 use super::objects::{Entry, Object, Part, Unread};
-use crate::limits::{PULL_ANSWER_SECONDS_MAX, PULL_TRAIL_ANSWERS_MAX, TOKEN_BYTES_MAX};
+use super::service::address_and_client;
+use crate::limits::{PULL_TRAIL_ANSWERS_MAX, TOKEN_BYTES_MAX};
 use crate::service::s3::bucket::is_asked_for;
 use crate::service::s3::sigv4::encoded;
 use crate::service::s3::xml::{each, inner, unescaped};
@@ -36,14 +36,7 @@ impl AzureBlob {
     pub(crate) fn new(base: &str, token_file: &Path, allow_plain_http: bool) -> anyhow::Result<AzureBlob> {
         // What stands behind a question mark may be the signature, which is not repeated.
         ensure!(!base.contains('?'), "url: write the container's address alone; the signature belongs into token_file");
-        let base = Url::parse(base).with_context(|| format!("url: `{base}` is no address"))?;
-        ensure!(base.host_str().is_some(), "url: `{base}` names no host");
-        let is_plain = base.scheme() == "http" && allow_plain_http;
-        ensure!(base.scheme() == "https" || is_plain, "url: has to be https, or allow_plain_http = true");
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(Duration::from_secs(PULL_ANSWER_SECONDS_MAX))
-            .build()?;
+        let (base, client) = address_and_client(base, allow_plain_http)?;
         Ok(AzureBlob { client, base, token_file: token_file.to_owned() })
     }
 

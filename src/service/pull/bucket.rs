@@ -97,7 +97,7 @@ impl Bucket {
                     Entry::Directory(key) if self.is_old(&key, &oldest) => {}
                     // Nobody who writes logs goes so deep, and whoever else puts a file there stops no look.
                     Entry::Directory(key) if depth >= PULL_TRAIL_DEPTH_MAX => {
-                        tracing::warn!(place = key, "lies too deep and is not looked at");
+                        tracing::warn!(place = key, "a directory lies too deep and is not read");
                     }
                     Entry::Directory(key) => open.push((key, depth + 1)),
                 }

@@ -13,6 +13,7 @@ use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant, line};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::cursor::Cursor;
@@ -27,6 +28,17 @@ use crate::service::turns::{self, unless_stopped};
 pub(super) trait Pull: Send + Sync + 'static {
     /// The page behind a cursor.
     fn page(&self, cursor: &Cursor, now: Instant) -> impl Future<Output = Result<Page, Trouble>> + Send;
+}
+
+/// A look that blocks, away from the threads that serve others.
+///
+/// # Errors
+/// Those of the look.
+pub(super) async fn blocking_look(
+    look: impl FnOnce() -> Result<Page, Trouble> + Send + 'static,
+) -> Result<Page, Trouble> {
+    let looked = spawn_blocking(look).await;
+    looked.unwrap_or_else(|error| Err(Trouble::new(Class::Unreachable, format!("a look broke off: {error}"))))
 }
 
 /// A page.

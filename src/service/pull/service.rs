@@ -111,15 +111,7 @@ impl Service {
         scheme: &'static str,
         allow_plain_http: bool,
     ) -> anyhow::Result<Service> {
-        let base = Url::parse(base).with_context(|| format!("url: `{base}` is no address"))?;
-        ensure!(base.host_str().is_some(), "url: `{base}` names no host");
-        let is_plain = base.scheme() == "http" && allow_plain_http;
-        ensure!(base.scheme() == "https" || is_plain, "url: has to be https, or allow_plain_http = true");
-        // Whoever answers with a redirect would get the token.
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(Duration::from_secs(PULL_ANSWER_SECONDS_MAX))
-            .build()?;
+        let (base, client) = address_and_client(base, allow_plain_http)?;
         Ok(Service { client, base, token_file, scheme })
     }
 
@@ -216,6 +208,23 @@ pub(super) fn kept(place: &str) -> Result<String, Trouble> {
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The address of a service, and what asks it; nothing is sent yet.
+///
+/// # Errors
+/// The address is none, or would carry a secret in the clear.
+pub(super) fn address_and_client(base: &str, allow_plain_http: bool) -> anyhow::Result<(Url, Client)> {
+    let base = Url::parse(base).with_context(|| format!("url: `{base}` is no address"))?;
+    ensure!(base.host_str().is_some(), "url: `{base}` names no host");
+    let is_plain = base.scheme() == "http" && allow_plain_http;
+    ensure!(base.scheme() == "https" || is_plain, "url: has to be https, or allow_plain_http = true");
+    // Whoever answers with a redirect would get the token.
+    let client = Client::builder()
+        .redirect(redirect::Policy::none())
+        .timeout(Duration::from_secs(PULL_ANSWER_SECONDS_MAX))
+        .build()?;
+    Ok((base, client))
 }
 
 fn rest_of(headers: &HeaderMap) -> Option<Duration> {

@@ -12,12 +12,11 @@ use std::time::Duration;
 use keywatch_ingest::{Problem, Reject};
 use keywatch_store::Instant;
 use keywatch_store::time::SECOND_NS;
-use tokio::task::spawn_blocking;
 
 use super::bucket::{Bucket, Listed, too_many};
 use super::cursor::Cursor;
 use super::objects::{Object, Part, Unread};
-use super::puller::{Page, Pull};
+use super::puller::{Page, Pull, blocking_look};
 use super::service::{Class, Trouble};
 use crate::limits::{
     PULL_PAGE_MILLISECONDS, PULL_SINK_FILE_BYTES_MAX, PULL_SINK_PART_BYTES, PULL_SINK_SETTLED_SECONDS,
@@ -75,8 +74,7 @@ impl Sink {
 impl Pull for Sink {
     async fn page(&self, cursor: &Cursor, now: Instant) -> Result<Page, Trouble> {
         let (inner, newest) = (Arc::clone(&self.0), cursor.newest);
-        let looked = spawn_blocking(move || inner.look(newest, now)).await;
-        looked.unwrap_or_else(|error| Err(Trouble::new(Class::Unreachable, format!("a look broke off: {error}"))))
+        blocking_look(move || inner.look(newest, now)).await
     }
 }
 

@@ -17,13 +17,12 @@ use keywatch_ingest::{Problem, Reject};
 use keywatch_store::event::Origin;
 use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant};
-use tokio::task::spawn_blocking;
 
 use super::aside::Aside;
 use super::bucket::{Bucket, Listed, too_many};
 use super::cursor::Cursor;
 use super::objects::{Object, Unread};
-use super::puller::{Page, Pull};
+use super::puller::{Page, Pull, blocking_look};
 use super::service::{Class, Trouble};
 use super::stale::Stale;
 use super::trail_keys::read_trail_keys;
@@ -101,8 +100,7 @@ impl Trail {
 impl Pull for Trail {
     async fn page(&self, cursor: &Cursor, now: Instant) -> Result<Page, Trouble> {
         let (inner, newest) = (Arc::clone(&self.0), cursor.newest);
-        let looked = spawn_blocking(move || inner.look(newest, now)).await;
-        looked.unwrap_or_else(|error| Err(Trouble::new(Class::Unreachable, format!("a look broke off: {error}"))))
+        blocking_look(move || inner.look(newest, now)).await
     }
 }
 
@@ -195,7 +193,12 @@ impl Inner {
     fn take(&self, files: &mut Files, object: Object, page: &mut Page, now: Instant) -> Outcome {
         let read = self.bucket.read_signed(&object.key);
         if let Err(Unread::Later(cause)) = &read {
-            tracing::warn!(source = self.origin.source, object = object.key, cause, "it is tried again later");
+            tracing::warn!(
+                source = self.origin.source,
+                object = object.key,
+                cause,
+                "a file of a trail cannot be read; it is tried again later"
+            );
             if !files.aside.unreadable(&object, cause, now) {
                 files.leave(&object);
             }

@@ -1,21 +1,112 @@
-//! What the kinds of chains say in `detail`.
+//! The kinds of chains: what happened to wallets on them, and how far they were followed.
 
-pub(super) const CHAIN_TX: &[(&str, &str, &str)] = &[
+use super::fields::{CALL, INNER_DELEGATE_TO, NONCE, OPERATION, PROVENANCE, TO, UNLIMITED_SPENDER};
+use super::kind::{Field, Kind, keywatch, source};
+
+/// Every kind of them.
+pub(super) const KINDS: &[Kind] = &[
+    source("chain.tx", "a transaction of a wallet was seen on its chain", &["success", "failed", "unconfirmed"], TX),
+    source(
+        "chain.transfer",
+        "value moved from or to a wallet on its chain",
+        &["success", "failed", "unconfirmed"],
+        TRANSFER,
+    ),
+    source(
+        "chain.module_tx",
+        "a module of a multisig wallet acted for it, without any signature of its owners",
+        &["success", "failed", "unconfirmed"],
+        MODULE_TX,
+    ),
+    source(
+        "chain.contract",
+        "a wallet contract changed: implementation, owner, threshold, module, guard; `unconfirmed` what waits for its block",
+        &["unconfirmed"],
+        CONTRACT,
+    ),
+    source(
+        "chain.approval",
+        "a wallet let somebody take its tokens, or no longer lets; `to_address` is who may take",
+        &["granted", "revoked"],
+        APPROVAL,
+    ),
+    source(
+        "chain.balance",
+        "a wallet's balance: it differs from what events explain, and `amount` is the difference (`unexplained`), or what the \
+         coins of a wallet on a UTXO chain add up to, which is the `amount` (`held`)",
+        &["unexplained", "held"],
+        BALANCE,
+    ),
+    keywatch(
+        "chain.signature",
+        "a signature by which a watched wallet spent a coin, on UTXO chains",
+        &["success", "unconfirmed"],
+        SIGNATURE,
+    ),
+    keywatch(
+        "chain.asset",
+        "what the contract of a token that moved calls itself; `disguised` where letters beyond ASCII are in it",
+        &["said", "disguised"],
+        ASSET,
+    ),
+    keywatch(
+        "chain.dropped",
+        "a transaction that waited is no longer in the pool of any node, and in no block that was read",
+        &["replaced", "gone"],
+        &[("by", "text", "the transaction that took its place")],
+    ),
+    keywatch(
+        "chain.nonce_missing",
+        "a transaction waits behind a number of its account for which none is known, in a pool or in a block",
+        &[],
+        NONCE_MISSING,
+    ),
+    keywatch(
+        "chain.progress",
+        "a follower has read these blocks of its chain, and everything watched in them stands before this record",
+        &[],
+        PROGRESS,
+    ),
+    keywatch(
+        "chain.backfill",
+        "what a follower has still to read of old blocks, for wallets that were added to the inventory",
+        &[],
+        BACKFILL,
+    ),
+    keywatch(
+        "chain.finality",
+        "blocks of a chain became final, or were and are left all the same",
+        &["final", "reverted"],
+        FINALITY,
+    ),
+    keywatch("chain.reorg", "blocks that a follower had read are no longer part of their chain", &[], REORG),
+    keywatch(
+        "chain.disagreement",
+        "nodes of one chain say different things of a block, of which what enough of them say was taken; or one shows a waiting \
+         transaction under a sender that did not sign it, which was left out",
+        &[],
+        DISAGREEMENT,
+    ),
+    keywatch(
+        "chain.retracted",
+        "an event stood in a block that is no longer part of its chain; the columns are the event's",
+        &[],
+        RETRACTED,
+    ),
+];
+
+const TX: &[Field] = &[
     ("fee", "text", "fee paid, base units, decimal digits"),
     ("fee_rate", "integer", "base units of fee for each unit of size (sat/vB, wei/gas)"),
     ("operation", "integer", "0 call, 1 delegatecall, for a multisig"),
-    (
-        "inner_delegate_to",
-        "text",
-        "first address that a call within a batch delegates to and that is no batching contract",
-    ),
-    ("unlimited_spender", "text", "first address that is given an allowance of at least 2^255 units"),
-    ("nonce", "integer", "the wallet's nonce"),
+    INNER_DELEGATE_TO,
+    UNLIMITED_SPENDER,
+    NONCE,
     ("r", "text", "first half of the sender's ECDSA signature, 64 hexadecimal digits"),
     ("s", "text", "its second half"),
-    ("to", "text", "address called, as opposed to the recipient of value in `to_address`"),
+    TO,
     ("selector", "text", "first four bytes of the call data, hexadecimal"),
-    ("call", "object", "decoded call: name and arguments"),
+    CALL,
     ("creates", "text", "the contract made, where nothing is called"),
     ("block", "integer", "block height, absent while unconfirmed"),
     ("block_hash", "text", "hash of the block, from a follower; so in every event of a chain"),
@@ -25,10 +116,10 @@ pub(super) const CHAIN_TX: &[(&str, &str, &str)] = &[
     ("change_outputs", "integer", "outputs back to the wallet, on UTXO chains"),
     ("vsize", "integer", "size that is paid for, virtual bytes"),
     ("replaceable", "boolean", "whether it says that it may be replaced (BIP-125)"),
-    ("provenance", "text", "public or reconstructed, in replay data"),
+    PROVENANCE,
 ];
 
-pub(super) const CHAIN_TRANSFER: &[(&str, &str, &str)] = &[
+const TRANSFER: &[Field] = &[
     ("direction", "text", "out or in, as the wallet sees it"),
     ("block", "integer", "block height"),
     ("token", "text", "the token's contract"),
@@ -39,21 +130,17 @@ pub(super) const CHAIN_TRANSFER: &[(&str, &str, &str)] = &[
     ("call_depth", "integer", "calls around the one that moved it, where a tracer told of it"),
 ];
 
-pub(super) const CHAIN_MODULE_TX: &[(&str, &str, &str)] = &[
+const MODULE_TX: &[Field] = &[
     ("module", "text", "address of the module"),
-    ("operation", "integer", "0 call, 1 delegatecall"),
-    ("to", "text", "address called, as opposed to the recipient of value in `to_address`"),
-    ("call", "object", "decoded call: name and arguments"),
-    (
-        "inner_delegate_to",
-        "text",
-        "first address that a call within a batch delegates to and that is no batching contract",
-    ),
-    ("unlimited_spender", "text", "first address that is given an allowance of at least 2^255 units"),
+    OPERATION,
+    TO,
+    CALL,
+    INNER_DELEGATE_TO,
+    UNLIMITED_SPENDER,
     ("block", "integer", "block height"),
 ];
 
-pub(super) const CHAIN_CONTRACT: &[(&str, &str, &str)] = &[
+const CONTRACT: &[Field] = &[
     (
         "change",
         "text",
@@ -66,7 +153,7 @@ pub(super) const CHAIN_CONTRACT: &[(&str, &str, &str)] = &[
     ("block", "integer", "block height"),
 ];
 
-pub(super) const CHAIN_APPROVAL: &[(&str, &str, &str)] = &[
+const APPROVAL: &[Field] = &[
     ("token", "text", "the token's contract"),
     ("token_id", "text", "the one token meant, for tokens with ids"),
     ("unlimited_spender", "text", "who may take everything: an allowance of at least 2^255 units, or of a collection"),
@@ -79,7 +166,7 @@ pub(super) const CHAIN_APPROVAL: &[(&str, &str, &str)] = &[
     ("block", "integer", "block height"),
 ];
 
-pub(super) const CHAIN_BALANCE: &[(&str, &str, &str)] = &[
+const BALANCE: &[Field] = &[
     ("direction", "text", "out where more left than is explained, else in"),
     ("before", "text", "base units before the block, or that blocks explain where a node lists other coins"),
     ("after", "text", "base units after it"),
@@ -89,14 +176,14 @@ pub(super) const CHAIN_BALANCE: &[(&str, &str, &str)] = &[
     ("block", "integer", "block height"),
 ];
 
-pub(super) const CHAIN_SIGNATURE: &[(&str, &str, &str)] = &[
+const SIGNATURE: &[Field] = &[
     ("r", "text", "first half of the ECDSA signature, 64 hexadecimal digits"),
     ("s", "text", "its second half, the smaller of the two that say the same"),
     ("input", "integer", "number of the input that it signs for"),
     ("block", "integer", "block height, absent while unconfirmed"),
 ];
 
-pub(super) const CHAIN_ASSET: &[(&str, &str, &str)] = &[
+const ASSET: &[Field] = &[
     ("token", "text", "the token's contract"),
     ("symbol", "text", "what it calls itself; letters beyond ASCII as their numbers"),
     ("reads_as", "text", "the same as it reads, where letters beyond ASCII look like those of it"),
@@ -104,13 +191,13 @@ pub(super) const CHAIN_ASSET: &[(&str, &str, &str)] = &[
     ("block", "integer", "block height"),
 ];
 
-pub(super) const CHAIN_NONCE_MISSING: &[(&str, &str, &str)] = &[
+const NONCE_MISSING: &[Field] = &[
     ("nonce", "integer", "the number of the transaction that waits"),
     ("missing", "integer", "the lowest number before it for which no transaction was seen"),
     ("next", "integer", "the number that blocks take next of the account"),
 ];
 
-pub(super) const CHAIN_PROGRESS: &[(&str, &str, &str)] = &[
+const PROGRESS: &[Field] = &[
     ("block", "integer", "height of the newest block read"),
     ("block_hash", "text", "its hash"),
     ("epoch", "integer", "reorganisations so far"),
@@ -133,14 +220,14 @@ pub(super) const CHAIN_PROGRESS: &[(&str, &str, &str)] = &[
     ("unwell", "array", "parts of blocks that could not be read and have not been read since, as `source.status` told"),
 ];
 
-pub(super) const CHAIN_FINALITY: &[(&str, &str, &str)] = &[
+const FINALITY: &[Field] = &[
     ("block", "integer", "height up to which blocks are final, or were"),
     ("block_hash", "text", "its hash, where the follower still remembers it"),
     ("fork_block", "integer", "height of the newest block that still is, where blocks were left that were final"),
     ("epoch", "integer", "reorganisations so far"),
 ];
 
-pub(super) const CHAIN_BACKFILL: &[(&str, &str, &str)] = &[
+const BACKFILL: &[Field] = &[
     (
         "pending",
         "array",
@@ -149,13 +236,13 @@ pub(super) const CHAIN_BACKFILL: &[(&str, &str, &str)] = &[
     ("used", "object", "how many addresses of wallets with a descriptor are used, by branch"),
 ];
 
-pub(super) const CHAIN_DISAGREEMENT: &[(&str, &str, &str)] = &[
+const DISAGREEMENT: &[Field] = &[
     ("block", "integer", "height"),
     ("transaction", "text", "hash of a waiting transaction that has another sender than the node says"),
     ("said", "array", "each node's name, and what stands for its answer"),
 ];
 
-pub(super) const CHAIN_REORG: &[(&str, &str, &str)] = &[
+const REORG: &[Field] = &[
     ("depth", "integer", "how many"),
     ("left", "array", "their hashes, the newest first"),
     ("fork_block", "integer", "height of the newest block that still is"),
@@ -163,7 +250,7 @@ pub(super) const CHAIN_REORG: &[(&str, &str, &str)] = &[
     ("epoch", "integer", "reorganisations so far, this one counted"),
 ];
 
-pub(super) const CHAIN_RETRACTED: &[(&str, &str, &str)] = &[
+const RETRACTED: &[Field] = &[
     ("event", "text", "id of the event"),
     ("kind", "text", "its kind"),
     ("direction", "text", "out or in, for a transfer"),

@@ -1,5 +1,8 @@
 //! What a kind is: its name, its meaning, who may write it and what it says. Which kinds there are stands in the registry.
 
+/// A field of `detail`: name, type, meaning.
+pub type Field = (&'static str, &'static str, &'static str);
+
 /// One kind of event.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
@@ -11,8 +14,8 @@ pub struct Kind {
     pub writer: Writer,
     /// The words of `outcome`, or nothing where the column stays empty.
     pub outcomes: &'static [&'static str],
-    /// Fields of `detail` that rules may rely on: name, type, meaning.
-    pub detail: &'static [(&'static str, &'static str, &'static str)],
+    /// Fields of `detail` that rules may rely on.
+    pub detail: &'static [Field],
 }
 
 /// Who may write a kind.
@@ -30,7 +33,7 @@ pub(super) const fn source(
     name: &'static str,
     meaning: &'static str,
     outcomes: &'static [&'static str],
-    detail: &'static [(&'static str, &'static str, &'static str)],
+    detail: &'static [Field],
 ) -> Kind {
     Kind { name, meaning, writer: Writer::Source, outcomes, detail }
 }
@@ -39,7 +42,7 @@ pub(super) const fn keywatch(
     name: &'static str,
     meaning: &'static str,
     outcomes: &'static [&'static str],
-    detail: &'static [(&'static str, &'static str, &'static str)],
+    detail: &'static [Field],
 ) -> Kind {
     Kind { name, meaning, writer: Writer::Keywatch, outcomes, detail }
 }
@@ -48,10 +51,6 @@ pub(super) const fn conclusion(name: &'static str, meaning: &'static str) -> Kin
     Kind { name, meaning, writer: Writer::Conclusion, outcomes: &[], detail: &[] }
 }
 
-pub(super) const fn operated(
-    name: &'static str,
-    meaning: &'static str,
-    detail: &'static [(&'static str, &'static str, &'static str)],
-) -> Kind {
+pub(super) const fn operated(name: &'static str, meaning: &'static str, detail: &'static [Field]) -> Kind {
     Kind { name, meaning, writer: Writer::Conclusion, outcomes: &[], detail }
 }

@@ -12,6 +12,7 @@
 //! | [`admission`] | the fold that gives log time, skips repeats, finds conflicts, marks late events |
 //! | [`hash_chain`] | how a batch is framed, hashed, linked and signed |
 //! | [`memory`] | a log in memory: what a replayed file is read into |
+//! | [`faulty`] | logs that fail on command, for tests |
 //! | `ids` | the ids by which repeats are recognised, as far as they are not held in memory |
 //! | [`segments`] | what each stretch of a log holds, so that what cannot answer a question is not read |
 //! | [`embedded`] | the log of one machine, crash-safe, on disk |
@@ -19,6 +20,7 @@
 
 pub mod admission;
 pub mod embedded;
+pub mod faulty;
 pub mod hash_chain;
 mod ids;
 pub mod kafka;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, Weak};
 
 use keywatch_store::event::Origin;
+use keywatch_store::log::faulty::{FaultyLog, away};
 use keywatch_store::log::memory::MemoryLog;
 
 use super::*;
@@ -16,8 +17,12 @@ fn event(kind: &str, id: &str) -> Event {
     Event::builder(&origin, id, kind, Instant(1)).build_own()
 }
 
-impl Log for Shared {
-    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
+impl FaultyLog for Shared {
+    fn records(&self) -> &dyn Log {
+        &self.0
+    }
+
+    fn faulty_append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
         let mut all = Appended { first: self.0.end(topic), written: Vec::new(), repeats: 0, conflicts: 0 };
         for ours in events {
             all.written.extend(self.0.append(topic, vec![ours])?.written);
@@ -25,22 +30,6 @@ impl Log for Shared {
             self.0.append(topic, vec![theirs])?;
         }
         Ok(all)
-    }
-
-    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
-        self.0.read(topic, from, records_max)
-    }
-
-    fn end(&self, topic: Topic) -> Position {
-        self.0.end(topic)
-    }
-
-    fn time_of(&self, system: &str) -> Option<Instant> {
-        self.0.time_of(system)
-    }
-
-    fn clock(&self) -> Clock {
-        self.0.clock()
     }
 }
 
@@ -51,30 +40,18 @@ struct Lagging {
     unread: Mutex<Vec<Event>>,
 }
 
-impl Log for Lagging {
-    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
+impl FaultyLog for Lagging {
+    fn records(&self) -> &dyn Log {
+        &self.read
+    }
+
+    fn faulty_append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
         let mut unread = self.unread.lock().unwrap();
         if unread.is_empty() {
             *unread = events;
-            return Err(StoreError::Unreachable { brokers: "k:9092".to_owned(), problem: "away".to_owned() });
+            return Err(away());
         }
         Ok(Appended { first: self.read.end(topic), written: Vec::new(), repeats: 1, conflicts: 0 })
-    }
-
-    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
-        self.read.read(topic, from, records_max)
-    }
-
-    fn end(&self, topic: Topic) -> Position {
-        self.read.end(topic)
-    }
-
-    fn time_of(&self, system: &str) -> Option<Instant> {
-        self.read.time_of(system)
-    }
-
-    fn clock(&self) -> Clock {
-        self.read.clock()
     }
 }
 
@@ -86,31 +63,19 @@ struct Blind {
     observer: OnceLock<Weak<AlertLog>>,
 }
 
-fn away() -> StoreError {
-    StoreError::Unreachable { brokers: "k:9092".to_owned(), problem: "away".to_owned() }
-}
+impl FaultyLog for Blind {
+    fn records(&self) -> &dyn Log {
+        &self.inner
+    }
 
-impl Log for Blind {
-    fn append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
+    fn faulty_append(&self, topic: Topic, events: Vec<Event>) -> Result<Appended, StoreError> {
         let Appended { first, written, .. } = self.inner.append(topic, events)?;
         self.observer.get().and_then(Weak::upgrade).unwrap().observe(first, &written);
         Err(away())
     }
 
-    fn read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
+    fn faulty_read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, StoreError> {
         if self.cannot_read.load(Ordering::SeqCst) { Err(away()) } else { self.inner.read(topic, from, records_max) }
-    }
-
-    fn end(&self, topic: Topic) -> Position {
-        self.inner.end(topic)
-    }
-
-    fn time_of(&self, system: &str) -> Option<Instant> {
-        self.inner.time_of(system)
-    }
-
-    fn clock(&self) -> Clock {
-        self.inner.clock()
     }
 }
 

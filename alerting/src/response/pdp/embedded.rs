@@ -8,7 +8,7 @@ use keywatch_store::Instant;
 use regorus::Engine;
 use serde_json::{Value, json};
 
-use super::{Call, DECISION_PATH, Decision, Held, PolicyDecisionPoint};
+use super::{Call, DECISION_PATH, Decision, HeldDocument, PolicyDecisionPoint};
 use crate::Error;
 use crate::lifecycle::action::derive_id;
 use crate::response::revocation::RevocationDocument;
@@ -31,7 +31,7 @@ struct State {
     data: Value,
     sequence: Option<u64>,
     revision: String,
-    held: Held,
+    held: HeldDocument,
     meta: Value,
     answers: u64,
 }
@@ -55,7 +55,7 @@ impl EmbeddedPdp {
             data,
             sequence: None,
             revision: String::new(),
-            held: Held::default(),
+            held: HeldDocument::default(),
             meta: Value::Null,
             answers: 0,
         };
@@ -111,7 +111,7 @@ impl State {
         self.engine.clear_data();
         self.engine.add_data(data).map_err(|error| refused(&error))?;
         self.sequence = document.map(|document| document.sequence);
-        self.held = document.map(|document| Held::of(&document.to_value())).unwrap_or_default();
+        self.held = document.map(|document| HeldDocument::of(&document.to_value())).unwrap_or_default();
         self.meta = document.map(RevocationDocument::meta_value).unwrap_or_default();
         self.revision = document.map(RevocationDocument::revision).unwrap_or_default();
         Ok(())
@@ -131,7 +131,7 @@ impl PolicyDecisionPoint for EmbeddedPdp {
         Box::pin(async move { Ok(Some(self.state().meta.clone())) })
     }
 
-    fn held(&self) -> Call<'_, Option<Held>> {
+    fn held(&self) -> Call<'_, Option<HeldDocument>> {
         Box::pin(async move { Ok(Some(self.state().held.clone())) })
     }
 }

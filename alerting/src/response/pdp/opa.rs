@@ -13,7 +13,7 @@ use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Call, DECISION_PATH, Decision, Held, PolicyDecisionPoint};
+use super::{Call, DECISION_PATH, Decision, HeldDocument, PolicyDecisionPoint};
 use crate::Error;
 use crate::limits::{ACTIVATION_LOOK_MS, DOCUMENT_BYTES_MAX, PDP_ANSWER_BYTES_MAX, PDP_CALL_MS_MAX};
 use crate::response::bundle::BundleBoard;
@@ -172,13 +172,13 @@ impl PolicyDecisionPoint for OpaPdp {
         })
     }
 
-    fn held(&self) -> Call<'_, Option<Held>> {
+    fn held(&self) -> Call<'_, Option<HeldDocument>> {
         Box::pin(async move {
             let request = self.client.get(format!("{}/v1/data/revocations", self.url));
             let (_, body) = self.send(request, DOCUMENT_BYTES_MAX).await?;
             let answer: Value = serde_json::from_slice(&body)
                 .map_err(|error| self.refused(format!("its answer is not JSON: {error}")))?;
-            Ok(Some(Held::of(&answer["result"])))
+            Ok(Some(HeldDocument::of(&answer["result"])))
         })
     }
 

@@ -16,7 +16,7 @@ use crate::service::chains::node::{Node, Trouble};
 impl<C: Chain> Follower<C> {
     /// Says in the log what is wrong, once until it is right again or something else is wrong.
     pub(super) async fn report(&mut self, trouble: &Trouble) -> anyhow::Result<()> {
-        tracing::warn!(chain = self.chain.name(), source = self.chain.origin().source, %trouble, "cannot follow");
+        tracing::warn!(chain = self.chain.name(), source = self.chain.origin().source, %trouble, "a chain cannot be followed");
         if self.reported == Some(trouble.class) {
             return Ok(());
         }

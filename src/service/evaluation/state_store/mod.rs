@@ -27,8 +27,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, timeout_at};
 
 use crate::limits::STATE_FETCH_SECONDS_MAX;
+use crate::service::config::log::LogConfig;
 use crate::service::evaluation::snapshot_files::SnapshotFiles;
-use crate::service::log::LogConfig;
 use crate::service::metrics::Metrics;
 use crate::service::state_place::bucket_of;
 use manifest::Key;
@@ -101,7 +101,7 @@ async fn fetch(kept: &BTreeMap<State, Kept>, log: &dyn Log, metrics: &Metrics) -
                 count("rejected", rejected);
                 count("fetched", usize::from(position.is_some()));
                 let position = position.map(|position| position.0);
-                tracing::info!(place = remote.shown, position, "the bucket was asked for what was remembered");
+                tracing::info!(place = remote.shown, position, "the bucket was asked for a snapshot");
             }
             Err(Unfetched::TooNew(short)) => return Err(short.into()),
             Err(Unfetched::Rejected(problem) | Unfetched::Unreachable(problem)) => {

@@ -131,7 +131,7 @@ impl Remote {
         self.put(&name, manifest.sealed(&self.key)?.as_bytes()).await.context(name)?;
         if let Err(failure) = self.delete_old(position).await {
             // The next upload tries it again.
-            tracing::warn!(place = self.shown, problem = %failure, "what is old in the bucket was not deleted");
+            tracing::warn!(place = self.shown, problem = %failure, "old snapshots in the bucket were not deleted");
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Json;
 use keywatch_alerting::{Alert, AlertState, Compromises, Incident, Status, Verdict};
+use keywatch_store::event::TextColumn;
 use keywatch_store::{Event, Instant, Topic};
 use serde_json::{Value, json};
 
@@ -66,25 +67,27 @@ struct Mentions {
     newest: std::collections::VecDeque<Event>,
 }
 
+/// The columns in which something is looked for.
+const NAMES: [TextColumn; 9] = [
+    TextColumn::Actor,
+    TextColumn::Session,
+    TextColumn::Device,
+    TextColumn::Wallet,
+    TextColumn::Request,
+    TextColumn::Decision,
+    TextColumn::Tx,
+    TextColumn::FromAddress,
+    TextColumn::ToAddress,
+];
+
 impl Mentions {
     fn take(&mut self, event: &Event, name: &str) {
-        let columns = [
-            ("actor", event.actor()),
-            ("session", event.session()),
-            ("device", event.device()),
-            ("wallet", event.wallet()),
-            ("request", event.request()),
-            ("decision", event.decision()),
-            ("tx", event.tx()),
-            ("from_address", event.from_address()),
-            ("to_address", event.to_address()),
-        ];
-        let mut named = columns.into_iter().filter(|(_, value)| *value == Some(name)).peekable();
+        let mut named = NAMES.into_iter().filter(|column| event.text(*column) == Some(name)).peekable();
         if named.peek().is_none() {
             return;
         }
-        for (column, _) in named {
-            *self.columns.entry(column).or_default() += 1;
+        for column in named {
+            *self.columns.entry(column.name()).or_default() += 1;
         }
         self.events += 1;
         self.first = self.first.or(Some(event.time()));

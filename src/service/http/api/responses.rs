@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Json;
 use keywatch_alerting::response::wording::name_targets;
-use keywatch_alerting::{Approval, Progress, Standing, Step, Undoing};
+use keywatch_alerting::{Approval, Progress, ResponseView, Step, Undoing};
 use keywatch_store::{Finding, Instant, Log, Topic};
 use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ pub(super) fn decided(api: &Api, id: &str, outcome: &str) -> Value {
 }
 
 /// The response, where it is one of the operator's systems.
-fn seen(api: &Api, operator: &Operator, id: &str) -> Result<Standing, Refusal> {
+fn seen(api: &Api, operator: &Operator, id: &str) -> Result<ResponseView, Refusal> {
     let found = api.executor.standing(id).filter(|standing| operator.sees(&standing.progress.response.system));
     found.ok_or_else(|| Refusal::no_response(id))
 }
@@ -157,8 +157,8 @@ fn finding_of(log: &dyn Log, progress: &Progress) -> Result<Option<Finding>, key
     Ok(found)
 }
 
-fn status(standing: &Standing) -> String {
-    let Standing { progress, expired, .. } = standing;
+fn status(standing: &ResponseView) -> String {
+    let ResponseView { progress, expired, .. } = standing;
     match progress.step {
         Step::Proposed if *expired => "expired".to_owned(),
         Step::Published if progress.failures == 0 => "published".to_owned(),
@@ -179,7 +179,7 @@ fn because(progress: &Progress) -> Option<&str> {
 }
 
 /// A response in a list. Session ids are often bearer secrets: a list shows enough to recognise one.
-fn view(standing: &Standing) -> Value {
+fn view(standing: &ResponseView) -> Value {
     let progress = &standing.progress;
     let response = &progress.response;
     json!({

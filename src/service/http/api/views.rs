@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use keywatch_alerting::lifecycle::handling::Handling;
 use keywatch_alerting::response::wording::{name_targets, short_session};
 use keywatch_alerting::{Alert, AlertState, Compromises, Incident, Shared, Silence};
+use keywatch_store::event::TextColumn;
 use keywatch_store::inventory::{System, amount_in_words};
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
@@ -130,6 +131,23 @@ pub(super) fn silence(silence: &Silence, now: Instant) -> Value {
     })
 }
 
+/// What is shown of an event where it is there, before its amount.
+const SHOWN: [TextColumn; 13] = [
+    TextColumn::Actor,
+    TextColumn::Session,
+    TextColumn::Device,
+    TextColumn::Wallet,
+    TextColumn::Request,
+    TextColumn::Decision,
+    TextColumn::Tx,
+    TextColumn::Chain,
+    TextColumn::Asset,
+    TextColumn::FromAddress,
+    TextColumn::ToAddress,
+    TextColumn::Outcome,
+    TextColumn::Reason,
+];
+
 /// An event; columns that are empty are left out.
 pub(super) fn event(event: &Event) -> Value {
     let mut view = json!({
@@ -140,23 +158,8 @@ pub(super) fn event(event: &Event) -> Value {
         "source": event.source(),
         "late": event.late(),
     });
-    let columns = [
-        ("actor", event.actor()),
-        ("session", event.session()),
-        ("device", event.device()),
-        ("wallet", event.wallet()),
-        ("request", event.request()),
-        ("decision", event.decision()),
-        ("tx", event.tx()),
-        ("chain", event.chain()),
-        ("asset", event.asset()),
-        ("from_address", event.from_address()),
-        ("to_address", event.to_address()),
-        ("outcome", event.outcome()),
-        ("reason", event.reason()),
-    ];
-    for (name, value) in columns.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-        view[name] = Value::from(value);
+    for (column, text) in SHOWN.iter().filter_map(|column| Some((column, event.text(*column)?))) {
+        view[column.name()] = Value::from(text);
     }
     if let Some(amount) = event.amount() {
         view["amount"] = Value::from(amount.to_string());

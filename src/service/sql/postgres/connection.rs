@@ -76,7 +76,7 @@ impl Connection {
         let waited = Duration::from_secs(SQL_WAIT_SECONDS_MAX);
         let place = tokio::time::timeout(waited, Arc::clone(&self.shared.queries).acquire_owned()).await;
         let Ok(Ok(place)) = place else {
-            tracing::warn!(user = user.name, sql, "a query found no place");
+            tracing::warn!(user = user.name, sql, "a query was refused: as many as are allowed are under way");
             return Err(error("53300", "as many queries as are allowed are under way; ask again later"));
         };
         self.write_down(user, sql).await?;

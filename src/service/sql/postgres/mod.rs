@@ -186,7 +186,7 @@ fn password(file: &Path) -> anyhow::Result<Verifier> {
 async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "SQL is not served"),
+        Err(error) => return tracing::error!(%error, "the endpoint for SQL could not be opened"),
     };
     let room = Arc::new(Semaphore::new(SQL_CONNECTIONS_MAX));
     loop {

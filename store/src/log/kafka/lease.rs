@@ -135,7 +135,7 @@ mod tests {
     fn a_group_has_the_prefix_of_its_topics_and_lists_name_partitions() {
         let settings = Settings { topic_prefix: "own".to_owned(), ..Settings::new("k:9092", Clock::Wall, "key") };
         assert_eq!(settings.lease_group(), "own.evaluate");
-        let responding = Settings { concluding: Concluding::Deeds, ..settings.clone() };
+        let responding = Settings { concluding: Concluding::Responses, ..settings.clone() };
         assert_eq!(responding.lease_group(), "own.respond");
         assert_eq!(config(&settings).get("partition.assignment.strategy"), Some("cooperative-sticky"));
         let mut list = TopicPartitionList::new();

@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn who_only_finds_says_so_and_who_only_responds_has_a_place_of_its_own() {
         let of = |concluding| Settings { concluding, ..Settings::new("k:9092", Clock::Wall, "key") };
-        let said = [Concluding::All, Concluding::Findings, Concluding::Deeds].map(|concluding| {
+        let said = [Concluding::All, Concluding::Findings, Concluding::Responses].map(|concluding| {
             let settings = of(concluding);
             let mark = Some(name(&settings, "4711"));
             let marks = Marks { claimed: mark.clone(), held: mark };

@@ -77,7 +77,7 @@ impl Taking<'_> {
         let name = mark::name(self.settings, self.appends.instance());
         let own = self.marks(self.settings)?;
         let finders = match self.settings.concluding {
-            Concluding::Deeds => Some(self.marks(&self.finding())?),
+            Concluding::Responses => Some(self.marks(&self.finding())?),
             Concluding::All | Concluding::Findings => None,
         };
         Ok(standing(&name, &own, finders.as_ref()))
@@ -117,7 +117,7 @@ impl Taking<'_> {
             return Err(unreachable(self.settings, &error));
         }
         let has_to_be = match self.settings.concluding {
-            Concluding::Deeds => true,
+            Concluding::Responses => true,
             // Another process may be allowed to, and would respond beside this one.
             Concluding::All => mark::is_forbidden(&error),
             Concluding::Findings => false,
@@ -188,7 +188,7 @@ impl Taking<'_> {
     }
 
     fn responding(&self) -> Settings {
-        Settings { concluding: Concluding::Deeds, ..self.settings.clone() }
+        Settings { concluding: Concluding::Responses, ..self.settings.clone() }
     }
 }
 

@@ -22,7 +22,7 @@ pub enum Concluding {
     /// What is found.
     Findings,
     /// What is done about it.
-    Deeds,
+    Responses,
 }
 
 /// The log of a Kafka cluster.
@@ -141,7 +141,7 @@ impl Settings {
         let name = format!("{}.partition-{partition}", self.topic_prefix);
         match self.concluding {
             Concluding::All | Concluding::Findings => name,
-            Concluding::Deeds => format!("{name}.respond"),
+            Concluding::Responses => format!("{name}.respond"),
         }
     }
 
@@ -150,7 +150,7 @@ impl Settings {
         let name = format!("{}.owner", self.topic_prefix);
         match self.concluding {
             Concluding::All | Concluding::Findings => name,
-            Concluding::Deeds => format!("{name}.respond"),
+            Concluding::Responses => format!("{name}.respond"),
         }
     }
 
@@ -158,7 +158,7 @@ impl Settings {
     pub(super) fn lease_group(&self) -> String {
         let name = match self.concluding {
             Concluding::All | Concluding::Findings => "evaluate",
-            Concluding::Deeds => "respond",
+            Concluding::Responses => "respond",
         };
         format!("{}.{name}", self.topic_prefix)
     }

@@ -42,7 +42,7 @@ pub(super) fn first(concluding: Concluding) -> &'static [Step] {
     match concluding {
         Concluding::All => &[Claim, Fence, Look, AskResponder, ClaimResponder, FenceResponder, Hold, Look],
         Concluding::Findings => &[Claim, Fence, Look, Hold],
-        Concluding::Deeds => &[AwaitFinder, Claim, Fence, Look],
+        Concluding::Responses => &[AwaitFinder, Claim, Fence, Look],
     }
 }
 
@@ -51,14 +51,14 @@ pub(super) fn first(concluding: Concluding) -> &'static [Step] {
 pub(super) fn again(concluding: Concluding) -> &'static [Step] {
     match concluding {
         Concluding::All | Concluding::Findings => first(concluding),
-        Concluding::Deeds => &first(concluding)[1..],
+        Concluding::Responses => &first(concluding)[1..],
     }
 }
 
 /// The name of a process as it stands in a mark.
 pub(super) fn name(concluding: Concluding, process: &str) -> String {
     match concluding {
-        Concluding::All | Concluding::Deeds => process.to_owned(),
+        Concluding::All | Concluding::Responses => process.to_owned(),
         Concluding::Findings => format!("{process}{FINDS_ONLY}"),
     }
 }
@@ -170,7 +170,7 @@ mod tests {
         assert!(!again(&marks("d", ""), Some(&does_both)) && !again(&marks("r", ""), Some(&finds)));
         // As one that starts, it looks before it does anything.
         assert!(again(&Marks::default(), Some(&does_both)));
-        assert_eq!(super::again(Concluding::Deeds).last(), Some(&Step::Look));
+        assert_eq!(super::again(Concluding::Responses).last(), Some(&Step::Look));
     }
 
     /// Where a process of the model is.
@@ -200,7 +200,7 @@ mod tests {
     }
 
     fn group(concluding: Concluding) -> usize {
-        usize::from(concluding == Concluding::Deeds)
+        usize::from(concluding == Concluding::Responses)
     }
 
     impl Cluster {
@@ -208,12 +208,12 @@ mod tests {
         fn with(starting: &[Concluding], renewals: usize) -> Cluster {
             let of = |concluding, life, renewals| Process { concluding, life, renewals };
             let acting =
-                [Concluding::Findings, Concluding::Deeds].map(|concluding| of(concluding, Life::Acts, renewals));
+                [Concluding::Findings, Concluding::Responses].map(|concluding| of(concluding, Life::Acts, renewals));
             let starting = starting.iter().map(|concluding| {
                 let renewals = if *concluding == Concluding::All { renewals } else { 0 };
                 of(*concluding, Life::Takes(first(*concluding).to_vec(), false), renewals)
             });
-            let names = [name(Concluding::Findings, "0"), name(Concluding::Deeds, "1")];
+            let names = [name(Concluding::Findings, "0"), name(Concluding::Responses, "1")];
             Cluster {
                 marks: [(Some(names[0].clone()), Some(names[0].clone())), (Some(names[1].clone()), None)],
                 fences: [Some(0), Some(1)],
@@ -228,7 +228,7 @@ mod tests {
 
         fn standing(&self, number: usize) -> Standing {
             let concluding = self.processes[number].concluding;
-            let finders = (concluding == Concluding::Deeds).then(|| self.marks_of(0));
+            let finders = (concluding == Concluding::Responses).then(|| self.marks_of(0));
             let own = self.marks_of(group(concluding));
             standing(&name(concluding, &number.to_string()), &own, finders.as_ref())
         }
@@ -315,9 +315,9 @@ mod tests {
 
     #[test]
     fn p5_in_no_order_of_steps_do_two_processes_respond() {
-        use Concluding::{All, Deeds, Findings};
+        use Concluding::{All, Findings, Responses};
         let cases: [(&[Concluding], usize); 4] =
-            [(&[All, Deeds], 1), (&[All, Findings], 1), (&[All, All], 0), (&[All, Deeds, Findings], 0)];
+            [(&[All, Responses], 1), (&[All, Findings], 1), (&[All, All], 0), (&[All, Responses, Findings], 0)];
         for (starting, renewals) in cases {
             let states = explore(Cluster::with(starting, renewals));
             assert!(states > 100, "{starting:?}: only {states} states");
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn without_somebody_in_between_the_last_one_that_starts_responds() {
-        for (concluding, expected) in [(Concluding::All, 2), (Concluding::Deeds, 2), (Concluding::Findings, 1)] {
+        for (concluding, expected) in [(Concluding::All, 2), (Concluding::Responses, 2), (Concluding::Findings, 1)] {
             let mut cluster = Cluster::with(&[concluding], 0);
             while matches!(cluster.processes[2].life, Life::Takes(..)) {
                 cluster = cluster.next(2).pop().unwrap();

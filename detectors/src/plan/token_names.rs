@@ -13,7 +13,7 @@ use crate::limits::{TOKEN_DECIMALS_MAX, TOKEN_SYMBOL_LETTERS_MAX, TOKENS_SAID_MA
 
 /// What a contract called itself first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Name {
+pub(crate) struct TokenName {
     /// Log time from which on that is known.
     pub(crate) from: Instant,
     /// Its symbol.
@@ -24,11 +24,11 @@ pub(crate) struct Name {
 
 /// Contracts of each system, by address and chain.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
-    by_system: BTreeMap<String, BTreeMap<(String, String), Name>>,
+pub(crate) struct TokenNames {
+    by_system: BTreeMap<String, BTreeMap<(String, String), TokenName>>,
 }
 
-impl Said {
+impl TokenNames {
     /// Takes a record; most say nothing of this.
     pub(crate) fn take(&mut self, event: &Event) {
         let (true, Some(chain)) = (event.kind() == "chain.asset", event.chain()) else { return };
@@ -40,13 +40,13 @@ impl Said {
             return;
         };
         if is_plain(symbol) && decimals <= TOKEN_DECIMALS_MAX {
-            let name = Name { from: event.time(), symbol: symbol.to_owned(), decimals };
+            let name = TokenName { from: event.time(), symbol: symbol.to_owned(), decimals };
             self.put(event.system(), (token.to_owned(), chain.to_owned()), name);
         }
     }
 
     /// Keeps what a contract (address and chain) calls itself, where nothing is kept of it yet.
-    pub(crate) fn put(&mut self, system: &str, contract: (String, String), name: Name) {
+    pub(crate) fn put(&mut self, system: &str, contract: (String, String), name: TokenName) {
         let names = self.by_system.entry(system.to_owned()).or_default();
         if names.len() < TOKENS_SAID_MAX {
             names.entry(contract).or_insert(name);
@@ -54,7 +54,7 @@ impl Said {
     }
 
     /// What a contract was known to call itself at a log time; without a chain, where only one has such a contract.
-    pub(crate) fn at(&self, system: &str, token: &str, chain: Option<&str>, time: Instant) -> Option<&Name> {
+    pub(crate) fn at(&self, system: &str, token: &str, chain: Option<&str>, time: Instant) -> Option<&TokenName> {
         let names = self.by_system.get(system)?.range((token.to_owned(), String::new())..);
         let of_it = names.take_while(|((address, _), _)| address == token);
         let mut here = of_it.filter(|((_, on), name)| name.from <= time && chain.is_none_or(|chain| chain == on));
@@ -63,7 +63,7 @@ impl Said {
     }
 
     /// All of them: system, address and chain, name.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &(String, String), &Name)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &(String, String), &TokenName)> {
         self.by_system
             .iter()
             .flat_map(|(system, names)| names.iter().map(move |(contract, name)| (system.as_str(), contract, name)))
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_contract_is_known_by_its_first_plain_name_from_then_on() {
-        let mut kept = Said::default();
+        let mut kept = TokenNames::default();
         for event in [
             said("0xa", "base", "two words", 6, 1),
             said("0xa", "base", "GALA", 8, 2),
@@ -104,7 +104,7 @@ mod tests {
             kept.take(&event);
         }
         let name = |token: &str, time: i64| kept.at("cold", token, Some("base"), Instant(time)).cloned();
-        let gala = Name { from: Instant(2), symbol: "GALA".into(), decimals: 8 };
+        let gala = TokenName { from: Instant(2), symbol: "GALA".into(), decimals: 8 };
         assert_eq!((name("0xa", 1), name("0xa", 2), name("0xa", 9)), (None, Some(gala.clone()), Some(gala)));
         assert_eq!((name("0xb", 9), name("0xc", 9), name("0xd", 9)), (None, None, None));
         assert_eq!(kept.at("warm", "0xa", Some("base"), Instant(9)), None, "each system has its own log time");
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_same_address_on_two_chains_is_two_contracts() {
-        let mut kept = Said::default();
+        let mut kept = TokenNames::default();
         kept.take(&said("0xa", "base", "ONE", 6, 1));
         assert_eq!(kept.at("cold", "0xa", None, Instant(1)).map(|name| name.symbol.as_str()), Some("ONE"));
         kept.take(&said("0xa", "ethereum", "TWO", 6, 2));
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn contracts_beyond_the_limit_take_no_place_of_others() {
-        let mut kept = Said::default();
+        let mut kept = TokenNames::default();
         for number in 0..=TOKENS_SAID_MAX {
             kept.take(&said(&format!("0x{number:05}"), "base", "SPAM", 6, 1));
         }

@@ -13,7 +13,7 @@ use crate::response::intent::{Progress, Response};
 
 /// A response as somebody who decides on it sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct ResponseView {
     /// The response, and how far it has come.
     pub progress: Progress,
     /// The incident that it answers, by its id of today; `None` where that is forgotten.
@@ -33,32 +33,32 @@ pub struct Standing {
 impl Executor {
     /// Responses for which `keep` holds: those that wait for a person first, then the newest.
     #[must_use]
-    pub fn standings(&self, keep: impl Fn(&Progress) -> bool) -> Vec<Standing> {
+    pub fn standings(&self, keep: impl Fn(&Progress) -> bool) -> Vec<ResponseView> {
         let found: Vec<_> = self.with_state(|state| {
             let kept = state.responses().iter().filter(|progress| keep(progress));
             kept.map(|progress| (progress.clone(), Witnesses::of(state, &progress.response))).collect()
         });
-        let mut standings: Vec<Standing> =
-            found.into_iter().map(|(progress, witnesses)| self.stand(progress, witnesses)).collect();
-        standings.sort_by_key(|standing| {
-            let Progress { response, .. } = &standing.progress;
-            let waits = standing.progress.is_waiting() && !standing.expired;
+        let mut views: Vec<ResponseView> =
+            found.into_iter().map(|(progress, witnesses)| self.view(progress, witnesses)).collect();
+        views.sort_by_key(|view| {
+            let Progress { response, .. } = &view.progress;
+            let waits = view.progress.is_waiting() && !view.expired;
             (!waits, Reverse(response.decided), response.id.clone())
         });
-        standings
+        views
     }
 
     /// The response of that id.
     #[must_use]
-    pub fn standing(&self, response_id: &str) -> Option<Standing> {
+    pub fn standing(&self, response_id: &str) -> Option<ResponseView> {
         let (progress, witnesses) = self.with_state(|state| {
             let progress = state.responses().get(response_id)?;
             Some((progress.clone(), Witnesses::of(state, &progress.response)))
         })?;
-        Some(self.stand(progress, witnesses))
+        Some(self.view(progress, witnesses))
     }
 
-    fn stand(&self, progress: Progress, witnesses: Witnesses) -> Standing {
+    fn view(&self, progress: Progress, witnesses: Witnesses) -> ResponseView {
         let now = self.shared.alert_log.time_of(&progress.response.system);
         let is_switched = self.with_state(|state| {
             let Response { system, rule, .. } = &progress.response;
@@ -68,7 +68,7 @@ impl Executor {
         let Response { system, rule, targets, decided, .. } = &progress.response;
         let expires = policy.approvals.expires(*decided);
         let groups = witnesses.sources.iter().filter_map(|source| policy.trust_group(system, source));
-        Standing {
+        ResponseView {
             needed: policy.approvals.people_for(targets),
             expires,
             expired: progress.is_waiting() && now > expires,

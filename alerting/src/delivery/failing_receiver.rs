@@ -4,7 +4,7 @@ use crate::lifecycle::action::AlertRecord;
 
 /// A receiver that fails, and what waits for it.
 #[derive(Clone, Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct FailingReceiver {
     pub(crate) destination: String,
     pub(crate) problem: String,
     pub(crate) waiting: usize,
