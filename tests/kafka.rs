@@ -16,6 +16,7 @@
 //! | [`chains`] | P2: a chain that is followed, through outages and kills |
 //! | [`cluster`] | P2 on three brokers: a leader is killed, all are |
 //! | [`tools`] | `keywatch log`: copied to Kafka and back, shown, checked |
+//! | [`upgrade`] | P1, P2: what an earlier version wrote, what a later one writes; processes with different rules |
 //! | [`secured`] | P8: TLS, SCRAM and the documented ACLs |
 //! | [`compromises`] | P8: a stolen token is refused where events are taken in |
 //! | [`foreign`] | what no role wrote is left out; topics that do not fit are refused; what other clients see |
@@ -48,6 +49,7 @@ mod running;
 mod secured;
 mod shares;
 mod tools;
+mod upgrade;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

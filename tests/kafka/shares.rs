@@ -56,7 +56,7 @@ pub(super) fn of_all_systems(machine: Machine) -> Machine {
 }
 
 /// Sends the same of every system.
-async fn send(running: &Running, records: &[Value]) {
+pub(super) async fn send(running: &Running, records: &[Value]) {
     let lines: Vec<String> = records.iter().map(Value::to_string).collect();
     for system in SYSTEMS {
         let request = Client::new().post(format!("{}/v1/ingest/events", running.url())).bearer_auth(token(system));
@@ -98,7 +98,7 @@ pub(super) async fn until_shared(processes: &[&Running], each: usize) {
 }
 
 /// Ids of what stands in Kafka as found, each as often as it stands there.
-fn concluded(machine: &Machine) -> BTreeMap<String, usize> {
+pub(super) fn concluded(machine: &Machine) -> BTreeMap<String, usize> {
     let arguments = ["log", "tail", "keywatch.toml", "--topic", "conclusions", "--all", "--kind", "finding."];
     let done = keywatch(&machine.path(""), &arguments, b"");
     assert!(done.status.success(), "{}", err(&done));
@@ -110,7 +110,8 @@ fn concluded(machine: &Machine) -> BTreeMap<String, usize> {
     found
 }
 
-async fn until_concluded(machine: &Machine, count: usize) {
+/// Waits until so many findings stand in Kafka.
+pub(super) async fn until_concluded(machine: &Machine, count: usize) {
     let until = Instant::now() + PATIENCE;
     while concluded(machine).len() < count {
         assert!(Instant::now() < until, "{} findings, not {count}", concluded(machine).len());
