@@ -17,6 +17,7 @@
 //! | [`cluster`] | P2 on three brokers: a leader is killed, all are |
 //! | [`tools`] | `keywatch log`: copied to Kafka and back, shown, checked |
 //! | [`upgrade`] | P1, P2: what an earlier version wrote, what a later one writes; processes with different rules |
+//! | [`backup`] | P2, P4: a log is kept while it is written, and goes on in another cluster |
 //! | [`secured`] | P8: TLS, SCRAM and the documented ACLs |
 //! | [`compromises`] | P8: a stolen token is refused where events are taken in |
 //! | [`foreign`] | what no role wrote is left out; topics that do not fit are refused; what other clients see |
@@ -25,6 +26,7 @@
 //! | [`figures`], [`latency`], [`rebalance`], [`replayed`] | nothing: `make bench-kafka` |
 //! | [`plan`] | the arithmetic of a plan for a million events a second, whose inputs `make bench-kafka` measures |
 
+mod backup;
 mod bucket;
 mod chains;
 mod cluster;
