@@ -42,14 +42,16 @@ fn intake(broker: &Broker, group: &str, topic: &str) -> String {
     )
 }
 
-/// All alerts, once there are so many and somebody was told of each.
-async fn until_told(running: &Running, alerts: usize) -> Vec<Value> {
+/// All alerts, once there are so many and it stands in Kafka that somebody was told of each.
+async fn until_told(machine: &Machine, running: &Running, alerts: usize) -> Vec<Value> {
+    let arguments = ["tail", "keywatch.toml", "--topic", "conclusions", "--all", "--kind", "alert.notified"];
+    let notified = || tools::log(&machine.path(""), &arguments, 0).0.lines().count();
     let told = async {
         loop {
             let (status, listed) = ask(running, "/v1/alerts?limit=1000", None).await;
             assert_eq!(status, StatusCode::OK, "{listed}");
             let listed = listed["alerts"].as_array().unwrap().clone();
-            if listed.len() == alerts && listed.iter().all(|alert| alert["pages"].as_u64() > Some(0)) {
+            if listed.len() == alerts && notified() == alerts {
                 return listed;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -113,12 +115,12 @@ async fn p4_a_backup_goes_on_elsewhere_with_nothing_lost_doubled_or_told_twice()
     let running = source.start().await;
     running.send(sessions("ann", 1..=3)).await;
     put("bob");
-    let alerts = until_told(&running, 2).await;
+    let alerts = until_told(&source, &running, 2).await;
     let (noted, others) = back_up(&source, &running).await;
     // Lost between backup and disaster, but for what its source still has.
     put("carl");
     running.send(sessions("dora", 1..=3)).await;
-    until_told(&running, 4).await;
+    until_told(&source, &running, 4).await;
     drop(running);
     let (lost, backup) = (copied(&source), kept(&source.path("backup")));
     for (whole, kept) in lost.iter().zip(&backup) {
@@ -138,7 +140,7 @@ async fn p4_a_backup_goes_on_elsewhere_with_nothing_lost_doubled_or_told_twice()
 
         let running = machine.start().await;
         send_again(&running, others).await;
-        let now = until_told(&running, 4).await;
+        let now = until_told(&machine, &running, 4).await;
         assert!(alerts.iter().all(|alert| now.contains(alert)), "{now:?} and before {alerts:?}");
         running.stop();
         let [events, conclusions] = copied(&machine);
