@@ -23,7 +23,7 @@
 //! | [`foreign`] | what no role wrote is left out; topics that do not fit are refused; what other clients see |
 //! | [`generated`] | P1: a generated log of 200,000 events, byte for byte, through every kind of change among the processes |
 //! | [`reading`] | nothing: another maker's consumer of conclusions |
-//! | [`figures`], [`latency`], [`rebalance`], [`replayed`] | nothing: `make bench-kafka` |
+//! | [`figures`], [`latency`], [`parts`], [`rebalance`], [`replayed`] | nothing: `make bench-kafka` |
 //! | [`plan`] | the arithmetic of a plan for a million events a second, whose inputs `make bench-kafka` measures |
 
 mod backup;
@@ -41,6 +41,7 @@ mod oauth;
 mod outages;
 mod packed;
 mod partitions;
+mod parts;
 mod plan;
 mod reading;
 mod rebalance;
