@@ -98,7 +98,7 @@ pub(super) async fn until_shared(processes: &[&Running], each: usize) {
 }
 
 /// Ids of what stands in Kafka as found, each as often as it stands there.
-pub(super) fn concluded(machine: &Machine) -> BTreeMap<String, usize> {
+fn concluded(machine: &Machine) -> BTreeMap<String, usize> {
     let arguments = ["log", "tail", "keywatch.toml", "--topic", "conclusions", "--all", "--kind", "finding."];
     let done = keywatch(&machine.path(""), &arguments, b"");
     assert!(done.status.success(), "{}", err(&done));
@@ -110,8 +110,7 @@ pub(super) fn concluded(machine: &Machine) -> BTreeMap<String, usize> {
     found
 }
 
-/// Waits until so many findings stand in Kafka.
-pub(super) async fn until_concluded(machine: &Machine, count: usize) {
+async fn until_concluded(machine: &Machine, count: usize) {
     let until = Instant::now() + PATIENCE;
     while concluded(machine).len() < count {
         assert!(Instant::now() < until, "{} findings, not {count}", concluded(machine).len());
