@@ -172,7 +172,7 @@ impl Target {
                 for partition in 0..config.log.partitions {
                     let of_partition = LogConfig { partition, ..config.log.clone() };
                     let log = KafkaLog::open(&settings, partition, &of_partition.copy_in(&config.data))?;
-                    let foreign = log.foreign_messages();
+                    let foreign = log.foreign_messages() + log.later_messages();
                     ensure!(
                         foreign == 0,
                         "{foreign} messages are in those topics already; name others by log.topic_prefix"
