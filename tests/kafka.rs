@@ -16,14 +16,17 @@
 //! | [`chains`] | P2: a chain that is followed, through outages and kills |
 //! | [`cluster`] | P2 on three brokers: a leader is killed, all are |
 //! | [`tools`] | `keywatch log`: copied to Kafka and back, shown, checked |
+//! | [`upgrade`] | P1, P2: what an earlier version wrote, what a later one writes; processes with different rules |
+//! | [`backup`] | P2, P4: a log is kept while it is written, and goes on in another cluster |
 //! | [`secured`] | P8: TLS, SCRAM and the documented ACLs |
 //! | [`compromises`] | P8: a stolen token is refused where events are taken in |
 //! | [`foreign`] | what no role wrote is left out; topics that do not fit are refused; what other clients see |
 //! | [`generated`] | P1: a generated log of 200,000 events, byte for byte, through every kind of change among the processes |
 //! | [`reading`] | nothing: another maker's consumer of conclusions |
-//! | [`figures`], [`latency`], [`rebalance`], [`replayed`] | nothing: `make bench-kafka` |
+//! | [`figures`], [`latency`], [`parts`], [`rebalance`], [`replayed`] | nothing: `make bench-kafka` |
 //! | [`plan`] | the arithmetic of a plan for a million events a second, whose inputs `make bench-kafka` measures |
 
+mod backup;
 mod bucket;
 mod chains;
 mod cluster;
@@ -38,6 +41,7 @@ mod oauth;
 mod outages;
 mod packed;
 mod partitions;
+mod parts;
 mod plan;
 mod reading;
 mod rebalance;
@@ -48,6 +52,7 @@ mod running;
 mod secured;
 mod shares;
 mod tools;
+mod upgrade;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -135,6 +135,8 @@ fn watch(kafka: &Weak<KafkaLog>, metrics: &Metrics, appended: &Notify) {
         let counted = log.foreign_messages();
         metrics.log_foreign.with_label_values::<&str>(&[]).inc_by(counted - foreign);
         foreign = counted;
+        let later = i64::try_from(log.later_messages()).unwrap_or(i64::MAX);
+        metrics.log_later.with_label_values::<&str>(&[]).set(later);
     }
 }
 

@@ -142,6 +142,8 @@ metrics! {
     log_failures: Counter "keywatch_log_failures_total" ["topic"] "appends that failed; nothing of them was acknowledged";
     log_foreign: Counter "keywatch_log_foreign_messages_total" []
         "messages in the topics of a log on Kafka that no role of keywatch wrote; they are left out";
+    log_later: Gauge "keywatch_log_later_messages" []
+        "messages in the topics of a log on Kafka that a later version of keywatch wrote; the copy here lacks them";
     log_lag: Gauge "keywatch_log_lag_messages" ["topic"]
         "messages at the end of a topic in Kafka that have not been read";
     log_fold: Latency "keywatch_log_fold_latency_seconds" ["topic"]

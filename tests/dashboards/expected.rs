@@ -384,10 +384,11 @@ impl Facts {
 }
 
 /// Panels of a log on Kafka, where the log is the embedded one.
-fn of_kafka() -> [(&'static str, Expected); 10] {
+fn of_kafka() -> [(&'static str, Expected); 11] {
     use Expected::{Number, Total};
     [
         ("Written by others", Number(0.0)),
+        ("Of a later version", Number(0.0)),
         ("Kept in the spool", Number(0.0)),
         ("Size of the spool", Number(0.0)),
         ("Not yet read from Kafka", Total(0.0)),

@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::parts::{Parts, say_measured};
 use super::reading::Reading;
 use super::running::log_section;
 use super::say;
@@ -213,23 +214,26 @@ fn machine() -> Machine {
 }
 
 /// All rates on a log; for each, how long it took until keywatch had acted.
-async fn measure(log: &str, keywatch: &Serving, acted: &Seen, readable: Option<&Seen>) -> Vec<Took> {
+async fn measure(log: &str, keywatch: &Serving, acted: &Seen, readable: Option<(&Seen, &Parts)>) -> Vec<Took> {
     let before = send(&keywatch.url, EVENTS_A_SECOND[0], SECONDS_BEFORE, "before").await;
     acted.until_all(&before).await;
     let mut all = Vec::new();
     for rate in EVENTS_A_SECOND {
         let spell = send(&keywatch.url, rate, SECONDS, &rate.to_string()).await;
-        for seen in readable.into_iter().chain([acted]) {
+        for seen in readable.map(|(seen, _)| seen).into_iter().chain([acted]) {
             seen.until_all(&spell).await;
         }
         let Spell { due, reached, refused } = &spell;
         let is_held = if *reached >= HELD * f64::from(rate) { "yes" } else { "no" };
-        let readable = readable.map_or_else(|| " – | – | –".to_owned(), |seen| seen.took(&spell).cells());
+        let read = readable.map_or_else(|| " – | – | –".to_owned(), |(seen, _)| seen.took(&spell).cells());
         let (took, count) = (acted.took(&spell), due.len());
         say(&format!(
-            "| {log} | {rate} | {reached:.0} | {is_held}, {refused} repeated | {count} | {readable} | {} |",
+            "| {log} | {rate} | {reached:.0} | {is_held}, {refused} repeated | {count} | {read} | {} |",
             took.cells()
         ));
+        if let Some((_, parts)) = readable {
+            parts.say(rate, due, &acted.0.lock().unwrap());
+        }
         all.push(took);
     }
     all
@@ -245,19 +249,22 @@ async fn on_the_embedded_log() -> Vec<Took> {
 
 async fn on_kafka() -> Vec<Took> {
     let (broker, prefix) = (broker(), prefix());
-    let (machine, acted, readable) = (machine(), Seen::default(), Seen::default());
+    let (machine, acted, readable, parts) = (machine(), Seen::default(), Seen::default(), Parts::default());
     machine.configure(&log_section(&broker, &prefix, "key_file = \"role.key\"\n"));
     let keywatch = start(&machine, &acted).await;
     let (seen, others) = (readable.clone(), Arc::new(Mutex::new(BTreeMap::<String, u32>::new())));
-    let counted = Arc::clone(&others);
+    let (counted, noted) = (Arc::clone(&others), parts.clone());
     let reading = Reading::start(&broker, &prefix, 1, move |found| {
         if found.rule == MARKED.id {
             seen.note(&found.entity);
+            noted.note(&found);
         } else {
             *counted.lock().unwrap().entry(found.rule).or_default() += 1;
         }
     });
-    let took = measure("Kafka", &keywatch, &acted, Some(&readable)).await;
+    let took = measure("Kafka", &keywatch, &acted, Some((&readable, &parts))).await;
+    let metrics = Client::new().get(format!("{}/metrics", keywatch.url)).send().await.unwrap();
+    say_measured(&metrics.text().await.unwrap());
     assert!(keywatch.stop().success());
     drop(reading);
     say(&format!("findings of shipped rules beside them: {:?}", others.lock().unwrap()));

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use keywatch_store::Instant;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
@@ -22,6 +23,10 @@ pub(super) struct Found {
     pub(super) partition: i32,
     pub(super) rule: String,
     pub(super) entity: String,
+    /// Log time of the record that decided it, which is when that was appended; nanoseconds since the epoch.
+    pub(super) event: i64,
+    /// When the brokers appended it, milliseconds since the epoch.
+    pub(super) appended_ms: i64,
 }
 
 /// The consumer, on a thread of its own until this is dropped.
@@ -53,7 +58,7 @@ impl Reading {
             while !stopped.load(Ordering::Relaxed) {
                 let Some(message) = consumer.poll(LOOK) else { continue };
                 let message = message.unwrap();
-                finding(message.partition(), message.payload().unwrap_or_default()).into_iter().for_each(&mut found);
+                finding(&message).into_iter().for_each(&mut found);
             }
         });
         Reading { stop, thread: Some(thread) }
@@ -68,9 +73,11 @@ impl Drop for Reading {
     }
 }
 
-fn finding(partition: i32, value: &[u8]) -> Option<Found> {
-    let line: Value = serde_json::from_slice(value).ok()?;
+fn finding(message: &BorrowedMessage<'_>) -> Option<Found> {
+    let line: Value = serde_json::from_slice(message.payload()?).ok()?;
     let text = |name: &str| line["detail"][name].as_str().map(str::to_owned);
     (line["kind"] == "finding.created").then_some(())?;
-    Some(Found { partition, rule: text("rule")?, entity: text("entity")? })
+    let event = line["event_time"].as_str()?.parse::<Instant>().ok()?.0;
+    let (partition, appended_ms) = (message.partition(), message.timestamp().to_millis()?);
+    Some(Found { partition, rule: text("rule")?, entity: text("entity")?, event, appended_ms })
 }

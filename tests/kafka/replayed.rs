@@ -14,7 +14,7 @@ use super::{say, settings};
 use crate::support::kafka::{Broker, broker, prefix};
 use crate::support::serving::Serving;
 
-const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Seconds from the start of a process for each partition until all of them are ready, over the generated log or an empty one.
 async fn seconds(broker: &Broker, partitions: u32, generated: &Generated, is_full: bool) -> f64 {

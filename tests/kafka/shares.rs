@@ -56,7 +56,7 @@ pub(super) fn of_all_systems(machine: Machine) -> Machine {
 }
 
 /// Sends the same of every system.
-async fn send(running: &Running, records: &[Value]) {
+pub(super) async fn send(running: &Running, records: &[Value]) {
     let lines: Vec<String> = records.iter().map(Value::to_string).collect();
     for system in SYSTEMS {
         let request = Client::new().post(format!("{}/v1/ingest/events", running.url())).bearer_auth(token(system));

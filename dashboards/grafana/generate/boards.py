@@ -251,7 +251,9 @@ def pipeline():
              'label_replace(keywatch_log_head_position, "what", "position", "", "") or '
              'label_replace(keywatch_log_head_hash, "what", "hash", "", "")', width=8, by_rule=False),
         number("Written by others", "Messages in the topics of a log on Kafka that no role of keywatch wrote.",
-               new("keywatch_log_foreign_messages_total"), steps=ALARM, width=8),
+               new("keywatch_log_foreign_messages_total"), steps=ALARM, width=4),
+        number("Of a later version", "Messages of a log on Kafka that this version cannot read; the copy here lacks them.",
+               "sum(keywatch_log_later_messages)", steps=ALARM, width=4),
         number("Kept in the spool", "Events that are durable on one machine and not yet with Kafka.", "sum(keywatch_spool_records)",
                steps=WARN, width=8),
         number("Size of the spool", "What it takes of log.spool_megabytes.", "sum(keywatch_spool_bytes)", unit="bytes", width=8),

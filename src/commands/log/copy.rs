@@ -55,6 +55,8 @@ struct Counts {
     repeats: u64,
     conflicts: u64,
     left_out: LeftOut,
+    /// The latest log time of what was written.
+    last: Option<Instant>,
 }
 
 /// Runs the command.
@@ -170,7 +172,7 @@ impl Target {
                 for partition in 0..config.log.partitions {
                     let of_partition = LogConfig { partition, ..config.log.clone() };
                     let log = KafkaLog::open(&settings, partition, &of_partition.copy_in(&config.data))?;
-                    let foreign = log.foreign_messages();
+                    let foreign = log.foreign_messages() + log.later_messages();
                     ensure!(
                         foreign == 0,
                         "{foreign} messages are in those topics already; name others by log.topic_prefix"
@@ -213,6 +215,10 @@ impl Target {
         self.append(Topic::Events, gaps.end(), &mut counts)?;
         bar.finish_and_clear();
         counts.left_out = source.left_out();
+        if let Some(last) = counts.last {
+            let name = topic.name();
+            output::note(&format!("{name}: the last record is of {last}; what came after it is not in the copy"));
+        }
         Ok(counts)
     }
 
@@ -224,6 +230,7 @@ impl Target {
             Target::Logs(logs) => {
                 for (log, events) in logs.iter().zip(parted(events, logs.len())) {
                     let appended = log.append(topic, events)?;
+                    counts.last = counts.last.max(appended.written.last().map(Event::time));
                     counts.written += appended.written.len() as u64;
                     counts.repeats += appended.repeats as u64;
                     counts.conflicts += appended.conflicts as u64;
@@ -235,6 +242,7 @@ impl Target {
                     counts.conflicts += u64::from(matches!(admitted, Admitted::Conflict(_)));
                     match admitted {
                         Admitted::New(event) | Admitted::Conflict(event) => {
+                            counts.last = counts.last.max(Some(event.time()));
                             counts.written += 1;
                             writeln!(out, "{}", line::write(&event))?;
                         }

@@ -15,6 +15,7 @@ mod rows;
 mod tests;
 
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
@@ -62,6 +63,15 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Event>, Error> {
 #[must_use]
 pub fn is_packed(bytes: &[u8]) -> bool {
     bytes.first() == Some(&0xff)
+}
+
+/// Whether bytes are such a stream to its end, with rows in it, whatever its columns are and hold.
+#[must_use]
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+    let Ok(mut batches) = StreamReader::try_new(bytes, None) else { return false };
+    batches
+        .try_fold(0, |rows: usize, batch| Ok::<_, ArrowError>(rows.saturating_add(batch?.num_rows())))
+        .is_ok_and(|rows| rows > 0)
 }
 
 /// At least as many bytes as an event adds.

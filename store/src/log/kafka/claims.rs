@@ -23,6 +23,8 @@ struct State {
     open: HashMap<u64, Claim>,
     /// Messages that no role wrote.
     foreign: u64,
+    /// Messages of a later version that the copy lacks.
+    later: u64,
     /// Whether a topic was read to its end, since its last message.
     at_end: [bool; 2],
     /// How long records of each topic took to get into the copy.
@@ -141,6 +143,19 @@ impl Claims {
     /// Messages that no role wrote, since the log was opened.
     pub(super) fn foreign(&self) -> u64 {
         self.state().foreign
+    }
+
+    /// A message of a later version was passed by.
+    pub(super) fn count_later(&self) -> u64 {
+        let mut state = self.state();
+        state.later += 1;
+        state.later
+    }
+
+    /// Messages of a later version that were passed by since the log was opened; one more for each topic of which the copy
+    /// lacked some before.
+    pub(super) fn later(&self) -> u64 {
+        self.state().later
     }
 
     /// The follower stops; the first reason stands.

@@ -2,6 +2,7 @@
 //! other, and the first byte of a value tells which it is.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::limits::{
     APPEND_EVENTS_MAX, KAFKA_PACKED_BYTES_MAX, KAFKA_PACKED_RECORDS_MAX, KAFKA_PACKED_RECORDS_MIN, LINE_BYTES_MAX,
@@ -120,6 +121,16 @@ pub(super) fn events(value: &[u8]) -> Result<Vec<Event>, Error> {
     if packed::is_packed(value) { packed::read(value) } else { Ok(vec![line::read(value)?]) }
 }
 
+/// Whether a value that [`events`] refuses is whole in its form: an object of JSON, a stream of Arrow with rows, or a form that
+/// begins as none of this version does. Then a later version wrote it. Else it was broken off or damaged.
+pub(super) fn is_of_later_version(value: &[u8]) -> bool {
+    match value.first() {
+        None => false,
+        Some(b'{') => serde_json::from_slice::<IgnoredAny>(value).is_ok(),
+        Some(_) => !packed::is_packed(value) || packed::is_whole(value),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +164,36 @@ mod tests {
         assert_eq!(packed(&given), [(20, true), (8, true), (1, false), (1, false)]);
         let contents = contents(&given, Messages::Json, Clock::Wall).unwrap();
         assert!(contents.len() == 30 && contents.iter().all(|content| !content.is_packed()));
+    }
+
+    #[test]
+    fn what_is_whole_and_not_understood_is_of_a_later_version_and_what_is_broken_off_is_not() {
+        let event = event("cold", 1, 0);
+        let line = line_of(&event, Clock::Wall).unwrap();
+        let packed = packed::write(&vec![event; 8], Clock::Wall).unwrap();
+        let changed = |from: &str, to: &str| line.replace(from, to).into_bytes();
+        let renamed = |from: &[u8], to: &[u8]| {
+            let mut bytes = packed.clone();
+            let places: Vec<usize> =
+                (0..bytes.len() - from.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
+            assert!(!places.is_empty() && from.len() == to.len());
+            places.into_iter().for_each(|at| bytes[at..at + to.len()].copy_from_slice(to));
+            bytes
+        };
+        let later = [
+            changed("\"decision\"", "\"decision.later\""),
+            changed("\"kind\"", "\"mood\":\"calm\",\"kind\""),
+            renamed(b"event_time", b"event_mood"),
+            renamed(b"decision", b"derision"),
+            b"\x02some later form".to_vec(),
+        ];
+        for value in later {
+            assert!(events(&value).is_err() && is_of_later_version(&value), "{}", String::from_utf8_lossy(&value));
+        }
+        let broken = [line.as_bytes()[..line.len() - 1].to_vec(), packed[..packed.len() - 100].to_vec(), Vec::new()];
+        for value in broken {
+            assert!(events(&value).is_err() && !is_of_later_version(&value), "{}", String::from_utf8_lossy(&value));
+        }
     }
 
     #[test]

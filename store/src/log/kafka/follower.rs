@@ -13,6 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::claims::{Claims, Outcome};
+use super::content;
 use super::context::KafkaConsumer;
 use super::health;
 use super::message::{Foreign, Genuine, Seal};
@@ -40,6 +41,8 @@ pub(super) struct Follower {
     pub(super) next: i64,
     /// The offset of the first message that was written live: an import stands before it.
     pub(super) live_from: Option<i64>,
+    /// The offset of the first message that a later version wrote: the copy lacks it.
+    pub(super) lacks_from: Option<i64>,
     /// Where the topic ended before it was followed.
     pub(super) end: i64,
     pub(super) stop: Arc<AtomicBool>,
@@ -54,6 +57,8 @@ struct Batch {
     next: Option<i64>,
     /// As in the follower.
     live_from: Option<i64>,
+    /// As in the follower.
+    lacks_from: Option<i64>,
     /// All that could be seen was seen.
     is_last: bool,
 }
@@ -97,7 +102,7 @@ impl Follower {
     /// Waits for a message, and gathers those that are there.
     fn gather(&self) -> Result<Batch, Error> {
         let (mut messages, mut bytes, mut patience) = (0, 0, POLL);
-        let mut batch = Batch { live_from: self.live_from, ..Batch::default() };
+        let mut batch = Batch { live_from: self.live_from, lacks_from: self.lacks_from, ..Batch::default() };
         // A message is taken over as a whole: what is packed in it belongs to one step.
         while batch.events.len().max(messages) < KAFKA_STEP_RECORDS_MAX && bytes < KAFKA_STEP_BYTES_MAX {
             let Some(polled) = self.consumer.poll(patience) else { break };
@@ -129,12 +134,22 @@ impl Follower {
                 self.leave_out(message, &Foreign::LateImport);
             }
             Ok(genuine) => {
-                let mut events = genuine.events.map_err(|error| self.refuse(offset, &error.to_string()))?;
+                if genuine.clock == Clock::Wall {
+                    batch.live_from.get_or_insert(offset);
+                }
+                let mut events = match genuine.events {
+                    Ok(events) => events,
+                    Err(error) if message.payload().is_some_and(content::is_of_later_version) => {
+                        batch.lacks_from.get_or_insert(offset);
+                        self.pass_by(offset, &error);
+                        return Ok(());
+                    }
+                    Err(error) => return Err(self.refuse(offset, &error.to_string())),
+                };
                 if genuine.clock == Clock::Wall {
                     // Events of one message have one append time, as messages of one moment have.
                     let time = self.append_time(message)?;
                     events.iter_mut().for_each(|event| event.set_time(time));
-                    batch.live_from.get_or_insert(offset);
                 }
                 let append = self.appends.number(&genuine.append);
                 batch.appends.extend(std::iter::repeat_n(append, events.len()));
@@ -153,6 +168,15 @@ impl Follower {
         }
     }
 
+    /// A role signed it, it is whole, and this version cannot know what it says. It stays in Kafka for the version that can.
+    fn pass_by(&self, offset: i64, why: &Error) {
+        let count = self.claims.count_later();
+        if count.is_power_of_two() {
+            let topic = &self.name;
+            tracing::error!(topic, offset, count, %why, "a message is passed by: a later version of keywatch wrote it");
+        }
+    }
+
     fn append_time(&self, message: &BorrowedMessage<'_>) -> Result<Instant, Error> {
         append_time(message).ok_or_else(|| {
             let problem = "it carries no append time; message.timestamp.type must stay LogAppendTime";
@@ -163,7 +187,8 @@ impl Follower {
     fn take(&mut self, batch: Batch) -> Result<(), Error> {
         let Some(to) = batch.next else { return Ok(()) };
         if !batch.events.is_empty() {
-            let step = Step { from: self.next, to, end: self.copy.end(self.topic).0, live_from: batch.live_from };
+            let Batch { live_from, lacks_from, .. } = batch;
+            let step = Step { from: self.next, to, end: self.copy.end(self.topic).0, live_from, lacks_from };
             self.progress.lock().unwrap_or_else(PoisonError::into_inner).begin(self.topic, step)?;
             let ids: Vec<EventId> = batch.events.iter().map(Event::event_id).collect();
             // Not of what stood there before, nor of an import.
@@ -177,7 +202,7 @@ impl Follower {
             let outcomes = batch.appends.into_iter().zip(ids).zip(outcomes);
             self.claims.settle(outcomes.filter_map(|((append, id), outcome)| Some((append?, id, outcome))));
         }
-        (self.next, self.live_from) = (to, batch.live_from);
+        (self.next, self.live_from, self.lacks_from) = (to, batch.live_from, batch.lacks_from);
         self.claims.reached(topic_index(self.topic), to);
         Ok(())
     }

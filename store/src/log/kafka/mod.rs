@@ -161,7 +161,8 @@ impl KafkaLog {
         let mut ends = [0; 2];
         for topic in Topic::ALL {
             let index = topic_index(topic);
-            ends[index] = log.follow(topic, (next[index], steps[index].live_from), &seal, &progress)?;
+            log.say_what_lacks(topic, steps[index], directory);
+            ends[index] = log.follow(topic, (next[index], steps[index]), &seal, &progress)?;
         }
         log.catch_up(ends)?;
         Ok(log)
@@ -171,7 +172,7 @@ impl KafkaLog {
     fn follow(
         &mut self,
         topic: Topic,
-        (next, live_from): (i64, Option<i64>),
+        (next, step): (i64, Step),
         seal: &Seal,
         progress: &Arc<Mutex<ProgressFile>>,
     ) -> Result<i64, Error> {
@@ -190,7 +191,8 @@ impl KafkaLog {
             progress: Arc::clone(progress),
             claims: Arc::clone(&self.claims),
             next,
-            live_from,
+            live_from: step.live_from,
+            lacks_from: step.lacks_from,
             end,
             stop: Arc::clone(&self.stop),
         };
@@ -199,6 +201,18 @@ impl KafkaLog {
         let thread = thread.spawn(move || follower.run()).map_err(|error| failed(&error))?;
         self.followers.push(thread);
         Ok(end)
+    }
+
+    /// Says that the copy lacks what a later version wrote, which the version that runs now may be able to read.
+    fn say_what_lacks(&self, topic: Topic, step: Step, directory: &Path) {
+        let Some(offset) = step.lacks_from else { return };
+        self.claims.count_later();
+        tracing::error!(
+            topic = self.settings.topic(topic),
+            offset,
+            "the copy lacks what a later version wrote, from that offset on: with that version, remove {} once and start again",
+            directory.display()
+        );
     }
 
     /// Waits until what stood in Kafka stands in the copy.
@@ -224,6 +238,13 @@ impl KafkaLog {
     #[must_use]
     pub fn foreign_messages(&self) -> u64 {
         self.claims.foreign()
+    }
+
+    /// Messages that a later version of keywatch wrote and that were passed by since the log was opened, and one more for each
+    /// topic of which the copy lacked some before.
+    #[must_use]
+    pub fn later_messages(&self) -> u64 {
+        self.claims.later()
     }
 
     /// Has the cluster not forget that this process has its partition, which it does after some days without conclusions. To be

@@ -31,6 +31,12 @@ use crate::{Error, Event, EventId, Topic};
 /// How long one call to librdkafka lasts before it is made again.
 const CALL: Duration = Duration::from_secs(5);
 
+/// How long messages that have arrived may count as under way.
+const COUNTED_PATIENCE: Duration = Duration::from_millis(50);
+
+/// Until it is looked at again.
+const COUNTED_PAUSE: Duration = Duration::from_micros(20);
+
 /// Until a transaction that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -179,6 +185,7 @@ impl Owner {
             self.abort(tenure, until);
             return Err(failure);
         }
+        await_counted(|| client.in_flight_count());
         match persist(until, || client.commit_transaction(CALL)) {
             Ok(()) => {
                 self.counts.committed.fetch_add(1, Ordering::Relaxed);
@@ -342,6 +349,15 @@ fn apart(events: &[Event], written: &HashMap<EventId, Option<u64>>, append: u64)
     (repeats, left)
 }
 
+/// Waits until librdkafka counts no message as under way. It tells of the last one a moment before it counts so, and a commit in
+/// between would poll for a tenth of a second for what is there already. Where that moment lasts, the commit waits by itself.
+fn await_counted(under_way: impl Fn() -> i32) {
+    let until = now() + COUNTED_PATIENCE;
+    while under_way() > 0 && now() < until {
+        std::thread::sleep(COUNTED_PAUSE);
+    }
+}
+
 /// Makes a call again while it is not answered in its time.
 fn persist(until: Instant, mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
     loop {
@@ -357,6 +373,16 @@ fn persist(until: Instant, mut call: impl FnMut() -> Result<(), KafkaError>) -> 
 mod tests {
     use super::*;
     use crate::event::Origin;
+
+    #[test]
+    fn a_commit_waits_until_nothing_is_counted_and_not_for_ever() {
+        let left = std::cell::Cell::new(3);
+        await_counted(|| left.replace(left.get() - 1));
+        assert_eq!(left.get(), -1, "it was looked at until it was none");
+        let begun = now();
+        await_counted(|| 1);
+        assert!(begun.elapsed() >= COUNTED_PATIENCE, "it gives up after its time");
+    }
 
     #[test]
     fn what_an_append_before_has_written_is_a_repeat_and_what_this_one_has_is_none() {

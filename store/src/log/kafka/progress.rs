@@ -39,6 +39,9 @@ pub(super) struct Step {
     /// Offset of the first message that was written live.
     #[serde(default)]
     pub(super) live_from: Option<i64>,
+    /// Offset of the first message that a later version wrote and that the copy lacks.
+    #[serde(default)]
+    pub(super) lacks_from: Option<i64>,
 }
 
 impl Step {
@@ -119,14 +122,14 @@ mod tests {
 
     #[test]
     fn a_step_counts_as_taken_when_the_copy_has_grown() {
-        let step = Step { from: 10, to: 25, end: 7, live_from: None };
+        let step = Step { from: 10, to: 25, end: 7, ..Step::default() };
         assert_eq!((step.next(Position(7)), step.next(Position(20))), (10, 25));
     }
 
     #[test]
     fn it_goes_on_where_it_was_and_refuses_another_log() {
         let directory = tempfile::tempdir().unwrap();
-        let step = Step { from: 3, to: 9, end: 2, live_from: Some(4) };
+        let step = Step { from: 3, to: 9, end: 2, live_from: Some(4), lacks_from: Some(5) };
         let mut file = ProgressFile::open(directory.path(), &fresh("one"), true).unwrap();
         file.begin(Topic::Conclusions, step).unwrap();
         let again = ProgressFile::open(directory.path(), &fresh("one"), false).unwrap();

@@ -169,7 +169,9 @@ impl Settings {
         let mut config = self.producer();
         config
             .set("transactional.id", self.owner_id(partition))
-            .set("transaction.timeout.ms", self.transaction_ms_max.to_string());
+            .set("transaction.timeout.ms", self.transaction_ms_max.to_string())
+            // What is concluded together is sent together: it is all there before the transaction is known to its coordinator.
+            .set("linger.ms", "0");
         config
     }
 
