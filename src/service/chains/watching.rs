@@ -87,7 +87,7 @@ pub(crate) fn follow<C: Send + Sync + 'static>(
             match Watching::new(&now.name, system, now.make) {
                 Ok(next) => _ = sender.send_replace(next),
                 Err(error) => {
-                    tracing::error!(chain = now.name, %error, "the wallets that are watched stay as they were")
+                    tracing::error!(chain = now.name, %error, "the wallets that are watched stay as they were");
                 }
             }
         }
