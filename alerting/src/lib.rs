@@ -31,7 +31,7 @@ pub use error::{Error, Fate};
 pub use executor::{Approval, Dependencies, Executor, Operated, Standing, Undoing, is_early};
 pub use lifecycle::action::{Action, AlertRecord, Cause};
 pub use lifecycle::allowance::AllowanceRequest;
-pub use lifecycle::compromise::{Compromise, CompromiseRequest, Compromises, Rests};
+pub use lifecycle::compromise::{Compromise, CompromiseRequest, Compromises, RefusedBySource, Rests};
 pub use lifecycle::handling::{Act, Status, Verdict};
 pub use lifecycle::history::{AlertSummary, History};
 pub use lifecycle::incident::{Incident, Shared};
