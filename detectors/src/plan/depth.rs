@@ -12,10 +12,17 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, Statement, Visit, Vi
 use super::refusal::Refusal;
 use crate::limits::STATEMENT_LEVELS_MAX;
 
+/// Whether a statement has more than so many operators, tables and links of UNIONs within each other, those of the queries that
+/// it reads from added.
+#[must_use]
+pub fn is_deeper(statement: &Statement, levels_max: usize) -> bool {
+    let mut levels = Levels { open: vec![OfQuery::default()], levels_max };
+    statement.visit(&mut levels).is_break()
+}
+
 /// The refusal of a statement that goes deeper than there is room for.
 pub(super) fn refuse(statement: &Statement) -> Option<Refusal> {
-    let is_within = statement.visit(&mut Levels::default()).is_continue();
-    (!is_within).then(|| {
+    is_deeper(statement, STATEMENT_LEVELS_MAX).then(|| {
         (
             format!(
                 "a query of more than {STATEMENT_LEVELS_MAX} operators within each other, with those that it reads from"
@@ -25,10 +32,14 @@ pub(super) fn refuse(statement: &Statement) -> Option<Refusal> {
     })
 }
 
-/// Of each query that is open, the outermost first.
-#[derive(Default)]
-struct Levels(Vec<OfQuery>);
+/// The visit goes down by calls too, and ends as soon as it is too deep.
+struct Levels {
+    /// Of the statement, then of each query that is open, the outermost first.
+    open: Vec<OfQuery>,
+    levels_max: usize,
+}
 
+#[derive(Default)]
 struct OfQuery {
     /// Links of its chain of UNIONs, and its tables.
     joined: usize,
@@ -46,45 +57,43 @@ impl OfQuery {
     }
 }
 
-/// The visit goes down by calls too, and ends as soon as it is too deep.
+impl Levels {
+    fn judge(&self) -> ControlFlow<()> {
+        let is_deep = self.open.last().is_some_and(|query| query.levels() > self.levels_max);
+        if is_deep { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
 impl Visitor for Levels {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let begun = OfQuery { joined: joined(&query.body), open: 0, deepest: 0, within: 0 };
-        let judged = judge(begun.levels());
-        self.0.push(begun);
-        judged
+        self.open.push(OfQuery { joined: joined(&query.body), ..OfQuery::default() });
+        self.judge()
     }
 
     fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        let levels = self.0.pop().map_or(0, |done| done.levels());
-        match self.0.last_mut() {
-            Some(above) => {
-                above.within += levels;
-                judge(above.levels())
-            }
-            None => judge(levels),
+        let levels = self.open.pop().map_or(0, |done| done.levels());
+        if let Some(above) = self.open.last_mut() {
+            above.within += levels;
         }
+        self.judge()
     }
 
     fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
-        let Some(query) = self.0.last_mut() else { return ControlFlow::Continue(()) };
-        query.open += 1;
-        query.deepest = query.deepest.max(query.open);
-        judge(query.levels())
+        if let Some(query) = self.open.last_mut() {
+            query.open += 1;
+            query.deepest = query.deepest.max(query.open);
+        }
+        self.judge()
     }
 
     fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
-        if let Some(query) = self.0.last_mut() {
+        if let Some(query) = self.open.last_mut() {
             query.open = query.open.saturating_sub(1);
         }
         ControlFlow::Continue(())
     }
-}
-
-fn judge(levels: usize) -> ControlFlow<()> {
-    if levels > STATEMENT_LEVELS_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 /// Links of a chain of UNIONs, and the tables of its SELECTs. Goes along the chain without calls.

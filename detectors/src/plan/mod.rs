@@ -12,7 +12,7 @@ mod bounded;
 mod certain;
 mod comparison;
 mod deadline;
-mod depth;
+pub(crate) mod depth;
 pub(crate) mod describe;
 mod dispatch;
 mod functions;
