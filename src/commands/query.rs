@@ -92,9 +92,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(SQL_STACK_BYTES).build();
     let runtime = runtime.context("cannot start threads")?;
     let begun = Instant::now();
+    let work = || runtime.block_on(answer(arguments, &records));
     let answered = thread::scope(|scope| {
         let builder = thread::Builder::new().stack_size(SQL_STACK_BYTES);
-        let work = || runtime.block_on(answer(arguments, &records));
         let running = builder.spawn_scoped(scope, work).context("cannot start a thread")?;
         running.join().unwrap_or_else(|_| Err(anyhow!("the query broke off; this is a defect of keywatch")))
     });

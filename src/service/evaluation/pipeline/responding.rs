@@ -293,7 +293,8 @@ mod tests {
         let refused: BTreeSet<String> = created
             .filter_map(|event| event.detail().value()["facts"]["refused"].as_str().map(str::to_owned))
             .collect();
-        assert_eq!(refused, further.into_iter().chain(["before".to_owned()]).collect(), "and each stands in the log");
+        let all: BTreeSet<String> = further.into_iter().chain(["before".to_owned()]).collect();
+        assert_eq!(refused, all, "and each stands in the log");
         // It is done with, also for the next process.
         assert_eq!(responding.executor.with_state(|state| state.unplanned().count()), 0);
         let next = pipeline(&log, Role::Respond, allowed());
