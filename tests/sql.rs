@@ -252,6 +252,8 @@ async fn p7_a_question_that_goes_too_deep_is_refused_and_ends_no_process() {
         (deep, "within each other"),
         (update, "within each other"),
         (format!("{}SELECT 1", "EXPLAIN ".repeat(8_000)), "EXPLAIN in one statement"),
+        // The parser would read what is within them twice, and twice within that.
+        (format!("SELECT {}1{}", "ARRAY[".repeat(60), "]".repeat(60)), "60 brackets within each other"),
     ] {
         for refused in [client.simple_query(&question).await.err(), client.prepare(&question).await.err()] {
             let refused = refused.unwrap();

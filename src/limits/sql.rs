@@ -10,6 +10,10 @@ pub(crate) const SQL_LEVELS_MAX: usize = 128;
 /// [`SQL_LEVELS_MAX`] levels have room on one, with 256 KiB each; 41 KiB were seen to be enough.
 pub(crate) const SQL_STACK_BYTES: usize = 32 << 20;
 
+/// Brackets of a statement that are within each other: where the parser gives up on `ARRAY[`, `CAST(` or `INTERVAL (`, it reads what
+/// is in them a second time, so that each doubles the time, and nothing ends it.
+pub(crate) const SQL_BRACKETS_MAX: usize = 20;
+
 /// Times that the word EXPLAIN stands in a statement: the parser goes down into each.
 pub(crate) const SQL_EXPLAINS_MAX: usize = 8;
 

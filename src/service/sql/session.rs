@@ -19,6 +19,7 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Sql;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use futures::StreamExt;
 use keywatch_detectors::is_deeper;
 use keywatch_store::Topic;
@@ -33,7 +34,7 @@ use super::pushdown;
 use super::records::{Reading, Records};
 use super::tables::{FINDINGS, Scope};
 use crate::limits::{
-    SQL_EXPLAINS_MAX, SQL_LEVELS_MAX, SQL_PARTITIONS_MAX, SQL_TEXT_BYTES_MAX, SQL_WAITING_BATCHES_MAX,
+    SQL_BRACKETS_MAX, SQL_EXPLAINS_MAX, SQL_LEVELS_MAX, SQL_PARTITIONS_MAX, SQL_TEXT_BYTES_MAX, SQL_WAITING_BATCHES_MAX,
 };
 
 /// Functions whose result is as long as they are told, whatever they are given. A text that is needed that long can be had
@@ -174,6 +175,8 @@ fn parse(sql: &str) -> anyhow::Result<Statement> {
     let explains = words.filter(|word| word.eq_ignore_ascii_case("explain")).count();
     ensure!(explains <= SQL_EXPLAINS_MAX, "{explains} EXPLAIN in one statement, at most {SQL_EXPLAINS_MAX} are taken");
     let dialect = PostgreSqlDialect {};
+    let open = brackets_within(sql, &dialect);
+    ensure!(open <= SQL_BRACKETS_MAX, "{open} brackets within each other, at most {SQL_BRACKETS_MAX} are taken");
     let parser = DFParserBuilder::new(sql).with_dialect(&dialect).build();
     let mut parser = parser.map_err(|error| said_once(&error))?;
     let mut statements = parser.parse_statements().map_err(|error| said_once(&error))?;
@@ -201,6 +204,20 @@ fn parse(sql: &str) -> anyhow::Result<Statement> {
     let name = name.split_whitespace().next().unwrap_or_default().to_uppercase();
     ensure!(asks, "{name} is refused; {ONLY_QUESTIONS}");
     Ok(statement)
+}
+
+/// How many brackets of a text are open at once. A text that has no tokens is told by the parser what is wrong.
+fn brackets_within(sql: &str, dialect: &PostgreSqlDialect) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for token in Tokenizer::new(dialect, sql).tokenize().unwrap_or_default() {
+        match token {
+            Token::LParen | Token::LBracket | Token::LBrace => open += 1,
+            Token::RParen | Token::RBracket | Token::RBrace => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
 }
 
 fn is_deep(statement: &Statement) -> bool {
