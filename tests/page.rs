@@ -97,6 +97,9 @@ async fn a_session_is_a_cookie_for_this_server_alone_and_ends() {
     let set = answer.cookies.iter().find(|cookie| cookie.starts_with("__Host-keywatch=")).unwrap();
     assert!(set.ends_with("; Secure"), "{set}");
 
+    let board = behind_proxy.get("/page").await;
+    assert!(board.status.is_success() && board.text.contains("No incident"), "{}", board.text);
+
     let board = browser.get("/page").await;
     assert!(board.status.is_success() && board.text.contains("No incident"), "{}", board.text);
     assert_eq!(browser.post("/page/sign-out", &[]).await.status, StatusCode::FORBIDDEN);
@@ -105,6 +108,49 @@ async fn a_session_is_a_cookie_for_this_server_alone_and_ends() {
     let mut with_old_cookie = kept;
     assert_eq!(with_old_cookie.get("/page").await.header("location"), "/page/sign-in");
     running.stop();
+}
+
+#[tokio::test]
+async fn where_tls_ends_in_front_cookies_are_of_this_host_alone_also_where_the_proxy_does_not_say_so() {
+    let machine = machine();
+    let file = machine.path("keywatch.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("[server]\n"), "{text}");
+    std::fs::write(&file, text.replace("[server]\n", "[server]\ntls_in_front = true\n")).unwrap();
+    let running = machine.start().await;
+    let mut browser = Browser::new(&running);
+    assert!(!browser.get("/page/sign-in").await.text.contains("not encrypted"));
+    let answer = browser.sign_in("ann").await;
+    let set = answer.cookies.iter().find(|cookie| cookie.starts_with("__Host-keywatch=")).unwrap();
+    assert!(set.ends_with("; Secure"), "{set}");
+    assert!(answer.cookies.iter().all(|cookie| cookie.starts_with("__Host-")), "{:?}", answer.cookies);
+    let board = browser.get("/page").await;
+    assert!(board.status.is_success() && board.text.contains("No incident"), "{}", board.text);
+    running.stop();
+}
+
+#[tokio::test]
+async fn p7_a_token_that_is_right_fills_no_log_with_sign_ins() {
+    let machine = machine();
+    let running = machine.start().await;
+    let mut browser = Browser::new(&running);
+    let mut taken = 0;
+    let refused = loop {
+        let answer = browser.sign_in("ann").await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            break answer;
+        }
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        taken += 1;
+        assert!(taken <= 60, "nothing ends it");
+    };
+    assert!(taken == 60 && refused.text.contains("too often"), "{taken}: {}", refused.text);
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
+    assert!(browser.get("/page").await.status.is_success(), "the session before goes on");
+    Browser::signed_in(&running, "vera").await;
+    running.stop();
+    let records = machine.conclusions().filter(|event| event.kind() == "operator.signed_in").count();
+    assert_eq!(records, 61);
 }
 
 #[tokio::test]

@@ -237,6 +237,34 @@ async fn p7_a_query_that_would_eat_the_machine_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p7_a_question_that_goes_too_deep_is_refused_and_ends_no_process() {
+    let keywatch = Answering::start();
+    let client = keywatch.connect("ann", PASSWORD).await.unwrap();
+    let chain = |count: usize| {
+        let comparisons: Vec<String> = (0..count).map(|number| format!("lower(actor) LIKE '%a{number}%'")).collect();
+        format!("SELECT count(*) FROM events WHERE {}", comparisons.join(" OR "))
+    };
+    let deep = format!("SELECT {}true", "true OR ".repeat(8_000));
+    let update = format!("UPDATE events SET actor = 'a' WHERE {}true", "true OR ".repeat(8_000));
+    for (question, said) in [
+        (chain(300), "within each other"),
+        (format!("EXPLAIN {deep}"), "within each other"),
+        (deep, "within each other"),
+        (update, "within each other"),
+        (format!("{}SELECT 1", "EXPLAIN ".repeat(8_000)), "EXPLAIN in one statement"),
+        // The parser would read what is within them twice, and twice within that.
+        (format!("SELECT {}1{}", "ARRAY[".repeat(60), "]".repeat(60)), "60 brackets within each other"),
+    ] {
+        for refused in [client.simple_query(&question).await.err(), client.prepare(&question).await.err()] {
+            let refused = refused.unwrap();
+            let message = refused.as_db_error().map(|error| error.message().to_owned()).unwrap_or_default();
+            assert!(message.contains(said), "{refused:?}");
+        }
+    }
+    assert_eq!(texts(&client, &chain(100)).await.len(), 1, "that many have room, and all goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn drivers_get_values_in_their_own_types() {
     let keywatch = Answering::start();
     let client = keywatch.connect("ann", PASSWORD).await.unwrap();

@@ -232,6 +232,9 @@ pub const DOOR_STATEMENTS_MAX: usize = 16;
 /// Fingerprints of one statement.
 pub const DOOR_PRINTS_MAX: usize = 1_000;
 
+/// Other sources that a declaration names, since they were recognised by the same.
+pub const COMPROMISE_SHARED_MAX: usize = 100;
+
 /// Nanoseconds of log time after the credential was refused by everybody that its events are still tainted: what was on its way
 /// then was taken under it.
 pub const COMPROMISE_AFTER_NS: i64 = 60 * 1_000_000_000;

@@ -1,10 +1,10 @@
 //! A stolen credential of a source: what it wrote is tainted, no revocation goes without a person on its word, and all of that
 //! stands in records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use keywatch_alerting::{Action, CompromiseRequest, Error, Executor, Rests, Saved, Sink, Terminal};
+use keywatch_alerting::{Action, CompromiseRequest, Error, Executor, RefusedBySource, Rests, Saved, Sink, Terminal};
 use keywatch_store::event::Origin;
 use keywatch_store::finding::Proof;
 use keywatch_store::{Event, Finding, Instant, Log, Severity, Topic};
@@ -46,9 +46,20 @@ fn request(source: &str, since: Instant, until: Option<Instant>) -> CompromiseRe
     CompromiseRequest { system, source, since, until, reason }
 }
 
+/// By which fingerprint the process that is asked recognises a source.
+fn taken(source: &str, print: &str) -> BTreeMap<String, BTreeSet<String>> {
+    BTreeMap::from([(source.to_owned(), BTreeSet::from([print.to_owned()]))])
+}
+
+/// What is refused where these fingerprints are refused as that source's, and nothing else.
+fn refused_as(source: &str, prints: &[&str]) -> RefusedBySource {
+    let prints = prints.iter().map(|print| (*print).to_owned()).collect();
+    RefusedBySource::from([((SYSTEM.to_owned(), source.to_owned()), prints)])
+}
+
 async fn declare(executor: &Executor, request: CompromiseRequest) -> String {
-    let refused = BTreeSet::from(["print".to_owned()]);
-    executor.compromised(request, refused, "ann", at(1_000)).await.unwrap().id
+    let taken = taken(&request.source, "print");
+    executor.compromised(request, &taken, "ann", at(1_000)).await.unwrap().id
 }
 
 fn revokes(actions: &[Action]) -> bool {
@@ -132,7 +143,7 @@ async fn it_is_declared_by_one_and_taken_back_by_two_and_everybody_hears_of_it()
     let id = declare(&executor, request("safe", at(-60), None)).await;
     let titles = told(&log);
     assert!(titles.len() == 1 && titles[0].contains("ann declares the credential of safe stolen"), "{titles:?}");
-    assert_eq!(executor.with_state(|state| state.compromises().refused()), BTreeSet::from(["print".to_owned()]));
+    assert_eq!(executor.with_state(|state| state.compromises().refused()), refused_as("safe", &["print"]));
     let asked = executor.restore_credential(&id, "ann", "it was ours", at(1_001)).await.unwrap();
     assert!(asked.stands());
     let own = executor.restore_credential(&id, "ann", "it was ours", at(1_002)).await.unwrap_err();
@@ -157,8 +168,8 @@ async fn whoever_takes_many_words_away_needs_a_second_person() {
     let (log, executor) = scene();
     begin(&executor).await;
     let declared = async |source: &str, by: &str, seconds| {
-        let refused = BTreeSet::from([format!("print of {source}")]);
-        executor.compromised(request(source, at(-60), None), refused, by, at(seconds)).await.unwrap()
+        let taken = taken(source, &format!("print of {source}"));
+        executor.compromised(request(source, at(-60), None), &taken, by, at(seconds)).await.unwrap()
     };
     let is_tainted = |source: &str| executor.with_state(|state| state.compromises().taint(SYSTEM, source, at(0)));
     for source in ["idp", "opa", "vault"] {
@@ -174,7 +185,8 @@ async fn whoever_takes_many_words_away_needs_a_second_person() {
     let agreed = declared("safe", "bob", 1_004).await;
     assert!(agreed.stands() && is_tainted("safe"));
     assert_eq!(agreed.asked_by.as_deref(), Some("ann"));
-    assert!(executor.with_state(|state| state.compromises().refused()).contains("print of safe"));
+    let refused = executor.with_state(|state| state.compromises().refused());
+    assert_eq!(refused[&(SYSTEM.to_owned(), "safe".to_owned())], BTreeSet::from(["print of safe".to_owned()]));
     assert!(executor.with_state(|state| !state.compromises().iter().any(|one| one.waits)), "that is settled");
     assert_eq!([log.of_kind("credential.compromised").len(), log.of_kind("credential.compromise_asked").len()], [5, 2]);
     let asked = told(&log).iter().filter(|title| title.contains("wants the credential of safe declared")).count();
@@ -183,11 +195,46 @@ async fn whoever_takes_many_words_away_needs_a_second_person() {
 
 /// A process that takes events in says by which fingerprints it recognises the source.
 fn accepted(process: &str, seconds: i64, prints: &[&str]) -> Event {
+    accepted_of("safe", process, seconds, prints)
+}
+
+fn accepted_of(source: &str, process: &str, seconds: i64, prints: &[&str]) -> Event {
     let origin = Origin { system: SYSTEM.to_owned(), source: "keywatch".to_owned() };
     let mut event = Event::builder(&origin, &format!("{process}/{seconds}"), "credential.accepted", at(seconds));
     event.time(at(seconds));
-    event.detail(&json!({ "of": "safe", "process": process, "prints": prints }));
+    event.detail(&json!({ "of": source, "process": process, "prints": prints }));
     event.build_own()
+}
+
+#[tokio::test]
+async fn p8_a_process_that_names_the_credentials_of_others_as_a_sources_has_nobody_else_refused() {
+    let (log, live) = scene();
+    let says = |event: Event| {
+        let appended = log.append(Topic::Events, vec![event]).unwrap();
+        live.observe(appended.first, &appended.written);
+    };
+    says(accepted("door", 1, &["print of safe"]));
+    says(accepted_of("node", "door", 2, &["print of node"]));
+    says(accepted_of("custody", "door", 3, &["print of custody"]));
+    // A machine that takes events in and is no longer ours: it wants everybody cut off, and the door to go on for the thief.
+    says(accepted("thief", 4, &["print of node", "print of custody", "print of an operator"]));
+    says(accepted("door", 5, &[]));
+    let declared = live.compromised(request("safe", at(0), None), &BTreeMap::new(), "ann", at(1_000)).await.unwrap();
+    let all = ["print of an operator", "print of custody", "print of node", "print of safe"];
+    assert_eq!(live.with_state(|state| state.compromises().refused()), refused_as("safe", &all), "as its own alone");
+    let others = ["custody", "node"].map(str::to_owned);
+    assert_eq!(declared.shared_with, BTreeSet::from(others), "who declares hears of it");
+    assert_eq!(declared.view()["shared_with"], json!(["custody", "node"]));
+    let records = log.of_kind("credential.compromised");
+    assert_eq!(records[0].detail().value()["shared_with"], json!(["custody", "node"]), "and it is written down");
+    let told = log.of_kind("finding.created").into_iter().map(|event| event.detail().value());
+    let meanings: Vec<String> = told.filter_map(|finding| finding["meaning"].as_str().map(str::to_owned)).collect();
+    let said = |meaning: &&String| meaning.contains("was also accepted for custody, node");
+    assert_eq!(meanings.iter().filter(said).count(), 1, "and told: {meanings:?}");
+    live.idle().await;
+    let again = executor(&log, &FaultyPdp::new(), sinks());
+    let state = |executor: &Executor| executor.with_state(|state| state.compromises().clone());
+    assert_eq!(state(&again), state(&live));
 }
 
 #[tokio::test]
@@ -201,7 +248,7 @@ async fn p1_what_every_process_takes_is_refused_and_the_taint_ends_with_the_last
     says(accepted("door-2", 2, &["old"]));
     let id = {
         let declared = request("safe", at(0), None);
-        live.compromised(declared, BTreeSet::new(), "ann", at(1_000)).await.unwrap().id
+        live.compromised(declared, &BTreeMap::new(), "ann", at(1_000)).await.unwrap().id
     };
     let now = || live.with_state(|state| state.compromises().get(&id).cloned().unwrap());
     assert_eq!(now().refused, BTreeSet::from(["new".to_owned(), "old".to_owned()]), "this process takes nothing in");

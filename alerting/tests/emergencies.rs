@@ -1,6 +1,6 @@
 //! Emergency access: nobody who has it by a registered case that is open is cut off without a person, and everybody else is.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keywatch_alerting::{Action, CompromiseRequest, Executor, Sink, Terminal};
@@ -85,7 +85,7 @@ async fn a_case_that_rests_on_a_stolen_credential_exempts_nobody() {
             until: Some(at(until)),
             reason: "found in a paste".into(),
         };
-        executor.compromised(request, BTreeSet::new(), "ann", at(1_000)).await.unwrap();
+        executor.compromised(request, &BTreeMap::new(), "ann", at(1_000)).await.unwrap();
         // The finding itself is on another source's word.
         let finding = Finding { source: "node".into(), ..finding("1", 0) };
         assert_eq!(outcome(&executor, &finding).await.0, revoked, "{what}");

@@ -26,6 +26,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 pub use engine::Description;
 pub use engine::{Caught, Decided, Engine, Lost, Outcome, Parked, Retry, Skipped, Stopwatch, Usage};
 pub use error::Error;
+pub use plan::depth::is_deeper;
 pub use plan::describe::{Step, Windows};
 pub use rule::{Rule, Settings};
 pub use window::{Limits, StateSize};

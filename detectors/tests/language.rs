@@ -33,6 +33,37 @@ fn a_rule_may_join_two_hundred_comparisons() {
     assert!(Engine::new(std::slice::from_ref(&rule), &Settings::default()).is_ok());
 }
 
+#[test]
+fn p7_what_goes_deeper_than_the_stack_is_refused_and_ends_no_process() {
+    let chain = |count: usize| {
+        let comparisons: Vec<String> = (0..count).map(|number| format!("(actor = 'a{number}' AND late)")).collect();
+        comparisons.join(" OR ")
+    };
+    let within = |depth: usize| {
+        let from = "SELECT event_id, actor, late, actor = 'a' AS known FROM events".to_owned();
+        let further =
+            |from: String, _| format!("SELECT event_id, actor, late, known OR {} AS known FROM ({from})", chain(60));
+        (0..depth).fold(from, further)
+    };
+    let unions = ["SELECT event_id, actor AS entity FROM events"; 400].join(" UNION ALL ");
+    let joins = (0..400).map(|number| format!(" JOIN wallets w{number} ON w{number}.wallet = e.wallet"));
+    let joins: String = joins.collect();
+    let where_many = |condition: &str| format!("SELECT event_id, actor AS entity FROM events WHERE {condition}");
+    let many = "of more than 256 operators within each other";
+    check_refused([
+        (where_many(&chain(300)), many),
+        // As many as a file of a rule has room for.
+        (where_many(&format!("{}late", "late OR ".repeat(30_000))), many),
+        (where_many(&format!("late{}", " IS NOT NULL".repeat(20_000))), many),
+        (format!("SELECT event_id, actor AS entity FROM ({}) WHERE known", within(5)), many),
+        (unions, many),
+        (format!("SELECT e.event_id, e.actor AS entity FROM events e{joins}"), many),
+    ]);
+    let values: Vec<String> = (0..5_000).map(|number| format!("'a{number}'")).collect();
+    let wide = rule("t/wide", &where_many(&format!("actor IN ({})", values.join(", "))));
+    assert!(Engine::new(std::slice::from_ref(&wide), &Settings::default()).is_ok(), "wide is not deep");
+}
+
 fn window(call: &str, over: &str) -> String {
     format!("SELECT event_id, wallet AS entity, x FROM (SELECT *, {call} OVER ({over}) AS x FROM events)")
 }

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
@@ -22,7 +23,7 @@ use parquet::file::properties::WriterProperties;
 use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::backtest::input::open_log;
-use crate::limits::{QUERY_PROGRESS_MILLISECONDS, QUERY_ROW_GROUP_ROWS_MAX, QUERY_ROWS_SHOWN_MAX};
+use crate::limits::{QUERY_PROGRESS_MILLISECONDS, QUERY_ROW_GROUP_ROWS_MAX, QUERY_ROWS_SHOWN_MAX, SQL_STACK_BYTES};
 use crate::output;
 use crate::service::sql::cells::Cells;
 use crate::service::sql::records::{Reading, Records};
@@ -88,9 +89,15 @@ enum Writer {
 /// The paths cannot be read, the query is none or takes more than it may.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let records = Arc::new(find(&arguments.paths)?);
-    let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(SQL_STACK_BYTES).build();
+    let runtime = runtime.context("cannot start threads")?;
     let begun = Instant::now();
-    let answered = runtime.block_on(answer(arguments, &records));
+    let work = || runtime.block_on(answer(arguments, &records));
+    let answered = thread::scope(|scope| {
+        let builder = thread::Builder::new().stack_size(SQL_STACK_BYTES);
+        let running = builder.spawn_scoped(scope, work).context("cannot start a thread")?;
+        running.join().unwrap_or_else(|_| Err(anyhow!("the query broke off; this is a defect of keywatch")))
+    });
     // A thread that still reads sees at its next batch that nobody listens.
     runtime.shutdown_timeout(Duration::from_secs(5));
     let (rows, reading) = answered?;

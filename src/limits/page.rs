@@ -9,6 +9,15 @@ pub(crate) const PAGE_SESSIONS_MAX: usize = 1024;
 /// Sessions of one operator among them.
 pub(crate) const PAGE_SESSIONS_OF_OPERATOR_MAX: usize = 16;
 
+/// Sign-ins of one operator on the page within [`PAGE_SIGN_INS_SECONDS`]: each is a record of every system that they see.
+pub(crate) const PAGE_SIGN_INS_OF_OPERATOR_MAX: usize = 60;
+
+/// Seconds over which these are counted.
+pub(crate) const PAGE_SIGN_INS_SECONDS: u64 = 600;
+
+/// Operators whose sign-ins are counted.
+pub(crate) const PAGE_SIGN_IN_OPERATORS_MAX: usize = 1024;
+
 /// Seconds that a form to sign in may be open.
 pub(crate) const PAGE_SIGN_IN_SECONDS_MAX: u64 = 3_600;
 

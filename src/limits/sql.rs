@@ -3,6 +3,20 @@
 /// Bytes of one SQL statement.
 pub(crate) const SQL_TEXT_BYTES_MAX: usize = 64 << 10;
 
+/// Operators, tables and links of UNIONs of a statement that are within each other, those of the queries that it reads from added.
+pub(crate) const SQL_LEVELS_MAX: usize = 128;
+
+/// Bytes of the stacks on which statements are parsed, planned and answered, of which only what is used is taken from memory.
+/// [`SQL_LEVELS_MAX`] levels have room on one, with 256 KiB each; 41 KiB were seen to be enough.
+pub(crate) const SQL_STACK_BYTES: usize = 32 << 20;
+
+/// Brackets of a statement that are within each other: where the parser gives up on `ARRAY[`, `CAST(` or `INTERVAL (`, it reads what
+/// is in them a second time, so that each doubles the time, and nothing ends it.
+pub(crate) const SQL_BRACKETS_MAX: usize = 20;
+
+/// Times that the word EXPLAIN stands in a statement: the parser goes down into each.
+pub(crate) const SQL_EXPLAINS_MAX: usize = 8;
+
 /// Threads that read for one query.
 pub(crate) const SQL_PARTITIONS_MAX: usize = 4;
 

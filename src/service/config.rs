@@ -109,6 +109,8 @@ pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
     /// Whether an address beyond this machine is meant.
     pub(crate) beyond_loopback: bool,
+    /// Whether browsers speak TLS with a proxy in front of keywatch, whatever that says of it.
+    pub(crate) tls_in_front: bool,
     /// Addresses of reverse proxies, which stand for many and are not limited as one address.
     pub(crate) proxies: Vec<IpAddr>,
     /// TLS; without it, plain HTTP.
@@ -256,11 +258,19 @@ impl Default for Config {
     }
 }
 
+impl Server {
+    /// Whether every browser comes over TLS, with keywatch or with what stands in front of it.
+    pub(crate) fn is_over_tls(&self) -> bool {
+        self.tls.is_some() || self.tls_in_front
+    }
+}
+
 impl Default for Server {
     fn default() -> Self {
         Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 8040)),
             beyond_loopback: false,
+            tls_in_front: false,
             proxies: Vec::new(),
             tls: None,
         }

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use keywatch_alerting::Compromises;
+use keywatch_alerting::{Compromises, RefusedBySource};
 use keywatch_store::log::kafka::{KafkaReader, Settings, Unread};
 use keywatch_store::{Clock, Error, Topic};
 use serde::{Deserialize, Serialize};
@@ -90,8 +90,8 @@ impl Refusals {
         Ok(refusals)
     }
 
-    /// Fingerprints of all that is refused.
-    pub(crate) fn refused(&self) -> BTreeSet<String> {
+    /// Fingerprints of all that is refused, by system and source.
+    pub(crate) fn refused(&self) -> RefusedBySource {
         self.known.compromises.refused()
     }
 

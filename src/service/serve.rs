@@ -163,7 +163,7 @@ impl Parts {
         let known = known(config, Refusing::new(refusing, credentials.clone()), credentials, Arc::clone(inventory))?;
         let metrics = Arc::clone(metrics);
         let api = Api::new(operators, executor, threads, Arc::clone(log), metrics, known, stopping.clone());
-        let page = page::router(Page::new(Arc::clone(&api), config.server.tls.is_some()));
+        let page = page::router(Page::new(Arc::clone(&api), config.server.is_over_tls()));
         Ok((api::router(api).merge(page), sql))
     }
 }

@@ -187,7 +187,7 @@ async fn p5_a_finding_from_the_future_is_told_of_and_holds_up_no_other() {
         .collect();
     opened.sort();
     let of = |rule: &str, entity: &str| (rule.to_owned(), entity.to_owned());
-    let refused = of("keywatch/finding_refused", &"f".repeat(32));
+    let refused = of("keywatch/finding_refused", "cold");
     assert_eq!(opened, [refused, of(THIRD.id, "ann"), of(THIRD.id, "bob")]);
 }
 

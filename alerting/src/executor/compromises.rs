@@ -3,7 +3,7 @@
 //! that may be the thief's. Each is a record before anything follows from it, and everybody
 //! who is told of anything is told of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use keywatch_store::{Instant, Topic};
 
@@ -15,8 +15,9 @@ use crate::lifecycle::compromise_findings;
 use crate::lifecycle::operation;
 
 impl Executor {
-    /// Declares that somebody else had the credential of a source; `refused` are the fingerprints of those that this process
-    /// is not to take any more, to which come those that other processes say they take. It holds at once, unless `by` has
+    /// Declares that somebody else had the credential of a source. `taken` are the fingerprints by which this process
+    /// recognises the sources of the system, by name; to those of the source come those that other processes say they take,
+    /// and all of them are refused as that source's. It holds at once, unless `by` has
     /// declared [`crate::limits::COMPROMISES_ALONE_MAX`] other sources within the hour: then it waits for a second person to
     /// declare the same.
     ///
@@ -25,7 +26,7 @@ impl Executor {
     pub async fn compromised(
         &self,
         request: CompromiseRequest,
-        refused: BTreeSet<String>,
+        taken: &BTreeMap<String, BTreeSet<String>>,
         by: &str,
         now: Instant,
     ) -> Result<Compromise, Error> {
@@ -40,7 +41,7 @@ impl Executor {
                 let problem = "there are too many; take back those that are settled first".to_owned();
                 return Err(Error::Refused { problem });
             }
-            let compromise = self.declaration(id.clone(), request, refused, (by, at));
+            let compromise = self.declaration(id.clone(), request, taken, (by, at));
             self.shared.alert_log.append(Topic::Conclusions, vec![operation::compromised(&compromise, now)])?;
         }
         self.tell_compromise(&id).await
@@ -51,7 +52,7 @@ impl Executor {
         &self,
         id: String,
         request: CompromiseRequest,
-        mut refused: BTreeSet<String>,
+        taken: &BTreeMap<String, BTreeSet<String>>,
         (by, at): (&str, Instant),
     ) -> Compromise {
         let names: BTreeSet<String> =
@@ -65,11 +66,17 @@ impl Executor {
             let (compromises, of) = (state.compromises(), (request.system.as_str(), request.source.as_str()));
             let asked_by = compromises.asked(of, at, is_self).map(|one| one.by.clone());
             let waits = asked_by.is_none() && compromises.is_enough(of, at, is_self);
+            let (mut refused, mut shared_with) = (BTreeSet::new(), BTreeSet::new());
             // One that was replaced before is taken by nobody.
             if request.until.is_none() {
-                refused.extend(state.doors().prints(of.0, of.1));
+                refused = state.doors().prints(of.0, of.1);
+                refused.extend(taken.get(of.1).into_iter().flatten().cloned());
+                shared_with = state.doors().shared_with(of.0, of.1, &refused);
+                let others = taken.iter().filter(|(name, own)| *name != of.1 && !own.is_disjoint(&refused));
+                shared_with.extend(others.map(|(name, _)| name.clone()));
             }
-            Compromise { waits, asked_by, ..Compromise::new(id, request, refused, by.to_owned(), at) }
+            let compromise = Compromise::new(id, request, refused, by.to_owned(), at);
+            Compromise { shared_with, waits, asked_by, ..compromise }
         })
     }
 

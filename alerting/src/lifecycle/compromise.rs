@@ -65,6 +65,11 @@ pub(crate) fn problem_of_reason(reason: &str) -> Option<String> {
     long.then(|| format!("`reason` is longer than {OPERATION_TEXT_BYTES_MAX} bytes"))
 }
 
+/// Fingerprints of what is refused, by system and source. A credential is refused as that source's and as nobody else's, whoever
+/// is recognised by the same: a process that takes events in says of itself what it recognises, and could name another
+/// source's fingerprint under this one.
+pub type RefusedBySource = BTreeMap<(String, String), BTreeSet<String>>;
+
 /// One compromise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compromise {
@@ -72,8 +77,11 @@ pub struct Compromise {
     pub id: String,
     /// What was declared.
     pub request: CompromiseRequest,
-    /// Fingerprints of the credentials that are refused from then on.
+    /// Fingerprints of the credentials that are refused from then on, as those of this source.
     pub refused: BTreeSet<String>,
+    /// Other sources of the system that were recognised by one of them, as far as it was said; they are refused nothing.
+    #[serde(default)]
+    pub shared_with: BTreeSet<String>,
     /// Who declared it.
     pub by: String,
     /// Log time of that.
@@ -104,7 +112,8 @@ impl Compromise {
         at: Instant,
     ) -> Self {
         let (restore_asked, restored_by, asked_by, doors) = (None, None, None, BTreeMap::new());
-        Compromise { id, request, refused, by, at, waits: false, asked_by, doors, restore_asked, restored_by }
+        let (shared_with, waits) = (BTreeSet::new(), false);
+        Compromise { id, request, refused, shared_with, by, at, waits, asked_by, doors, restore_asked, restored_by }
     }
 
     /// Whether it stands.
@@ -146,7 +155,8 @@ impl Compromise {
         json!({
             "id": self.id, "system": system, "source": source, "status": status, "since": since, "until": until,
             "tainted_until": self.ends(), "reason": reason, "by": self.by, "at": self.at,
-            "refused": self.refused, "still_taken_by": still_taken_by, "asked_by": self.asked_by,
+            "refused": self.refused, "shared_with": self.shared_with, "still_taken_by": still_taken_by,
+            "asked_by": self.asked_by,
             "restore_asked_by": self.restore_asked.as_ref().map(|(by, ..)| by),
             "restore_reason": self.restore_asked.as_ref().map(|(_, reason, _)| reason),
             "restored_by": self.restored_by.as_ref().map(|(by, _)| by),
@@ -284,10 +294,15 @@ impl Compromises {
         }
     }
 
-    /// Fingerprints of all credentials that are refused.
+    /// Fingerprints of all credentials that are refused, each as those of its source.
     #[must_use]
-    pub fn refused(&self) -> BTreeSet<String> {
-        self.0.values().filter(|compromise| compromise.stands()).flat_map(|one| one.refused.iter().cloned()).collect()
+    pub fn refused(&self) -> RefusedBySource {
+        let mut refused = RefusedBySource::new();
+        for one in self.0.values().filter(|one| one.stands() && !one.refused.is_empty()) {
+            let source = (one.request.system.clone(), one.request.source.clone());
+            refused.entry(source).or_default().extend(one.refused.iter().cloned());
+        }
+        refused
     }
 
     /// The one of that id.
@@ -414,7 +429,8 @@ mod tests {
         assert!(all.taint("cold", "idp", Instant(200)), "nobody asked for it");
         all.restore_asked("c", "ann".into(), "a drill".into(), Instant(2_001));
         all.restored("c", "ann".into(), Instant(2_002));
-        assert_eq!(all.refused(), BTreeSet::from(["p".to_owned()]), "one person");
+        let refused = (("cold".to_owned(), "idp".to_owned()), BTreeSet::from(["p".to_owned()]));
+        assert_eq!(all.refused(), RefusedBySource::from([refused]), "one person");
         all.restored("c", "bob".into(), Instant(2_003));
         assert!(!all.taint("cold", "idp", Instant(200)) && all.refused().is_empty());
     }

@@ -50,9 +50,10 @@ fn declared(compromise: &Compromise) -> Finding {
         0 => "No credential is refused because of it.".to_owned(),
         count => format!("{count} of its credentials are refused from now on; it writes again under new ones."),
     };
+    let shared = shared_with(compromise).map(|others| format!(" {others}")).unwrap_or_default();
     finding.meaning = format!(
         "What it wrote from {} {until} may be somebody else's: it is shown as tainted, and no revocation goes without a person \
-         on its word. {refused} The reason given: {}",
+         on its word. {refused}{shared} The reason given: {}",
         request.since, request.reason
     );
     finding.runbook = "Give the source another credential, and take the old one out of the configuration.\n\
@@ -82,6 +83,18 @@ fn restored(compromise: &Compromise, (by, at): (&str, Instant)) -> Finding {
             .to_owned();
     finding.runbook = "If nobody knows of it, declare it again and ask whose tokens were used.".to_owned();
     finding
+}
+
+/// Who else is recognised by what is refused, if anybody is.
+fn shared_with(compromise: &Compromise) -> Option<String> {
+    let names: Vec<&str> = compromise.shared_with.iter().map(String::as_str).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "What is refused was also accepted for {}, of which it is still taken: declare them too if they share it. If they \
+             do not, a process that takes events in has said what is not so.",
+            names.join(", ")
+        )
+    })
 }
 
 fn since(compromise: &Compromise) -> Instant {

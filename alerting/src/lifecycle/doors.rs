@@ -8,7 +8,7 @@ use keywatch_store::{Event, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::pairs;
-use crate::limits::{DOOR_PRINTS_MAX, DOOR_STATEMENTS_MAX, DOORS_MAX};
+use crate::limits::{COMPROMISE_SHARED_MAX, DOOR_PRINTS_MAX, DOOR_STATEMENTS_MAX, DOORS_MAX};
 
 /// System, source and process.
 type DoorName = (String, String, String);
@@ -66,10 +66,29 @@ impl Doors {
         }
     }
 
-    /// Fingerprints of all by which a source is recognised now, by any of them.
+    /// Fingerprints of all by which a source is recognised or was, by any of them, as far as it is remembered: a word that
+    /// somebody else says in the name of a process takes back nothing that the process itself has said.
     pub(crate) fn prints(&self, system: &str, source: &str) -> BTreeSet<String> {
-        let last = self.of(system, source).filter_map(|(_, statements)| statements.last());
-        last.flat_map(|last| last.prints.iter().cloned()).collect()
+        let said = self.of(system, source).flat_map(|(_, statements)| statements);
+        said.flat_map(|statement| statement.prints.iter().cloned()).collect()
+    }
+
+    /// Other sources of the system that are recognised by one of these fingerprints, or were; no more than
+    /// [`COMPROMISE_SHARED_MAX`], the first by name.
+    pub(crate) fn shared_with(&self, system: &str, source: &str, prints: &BTreeSet<String>) -> BTreeSet<String> {
+        let first = (system.to_owned(), String::new(), String::new());
+        let own = self.0.range(first..).take_while(|((of, ..), _)| of == system);
+        let has_one = |statements: &[Statement]| statements.iter().any(|one| !one.prints.is_disjoint(prints));
+        let mut others = BTreeSet::new();
+        for ((_, name, _), statements) in own {
+            if others.len() >= COMPROMISE_SHARED_MAX {
+                break;
+            }
+            if name != source && has_one(statements) {
+                others.insert(name.clone());
+            }
+        }
+        others
     }
 
     /// The processes that have taken one of the `refused` credentials of a source, each with the log time from which on it
@@ -112,10 +131,14 @@ mod tests {
     }
 
     fn said(doors: &mut Doors, process: &str, at: i64, names: &[&str]) {
+        said_of(doors, "idp", process, at, names);
+    }
+
+    fn said_of(doors: &mut Doors, of: &str, process: &str, at: i64, names: &[&str]) {
         let origin = Origin { system: "cold".into(), source: "keywatch".into() };
         let mut event = Event::builder(&origin, &format!("{process}/{at}"), "credential.accepted", Instant(at));
         event.time(Instant(at));
-        event.detail(&json!({ "of": "idp", "process": process, "prints": prints(names) }));
+        event.detail(&json!({ "of": of, "process": process, "prints": prints(names) }));
         doors.apply(&event.build_own());
     }
 
@@ -135,6 +158,20 @@ mod tests {
         assert_eq!(closed(&doors), [("one".to_owned(), Some(Instant(10))), ("two".to_owned(), Some(Instant(12)))]);
         said(&mut doors, "one", 20, &["old"]);
         assert_eq!(closed(&doors)[0].1, None, "it takes it again");
+    }
+
+    #[test]
+    fn who_speaks_in_the_name_of_a_process_takes_nothing_back_and_is_seen_to_name_what_others_have() {
+        let mut doors = Doors::default();
+        said(&mut doors, "honest", 1, &["of idp"]);
+        said_of(&mut doors, "opa", "honest", 2, &["of opa"]);
+        said_of(&mut doors, "vault", "honest", 3, &["of vault"]);
+        let shared = |doors: &Doors| doors.shared_with("cold", "idp", &doors.prints("cold", "idp"));
+        assert!(shared(&doors).is_empty());
+        said(&mut doors, "honest", 4, &["of opa"]);
+        assert_eq!(doors.prints("cold", "idp"), prints(&["of idp", "of opa"]));
+        assert_eq!(shared(&doors), prints(&["opa"]));
+        assert!(doors.shared_with("hot", "idp", &prints(&["of opa"])).is_empty(), "another system's");
     }
 
     #[test]

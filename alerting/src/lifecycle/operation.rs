@@ -101,6 +101,8 @@ struct Compromised {
     request: Option<CompromiseRequest>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     refused: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    shared_with: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,13 +112,14 @@ struct Compromised {
 /// The `credential.compromised` record, or, where it waits for a second person, `credential.compromise_asked`.
 #[must_use]
 pub fn compromised(compromise: &Compromise, now: Instant) -> Event {
-    let Compromise { id, request, refused, by, asked_by, waits, .. } = compromise;
+    let Compromise { id, request, refused, shared_with, by, asked_by, waits, .. } = compromise;
     let kind = if *waits { "credential.compromise_asked" } else { "credential.compromised" };
     let detail = json!(Compromised {
         compromise_id: id.clone(),
         by: by.clone(),
         request: Some(request.clone()),
         refused: refused.clone(),
+        shared_with: shared_with.clone(),
         asked_by: asked_by.clone(),
         reason: None,
     });
@@ -132,6 +135,7 @@ pub fn about_compromise(kind: &'static str, compromise: &Compromise, by: &str, r
         by: by.to_owned(),
         request: None,
         refused: BTreeSet::new(),
+        shared_with: BTreeSet::new(),
         asked_by: None,
         reason: Some(reason.to_owned()),
     });
@@ -216,12 +220,12 @@ impl Compromises {
             return;
         }
         let Ok(said) = Compromised::deserialize(event.detail().value()) else { return };
-        let Compromised { compromise_id: id, by, request, refused, asked_by, reason } = said;
+        let Compromised { compromise_id: id, by, request, refused, shared_with, asked_by, reason } = said;
         match (event.kind(), request) {
             (kind @ ("credential.compromised" | "credential.compromise_asked"), Some(request)) => {
                 let waits = kind == "credential.compromise_asked";
                 let compromise = Compromise::new(id, request, refused, by, event.time());
-                self.declared(Compromise { waits, asked_by, ..compromise });
+                self.declared(Compromise { shared_with, waits, asked_by, ..compromise });
             }
             ("credential.restore_asked", _) => {
                 self.restore_asked(&id, by, reason.unwrap_or_default(), event.time());

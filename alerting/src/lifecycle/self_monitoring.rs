@@ -6,7 +6,7 @@ use crate::delivery::failing_receiver::FailingReceiver;
 use crate::error::Error;
 use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::silence::{Allowed, Silence};
-use crate::policy::routes::{FAILED_RULE, GONE_RULE, REFUSED_RULE, SILENCED_RULE};
+use crate::policy::routes::{FAILED_RULE, GONE_RULE, REFUSED_ID, REFUSED_RULE, SILENCED_RULE};
 use crate::response::intent::{Degree, Progress, Response, Ruled, Step};
 use crate::response::replicas::{Drift, Found};
 use crate::response::wording::name_targets;
@@ -65,20 +65,24 @@ pub fn allowed_after_revocation(progress: &Progress) -> Option<Finding> {
 }
 
 /// The finding that what another process has found is not acted upon, since it says that it was decided later than anything can
-/// have been `at` that time.
+/// have been `at` that time. Whoever can write one can write any number: all of a system within the hour are one alert, which
+/// pages once and counts the others, and each is a finding in the log.
 #[must_use]
 pub fn finding_refused(refused: &Finding, at: Instant) -> Finding {
     let Finding { id, rule, system, decided, .. } = refused;
     let anchor = EventId::derive(system, SOURCE, &format!("refused/{id}"));
-    let mut finding = about_keywatch(REFUSED_RULE, system, id, anchor, at);
+    let mut finding = about_keywatch(REFUSED_RULE, system, system, anchor, at);
     finding.severity = Severity::Critical;
+    finding.facts = [(REFUSED_ID, id), ("rule", rule)].map(|(name, fact)| (name.to_owned(), fact.clone())).into();
     finding.title =
         format!("A finding of {rule} is not evaluated: it is of {at} and says that it was decided at {decided}");
     finding.meaning =
         "No rule decides anything before it has happened. Somebody writes findings with the key of the process that finds, or \
-         that process or a broker has a wrong clock. Nothing is done about the finding; those behind it are acted upon."
+         that process or a broker has a wrong clock. Nothing is done about the finding; those behind it are acted upon. Further ones \
+         within the hour are counted on this alert and paged no more: each of them may be of another rule."
             .to_owned();
-    finding.runbook = "Look at the finding in the conclusions, and at the event that it names, if there is one.\n\
+    finding.runbook = "Look at each in the conclusions (finding.created of keywatch/finding_refused; `refused` of its facts is the \
+                       id), and at the event that it names, if there is one.\n\
                        Compare the clocks of the brokers.\n\
                        Where the clocks are right, take the machine that finds for taken over: give its role another key."
         .to_owned();

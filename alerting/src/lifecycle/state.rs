@@ -23,7 +23,7 @@ use crate::lifecycle::protection::Protections;
 use crate::lifecycle::silence::Silences;
 use crate::lifecycle::switch::Switches;
 use crate::limits::{INCIDENT_ALERTS_MAX, SWEEP_RECORDS};
-use crate::policy::routes::REFUSED_RULE;
+use crate::policy::routes::{REFUSED_ID, REFUSED_RULE};
 use crate::response::active_sessions::ActiveSessions;
 use crate::response::aftermath;
 use crate::response::break_glass::BreakGlass;
@@ -104,7 +104,9 @@ impl AlertState {
     fn found(&mut self, event: &Event) {
         let Ok(finding) = Finding::deserialize(event.detail().value()) else { return };
         if finding.rule == REFUSED_RULE {
-            self.unplanned.retain(|(decided, id), _| *id != finding.entity || *decided <= finding.decided);
+            // One that an earlier version wrote has it as its entity.
+            let refused = finding.facts.get(REFUSED_ID).unwrap_or(&finding.entity);
+            self.unplanned.retain(|(decided, id), _| id != refused || *decided <= finding.decided);
         }
         if !self.planned.contains(&finding.id) {
             self.unplanned.insert((finding.decided, finding.id.clone()), finding);

@@ -150,8 +150,12 @@ pub(crate) const GONE_RULE: &str = "keywatch/destination_gone";
 /// The rule of the finding that somebody silenced findings.
 pub(crate) const SILENCED_RULE: &str = "keywatch/silenced";
 
-/// The rule of the finding that another process's finding is not acted upon; its entity is the id of that one.
+/// The rule of the finding that another process's finding is not acted upon; its entity is the system, so that however many
+/// are refused are one alert.
 pub(crate) const REFUSED_RULE: &str = "keywatch/finding_refused";
+
+/// The fact of it that has the id of what is not acted upon.
+pub(crate) const REFUSED_ID: &str = "refused";
 
 /// The rule of the finding that a start has lowered what rules may do.
 pub(crate) const LOWERED_RULE: &str = "keywatch/protection_lowered";

@@ -13,7 +13,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, TableFactor, Visit, Visitor};
 
 use super::refusal::{Refusal, refused};
-use super::{EVENTS, comparison, kind_names};
+use super::{EVENTS, comparison, depth, kind_names};
 use crate::error::Error;
 
 const NO_ORDER: &str = "leave it out: findings come in the order of the log";
@@ -66,6 +66,9 @@ pub(crate) fn problems(rule: &str, plan: &LogicalPlan) -> Result<Vec<Error>, Err
 /// As [`check`].
 pub(crate) fn check_statement(rule: &str, statement: &Statement) -> Result<(), Error> {
     let Statement::Statement(statement) = statement else { return Ok(()) };
+    if let Some(refusal) = depth::refuse(statement) {
+        return Err(refused(rule, refusal));
+    }
     match statement.visit(&mut Unseen) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(refusal) => Err(refused(rule, refusal)),

@@ -1,6 +1,6 @@
 //! From SQL text to a pipeline of steps that is run for each batch of the log.
 //!
-//! 1. DataFusion parses and binds the text; [`language`] refuses what cannot be answered from the log alone, on the
+//! 1. DataFusion parses and binds the text, unless it is too deep for that ([`depth`]); [`language`] refuses what cannot be answered from the log alone, on the
 //!    plan before any optimizer has hidden it.
 //! 2. [`scope`] puts `system` before every partition key and adds the hidden columns that a finding needs.
 //! 3. DataFusion optimizes; then [`rewrite`] replaces windows and inventory joins by our own nodes, [`bounded`] finds
@@ -12,6 +12,7 @@ mod bounded;
 mod certain;
 mod comparison;
 mod deadline;
+pub(crate) mod depth;
 pub(crate) mod describe;
 mod dispatch;
 mod functions;

@@ -126,8 +126,15 @@ fn declared(compromise: &Value) -> String {
     let refused = items(&compromise["refused"]).len();
     let takers: Vec<&str> = items(&compromise["still_taken_by"]).iter().filter_map(Value::as_str).collect();
     let takers = if takers.is_empty() { String::new() } else { format!("; still taken by {}", takers.join(", ")) };
+    let others: Vec<&str> = items(&compromise["shared_with"]).iter().filter_map(Value::as_str).collect();
+    let shared = match others.as_slice() {
+        [] => String::new(),
+        others => {
+            format!("\nwhat is refused was also accepted for {}: declare these too if they share it", others.join(", "))
+        }
+    };
     format!(
-        "declaration {}: {}\nthe credential of {} in {} since {} until {} UTC; {refused} refused{takers}",
+        "declaration {}: {}\nthe credential of {} in {} since {} until {} UTC; {refused} refused{takers}{shared}",
         text(compromise, "id"),
         text(compromise, "status"),
         text(compromise, "source"),

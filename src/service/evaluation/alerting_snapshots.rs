@@ -121,7 +121,13 @@ impl AlertingSnapshots {
         for ((topic, reached), id) in saved.folded.reaches().into_iter().zip(beside.of) {
             let log_end = log.end(topic);
             if reached > log_end {
-                return Err(LogTooShort { snapshot: self.files.path(position), position: reached, log_end }.into());
+                return Err(LogTooShort {
+                    snapshot: self.files.path(position),
+                    position: reached,
+                    log_end,
+                    bucket: None,
+                }
+                .into());
             }
             ensure!(id_before(log, topic, reached)? == id, "it is of another log");
         }

@@ -43,20 +43,30 @@ pub(crate) struct LogTooShort {
     pub(super) snapshot: PathBuf,
     pub(super) position: Position,
     pub(super) log_end: Position,
+    /// Where it lies, with all others of its partition and state, if that is a bucket.
+    pub(super) bucket: Option<String>,
 }
 
 impl fmt::Display for LogTooShort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LogTooShort { snapshot, position, log_end } = self;
+        let LogTooShort { snapshot, position, log_end, bucket } = self;
         write!(
             f,
             "the log ends at {}, but {} was made when it had {} records, so that {} are missing; restore the log from a \
-             copy, look at it with `keywatch log check`, or, where the snapshot is of another log, remove it",
+             copy, look at it with `keywatch log check`, or, ",
             log_end.0,
             snapshot.display(),
             position.0,
             position.0 - log_end.0
-        )
+        )?;
+        match bucket {
+            None => f.write_str("where the snapshot is of another log, remove it"),
+            Some(place) => write!(
+                f,
+                "where you have made the topics anew and what lies in the bucket is of the log before, let log.state name \
+                 another prefix, or delete all that lies below {place} (docs/kafka.md#state-in-a-bucket)"
+            ),
+        }
     }
 }
 
@@ -142,7 +152,7 @@ impl Snapshots {
         let (mut file, bytes) = self.files.read(position)?;
         let log_end = log.end(Topic::Events);
         if position > log_end {
-            return Err(LogTooShort { snapshot: self.files.path(position), position, log_end }.into());
+            return Err(LogTooShort { snapshot: self.files.path(position), position, log_end, bucket: None }.into());
         }
         let end = bytes.checked_sub(ID_BYTES).context("it is cut off")?;
         let id = id_before(log, Topic::Events, position)?.context("the log does not hold the record before it")?;

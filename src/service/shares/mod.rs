@@ -60,7 +60,7 @@ pub(crate) async fn share(config: &Config, program: Program, metrics: Arc<Metric
     let shares = Shares::new(program, Arc::clone(&readiness));
     let told = Arc::clone(&shares);
     let lease = block_in_place(|| Lease::join(&settings, move |change| told.change(change)))?;
-    let (is_secure, partitions) = (config.server.tls.is_some(), config.log.partitions);
+    let (is_secure, partitions) = (config.server.is_over_tls(), config.log.partitions);
     let front = Front::new(Arc::clone(&shares), partitions, is_secure, readiness, Arc::clone(&metrics))?;
     let until = stopping.clone();
     let holding = spawn_blocking(move || hold(lease, &shares, &until));

@@ -19,7 +19,9 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Sql;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use futures::StreamExt;
+use keywatch_detectors::is_deeper;
 use keywatch_store::Topic;
 use keywatch_store::inventory::TABLES;
 use keywatch_store::log::segments::Kinds;
@@ -31,7 +33,9 @@ use super::made::{Declared, Findings, MadeTable, Recipe, Rows, of_findings, sche
 use super::pushdown;
 use super::records::{Reading, Records};
 use super::tables::{FINDINGS, Scope};
-use crate::limits::{SQL_PARTITIONS_MAX, SQL_TEXT_BYTES_MAX, SQL_WAITING_BATCHES_MAX};
+use crate::limits::{
+    SQL_BRACKETS_MAX, SQL_EXPLAINS_MAX, SQL_LEVELS_MAX, SQL_PARTITIONS_MAX, SQL_TEXT_BYTES_MAX, SQL_WAITING_BATCHES_MAX,
+};
 
 /// Functions whose result is as long as they are told, whatever they are given. A text that is needed that long can be had
 /// elsewhere.
@@ -176,12 +180,22 @@ fn said_once(error: &DataFusionError) -> anyhow::Error {
 /// The one statement of a text, if it is a question.
 fn parse(sql: &str) -> anyhow::Result<Statement> {
     ensure!(sql.len() <= SQL_TEXT_BYTES_MAX, "{} bytes of SQL, at most {SQL_TEXT_BYTES_MAX} are taken", sql.len());
+    let words = sql.split(|character: char| !character.is_alphanumeric());
+    let explains = words.filter(|word| word.eq_ignore_ascii_case("explain")).count();
+    ensure!(explains <= SQL_EXPLAINS_MAX, "{explains} EXPLAIN in one statement, at most {SQL_EXPLAINS_MAX} are taken");
     let dialect = PostgreSqlDialect {};
+    let open = brackets_within(sql, &dialect);
+    ensure!(open <= SQL_BRACKETS_MAX, "{open} brackets within each other, at most {SQL_BRACKETS_MAX} are taken");
     let parser = DFParserBuilder::new(sql).with_dialect(&dialect).build();
     let mut parser = parser.map_err(|error| said_once(&error))?;
     let mut statements = parser.parse_statements().map_err(|error| said_once(&error))?;
     ensure!(statements.len() <= 1, "{} statements at once; ask one after the other", statements.len());
     let Some(statement) = statements.pop_front() else { bail!("there is no statement") };
+    // Before anything goes down into it: whoever overflows a stack ends the process, with all that watches.
+    ensure!(
+        !is_deep(&statement),
+        "more than {SQL_LEVELS_MAX} operators, tables or UNIONs within each other; compare one column with many values by IN"
+    );
     let asks = match &statement {
         Statement::Statement(statement) => matches!(
             **statement,
@@ -199,6 +213,28 @@ fn parse(sql: &str) -> anyhow::Result<Statement> {
     let name = name.split_whitespace().next().unwrap_or_default().to_uppercase();
     ensure!(asks, "{name} is refused; {ONLY_QUESTIONS}");
     Ok(statement)
+}
+
+/// How many brackets of a text are open at once. A text that has no tokens is told by the parser what is wrong.
+fn brackets_within(sql: &str, dialect: &PostgreSqlDialect) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for token in Tokenizer::new(dialect, sql).tokenize().unwrap_or_default() {
+        match token {
+            Token::LParen | Token::LBracket | Token::LBrace => open += 1,
+            Token::RParen | Token::RBracket | Token::RBrace => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
+}
+
+fn is_deep(statement: &Statement) -> bool {
+    match statement {
+        Statement::Statement(statement) => is_deeper(statement, SQL_LEVELS_MAX),
+        Statement::Explain(explain) => is_deep(&explain.statement),
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => false,
+    }
 }
 
 fn recipes() -> Vec<Recipe> {

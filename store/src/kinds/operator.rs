@@ -68,7 +68,12 @@ const CREDENTIAL_COMPROMISED: &[Field] = &[
     BY,
     ("asked_by", "text", "who had asked for it, where two people declare it"),
     ("request", "object", "system, source, since, until, reason"),
-    ("refused", "array", "fingerprints of the credentials that are taken no more"),
+    ("refused", "array", "fingerprints of the credentials that are taken no more as those of the source"),
+    (
+        "shared_with",
+        "array",
+        "other sources of the system that were recognised by one of them; they are refused nothing",
+    ),
 ];
 
 const PROTECTION_CONFIGURED: &[Field] = &[

@@ -266,7 +266,9 @@ mod tests {
         let mut responding = pipeline(&log, Role::Respond, allowed());
         responding.executor.refuse_early(clock::now()).await.unwrap();
         responding.executor.resume().await.unwrap();
-        write("after");
+        // And goes on saying so.
+        let further: Vec<String> = (0..10).map(|number| format!("after {number}")).collect();
+        further.iter().for_each(|id| write(id));
         pipeline(&log, Role::Detect, allowed()).run_to_end().await.unwrap();
         let responded = responding.run_to_end().await.unwrap();
         let ids =
@@ -281,8 +283,18 @@ mod tests {
             })
             .filter(|(rule, _)| rule == "keywatch/finding_refused")
             .collect();
-        let of = |id: &str| ("keywatch/finding_refused".to_owned(), id.to_owned());
-        assert_eq!(told, [of("before"), of("after")]);
+        assert_eq!(told, [("keywatch/finding_refused".to_owned(), "cold".to_owned())], "one alert, and one page");
+        let counted = responding.executor.with_state(|state| {
+            let own = state.alerts().filter(|alert| alert.rule == "keywatch/finding_refused");
+            own.map(|alert| (alert.deliveries, alert.suppressed)).collect::<Vec<_>>()
+        });
+        assert_eq!(counted, [(1, further.len() as u64)], "the others are counted on it");
+        let created = conclusions(&log).into_iter().filter(|event| event.kind() == "finding.created");
+        let refused: BTreeSet<String> = created
+            .filter_map(|event| event.detail().value()["facts"]["refused"].as_str().map(str::to_owned))
+            .collect();
+        let all: BTreeSet<String> = further.into_iter().chain(["before".to_owned()]).collect();
+        assert_eq!(refused, all, "and each stands in the log");
         // It is done with, also for the next process.
         assert_eq!(responding.executor.with_state(|state| state.unplanned().count()), 0);
         let next = pipeline(&log, Role::Respond, allowed());

@@ -190,7 +190,8 @@ impl Remote {
             }
             if Instant::now() >= until {
                 let snapshot = PathBuf::from(self.shown_manifest(position));
-                return Err(Unfetched::TooNew(LogTooShort { snapshot, position, log_end }));
+                let bucket = Some(self.shown.clone());
+                return Err(Unfetched::TooNew(LogTooShort { snapshot, position, log_end, bucket }));
             }
             sleep(Duration::from_millis(STATE_PAUSE_MS)).await;
         }

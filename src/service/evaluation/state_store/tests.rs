@@ -279,10 +279,18 @@ async fn p6_a_log_that_ends_before_what_lies_in_the_bucket_is_not_taken_for_whol
         Unfetched::TooNew(short) => {
             let told = short.to_string();
             assert!(told.contains("ends at 30") && told.contains("s3://state/kw/keywatch-partition-0"), "{told}");
+            let place = world.remote().shown;
+            assert!(told.contains("another prefix") && told.contains(&format!("below {place} ")), "{told}");
         }
         other => panic!("{other:?}"),
     }
     assert!(second.positions().unwrap().is_empty());
+    // Somebody who knows that the topics were made anew does what it says, the one or the other.
+    let elsewhere = LogConfig { state: "s3://state/anew".into(), ..world.config.clone() };
+    let elsewhere = Remote { pace: world.remote().pace, ..remote(&elsewhere, "window-state").unwrap() };
+    assert_eq!(elsewhere.fetch(&second, &world.log).await.unwrap(), fetched(None, 0));
+    world.bucket.objects.lock().unwrap().clear();
+    assert_eq!(world.fetch(&second).await, fetched(None, 0));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Credentials of sources that somebody else had: declared, listed, taken back, and what rests on what was written under them.
 //! The front door refuses them before the declaration is answered.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use axum::Extension;
@@ -43,12 +43,8 @@ pub(super) async fn declare(State(api): State<Arc<Api>>, Extension(operator): Ca
     api.away(move |api| {
         is_declared(api, &request)?;
         // One that was replaced before is refused by the configuration.
-        let refused = if request.until.is_some() {
-            BTreeSet::new()
-        } else {
-            api.known.door.prints(&request.system, &request.source)
-        };
-        let declaring = api.executor.compromised(request, refused, &operator.name, clock::now());
+        let taken = if request.until.is_some() { BTreeMap::new() } else { api.known.door.taken(&request.system) };
+        let declaring = api.executor.compromised(request, &taken, &operator.name, clock::now());
         let declared = api.threads.block_on(declaring);
         // Also where it stands in the log and nobody could be told.
         at_the_door(api)?;

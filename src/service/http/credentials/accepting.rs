@@ -134,6 +134,7 @@ fn drawn() -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use keywatch_alerting::RefusedBySource;
     use keywatch_ingest::feeds::mapping::installed::Installed;
     use keywatch_store::log::memory::MemoryLog;
     use keywatch_store::{Log, Position};
@@ -166,7 +167,9 @@ mod tests {
         one.say(&taken).unwrap();
         one.say(&taken).unwrap();
         assert_eq!(words(&log).iter().map(|(_, prints)| *prints).collect::<Vec<_>>(), [1]);
-        let refusing = taken.refusing(Refused::new(taken.prints("cold", "idp")));
+        let refused = (("cold".to_owned(), "idp".to_owned()), taken.prints("cold", "idp"));
+        let refused = RefusedBySource::from([refused]);
+        let refusing = taken.refusing(Refused::new(refused));
         one.say(&refusing).unwrap();
         assert_eq!(words(&log).last().unwrap().1, 0, "it is refused");
         one.say(&taken).unwrap();

@@ -22,7 +22,7 @@ mod signed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use axum::http::HeaderMap;
 use keywatch_ingest::feeds::events::Events;
 use keywatch_ingest::feeds::mapping::installed::Installed;
@@ -117,7 +117,7 @@ impl Credentials {
     /// As configured now: its sources keep their turns and what was signed by them.
     ///
     /// # Errors
-    /// As of [`Credentials::new`].
+    /// As of [`Credentials::new`]; two sources know one secret.
     fn renewed(&self, configured: &[config::Credential], feeds: &Installed) -> anyhow::Result<Credentials> {
         let (mut all, mut sources) = (Vec::new(), self.sources.clone());
         for (index, one) in configured.iter().enumerate() {
@@ -136,6 +136,7 @@ impl Credentials {
             let credential = credential.with_context(|| format!("credentials[{index}] (source `{}`)", one.source))?;
             all.push(Arc::new(credential));
         }
+        check_secrets(configured)?;
         Ok(Credentials { all, sources, refused: Arc::clone(&self.refused) })
     }
 
@@ -152,11 +153,25 @@ impl Credentials {
     /// Fingerprints of all that a source is recognised by, as far as it is not refused.
     fn prints(&self, system: &str, source: &str) -> BTreeSet<String> {
         let own = self.all.iter().filter(|one| one.origin.system == system && one.origin.source == source);
-        own.flat_map(|one| &one.prints).filter(|print| !self.refused.contains(*print)).cloned().collect()
+        own.flat_map(|one| &one.prints).filter(|print| !self.refuses_print(system, source, print)).cloned().collect()
+    }
+
+    /// The same of every source of a system, by name.
+    fn taken(&self, system: &str) -> BTreeMap<String, BTreeSet<String>> {
+        let own = self.all.iter().filter(|one| one.origin.system == system);
+        let names: BTreeSet<&str> = own.map(|one| one.origin.source.as_str()).collect();
+        names.into_iter().map(|name| (name.to_owned(), self.prints(system, name))).collect()
+    }
+
+    /// Whether a fingerprint is refused as that source's.
+    fn refuses_print(&self, system: &str, source: &str, print: &str) -> bool {
+        let of = |(of_system, of_source): &(String, String)| of_system == system && of_source == source;
+        self.refused.iter().any(|(name, prints)| of(name) && prints.contains(print))
     }
 
     fn is_taken(&self, credential: &Credential) -> bool {
-        !credential.prints.iter().any(|print| self.refused.contains(print))
+        let Origin { system, source } = &credential.origin;
+        !credential.prints.iter().any(|print| self.refuses_print(system, source, print))
     }
 
     /// Every credential.
@@ -183,7 +198,8 @@ impl Credentials {
         }
         let credential = self.all.get(usize::try_from(found).ok()?)?;
         // Of the two tokens of a source, one may be refused.
-        (!self.refused.contains(&print("token", presented))).then_some(credential)
+        let Origin { system, source } = &credential.origin;
+        (!self.refuses_print(system, source, &print("token", presented))).then_some(credential)
     }
 
     fn with_certificate(&self, certificate: &CertificateDer<'_>) -> Option<&Arc<Credential>> {
@@ -300,6 +316,27 @@ impl Credential {
         }
         Ok(())
     }
+}
+
+/// That no secret is known to two sources, in copies of its file either: each could write as the other. Keys of those who sign
+/// are public, and a provider signs for all of its sources with the same.
+fn check_secrets(configured: &[config::Credential]) -> anyhow::Result<()> {
+    let mut owners = BTreeMap::new();
+    for (index, one) in configured.iter().enumerate() {
+        let source = (one.system.as_str(), one.source.as_str());
+        for file in one.signature.iter().flat_map(config::Signature::secrets) {
+            let owner = *owners.entry(print_of_file(file)?).or_insert(source);
+            ensure!(
+                owner == source,
+                "credentials[{index}] (source `{}`): signature.secret_files: {} holds a secret of source `{}` too; each source \
+                 needs its own",
+                source.1,
+                file.display(),
+                owner.1
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Fingerprints of what a credential is recognised by.

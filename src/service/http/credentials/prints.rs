@@ -1,15 +1,15 @@
 //! Fingerprints of what a sender is recognised by: they stand in the log and tell nothing of a secret.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use keywatch_alerting::RefusedBySource;
 use sha2::{Digest, Sha256};
 
-/// Fingerprints of what is refused.
-pub(crate) type Refused = Arc<BTreeSet<String>>;
+/// Fingerprints of what is refused, by system and source.
+pub(crate) type Refused = Arc<RefusedBySource>;
 
 /// The fingerprint of something that a sender is recognised by.
 pub(super) fn print(kind: &str, bytes: &[u8]) -> String {

@@ -1,10 +1,11 @@
 //! Credentials that are configured and taken no more, since somebody declared them stolen. They are known by fingerprints,
 //! which stand in the log and tell nothing of a secret. Who declares what is decided elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use keywatch_alerting::RefusedBySource;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -29,14 +30,14 @@ impl Refusing {
         Refusing::new(watch::channel(Refused::default()).0, watch::channel(Arc::default()).1)
     }
 
-    /// Fingerprints of all that a source is recognised by now, as far as it is not refused.
-    pub(crate) fn prints(&self, system: &str, source: &str) -> BTreeSet<String> {
-        self.credentials.borrow().prints(system, source)
+    /// Fingerprints of all that the sources of a system are recognised by now, by name, as far as it is not refused.
+    pub(crate) fn taken(&self, system: &str) -> BTreeMap<String, BTreeSet<String>> {
+        self.credentials.borrow().taken(system)
     }
 
     /// Refuses what `refused` says and nothing else, and returns once the front door does; `false` where it has not within a
     /// while. `refused` is asked while nobody else changes it, so that of two that come at once none undoes the other.
-    pub(crate) async fn refuse(&self, refused: impl FnOnce() -> BTreeSet<String>) -> bool {
+    pub(crate) async fn refuse(&self, refused: impl FnOnce() -> RefusedBySource) -> bool {
         self.sender.send_modify(|now| *now = Refused::new(refused()));
         let mut credentials = self.credentials.clone();
         // Somebody else may have gone further meanwhile.
@@ -63,7 +64,10 @@ mod tests {
             }
         });
         let refusing = Refusing::new(sender, credentials);
-        let prints = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let prints = |names: &[&str]| {
+            let prints = names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+            RefusedBySource::from([(("cold".to_owned(), "idp".to_owned()), prints)])
+        };
         let (one, both) = (prints(&["one"]), prints(&["one", "two"]));
         // There is one thread: both have said what they refuse before the door looks.
         let (first, second) = tokio::join!(refusing.refuse(|| one), refusing.refuse(|| both));

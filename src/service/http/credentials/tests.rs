@@ -1,5 +1,7 @@
 //! Tokens, kinds and times; signatures are tested over HTTP.
 
+use keywatch_alerting::RefusedBySource;
+
 use super::*;
 
 fn configured(source: &str) -> config::Credential {
@@ -45,7 +47,17 @@ fn what_is_refused_is_nobody_until_it_is_taken_again() {
     let all = credentials();
     let prints = all.prints("s", "source-one");
     assert_eq!((prints.len(), all.prints("s", "source-two").len(), all.prints("t", "source-one").len()), (2, 1, 0));
-    let refusing = all.refusing(Arc::new(prints.clone()));
+    let refused = |source: &str| {
+        let name = ("s".to_owned(), source.to_owned());
+        Arc::new(RefusedBySource::from([(name, prints.clone())]))
+    };
+    let forged = all.refusing(refused("source-two"));
+    for (header, source) in [("Bearer one", "source-one"), ("Bearer newer", "source-one"), ("Bearer two", "source-two")]
+    {
+        let found = who(&forged, header).map(|found| found.origin.source.as_str());
+        assert_eq!(found, Some(source), "a fingerprint of one source that is refused as another's refuses nobody");
+    }
+    let refusing = all.refusing(refused("source-one"));
     assert!(who(&refusing, "Bearer one").is_none() && who(&refusing, "Bearer newer").is_none());
     assert!(who(&refusing, "Bearer two").is_some(), "another source's");
     assert!(refusing.prints("s", "source-one").is_empty(), "it is refused already");
@@ -105,6 +117,29 @@ fn a_file_that_is_not_there_or_holds_no_secret_is_named() {
         assert!(error.starts_with("credentials[0] (source `idp`)") && error.contains(said), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
+}
+
+#[test]
+fn no_two_sources_know_one_secret_in_copies_of_its_file_either() {
+    let directory = tempfile::tempdir().unwrap();
+    let written = |name: &str, secret: &str| {
+        std::fs::write(directory.path().join(name), secret).unwrap();
+        directory.path().join(name)
+    };
+    let secret = "0123456789abcdef0123456789abcdef";
+    let (first, copy) = (written("first", secret), written("copy", &format!("{secret}\n")));
+    let other = written("other", &secret.replace('0', "7"));
+    let with = |source: &str, file: &std::path::Path| {
+        let signature = config::Signature::BodyHmac { header: "x".into(), secret_files: vec![file.to_owned()] };
+        config::Credential { signature: Some(signature), ..configured(source) }
+    };
+    let credentials = |file: &std::path::Path| {
+        Credentials::new(&[with("source-one", &first), with("source-two", file)], &Installed::default())
+    };
+    assert!(credentials(&other).is_ok());
+    let error = credentials(&copy).err().unwrap().to_string();
+    assert!(error.contains("source `source-two`") && error.contains("secret of source `source-one` too"), "{error}");
+    assert!(!error.contains(secret), "{error}");
 }
 
 #[test]

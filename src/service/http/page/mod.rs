@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`sessions`], [`sign_in`] | who has signed in; the form for that, with a token |
 //! | [`provider`] | signing in at the identity provider |
-//! | [`unwritten`] | sign-ins that the log does not take |
+//! | [`unwritten`], [`frequency`] | sign-ins that the log does not take; how often an operator signs in |
 //! | [`board`] | the board of incidents |
 //! | [`incident`], [`timeline`], [`compared`] | one incident: its timeline, what was shown beside what was signed |
 //! | [`acts`], [`silences`] | forms: what operators do about an incident, and silences |
@@ -27,6 +27,7 @@ mod compared;
 mod coverage;
 mod decisions;
 mod fields;
+mod frequency;
 mod incident;
 mod layout;
 mod live;
@@ -58,6 +59,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 
+use self::frequency::Frequency;
 use self::sessions::{Session, Sessions};
 use self::unwritten::Unwritten;
 use super::address::Addresses;
@@ -79,6 +81,8 @@ pub(crate) struct Page {
     sessions: Sessions,
     /// Sign-ins that wait for the log.
     unwritten: Unwritten,
+    /// How often operators have signed in of late.
+    frequency: Frequency,
     /// Attempts to sign in that failed.
     failures: Arc<Addresses>,
     /// Those of them that cost the identity provider an answer.
@@ -104,8 +108,8 @@ impl Page {
     pub(crate) fn new(api: Arc<Api>, tls: bool) -> Arc<Page> {
         let routes = TowerToHyperService::new(api::router(Arc::clone(&api)));
         let [failures, exchanges] = [(); 2].map(|()| Arc::new(Addresses::default()));
-        let (sessions, unwritten) = (Sessions::default(), Unwritten::default());
-        Arc::new(Page { api, routes, sessions, unwritten, failures, exchanges, tls })
+        let (sessions, unwritten, frequency) = (Sessions::default(), Unwritten::default(), Frequency::default());
+        Arc::new(Page { api, routes, sessions, unwritten, frequency, failures, exchanges, tls })
     }
 
     /// Asks the API as the operator of a session.
@@ -185,7 +189,7 @@ pub(crate) fn router(page: Arc<Page>) -> Router {
 /// Lets who has signed in through, and shows everybody else the form for that.
 async fn recognise(State(page): State<Arc<Page>>, mut request: Request, next: Next) -> Response {
     let secure = page.is_secure(request.headers());
-    let id = sessions::cookie(request.headers(), sessions::name(secure));
+    let id = sessions::id(request.headers(), secure);
     let Some(session) = id.and_then(|id| page.sessions.find(id, Instant::now())) else {
         let opens = request.method() == Method::GET && request.uri().path() != "/page/changes";
         let from_elsewhere = request.headers().get("sec-fetch-site").is_some_and(|from| from == "cross-site");

@@ -27,7 +27,7 @@ fn attempt_cookie(secure: bool) -> &'static str {
     if secure { "__Host-keywatch-attempt" } else { "keywatch-attempt" }
 }
 
-/// Whether that is one that no other host of the domain can set: also behind a proxy that does not say that it ends TLS, since
+/// Whether that is one that no other host of the domain can set, and that of the session: also behind a proxy that does not say that it ends TLS, since
 /// a browser that is not on TLS here is on another address than the one to which it is sent back.
 fn is_secure(page: &Page, sign_in: &SignIn, headers: &HeaderMap) -> bool {
     sign_in.comes_back_over_tls() || page.is_secure(headers)
@@ -74,7 +74,6 @@ pub(super) async fn come_back(State(page): State<Arc<Page>>, request: Request) -
     let mut response = match signed_in((oidc, sign_in), &fields, &attempt).await {
         Ok((operator, lasts)) => {
             let response = layout::onward(onward(&attempt.onward));
-            let secure = page.is_secure(&head.headers);
             begin_session(&page, operator, ("identity_provider", lasts), secure, response).await
         }
         Err(trouble) => {

@@ -102,6 +102,11 @@ pub(super) fn name(secure: bool) -> &'static str {
     if secure { "__Host-keywatch" } else { "keywatch" }
 }
 
+/// The id that a browser brings along. It has one with the prefix only if it came over TLS, whatever is known of that here.
+pub(super) fn id(headers: &HeaderMap, secure: bool) -> Option<&str> {
+    cookie(headers, name(true)).or_else(|| if secure { None } else { cookie(headers, name(false)) })
+}
+
 /// A cookie for scripts of no page and requests of no other site.
 pub(super) fn set_cookie(name: &str, value: &str, secure: bool, seconds: u64) -> String {
     cookie_for("Strict", name, value, secure, seconds)
@@ -195,6 +200,9 @@ mod tests {
         headers.insert(header::COOKIE, "a=1; keywatch=abc; b=keywatch=x".parse().unwrap());
         assert_eq!(cookie(&headers, "keywatch"), Some("abc"));
         assert_eq!(cookie(&headers, "__Host-keywatch"), None);
+        assert_eq!((id(&headers, false), id(&headers, true)), (Some("abc"), None));
+        headers.insert(header::COOKIE, "keywatch=planted; __Host-keywatch=def".parse().unwrap());
+        assert_eq!((id(&headers, false), id(&headers, true)), (Some("def"), Some("def")));
         let set = set_cookie(name(true), "abc", true, 60);
         assert_eq!(set, "__Host-keywatch=abc; Path=/; HttpOnly; SameSite=Strict; Max-Age=60; Secure");
         assert!(!set_cookie(name(false), "abc", false, 60).contains("Secure"));

@@ -1,6 +1,7 @@
 //! Signing in with an operator's token, and out; how a session begins, whichever way somebody signed in.
 //!
-//! A token that is right is always taken. Wrong ones are counted by address, so that who tries them from the same address does
+//! A token that is right is taken, unless its operator has signed in very often of late: each time is a record of every system that
+//! they see. Wrong ones are counted by address, so that who tries them from the same address does
 //! not keep a colleague out; the wrong ones beyond that are not answered as such any more.
 //!
 //! Whoever signs in while the log takes nothing sees what is shown without a record of it, and does nothing until the sign-in
@@ -21,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use super::addresses::address;
 use super::fields::Fields;
 use super::parts::hidden;
-use super::sessions::{SHIFT, cookie, name, random, set_cookie};
+use super::sessions::{self, SHIFT, cookie, name, random, set_cookie};
 use super::{Page, layout};
 use crate::clock;
 use crate::limits::{
@@ -123,6 +124,12 @@ pub(super) async fn begin_session(
     secure: bool,
     mut response: Response,
 ) -> Response {
+    if let Err(wait) = page.frequency.signs_in(&operator.name, Instant::now()) {
+        tracing::warn!(operator = operator.name, way, "an operator signs in on the page more often than is taken");
+        let problem =
+            "You have signed in too often in the last minutes. Use a session that you have, or wait a little.";
+        return too_early(problem, wait);
+    }
     let Some(written) = write_down(page, &operator, way).await else {
         let problem = "The log takes nothing just now, and too many sign-ins wait for it. Use a session that you have.";
         return layout::refused(None, StatusCode::SERVICE_UNAVAILABLE, problem);
@@ -145,7 +152,10 @@ pub(super) fn failed(page: &Page, address: Option<Address>, answer: Response) ->
 
 /// What who has failed too often is answered.
 pub(super) fn too_many(wait: Duration) -> Response {
-    let problem = "Too many attempts to sign in from your address have failed. Wait a little.";
+    too_early("Too many attempts to sign in from your address have failed. Wait a little.", wait)
+}
+
+fn too_early(problem: &str, wait: Duration) -> Response {
     let mut response = layout::refused(None, StatusCode::TOO_MANY_REQUESTS, problem);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
     response
@@ -154,11 +164,13 @@ pub(super) fn too_many(wait: Duration) -> Response {
 /// `POST /page/sign-out`.
 pub(super) async fn sign_out(State(page): State<Arc<Page>>, headers: HeaderMap, _: Fields) -> Response {
     let secure = page.is_secure(&headers);
-    if let Some(id) = cookie(&headers, name(secure)) {
+    if let Some(id) = sessions::id(&headers, secure) {
         page.sessions.end(id);
     }
     let mut response = Redirect::to("/page/sign-in").into_response();
-    add_cookie(&mut response, &set_cookie(name(secure), "", secure, 0));
+    for secure in [true, false].into_iter().filter(|secure| cookie(&headers, name(*secure)).is_some()) {
+        add_cookie(&mut response, &set_cookie(name(secure), "", secure, 0));
+    }
     response
 }
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::errors::{error, query_error};
 use super::values;
-use crate::limits::SQL_NICE;
+use crate::limits::{SQL_NICE, SQL_STACK_BYTES};
 use crate::service::sql::records::Reading;
 use crate::service::sql::session::partitions;
 
@@ -127,6 +127,7 @@ fn threads(place: OwnedSemaphorePermit) -> std::io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(partitions())
         .thread_name("sql-query")
+        .thread_stack_size(SQL_STACK_BYTES)
         .enable_time()
         .on_thread_start(yielding)
         .on_thread_stop(move || drop(Arc::clone(&place)))

@@ -43,7 +43,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use crate::limits::{SQL_BURST_MAX, SQL_CONNECTIONS_MAX, SQL_PASSWORD_BYTES_MIN, SQL_PER_SECOND_MAX, SQL_THREADS};
+use crate::limits::{
+    SQL_BURST_MAX, SQL_CONNECTIONS_MAX, SQL_PASSWORD_BYTES_MIN, SQL_PER_SECOND_MAX, SQL_STACK_BYTES, SQL_THREADS,
+};
 use crate::output;
 use crate::service::config::Config;
 use crate::service::http::bucket::{Bucket, Rate};
@@ -128,6 +130,7 @@ impl Endpoint {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(SQL_THREADS)
             .thread_name("sql")
+            .thread_stack_size(SQL_STACK_BYTES)
             .enable_all()
             .build()
             .context("cannot start the threads of SQL")?;
