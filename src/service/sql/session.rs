@@ -184,7 +184,7 @@ fn parse(sql: &str) -> anyhow::Result<Statement> {
     let explains = words.filter(|word| word.eq_ignore_ascii_case("explain")).count();
     ensure!(explains <= SQL_EXPLAINS_MAX, "{explains} EXPLAIN in one statement, at most {SQL_EXPLAINS_MAX} are taken");
     let dialect = PostgreSqlDialect {};
-    let open = brackets_within(sql, &dialect);
+    let open = brackets_within(sql, dialect);
     ensure!(open <= SQL_BRACKETS_MAX, "{open} brackets within each other, at most {SQL_BRACKETS_MAX} are taken");
     let parser = DFParserBuilder::new(sql).with_dialect(&dialect).build();
     let mut parser = parser.map_err(|error| said_once(&error))?;
@@ -216,9 +216,9 @@ fn parse(sql: &str) -> anyhow::Result<Statement> {
 }
 
 /// How many brackets of a text are open at once. A text that has no tokens is told by the parser what is wrong.
-fn brackets_within(sql: &str, dialect: &PostgreSqlDialect) -> usize {
+fn brackets_within(sql: &str, dialect: PostgreSqlDialect) -> usize {
     let (mut open, mut most) = (0_usize, 0);
-    for token in Tokenizer::new(dialect, sql).tokenize().unwrap_or_default() {
+    for token in Tokenizer::new(&dialect, sql).tokenize().unwrap_or_default() {
         match token {
             Token::LParen | Token::LBracket | Token::LBrace => open += 1,
             Token::RParen | Token::RBracket | Token::RBrace => open = open.saturating_sub(1),
