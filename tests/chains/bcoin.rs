@@ -34,7 +34,7 @@ fn units(events: &[Event], direction: &str) -> i128 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_that_waits_is_mined_undone_and_mined_again_is_told_at_each_step() {
     if !Bcoin::is_there() {
-        return left_out("no bcoin here (`make bcoin`)");
+        return left_out("no bcoin here, or no Node.js that runs it (`make bcoin`, `.ci/install-package nodejs`)");
     }
     let (wallet, thief, miner) = (Wallet::of(0x11), Wallet::of(0x22), Wallet::of(0x33));
     let node = Bcoin::start(&wallet.address).await;

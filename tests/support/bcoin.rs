@@ -11,6 +11,9 @@ use bitcoin::{Address, Block, OutPoint, Transaction, TxOut};
 use reqwest::Client;
 use serde_json::{Value, json};
 
+/// How long an answer may take: the longest is that to who asks for hundreds of blocks.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// A node.
 pub(crate) struct Bcoin {
     child: Child,
@@ -19,9 +22,11 @@ pub(crate) struct Bcoin {
 }
 
 impl Bcoin {
-    /// Whether it is installed.
+    /// Whether it is installed, and what runs it: its folder may outlive the machine for which it was made.
     pub(crate) fn is_there() -> bool {
-        folder().join("complete").is_file()
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut folders = std::env::split_paths(&path);
+        folder().join("complete").is_file() && folders.any(|folder| folder.join("node").is_file())
     }
 
     /// Starts one that mines for `miner`, and waits until it answers.
@@ -68,7 +73,7 @@ impl Bcoin {
     async fn ask(&self, method: &str, parameters: Value) -> Option<Value> {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
         let asked = self.client.post(format!("http://127.0.0.1:{}", self.port)).basic_auth("u", Some("p")).json(&body);
-        asked.send().await.ok()?.json().await.ok()
+        asked.timeout(PATIENCE).send().await.ok()?.json().await.ok()
     }
 
     /// Mines blocks; gives their hashes.

@@ -403,6 +403,10 @@ mod tests {
         let (slow, fast) = (node(1000), node(1_000_000));
         let spaced = waited(&slow, 200).await;
         assert!(spaced >= Duration::from_millis(199 - NODE_LATE_MILLISECONDS_MAX), "{spaced:?}");
+        // What was not asked for a while is not asked at once behind it.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let later = waited(&slow, 200).await;
+        assert!(later >= Duration::from_millis(199 - NODE_LATE_MILLISECONDS_MAX), "{later:?}");
         // A timer for each of them would take more than two seconds.
         let at_once = waited(&fast, 2000).await;
         assert!(at_once < Duration::from_secs(1), "{at_once:?}");
