@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use crate::support::{FaultyPdp, MortalLog, SESSION, SYSTEM, allowed, at, control, finding, inventory};
+use keywatch_alerting::limits::SWEEP_RECORDS;
 use keywatch_alerting::{Dependencies, EnforcementPoint, Executor, Policy, Schedule};
 use keywatch_store::event::Origin;
-use keywatch_store::{Event, Log, Topic};
+use keywatch_store::{Event, Finding, Log, Severity, Topic};
 use serde_json::Value;
 
 /// A revocation that was proved, with a control that signs never.
@@ -170,4 +171,25 @@ async fn a_signature_of_the_control_is_critical() {
     let restarted = start(&log, &FaultyPdp::new());
     restarted.resume().await.unwrap();
     assert_eq!(critical(&log).len(), 1);
+}
+
+#[tokio::test]
+async fn a_signature_of_the_control_is_told_once_and_one_after_a_month_is_told_again() {
+    let (log, executor) = proved().await;
+    let control = control()["session_id"].as_str().unwrap().to_owned();
+    hear(&log, &executor, vec![event("signing.signed", "stolen", 100, &control, "success")]);
+    executor.page_due(SYSTEM, at(100)).await.unwrap();
+    assert_eq!(critical(&log).len(), 1);
+    // So many that alerting forgets meanwhile what is old.
+    let later = 32 * 86_400;
+    for number in 0..i64::try_from(SWEEP_RECORDS).unwrap() {
+        let lesser = finding(&format!("n-{number}"), later + number);
+        executor.take(&Finding { severity: Severity::Low, response: Vec::new(), ..lesser }).await.unwrap();
+    }
+    executor.page_due(SYSTEM, at(later + 2_000)).await.unwrap();
+    executor.refresh().await.unwrap();
+    assert_eq!(critical(&log).len(), 1, "it was told");
+    hear(&log, &executor, vec![event("signing.signed", "again", later + 3_000, &control, "success")]);
+    executor.page_due(SYSTEM, at(later + 3_000)).await.unwrap();
+    assert_eq!(critical(&log), ["keywatch/control_signed"; 2]);
 }
