@@ -115,6 +115,25 @@ async fn an_allow_and_a_signature_of_the_control_are_told_with_their_record_and_
 }
 
 #[tokio::test]
+async fn what_is_heard_at_once_is_told_in_the_order_of_the_log() {
+    let both = ["keywatch/control_signed", "keywatch/allowed_after_revocation"];
+    for at_once in [true, false] {
+        let (log, executor) = proved().await;
+        let control = control()["session_id"].as_str().unwrap().to_owned();
+        let heard = [
+            event("signing.signed", "s", 101, &control, "success"),
+            event("decision", "let-in", 102, SESSION, "allow"),
+        ];
+        for events in heard.chunks(if at_once { 2 } else { 1 }) {
+            let until = events.last().unwrap().time();
+            hear(&log, &executor, events.to_vec());
+            executor.page_due(SYSTEM, until).await.unwrap();
+        }
+        assert_eq!(critical(&log), both, "at once: {at_once}");
+    }
+}
+
+#[tokio::test]
 async fn decisions_of_the_past_say_nothing_of_a_decision_point_that_did_not_make_them() {
     let log = MortalLog::immortal();
     log.append(Topic::Events, vec![allowed("d-1")]).unwrap();
