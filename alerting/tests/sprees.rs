@@ -5,7 +5,7 @@ use crate::plan::{play, say};
 use crate::support::{SYSTEM, at, finding, policy};
 use keywatch_alerting::lifecycle::operation::Operation;
 use keywatch_alerting::lifecycle::record::{finding_created, records};
-use keywatch_alerting::{Act, Action, AlertState, plan};
+use keywatch_alerting::{Act, Action, AlertState, Status, plan};
 use keywatch_store::finding::{Proof, Target};
 use keywatch_store::{Finding, Severity};
 
@@ -90,5 +90,14 @@ fn a_decoy_that_was_acknowledged_takes_no_other_wallet_in() {
         assert_eq!(decide(&high("w-real", 1)), (expected.to_owned(), incidents), "acknowledged: {acknowledged}");
         // The next one is of the same theft as the one that nobody has seen.
         assert_eq!(decide(&high("w-real-2", 2)).1, incidents, "acknowledged: {acknowledged}");
+        // Nor does what goes on about the decoy take up what nobody has seen.
+        let again = Finding {
+            severity: Severity::High,
+            response: Vec::new(),
+            ..about("w-decoy", "chain/amount_outlier", "node", 3)
+        };
+        assert_eq!(decide(&again).1, incidents, "acknowledged: {acknowledged}");
+        let real = state.incident_of(&state.alert(&high("w-real", 1)).unwrap().incident).unwrap();
+        assert_eq!(real.handling.status, Status::Open, "acknowledged: {acknowledged}");
     }
 }

@@ -124,10 +124,12 @@ impl Incidents {
     #[must_use]
     pub fn join(&self, finding: &Finding) -> Joined<'_> {
         let recent = self.recent(finding).filter_map(|(kind, linked)| Some((kind, self.open.get(&linked.incident)?)));
-        // Who has taken one theft up, or a decoy, has not seen the next one: that begins anew.
-        let joinable =
-            recent.filter(|(kind, incident)| *kind != Shared::Spree || incident.handling.status == Status::Open);
-        let mut found: Vec<&Incident> = joinable.map(|(_, incident)| incident).collect();
+        let mut leads: Vec<(Shared, &Incident)> = recent.collect();
+        // Who has taken one theft up, or a decoy, has not seen the next one: that begins anew, and nothing makes one of both.
+        if leads.iter().any(|(_, incident)| incident.handling.status != Status::Open) {
+            leads.retain(|(kind, _)| *kind != Shared::Spree);
+        }
+        let mut found: Vec<&Incident> = leads.into_iter().map(|(_, incident)| incident).collect();
         found.retain(|incident| is_open(incident.last, finding.decided));
         found.sort_by(|one, other| (one.opened, &one.id).cmp(&(other.opened, &other.id)));
         found.dedup_by(|one, other| one.id == other.id);
