@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use crate::support::{FaultyPdp, MortalLog, SESSION, SYSTEM, allowed, at, control, finding, inventory};
+use keywatch_alerting::limits::SWEEP_RECORDS;
 use keywatch_alerting::{Dependencies, EnforcementPoint, Executor, Policy, Schedule};
 use keywatch_store::event::Origin;
-use keywatch_store::{Event, Log, Topic};
+use keywatch_store::{Event, Finding, Log, Severity, Topic};
 use serde_json::Value;
 
 /// A revocation that was proved, with a control that signs never.
@@ -114,6 +115,25 @@ async fn an_allow_and_a_signature_of_the_control_are_told_with_their_record_and_
 }
 
 #[tokio::test]
+async fn what_is_heard_at_once_is_told_in_the_order_of_the_log() {
+    let both = ["keywatch/control_signed", "keywatch/allowed_after_revocation"];
+    for at_once in [true, false] {
+        let (log, executor) = proved().await;
+        let control = control()["session_id"].as_str().unwrap().to_owned();
+        let heard = [
+            event("signing.signed", "s", 101, &control, "success"),
+            event("decision", "let-in", 102, SESSION, "allow"),
+        ];
+        for events in heard.chunks(if at_once { 2 } else { 1 }) {
+            let until = events.last().unwrap().time();
+            hear(&log, &executor, events.to_vec());
+            executor.page_due(SYSTEM, until).await.unwrap();
+        }
+        assert_eq!(critical(&log), both, "at once: {at_once}");
+    }
+}
+
+#[tokio::test]
 async fn decisions_of_the_past_say_nothing_of_a_decision_point_that_did_not_make_them() {
     let log = MortalLog::immortal();
     log.append(Topic::Events, vec![allowed("d-1")]).unwrap();
@@ -170,4 +190,25 @@ async fn a_signature_of_the_control_is_critical() {
     let restarted = start(&log, &FaultyPdp::new());
     restarted.resume().await.unwrap();
     assert_eq!(critical(&log).len(), 1);
+}
+
+#[tokio::test]
+async fn a_signature_of_the_control_is_told_once_and_one_after_a_month_is_told_again() {
+    let (log, executor) = proved().await;
+    let control = control()["session_id"].as_str().unwrap().to_owned();
+    hear(&log, &executor, vec![event("signing.signed", "stolen", 100, &control, "success")]);
+    executor.page_due(SYSTEM, at(100)).await.unwrap();
+    assert_eq!(critical(&log).len(), 1);
+    // So many that alerting forgets meanwhile what is old.
+    let later = 32 * 86_400;
+    for number in 0..i64::try_from(SWEEP_RECORDS).unwrap() {
+        let lesser = finding(&format!("n-{number}"), later + number);
+        executor.take(&Finding { severity: Severity::Low, response: Vec::new(), ..lesser }).await.unwrap();
+    }
+    executor.page_due(SYSTEM, at(later + 2_000)).await.unwrap();
+    executor.refresh().await.unwrap();
+    assert_eq!(critical(&log).len(), 1, "it was told");
+    hear(&log, &executor, vec![event("signing.signed", "again", later + 3_000, &control, "success")]);
+    executor.page_due(SYSTEM, at(later + 3_000)).await.unwrap();
+    assert_eq!(critical(&log), ["keywatch/control_signed"; 2]);
 }

@@ -12,7 +12,7 @@ use keywatch_store::{Event, EventId, Finding, Severity, Topic};
 use proptest::prelude::*;
 
 /// Plans the findings one after another on the state that their records leave behind.
-fn play(findings: &[Finding], policy: &Policy) -> (Vec<Vec<Action>>, Vec<(Topic, Event)>, AlertState) {
+pub(crate) fn play(findings: &[Finding], policy: &Policy) -> (Vec<Vec<Action>>, Vec<(Topic, Event)>, AlertState) {
     let mut state = AlertState::default();
     let mut log = Vec::new();
     let mut all = Vec::new();
@@ -30,7 +30,8 @@ fn play(findings: &[Finding], policy: &Policy) -> (Vec<Vec<Action>>, Vec<(Topic,
     (all, log, state)
 }
 
-fn say(actions: &[Action]) -> String {
+/// What is done, in short.
+pub(crate) fn say(actions: &[Action]) -> String {
     let words: Vec<String> = actions
         .iter()
         .map(|action| match action {

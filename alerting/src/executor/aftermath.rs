@@ -16,7 +16,7 @@ impl Executor {
     /// # Errors
     /// [`Error::Log`].
     pub(super) async fn tell_aftermath(&self, system: &str, until: Instant) -> Result<(), Error> {
-        let untold: Vec<Finding> = self.with_state(|state| {
+        let mut untold: Vec<Finding> = self.with_state(|state| {
             let of_system = state.responses().iter().filter(|progress| progress.response.system == system);
             let allowed = of_system.filter_map(|progress| self.allowed(progress));
             let misused = state.responses().misused().filter(|(of, _, _)| *of == system);
@@ -24,7 +24,10 @@ impl Executor {
             let heard = allowed.chain(signed).filter(|finding| finding.decided <= until);
             heard.filter(|finding| !state.is_planned(finding)).collect()
         });
+        // In the order of the log, and after what was due before, as where records are read one by one.
+        untold.sort_by_key(|finding| finding.decided);
         for finding in &untold {
+            self.page_waiting(system, finding.decided).await?;
             self.take_own(finding).await?;
         }
         Ok(())

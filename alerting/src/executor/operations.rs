@@ -198,6 +198,14 @@ impl Executor {
     /// [`Error::Log`].
     pub async fn page_due(&self, system: &str, now: Instant) -> Result<(), Error> {
         self.tell_aftermath(system, now).await?;
+        self.page_waiting(system, now).await
+    }
+
+    /// Tells what has waited long enough at log time `now` of a system.
+    ///
+    /// # Errors
+    /// [`Error::Log`].
+    pub(super) async fn page_waiting(&self, system: &str, now: Instant) -> Result<(), Error> {
         if self.with_state(|state| plan::due(state, system, now).is_empty()) {
             return Ok(());
         }

@@ -1,5 +1,5 @@
 //! Where responses stand, as people who decide on them have to see it: what each waits for and until when, and which
-//! independent sources speak in its incident by now. Decides nothing.
+//! independent sources speak of the same by now. Decides nothing.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ pub struct ResponseView {
     pub expired: bool,
     /// Nothing is revoked alone there: its system, its rule or all of keywatch is in shadow mode.
     pub shadow: bool,
-    /// Trust groups whose sources speak in the incident. Two or more are twofold evidence.
+    /// Trust groups whose sources speak of the same. Two or more are twofold evidence.
     pub groups: BTreeSet<String>,
 }
 
@@ -80,7 +80,7 @@ impl Executor {
     }
 }
 
-/// Who speaks in the incident of a response.
+/// Who speaks of what a response is about.
 struct Witnesses {
     incident: Option<String>,
     sources: Vec<String>,
@@ -91,7 +91,8 @@ impl Witnesses {
         let incident = state.incident_of(&response.incident);
         // As old as this they would not have counted when it was decided.
         let recent = |time: &Instant| time.saturating_add(CORROBORATION_NS) >= response.decided;
-        let witnesses = incident.into_iter().flat_map(|incident| &incident.witnesses);
+        let of_matter = state.matter_of(&response.alert_id).and_then(|matter| state.incidents().witnesses_in(matter));
+        let witnesses = of_matter.or(incident.map(|incident| &incident.witnesses)).into_iter().flatten();
         let counts = |source: &str, time: &Instant| {
             recent(time) && !state.compromises().distrusts(&response.system, source, *time)
         };

@@ -50,7 +50,9 @@ pub struct Joined<'a> {
     pub id: String,
     /// Incidents that turn out to be the same.
     pub merges: Vec<String>,
-    /// Sources that speak in it, the finding's own included if it counts.
+    /// What of it the finding shares something with by name: only that corroborates it.
+    pub(crate) matters: BTreeSet<&'a str>,
+    /// Sources that speak in these, the finding's own included if it counts.
     pub witnesses: BTreeMap<String, Instant>,
     /// The incident before the finding, with those that turn out to be the same; `None` where the finding begins one.
     pub before: Option<Cow<'a, Incident>>,
@@ -96,8 +98,13 @@ type Link = (String, Shared, String);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Linked {
     incident: String,
+    /// Id of the findings that share something by name with those that had it, one through the other.
+    matter: String,
     last: Instant,
 }
+
+/// Sources of findings that count, each with the log time it last spoke.
+type Witnesses = BTreeMap<String, Instant>;
 
 /// All incidents that may still take in findings, and those that people have not resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,15 +114,22 @@ pub struct Incidents {
     links: HashMap<Link, Linked>,
     /// Id of an incident that turned out to be another → that other.
     aliases: BTreeMap<String, String>,
+    /// Who speaks in each matter. Of one spree are findings of several: whoever may write one of them says nothing of the others,
+    /// and they nothing of his.
+    matters: BTreeMap<String, Witnesses>,
 }
 
 impl Incidents {
     /// Where `finding` belongs.
     #[must_use]
     pub fn join(&self, finding: &Finding) -> Joined<'_> {
-        let linked = links(finding).filter_map(|link| Some((link.1.reach(), self.links.get(&link)?)));
-        let recent = linked.filter(|(reach, linked)| linked.last.saturating_add(*reach) >= finding.decided);
-        let mut found: Vec<&Incident> = recent.filter_map(|(_, linked)| self.open.get(&linked.incident)).collect();
+        let recent = self.recent(finding).filter_map(|(kind, linked)| Some((kind, self.open.get(&linked.incident)?)));
+        let mut leads: Vec<(Shared, &Incident)> = recent.collect();
+        // Who has taken one theft up, or a decoy, has not seen the next one: that begins anew, and nothing makes one of both.
+        if leads.iter().any(|(_, incident)| incident.handling.status != Status::Open) {
+            leads.retain(|(kind, _)| *kind != Shared::Spree);
+        }
+        let mut found: Vec<&Incident> = leads.into_iter().map(|(_, incident)| incident).collect();
         found.retain(|incident| is_open(incident.last, finding.decided));
         found.sort_by(|one, other| (one.opened, &one.id).cmp(&(other.opened, &other.id)));
         found.dedup_by(|one, other| one.id == other.id);
@@ -125,17 +139,45 @@ impl Incidents {
                 before.to_mut().absorb((*merged).clone());
             }
         }
-        let mut witnesses = before.as_ref().map(|before| before.witnesses.clone()).unwrap_or_default();
+        let matters = self.matters_of(finding);
+        let mut witnesses = Witnesses::new();
+        for spoke in matters.iter().filter_map(|matter| self.matters.get(*matter)) {
+            add_witnesses(&mut witnesses, spoke);
+        }
         if counts(finding) {
             add_witnesses(&mut witnesses, &BTreeMap::from([(finding.source.clone(), finding.decided)]));
         }
         let mut ids = found.into_iter().map(|incident| incident.id.clone());
         let id = ids.next().unwrap_or_else(|| derive_id(&["incident", &finding.id]));
-        Joined { id, merges: ids.collect(), witnesses, before }
+        Joined { id, merges: ids.collect(), matters, witnesses, before }
+    }
+
+    /// What leads the finding to an incident.
+    fn recent(&self, finding: &Finding) -> impl Iterator<Item = (Shared, &Linked)> {
+        let now = finding.decided;
+        let linked = links(finding).filter_map(move |link| Some((link.1, self.links.get(&link)?)));
+        linked.filter(move |(kind, linked)| linked.last.saturating_add(kind.reach()) >= now)
+    }
+
+    fn matters_of(&self, finding: &Finding) -> BTreeSet<&str> {
+        let named = self.recent(finding).filter(|(kind, _)| *kind != Shared::Spree);
+        named.map(|(_, linked)| linked.matter.as_str()).collect()
+    }
+
+    /// The matter that findings of `rule` about `entity` are of.
+    pub(crate) fn matter_of(&self, system: &str, rule: &str, entity: &str) -> Option<&str> {
+        let link = (system.to_owned(), Shared::Alert, same(rule, entity));
+        self.links.get(&link).map(|linked| linked.matter.as_str())
+    }
+
+    /// Who speaks in a matter.
+    pub(crate) fn witnesses_in(&self, matter: &str) -> Option<&BTreeMap<String, Instant>> {
+        self.matters.get(matter)
     }
 
     /// Takes in a finding as its alert record says.
     pub fn apply(&mut self, record: &AlertRecord) {
+        let matter = self.corroborate(record);
         self.take_in(record);
         let AlertRecord { incident: id, merges, finding, .. } = record;
         if !merges.is_empty() {
@@ -144,8 +186,28 @@ impl Incidents {
         }
         for link in links(finding) {
             let last = self.links.get(&link).map_or(finding.decided, |linked| linked.last.max(finding.decided));
-            self.links.insert(link, Linked { incident: id.to_owned(), last });
+            self.links.insert(link, Linked { incident: id.to_owned(), matter: matter.clone(), last });
         }
+    }
+
+    /// Takes its source into the matter that the finding is of; several that turn out to be the same become one. Its id.
+    fn corroborate(&mut self, record: &AlertRecord) -> String {
+        let finding = &record.finding;
+        let matters: BTreeSet<String> = self.matters_of(finding).into_iter().map(str::to_owned).collect();
+        let matter = matters.first().unwrap_or(&finding.id).clone();
+        let mut witnesses = Witnesses::new();
+        for spoke in matters.iter().filter_map(|of| self.matters.remove(of)) {
+            add_witnesses(&mut witnesses, &spoke);
+        }
+        if speaks(record) {
+            add_witnesses(&mut witnesses, &BTreeMap::from([(finding.source.clone(), finding.decided)]));
+        }
+        if matters.len() > 1 {
+            let moved = self.links.values_mut().filter(|linked| matters.contains(&linked.matter));
+            moved.for_each(|linked| matter.clone_into(&mut linked.matter));
+        }
+        self.matters.insert(matter.clone(), witnesses);
+        matter
     }
 
     /// As [`Incidents::apply`], where no further finding asks where it belongs.
@@ -204,6 +266,8 @@ impl Incidents {
             open.contains_key(&linked.incident) && (of != system || is_open(linked.last, now))
         });
         self.aliases.retain(|_, to| open.contains_key(to));
+        let led: BTreeSet<&str> = self.links.values().map(|linked| linked.matter.as_str()).collect();
+        self.matters.retain(|matter, _| led.contains(matter.as_str()));
     }
 }
 
@@ -227,8 +291,7 @@ impl Incident {
 
     fn take_in(&mut self, record: &AlertRecord) {
         let finding = &record.finding;
-        // What a rule that is off finds is recorded, and speaks for no revocation.
-        if counts(finding) && !record.tainted && record.off.is_none() {
+        if speaks(record) {
             add_witnesses(&mut self.witnesses, &BTreeMap::from([(finding.source.clone(), finding.decided)]));
         }
         self.last = self.last.max(finding.decided);
@@ -291,7 +354,6 @@ impl Incident {
 }
 
 fn links(finding: &Finding) -> impl Iterator<Item = Link> {
-    let same = Some(format!("{} {}", finding.rule, finding.entity));
     let is_grave = finding.severity >= Severity::High && finding.rule.starts_with("chain/");
     let is_of_spree = is_grave && finding.wallet.is_some() && finding.tx.is_some();
     let named = [
@@ -300,7 +362,7 @@ fn links(finding: &Finding) -> impl Iterator<Item = Link> {
         (Shared::Wallet, finding.wallet.clone()),
         (Shared::Destination, finding.to_address.clone()),
         (Shared::Tx, finding.tx.clone()),
-        (Shared::Alert, same),
+        (Shared::Alert, Some(same(&finding.rule, &finding.entity))),
         (Shared::Spree, is_of_spree.then(String::new)),
     ];
     named.into_iter().filter_map(|(kind, name)| Some((finding.system.clone(), kind, name?)))
@@ -309,6 +371,16 @@ fn links(finding: &Finding) -> impl Iterator<Item = Link> {
 /// Whether what was last seen at `last` takes in something that is settled at `now`.
 fn is_open(last: Instant, now: Instant) -> bool {
     last.saturating_add(INCIDENT_OPEN_NS) >= now
+}
+
+/// What findings of one rule about the same share.
+fn same(rule: &str, entity: &str) -> String {
+    format!("{rule} {entity}")
+}
+
+/// Whether the source of its finding speaks for a revocation. What a rule that is off finds is recorded, and does not.
+fn speaks(record: &AlertRecord) -> bool {
+    counts(&record.finding) && !record.tainted && record.off.is_none()
 }
 
 fn counts(finding: &Finding) -> bool {

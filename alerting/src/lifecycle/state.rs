@@ -220,6 +220,12 @@ impl AlertState {
         self.alerts.get(self.last_alerts.get(&name(finding))?)
     }
 
+    /// What the alert of that id shares something with by name, as [`Incidents::witnesses_in`] knows it.
+    pub(crate) fn matter_of(&self, alert_id: &str) -> Option<&str> {
+        let Alert { system, rule, entity, .. } = self.alerts.get(alert_id)?;
+        self.incidents.matter_of(system, rule, entity)
+    }
+
     /// Every alert that is remembered.
     pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.values()

@@ -201,8 +201,10 @@ fn respond(
     let ids: Vec<&str> =
         std::iter::once(&incident.id).chain(&incident.merges).chain(merged).map(String::as_str).collect();
     // What nobody can approve any more waits for nobody: it neither stands for what is asked now nor is released.
+    let waits = |proposal: &&Response| now <= policy.approvals.expires(proposal.decided);
+    let proposals = responses.proposals(&ids).filter(waits);
     let proposals: Vec<&Response> =
-        responses.proposals(&ids).filter(|proposal| now <= policy.approvals.expires(proposal.decided)).collect();
+        proposals.filter(|proposal| is_about_it(proposal, finding, incident, state)).collect();
     let base = |kind: &str, targets: Targets, why: String| Response {
         id: response_id(finding, kind),
         system: finding.system.clone(),
@@ -314,8 +316,8 @@ fn may_act_alone(
     Ok(format!("independent trust groups agree: {}", groups.join(", ")))
 }
 
-/// Trust groups whose sources spoke in the incident of late enough to be speaking of the same thing. A source whose credential
-/// was stolen when it spoke counts for none.
+/// Trust groups whose sources spoke late enough to be speaking of the same thing, in what of the incident shares a name with the
+/// finding. A source whose credential was stolen when it spoke counts for none.
 fn agreeing_groups<'a>(
     finding: &Finding,
     incident: &Joined<'_>,
@@ -334,6 +336,13 @@ fn in_shadow((system, rule): (&str, &str), now: Instant, (state, policy): (&Aler
     let is_switched = || state.switches().lowered(system, rule, now).is_some();
     let switched = || is_switched().then(|| format!("shadow mode of {rule}: it revokes nothing without a person"));
     policy.in_shadow(system, rule).or_else(switched)
+}
+
+/// Whether a proposal is about what the finding is about, by a name that they share. Of another wallet that was emptied in the same
+/// hours the finding says nothing.
+fn is_about_it(proposal: &Response, finding: &Finding, incident: &Joined<'_>, state: &AlertState) -> bool {
+    proposal.finding_id == finding.id
+        || state.matter_of(&proposal.alert_id).is_some_and(|matter| incident.matters.contains(matter))
 }
 
 /// Proposals become deeds only when trust groups agree: a finding that proves itself says nothing of other findings. What a rule

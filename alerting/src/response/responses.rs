@@ -23,7 +23,7 @@ pub struct Responses {
     spent: BTreeMap<String, VecDeque<Spent>>,
     /// Sessions and requests of controls with which nobody signs, by system.
     controls: BTreeMap<String, BTreeSet<String>>,
-    /// The first signature of these nevertheless: event and log time, by system.
+    /// The first signature of these nevertheless within a month: event and log time, by system.
     misused: BTreeMap<String, (EventId, Instant)>,
 }
 
@@ -266,6 +266,8 @@ impl Responses {
             let old = progress.response.since().saturating_add(RESPONSE_KEPT_NS) < now;
             progress.is_open() || progress.response.system != system || !old
         });
+        // Before it is forgotten that it was told: so it is not told again, and the next one is.
+        self.misused.retain(|of, (_, time)| of != system || time.saturating_add(RESPONSE_KEPT_NS) >= now);
     }
 }
 

@@ -53,7 +53,8 @@ Examples:
   keywatch alerts silence --system cold --rule chain/amount_outlier --for 8h --reason 'migration'
   keywatch alerts handover --since 2026-03-01T06:00:00Z
 
-An id may be that of an alert or of its incident: people handle incidents. Its first digits will do, four or more. docs/alerts.md tells the day of an analyst.
+An id may be that of an alert or of its incident: people handle incidents. Its first digits will do, four or more.
+docs/alerts.md tells the day of an analyst.
 KEYWATCH_URL says where keywatch is; KEYWATCH_TOKEN_FILE, or KEYWATCH_TOKEN itself, who you are.")]
 pub(crate) struct AlertsArguments {
     #[command(flatten)]

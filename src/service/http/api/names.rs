@@ -11,6 +11,9 @@ use crate::service::operators::{Operator, Permission};
 /// How many names are offered.
 const NEAREST_MAX: usize = 3;
 
+/// Characters of a name that are held against those there are: it takes time with the product of both lengths.
+const COMPARED_CHARS_MAX: usize = 100;
+
 /// Whether a silence is of a system that is declared and, where it names one, of a rule that runs.
 pub(super) fn check_silence(api: &Api, operator: &Operator, request: &SilenceRequest) -> Result<(), Refusal> {
     let inventory = api.known.inventory.now();
@@ -57,7 +60,7 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
 
 /// The names nearest to this one, as the end of a sentence; nothing where there are none.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let wanted = name.to_lowercase();
+    let wanted: String = name.to_lowercase().chars().take(COMPARED_CHARS_MAX).collect();
     let alike = |known: &str| normalized_levenshtein(&known.to_lowercase(), &wanted);
     let mut known: Vec<(f64, &str)> = known.map(|known| (alike(known), known)).collect();
     known.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(other.1)));
