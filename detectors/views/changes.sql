@@ -12,8 +12,8 @@ columns:
   opened_after: tickets of the actor that were opened within `delay` after the change
   tickets: tickets of anybody in the system within thirty days
   is_asked_of_actor: >-
-    changes of this kind are made by this actor on tickets: at least half of those of the last thirty days were, or there
-    were fewer than five of them
+    changes of this kind are made by this actor on tickets: at least half of those between thirty days and a day before were,
+    or there were fewer than five of them
 parameters:
   life:
     type: duration
@@ -66,8 +66,9 @@ FROM (
       )
       AND actor IS NOT NULL
   )
+  -- What somebody did within a day teaches nothing: the first hours of a theft would make the rest of it the custom.
   WINDOW alike AS (
-    PARTITION BY actor, kind ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+    PARTITION BY actor, kind ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '1 day' PRECEDING
   )
 )
 WHERE kind <> 'custody.change' AND outcome = 'success'
