@@ -15,4 +15,5 @@ mod shipped_rules;
 mod silence;
 mod snapshots;
 mod support;
+mod teaching;
 mod windows;

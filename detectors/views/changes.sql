@@ -12,8 +12,8 @@ columns:
   opened_after: tickets of the actor that were opened within `delay` after the change
   tickets: tickets of anybody in the system within thirty days
   is_asked_of_actor: >-
-    changes of this kind are made by this actor on tickets: at least half of those of the last thirty days were, or there
-    were fewer than five of them
+    changes of this kind are made by this actor on tickets: at least half of those between thirty days and a day before were,
+    or there were fewer than five of them
 parameters:
   life:
     type: duration
@@ -44,21 +44,22 @@ FROM (
     coalesce(detail_text(detail, 'act'), kind) AS act,
     lower(coalesce(detail_text(detail, 'act'), kind)) AS word,
     coalesce(detail_text(detail, 'target'), 'something') AS target,
-    -- A ticket that is closed right after the change still allowed it.
-    count(*) FILTER (WHERE kind = 'custody.change' AND outcome = 'open') OVER (
-      PARTITION BY actor ORDER BY time RANGE BETWEEN INTERVAL '1 nanosecond' FOLLOWING AND $delay FOLLOWING
-    ) AS opened_after,
-    count(*) FILTER (WHERE kind = 'custody.change') OVER (
-      PARTITION BY system ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND CURRENT ROW
-    ) AS tickets,
     count(*) FILTER (WHERE outcome = 'success') OVER alike AS alike_before,
-    count(*) FILTER (WHERE outcome = 'success' AND ticket = 'open') OVER alike AS on_tickets_before
+    -- A ticket that is told late was there.
+    count(*) FILTER (WHERE outcome = 'success' AND (ticket = 'open' OR opened_after > 0)) OVER alike AS on_tickets_before
   FROM (
     SELECT
       *,
       last_value(CASE WHEN kind = 'custody.change' THEN outcome END) IGNORE NULLS OVER (
         PARTITION BY actor ORDER BY time RANGE BETWEEN $life PRECEDING AND CURRENT ROW
-      ) AS ticket
+      ) AS ticket,
+      -- A ticket that is closed right after the change still allowed it.
+      count(*) FILTER (WHERE kind = 'custody.change' AND outcome = 'open') OVER (
+        PARTITION BY actor ORDER BY time RANGE BETWEEN INTERVAL '1 nanosecond' FOLLOWING AND $delay FOLLOWING
+      ) AS opened_after,
+      count(*) FILTER (WHERE kind = 'custody.change') OVER (
+        PARTITION BY system ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND CURRENT ROW
+      ) AS tickets
     FROM events
     WHERE kind IN (
         'custody.change', 'control.policy', 'control.key', 'control.iam', 'control.network', 'control.logging',
@@ -66,8 +67,9 @@ FROM (
       )
       AND actor IS NOT NULL
   )
+  -- What somebody did within a day teaches nothing: the first hours of a theft would make the rest of it the custom.
   WINDOW alike AS (
-    PARTITION BY actor, kind ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+    PARTITION BY actor, kind ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '1 day' PRECEDING
   )
 )
 WHERE kind <> 'custody.change' AND outcome = 'success'

@@ -11,8 +11,11 @@ columns:
     deployments and changes that succeeded within `lead` before or `delay` after and name the decision point, its policies or
     its bundle
   announced_here: those of them whose target is this replica
-  contents_before: different contents that the part had changed to between thirty days and twelve hours before
-  is_still: the part was looked at a week ago or earlier, and did not change between thirty days and twelve hours before
+  contents_before: >-
+    different contents that the part had changed to unannounced between thirty days and twelve hours before; what is released
+    is no custom of changing it otherwise
+  is_still: >-
+    the part was looked at a week ago or earlier, and did not change unannounced between thirty days and twelve hours before
 parameters:
   lead:
     type: duration
@@ -40,33 +43,38 @@ SELECT
 FROM (
   SELECT
     *,
-    count(*) FILTER (WHERE kind <> 'pdp.state' AND outcome = 'success' AND is_named) OVER (
-      PARTITION BY system ORDER BY time RANGE BETWEEN $lead PRECEDING AND $delay FOLLOWING
-    ) AS announcements,
-    count(*) FILTER (WHERE kind <> 'pdp.state' AND outcome = 'success') OVER (
-      PARTITION BY place ORDER BY time RANGE BETWEEN $lead PRECEDING AND $delay FOLLOWING
-    ) AS announced_here,
-    count(DISTINCT CASE WHEN kind = 'pdp.state' AND outcome = 'changed' THEN sha256 END) OVER (
+    count(DISTINCT CASE WHEN announcements = 0 AND announced_here = 0 THEN sha256 END) OVER (
       PARTITION BY part ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '12 hours' PRECEDING
-    ) AS contents_before,
-    min(CASE WHEN kind = 'pdp.state' THEN time END) OVER (PARTITION BY part ORDER BY time) AS looked_at_since
+    ) AS contents_before
   FROM (
     SELECT
       *,
-      CASE WHEN kind = 'pdp.state' THEN lower(source) ELSE lower(detail_text(detail, 'target')) END AS place,
-      regexp_like(said, '[^a-z](' || $names || ')[^a-z]')
-        OR (kind = 'control.deploy' AND regexp_like(said, '[^a-z](policy|policies)[^a-z]')) AS is_named,
-      coalesce(detail_text(detail, 'part'), 'something') AS part,
-      detail_text(detail, 'sha256') AS sha256,
-      detail_text(detail, 'before') AS sha256_before,
-      detail_text(detail, 'policies') AS changed_policies
+      count(*) FILTER (WHERE kind <> 'pdp.state' AND outcome = 'success' AND is_named) OVER (
+        PARTITION BY system ORDER BY time RANGE BETWEEN $lead PRECEDING AND $delay FOLLOWING
+      ) AS announcements,
+      count(*) FILTER (WHERE kind <> 'pdp.state' AND outcome = 'success') OVER (
+        PARTITION BY place ORDER BY time RANGE BETWEEN $lead PRECEDING AND $delay FOLLOWING
+      ) AS announced_here,
+      min(CASE WHEN kind = 'pdp.state' THEN time END) OVER (PARTITION BY part ORDER BY time) AS looked_at_since
     FROM (
       SELECT
         *,
-        ' ' || lower(concat(detail_text(detail, 'target'), ' ', detail_text(detail, 'repository'))) || ' ' AS said
-      FROM events
-      WHERE kind IN ('pdp.state', 'control.deploy', 'control.policy')
+        CASE WHEN kind = 'pdp.state' THEN lower(source) ELSE lower(detail_text(detail, 'target')) END AS place,
+        regexp_like(said, '[^a-z](' || $names || ')[^a-z]')
+          OR (kind = 'control.deploy' AND regexp_like(said, '[^a-z](policy|policies)[^a-z]')) AS is_named,
+        coalesce(detail_text(detail, 'part'), 'something') AS part,
+        detail_text(detail, 'sha256') AS sha256,
+        detail_text(detail, 'before') AS sha256_before,
+        detail_text(detail, 'policies') AS changed_policies
+      FROM (
+        SELECT
+          *,
+          ' ' || lower(concat(detail_text(detail, 'target'), ' ', detail_text(detail, 'repository'))) || ' ' AS said
+        FROM events
+        WHERE kind IN ('pdp.state', 'control.deploy', 'control.policy')
+      )
     )
   )
+  WHERE kind = 'pdp.state' AND outcome = 'changed'
 )
-WHERE kind = 'pdp.state' AND outcome = 'changed' AND part IN $parts
+WHERE part IN $parts

@@ -60,6 +60,8 @@ FROM (
         IGNORE NULLS OVER before
       AS TIMESTAMP
     ) AS ends_at,
+    last_value(CASE WHEN kind = 'custody.grant' THEN coalesce(detail_text(detail, 'until'), '') END)
+      IGNORE NULLS OVER before AS until_said,
     last_value(CASE WHEN kind = 'custody.grant' THEN event_id END) IGNORE NULLS OVER before AS evidence_revocation
   FROM events
   WHERE kind IN ('custody.grant', 'custody.access', 'signing.approved', 'decision') AND actor IS NOT NULL
@@ -78,3 +80,9 @@ WHERE (last_word = 'revoked' OR (last_word = 'granted' AND ends_at IS NOT NULL))
   -- A claimed time near the end of all times must not overflow.
   AND event_time
     > least(CASE WHEN last_word = 'revoked' THEN said_at ELSE ends_at END, TIMESTAMP '2200-01-01') + $grace
+  -- Until a day is until it is over, in UTC.
+  AND (
+    last_word = 'revoked'
+    OR until_said NOT LIKE '____-__-__'
+    OR event_time > least(ends_at, TIMESTAMP '2200-01-01') + INTERVAL '1 day' + $grace
+  )

@@ -8,14 +8,15 @@ uses: [decision_point_changes]
 proof: corroborated
 without_history: >-
   Policies and configuration are judged from the second look at a replica on, data from a week of looks on in which they did
-  not change. What changes in data before that is told by `policy/data_changed_unannounced`.
+  not change unannounced. What changes in data before that is told by `policy/data_changed_unannounced`.
 response: []
 suppress_for: 4h
 meaning: >-
   Policies, data or configuration of a replica of the decision point are others than at the look before, and around that
   time nobody told of a deployment or a change that names the decision point, its policies or its bundle. Pipelines
   announce what they do; whoever writes to a decision point by hand, or to its bundle, does not, and that something else
-  was released in that hour is no excuse. Data are among them where they stood still for a week or longer.
+  was released in that hour is no excuse. Data are among them where they stood still for a week or
+  longer, but for what was released.
 runbook:
   - "See which replicas changed and when: SELECT time, source, detail FROM events WHERE kind = 'pdp.state' AND outcome = 'changed' ORDER BY time DESC LIMIT 50"
   - Get the policies that are named (`GET /v1/policies`) and compare them with what you published last. Stop signing while they differ.

@@ -11,8 +11,9 @@ response: [session]
 suppress_for: 1h
 meaning: >-
   The device was in order when the session was let in and is not any more: disk encryption off, sensor stopped, an
-  unknown program. Trust was given for a state that has ended, so it ends too. A failure that is dated before the newest
-  success of the same check is an old report that came late, and is no news.
+  unknown program. Trust was given for a state that has ended, so it ends too. A failure that is dated before a success of the
+  same check, and comes within `disorder` after it, is an old report that was overtaken, and is no news. One that comes later
+  is told whatever its date: whoever sets the device's clock back would be unseen else.
 runbook:
   - "See what the device reported: SELECT time, source, outcome, reason, detail FROM events WHERE device = '<device>' AND kind = 'session.posture' ORDER BY time DESC"
   - "See what the session did since: SELECT time, kind, wallet, request, outcome FROM events WHERE session = '<session>' ORDER BY time DESC"
@@ -33,6 +34,10 @@ parameters:
     type: text_list
     default: [os_version, os_patch, patch_level, agent_version, browser_version, signature_age]
     meaning: checks that fail because what is asked of devices has moved on, and not the device
+  disorder:
+    type: duration
+    default: 1 hour
+    meaning: how long a report may arrive after a newer one of the same check
   session_reach:
     type: duration
     default: 12 hours
@@ -71,7 +76,7 @@ FROM (
     FROM (
       SELECT
         *,
-        -- Reports come late, and not in order. What is dated before the newest success says nothing of now.
+        -- Reports overtake each other. What is dated before a success that has just come says nothing of now.
         kind = 'session.posture' AND (outcome = 'compliant' OR (outcome = 'not_compliant' AND (event_time < passed_at) IS NOT TRUE))
           AS known,
         kind <> 'session.posture' AND session IS NOT NULL AND (outcome IS DISTINCT FROM 'failure') AS lives
@@ -81,7 +86,7 @@ FROM (
           -- A success that is dated after it came excuses nothing: its clock is wrong.
           max(CASE WHEN kind = 'session.posture' AND outcome = 'compliant' AND event_time <= time THEN event_time END) OVER (
             PARTITION BY subject, check_name ORDER BY time
-            RANGE BETWEEN $session_reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+            RANGE BETWEEN $disorder PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
           ) AS passed_at
         FROM (
           SELECT *, coalesce(device, session) AS subject, detail_text(detail, 'check') AS check_name

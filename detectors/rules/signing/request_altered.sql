@@ -69,12 +69,12 @@ FROM (
     FROM (
       SELECT
         e.*,
-        -- A call of a vault of the system itself that carries no value says nothing of where value goes; what leaves the
-        -- vault does.
-        own.wallet IS NOT NULL
+        -- A call of another wallet of the system, a vault, that carries no value says nothing of where value goes; what
+        -- leaves the vault does. A call of the wallet itself changes who controls it.
+        own.wallet <> e.wallet
           AND kind = 'chain.tx'
           AND (e.amount > 0) IS NOT TRUE
-          AND (detail_int(detail, 'operation') IS DISTINCT FROM 1) AS calls_own,
+          AND (detail_int(detail, 'operation') IS DISTINCT FROM 1) AS calls_vault,
         kind IN ('custody.request', 'signing.requested') AS asks,
         kind = 'signing.approved' AS approves,
         -- A node knows no requests; the signer's record says which request a transaction belongs to.
@@ -92,5 +92,5 @@ FROM (
 WHERE kind IN ('signing.signed', 'chain.tx')
   AND (outcome IS DISTINCT FROM 'failed')
   AND subject IS NOT NULL
-  AND NOT calls_own
+  AND (calls_vault IS NOT TRUE)
   AND (differs_from_asked OR differs_from_approved)

@@ -32,7 +32,8 @@ impl Need {
     pub fn is_filled_by(&self, kind: &str) -> bool {
         let of = |family: &str| kind.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         match self {
-            Need::Signer => of("signing"),
+            // What a key opens is no signature, and tells of none.
+            Need::Signer => of("signing") && kind != "signing.unsealed",
             Need::Node => of("chain"),
             Need::Ledger => kind == "custody.request",
             Need::DecisionPoint => kind == "decision",
@@ -260,10 +261,11 @@ mod tests {
         let mut heard = Observed::default();
         let seen = coverage(&needs_signer, &system, &heard);
         assert_eq!(seen, Coverage { visibility: Visibility::Partial, missing: vec![(Need::Signer, 1)] });
-        let event = keywatch_store::line::read(
-            br#"{"event_id":"00000000000000000000000000000001","system":"s","time":"2026-01-01T00:00:00Z","event_time":"2026-01-01T00:00:00Z","source":"hsm","kind":"signing.signed","wallet":"b"}"#,
-        );
-        heard.hear(&event.unwrap());
+        let signed = r#"{"event_id":"00000000000000000000000000000001","system":"s","time":"2026-01-01T00:00:00Z","event_time":"2026-01-01T00:00:00Z","source":"hsm","kind":"signing.signed","wallet":"b"}"#;
+        let unsealed = signed.replace("signing.signed", "signing.unsealed");
+        heard.hear(&keywatch_store::line::read(unsealed.as_bytes()).unwrap());
+        assert_eq!(coverage(&needs_signer, &system, &heard).visibility, Visibility::Partial, "a key that decrypts");
+        heard.hear(&keywatch_store::line::read(signed.as_bytes()).unwrap());
         assert_eq!(coverage(&needs_signer, &system, &heard).visibility, Visibility::Full);
         let blind = coverage(&rule("[signer, ledger]"), &system, &heard);
         assert_eq!(blind, Coverage { visibility: Visibility::None, missing: vec![(Need::Ledger, 2)] });

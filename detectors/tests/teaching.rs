@@ -1,0 +1,39 @@
+//! What somebody who writes a part of the records could teach a rule before the theft, or do in its blind spot. Each case stands
+//! among the events on which the rule fires, and is told under its own entity.
+
+use std::collections::BTreeSet;
+
+use keywatch_detectors::rule::shipped;
+use keywatch_detectors::{Engine, Settings};
+use keywatch_store::Position;
+
+/// The entities that a shipped rule tells of over the events on which it fires.
+fn entities(id: &str) -> BTreeSet<String> {
+    let rule = shipped().unwrap().into_iter().find(|rule| rule.id == id).unwrap();
+    let mut engine = Engine::new(std::slice::from_ref(&rule), &Settings::default()).unwrap();
+    let outcome = engine.run(Position(0), &rule.fires).unwrap();
+    assert!(outcome.parked.is_empty(), "{:?}", outcome.parked);
+    outcome.findings.into_iter().map(|decided| decided.finding.entity).collect()
+}
+
+#[test]
+fn changes_of_one_day_do_not_make_it_the_custom_to_have_no_ticket() {
+    let told = entities("control/change_without_ticket");
+    assert!(told.contains("ci@custody.example"), "four a day before, and a fifth on the day");
+    assert!(told.contains("sre@custody.example"), "five on a ticket that was told after them");
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_make_a_failed_check_an_old_report() {
+    assert!(entities("session/posture_worsened").contains("s-kim-1"), "an hour after the last success");
+}
+
+#[test]
+fn data_that_are_released_are_not_thereby_known_to_change_unannounced() {
+    assert!(entities("policy/changed_unannounced").contains("data"), "a release three days before");
+}
+
+#[test]
+fn a_request_that_became_a_call_of_the_wallet_itself_is_altered() {
+    assert!(entities("signing/request_altered").contains("W-1010"), "a module is enabled instead");
+}
