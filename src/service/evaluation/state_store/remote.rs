@@ -190,7 +190,12 @@ impl Remote {
             }
             if Instant::now() >= until {
                 let snapshot = PathBuf::from(self.shown_manifest(position));
-                return Err(Unfetched::TooNew(LogTooShort { snapshot, position, log_end }));
+                let short = LogTooShort { snapshot, position, log_end };
+                // Another process has what the log here is known to lack.
+                return Err(match log.lacks_records() {
+                    true => Unfetched::Rejected(short.to_string()),
+                    false => Unfetched::TooNew(short),
+                });
             }
             sleep(Duration::from_millis(STATE_PAUSE_MS)).await;
         }

@@ -347,6 +347,10 @@ impl Log for KafkaLog {
     fn clock(&self) -> Clock {
         self.settings.clock
     }
+
+    fn lacks_records(&self) -> bool {
+        self.later_messages() > 0
+    }
 }
 
 impl Drop for KafkaLog {
