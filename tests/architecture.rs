@@ -204,6 +204,17 @@ fn no_file_holds_two_ideas() {
 }
 
 #[test]
+fn nothing_that_runs_uses_a_log_that_fails_on_command() {
+    let texts = tree::texts(&["rs"]);
+    let name_it = |text: &str| text.contains(concat!("log::", "faulty"));
+    assert!(texts.iter().any(|(_, text)| name_it(text)), "no test uses one");
+    for (file, text) in &texts {
+        let runs = circles::module(&file.to_string_lossy()).is_some() && name_it(&circles::code(text));
+        assert!(!runs, "{}: store/src/log/faulty.rs is for tests", file.display());
+    }
+}
+
+#[test]
 fn nothing_is_left_to_be_done() {
     let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("unimpl", "emented!"), concat!("to", "do!(")];
     for (file, text) in tree::texts(&["rs", "rego", "sql", "toml", "yml", "md", "sh"]) {

@@ -67,7 +67,7 @@ fn arrows(room: &str, texts: &[(PathBuf, String)]) -> Arrows {
 }
 
 /// What a file of a room is called here; `None` for tests.
-fn module(file: &str) -> Option<String> {
+pub(super) fn module(file: &str) -> Option<String> {
     let mut names: Vec<&str> = file.strip_suffix(".rs")?.split('/').collect();
     if names.contains(&"tests") {
         return None;
@@ -79,7 +79,7 @@ fn module(file: &str) -> Option<String> {
 }
 
 /// A text without comments, and without the tests at its end.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let lines: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     lines.join("\n")

@@ -222,6 +222,13 @@ async fn p2_what_a_later_version_wrote_is_passed_by_told_of_and_holds_up_nothing
     let (_, said) = tools::log(&directory, &["copy", "keywatch.toml", "kept"], 1);
     assert!(said.contains("4 messages that a role of keywatch wrote cannot be read"), "{said}");
 
+    // Nor does one take the copy for whole that lacks them.
+    let own = "keywatch-data/kafka-0";
+    let (checked, _) = tools::log(&directory, &["check", own], 1);
+    assert!(checked.contains("events: this copy of a log on Kafka lacks what a later version wrote"), "{checked}");
+    let (_, said) = tools::log(&directory, &["copy", own, "kept-of-it"], 1);
+    assert!(said.contains("events: this copy of a log on Kafka lacks"), "{said}");
+
     // Which ones the copy lacks is remembered, and it goes on.
     let running = machine.start().await;
     until_later(&running, 1).await;

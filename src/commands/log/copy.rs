@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use keywatch_store::log::admission::{Admission, Admitted};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::log::kafka::{KafkaLog, Settings, partition_of};
-use keywatch_store::{Clock, Event, Instant, Log, Topic, line};
+use keywatch_store::{Clock, Event, Instant, Log, Position, Topic, line};
 
 use super::cut::{Cut, Gaps};
 use super::place::{self, LeftOut, Place, Records};
@@ -70,12 +70,11 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
         arguments.by.as_ref().is_none_or(|by| !by.trim().is_empty()),
         "--by is empty; who reads the copy wants to know"
     );
-    if let Place::Directory(_) = from {
+    let lacks = match &from {
         // What of it cannot be copied is known before anything is made.
-        for topic in Topic::ALL {
-            accept(arguments, topic, Records::of(&from, topic)?.as_ref())?;
-        }
-    }
+        Place::Directory(directory) => accept_directory(arguments, directory)?,
+        Place::Lines(_) | Place::Configuration(_) => Vec::new(),
+    };
     // The source first: where there is none, nothing is made.
     let mut sources = Vec::new();
     for topic in Topic::ALL {
@@ -116,14 +115,28 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
     }
     target.end()?;
     output::line(&output::table(["topic", "written", "repeats", "conflicts", "foreign", "unreadable"], rows))?;
+    lacks.iter().for_each(|said| output::note(said));
     if unreadable == 0 {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(ExitCode::from(u8::from(!lacks.is_empty())));
     }
     output::note(&format!(
         "{unreadable} messages that a role of keywatch wrote cannot be read by this version, and their events are not in the \
          copy; `keywatch log check` says which"
     ));
     Ok(ExitCode::from(1))
+}
+
+/// Checks both topics of a log in a directory; what it lacks and knows of.
+fn accept_directory(arguments: &CopyArguments, directory: &Path) -> anyhow::Result<Vec<String>> {
+    let mut ends = [Position(0); 2];
+    for topic in Topic::ALL {
+        let source = Records::of(&Place::Directory(directory.to_owned()), topic)?;
+        accept(arguments, topic, source.as_ref())?;
+        if let Some(Records::Log(log, ..)) = &source {
+            ends = Topic::ALL.map(|topic| log.end(topic));
+        }
+    }
+    place::lacks(directory, ends)
 }
 
 /// Checks that somebody answers for what is missing at the beginning of a topic.

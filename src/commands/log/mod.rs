@@ -102,7 +102,9 @@ fn check_log(place: &Place) -> anyhow::Result<ExitCode> {
     bars.end();
     let report = report?;
     show(&report)?;
-    Ok(ExitCode::from(u8::from(!report.damage.is_empty())))
+    let lacks = place::lacks(&place.directory, report.topics.map(|found| found.end.position))?;
+    lacks.iter().try_for_each(|said| output::line(said))?;
+    Ok(ExitCode::from(u8::from(!(report.damage.is_empty() && lacks.is_empty()))))
 }
 
 fn accept(loss: &Loss) -> anyhow::Result<ExitCode> {

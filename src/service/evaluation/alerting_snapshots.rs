@@ -87,7 +87,7 @@ impl AlertingSnapshots {
     }
 
     /// The newest state that is whole and belongs to this log. Whatever is wrong with a snapshot only costs time. But a
-    /// snapshot also vouches for the log: what it has seen must be there.
+    /// snapshot also vouches for the log: what it has seen must be there, unless the log is known to lack records.
     ///
     /// # Errors
     /// [`LogTooShort`], or the directory cannot be read.
@@ -99,7 +99,7 @@ impl AlertingSnapshots {
                     tracing::info!(position = position.0, "alerting's state is restored");
                     return Ok(RestoredAlerting { saved, history, restored: true, rejected });
                 }
-                Err(error) if error.is::<LogTooShort>() => return Err(error),
+                Err(error) if error.is::<LogTooShort>() && !log.lacks_records() => return Err(error),
                 Err(error) => {
                     rejected += 1;
                     let path = self.files.path(position);

@@ -97,7 +97,7 @@ impl Snapshots {
 
     /// An engine from `make` with the newest state that is whole and belongs to this log. Whatever is wrong with a snapshot
     /// only costs time: the rules then go through the log from an older one, or from its beginning. But a snapshot also
-    /// vouches for the log: what it has seen must be there.
+    /// vouches for the log: what it has seen must be there, unless the log is known to lack records.
     ///
     /// # Errors
     /// [`LogTooShort`], the directory or the log cannot be read, or `make` fails.
@@ -110,7 +110,8 @@ impl Snapshots {
                     tracing::info!(position = position.0, missing = missing.len(), "window state is restored");
                     return Ok(Restored { engine, position, missing, rejected });
                 }
-                Err(error) if error.is::<LogTooShort>() => return Err(error),
+                // Where the log is known to lack records, it is no wonder that others' snapshots reach further.
+                Err(error) if error.is::<LogTooShort>() && !log.lacks_records() => return Err(error),
                 Err(error) => {
                     rejected += 1;
                     let path = self.files.path(position);
@@ -171,6 +172,7 @@ mod tests {
 
     use keywatch_detectors::{Rule, Settings};
     use keywatch_store::event::Origin;
+    use keywatch_store::log::faulty::FaultyLog;
     use keywatch_store::log::memory::MemoryLog;
     use keywatch_store::{Event, Instant};
 
@@ -193,6 +195,19 @@ mod tests {
         });
         log.append(Topic::Events, records.collect()).unwrap();
         log
+    }
+
+    /// A log that is known to lack records.
+    struct Lacking(MemoryLog);
+
+    impl FaultyLog for Lacking {
+        fn records(&self) -> &dyn Log {
+            &self.0
+        }
+
+        fn says_it_lacks_records(&self) -> bool {
+            true
+        }
     }
 
     #[test]
@@ -241,6 +256,9 @@ mod tests {
         snapshots.write(&seen, &whole, Position(10)).unwrap();
         let refused = snapshots.restore(engine, &log("opa", 5)).err().unwrap().to_string();
         assert!(refused.contains("ends at 5") && refused.contains("5 are missing"), "{refused}");
+        // A copy that lacks what a later version wrote, of which another process has the whole.
+        let Restored { position, rejected, .. } = snapshots.restore(engine, &Lacking(log("opa", 5))).unwrap();
+        assert_eq!((position, rejected), (Position(0), 1), "it is left aside");
         fs::write(snapshots.files.path(Position(10)), "damaged, so that it vouches for nothing").unwrap();
         assert_eq!(snapshots.restore(engine, &log("opa", 5)).unwrap().position, Position(0));
     }

@@ -27,6 +27,11 @@ pub trait FaultyLog: Send + Sync {
     fn faulty_read(&self, topic: Topic, from: Position, records_max: usize) -> Result<Vec<Event>, Error> {
         self.records().read(topic, from, records_max)
     }
+
+    /// What it says of records that it lacks: by itself, what the log below says.
+    fn says_it_lacks_records(&self) -> bool {
+        self.records().lacks_records()
+    }
 }
 
 impl<F: FaultyLog> Log for F {
@@ -48,6 +53,10 @@ impl<F: FaultyLog> Log for F {
 
     fn clock(&self) -> Clock {
         self.records().clock()
+    }
+
+    fn lacks_records(&self) -> bool {
+        self.says_it_lacks_records()
     }
 }
 

@@ -200,4 +200,9 @@ pub trait Log: Send + Sync {
 
     /// Where this log takes its time from.
     fn clock(&self) -> Clock;
+
+    /// Whether it is known to lack records that others have of it, so that what they have kept may reach further than it does.
+    fn lacks_records(&self) -> bool {
+        false
+    }
 }

@@ -191,7 +191,12 @@ impl Remote {
             if Instant::now() >= until {
                 let snapshot = PathBuf::from(self.shown_manifest(position));
                 let bucket = Some(self.shown.clone());
-                return Err(Unfetched::TooNew(LogTooShort { snapshot, position, log_end, bucket }));
+                let short = LogTooShort { snapshot, position, log_end, bucket };
+                // Another process has what the log here is known to lack.
+                return Err(match log.lacks_records() {
+                    true => Unfetched::Rejected(short.to_string()),
+                    false => Unfetched::TooNew(short),
+                });
             }
             sleep(Duration::from_millis(STATE_PAUSE_MS)).await;
         }

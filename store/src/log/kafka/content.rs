@@ -122,7 +122,7 @@ pub(super) fn events(value: &[u8]) -> Result<Vec<Event>, Error> {
 }
 
 /// Whether a value that [`events`] refuses is whole in its form: an object of JSON, a stream of Arrow with rows, or a form that
-/// begins as none of this version does. Then a later version wrote it. Else it was broken off or damaged.
+/// begins as none of this version does. Then it is taken for what a later version wrote. Else it was broken off or damaged.
 pub(super) fn is_of_later_version(value: &[u8]) -> bool {
     match value.first() {
         None => false,

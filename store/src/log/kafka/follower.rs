@@ -173,7 +173,7 @@ impl Follower {
         let count = self.claims.count_later();
         if count.is_power_of_two() {
             let topic = &self.name;
-            tracing::error!(topic, offset, count, %why, "a message is passed by: a later version of keywatch wrote it");
+            tracing::error!(topic, offset, count, %why, "a message is passed by: a role signed it, and this version cannot read it, as a later one may");
         }
     }
 

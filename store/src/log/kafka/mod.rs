@@ -69,6 +69,7 @@ pub use intake::{IntakeSettings, IntakeTopics, Received};
 pub use lease::{Lease, LeaseChange};
 pub use partition::partition_of;
 pub use producer::Producer;
+pub use progress::lacking;
 pub use reader::{Extent, KafkaReader, ReadFrom, Seen, Unread};
 pub use settings::{Concluding, Settings};
 
@@ -136,7 +137,10 @@ impl KafkaLog {
         let fresh = Progress { cluster, topics: names.clone(), partitions: settings.partitions, partition, steps };
         let is_empty = Topic::ALL.iter().all(|topic| copy.end(*topic) == Position(0));
         let progress = ProgressFile::open(directory, &fresh, is_empty)?;
-        let steps = progress.steps();
+        let steps = Topic::ALL.map(|topic| {
+            let step = progress.steps()[topic_index(topic)];
+            Step { lacks_from: step.lacks(copy.end(topic)), ..step }
+        });
         let next = Topic::ALL.map(|topic| steps[topic_index(topic)].next(copy.end(topic)));
         let appends = Appends::new(settings)?;
         let events = Arc::new(Producer::connect(settings, &settings.producer(), Arc::clone(&appends))?);
@@ -210,7 +214,7 @@ impl KafkaLog {
         tracing::error!(
             topic = self.settings.topic(topic),
             offset,
-            "the copy lacks what a later version wrote, from that offset on: with that version, remove {} once and start again",
+            "the copy lacks what a later version wrote, from that offset on: with that version, put {} aside once and start again",
             directory.display()
         );
     }
@@ -342,6 +346,10 @@ impl Log for KafkaLog {
 
     fn clock(&self) -> Clock {
         self.settings.clock
+    }
+
+    fn lacks_records(&self) -> bool {
+        self.later_messages() > 0
     }
 }
 

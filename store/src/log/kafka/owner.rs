@@ -185,7 +185,7 @@ impl Owner {
             self.abort(tenure, until);
             return Err(failure);
         }
-        await_counted(|| client.in_flight_count());
+        await_counted(COUNTED_PATIENCE, || client.in_flight_count());
         match persist(until, || client.commit_transaction(CALL)) {
             Ok(()) => {
                 self.counts.committed.fetch_add(1, Ordering::Relaxed);
@@ -351,8 +351,8 @@ fn apart(events: &[Event], written: &HashMap<EventId, Option<u64>>, append: u64)
 
 /// Waits until librdkafka counts no message as under way. It tells of the last one a moment before it counts so, and a commit in
 /// between would poll for a tenth of a second for what is there already. Where that moment lasts, the commit waits by itself.
-fn await_counted(under_way: impl Fn() -> i32) {
-    let until = now() + COUNTED_PATIENCE;
+fn await_counted(patience: Duration, under_way: impl Fn() -> i32) {
+    let until = now() + patience;
     while under_way() > 0 && now() < until {
         std::thread::sleep(COUNTED_PAUSE);
     }
@@ -377,10 +377,10 @@ mod tests {
     #[test]
     fn a_commit_waits_until_nothing_is_counted_and_not_for_ever() {
         let left = std::cell::Cell::new(3);
-        await_counted(|| left.replace(left.get() - 1));
+        await_counted(Duration::from_mins(1), || left.replace(left.get() - 1));
         assert_eq!(left.get(), -1, "it was looked at until it was none");
         let begun = now();
-        await_counted(|| 1);
+        await_counted(COUNTED_PATIENCE, || 1);
         assert!(begun.elapsed() >= COUNTED_PATIENCE, "it gives up after its time");
     }
 

@@ -49,6 +49,35 @@ impl Step {
     pub(super) fn next(self, end: Position) -> i64 {
         if end.0 > self.end { self.to } else { self.from }
     }
+
+    /// Offset of the first message that a copy lacks that ends there. What a step that was not taken passes by is looked at
+    /// again, by a version that may read it.
+    pub(super) fn lacks(self, end: Position) -> Option<i64> {
+        self.lacks_from.filter(|offset| *offset < self.next(end))
+    }
+}
+
+/// The name of the file.
+const FILE: &str = "kafka-progress.json";
+
+/// Topics of which a copy that lies in a directory lacks what a later version wrote, with the offset of the first such message.
+/// `ends` says where the copy ends, in the order of [`Topic::ALL`]. What is no copy of a log on Kafka lacks nothing.
+///
+/// # Errors
+/// [`Error::Storage`] when what is kept of it cannot be read.
+pub fn lacking(directory: &Path, ends: [Position; 2]) -> Result<Vec<(Topic, i64)>, Error> {
+    let path = directory.join(FILE);
+    let refuse = |problem: String| Error::Storage { path: path.clone(), problem };
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.map_err(|error| refuse(error.to_string()))?,
+    };
+    let Progress { steps, .. } = serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
+    let of_topic = |topic: Topic| {
+        let index = topic_index(topic);
+        Some((topic, steps[index].lacks(ends[index])?))
+    };
+    Ok(Topic::ALL.into_iter().filter_map(of_topic).collect())
 }
 
 /// The file.
@@ -64,7 +93,7 @@ impl ProgressFile {
     /// # Errors
     /// [`Error::Storage`] when the copy is of another log or the file cannot be read, [`Error::CannotWrite`].
     pub(super) fn open(directory: &Path, fresh: &Progress, copy_is_empty: bool) -> Result<ProgressFile, Error> {
-        let path = directory.join("kafka-progress.json");
+        let path = directory.join(FILE);
         let refuse = |problem: String| Error::Storage { path: path.clone(), problem };
         let kept = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice::<Progress>(&bytes).map_err(|error| refuse(error.to_string()))?,
@@ -124,6 +153,23 @@ mod tests {
     fn a_step_counts_as_taken_when_the_copy_has_grown() {
         let step = Step { from: 10, to: 25, end: 7, ..Step::default() };
         assert_eq!((step.next(Position(7)), step.next(Position(20))), (10, 25));
+    }
+
+    #[test]
+    fn a_copy_lacks_what_a_step_has_passed_by_that_was_taken_and_no_other() {
+        let step = Step { from: 10, to: 25, end: 7, lacks_from: Some(12), ..Step::default() };
+        assert_eq!((step.lacks(Position(7)), step.lacks(Position(20))), (None, Some(12)), "a crash was in between");
+        let before = Step { lacks_from: Some(4), ..step };
+        assert_eq!((before.lacks(Position(7)), before.lacks(Position(20))), (Some(4), Some(4)));
+
+        let directory = tempfile::tempdir().unwrap();
+        let of = |ends: [u64; 2]| lacking(directory.path(), ends.map(Position)).unwrap();
+        assert!(of([20, 20]).is_empty(), "it is no copy");
+        let mut file = ProgressFile::open(directory.path(), &fresh("one"), true).unwrap();
+        file.begin(Topic::Conclusions, step).unwrap();
+        assert_eq!((of([20, 20]), of([20, 7])), (vec![(Topic::Conclusions, 12)], Vec::new()));
+        fs::write(directory.path().join(FILE), "{").unwrap();
+        assert!(lacking(directory.path(), [Position(20); 2]).is_err(), "nothing says what it lacks");
     }
 
     #[test]
