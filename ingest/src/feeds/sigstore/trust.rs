@@ -71,8 +71,8 @@ impl TrustedKey {
     /// # Errors
     /// It is not PEM, not one public key, or one that is not P-256, P-384 or Ed25519.
     pub fn parse(pem: &[u8], name: &str, system: &str, repository: Option<&str>) -> Result<TrustedKey, Problem> {
-        let blocks: Vec<Pem> = Pem::iter_from_buffer(pem)
-            .collect::<Result<_, _>>()
+        let blocks = Pem::iter_from_buffer(pem)
+            .collect::<Result<Vec<Pem>, _>>()
             .map_err(|error| Problem::new("key file", format!("is no PEM: {error}")))?;
         let [block] = blocks.as_slice() else {
             return Err(Problem::new("key file", format!("must hold one PUBLIC KEY, and has {} blocks", blocks.len())));
