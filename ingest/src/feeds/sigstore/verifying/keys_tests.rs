@@ -102,7 +102,7 @@ fn an_entry_that_is_there_has_to_be_of_this_signature_and_of_a_trusted_log() {
     let both = [entries("message")[0].clone(), entries("message_by_stranger")[0].clone()];
     bundle["verificationMaterial"]["tlogEntries"] = json!(both);
     assert!(why_not(&bundle, &known()).contains("of another signature"));
-    bundle["verificationMaterial"]["tlogEntries"] = json!(vec![entries("message")[0].clone(); 9]);
+    bundle["verificationMaterial"]["tlogEntries"] = Value::from(vec![entries("message")[0].clone(); 9]);
     assert!(why_not(&bundle, &known()).contains("at most 8"));
     bundle["verificationMaterial"]["tlogEntries"] = json!({ "0": entries("message")[0] });
     assert!(why_not(&bundle, &known()).contains("no list"));
