@@ -46,7 +46,11 @@ fn machine() -> tempfile::TempDir {
 
 /// What is recorded of a result that says `verified`, with this bundle.
 async fn recorded(bundle: &Value) -> Vec<Event> {
-    let here = machine();
+    recorded_on(&machine(), bundle).await
+}
+
+/// What is recorded of it on a machine.
+async fn recorded_on(here: &tempfile::TempDir, bundle: &Value) -> Vec<Event> {
     let serving = Serving::start(here.path(), &[]);
     let record = json!({
         "artifact": vectors()["artifact"], "at": "2025-02-21T05:42:40Z", "result": "verified", "bundle": bundle,
@@ -95,6 +99,33 @@ async fn a_bundle_that_does_not_verify_leaves_its_artifact_unsigned() {
     assert_eq!(
         findings[0].facts["why"],
         "the bundle does not verify: the signature is not of this envelope by the certificate's key"
+    );
+}
+
+#[tokio::test]
+async fn a_bundle_that_a_key_of_ones_own_signed_verifies_against_that_key() {
+    let file = tree::root().join("ingest/src/feeds/sigstore/vectors_keys.json");
+    let keys: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let of_keys = |key: &str| {
+        let here = machine();
+        std::fs::write(here.path().join("release.pub"), keys["keys"][key].as_str().unwrap()).unwrap();
+        let config = std::fs::read_to_string(here.path().join("keywatch.toml")).unwrap();
+        let (config, _) = config.split_once("[sigstore]").unwrap();
+        let key = "[[sigstore.keys]]\nname = \"release\"\nsystem = \"cold\"\nfile = \"release.pub\"\n";
+        std::fs::write(here.path().join("keywatch.toml"), format!("{config}{key}")).unwrap();
+        here
+    };
+    let bundle = &keys["bundles"]["dsse_unlogged"];
+    let checks = recorded_on(&of_keys("p256"), bundle).await;
+    let detail = checks[0].detail().value();
+    assert_eq!((&detail["verified"], &detail["signer"]), (&json!(true), &json!("key:release")));
+    assert_eq!(found(checks), []);
+
+    let findings = found(recorded_on(&of_keys("stranger"), bundle).await);
+    assert_eq!(findings.len(), 1);
+    assert_eq!(
+        findings[0].facts["why"],
+        "the bundle does not verify: the signature is not of this envelope by any key that is trusted"
     );
 }
 

@@ -11,6 +11,7 @@ mod isolation;
 mod language;
 mod limits;
 mod oracle;
+mod postures;
 mod shipped_rules;
 mod silence;
 mod snapshots;

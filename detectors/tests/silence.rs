@@ -124,8 +124,25 @@ fn a_source_that_said_it_goes_down_is_given_an_hour_more() {
     assert_eq!(node(Log::default()).word("node", [74]).found(78), [is("node", 8, 73)], "a minute later");
     let degraded = Log::default().inventory(0, &[("node", 5)]).word("node", [2]).status("node", 4, "degraded");
     assert_eq!(degraded.found(60), [is("node", 4, 9)], "only a source that goes down falls silent");
-    let spoke_since = node(Log::default()).word("node", [9]);
-    assert_eq!(spoke_since.found(60), [is("node", 9, 14)], "who speaks is up again");
+}
+
+#[test]
+fn an_announcement_holds_until_the_source_is_well_again() {
+    let node = |log: Log| log.inventory(0, &[("node", 5)]).word("node", [2, 6]).status("node", 8, "down");
+    assert!(
+        node(Log::default()).word("node", [8, 9, 72, 76, 80]).found(84).is_empty(),
+        "what it says while it goes down, and back within an hour and five minutes of the announcement"
+    );
+    let never_back = node(Log::default()).word("node", [9, 12]);
+    assert_eq!(never_back.found(78), [is("node", 12, 73)], "counted from the announcement and not from the last word");
+    let speaks_on = node(Log::default()).word("node", [9, 13]);
+    assert_eq!(speaks_on.found(60), [is("node", 13, 18)], "who speaks after five minutes is up again");
+    let says_so = node(Log::default()).status("node", 9, "ok");
+    assert_eq!(says_so.found(60), [is("node", 9, 14)], "as who says so");
+    let and_speaks = node(Log::default()).status("node", 9, "ok").word("node", [10]);
+    assert_eq!(and_speaks.found(60), [is("node", 10, 15)]);
+    let again = node(Log::default()).status("node", 9, "ok").status("node", 11, "down").word("node", [12]);
+    assert_eq!(again.found(90), [is("node", 12, 76)], "the second announcement");
 }
 
 #[test]

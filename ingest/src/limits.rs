@@ -125,10 +125,10 @@ pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// Seconds that the time of a signed message may be from now, before or after.
 pub const SIGNED_SECONDS_MAX: u64 = 300;
 
-/// Signatures of one message that are looked at.
+/// Signatures of one message that are looked at, and entries of logs that a bundle may have.
 pub const SIGNATURES_MAX: usize = 8;
 
-/// Authorities, and logs, of a trust file for Sigstore's bundles.
+/// Authorities, and logs, of a trust file for Sigstore's bundles, and keys of signers beside it.
 pub const SIGSTORE_TRUSTED_MAX: usize = 32;
 
 /// Tokens that are asked what they call themselves, of those that move in one block.

@@ -347,7 +347,7 @@ pub(crate) fn load(file: &Path, overrides: &Overrides) -> anyhow::Result<(Config
         config.installed.add(read_mapping(&feed.mapping)?).with_context(|| feed.mapping.display().to_string())?;
     }
     if let Some(sigstore) = &config.sigstore {
-        config.installed.verify(sigstore.feed().context("sigstore.trust_file")?);
+        config.installed.verify(sigstore.feed().context("sigstore")?);
     }
     check(&config, &inventory).with_context(|| file.display().to_string())?;
     Ok((config, inventory))

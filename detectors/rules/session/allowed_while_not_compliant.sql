@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: "{actor} was allowed to act on {request} from {device} while its check {failed_check} failed"
 severity: medium
 entity: the session
@@ -11,7 +11,10 @@ response: []
 suppress_for: 1d
 meaning: >-
   The device's last word about itself was that it is not in order, and the policy decision point allowed an act on a
-  signing request from it all the same. Either the policy does not ask for the posture, or it looks at an old one.
+  signing request from it all the same. Either the policy does not ask for the posture, or it looks at an old one. Reports
+  overtake each other: a failure that is dated before a success of the same check, and comes within `disorder` after it, is an
+  old report and is not held against a decision. One that comes later counts whatever its date: whoever sets the device's clock
+  back would be unseen else. A success that is dated before a failure which had come excuses nothing, however late it comes.
 runbook:
   - "See the device's words: SELECT time, source, outcome, reason, detail FROM events WHERE device = '<device>' AND kind = 'session.posture' ORDER BY time DESC"
   - Ask the person whether an update was running. If not, end the session and hold the request.
@@ -25,6 +28,10 @@ parameters:
     type: duration
     default: 12 hours
     meaning: how old a posture may be to be held against a decision
+  disorder:
+    type: duration
+    default: 1 hour
+    meaning: how long a failure may arrive after a newer success of the same check
 */
 SELECT
   event_id,
@@ -57,11 +64,33 @@ FROM (
       FROM (
         SELECT
           *,
-          coalesce(device, session) AS subject,
-          detail_text(detail, 'check') AS check_name,
-          CASE WHEN kind = 'session.posture' AND outcome IN ('compliant', 'not_compliant') THEN outcome END AS word
-        FROM events
-        WHERE kind IN ('session.posture', 'decision') AND (device IS NOT NULL OR session IS NOT NULL)
+          CASE
+            WHEN said = 'not_compliant' AND ((event_time < passed_at) IS NOT TRUE) THEN said
+            WHEN said = 'compliant' AND ((event_time < failed_at) IS NOT TRUE) THEN said
+          END AS word
+        FROM (
+          SELECT
+            *,
+            -- A success that is dated after it came makes no failure an old report: its clock is wrong.
+            max(CASE WHEN said = 'compliant' AND event_time <= time THEN event_time END) OVER (
+              PARTITION BY subject, check_name ORDER BY time
+              RANGE BETWEEN $disorder PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+            ) AS passed_at,
+            -- A failure is no newer than when it came, so that a clock that was ahead does not outlast its correction.
+            max(CASE WHEN said = 'not_compliant' THEN least(event_time, time) END) OVER (
+              PARTITION BY subject, check_name ORDER BY time
+              RANGE BETWEEN $posture_reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+            ) AS failed_at
+          FROM (
+            SELECT
+              *,
+              coalesce(device, session) AS subject,
+              detail_text(detail, 'check') AS check_name,
+              CASE WHEN kind = 'session.posture' AND outcome IN ('compliant', 'not_compliant') THEN outcome END AS said
+            FROM events
+            WHERE kind IN ('session.posture', 'decision') AND (device IS NOT NULL OR session IS NOT NULL)
+          )
+        )
       )
     )
   )

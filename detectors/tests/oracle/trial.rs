@@ -78,15 +78,31 @@ impl Subject {
         let reigns = history.map(History::reigns).unwrap_or_default();
         let system = reigns.iter().rev().find(|(from, _)| *from <= event.time().0).map(|(_, system)| system);
         let source = system.and_then(|system| system.sources.iter().find(|source| source.source == event.source()));
-        let is_announced = event.kind() == "source.status" && event.outcome() == Some("down");
-        let announced = self.rule.header.parameters.get("announced_seconds").map(|parameter| &parameter.default);
-        let announced_seconds = match announced {
-            Some(Value::Integer(seconds)) if is_announced => *seconds,
+        let announced_ns = history.map_or(0, |history| self.announced_ns(event, &history.events));
+        source.map_or(following_ns, |source| {
+            let patience_ns = (source.heartbeat_seconds + source.max_delay_seconds) * SECOND;
+            (patience_ns + announced_ns).clamp(0, following_ns)
+        })
+    }
+
+    /// Nanoseconds after an event that its source is waited for because it said that it goes down: from the announcement on, if
+    /// that is its last status and the event comes before it counts as well again.
+    fn announced_ns(&self, event: &Event, events: &[Event]) -> i64 {
+        let nanoseconds = |name: &str| match self.rule.header.parameters.get(name).map(|parameter| &parameter.default) {
+            Some(Value::Integer(seconds)) => *seconds * SECOND,
             _ => 0,
         };
-        source.map_or(following_ns, |source| {
-            ((source.heartbeat_seconds + source.max_delay_seconds + announced_seconds) * SECOND).clamp(0, following_ns)
-        })
+        let is_status = |other: &&Event| {
+            other.source() == event.source()
+                && other.kind() == "source.status"
+                && other.outcome().is_some()
+                && other.time() <= event.time()
+        };
+        let status = events.iter().filter(is_status).max_by_key(|other| other.time());
+        let Some(announced) = status.filter(|status| status.outcome() == Some("down")) else { return 0 };
+        let since_ns = event.time().0 - announced.time().0;
+        let counts = since_ns <= nanoseconds("well_again_seconds");
+        if counts { (nanoseconds("announced_seconds") - since_ns).max(0) } else { 0 }
     }
 
     /// Why stock DataFusion cannot plan the rule.

@@ -10,7 +10,7 @@ use keywatch_ingest::chain::{bitcoin as coins, evm};
 use keywatch_ingest::feeds::cloudtrail::trail::{PublicKeys, hour_before};
 use keywatch_ingest::feeds::events::Events;
 use keywatch_ingest::feeds::mapping::Mapping;
-use keywatch_ingest::feeds::sigstore::trust::{Identity, Trust};
+use keywatch_ingest::feeds::sigstore::trust::{Identity, Trust, TrustedKey};
 use keywatch_ingest::feeds::sigstore::verifying::Verifying;
 use keywatch_ingest::signature::token::{Expected, security_event};
 use keywatch_ingest::signature::webhook::{self, Message};
@@ -60,6 +60,7 @@ const KEYS: &str = r#"{"keys":[
 
 /// Bundles, and whom they are verified against.
 const VECTORS: &str = include_str!("../../src/feeds/sigstore/vectors.json");
+const VECTORS_KEYS: &str = include_str!("../../src/feeds/sigstore/vectors_keys.json");
 
 const TRAIL_KEYS: &str = r#"{"PublicKeyList":[{"Fingerprint":"00","Value":"MAA="}]}"#;
 
@@ -189,18 +190,28 @@ pub fn signature(bytes: &[u8]) {
     }
 }
 
-/// A trust file; and a result with its bundle, verified against that, or against the trust and the identity of the vectors.
+/// A trust file; and a result with its bundle, verified against that, or against the trust and the identity of the vectors,
+/// and against a key of theirs.
 pub fn sigstore(bytes: &[u8]) {
     let vectors: serde_json::Value = serde_json::from_str(VECTORS).unwrap();
     let text = |name: &str| vectors[name].as_str().unwrap().to_owned();
     let identity = Identity { system: "cold".into(), subject: text("subject"), issuer: text("issuer") };
     let known = || Trust::parse(vectors["trusted_root"].to_string().as_bytes(), vec![identity.clone()]).unwrap();
-    let verifying = Verifying::new(Trust::parse(bytes, vec![identity.clone()]).unwrap_or_else(|_| known()));
+    let keys: serde_json::Value = serde_json::from_str(VECTORS_KEYS).unwrap();
+    let key = TrustedKey::parse(keys["keys"]["p256"].as_str().unwrap().as_bytes(), "release", "cold", None).unwrap();
+    // A key that cannot be read is told, and none can be made of what is no PEM.
+    assert!(
+        TrustedKey::parse(bytes, "release", "cold", None).is_err()
+            || bytes.windows(10).any(|part| part == b"-----BEGIN")
+    );
+    let trust = Trust::parse(bytes, vec![identity.clone()]).unwrap_or_else(|_| known());
+    let verifying = Verifying::new(trust.with_keys(vec![key]));
     feed(&verifying, bytes);
     let origin = origin();
     for event in verifying.read(&Context { origin: &origin, inventory: None }, bytes).events {
         let detail = event.detail().value();
         let is_expected = detail["identity"] == *identity.subject && detail["issuer"] == *identity.issuer;
+        let is_expected = is_expected || detail["signer"] == "key:release";
         assert!(detail["verified"] != true || is_expected, "{detail}");
     }
 }

@@ -51,8 +51,9 @@ fn the_printed_default_is_the_default() {
         example.chains.len(),
         example.intake.topics.len(),
         example.sigstore.as_ref().map_or(0, |sigstore| sigstore.identities.len()),
+        example.sigstore.as_ref().map_or(0, |sigstore| sigstore.keys.len()),
     ];
-    assert_eq!(lists, [2, 2, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 1], "the commented examples can be taken as they are");
+    assert_eq!(lists, [2, 2, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 1, 1], "the commented examples can be taken as they are");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! the one that was signed. Where an operator says whom they trust ([`trust`]), [`verifying`] stands in its place.
 
 mod certificate;
+mod content;
 mod key;
 mod log;
 pub mod trust;
@@ -39,7 +40,9 @@ pub static SIGSTORE: Table = Table {
             "With it, a result counts only if its bundle verifies here too ([how](../sigstore.md)): `detail.verified` says \
              whether, `detail.not_verified` why not, and a `verified` whose bundle does not verify or is missing is `failed`.",
             "A bundle has a certificate of Fulcio or the hint of a key (`cosign sign --key`); both are read, and with a key \
-             there is no identity.",
+             there is no identity. The hint is nobody's word: with `[sigstore]`, `detail.signer` is `key:` and the name of the \
+             trusted key whose signature it is.",
+            "`name` is the verifier's word; it is what a trusted key's `repository` is compared with.",
             "Numbers of the bundle are text (`logIndex`, `integratedTime`), as protobuf writes 64-bit integers.",
             "`integratedTime` is a claim without an inclusion promise: `detail.time_promised` says whether there is one.",
             "An artifact without a signature is `unsigned`, and one whose check could not be made is `failed`: neither is \

@@ -1,7 +1,8 @@
-//! Whom an operator trusts: authorities of certificates, transparency logs, and the identities that may sign for a system.
+//! Whom an operator trusts: authorities of certificates, transparency logs, and the identities and keys that may sign for a
+//! system.
 //!
-//! Read from `trusted_root.json` as Sigstore publishes it, or from PEM: certificates of authorities and public keys of
-//! logs. It fetches nothing and follows no update of the file.
+//! Authorities and logs are read from `trusted_root.json` as Sigstore publishes it, or from PEM: certificates of authorities and
+//! public keys of logs. A signer's key is PEM of its own. It fetches nothing and follows no update of a file.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -54,36 +55,102 @@ pub struct Identity {
     pub issuer: String,
 }
 
-/// What a bundle is verified against.
+/// A public key of a signer's own, without a certificate, and what it may sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedKey {
+    pub(super) name: String,
+    pub(super) key: Key,
+    system: String,
+    repository: Option<String>,
+}
+
+impl TrustedKey {
+    /// Reads a key that may sign the artifacts of a system, or of one repository of it: PEM with one `PUBLIC KEY`, as
+    /// `cosign public-key` writes it.
+    ///
+    /// # Errors
+    /// It is not PEM, not one public key, or one that is not P-256, P-384 or Ed25519.
+    pub fn parse(pem: &[u8], name: &str, system: &str, repository: Option<&str>) -> Result<TrustedKey, Problem> {
+        let blocks = Pem::iter_from_buffer(pem)
+            .collect::<Result<Vec<Pem>, _>>()
+            .map_err(|error| Problem::new("key file", format!("is no PEM: {error}")))?;
+        let [block] = blocks.as_slice() else {
+            return Err(Problem::new("key file", format!("must hold one PUBLIC KEY, and has {} blocks", blocks.len())));
+        };
+        if block.label != "PUBLIC KEY" {
+            return Err(Problem::new("key file", "must hold a PUBLIC KEY and nothing else"));
+        }
+        let key = Key::from_der(&block.contents);
+        let key = key.ok_or_else(|| Problem::new("key file", "has a key that is not P-256, P-384 or Ed25519"))?;
+        Ok(TrustedKey {
+            name: name.to_owned(),
+            key,
+            system: system.to_owned(),
+            repository: repository.map(str::to_owned),
+        })
+    }
+
+    /// Whether it may sign for a system what is said to be of a repository; both are compared letter by letter.
+    pub(super) fn may_sign(&self, system: &str, repository: Option<&str>) -> bool {
+        self.system == system && (self.repository.is_none() || self.repository.as_deref() == repository)
+    }
+}
+
+/// What a bundle is verified against. Without anything nothing verifies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     pub(super) authorities: Vec<Authority>,
     pub(super) logs: Vec<Log>,
     pub(super) identities: Vec<Identity>,
+    pub(super) keys: Vec<TrustedKey>,
 }
 
 impl Trust {
+    /// Trusts these keys too.
+    #[must_use]
+    pub fn with_keys(self, keys: Vec<TrustedKey>) -> Trust {
+        Trust { keys, ..self }
+    }
+
+    /// Reads a trust file for its logs alone, where no identity is expected and no authority needed.
+    ///
+    /// # Errors
+    /// As those of [`Trust::parse`], but that there may be no authority.
+    pub fn of_logs(text: &[u8]) -> Result<Trust, Problem> {
+        let (_, logs) = read(text)?;
+        within("tlogs", logs.len())?;
+        Ok(Trust { logs, ..Trust::default() })
+    }
+
     /// Reads a trust file, JSON or PEM.
     ///
     /// # Errors
     /// It is neither, holds something that cannot be read, more than [`limits::SIGSTORE_TRUSTED_MAX`] of a kind, or no
     /// authority or log at all.
     pub fn parse(text: &[u8], identities: Vec<Identity>) -> Result<Trust, Problem> {
-        let is_json = text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-        let (authorities, logs) = if is_json { of_json(text)? } else { of_pem(text)? };
-        for (field, count) in [("certificateAuthorities", authorities.len()), ("tlogs", logs.len())] {
-            if count == 0 {
-                return Err(Problem::new(field, "has nothing that could verify"));
-            }
-            if count > limits::SIGSTORE_TRUSTED_MAX {
-                return Err(Problem::new(field, format!("has {count}, at most {}", limits::SIGSTORE_TRUSTED_MAX)));
-            }
-        }
-        Ok(Trust { authorities, logs, identities })
+        let (authorities, logs) = read(text)?;
+        within("certificateAuthorities", authorities.len())?;
+        within("tlogs", logs.len())?;
+        Ok(Trust { authorities, logs, identities, keys: Vec::new() })
     }
 }
 
 type Parts = (Vec<Authority>, Vec<Log>);
+
+fn read(text: &[u8]) -> Result<Parts, Problem> {
+    let is_json = text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    if is_json { of_json(text) } else { of_pem(text) }
+}
+
+fn within(field: &str, count: usize) -> Result<(), Problem> {
+    if count == 0 {
+        return Err(Problem::new(field, "has nothing that could verify"));
+    }
+    if count > limits::SIGSTORE_TRUSTED_MAX {
+        return Err(Problem::new(field, format!("has {count}, at most {}", limits::SIGSTORE_TRUSTED_MAX)));
+    }
+    Ok(())
+}
 
 fn of_json(text: &[u8]) -> Result<Parts, Problem> {
     let file = feeds::strict_json(text)?;

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use keywatch_store::Instant;
 use serde_json::Value;
 
+use super::SIGSTORE;
 use super::trust::Trust;
-use super::{SIGSTORE, verify};
+use super::verify::{self, Signer};
 use crate::feeds::table::Column::{Actor, Reason};
 use crate::feeds::table::{Draft, path};
 use crate::reject::capped;
@@ -40,16 +41,17 @@ impl Verifying {
             Some(_) if draft.detail.contains_key("signed_artifact") => {
                 Err("the bundle signs another artifact".to_owned())
             }
-            Some(bundle) => verify::bundle(bundle, &self.0, &context.origin.system),
+            Some(bundle) => {
+                let repository = path::find(record, "name").and_then(Value::as_str);
+                verify::bundle(bundle, &self.0, &context.origin.system, repository)
+            }
         };
         draft.detail.insert("verified".to_owned(), Value::from(found.is_ok()));
         match found {
             Ok(verified) => {
-                let signed_at = Instant::from_unix_seconds(verified.at).map(|at| at.to_string());
+                let signed_at = verified.at.and_then(Instant::from_unix_seconds).map(|at| at.to_string());
                 draft.detail.insert("signed_at".to_owned(), Value::from(signed_at));
-                draft.set(Actor, &verified.subject).map_err(|reason| Problem::new("identity", reason))?;
-                draft.detail.insert("identity".to_owned(), Value::from(verified.subject));
-                draft.detail.insert("issuer".to_owned(), Value::from(verified.issuer));
+                signed_by(verified.signer, draft)?;
             }
             Err(reason) => {
                 let reason = capped(&reason, limits::FACT_BYTES_MAX);
@@ -63,6 +65,24 @@ impl Verifying {
         }
         Ok(())
     }
+}
+
+/// Says who signed in place of what the record claims.
+fn signed_by(signer: Signer, draft: &mut Draft) -> Result<(), Problem> {
+    // What a record claims of an identity is nobody's word where a key signed.
+    draft.detail.remove("identity");
+    draft.detail.remove("issuer");
+    let name = match signer {
+        Signer::Identity { subject, issuer } => {
+            draft.detail.insert("identity".to_owned(), Value::from(subject.as_str()));
+            draft.detail.insert("issuer".to_owned(), Value::from(issuer));
+            subject
+        }
+        Signer::Key(name) => format!("key:{name}"),
+    };
+    draft.set(Actor, &name).map_err(|reason| Problem::new("identity", reason))?;
+    draft.detail.insert("signer".to_owned(), Value::from(name));
+    Ok(())
 }
 
 impl Feed for Verifying {
@@ -79,5 +99,7 @@ impl Feed for Verifying {
     }
 }
 
+#[cfg(test)]
+mod keys_tests;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::super::log::{root_of, sha256};
 use super::super::trust::Identity;
+use super::super::verify::Verified;
 use super::*;
 
 fn vectors() -> Value {
@@ -33,7 +34,7 @@ fn trust() -> Trust {
 }
 
 fn why_not(bundle: &Value, trust: &Trust) -> String {
-    verify::bundle(bundle, trust, "cold").unwrap_err()
+    verify::bundle(bundle, trust, "cold", None).unwrap_err()
 }
 
 /// Changes one bit of what base64 says at a pointer, so many bytes before its end.
@@ -57,13 +58,19 @@ const ENTRY: &str = "/verificationMaterial/tlogEntries/0";
 #[test]
 fn a_bundle_says_who_signed_and_when() {
     for name in ["message", "message_p384", "message_v0.1", "dsse", "dsse_p384", "dsse_ed25519"] {
-        let verified = verify::bundle(&named(name), &trust(), "cold").unwrap_or_else(|why| panic!("{name}: {why}"));
+        let verified =
+            verify::bundle(&named(name), &trust(), "cold", None).unwrap_or_else(|why| panic!("{name}: {why}"));
         let Identity { subject, issuer, .. } = workflow();
-        assert_eq!((verified.subject, verified.issuer, verified.at), (subject, issuer, 1_740_116_540), "{name}");
+        let expected = Verified { signer: Signer::Identity { subject, issuer }, at: Some(1_740_116_540) };
+        assert_eq!(verified, expected, "{name}");
     }
     let dana = identity("dana", &workflow().issuer);
     let trust = Trust::parse(vectors()["trusted_root"].to_string().as_bytes(), vec![dana]).unwrap();
-    assert_eq!(verify::bundle(&named("user_name"), &trust, "cold").unwrap().subject, "dana");
+    let Signer::Identity { subject, .. } = verify::bundle(&named("user_name"), &trust, "cold", None).unwrap().signer
+    else {
+        panic!("a key");
+    };
+    assert_eq!(subject, "dana");
 }
 
 #[test]
@@ -71,7 +78,7 @@ fn a_bundle_whose_only_time_is_a_timestamp_of_another_kind_is_told_as_one() {
     let mut bundle = named("message");
     let stamps = json!({ "rfc3161Timestamps": [{ "signedTimestamp": "MIIC" }] });
     bundle["verificationMaterial"]["timestampVerificationData"] = stamps;
-    assert!(verify::bundle(&bundle, &trust(), "cold").is_ok(), "beside a promise it does no harm");
+    assert!(verify::bundle(&bundle, &trust(), "cold", None).is_ok(), "beside a promise it does no harm");
     let entry = bundle.pointer_mut(ENTRY).unwrap().as_object_mut().unwrap();
     entry.remove("inclusionPromise");
     entry.remove("integratedTime");
@@ -162,7 +169,7 @@ fn who_is_trusted_is_the_operators_to_say() {
     let vectors = vectors();
     let pem = |name: &str| Trust::parse(vectors[name].as_str().unwrap().as_bytes(), vec![workflow()]).unwrap();
     let bundle = named("message");
-    assert!(verify::bundle(&bundle, &pem("pem"), "cold").is_ok());
+    assert!(verify::bundle(&bundle, &pem("pem"), "cold", None).is_ok());
     assert!(why_not(&bundle, &pem("other_root")).contains("leads to no root"));
     // One second before the log took the entry, and that second.
     for (pointer, reason) in [
@@ -173,7 +180,7 @@ fn who_is_trusted_is_the_operators_to_say() {
         for (end, verifies) in [("2025-02-21T05:42:19Z", false), ("2025-02-21T05:42:20Z", true)] {
             root.pointer_mut(pointer).unwrap()["validFor"]["end"] = json!(end);
             let trust = Trust::parse(root.to_string().as_bytes(), vec![workflow()]).unwrap();
-            let found = verify::bundle(&bundle, &trust, "cold");
+            let found = verify::bundle(&bundle, &trust, "cold", None);
             assert_eq!(found.is_ok(), verifies, "{pointer} {end}");
             assert!(verifies || found.unwrap_err().contains(reason), "{pointer}");
         }
@@ -187,7 +194,7 @@ fn who_is_trusted_is_the_operators_to_say() {
         let trust = Trust { identities: vec![expected], ..trust() };
         assert!(why_not(&bundle, &trust).contains("is not expected to sign here"));
     }
-    let elsewhere = verify::bundle(&bundle, &trust(), "warm").unwrap_err();
+    let elsewhere = verify::bundle(&bundle, &trust(), "warm", None).unwrap_err();
     assert!(elsewhere.contains("is not expected to sign here"), "{elsewhere}");
 }
 
@@ -204,7 +211,7 @@ fn what_is_missing_or_of_another_signature_does_not_verify() {
     assert!(without("message", ENTRY, "inclusionProof").contains("the proof that the entry is in the log is missing"));
     assert!(without("message", &format!("{ENTRY}/inclusionProof"), "checkpoint").contains("checkpoint"));
     assert!(without("message", "/verificationMaterial", "tlogEntries").contains("no entry of a log"));
-    assert!(without("message", "/verificationMaterial", "certificate").contains("with a key"));
+    assert!(without("message", "/verificationMaterial", "certificate").contains("neither a certificate nor a key"));
     assert!(without("message", "", "messageSignature").contains("either a message's signature or an envelope"));
     let mut both = named("message");
     both["dsseEnvelope"] = named("dsse")["dsseEnvelope"].clone();
@@ -288,6 +295,7 @@ fn a_result_counts_only_with_a_bundle_that_verifies() {
     assert_eq!((good.outcome(), &detail["verified"]), (Some("verified"), &json!(true)));
     assert_eq!(good.actor(), Some(workflow().subject.as_str()), "the certificate's, not the record's");
     assert_eq!((&detail["issuer"], &detail["signed_at"]), (&json!(workflow().issuer), &json!("2025-02-21T05:42:20Z")));
+    assert_eq!((&detail["identity"], &detail["signer"]), (&json!(workflow().subject), &json!(workflow().subject)));
 
     let forged = event(|record| flip(&mut record["bundle"], "/messageSignature/signature", 0));
     let detail = forged.detail().value();
