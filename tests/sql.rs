@@ -282,6 +282,24 @@ async fn p7_a_question_that_goes_too_deep_is_refused_and_ends_no_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p7_what_a_client_prepares_has_a_limit_and_room_again_once_it_is_closed() {
+    let keywatch = Answering::start();
+    let client = keywatch.connect("ann", PASSWORD).await.unwrap();
+    let long = format!("SELECT 1 /* {} */", "x".repeat(60 << 10));
+    let (mut prepared, mut refused) = (Vec::new(), None);
+    while refused.is_none() && prepared.len() < 100 {
+        match client.prepare(&long).await {
+            Ok(statement) => prepared.push(statement),
+            Err(error) => refused = Some(error),
+        }
+    }
+    let refused = refused.unwrap();
+    assert!(refused.as_db_error().is_some_and(|error| error.message().contains("close some first")), "{refused:?}");
+    drop(prepared);
+    assert!(client.prepare(&long).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn drivers_get_values_in_their_own_types() {
     let keywatch = Answering::start();
     let client = keywatch.connect("ann", PASSWORD).await.unwrap();

@@ -82,6 +82,9 @@ pub(crate) const SQL_PER_SECOND_MAX: u32 = 10;
 /// Questions of one operator at once, after a pause.
 pub(crate) const SQL_BURST_MAX: u32 = 200;
 
+/// Kilobytes of the statements that one client has prepared and not closed, each counted up to the next whole one.
+pub(crate) const SQL_PREPARED_KILOBYTES_MAX: usize = 1024;
+
 /// Seconds that a query waits for its turn.
 pub(crate) const SQL_WAIT_SECONDS_MAX: u64 = 5;
 
