@@ -244,6 +244,13 @@ async fn p7_a_question_that_goes_too_deep_is_refused_and_ends_no_process() {
         let comparisons: Vec<String> = (0..count).map(|number| format!("lower(actor) LIKE '%a{number}%'")).collect();
         format!("SELECT count(*) FROM events WHERE {}", comparisons.join(" OR "))
     };
+    // Each reads the one before twice, or what that makes of it.
+    let doubled = |query: &str, end: &str| {
+        let further =
+            |with: String, n: usize| format!("{with}, a{} AS ({})", n + 1, query.replace('%', &n.to_string()));
+        let with = (0..24).fold("WITH a0 AS (SELECT length(kind) AS x FROM events)".to_owned(), further);
+        format!("{with} SELECT x FROM a24{end}")
+    };
     let deep = format!("SELECT {}true", "true OR ".repeat(8_000));
     let update = format!("UPDATE events SET actor = 'a' WHERE {}true", "true OR ".repeat(8_000));
     for (question, said) in [
@@ -254,6 +261,16 @@ async fn p7_a_question_that_goes_too_deep_is_refused_and_ends_no_process() {
         (format!("{}SELECT 1", "EXPLAIN ".repeat(8_000)), "EXPLAIN in one statement"),
         // The parser would read what is within them twice, and twice within that.
         (format!("SELECT {}1{}", "ARRAY[".repeat(60), "]".repeat(60)), "60 brackets within each other"),
+        (format!("SELECT 1 UNION SELECT 1{}", " INTERSECT SELECT 1".repeat(3_000)), "within each other"),
+        (format!("SELECT 1 FROM (systems{})", " CROSS JOIN systems".repeat(3_000)), "within each other"),
+        (format!("SELECT {}'1'", "INTERVAL ".repeat(7_000)), "7000 times INTERVAL"),
+        (format!("SELECT NULL::int{}", "[]".repeat(30_000)), "29999 times ]["),
+        (format!("SELECT {}1", "ARRAY<".repeat(10_000)), "10000 times ARRAY<"),
+        // What follows each word is read once more, without a bracket.
+        (format!("SELECT {}1 1", "CASE - ".repeat(24)), "write it plainer"),
+        (format!("SELECT {}1 1{}", "POSITION(".repeat(20), ")".repeat(20)), "write it plainer"),
+        (doubled("SELECT p.x FROM a% p, a% q", ""), "tables and queries are read"),
+        (doubled("SELECT x + x AS x FROM a%", " WHERE x > 3"), "an expression consists of"),
     ] {
         for refused in [client.simple_query(&question).await.err(), client.prepare(&question).await.err()] {
             let refused = refused.unwrap();
@@ -262,6 +279,24 @@ async fn p7_a_question_that_goes_too_deep_is_refused_and_ends_no_process() {
         }
     }
     assert_eq!(texts(&client, &chain(100)).await.len(), 1, "that many have room, and all goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_what_a_client_prepares_has_a_limit_and_room_again_once_it_is_closed() {
+    let keywatch = Answering::start();
+    let client = keywatch.connect("ann", PASSWORD).await.unwrap();
+    let long = format!("SELECT 1 /* {} */", "x".repeat(60 << 10));
+    let (mut prepared, mut refused) = (Vec::new(), None);
+    while refused.is_none() && prepared.len() < 100 {
+        match client.prepare(&long).await {
+            Ok(statement) => prepared.push(statement),
+            Err(error) => refused = Some(error),
+        }
+    }
+    let refused = refused.unwrap();
+    assert!(refused.as_db_error().is_some_and(|error| error.message().contains("close some first")), "{refused:?}");
+    drop(prepared);
+    assert!(client.prepare(&long).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

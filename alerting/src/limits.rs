@@ -230,7 +230,13 @@ pub const DOORS_MAX: usize = 10_000;
 pub const DOOR_STATEMENTS_MAX: usize = 16;
 
 /// Fingerprints of one statement.
-pub const DOOR_PRINTS_MAX: usize = 1_000;
+pub const DOOR_PRINTS_MAX: usize = 100;
+
+/// Bytes of one of them; they have half as many.
+pub const DOOR_PRINT_BYTES_MAX: usize = 64;
+
+/// Fingerprints that other processes say, of all that a declaration refuses: it has to fit in a record whatever they say.
+pub const COMPROMISE_PRINTS_MAX: usize = 4_096;
 
 /// Other sources that a declaration names, since they were recognised by the same.
 pub const COMPROMISE_SHARED_MAX: usize = 100;

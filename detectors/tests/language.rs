@@ -48,6 +48,8 @@ fn p7_what_goes_deeper_than_the_stack_is_refused_and_ends_no_process() {
     let unions = ["SELECT event_id, actor AS entity FROM events"; 400].join(" UNION ALL ");
     let joins = (0..400).map(|number| format!(" JOIN wallets w{number} ON w{number}.wallet = e.wallet"));
     let joins: String = joins.collect();
+    let one = "SELECT event_id, actor AS entity FROM events";
+    let intersections = format!("{one} UNION {one}{}", format!(" INTERSECT {one}").repeat(400));
     let where_many = |condition: &str| format!("SELECT event_id, actor AS entity FROM events WHERE {condition}");
     let many = "of more than 256 operators within each other";
     check_refused([
@@ -57,7 +59,9 @@ fn p7_what_goes_deeper_than_the_stack_is_refused_and_ends_no_process() {
         (where_many(&format!("late{}", " IS NOT NULL".repeat(20_000))), many),
         (format!("SELECT event_id, actor AS entity FROM ({}) WHERE known", within(5)), many),
         (unions, many),
+        (intersections, many),
         (format!("SELECT e.event_id, e.actor AS entity FROM events e{joins}"), many),
+        (format!("SELECT e.event_id, e.actor AS entity FROM (events e{joins})"), many),
     ]);
     let values: Vec<String> = (0..5_000).map(|number| format!("'a{number}'")).collect();
     let wide = rule("t/wide", &where_many(&format!("actor IN ({})", values.join(", "))));

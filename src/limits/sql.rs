@@ -17,6 +17,20 @@ pub(crate) const SQL_BRACKETS_MAX: usize = 20;
 /// Times that the word EXPLAIN stands in a statement: the parser goes down into each.
 pub(crate) const SQL_EXPLAINS_MAX: usize = 8;
 
+/// Expressions that the parser begins to read in one statement, those that it begins again counted again: no text of
+/// [`SQL_TEXT_BYTES_MAX`] has more that it reads once.
+pub(crate) const SQL_TRIES_MAX: usize = SQL_TEXT_BYTES_MAX;
+
+/// Times that INTERVAL, `ARRAY<` and `][` each stand in a statement: the parser goes down into each and does not count them.
+pub(crate) const SQL_UNCOUNTED_MAX: usize = 64;
+
+/// Tables and queries that a statement reads, those named by WITH wherever they are read: each is planned by itself.
+pub(crate) const SQL_READS_MAX: u64 = 256;
+
+/// Columns and operators of one expression, where a column stands for what a query within makes it of: the optimizer puts that in
+/// its place.
+pub(crate) const SQL_PARTS_MAX: u64 = 16 << 10;
+
 /// Threads that read for one query.
 pub(crate) const SQL_PARTITIONS_MAX: usize = 4;
 
@@ -67,6 +81,9 @@ pub(crate) const SQL_PER_SECOND_MAX: u32 = 10;
 
 /// Questions of one operator at once, after a pause.
 pub(crate) const SQL_BURST_MAX: u32 = 200;
+
+/// Kilobytes of the statements that one client has prepared and not closed, each counted up to the next whole one.
+pub(crate) const SQL_PREPARED_KILOBYTES_MAX: usize = 1024;
 
 /// Seconds that a query waits for its turn.
 pub(crate) const SQL_WAIT_SECONDS_MAX: u64 = 5;

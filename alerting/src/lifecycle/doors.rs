@@ -8,7 +8,9 @@ use keywatch_store::{Event, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::pairs;
-use crate::limits::{COMPROMISE_SHARED_MAX, DOOR_PRINTS_MAX, DOOR_STATEMENTS_MAX, DOORS_MAX};
+use crate::limits::{
+    COMPROMISE_PRINTS_MAX, COMPROMISE_SHARED_MAX, DOOR_PRINT_BYTES_MAX, DOOR_PRINTS_MAX, DOOR_STATEMENTS_MAX, DOORS_MAX,
+};
 
 /// System, source and process.
 type DoorName = (String, String, String);
@@ -37,6 +39,7 @@ impl Doors {
     /// Takes in what a process says.
     pub(crate) fn apply(&mut self, event: &Event) {
         let Ok(Accepted { of, process, mut prints }) = Accepted::deserialize(event.detail().value()) else { return };
+        prints.retain(|print| print.len() <= DOOR_PRINT_BYTES_MAX);
         within_limit(&mut prints);
         let name = (event.system().to_owned(), of, process);
         if !self.0.contains_key(&name) && self.0.len() >= DOORS_MAX {
@@ -67,10 +70,19 @@ impl Doors {
     }
 
     /// Fingerprints of all by which a source is recognised or was, by any of them, as far as it is remembered: a word that
-    /// somebody else says in the name of a process takes back nothing that the process itself has said.
+    /// somebody else says in the name of a process takes back nothing that the process itself has said. No more than
+    /// [`COMPROMISE_PRINTS_MAX`], those that were said first.
     pub(crate) fn prints(&self, system: &str, source: &str) -> BTreeSet<String> {
-        let said = self.of(system, source).flat_map(|(_, statements)| statements);
-        said.flat_map(|statement| statement.prints.iter().cloned()).collect()
+        let mut said: Vec<&Statement> = self.of(system, source).flat_map(|(_, statements)| statements).collect();
+        said.sort_by_key(|statement| statement.at);
+        let mut prints = BTreeSet::new();
+        for print in said.into_iter().flat_map(|statement| &statement.prints) {
+            if prints.len() >= COMPROMISE_PRINTS_MAX {
+                break;
+            }
+            prints.insert(print.clone());
+        }
+        prints
     }
 
     /// Other sources of the system that are recognised by one of these fingerprints, or were; no more than
@@ -172,6 +184,19 @@ mod tests {
         assert_eq!(doors.prints("cold", "idp"), prints(&["of idp", "of opa"]));
         assert_eq!(shared(&doors), prints(&["opa"]));
         assert!(doors.shared_with("hot", "idp", &prints(&["of opa"])).is_empty(), "another system's");
+    }
+
+    #[test]
+    fn p7_who_says_very_much_keeps_no_declaration_from_fitting_in_a_record() {
+        let mut doors = Doors::default();
+        said(&mut doors, "honest", 1, &["stolen"]);
+        said(&mut doors, "forged", 2, &[&"long".repeat(DOOR_PRINT_BYTES_MAX)]);
+        assert_eq!(doors.prints("cold", "idp"), prints(&["stolen"]));
+        for (number, at) in (0..COMPROMISE_PRINTS_MAX).zip(3..) {
+            said(&mut doors, &format!("forged {number}"), at, &[&format!("a print {number}")]);
+        }
+        let refused = doors.prints("cold", "idp");
+        assert_eq!((refused.len(), refused.contains("stolen")), (COMPROMISE_PRINTS_MAX, true));
     }
 
     #[test]

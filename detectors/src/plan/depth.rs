@@ -5,9 +5,10 @@
 //! each of its links, and no brackets. What a query reads from another is put into that one's place by the optimizer, so that
 //! their levels add up.
 
+use std::iter;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, Statement, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, Statement, TableFactor, TableWithJoins, Visit, Visitor};
 
 use super::refusal::Refusal;
 use crate::limits::STATEMENT_LEVELS_MAX;
@@ -96,19 +97,32 @@ impl Visitor for Levels {
     }
 }
 
-/// Links of a chain of UNIONs, and the tables of its SELECTs. Goes along the chain without calls.
-fn joined(mut body: &SetExpr) -> usize {
-    let mut count = 0;
-    while let SetExpr::SetOperation { left, right, .. } = body {
-        count += 1 + tables(right);
-        body = left;
+/// Links of a chain of UNIONs, and the tables of its SELECTs. Goes along the chain without calls; one of INTERSECT may be to the
+/// right of another, and joins may be in brackets.
+fn joined(body: &SetExpr) -> usize {
+    let (mut count, mut waiting) = (0, vec![body]);
+    while let Some(body) = waiting.pop() {
+        match body {
+            SetExpr::SetOperation { left, right, .. } => {
+                count += 1;
+                waiting.extend([&**left, &**right]);
+            }
+            SetExpr::Select(select) => count += tables(&select.from),
+            _ => {}
+        }
     }
-    count + tables(body)
+    count
 }
 
-fn tables(body: &SetExpr) -> usize {
-    match body {
-        SetExpr::Select(select) => select.from.iter().map(|from| 1 + from.joins.len()).sum(),
-        _ => 0,
+fn tables(from: &[TableWithJoins]) -> usize {
+    let (mut count, mut waiting) = (0, from.iter().collect::<Vec<_>>());
+    while let Some(table) = waiting.pop() {
+        count += 1 + table.joins.len();
+        for relation in iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)) {
+            if let TableFactor::NestedJoin { table_with_joins, .. } = relation {
+                waiting.push(table_with_joins);
+            }
+        }
     }
+    count
 }

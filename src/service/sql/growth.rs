@@ -6,17 +6,37 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result as Reckoned};
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 
-use crate::limits::SQL_GROWN_BYTES_MAX;
+use crate::limits::{SQL_GROWN_BYTES_MAX, SQL_PARTS_MAX};
 
 /// What a value of a stored column counts. It lies in memory anyway; what counts is what a query adds.
 const STORED_BYTES: u64 = 1024;
 
-/// Whether no expression of the plan could make more than is allowed of one text.
+/// What is reckoned of an expression.
+#[derive(Clone, Copy)]
+struct Measure {
+    /// Of a stored column.
+    stored: u64,
+    of: fn(&Expr, &dyn Fn(&Column) -> u64) -> Reckoned<u64>,
+}
+
+/// Bytes of the text that it gives.
+const TEXT: Measure = Measure { stored: STORED_BYTES, of: bound };
+
+/// What it consists of.
+const PARTS: Measure = Measure { stored: 1, of: parts };
+
+/// Whether no expression of the plan could make more than is allowed of one text, nor consists of more than is allowed once the
+/// optimizer has put for each column what a query within makes it of: `y + y` over `y + y` over … doubles with each.
 ///
 /// # Errors
 /// Says how long it could be.
 pub(super) fn check(plan: &LogicalPlan) -> anyhow::Result<()> {
-    let longest = reckon(plan)?.longest;
+    let most = reckon(plan, PARTS)?.longest;
+    ensure!(
+        most <= SQL_PARTS_MAX,
+        "an expression consists of {most} parts with those of the queries within, at most {SQL_PARTS_MAX} are taken"
+    );
+    let longest = reckon(plan, TEXT)?.longest;
     ensure!(
         longest <= SQL_GROWN_BYTES_MAX,
         "the query could make texts of {longest} bytes out of shorter ones, at most {SQL_GROWN_BYTES_MAX} are made; \
@@ -32,15 +52,16 @@ struct Bounds {
     longest: u64,
 }
 
-fn reckon(plan: &LogicalPlan) -> Reckoned<Bounds> {
-    let inputs = plan.inputs().into_iter().map(|input| Ok((input, reckon(input)?))).collect::<Reckoned<Vec<_>>>()?;
+fn reckon(plan: &LogicalPlan, measure: Measure) -> Reckoned<Bounds> {
+    let inputs = plan.inputs().into_iter().map(|input| Ok((input, reckon(input, measure)?)));
+    let inputs = inputs.collect::<Reckoned<Vec<_>>>()?;
     let of_column = |column: &Column| {
         let found = inputs.iter().find_map(|(input, bounds)| {
             input.schema().maybe_index_of_column(column).and_then(|index| bounds.columns.get(index).copied())
         });
-        found.unwrap_or(STORED_BYTES)
+        found.unwrap_or(measure.stored)
     };
-    let made = plan.expressions().iter().map(|expr| bound(expr, &of_column)).collect::<Reckoned<Vec<u64>>>()?;
+    let made = plan.expressions().iter().map(|expr| (measure.of)(expr, &of_column)).collect::<Reckoned<Vec<u64>>>()?;
     let below = inputs.iter().map(|(_, bounds)| bounds.longest).max().unwrap_or(0);
     let longest = made.iter().copied().max().unwrap_or(0).max(below);
     let passed = || inputs.iter().flat_map(|(_, bounds)| bounds.columns.iter().copied());
@@ -50,13 +71,13 @@ fn reckon(plan: &LogicalPlan) -> Reckoned<Bounds> {
         LogicalPlan::Union(_) => {
             let wide = inputs.iter().map(|(_, bounds)| bounds.columns.len()).max().unwrap_or(0);
             let of = |index| inputs.iter().filter_map(|(_, bounds)| bounds.columns.get(index).copied()).max();
-            (0..wide).map(|index| of(index).unwrap_or(STORED_BYTES)).collect()
+            (0..wide).map(|index| of(index).unwrap_or(measure.stored)).collect()
         }
         LogicalPlan::TableScan(_) => Vec::new(),
         LogicalPlan::Values(_) => vec![longest; plan.schema().fields().len()],
         _ => passed().collect(),
     };
-    columns.resize(plan.schema().fields().len(), longest.max(STORED_BYTES));
+    columns.resize(plan.schema().fields().len(), longest.max(measure.stored));
     Ok(Bounds { columns, longest })
 }
 
@@ -72,9 +93,11 @@ fn bound(expr: &Expr, of_column: &dyn Fn(&Column) -> u64) -> Reckoned<u64> {
             let arguments = call.args.iter().map(|argument| bound(argument, of_column));
             arguments.sum_saturating()?.saturating_add(64)
         }
-        Expr::ScalarSubquery(subquery) => reckon(&subquery.subquery)?.longest,
-        Expr::Exists(exists) => reckon(&exists.subquery.subquery)?.longest,
-        Expr::InSubquery(within) => reckon(&within.subquery.subquery)?.longest.max(bound(&within.expr, of_column)?),
+        Expr::ScalarSubquery(subquery) => reckon(&subquery.subquery, TEXT)?.longest,
+        Expr::Exists(exists) => reckon(&exists.subquery.subquery, TEXT)?.longest,
+        Expr::InSubquery(within) => {
+            reckon(&within.subquery.subquery, TEXT)?.longest.max(bound(&within.expr, of_column)?)
+        }
         other => {
             let mut longest = 32;
             other.apply_children(|child| {
@@ -84,6 +107,24 @@ fn bound(expr: &Expr, of_column: &dyn Fn(&Column) -> u64) -> Reckoned<u64> {
             longest
         }
     })
+}
+
+/// How many columns and operators an expression consists of. Values that stand in the text are as many as it has room for, and
+/// count nothing.
+fn parts(expr: &Expr, of_column: &dyn Fn(&Column) -> u64) -> Reckoned<u64> {
+    let mut count: u64 = match expr {
+        Expr::Column(column) => return Ok(of_column(column)),
+        Expr::Literal(..) => return Ok(0),
+        Expr::ScalarSubquery(subquery) => reckon(&subquery.subquery, PARTS)?.longest,
+        Expr::Exists(exists) => reckon(&exists.subquery.subquery, PARTS)?.longest,
+        Expr::InSubquery(within) => reckon(&within.subquery.subquery, PARTS)?.longest,
+        _ => 1,
+    };
+    expr.apply_children(|child| {
+        count = count.saturating_add(parts(child, of_column)?);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(count)
 }
 
 trait SumSaturating {

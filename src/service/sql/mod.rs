@@ -10,10 +10,12 @@
 //! | [`session`] | a query from its text to its rows, within limits |
 //! | [`cells`] | values as texts and as JSON |
 //! | [`postgres`] | the endpoint that speaks PostgreSQL's protocol |
-//! | [`growth`] | what a query could make of a text |
+//! | [`bounded`] | what keeps the parser and the planner from working without end |
+//! | [`growth`] | what a query could make of a text, and of an expression |
 //!
 //! It reads a log through [`keywatch_store::Log`] and knows no backend. Rules are none of its business.
 
+mod bounded;
 pub(crate) mod cells;
 mod events;
 mod folds;

@@ -26,6 +26,7 @@ use keywatch_store::Topic;
 use keywatch_store::inventory::TABLES;
 use keywatch_store::log::segments::Kinds;
 
+use super::bounded::{Bounded, check_uncounted, reads};
 use super::events::EventTable;
 use super::folds::{Folded, Shown};
 use super::growth;
@@ -34,7 +35,8 @@ use super::pushdown;
 use super::records::{Reading, Records};
 use super::tables::{FINDINGS, Scope};
 use crate::limits::{
-    SQL_BRACKETS_MAX, SQL_EXPLAINS_MAX, SQL_LEVELS_MAX, SQL_PARTITIONS_MAX, SQL_TEXT_BYTES_MAX, SQL_WAITING_BATCHES_MAX,
+    SQL_BRACKETS_MAX, SQL_EXPLAINS_MAX, SQL_LEVELS_MAX, SQL_PARTITIONS_MAX, SQL_READS_MAX, SQL_TEXT_BYTES_MAX,
+    SQL_WAITING_BATCHES_MAX,
 };
 
 /// Functions whose result is as long as they are told, whatever they are given. A text that is needed that long can be had
@@ -186,15 +188,24 @@ fn parse(sql: &str) -> anyhow::Result<Statement> {
     let dialect = PostgreSqlDialect {};
     let open = brackets_within(sql, dialect);
     ensure!(open <= SQL_BRACKETS_MAX, "{open} brackets within each other, at most {SQL_BRACKETS_MAX} are taken");
-    let parser = DFParserBuilder::new(sql).with_dialect(&dialect).build();
+    check_uncounted(sql)?;
+    let bounded = Bounded::default();
+    let parser = DFParserBuilder::new(sql).with_dialect(&bounded).build();
     let mut parser = parser.map_err(|error| said_once(&error))?;
-    let mut statements = parser.parse_statements().map_err(|error| said_once(&error))?;
+    let parsed = parser.parse_statements();
+    bounded.check()?;
+    let mut statements = parsed.map_err(|error| said_once(&error))?;
     ensure!(statements.len() <= 1, "{} statements at once; ask one after the other", statements.len());
     let Some(statement) = statements.pop_front() else { bail!("there is no statement") };
     // Before anything goes down into it: whoever overflows a stack ends the process, with all that watches.
     ensure!(
         !is_deep(&statement),
         "more than {SQL_LEVELS_MAX} operators, tables or UNIONs within each other; compare one column with many values by IN"
+    );
+    let read = read(&statement);
+    ensure!(
+        read <= SQL_READS_MAX,
+        "{read} tables and queries are read, those of WITH each time that they are named; at most {SQL_READS_MAX} are"
     );
     let asks = match &statement {
         Statement::Statement(statement) => matches!(
@@ -234,6 +245,14 @@ fn is_deep(statement: &Statement) -> bool {
         Statement::Statement(statement) => is_deeper(statement, SQL_LEVELS_MAX),
         Statement::Explain(explain) => is_deep(&explain.statement),
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => false,
+    }
+}
+
+fn read(statement: &Statement) -> u64 {
+    match statement {
+        Statement::Statement(statement) => reads(statement),
+        Statement::Explain(explain) => read(&explain.statement),
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => 0,
     }
 }
 

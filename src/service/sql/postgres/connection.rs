@@ -21,6 +21,7 @@ use pgwire::api::{ClientInfo, ClientPortalStore, ConnectionHandle, METADATA_USER
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
@@ -29,7 +30,7 @@ use super::errors::{error, query_error};
 use super::scram::Scram;
 use super::{Shared, User, catalog, settings, tables, values};
 use crate::clock;
-use crate::limits::{SQL_REFUSAL_MILLISECONDS, SQL_TEXT_BYTES_MAX, SQL_WAIT_SECONDS_MAX};
+use crate::limits::{SQL_PREPARED_KILOBYTES_MAX, SQL_REFUSAL_MILLISECONDS, SQL_TEXT_BYTES_MAX, SQL_WAIT_SECONDS_MAX};
 use crate::service::sql::session::Session;
 
 /// A client.
@@ -39,6 +40,8 @@ pub(super) struct Connection {
     driver: AuthDriver<Arc<DefaultServerParameterProvider>, Arc<User>>,
     user: OnceLock<Arc<User>>,
     session: OnceLock<Arc<Session>>,
+    /// Kilobytes of what it may prepare yet.
+    pub(super) prepared: Arc<Semaphore>,
     /// When the query under way has to be over.
     pub(super) until: Arc<Mutex<Option<Instant>>>,
 }
@@ -51,7 +54,8 @@ impl Connection {
         parameters.default_transaction_read_only = true;
         let driver = AuthDriver::new(Arc::new(parameters)).with_connection_manager(Arc::clone(&shared.connections));
         let (user, session) = (OnceLock::new(), OnceLock::new());
-        Arc::new(Connection { shared, peer, driver, user, session, until: Arc::default() })
+        let prepared = Arc::new(Semaphore::new(SQL_PREPARED_KILOBYTES_MAX));
+        Arc::new(Connection { shared, peer, driver, user, session, prepared, until: Arc::default() })
     }
 
     /// What the user sees.

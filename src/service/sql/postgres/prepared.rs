@@ -17,10 +17,12 @@ use pgwire::api::store::PortalStore;
 use pgwire::api::{ClientInfo, ClientPortalStore, Type};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::connection::{Connection, ending, not_too_long, sendable, without_rows};
 use super::errors::{error, query_error};
 use super::{answer, catalog, values};
+use crate::limits::SQL_PREPARED_KILOBYTES_MAX;
 
 /// The extended protocol of one client.
 pub(super) struct Questions(pub(super) Arc<Connection>);
@@ -35,6 +37,8 @@ pub(super) struct Prepared {
     answer: Option<RecordBatch>,
     /// In the order of their numbers.
     parameters: Vec<DataType>,
+    /// Its room among what the client has prepared, free once it is closed.
+    _room: Arc<OwnedSemaphorePermit>,
 }
 
 /// Plans what is prepared.
@@ -49,9 +53,17 @@ impl QueryParser for Parser {
         C: ClientInfo + Unpin + Send + Sync,
     {
         not_too_long(sql)?;
+        let kilobytes = u32::try_from(1 + sql.len() / 1024).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.0.prepared).try_acquire_many_owned(kilobytes);
+        let room = room.map_err(|_| {
+            let problem =
+                format!("{SQL_PREPARED_KILOBYTES_MAX} kB of statements are prepared already; close some first");
+            error("53200", problem)
+        })?;
         let answer = catalog::answer(sql, self.0.session()?.tables()).map_err(query_error)?;
         let answered = answer.is_some() || without_rows(sql)?.is_some();
-        let without_plan = Prepared { sql: sql.to_owned(), plan: None, answer, parameters: Vec::new() };
+        let parameters = Vec::new();
+        let without_plan = Prepared { sql: sql.to_owned(), plan: None, answer, parameters, _room: Arc::new(room) };
         if answered {
             return Ok(Some(without_plan));
         }
