@@ -1,12 +1,13 @@
 //! A real Ethereum node (anvil) on a loopback port of its own, stopped when it is dropped.
 
-use std::net::TcpListener;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use reqwest::Client;
 use serde_json::{Value, json};
+
+use super::node::Node;
 
 /// The accounts that anvil gives 10,000 ETH each, the first three.
 pub(crate) const ACCOUNTS: [&str; 3] = [
@@ -16,56 +17,18 @@ pub(crate) const ACCOUNTS: [&str; 3] = [
 ];
 
 /// A node.
-pub(crate) struct Anvil {
-    child: Child,
-    port: u16,
-    client: Client,
-}
+pub(crate) struct Anvil(Node);
 
 impl Anvil {
     /// Starts one that makes a block for each transaction, and waits until it answers.
     pub(crate) async fn start() -> Anvil {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        for _ in 0..5 {
-            // The port is free when it is looked for and may be taken a moment later: then the next one.
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let command = |port: u16, _: &Path| {
             let mut command = Command::new(binary());
             // The same first block for every one of them.
             command.args(["--host", "127.0.0.1", "--silent", "--timestamp", "1735689600", "--port", &port.to_string()]);
-            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let mut anvil = Anvil { child, port, client: Client::new() };
-            let answers = async {
-                while anvil.child.try_wait().unwrap().is_none() {
-                    if anvil.ask("eth_blockNumber", json!([])).await.is_some() {
-                        return true;
-                    }
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                false
-            };
-            if tokio::time::timeout(Duration::from_secs(30), answers).await == Ok(true) {
-                return anvil;
-            }
-        }
-        panic!("anvil did not start on any of five free ports");
-    }
-
-    /// Its address.
-    pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// What it answers; it must.
-    pub(crate) async fn rpc(&self, method: &str, parameters: Value) -> Value {
-        let answer = self.ask(method, parameters.clone()).await.unwrap_or_else(|| panic!("{method} is not answered"));
-        assert!(answer.get("error").is_none(), "{method} {parameters}: {answer}");
-        answer["result"].clone()
-    }
-
-    async fn ask(&self, method: &str, parameters: Value) -> Option<Value> {
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
-        let answer = self.client.post(self.url()).json(&body).send().await.ok()?;
-        answer.json().await.ok()
+            command
+        };
+        Anvil(Node::start("anvil", "", "eth_blockNumber", command).await)
     }
 
     /// A payment, in a block of its own; gives the transaction's hash.
@@ -124,10 +87,10 @@ fn binary() -> PathBuf {
     binary
 }
 
-impl Drop for Anvil {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Deref for Anvil {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0
     }
 }

@@ -1,29 +1,24 @@
 //! A real node of Bitcoin (btcd, regtest) on a loopback port of its own, stopped when it is dropped; and a wallet that it
 //! mines for.
 
-use std::net::TcpListener;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use bitcoin::absolute::LockTime;
-use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
+use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::secp256k1::{Message, Secp256k1, SecretKey};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::{
-    Address, Amount, Block, CompressedPublicKey, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
-    ecdsa, transaction,
+    Address, Amount, CompressedPublicKey, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, ecdsa,
+    transaction,
 };
-use reqwest::Client;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use super::bitcoin::Bitcoin;
 
 /// A node.
-pub(crate) struct Btcd {
-    child: Child,
-    port: u16,
-    client: Client,
-    _directory: tempfile::TempDir,
-}
+pub(crate) struct Btcd(Bitcoin);
 
 /// A key, and the address that pays it.
 pub(crate) struct Wallet {
@@ -75,11 +70,7 @@ impl Wallet {
 impl Btcd {
     /// Starts one that mines for `miner`, and waits until it answers.
     pub(crate) async fn start(miner: &Address) -> Btcd {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        for _ in 0..5 {
-            // The port is free when it is looked for and may be taken a moment later: then the next one.
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let directory = tempfile::tempdir().unwrap();
+        let command = |port: u16, directory: &Path| {
             let mut command = Command::new(binary());
             command.args([
                 "--regtest",
@@ -92,62 +83,12 @@ impl Btcd {
             ]);
             command.arg(format!("--rpclisten=127.0.0.1:{port}")).arg(format!("--miningaddr={miner}"));
             for (option, folder) in [("datadir", "data"), ("logdir", "log")] {
-                command.arg(format!("--{option}={}", directory.path().join(folder).display()));
+                command.arg(format!("--{option}={}", directory.join(folder).display()));
             }
-            command.arg(format!("--configfile={}", directory.path().join("none.conf").display()));
-            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let mut btcd = Btcd { child, port, client: Client::new(), _directory: directory };
-            let answers = async {
-                while btcd.child.try_wait().unwrap().is_none() {
-                    if btcd.ask("getblockcount", json!([])).await.is_some() {
-                        return true;
-                    }
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                false
-            };
-            if tokio::time::timeout(Duration::from_secs(30), answers).await == Ok(true) {
-                return btcd;
-            }
-        }
-        panic!("btcd did not start on any of five free ports");
-    }
-
-    /// Its address, with credentials.
-    pub(crate) fn url(&self) -> String {
-        format!("http://u:p@127.0.0.1:{}", self.port)
-    }
-
-    /// What it answers; it must.
-    pub(crate) async fn rpc(&self, method: &str, parameters: Value) -> Value {
-        let answer = self.ask(method, parameters.clone()).await.unwrap_or_else(|| panic!("{method} is not answered"));
-        assert!(answer["error"].is_null(), "{method} {parameters}: {answer}");
-        answer["result"].clone()
-    }
-
-    async fn ask(&self, method: &str, parameters: Value) -> Option<Value> {
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
-        let asked = self.client.post(format!("http://127.0.0.1:{}", self.port)).basic_auth("u", Some("p")).json(&body);
-        asked.send().await.ok()?.json().await.ok()
-    }
-
-    /// Mines blocks; gives their hashes.
-    pub(crate) async fn mine(&self, blocks: u32) -> Vec<String> {
-        let hashes = self.rpc("generate", json!([blocks])).await;
-        hashes.as_array().unwrap().iter().map(|hash| hash.as_str().unwrap().to_owned()).collect()
-    }
-
-    /// Height of its newest block.
-    pub(crate) async fn height(&self) -> u64 {
-        self.rpc("getblockcount", json!([])).await.as_u64().unwrap()
-    }
-
-    /// The coin that a block made for its miner.
-    pub(crate) async fn coin(&self, hash: &str) -> (OutPoint, TxOut) {
-        let bytes = self.rpc("getblock", json!([hash, 0])).await;
-        let block: Block = deserialize_hex(bytes.as_str().unwrap()).unwrap();
-        let made = &block.txdata[0];
-        (OutPoint::new(made.compute_txid(), 0), made.output[0].clone())
+            command.arg(format!("--configfile={}", directory.join("none.conf").display()));
+            command
+        };
+        Btcd(Bitcoin::start("btcd", command).await)
     }
 
     /// Hands it a transaction; gives the id.
@@ -169,10 +110,10 @@ fn binary() -> PathBuf {
     binary
 }
 
-impl Drop for Btcd {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Deref for Btcd {
+    type Target = Bitcoin;
+
+    fn deref(&self) -> &Bitcoin {
+        &self.0
     }
 }

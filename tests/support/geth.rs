@@ -1,27 +1,22 @@
 //! A real node of Ethereum (geth, `--dev`) on a loopback port of its own, stopped when it is dropped. It makes a block every
 //! second, answers JSON-RPC and `WebSocket` connections at the same port, and signs for one account, which has all there is.
 
-use std::net::TcpListener;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use alloy::primitives::U256;
-use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::anvil::quantity;
+use super::node::Node;
 
 /// Who is paid for blocks: nobody whom a test looks at.
 const PROPOSER: &str = "0x00000000000000000000000000000000000f0e00";
 
 /// A node.
-pub(crate) struct Geth {
-    child: Child,
-    port: u16,
-    client: Client,
-    _directory: tempfile::TempDir,
-}
+pub(crate) struct Geth(Node);
 
 impl Geth {
     /// Whether it is installed.
@@ -31,11 +26,7 @@ impl Geth {
 
     /// Starts one, and waits until it answers and pays nobody of interest for its blocks.
     pub(crate) async fn start() -> Geth {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        for _ in 0..5 {
-            // The port is free when it is looked for and may be taken a moment later: then the next one.
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let directory = tempfile::tempdir().unwrap();
+        let command = |port: u16, directory: &Path| {
             let mut command = Command::new(binary());
             command.args(["--dev", "--dev.period", "1", "--nodiscover", "--maxpeers", "0", "--nat", "none"]);
             command.args(["--port", "0", "--authrpc.port", "0", "--ipcdisable", "--verbosity", "1"]);
@@ -45,49 +36,19 @@ impl Geth {
                 command.args([format!("--{kind}.api"), "eth,debug,dev".to_owned()]);
             }
             // Its keys are files, which it would leave behind.
-            command.env("TMPDIR", directory.path()).env("HOME", directory.path());
-            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let mut geth = Geth { child, port, client: Client::new(), _directory: directory };
-            let answers = async {
-                while geth.child.try_wait().unwrap().is_none() {
-                    if geth.ask("eth_blockNumber", json!([])).await.is_some() {
-                        return true;
-                    }
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                false
-            };
-            if tokio::time::timeout(Duration::from_secs(30), answers).await == Ok(true) {
-                geth.rpc("dev_setFeeRecipient", json!([PROPOSER])).await;
-                // A block that is being made may still pay the account.
-                geth.grown(2).await;
-                return geth;
-            }
-        }
-        panic!("geth did not start on any of five free ports");
-    }
-
-    /// Its address.
-    pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+            command.env("TMPDIR", directory).env("HOME", directory);
+            command
+        };
+        let geth = Geth(Node::start("geth", "", "eth_blockNumber", command).await);
+        geth.rpc("dev_setFeeRecipient", json!([PROPOSER])).await;
+        // A block that is being made may still pay the account.
+        geth.grown(2).await;
+        geth
     }
 
     /// The account that it signs for.
     pub(crate) async fn account(&self) -> String {
         self.rpc("eth_accounts", json!([])).await[0].as_str().unwrap().to_lowercase()
-    }
-
-    /// What it answers; it must.
-    pub(crate) async fn rpc(&self, method: &str, parameters: Value) -> Value {
-        let answer = self.ask(method, parameters.clone()).await.unwrap_or_else(|| panic!("{method} is not answered"));
-        assert!(answer.get("error").is_none(), "{method} {parameters}: {answer}");
-        answer["result"].clone()
-    }
-
-    async fn ask(&self, method: &str, parameters: Value) -> Option<Value> {
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
-        let answer = self.client.post(self.url()).json(&body).send().await.ok()?;
-        answer.json().await.ok()
     }
 
     /// Sends a transaction of its account, and waits for the block; gives the receipt.
@@ -142,10 +103,10 @@ fn binary() -> PathBuf {
     std::env::var_os("KEYWATCH_TEST_GETH").map_or_else(cache, PathBuf::from)
 }
 
-impl Drop for Geth {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Deref for Geth {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod anvil;
 pub(crate) mod bcoin;
+pub(crate) mod bitcoin;
 pub(crate) mod btcd;
 pub(crate) mod cerbos;
 pub(crate) mod clock;
@@ -12,6 +13,7 @@ pub(crate) mod installed;
 pub(crate) mod kafka;
 pub(crate) mod keys;
 pub(crate) mod meanwhile;
+pub(crate) mod node;
 pub(crate) mod opa;
 pub(crate) mod revoking;
 pub(crate) mod s3;
