@@ -1,9 +1,11 @@
 //! Transactions that wait in the pool of a real node: seen before their block, replaced by another, told once across a
 //! restart, and waiting no more once they stand in a block.
 
+use bitcoin::{OutPoint, TxOut};
+use keywatch_store::Event;
 use serde_json::json;
 
-use super::watcher::{Watcher, of_kind};
+use super::watcher::{Watcher, Watching, of_kind};
 use crate::support::anvil::{ACCOUNTS, Anvil};
 use crate::support::btcd::{Btcd, Wallet};
 
@@ -108,9 +110,8 @@ async fn a_call_that_a_watched_safe_would_refuse_is_not_told() {
     }
 }
 
-#[tokio::test]
-async fn a_sweep_of_bitcoin_is_seen_before_its_block() {
-    let (wallet, thief) = (Wallet::of(0x11), Wallet::of(0x22));
+/// A node of Bitcoin, keywatch that has read its first 110 blocks, and the coin that the first of them made for the wallet.
+async fn with_a_coin(wallet: &Wallet) -> (Btcd, Watcher, Watching, (OutPoint, TxOut)) {
     let node = Btcd::start(&wallet.address).await;
     let coin = node.coin(&node.mine(110).await[0]).await;
     let address = wallet.address.to_string();
@@ -118,17 +119,31 @@ async fn a_sweep_of_bitcoin_is_seen_before_its_block() {
     let watcher = Watcher::on("bitcoin-regtest", &address, &[("btcd", node.url())], settings);
     let watching = watcher.start();
     watching.until_height(110).await;
-    let swept = node.send(&wallet.spend(&[coin], &[(&thief.address, 4_999_000_000)])).await;
-    watching.until(WAITING, "", 1).await;
+    (node, watcher, watching, coin)
+}
+
+/// What was told up to the next block, behind which nothing waits.
+async fn told_once_mined(node: &Btcd, watcher: &Watcher, watching: Watching) -> Vec<Event> {
     node.mine(1).await;
     watching.until_height(111).await;
     watching.until_none(WAITING).await;
     watching.stop();
+    watcher.told()
+}
 
-    let events = watcher.told();
-    let spends: Vec<_> =
-        of_kind(&events, "chain.tx").iter().map(|event| (event.tx().unwrap(), event.outcome().unwrap())).collect();
-    assert_eq!(spends, [(swept.as_str(), "unconfirmed"), (swept.as_str(), "success")]);
+/// The transactions that were told, each with how it stands.
+fn spends(events: &[Event]) -> Vec<(&str, &str)> {
+    of_kind(events, "chain.tx").into_iter().map(|event| (event.tx().unwrap(), event.outcome().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_sweep_of_bitcoin_is_seen_before_its_block() {
+    let (wallet, thief) = (Wallet::of(0x11), Wallet::of(0x22));
+    let (node, watcher, watching, coin) = with_a_coin(&wallet).await;
+    let swept = node.send(&wallet.spend(&[coin], &[(&thief.address, 4_999_000_000)])).await;
+    watching.until(WAITING, "", 1).await;
+    let events = told_once_mined(&node, &watcher, watching).await;
+    assert_eq!(spends(&events), [(swept.as_str(), "unconfirmed"), (swept.as_str(), "success")]);
     let waited = of_kind(&events, "chain.tx")[0];
     assert_eq!(waited.detail().value()["fee"], json!("1000000"));
     assert!(of_kind(&events, "chain.dropped").is_empty());
@@ -137,27 +152,14 @@ async fn a_sweep_of_bitcoin_is_seen_before_its_block() {
 #[tokio::test]
 async fn a_spend_of_bitcoin_that_pays_more_takes_the_place_of_another() {
     let (wallet, thief) = (Wallet::of(0x11), Wallet::of(0x22));
-    let node = Btcd::start(&wallet.address).await;
-    let coin = node.coin(&node.mine(110).await[0]).await;
-    let address = wallet.address.to_string();
-    let settings = "chain = \"bitcoin-regtest\"\npool = true";
-    let watcher = Watcher::on("bitcoin-regtest", &address, &[("btcd", node.url())], settings);
-    let watching = watcher.start();
-    watching.until_height(110).await;
+    let (node, watcher, watching, coin) = with_a_coin(&wallet).await;
     let first = node.send(&wallet.spend(std::slice::from_ref(&coin), &[(&thief.address, 4_999_000_000)])).await;
     watching.until(WAITING, "", 1).await;
     let second = node.send(&wallet.spend(&[coin], &[(&thief.address, 4_990_000_000)])).await;
     watching.until("keywatch_events_total", "kind=\"chain.dropped\"", 1).await;
-    node.mine(1).await;
-    watching.until_height(111).await;
-    watching.until_none(WAITING).await;
-    watching.stop();
-
-    let events = watcher.told();
-    let spends: Vec<_> =
-        of_kind(&events, "chain.tx").iter().map(|event| (event.tx().unwrap(), event.outcome().unwrap())).collect();
+    let events = told_once_mined(&node, &watcher, watching).await;
     let (first, second) = (first.as_str(), second.as_str());
-    assert_eq!(spends, [(first, "unconfirmed"), (second, "unconfirmed"), (second, "success")]);
+    assert_eq!(spends(&events), [(first, "unconfirmed"), (second, "unconfirmed"), (second, "success")]);
     let dropped: Vec<_> = of_kind(&events, "chain.dropped")
         .iter()
         .map(|event| (event.tx().unwrap(), event.outcome().unwrap(), event.detail().value()["by"].clone()))
