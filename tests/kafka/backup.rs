@@ -11,12 +11,13 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::chains::assert_told_once;
 use super::foreign::{create, write};
 use super::log::all;
 use super::running::{THIRD, copied, log_section, sessions, third};
 use super::shares::ask;
 use super::tools;
-use crate::chains::watcher::{Watcher, blocks, standing};
+use crate::chains::watcher::Watcher;
 use crate::running::machine::{Machine, Running};
 use crate::support::anvil::{ACCOUNTS, Anvil};
 use crate::support::kafka::{Broker, broker, prefix};
@@ -181,10 +182,5 @@ async fn p2_a_follower_of_a_chain_goes_on_from_a_backup_without_a_hole() {
     let watching = watcher.start();
     watching.until_read(&node).await;
     watching.stop();
-    let events = watcher.told_in("keywatch-data/kafka-0", Clock::Recorded);
-    let transactions = standing(&events, "chain.tx");
-    assert_eq!(transactions.len(), sent.len());
-    assert!(sent.iter().all(|hash| transactions.get(hash) == Some(&1)), "each is told once: {transactions:?}");
-    let heights: Vec<u64> = blocks(&events).iter().map(|(height, _)| *height).collect();
-    assert_eq!(heights, (0..=node.height().await).collect::<Vec<_>>());
+    assert_told_once(&watcher, &node, &sent).await;
 }

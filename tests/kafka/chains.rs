@@ -7,6 +7,17 @@ use crate::chains::watcher::{Watcher, blocks, standing};
 use crate::support::anvil::{ACCOUNTS, Anvil};
 use crate::support::kafka::{Broker, prefix};
 
+/// In the log on Kafka stand all blocks of the node in their order, and these transactions and no others, each once; keywatch
+/// must not run.
+pub(super) async fn assert_told_once(watcher: &Watcher, node: &Anvil, sent: &[String]) {
+    let events = watcher.told_in("keywatch-data/kafka-0", Clock::Recorded);
+    let transactions = standing(&events, "chain.tx");
+    assert_eq!(transactions.len(), sent.len());
+    assert!(sent.iter().all(|hash| transactions.get(hash) == Some(&1)), "each is told once: {transactions:?}");
+    let heights: Vec<u64> = blocks(&events).iter().map(|(height, _)| *height).collect();
+    assert_eq!(heights, (0..=node.height().await).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn p2_a_chain_is_followed_on_after_its_broker_and_its_process_were_killed() {
     let mut broker = Broker::start(|_, _| String::new());
@@ -32,10 +43,5 @@ async fn p2_a_chain_is_followed_on_after_its_broker_and_its_process_were_killed(
     let watching = watcher.start();
     watching.until_read(&node).await;
     watching.stop();
-    let events = watcher.told_in("keywatch-data/kafka-0", Clock::Recorded);
-    let transactions = standing(&events, "chain.tx");
-    assert_eq!(transactions.len(), sent.len());
-    assert!(sent.iter().all(|hash| transactions.get(hash) == Some(&1)), "each is told once: {transactions:?}");
-    let heights: Vec<u64> = blocks(&events).iter().map(|(height, _)| *height).collect();
-    assert_eq!(heights, (0..=node.height().await).collect::<Vec<_>>());
+    assert_told_once(&watcher, &node, &sent).await;
 }
