@@ -172,7 +172,7 @@ mod tests {
 
     use keywatch_detectors::{Rule, Settings};
     use keywatch_store::event::Origin;
-    use keywatch_store::log::faulty::FaultyLog;
+    use keywatch_store::log::faulty::LackingLog;
     use keywatch_store::log::memory::MemoryLog;
     use keywatch_store::{Event, Instant};
 
@@ -195,19 +195,6 @@ mod tests {
         });
         log.append(Topic::Events, records.collect()).unwrap();
         log
-    }
-
-    /// A log that is known to lack records.
-    struct Lacking(MemoryLog);
-
-    impl FaultyLog for Lacking {
-        fn records(&self) -> &dyn Log {
-            &self.0
-        }
-
-        fn says_it_lacks_records(&self) -> bool {
-            true
-        }
     }
 
     #[test]
@@ -257,7 +244,7 @@ mod tests {
         let refused = snapshots.restore(engine, &log("opa", 5)).err().unwrap().to_string();
         assert!(refused.contains("ends at 5") && refused.contains("5 are missing"), "{refused}");
         // A copy that lacks what a later version wrote, of which another process has the whole.
-        let Restored { position, rejected, .. } = snapshots.restore(engine, &Lacking(log("opa", 5))).unwrap();
+        let Restored { position, rejected, .. } = snapshots.restore(engine, &LackingLog(log("opa", 5))).unwrap();
         assert_eq!((position, rejected), (Position(0), 1), "it is left aside");
         fs::write(snapshots.files.path(Position(10)), "damaged, so that it vouches for nothing").unwrap();
         assert_eq!(snapshots.restore(engine, &log("opa", 5)).unwrap().position, Position(0));

@@ -60,6 +60,20 @@ impl<F: FaultyLog> Log for F {
     }
 }
 
+/// A log that is known to lack records.
+#[derive(Debug)]
+pub struct LackingLog<L>(pub L);
+
+impl<L: Log> FaultyLog for LackingLog<L> {
+    fn records(&self) -> &dyn Log {
+        &self.0
+    }
+
+    fn says_it_lacks_records(&self) -> bool {
+        true
+    }
+}
+
 /// The writing half of a log whose cluster is away for as many writes as the test says.
 #[derive(Debug, Default)]
 pub struct FaultyWriter {

@@ -10,7 +10,7 @@ use axum::extract::{Request, State as Held};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keywatch_store::event::Origin;
-use keywatch_store::log::faulty::FaultyLog;
+use keywatch_store::log::faulty::LackingLog;
 use keywatch_store::log::memory::MemoryLog;
 use keywatch_store::{Event, Instant as Time, Position, Topic};
 use tempfile::TempDir;
@@ -294,21 +294,8 @@ async fn p6_a_log_that_ends_before_what_lies_in_the_bucket_is_not_taken_for_whol
     assert_eq!(world.fetch(&second).await, fetched(None, 0));
     // Of a log that is known to lack records it says nothing.
     world.upload(&world.files("first"), 20).await.unwrap();
-    let lacking = world.remote().fetch(&second, &Lacking(world.log)).await.unwrap();
+    let lacking = world.remote().fetch(&second, &LackingLog(world.log)).await.unwrap();
     assert_eq!((lacking, second.positions().unwrap()), (fetched(Some(20), 1), vec![Position(20)]));
-}
-
-/// A log that is known to lack records.
-struct Lacking(MemoryLog);
-
-impl FaultyLog for Lacking {
-    fn records(&self) -> &dyn Log {
-        &self.0
-    }
-
-    fn says_it_lacks_records(&self) -> bool {
-        true
-    }
 }
 
 #[tokio::test]
