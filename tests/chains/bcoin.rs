@@ -31,6 +31,14 @@ fn units(events: &[Event], direction: &str) -> i128 {
     of_kind(events, "chain.transfer").iter().filter(stands).map(|event| event.amount().unwrap().saturated()).sum()
 }
 
+#[test]
+fn its_folder_is_named_for_the_version_that_npm_installs() {
+    let package: Value = serde_json::from_str(include_str!("bcoin/package.json")).unwrap();
+    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("BCOIN_VERSION="));
+    assert!(pinned.is_some());
+    assert_eq!(package["dependencies"]["bcoin"].as_str(), pinned);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_that_waits_is_mined_undone_and_mined_again_is_told_at_each_step() {
     if !Bcoin::is_there() {
