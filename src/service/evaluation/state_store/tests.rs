@@ -293,6 +293,7 @@ async fn p6_a_log_that_ends_before_what_lies_in_the_bucket_is_not_taken_for_whol
     world.bucket.objects.lock().unwrap().clear();
     assert_eq!(world.fetch(&second).await, fetched(None, 0));
     // Of a log that is known to lack records it says nothing.
+    world.upload(&world.files("first"), 31).await.unwrap();
     world.upload(&world.files("first"), 20).await.unwrap();
     let lacking = world.remote().fetch(&second, &LackingLog(world.log)).await.unwrap();
     assert_eq!((lacking, second.positions().unwrap()), (fetched(Some(20), 1), vec![Position(20)]));
