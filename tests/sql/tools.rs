@@ -49,6 +49,8 @@ fn the_real_psql_asks_and_is_refused() {
     for column in ["event_id|text||not null", "time|timestamp with time zone||not null", "amount|numeric"] {
         assert!(columns.contains(column), "no {column} in {columns}");
     }
+    let more = said(ann, "\\d+ events");
+    assert!(more.contains("event_id|text||not null") && more.contains("|plain|"), "{more}");
     let actors = "SELECT actor FROM events WHERE system = 'hot' AND source = 'idp' ORDER BY actor";
     assert_eq!(said(ann, actors), "actor-5\nactor-6\nactor-7\n");
     assert_eq!(said(bob, actors), "actor-5\nactor-6\nactor-7\n");

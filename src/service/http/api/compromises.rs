@@ -99,8 +99,11 @@ fn is_declared(api: &Api, request: &CompromiseRequest) -> Result<(), Refusal> {
     if sources.iter().any(|declared| declared.source == request.source) {
         return Ok(());
     }
-    let there_are: Vec<&str> = sources.iter().map(|declared| declared.source.as_str()).collect();
     let CompromiseRequest { system, source, .. } = request;
+    if inventory.system(system).is_none() {
+        return Err(Refusal::new(StatusCode::CONFLICT, format!("the inventory has no system `{system}`")));
+    }
+    let there_are: Vec<&str> = sources.iter().map(|declared| declared.source.as_str()).collect();
     let problem =
         format!("the inventory's system `{system}` has no source `{source}`; it has {}", there_are.join(", "));
     Err(Refusal::new(StatusCode::CONFLICT, problem))

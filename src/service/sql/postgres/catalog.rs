@@ -1,4 +1,4 @@
-//! What `psql` asks about tables for `\d`, `\dt`, `\d NAME`, `\l` and `\dn`, and what the query builder of Grafana's data
+//! What `psql` asks about tables for `\d`, `\dt`, `\d NAME`, `\d+ NAME`, `\l` and `\dn`, and what the query builder of Grafana's data
 //! source asks, answered as these very questions: their SQL is beyond DataFusion's. Simpler questions are answered from [`super::tables`].
 
 use std::sync::Arc;
@@ -17,7 +17,8 @@ enum Question<'a> {
     Schemas,
     Named(&'a str),
     About,
-    Columns(&'a str),
+    /// Of the table of that number, with what `\d+` asks besides.
+    Columns(&'a str, Vec<&'static str>),
     /// By Grafana.
     NamesOfTables,
     /// Of the table of that name, by Grafana.
@@ -25,6 +26,15 @@ enum Question<'a> {
     /// Policies, statistics, publications, inheritance: there are none.
     None,
 }
+
+/// What `\d+` asks about columns besides, in its order: how its question says it, and the name of the answer. Which of these it asks
+/// hangs on its version.
+const BESIDES: &[(&str, &str)] = &[
+    ("a.attstorage", "attstorage"),
+    ("a.attcompression", "attcompression"),
+    ("a.attstattarget", "attstattarget"),
+    ("pg_catalog.col_description(", "col_description"),
+];
 
 /// The answer to one of its questions over these tables; `None` for any other.
 ///
@@ -72,9 +82,9 @@ pub(super) fn answer(sql: &str, all: &[(String, SchemaRef)]) -> anyhow::Result<O
             ("Encoding", same("UTF8", 1)),
         ])?,
         Question::Schemas => RecordBatch::try_from_iter([("Name", same("public", 1)), ("Owner", same("keywatch", 1))])?,
-        Question::Columns(wanted) => {
+        Question::Columns(wanted, besides) => {
             let found = all.iter().find(|(name, _)| oid(name).as_deref() == Some(wanted));
-            found.map_or_else(|| columns(&Schema::empty()), |(_, schema)| columns(schema))?
+            found.map_or_else(|| columns(&Schema::empty(), &besides), |(_, schema)| columns(schema, &besides))?
         }
         Question::NamesOfTables => {
             let names: ArrayRef = Arc::new(all.iter().map(|(name, _)| Some(name)).collect::<StringArray>());
@@ -130,7 +140,9 @@ impl Question<'_> {
             return Some(Question::About);
         }
         if text.starts_with("SELECT a.attname, pg_catalog.format_type(") {
-            return within("a.attrelid = '", "'").map(Question::Columns);
+            let asked = BESIDES.iter().filter(|(asked, _)| text.contains(asked));
+            let besides: Vec<&'static str> = asked.map(|(_, name)| *name).collect();
+            return within("a.attrelid = '", "'").map(|oid| Question::Columns(oid, besides));
         }
         None
     }
@@ -188,13 +200,13 @@ fn named(schema: &Schema) -> anyhow::Result<(ArrayRef, ArrayRef)> {
     Ok((Arc::new(names), Arc::new(types)))
 }
 
-fn columns(schema: &Schema) -> anyhow::Result<RecordBatch> {
+fn columns(schema: &Schema, besides: &[&'static str]) -> anyhow::Result<RecordBatch> {
     let count = schema.fields().len();
     let empty = || -> ArrayRef { Arc::new(StringArray::from(vec![""; count])) };
     let none = || -> ArrayRef { Arc::new(StringArray::from(vec![None::<&str>; count])) };
     let (names, types) = named(schema)?;
     let required: BooleanArray = schema.fields().iter().map(|field| Some(!field.is_nullable())).collect();
-    Ok(RecordBatch::try_from_iter_with_nullable([
+    let plain = [
         ("attname", names, false),
         ("format_type", types, false),
         ("default", none(), true),
@@ -202,7 +214,13 @@ fn columns(schema: &Schema) -> anyhow::Result<RecordBatch> {
         ("attcollation", none(), true),
         ("attidentity", empty(), false),
         ("attgenerated", empty(), false),
-    ])?)
+    ];
+    let besides = besides.iter().map(|name| match *name {
+        // Stored plainly, which is what it says where nothing else is known.
+        "attstorage" => (*name, Arc::new(StringArray::from(vec!["p"; count])) as ArrayRef, false),
+        name => (name, none(), true),
+    });
+    Ok(RecordBatch::try_from_iter_with_nullable(plain.into_iter().chain(besides))?)
 }
 
 #[cfg(test)]
@@ -234,6 +252,21 @@ mod tests {
         assert_eq!(Question::of(&some), Some(Question::Tables(Some("ev.*"))));
         let views = tables.replace("'r','p',''", "'v',''");
         assert_eq!(Question::of(&views), Some(Question::None));
+    }
+
+    #[test]
+    fn what_is_asked_of_columns_besides_is_answered_in_its_order() {
+        let plain = "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated";
+        let from = "FROM pg_catalog.pg_attribute a WHERE a.attrelid = '16388' AND a.attnum > 0";
+        assert_eq!(Question::of(&format!("{plain} {from}")), Some(Question::Columns("16388", Vec::new())));
+        let more = "a.attstorage, CASE WHEN a.attstattarget=-1 THEN NULL ELSE a.attstattarget END AS attstattarget, \
+                    pg_catalog.col_description(a.attrelid, a.attnum)";
+        let besides = vec!["attstorage", "attstattarget", "col_description"];
+        let asked = format!("{plain}, {more} {from}");
+        assert_eq!(Question::of(&asked), Some(Question::Columns("16388", besides.clone())));
+        let answered = columns(&Schema::empty(), &besides).unwrap();
+        let names: Vec<String> = answered.schema().fields().iter().map(|field| field.name().clone()).collect();
+        assert_eq!(names[6..], ["attgenerated", "attstorage", "attstattarget", "col_description"]);
     }
 
     #[test]
