@@ -11,12 +11,15 @@ use crate::limits::{SQL_GROWN_BYTES_MAX, SQL_PARTS_MAX};
 /// What a value of a stored column counts. It lies in memory anyway; what counts is what a query adds.
 const STORED_BYTES: u64 = 1024;
 
+/// What is known of the columns that an expression reads.
+type OfColumn<'a> = &'a dyn Fn(&Column) -> u64;
+
 /// What is reckoned of an expression.
 #[derive(Clone, Copy)]
 struct Measure {
     /// Of a stored column.
     stored: u64,
-    of: fn(&Expr, &dyn Fn(&Column) -> u64) -> Reckoned<u64>,
+    of: fn(&Expr, OfColumn<'_>) -> Reckoned<u64>,
 }
 
 /// Bytes of the text that it gives.
