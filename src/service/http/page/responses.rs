@@ -242,7 +242,7 @@ fn state(response: &Value) -> Markup {
         }
         @if status == "proposed" {
             " waits for " (needed) @if needed == 1 { " person" } @else { " people" } " until "
-            span.until { (time(text(response, "expires"))) " UTC" }
+            (time(text(response, "expires"))) " UTC"
             @if !agreed.is_empty() { ", " (agreed.join(", ")) " agreed" }
             @if response["shadow"] == true { ", shadow mode" }
         }
