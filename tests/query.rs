@@ -250,9 +250,9 @@ fn p7_a_query_takes_no_more_time_memory_or_text_than_it_may() {
     let wide = "SELECT count(DISTINCT value) FROM generate_series(1, 10000000)";
     assert!(refused(&incident, wide, &["--memory", "1"]).contains("Resources exhausted"));
     let doubled = |turns: usize| {
-        let tables: String =
-            (1..=turns).map(|turn| format!(", t{turn} AS (SELECT v || v AS v FROM t{})", turn - 1)).collect();
-        format!("WITH t0 AS (SELECT '{}' AS v){tables} SELECT * FROM t{turns}", "x".repeat(64))
+        let table = |turn: usize| format!("t{turn} AS (SELECT v || v AS v FROM t{})", turn - 1);
+        let tables = (1..=turns).map(table).collect::<Vec<_>>().join(", ");
+        format!("WITH t0 AS (SELECT '{}' AS v), {tables} SELECT * FROM t{turns}", "x".repeat(64))
     };
     for (sql, said) in [
         (doubled(11), "could make texts of"),
