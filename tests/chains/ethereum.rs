@@ -163,8 +163,7 @@ async fn what_is_written_without_a_log_is_seen_in_storage() {
     let watching = watcher.start();
     let word = |address: &str| format!("0x{:0>64}", &address[2..]);
     for implementation in [OTHER, OTHER, THIRD] {
-        let sent = json!([{"from": OTHER, "to": wallet, "data": word(implementation)}]);
-        node.rpc("eth_sendTransaction", sent).await;
+        node.send(json!({"from": OTHER, "to": wallet, "data": word(implementation)})).await;
     }
     watching.until_read(&node).await;
     watching.stop();
