@@ -17,6 +17,7 @@
 //! | [`memory`] | what a follower keeps of many blocks |
 //! | [`figures`] | measurements, which are run by hand |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
+//! | [`vouching`] | nodes that answer with what the hash of a block does not stand for |
 //!
 //! [`watcher`] is a machine on which keywatch follows a chain, [`door`] and [`looks`] what stands between it and a node,
 //! [`publisher`] what announces like Bitcoin Core, [`generated`] a node with blocks of Ethereum's size.
@@ -40,4 +41,5 @@ mod memory;
 mod pools;
 mod publisher;
 mod tokens;
+mod vouching;
 pub(crate) mod watcher;

@@ -201,7 +201,9 @@ async fn look<C: Chain>(chain: &C, node: &Node) -> Result<[String; 3], Trouble> 
     let fetched =
         fetched.ok_or_else(|| node.trouble(Class::Missing, "it does not have its own newest block".into()))?;
     let seconds = clock::now().unix_seconds() - fetched.at.time.unix_seconds();
-    Ok([head.to_string(), format!("{seconds} s"), "fine".to_owned()])
+    // What a block may be read without, and this one has to be.
+    let problem = chain.asked(&fetched).problem().map(str::to_owned);
+    Ok([head.to_string(), format!("{seconds} s"), problem.unwrap_or_else(|| "fine".to_owned())])
 }
 
 impl Place {

@@ -21,6 +21,12 @@ pub(crate) const NODE_REST_SECONDS_MAX: u64 = 300;
 /// Milliseconds by which a request may come after its turn without moving the turns behind it: so late are timers.
 pub(crate) const NODE_LATE_MILLISECONDS_MAX: u64 = 4;
 
+/// Blocks of which it is remembered which nodes have one that its hash does not stand for.
+pub(crate) const UNVOUCHED_BLOCKS_MAX: usize = 256;
+
+/// Seconds for which the senders of a new block are held against their signatures.
+pub(crate) const VOUCHED_SENDERS_SECONDS_MAX: i64 = 600;
+
 /// Blocks that a follower puts into the log at once.
 pub(crate) const FOLLOW_BLOCKS_MAX: u64 = 64;
 

@@ -83,8 +83,7 @@ impl Endpoints {
         A: Future<Output = Result<T, Trouble>>,
     {
         if self.quorum == 1 {
-            let answer = self.first(ask).await?;
-            return Ok(Agreed { answer, dissent: Vec::new() });
+            return self.first(ask, mark).await;
         }
         let ask = &ask;
         let voices = self.voices();
@@ -121,8 +120,9 @@ impl Endpoints {
         Trouble::new(Class::NoQuorum, problem)
     }
 
-    /// The answer of the first node that has one.
-    async fn first<T, F, A>(&self, ask: F) -> Result<T, Trouble>
+    /// The answer of the first node that has one. A node before it that answered with what a block's hash does not stand for
+    /// dissents.
+    async fn first<T, F, A>(&self, ask: F, mark: impl Fn(&T) -> String) -> Result<Agreed<T>, Trouble>
     where
         F: Fn(Arc<Node>) -> A,
         A: Future<Output = Result<T, Trouble>>,
@@ -131,15 +131,25 @@ impl Endpoints {
         let place = |(at, endpoint): (usize, &Endpoint)| (endpoint.rests(now), endpoint.is_out(), at);
         let mut order: Vec<(bool, bool, usize)> = self.endpoints.iter().enumerate().map(place).collect();
         order.sort_unstable();
-        let mut last = None;
+        let (mut last, mut dissent) = (None, Vec::new());
         // One that rests or lags is still asked where no other answers: a chain is not left for its provider's sake.
         for (_, _, at) in order {
             let endpoint = &self.endpoints[at];
             let answer = ask(Arc::clone(&endpoint.node)).await;
             endpoint.note(answer.as_ref().err());
             match answer {
-                Ok(answer) => return Ok(answer),
-                Err(trouble) => last = Some(trouble),
+                Ok(answer) => {
+                    if !dissent.is_empty() {
+                        dissent.push((endpoint.node.name().to_owned(), mark(&answer)));
+                    }
+                    return Ok(Agreed { answer, dissent });
+                }
+                Err(trouble) => {
+                    if trouble.class == Class::Unvouched {
+                        dissent.push((endpoint.node.name().to_owned(), trouble.problem.clone()));
+                    }
+                    last = Some(trouble);
+                }
             }
         }
         Err(last.unwrap_or_else(|| Trouble::new(Class::Unreachable, "no node is configured".into())))

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::evm_metadata::Told;
+use super::evm_vouching::{Unvouched, VOUCHED, Vouching};
 use super::follower::chain::{Chain, Fetched};
 use super::node::{Class, Node, Trouble};
 use super::{evm_balances, evm_metadata, evm_tokens};
@@ -43,6 +44,8 @@ pub(crate) struct EvmChain {
     pub(crate) storage: Storage,
     /// Of which tokens it was told what they call themselves.
     pub(crate) told: Told,
+    /// Whether blocks are held against their hashes.
+    pub(crate) vouching: Vouching,
 }
 
 #[derive(Deserialize)]
@@ -229,6 +232,10 @@ impl Chain for EvmChain {
             return Err(node.trouble(Class::Malformed, problem));
         }
         let receipts = self.receipts(node, &block).await?;
+        let unvouched = self
+            .vouching
+            .judge(node.name(), &block, &receipts)
+            .map_err(|Unvouched(problem)| node.trouble(Class::Unvouched, problem))?;
         let mut asked = Asked::default();
         let traces = self.traces(node, &block, &mut asked).await?;
         let at = BlockRef {
@@ -241,6 +248,10 @@ impl Chain for EvmChain {
         let mut block = read.map_err(|problem| node.trouble(Class::Malformed, problem))?;
         block.asked = asked;
         self.compare(node, &mut block).await?;
+        match unvouched {
+            Some(problem) => block.asked.fails(VOUCHED, problem),
+            None => block.asked.answers(VOUCHED),
+        }
         if self.storage != Storage::Never {
             let moved = metadata::moved(&block.receipts, &self.watched, &self.network.name);
             block.metadata = evm_metadata::read(node, &self.told, &block, moved).await;
@@ -276,6 +287,7 @@ impl Chain for EvmChain {
         let compares = self.storage != Storage::Never && !self.watched.is_empty();
         match part {
             CALLS => self.traces,
+            VOUCHED => self.vouching.is_on(),
             STORAGE | CROWD => compares,
             token => compares && self.watched.tokens().iter().any(|watched| evm_tokens::part(watched) == token),
         }
@@ -305,7 +317,7 @@ impl Chain for EvmChain {
         };
         match part {
             // Those are a matter of the next block.
-            CALLS | CROWD => Ok(false),
+            CALLS | CROWD | VOUCHED => Ok(false),
             STORAGE => match self.state(node, &wallet, &block).await {
                 Err(trouble) if matches!(trouble.class, Class::Rpc | Class::Missing) => Ok(false),
                 state => state.map(|_| true),

@@ -9,6 +9,7 @@
 //! | [`evm_tokens`] | what is asked of them about balances of tokens |
 //! | [`evm_metadata`] | what is asked of them about what tokens call themselves |
 //! | [`evm_balances`] | what is asked of them about balances at a rhythm |
+//! | [`evm_vouching`] | blocks of theirs held against their hashes |
 //! | [`evm_pool`], [`bitcoin_pool`] | what is asked of their pools |
 //! | [`follower`] | the loop: the next block, a reorganisation, the append; old blocks of wallets that are added |
 //! | [`heads`] | what wakes the loop when a node announces a block |
@@ -30,6 +31,7 @@ mod evm_balances;
 mod evm_metadata;
 pub(crate) mod evm_pool;
 mod evm_tokens;
+mod evm_vouching;
 pub(crate) mod follower;
 mod heads;
 pub(crate) mod node;

@@ -44,6 +44,8 @@ pub(crate) enum Class {
     NoQuorum,
     /// A reorganisation deeper than is followed.
     TooDeep,
+    /// A block that is not what its hash stands for.
+    Unvouched,
 }
 
 impl Class {
@@ -59,6 +61,7 @@ impl Class {
             Class::OtherChain => "other_chain",
             Class::NoQuorum => "no_quorum",
             Class::TooDeep => "too_deep",
+            Class::Unvouched => "unvouched",
         }
     }
 }

@@ -19,6 +19,7 @@ use super::bitcoin::BitcoinChain;
 use super::endpoints::Endpoints;
 use super::evm::EvmChain;
 use super::evm_metadata::Told;
+use super::evm_vouching::Vouching;
 use super::follower::lag::{LagWatcher, Patience};
 use super::follower::{Follower, Pace};
 use super::heads::Heads;
@@ -169,9 +170,10 @@ pub(crate) fn configured(chain: &config::Chain, system: &System) -> anyhow::Resu
     } else {
         let (watched, unreadable) = evm::Watched::of(system, &chain.chain);
         let network = chain.network()?;
-        let (traces, storage) = (chain.traces, chain.storage);
+        let vouching = Vouching::new(if chain.verifies() { chain.endpoints.len() } else { 0 });
+        let (traces, storage, told) = (chain.traces, chain.storage, Told::default());
         (
-            AnyChain::Evm(EvmChain { origin: origin(chain), network, watched, traces, storage, told: Told::default() }),
+            AnyChain::Evm(EvmChain { origin: origin(chain), network, watched, traces, storage, told, vouching }),
             unreadable,
         )
     };

@@ -11,6 +11,9 @@ use serde::Deserialize;
 
 use super::credential::Credential;
 
+/// Ids of Ethereum's main chain and of its test networks Holesky, Hoodi and Sepolia.
+const ETHEREUM_CHAINS: [u64; 4] = [1, 17_000, 560_048, 11_155_111];
+
 /// A chain that is followed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,9 +75,19 @@ pub(crate) struct Chain {
     /// Which wallets' storage is compared before and after each block.
     #[serde(default)]
     pub(crate) storage: Storage,
+    /// Whether blocks are held against their hashes; else they are where the chain is Ethereum's main one or a test network of it.
+    #[serde(default)]
+    pub(crate) verify_blocks: Option<bool>,
 }
 
 impl Chain {
+    /// Whether blocks are held against their hashes: on chains whose blocks have the form that Ethereum documents, or where that is
+    /// said.
+    pub(crate) fn verifies(&self) -> bool {
+        let id = self.chain_id.or(registry::find(&self.chain).map(|known| known.id));
+        self.verify_blocks.unwrap_or(id.is_some_and(|id| ETHEREUM_CHAINS.contains(&id)))
+    }
+
     /// The network of a chain with accounts.
     ///
     /// # Errors
@@ -245,6 +258,11 @@ fn check_one(chain: &Chain, credentials: &[Credential], inventory: &Inventory) -
     ensure!(chain.scan_seconds == 0 || is_bitcoin, "scan_seconds: only nodes of Bitcoin list coins; leave it out");
     let scans = chain.scan_seconds == 0 || (60..=31_536_000).contains(&chain.scan_seconds);
     ensure!(scans, "scan_seconds: a minute to a year, 0 for none");
+    let verifies = chain.verify_blocks.is_some();
+    ensure!(
+        !(verifies && is_bitcoin),
+        "verify_blocks: blocks of Bitcoin always are held against their hashes; leave it out"
+    );
     ensure!(chain.requests_per_second > 0, "requests_per_second: 1 or more");
     Ok(())
 }

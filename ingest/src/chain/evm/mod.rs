@@ -3,6 +3,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`rpc`] | the shapes of a node's answers |
+//! | [`roots`] | whether a block's hash vouches for what a node answered of it |
+//! | `signed`, `rlp` | transactions as they are signed and hashed |
 //! | [`read`] | a block with all that was read of it, and whether its parts belong together |
 //! | [`watch`] | the chain, and the wallets that are watched on it |
 //! | [`events`] | what all events say: their source, their place, the forms of addresses and amounts |
@@ -30,8 +32,11 @@ mod logs;
 pub mod metadata;
 pub mod read;
 pub mod rhythm;
+mod rlp;
+pub mod roots;
 pub mod rpc;
 pub mod sender;
+mod signed;
 pub mod state;
 pub mod tokens;
 mod traces;

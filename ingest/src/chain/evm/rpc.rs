@@ -8,8 +8,9 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 
 use alloy::primitives::{Address, B256, Bytes, U256};
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// A block with its transactions in full.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,6 +36,57 @@ pub struct Block {
     /// Withdrawals of validators (EIP-4895).
     #[serde(default)]
     pub withdrawals: Vec<Withdrawal>,
+    /// Hash of the headers of uncles.
+    #[serde(default, deserialize_with = "lenient")]
+    pub sha3_uncles: Option<B256>,
+    /// Who is paid for the block.
+    #[serde(default, deserialize_with = "lenient")]
+    pub miner: Option<Address>,
+    /// Root of the state after it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub state_root: Option<B256>,
+    /// Root of the trie of transactions.
+    #[serde(default, deserialize_with = "lenient")]
+    pub transactions_root: Option<B256>,
+    /// Filter over what its contracts said.
+    #[serde(default, deserialize_with = "lenient")]
+    pub logs_bloom: Option<Bytes>,
+    /// Work that was to be done for it; 0 since the Merge.
+    #[serde(default, deserialize_with = "lenient")]
+    pub difficulty: Option<U256>,
+    /// Gas that it had room for.
+    #[serde(default, deserialize_with = "lenient")]
+    pub gas_limit: Option<U256>,
+    /// Gas that its transactions used.
+    #[serde(default, deserialize_with = "lenient")]
+    pub gas_used: Option<U256>,
+    /// Up to 32 bytes of its maker.
+    #[serde(default, deserialize_with = "lenient")]
+    pub extra_data: Option<Bytes>,
+    /// Randomness of the beacon chain since the Merge.
+    #[serde(default, deserialize_with = "lenient")]
+    pub mix_hash: Option<B256>,
+    /// Eight bytes, which are 0 since the Merge.
+    #[serde(default, deserialize_with = "lenient")]
+    pub nonce: Option<Bytes>,
+    /// Base fee of a unit of gas (EIP-1559).
+    #[serde(default, deserialize_with = "lenient")]
+    pub base_fee_per_gas: Option<U256>,
+    /// Root of the trie of withdrawals (EIP-4895).
+    #[serde(default, deserialize_with = "lenient")]
+    pub withdrawals_root: Option<B256>,
+    /// Gas of its blobs (EIP-4844).
+    #[serde(default, deserialize_with = "lenient")]
+    pub blob_gas_used: Option<U256>,
+    /// Gas of blobs beyond the target so far (EIP-4844).
+    #[serde(default, deserialize_with = "lenient")]
+    pub excess_blob_gas: Option<U256>,
+    /// Root of the beacon block before it (EIP-4788).
+    #[serde(default, deserialize_with = "lenient")]
+    pub parent_beacon_block_root: Option<B256>,
+    /// Hash of what it asks of the beacon chain (EIP-7685).
+    #[serde(default, deserialize_with = "lenient")]
+    pub requests_hash: Option<B256>,
 }
 
 /// A transaction.
@@ -68,7 +120,56 @@ pub struct Transaction {
     /// Accounts that say whose code is to run as themselves (EIP-7702).
     #[serde(default)]
     pub authorization_list: Option<Vec<Authorization>>,
+    /// Its type (EIP-2718); nodes from before there were types say none.
+    #[serde(rename = "type", default, deserialize_with = "lenient")]
+    pub kind: Option<U256>,
+    /// Chain it is for.
+    #[serde(default, deserialize_with = "lenient")]
+    pub chain_id: Option<U256>,
+    /// Gas that it may use.
+    #[serde(default, deserialize_with = "lenient")]
+    pub gas: Option<U256>,
+    /// Price of a unit of it, of types 0 and 1.
+    #[serde(default, deserialize_with = "lenient")]
+    pub gas_price: Option<U256>,
+    /// Of that price the most for the block's maker (EIP-1559).
+    #[serde(default, deserialize_with = "lenient")]
+    pub max_priority_fee_per_gas: Option<U256>,
+    /// The most that it pays for a unit of gas (EIP-1559).
+    #[serde(default, deserialize_with = "lenient")]
+    pub max_fee_per_gas: Option<U256>,
+    /// The most that it pays for a unit of gas of blobs (EIP-4844).
+    #[serde(default, deserialize_with = "lenient")]
+    pub max_fee_per_blob_gas: Option<U256>,
+    /// What it says it will reach (EIP-2930).
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub access_list: Option<Vec<Access>>,
+    /// Hashes of its blobs (EIP-4844).
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub blob_versioned_hashes: Option<Vec<Word>>,
+    /// Which of two keys signed.
+    #[serde(default, deserialize_with = "lenient")]
+    pub y_parity: Option<U256>,
+    /// The same with the chain in it, of type 0.
+    #[serde(default, deserialize_with = "lenient")]
+    pub v: Option<U256>,
 }
+
+/// An account that a transaction says it will reach, and what of its storage (EIP-2930).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// The account.
+    #[serde(deserialize_with = "parsed")]
+    pub address: Address,
+    /// Slots of its storage.
+    #[serde(deserialize_with = "list")]
+    pub storage_keys: Vec<B256>,
+}
+
+/// 32 bytes of a list.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Word(#[serde(deserialize_with = "parsed")] pub B256);
 
 /// An account's word that the code at an address is to run as itself from now on (EIP-7702).
 #[derive(Clone, Debug, Deserialize)]
@@ -130,6 +231,9 @@ pub struct Withdrawal {
     /// 10^9 base units each.
     #[serde(deserialize_with = "parsed")]
     pub amount: U256,
+    /// The validator.
+    #[serde(default, deserialize_with = "lenient")]
+    pub validator_index: Option<U256>,
 }
 
 /// What became of a transaction.
@@ -165,6 +269,18 @@ pub struct Receipt {
     pub contract_address: Option<Address>,
     /// What contracts said.
     pub logs: Vec<Log>,
+    /// Type of its transaction (EIP-2718).
+    #[serde(rename = "type", default, deserialize_with = "lenient")]
+    pub kind: Option<U256>,
+    /// Gas used by it and those before it in the block.
+    #[serde(default, deserialize_with = "lenient")]
+    pub cumulative_gas_used: Option<U256>,
+    /// Filter over what contracts said.
+    #[serde(default, deserialize_with = "lenient")]
+    pub logs_bloom: Option<Bytes>,
+    /// Root of the state after it, before Byzantium.
+    #[serde(default, deserialize_with = "lenient")]
+    pub root: Option<B256>,
 }
 
 /// What a contract said.
@@ -270,6 +386,59 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
 
 fn optional<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Ok(Option::<Parsed<T>>::deserialize(deserializer)?.map(|Parsed(value)| value))
+}
+
+/// What is only needed to prove something: where a node writes it in another form, it is not there, and the block is read.
+struct Lenient<T>(PhantomData<T>);
+
+impl<'de, T: FromStr> Visitor<'de> for Lenient<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<T>, E> {
+        Ok(text.parse().ok())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Option<T>, A::Error> {
+        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<T>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+}
+
+fn lenient<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<Option<T>, D::Error> {
+    deserializer.deserialize_any(Lenient(PhantomData))
+}
+
+fn lenient_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
+    Ok(Vec::deserialize(Value::deserialize(deserializer)?).ok())
 }
 
 fn list<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<Vec<T>, D::Error> {

@@ -1,0 +1,113 @@
+//! Blocks held against their hashes (`keywatch_ingest::chain::evm::roots`), and what becomes of one that is not what its hash
+//! stands for: the next node is asked. Where no node has another, all of them may lie, or a fork brought a form that is not known
+//! here; then the block is read all the same, and that nothing vouches for it is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use keywatch_ingest::chain::evm::{Block, Receipt, events, roots};
+use keywatch_store::Instant;
+
+use crate::clock;
+use crate::limits::{UNVOUCHED_BLOCKS_MAX, VOUCHED_SENDERS_SECONDS_MAX};
+
+/// Part of a block that it may be read without.
+pub(super) const VOUCHED: &str = "hash";
+
+/// Whether blocks are held against their hashes, and which nodes have one that its hash does not stand for.
+#[derive(Debug)]
+pub(crate) struct Vouching {
+    /// How many nodes there are; 0 where nothing is held against anything.
+    nodes: usize,
+    /// Names of nodes by height.
+    unvouched: Mutex<BTreeMap<u64, BTreeSet<String>>>,
+}
+
+/// A node answered with what the hash of its block does not stand for, and another may have what it does.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unvouched(pub(super) String);
+
+impl Vouching {
+    /// Of a chain with so many nodes; none of it at 0.
+    pub(crate) fn new(nodes: usize) -> Vouching {
+        Vouching { nodes, unvouched: Mutex::default() }
+    }
+
+    /// Whether anything is held against anything.
+    pub(super) fn is_on(&self) -> bool {
+        self.nodes > 0
+    }
+
+    /// Holds what a node answered against the hash of the block; gives what is wrong where that is so at every node. Senders are
+    /// recovered of blocks of the last minutes, since that takes longer than everything else about a block together.
+    ///
+    /// # Errors
+    /// It is not what the hash stands for, and not all nodes have been asked.
+    pub(super) fn judge(&self, node: &str, block: &Block, receipts: &[Receipt]) -> Result<Option<String>, Unvouched> {
+        if !self.is_on() {
+            return Ok(None);
+        }
+        let mut unvouched = self.unvouched.lock().unwrap_or_else(PoisonError::into_inner);
+        let Err(problem) = held_against_hash(block, receipts, clock::now()) else {
+            unvouched.remove(&block.number);
+            return Ok(None);
+        };
+        let said_by = unvouched.entry(block.number).or_default();
+        said_by.insert(node.to_owned());
+        let everywhere = said_by.len() >= self.nodes;
+        while unvouched.len() > UNVOUCHED_BLOCKS_MAX {
+            unvouched.pop_first();
+        }
+        if everywhere { Ok(Some(problem)) } else { Err(Unvouched(problem)) }
+    }
+}
+
+fn held_against_hash(block: &Block, receipts: &[Receipt], now: Instant) -> Result<(), String> {
+    roots::check(block, receipts)?;
+    let age = now.0.saturating_sub(events::seconds(block.timestamp).0);
+    if age > VOUCHED_SENDERS_SECONDS_MAX * 1_000_000_000 {
+        return Ok(());
+    }
+    roots::check_senders(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Of a form that no hash stands for.
+    fn block(number: u64) -> Block {
+        let word = format!("0x{number:064x}");
+        let block = json!({
+            "hash": word, "parentHash": word, "number": format!("{number:#x}"), "timestamp": "0x1", "receiptsRoot": word,
+            "transactions": [],
+        });
+        serde_json::from_value(block).unwrap()
+    }
+
+    #[test]
+    fn every_node_is_asked_before_a_block_is_read_for_which_nothing_vouches() {
+        let vouching = Vouching::new(2);
+        assert!(vouching.judge("one", &block(5), &[]).is_err());
+        assert!(vouching.judge("one", &block(5), &[]).is_err(), "it is still only one of them");
+        assert!(vouching.judge("two", &block(6), &[]).is_err(), "that was another block");
+        assert!(vouching.judge("two", &block(5), &[]).unwrap().unwrap().contains("lacks what every header has"));
+        assert!(vouching.judge("one", &block(5), &[]).unwrap().is_some(), "a quorum hears of it from each of them");
+    }
+
+    #[test]
+    fn p7_blocks_for_which_nothing_vouches_are_not_remembered_without_end() {
+        let vouching = Vouching::new(2);
+        for number in 0..3 * UNVOUCHED_BLOCKS_MAX as u64 {
+            assert!(vouching.judge("one", &block(number), &[]).is_err());
+        }
+        assert_eq!(vouching.unvouched.lock().unwrap().len(), UNVOUCHED_BLOCKS_MAX);
+    }
+
+    #[test]
+    fn where_it_is_not_asked_for_nothing_is_held_against_anything() {
+        assert_eq!(Vouching::new(0).judge("one", &block(5), &[]), Ok(None));
+    }
+}
