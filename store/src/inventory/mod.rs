@@ -4,6 +4,7 @@
 //! Every entry is one row of a table that rules may join; [`TABLES`] lists them with their keys. Addresses of chains
 //! with case-insensitive forms are to be written lower case, as the feeds write them.
 
+mod activation;
 mod assets;
 mod declared;
 mod network;
@@ -17,7 +18,6 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringViewAr
 use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 pub use assets::{amount_as_said, amount_in_words, grouped};
 pub use declared::{
@@ -27,7 +27,7 @@ pub use declared::{
 pub use network::Network;
 pub use tables::{Cell, TABLES, Table, table};
 
-use crate::event::{CanonicalJson, Origin};
+use crate::event::Origin;
 use crate::time::SECOND_NS;
 use crate::{Amount, Error, Event, Instant};
 
@@ -44,7 +44,8 @@ impl Inventory {
     /// Reads TOML; `file` is how errors name it.
     ///
     /// # Errors
-    /// [`Error::Inventory`] with line, field and problem: bad TOML, an unknown field, an empty or doubled key.
+    /// [`Error::Inventory`] with line, field and problem: bad TOML, an unknown field, an empty or doubled key, more of a
+    /// system than has room in the log.
     pub fn parse(file: &str, text: &str) -> Result<Inventory, Error> {
         let refuse =
             |problem: String| Error::Inventory { file: file.to_owned(), problem: private_keys::hidden(&problem) };
@@ -85,11 +86,10 @@ impl Inventory {
         self.systems.iter().flat_map(|system| system.activation(time)).collect()
     }
 
-    /// Reads an `inventory.activated` back; `None` when the record does not hold one.
+    /// Reads an `inventory.activated` back, in either form; `None` when the record does not hold one.
     #[must_use]
     pub fn from_activation(event: &Event) -> Option<Inventory> {
-        let system = System::deserialize(event.detail().value().get("declared")?).ok()?;
-        Some(Inventory { systems: vec![system] })
+        Some(Inventory { systems: vec![activation::read(event)?] })
     }
 }
 
@@ -137,7 +137,8 @@ impl System {
         if let Some(asset) = self.assets.iter().find(|asset| !(0..=38).contains(&asset.decimals)) {
             return Err(format!("`assets`: `{}` has {} decimals; 0 to 38", asset.asset, asset.decimals));
         }
-        self.wallets.iter().try_for_each(|wallet| self.check_wallet(wallet))
+        self.wallets.iter().try_for_each(|wallet| self.check_wallet(wallet))?;
+        activation::check(self)
     }
 
     /// A wallet's sources have to be declared themselves: a misspelt one would never be heard, and what it should have
@@ -217,16 +218,12 @@ impl System {
     /// What tells this declaration from others: the `sha256` of its `inventory.activated`.
     #[must_use]
     pub fn digest(&self) -> String {
-        digest(&json!(self))
+        activation::digest(self)
     }
 
     fn activation(&self, time: Instant) -> Vec<Event> {
-        let origin = Origin { system: self.id.clone(), source: "keywatch".to_owned() };
-        let declared = json!(self);
-        let digest = digest(&declared);
-        let mut activated = Event::builder(&origin, &format!("inventory/{digest}/{time}"), "inventory.activated", time);
-        activated.time(time).detail(&json!({ "declared": declared, "sha256": digest }));
-        let mut events = vec![activated.build_own()];
+        let (activated, digest) = activation::record(self, time);
+        let mut events = vec![activated];
         for source in self.sources.iter().filter(|source| source.heartbeat_seconds > 0) {
             let origin = Origin { system: self.id.clone(), source: source.source.clone() };
             let mut expected = Event::builder(&origin, &format!("expected/{digest}/{time}"), "source.expected", time);
@@ -235,10 +232,6 @@ impl System {
         }
         events
     }
-}
-
-fn digest(declared: &Value) -> String {
-    hex::encode(Sha256::digest(CanonicalJson::from(declared).as_str().as_bytes()))
 }
 
 impl Wallet {
