@@ -49,7 +49,7 @@ impl<C> Backfill<C> {
 
     /// What tells the declaration whose wallets are watched from others.
     pub(super) fn declared(&self) -> String {
-        self.watched.as_ref().map(|(watched, _)| watched.system.digest()).unwrap_or_default()
+        self.watched.as_ref().map(|(watched, _)| watched.digest.to_string()).unwrap_or_default()
     }
 
     /// Wallets that were added when the block at `tip` was the newest that was read.
@@ -103,7 +103,7 @@ impl<C: Chain> Follower<C> {
         let first = watching.borrow_and_update().clone();
         // Who never followed the chain has nothing to go on with, and no log to go through for it.
         if let Some(tip) = self.cursor.as_ref().map(|cursor| cursor.tip().height) {
-            let (pending, used, before) = self.left(log, &first.system.digest())?;
+            let (pending, used, before) = self.left(log, &first.digest)?;
             self.chain.take_used(&used);
             self.backfill.pending = pending;
             // A reorganisation may have left blocks since that was written.
