@@ -6,6 +6,7 @@
 
 mod activation;
 mod assets;
+mod by_name;
 mod declared;
 mod network;
 mod private_keys;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 pub use assets::{amount_as_said, amount_in_words, grouped};
+pub use by_name::ByName;
 pub use declared::{
     Asset, Destination, Indicator, Library, Limit, Module, Network as DeclaredNetwork, Owner, PURPOSES, Person, Source,
     System, Wallet,
@@ -30,6 +32,9 @@ pub use tables::{Cell, TABLES, Table, table};
 use crate::event::Origin;
 use crate::time::SECOND_NS;
 use crate::{Amount, Error, Event, Instant};
+
+/// Wallets that are gone through one by one.
+const FEW_WALLETS: usize = 32;
 
 /// Everything declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +166,18 @@ impl System {
             }
         }
         Ok(())
+    }
+
+    /// The wallet of that name, whatever the case of its letters; the first one where several have it. Feeds ask it for each
+    /// record. Once it was asked for, the wallets do not change any more: who changes them does so in a copy.
+    #[must_use]
+    pub fn wallet(&self, name: &str) -> Option<&Wallet> {
+        let is_it = |wallet: &&Wallet| wallet.wallet.eq_ignore_ascii_case(name);
+        if self.wallets.len() <= FEW_WALLETS {
+            return self.wallets.iter().find(is_it);
+        }
+        let place = self.by_name.place(name, self.wallets.iter().map(|wallet| wallet.wallet.as_str()))?;
+        self.wallets.get(place).filter(is_it)
     }
 
     /// The rows of one table as JSON objects, `system` included.
@@ -324,5 +341,39 @@ mod tests {
             assert!(error.starts_with("i.toml: ") && error.contains(said), "{error}");
             assert!(!["xprv9", "5HpHag", "KwDiBf"].iter().any(|key| error.contains(key)), "{error}");
         }
+    }
+
+    fn with_wallets(wallets: usize) -> System {
+        let wallet = |number: usize| Wallet { wallet: format!("0xAb{number}"), ..Wallet::default() };
+        System { id: "cold".into(), wallets: (0..wallets).map(wallet).collect(), ..System::default() }
+    }
+
+    #[test]
+    fn a_wallet_is_found_among_few_and_among_many_alike() {
+        for count in [0, 1, FEW_WALLETS, FEW_WALLETS + 1, 5 * FEW_WALLETS] {
+            let mut system = with_wallets(count);
+            // As in the inventory of an operator who writes one address twice, in two forms.
+            let again = Wallet { wallet: "0xAB0".into(), chain: "second".into(), ..Wallet::default() };
+            system.wallets.extend((count > 0).then_some(again));
+            for number in 0..count {
+                for name in [format!("0xab{number}"), format!("0xAB{number}"), format!("0xAb{number}")] {
+                    assert_eq!(system.wallet(&name), Some(&system.wallets[number]), "{name} of {count}");
+                }
+            }
+            for name in ["", "0xab", "0xabx", "0xab99999"] {
+                assert_eq!(system.wallet(name), None, "{name} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_wallets_stand_is_no_part_of_what_is_declared() {
+        let (asked, other) = (with_wallets(100), with_wallets(100));
+        assert!(asked.wallet("0xab99").is_some());
+        assert_eq!((&asked, asked.digest()), (&other, other.digest()));
+        assert_eq!(json!(asked), json!(other));
+        let mut changed = asked.clone();
+        changed.wallets[99].wallet = "0xcd".into();
+        assert!(changed.wallet("0xab99").is_none() && changed.wallet("0xCD").is_some());
     }
 }
