@@ -112,7 +112,11 @@ mod tests {
             let is_recent = from > count - i64::try_from(INDEXED_VERSIONS_MAX).unwrap();
             assert_eq!(inventories.is_recent("cold", Instant(from)), is_recent, "{from}");
             assert_eq!(version.tables().is_empty(), !is_recent, "{from}");
-            assert_eq!(inventories.at("cold", Instant(from)).unwrap().from, Instant(from), "all of them are still there");
+            assert_eq!(
+                inventories.at("cold", Instant(from)).unwrap().from,
+                Instant(from),
+                "all of them are still there"
+            );
             assert_eq!(version.table("wallets", &[1]).unwrap().num_rows(), 1);
         }
         assert!(!inventories.is_recent("cold", Instant(0)) && !inventories.is_recent("warm", Instant(count)));
