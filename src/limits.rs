@@ -42,5 +42,8 @@ pub(crate) const INVENTORY_RELOAD_SECONDS: u64 = 2;
 /// Seconds that open requests get to finish after a signal to stop.
 pub(crate) const SHUTDOWN_SECONDS_MAX: u64 = 20;
 
+/// Wallets of a system up to which each has metrics of its own.
+pub(crate) const LABELLED_WALLETS_MAX: usize = 1000;
+
 /// Bytes of a configuration or inventory file.
 pub(crate) const CONFIG_BYTES_MAX: u64 = 16 << 20;

@@ -10,6 +10,7 @@
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
 //! | [`finality`] | final blocks, and what leaves them |
 //! | [`added`] | wallets that are added while their chain is followed |
+//! | [`many`] | very many wallets |
 //! | [`pools`] | transactions that wait for their block |
 //! | [`heads`] | nodes that announce their blocks |
 //! | [`announcements`] | nodes of Bitcoin that announce their blocks over `ZeroMQ` |
@@ -37,6 +38,7 @@ mod geth;
 mod heads;
 mod lag;
 mod looks;
+mod many;
 mod memory;
 mod pools;
 mod publisher;

@@ -33,6 +33,9 @@ pub const PRECEDING_NS_MAX: i64 = 400 * 86_400 * 1_000_000_000;
 /// Versions of a system's inventory that rows on hold can still see.
 pub const INVENTORY_VERSIONS_MAX: usize = 64;
 
+/// The newest of them, whose tables and indexes are kept; of older ones they are made when a row asks.
+pub const INDEXED_VERSIONS_MAX: usize = 4;
+
 /// Contracts of tokens of a system of which it is kept what they call themselves.
 pub const TOKENS_SAID_MAX: usize = 10_000;
 

@@ -62,6 +62,12 @@ pub(crate) const SNAPSHOT_RECORDS_MIN: u64 = 10_000;
 /// Newest records of the log that a start looks at to know what was heard of each wallet.
 pub(crate) const COVERAGE_RECORDS: u64 = 200_000;
 
+/// Wallets up to which what rules see is shown each time that something new is heard.
+pub(crate) const COVERAGE_WALLETS_MAX: usize = 1000;
+
+/// How many times as long as that takes it rests where there are more.
+pub(crate) const COVERAGE_RESTS: u32 = 20;
+
 /// Milliseconds until what the log did not take in an outage is tried again, at first.
 pub(crate) const OUTAGE_PAUSE_MS_MIN: u64 = 100;
 

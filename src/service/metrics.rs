@@ -166,7 +166,8 @@ metrics! {
     data_free: Gauge "keywatch_data_free_bytes" [] "bytes that can still be written to the file system of the log";
     data_size: Gauge "keywatch_data_size_bytes" [] "size of the file system of the log";
     events: Counter "keywatch_events_total" ["system", "wallet", "kind", "outcome"]
-        "events that the rules went through since the start, without ticks; wallets that are not declared are `undeclared`";
+        "events that the rules went through since the start, without ticks; wallets that are not declared are `undeclared`, \
+         those of a system with more than a thousand `declared`";
     engine_lag_records: Gauge "keywatch_engine_lag_records" [] "events in the log that no rule has seen yet";
     engine_records: Counter "keywatch_engine_records_total" []
         "events that the rules went through; after a start also those since the last snapshot of window state";

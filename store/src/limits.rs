@@ -6,6 +6,15 @@ pub const AMOUNT_DIGITS_MAX: usize = 78;
 /// Bytes of one event line, detail included.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of what is declared of a system, as JSON, above which its record holds it compressed.
+pub const DECLARED_PLAIN_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes of what is declared of a system, as JSON: a record that unpacks to more declares nothing.
+pub const DECLARED_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes that the line of such a record may grow by when a log gives it its time.
+pub const ACTIVATION_ROOM_BYTES: usize = 512;
+
 /// Characters of one text column (session, wallet, tx …).
 pub const TEXT_BYTES_MAX: usize = 4096;
 

@@ -9,4 +9,5 @@ mod durability;
 mod embedded;
 mod flips;
 mod ids;
+mod inventories;
 mod support;

@@ -89,8 +89,8 @@ impl Lookup {
         let rows = rows.unwrap_or_else(|| RecordBatch::new_empty(self.plan.table.clone()));
         let keys = arrays(&self.plan.table_keys, &rows)?;
         let index = Arc::new(Index::build(rows, &keys, &self.converter)?);
-        // What no row on hold can see any more is let go of.
-        self.indexes.retain(|(system, from), _| run.inventories.at(system, *from).is_some_and(|at| at.from == *from));
+        // Of what hardly any row sees any more they are let go of: those of very many wallets are large.
+        self.indexes.retain(|(system, from), _| run.inventories.is_recent(system, *from));
         self.indexes.insert(key, index.clone());
         Ok(index)
     }

@@ -1,7 +1,7 @@
 //! What one run of the rules sees: the rows of the log, how far each system is complete, and the inventory versions.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
@@ -9,6 +9,7 @@ use keywatch_store::Instant;
 use keywatch_store::inventory::{System, table};
 
 use super::token_names::TokenNames;
+use crate::limits::{INDEXED_VERSIONS_MAX, INVENTORY_VERSIONS_MAX};
 use crate::window::{Shared, Systems};
 
 /// What one run sees.
@@ -25,6 +26,8 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Version {
     pub(crate) from: Instant,
     pub(crate) system: System,
+    /// Its tables, made for the first lookup that asks: all lookups share their columns.
+    tables: Mutex<BTreeMap<&'static str, RecordBatch>>,
 }
 
 /// Every system's inventory versions that rows on hold can still see.
@@ -39,8 +42,10 @@ impl Inventories {
     /// The inventory of a system changes at `from`.
     pub(crate) fn activate(&mut self, from: Instant, system: System) {
         let versions = self.by_system.entry(system.id.clone()).or_default();
-        versions.push(Arc::new(Version { from, system }));
-        if versions.len() > crate::limits::INVENTORY_VERSIONS_MAX {
+        versions.push(Arc::new(Version { from, system, tables: Mutex::default() }));
+        // Their rows are looked up seldom by now, and would lie there twice.
+        versions.iter().rev().skip(INDEXED_VERSIONS_MAX).for_each(|older| older.tables().clear());
+        if versions.len() > INVENTORY_VERSIONS_MAX {
             versions.remove(0);
         }
     }
@@ -54,13 +59,67 @@ impl Inventories {
     pub(crate) fn at(&self, system: &str, time: Instant) -> Option<&Arc<Version>> {
         self.by_system.get(system)?.iter().rev().find(|version| version.from <= time)
     }
+
+    /// Whether an inventory that holds from then on is one of the newest of its system, of which indexes are kept.
+    pub(crate) fn is_recent(&self, system: &str, from: Instant) -> bool {
+        let mut newest = self.by_system.get(system).into_iter().flatten().rev().take(INDEXED_VERSIONS_MAX);
+        newest.any(|version| version.from == from)
+    }
 }
 
 impl Version {
     /// Columns of one of its tables.
     pub(crate) fn table(&self, name: &str, columns: &[usize]) -> Result<RecordBatch> {
         let table = table(name).ok_or_else(|| DataFusionError::Plan(format!("`{name}` is no inventory table")))?;
-        let rows = self.system.batch(table).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let mut tables = self.tables();
+        let known = tables.get(table.name).cloned();
+        let rows = if let Some(rows) = known {
+            rows
+        } else {
+            let rows = self.system.batch(table).map_err(|error| DataFusionError::External(Box::new(error)))?;
+            tables.insert(table.name, rows.clone());
+            rows
+        };
         Ok(rows.project(columns)?)
+    }
+
+    fn tables(&self) -> MutexGuard<'_, BTreeMap<&'static str, RecordBatch>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keywatch_store::inventory::Wallet;
+
+    use super::*;
+
+    #[test]
+    fn lookups_share_the_tables_of_an_inventory_and_those_of_the_newest_are_kept() {
+        let mut inventories = Inventories::default();
+        let count = i64::try_from(INDEXED_VERSIONS_MAX).unwrap() + 2;
+        let mut seen = Vec::new();
+        for from in 1..=count {
+            let wallet = Wallet { wallet: from.to_string(), chain: "base".into(), ..Wallet::default() };
+            let system = System { id: "cold".into(), wallets: vec![wallet], ..System::default() };
+            inventories.activate(Instant(from), system);
+            let now = inventories.at("cold", Instant(from)).unwrap().clone();
+            let [one, other] = [[0, 1], [2, 1]].map(|columns| now.table("wallets", &columns).unwrap());
+            assert!(Arc::ptr_eq(one.column(1), other.column(1)), "the column of both is one");
+            seen.push(now);
+        }
+        for (version, from) in seen.iter().zip(1..) {
+            let is_recent = from > count - i64::try_from(INDEXED_VERSIONS_MAX).unwrap();
+            assert_eq!(inventories.is_recent("cold", Instant(from)), is_recent, "{from}");
+            assert_eq!(version.tables().is_empty(), !is_recent, "{from}");
+            assert_eq!(
+                inventories.at("cold", Instant(from)).unwrap().from,
+                Instant(from),
+                "all of them are still there"
+            );
+            assert_eq!(version.table("wallets", &[1]).unwrap().num_rows(), 1);
+        }
+        assert!(!inventories.is_recent("cold", Instant(0)) && !inventories.is_recent("warm", Instant(count)));
+        assert!(seen[0].table("wallet", &[1]).is_err());
     }
 }

@@ -44,8 +44,7 @@ impl Context<'_> {
     /// The declaration of a wallet of the speaker's system; `wallet` in lower case where its form ignores case.
     #[must_use]
     pub fn wallet(&self, wallet: &str) -> Option<&Wallet> {
-        let system = self.inventory?.system(&self.origin.system)?;
-        system.wallets.iter().find(|declared| declared.wallet.eq_ignore_ascii_case(wallet))
+        self.inventory?.system(&self.origin.system)?.wallet(wallet)
     }
 
     /// The declaration of the source that speaks.

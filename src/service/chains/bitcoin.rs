@@ -297,6 +297,11 @@ impl Chain for BitcoinChain {
     }
 
     fn take_used(&self, used: &Used) -> bool {
+        // What is known already is most of it, and a copy of very many addresses is not made for it.
+        let known = self.used();
+        if used.iter().all(|(name, count)| known.get(name).is_some_and(|known| known >= count)) {
+            return false;
+        }
         let mut watched = self.watched.write().unwrap_or_else(PoisonError::into_inner);
         let mut more = Watched::clone(&watched);
         let has_grown = more.take_used(used);

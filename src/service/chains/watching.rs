@@ -1,5 +1,6 @@
 //! A chain as it is watched now, made of what the inventory declares, and made anew when that changes. It asks no node.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use keywatch_store::inventory::System;
@@ -16,6 +17,8 @@ pub(crate) struct Watching<C> {
     pub(crate) chain: Arc<C>,
     /// What declares them.
     pub(crate) system: Arc<System>,
+    /// What tells that from other declarations.
+    pub(crate) digest: Arc<str>,
     /// As the configuration names it.
     name: String,
     make: Make<C>,
@@ -23,8 +26,14 @@ pub(crate) struct Watching<C> {
 
 impl<C> Clone for Watching<C> {
     fn clone(&self) -> Watching<C> {
-        let Watching { chain, system, name, make } = self;
-        Watching { chain: Arc::clone(chain), system: Arc::clone(system), name: name.clone(), make: Arc::clone(make) }
+        let Watching { chain, system, digest, name, make } = self;
+        Watching {
+            chain: Arc::clone(chain),
+            system: Arc::clone(system),
+            digest: Arc::clone(digest),
+            name: name.clone(),
+            make: Arc::clone(make),
+        }
     }
 }
 
@@ -35,7 +44,8 @@ impl<C> Watching<C> {
     /// The chain cannot be made.
     pub(crate) fn new(name: &str, system: &System, make: Make<C>) -> anyhow::Result<Watching<C>> {
         let chain = Arc::new(make(system)?);
-        Ok(Watching { chain, system: Arc::new(system.clone()), name: name.to_owned(), make })
+        let digest: Arc<str> = Arc::from(system.digest());
+        Ok(Watching { chain, system: Arc::new(system.clone()), digest, name: name.to_owned(), make })
     }
 
     /// The chain with some of its wallets; those that are not declared any more are left out.
@@ -44,23 +54,24 @@ impl<C> Watching<C> {
     /// The chain cannot be made.
     pub(crate) fn only(&self, wallets: &[String]) -> anyhow::Result<C> {
         let mut system = System::clone(&self.system);
-        system.wallets.retain(|wallet| wallets.contains(&wallet.wallet));
+        let wanted: HashSet<&str> = wallets.iter().map(String::as_str).collect();
+        system.wallets.retain(|wallet| wanted.contains(wallet.wallet.as_str()));
         (self.make)(&system)
     }
 
     /// Wallets of the chain that were not declared `before`, each with the first block that is declared to be read for it.
     pub(crate) fn added(&self, before: &System) -> Vec<(String, u64)> {
-        let known = |name: &str| before.wallets.iter().any(|wallet| wallet.wallet == name);
+        let known: HashSet<&str> = before.wallets.iter().map(|wallet| wallet.wallet.as_str()).collect();
         let here = self.system.wallets.iter().filter(|wallet| wallet.chain.eq_ignore_ascii_case(&self.name));
-        let new = here.filter(|wallet| !known(&wallet.wallet));
+        let new = here.filter(|wallet| !known.contains(wallet.wallet.as_str()));
         new.map(|wallet| (wallet.wallet.clone(), u64::try_from(wallet.first_block).unwrap_or_default())).collect()
     }
 
     /// Wallets of the chain that had another descriptor `before`, and with it other addresses under the same name.
     pub(crate) fn changed(&self, before: &System) -> Vec<String> {
-        let had_another = |name: &str, descriptor: &str| {
-            before.wallets.iter().any(|wallet| wallet.wallet == name && wallet.descriptor != descriptor)
-        };
+        let descriptors = before.wallets.iter().map(|wallet| (wallet.wallet.as_str(), wallet.descriptor.as_str()));
+        let descriptors: HashMap<&str, &str> = descriptors.collect();
+        let had_another = |name: &str, descriptor: &str| descriptors.get(name).is_some_and(|had| *had != descriptor);
         let here = self.system.wallets.iter().filter(|wallet| wallet.chain.eq_ignore_ascii_case(&self.name));
         let changed = here.filter(|wallet| had_another(&wallet.wallet, &wallet.descriptor));
         changed.map(|wallet| wallet.wallet.clone()).collect()

@@ -1,13 +1,15 @@
 //! What the rules can see of each system, while the service runs: as a metric, and in the log of the start. What nobody
-//! tells of is shown here and never paged.
+//! tells of is shown here and never paged. With very many wallets what is new is shown a little later, so that rules do not
+//! wait for it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use keywatch_detectors::Rule;
 use keywatch_detectors::rule::{self, ObservedSystems, Visibility};
 use keywatch_store::{Event, Log, Position, Topic};
 
-use crate::limits::{COVERAGE_RECORDS, PIPELINE_RECORDS_MAX};
+use crate::limits::{COVERAGE_RECORDS, COVERAGE_RESTS, COVERAGE_WALLETS_MAX, PIPELINE_RECORDS_MAX};
 use crate::service::metrics::Metrics;
 
 /// What was heard so far, and what that lets the rules see.
@@ -15,6 +17,10 @@ pub(crate) struct CoverageWatch {
     rules: Vec<Rule>,
     seen: ObservedSystems,
     metrics: Arc<Metrics>,
+    /// Whether something was heard that is not shown yet.
+    news: bool,
+    /// Until when nothing is shown anew, where there are very many wallets.
+    rests: Option<Instant>,
 }
 
 impl CoverageWatch {
@@ -28,7 +34,7 @@ impl CoverageWatch {
         position: Position,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<CoverageWatch> {
-        let mut watch = CoverageWatch { rules, seen: ObservedSystems::default(), metrics };
+        let mut watch = CoverageWatch { rules, seen: ObservedSystems::default(), metrics, news: false, rests: None };
         let mut next = Position(position.0.saturating_sub(COVERAGE_RECORDS));
         while next < position {
             let events = log.read(Topic::Events, next, PIPELINE_RECORDS_MAX)?;
@@ -46,11 +52,10 @@ impl CoverageWatch {
 
     /// Takes note of what is heard now.
     pub(crate) fn observe(&mut self, events: &[Event]) {
-        let mut news = false;
         for event in events {
-            news |= self.seen.take(event);
+            self.news |= self.seen.take(event);
         }
-        if news {
+        if self.news && self.rests.is_none_or(|until| until <= Instant::now()) {
             self.show();
         }
     }
@@ -78,8 +83,11 @@ impl CoverageWatch {
         }
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
+        let begun = Instant::now();
+        let mut wallets = 0_usize;
         for (system, heard) in self.seen.each() {
+            wallets += system.wallets.len();
             for rule in &self.rules {
                 let level = match rule::coverage(rule, &system, &heard).visibility {
                     Visibility::None => 0,
@@ -89,20 +97,25 @@ impl CoverageWatch {
                 self.metrics.rule_coverage.with_label_values(&[rule.id.as_str(), system.id.as_str()]).set(level);
             }
         }
+        self.news = false;
+        let rest = begun.elapsed().saturating_mul(COVERAGE_RESTS);
+        self.rests = if wallets > COVERAGE_WALLETS_MAX { Instant::now().checked_add(rest) } else { None };
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use keywatch_store::event::Origin;
     use keywatch_store::log::memory::MemoryLog;
-    use keywatch_store::{Instant, Inventory};
+    use keywatch_store::{Instant as LogTime, Inventory};
 
     use super::*;
 
     fn said(kind: &str, id: &str) -> Event {
         let origin = Origin { system: "cold".to_owned(), source: "hsm".to_owned() };
-        let mut event = Event::builder(&origin, id, kind, Instant(5));
+        let mut event = Event::builder(&origin, id, kind, LogTime(5));
         event.wallet("0xabc").build_own()
     }
 
@@ -110,7 +123,7 @@ mod tests {
     fn a_rule_sees_once_its_source_has_spoken_and_still_after_a_restart() {
         let log = MemoryLog::new();
         let toml = "[[systems]]\nid = \"cold\"\n[[systems.wallets]]\nwallet = \"0xabc\"\nchain = \"ethereum\"";
-        log.append(Topic::Events, Inventory::parse("i", toml).unwrap().activation(Instant(1))).unwrap();
+        log.append(Topic::Events, Inventory::parse("i", toml).unwrap().activation(LogTime(1))).unwrap();
         let rules = rule::shipped().unwrap();
         let level = |metrics: &Metrics| {
             metrics.rule_coverage.with_label_values(&["signing/signature_without_allow", "cold"]).get()
@@ -125,5 +138,20 @@ mod tests {
         let restarted = Metrics::new();
         CoverageWatch::open(rules, &log, log.end(Topic::Events), Arc::clone(&restarted)).unwrap();
         assert_eq!(level(&restarted), 2);
+    }
+
+    #[test]
+    fn what_takes_long_to_show_is_shown_when_it_has_rested() {
+        let metrics = Metrics::new();
+        let (rules, log) = (rule::shipped().unwrap(), MemoryLog::new());
+        let mut watch = CoverageWatch::open(rules, &log, Position(0), Arc::clone(&metrics)).unwrap();
+        let level = || metrics.rule_coverage.with_label_values(&["signing/signature_without_allow", "cold"]).get();
+        watch.observe(&[said("signing.approved", "1")]);
+        watch.rests = Some(Instant::now() + Duration::from_mins(1));
+        watch.observe(&[said("decision", "2")]);
+        assert_eq!(level(), 0, "it was shown just now");
+        watch.rests = Some(Instant::now());
+        watch.observe(&[said("decision", "3")]);
+        assert_eq!(level(), 2, "nothing new is heard, and what was heard is shown");
     }
 }

@@ -5,8 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use keywatch_store::{Event, Inventory, kinds};
 
+use crate::limits::LABELLED_WALLETS_MAX;
+
 /// What a wallet is called that nobody declared.
 const UNDECLARED: &str = "undeclared";
+
+/// What each wallet is called of a system with so many that their names would be too many series.
+const DECLARED: &str = "declared";
 
 /// What a word is called that the registry does not have.
 const OTHER: &str = "other";
@@ -37,10 +42,15 @@ impl Labels {
         }
     }
 
-    /// A wallet as a label: empty where there is none.
+    /// A wallet as a label: empty where there is none, and not its own name where a system has very many.
     pub(super) fn wallet<'a>(&self, system: &str, wallet: Option<&'a str>) -> &'a str {
-        let is_declared = |wallet: &&str| self.wallets.get(system).is_some_and(|declared| declared.contains(*wallet));
-        wallet.map_or("", |wallet| Some(wallet).filter(is_declared).unwrap_or(UNDECLARED))
+        let Some(wallet) = wallet else { return "" };
+        match self.wallets.get(system) {
+            Some(declared) if !declared.contains(wallet) => UNDECLARED,
+            Some(declared) if declared.len() > LABELLED_WALLETS_MAX => DECLARED,
+            Some(_) => wallet,
+            None => UNDECLARED,
+        }
     }
 
     /// How many events there are of each label set, ticks left out.
@@ -61,6 +71,7 @@ impl Labels {
 mod tests {
     use keywatch_store::Instant;
     use keywatch_store::event::Origin;
+    use keywatch_store::inventory::{System, Wallet};
 
     use super::*;
 
@@ -90,5 +101,21 @@ mod tests {
             (["cold", "", "source.heartbeat", ""], 1),
         ]);
         assert_eq!(labels.count(&events), expected);
+    }
+
+    #[test]
+    fn p7_of_a_system_with_very_many_wallets_none_has_a_series_of_its_own() {
+        let mut labels = Labels::default();
+        let system = |wallets: usize| System {
+            id: "cold".to_owned(),
+            wallets: (0..wallets).map(|number| Wallet { wallet: number.to_string(), ..Wallet::default() }).collect(),
+            ..System::default()
+        };
+        labels.declare(&Inventory { systems: vec![system(LABELLED_WALLETS_MAX)] });
+        let of = |labels: &Labels, wallet: &'static str| labels.wallet("cold", Some(wallet));
+        assert_eq!((of(&labels, "7"), of(&labels, "x")), ("7", UNDECLARED));
+        labels.declare(&Inventory { systems: vec![system(LABELLED_WALLETS_MAX + 1)] });
+        assert_eq!((of(&labels, "7"), of(&labels, "x")), (DECLARED, UNDECLARED));
+        assert_eq!((labels.wallet("cold", None), labels.wallet("warm", Some("7"))), ("", UNDECLARED));
     }
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::by_name::ByName;
+
 /// What a wallet may be for.
 pub const PURPOSES: [&str; 3] = ["customer_withdrawals", "treasury", "cold"];
 
@@ -75,6 +77,9 @@ rows! {
         /// Expected sources.
         #[serde(default)]
         sources: Vec<Source>,
+        /// Where its wallets stand, for who looks one up.
+        #[serde(skip)]
+        by_name: ByName,
     }
     /// A wallet.
     Wallet {

@@ -4,7 +4,9 @@
 //! Every entry is one row of a table that rules may join; [`TABLES`] lists them with their keys. Addresses of chains
 //! with case-insensitive forms are to be written lower case, as the feeds write them.
 
+mod activation;
 mod assets;
+mod by_name;
 mod declared;
 mod network;
 mod private_keys;
@@ -17,9 +19,9 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringViewAr
 use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 pub use assets::{amount_as_said, amount_in_words, grouped};
+pub use by_name::ByName;
 pub use declared::{
     Asset, Destination, Indicator, Library, Limit, Module, Network as DeclaredNetwork, Owner, PURPOSES, Person, Source,
     System, Wallet,
@@ -27,9 +29,12 @@ pub use declared::{
 pub use network::Network;
 pub use tables::{Cell, TABLES, Table, table};
 
-use crate::event::{CanonicalJson, Origin};
+use crate::event::Origin;
 use crate::time::SECOND_NS;
 use crate::{Amount, Error, Event, Instant};
+
+/// Wallets that are gone through one by one.
+const FEW_WALLETS: usize = 32;
 
 /// Everything declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +49,8 @@ impl Inventory {
     /// Reads TOML; `file` is how errors name it.
     ///
     /// # Errors
-    /// [`Error::Inventory`] with line, field and problem: bad TOML, an unknown field, an empty or doubled key.
+    /// [`Error::Inventory`] with line, field and problem: bad TOML, an unknown field, an empty or doubled key, more of a
+    /// system than has room in the log.
     pub fn parse(file: &str, text: &str) -> Result<Inventory, Error> {
         let refuse =
             |problem: String| Error::Inventory { file: file.to_owned(), problem: private_keys::hidden(&problem) };
@@ -85,11 +91,10 @@ impl Inventory {
         self.systems.iter().flat_map(|system| system.activation(time)).collect()
     }
 
-    /// Reads an `inventory.activated` back; `None` when the record does not hold one.
+    /// Reads an `inventory.activated` back, in either form; `None` when the record does not hold one.
     #[must_use]
     pub fn from_activation(event: &Event) -> Option<Inventory> {
-        let system = System::deserialize(event.detail().value().get("declared")?).ok()?;
-        Some(Inventory { systems: vec![system] })
+        Some(Inventory { systems: vec![activation::read(event)?] })
     }
 }
 
@@ -137,7 +142,8 @@ impl System {
         if let Some(asset) = self.assets.iter().find(|asset| !(0..=38).contains(&asset.decimals)) {
             return Err(format!("`assets`: `{}` has {} decimals; 0 to 38", asset.asset, asset.decimals));
         }
-        self.wallets.iter().try_for_each(|wallet| self.check_wallet(wallet))
+        self.wallets.iter().try_for_each(|wallet| self.check_wallet(wallet))?;
+        activation::check(self)
     }
 
     /// A wallet's sources have to be declared themselves: a misspelt one would never be heard, and what it should have
@@ -160,6 +166,18 @@ impl System {
             }
         }
         Ok(())
+    }
+
+    /// The wallet of that name, whatever the case of its letters; the first one where several have it. Feeds ask it for each
+    /// record. Once it was asked for, the wallets do not change any more: who changes them does so in a copy.
+    #[must_use]
+    pub fn wallet(&self, name: &str) -> Option<&Wallet> {
+        let is_it = |wallet: &&Wallet| wallet.wallet.eq_ignore_ascii_case(name);
+        if self.wallets.len() <= FEW_WALLETS {
+            return self.wallets.iter().find(is_it);
+        }
+        let place = self.by_name.place(name, self.wallets.iter().map(|wallet| wallet.wallet.as_str()))?;
+        self.wallets.get(place).filter(is_it)
     }
 
     /// The rows of one table as JSON objects, `system` included.
@@ -217,16 +235,12 @@ impl System {
     /// What tells this declaration from others: the `sha256` of its `inventory.activated`.
     #[must_use]
     pub fn digest(&self) -> String {
-        digest(&json!(self))
+        activation::digest(self)
     }
 
     fn activation(&self, time: Instant) -> Vec<Event> {
-        let origin = Origin { system: self.id.clone(), source: "keywatch".to_owned() };
-        let declared = json!(self);
-        let digest = digest(&declared);
-        let mut activated = Event::builder(&origin, &format!("inventory/{digest}/{time}"), "inventory.activated", time);
-        activated.time(time).detail(&json!({ "declared": declared, "sha256": digest }));
-        let mut events = vec![activated.build_own()];
+        let (activated, digest) = activation::record(self, time);
+        let mut events = vec![activated];
         for source in self.sources.iter().filter(|source| source.heartbeat_seconds > 0) {
             let origin = Origin { system: self.id.clone(), source: source.source.clone() };
             let mut expected = Event::builder(&origin, &format!("expected/{digest}/{time}"), "source.expected", time);
@@ -235,10 +249,6 @@ impl System {
         }
         events
     }
-}
-
-fn digest(declared: &Value) -> String {
-    hex::encode(Sha256::digest(CanonicalJson::from(declared).as_str().as_bytes()))
 }
 
 impl Wallet {
@@ -331,5 +341,39 @@ mod tests {
             assert!(error.starts_with("i.toml: ") && error.contains(said), "{error}");
             assert!(!["xprv9", "5HpHag", "KwDiBf"].iter().any(|key| error.contains(key)), "{error}");
         }
+    }
+
+    fn with_wallets(wallets: usize) -> System {
+        let wallet = |number: usize| Wallet { wallet: format!("0xAb{number}"), ..Wallet::default() };
+        System { id: "cold".into(), wallets: (0..wallets).map(wallet).collect(), ..System::default() }
+    }
+
+    #[test]
+    fn a_wallet_is_found_among_few_and_among_many_alike() {
+        for count in [0, 1, FEW_WALLETS, FEW_WALLETS + 1, 5 * FEW_WALLETS] {
+            let mut system = with_wallets(count);
+            // As in the inventory of an operator who writes one address twice, in two forms.
+            let again = Wallet { wallet: "0xAB0".into(), chain: "second".into(), ..Wallet::default() };
+            system.wallets.extend((count > 0).then_some(again));
+            for number in 0..count {
+                for name in [format!("0xab{number}"), format!("0xAB{number}"), format!("0xAb{number}")] {
+                    assert_eq!(system.wallet(&name), Some(&system.wallets[number]), "{name} of {count}");
+                }
+            }
+            for name in ["", "0xab", "0xabx", "0xab99999"] {
+                assert_eq!(system.wallet(name), None, "{name} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_wallets_stand_is_no_part_of_what_is_declared() {
+        let (asked, other) = (with_wallets(100), with_wallets(100));
+        assert!(asked.wallet("0xab99").is_some());
+        assert_eq!((&asked, asked.digest()), (&other, other.digest()));
+        assert_eq!(json!(asked), json!(other));
+        let mut changed = asked.clone();
+        changed.wallets[99].wallet = "0xcd".into();
+        assert!(changed.wallet("0xab99").is_none() && changed.wallet("0xCD").is_some());
     }
 }

@@ -10,5 +10,10 @@ pub(super) const KINDS: &[Kind] = &[
 
 const INVENTORY_ACTIVATED: &[Field] = &[
     ("declared", "object", "the system as declared in the inventory"),
-    ("sha256", "text", "of `declared` as canonical JSON"),
+    (
+        "packed",
+        "text",
+        "instead of `declared`, where that is longer than 256 KiB: its canonical JSON as zlib (RFC 1950) in base64",
+    ),
+    ("sha256", "text", "of the declaration as canonical JSON, in either form"),
 ];

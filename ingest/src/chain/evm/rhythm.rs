@@ -60,16 +60,20 @@ impl Rhythm {
     /// how many.
     #[must_use]
     pub fn next(&self, watched: &Watched) -> (Vec<Pair>, usize) {
-        let of = |wallet: Address| {
-            let tokens = watched.tokens().iter().copied().map(Some);
-            std::iter::once(None).chain(tokens).map(move |token| Pair { wallet, token })
+        // In the order of pairs, of which each wallet has one of the chain's own asset and then those of the tokens.
+        let (wallets, tokens) = (watched.addresses(), watched.tokens());
+        let of_each = tokens.len() + 1;
+        let count = wallets.len() * of_each;
+        let begin = self.last.map_or(0, |last| {
+            let before = wallets.partition_point(|wallet| *wallet < last.wallet);
+            let told = last.token.map_or(1, |last| 1 + tokens.partition_point(|token| *token <= last));
+            before * of_each + if wallets.get(before) == Some(&last.wallet) { told } else { 0 }
+        });
+        let pair = |index: usize| {
+            let token = (index % of_each).checked_sub(1).map(|token| tokens[token]);
+            Pair { wallet: wallets[index / of_each], token }
         };
-        let mut pairs: Vec<Pair> = watched.addresses().into_iter().flat_map(of).collect();
-        pairs.sort_unstable();
-        let begin = self.last.map_or(0, |last| pairs.partition_point(|pair| *pair <= last));
-        pairs.rotate_left(begin);
-        let count = pairs.len();
-        pairs.truncate(BALANCES_READ_MAX);
+        let pairs = (begin..count).chain(0..begin).take(BALANCES_READ_MAX).map(pair).collect();
         (pairs, count)
     }
 
@@ -243,6 +247,23 @@ mod tests {
         assert_eq!((told.len(), told[0].detail().value()["since"].clone()), (1, json!(1)));
         rhythm.forget();
         assert!(rhythm.weigh(&decoder, &at(4), &read(Some(1))).is_empty());
+    }
+
+    #[test]
+    fn the_next_turn_begins_behind_the_last_one_also_where_that_is_watched_no_more() {
+        let watched = watched(&[WALLET, OTHER]);
+        let of = |wallet: Address| [None, Some(TOKEN)].map(|token| Pair { wallet, token });
+        let all = [of(WALLET), of(OTHER)].concat();
+        let elsewhere = [0x10, 0x1f, 0x33].map(Address::repeat_byte);
+        let tokens = [None, Some(Address::repeat_byte(0x32)), Some(TOKEN), Some(Address::repeat_byte(0x34))];
+        for wallet in elsewhere.into_iter().chain([WALLET, OTHER]) {
+            for last in tokens.map(|token| Pair { wallet, token }) {
+                let mut expected = all.clone();
+                expected.rotate_left(all.iter().filter(|pair| **pair <= last).count());
+                let rhythm = Rhythm { last: Some(last), ..Rhythm::default() };
+                assert_eq!(rhythm.next(&watched), (expected, 4), "{last:?}");
+            }
+        }
     }
 
     #[test]

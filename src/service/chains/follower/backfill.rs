@@ -31,13 +31,15 @@ pub(super) struct Backfill<C> {
     /// What is watched, where it may change.
     watched: Option<(Watching<C>, watch::Receiver<Watching<C>>)>,
     pending: Vec<Pending>,
+    /// The chain with the wallets of which old blocks were read last, and no others: its addresses are derived once.
+    only: Option<(Vec<String>, Arc<C>)>,
     /// Behind trouble, when it is tried again, and what was wrong.
     rests: Option<(Instant, Class)>,
 }
 
 impl<C> Default for Backfill<C> {
     fn default() -> Backfill<C> {
-        Backfill { watched: None, pending: Vec::new(), rests: None }
+        Backfill { watched: None, pending: Vec::new(), only: None, rests: None }
     }
 }
 
@@ -49,7 +51,7 @@ impl<C> Backfill<C> {
 
     /// What tells the declaration whose wallets are watched from others.
     pub(super) fn declared(&self) -> String {
-        self.watched.as_ref().map(|(watched, _)| watched.system.digest()).unwrap_or_default()
+        self.watched.as_ref().map(|(watched, _)| watched.digest.to_string()).unwrap_or_default()
     }
 
     /// Wallets that were added when the block at `tip` was the newest that was read.
@@ -103,7 +105,7 @@ impl<C: Chain> Follower<C> {
         let first = watching.borrow_and_update().clone();
         // Who never followed the chain has nothing to go on with, and no log to go through for it.
         if let Some(tip) = self.cursor.as_ref().map(|cursor| cursor.tip().height) {
-            let (pending, used, before) = self.left(log, &first.system.digest())?;
+            let (pending, used, before) = self.left(log, &first.digest)?;
             self.chain.take_used(&used);
             self.backfill.pending = pending;
             // A reorganisation may have left blocks since that was written.
@@ -162,6 +164,7 @@ impl<C: Chain> Follower<C> {
         next.chain.take_used(&self.chain.used());
         self.chain = Arc::clone(&next.chain);
         *watched = next;
+        self.backfill.only = None;
         let declared = self.backfill.declared();
         self.cursor_mut().watch(declared);
         self.forget(&changed);
@@ -183,14 +186,18 @@ impl<C: Chain> Follower<C> {
 
     /// Reads the next old blocks, where there are some to be read.
     pub(super) async fn read_old(&mut self) -> Result<Turn, Failure> {
-        let Backfill { watched: Some((watched, _)), pending, rests } = &self.backfill else {
+        let Backfill { watched: Some((watched, _)), pending, only, rests } = &self.backfill else {
             return Ok(Turn::Waited);
         };
         let Some(piece) = pending.first().cloned() else { return Ok(Turn::Waited) };
         if rests.is_some_and(|(until, _)| until > Instant::now()) {
             return Ok(Turn::Waited);
         }
-        let chain = watched.only(&piece.wallets).map_err(Failure::Log)?;
+        let chain = match only {
+            Some((wallets, chain)) if *wallets == piece.wallets => Arc::clone(chain),
+            _ => Arc::new(watched.only(&piece.wallets).map_err(Failure::Log)?),
+        };
+        self.backfill.only = Some((piece.wallets.clone(), Arc::clone(&chain)));
         chain.take_used(&self.chain.used());
         match self.read_piece(&chain, &piece).await {
             Err(Failure::Trouble(trouble)) => {
@@ -268,12 +275,13 @@ impl<C: Chain> Follower<C> {
 
     /// The first piece is read up to `next`; it goes when that is all.
     fn advance(&mut self, next: u64) {
-        let Backfill { pending, rests, .. } = &mut self.backfill;
+        let Backfill { pending, only, rests, .. } = &mut self.backfill;
         *rests = None;
         let Some(first) = pending.first_mut() else { return };
         first.next = next;
         if first.next > first.to {
             let done = pending.remove(0);
+            *only = None;
             tracing::info!(chain = self.chain.name(), wallets = ?done.wallets, to = done.to, "old blocks are read");
         }
     }
