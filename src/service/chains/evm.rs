@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::evm_metadata::Told;
-use super::follower::chain::{Chain, Fetched};
+use super::follower::chain::{Chain, Fetched, Header};
 use super::node::{Class, Node, Trouble};
 use super::{evm_balances, evm_metadata, evm_tokens};
 
@@ -49,6 +49,12 @@ pub(crate) struct EvmChain {
 #[serde(rename_all = "camelCase")]
 struct Hash {
     hash: String,
+}
+
+#[derive(Deserialize)]
+struct Stamped {
+    hash: String,
+    timestamp: String,
 }
 
 #[derive(Deserialize)]
@@ -207,6 +213,13 @@ impl Chain for EvmChain {
     async fn hash_at(&self, node: &Node, height: u64) -> Result<Option<String>, Trouble> {
         let answer: Option<Hash> = node.ask_for("eth_getBlockByNumber", json!([format!("{height:#x}"), false])).await?;
         Ok(answer.map(|block| block.hash))
+    }
+
+    async fn header(&self, node: &Node, height: u64) -> Result<Option<Header>, Trouble> {
+        let asked = json!([format!("{height:#x}"), false]);
+        let Some(block) = node.ask_for::<Stamped>("eth_getBlockByNumber", asked).await? else { return Ok(None) };
+        let time = parse_quantity(&block.timestamp).map_err(|problem| node.trouble(Class::Malformed, problem))?;
+        Ok(Some(Header { hash: block.hash, time: events::seconds(time) }))
     }
 
     async fn finalized(&self, node: &Node) -> Result<Option<u64>, Trouble> {

@@ -79,6 +79,12 @@ pub(super) const KINDS: &[Kind] = &[
         &["final", "reverted"],
         FINALITY,
     ),
+    keywatch(
+        "chain.head",
+        "the newest block that a node of a chain names, whether or not the node is asked for blocks",
+        &[],
+        HEAD,
+    ),
     keywatch("chain.reorg", "blocks that a follower had read are no longer part of their chain", &[], REORG),
     keywatch(
         "chain.disagreement",
@@ -225,6 +231,13 @@ const FINALITY: &[Field] = &[
     ("block_hash", "text", "its hash, where the follower still remembers it"),
     ("fork_block", "integer", "height of the newest block that still is, where blocks were left that were final"),
     ("epoch", "integer", "reorganisations so far"),
+];
+
+const HEAD: &[Field] = &[
+    ("replica", "text", "the node, by its name in the configuration"),
+    ("block", "integer", "height of its newest block"),
+    ("block_hash", "text", "hash of that block"),
+    ("age_seconds", "integer", "how long ago the block was made by its own time; below zero where it is ahead"),
 ];
 
 const BACKFILL: &[Field] = &[

@@ -47,6 +47,9 @@ pub(crate) trait Chain: Send + Sync + 'static {
     /// Hash of a block; `None` where the node does not have the height.
     fn hash_at(&self, node: &Node, height: u64) -> impl Future<Output = Result<Option<String>, Trouble>> + Send;
 
+    /// A block as its node names it; `None` where the node does not have the height.
+    fn header(&self, node: &Node, height: u64) -> impl Future<Output = Result<Option<Header>, Trouble>> + Send;
+
     /// Height of the newest block that a node says is final; `None` where it does not say so.
     fn finalized(&self, _node: &Node) -> impl Future<Output = Result<Option<u64>, Trouble>> + Send {
         async { Ok(None) }
@@ -142,6 +145,15 @@ pub(crate) trait Chain: Send + Sync + 'static {
     fn tells(&self, _node: &Node, _hash: &str, _part: &str) -> impl Future<Output = Result<bool, Trouble>> + Send {
         async { Ok(false) }
     }
+}
+
+/// A block as a node names it, without what stands in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Its hash.
+    pub(crate) hash: String,
+    /// When it was made, as it says itself.
+    pub(crate) time: Instant,
 }
 
 /// A block with its place in the chain.
