@@ -309,7 +309,10 @@ impl Chain for EvmChain {
 
     fn weigh(&self, rhythm: &mut Rhythm, at: &ReadRef, read: &[(Pair, Option<U256>)], time: Instant) -> Vec<Event> {
         let Ok(hash) = at.hash.parse() else { return Vec::new() };
-        rhythm.weigh(&self.decoder(), &At { height: at.height, hash, epoch: at.epoch, time }, read)
+        let at = At { height: at.height, hash, epoch: at.epoch, time };
+        let mut events = rhythm.weigh(&self.decoder(), &at, read);
+        events.extend(rhythm.held(&self.decoder(), &at, read));
+        events
     }
 
     async fn tells(&self, node: &Node, hash: &str, part: &str) -> Result<bool, Trouble> {

@@ -32,8 +32,8 @@ pub(super) const KINDS: &[Kind] = &[
     ),
     source(
         "chain.balance",
-        "a wallet's balance: it differs from what events explain, and `amount` is the difference (`unexplained`), or what the \
-         coins of a wallet on a UTXO chain add up to, which is the `amount` (`held`)",
+        "a wallet's balance: it differs from what events explain, and `amount` is the difference (`unexplained`), or what a wallet \
+         holds at the block, which is the `amount` (`held`): of an asset, or what its coins on a UTXO chain add up to",
         &["unexplained", "held"],
         BALANCE,
     ),
@@ -178,7 +178,11 @@ const BALANCE: &[Field] = &[
     ("after", "text", "base units after it"),
     ("token", "text", "the token's contract"),
     ("since", "integer", "height of the block that `before` is of, where balances were read at their rhythm"),
-    ("from_block", "integer", "of what is `held`: height of the first block whose coins are counted; 0 where all are"),
+    (
+        "from_block",
+        "integer",
+        "of what is `held` in coins: height of the first block whose coins are counted; 0 where all are",
+    ),
     ("block", "integer", "block height"),
 ];
 

@@ -111,7 +111,7 @@ pub(crate) trait Chain: Send + Sync + 'static {
     /// Takes what events of blocks explain of balances.
     fn explain(&self, _rhythm: &mut Rhythm, _events: &[Event]) {}
 
-    /// Takes balances that were read at a block; gives events of what nothing explains.
+    /// Takes balances that were read at a block; gives events of what nothing explains, and of what is held.
     fn weigh(&self, _rhythm: &mut Rhythm, _at: &ReadRef, _read: &[(Pair, Option<U256>)], _time: Instant) -> Vec<Event> {
         Vec::new()
     }
