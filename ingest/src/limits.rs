@@ -76,6 +76,9 @@ pub const WALLETS_COMPARED_MAX: usize = 500;
 /// Accounts' words that code shall run as themselves that are looked at in one waiting transaction.
 pub const AUTHORIZATIONS_MAX: usize = 64;
 
+/// Signatures of owners of a Safe that are looked at in one transaction of it: each costs the recovery of a key.
+pub const OWNER_SIGNATURES_MAX: usize = 64;
+
 /// Balances of tokens, each of one wallet, that are compared before and after one block.
 pub const BALANCES_COMPARED_MAX: usize = 2000;
 

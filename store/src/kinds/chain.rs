@@ -39,7 +39,8 @@ pub(super) const KINDS: &[Kind] = &[
     ),
     keywatch(
         "chain.signature",
-        "a signature by which a watched wallet spent a coin, on UTXO chains",
+        "an ECDSA signature of a watched wallet: by which it spent a coin on a UTXO chain, or of a declared owner of a multisig \
+         wallet for what that executed, whose hash is the `request`",
         &["success", "unconfirmed"],
         SIGNATURE,
     ),
@@ -189,7 +190,8 @@ const BALANCE: &[Field] = &[
 const SIGNATURE: &[Field] = &[
     ("r", "text", "first half of the ECDSA signature, 64 hexadecimal digits"),
     ("s", "text", "its second half, the smaller of the two that say the same"),
-    ("input", "integer", "number of the input that it signs for"),
+    ("input", "integer", "number of the input that it signs for, on UTXO chains"),
+    ("signer", "text", "address of the owner who signed, for a multisig wallet"),
     ("block", "integer", "block height, absent while unconfirmed"),
 ];
 

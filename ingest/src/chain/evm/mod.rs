@@ -16,6 +16,7 @@
 //! | [`rhythm`] | balances that are read at a rhythm |
 //! | `traces` | calls within calls |
 //! | [`sender`] | who signed a waiting transaction |
+//! | `signatures` | what owners of a Safe signed with |
 //! | [`waiting`] | transactions that wait for their block |
 //! | [`call`] | what a call does, decoded from its bytes |
 //!
@@ -32,6 +33,7 @@ pub mod read;
 pub mod rhythm;
 pub mod rpc;
 pub mod sender;
+mod signatures;
 pub mod state;
 pub mod tokens;
 mod traces;
