@@ -281,8 +281,8 @@ impl Chain for BitcoinChain {
         self.decoder(watched).moves(block, fetched.at.height, coins, heights)
     }
 
-    fn held(&self, at: &ReadRef, wallet: &str, held: &Held, time: Instant) -> Option<Event> {
-        Some(self.decoder(&self.watched()).held(at, wallet, held, time))
+    fn held(&self, at: &ReadRef, wallet: &str, held: &Held, immature: i64, time: Instant) -> Option<Event> {
+        Some(self.decoder(&self.watched()).held(at, wallet, held, immature, time))
     }
 
     fn differs(&self, at: &ReadRef, difference: &Difference, time: Instant) -> Option<Event> {

@@ -184,6 +184,11 @@ const BALANCE: &[Field] = &[
         "integer",
         "of what is `held` in coins: height of the first block whose coins are counted; 0 where all are",
     ),
+    (
+        "immature",
+        "text",
+        "of what is `held` in coins: base units that the next block cannot spend yet, since a block paid them to its miner",
+    ),
     ("block", "integer", "block height"),
 ];
 
@@ -222,6 +227,11 @@ const PROGRESS: &[Field] = &[
         "held",
         "object",
         "what wallets hold on UTXO chains: first block whose coins are counted, and base units, by wallet",
+    ),
+    (
+        "rewards",
+        "object",
+        "what blocks paid wallets as their miners, as far back as it may be immature: height and base units of each, by wallet",
     ),
     (
         "moved",

@@ -256,7 +256,7 @@ fn moves(transactions: Vec<Transaction>, coins: &Coins, heights: &Heights) -> Ve
 #[test]
 fn a_real_theft_takes_from_what_is_held_what_its_funding_brought() {
     let (theft, funding) = (transaction(THEFT), transaction(FUNDING));
-    let moved = |made: Option<u64>, units: i64| Move { wallet: ROBBED.to_owned(), made, units };
+    let moved = |made: Option<u64>, units: i64| Move { wallet: ROBBED.to_owned(), made, units, coinbase: 0 };
     assert_eq!(moves(vec![funding.clone()], &Coins::new(), &Heights::new()), [moved(Some(9), 470_300_000_000)]);
     // Output and fee of the theft, which has no change.
     let (heights, coins) = (Heights::from([(funding.compute_txid(), 4)]), coins_of(&funding));
@@ -272,10 +272,10 @@ fn what_is_held_and_what_a_node_lists_otherwise_is_told() {
     let origin = Origin { system: "cold".into(), source: "node".into() };
     let decoder = Decoder { origin: &origin, chain: "bitcoin", network: Network::Bitcoin, watched: &wallets };
     let at = ReadRef { height: 9, hash: "ab".to_owned(), epoch: 2 };
-    let held = decoder.held(&at, ROBBED, &Held { since: 4, units: 700 }, Instant(5));
+    let held = decoder.held(&at, ROBBED, &Held { since: 4, units: 700 }, 50, Instant(5));
     assert_eq!((held.kind(), held.outcome(), held.asset()), ("chain.balance", Some("held"), Some("BTC")));
     assert_eq!((held.wallet(), held.amount().unwrap().saturated()), (Some(ROBBED), 700));
-    let place = json!({"after": "700", "from_block": 4, "block": 9, "block_hash": "ab", "epoch": 2});
+    let place = json!({"after": "700", "immature": "50", "from_block": 4, "block": 9, "block_hash": "ab", "epoch": 2});
     assert_eq!(held.detail().value(), place);
     let difference = |listed| Difference { wallet: ROBBED.to_owned(), explained: 700, listed };
     let (less, more) = (difference(650), difference(701));

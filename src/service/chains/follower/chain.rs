@@ -126,8 +126,8 @@ pub(crate) trait Chain: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// The event of what a wallet holds behind a block.
-    fn held(&self, _at: &ReadRef, _wallet: &str, _held: &Held, _time: Instant) -> Option<Event> {
+    /// The event of what a wallet holds behind a block, of which so many base units cannot be spent yet.
+    fn held(&self, _at: &ReadRef, _wallet: &str, _held: &Held, _immature: i64, _time: Instant) -> Option<Event> {
         None
     }
 
