@@ -110,7 +110,7 @@ async fn what_a_wallet_holds_is_told_after_a_receipt_a_spend_a_reorganisation_an
     let node = Btcd::start(&wallet.address).await;
     let coin = node.coin(&node.mine(110).await[0]).await;
     // btcd does not list coins; that it is asked to disturbs nothing.
-    let settings = "chain = \"bitcoin-regtest\"\nbalance_seconds = 1\nscan_seconds = 60";
+    let settings = "chain = \"bitcoin-regtest\"\nbalance_seconds = 1\nscan_seconds = 60\nhead_seconds = 1";
     let address = wallet.address.to_string();
     let watcher = Watcher::on("bitcoin-regtest", &address, &[("btcd", node.url())], settings);
     let watching = watcher.start();
@@ -134,6 +134,11 @@ async fn what_a_wallet_holds_is_told_after_a_receipt_a_spend_a_reorganisation_an
 
     let events = watcher.told();
     assert_eq!(standing(&events, "chain.tx").get(&spent), Some(&1));
+    // Three sums are two seconds apart, so that the node was looked at meanwhile.
+    let head = of_kind(&events, "chain.head")[0].detail().value();
+    let (height, hash) = (head["block"].as_u64().unwrap(), head["block_hash"].as_str().unwrap());
+    assert!((110..=112).contains(&height) && hash.len() == 64, "{head}");
+    assert_eq!(head["replica"], json!("btcd"));
     let told = of_kind(&events, "chain.balance");
     let held = |event: &Event| {
         let detail = event.detail().value();
