@@ -137,7 +137,7 @@ async fn what_a_wallet_holds_is_told_after_a_receipt_a_spend_a_reorganisation_an
     // Three sums are two seconds apart, so that the node was looked at meanwhile.
     let head = of_kind(&events, "chain.head")[0].detail().value();
     let (height, hash) = (head["block"].as_u64().unwrap(), head["block_hash"].as_str().unwrap());
-    assert!((110..=112).contains(&height) && hash.len() == 64, "{head}");
+    assert!((110..=114).contains(&height) && hash.len() == 64, "{head}");
     assert_eq!(head["replica"], json!("btcd"));
     let told = of_kind(&events, "chain.balance");
     let held = |event: &Event| {
