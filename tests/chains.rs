@@ -7,6 +7,7 @@
 //! | [`bitcoin`] | the same for Bitcoin, and the shape of a real theft |
 //! | [`bcoin`] | the same for another node of Bitcoin |
 //! | [`descriptors`] | a wallet of Bitcoin with many addresses |
+//! | [`safe`] | what owners of a Safe sign with |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
 //! | [`finality`] | final blocks, and what leaves them |
 //! | [`added`] | wallets that are added while their chain is followed |
@@ -42,6 +43,7 @@ mod many;
 mod memory;
 mod pools;
 mod publisher;
+mod safe;
 mod tokens;
 mod vouching;
 pub(crate) mod watcher;

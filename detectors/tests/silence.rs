@@ -28,6 +28,16 @@ impl Log {
         self
     }
 
+    /// A node of the chain that a source reads answers.
+    fn head(mut self, source: &str, minutes: impl IntoIterator<Item = i64>) -> Log {
+        for minute in minutes {
+            let origin = Origin { system: "one".to_owned(), source: source.to_owned() };
+            let mut event = Event::builder(&origin, &format!("{source}/{minute}/head"), "chain.head", Instant(0));
+            self.events.push((minute, event.build_own()));
+        }
+        self
+    }
+
     /// A source says how it is.
     fn status(mut self, source: &str, minute: i64, outcome: &str) -> Log {
         let origin = Origin { system: "one".to_owned(), source: source.to_owned() };
@@ -89,6 +99,12 @@ fn each_source_has_its_own_heartbeat() {
     let log = Log::default().inventory(0, &[("opa", 5), ("node", 30), ("idp", 0)]);
     let log = log.word("opa", [1, 4, 8, 12]).word("node", [2, 31]).word("idp", [3]);
     assert_eq!(log.found(70), [is("node", 31, 61), is("opa", 12, 17)]);
+}
+
+#[test]
+fn that_a_node_answers_is_no_word_of_the_source_that_reads_its_chain() {
+    let log = Log::default().inventory(0, &[("node", 5)]).word("node", [2, 6]).head("node", 0..=30);
+    assert_eq!(log.found(30), [is("node", 6, 11)]);
 }
 
 #[test]

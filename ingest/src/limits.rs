@@ -76,12 +76,18 @@ pub const WALLETS_COMPARED_MAX: usize = 500;
 /// Accounts' words that code shall run as themselves that are looked at in one waiting transaction.
 pub const AUTHORIZATIONS_MAX: usize = 64;
 
+/// Signatures of owners of a Safe that are looked at in one transaction of it: each costs the recovery of a key.
+pub const OWNER_SIGNATURES_MAX: usize = 64;
+
 /// Balances of tokens, each of one wallet, that are compared before and after one block.
 pub const BALANCES_COMPARED_MAX: usize = 2000;
 
 /// Balances, each of one wallet and asset, that are read at once at the rhythm, since blocks wait meanwhile; where there are
 /// more, the others are next, and sooner.
 pub const BALANCES_READ_MAX: usize = 100;
+
+/// Seconds after which it is told again what a wallet holds of an asset that has not changed.
+pub const BALANCES_TOLD_SECONDS: i64 = 86_400;
 
 /// Wallets of one chain whose coins are counted, since the sums stand in each record of the cursor.
 pub const HOLDINGS_WALLETS_MAX: usize = 1000;

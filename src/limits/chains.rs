@@ -51,6 +51,9 @@ pub(crate) const POOL_ASK_SECONDS: i64 = 5;
 /// Seconds for which no node may have a transaction before it is said to be gone.
 pub(crate) const POOL_ABSENT_SECONDS: u64 = 120;
 
+/// Seconds after which the newest block of a node is told again that is still the same.
+pub(crate) const HEAD_TOLD_SECONDS: u64 = 600;
+
 /// Seconds of the log that a start goes back for transactions that were told and may still wait.
 pub(crate) const POOL_RESTORED_SECONDS: i64 = 86_400;
 

@@ -92,7 +92,7 @@ impl Activity {
 
     fn take(&mut self, event: &Event, sources: &mut BTreeMap<(String, String), SourceActivity>) {
         // keywatch's own words about a source are none of the source's.
-        if ["tick", "source.expected", "inventory.activated"].contains(&event.kind()) {
+        if ["tick", "source.expected", "inventory.activated", "chain.head"].contains(&event.kind()) {
             return;
         }
         if event.kind() == "source.gap" && event.source() == "keywatch" {
@@ -205,9 +205,10 @@ mod tests {
             event("idp", "source.reject", 5, None),
             event("idp", "source.gap", 6, None),
             event("keywatch", "tick", 7, None),
+            event("node", "chain.head", 8, None),
         ];
         log.append(Topic::Events, events).unwrap();
-        let heard = Activity::of(&log, 6).unwrap();
+        let heard = Activity::of(&log, 7).unwrap();
         let names: Vec<&str> = heard.sources.iter().map(|said| said.source.as_str()).collect();
         assert_eq!(names, ["idp", "opa"], "what is older than the stretch is not looked at");
         let idp = heard.find("cold", "idp").unwrap();

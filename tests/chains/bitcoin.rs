@@ -105,11 +105,12 @@ async fn a_spend_that_is_undone_is_taken_back_and_told_again_in_its_new_block() 
 async fn what_a_wallet_holds_is_told_after_a_receipt_a_spend_a_reorganisation_and_a_restart() {
     const TOLD: (&str, &str) = ("keywatch_events_total", "kind=\"chain.balance\"");
     const PAID: i128 = 1_000_000_000;
+    const FEE: i128 = 10_000;
     let (wallet, thief) = (Wallet::of(0x11), Wallet::of(0x22));
     let node = Btcd::start(&wallet.address).await;
     let coin = node.coin(&node.mine(110).await[0]).await;
     // btcd does not list coins; that it is asked to disturbs nothing.
-    let settings = "chain = \"bitcoin-regtest\"\nbalance_seconds = 1\nscan_seconds = 60";
+    let settings = "chain = \"bitcoin-regtest\"\nbalance_seconds = 1\nscan_seconds = 60\nhead_seconds = 1";
     let address = wallet.address.to_string();
     let watcher = Watcher::on("bitcoin-regtest", &address, &[("btcd", node.url())], settings);
     let watching = watcher.start();
@@ -133,13 +134,23 @@ async fn what_a_wallet_holds_is_told_after_a_receipt_a_spend_a_reorganisation_an
 
     let events = watcher.told();
     assert_eq!(standing(&events, "chain.tx").get(&spent), Some(&1));
+    // Three sums are two seconds apart, so that the node was looked at meanwhile.
+    let head = of_kind(&events, "chain.head")[0].detail().value();
+    let (height, hash) = (head["block"].as_u64().unwrap(), head["block_hash"].as_str().unwrap());
+    assert!((110..=114).contains(&height) && hash.len() == 64, "{head}");
+    assert_eq!(head["replica"], json!("btcd"));
     let told = of_kind(&events, "chain.balance");
     let held = |event: &Event| {
         let detail = event.detail().value();
         assert_eq!((event.outcome(), event.wallet()), (Some("held"), Some(address.as_str())), "{detail}");
         assert_eq!(detail["from_block"], json!(1));
         let place = ["block", "epoch"].map(|name| detail[name].as_u64().unwrap());
-        (place, event.amount().unwrap().saturated())
+        // Of 99 blocks the next one cannot spend what they paid, the fee of the payment among it.
+        let immature: i128 = detail["immature"].as_str().unwrap().parse().unwrap();
+        let units = event.amount().unwrap().saturated();
+        let fee = if units < i128::from(place[0]) * REWARD { FEE } else { 0 };
+        assert_eq!(immature, 99 * REWARD + fee, "{detail}");
+        (place, units)
     };
     let sums: Vec<_> = told.iter().map(|event| held(event)).collect();
     assert_eq!(sums[..3], [([110, 0], 110 * REWARD), ([111, 0], 111 * REWARD), ([112, 0], 112 * REWARD - PAID)]);

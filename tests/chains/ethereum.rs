@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::watcher::{Watcher, blocks, of_kind, standing};
+use super::watcher::{Watcher, blocks, of_kind, standing, unexplained};
 use crate::support::anvil::{ACCOUNTS, Anvil};
 use crate::support::command::{keywatch, out};
 
@@ -90,13 +90,10 @@ async fn what_a_reorganisation_undoes_is_taken_back_and_what_comes_again_is_told
         let reorgs = of_kind(&events, "chain.reorg");
         assert_eq!(reorgs.len(), 1, "depth {depth}");
         assert_eq!(reorgs[0].detail().value()["depth"], json!(depth));
-        let taken: Vec<Option<&str>> = of_kind(&events, "chain.retracted").iter().map(|event| event.tx()).collect();
+        // What the wallet holds may have been told of one of these blocks, too.
+        let taken: Vec<&str> = of_kind(&events, "chain.retracted").iter().filter_map(|event| event.tx()).collect();
         let expected: Vec<&str> = undone.iter().flat_map(|hash| [hash.as_str(); 2]).collect();
-        assert_eq!(
-            taken,
-            expected.iter().map(|hash| Some(*hash)).collect::<Vec<_>>(),
-            "transaction and transfer of each"
-        );
+        assert_eq!(taken, expected, "transaction and transfer of each");
         let stand = standing(&events, "chain.transfer");
         assert_eq!(stand.get(&kept), Some(&1));
         assert_eq!(stand.len(), 2, "what was kept, and what took the place of the rest: {stand:?}");
@@ -142,10 +139,10 @@ async fn value_that_a_contract_moves_is_seen_in_its_calls() {
         watching.stop();
     }
     let rest = blind.told();
-    let rest = of_kind(&rest, "chain.balance");
+    let rest = unexplained(&rest);
     assert_eq!((rest.len(), rest[0].amount().unwrap().saturated()), (1, 12_345 + 5), "what no transfer explains");
     let events = watcher.told();
-    assert!(of_kind(&events, "chain.balance").is_empty());
+    assert!(unexplained(&events).is_empty());
     let moved: Vec<(Value, i128)> = of_kind(&events, "chain.transfer")
         .iter()
         .map(|event| (event.detail().value()["direction"].clone(), event.amount().unwrap().saturated()))

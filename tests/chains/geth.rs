@@ -7,7 +7,7 @@ use std::time::Duration;
 use alloy::primitives::U256;
 use serde_json::json;
 
-use super::watcher::{Watcher, of_kind};
+use super::watcher::{Watcher, of_kind, unexplained};
 use crate::dashboards::left_out;
 use crate::support::anvil::quantity;
 use crate::support::geth::Geth;
@@ -95,7 +95,7 @@ async fn blocks_of_geth_are_read_as_they_are_announced_and_balances_add_up() {
     assert_eq!(moved, BTreeSet::from(expected));
 
     // All of it is explained, and all parts of blocks were read.
-    assert!(of_kind(&events, "chain.balance").is_empty() && of_kind(&events, "source.status").is_empty());
+    assert!(unexplained(&events).is_empty() && of_kind(&events, "source.status").is_empty());
     assert_eq!(node.balance(&account, 0).await - node.balance(&account, newest).await, fees);
     assert_eq!(node.balance(&wallet, quantity(&paid["blockNumber"])).await, U256::from(1000));
     assert_eq!(node.balance(&wallet, newest).await, U256::ZERO);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use keywatch_store::Event;
 use serde_json::json;
 
-use super::watcher::{Watcher, of_kind};
+use super::watcher::{Watcher, of_kind, unexplained};
 use crate::support::anvil::{ACCOUNTS, Anvil};
 
 const WALLET: &str = ACCOUNTS[0];
@@ -63,7 +64,7 @@ async fn what_a_token_takes_or_gives_without_saying_so_is_told_to_the_last_unit(
     let moved: Vec<i128> =
         of_kind(&events, "chain.transfer").iter().map(|event| event.amount().unwrap().saturated()).collect();
     assert_eq!(moved, [100, 50]);
-    let told: Vec<_> = of_kind(&events, "chain.balance")
+    let told: Vec<_> = unexplained(&events)
         .iter()
         .map(|event| {
             let detail = event.detail().value();
@@ -101,7 +102,7 @@ async fn what_a_router_does_with_a_silent_token_is_told_in_its_block() {
     watching.until_read(&node).await;
     watching.stop();
     let events = watcher.told();
-    let told = of_kind(&events, "chain.balance");
+    let told = unexplained(&events);
     assert_eq!(told.len(), 1);
     assert_eq!(
         (told[0].wallet(), told[0].asset(), told[0].outcome()),
@@ -171,7 +172,7 @@ async fn what_is_not_told_of_balances_is_open_until_nobody_asks_for_it() {
 async fn what_a_token_changes_in_silence_is_found_at_the_rhythm() {
     const TRANSFER: &str = "a9059cbb";
     const REBASE: &str = "00000001";
-    const TOLD: (&str, &str) = ("keywatch_events_total", "kind=\"chain.balance\"");
+    const TOLD: (&str, &str) = ("keywatch_events_total", "kind=\"chain.balance\",outcome=\"unexplained\"");
     let node = Anvil::start().await;
     node.rpc("anvil_setCode", json!([TOKEN, CODE])).await;
     let slot = format!("0x{}", word(WALLET));
@@ -194,7 +195,7 @@ async fn what_a_token_changes_in_silence_is_found_at_the_rhythm() {
     watching.stop();
 
     let events = watcher.told();
-    let told: Vec<_> = of_kind(&events, "chain.balance")
+    let told: Vec<_> = unexplained(&events)
         .iter()
         .map(|event| {
             let detail = event.detail().value();
@@ -205,4 +206,17 @@ async fn what_a_token_changes_in_silence_is_found_at_the_rhythm() {
         .collect();
     let expected = [(50, "in"), (120, "out"), (20, "in")];
     assert_eq!(told, expected.map(|(units, direction)| (units, direction.to_owned())));
+    // What it holds is told beside that: at first, and behind each change.
+    let is_held = |event: &&&Event| event.outcome() == Some("held");
+    let balances = of_kind(&events, "chain.balance");
+    let of_token = balances.iter().filter(is_held).filter(|event| event.asset() == Some(TOKEN));
+    let held: Vec<i128> = of_token.map(|event| event.amount().unwrap().saturated()).collect();
+    assert_eq!(held[..3], [100, 150, 30]);
+    assert_eq!(held.last(), Some(&40));
+    assert!(held.windows(2).all(|pair| pair[0] != pair[1]), "only what changed is told again: {held:?}");
+    let own: Vec<_> = balances.iter().filter(is_held).filter(|event| event.asset() == Some("ETH")).collect();
+    let newest = own.last().unwrap();
+    let read = node.rpc("eth_getBalance", json!([WALLET, {"blockHash": newest.detail().value()["block_hash"]}])).await;
+    let read = u128::from_str_radix(read.as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
+    assert_eq!(newest.detail().value()["after"], json!(read.to_string()));
 }

@@ -166,6 +166,11 @@ pub(crate) fn of_kind<'a>(events: &'a [Event], kind: &str) -> Vec<&'a Event> {
     events.iter().filter(|event| event.kind() == kind).collect()
 }
 
+/// Balances that changed otherwise than events explain.
+pub(crate) fn unexplained(events: &[Event]) -> Vec<&Event> {
+    of_kind(events, "chain.balance").into_iter().filter(|event| event.outcome() == Some("unexplained")).collect()
+}
+
 /// How often each transaction stands among the events of a kind that were not taken back.
 pub(crate) fn standing(events: &[Event], kind: &str) -> BTreeMap<String, usize> {
     let taken: Vec<Value> =

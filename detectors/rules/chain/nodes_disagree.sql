@@ -1,5 +1,5 @@
 /*
-version: 3
+version: 4
 title: "Nodes of {chain} do not say what is so: {what}"
 severity: high
 entity: the chain, and whether it is about blocks or about what waits for one
@@ -11,7 +11,8 @@ response: []
 suppress_for: 1h
 meaning: >-
   The nodes that keywatch asks answer with another block, other receipts or other storage for the same height. What most of
-  them say was taken. One that lies, or stands on a branch of its own, can hide a theft from everybody who asks only it. Or a
+  them say was taken; also nodes that are not asked for blocks are compared, and told where they go on with different blocks for
+  longer than one may stand still. One that lies, or stands on a branch of its own, can hide a theft from everybody who asks only it. Or a
   node shows a waiting transaction under a sender that did not sign it, so that alarms are raised or stay away; it was left out.
   Each of the two is told by itself. All heights are one alert, since a node on a branch of its own differs at every one.
 runbook:

@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: "Two signatures of wallet {wallet} share one secret nonce: its key can be computed by anybody"
 severity: critical
 entity: the wallet
@@ -11,6 +11,7 @@ meaning: >-
   one have the same r, and whoever sees both on the chain solves two equations for the key. Programs look for such pairs
   and empty what they find within a block. It comes of a broken random number generator, of a virtual machine that was
   restored or copied while it signed, or of a fault in a signing protocol, and then other keys of that signer are in danger too.
+  Of a multisig wallet it is the key of the owner whom the detail of both names (`signer`).
 runbook:
   - Move everything that this key alone can move, now, with a fee that is not outbid; then everything else that the same signer signs for.
   - "See both signatures: SELECT time, kind, tx, wallet, detail FROM events WHERE event_id IN ('<anchor>', '<evidence_earlier>')"

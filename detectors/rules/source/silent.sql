@@ -1,5 +1,5 @@
 /*
-version: 3
+version: 4
 title: Source {entity} has said nothing since {last_kind}
 severity: high
 entity: the source
@@ -79,6 +79,8 @@ FROM (
         max(CASE WHEN e.kind = 'source.status' AND e.outcome = 'down' THEN e.time END) OVER said AS announced_at
       FROM events AS e
       LEFT JOIN sources AS s ON s.system = e.system AND s.source = e.source
+      -- That a node answers is no word of whoever reads the chain.
+      WHERE e.kind <> 'chain.head'
       WINDOW said AS (PARTITION BY e.source ORDER BY e.time)
     )
   )

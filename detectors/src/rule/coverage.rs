@@ -34,7 +34,8 @@ impl Need {
         match self {
             // What a key opens is no signature, and tells of none.
             Need::Signer => of("signing") && kind != "signing.unsealed",
-            Need::Node => of("chain"),
+            // That a node answers says nothing of whether its blocks are read.
+            Need::Node => of("chain") && kind != "chain.head",
             Need::Ledger => kind == "custody.request",
             Need::DecisionPoint => kind == "decision",
             Need::Kind(name) => of(name),
@@ -251,6 +252,13 @@ mod tests {
 
     fn wallet(name: &str, signer: &str) -> Wallet {
         Wallet { wallet: name.to_owned(), chain: "ethereum".to_owned(), signer: signer.to_owned(), ..Wallet::default() }
+    }
+
+    #[test]
+    fn a_node_that_answers_is_no_chain_that_is_read() {
+        let filled =
+            ["chain.head", "chain.progress", "chain.tx", "source.status"].map(|kind| Need::Node.is_filled_by(kind));
+        assert_eq!(filled, [false, true, true, false]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::maturity::Rewards;
 use crate::limits::HOLDINGS_WALLETS_MAX;
 
 /// Coins of one wallet that a block made or spent.
@@ -21,6 +22,8 @@ pub struct Move {
     pub made: Option<u64>,
     /// Base units; negative where they were spent.
     pub units: i64,
+    /// Base units among them that the block pays its miner.
+    pub coinbase: i64,
 }
 
 /// What a wallet holds.
@@ -41,6 +44,8 @@ pub struct Listed {
     pub hash: String,
     /// Base units by wallet and by the height of the block that made them.
     pub units: BTreeMap<String, BTreeMap<u64, i64>>,
+    /// Those among them that a block paid its miner, as far as the node says so.
+    pub coinbase: BTreeMap<String, BTreeMap<u64, i64>>,
 }
 
 /// A wallet of which a node lists more or less than the blocks explain.
@@ -75,6 +80,8 @@ pub struct Holdings {
     wallets: BTreeMap<String, Held>,
     /// What the blocks that may still be left changed, by their height.
     recent: BTreeMap<u64, BTreeMap<String, Changed>>,
+    /// What cannot be spent yet.
+    rewards: Rewards,
 }
 
 impl Holdings {
@@ -89,10 +96,17 @@ impl Holdings {
         self.wallets.iter().map(|(wallet, held)| (wallet.as_str(), held))
     }
 
+    /// What of a wallet's sum the block behind the one at `tip`, the newest that was read, may not spend yet.
+    #[must_use]
+    pub fn immature(&self, wallet: &str, tip: u64) -> i64 {
+        self.wallets.get(wallet).map_or(0, |held| self.rewards.immature(wallet, held.since, tip))
+    }
+
     /// From the block behind `tip` on these wallets are counted, and no others; says how many are left out, since there are
     /// more than is borne.
     pub fn watch(&mut self, names: &BTreeSet<String>, tip: u64) -> usize {
         self.wallets.retain(|wallet, _| names.contains(wallet));
+        self.rewards.keep(names);
         for name in names {
             if self.wallets.len() >= HOLDINGS_WALLETS_MAX {
                 break;
@@ -105,6 +119,7 @@ impl Holdings {
     /// Counts nothing of a wallet any more: other addresses have its name now. Until it is watched anew.
     pub fn forget(&mut self, wallet: &str) {
         self.wallets.remove(wallet);
+        self.rewards.forget(wallet);
     }
 
     /// Takes what the block at `height` changed. A wallet of which it is not known when a spent coin was made, or of which more
@@ -114,6 +129,7 @@ impl Holdings {
         let mut lost = BTreeSet::new();
         for moved in moves {
             let Some(held) = self.wallets.get(&moved.wallet) else { continue };
+            self.rewards.pay(&moved.wallet, height, moved.coinbase);
             let entry = changed.entry(moved.wallet.clone()).or_default();
             if moved.made.is_some_and(|made| made >= held.since) {
                 entry.counted = entry.counted.saturating_add(moved.units);
@@ -139,10 +155,12 @@ impl Holdings {
     /// What blocks below a height changed stays, whatever is left.
     pub fn settle(&mut self, oldest: u64) {
         self.recent = self.recent.split_off(&oldest);
+        self.rewards.settle(oldest);
     }
 
     /// Takes back what the blocks above a height changed.
     pub fn rewind(&mut self, height: u64) {
+        self.rewards.rewind(height);
         for (at, changed) in self.recent.split_off(&height.saturating_add(1)) {
             for (wallet, changed) in changed {
                 if let Some(held) = self.wallets.get_mut(&wallet) {
@@ -178,6 +196,9 @@ impl Holdings {
         if let Some(held) = self.wallets.get_mut(wallet) {
             let coins = listed.units.get(wallet).into_iter().flat_map(BTreeMap::values);
             *held = Held { since: 0, units: coins.copied().fold(0, i64::saturating_add) };
+            for (height, units) in listed.coinbase.get(wallet).into_iter().flatten() {
+                self.rewards.pay(wallet, *height, *units);
+            }
         }
     }
 
@@ -188,6 +209,7 @@ impl Holdings {
         }
         let held = self.wallets.iter().map(|(wallet, held)| (wallet.clone(), json!([held.since, held.units])));
         detail["held"] = Value::Object(held.collect());
+        self.rewards.record(detail);
         let of_block = |changed: &BTreeMap<String, Changed>| {
             let each =
                 changed.iter().map(|(wallet, changed)| (wallet.clone(), json!([changed.counted, changed.older])));
@@ -206,7 +228,7 @@ impl Holdings {
             Some((wallet.clone(), Held { since: held[0].as_u64()?, units: held[1].as_i64()? }))
         };
         let wallets = detail["held"].as_object().into_iter().flatten().filter_map(held).collect();
-        Holdings { wallets, recent: BTreeMap::new() }
+        Holdings { wallets, recent: BTreeMap::new(), rewards: Rewards::of(detail) }
     }
 
     /// Takes what a block changed from the record that has it.
@@ -243,7 +265,11 @@ mod tests {
     }
 
     fn moved(wallet: &str, made: u64, units: i64) -> Move {
-        Move { wallet: wallet.to_owned(), made: Some(made), units }
+        Move { wallet: wallet.to_owned(), made: Some(made), units, coinbase: 0 }
+    }
+
+    fn mined(wallet: &str, height: u64, units: i64) -> Move {
+        Move { coinbase: units, ..moved(wallet, height, units) }
     }
 
     fn held(holdings: &Holdings) -> Vec<(&str, u64, i64)> {
@@ -251,7 +277,7 @@ mod tests {
     }
 
     fn listed(height: u64, coins: &[(&str, u64, i64)]) -> Listed {
-        let mut listed = Listed { height, hash: "h".to_owned(), units: BTreeMap::new() };
+        let mut listed = Listed { height, hash: "h".to_owned(), ..Listed::default() };
         for (wallet, made, units) in coins {
             listed.units.entry((*wallet).to_owned()).or_default().insert(*made, *units);
         }
@@ -340,9 +366,31 @@ mod tests {
     }
 
     #[test]
+    fn what_a_block_pays_its_miner_is_held_and_immature() {
+        let mut holdings = holdings();
+        holdings.take(13, &[mined("a", 13, 50), mined("stranger", 13, 50), moved("b", 13, 9)]);
+        let immature = |holdings: &Holdings, tip| ["a", "b", "stranger"].map(|wallet| holdings.immature(wallet, tip));
+        assert_eq!((held(&holdings)[0], immature(&holdings, 13)), (("a", 11, 90), [50, 0, 0]));
+        assert_eq!((immature(&holdings, 111), immature(&holdings, 112)), ([50, 0, 0], [0; 3]));
+        let before = holdings.clone();
+        holdings.rewind(12);
+        assert_eq!(immature(&holdings, 12), [0; 3]);
+        // What is not counted is not immature either, until a node lists it.
+        let mut holdings = before;
+        holdings.take(14, &[Move { made: None, ..moved("a", 0, -1) }]);
+        assert_eq!((held(&holdings)[0], immature(&holdings, 14)), (("a", 15, 0), [0; 3]));
+        let mut all = listed(14, &[("a", 13, 50), ("a", 9, 25)]);
+        all.coinbase.insert("a".to_owned(), BTreeMap::from([(9, 25)]));
+        holdings.adopt("a", &all);
+        assert_eq!((held(&holdings)[0], immature(&holdings, 14)), (("a", 0, 75), [75, 0, 0]));
+        holdings.forget("a");
+        assert_eq!(immature(&holdings, 14), [0; 3]);
+    }
+
+    #[test]
     fn sums_come_back_from_records() {
         let mut holdings = holdings();
-        holdings.take(13, &[moved("b", 13, 9)]);
+        holdings.take(13, &[moved("b", 13, 9), mined("a", 13, 50)]);
         let (mut older, mut newer) = (json!({}), json!({}));
         let before = {
             let mut before = holdings.clone();

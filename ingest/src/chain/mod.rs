@@ -10,6 +10,7 @@
 //! | [`leaving`] | what is recorded of blocks that a reorganisation leaves |
 //! | [`backfill`] | which old blocks are read for wallets that were added |
 //! | [`health`] | which parts of blocks could not be read, and when that is over |
+//! | `maturity` | which of it cannot be spent yet |
 //! | [`pool`] | which waiting transactions were told, replaced each other, or left |
 //! | [`bitcoin`] | blocks and waiting transactions of Bitcoin → events |
 //! | [`evm`] | blocks of Ethereum and its relatives → events |
@@ -25,5 +26,6 @@ pub mod follow;
 pub mod health;
 pub mod holdings;
 pub mod leaving;
+mod maturity;
 pub mod pool;
 pub mod registry;

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::follower::chain::{Chain, Fetched};
+use super::follower::chain::{Chain, Fetched, Header as NodeHeader};
 use super::node::{Class, Node, Trouble};
 use crate::limits::{NODE_BATCH_MAX, SCAN_SECONDS_MAX};
 
@@ -141,6 +141,12 @@ struct Header {
     height: u64,
 }
 
+/// A header as far as its time goes, unix seconds (`getblockheader`).
+#[derive(Deserialize)]
+struct Stamped {
+    time: i64,
+}
+
 /// Heights of the blocks that transactions stand in. One that the node does not tell is left out and stops no block.
 async fn heights(node: &Node, ids: &BTreeSet<Txid>) -> Result<Heights, Trouble> {
     let ids: Vec<Txid> = ids.iter().copied().collect();
@@ -222,6 +228,13 @@ impl Chain for BitcoinChain {
         }
     }
 
+    async fn header(&self, node: &Node, height: u64) -> Result<Option<NodeHeader>, Trouble> {
+        let Some(hash) = self.hash_at(node, height).await? else { return Ok(None) };
+        let Stamped { time } = node.ask("getblockheader", json!([hash])).await?;
+        let time = Instant::from_unix_seconds(time).unwrap_or(Instant::UNASSIGNED);
+        Ok(Some(NodeHeader { hash, time }))
+    }
+
     async fn fetch(&self, node: &Node, height: u64) -> Result<Option<Fetched<ReadBlock>>, Trouble> {
         let Some(hash) = self.hash_at(node, height).await? else { return Ok(None) };
         let bytes: String = node.ask("getblock", json!([hash, 0])).await?;
@@ -268,8 +281,8 @@ impl Chain for BitcoinChain {
         self.decoder(watched).moves(block, fetched.at.height, coins, heights)
     }
 
-    fn held(&self, at: &ReadRef, wallet: &str, held: &Held, time: Instant) -> Option<Event> {
-        Some(self.decoder(&self.watched()).held(at, wallet, held, time))
+    fn held(&self, at: &ReadRef, wallet: &str, held: &Held, immature: i64, time: Instant) -> Option<Event> {
+        Some(self.decoder(&self.watched()).held(at, wallet, held, immature, time))
     }
 
     fn differs(&self, at: &ReadRef, difference: &Difference, time: Instant) -> Option<Event> {

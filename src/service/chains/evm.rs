@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::evm_metadata::Told;
 use super::evm_vouching::{Unvouched, VOUCHED, Vouching};
-use super::follower::chain::{Chain, Fetched};
+use super::follower::chain::{Chain, Fetched, Header};
 use super::node::{Class, Node, Trouble};
 use super::{evm_balances, evm_metadata, evm_tokens};
 
@@ -52,6 +52,12 @@ pub(crate) struct EvmChain {
 #[serde(rename_all = "camelCase")]
 struct Hash {
     hash: String,
+}
+
+#[derive(Deserialize)]
+struct Stamped {
+    hash: String,
+    timestamp: String,
 }
 
 #[derive(Deserialize)]
@@ -212,6 +218,13 @@ impl Chain for EvmChain {
         Ok(answer.map(|block| block.hash))
     }
 
+    async fn header(&self, node: &Node, height: u64) -> Result<Option<Header>, Trouble> {
+        let asked = json!([format!("{height:#x}"), false]);
+        let Some(block) = node.ask_for::<Stamped>("eth_getBlockByNumber", asked).await? else { return Ok(None) };
+        let time = parse_quantity(&block.timestamp).map_err(|problem| node.trouble(Class::Malformed, problem))?;
+        Ok(Some(Header { hash: block.hash, time: events::seconds(time) }))
+    }
+
     async fn finalized(&self, node: &Node) -> Result<Option<u64>, Trouble> {
         // Nodes of chains that have no such blocks answer nothing, or that they do not know the word.
         match node.ask_for::<Number>("eth_getBlockByNumber", json!(["finalized", false])).await {
@@ -308,7 +321,10 @@ impl Chain for EvmChain {
 
     fn weigh(&self, rhythm: &mut Rhythm, at: &ReadRef, read: &[(Pair, Option<U256>)], time: Instant) -> Vec<Event> {
         let Ok(hash) = at.hash.parse() else { return Vec::new() };
-        rhythm.weigh(&self.decoder(), &At { height: at.height, hash, epoch: at.epoch, time }, read)
+        let at = At { height: at.height, hash, epoch: at.epoch, time };
+        let mut events = rhythm.weigh(&self.decoder(), &at, read);
+        events.extend(rhythm.held(&self.decoder(), &at, read));
+        events
     }
 
     async fn tells(&self, node: &Node, hash: &str, part: &str) -> Result<bool, Trouble> {

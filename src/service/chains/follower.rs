@@ -39,6 +39,7 @@ mod final_blocks;
 mod health;
 mod holdings;
 pub(crate) mod lag;
+pub(crate) mod node_heads;
 
 use backfill::Backfill;
 use balances::Balances;

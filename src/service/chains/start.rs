@@ -21,6 +21,7 @@ use super::evm::EvmChain;
 use super::evm_metadata::Told;
 use super::evm_vouching::Vouching;
 use super::follower::lag::{LagWatcher, Patience};
+use super::follower::node_heads::HeadWatcher;
 use super::follower::{Follower, Pace};
 use super::heads::Heads;
 use super::node::{Node, NodeSettings};
@@ -59,6 +60,7 @@ pub(crate) fn followers(
             endpoints,
             pace,
             patience: patience(chain),
+            head_interval: Duration::from_secs(chain.head_seconds),
             pool: chain.pool,
             heads,
             zmq,
@@ -90,6 +92,8 @@ struct Parts {
     pace: Pace,
     /// When a node lags.
     patience: Patience,
+    /// Time between two looks at the newest block of each node; none where it is zero.
+    head_interval: Duration,
     /// Whether what waits is watched too.
     pool: bool,
     /// Nodes that announce blocks.
@@ -104,7 +108,7 @@ struct Parts {
 
 impl Parts {
     fn start<C: PoolChain>(self, watching: Watching<C>, tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
-        let Parts { endpoints, pace, patience, heads, zmq, declared, log, intake, stopping, .. } = self;
+        let Parts { endpoints, pace, patience, head_interval, heads, zmq, declared, log, intake, stopping, .. } = self;
         let chain = Arc::clone(&watching.chain);
         let changes = watching::follow(watching, declared);
         let pool = if self.pool { Some(pool::restored(log.as_ref(), chain.origin(), chain.name())?) } else { None };
@@ -118,6 +122,11 @@ impl Parts {
         let (looked, of, intake_of) = (Arc::clone(&chain), Arc::clone(&endpoints), Arc::clone(&intake));
         let lag = LagWatcher::new(looked, of, patience, log.as_ref(), intake_of)?;
         tasks.spawn(lag.run(stopping.clone()));
+        if head_interval > Duration::ZERO {
+            let (looked, of, intake_of) = (Arc::clone(&chain), Arc::clone(&endpoints), Arc::clone(&intake));
+            let watcher = HeadWatcher::new(looked, of, head_interval, patience.time, intake_of);
+            tasks.spawn(watcher.run(stopping.clone()));
+        }
         let follower = Follower::open(chain, endpoints, pace, Arc::clone(&log), intake, pool)?;
         let follower = follower.watching(changes, log.as_ref())?;
         for heads in heads {

@@ -66,6 +66,9 @@ pub(crate) struct Chain {
     /// Blocks by which a node is behind the others.
     #[serde(default)]
     pub(crate) behind_blocks: Option<u64>,
+    /// Seconds between two looks at the newest block of each node; none at zero.
+    #[serde(default = "heads")]
+    pub(crate) head_seconds: u64,
     /// Seconds between two looks at all balances; none at zero.
     #[serde(default = "balances")]
     pub(crate) balance_seconds: u64,
@@ -147,6 +150,10 @@ fn reorg_depth() -> usize {
 
 fn poll() -> u64 {
     1000
+}
+
+fn heads() -> u64 {
+    60
 }
 
 fn balances() -> u64 {
@@ -253,6 +260,7 @@ fn check_one(chain: &Chain, credentials: &[Credential], inventory: &Inventory) -
     ensure!(chain.poll_milliseconds >= 50, "poll_milliseconds: 50 or more");
     ensure!(chain.stall_seconds != Some(0), "stall_seconds: 1 or more");
     ensure!(chain.behind_blocks != Some(0), "behind_blocks: 1 or more");
+    ensure!(chain.head_seconds <= 31_536_000, "head_seconds: a year at most, 0 for none");
     ensure!(chain.balance_seconds <= 31_536_000, "balance_seconds: a year at most, 0 for none");
     let is_bitcoin = bitcoin::network(&chain.chain).is_some();
     ensure!(chain.scan_seconds == 0 || is_bitcoin, "scan_seconds: only nodes of Bitcoin list coins; leave it out");

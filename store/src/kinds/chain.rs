@@ -32,14 +32,15 @@ pub(super) const KINDS: &[Kind] = &[
     ),
     source(
         "chain.balance",
-        "a wallet's balance: it differs from what events explain, and `amount` is the difference (`unexplained`), or what the \
-         coins of a wallet on a UTXO chain add up to, which is the `amount` (`held`)",
+        "a wallet's balance: it differs from what events explain, and `amount` is the difference (`unexplained`), or what a wallet \
+         holds at the block, which is the `amount` (`held`): of an asset, or what its coins on a UTXO chain add up to",
         &["unexplained", "held"],
         BALANCE,
     ),
     keywatch(
         "chain.signature",
-        "a signature by which a watched wallet spent a coin, on UTXO chains",
+        "an ECDSA signature of a watched wallet: by which it spent a coin on a UTXO chain, or of a declared owner of a multisig \
+         wallet for what that executed, whose hash is the `request`",
         &["success", "unconfirmed"],
         SIGNATURE,
     ),
@@ -78,6 +79,12 @@ pub(super) const KINDS: &[Kind] = &[
         "blocks of a chain became final, or were and are left all the same",
         &["final", "reverted"],
         FINALITY,
+    ),
+    keywatch(
+        "chain.head",
+        "the newest block that a node of a chain names, whether or not the node is asked for blocks",
+        &[],
+        HEAD,
     ),
     keywatch("chain.reorg", "blocks that a follower had read are no longer part of their chain", &[], REORG),
     keywatch(
@@ -172,14 +179,24 @@ const BALANCE: &[Field] = &[
     ("after", "text", "base units after it"),
     ("token", "text", "the token's contract"),
     ("since", "integer", "height of the block that `before` is of, where balances were read at their rhythm"),
-    ("from_block", "integer", "of what is `held`: height of the first block whose coins are counted; 0 where all are"),
+    (
+        "from_block",
+        "integer",
+        "of what is `held` in coins: height of the first block whose coins are counted; 0 where all are",
+    ),
+    (
+        "immature",
+        "text",
+        "of what is `held` in coins: base units that the next block cannot spend yet, since a block paid them to its miner",
+    ),
     ("block", "integer", "block height"),
 ];
 
 const SIGNATURE: &[Field] = &[
     ("r", "text", "first half of the ECDSA signature, 64 hexadecimal digits"),
     ("s", "text", "its second half, the smaller of the two that say the same"),
-    ("input", "integer", "number of the input that it signs for"),
+    ("input", "integer", "number of the input that it signs for, on UTXO chains"),
+    ("signer", "text", "address of the owner who signed, for a multisig wallet"),
     ("block", "integer", "block height, absent while unconfirmed"),
 ];
 
@@ -212,6 +229,11 @@ const PROGRESS: &[Field] = &[
         "what wallets hold on UTXO chains: first block whose coins are counted, and base units, by wallet",
     ),
     (
+        "rewards",
+        "object",
+        "what blocks paid wallets as their miners, as far back as it may be immature: height and base units of each, by wallet",
+    ),
+    (
         "moved",
         "object",
         "what the blocks of `read` changed of it, in coins that are counted and in those that are not, by height and wallet",
@@ -225,6 +247,13 @@ const FINALITY: &[Field] = &[
     ("block_hash", "text", "its hash, where the follower still remembers it"),
     ("fork_block", "integer", "height of the newest block that still is, where blocks were left that were final"),
     ("epoch", "integer", "reorganisations so far"),
+];
+
+const HEAD: &[Field] = &[
+    ("replica", "text", "the node, by its name in the configuration"),
+    ("block", "integer", "height of its newest block"),
+    ("block_hash", "text", "hash of that block"),
+    ("age_seconds", "integer", "how long ago the block was made by its own time; below zero where it is ahead"),
 ];
 
 const BACKFILL: &[Field] = &[

@@ -1,5 +1,6 @@
 //! What a block changes of what watched wallets hold, and the events that tell what they hold. The sums are made in
-//! [`crate::chain::holdings`]; coins of a coinbase count as soon as their block is read, though they cannot be spent yet.
+//! [`crate::chain::holdings`]; coins of a coinbase count as soon as their block is read, and are told to be immature as long as they
+//! cannot be spent.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,6 +27,7 @@ impl Decoder<'_> {
             let sum = moves.entry((wallet, made)).or_default();
             *sum = sum.saturating_add(units);
         };
+        let mut coinbase: BTreeMap<&str, i64> = BTreeMap::new();
         let mut here: HashMap<OutPoint, (&str, i64)> = HashMap::new();
         for transaction in &block.txdata {
             for input in transaction.input.iter().filter(|_| !transaction.is_coinbase()) {
@@ -43,19 +45,37 @@ impl Decoder<'_> {
                 if let Some(wallet) = self.watched.wallet(&output.script_pubkey) {
                     add(wallet, Some(height), units(output.value));
                     here.insert(OutPoint::new(id, index), (wallet, units(output.value)));
+                    if transaction.is_coinbase() {
+                        let paid = coinbase.entry(wallet).or_default();
+                        *paid = paid.saturating_add(units(output.value));
+                    }
                 }
             }
         }
         let told = moves.into_iter().filter(|(_, units)| *units != 0);
-        told.map(|((wallet, made), units)| Move { wallet: wallet.to_owned(), made, units }).collect()
+        let paid = |wallet: &str, made: Option<u64>| {
+            coinbase.get(wallet).copied().filter(|_| made == Some(height)).unwrap_or_default()
+        };
+        let moved = told.map(|((wallet, made), units)| Move {
+            wallet: wallet.to_owned(),
+            made,
+            units,
+            coinbase: paid(wallet, made),
+        });
+        moved.collect()
     }
 
-    /// The event of what a wallet holds behind a block.
+    /// The event of what a wallet holds behind a block, and how much of that cannot be spent yet.
     #[must_use]
-    pub fn held(&self, at: &ReadRef, wallet: &str, held: &Held, time: Instant) -> Event {
+    pub fn held(&self, at: &ReadRef, wallet: &str, held: &Held, immature: i64, time: Instant) -> Event {
         let mut event = self.balance(at, wallet, "held", time);
         event.amount(Amount::from_u128(u128::try_from(held.units).unwrap_or_default()));
-        complete(&mut event, at, json!({"after": held.units.to_string(), "from_block": held.since}))
+        let detail = json!({
+            "after": held.units.to_string(),
+            "immature": immature.to_string(),
+            "from_block": held.since,
+        });
+        complete(&mut event, at, detail)
     }
 
     /// The event that a node lists other coins of a wallet than the blocks up to this one explain.
@@ -91,7 +111,7 @@ fn complete(event: &mut Builder, at: &ReadRef, mut detail: Value) -> Event {
 }
 
 /// All coins of watched wallets as a node lists them (`scantxoutset` of Bitcoin Core: `height`, `bestblock`, and `unspents` with
-/// `scriptPubKey`, `amount` and `height`).
+/// `scriptPubKey`, `amount`, `height`, and `coinbase` where the node says it).
 ///
 /// # Errors
 /// In words, what the answer lacks.
@@ -103,7 +123,7 @@ pub fn listed(answer: &Value, watched: &Watched) -> Result<Listed, String> {
         return Err("its list of coins does not say of which block it is".to_owned());
     };
     let unspents = answer["unspents"].as_array().ok_or("its answer has no list of coins")?;
-    let mut listed = Listed { height, hash: hash.to_owned(), units: BTreeMap::new() };
+    let mut listed = Listed { height, hash: hash.to_owned(), ..Listed::default() };
     for unspent in unspents {
         let read = || {
             let script = ScriptBuf::from_hex(unspent["scriptPubKey"].as_str()?).ok()?;
@@ -111,8 +131,14 @@ pub fn listed(answer: &Value, watched: &Watched) -> Result<Listed, String> {
         };
         let (script, value, made) = read().ok_or("its list has a coin without script, amount or height")?;
         let Some(wallet) = watched.wallet(&script) else { continue };
-        let sum = listed.units.entry(wallet.to_owned()).or_default().entry(made).or_default();
-        *sum = sum.saturating_add(units(value));
+        let mut add = |sums: &mut BTreeMap<String, BTreeMap<u64, i64>>| {
+            let sum = sums.entry(wallet.to_owned()).or_default().entry(made).or_default();
+            *sum = sum.saturating_add(units(value));
+        };
+        add(&mut listed.units);
+        if unspent["coinbase"] == true {
+            add(&mut listed.coinbase);
+        }
     }
     Ok(listed)
 }

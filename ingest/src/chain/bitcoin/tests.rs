@@ -256,7 +256,7 @@ fn moves(transactions: Vec<Transaction>, coins: &Coins, heights: &Heights) -> Ve
 #[test]
 fn a_real_theft_takes_from_what_is_held_what_its_funding_brought() {
     let (theft, funding) = (transaction(THEFT), transaction(FUNDING));
-    let moved = |made: Option<u64>, units: i64| Move { wallet: ROBBED.to_owned(), made, units };
+    let moved = |made: Option<u64>, units: i64| Move { wallet: ROBBED.to_owned(), made, units, coinbase: 0 };
     assert_eq!(moves(vec![funding.clone()], &Coins::new(), &Heights::new()), [moved(Some(9), 470_300_000_000)]);
     // Output and fee of the theft, which has no change.
     let (heights, coins) = (Heights::from([(funding.compute_txid(), 4)]), coins_of(&funding));
@@ -267,15 +267,29 @@ fn a_real_theft_takes_from_what_is_held_what_its_funding_brought() {
 }
 
 #[test]
+fn what_a_block_pays_its_miner_is_told_apart() {
+    let funding = transaction(FUNDING);
+    let mut reward = funding.clone();
+    reward.input.truncate(1);
+    reward.input[0].previous_output = OutPoint::null();
+    assert!(reward.is_coinbase());
+    let made = |units: i64, coinbase| Move { wallet: ROBBED.to_owned(), made: Some(9), units, coinbase };
+    let paid = 470_300_000_000;
+    assert_eq!(moves(vec![reward.clone()], &Coins::new(), &Heights::new()), [made(paid, paid)]);
+    let both = moves(vec![reward, funding], &Coins::new(), &Heights::new());
+    assert_eq!(both, [made(2 * paid, paid)], "the other pays in the same block");
+}
+
+#[test]
 fn what_is_held_and_what_a_node_lists_otherwise_is_told() {
     let wallets = watched(&[ROBBED], Network::Bitcoin);
     let origin = Origin { system: "cold".into(), source: "node".into() };
     let decoder = Decoder { origin: &origin, chain: "bitcoin", network: Network::Bitcoin, watched: &wallets };
     let at = ReadRef { height: 9, hash: "ab".to_owned(), epoch: 2 };
-    let held = decoder.held(&at, ROBBED, &Held { since: 4, units: 700 }, Instant(5));
+    let held = decoder.held(&at, ROBBED, &Held { since: 4, units: 700 }, 50, Instant(5));
     assert_eq!((held.kind(), held.outcome(), held.asset()), ("chain.balance", Some("held"), Some("BTC")));
     assert_eq!((held.wallet(), held.amount().unwrap().saturated()), (Some(ROBBED), 700));
-    let place = json!({"after": "700", "from_block": 4, "block": 9, "block_hash": "ab", "epoch": 2});
+    let place = json!({"after": "700", "immature": "50", "from_block": 4, "block": 9, "block_hash": "ab", "epoch": 2});
     assert_eq!(held.detail().value(), place);
     let difference = |listed| Difference { wallet: ROBBED.to_owned(), explained: 700, listed };
     let (less, more) = (difference(650), difference(701));
@@ -305,7 +319,7 @@ fn coins_that_bitcoin_core_lists_are_summed_by_wallet_and_block() {
     let unspents = [
         unspent(&script, "0.00000546", 7),
         unspent(&script, "20.50000000", 7),
-        unspent(&script, "0.00000001", 8),
+        unspent(&script, "0.00000001", 8).replace("\"coinbase\":false", "\"coinbase\":true"),
         unspent(&other, "1.00000000", 8),
     ];
     let answer = |success: bool| -> Value {
@@ -319,6 +333,7 @@ fn coins_that_bitcoin_core_lists_are_summed_by_wallet_and_block() {
     assert_eq!((listed.height, listed.hash.as_str()), (9, "ef"));
     let units = BTreeMap::from([(ROBBED.to_owned(), BTreeMap::from([(7, 2_050_000_546), (8, 1)]))]);
     assert_eq!(listed.units, units);
+    assert_eq!(listed.coinbase, BTreeMap::from([(ROBBED.to_owned(), BTreeMap::from([(8, 1)]))]));
     assert!(balance::listed(&answer(false), &wallets).is_err(), "a list that was broken off is none");
 }
 

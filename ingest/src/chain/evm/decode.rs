@@ -18,6 +18,7 @@ use super::logs::{self, Said};
 use super::metadata;
 use super::read::ReadBlock;
 use super::rpc::{Receipt, Transaction, Withdrawal};
+use super::signatures;
 use super::state;
 use super::traces::{self, Moved};
 use super::watch::Watched;
@@ -47,6 +48,8 @@ pub(super) struct Asked {
     pub(super) value: U256,
     pub(super) data: Bytes,
     pub(super) operation: u8,
+    /// What its owners signed that with, as the contract reads it; nothing where a module asks.
+    signatures: Bytes,
 }
 
 impl Decoder<'_> {
@@ -101,6 +104,9 @@ impl Decoder<'_> {
         }
         for (number, execution) in self.executions(transaction, walk, &said).iter().enumerate() {
             events.push(self.executed(place, execution, number, &said));
+            if let (By::Owners(Some(hash)), Some(asked)) = (&execution.by, &execution.asked) {
+                events.extend(signatures::told(self, place, execution.safe, *hash, &asked.signatures, number));
+            }
         }
         if receipt.succeeded() {
             let moved = Moved {
@@ -257,8 +263,8 @@ pub(super) fn asked_of(caller: Address, called: Option<Address>, data: &Bytes, w
     // Whoever is no Safe takes such a call too, and does nothing.
     let safe = called.filter(|called| watched.is_safe(called))?;
     if let Ok(call) = abi::Known::execTransactionCall::abi_decode(data) {
-        let abi::Known::execTransactionCall { to, value, data, operation, .. } = call;
-        return Some(Asked { safe, caller, module: false, to, value, data, operation });
+        let abi::Known::execTransactionCall { to, value, data, operation, signatures, .. } = call;
+        return Some(Asked { safe, caller, module: false, to, value, data, operation, signatures });
     }
     let (to, value, data, operation) = if let Ok(call) = abi::Known::execTransactionFromModuleCall::abi_decode(data) {
         (call.to, call.value, call.data, call.operation)
@@ -266,7 +272,7 @@ pub(super) fn asked_of(caller: Address, called: Option<Address>, data: &Bytes, w
         let call = abi::Known::execTransactionFromModuleReturnDataCall::abi_decode(data).ok()?;
         (call.to, call.value, call.data, call.operation)
     };
-    Some(Asked { safe, caller, module: true, to, value, data, operation })
+    Some(Asked { safe, caller, module: true, to, value, data, operation, signatures: Bytes::new() })
 }
 
 /// What a sender signed with: the account's nonce, and the signature itself.

@@ -18,6 +18,7 @@
 //! | [`rhythm`] | balances that are read at a rhythm |
 //! | `traces` | calls within calls |
 //! | [`sender`] | who signed a waiting transaction |
+//! | `signatures` | what owners of a Safe signed with |
 //! | [`waiting`] | transactions that wait for their block |
 //! | [`call`] | what a call does, decoded from its bytes |
 //!
@@ -36,6 +37,7 @@ mod rlp;
 pub mod roots;
 pub mod rpc;
 pub mod sender;
+mod signatures;
 mod signed;
 pub mod state;
 pub mod tokens;

@@ -3,19 +3,22 @@
 //! block was not compared, a block that was missed.
 //!
 //! What a wallet holds of an asset is compared with itself: the same wallet and asset at an earlier block. A reorganisation
-//! takes back what was read, and the comparison begins anew.
+//! takes back what was read, and the comparison begins anew. What it holds is told too: where that has changed since it was told,
+//! and now and then where it has not.
 
 use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, B256, I256, U256};
+use keywatch_store::event::Builder;
+use keywatch_store::time::SECOND_NS;
 use keywatch_store::{Event, Instant};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::balance::{left_over, native, transferred};
 use super::events::{Decoder, Place, address, amount, complete};
 use super::watch::Watched;
 use crate::chain::registry;
-use crate::limits::BALANCES_READ_MAX;
+use crate::limits::{BALANCES_READ_MAX, BALANCES_TOLD_SECONDS};
 
 /// A wallet, and a token or the chain's own asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +54,8 @@ struct Weighed {
 #[derive(Clone, Debug, Default)]
 pub struct Rhythm {
     weighed: BTreeMap<Pair, Weighed>,
+    /// What was told to be held, and when.
+    told: BTreeMap<Pair, (U256, Instant)>,
     /// The last that was asked for.
     last: Option<Pair>,
 }
@@ -89,11 +94,7 @@ impl Rhythm {
     /// Takes balances that were read at a block, in the order in which they were asked for; gives the events of those that
     /// changed otherwise than events explain. A balance that could not be read is `None`, and is compared the next time.
     pub fn weigh(&mut self, decoder: &Decoder<'_>, at: &At, read: &[(Pair, Option<U256>)]) -> Vec<Event> {
-        let tokens = decoder.watched.tokens();
-        let is_watched = |pair: &Pair| {
-            decoder.watched.has(&pair.wallet) && pair.token.is_none_or(|token| tokens.binary_search(&token).is_ok())
-        };
-        self.weighed.retain(|pair, _| is_watched(pair));
+        self.weighed.retain(|pair, _| is_watched(decoder.watched, pair));
         self.last = read.last().map(|(pair, _)| *pair);
         let mut events = Vec::new();
         for (pair, units) in read {
@@ -106,32 +107,83 @@ impl Rhythm {
         events
     }
 
+    /// Takes the same balances; gives the events of what is held, of each that is another than was told, or that was told long
+    /// ago. Nothing is told of a balance that could not be read.
+    pub fn held(&mut self, decoder: &Decoder<'_>, at: &At, read: &[(Pair, Option<U256>)]) -> Vec<Event> {
+        self.told.retain(|pair, _| is_watched(decoder.watched, pair));
+        let again = BALANCES_TOLD_SECONDS.saturating_mul(SECOND_NS);
+        let mut events = Vec::new();
+        for (pair, units) in read {
+            let Some(units) = *units else { continue };
+            let is_told = self.told.get(pair).is_some_and(|(before, told_at)| {
+                *before == units && at.time.nanoseconds().saturating_sub(told_at.nanoseconds()) < again
+            });
+            if !is_told {
+                self.told.insert(*pair, (units, at.time));
+                events.push(holding(decoder, at, pair, units));
+            }
+        }
+        events
+    }
+
     /// Forgets what was read, since blocks were left.
     pub fn forget(&mut self) {
         self.weighed.clear();
+        self.told.clear();
     }
+}
+
+fn is_watched(watched: &Watched, pair: &Pair) -> bool {
+    watched.has(&pair.wallet) && pair.token.is_none_or(|token| watched.tokens().binary_search(&token).is_ok())
 }
 
 fn unexplained(decoder: &Decoder<'_>, at: &At, pair: &Pair, before: &Weighed, after: U256) -> Option<Event> {
     let (rest, mut detail) = left_over(before.units, after, before.explained)?;
-    let place = Place { height: at.height, hash: at.hash, epoch: at.epoch, time: at.time, tx: None };
     detail["since"] = json!(before.height);
-    let token = pair.token.map(address);
-    let id = token.as_ref().map_or_else(|| "rhythm".to_owned(), |token| format!("rhythm/{token}"));
-    let mut event = decoder.event(&place, "chain.balance", pair.wallet, &id);
-    event.outcome("unexplained").amount(amount(rest));
-    if let Some(token) = &token {
-        event.asset(registry::token(&decoder.network.name, token));
-        detail["token"] = json!(token);
-    } else {
-        event.asset(&decoder.network.asset);
+    let mut told = told(decoder, at, pair, "rhythm");
+    told.event.outcome("unexplained").amount(amount(rest));
+    Some(told.complete(detail))
+}
+
+/// The event of what a wallet holds at a block. It may be told again of the same block, so the time is part of its id.
+fn holding(decoder: &Decoder<'_>, at: &At, pair: &Pair, units: U256) -> Event {
+    let mut told = told(decoder, at, pair, &format!("held/{}", at.time.nanoseconds()));
+    told.event.outcome("held").amount(amount(units));
+    told.complete(json!({"after": units.to_string()}))
+}
+
+/// An event of a balance that is being made.
+struct Told {
+    event: Builder,
+    place: Place<'static>,
+    token: Option<String>,
+}
+
+impl Told {
+    fn complete(mut self, mut detail: Value) -> Event {
+        if let Some(token) = &self.token {
+            detail["token"] = json!(token);
+        }
+        complete(&mut self.event, &self.place, detail)
     }
-    Some(complete(&mut event, &place, detail))
+}
+
+fn told(decoder: &Decoder<'_>, at: &At, pair: &Pair, id: &str) -> Told {
+    let place = Place { height: at.height, hash: at.hash, epoch: at.epoch, time: at.time, tx: None };
+    let token = pair.token.map(address);
+    let id = token.as_ref().map_or_else(|| id.to_owned(), |token| format!("{id}/{token}"));
+    let mut event = decoder.event(&place, "chain.balance", pair.wallet, &id);
+    match &token {
+        Some(token) => event.asset(registry::token(&decoder.network.name, token)),
+        None => event.asset(&decoder.network.asset),
+    };
+    Told { event, place, token }
 }
 
 /// What an event says that a wallet gained or lost, and of what. What was found unexplained at a block is explained by that.
 fn effect(event: &Event, asset: &str) -> Option<(Pair, I256)> {
-    if !matches!(event.kind(), "chain.transfer" | "chain.balance" | "chain.tx") {
+    // What is held moves nothing.
+    if !matches!(event.kind(), "chain.transfer" | "chain.balance" | "chain.tx") || event.outcome() == Some("held") {
         return None;
     }
     let wallet: Address = event.wallet()?.parse().ok()?;
@@ -153,7 +205,6 @@ mod tests {
     use keywatch_store::Amount;
     use keywatch_store::event::Origin;
     use keywatch_store::inventory::{Asset, System, Wallet};
-    use serde_json::Value;
 
     use super::super::watch::Network;
     use super::*;
@@ -264,6 +315,45 @@ mod tests {
                 assert_eq!(rhythm.next(&watched), (expected, 4), "{last:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_held_is_told_when_it_changes_and_once_a_day() {
+        let (watched, network, origin) = (watched(&[WALLET]), network(), origin());
+        let decoder = Decoder { origin: &origin, network: &network, watched: &watched };
+        let mut rhythm = Rhythm::default();
+        let day = BALANCES_TOLD_SECONDS * SECOND_NS;
+        let mut told = |nanoseconds: i64, native: u64, held: Option<u64>| {
+            let at = At { time: Instant(nanoseconds), ..at(7) };
+            let read = [(NATIVE, Some(U256::from(native))), (HELD, held.map(U256::from))];
+            let events = rhythm.held(&decoder, &at, &read);
+            let said = |event: &Event| {
+                let detail = event.detail().value();
+                assert_eq!((event.kind(), event.outcome()), ("chain.balance", Some("held")));
+                assert_eq!((&detail["block"], &detail["direction"]), (&json!(7), &Value::Null));
+                assert_eq!(detail["after"], json!(event.amount().unwrap().to_string()));
+                (event.event_id().to_string(), detail["token"].is_string(), event.amount().unwrap().saturated())
+            };
+            events.iter().map(said).collect::<Vec<_>>()
+        };
+        let of =
+            |said: &[(String, bool, i128)]| said.iter().map(|(_, token, units)| (*token, *units)).collect::<Vec<_>>();
+        let first = told(1, 1000, Some(0));
+        assert_eq!(of(&first), [(false, 1000), (true, 0)], "also of nothing");
+        assert!(told(2, 1000, None).is_empty(), "what could not be read has not changed");
+        assert_eq!(of(&told(3, 1000, Some(4))), [(true, 4)]);
+        let again = told(1 + day, 1000, Some(4));
+        assert_eq!(of(&again), [(false, 1000)]);
+        assert_ne!(first[0].0, again[0].0, "of one block it is two events");
+    }
+
+    #[test]
+    fn what_is_held_explains_nothing() {
+        let held = event("chain.balance", "ETH", 9, &json!({"after": "9"}));
+        assert!(effect(&held, "ETH").is_some(), "as if it were a difference");
+        let mut held = Event::builder(&origin(), "held", "chain.balance", Instant(5));
+        held.wallet(format!("{WALLET:#x}")).asset("ETH").outcome("held").amount(Amount::from_u128(9));
+        assert!(effect(&held.build_own(), "ETH").is_none());
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Network {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
     wallets: HashMap<Address, Multisig>,
+    /// Owners of those that are Safes.
+    owners: HashMap<Address, Vec<Address>>,
     /// In the order of addresses.
     tokens: Vec<Address>,
     /// Those among them whose balances change although nobody moves any.
@@ -52,6 +54,14 @@ impl Watched {
                 Err(_) => unreadable.push(shown(&declared.wallet)),
             }
         }
+        for declared in &system.owners {
+            // An owner may be the id of a key, which signs nothing on a chain.
+            if let (Ok(safe), Ok(owner)) = (declared.wallet.parse::<Address>(), declared.owner.parse::<Address>())
+                && watched.is_safe(&safe)
+            {
+                watched.owners.entry(safe).or_default().push(owner);
+            }
+        }
         let assets = system.assets.iter().filter(|asset| asset.chain.eq_ignore_ascii_case(chain));
         // What is no contract is the chain's own asset, or only a name.
         for asset in assets {
@@ -77,6 +87,12 @@ impl Watched {
     #[must_use]
     pub fn is_safe(&self, address: &Address) -> bool {
         self.wallets.get(address) == Some(&Multisig::Safe)
+    }
+
+    /// Who the inventory says may sign for a Safe; nobody where it says nothing.
+    #[must_use]
+    pub fn owners(&self, safe: &Address) -> &[Address] {
+        self.owners.get(safe).map_or(&[], Vec::as_slice)
     }
 
     /// All of them, in the order of addresses.

@@ -93,7 +93,7 @@ fn a_cursor_comes_back_from_its_records_at_every_point() {
 
 #[test]
 fn what_wallets_hold_comes_back_with_the_cursor_and_goes_back_with_it() {
-    let moved = |made: u64, units: i64| Move { wallet: "w".to_owned(), made: Some(made), units };
+    let moved = |made: u64, units: i64| Move { wallet: "w".to_owned(), made: Some(made), units, coinbase: 0 };
     let held = |cursor: &Cursor| cursor.holdings().wallets().map(|(_, held)| held.units).collect::<Vec<_>>();
     let mut cursor = Cursor::behind(10, "a10", 3);
     cursor.holdings_mut().watch(&BTreeSet::from(["w".to_owned()]), 10);

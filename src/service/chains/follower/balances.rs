@@ -1,5 +1,6 @@
 //! Balances at a rhythm: what wallets hold at the newest block that was read is asked for now and then, whether or not a block
-//! touched them. What differs from what events explain is told. What that is is decided in `keywatch_ingest::chain::evm::rhythm`.
+//! touched them. What differs from what events explain is told, and what wallets hold. What that is is decided in
+//! `keywatch_ingest::chain::evm::rhythm`.
 
 use std::sync::Arc;
 use std::time::Duration;

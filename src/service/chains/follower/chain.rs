@@ -47,6 +47,9 @@ pub(crate) trait Chain: Send + Sync + 'static {
     /// Hash of a block; `None` where the node does not have the height.
     fn hash_at(&self, node: &Node, height: u64) -> impl Future<Output = Result<Option<String>, Trouble>> + Send;
 
+    /// A block as its node names it; `None` where the node does not have the height.
+    fn header(&self, node: &Node, height: u64) -> impl Future<Output = Result<Option<Header>, Trouble>> + Send;
+
     /// Height of the newest block that a node says is final; `None` where it does not say so.
     fn finalized(&self, _node: &Node) -> impl Future<Output = Result<Option<u64>, Trouble>> + Send {
         async { Ok(None) }
@@ -108,7 +111,7 @@ pub(crate) trait Chain: Send + Sync + 'static {
     /// Takes what events of blocks explain of balances.
     fn explain(&self, _rhythm: &mut Rhythm, _events: &[Event]) {}
 
-    /// Takes balances that were read at a block; gives events of what nothing explains.
+    /// Takes balances that were read at a block; gives events of what nothing explains, and of what is held.
     fn weigh(&self, _rhythm: &mut Rhythm, _at: &ReadRef, _read: &[(Pair, Option<U256>)], _time: Instant) -> Vec<Event> {
         Vec::new()
     }
@@ -123,8 +126,8 @@ pub(crate) trait Chain: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// The event of what a wallet holds behind a block.
-    fn held(&self, _at: &ReadRef, _wallet: &str, _held: &Held, _time: Instant) -> Option<Event> {
+    /// The event of what a wallet holds behind a block, of which so many base units cannot be spent yet.
+    fn held(&self, _at: &ReadRef, _wallet: &str, _held: &Held, _immature: i64, _time: Instant) -> Option<Event> {
         None
     }
 
@@ -142,6 +145,15 @@ pub(crate) trait Chain: Send + Sync + 'static {
     fn tells(&self, _node: &Node, _hash: &str, _part: &str) -> impl Future<Output = Result<bool, Trouble>> + Send {
         async { Ok(false) }
     }
+}
+
+/// A block as a node names it, without what stands in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Its hash.
+    pub(crate) hash: String,
+    /// When it was made, as it says itself.
+    pub(crate) time: Instant,
 }
 
 /// A block with its place in the chain.

@@ -31,9 +31,12 @@ enum Scan {
 /// What was told of what wallets hold, and when it is told again.
 #[derive(Default)]
 pub(super) struct Telling {
-    told: BTreeMap<String, (Held, Instant)>,
+    told: BTreeMap<String, (Sum, Instant)>,
     due: Option<Instant>,
 }
+
+/// What a wallet holds, and the base units of it that cannot be spent yet.
+type Sum = (Held, i64);
 
 /// Lists that nodes are asked for.
 #[derive(Default)]
@@ -51,9 +54,9 @@ pub(super) struct Scanning {
 
 impl Telling {
     /// Whether a wallet's sum is told: it is another than was told last, or that is long ago.
-    fn tells(&self, wallet: &str, held: &Held, now: Instant) -> bool {
+    fn tells(&self, wallet: &str, sum: &Sum, now: Instant) -> bool {
         let again = Duration::from_secs(HOLDINGS_TOLD_SECONDS);
-        self.told.get(wallet).is_none_or(|(before, at)| before != held || now.duration_since(*at) >= again)
+        self.told.get(wallet).is_none_or(|(before, at)| before != sum || now.duration_since(*at) >= again)
     }
 }
 
@@ -91,14 +94,15 @@ impl<C: Chain> Follower<C> {
         let watched = self.chain.wallets();
         self.telling.told.retain(|wallet, _| watched.contains(wallet));
         let (at, time) = (self.cursor().tip().clone(), clock::now());
-        let holdings = self.cursor().holdings().wallets();
-        let changed: Vec<(String, Held)> = holdings
-            .filter(|(wallet, held)| self.telling.tells(wallet, held, now))
-            .map(|(wallet, held)| (wallet.to_owned(), *held))
+        let holdings = self.cursor().holdings();
+        let sums = holdings.wallets().map(|(wallet, held)| (wallet, (*held, holdings.immature(wallet, at.height))));
+        let changed: Vec<(String, Sum)> = sums
+            .filter(|(wallet, sum)| self.telling.tells(wallet, sum, now))
+            .map(|(wallet, sum)| (wallet.to_owned(), sum))
             .collect();
-        let events: Vec<_> =
-            changed.iter().filter_map(|(wallet, held)| self.chain.held(&at, wallet, held, time)).collect();
-        self.telling.told.extend(changed.into_iter().map(|(wallet, held)| (wallet, (held, now))));
+        let event = |(wallet, (held, immature)): &(String, Sum)| self.chain.held(&at, wallet, held, *immature, time);
+        let events: Vec<_> = changed.iter().filter_map(event).collect();
+        self.telling.told.extend(changed.into_iter().map(|(wallet, sum)| (wallet, (sum, now))));
         if events.is_empty() { Ok(()) } else { self.write(events).await.map_err(Failure::Log) }
     }
 
@@ -207,12 +211,13 @@ mod tests {
     #[test]
     fn a_sum_is_told_when_it_changes_and_once_a_day() {
         let now = Instant::now();
-        let held = |units| Held { since: 1, units };
+        let held = |units| (Held { since: 1, units }, 0);
         let mut telling = Telling::default();
         assert!(telling.tells("w", &held(0), now), "a first sum is told, also of nothing");
         telling.told.insert("w".to_owned(), (held(5), now));
         assert!(telling.tells("w", &held(6), now) && telling.tells("v", &held(5), now));
         assert!(!telling.tells("w", &held(5), now));
+        assert!(telling.tells("w", &(held(5).0, 3), now), "less or more of it can be spent");
         let day = Duration::from_secs(HOLDINGS_TOLD_SECONDS);
         assert!(telling.tells("w", &held(5), now + day) && !telling.tells("w", &held(5), now + day / 2));
     }
