@@ -18,7 +18,6 @@ use tokio::task::JoinSet;
 use super::bitcoin::BitcoinChain;
 use super::endpoints::Endpoints;
 use super::evm::EvmChain;
-use super::evm_metadata::Told;
 use super::follower::lag::{LagWatcher, Patience};
 use super::follower::{Follower, Pace};
 use super::heads::Heads;
@@ -26,6 +25,7 @@ use super::node::{Node, NodeSettings};
 use super::pool::{self, PoolChain, PoolWatcher};
 use super::watching::{self, Make, Watching};
 use super::zmq::{Announcements, Wakes};
+use super::{evm_destinations, evm_metadata};
 use crate::limits::{BITCOIN_FINAL_BLOCKS, BITCOIN_LAG_BLOCKS, BITCOIN_LAG_SECONDS, LAG_BLOCKS, LAG_SECONDS};
 use crate::service::config;
 use crate::service::intake::Intake;
@@ -170,10 +170,8 @@ pub(crate) fn configured(chain: &config::Chain, system: &System) -> anyhow::Resu
         let (watched, unreadable) = evm::Watched::of(system, &chain.chain);
         let network = chain.network()?;
         let (traces, storage) = (chain.traces, chain.storage);
-        (
-            AnyChain::Evm(EvmChain { origin: origin(chain), network, watched, traces, storage, told: Told::default() }),
-            unreadable,
-        )
+        let (told, used) = (evm_metadata::Told::default(), evm_destinations::Told::default());
+        (AnyChain::Evm(EvmChain { origin: origin(chain), network, watched, traces, storage, told, used }), unreadable)
     };
     for wallet in unreadable {
         tracing::warn!(
