@@ -30,8 +30,8 @@ const USES: [&str; 13] = [
     "module_guard",
     "fallback_handler",
     "approval",
-    "call",
     "payment",
+    "call",
 ];
 
 /// Blocks before a use at which its contract's code is asked for, until it is not there; then the block is searched between

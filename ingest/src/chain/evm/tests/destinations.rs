@@ -57,7 +57,8 @@ fn what_a_wallet_does_with_an_undeclared_address_is_found_by_what_gives_away_mos
     let sent =
         |to: &str, value: u64, input: &[u8], status: u64| transaction(1, WALLET, to, value, input, status, &json!([]));
     assert_eq!(used(vec![sent(OTHER, 5, &[], 1)]), one(WALLET, OTHER, "payment"));
-    assert_eq!(used(vec![sent(OTHER, 5, &[1, 2, 3, 4], 1)]), one(WALLET, OTHER, "call"), "and paid with it");
+    assert_eq!(used(vec![sent(OTHER, 5, &[1, 2, 3, 4], 1)]), one(WALLET, OTHER, "payment"), "and called with it");
+    assert_eq!(used(vec![sent(OTHER, 0, &[1, 2, 3, 4], 1)]), one(WALLET, OTHER, "call"));
     assert_eq!(used(vec![executed(OTHER, 0)]), one(SAFE, OTHER, "call"));
     assert_eq!(used(vec![executed(OTHER, 1)]), one(SAFE, OTHER, "delegatecall"));
     let enabled = json!([log(0, SAFE, &[ENABLED_MODULE], &word(OTHER))]);
