@@ -8,6 +8,7 @@
 //! | [`bcoin`] | the same for another node of Bitcoin |
 //! | [`descriptors`] | a wallet of Bitcoin with many addresses |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
+//! | [`destinations`] | addresses that a wallet uses and nobody declared |
 //! | [`finality`] | final blocks, and what leaves them |
 //! | [`added`] | wallets that are added while their chain is followed |
 //! | [`pools`] | transactions that wait for their block |
@@ -26,6 +27,7 @@ mod announcements;
 mod bcoin;
 mod bitcoin;
 mod descriptors;
+mod destinations;
 mod door;
 mod endpoints;
 mod ethereum;
