@@ -75,7 +75,8 @@ fn key(event: &Event) -> Option<(Key, u64, u64)> {
         return None;
     }
     let detail = event.detail().value();
-    let key = (event.wallet()?.parse().ok()?, event.to_address()?.parse().ok()?, detail["used"].as_str()?.to_owned());
+    let key: Key =
+        (event.wallet()?.parse().ok()?, event.to_address()?.parse().ok()?, detail["used"].as_str()?.to_owned());
     let at = u64::try_from(event.event_time().unix_seconds()).unwrap_or_default();
     Some((key, at, detail["block"].as_u64()?))
 }
@@ -117,7 +118,8 @@ async fn since(node: &Node, seen: &Seen, block: &Block) -> Since {
     let mut search = Search::behind(block.number.saturating_sub(1));
     while let Some(height) = search.asks() {
         let parameters = json!([format!("{:#x}", seen.used.destination), format!("{height:#x}")]);
-        let code: Option<Bytes> = node.ask("eth_getCode", parameters).await.ok();
+        let answer: Option<String> = node.ask("eth_getCode", parameters).await.ok();
+        let code: Option<Bytes> = answer.and_then(|text| text.parse().ok());
         search.take(height, code.map(|code| code == seen.code_before));
     }
     let (created, known) = search.found();
