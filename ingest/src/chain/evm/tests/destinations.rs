@@ -123,4 +123,13 @@ fn what_a_node_knows_of_an_address_is_told_with_the_use() {
     let detail = events(&read).last().unwrap().detail().value();
     let age = ["created_block", "age_seconds", "known_since"].map(|name| detail[name].as_i64());
     assert_eq!(age, [None, None, Some(12)], "nobody knows");
+
+    let code = format!("0xef0100{}", "99".repeat(20));
+    let answers = [code.as_str(), code.as_str(), "0x1", "0x0"].map(|text| Some(text.to_owned()));
+    let used = read.destinations.remove(0).used;
+    read.destinations = vec![destinations::seen(used, &answers).unwrap()];
+    let told = events(&read);
+    let (event, detail) = (told.last().unwrap(), told.last().unwrap().detail().value());
+    assert_eq!((event.outcome(), &detail["delegate"]), (Some("account"), &json!(OTHER)));
+    assert_eq!(detail["code_hash"], Value::Null, "it has none of its own");
 }
