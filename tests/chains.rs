@@ -9,6 +9,7 @@
 //! | [`descriptors`] | a wallet of Bitcoin with many addresses |
 //! | [`safe`] | what owners of a Safe sign with |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
+//! | [`destinations`] | addresses that a wallet uses and nobody declared |
 //! | [`finality`] | final blocks, and what leaves them |
 //! | [`added`] | wallets that are added while their chain is followed |
 //! | [`many`] | very many wallets |
@@ -29,6 +30,7 @@ mod announcements;
 mod bcoin;
 mod bitcoin;
 mod descriptors;
+mod destinations;
 mod door;
 mod endpoints;
 mod ethereum;

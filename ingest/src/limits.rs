@@ -140,5 +140,11 @@ pub const SIGSTORE_TRUSTED_MAX: usize = 32;
 /// Tokens that are asked what they call themselves, of those that move in one block.
 pub const TOKENS_ASKED_MAX: usize = 20;
 
+/// Undeclared addresses that are asked about, of those that wallets use in one block.
+pub const DESTINATIONS_ASKED_MAX: usize = 20;
+
+/// Contracts among them whose first block is searched; each search asks thirty questions at most.
+pub const CONTRACTS_DATED_MAX: usize = 4;
+
 /// Letters of a symbol that are kept of what a contract answers.
 pub const SYMBOL_LETTERS_MAX: usize = 32;

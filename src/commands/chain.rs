@@ -149,7 +149,7 @@ async fn read<C: Chain>(chain: &C, endpoints: &Endpoints, range: &Range) -> anyh
         while chain.is_outgrown(&fetched) {
             fetched = block(chain, endpoints, height).await?;
         }
-        for event in chain.events(&fetched, 0) {
+        for event in chain.news(&fetched, 0) {
             events += 1;
             writeln!(out, "{}", line::write(&event))?;
         }

@@ -143,5 +143,11 @@ pub(crate) const METADATA_AGAIN_SECONDS: u64 = 86_400;
 /// Gas that a token gets to say what it calls itself, so that none keeps a node busy or makes it answer much.
 pub(crate) const METADATA_GAS_MAX: u64 = 1_000_000;
 
+/// Time after which the use of an undeclared address is told again.
+pub(crate) const DESTINATIONS_AGAIN_SECONDS: u64 = 86_400;
+
+/// Uses of undeclared addresses of which it is remembered that they were told.
+pub(crate) const DESTINATIONS_TOLD_MAX: usize = 20_000;
+
 /// Tokens of which it is remembered that they were asked.
 pub(crate) const METADATA_TOKENS_MAX: usize = 10_000;

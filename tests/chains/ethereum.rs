@@ -181,7 +181,8 @@ async fn old_blocks_are_read_on_demand_and_nodes_are_checked() {
     let watcher = Watcher::new(&[("anvil", node.url())], "");
     let read = keywatch(watcher.path(), &["chain", "backfill", "node", "--from", "1", "--to", "4"], b"");
     let lines: Vec<Value> = out(&read).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.iter().map(|line| &line["kind"]).collect::<Vec<_>>(), ["chain.tx", "chain.transfer"]);
+    let kinds: Vec<&Value> = lines.iter().map(|line| &line["kind"]).collect();
+    assert_eq!(kinds, ["chain.tx", "chain.transfer", "chain.destination"]);
     assert!(lines.iter().all(|line| line["tx"] == json!(sent)));
     let checked = keywatch(watcher.path(), &["chain", "check"], b"");
     assert!(checked.status.success() && out(&checked).contains("fine"), "{}", out(&checked));

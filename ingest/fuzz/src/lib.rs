@@ -271,8 +271,10 @@ pub fn evm(bytes: &[u8]) {
     let network = evm::Network { name: "ethereum".into(), id: 1, asset: "ETH".into() };
     let (watched, _) = evm::Watched::of(&watching("ethereum", &[WALLET, SAFE]), "ethereum");
     let origin = origin();
-    let decoder = evm::Decoder { origin: &origin, network: &network, watched: &watched };
-    told(&decoder.block(&read, 0));
+    let events = evm::Decoder { origin: &origin, network: &network, watched: &watched }.block(&read, 0);
+    let uses = evm::destinations::uses(&events, &watched, "ethereum");
+    assert!(uses.iter().all(|used| !watched.declares(&used.destination)));
+    told(&events);
 }
 
 /// A transaction of Bitcoin, of which every coin was the watched wallet's and as large as a number can be.

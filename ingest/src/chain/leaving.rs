@@ -25,8 +25,15 @@ pub fn reorganisation(origin: &Origin, chain: &str, cursor: &Cursor, left: &[Rea
 /// The record that an event of a block that was left no longer holds; nothing for what needs no taking back.
 #[must_use]
 pub fn retraction(origin: &Origin, event: &Event, left: &[ReadRef], epoch: u64, time: Instant) -> Option<Event> {
-    const TAKEN_BACK: [&str; 6] =
-        ["chain.tx", "chain.transfer", "chain.contract", "chain.module_tx", "chain.approval", "chain.balance"];
+    const TAKEN_BACK: [&str; 7] = [
+        "chain.tx",
+        "chain.transfer",
+        "chain.contract",
+        "chain.module_tx",
+        "chain.approval",
+        "chain.balance",
+        "chain.destination",
+    ];
     if event.source() != origin.source || !TAKEN_BACK.contains(&event.kind()) {
         return None;
     }

@@ -7,7 +7,7 @@ use keywatch_ingest::chain::evm::rhythm::{At, Pair, Rhythm};
 use keywatch_ingest::chain::evm::rpc::parse_quantity;
 use keywatch_ingest::chain::evm::state::{self, Looked, Slot, State};
 use keywatch_ingest::chain::evm::{
-    Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, delegations, events, metadata, tokens,
+    Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched, delegations, destinations, events, metadata, tokens,
 };
 use keywatch_ingest::chain::follow::{BlockRef, ReadRef};
 use keywatch_ingest::chain::health::Asked;
@@ -21,7 +21,7 @@ use super::evm_metadata::Told;
 use super::evm_vouching::{Unvouched, VOUCHED, Vouching};
 use super::follower::chain::{Chain, Fetched, Header};
 use super::node::{Class, Node, Trouble};
-use super::{evm_balances, evm_metadata, evm_tokens};
+use super::{evm_balances, evm_destinations, evm_metadata, evm_tokens};
 
 use crate::service::config::chain::Storage;
 
@@ -46,6 +46,8 @@ pub(crate) struct EvmChain {
     pub(crate) told: Told,
     /// Whether blocks are held against their hashes.
     pub(crate) vouching: Vouching,
+    /// Which uses of undeclared addresses were told.
+    pub(crate) used: evm_destinations::Told,
 }
 
 #[derive(Deserialize)]
@@ -268,6 +270,8 @@ impl Chain for EvmChain {
         if self.storage != Storage::Never {
             let moved = metadata::moved(&block.receipts, &self.watched, &self.network.name);
             block.metadata = evm_metadata::read(node, &self.told, &block, moved).await;
+            let uses = destinations::uses(&self.decoder().block(&block, 0), &self.watched, &self.network.name);
+            block.destinations = evm_destinations::read(node, &self.used, &block.block, uses).await;
         }
         Ok(Some(Fetched { at, block }))
     }
@@ -276,8 +280,8 @@ impl Chain for EvmChain {
         let mut hasher = Sha256::new();
         hasher.update(fetched.block.block.receipts_root);
         // Why a node could not tell something names the node, and is no part of what nodes have to say alike; nor is what a
-        // token calls itself, which some nodes cannot tell of an old block.
-        let apart = ["source.status", "chain.asset"];
+        // token calls itself, or what an address was, which some nodes cannot tell of an old block.
+        let apart = ["source.status", "chain.asset", "chain.destination"];
         for event in self.events(fetched, 0).iter().filter(|event| !apart.contains(&event.kind())) {
             hasher.update(line::write(event));
         }
@@ -290,6 +294,16 @@ impl Chain for EvmChain {
 
     fn events(&self, fetched: &Fetched<ReadBlock>, epoch: u64) -> Vec<Event> {
         self.decoder().block(&fetched.block, epoch)
+    }
+
+    fn news(&self, fetched: &Fetched<ReadBlock>, epoch: u64) -> Vec<Event> {
+        let mut events = self.events(fetched, epoch);
+        self.used.leave_out(&mut events);
+        events
+    }
+
+    fn rewind(&self, fork: u64) {
+        self.used.rewind(fork);
     }
 
     fn asked(&self, fetched: &Fetched<ReadBlock>) -> Asked {

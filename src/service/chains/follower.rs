@@ -356,7 +356,7 @@ impl<C: Chain> Follower<C> {
 
     /// Takes a block that continues, and its events; says how many changes of what wallets hold it has.
     fn take(&self, cursor: &mut Cursor, fetched: &Fetched<C::Block>, events: &mut Vec<Event>) -> usize {
-        events.extend(self.chain.events(fetched, cursor.epoch()));
+        events.extend(self.chain.news(fetched, cursor.epoch()));
         cursor.take(&fetched.at);
         let moves = self.chain.moves(fetched);
         cursor.holdings_mut().take(fetched.at.height, &moves);
@@ -387,6 +387,7 @@ impl<C: Chain> Follower<C> {
             .then(|| finality::reverted(&origin, &cursor, &name, Some(fork), &fork.to_string(), now));
         let left = cursor.rewind(fork);
         self.backfill.cut(fork);
+        self.chain.rewind(fork);
         self.balances.forget();
         self.tell_anew();
         let mut events = vec![reorganisation(&origin, &name, &cursor, &left, now)];

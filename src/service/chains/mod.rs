@@ -8,6 +8,7 @@
 //! | [`evm`] | what is asked of nodes of Ethereum and its relatives |
 //! | [`evm_tokens`] | what is asked of them about balances of tokens |
 //! | [`evm_metadata`] | what is asked of them about what tokens call themselves |
+//! | [`evm_destinations`] | what is asked of them about addresses that nobody declared |
 //! | [`evm_balances`] | what is asked of them about balances at a rhythm |
 //! | [`evm_vouching`] | blocks of theirs held against their hashes |
 //! | [`evm_pool`], [`bitcoin_pool`] | what is asked of their pools |
@@ -28,6 +29,7 @@ pub(crate) mod bitcoin_pool;
 pub(crate) mod endpoints;
 pub(crate) mod evm;
 mod evm_balances;
+mod evm_destinations;
 mod evm_metadata;
 pub(crate) mod evm_pool;
 mod evm_tokens;

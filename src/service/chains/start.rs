@@ -18,7 +18,6 @@ use tokio::task::JoinSet;
 use super::bitcoin::BitcoinChain;
 use super::endpoints::Endpoints;
 use super::evm::EvmChain;
-use super::evm_metadata::Told;
 use super::evm_vouching::Vouching;
 use super::follower::lag::{LagWatcher, Patience};
 use super::follower::node_heads::HeadWatcher;
@@ -28,6 +27,7 @@ use super::node::{Node, NodeSettings};
 use super::pool::{self, PoolChain, PoolWatcher};
 use super::watching::{self, Make, Watching};
 use super::zmq::{Announcements, Wakes};
+use super::{evm_destinations, evm_metadata};
 use crate::limits::{BITCOIN_FINAL_BLOCKS, BITCOIN_LAG_BLOCKS, BITCOIN_LAG_SECONDS, LAG_BLOCKS, LAG_SECONDS};
 use crate::service::config;
 use crate::service::intake::Intake;
@@ -180,11 +180,10 @@ pub(crate) fn configured(chain: &config::Chain, system: &System) -> anyhow::Resu
         let (watched, unreadable) = evm::Watched::of(system, &chain.chain);
         let network = chain.network()?;
         let vouching = Vouching::new(if chain.verifies() { chain.endpoints.len() } else { 0 });
-        let (traces, storage, told) = (chain.traces, chain.storage, Told::default());
-        (
-            AnyChain::Evm(EvmChain { origin: origin(chain), network, watched, traces, storage, told, vouching }),
-            unreadable,
-        )
+        let (traces, storage, origin) = (chain.traces, chain.storage, origin(chain));
+        let (told, used) = (evm_metadata::Told::default(), evm_destinations::Told::default());
+        let chain = EvmChain { origin, network, watched, traces, storage, told, used, vouching };
+        (AnyChain::Evm(chain), unreadable)
     };
     for wallet in unreadable {
         tracing::warn!(

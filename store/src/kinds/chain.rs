@@ -51,6 +51,13 @@ pub(super) const KINDS: &[Kind] = &[
         ASSET,
     ),
     keywatch(
+        "chain.destination",
+        "a watched wallet used an address that nobody declared: what a node knows of it before the block, or of a contract that \
+         the block itself made; once a day for each wallet, address and use",
+        &["contract", "account"],
+        DESTINATION,
+    ),
+    keywatch(
         "chain.dropped",
         "a transaction that waited is no longer in the pool of any node, and in no block that was read",
         &["replaced", "gone"],
@@ -205,6 +212,27 @@ const ASSET: &[Field] = &[
     ("symbol", "text", "what it calls itself; letters beyond ASCII as their numbers"),
     ("reads_as", "text", "the same as it reads, where letters beyond ASCII look like those of it"),
     ("decimals", "integer", "digits of an amount that stand behind the point, as it says"),
+    ("block", "integer", "block height"),
+];
+
+const DESTINATION: &[Field] = &[
+    (
+        "used",
+        "text",
+        "what for, the use that gives away most: delegatecall, what of the wallet changed to it (as in `change` of \
+         `chain.contract`), approval, payment or call",
+    ),
+    ("fresh", "boolean", "whether it had never sent anything and had neither code nor balance before the block"),
+    ("nonce", "integer", "transactions that it had sent before the block, or contracts that it had made"),
+    ("code_hash", "text", "keccak-256 of its code; absent for an account without code of its own"),
+    ("delegate", "text", "whose code runs as it, for an account that lets code of a contract do so (EIP-7702)"),
+    (
+        "created_block",
+        "integer",
+        "height of the block that made the contract; absent where no node can tell, and where it is older than was looked",
+    ),
+    ("age_seconds", "integer", "how much older the block of the use is than that one"),
+    ("known_since", "integer", "height of the oldest block behind which a node showed the contract's code"),
     ("block", "integer", "block height"),
 ];
 

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::balance;
 use super::call::{self, Call, Tokens, abi};
 use super::delegations;
+use super::destinations;
 use super::events::{Decoder, Place, address, amount, complete, seconds};
 use super::logs::{self, Said};
 use super::metadata;
@@ -79,6 +80,7 @@ impl Decoder<'_> {
         let unexplained: Vec<Event> =
             read.held.iter().filter_map(|held| balance::unexplained_token(self, &place, held, &events)).collect();
         events.extend(unexplained);
+        events.extend(read.destinations.iter().map(|seen| destinations::event(self, &place, seen)));
         if let Some(problem) = read.asked.problem() {
             let id = format!("unread/{}/{epoch}/{:#x}", self.network.name, block.hash);
             let mut event = Event::builder(self.origin, &id, "source.status", place.time);

@@ -58,7 +58,7 @@ mod permit2 {
 
 /// The contract by which wallets let others take any token that they let it take: it has the same address on every chain.
 /// What others say of the same kind counts for nothing.
-const PERMIT2: Address = alloy::primitives::address!("0x000000000022d473030f116ddee9f6b43ac78ba3");
+pub(super) const PERMIT2: Address = alloy::primitives::address!("0x000000000022d473030f116ddee9f6b43ac78ba3");
 
 /// One thing that a contract said about a watched wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]

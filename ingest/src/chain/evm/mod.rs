@@ -11,6 +11,7 @@
 //! | [`decode`] | transactions and the native asset |
 //! | [`delegations`] | accounts that let code run as themselves |
 //! | [`metadata`] | what token contracts say of themselves |
+//! | [`destinations`] | addresses that wallets use and nobody declared: their code, and how old it is |
 //! | `logs` | what contracts say: tokens, allowances, Safes, control |
 //! | [`state`] | storage of watched contracts before and after a block |
 //! | `balance` | balances against what is explained |
@@ -28,6 +29,7 @@ mod balance;
 pub(crate) mod call;
 pub mod decode;
 pub mod delegations;
+pub mod destinations;
 pub mod events;
 mod logs;
 pub mod metadata;

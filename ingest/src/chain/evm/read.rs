@@ -1,6 +1,7 @@
 //! A block with everything that was read of it, and the check that its parts belong together.
 
 use super::delegations::{self, Delegation};
+use super::destinations::Seen;
 use super::metadata::Metadata;
 use super::rpc::{Block, Receipt, Trace, Transaction};
 use super::state::Looked;
@@ -24,6 +25,8 @@ pub struct ReadBlock {
     pub held: Vec<Held>,
     /// What tokens say of themselves that moved, where they were asked.
     pub metadata: Vec<Metadata>,
+    /// What nodes know of undeclared addresses that wallets use, where they were asked.
+    pub destinations: Vec<Seen>,
     /// What became of the questions about calls, what stands in contracts, and what wallets hold.
     pub asked: Asked,
 }
@@ -56,7 +59,16 @@ impl ReadBlock {
             }
         }
         let delegations = delegations::delegations(&block);
-        let (looked, held, asked) = (Vec::new(), Vec::new(), Asked::default());
-        Ok(ReadBlock { block, receipts, traces, delegations, looked, held, metadata: Vec::new(), asked })
+        Ok(ReadBlock {
+            block,
+            receipts,
+            traces,
+            delegations,
+            looked: Vec::new(),
+            held: Vec::new(),
+            metadata: Vec::new(),
+            destinations: Vec::new(),
+            asked: Asked::default(),
+        })
     }
 }

@@ -14,6 +14,7 @@ use super::{Block, Decoder, Network, ReadBlock, Receipt, Trace, Watched};
 use crate::limits::WALLETS_COMPARED_MAX;
 
 mod assets;
+mod destinations;
 mod permissions;
 
 const WALLET: &str = "0x1111111111111111111111111111111111111111";

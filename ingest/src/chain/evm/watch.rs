@@ -1,7 +1,7 @@
 //! What is watched on an Ethereum chain: the wallets of a system and the tokens whose balances are compared, as the inventory
 //! declares them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use alloy::primitives::Address;
 use keywatch_store::inventory::System;
@@ -30,6 +30,10 @@ pub struct Watched {
     tokens: Vec<Address>,
     /// Those among them whose balances change although nobody moves any.
     rebasing: Vec<Address>,
+    /// Everything else that the system names, wallets of its other chains among it.
+    declared: HashSet<Address>,
+    /// Those of the wallets that are for withdrawals of customers.
+    customers: HashSet<Address>,
 }
 
 /// Whether storage of a wallet is laid out as a Safe's.
@@ -50,7 +54,10 @@ impl Watched {
             let safe = declared.technology.eq_ignore_ascii_case("safe") || !declared.implementation.is_empty();
             let layout = if safe { Multisig::Safe } else { Multisig::Unknown };
             match declared.wallet.parse::<Address>() {
-                Ok(address) => _ = watched.wallets.insert(address, layout),
+                Ok(address) => {
+                    watched.wallets.insert(address, layout);
+                    watched.customers.extend((declared.purpose == "customer_withdrawals").then_some(address));
+                }
                 Err(_) => unreadable.push(shown(&declared.wallet)),
             }
         }
@@ -74,6 +81,7 @@ impl Watched {
             tokens.sort_unstable();
             tokens.dedup();
         }
+        watched.declared = declared(system);
         (watched, unreadable)
     }
 
@@ -115,9 +123,32 @@ impl Watched {
         &self.rebasing
     }
 
+    /// Whether the inventory names an address, in whatever role.
+    #[must_use]
+    pub fn declares(&self, address: &Address) -> bool {
+        self.has(address) || self.declared.contains(address) || self.tokens.contains(address)
+    }
+
+    /// Whether a wallet is for withdrawals of customers, which go to addresses that nobody has seen.
+    #[must_use]
+    pub fn pays_customers(&self, wallet: &Address) -> bool {
+        self.customers.contains(wallet)
+    }
+
     /// Whether there are no wallets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.wallets.is_empty()
     }
+}
+
+/// The addresses that a system names besides tokens: whom it may pay, who may act for its wallets, and the wallets of all chains.
+fn declared(system: &System) -> HashSet<Address> {
+    let wallets = system.wallets.iter().flat_map(|wallet| [&wallet.wallet, &wallet.implementation]);
+    let controls = system.modules.iter().map(|module| &module.module);
+    let controls = controls.chain(system.owners.iter().map(|owner| &owner.owner));
+    let called = system.libraries.iter().map(|library| &library.address);
+    let paid = system.destinations.iter().map(|destination| &destination.address);
+    let named = wallets.chain(controls).chain(called).chain(paid);
+    named.filter_map(|text| text.parse().ok()).collect()
 }

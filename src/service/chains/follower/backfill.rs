@@ -235,7 +235,7 @@ impl<C: Chain> Follower<C> {
                 let fresh = |fetched: &Fetched<C::Block>| same(&fetched.at.hash) && !chain.is_outgrown(fetched);
                 let Some(fetched) = fetched.filter(fresh) else { break };
                 // Events of a block that may still be left have its epoch, so that they are taken back with the others.
-                events.extend(chain.events(&fetched, read.map_or(0, |read| read.epoch)));
+                events.extend(chain.news(&fetched, read.map_or(0, |read| read.epoch)));
                 lacks |= chain.asked(&fetched).problem().is_some();
                 next += 1;
                 if events.len() >= FOLLOW_EVENTS_MAX {

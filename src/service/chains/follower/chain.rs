@@ -68,6 +68,14 @@ pub(crate) trait Chain: Send + Sync + 'static {
     /// The events of a block.
     fn events(&self, fetched: &Fetched<Self::Block>, epoch: u64) -> Vec<Event>;
 
+    /// The events of a block without what was told lately. Blocks are taken in their order, each once.
+    fn news(&self, fetched: &Fetched<Self::Block>, epoch: u64) -> Vec<Event> {
+        self.events(fetched, epoch)
+    }
+
+    /// Blocks above that height are left, and what they told of is to be told again.
+    fn rewind(&self, _fork: u64) {}
+
     /// Whether more addresses are watched by now than when a block was fetched, so that it has to be fetched again.
     fn is_outgrown(&self, _fetched: &Fetched<Self::Block>) -> bool {
         false
