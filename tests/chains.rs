@@ -8,6 +8,7 @@
 //! | [`bcoin`] | the same for another node of Bitcoin |
 //! | [`descriptors`] | a wallet of Bitcoin with many addresses |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
+//! | [`poisoning`] | what strangers have written into a wallet's history, and a payment to who did |
 //! | [`finality`] | final blocks, and what leaves them |
 //! | [`added`] | wallets that are added while their chain is followed |
 //! | [`pools`] | transactions that wait for their block |
@@ -37,6 +38,7 @@ mod heads;
 mod lag;
 mod looks;
 mod memory;
+mod poisoning;
 mod pools;
 mod publisher;
 mod tokens;
