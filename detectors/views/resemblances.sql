@@ -16,7 +16,8 @@ columns:
   imitated: the address that it looks like
   imitated_is: what that one is
   imitated_label: whose it is, where the inventory says so
-  planted_in: the last transfer before that brought the counterparty into the wallet's history and was no dealing
+  planted_in: >-
+    the last transfer before, of nothing or of what is known, that brought the counterparty into the wallet's history and was no dealing
 parameters:
   resemblance_reach:
     type: duration
@@ -38,11 +39,12 @@ FROM (
     *,
     -- Who was there first is imitated: that the wallet once paid the look-alike makes it no other.
     first_value(CASE WHEN deals THEN counterparty END) IGNORE NULLS OVER alike_before AS dealt_with,
-    last_value(CASE WHEN kind = 'chain.transfer' AND NOT deals THEN counterparty END) IGNORE NULLS OVER alike_before AS planted,
-    last_value(CASE WHEN kind = 'chain.transfer' AND NOT deals THEN event_id END) IGNORE NULLS OVER alike_before AS planted_last
+    last_value(CASE WHEN brings AND NOT deals THEN counterparty END) IGNORE NULLS OVER alike_before AS planted,
+    last_value(CASE WHEN brings AND NOT deals THEN event_id END) IGNORE NULLS OVER alike_before AS planted_last
   FROM (
     SELECT
       *,
+      coalesce(kind = 'chain.transfer' AND (amount = 0 OR (direction = 'in' AND is_known)), false) AS brings,
       coalesce(
         is_known
           AND amount > 0
