@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::watcher::{Watcher, of_kind};
 use crate::support::anvil::{ACCOUNTS, Anvil};
+use crate::support::btcd::{Btcd, Wallet};
 
 const WALLET: &str = ACCOUNTS[0];
 const STRANGER: &str = ACCOUNTS[1];
@@ -94,4 +95,24 @@ async fn a_wallet_that_is_poisoned_and_pays_the_look_alike_is_told_of_both() {
     for quiet in ["chain/asset_drained", "chain/outflow_without_signature", "chain/asset_burst"] {
         assert!(!found.contains_key(quiet), "{found:?}");
     }
+}
+
+#[tokio::test]
+async fn dust_of_bitcoin_has_its_sender() {
+    let (wallet, stranger) = (Wallet::of(0x11), Wallet::of(0x33));
+    let node = Btcd::start(&stranger.address).await;
+    let coin = node.coin(&node.mine(110).await[0]).await;
+    let address = wallet.address.to_string();
+    let settings = "chain = \"bitcoin-regtest\"";
+    let watcher = Watcher::on("bitcoin-regtest", &address, &[("btcd", node.url())], settings);
+    let watching = watcher.start();
+    node.send(&stranger.spend(&[coin], &[(&wallet.address, 1_000), (&stranger.address, 4_999_990_000)])).await;
+    node.mine(1).await;
+    watching.until_height(node.height().await).await;
+    watching.stop();
+    let events = watcher.told();
+    let came = of_kind(&events, "chain.transfer");
+    let sender = stranger.address.to_string();
+    assert_eq!(came.len(), 1);
+    assert_eq!((came[0].from_address(), came[0].amount().unwrap().saturated()), (Some(sender.as_str()), 1_000));
 }
