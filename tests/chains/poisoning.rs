@@ -64,7 +64,8 @@ async fn a_wallet_that_is_poisoned_and_pays_the_look_alike_is_told_of_both() {
     says(&node, TOKEN, WRONG, 0).await;
     says(&node, COUNTERFEIT, WRONG, 50).await;
     node.pay(WRONG, WALLET, 0).await;
-    watching.until(FINDINGS, "chain/address_poisoned", 3).await;
+    watching.until_read(&node).await;
+    watching.until(FINDINGS, "chain/address_poisoned", 1).await;
     assert_eq!(watching.metric(FINDINGS, "chain/destination_lookalike").await, 0, "nothing was paid");
     node.pay(WALLET, WRONG, 1_155).await;
     // The transaction, and the transfer in it.
@@ -91,7 +92,9 @@ async fn a_wallet_that_is_poisoned_and_pays_the_look_alike_is_told_of_both() {
         ]
     );
     let found = found(&watcher);
-    assert_eq!((found["chain/address_poisoned"], found["chain/destination_lookalike"]), (3, 2), "{found:?}");
+    // The first of a day is told.
+    assert!((1..=2).contains(&found["chain/address_poisoned"]), "{found:?}");
+    assert_eq!(found["chain/destination_lookalike"], 2, "{found:?}");
     for quiet in ["chain/asset_drained", "chain/outflow_without_signature", "chain/asset_burst"] {
         assert!(!found.contains_key(quiet), "{found:?}");
     }

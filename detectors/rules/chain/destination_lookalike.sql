@@ -14,8 +14,8 @@ suppress_for: 1d
 meaning: >-
   People compare the first and the last characters of an address. Somebody has searched for an address that has the same
   ones as an approved destination, a wallet of the system, or somebody with whom the wallet really dealt within
-  `resemblance_reach`. That costs minutes to hours of computing and has no honest use. Dust, transfers of nothing and made-up tokens that planted the
-  look-alike in the wallet's history before excuse nothing; the last of them is among the evidence.
+  `resemblance_reach`. That costs minutes to hours of computing and has no honest use. That dust, a transfer of nothing or a
+  made-up token put it into the wallet's history before excuses nothing; what planted it is among the evidence.
 runbook:
   - Compare the two addresses character by character, from the records, not from a screen that shortens them.
   - "See where the address came in: SELECT time, source, kind, actor, request, tx, amount FROM events WHERE to_address = '<to_address>' ORDER BY time. The first record that has it is where the attacker stands."
@@ -23,8 +23,8 @@ runbook:
   - If it is confirmed, trace and ask for freezes; then stop the system through which the address came in.
   - Remind the signers of the full comparison, or of the approved list, by an example with these two addresses.
 false_positives:
-  - Two genuine addresses with the same ends. By chance one pair in four billion has them, so that among a hundred thousand counterparties
-    of a wallet one such pair is to be expected; approve the second one in the inventory.
+  - Two genuine addresses with the same ends. By chance one pair in four billion has them, so that among a hundred thousand
+    counterparties of a wallet one such pair is to be expected; approve the second one in the inventory.
 ccss: ["1.05.8.1", "2.02.4.1"]
 attack: [T1036, T1565.002]
 parameters: {}
