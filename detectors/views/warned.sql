@@ -1,8 +1,9 @@
 /*
 meaning: >-
   Events that name something the inventory lists among `indicators`, as long as it is not expired. A destination counts where
-  somebody of the system may have named it, and not where a stranger had a contract say so: in a transfer of nothing out of a wallet, in a
-  transfer or approval of a token that is neither known by a symbol nor declared, in a call that a multisig refused.
+  somebody of the system may have named it, and not where a stranger had a contract say so: in a transfer of nothing out of
+  a wallet, in a transfer or approval of a token that is neither known by a symbol nor declared, in a call that a multisig
+  refused.
 columns:
   indicator: what is warned of
   warning: the label of the indicator

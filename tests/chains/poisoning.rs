@@ -80,7 +80,7 @@ async fn a_wallet_that_is_poisoned_and_pays_the_look_alike_is_told_of_both() {
             (event.amount().unwrap().saturated(), detail["direction"].clone(), detail["unsigned"].clone())
         })
         .collect();
-    let told = |units, direction: &str, unsigned| (units, json!(direction), unsigned);
+    let told = |units: i128, direction: &str, unsigned: serde_json::Value| (units, json!(direction), unsigned);
     assert_eq!(
         transfers,
         [

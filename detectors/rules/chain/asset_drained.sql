@@ -12,7 +12,8 @@ response: []
 suppress_for: 1d
 meaning: >-
   Nearly everything that this wallet ever received of an asset has left it, most of it within an hour, to addresses that
-  are not the system's own. Businesses leave a rest for the next payment; thieves do not.
+  are not the system's own. Businesses leave a rest for the next payment; thieves do not. Tokens that are neither known by a
+  symbol nor declared nor asked for by the business are passed over: anybody can make one that says that it came and left.
 runbook:
   - "List what left: SELECT time, tx, to_address, asset, amount FROM events WHERE wallet = '<wallet>' AND kind = 'chain.transfer' ORDER BY time DESC"
   - Compare with the balance on chain.
@@ -20,7 +21,6 @@ runbook:
   - Without an order for it, treat it as a theft under way. Hold the wallets, move what is left, call exchanges and issuers.
 false_positives:
   - A wallet that is closed, or emptied by ordered payments until it is refilled.
-  - "Not among them: tokens that are neither known by a symbol nor declared nor asked for by the business. Anybody can make one that says it came and left."
 ccss: ["1.05.8.1", "2.02.4.1"]
 attack: [T1657]
 parameters:

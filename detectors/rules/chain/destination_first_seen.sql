@@ -47,7 +47,8 @@ FROM (
     -- A habit is not formed within a day: the first payments of a theft shall not excuse the next. Nor is it formed by what
     -- only waited for its block.
     count(*) FILTER (WHERE outcome IS DISTINCT FROM 'unconfirmed') OVER wallet_before AS payments_before,
-    count(*) FILTER (WHERE paid_here_before = 0 AND (outcome IS DISTINCT FROM 'unconfirmed')) OVER wallet_before AS first_payments_before
+    count(*) FILTER (WHERE paid_here_before = 0 AND (outcome IS DISTINCT FROM 'unconfirmed')) OVER wallet_before
+      AS first_payments_before
   FROM (
     SELECT
       *,
