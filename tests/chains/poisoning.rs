@@ -1,5 +1,5 @@
-//! Somebody has look-alikes of an address written into a wallet's history, by a token that allows transfers of nothing, by a transaction
-//! of nothing, and by a token of their own; then the wallet pays one.
+//! Somebody has look-alikes of an address written into a wallet's history, by a token that allows transfers of nothing, by a
+//! transaction of nothing, and by a token of their own; then the wallet pays one.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ const WRONG: &str = "0xd9a1c3788d81257612e2581a6ea0ada244853a91";
 const TOKEN: &str = "0x00000000000000000000000000000000000c0de4";
 const COUNTERFEIT: &str = "0x00000000000000000000000000000000000c0de5";
 
-/// A token without balances, which says of each call `(from, to, units)` that so much moved. Of a transfer of nothing an honest one
-/// says the same.
+/// A token without balances, which says of each call `(from, to, units)` that so much moved. Of a transfer of nothing an
+/// honest one says the same.
 ///
 /// ```text
 /// 604435 600052                           memory = units

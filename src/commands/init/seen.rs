@@ -160,8 +160,8 @@ impl SeenWallet {
     }
 }
 
-/// Where an outflow of a wallet goes to. What moves nothing, what failed, and what a token says that is known by its contract only is
-/// none: anybody can have it said, of an address that looks like one the wallet pays.
+/// Where an outflow of a wallet goes to. What moves nothing, what failed, and what a token says that is known by its contract
+/// only is none: anybody can have it said, of an address that looks like one the wallet pays.
 fn paid(event: &Event) -> Option<&str> {
     let wallet = event.wallet()?;
     let from = event.from_address();

@@ -145,6 +145,7 @@ const MODULE_TX: &[Field] = &[
     INNER_DELEGATE_TO,
     UNLIMITED_SPENDER,
     ("block", "integer", "block height"),
+    ("reverted", "boolean", "true where the whole transaction failed, as when somebody who is no module asks as one"),
 ];
 
 const CONTRACT: &[Field] = &[

@@ -179,8 +179,8 @@ fn revealed(input: &TxIn) -> Vec<ScriptBuf> {
     scripts
 }
 
-/// The script of the coin that an input spends, as the input alone shows it: of the one form that its bytes have where they are spent
-/// as usual. A Taproot key or script, and a bare key or bare keys, show nothing that names the coin.
+/// The script of the coin that an input spends, as the input alone shows it: of the one form that its bytes have where they
+/// are spent as usual. A Taproot key or script, and a bare key or bare keys, show nothing that names the coin.
 pub(super) fn shown_by(input: &TxIn) -> Option<ScriptBuf> {
     let is_key = |bytes: &[u8]| matches!((bytes.len(), bytes.first()), (33, Some(2 | 3)) | (65, Some(4)));
     let is_signature = |bytes: &[u8]| matches!(bytes.len(), 9..=73) && bytes.first() == Some(&0x30);

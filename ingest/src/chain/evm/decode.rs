@@ -196,6 +196,10 @@ impl Decoder<'_> {
         }
         let whole = place.tx.is_none_or(|(_, receipt)| receipt.succeeded());
         let fine = whole && succeeded.unwrap_or(true);
+        if !whole && matches!(by, By::Module(_)) {
+            // Whoever is no module can ask as one, and is refused.
+            detail.insert("reverted".into(), json!(true));
+        }
         event.from_address(address(*safe)).outcome(if fine { "success" } else { "failed" });
         if let Some(asked) = asked {
             self.add_called(&mut event, &mut detail, asked.to, asked.value, &asked.data, asked.operation);
@@ -255,8 +259,8 @@ impl Decoder<'_> {
         }
     }
 
-    /// A transaction of nothing, and with nothing to do, to a watched wallet. It moves no value, and stands in the wallet's history
-    /// all the same: whoever sends it wants their address to be seen there.
+    /// A transaction of nothing, and with nothing to do, to a watched wallet. It moves no value, and stands in the wallet's
+    /// history all the same: whoever sends it wants their address to be seen there.
     fn nothing(&self, place: &Place<'_>, transaction: &Transaction) -> Option<Event> {
         let Transaction { from, value, input, .. } = transaction;
         let wallet = transaction.to.filter(|to| self.watched.has(to) && !self.watched.has(from))?;

@@ -47,3 +47,21 @@ fn a_transaction_of_nothing_to_a_wallet_is_told_as_what_it_is() {
     assert!(said(WALLET, WALLET, &[], &none).is_empty(), "so that a number is taken, by the wallet itself");
     assert!(said(SAFE, WALLET, &[], &none).is_empty(), "between wallets");
 }
+
+#[test]
+fn who_is_no_module_and_asks_as_one_is_marked() {
+    let call = abi::Known::execTransactionFromModuleCall {
+        to: OTHER.parse().unwrap(),
+        value: U256::from(4),
+        data: Vec::new().into(),
+        operation: 0,
+    };
+    let asked = |status: u64| {
+        let sent = transaction(1, OTHER, SAFE, 0, &call.abi_encode(), status, &json!([]));
+        let events = told(&read(vec![sent], None), 0);
+        let act = events.iter().find(|event| event.kind() == "chain.module_tx").unwrap();
+        (act.outcome().map(str::to_owned), act.detail().value()["reverted"].clone())
+    };
+    assert_eq!(asked(0), (Some("failed".to_owned()), json!(true)));
+    assert_eq!(asked(1), (Some("success".to_owned()), Value::Null));
+}
