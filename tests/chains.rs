@@ -10,6 +10,7 @@
 //! | [`safe`] | what owners of a Safe sign with |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
 //! | [`destinations`] | addresses that a wallet uses and nobody declared |
+//! | [`poisoning`] | what strangers have written into a wallet's history, and a payment to who did |
 //! | [`finality`] | final blocks, and what leaves them |
 //! | [`added`] | wallets that are added while their chain is followed |
 //! | [`many`] | very many wallets |
@@ -43,6 +44,7 @@ mod lag;
 mod looks;
 mod many;
 mod memory;
+mod poisoning;
 mod pools;
 mod publisher;
 mod safe;

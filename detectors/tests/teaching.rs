@@ -34,6 +34,23 @@ fn data_that_are_released_are_not_thereby_known_to_change_unannounced() {
 }
 
 #[test]
+fn a_look_alike_that_was_planted_is_no_known_destination() {
+    let told = entities("chain/destination_lookalike");
+    let theft = "0x1e227979f0b5bc691a70deaed2e0f39a6f538fd5 0xd9a1c3788d81257612e2581a6ea0ada244853a91";
+    assert!(told.contains(theft), "{told:?}");
+    assert!(
+        !told.iter().any(|entity| entity.ends_with("4c10e2")),
+        "what a stranger asked for and was refused: {told:?}"
+    );
+}
+
+#[test]
+fn a_payment_that_only_waited_makes_no_known_destination() {
+    let told = entities("chain/destination_first_seen");
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+#[test]
 fn a_request_that_became_a_call_of_the_wallet_itself_is_altered() {
     assert!(entities("signing/request_altered").contains("W-1010"), "a module is enabled instead");
 }

@@ -57,6 +57,7 @@ FROM (
       d.*,
       s.heartbeat_seconds AS heartbeat_seconds,
       s.max_delay_seconds AS max_delay_seconds,
+      a.asset IS NOT NULL AS asset_declared,
       CASE WHEN d.kind NOT IN ('chain.transfer', 'chain.module_tx') THEN d.time END AS spoke_at
     FROM (
       SELECT e.*, CASE WHEN kind = 'chain.transfer' THEN coalesce(w.signer, signed_by) ELSE source END AS signer
@@ -74,6 +75,7 @@ FROM (
       LEFT JOIN wallets AS w ON w.system = e.system AND w.wallet = e.wallet
     ) AS d
     LEFT JOIN sources AS s ON s.system = d.system AND s.source = d.signer
+    LEFT JOIN assets AS a ON a.system = d.system AND a.chain = d.chain AND a.asset = d.asset
   )
 )
 WHERE kind = 'chain.transfer'
@@ -83,4 +85,4 @@ WHERE kind = 'chain.transfer'
   -- Anybody can make a token of their own report a transfer from a stranger's wallet, of nothing or of a fortune in it.
   -- Symbols are the chain follower's own, for what it knows; everything else is the address of some contract.
   AND (amount = 0) IS NOT TRUE
-  AND (asset IS NULL OR char_length(asset) < 20 OR dealt_in > 0)
+  AND (asset IS NULL OR char_length(asset) < 20 OR asset_declared OR dealt_in > 0)

@@ -6,7 +6,7 @@ meaning: >-
 columns:
   pays: >-
     value leaves for one destination. A transaction that pays several is told by its transfers. Failed transactions,
-    transfers of nothing, calls of a wallet to itself, and tokens that the business never dealt in are no payments:
+    transfers of nothing, calls of a wallet to itself, and tokens that are neither declared nor dealt in are no payments:
     anybody can make a token of their own report transfers from a stranger's wallet
   repeats: another record told of this payment before, as a transaction and the transfer in it do
   ordered: the ledger ordered this payment
@@ -46,7 +46,7 @@ SELECT
     AND to_address <> wallet
     AND (outcome IS DISTINCT FROM 'failed')
     -- Symbols are the chain follower's own, for what it knows; everything else is the address of some contract.
-    AND (asset IS NULL OR char_length(asset) < 20 OR dealt_in > 0) AS pays
+    AND (asset IS NULL OR char_length(asset) < 20 OR asset_declared OR dealt_in > 0) AS pays
 FROM (
   SELECT
     *,
@@ -94,6 +94,7 @@ FROM (
           w.ledger AS ledger,
           own.wallet IS NOT NULL AS internal,
           d.address IS NOT NULL AS approved,
+          a.asset IS NOT NULL AS asset_declared,
           -- Where the ledger is declared, nobody else can order.
           kind = 'custody.request' AND (w.ledger IS NULL OR w.ledger = source) AS orders,
           kind IN ('chain.tx', 'chain.transfer') AS tells,
@@ -102,6 +103,7 @@ FROM (
         LEFT JOIN wallets AS w ON w.system = e.system AND w.wallet = e.wallet
         LEFT JOIN wallets AS own ON own.system = e.system AND own.wallet = e.to_address
         LEFT JOIN destinations AS d ON d.system = e.system AND d.address = e.to_address
+        LEFT JOIN assets AS a ON a.system = e.system AND a.chain = e.chain AND a.asset = e.asset
         WHERE (
             kind IN ('custody.request', 'signing.requested', 'signing.signed', 'chain.tx')
             OR (kind = 'chain.transfer' AND detail_text(detail, 'direction') = 'out')

@@ -1,6 +1,9 @@
 /*
 meaning: >-
-  Events that name something the inventory lists among `indicators`, as long as it is not expired.
+  Events that name something the inventory lists among `indicators`, as long as it is not expired. A destination counts where
+  somebody of the system may have named it, and not where a stranger had a contract say so: in a transfer of nothing out of
+  a wallet, in a transfer or approval of a token that is neither known by a symbol nor declared, in a call that a multisig
+  refused.
 columns:
   indicator: what is warned of
   warning: the label of the indicator
@@ -26,7 +29,9 @@ FROM (
   SELECT
     e.*,
     -- Expired, an indicator is none. Log time counts whole seconds here.
-    CASE WHEN t.expires_at = 0 OR CAST(e.time AS BIGINT) / 1000000000 < t.expires_at THEN t.indicator END AS of_destination,
+    CASE
+      WHEN NOT is_hearsay AND (t.expires_at = 0 OR CAST(e.time AS BIGINT) / 1000000000 < t.expires_at) THEN t.indicator
+    END AS of_destination,
     CASE WHEN f.expires_at = 0 OR CAST(e.time AS BIGINT) / 1000000000 < f.expires_at THEN f.indicator END AS of_origin,
     CASE WHEN i.expires_at = 0 OR CAST(e.time AS BIGINT) / 1000000000 < i.expires_at THEN i.indicator END AS of_ip,
     CASE WHEN s.expires_at = 0 OR CAST(e.time AS BIGINT) / 1000000000 < s.expires_at THEN s.indicator END AS of_session,
@@ -39,12 +44,28 @@ FROM (
     x.label AS tx_label,
     d.label AS device_label
   FROM (
-    SELECT *
-    FROM events
-    WHERE kind IN (
-      'chain.approval', 'chain.transfer', 'chain.tx', 'decision', 'session.mfa', 'session.presented', 'session.started',
-      'signing.approved', 'signing.requested', 'signing.signed'
-    )
+    SELECT
+      c.*,
+      coalesce(
+        CASE
+          WHEN kind = 'chain.transfer' THEN detail_text(detail, 'direction') = 'out' AND (amount = 0 OR is_unknown)
+          WHEN kind = 'chain.approval' THEN detail_text(detail, 'through') IS NULL AND is_unknown
+          WHEN kind = 'chain.tx' THEN outcome = 'failed' AND request IS NULL AND actor <> wallet
+        END,
+        false
+      ) AS is_hearsay
+    FROM (
+      SELECT d.*, char_length(d.asset) >= 20 AND a.asset IS NULL AS is_unknown
+      FROM (
+        SELECT *
+        FROM events
+        WHERE kind IN (
+          'chain.approval', 'chain.transfer', 'chain.tx', 'decision', 'session.mfa', 'session.presented', 'session.started',
+          'signing.approved', 'signing.requested', 'signing.signed'
+        )
+      ) AS d
+      LEFT JOIN assets AS a ON a.system = d.system AND a.chain = d.chain AND a.asset = d.asset
+    ) AS c
   ) AS e
   LEFT JOIN indicators AS t ON t.system = e.system AND t.indicator = e.to_address
   LEFT JOIN indicators AS f ON f.system = e.system AND f.indicator = e.from_address

@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: "A deposit of {amount:asset} to wallet {wallet} stood in a block and is gone"
 severity: high
 entity: the transaction
@@ -50,4 +50,6 @@ FROM (
 WHERE kind = 'chain.retracted'
   AND detail_text(detail, 'kind') = 'chain.transfer'
   AND detail_text(detail, 'direction') = 'in'
+  -- Nothing that came is nothing to credit; anybody sends it so that their address stands in the history.
+  AND (amount = 0) IS NOT TRUE
   AND again = 0

@@ -1,5 +1,5 @@
 /*
-version: 2
+version: 3
 title: Wallet {wallet} pays {to_address} for the first time, which is not an approved destination
 severity: medium
 entity: the wallet and the destination
@@ -44,16 +44,23 @@ SELECT
 FROM (
   SELECT
     *,
-    -- A habit is not formed within a day: the first payments of a theft shall not excuse the next.
-    count(*) OVER wallet_before AS payments_before,
-    count(*) FILTER (WHERE paid_here_before = 0) OVER wallet_before AS first_payments_before
+    -- A habit is not formed within a day: the first payments of a theft shall not excuse the next. Nor is it formed by what
+    -- only waited for its block.
+    count(*) FILTER (WHERE outcome IS DISTINCT FROM 'unconfirmed') OVER wallet_before AS payments_before,
+    count(*) FILTER (WHERE paid_here_before = 0 AND (outcome IS DISTINCT FROM 'unconfirmed')) OVER wallet_before
+      AS first_payments_before
   FROM (
     SELECT
       *,
-      count(*) OVER (
+      count(*) FILTER (WHERE outcome IS DISTINCT FROM 'unconfirmed') OVER (
         PARTITION BY wallet, to_address ORDER BY time
         RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
-      ) AS paid_here_before
+      ) AS paid_here_before,
+      -- What waits is told when it is seen, and not again with its block.
+      count(*) OVER (
+        PARTITION BY wallet, to_address ORDER BY time
+        RANGE BETWEEN INTERVAL '1 day' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+      ) AS told_here_lately
     FROM payments
     WHERE pays
   )
@@ -67,5 +74,6 @@ WHERE NOT ledger_known
   AND (purpose IS DISTINCT FROM 'customer_withdrawals')
   AND payments_before >= $history_minimum
   AND paid_here_before = 0
+  AND told_here_lately = 0
   -- For a wallet that pays somebody new every other time, new addresses are no news.
   AND 2 * first_payments_before < payments_before

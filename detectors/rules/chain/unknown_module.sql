@@ -1,5 +1,5 @@
 /*
-version: 1
+version: 2
 title: Module {module} acted for wallet {wallet} without any signature of its owners
 severity: critical
 entity: the wallet and the module
@@ -42,15 +42,19 @@ SELECT
 FROM (
   SELECT
     *,
-    count(*) OVER (
+    count(*) FILTER (WHERE (outcome = 'failed' AND reverted) IS NOT TRUE) OVER (
       PARTITION BY wallet, module ORDER BY time
       RANGE BETWEEN $shown_reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
     ) AS shown_before
   FROM (
-    SELECT *, detail_text(detail, 'module') AS module
+    SELECT *, detail_text(detail, 'module') AS module, detail_bool(detail, 'reverted') AS reverted
     FROM events
     WHERE kind = 'chain.module_tx' AND wallet IS NOT NULL
   )
 ) AS e
 LEFT JOIN modules AS m ON m.system = e.system AND m.wallet = e.wallet AND m.module = e.module
-WHERE m.module IS NULL AND e.module IS NOT NULL AND shown_before = 0
+WHERE m.module IS NULL
+  AND e.module IS NOT NULL
+  AND shown_before = 0
+  -- Anybody can ask a multisig as if they were its module; it refuses, and the whole transaction fails.
+  AND (e.outcome = 'failed' AND e.reverted) IS NOT TRUE

@@ -13,6 +13,9 @@ use crate::limits::{
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
+/// Characters from which on an asset is the address of a contract: symbols are shorter.
+const CONTRACT_LENGTH_MIN: usize = 20;
+
 /// Everything that was seen.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -157,11 +160,15 @@ impl SeenWallet {
     }
 }
 
-/// Where an outflow of a wallet goes to.
+/// Where an outflow of a wallet goes to. What moves nothing, what failed, and what a token says that is known by its contract
+/// only is none: anybody can have it said, of an address that looks like one the wallet pays.
 fn paid(event: &Event) -> Option<&str> {
     let wallet = event.wallet()?;
     let from = event.from_address();
-    let is_outflow = event.kind() == "chain.transfer" && from.is_none_or(|from| from.eq_ignore_ascii_case(wallet));
+    let is_nothing = event.amount().is_some_and(|amount| amount.saturated() == 0) || event.outcome() == Some("failed");
+    let is_hearsay = is_nothing || event.asset().is_some_and(|asset| asset.len() >= CONTRACT_LENGTH_MIN);
+    let is_outflow =
+        event.kind() == "chain.transfer" && !is_hearsay && from.is_none_or(|from| from.eq_ignore_ascii_case(wallet));
     event.to_address().filter(|to| is_outflow && !to.eq_ignore_ascii_case(wallet))
 }
 
@@ -208,6 +215,13 @@ mod tests {
                 event.wallet("0xa").from_address("0xa").to_address(to).chain("ethereum");
             }));
         }
+        seen.take(&event("chain.transfer", 86_550, |event| {
+            event.wallet("0xa").from_address("0xa").to_address("0xe").amount(keywatch_store::Amount::from_u128(0));
+        }));
+        seen.take(&event("chain.transfer", 86_560, |event| {
+            let counterfeit = "0x5555555555555555555555555555555555555555";
+            event.wallet("0xa").from_address("0xa").to_address("0xe").asset(counterfeit);
+        }));
         seen.take(&event("chain.transfer", 86_600, |event| {
             event.wallet("0xa").from_address("0xc").to_address("0xa").chain("ethereum");
         }));
@@ -223,7 +237,7 @@ mod tests {
         );
         assert_eq!(cold.sources["node"].silence, 86_400_000_000_000);
         let wallet = &cold.wallets["0xa"];
-        assert_eq!((wallet.events, wallet.chains["ethereum"], wallet.approved_by["0xkey"]), (5, 4, 1));
+        assert_eq!((wallet.events, wallet.chains["ethereum"], wallet.approved_by["0xkey"]), (7, 4, 1));
         assert!(cold.people.is_empty(), "who only signs may be a key");
     }
 

@@ -142,6 +142,13 @@ const TRANSFER: &[Field] = &[
     ("coinbase", "boolean", "true for what a block pays its miner"),
     ("withdrawal", "integer", "number of a withdrawal of a validator"),
     ("call_depth", "integer", "calls around the one that moved it, where a tracer told of it"),
+    (
+        "unsigned",
+        "boolean",
+        "true where a token says that nothing (an `amount` of 0) moved out of the wallet, in a transaction that the wallet did not send \
+         and in which no watched Safe of that address executed: ERC-20 lets anybody ask for that, so that their address stands in \
+         the wallet's history",
+    ),
 ];
 
 const MODULE_TX: &[Field] = &[
@@ -152,6 +159,7 @@ const MODULE_TX: &[Field] = &[
     INNER_DELEGATE_TO,
     UNLIMITED_SPENDER,
     ("block", "integer", "block height"),
+    ("reverted", "boolean", "true where the whole transaction failed, as when somebody who is no module asks as one"),
 ];
 
 const CONTRACT: &[Field] = &[

@@ -12,7 +12,7 @@ use keywatch_store::{Amount, Event, Instant};
 use serde_json::{Value, json};
 
 use super::signatures;
-use super::watch::Watched;
+use super::watch::{Watched, shown_by};
 
 /// Coins by where they were made, for the inputs that have to be known.
 pub type Coins = HashMap<OutPoint, TxOut>;
@@ -105,7 +105,10 @@ impl Decoder<'_> {
                 spent.units = spent.units.saturating_add(output.value.to_sat());
             }
         }
-        let first = coins.iter().flatten().next().map(|output| self.address(&output.script_pubkey));
+        // Coins of strangers are not looked up: who pays is what the first input shows of itself.
+        let shown = transaction.input.first().filter(|_| !transaction.is_coinbase()).and_then(shown_by);
+        let first = coins.iter().flatten().next().map(|output| output.script_pubkey.clone()).or(shown);
+        let first = first.map(|script| self.address(&script));
         let spender = spent.iter().max_by_key(|(_, spent)| spent.units).map(|(wallet, _)| *wallet);
         let told = Told { decoder: self, transaction, place, time, coins: &coins };
         for (wallet, spent) in &spent {

@@ -221,6 +221,38 @@ fn every_kind_of_address_is_recognised_by_what_its_input_reveals() {
 }
 
 #[test]
+fn who_funded_a_real_wallet_is_what_the_input_shows() {
+    let events = told(&watched(&[ROBBED], Network::Bitcoin), vec![transaction(FUNDING)], &Coins::new());
+    assert!(!events.is_empty());
+    assert!(events.iter().all(|event| event.from_address() == Some("3Dhk8F6KYvMyqHN1r4kAT8t7SceK7yDjA4")));
+}
+
+#[test]
+fn an_input_shows_who_pays_where_its_form_has_one_meaning() {
+    let key = hex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798");
+    let signature = [&[0x30, 0x45][..], &[7; 69]].concat();
+    let push = |items: &[&[u8]]| -> Vec<u8> {
+        items.iter().flat_map(|item| [&[u8::try_from(item.len()).unwrap()], *item].concat()).collect()
+    };
+    let program = [&[0_u8, 20][..], &hex("751e76e8199196d454941c45d1b3a323f1433bd6")].concat();
+    let control = [&[0xc0_u8][..], &[9; 32]].concat();
+    let paid = |script_sig: Vec<u8>, items: &[&[u8]]| {
+        let mut paying = transaction(FUNDING);
+        paying.input[0].script_sig = ScriptBuf::from_bytes(script_sig);
+        paying.input[0].witness = Witness::from_slice(items);
+        let events = told(&watched(&[ROBBED], Network::Bitcoin), vec![paying], &Coins::new());
+        events[0].from_address().map(str::to_owned)
+    };
+    let shown = |address: &str| Some(address.to_owned());
+    assert_eq!(paid(push(&[&signature, &key]), &[]), shown("1BgGZ9tcN4rm9KBzDn7KprQz87SZ26SAMH"));
+    assert_eq!(paid(Vec::new(), &[&signature, &key]), shown("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"));
+    assert_eq!(paid(push(&[&program]), &[&signature, &key]), shown("3JvL6Ymt8MVWiCNHC7oWU6nLeHNJKLZGLN"));
+    assert_eq!(paid(push(&[&signature]), &[]), None, "a bare key");
+    assert_eq!(paid(Vec::new(), &[&[7; 64]]), None, "a Taproot key");
+    assert_eq!(paid(Vec::new(), &[&[0x51], &control]), None, "a Taproot script");
+}
+
+#[test]
 fn what_waits_is_unconfirmed_and_is_told_anew_in_its_block() {
     let (theft, funding) = (transaction(THEFT), transaction(FUNDING));
     let robbed = watched(&[ROBBED], Network::Bitcoin);

@@ -179,6 +179,36 @@ fn revealed(input: &TxIn) -> Vec<ScriptBuf> {
     scripts
 }
 
+/// The script of the coin that an input spends, as the input alone shows it: of the one form that its bytes have where they
+/// are spent as usual. A Taproot key or script, and a bare key or bare keys, show nothing that names the coin.
+pub(super) fn shown_by(input: &TxIn) -> Option<ScriptBuf> {
+    let is_key = |bytes: &[u8]| matches!((bytes.len(), bytes.first()), (33, Some(2 | 3)) | (65, Some(4)));
+    let is_signature = |bytes: &[u8]| matches!(bytes.len(), 9..=73) && bytes.first() == Some(&0x30);
+    let instructions: Option<Vec<_>> = input.script_sig.instructions().map(|read| pushed(read.ok()?)).collect();
+    let pushes: Vec<&[u8]> = instructions?;
+    let witness = &input.witness;
+    match (pushes.as_slice(), witness.last()) {
+        ([], Some(key)) if witness.len() == 2 && key.len() == 33 && is_key(key) => {
+            Some(ScriptBuf::new_p2wpkh(&WPubkeyHash::hash(key)))
+        }
+        ([], Some(_)) if may_be_taproot_script(input) => None,
+        ([], Some(script)) => Some(ScriptBuf::new_p2wsh(&Script::from_bytes(script).wscript_hash())),
+        ([_, key], None) if is_key(key) => Some(ScriptBuf::new_p2pkh(&PubkeyHash::hash(key))),
+        ([.., script], _) if !is_signature(script) => {
+            Some(ScriptBuf::new_p2sh(&Script::from_bytes(script).script_hash()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a witness may be that of a Taproot coin: one signature, or a control block or an annex at its end (BIP-341).
+fn may_be_taproot_script(input: &TxIn) -> bool {
+    let last = input.witness.last().unwrap_or_default();
+    let is_control = last.len() % 32 == 1 && last.len() >= 33 && last.first().is_some_and(|first| *first >= 0xc0);
+    let is_alone = input.witness.len() == 1 && matches!(last.len(), 64 | 65);
+    is_alone || is_control || input.witness.len() >= 2 && last.first() == Some(&0x50)
+}
+
 /// What an instruction of a script pushes.
 pub(super) fn pushed(instruction: Instruction<'_>) -> Option<&[u8]> {
     match instruction {

@@ -104,7 +104,8 @@ impl Decoder<'_> {
         if self.watched.has(&transaction.from) {
             events.push(self.sent(place, transaction, receipt, &said));
         }
-        for (number, execution) in self.executions(transaction, walk, &said).iter().enumerate() {
+        let executions = self.executions(transaction, walk, &said);
+        for (number, execution) in executions.iter().enumerate() {
             events.push(self.executed(place, execution, number, &said));
             if let (By::Owners(Some(hash)), Some(asked)) = (&execution.by, &execution.asked) {
                 events.extend(signatures::told(self, place, execution.safe, *hash, &asked.signatures, number));
@@ -120,8 +121,11 @@ impl Decoder<'_> {
             for (number, moved) in std::iter::once(&moved).chain(&walk.moved).enumerate() {
                 self.native(place, moved, number, events);
             }
+            events.extend(self.nothing(place, transaction));
         }
-        events.extend(said.iter().flat_map(|said| said.events(self, place)));
+        let safes = executions.iter().map(|execution| execution.safe);
+        let acting: Vec<Address> = std::iter::once(transaction.from).chain(safes).collect();
+        events.extend(said.iter().flat_map(|said| said.events(self, place, &acting)));
     }
 
     /// The `chain.tx` of a watched account.
@@ -200,6 +204,10 @@ impl Decoder<'_> {
         }
         let whole = place.tx.is_none_or(|(_, receipt)| receipt.succeeded());
         let fine = whole && succeeded.unwrap_or(true);
+        if !whole && matches!(by, By::Module(_)) {
+            // Whoever is no module can ask as one, and is refused.
+            detail.insert("reverted".into(), json!(true));
+        }
         event.from_address(address(*safe)).outcome(if fine { "success" } else { "failed" });
         if let Some(asked) = asked {
             self.add_called(&mut event, &mut detail, asked.to, asked.value, &asked.data, asked.operation);
@@ -257,6 +265,20 @@ impl Decoder<'_> {
                 events.push(complete(&mut event, place, detail));
             }
         }
+    }
+
+    /// A transaction of nothing, and with nothing to do, to a watched wallet. It moves no value, and stands in the wallet's
+    /// history all the same: whoever sends it wants their address to be seen there.
+    fn nothing(&self, place: &Place<'_>, transaction: &Transaction) -> Option<Event> {
+        let Transaction { from, value, input, .. } = transaction;
+        let wallet = transaction.to.filter(|to| self.watched.has(to) && !self.watched.has(from))?;
+        if !value.is_zero() || !input.is_empty() {
+            return None;
+        }
+        let mut event = self.event(place, "chain.transfer", wallet, "native/0/in");
+        event.from_address(address(*from)).to_address(address(wallet)).outcome("success");
+        event.asset(&self.network.asset).amount(amount(*value));
+        Some(complete(&mut event, place, json!({"direction": "in"})))
     }
 }
 

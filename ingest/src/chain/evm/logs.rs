@@ -228,10 +228,11 @@ impl Said {
         }
     }
 
-    /// What is told of it. Executions are told with their calls, by [`Decoder::block`].
-    pub(super) fn events(&self, decoder: &Decoder<'_>, place: &Place<'_>) -> Vec<Event> {
+    /// What is told of it. Executions are told with their calls, by [`Decoder::block`]. `acting` are the accounts that the
+    /// transaction acts for: who sent it, and the watched Safes that executed in it.
+    pub(super) fn events(&self, decoder: &Decoder<'_>, place: &Place<'_>, acting: &[Address]) -> Vec<Event> {
         match self {
-            Said::Moved { .. } => self.moves(decoder, place),
+            Said::Moved { .. } => self.moves(decoder, place, acting),
             Said::Wrapped { .. } => self.wrapping(decoder, place).into_iter().collect(),
             Said::Allowed { .. } => self.allowance(decoder, place).into_iter().collect(),
             Said::Permitted { .. } => self.permission(decoder, place).into_iter().collect(),
@@ -249,7 +250,7 @@ impl Said {
         }
     }
 
-    fn moves(&self, decoder: &Decoder<'_>, place: &Place<'_>) -> Vec<Event> {
+    fn moves(&self, decoder: &Decoder<'_>, place: &Place<'_>, acting: &[Address]) -> Vec<Event> {
         let Said::Moved { log, part, token, from, to, units, token_id } = self else { return Vec::new() };
         let sides = [("out", from), ("in", to)].into_iter().filter(|(_, wallet)| decoder.watched.has(wallet));
         let told = sides.map(|(direction, wallet)| {
@@ -259,6 +260,10 @@ impl Said {
             event.asset(registry::token(&decoder.network.name, &address(*token))).amount(amount(*units));
             let mut detail = json!({"direction": direction, "token": address(*token)});
             put_id(&mut detail, *token_id);
+            // More than nothing may be a theft by an allowance, which the wallet does not sign for either.
+            if direction == "out" && units.is_zero() && !acting.contains(wallet) {
+                detail["unsigned"] = json!(true);
+            }
             complete(&mut event, place, detail)
         });
         told.collect()

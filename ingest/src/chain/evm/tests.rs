@@ -16,6 +16,7 @@ use crate::limits::WALLETS_COMPARED_MAX;
 mod assets;
 mod destinations;
 mod permissions;
+mod poisoning;
 
 const WALLET: &str = "0x1111111111111111111111111111111111111111";
 const SAFE: &str = "0x2222222222222222222222222222222222222222";

@@ -74,7 +74,10 @@ pub(super) fn note_missing(rows: &mut [Row]) {
             && !decided.is_empty()
             && !decided.iter().any(|name| name == request)
             && carried.iter().any(|name| name == request);
+        // What arrives, and what moves nothing, has no signature of ours.
+        let leaves = row.first()["facts"]["direction"] != "in" && row.first()["amount"] != "0";
         let unsigned = row.kind() == "chain.transfer"
+            && leaves
             && row.first()["evidence"] == true
             && !signed.is_empty()
             && !signed.iter().any(|name| name == row.named("tx"));

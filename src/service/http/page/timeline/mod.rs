@@ -192,7 +192,8 @@ fn of_alert(alert: &Value) -> Option<Row<'_>> {
 /// What left the wallets that proves a finding: when the first and the last of it did.
 pub(super) fn money_left(incident: &Value) -> Option<(Instant, Instant)> {
     let leaves = |event: &&Value| {
-        text(event, "kind") == "chain.transfer" && event["evidence"] == true && event["facts"]["direction"] != "in"
+        let is_evidence = text(event, "kind") == "chain.transfer" && event["evidence"] == true;
+        is_evidence && event["facts"]["direction"] != "in" && text(event, "amount") != "0"
     };
     let left = items(&incident["custody"]["timeline"]).iter().filter(leaves);
     let times: Vec<Instant> = left.filter_map(|event| instant(text(event, "time"))).collect();

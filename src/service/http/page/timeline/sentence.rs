@@ -42,6 +42,12 @@ pub(super) fn sentence(row: &Row) -> String {
             let what = if request.is_empty() { "a transaction" } else { request.as_str() };
             format!("{actor} sends {what} to the chain: {}{}{}", value(event), to(event), operation(event))
         }
+        "chain.transfer" if text(event, "amount") == "0" && event["facts"]["direction"] == "in" => {
+            format!("Nothing arrives{}, though it stands in the history", from(event))
+        }
+        "chain.transfer" if text(event, "amount") == "0" => {
+            format!("Nothing leaves{}, though it stands in the history", to(event))
+        }
         "chain.transfer" if event["facts"]["direction"] == "in" => format!("{} arrive{}", value(event), from(event)),
         "chain.transfer" => format!("{} leave{}", value(event), to(event)),
         "chain.contract" => changed(event["facts"]["change"].as_str().unwrap_or("contract")),

@@ -97,6 +97,21 @@ fn the_picture_has_both_values_the_lead_and_no_markup_of_others() {
 }
 
 #[test]
+fn what_moves_nothing_or_arrives_neither_left_nor_wants_a_signature() {
+    let planted = incident(&[
+        event(5, "signing.signed", &json!({ "request": "r", "tx": "t" })),
+        event(6, "chain.transfer", &json!({ "tx": "u", "amount": "0", "to_address": "0xb", "evidence": true })),
+        event(
+            7,
+            "chain.transfer",
+            &json!({ "tx": "v", "amount": "1", "facts": { "direction": "in" }, "evidence": true }),
+        ),
+    ]);
+    assert!(rows_of(&planted).iter().all(|row| row.missing.is_none()));
+    assert_eq!(money_left(&planted), None);
+}
+
+#[test]
 fn where_nobody_tells_of_decisions_none_is_missing() {
     let lonely = incident(&[
         event(5, "signing.requested", &json!({ "request": "r" })),
