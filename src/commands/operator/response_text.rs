@@ -115,6 +115,9 @@ fn evidence(response: &Value) -> String {
     if response["late"] == true {
         said.push_str("; it came late");
     }
+    if let Some(taken_back) = response["unconfirmed"]["says"].as_str() {
+        let _ = write!(said, "; {taken_back}");
+    }
     said
 }
 

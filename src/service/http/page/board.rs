@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::addresses::{address, path};
 use super::fields::Fields;
-use super::parts::{age, choice, columns, items, pages, severity, status, text, time};
+use super::parts::{age, choice, columns, items, pages, severity, status, text, time, unconfirmed_alerts};
 use super::responses::waiting;
 use super::sessions::Session;
 use super::{Page, layout};
@@ -92,6 +92,7 @@ fn row(incident: &Value, now: Instant) -> Markup {
             td role="cell" data-label="State" { (status(incident)) }
             td.title role="cell" {
                 a.entry #(format!("i-{id}")) href=(path(&["page", "incidents", id])) title=(title) { (shortened(title)) }
+                (unconfirmed_alerts(incident))
             }
             td role="cell" data-label="System" { (text(incident, "system")) }
             td role="cell" data-label="Age" { (age(opened, now)) }
