@@ -84,7 +84,8 @@ impl Unconfirmed {
         } else {
             "Unconfirmed: what it saw is no longer on the chain"
         };
-        let who = if self.is_one_nodes_word() { "one node says so".to_owned() } else { format!("{agreed} nodes say so") };
+        let who =
+            if self.is_one_nodes_word() { "one node says so".to_owned() } else { format!("{agreed} nodes say so") };
         format!("{what}: {chain} has left block {block} (reorganisation {epoch}); {who}.")
     }
 }

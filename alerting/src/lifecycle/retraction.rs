@@ -65,7 +65,8 @@ impl AlertState {
     fn may_resolve(&self, alert: &Alert, unconfirmed: &Unconfirmed) -> bool {
         let Some(incident) = self.incidents().get(&alert.incident) else { return false };
         let is_untouched = alert.status(incident) == Status::Open && incident.handling.assignee.is_none();
-        let has_response = || self.responses_of(&incident.id).any(|progress| progress.response.alert_id == alert.alert_id);
+        let has_response =
+            || self.responses_of(&incident.id).any(|progress| progress.response.alert_id == alert.alert_id);
         unconfirmed.is_final
             && !unconfirmed.is_one_nodes_word()
             && alert.severity < Severity::High

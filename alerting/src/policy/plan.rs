@@ -29,7 +29,8 @@ pub fn plan(finding: &Finding, state: &AlertState, policy: &Policy) -> Vec<Actio
     }
     let incident = state.incidents().join(finding);
     let alert = state.alert(finding);
-    let alert = alert.filter(|alert| finding.decided < alert.quiet_until || is_awaited(alert, finding, &incident, state));
+    let alert =
+        alert.filter(|alert| finding.decided < alert.quiet_until || is_awaited(alert, finding, &incident, state));
     let alert_id = alert.map_or_else(|| alert_id(finding), |alert| alert.alert_id.clone());
     let mut actions = respond(finding, &alert_id, &incident, state, policy);
     let [revoked, proposed] = has_responded(finding, state);
