@@ -9,6 +9,7 @@
 //! | [`descriptors`] | a wallet of Bitcoin with many addresses |
 //! | [`tokens`] | balances of tokens that move otherwise than they say |
 //! | [`finality`] | final blocks, and what leaves them |
+//! | [`retractions`] | alerts whose events are taken back, found again, or gone for good |
 //! | [`added`] | wallets that are added while their chain is followed |
 //! | [`pools`] | transactions that wait for their block |
 //! | [`heads`] | nodes that announce their blocks |
@@ -39,5 +40,6 @@ mod looks;
 mod memory;
 mod pools;
 mod publisher;
+mod retractions;
 mod tokens;
 pub(crate) mod watcher;

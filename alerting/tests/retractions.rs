@@ -36,7 +36,7 @@ fn reorg(seconds: i64, epoch: u64, (agreed, quorum): (u64, u64)) -> Event {
 }
 
 fn retracted(id: &str, seconds: i64, block: u64, epoch: u64) -> Event {
-    let detail = json!({"event": event_id(id).to_string(), "block": block, "epoch": epoch});
+    let detail = json!({"event": event_id(id).to_string(), "kind": "chain.transfer", "block": block, "epoch": epoch});
     said("chain.retracted", &format!("retracted/{epoch}/{id}"), seconds, None, &detail)
 }
 
@@ -203,6 +203,17 @@ async fn what_nothing_takes_back_or_only_waits_is_not_unconfirmed() {
 }
 
 #[tokio::test]
+async fn what_is_found_because_something_was_taken_back_stands() {
+    let (log, executor) = scene().await;
+    hear(&log, &executor, vec![transfer("a", 10, 12)]).await;
+    hear(&log, &executor, vec![reorg(20, 1, (2, 2)), retracted("a", 20, 12, 1)]).await;
+    let gone = found("retracted/1/a", 30, Severity::High);
+    let reversed = Finding { evidence: vec![gone.anchor, event_id("a")], ..gone };
+    executor.take(&reversed).await.unwrap();
+    assert_eq!(unconfirmed(&executor), None);
+}
+
+#[tokio::test]
 async fn what_was_taken_back_before_a_rule_decided_is_told_once_and_as_unconfirmed() {
     let (log, executor) = scene().await;
     hear(&log, &executor, vec![transfer("a", 10, 12)]).await;
@@ -227,7 +238,7 @@ fn story() -> (Vec<Event>, Vec<Finding>) {
         reorg(40, 2, (2, 2)),
         retracted("b", 41, 13, 2),
         final_up_to(13, 50),
-        transfer("c", 60, 14),
+        said("chain.contract", "c", 60, None, &json!({"block": 14, "block_hash": "c"})),
     ];
     let other = |finding: Finding| Finding { entity: "w2".into(), wallet: Some("w2".into()), tx: None, ..finding };
     let findings = vec![

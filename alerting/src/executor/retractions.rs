@@ -18,7 +18,7 @@ impl Executor {
             let _turn = self.turn().await?;
             let records: Vec<Event> = self.with_state(|state| state.retraction_records(&alert_id, &change));
             let written = self.shared.alert_log.append(Topic::Conclusions, records)?;
-            if written.iter().any(|event| event.kind() == "alert.resolved") {
+            if written.len() > 1 {
                 self.shared.outbox.dispatch();
             }
         }

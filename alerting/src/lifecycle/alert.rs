@@ -6,7 +6,7 @@ use keywatch_store::{Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::action::{AlertRecord, SOURCE, derive_id};
-use crate::lifecycle::grounds::Grounds;
+use crate::lifecycle::grounds::{Grounds, Unconfirmed};
 use crate::lifecycle::handling::{Status, Verdict};
 use crate::lifecycle::incident::Incident;
 use crate::lifecycle::matcher::Matcher;
@@ -108,6 +108,13 @@ impl Alert {
         self.verdict = Some(verdict);
         if let Some(unconfirmed) = &mut self.grounds.unconfirmed {
             unconfirmed.is_resolved = by == SOURCE;
+        }
+    }
+
+    /// What it stands on was taken back, or stands again, from log time `at` on.
+    pub(crate) fn stands(&mut self, at: Instant, unconfirmed: Option<Unconfirmed>) {
+        if self.grounds.settle(at, unconfirmed) {
+            self.verdict = None;
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Grounds {
     stands: bool,
     /// All of it was taken back.
     pub unconfirmed: Option<Unconfirmed>,
+    /// Log time up to which it is said how it stands.
+    pub(crate) settled: Instant,
 }
 
 /// All that an alert stands on was taken back.
@@ -65,6 +67,15 @@ impl Grounds {
             self.events.clear();
         }
         self.unconfirmed.take().is_some_and(|before| before.is_resolved)
+    }
+}
+
+impl Grounds {
+    /// Takes in how it stands from log time `at` on; whether that opens again what keywatch had resolved.
+    pub(crate) fn settle(&mut self, at: Instant, unconfirmed: Option<Unconfirmed>) -> bool {
+        self.settled = self.settled.max(at);
+        let before = std::mem::replace(&mut self.unconfirmed, unconfirmed);
+        self.unconfirmed.is_none() && before.is_some_and(|before| before.is_resolved)
     }
 }
 

@@ -60,7 +60,7 @@ impl History {
             "alert.acknowledged" | "alert.assigned" | "alert.commented" | "alert.resolved" | "alert.reopened" => {
                 self.operated(event);
             }
-            "alert.unconfirmed" => self.was_retracted(event),
+            "alert.unconfirmed" | "alert.confirmed" => self.was_retracted(event),
             kind if kind.starts_with("response.") => self.responses.apply(event, &mut self.inputs),
             _ => {}
         }
@@ -107,10 +107,10 @@ impl History {
     }
 
     fn was_retracted(&mut self, event: &Event) {
-        if let Some((id, unconfirmed)) = retraction::said(event)
-            && let Some((_, counted)) = self.alerts.get_mut(&id)
+        if let Some(said) = retraction::said(event)
+            && let Some((_, counted)) = self.alerts.get_mut(&said.alert_id)
         {
-            counted.alert.grounds.unconfirmed = Some(unconfirmed);
+            counted.alert.stands(said.at, said.unconfirmed);
         }
     }
 

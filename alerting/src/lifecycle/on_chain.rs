@@ -42,8 +42,18 @@ struct Chains {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Said {
     at: Instant,
-    /// Whether it stood in a block; what waits for one is in none.
-    in_block: bool,
+    place: Place,
+}
+
+/// Where an event of a chain stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Place {
+    /// In a block.
+    Block,
+    /// It waits for one.
+    Pool,
+    /// Beside the chain: it tells of blocks that were left or are final, and no reorganisation takes it back.
+    Follower,
 }
 
 /// An event whose block was left.
@@ -52,11 +62,14 @@ struct TakenBack {
     at: Instant,
     source: String,
     chain: String,
+    kind: String,
     tx: Option<String>,
     block: u64,
     of: Reorganisation,
     /// When what came instead of its block became final.
     final_at: Option<Instant>,
+    /// The event of the same kind and transaction in a block after it, and when that was read.
+    again: Option<(EventId, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,8 +84,8 @@ struct Reorganisation {
 pub(crate) struct Change {
     /// Log time.
     pub(crate) at: Instant,
-    /// How it stands then.
-    pub(crate) unconfirmed: Unconfirmed,
+    /// What was taken back by then; nothing where it stands again.
+    pub(crate) unconfirmed: Option<Unconfirmed>,
 }
 
 impl OnChain {
@@ -85,11 +98,12 @@ impl OnChain {
         }
         let detail = event.detail().value();
         let chains = self.systems.entry(event.system().to_owned()).or_default();
+        chains.said(event, &detail);
         match kind {
             "chain.reorg" => chains.reorganised(event, &detail),
             "chain.retracted" => chains.retracted(event, &detail),
             "chain.finality" => chains.final_up_to(event, &detail),
-            _ => chains.said(event, &detail),
+            _ => {}
         }
     }
 
@@ -97,11 +111,14 @@ impl OnChain {
     /// nothing that a chain said, or on more than is remembered of an alert.
     pub(crate) fn of(&self, finding: &Finding) -> Option<BTreeSet<EventId>> {
         let said = &self.systems.get(&finding.system)?.said;
-        if said.get(&finding.anchor).is_some_and(|anchor| !anchor.in_block) {
-            return Some(BTreeSet::new());
+        match said.get(&finding.anchor).map(|anchor| anchor.place) {
+            Some(Place::Pool) => return Some(BTreeSet::new()),
+            // That something was taken back is what it found.
+            Some(Place::Follower) => return None,
+            Some(Place::Block) | None => {}
         }
         let evidence = std::iter::once(&finding.anchor).chain(&finding.evidence);
-        let in_blocks = evidence.filter(|id| said.get(*id).is_some_and(|said| said.in_block));
+        let in_blocks = evidence.filter(|id| said.get(*id).is_some_and(|said| said.place == Place::Block));
         let events: BTreeSet<EventId> = in_blocks.copied().collect();
         (1..=ALERT_EVENTS_MAX).contains(&events.len()).then_some(events)
     }
@@ -114,48 +131,30 @@ impl OnChain {
     /// Whether a finding is of a transaction that an alert stands on and that was taken back: it is in another block again.
     pub(crate) fn is_found_again(&self, alert: &Alert, finding: &Finding) -> bool {
         let Some(chains) = self.systems.get(&alert.system).filter(|_| finding.tx.is_some()) else { return false };
-        let left = alert.grounds.events().iter().filter_map(|id| chains.taken_back.get(id));
-        left.map(|one| &one.tx).any(|tx| *tx == finding.tx)
+        let taken_back = alert.grounds.events().iter().filter_map(|id| chains.taken_back.get(id));
+        taken_back.filter(|one| one.at <= finding.decided).any(|one| one.tx == finding.tx)
     }
 
-    /// What is to be said of an alert by log time `until`: that everything it stands on was taken back, and then that this is final.
+    /// What is to be said of an alert by log time `until`, in its order: that everything it stands on was taken back, that this is
+    /// final, or that it is in a block again. Each moment is looked at by itself, so that it is the same however late that is done.
     pub(crate) fn changes(&self, alert: &Alert, until: Instant) -> Vec<Change> {
-        let before = alert.grounds.unconfirmed.as_ref();
-        let left = self.left(alert, until).filter(|_| before.is_none_or(|before| !before.is_final));
-        let Some(left) = left else { return Vec::new() };
-        let Some(last) = left.iter().max_by_key(|one| (one.at, one.block)) else { return Vec::new() };
-        let agreed = left.iter().map(|one| one.of.agreed).min();
-        let quorum = left.iter().map(|one| one.of.quorum).min();
+        let (events, from) = (alert.grounds.events(), alert.grounds.settled.max(alert.last));
+        let Some(chains) = self.systems.get(&alert.system).filter(|_| from <= until) else { return Vec::new() };
+        let all = events.iter().flat_map(|id| chains.taken_back(id)).flat_map(TakenBack::times);
+        let mut times: BTreeSet<Instant> = all.filter(|at| from < *at && *at <= until).collect();
         // What a rule waited for may have been taken back before it decided.
-        let since = before.map_or(last.at.max(alert.last), |before| before.since);
-        let unconfirmed = Unconfirmed {
-            chain: last.chain.clone(),
-            block: last.block,
-            epoch: last.of.epoch,
-            agreed: agreed.unwrap_or(1),
-            quorum: quorum.unwrap_or(1),
-            since,
-            is_final: false,
-            is_resolved: false,
-        };
+        times.insert(from);
         let mut changes = Vec::new();
-        if before.is_none() {
-            changes.push(Change { at: since, unconfirmed: unconfirmed.clone() });
-        }
-        let final_at: Option<Vec<Instant>> =
-            left.iter().map(|one| one.final_at.filter(|final_at| *final_at <= until)).collect();
-        if let Some(final_at) = final_at.and_then(|all| all.into_iter().max()) {
-            let unconfirmed = Unconfirmed { is_final: true, ..unconfirmed };
-            changes.push(Change { at: final_at.max(since), unconfirmed });
+        let mut stands = alert.grounds.unconfirmed.clone();
+        for at in times {
+            let then = chains.stand(events, at, stands.as_ref());
+            let is_final = |one: Option<&Unconfirmed>| one.map(|one| one.is_final);
+            if is_final(then.as_ref()) != is_final(stands.as_ref()) {
+                changes.push(Change { at, unconfirmed: then.clone() });
+                stands = then;
+            }
         }
         changes
-    }
-
-    /// What an alert stands on, where all of it was taken back by log time `until`.
-    fn left(&self, alert: &Alert, until: Instant) -> Option<Vec<&TakenBack>> {
-        let taken_back = &self.systems.get(&alert.system)?.taken_back;
-        let events = alert.grounds.events();
-        events.iter().map(|id| taken_back.get(id).filter(|one| one.at <= until)).collect()
     }
 
     /// Forgets what was taken back long before `now` in `system`.
@@ -166,13 +165,83 @@ impl OnChain {
     }
 }
 
+impl TakenBack {
+    /// When something changed about it.
+    fn times(&self) -> impl Iterator<Item = Instant> {
+        std::iter::once(self.at).chain(self.final_at).chain(self.again.map(|(_, at)| at))
+    }
+}
+
 impl Chains {
+    /// An event that was taken back, and then what came in its place as often as that was taken back, too.
+    fn taken_back(&self, id: &EventId) -> Vec<&TakenBack> {
+        let mut all = Vec::new();
+        let mut next = self.taken_back.get(id);
+        while let Some(one) = next.filter(|_| all.len() < ALERT_EVENTS_MAX) {
+            all.push(one);
+            next = one.again.and_then(|(id, _)| self.taken_back.get(&id));
+        }
+        all
+    }
+
+    /// What of an event is left at log time `at`, itself or what came in its place; nothing where it stands.
+    fn left(&self, id: &EventId, at: Instant) -> Option<&TakenBack> {
+        for one in self.taken_back(id) {
+            if one.at > at {
+                return None;
+            }
+            if one.again.is_none_or(|(_, again)| again > at) {
+                return Some(one);
+            }
+        }
+        None
+    }
+
+    /// How what hangs on these events stands at log time `at`, which stood as `before`.
+    fn stand(&self, events: &BTreeSet<EventId>, at: Instant, before: Option<&Unconfirmed>) -> Option<Unconfirmed> {
+        let left: Option<Vec<&TakenBack>> = events.iter().map(|id| self.left(id, at)).collect();
+        let left = left.unwrap_or_default();
+        let Some(last) = left.iter().max_by_key(|one| (one.at, one.block)) else {
+            let is_back = events.iter().any(|id| self.taken_back.contains_key(id) && self.left(id, at).is_none());
+            // What is no longer remembered was taken back all the same.
+            return before.filter(|_| !is_back).cloned();
+        };
+        Some(Unconfirmed {
+            chain: last.chain.clone(),
+            block: last.block,
+            epoch: last.of.epoch,
+            agreed: left.iter().map(|one| one.of.agreed).min().unwrap_or(1),
+            quorum: left.iter().map(|one| one.of.quorum).min().unwrap_or(1),
+            since: before.map_or(at, |before| before.since),
+            is_final: left.iter().all(|one| one.final_at.is_some_and(|final_at| final_at <= at)),
+            is_resolved: before.is_some_and(|before| before.is_resolved),
+        })
+    }
+
     fn said(&mut self, event: &Event, detail: &Value) {
-        let in_block = detail["block_hash"].is_string();
-        // Where no follower tells of blocks, nothing is taken back.
-        if in_block || event.outcome() == Some("unconfirmed") {
-            self.said.insert(event.event_id(), Said { at: event.time(), in_block });
-            forget_oldest(&mut self.said, CHAIN_EVENTS_MAX, |said| said.at);
+        let place = match event.outcome() {
+            _ if !OF_BLOCKS.contains(&event.kind()) => Place::Follower,
+            _ if detail["block_hash"].is_string() => Place::Block,
+            Some("unconfirmed") => Place::Pool,
+            // Where no follower tells of blocks, nothing is taken back.
+            _ => return,
+        };
+        if place == Place::Block {
+            self.is_back(event);
+        }
+        self.said.insert(event.event_id(), Said { at: event.time(), place });
+        forget_oldest(&mut self.said, CHAIN_EVENTS_MAX, |said| said.at);
+    }
+
+    /// A transaction is in a block: what was taken back of it stands in this one.
+    fn is_back(&mut self, event: &Event) {
+        let (source, chain) = follower(event);
+        let again = Some((event.event_id(), event.time()));
+        for one in self.taken_back.values_mut().filter(|one| one.again.is_none() && one.tx.is_some()) {
+            let is_it = one.tx.as_deref() == event.tx() && one.kind == event.kind();
+            if is_it && one.source == source && one.chain == chain {
+                one.again = again;
+            }
         }
     }
 
@@ -192,7 +261,9 @@ impl Chains {
         let of = known.copied().unwrap_or(Reorganisation { epoch, agreed: 1, quorum: 1 });
         let block = detail["block"].as_u64().unwrap_or_default();
         let (at, tx) = (event.time(), event.tx().map(str::to_owned));
-        self.taken_back.insert(id, TakenBack { at, source, chain, tx, block, of, final_at: None });
+        let kind = detail["kind"].as_str().unwrap_or_default().to_owned();
+        let taken_back = TakenBack { at, source, chain, kind, tx, block, of, final_at: None, again: None };
+        self.taken_back.insert(id, taken_back);
         forget_oldest(&mut self.taken_back, RETRACTED_MAX, |one| one.at);
     }
 

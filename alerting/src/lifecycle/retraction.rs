@@ -6,20 +6,27 @@ use keywatch_store::{Event, Instant, Severity};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::lifecycle::action::{SOURCE, derive_id};
+use crate::lifecycle::action::{AlertRecord, Cause, SOURCE, derive_id};
 use crate::lifecycle::alert::Alert;
 use crate::lifecycle::grounds::Unconfirmed;
 use crate::lifecycle::handling::{Act, Status, Verdict};
+use crate::lifecycle::incident::Incident;
 use crate::lifecycle::on_chain::Change;
 use crate::lifecycle::operation::Operation;
+use crate::lifecycle::record as records_of;
 use crate::lifecycle::state::AlertState;
 
-/// The detail of the `alert.unconfirmed` record.
+/// The detail of an `alert.unconfirmed` or `alert.confirmed` record.
 #[derive(Serialize, Deserialize)]
-struct Said {
-    alert_id: String,
+pub(crate) struct Said {
+    /// The alert.
+    pub(crate) alert_id: String,
     incident: String,
-    unconfirmed: Unconfirmed,
+    /// Log time of what it follows from.
+    pub(crate) at: Instant,
+    /// What was taken back; nothing where it stands again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unconfirmed: Option<Unconfirmed>,
 }
 
 impl AlertState {
@@ -35,27 +42,28 @@ impl AlertState {
                 changes.into_iter().map(move |change| (alert.alert_id.clone(), change))
             })
             .collect();
-        due.sort_by_key(|(id, change)| (change.at, change.unconfirmed.is_final, id.clone()));
+        due.sort_by_key(|(id, change)| (change.at, id.clone()));
         due
     }
 
-    /// The records of a change of an alert: that it is unconfirmed, and where that closes it, that keywatch resolves it.
+    /// The records of a change of an alert: how it stands, that keywatch resolves it where that closes it, and that it is open again
+    /// and told where keywatch had resolved it wrongly.
     pub(crate) fn retraction_records(&self, alert_id: &str, change: &Change) -> Vec<Event> {
         let Some(alert) = self.alert_by_id(alert_id) else { return Vec::new() };
         let mut records = vec![record(alert, change)];
-        if let Some(incident) = self.incidents().get(&alert.incident)
-            && self.may_resolve(alert, &change.unconfirmed)
-        {
-            let operation = Operation {
-                incident: incident.id.clone(),
-                alert_id: Some(alert_id.to_owned()),
-                by: SOURCE.to_owned(),
-                key: None,
-                act: Act::Resolve { verdict: Verdict::False, reason: change.unconfirmed.sentence() },
-            };
-            let mut resolved = operation.record(&alert.system, incident.handling.acts, change.at);
-            resolved.set_time(change.at);
-            records.push(resolved);
+        let Some(incident) = self.incidents().get(&alert.incident) else { return records };
+        match &change.unconfirmed {
+            Some(unconfirmed) if self.may_resolve(alert, unconfirmed) => {
+                let act = Act::Resolve { verdict: Verdict::False, reason: unconfirmed.sentence() };
+                records.push(operation(incident, Some(alert_id), act, change.at));
+            }
+            None if is_wrong(alert, incident) => {
+                let reason = "What it saw is in a block again.".to_owned();
+                records.push(operation(incident, None, Act::Reopen { reason }, change.at));
+                let told = self.deliveries().last_told(&incident.id);
+                records.extend(told.map(|told| records_of::paged(&told_again(told, incident, change.at))));
+            }
+            _ => {}
         }
         records
     }
@@ -74,33 +82,61 @@ impl AlertState {
             && !has_response()
     }
 
-    /// Takes in an `alert.unconfirmed` record.
+    /// Takes in an `alert.unconfirmed` or `alert.confirmed` record.
     pub(crate) fn was_retracted(&mut self, event: &Event) {
         let (_, alerts) = self.handled_mut();
-        if let Some((id, unconfirmed)) = said(event)
-            && let Some(alert) = alerts.get_mut(&id)
+        if let Some(said) = said(event)
+            && let Some(alert) = alerts.get_mut(&said.alert_id)
         {
-            alert.grounds.unconfirmed = Some(unconfirmed);
+            alert.stands(said.at, said.unconfirmed);
         }
     }
 }
 
-/// The alert that an `alert.unconfirmed` record is about, and how it stands.
-pub(crate) fn said(event: &Event) -> Option<(String, Unconfirmed)> {
-    let Said { alert_id, unconfirmed, .. } = Said::deserialize(event.detail().value()).ok()?;
-    Some((alert_id, unconfirmed))
+/// What an `alert.unconfirmed` or `alert.confirmed` record says.
+pub(crate) fn said(event: &Event) -> Option<Said> {
+    Said::deserialize(event.detail().value()).ok()
+}
+
+/// Whether keywatch had resolved the alert, and the incident with it.
+fn is_wrong(alert: &Alert, incident: &Incident) -> bool {
+    let by_keywatch = incident.handling.resolved.as_ref().is_some_and(|(_, _, by, _)| by == SOURCE);
+    by_keywatch && alert.grounds.unconfirmed.as_ref().is_some_and(|unconfirmed| unconfirmed.is_resolved)
+}
+
+/// The page that an incident is open again.
+fn told_again(told: &AlertRecord, incident: &Incident, at: Instant) -> AlertRecord {
+    AlertRecord {
+        key: incident.paging.next_key(&incident.id),
+        incident: incident.id.clone(),
+        merges: Vec::new(),
+        causes: vec![Cause::Reopened],
+        notify: true,
+        due: None,
+        paged: Some(at),
+        ..told.clone()
+    }
+}
+
+fn operation(incident: &Incident, alert_id: Option<&str>, act: Act, at: Instant) -> Event {
+    let alert_id = alert_id.map(str::to_owned);
+    let operation = Operation { incident: incident.id.clone(), alert_id, by: SOURCE.to_owned(), key: None, act };
+    let mut record = operation.record(&incident.system, incident.handling.acts, at);
+    record.set_time(at);
+    record
 }
 
 fn record(alert: &Alert, change: &Change) -> Event {
     let Change { at, unconfirmed } = change;
-    let said =
-        Said { alert_id: alert.alert_id.clone(), incident: alert.incident.clone(), unconfirmed: unconfirmed.clone() };
+    let (alert_id, incident) = (alert.alert_id.clone(), alert.incident.clone());
+    let said = Said { alert_id, incident, at: *at, unconfirmed: unconfirmed.clone() };
     let events: Vec<String> = alert.grounds.events().iter().map(ToString::to_string).collect();
     let events: Vec<&str> = events.iter().map(String::as_str).collect();
-    let step = if unconfirmed.is_final { "final" } else { "left" };
-    let id = format!("unconfirmed/{}/{step}/{}", alert.alert_id, derive_id(&events));
+    let kind = if unconfirmed.is_some() { "alert.unconfirmed" } else { "alert.confirmed" };
+    let id = format!("{kind}/{}/{at}/{}", alert.alert_id, derive_id(&events));
     let origin = Origin { system: alert.system.clone(), source: SOURCE.to_owned() };
-    let mut event = Event::builder(&origin, &id, "alert.unconfirmed", *at);
-    event.time(*at).chain(unconfirmed.chain.as_str()).reason(unconfirmed.sentence()).detail(&json!(said));
+    let mut event = Event::builder(&origin, &id, kind, *at);
+    event.time(*at).chain(unconfirmed.as_ref().map(|one| one.chain.as_str()));
+    event.reason(unconfirmed.as_ref().map(Unconfirmed::sentence)).detail(&json!(said));
     event.build_own()
 }

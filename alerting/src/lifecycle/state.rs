@@ -98,7 +98,7 @@ impl AlertState {
             | "credential.compromise_asked"
             | "credential.restore_asked"
             | "credential.restored" => self.compromised(event),
-            "alert.unconfirmed" => self.was_retracted(event),
+            "alert.unconfirmed" | "alert.confirmed" => self.was_retracted(event),
             kind if kind.starts_with("chain.") => self.on_chain.apply(event),
             kind if kind.starts_with("response.") => self.responses.apply(event, &mut self.inputs),
             _ => {}

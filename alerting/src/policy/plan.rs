@@ -46,7 +46,6 @@ fn is_awaited(alert: &Alert, finding: &Finding, incident: &Joined<'_>, state: &A
     let of_it = state.incidents().resolve(&alert.incident);
     (of_it == incident.id || incident.merges.iter().any(|id| id == of_it))
         && alert.verdict.is_none()
-        && alert.grounds.unconfirmed.is_some()
         && state.on_chain().is_found_again(alert, finding)
 }
 

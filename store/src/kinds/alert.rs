@@ -22,7 +22,13 @@ pub(super) const KINDS: &[Kind] = &[
                 "chain, block and epoch of what was left, how many nodes agreed and had to (agreed, quorum), since when, and \
                  whether what came instead is final",
             ),
+            ("at", "text", "log time of what it follows from"),
         ],
+    ),
+    operated(
+        "alert.confirmed",
+        "what an alert stands on and was taken back is in a block again",
+        &[INCIDENT, ("alert_id", "text", "the alert"), ("at", "text", "log time of what it follows from")],
     ),
     operated("alert.acknowledged", "an operator took an incident up", &[INCIDENT, BY]),
     operated(
