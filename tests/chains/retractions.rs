@@ -23,10 +23,12 @@ fn with_vera(watcher: &Watcher) {
     std::fs::write(watcher.path().join("vera"), "vera\n").unwrap();
 }
 
-/// The wallet lets somebody take all of its tokens, which is a finding of `chain/unlimited_approval`.
-async fn approve(node: &Anvil) {
+/// The wallet lets somebody take all of its tokens, which is a finding of `chain/unlimited_approval`. Gives the transaction as it
+/// was signed.
+async fn approve(node: &Anvil) -> Value {
     let data = format!("0x095ea7b3{:064x}{}", 0xbeef_u64, "f".repeat(64));
-    node.send(json!({"from": ACCOUNTS[0], "to": ACCOUNTS[1], "data": data})).await;
+    let hash = node.send(json!({"from": ACCOUNTS[0], "to": ACCOUNTS[1], "data": data})).await;
+    node.rpc("eth_getRawTransactionByHash", json!([hash])).await
 }
 
 /// The one alert of that rule, as soon as it is like that.
@@ -54,7 +56,7 @@ async fn what_a_reorganisation_takes_back_is_unconfirmed_until_it_is_in_a_block_
     with_vera(&watcher);
     let watching = watcher.start();
     node.mine(2).await;
-    approve(&node).await;
+    let signed = approve(&node).await;
     let found = alert(&watching, "found", |_| true).await;
     assert_eq!(found["unconfirmed"], json!(null));
     node.rpc("anvil_reorg", json!([1, []])).await;
@@ -75,7 +77,8 @@ async fn what_a_reorganisation_takes_back_is_unconfirmed_until_it_is_in_a_block_
     let listed = out(&keywatch(watcher.path(), &arguments, b""));
     assert!(listed.contains("[unconfirmed]"), "{listed}");
 
-    approve(&node).await;
+    // The rule does not find it once more, since the wallet had given the allowance before.
+    node.rpc("eth_sendRawTransaction", json!([signed])).await;
     let again = alert(&watching, "confirmed", |alert| alert["unconfirmed"].is_null()).await;
     assert_eq!((&again["id"], &again["status"], &again["pages"]), (&found["id"], &json!("open"), &found["pages"]));
     watching.stop();
