@@ -10,8 +10,9 @@ use crate::response::intent::Progress;
 
 impl Executor {
     /// Tells what was heard of the revocations of a system until log time `until`, as far as nobody was told: that something
-    /// revoked was allowed, or that the control signed; and which alerts stand on what was taken back. Before a finding is planned, what was heard before it is told, so that
-    /// the order of pages does not hang on how many records are read at once.
+    /// revoked was allowed, or that the control signed; and writes down which alerts stand on what was taken back by then. Before a
+    /// finding is planned, what was heard before it is told, so that the order of pages does not hang on how many records are read at
+    /// once.
     ///
     /// # Errors
     /// [`Error::Log`].
