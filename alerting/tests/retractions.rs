@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::support::{FaultyPdp, MortalLog, SYSTEM, WALLET, at, executor, executor_from};
 use keywatch_alerting::{
-    Act, Action, Alert, AlertState, Executor, Saved, Sink, Status, Terminal, Unconfirmed, Verdict,
+    Act, Action, Alert, AlertState, Executor, History, Saved, Sink, Status, Terminal, Unconfirmed, Verdict,
 };
 use keywatch_store::event::Origin;
 use keywatch_store::finding::{Proof, Target};
@@ -285,6 +285,13 @@ async fn p1_it_is_concluded_alike_record_by_record_at_once_and_from_every_kept_s
     executor.page_due(SYSTEM, events.last().unwrap().time()).await.unwrap();
     executor.idle().await;
     assert_eq!(concluded(&at_once), concluded(&log));
+
+    // Whoever asks of the whole log is told the same.
+    let mut history = History::default();
+    log.all(Topic::Conclusions).iter().for_each(|event| history.apply(event));
+    let mut told: Vec<Alert> = history.alerts().into_iter().map(|summary| summary.alert.clone()).collect();
+    told.sort_by(|one, other| one.alert_id.cmp(&other.alert_id));
+    assert_eq!(told, live.with_state(|state| state.alerts().cloned().collect::<Vec<Alert>>()));
 
     live.observe(Position(0), &log.all(Topic::Events));
     let state = live.with_state(AlertState::clone);

@@ -140,6 +140,10 @@ impl OnChain {
     pub(crate) fn changes(&self, alert: &Alert, until: Instant) -> Vec<Change> {
         let (events, from) = (alert.grounds.events(), alert.grounds.settled.max(alert.last));
         let Some(chains) = self.systems.get(&alert.system).filter(|_| from <= until) else { return Vec::new() };
+        // Of nearly every alert nothing was.
+        if !events.iter().any(|id| chains.taken_back.contains_key(id)) {
+            return Vec::new();
+        }
         let all = events.iter().flat_map(|id| chains.taken_back(id)).flat_map(TakenBack::times);
         let mut times: BTreeSet<Instant> = all.filter(|at| from < *at && *at <= until).collect();
         // What a rule waited for may have been taken back before it decided.
