@@ -68,9 +68,7 @@ impl Grounds {
         }
         self.unconfirmed.take().is_some_and(|before| before.is_resolved)
     }
-}
 
-impl Grounds {
     /// Takes in how it stands from log time `at` on; whether that opens again what keywatch had resolved.
     pub(crate) fn settle(&mut self, at: Instant, unconfirmed: Option<Unconfirmed>) -> bool {
         self.settled = self.settled.max(at);
