@@ -12,6 +12,7 @@
 //! | [`destinations`] | addresses that a wallet uses and nobody declared |
 //! | [`poisoning`] | what strangers have written into a wallet's history, and a payment to who did |
 //! | [`finality`] | final blocks, and what leaves them |
+//! | [`retractions`] | alerts whose events are taken back, found again, or gone for good |
 //! | [`added`] | wallets that are added while their chain is followed |
 //! | [`many`] | very many wallets |
 //! | [`pools`] | transactions that wait for their block |
@@ -47,6 +48,7 @@ mod memory;
 mod poisoning;
 mod pools;
 mod publisher;
+mod retractions;
 mod safe;
 mod tokens;
 mod vouching;

@@ -9,6 +9,7 @@ mod deliveries;
 mod operations;
 mod protections;
 mod response_view;
+mod retractions;
 mod switches;
 mod ways;
 
@@ -151,6 +152,8 @@ impl Executor {
     pub async fn take(&self, finding: &Finding) -> Result<Vec<Action>, Error> {
         self.tell_aftermath(&finding.system, finding.decided).await?;
         let actions = self.intend(finding).await?;
+        // What a rule waited for may have been taken back before it decided: the page says so.
+        self.tell_retracted(&finding.system, finding.decided).await?;
         if actions.iter().any(|action| matches!(action, Action::Revoke(_) | Action::Propose(_))) {
             self.go_ways().await?;
         }

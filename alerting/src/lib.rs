@@ -33,6 +33,7 @@ pub use lifecycle::action::{Action, AlertRecord, Cause};
 pub use lifecycle::alert::Alert;
 pub use lifecycle::allowance::AllowanceRequest;
 pub use lifecycle::compromise::{Compromise, CompromiseRequest, Compromises, RefusedBySource, Rests};
+pub use lifecycle::grounds::Unconfirmed;
 pub use lifecycle::handling::{Act, Status, Verdict};
 pub use lifecycle::history::{AlertSummary, History};
 pub use lifecycle::incident::{Incident, Shared};

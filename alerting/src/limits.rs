@@ -44,6 +44,19 @@ pub const SWEEP_RECORDS: u64 = 1_024;
 /// Wallets, destinations and sessions that an alert remembers; beyond these a new one no longer pages again.
 pub const ALERT_MEMBERS_MAX: usize = 1_024;
 
+/// Events of blocks that an alert remembers it stands on; one that stands on more is never unconfirmed.
+pub const ALERT_EVENTS_MAX: usize = 256;
+
+/// Events of chains of one system that are remembered, so that it is known which findings hang on them; beyond these the oldest
+/// tenth is forgotten.
+pub const CHAIN_EVENTS_MAX: usize = 20_000;
+
+/// Events that were taken back in one system and are remembered; beyond these the oldest tenth is forgotten.
+pub const RETRACTED_MAX: usize = 10_000;
+
+/// Log time for which it is remembered that an event was taken back: an alert whose blocks are not final by then stays unconfirmed.
+pub const RETRACTED_KEPT_NS: i64 = 7 * 86_400 * 1_000_000_000;
+
 /// Names in one section of the revocation document; a response beyond them waits for a person.
 pub const REVOKED_NAMES_MAX: usize = 100_000;
 

@@ -23,6 +23,7 @@ mod real_alertmanager;
 mod receiver_kinds;
 mod receivers;
 mod restarts;
+mod retractions;
 mod sprees;
 mod succession;
 mod support;

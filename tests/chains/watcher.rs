@@ -115,6 +115,11 @@ impl Watching {
         text.lines().find(is_it).map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
+    /// Its base address.
+    pub(crate) fn url(&self) -> &str {
+        &self.keywatch.url
+    }
+
     /// What its API answers an operator whose token that is.
     pub(crate) async fn ask(&self, token: &str, path: &str) -> Value {
         let url = format!("{}{path}", self.keywatch.url);

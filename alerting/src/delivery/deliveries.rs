@@ -100,6 +100,11 @@ impl Deliveries {
         self.tell(record.key.clone(), record, occasion, waiting);
     }
 
+    /// What was told last of an incident.
+    pub(crate) fn last_told(&self, incident: &str) -> Option<&AlertRecord> {
+        self.standing.last_told(incident)
+    }
+
     /// Incidents turned out to be the same as `into`.
     pub(crate) fn merged(&mut self, merges: &[String], into: &str) {
         self.standing.merged(merges, into);

@@ -9,6 +9,7 @@ use keywatch_store::{Finding, Instant, Severity};
 use serde::Serialize;
 
 use crate::delivery::occasion::{Occasion, PendingNotification, SentPage};
+use crate::lifecycle::action::AlertRecord;
 use crate::lifecycle::alert::Alert;
 use crate::lifecycle::handling::Status;
 use crate::lifecycle::incident::Incident;
@@ -102,7 +103,7 @@ pub fn compose(pending: &PendingNotification, state: &AlertState) -> Notificatio
         again: again(pending),
         counted: state.suppressed(&record.alert_id),
         story: story(state, &record.incident).iter().map(|line| clean(line)).collect(),
-        meaning: clean(&finding.meaning),
+        meaning: clean(&meaning(state, record)),
         runbook: clean(&finding.runbook),
         did: did(&responses, finding),
         about: about(finding),
@@ -110,6 +111,15 @@ pub fn compose(pending: &PendingNotification, state: &AlertState) -> Notificatio
         evidence: finding.evidence.iter().take(NOTIFICATION_ITEMS_MAX).map(ToString::to_string).collect(),
         said: responses.iter().map(|progress| (progress.response.id.clone(), progress.status())).collect(),
         text: None,
+    }
+}
+
+/// Why it matters; where what it saw was taken back, that first.
+fn meaning(state: &AlertState, record: &AlertRecord) -> String {
+    let alert = state.alert_by_id(&record.alert_id);
+    match alert.and_then(|alert| alert.grounds.unconfirmed.as_ref()) {
+        Some(unconfirmed) => format!("{} {}", unconfirmed.sentence(), record.finding.meaning),
+        None => record.finding.meaning.clone(),
     }
 }
 
@@ -123,7 +133,8 @@ fn story(state: &AlertState, incident: &str) -> Vec<String> {
     alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.opened, &alert.alert_id));
     let line = |alert: &&Alert| {
         let more = if alert.suppressed > 0 { format!(" and {} more", alert.suppressed) } else { String::new() };
-        format!("{} {} {}: {}{more}", alert.opened, alert.severity, alert.rule, alert.title)
+        let back = if alert.grounds.unconfirmed.is_some() { " (unconfirmed)" } else { "" };
+        format!("{} {} {}: {}{more}{back}", alert.opened, alert.severity, alert.rule, alert.title)
     };
     alerts.iter().take(NOTIFICATION_STORY_MAX).map(line).collect()
 }

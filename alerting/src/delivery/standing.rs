@@ -136,6 +136,11 @@ impl Standing {
         })
     }
 
+    /// What was told last of the incident.
+    pub(crate) fn last_told(&self, incident: &str) -> Option<&AlertRecord> {
+        self.told.get(incident).map(|told| &told.record)
+    }
+
     /// Every page of the incident, the last one last; nothing where it was never told.
     pub(crate) fn known_as(&self, incident: &str) -> Vec<SentPage> {
         self.told.get(incident).map(|told| told.pages.iter().cloned().collect()).unwrap_or_default()

@@ -10,8 +10,9 @@ use crate::response::intent::Progress;
 
 impl Executor {
     /// Tells what was heard of the revocations of a system until log time `until`, as far as nobody was told: that something
-    /// revoked was allowed, or that the control signed. Before a finding is planned, what was heard before it is told, so that
-    /// the order of pages does not hang on how many records are read at once.
+    /// revoked was allowed, or that the control signed; and writes down which alerts stand on what was taken back by then. Before a
+    /// finding is planned, what was heard before it is told, so that the order of pages does not hang on how many records are read at
+    /// once.
     ///
     /// # Errors
     /// [`Error::Log`].
@@ -27,10 +28,11 @@ impl Executor {
         // In the order of the log, and after what was due before, as where records are read one by one.
         untold.sort_by_key(|finding| finding.decided);
         for finding in &untold {
+            self.tell_retracted(system, finding.decided).await?;
             self.page_waiting(system, finding.decided).await?;
             self.take_own(finding).await?;
         }
-        Ok(())
+        self.tell_retracted(system, until).await
     }
 
     /// The finding that something revoked was allowed, where the decision point that revokes made the decision.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use keywatch_store::Instant;
 
 use super::Executor;
+use crate::lifecycle::grounds::Unconfirmed;
 use crate::lifecycle::state::AlertState;
 use crate::limits::CORROBORATION_NS;
 use crate::response::intent::{Progress, Response};
@@ -28,6 +29,8 @@ pub struct ResponseView {
     pub shadow: bool,
     /// Trust groups whose sources speak of the same. Two or more are twofold evidence.
     pub groups: BTreeSet<String>,
+    /// What its alert saw was taken back.
+    pub unconfirmed: Option<Unconfirmed>,
 }
 
 impl Executor {
@@ -60,9 +63,11 @@ impl Executor {
 
     fn view(&self, progress: Progress, witnesses: Witnesses) -> ResponseView {
         let now = self.shared.alert_log.time_of(&progress.response.system);
-        let is_switched = self.with_state(|state| {
-            let Response { system, rule, .. } = &progress.response;
-            state.switches().lowers(system, rule, now)
+        let (is_switched, unconfirmed) = self.with_state(|state| {
+            let Response { system, rule, alert_id, .. } = &progress.response;
+            let alert = state.alert_by_id(alert_id);
+            let unconfirmed = alert.and_then(|alert| alert.grounds.unconfirmed.clone());
+            (state.switches().lowers(system, rule, now), unconfirmed)
         });
         let policy = self.shared.policy();
         let Response { system, rule, targets, decided, .. } = &progress.response;
@@ -74,6 +79,7 @@ impl Executor {
             expired: progress.is_waiting() && now > expires,
             shadow: policy.in_shadow(system, rule).is_some() || is_switched,
             groups: groups.map(str::to_owned).collect(),
+            unconfirmed,
             incident: witnesses.incident,
             progress,
         }

@@ -1,8 +1,9 @@
 //! What [`crate::plan`] decides. Each action carries all that its execution and its record need.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use keywatch_store::{Finding, Instant};
+use keywatch_store::{EventId, Finding, Instant};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -60,6 +61,10 @@ pub struct AlertRecord {
     /// Somebody else may have written the event that it hangs on: the credential of its source was stolen then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tainted: bool,
+    /// Events of blocks that its finding hangs on, as they were known when it was decided: none where it hangs on what waits for
+    /// its block, absent where it hangs on nothing that a follower may take back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_chain: Option<BTreeSet<EventId>>,
     /// The silence because of which people are not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence: Option<String>,

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use keywatch_store::{Finding, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::lifecycle::action::{AlertRecord, derive_id};
+use crate::lifecycle::action::{AlertRecord, SOURCE, derive_id};
+use crate::lifecycle::grounds::{Grounds, Unconfirmed};
 use crate::lifecycle::handling::{Status, Verdict};
 use crate::lifecycle::incident::Incident;
 use crate::lifecycle::matcher::Matcher;
@@ -49,6 +50,8 @@ pub struct Alert {
     pub anchors: BTreeMap<String, (Instant, Instant)>,
     /// What it turned out to be, once somebody has said so.
     pub verdict: Option<Verdict>,
+    /// What its findings stand on of what chains said, and whether all of it was taken back.
+    pub grounds: Grounds,
 }
 
 impl Alert {
@@ -73,6 +76,7 @@ impl Alert {
             sides: Matcher::default(),
             anchors: BTreeMap::new(),
             verdict: None,
+            grounds: Grounds::default(),
         }
     }
 
@@ -93,7 +97,23 @@ impl Alert {
             self.finding.clone_from(&finding.id);
             self.sides = Matcher::narrowest(finding);
         }
-        if record.notify || record.due.is_some() {
+        let is_back = self.grounds.take_in(record.on_chain.as_ref());
+        if record.notify || record.due.is_some() || is_back {
+            self.verdict = None;
+        }
+    }
+
+    /// Somebody says what it turned out to be; or keywatch does, since what it saw did not happen.
+    pub(crate) fn judged(&mut self, verdict: Verdict, by: &str) {
+        self.verdict = Some(verdict);
+        if let Some(unconfirmed) = &mut self.grounds.unconfirmed {
+            unconfirmed.is_resolved = by == SOURCE;
+        }
+    }
+
+    /// What it stands on was taken back, or stands again, from log time `at` on.
+    pub(crate) fn stands(&mut self, at: Instant, unconfirmed: Option<Unconfirmed>) {
+        if self.grounds.settle(at, unconfirmed) {
             self.verdict = None;
         }
     }

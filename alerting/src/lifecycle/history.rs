@@ -11,6 +11,7 @@ use crate::lifecycle::alert::Alert;
 use crate::lifecycle::incident::{Incident, Incidents};
 use crate::lifecycle::member::amount;
 use crate::lifecycle::operation::{self, Operation};
+use crate::lifecycle::retraction;
 use crate::response::intent::Progress;
 use crate::response::last_inputs::LastInputs;
 use crate::response::responses::Responses;
@@ -59,6 +60,7 @@ impl History {
             "alert.acknowledged" | "alert.assigned" | "alert.commented" | "alert.resolved" | "alert.reopened" => {
                 self.operated(event);
             }
+            "alert.unconfirmed" | "alert.confirmed" => self.was_retracted(event),
             kind if kind.starts_with("response.") => self.responses.apply(event, &mut self.inputs),
             _ => {}
         }
@@ -102,6 +104,14 @@ impl History {
         let alerts = taken.iter_mut().map(|(_, (_, counted))| &mut counted.alert);
         operation::handle(&mut self.incidents, alerts, event.time(), operation);
         self.alerts.extend(taken);
+    }
+
+    fn was_retracted(&mut self, event: &Event) {
+        if let Some(said) = retraction::said(event)
+            && let Some((_, counted)) = self.alerts.get_mut(&said.alert_id)
+        {
+            counted.alert.stands(said.at, said.unconfirmed);
+        }
     }
 
     /// Ids of alerts that were in an incident or in one that turned out to be it, each once.

@@ -311,7 +311,7 @@ pub(crate) fn handle<'a>(
     let mut of_incident: Vec<_> =
         alerts.filter(|alert| alert.incident == id || merged.contains(&alert.incident)).collect();
     let meant = |of: &str| alert_id.as_deref().is_none_or(|meant| meant == of);
-    of_incident.iter_mut().filter(|alert| meant(&alert.alert_id)).for_each(|alert| alert.verdict = Some(verdict));
+    of_incident.iter_mut().filter(|alert| meant(&alert.alert_id)).for_each(|alert| alert.judged(verdict, &by));
     // The last of its alerts resolves an incident.
     if alert_id.is_some() && of_incident.iter().all(|alert| alert.verdict.is_some()) {
         incident.handling.resolve(verdict, reason, by, at);

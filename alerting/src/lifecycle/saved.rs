@@ -14,7 +14,7 @@ use crate::Error;
 use crate::lifecycle::state::AlertState;
 
 /// What it is: another format has another name.
-const FORMAT: &str = "keywatch alerting state 5";
+const FORMAT: &str = "keywatch alerting state 6";
 
 /// Positions of the next records that the state has to see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ use crate::lifecycle::declarations::Declarations;
 use crate::lifecycle::doors::Doors;
 use crate::lifecycle::handling::Status;
 use crate::lifecycle::incident::{Incident, Incidents};
+use crate::lifecycle::on_chain::OnChain;
 use crate::lifecycle::pairs;
 use crate::lifecycle::planned::Planned;
 use crate::lifecycle::protection::Protections;
@@ -55,6 +56,7 @@ pub struct AlertState {
     compromises: Compromises,
     #[serde(default)]
     doors: Doors,
+    on_chain: OnChain,
     protections: Protections,
     declarations: Declarations,
     switches: Switches,
@@ -96,6 +98,8 @@ impl AlertState {
             | "credential.compromise_asked"
             | "credential.restore_asked"
             | "credential.restored" => self.compromised(event),
+            "alert.unconfirmed" | "alert.confirmed" => self.was_retracted(event),
+            kind if kind.starts_with("chain.") => self.on_chain.apply(event),
             kind if kind.starts_with("response.") => self.responses.apply(event, &mut self.inputs),
             _ => {}
         }
@@ -172,6 +176,7 @@ impl AlertState {
         self.planned.sweep(system, now);
         self.silences.sweep(system, now);
         self.switches.sweep(system, now);
+        self.on_chain.sweep(system, now);
         let forgotten = self.forgotten(system, now);
         self.alerts.retain(|id, _| !forgotten.contains(id));
         self.last_alerts.retain(|_, id| !forgotten.contains(id));
@@ -218,6 +223,17 @@ impl AlertState {
     #[must_use]
     pub fn alert(&self, finding: &Finding) -> Option<&Alert> {
         self.alerts.get(self.last_alerts.get(&name(finding))?)
+    }
+
+    /// The alert of that id.
+    #[must_use]
+    pub fn alert_by_id(&self, alert_id: &str) -> Option<&Alert> {
+        self.alerts.get(alert_id)
+    }
+
+    /// What chains said, and which of it was taken back.
+    pub(crate) fn on_chain(&self) -> &OnChain {
+        &self.on_chain
     }
 
     /// What the alert of that id shares something with by name, as [`Incidents::witnesses_in`] knows it.

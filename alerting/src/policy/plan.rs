@@ -28,7 +28,9 @@ pub fn plan(finding: &Finding, state: &AlertState, policy: &Policy) -> Vec<Actio
         return Vec::new();
     }
     let incident = state.incidents().join(finding);
-    let alert = state.alert(finding).filter(|alert| finding.decided < alert.quiet_until);
+    let alert = state.alert(finding);
+    let alert =
+        alert.filter(|alert| finding.decided < alert.quiet_until || is_awaited(alert, finding, &incident, state));
     let alert_id = alert.map_or_else(|| alert_id(finding), |alert| alert.alert_id.clone());
     let mut actions = respond(finding, &alert_id, &incident, state, policy);
     let [revoked, proposed] = has_responded(finding, state);
@@ -36,6 +38,15 @@ pub fn plan(finding: &Finding, state: &AlertState, policy: &Policy) -> Vec<Actio
     let done = Done { responded: !actions.is_empty() || revoked || proposed, proposed };
     actions.extend(tell(finding, alert_id, alert, incident, done, (state, policy)));
     actions
+}
+
+/// Whether an alert waits for this finding: the transaction that it saw was taken back, and is in another block again. Nobody has
+/// judged it, and the finding is of its incident.
+fn is_awaited(alert: &Alert, finding: &Finding, incident: &Joined<'_>, state: &AlertState) -> bool {
+    let of_it = state.incidents().resolve(&alert.incident);
+    (of_it == incident.id || incident.merges.iter().any(|id| id == of_it))
+        && alert.verdict.is_none()
+        && state.on_chain().is_found_again(alert, finding)
 }
 
 /// Whether a revocation and a proposal for this finding stand in the log, though its alert record does not: keywatch
@@ -99,6 +110,7 @@ fn tell(
         due,
         paged: None,
         tainted,
+        on_chain: state.on_chain().of(finding),
         silence,
         off,
         destinations,

@@ -7,9 +7,25 @@ use serde_json::json;
 
 use super::follow::{Cursor, ReadRef};
 
+/// On whose word blocks were left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// How many nodes said so: of each height that was asked for, at least so many.
+    pub agreed: usize,
+    /// How many had to.
+    pub quorum: usize,
+}
+
 /// The record of a reorganisation: `left` are the blocks that are no longer part of the chain, the newest first.
 #[must_use]
-pub fn reorganisation(origin: &Origin, chain: &str, cursor: &Cursor, left: &[ReadRef], time: Instant) -> Event {
+pub fn reorganisation(
+    origin: &Origin,
+    chain: &str,
+    cursor: &Cursor,
+    left: &[ReadRef],
+    word: Agreement,
+    time: Instant,
+) -> Event {
     let id = format!("reorg/{chain}/{}/{}", cursor.epoch(), cursor.tip().hash);
     let mut event = Event::builder(origin, &id, "chain.reorg", time);
     event.chain(chain).detail(&json!({
@@ -18,6 +34,8 @@ pub fn reorganisation(origin: &Origin, chain: &str, cursor: &Cursor, left: &[Rea
         "fork_hash": cursor.tip().hash,
         "epoch": cursor.epoch(),
         "left": left.iter().map(|read| read.hash.as_str()).collect::<Vec<_>>(),
+        "agreed": word.agreed,
+        "quorum": word.quorum,
     }));
     event.build_own()
 }
@@ -75,6 +93,15 @@ mod tests {
             cursor.take(&BlockRef { height, hash: hash.into(), parent: parent.into(), time: Instant(1) });
         }
         cursor
+    }
+
+    #[test]
+    fn a_reorganisation_says_on_whose_word_it_was() {
+        let mut cursor = cursor();
+        let left = cursor.rewind(12);
+        let word = Agreement { agreed: 3, quorum: 2 };
+        let detail = reorganisation(&origin(), "base", &cursor, &left, word, Instant(2)).detail().value();
+        assert_eq!((&detail["agreed"], &detail["quorum"], &detail["fork_block"]), (&json!(3), &json!(2), &json!(12)));
     }
 
     #[test]

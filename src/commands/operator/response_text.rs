@@ -115,6 +115,9 @@ fn evidence(response: &Value) -> String {
     if response["late"] == true {
         said.push_str("; it came late");
     }
+    if let Some(taken_back) = response["unconfirmed"]["says"].as_str() {
+        let _ = write!(said, "; {taken_back}");
+    }
     said
 }
 
@@ -206,6 +209,7 @@ mod tests {
         let page = shown(&json!({
             "id": "9c1e", "system": "cold", "status": "undone", "severity": "high", "actor": "ann", "late": true,
             "names": { "sessions": ["s-1"], "wallets": ["0xa1"] }, "trust_groups": ["chain"], "because": "it was us",
+            "unconfirmed": { "says": "Unconfirmed: it is gone." },
             "rulings": [{ "at": "2026-03-01T06:00:00Z", "by": "dora", "ruled": "undone", "reason": "it was us" }],
             "finding": { "title": "Something about ann", "evidence": ["5d1c"] },
         }));
@@ -214,7 +218,7 @@ mod tests {
             "stops        session s-1",
             "stops        wallet 0xa1",
             "state        taken back by dora\n               it was us",
-            "NOT twofold: trust group chain alone; it came late",
+            "NOT twofold: trust group chain alone; it came late; Unconfirmed: it is gone.",
             "said         2026-03-01 06:00:00 dora undone: it was us",
         ] {
             assert!(page.contains(part), "no `{part}` in\n{page}");

@@ -46,11 +46,17 @@ pub(super) fn incidents(answer: &Value) -> String {
     incident_table(shown) + &listed(&answer["total"], shown.len())
 }
 
+/// Whether all alerts of an incident stand on nothing any more.
+fn is_unconfirmed(incident: &Value) -> bool {
+    incident["unconfirmed"].as_u64().is_some_and(|count| count > 0 && incident["alerts"] == count)
+}
+
 fn incident_table(incidents: &[Value]) -> String {
     let row = |incident: &Value| {
         let [severity, status] = ["severity", "status"].map(|field| text(incident, field));
         let [last, assignee] = [time(incident, "last"), text(incident, "assignee")];
-        let title = shortened(&text(incident, "title"));
+        let back = if is_unconfirmed(incident) { "[unconfirmed] " } else { "" };
+        let title = format!("{back}{}", shortened(&text(incident, "title")));
         [
             text(incident, "id"),
             severity,
@@ -107,7 +113,12 @@ fn alert_table(alerts: &[Value]) -> String {
             Some(_) => "[rests on tainted events in part] ",
             None => "",
         };
-        let title = format!("{rests}{}", shortened(&text(alert, "title")));
+        let back = match alert["unconfirmed"]["final"].as_bool() {
+            Some(true) => "[not on the chain] ",
+            Some(false) => "[unconfirmed] ",
+            None => "",
+        };
+        let title = format!("{back}{rests}{}", shortened(&text(alert, "title")));
         [
             text(alert, "id"),
             text(alert, "severity"),
@@ -143,6 +154,9 @@ pub(super) fn shown(incident: &Value) -> String {
         ("sessions", "sessions"),
     ] {
         line(label, &joined(incident, field));
+    }
+    for alert in items(&incident["alert_list"]).iter().filter(|alert| alert["unconfirmed"].is_object()) {
+        line("unconfirmed", &format!("{}: {}", text(alert, "rule"), text(&alert["unconfirmed"], "says")));
     }
     let finding = &incident["finding"];
     line("why", &text(finding, "meaning"));

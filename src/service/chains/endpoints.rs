@@ -40,6 +40,8 @@ pub(crate) struct Agreed<T> {
     pub(crate) answer: T,
     /// What each said where not all said the same: node, and what stands for its answer.
     pub(crate) dissent: Vec<(String, String)>,
+    /// How many say so.
+    pub(crate) agreed: usize,
 }
 
 impl Endpoints {
@@ -107,7 +109,7 @@ impl Endpoints {
             if by_mark.len() > 1 { by_mark.iter().flat_map(said).collect() } else { Vec::new() };
         let enough = by_mark.into_values().find(|(names, _)| names.len() >= self.quorum);
         match (enough, trouble) {
-            (Some((_, answer)), _) => Ok(Agreed { answer, dissent }),
+            (Some((names, answer)), _) => Ok(Agreed { answer, dissent, agreed: names.len() }),
             (None, trouble) => Err(self.no_quorum(&dissent, trouble)),
         }
     }
@@ -142,7 +144,7 @@ impl Endpoints {
                     if !dissent.is_empty() {
                         dissent.push((endpoint.node.name().to_owned(), mark(&answer)));
                     }
-                    return Ok(Agreed { answer, dissent });
+                    return Ok(Agreed { answer, dissent, agreed: 1 });
                 }
                 Err(trouble) => {
                     if trouble.class == Class::Unvouched {

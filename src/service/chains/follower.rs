@@ -12,7 +12,7 @@ use anyhow::Context;
 use futures::stream::{self, StreamExt};
 use keywatch_ingest::chain::finality::{self, Finality};
 use keywatch_ingest::chain::follow::{Cursor, Step};
-use keywatch_ingest::chain::leaving::reorganisation;
+use keywatch_ingest::chain::leaving::{Agreement, reorganisation};
 use keywatch_ingest::limits::HOLDINGS_MOVES_MAX;
 use keywatch_store::{Event, Log};
 use serde_json::json;
@@ -251,13 +251,18 @@ impl<C: Chain> Follower<C> {
     }
 
     async fn hash_at(&self, height: u64) -> Result<Option<String>, Trouble> {
+        Ok(self.hash_agreed(height).await?.answer)
+    }
+
+    /// The same, with how many nodes say so.
+    async fn hash_agreed(&self, height: u64) -> Result<Agreed<Option<String>>, Trouble> {
         let chain = &self.chain;
         let mark = |hash: &Option<String>| hash.clone().unwrap_or_default();
         let ask = |node: Arc<Node>| async move {
             chain.sure(&node).await?;
             chain.hash_at(&node, height).await
         };
-        Ok(self.endpoints.agreed(ask, mark).await?.answer)
+        self.endpoints.agreed(ask, mark).await
     }
 
     /// Takes a first block as read, so that everything behind it is.
@@ -300,7 +305,7 @@ impl<C: Chain> Follower<C> {
                 stream::iter(from..=to).map(|height| fetch(chain, endpoints, height)).buffered(FOLLOW_FETCHES_MAX);
             while let Some(fetched) = fetching.next().await {
                 let fetched = match fetched {
-                    Ok(Agreed { answer: Some(fetched), dissent: more }) => {
+                    Ok(Agreed { answer: Some(fetched), dissent: more, .. }) => {
                         // Of what is watched since it was fetched, its coins were not asked for, perhaps of some nodes only.
                         outgrown = self.chain.is_outgrown(&fetched);
                         if !outgrown {
@@ -380,7 +385,7 @@ impl<C: Chain> Follower<C> {
     /// Goes back to where the nodes' chain and what was read are one, and takes back what was said of the rest.
     async fn leave(&mut self) -> Result<Turn, Failure> {
         let mut cursor = self.cursor().clone();
-        let fork = self.fork(&cursor).await?;
+        let (fork, word) = self.fork(&cursor).await?;
         let (origin, name) = (self.chain.origin().clone(), self.chain.name().to_owned());
         let now = clock::now();
         let broken = finality::is_reverted(&cursor, Some(fork))
@@ -390,7 +395,7 @@ impl<C: Chain> Follower<C> {
         self.chain.rewind(fork);
         self.balances.forget();
         self.tell_anew();
-        let mut events = vec![reorganisation(&origin, &name, &cursor, &left, now)];
+        let mut events = vec![reorganisation(&origin, &name, &cursor, &left, word, now)];
         let log = Arc::clone(&self.log);
         let place = (fork, cursor.epoch());
         let (depth, of) = (left.len(), origin.clone());
@@ -415,12 +420,16 @@ impl<C: Chain> Follower<C> {
         Ok(Turn::Moved)
     }
 
-    async fn fork(&self, cursor: &Cursor) -> Result<u64, Trouble> {
+    /// The newest block that both branches have, and on whose word.
+    async fn fork(&self, cursor: &Cursor) -> Result<(u64, Agreement), Trouble> {
+        let quorum = self.endpoints.quorum();
+        let mut agreed = usize::MAX;
         for height in (cursor.oldest()..cursor.tip().height).rev() {
             let read = cursor.at(height).map(|read| read.hash.as_str());
-            let now = self.hash_at(height).await?;
-            match now {
-                Some(hash) if read == Some(hash.as_str()) => return Ok(height),
+            let now = self.hash_agreed(height).await?;
+            agreed = agreed.min(now.agreed);
+            match now.answer {
+                Some(hash) if read == Some(hash.as_str()) => return Ok((height, Agreement { agreed, quorum })),
                 Some(_) => {}
                 None => {
                     return Err(Trouble::new(

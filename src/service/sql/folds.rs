@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use keywatch_alerting::lifecycle::handling::Handling;
 use keywatch_alerting::response::intent::{Degree, Progress};
-use keywatch_alerting::{AlertSummary, History, Incident, Shared};
+use keywatch_alerting::{AlertSummary, History, Incident, Shared, Unconfirmed};
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
@@ -123,6 +123,8 @@ fn alert_row(history: &History, counted: &AlertSummary) -> Row {
         "suppressed": alert.suppressed, "notified": notified, "failed": failed, "session": first.session,
         "wallet": first.wallet, "request": first.request, "tx": first.tx,
         "amount": amount.map(|amount| amount.to_string()),
+        "unconfirmed": alert.grounds.unconfirmed.as_ref().map(|unconfirmed| unconfirmed.since),
+        "unconfirmed_because": alert.grounds.unconfirmed.as_ref().map(Unconfirmed::sentence),
     }))
 }
 

@@ -92,6 +92,8 @@ pub(crate) const ALERTS: Made = Made {
         ("request", Text, "signing request of the first finding"),
         ("tx", Text, "transaction of the first finding"),
         ("amount", Amount, "largest amount of its findings, base units"),
+        ("unconfirmed", Time, "log time since which all that it stands on was taken back from its chain"),
+        ("unconfirmed_because", Text, "what was left, on whose word, and whether that is final"),
     ],
 };
 

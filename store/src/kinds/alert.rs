@@ -10,6 +10,26 @@ pub(super) const KINDS: &[Kind] = &[
     conclusion("alert.updated", "a finding of an open alert that makes its incident page again"),
     conclusion("alert.suppressed", "a finding was counted on an open alert, nobody was told again"),
     conclusion("incident.paged", "what had waited since the last page of an incident is told"),
+    operated(
+        "alert.unconfirmed",
+        "everything that the findings of an alert hang on was taken back from its chain, or that it was is final now",
+        &[
+            INCIDENT,
+            ("alert_id", "text", "the alert"),
+            (
+                "unconfirmed",
+                "object",
+                "chain, block and epoch of what was left, how many nodes agreed and had to (agreed, quorum), since when, and \
+                 whether what came instead is final",
+            ),
+            ("at", "text", "log time of what it follows from"),
+        ],
+    ),
+    operated(
+        "alert.confirmed",
+        "what an alert stands on and was taken back is in a block again",
+        &[INCIDENT, ("alert_id", "text", "the alert"), ("at", "text", "log time of what it follows from")],
+    ),
     operated("alert.acknowledged", "an operator took an incident up", &[INCIDENT, BY]),
     operated(
         "alert.assigned",

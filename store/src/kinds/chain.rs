@@ -313,6 +313,8 @@ const REORG: &[Field] = &[
     ("fork_block", "integer", "height of the newest block that still is"),
     ("fork_hash", "text", "its hash"),
     ("epoch", "integer", "reorganisations so far, this one counted"),
+    ("agreed", "integer", "how many nodes said so: of each height that was asked for, at least so many"),
+    ("quorum", "integer", "how many nodes had to say so; with 1 it is one node's word"),
 ];
 
 const RETRACTED: &[Field] = &[

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::acts::{Reason, body_as};
 use super::history::scan;
 use super::incidents::finding;
-use super::{Answer, Api, Caller, Refusal, lacks, parameters, parsed};
+use super::{Answer, Api, Caller, Refusal, lacks, parameters, parsed, views};
 use crate::clock;
 use crate::limits::{API_LIST_DEFAULT, API_LIST_MAX};
 use crate::service::operators::{Operator, Permission};
@@ -210,5 +210,6 @@ fn view(standing: &ResponseView) -> Value {
         "rulings": progress.rulings,
         "via": response.via,
         "undo_asked": progress.undo_asked,
+        "unconfirmed": standing.unconfirmed.as_ref().map(views::unconfirmed),
     })
 }

@@ -4,21 +4,24 @@ use std::collections::HashMap;
 
 use keywatch_alerting::lifecycle::handling::Handling;
 use keywatch_alerting::response::wording::{name_targets, short_session};
-use keywatch_alerting::{Alert, AlertState, Compromises, Incident, Shared, Silence};
+use keywatch_alerting::{Alert, AlertState, Compromises, Incident, Shared, Silence, Unconfirmed};
 use keywatch_store::event::TextColumn;
 use keywatch_store::inventory::{System, amount_in_words};
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
-/// How many alerts each incident has, by its id of today: counted once, and not for each incident of a list.
-pub(super) struct AlertCounts<'a>(HashMap<&'a str, usize>);
+/// How many alerts each incident has, and how many of them are unconfirmed, by its id of today: counted once, and not for each
+/// incident of a list.
+pub(super) struct AlertCounts<'a>(HashMap<&'a str, [usize; 2]>);
 
 impl<'a> AlertCounts<'a> {
     /// Of all incidents.
     pub(super) fn of(state: &'a AlertState) -> AlertCounts<'a> {
-        let mut counts: HashMap<&str, usize> = HashMap::new();
+        let mut counts: HashMap<&str, [usize; 2]> = HashMap::new();
         for alert in state.alerts() {
-            *counts.entry(state.incidents().resolve(&alert.incident)).or_default() += 1;
+            let [all, unconfirmed] = counts.entry(state.incidents().resolve(&alert.incident)).or_default();
+            *all += 1;
+            *unconfirmed += usize::from(alert.grounds.unconfirmed.is_some());
         }
         AlertCounts(counts)
     }
@@ -27,6 +30,7 @@ impl<'a> AlertCounts<'a> {
 /// An incident in a list. Session ids are often bearer secrets: a list shows enough to recognise one.
 pub(super) fn incident(counts: &AlertCounts<'_>, incident: &Incident) -> Value {
     let Handling { assignee, acknowledged, resolved, acts, .. } = &incident.handling;
+    let [alerts, unconfirmed] = counts.0.get(incident.id.as_str()).copied().unwrap_or_default();
     json!({
         "id": incident.id,
         "system": incident.system,
@@ -36,7 +40,8 @@ pub(super) fn incident(counts: &AlertCounts<'_>, incident: &Incident) -> Value {
         "opened": incident.opened,
         "last": incident.last,
         "findings": incident.findings,
-        "alerts": counts.0.get(incident.id.as_str()).copied().unwrap_or_default(),
+        "alerts": alerts,
+        "unconfirmed": unconfirmed,
         "pages": incident.paging.pages,
         "paged_at": incident.paging.last,
         "next_page_at": incident.paging.waiting.as_ref().map(|waiting| waiting.due),
@@ -78,6 +83,22 @@ pub(super) fn alert(alert: &Alert, incident: &Incident, compromises: &Compromise
         "counted": alert.suppressed,
         "pages": alert.deliveries,
         "rests_on_tainted": compromises.rests(&alert.system, &alert.anchors),
+        "unconfirmed": alert.grounds.unconfirmed.as_ref().map(unconfirmed),
+    })
+}
+
+/// What an alert saw was taken back.
+pub(super) fn unconfirmed(unconfirmed: &Unconfirmed) -> Value {
+    let Unconfirmed { chain, block, epoch, agreed, quorum, since, is_final, .. } = unconfirmed;
+    json!({
+        "says": unconfirmed.sentence(),
+        "chain": chain,
+        "block": block,
+        "epoch": epoch,
+        "agreed": agreed,
+        "quorum": quorum,
+        "since": since,
+        "final": is_final,
     })
 }
 

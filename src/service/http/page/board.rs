@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::addresses::{address, path};
 use super::fields::Fields;
-use super::parts::{age, choice, columns, items, pages, severity, status, text, time};
+use super::parts::{age, choice, columns, items, pages, severity, status, text, time, unconfirmed_alerts};
 use super::responses::waiting;
 use super::sessions::Session;
 use super::{Page, layout};
@@ -92,6 +92,7 @@ fn row(incident: &Value, now: Instant) -> Markup {
             td role="cell" data-label="State" { (status(incident)) }
             td.title role="cell" {
                 a.entry #(format!("i-{id}")) href=(path(&["page", "incidents", id])) title=(title) { (shortened(title)) }
+                (unconfirmed_alerts(incident))
             }
             td role="cell" data-label="System" { (text(incident, "system")) }
             td role="cell" data-label="Age" { (age(opened, now)) }
@@ -131,13 +132,16 @@ mod tests {
 
     #[test]
     fn a_title_stays_text_and_pages_keep_the_filter() {
-        let incidents =
-            [json!({ "id": "a/b", "title": "<script>alert(1) </script>", "severity": "high", "status": "open" })];
-        let answer = json!({ "total": 10_000, "incidents": incidents });
+        let incident = json!({
+            "id": "a/b", "title": "<script>alert(1) </script>", "severity": "high", "status": "open", "alerts": 3,
+            "unconfirmed": 1,
+        });
+        let answer = json!({ "total": 10_000, "incidents": [incident] });
         let filter = Fields::read("status=open&page=2");
         let shown = board(&answer, &html! {}, &filter, 2, Instant(0)).into_string();
         assert!(shown.contains("&lt;script&gt;alert(1)") && !shown.contains("<script"), "{shown}");
         assert!(shown.contains("href=\"/page/incidents/a%2Fb\""), "{shown}");
+        assert!(shown.contains("unconfirmed: 1 of 3"), "{shown}");
         let last = 10_000_usize.div_ceil(PAGE_BOARD_INCIDENTS);
         assert!(shown.contains(&format!("Page 2 of {last}, 10000 in all")), "{shown}");
         assert!(shown.contains("href=\"/page?status=open&amp;page=3\""), "{shown}");

@@ -1,5 +1,6 @@
 //! One incident: what happened, what it means, what to do, its timeline, what proves it and what people said.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use super::addresses::{address, path};
 use super::compared::compared;
-use super::parts::{age, id, instant, items, lines, severity, status, text, time};
+use super::parts::{age, id, instant, items, lines, severity, status, text, time, unconfirmed};
 use super::responses::of_incident;
 use super::sessions::Session;
 use super::timeline::{money_left, timeline};
@@ -85,6 +86,7 @@ fn head(incident: &Value, now: Instant) -> Markup {
             (id(text(incident, "id")))
         }
         h1 { (shortened(text(incident, "title"))) }
+        (taken_back(incident))
         p.under {
             "Began " (time(opened)) " UTC, " (age(opened, now)) " ago. "
             @match incident["assignee"].as_str() {
@@ -96,6 +98,21 @@ fn head(incident: &Value, now: Instant) -> Markup {
             }
             @if let Some(by) = incident["resolved"]["by"].as_str() {
                 " " (by) " says " strong { (text(&incident["resolved"], "verdict")) } ": " (text(&incident["resolved"], "reason"))
+            }
+        }
+    }
+}
+
+/// What its alerts saw and is no longer on its chain, each reorganisation in one sentence.
+fn taken_back(incident: &Value) -> Markup {
+    let alerts = items(&incident["alert_list"]).iter();
+    let says: BTreeSet<&str> = alerts.filter_map(|alert| alert["unconfirmed"]["says"].as_str()).collect();
+    html! {
+        @if !says.is_empty() {
+            p.warning {
+                strong { (incident["unconfirmed"].as_u64().unwrap_or_default()) " of " (incident["alerts"].as_u64().unwrap_or_default()) " alerts" } ": "
+                @for said in &says { (said) " " }
+                "Nothing that was done is undone by it."
             }
         }
     }
@@ -190,6 +207,7 @@ fn alerts(incident: &Value) -> Markup {
                                     @if let Some(more) = alert["counted"].as_u64().filter(|more| *more > 0) {
                                         span.quiet { " and " (more) " more" }
                                     }
+                                    (unconfirmed(alert))
                                 }
                                 td { code { (text(alert, "rule")) } }
                                 td { (text(alert, "verdict")) }

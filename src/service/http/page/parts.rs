@@ -90,6 +90,25 @@ pub(super) fn status(incident: &Value) -> Markup {
     }
 }
 
+/// That what an alert saw was taken back from its chain; nothing where it was not.
+pub(super) fn unconfirmed(alert: &Value) -> Markup {
+    html! {
+        @if let Some(says) = alert["unconfirmed"]["says"].as_str() {
+            " " strong title=(says) { @if alert["unconfirmed"]["final"] == true { "not on the chain" } @else { "unconfirmed" } }
+        }
+    }
+}
+
+/// The same of an incident: of how many of its alerts.
+pub(super) fn unconfirmed_alerts(incident: &Value) -> Markup {
+    let (count, all) = (incident["unconfirmed"].as_u64().unwrap_or_default(), incident["alerts"].as_u64());
+    html! {
+        @if count > 0 {
+            " " strong { "unconfirmed" @if all != Some(count) { ": " (count) " of " (all.unwrap_or_default()) } }
+        }
+    }
+}
+
 /// The beginning of an id, with all of it at hand.
 pub(super) fn id(id: &str) -> Markup {
     html! { code title=(id) { (id.chars().take(ID_SHOWN).collect::<String>()) } }

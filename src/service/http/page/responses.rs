@@ -177,6 +177,7 @@ fn evidence(response: &Value) -> Markup {
             more => { "twofold: trust groups " (more.join(", ")) },
         }
         @if response["late"] == true { "; it came late" }
+        @if let Some(says) = response["unconfirmed"]["says"].as_str() { "; " strong { (says) } }
     }
 }
 

@@ -113,7 +113,8 @@ impl<'a> Row<'a> {
 fn rows_of(incident: &Value) -> Vec<Row<'_>> {
     let events = items(&incident["custody"]["timeline"]).iter().filter_map(of_event);
     let alerts = items(&incident["alert_list"]).iter().filter_map(of_alert);
-    let mut rows: Vec<Row> = events.chain(alerts).collect();
+    let taken_back = items(&incident["alert_list"]).iter().filter_map(of_taken_back);
+    let mut rows: Vec<Row> = events.chain(alerts).chain(taken_back).collect();
     // What happened, then what was found of it, then what was done about it.
     let rank = |row: &Row| match row.mark {
         Mark::Found => 1,
@@ -187,6 +188,13 @@ fn word(event: &Value) -> Option<&'static str> {
 fn of_alert(alert: &Value) -> Option<Row<'_>> {
     let at = instant(text(alert, "opened"))?;
     Some(Row { at, lane: Lane::Keywatch, mark: Mark::Found, word: "FOUND", of: vec![alert], missing: None })
+}
+
+/// What an alert saw was taken back.
+fn of_taken_back(alert: &Value) -> Option<Row<'_>> {
+    let of = &alert["unconfirmed"];
+    let at = instant(text(of, "since"))?;
+    Some(Row { at, lane: Lane::Keywatch, mark: Mark::Done, word: "UNCONFIRMED", of: vec![of], missing: None })
 }
 
 /// What left the wallets that proves a finding: when the first and the last of it did.

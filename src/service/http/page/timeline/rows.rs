@@ -7,7 +7,7 @@ use keywatch_store::time::SECOND_NS;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::super::parts::{clock, items, severity, text};
+use super::super::parts::{clock, items, severity, text, unconfirmed};
 use super::links::{Link, links};
 use super::picture::{Line, WIDTH, picture, x};
 use super::sentence::{found, sentence};
@@ -121,6 +121,7 @@ fn alerts(row: &Row) -> Markup {
             @for alert in &row.of {
                 li { (severity(text(alert, "severity"))) " " (found(alert)) " " code { (text(alert, "rule")) }
                     @if let Some(rests) = alert["rests_on_tainted"].as_str() { " " strong { "rests on tainted events " (rests) } }
+                    (unconfirmed(alert))
                 }
             }
         }

@@ -51,7 +51,13 @@ pub(super) fn sentence(row: &Row) -> String {
         "chain.transfer" if event["facts"]["direction"] == "in" => format!("{} arrive{}", value(event), from(event)),
         "chain.transfer" => format!("{} leave{}", value(event), to(event)),
         "chain.contract" => changed(event["facts"]["change"].as_str().unwrap_or("contract")),
+        "chain.retracted" => {
+            let of = ["tx", "wallet"].map(|field| text(event, field)).into_iter().find(|name| !name.is_empty());
+            format!("The chain leaves a block, and what it said of {} is taken back", short(of.unwrap_or_default()))
+        }
         kind if kind.starts_with("response.") => responded(row),
+        // Of an alert, what it saw and is on its chain no more.
+        "" if event["says"].is_string() => text(event, "says").to_owned(),
         kind => format!("{kind} from {}", text(event, "source")),
     }
 }

@@ -120,3 +120,16 @@ fn where_nobody_tells_of_decisions_none_is_missing() {
     ]);
     assert!(rows_of(&lonely).iter().all(|row| row.missing.is_none()));
 }
+
+#[test]
+fn what_an_alert_saw_and_its_chain_has_left_stands_in_the_timeline() {
+    let mut taken_back = incident(&[event(1, "chain.retracted", &json!({ "tx": "0xtx" }))]);
+    taken_back["alert_list"][0]["unconfirmed"] =
+        json!({ "says": "Unconfirmed: it is <gone>.", "since": "2025-02-21T05:43:00Z", "final": false });
+    let rows = rows_of(&taken_back);
+    assert_eq!(rows.iter().map(|row| row.word).collect::<Vec<_>>(), ["", "FOUND", "UNCONFIRMED"]);
+    let shown = timeline(&taken_back).into_string();
+    for part in ["it is &lt;gone&gt;.", "what it said of 0xtx is taken back", ">unconfirmed</strong>"] {
+        assert!(shown.contains(part), "no `{part}` in {shown}");
+    }
+}
