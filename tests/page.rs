@@ -371,8 +371,14 @@ fn bybits_timeline_holds_what_was_shown_and_what_was_signed() {
         assert!(compared.contains(value), "no `{value}` in {compared}");
     }
     // From 05:42:40.788 to 14:15:23, when the first money left.
-    for value in ["8 h 32 min 42 s", "NO DECISION", "NO SIGNATURE", "401,346 ETH", "90,375.5479 stETH", "denied at pdp"]
-    {
+    for value in [
+        "8 h 32 min 42 s",
+        "NO DECISION",
+        "NO SIGNATURE",
+        "401,346 ETH (about 1.1 bn USD)",
+        "90,375.5479 stETH",
+        "denied at pdp",
+    ] {
         assert!(file.contains(value), "no `{value}` in the file");
     }
     assert_eq!(file.matches("MISMATCH").count(), 3, "three owners signed something else");

@@ -18,3 +18,13 @@ fn every_shipped_rule_fires_and_stays_quiet_as_its_files_say() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// What an asset is worth informs people: whoever says what it is worth must not be able to hide anything from a rule.
+#[test]
+fn no_shipped_rule_reads_a_price() {
+    for rule in rule::shipped().unwrap() {
+        let mut words = rule.sql.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let read = words.find(|word| ["price", "price_source", "currency"].contains(word));
+        assert_eq!(read, None, "{}", rule.id);
+    }
+}

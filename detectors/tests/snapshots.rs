@@ -199,6 +199,85 @@ fn p1_a_token_is_titled_by_what_it_said_before_wherever_the_log_is_cut() {
     }
 }
 
+/// The inventory of a system with ETH, whose price a source quotes, and GALA, whose price is declared.
+fn declared(price_source: &str, second: i64) -> Event {
+    let text = format!(
+        "[[systems]]\nid = \"one\"\n[[systems.sources]]\nsource = \"source\"\nfeed = \"events\"\n[[systems.sources]]\n\
+         source = \"other\"\nfeed = \"events\"\n[[systems.assets]]\nasset = \"ETH\"\nchain = \"ethereum\"\ndecimals = 18\n\
+         price_source = \"{price_source}\"\n[[systems.assets]]\nasset = \"GALA\"\nchain = \"ethereum\"\ndecimals = 8\n\
+         price = \"0.0125\""
+    );
+    Inventory::parse("i.toml", &text).unwrap().activation(Instant(second * SECOND)).remove(0)
+}
+
+fn quoted(price: &str, second: i64) -> Event {
+    let event = event("one", &format!("quoted{second}"), "asset.price", second * SECOND);
+    let detail = serde_json::json!({"price": price, "currency": "USD"});
+    event.changed(|event| event.asset("ETH").chain("ethereum").detail(&detail))
+}
+
+fn spent(asset: &str, amount: u128, second: i64) -> Event {
+    let event = event("one", &format!("spent{second}"), "chain.transfer", second * SECOND);
+    event.changed(|event| {
+        event.wallet(format!("w{second}")).chain("ethereum").asset(asset).amount(Amount::from_u128(amount))
+    })
+}
+
+#[test]
+fn p1_a_title_says_what_an_amount_was_worth_then_wherever_the_log_is_cut() {
+    const HOUR: i64 = 3_600;
+    const ETH: u128 = 1_000_000_000_000_000_000;
+    let front = "/*\nversion: 1\ntitle: \"{amount:asset}\"\nseverity: low\nentity: e\nmeaning: m\nrunbook: [look]\n\
+                 suppress_for: 1h\n*/\n";
+    let sql = "SELECT event_id, wallet AS entity, chain, asset, amount FROM (SELECT *, count(*) OVER (PARTITION BY wallet \
+               ORDER BY time RANGE BETWEEN INTERVAL '1 nanosecond' FOLLOWING AND INTERVAL '6 hours' FOLLOWING) AS n \
+               FROM events) WHERE kind = 'chain.transfer' AND n = 0";
+    let rules = [Rule::parse("t/spent", &format!("{front}{sql}")).unwrap()];
+    let events = [
+        declared("source", 1),
+        spent("ETH", 2 * ETH, 2),
+        quoted("3000", 3),
+        spent("ETH", 2 * ETH, 4),
+        // The rows before it are decided hours later, after this one.
+        quoted("9000", HOUR),
+        spent("ETH", 2 * ETH, HOUR + 1),
+        spent("GALA", 78_488 * 100_000_000, HOUR + 2),
+        spent("BTC", 5, HOUR + 3),
+        event("one", "tick8", "tick", 8 * HOUR * SECOND),
+        // A day and an hour after the last quote it holds no more.
+        spent("ETH", 2 * ETH, 26 * HOUR),
+        event("one", "tick33", "tick", 33 * HOUR * SECOND),
+        quoted("4000", 50 * HOUR),
+        spent("ETH", 2 * ETH, 51 * HOUR),
+        // From here on somebody else is believed, who says nothing.
+        declared("other", 52 * HOUR),
+        quoted("5000", 53 * HOUR),
+        spent("ETH", 2 * ETH, 54 * HOUR),
+        event("one", "tick", "tick", 70 * HOUR * SECOND),
+    ];
+    let whole = run_cut(&rules, &events, &[]);
+    let mut titles: Vec<_> =
+        whole.iter().map(|decided| (decided.finding.time, decided.finding.title.as_str())).collect();
+    titles.sort_unstable();
+    let titles: Vec<&str> = titles.into_iter().map(|(_, title)| title).collect();
+    let expected = [
+        "2 ETH",
+        "2 ETH (about 6,000 USD)",
+        "2 ETH (about 18,000 USD)",
+        "78,488 GALA (about 981 USD)",
+        "0.00000005 BTC",
+        "2 ETH",
+        "2 ETH (about 8,000 USD)",
+        "2 ETH",
+    ];
+    assert_eq!(titles, expected);
+    let everywhere: Vec<usize> = (1..events.len()).collect();
+    for cuts in (1..events.len()).map(|cut| vec![cut]).chain([everywhere]) {
+        assert_eq!(shown(&run_cut(&rules, &events, &cuts)), shown(&whole), "cut at {cuts:?}");
+        assert_eq!(shown(&run_restarted(&rules, &events, &cuts)), shown(&whole), "restarted at {cuts:?}");
+    }
+}
+
 #[test]
 fn a_changed_rule_is_not_in_the_snapshot_and_the_others_are() {
     let events = log(&[Row { system: true, wallet: Some(1), asn: Some(2), tx: None, wait: 1, tick: false }]);

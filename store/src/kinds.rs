@@ -8,6 +8,7 @@
 //! | `decision_point` | `decision`, `pdp` |
 //! | `signing` | `signing` |
 //! | `chain` | `chain` |
+//! | `asset` | `asset` |
 //! | `control` | `control` |
 //! | `custody` | `custody` |
 //! | `source` | `source` |
@@ -25,6 +26,7 @@ use hashbrown::HashMap;
 pub use kind::{Field, Kind, Writer};
 
 mod alert;
+mod asset;
 mod chain;
 mod control;
 mod custody;
@@ -50,11 +52,12 @@ pub fn find(name: &str) -> Option<&'static Kind> {
 /// Every kind, by subject.
 pub const KINDS: &[Kind] = &joined();
 
-const SUBJECTS: [&[Kind]; 12] = [
+const SUBJECTS: [&[Kind]; 13] = [
     session::KINDS,
     decision_point::KINDS,
     signing::KINDS,
     chain::KINDS,
+    asset::KINDS,
     control::KINDS,
     custody::KINDS,
     source::KINDS,

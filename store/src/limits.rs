@@ -3,6 +3,18 @@
 /// Digits of the largest amount accepted: 2^256 − 1 has 78.
 pub const AMOUNT_DIGITS_MAX: usize = 78;
 
+/// Digits of a price before its point, and behind it.
+pub const PRICE_DIGITS_MAX: usize = 18;
+
+/// Assets of a system whose price a source quotes.
+pub const QUOTED_ASSETS_MAX: usize = 500;
+
+/// Nanoseconds of log time for which a quote holds: one day.
+pub const QUOTE_VALID_NS: i64 = 86_400 * 1_000_000_000;
+
+/// Nanoseconds of log time of which one quote of an asset is kept, the first: a quarter of an hour.
+pub const QUOTE_SLOT_NS: i64 = 900 * 1_000_000_000;
+
 /// Bytes of one event line, detail included.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 

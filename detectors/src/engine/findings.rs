@@ -11,7 +11,8 @@ use keywatch_store::{EventId, Finding, Instant};
 
 use super::Decided;
 use super::records::Records;
-use super::titles;
+use super::titles::{self, Words};
+use crate::limits::FOLLOWING_NS_MAX;
 use crate::plan::run::Inventories;
 use crate::plan::{HIDDEN_LATE, HIDDEN_SOURCE, HIDDEN_SYSTEM, HIDDEN_TIME};
 use crate::rule::Rule;
@@ -82,7 +83,7 @@ impl<'a> Columns<'a> {
             rule: rule.id.clone(),
             version: header.version,
             severity: header.severity,
-            title: self.title(&header.title, &system, time, row)?,
+            title: self.title(&header.title, &system, (time, decided), row)?,
             meaning: header.meaning.trim().to_owned(),
             runbook: numbered(&header.runbook),
             source: self.text(HIDDEN_SOURCE, row)?.unwrap_or_default(),
@@ -152,13 +153,19 @@ impl<'a> Columns<'a> {
         Ok(facts)
     }
 
-    fn title(&self, template: &str, system: &str, time: Instant, row: usize) -> Result<String> {
+    /// The title of a row of log time `time` that was decided at `decided`. What its amounts are worth is told where that was within
+    /// [`FOLLOWING_NS_MAX`], for which quotes are kept.
+    fn title(&self, template: &str, system: &str, (time, decided): (Instant, Instant), row: usize) -> Result<String> {
         let inventory = self.inventories.at(system, time).map(|version| &version.system);
         let said = |asset: &str, chain: Option<&str>| {
             let name = self.inventories.said.at(system, asset, chain, time)?;
             Some((name.symbol.as_str(), usize::from(name.decimals)))
         };
-        titles::filled(template, inventory, said, |column| self.text(column, row))
+        let worth = |digits: &str, asset: &str, chain: Option<&str>| {
+            let inventory = inventory.filter(|_| decided.0.saturating_sub(time.0) <= FOLLOWING_NS_MAX)?;
+            self.inventories.quotes.value_in_words(inventory, digits, asset, chain, time)
+        };
+        titles::filled(template, &Words { inventory, said: &said, worth: &worth }, |column| self.text(column, row))
     }
 }
 

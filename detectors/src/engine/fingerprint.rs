@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 /// What a snapshot is: another format has another name.
-pub(super) const FORMAT: &str = "keywatch window state 5";
+pub(super) const FORMAT: &str = "keywatch window state 6";
 
 /// Known by SQL, parameters, plan and format.
 pub(super) fn of(rule: &str, sql: &str, plan: &str) -> String {

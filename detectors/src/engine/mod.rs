@@ -270,13 +270,20 @@ impl Engine {
         Some(seen.map(|(_, event)| event.clone()).collect())
     }
 
-    /// Notes how far each system is complete, which inventory holds from when, and what tokens call themselves.
+    /// Notes how far each system is complete, which inventory holds from when, what tokens call themselves, and what sources quote
+    /// for assets: each quote after the inventory before it, and none let go that a row of these records may ask for.
     fn observe(&mut self, records: &Records<'_>, events: &[Event]) {
+        let systems = &self.systems;
+        let complete = |system: &str| systems.number(system).map(|number| Instant(systems.complete(number)));
+        self.inventories.forget_quotes(complete);
         events.iter().for_each(|event| self.inventories.said.take(event));
-        for event in events.iter().filter(|event| event.kind() == "inventory.activated") {
-            for system in Inventory::from_activation(event).map(|inventory| inventory.systems).unwrap_or_default() {
-                self.inventories.activate(event.time(), system);
+        for event in events {
+            if event.kind() == "inventory.activated" {
+                for system in Inventory::from_activation(event).map(|inventory| inventory.systems).unwrap_or_default() {
+                    self.inventories.activate(event.time(), system);
+                }
             }
+            self.inventories.quote(event);
         }
         self.systems.begin();
         records.complete().for_each(|(system, time)| self.systems.note(system, time.0));

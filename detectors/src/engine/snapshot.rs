@@ -1,9 +1,9 @@
 //! The engine's memory on disk: what every window remembers, at one position of the log.
 //!
 //! A snapshot is tables in Arrow's IPC format, one after the other ([`crate::window::stored`]): first one that says what
-//! it is, then the systems, their inventories and what tokens call themselves, then the tables of each rule after a table that names it. A rule is
-//! known by its fingerprint, a hash of its SQL with parameters filled in, of its plan and of the format; a rule that has
-//! another one is not in the snapshot, and is rebuilt from the log while the others go on.
+//! it is, then the systems, their inventories, what tokens call themselves and what is quoted for assets, then the tables of each
+//! rule after a table that names it. A rule is known by its fingerprint, a hash of its SQL with parameters filled in, of its plan and
+//! of the format; a rule that has another one is not in the snapshot, and is rebuilt from the log while the others go on.
 //!
 //! Whoever writes one keeps it beside the position of the next record, puts it in place as a whole and checks that it is
 //! whole: this module checks what it reads, but knows no checksum.
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
 use datafusion::error::Result;
-use keywatch_store::inventory::System;
+use keywatch_store::inventory::{Quote, System};
 use keywatch_store::{Instant, Position};
 
 use super::Engine;
@@ -64,6 +64,7 @@ impl Engine {
             ],
         )?;
         self.write_said(tables)?;
+        self.write_quotes(tables)?;
         for loaded in self.rules.iter().filter(|loaded| !loaded.parked) {
             let bisects = if loaded.bisects { "yes" } else { "no" };
             let columns =
@@ -94,9 +95,27 @@ impl Engine {
         )
     }
 
+    fn write_quotes(&self, tables: &mut Tables<'_>) -> Result<()> {
+        let quotes: Vec<_> = self.inventories.quotes.all().collect();
+        let prices: Vec<String> = quotes.iter().map(|(_, _, quote)| quote.price.to_string()).collect();
+        let from = quotes.iter().map(|(_, _, quote)| quote.from.0);
+        tables.write(
+            "quotes",
+            vec![
+                ("system", text(quotes.iter().map(|(system, _, _)| *system))),
+                ("asset", text(quotes.iter().map(|(_, (asset, _), _)| asset.as_str()))),
+                ("chain", text(quotes.iter().map(|(_, (_, chain), _)| chain.as_str()))),
+                ("source", text(quotes.iter().map(|(_, _, quote)| quote.source.as_str()))),
+                ("currency", text(quotes.iter().map(|(_, _, quote)| quote.currency.as_str()))),
+                ("price", text(prices.iter().map(String::as_str))),
+                ("from", Arc::new(Int64Array::from_iter_values(from))),
+            ],
+        )
+    }
+
     fn read(&mut self, input: &mut dyn Read) -> Result<Vec<String>> {
         let mut head = Saved::new();
-        for name in ["format", "systems", "inventories", "tokens"] {
+        for name in ["format", "systems", "inventories", "tokens", "quotes"] {
             let (found, rows) = read_table(input)?;
             if found != name {
                 return Err(damaged(&format!("`{found}` where `{name}` should be")));
@@ -108,6 +127,7 @@ impl Engine {
         }
         self.read_systems(&head)?;
         self.read_said(&head)?;
+        self.read_quotes(&head)?;
         self.read_rules(input)
     }
 
@@ -137,6 +157,25 @@ impl Engine {
                 decimals: u8::try_from(decimals.value(row)).map_err(|error| damaged(&error.to_string()))?,
             };
             self.inventories.said.put(system, (tokens[row].clone(), chains[row].clone()), name);
+        }
+        Ok(())
+    }
+
+    fn read_quotes(&mut self, head: &Saved) -> Result<()> {
+        let columns =
+            ["system", "asset", "chain", "source", "currency", "price"].map(|name| texts(head, "quotes", name));
+        let [systems, assets, chains, sources, currencies, prices] = columns;
+        let (systems, assets, chains) = (systems?, assets?, chains?);
+        let (sources, currencies, prices) = (sources?, currencies?, prices?);
+        let from = column(head, "quotes", "from")?.as_primitive::<Int64Type>().clone();
+        for (row, system) in systems.iter().enumerate() {
+            let quote = Quote {
+                from: Instant(from.value(row)),
+                source: sources[row].clone(),
+                currency: currencies[row].clone(),
+                price: prices[row].parse().map_err(|problem: String| damaged(&problem))?,
+            };
+            self.inventories.quotes.put(system, (assets[row].clone(), chains[row].clone()), quote);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Titles of findings: `{column}` stands for what the row says there, `{column:asset}` for an amount of its asset as people say
-//! it, in the units that the inventory declared at the row's own time, or else in those that the token says it has.
+//! it, in the units that the inventory declared at the row's own time, or else in those that the token says it has. Behind the amount
+//! of an asset that is declared with a price stands what it was worth then.
 
 use datafusion::error::Result;
 use keywatch_store::inventory::{System, amount_as_said};
@@ -50,12 +51,34 @@ pub(super) fn check(rule: &Rule, columns: &[String]) -> std::result::Result<(), 
     Err(Error::FrontMatter { rule: rule.id.clone(), problem })
 }
 
-/// A title with its placeholders filled; `said` is what a token on a chain calls itself and with how many decimals, `value` what
-/// a column says.
-pub(super) fn filled<'a>(
+/// What a token on a chain calls itself, and with how many decimals.
+type Said<'a> = dyn Fn(&str, Option<&str>) -> Option<(&'a str, usize)> + 'a;
+
+/// The value of so many base units of an asset on a chain.
+type Worth<'a> = dyn Fn(&str, &str, Option<&str>) -> Option<String> + 'a;
+
+/// How amounts are said.
+pub(super) struct Words<'a> {
+    pub(super) inventory: Option<&'a System>,
+    pub(super) said: &'a Said<'a>,
+    pub(super) worth: &'a Worth<'a>,
+}
+
+impl Words<'_> {
+    /// Adds an amount to a title, with its value behind it where the same does not stand there already.
+    fn add(&self, title: &mut String, digits: &str, asset: &str, chain: Option<&str>) {
+        title.push_str(&amount_as_said(self.inventory, digits, asset, chain, (self.said)(asset, chain)));
+        let value = (self.worth)(digits, asset, chain).map(|value| format!(" ({value})"));
+        if let Some(value) = value.filter(|value| !title.contains(value.as_str())) {
+            title.push_str(&value);
+        }
+    }
+}
+
+/// A title with its placeholders filled; `value` is what a column says.
+pub(super) fn filled(
     template: &str,
-    inventory: Option<&System>,
-    said: impl Fn(&str, Option<&str>) -> Option<(&'a str, usize)>,
+    words: &Words<'_>,
     value: impl Fn(&str) -> Result<Option<String>>,
 ) -> Result<String> {
     let mut title = String::new();
@@ -67,8 +90,7 @@ pub(super) fn filled<'a>(
         match (shown, asset) {
             (Some(digits), Some(asset)) => {
                 let chain = value("chain")?;
-                let said = said(&asset, chain.as_deref());
-                title.push_str(&amount_as_said(inventory, &digits, &asset, chain.as_deref(), said));
+                words.add(&mut title, &digits, &asset, chain.as_deref());
             }
             (shown, _) => title.push_str(shown.as_deref().unwrap_or("unknown")),
         }
@@ -78,7 +100,14 @@ pub(super) fn filled<'a>(
 
 #[cfg(test)]
 mod tests {
+    use keywatch_store::inventory::Price;
+
     use super::*;
+
+    /// Nothing is worth anything.
+    fn worth(_: &str, _: &str, _: Option<&str>) -> Option<String> {
+        None
+    }
 
     #[test]
     fn a_title_says_what_its_row_says() {
@@ -97,8 +126,29 @@ mod tests {
             ("{amount:token} of {wallet}", "2500000000000000000 of 0xabc"),
             ("an open {brace", "an open {brace"),
         ] {
-            assert_eq!(filled(template, None, |_, _| None, row).unwrap(), title);
+            let words = Words { inventory: None, said: &|_, _| None, worth: &worth };
+            assert_eq!(filled(template, &words, row).unwrap(), title);
         }
+    }
+
+    #[test]
+    fn a_value_stands_once_behind_its_amount() {
+        let row = |column: &str| {
+            Ok(match column {
+                "asked" | "moved" => Some("2500000000000000000".to_owned()),
+                "left" => Some("1000000000000000000".to_owned()),
+                "asset" => Some("ETH".to_owned()),
+                _ => None,
+            })
+        };
+        let worth = |digits: &str, _: &str, _: Option<&str>| {
+            let price: Price = "2000".parse().unwrap();
+            price.value_of(digits, 18, "USD")
+        };
+        let words = Words { inventory: None, said: &|_, _| None, worth: &worth };
+        let template = "{moved:asset} of {asked:asset} moved, {left:asset} left";
+        let title = "2.5 ETH (about 5,000 USD) of 2.5 ETH moved, 1 ETH (about 2,000 USD) left";
+        assert_eq!(filled(template, &words, row).unwrap(), title);
     }
 
     #[test]
@@ -114,6 +164,7 @@ mod tests {
         let said = |asset: &str, chain: Option<&str>| {
             (asset.starts_with("0xa0b8") && chain == Some("base")).then_some(("USDC", 6))
         };
-        assert_eq!(filled("{amount:asset} left", None, said, row).unwrap(), "1,000 USDC?0xa0b8…eb48 left");
+        let words = Words { inventory: None, said: &said, worth: &worth };
+        assert_eq!(filled("{amount:asset} left", &words, row).unwrap(), "1,000 USDC?0xa0b8…eb48 left");
     }
 }

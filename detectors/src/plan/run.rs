@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
-use keywatch_store::Instant;
-use keywatch_store::inventory::{System, table};
+use keywatch_store::inventory::{Quotes, System, table};
+use keywatch_store::limits::QUOTE_VALID_NS;
+use keywatch_store::{Event, Instant};
 
 use super::token_names::TokenNames;
-use crate::limits::{INDEXED_VERSIONS_MAX, INVENTORY_VERSIONS_MAX};
+use crate::limits::{FOLLOWING_NS_MAX, INDEXED_VERSIONS_MAX, INVENTORY_VERSIONS_MAX};
 use crate::window::{Shared, Systems};
 
 /// What one run sees.
@@ -36,6 +37,8 @@ pub(crate) struct Inventories {
     by_system: BTreeMap<String, Vec<Arc<Version>>>,
     /// What tokens call themselves of which nothing is declared.
     pub(crate) said: TokenNames,
+    /// What sources quote for assets that are declared.
+    pub(crate) quotes: Quotes,
 }
 
 impl Inventories {
@@ -47,6 +50,27 @@ impl Inventories {
         versions.iter().rev().skip(INDEXED_VERSIONS_MAX).for_each(|older| older.tables().clear());
         if versions.len() > INVENTORY_VERSIONS_MAX {
             versions.remove(0);
+        }
+    }
+
+    /// Takes a quote, as the inventory of its own time believes it; any other record says nothing of this.
+    pub(crate) fn quote(&mut self, event: &Event) {
+        if event.kind() != "asset.price" {
+            return;
+        }
+        let version = self.at(event.system(), event.time()).cloned();
+        self.quotes.take(event, version.as_ref().map(|version| &version.system));
+    }
+
+    /// Lets go of quotes that no row can ask for any more, where all of a system's records are seen through `complete`: a row is
+    /// told what its amounts are worth where it was decided within [`FOLLOWING_NS_MAX`].
+    pub(crate) fn forget_quotes(&mut self, complete: impl Fn(&str) -> Option<Instant>) {
+        let systems: Vec<String> = self.quotes.systems().map(str::to_owned).collect();
+        for system in systems {
+            if let Some(Instant(complete)) = complete(&system) {
+                let from = complete.saturating_sub(FOLLOWING_NS_MAX).saturating_sub(QUOTE_VALID_NS);
+                self.quotes.forget(&system, Instant(from));
+            }
         }
     }
 

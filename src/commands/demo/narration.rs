@@ -1,6 +1,6 @@
 //! An event in words, for the transcript.
 
-use keywatch_store::inventory::{amount_in_words, grouped};
+use keywatch_store::inventory::{Quotes, grouped};
 use keywatch_store::{Event, Inventory};
 use serde_json::Value;
 
@@ -58,7 +58,8 @@ pub(crate) fn sentence(event: &Event, inventory: &Inventory) -> Option<String> {
 fn value(event: &Event, inventory: &Inventory) -> String {
     let Some(units) = event.amount() else { return "no value".to_owned() };
     let asset = event.asset().unwrap_or_default();
-    amount_in_words(inventory.system(event.system()), &units.to_string(), asset, event.chain())
+    let system = inventory.system(event.system());
+    Quotes::default().amount_with_value(system, &units.to_string(), asset, event.chain(), event.time())
 }
 
 fn to(event: &Event) -> String {

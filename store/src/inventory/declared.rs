@@ -44,6 +44,9 @@ rows! {
         /// 1, 2 or 3.
         #[serde(default)]
         ccss_level: i64,
+        /// Currency of the prices of its assets, ISO 4217; `USD` where it is nothing.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        currency: String,
         /// Wallets.
         #[serde(default)]
         wallets: Vec<Wallet>,
@@ -171,6 +174,12 @@ rows! {
         /// Whether balances of it change although nobody moves any.
         #[serde(default, skip_serializing_if = "is_false")]
         rebases: bool,
+        /// What a whole unit is worth in the system's currency, a decimal number, or nothing.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        price: String,
+        /// Source that quotes what a whole unit is worth (`asset.price`), or nothing.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        price_source: String,
     }
     /// A network of the company or of a provider of it.
     Network {

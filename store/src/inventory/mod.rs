@@ -9,7 +9,9 @@ mod assets;
 mod by_name;
 mod declared;
 mod network;
+mod prices;
 mod private_keys;
+mod quotes;
 mod tables;
 
 use std::collections::HashMap;
@@ -27,6 +29,8 @@ pub use declared::{
     System, Wallet,
 };
 pub use network::Network;
+pub use prices::Price;
+pub use quotes::{Quote, QuotedAsset, Quotes};
 pub use tables::{Cell, TABLES, Table, table};
 
 use crate::event::Origin;
@@ -142,6 +146,7 @@ impl System {
         if let Some(asset) = self.assets.iter().find(|asset| !(0..=38).contains(&asset.decimals)) {
             return Err(format!("`assets`: `{}` has {} decimals; 0 to 38", asset.asset, asset.decimals));
         }
+        self.check_prices()?;
         self.wallets.iter().try_for_each(|wallet| self.check_wallet(wallet))?;
         activation::check(self)
     }
@@ -184,7 +189,12 @@ impl System {
     #[must_use]
     pub fn rows(&self, table: &str) -> Vec<Map<String, Value>> {
         let values = match table {
-            "systems" => json!([{ "name": self.name, "designation": self.designation, "ccss_level": self.ccss_level }]),
+            "systems" => json!([{
+                "name": self.name,
+                "designation": self.designation,
+                "ccss_level": self.ccss_level,
+                "currency": self.price_currency(),
+            }]),
             "wallets" => json!(self.wallets),
             "owners" => json!(self.owners),
             "modules" => json!(self.modules),

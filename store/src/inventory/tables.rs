@@ -38,6 +38,7 @@ pub const TABLES: &[Table] = &[
             ("name", Cell::Text, "display name"),
             ("designation", Cell::Text, "self_custody, qualified_service_provider, full_system"),
             ("ccss_level", Cell::Integer, "1, 2 or 3"),
+            ("currency", Cell::Text, "currency of the prices of its assets, ISO 4217; USD where none is declared"),
         ],
     },
     Table {
@@ -112,6 +113,17 @@ pub const TABLES: &[Table] = &[
             ("symbol", Cell::Text, "what people call it; nothing where `asset` is that already"),
             ("decimals", Cell::Integer, "digits of an amount that stand behind the point"),
             ("rebases", Cell::Boolean, "true for a token whose balances change although nobody moves any"),
+            (
+                "price",
+                Cell::Text,
+                "what a whole unit is worth in the system's currency, a decimal number of up to 18 digits before and behind \
+                 the point: titles then say the value too, and nothing else changes",
+            ),
+            (
+                "price_source",
+                Cell::Text,
+                "in place of a price, the source that quotes it as `asset.price`; a quote holds for a day",
+            ),
         ],
     },
     Table {

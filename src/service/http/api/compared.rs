@@ -4,20 +4,20 @@
 use std::collections::BTreeMap;
 
 use keywatch_store::Event;
-use keywatch_store::inventory::System;
 use serde_json::{Value, json};
 
+use super::views::Units;
 use super::{facts, views};
 
 /// What two requests are compared by.
 const FIELDS: [&str; 6] = ["request", "operation", "to_address", "amount", "asset", "call"];
 
 /// Each request that claims the place of an earlier one, beside that.
-pub(super) fn compared(events: &[Event], system: Option<&System>) -> Vec<Value> {
+pub(super) fn compared(events: &[Event], units: Units<'_>) -> Vec<Value> {
     let mut first_of: BTreeMap<(String, String), Value> = BTreeMap::new();
     let mut pairs = Vec::new();
     for event in events.iter().filter(|event| event.kind() == "signing.requested") {
-        let filed = filed(event, events, system);
+        let filed = filed(event, events, units);
         let (Some(wallet), Some(nonce)) = (event.wallet(), filed.get("nonce")) else { continue };
         let place = (wallet.to_owned(), nonce.to_string());
         let Some(first) = first_of.get(&place) else {
@@ -33,9 +33,9 @@ pub(super) fn compared(events: &[Event], system: Option<&System>) -> Vec<Value> 
 }
 
 /// A request as it was filed, and how many signatures under it fit it and do not.
-fn filed(request: &Event, events: &[Event], system: Option<&System>) -> Value {
+fn filed(request: &Event, events: &[Event], units: Units<'_>) -> Value {
     let mut filed = views::event(request);
-    views::add_amount_in_words(&mut filed, system);
+    views::add_amount_in_words(&mut filed, request, units);
     for (name, fact) in facts::facts(request) {
         filed[name] = fact;
     }
@@ -52,6 +52,7 @@ fn filed(request: &Event, events: &[Event], system: Option<&System>) -> Value {
 mod tests {
     use keywatch_store::Instant;
     use keywatch_store::event::Origin;
+    use keywatch_store::inventory::Quotes;
 
     use super::*;
 
@@ -72,13 +73,14 @@ mod tests {
             said(4, "signing.approved", "signed", "theirs", "verified"),
             said(5, "chain.tx", "signed", "theirs", "success"),
         ];
-        let pairs = compared(&events, None);
+        let units = Units { system: None, quotes: &Quotes::default() };
+        let pairs = compared(&events, units);
         assert_eq!(pairs.len(), 1, "{pairs:?}");
         let pair = &pairs[0];
         assert_eq!((&pair["first"]["request"], &pair["other"]["request"]), (&json!("shown"), &json!("signed")));
         assert_eq!(pair["differs"], json!(["request", "to_address"]));
         assert_eq!(pair["first"]["signatures"], json!({ "fit": 0, "mismatch": 1 }));
         assert_eq!((&pair["first"]["carried_out"], &pair["other"]["carried_out"]), (&json!(false), &json!(true)));
-        assert!(compared(&events[..2], None).is_empty());
+        assert!(compared(&events[..2], units).is_empty());
     }
 }

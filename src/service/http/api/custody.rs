@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use keywatch_alerting::response::wording::name_targets;
 use keywatch_alerting::{Compromises, Incident, Response, Shared};
-use keywatch_store::inventory::System;
+use keywatch_store::inventory::{Quotes, System};
 use keywatch_store::{Error, Event, EventId, Instant, Log, Topic};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::history::scan;
+use super::views::Units;
 use super::{compared, facts, views};
 use crate::limits::{
     CUSTODY_AFTER_NS, CUSTODY_BEFORE_NS, CUSTODY_EVENTS_MAX, CUSTODY_OF_WALLETS_MAX, CUSTODY_WALLETS_BEFORE_NS,
@@ -106,16 +107,20 @@ impl Wanted {
     }
 }
 
-/// The chain of custody, as JSON; amounts also in the units that `system` declares.
+/// The chain of custody, as JSON; amounts also in the units that `system` declares, with what they were worth at the prices that it
+/// declares, or that were quoted in the time looked at.
 ///
 /// # Errors
 /// The log cannot be read.
 pub(super) fn chain(log: &dyn Log, wanted: &Wanted, system: Option<&System>) -> Result<Value, Error> {
     let mut events = Vec::new();
-    let (mut more, mut of_wallets) = (false, 0);
+    let (mut more, mut of_wallets, mut quotes) = (false, 0, Quotes::default());
     let scanned = scan(log, Topic::Events, wanted.from, |event| {
         if event.system() == wanted.system && event.time() > wanted.until {
             return false;
+        }
+        if event.system() == wanted.system {
+            quotes.take(event, system);
         }
         let Some(why) = wanted.why(event) else { return true };
         let room = events.len() < CUSTODY_EVENTS_MAX && (why != Why::OfWallet || of_wallets < CUSTODY_OF_WALLETS_MAX);
@@ -126,10 +131,10 @@ pub(super) fn chain(log: &dyn Log, wanted: &Wanted, system: Option<&System>) -> 
         }
         true
     })?;
-    Ok(told(&events, wanted, scanned.complete && !more, system))
+    Ok(told(&events, wanted, scanned.complete && !more, Units { system, quotes: &quotes }))
 }
 
-fn told(events: &[Event], wanted: &Wanted, complete: bool, system: Option<&System>) -> Value {
+fn told(events: &[Event], wanted: &Wanted, complete: bool, units: Units<'_>) -> Value {
     let requests = requests(events);
     let mut seen = [0_usize; LINKS.len()];
     let mut wrong: [BTreeSet<String>; LINKS.len()] = std::array::from_fn(|_| BTreeSet::new());
@@ -141,7 +146,7 @@ fn told(events: &[Event], wanted: &Wanted, complete: bool, system: Option<&Syste
         }
         let mut view = views::event(event);
         views::add_taint(&mut view, event, &wanted.compromises);
-        views::add_amount_in_words(&mut view, system);
+        views::add_amount_in_words(&mut view, event, units);
         view["evidence"] = Value::from(wanted.evidence.contains(&event.event_id()));
         let request = event.request().and_then(|request| requests.get(request)).copied();
         view["problems"] = json!(problems);
@@ -178,7 +183,7 @@ fn told(events: &[Event], wanted: &Wanted, complete: bool, system: Option<&Syste
         "complete": complete,
         "links": links,
         "timeline": timeline,
-        "compared": compared::compared(events, system),
+        "compared": compared::compared(events, units),
     })
 }
 
@@ -283,6 +288,30 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_has_the_value_that_was_quoted_before_it() {
+        let inventory = keywatch_store::Inventory::parse(
+            "inventory",
+            "[[systems]]\nid = \"cold\"\n[[systems.sources]]\nsource = \"a\"\nfeed = \"events\"\n[[systems.assets]]\n\
+             asset = \"ETH\"\nchain = \"ethereum\"\ndecimals = 18\nprice_source = \"a\"",
+        )
+        .unwrap();
+        let paid = |id: &str, second: i64| {
+            said(id, "chain.tx", second, |event| {
+                event.asset("ETH").chain("ethereum").amount(Amount::from_u128(2_000_000_000_000_000_000));
+            })
+        };
+        let quoted = said("2", "asset.price", 2, |event| {
+            event.asset("ETH").chain("ethereum").detail(&json!({ "price": "3000", "currency": "USD" }));
+        });
+        let log = MemoryLog::new();
+        log.append(Topic::Events, vec![paid("1", 1), quoted, paid("3", 3)]).unwrap();
+        let told = chain(&log, &wanted(), inventory.system("cold")).unwrap();
+        let timeline = told["timeline"].as_array().unwrap();
+        let words: Vec<&str> = timeline.iter().filter_map(|event| event["amount_in_words"].as_str()).collect();
+        assert_eq!(words, ["2 ETH", "2 ETH (about 6,000 USD)"]);
+    }
+
+    #[test]
     fn a_link_is_missing_before_one_that_was_seen_and_a_changed_destination_is_told() {
         let amount = |event: &mut Builder| {
             event.amount(Amount::from_u128(5)).to_address("ours");
@@ -293,7 +322,7 @@ mod tests {
                 event.amount(Amount::from_u128(7)).to_address("theirs").outcome("success");
             }),
         ];
-        let chain = told(&events, &wanted(), true, None);
+        let chain = told(&events, &wanted(), true, Units { system: None, quotes: &Quotes::default() });
         let states: Vec<&str> =
             chain["links"].as_array().unwrap().iter().map(|link| link["state"].as_str().unwrap()).collect();
         assert_eq!(states, ["missing", "missing", "seen", "missing", "mismatch", "not seen", "not seen"]);

@@ -6,7 +6,7 @@ use keywatch_alerting::lifecycle::handling::Handling;
 use keywatch_alerting::response::wording::{name_targets, short_session};
 use keywatch_alerting::{Alert, AlertState, Compromises, Incident, Shared, Silence, Unconfirmed};
 use keywatch_store::event::TextColumn;
-use keywatch_store::inventory::{System, amount_in_words};
+use keywatch_store::inventory::{Quotes, System};
 use keywatch_store::{Event, Instant};
 use serde_json::{Value, json};
 
@@ -195,9 +195,19 @@ pub(super) fn add_taint(view: &mut Value, event: &Event, compromises: &Compromis
     }
 }
 
-/// Adds to an event what people call its amount, in the units that its system declares.
-pub(super) fn add_amount_in_words(view: &mut Value, system: Option<&System>) {
-    if let (Some(digits), Some(asset)) = (view["amount"].as_str(), view["asset"].as_str()) {
-        view["amount_in_words"] = Value::from(amount_in_words(system, digits, asset, view["chain"].as_str()));
+/// What a system declares of assets, and what is quoted for them around an incident.
+#[derive(Clone, Copy)]
+pub(super) struct Units<'a> {
+    pub(super) system: Option<&'a System>,
+    pub(super) quotes: &'a Quotes,
+}
+
+/// Adds to the view of an event what people call its amount, in the units that its system declares, with the value that it had at
+/// the event's log time where the asset has a price.
+pub(super) fn add_amount_in_words(view: &mut Value, event: &Event, units: Units<'_>) {
+    if let (Some(amount), Some(asset)) = (event.amount(), event.asset()) {
+        let (digits, chain) = (amount.to_string(), event.chain());
+        let words = units.quotes.amount_with_value(units.system, &digits, asset, chain, event.time());
+        view["amount_in_words"] = Value::from(words);
     }
 }
