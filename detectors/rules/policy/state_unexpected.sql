@@ -8,7 +8,7 @@ proof: corroborated
 without_history: >-
   A change is told at once. What was never as declared is told when it is seen the second time. What was as declared until
   the declaration changed is told then too, unless another replica already holds what is declared now: that one of two was not
-  reached is told by `policy/replicas_differ`.
+  reached is told by `policy/replicas_differ`, and here after a day.
 response: []
 suppress_for: 1d
 meaning: >-
