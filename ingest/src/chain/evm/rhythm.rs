@@ -110,7 +110,7 @@ impl Rhythm {
 
 fn unexplained(decoder: &Decoder<'_>, at: &At, pair: &Pair, before: &Weighed, after: U256) -> Option<Event> {
     let (rest, mut detail) = left_over(before.units, after, before.explained)?;
-    let place = Place { height: at.height, hash: at.hash, epoch: at.epoch, time: at.time, tx: None };
+    let place = Place { height: at.height, hash: at.hash, epoch: at.epoch, time: at.time, base_fee: None, tx: None };
     detail["since"] = json!(before.height);
     let token = pair.token.map(address);
     let id = token.as_ref().map_or_else(|| "rhythm".to_owned(), |token| format!("rhythm/{token}"));

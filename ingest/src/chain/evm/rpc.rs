@@ -30,6 +30,9 @@ pub struct Block {
     /// Root of the trie of receipts.
     #[serde(deserialize_with = "parsed")]
     pub receipts_root: B256,
+    /// What it asks of everybody for a unit of gas (EIP-1559), in wei; chains before that, or without it, say none.
+    #[serde(default, deserialize_with = "optional")]
+    pub base_fee_per_gas: Option<U256>,
     /// Transactions, in their order.
     pub transactions: Vec<Transaction>,
     /// Withdrawals of validators (EIP-4895).
