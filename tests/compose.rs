@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_norway::Value;
 
 use crate::support::serving::Serving;
+use crate::support::tools::version;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -130,7 +131,7 @@ fn the_secrets_of_the_topology_are_made_once_and_for_their_owner() {
 
 #[test]
 fn opa_is_the_one_that_tests_run_against() {
-    let pinned = include_str!("../.ci/versions").lines().find_map(|line| line.strip_prefix("OPA_VERSION=v")).unwrap();
+    let pinned = version("OPA_VERSION").strip_prefix('v').unwrap();
     for compose in [compose(), on_kafka()] {
         let image = compose["services"]["opa"]["image"].as_str().unwrap();
         assert_eq!(image, format!("openpolicyagent/opa:{pinned}"));
@@ -139,8 +140,7 @@ fn opa_is_the_one_that_tests_run_against() {
 
 #[test]
 fn kafka_is_the_one_that_tests_run_against_and_keywatch_knows_where_it_is() {
-    let (compose, versions) = (on_kafka(), include_str!("../.ci/versions"));
-    let pinned = versions.lines().find_map(|line| line.strip_prefix("KAFKA_VERSION=")).unwrap();
+    let (compose, pinned) = (on_kafka(), version("KAFKA_VERSION"));
     let brokers: Vec<String> = (1..=3)
         .map(|number| {
             let broker = &compose["services"][format!("kafka-{number}").as_str()];

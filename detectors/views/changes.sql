@@ -7,7 +7,8 @@ columns:
   target: what it was done to
   is_grave: >-
     a key that is there was changed, rotated, granted, exported or scheduled for deletion, or its policy was; a log was
-    changed otherwise than by beginning it; or somebody got a way into a machine, changed a second factor or the vault of keys, or became root
+    changed otherwise than by beginning it; or somebody got a way into a machine, changed a second factor or the vault of keys, or became root.
+    What the source does not name is not known to be any of these
   ticket: the last outcome of a ticket of the actor within `life`, null where there was none
   opened_after: tickets of the actor that were opened within `delay` after the change
   tickets: tickets of anybody in the system within thirty days
@@ -28,6 +29,7 @@ SELECT
   *,
   alike_before < 5 OR on_tickets_before * 2 >= alike_before AS is_asked_of_actor,
   CASE
+    WHEN detail_text(detail, 'act') IS NULL THEN false
     WHEN kind = 'control.key' THEN word NOT IN (
         'createkey', 'createalias', 'getpublickey', 'enablekey', 'enablekeyrotation', 'cancelkeydeletion', 'create', 'createcryptokey'
       )

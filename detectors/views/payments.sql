@@ -21,8 +21,16 @@ columns:
 parameters:
   order_reach:
     type: duration
-    default: 8 days
-    meaning: how long before a payment its order may have been recorded; a day more than payments are held against it
+    default: 10 days
+    meaning: >-
+      how long before a payment its order may have been recorded; three days more than payments are held against it, so that
+      what was ordered on a Friday and signed on the Monday is not a payment whose order is forgotten first
+  amended_reach:
+    type: duration
+    default: 9 days
+    meaning: >-
+      how long before a payment an order may have been amended or withdrawn; less than `order_reach` by as long as orders
+      stand before that
   ledger_delay:
     type: duration
     default: 2 minutes
@@ -50,10 +58,16 @@ SELECT
 FROM (
   SELECT
     *,
-    coalesce(sum(CASE WHEN opens THEN amount - coalesce(stated, 0) WHEN withdraws THEN -stated END) OVER (
+    coalesce(sum(CASE WHEN opens THEN amount END) OVER (
       PARTITION BY wallet, to_address, asset ORDER BY time
       RANGE BETWEEN $order_reach PRECEDING AND $ledger_delay FOLLOWING
-    ), 0) AS ordered_in_all,
+    ), 0)
+      -- What an order was before it was amended or withdrawn. Its reach is shorter, so that no order is taken off that has
+      -- left the sum before: others would be short of it.
+      - coalesce(sum(CASE WHEN opens OR withdraws THEN stated END) OVER (
+        PARTITION BY wallet, to_address, asset ORDER BY time
+        RANGE BETWEEN $amended_reach PRECEDING AND $ledger_delay FOLLOWING
+      ), 0) AS ordered_in_all,
     coalesce(sum(CASE WHEN settles THEN amount END) OVER (
       PARTITION BY wallet, to_address, asset ORDER BY time
       RANGE BETWEEN INTERVAL '7 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING

@@ -9,6 +9,7 @@ use super::watcher::{Watcher, of_kind};
 use crate::dashboards::left_out;
 use crate::support::bcoin::Bcoin;
 use crate::support::btcd::Wallet;
+use crate::support::tools::version;
 
 const WAITING: &str = "keywatch_chain_waiting";
 /// Blocks behind which bcoin takes transactions with witnesses: it is asked for three windows of 144.
@@ -34,9 +35,7 @@ fn units(events: &[Event], direction: &str) -> i128 {
 #[test]
 fn its_folder_is_named_for_the_version_that_npm_installs() {
     let package: Value = serde_json::from_str(include_str!("bcoin/package.json")).unwrap();
-    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("BCOIN_VERSION="));
-    assert!(pinned.is_some());
-    assert_eq!(package["dependencies"]["bcoin"].as_str(), pinned);
+    assert_eq!(package["dependencies"]["bcoin"], version("BCOIN_VERSION"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,13 @@
 //! The Grafana dashboards as files: fresh, loadable, linked, and readable by people who do not see every colour.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
 
 use super::left_out;
+use crate::support::tools;
 use crate::support::tree::root;
 
 /// The dashboards by the name of their file.
@@ -23,8 +24,7 @@ pub(super) fn dashboards() -> Vec<(String, Value)> {
 
 /// The Python that has the SDK: where `make dashboards` installs it, or the one of the machine.
 fn python() -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
-    let cached = Path::new(&home).join(".cache/keywatch/tools/grafana-sdk/bin/python");
+    let cached = tools::folder().join("grafana-sdk/bin/python");
     let named = std::env::var_os("KEYWATCH_TEST_PYTHON").map(PathBuf::from);
     let has_sdk = |python: &PathBuf| {
         let imported = Command::new(python).args(["-c", "import grafana_foundation_sdk"]).output();

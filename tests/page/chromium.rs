@@ -1,7 +1,7 @@
 //! The page in a real browser: Chromium, driven by `chromium/scenarios.mjs`, over the theft from Bybit and over a `keywatch run`
 //! with ten thousand incidents. axe-core looks for barriers on every page. A machine without Chromium leaves it out.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -9,6 +9,7 @@ use serde_json::json;
 use super::crowded::crowd;
 use crate::demo::served::Served;
 use crate::support::installed::installed;
+use crate::support::tools::cached;
 use crate::support::tree;
 
 /// What the scenarios are; each has to be said to hold.
@@ -24,11 +25,7 @@ const SCENARIOS: [&str; 7] = [
 
 /// Where Playwright and axe-core are: where `KEYWATCH_TEST_BROWSER` says, else where `make tools` puts them.
 fn driver() -> PathBuf {
-    let cache = || {
-        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
-        Path::new(&home).join(".cache/keywatch/tools/browser")
-    };
-    let folder = std::env::var_os("KEYWATCH_TEST_BROWSER").map_or_else(cache, PathBuf::from);
+    let folder = cached("KEYWATCH_TEST_BROWSER", "browser");
     let place = folder.display();
     assert!(
         folder.join("complete").is_file(),

@@ -9,6 +9,7 @@ use tokio_postgres::error::SqlState;
 use super::{Answering, PASSWORD, code, texts};
 use crate::dashboards::left_out;
 use crate::support::installed::installed;
+use crate::support::tools::cached;
 use crate::support::tree;
 
 /// What `psql` does with a command, as a user with a password.
@@ -65,11 +66,7 @@ fn the_real_psql_asks_and_is_refused() {
 
 /// The Python that has the drivers: where `KEYWATCH_TEST_SQL_DRIVERS` says, else where `make sql-drivers` puts it.
 fn python() -> Option<PathBuf> {
-    let cache = || {
-        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
-        Path::new(&home).join(".cache/keywatch/tools/sql-drivers/bin/python")
-    };
-    let python = std::env::var_os("KEYWATCH_TEST_SQL_DRIVERS").map_or_else(cache, PathBuf::from);
+    let python = cached("KEYWATCH_TEST_SQL_DRIVERS", "sql-drivers/bin/python");
     let is_there = python.is_file();
     if !is_there {
         left_out(&format!("no Python with drivers at {} (`make sql-drivers`)", python.display()));

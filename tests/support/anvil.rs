@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::node::Node;
+use super::tools::{cached, version};
 
 /// The accounts that anvil gives 10,000 ETH each, the first three.
 pub(crate) const ACCOUNTS: [&str; 3] = [
@@ -73,12 +74,7 @@ pub(crate) fn quantity(value: &Value) -> u64 {
 
 /// The pinned binary: where `KEYWATCH_TEST_ANVIL` says, else where `make tools` puts it.
 fn binary() -> PathBuf {
-    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("ANVIL_VERSION="));
-    let cache = || {
-        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
-        Path::new(&home).join(".cache/keywatch/tools").join(format!("anvil-{}", pinned.unwrap())).join("anvil")
-    };
-    let binary = std::env::var_os("KEYWATCH_TEST_ANVIL").map_or_else(cache, PathBuf::from);
+    let binary = cached("KEYWATCH_TEST_ANVIL", &format!("anvil-{}/anvil", version("ANVIL_VERSION")));
     let place = binary.display();
     assert!(
         binary.is_file(),

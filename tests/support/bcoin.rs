@@ -11,6 +11,7 @@ use bitcoin::{Address, Transaction};
 use serde_json::json;
 
 use super::bitcoin::Bitcoin;
+use super::tools::{cached, version};
 
 /// A node.
 pub(crate) struct Bcoin(Bitcoin);
@@ -58,12 +59,7 @@ impl Bcoin {
 
 /// Where it is: where `KEYWATCH_TEST_BCOIN` says, else where `make bcoin` puts it; it may not be there.
 fn folder() -> PathBuf {
-    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("BCOIN_VERSION="));
-    let cache = || {
-        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
-        Path::new(&home).join(".cache/keywatch/tools").join(format!("bcoin-{}", pinned.unwrap()))
-    };
-    std::env::var_os("KEYWATCH_TEST_BCOIN").map_or_else(cache, PathBuf::from)
+    cached("KEYWATCH_TEST_BCOIN", &format!("bcoin-{}", version("BCOIN_VERSION")))
 }
 
 impl Deref for Bcoin {

@@ -16,6 +16,7 @@ use bitcoin::{
 use serde_json::json;
 
 use super::bitcoin::Bitcoin;
+use super::tools::{cached, version};
 
 /// A node.
 pub(crate) struct Btcd(Bitcoin);
@@ -99,12 +100,7 @@ impl Btcd {
 
 /// The pinned binary: where `KEYWATCH_TEST_BTCD` says, else where `make tools` puts it.
 fn binary() -> PathBuf {
-    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("BTCD_VERSION="));
-    let cache = || {
-        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
-        Path::new(&home).join(".cache/keywatch/tools").join(format!("btcd-{}", pinned.unwrap())).join("btcd")
-    };
-    let binary = std::env::var_os("KEYWATCH_TEST_BTCD").map_or_else(cache, PathBuf::from);
+    let binary = cached("KEYWATCH_TEST_BTCD", &format!("btcd-{}/btcd", version("BTCD_VERSION")));
     let place = binary.display();
     assert!(binary.is_file(), "btcd is not at {place}: `make tools` installs it, KEYWATCH_TEST_BTCD may name another");
     binary

@@ -8,6 +8,7 @@ use reqwest::Client;
 use serde_json::Value;
 
 use super::opa::free_port;
+use super::tools::{cached, version};
 
 /// A server.
 pub(crate) struct Cerbos {
@@ -78,10 +79,5 @@ impl Drop for Cerbos {
 
 /// The pinned binary: where `KEYWATCH_TEST_CERBOS` says, else where `make cerbos` puts it.
 fn binary() -> PathBuf {
-    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("CERBOS_VERSION="));
-    let cache = || {
-        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
-        Path::new(&home).join(".cache/keywatch/tools").join(format!("cerbos-{}", pinned.unwrap())).join("cerbos")
-    };
-    std::env::var_os("KEYWATCH_TEST_CERBOS").map_or_else(cache, PathBuf::from)
+    cached("KEYWATCH_TEST_CERBOS", &format!("cerbos-{}/cerbos", version("CERBOS_VERSION")))
 }

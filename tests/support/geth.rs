@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::anvil::quantity;
 use super::node::Node;
+use super::tools::{cached, version};
 
 /// Who is paid for blocks: nobody whom a test looks at.
 const PROPOSER: &str = "0x00000000000000000000000000000000000f0e00";
@@ -95,12 +96,7 @@ impl Geth {
 
 /// The pinned binary: where `KEYWATCH_TEST_GETH` says, else where `make geth` puts it; it may not be there.
 fn binary() -> PathBuf {
-    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("GETH_VERSION="));
-    let cache = || {
-        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
-        Path::new(&home).join(".cache/keywatch/tools").join(format!("geth-{}", pinned.unwrap())).join("geth")
-    };
-    std::env::var_os("KEYWATCH_TEST_GETH").map_or_else(cache, PathBuf::from)
+    cached("KEYWATCH_TEST_GETH", &format!("geth-{}/geth", version("GETH_VERSION")))
 }
 
 impl Deref for Geth {

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::tools::{cached, version};
+
 /// A broker that is its own controller.
 pub(crate) struct Broker {
     child: Child,
@@ -191,12 +193,7 @@ pub(crate) fn tool(class: &str, arguments: &[&str]) {
 
 /// The jars of the pinned version: where `KEYWATCH_TEST_KAFKA` says, else where `make tools` puts them.
 fn jars() -> PathBuf {
-    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("KAFKA_VERSION="));
-    let cache = || {
-        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
-        Path::new(&home).join(".cache/keywatch/tools").join(format!("kafka-{}", pinned.unwrap()))
-    };
-    let jars = std::env::var_os("KEYWATCH_TEST_KAFKA").map_or_else(cache, PathBuf::from);
+    let jars = cached("KEYWATCH_TEST_KAFKA", &format!("kafka-{}", version("KAFKA_VERSION")));
     let is_there = jars.join("complete").is_file();
     assert!(is_there, "the real Kafka is not at {}: `make tools` installs it", jars.display());
     jars

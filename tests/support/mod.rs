@@ -1,4 +1,4 @@
-//! What tests of the whole share: the built binary, a real Open Policy Agent, a real Kafka, real nodes of Ethereum and Bitcoin, a bucket of S3, where Debian's tools are, golden files, the clock, the tree.
+//! What tests of the whole share: the built binary, a real Open Policy Agent, a real Kafka, real nodes of Ethereum and Bitcoin, a bucket of S3, where tools are, golden files, the clock, the tree.
 
 pub(crate) mod anvil;
 pub(crate) mod bcoin;
@@ -18,4 +18,5 @@ pub(crate) mod opa;
 pub(crate) mod revoking;
 pub(crate) mod s3;
 pub(crate) mod serving;
+pub(crate) mod tools;
 pub(crate) mod tree;

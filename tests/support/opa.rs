@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::tools::{cached, version};
+
 /// The policies of this tree.
 pub(crate) fn policies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("alerting/policies")
@@ -12,12 +14,7 @@ pub(crate) fn policies() -> PathBuf {
 
 /// The pinned binary: where `KEYWATCH_TEST_OPA` says, else where `make tools` puts it.
 pub(crate) fn binary() -> PathBuf {
-    let pinned = include_str!("../../.ci/versions").lines().find_map(|line| line.strip_prefix("OPA_VERSION="));
-    let cache = || {
-        let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
-        Path::new(&home).join(".cache/keywatch/tools").join(format!("opa-{}", pinned.unwrap())).join("opa")
-    };
-    let binary = std::env::var_os("KEYWATCH_TEST_OPA").map_or_else(cache, PathBuf::from);
+    let binary = cached("KEYWATCH_TEST_OPA", &format!("opa-{}/opa", version("OPA_VERSION")));
     let place = binary.display();
     assert!(
         binary.is_file(),

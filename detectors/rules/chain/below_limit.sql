@@ -5,6 +5,7 @@ severity: medium
 entity: the wallet and the asset
 proof: corroborated
 needs: [ledger]
+uses: [limited_movements]
 without_history: >-
   Needs none: amounts are held against the limits that the inventory declares.
 response: []
@@ -48,20 +49,8 @@ FROM (
     count(*) OVER (
       PARTITION BY movement ORDER BY time RANGE BETWEEN INTERVAL '1 day' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
     ) AS told_before
-  FROM (
-    SELECT
-      e.*,
-      CAST(l.amount AS DECIMAL(38, 0)) AS limit_amount,
-      -- One movement has many records; the business's own order is the one that counts, else the request to the signer.
-      coalesce(e.request, e.event_id) AS movement
-    FROM events AS e
-    LEFT JOIN limits AS l ON l.system = e.system AND l.wallet = e.wallet AND l.asset = e.asset
-    WHERE e.kind IN ('custody.request', 'signing.requested')
-      AND e.wallet IS NOT NULL
-      AND e.asset IS NOT NULL
-      AND (e.outcome IS DISTINCT FROM 'cancelled')
-  )
+  FROM limited_movements
   -- A tenth below at most, in whole base units, and without a product that an amount from outside could make too large.
-  WHERE amount < limit_amount AND 10 * (limit_amount - least(amount, limit_amount)) <= limit_amount
+  WHERE 10 * (limit_amount - least(amount, limit_amount)) <= limit_amount
 )
 WHERE movements >= $movements_minimum AND told_before = 0

@@ -1,5 +1,5 @@
 /*
-version: 2
+version: 3
 title: Wallet {wallet} pays a fee of {fee_rate} a unit, at most {usual} in {fees_before} transactions before
 severity: high
 entity: the wallet
@@ -19,7 +19,7 @@ runbook:
   - Look at the rest of the shape. Destination, number of inputs and outputs, change; with another finding on the same transaction treat it as a theft.
   - Unconfirmed and not yours. Replace it now with a higher fee to your own address.
 false_positives:
-  - The first transaction in a rush on the chain, or an operator who raised the fee by hand of a transaction that was stuck.
+  - The first transaction in a rush on a chain whose blocks say no base fee, such as Bitcoin; or an operator who raised the fee by hand of a transaction that was stuck.
 ccss: ["2.02.4.1"]
 attack: [T1657]
 parameters:
@@ -36,7 +36,7 @@ parameters:
   market_factor:
     type: integer
     default: 2
-    meaning: how many times the highest fee of other wallets is still put down to a rush
+    meaning: how many times the highest fee of other wallets, or the base fee of the block, is still put down to a rush
   factor:
     type: integer
     default: 5
@@ -62,7 +62,8 @@ SELECT
   fee_rate,
   usual,
   fees_before,
-  market
+  market,
+  base_fee
 FROM (
   SELECT
     *,
@@ -76,7 +77,7 @@ FROM (
       RANGE BETWEEN $market_reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
     ) AS own_recent
   FROM (
-    SELECT *, detail_int(detail, 'fee_rate') AS fee_rate
+    SELECT *, detail_int(detail, 'fee_rate') AS fee_rate, detail_int(detail, 'base_fee') AS base_fee
     FROM payments
     WHERE kind = 'chain.tx'
   )
@@ -91,3 +92,5 @@ WHERE (outcome IS DISTINCT FROM 'failed')
   AND fee_rate / (CASE WHEN ordered OR approved THEN $ordered_factor ELSE $factor END) > usual
   -- What this wallet itself paid just now is no market.
   AND (market IS NULL OR market = own_recent OR fee_rate / $market_factor > market)
+  -- What the block asked of everybody is no haste of this wallet.
+  AND (base_fee IS NULL OR fee_rate / $market_factor > base_fee)

@@ -2,9 +2,10 @@
 version: 1
 title: "{movements} movements of {asset} to {to_address} within an hour come to {together:asset}, above the limit of {limit_amount:asset}"
 severity: medium
-entity: the wallet and the asset
+entity: the wallet and the destination
 proof: corroborated
 needs: [ledger]
+uses: [limited_movements]
 without_history: >-
   Needs none: amounts are held against the limits that the inventory declares.
 response: []
@@ -52,20 +53,8 @@ FROM (
         PARTITION BY movement ORDER BY time
         RANGE BETWEEN INTERVAL '1 day' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
       ) AS stated_before
-    FROM (
-      SELECT
-      e.*,
-      CAST(l.amount AS DECIMAL(38, 0)) AS limit_amount,
-      -- One movement has many records; the business's own order is the one that counts, else the request to the signer.
-      coalesce(e.request, e.event_id) AS movement
-    FROM events AS e
-    LEFT JOIN limits AS l ON l.system = e.system AND l.wallet = e.wallet AND l.asset = e.asset
-    WHERE e.kind IN ('custody.request', 'signing.requested')
-      AND e.wallet IS NOT NULL
-      AND e.asset IS NOT NULL
-      AND (e.outcome IS DISTINCT FROM 'cancelled')
-    )
-    WHERE amount < limit_amount AND to_address IS NOT NULL
+    FROM limited_movements
+    WHERE to_address IS NOT NULL
   )
   WHERE stated_before = 0
   WINDOW hour_before AS (

@@ -1,12 +1,14 @@
 /*
-version: 1
+version: 2
 title: "Replica {source} holds {part} that are not what is declared{names}"
 severity: critical
 entity: the replica and the part of it
 needs: [pdp.state]
 proof: corroborated
 without_history: >-
-  A change is told at once. What was never as declared is told when it is seen the second time.
+  A change is told at once. What was never as declared is told when it is seen the second time. What was as declared until
+  the declaration changed is told then too, unless another replica already holds what is declared now: that one of two was not
+  reached is told by `policy/replicas_differ`, and here after a day.
 response: []
 suppress_for: 1d
 meaning: >-
@@ -43,7 +45,16 @@ FROM (
     last_value(outcome) OVER (
       PARTITION BY source, part ORDER BY time
       RANGE BETWEEN $patience PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
-    ) AS outcome_before
+    ) AS outcome_before,
+    count(*) FILTER (WHERE outcome = 'expected') OVER (
+      PARTITION BY source, part, sha256 ORDER BY time RANGE BETWEEN INTERVAL '1 day' PRECEDING AND CURRENT ROW
+    ) AS was_declared,
+    count(*) FILTER (WHERE outcome = 'expected') OVER (
+      PARTITION BY part ORDER BY time RANGE BETWEEN $patience PRECEDING AND CURRENT ROW
+    )
+      - count(*) FILTER (WHERE outcome = 'expected') OVER (
+        PARTITION BY part, sha256 ORDER BY time RANGE BETWEEN $patience PRECEDING AND CURRENT ROW
+      ) AS others_declared
   FROM (
     SELECT
       *,
@@ -58,4 +69,12 @@ FROM (
 WHERE
   outcome = 'unexpected'
   -- Where the file changed and the replica did not, the release is on its way: it gets until the next word.
-  AND (sha256_before IS NOT NULL OR outcome_before = 'unexpected')
+  AND (
+    sha256_before IS NOT NULL
+    OR (
+      outcome_before = 'unexpected'
+      -- Nobody wrote to it, the release has not reached it: replicas differ, which is another rule's to tell. Of
+      -- configurations, which name their machine, that rule does not tell.
+      AND (part = 'config' OR was_declared = 0 OR others_declared = 0)
+    )
+  )

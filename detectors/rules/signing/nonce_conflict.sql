@@ -1,5 +1,5 @@
 /*
-version: 2
+version: 3
 title: Two different requests, {request} and {other_request}, claim nonce {nonce} of wallet {wallet}
 severity: high
 entity: the wallet and the nonce
@@ -9,7 +9,8 @@ suppress_for: 1h
 meaning: >-
   A multisig executes one transaction for each nonce. A second request with the same nonce is what is left to be seen
   when people sign one thing and another is executed with their signatures. A plain cancellation (nothing sent to the
-  wallet itself) is left out, and so is the one request that somebody else then files in place of what was cancelled.
+  wallet itself) is left out, and so is the one request that somebody else then files in place of what was cancelled. So are
+  requests that each pay a wallet of the system and do nothing else: whichever of them is executed, nothing leaves.
 runbook:
   - "Put the two side by side: SELECT time, kind, request, actor, to_address, asset, amount, detail FROM events WHERE wallet = '<wallet>' AND request IN ('<request>', '<other_request>') ORDER BY time"
   - Ask the proposer of the later one, by voice, why there is a second. A replacement has a person who can say what was wrong with the first.
@@ -45,6 +46,7 @@ FROM (
     *,
     first_value(request) OVER nonce_so_far AS other_request,
     first_value(event_id) OVER nonce_so_far AS evidence_other,
+    count(*) FILTER (WHERE NOT stays) OVER nonce_so_far AS leaving,
     -- Only the first record of the second request is told.
     count(*) OVER (
       PARTITION BY wallet, nonce, request ORDER BY time
@@ -58,19 +60,25 @@ FROM (
       max(CASE WHEN NOT cancels THEN time END) OVER nonce_before AS others_at
     FROM (
       SELECT
-        *,
+        e.*,
         detail_int(detail, 'nonce') AS nonce,
+        -- The hash was computed again, so what it pays is what is signed under it.
+        own.wallet IS NOT NULL
+          AND (e.outcome = 'verified') IS TRUE
+          AND (detail_int(detail, 'operation') = 0) IS TRUE
+          AND coalesce(detail_text(detail, 'call.name') = 'transfer', detail_text(detail, 'selector') IS NULL) AS stays,
         -- Owners cancel a request by signing an empty call to the wallet itself under its nonce.
         coalesce(
-          coalesce(detail_text(detail, 'to'), to_address) = wallet
+          coalesce(detail_text(detail, 'to'), e.to_address) = e.wallet
             AND detail_text(detail, 'call.name') IS NULL
-            AND (amount > 0) IS NOT TRUE
+            AND (e.amount > 0) IS NOT TRUE
             AND (detail_int(detail, 'operation') = 1) IS NOT TRUE,
           false
         ) AS cancels
-      FROM events
+      FROM events AS e
+      LEFT JOIN wallets AS own ON own.system = e.system AND own.wallet = e.to_address
       WHERE kind IN ('signing.requested', 'signing.approved', 'signing.signed')
-        AND wallet IS NOT NULL
+        AND e.wallet IS NOT NULL
         AND request IS NOT NULL
         AND detail_int(detail, 'nonce') IS NOT NULL
     )
@@ -86,6 +94,7 @@ FROM (
 )
 WHERE request <> other_request
   AND shown_before = 0
+  AND leaving > 0
   -- A cancelled nonce is free for one replacement. Who holds one key must not excuse their own request: somebody else has
   -- to have cancelled the first.
   AND (cancelled_at > others_at AND cancelled_by <> actor) IS NOT TRUE

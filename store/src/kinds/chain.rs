@@ -112,6 +112,7 @@ pub(super) const KINDS: &[Kind] = &[
 const TX: &[Field] = &[
     ("fee", "text", "fee paid, base units, decimal digits"),
     ("fee_rate", "integer", "base units of fee for each unit of size (sat/vB, wei/gas)"),
+    ("base_fee", "integer", "what of it the block asks of everybody (EIP-1559), wei/gas"),
     ("operation", "integer", "0 call, 1 delegatecall, for a multisig"),
     INNER_DELEGATE_TO,
     UNLIMITED_SPENDER,

@@ -58,7 +58,14 @@ impl Decoder<'_> {
     #[must_use]
     pub fn block(&self, read: &ReadBlock, epoch: u64) -> Vec<Event> {
         let block = &read.block;
-        let place = Place { height: block.number, hash: block.hash, epoch, time: seconds(block.timestamp), tx: None };
+        let place = Place {
+            height: block.number,
+            hash: block.hash,
+            epoch,
+            time: seconds(block.timestamp),
+            base_fee: block.base_fee_per_gas,
+            tx: None,
+        };
         // First, so that what is told of a token's amounts knows it.
         let mut events: Vec<Event> = read.metadata.iter().map(|said| metadata::event(self, &place, said)).collect();
         for (index, (transaction, receipt)) in block.transactions.iter().zip(&read.receipts).enumerate() {

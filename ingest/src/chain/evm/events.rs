@@ -27,6 +27,8 @@ pub(super) struct Place<'a> {
     pub(super) hash: B256,
     pub(super) epoch: u64,
     pub(super) time: Instant,
+    /// What the block asks of everybody for a unit of gas.
+    pub(super) base_fee: Option<U256>,
     pub(super) tx: Option<(&'a Transaction, &'a Receipt)>,
 }
 
@@ -50,10 +52,11 @@ pub(super) fn complete(event: &mut Builder, place: &Place<'_>, mut detail: Value
     if let Some((_, receipt)) = place.tx
         && matches!(event.get(keywatch_store::event::TextColumn::Kind), Some("chain.tx" | "chain.module_tx"))
     {
-        let rate = receipt.effective_gas_price.and_then(|price| i64::try_from(price).ok());
         detail["fee"] = json!(receipt.fee().to_string());
-        if let Some(rate) = rate {
-            detail["fee_rate"] = json!(rate);
+        for (name, price) in [("fee_rate", receipt.effective_gas_price), ("base_fee", place.base_fee)] {
+            if let Some(price) = price.and_then(|price| i64::try_from(price).ok()) {
+                detail[name] = json!(price);
+            }
         }
     }
     event.detail(&detail).build_own()

@@ -169,7 +169,7 @@ impl Told {
 }
 
 fn told(decoder: &Decoder<'_>, at: &At, pair: &Pair, id: &str) -> Told {
-    let place = Place { height: at.height, hash: at.hash, epoch: at.epoch, time: at.time, tx: None };
+    let place = Place { height: at.height, hash: at.hash, epoch: at.epoch, time: at.time, base_fee: None, tx: None };
     let token = pair.token.map(address);
     let id = token.as_ref().map_or_else(|| id.to_owned(), |token| format!("{id}/{token}"));
     let mut event = decoder.event(&place, "chain.balance", pair.wallet, &id);

@@ -31,6 +31,9 @@ pub struct Block {
     /// Root of the trie of receipts.
     #[serde(deserialize_with = "parsed")]
     pub receipts_root: B256,
+    /// What it asks of everybody for a unit of gas (EIP-1559), in wei; chains before that, or without it, say none.
+    #[serde(default, deserialize_with = "lenient")]
+    pub base_fee_per_gas: Option<U256>,
     /// Transactions, in their order.
     pub transactions: Vec<Transaction>,
     /// Withdrawals of validators (EIP-4895).
@@ -69,9 +72,6 @@ pub struct Block {
     /// Eight bytes, which are 0 since the Merge.
     #[serde(default, deserialize_with = "lenient")]
     pub nonce: Option<Bytes>,
-    /// Base fee of a unit of gas (EIP-1559).
-    #[serde(default, deserialize_with = "lenient")]
-    pub base_fee_per_gas: Option<U256>,
     /// Root of the trie of withdrawals (EIP-4895).
     #[serde(default, deserialize_with = "lenient")]
     pub withdrawals_root: Option<B256>,

@@ -99,7 +99,8 @@ mod tests {
         let network = Network { name: "ethereum".into(), id: 1, asset: "ETH".into() };
         let origin = Origin { system: "cold".into(), source: "node".into() };
         let decoder = Decoder { origin: &origin, network: &network, watched: &watched };
-        let place = Place { height: 16, hash: B256::with_last_byte(1), epoch: 0, time: Instant(5), tx: None };
+        let place =
+            Place { height: 16, hash: B256::with_last_byte(1), epoch: 0, time: Instant(5), base_fee: None, tx: None };
         let events = told(&decoder, &place, SAFE.parse().unwrap(), EXECUTED.parse().unwrap(), signatures, 0);
         let said = |event: &Event| {
             assert_eq!(

@@ -142,6 +142,17 @@ fn what_a_watched_account_sends_is_its_transaction_and_what_moves_has_two_sides(
 }
 
 #[test]
+fn beside_the_price_of_a_transaction_stands_what_its_block_asked_of_everybody() {
+    let mut block = read(vec![transaction(1, WALLET, SAFE, 5, &[], 1, &json!([]))], None);
+    assert!(told(&block, 0)[0].detail().value().get("base_fee").is_none(), "the chain has none");
+    block.block.base_fee_per_gas = Some(U256::from(1_900_000_000_u64));
+    let events = told(&block, 0);
+    let detail = events[0].detail().value();
+    assert_eq!((&detail["base_fee"], &detail["fee_rate"]), (&json!(1_900_000_000), &json!(2_000_000_000)));
+    assert!(events[1].detail().value().get("base_fee").is_none(), "a transfer pays nothing");
+}
+
+#[test]
 fn a_transaction_that_failed_moves_nothing() {
     let events = told(&read(vec![transaction(1, WALLET, OTHER, 5, &[], 0, &json!([]))], None), 0);
     assert_eq!(shown(&events), ["chain.tx 0x1111 failed ETH 0x1111 0x9999 5"]);

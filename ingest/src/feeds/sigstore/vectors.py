@@ -137,21 +137,26 @@ def bundle(certificate, entry, signed):
     }
 
 
-def message(log, key, certificate, at=AT):
-    signature = key.sign(SHA256, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+def signed_message(key, verifier):
+    """What a log records of a signature over the artifact, with the certificate or key in PEM, and what a bundle says of it."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        signature = key.sign(ARTIFACT)
+    else:
+        signature = key.sign(SHA256, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
     body = {
         "apiVersion": "0.0.1",
         "kind": "hashedrekord",
         "spec": {
             "data": {"hash": {"algorithm": "sha256", "value": SHA256.hex()}},
-            "signature": {"content": b64(signature), "publicKey": {"content": b64(pem(certificate))}},
+            "signature": {"content": b64(signature), "publicKey": {"content": b64(verifier)}},
         },
     }
-    signed = {"messageDigest": {"algorithm": "SHA2_256", "digest": b64(SHA256)}, "signature": b64(signature)}
-    return bundle(certificate, entry(log, body, int(at.timestamp())), {"messageSignature": signed})
+    digest = {"algorithm": "SHA2_256", "digest": b64(SHA256)}
+    return body, {"messageSignature": {"messageDigest": digest, "signature": b64(signature)}}
 
 
-def dsse(log, key, certificate):
+def signed_statement(key, verifier):
+    """The same of a statement about the artifact, in a DSSE envelope."""
     statement = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": "signer", "digest": {"sha256": SHA256.hex()}}],
@@ -166,11 +171,21 @@ def dsse(log, key, certificate):
         "spec": {
             "envelopeHash": {"algorithm": "sha256", "value": "00" * 32},
             "payloadHash": {"algorithm": "sha256", "value": hashlib.sha256(payload).hexdigest()},
-            "signatures": [{"signature": b64(signature), "verifier": b64(pem(certificate))}],
+            "signatures": [{"signature": b64(signature), "verifier": b64(verifier)}],
         },
     }
     envelope = {"payload": b64(payload), "payloadType": kind, "signatures": [{"sig": b64(signature)}]}
-    return bundle(certificate, entry(log, body, int(AT.timestamp())), {"dsseEnvelope": envelope})
+    return body, {"dsseEnvelope": envelope}
+
+
+def message(log, key, certificate, at=AT):
+    body, signed = signed_message(key, pem(certificate))
+    return bundle(certificate, entry(log, body, int(at.timestamp())), signed)
+
+
+def dsse(log, key, certificate):
+    body, signed = signed_statement(key, pem(certificate))
+    return bundle(certificate, entry(log, body, int(AT.timestamp())), signed)
 
 
 def main():

@@ -8,12 +8,10 @@ import hashlib
 import json
 import os
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from vectors import ARTIFACT, AT, SHA256, b64, entry, sign, spki
-
-KIND = "application/vnd.in-toto+json"
+from vectors import AT, SHA256, b64, entry, signed_message, signed_statement, spki
 
 
 def public(key):
@@ -28,42 +26,11 @@ def bundle(key, log, body, signed):
 
 
 def message(key, log=None):
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        signature = key.sign(ARTIFACT)
-    else:
-        signature = key.sign(SHA256, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
-    body = {
-        "apiVersion": "0.0.1",
-        "kind": "hashedrekord",
-        "spec": {
-            "data": {"hash": {"algorithm": "sha256", "value": SHA256.hex()}},
-            "signature": {"content": b64(signature), "publicKey": {"content": b64(public(key))}},
-        },
-    }
-    digest = {"algorithm": "SHA2_256", "digest": b64(SHA256)}
-    return bundle(key, log, body, {"messageSignature": {"messageDigest": digest, "signature": b64(signature)}})
+    return bundle(key, log, *signed_message(key, public(key)))
 
 
 def dsse(key, log=None):
-    statement = {
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": "signer", "digest": {"sha256": SHA256.hex()}}],
-        "predicateType": "https://slsa.dev/provenance/v1",
-        "predicate": {},
-    }
-    payload = json.dumps(statement).encode()
-    signature = sign(key, b"DSSEv1 %d %s %d %s" % (len(KIND), KIND.encode(), len(payload), payload))
-    body = {
-        "apiVersion": "0.0.1",
-        "kind": "dsse",
-        "spec": {
-            "envelopeHash": {"algorithm": "sha256", "value": "00" * 32},
-            "payloadHash": {"algorithm": "sha256", "value": hashlib.sha256(payload).hexdigest()},
-            "signatures": [{"signature": b64(signature), "verifier": b64(public(key))}],
-        },
-    }
-    envelope = {"payload": b64(payload), "payloadType": KIND, "signatures": [{"sig": b64(signature)}]}
-    return bundle(key, log, body, {"dsseEnvelope": envelope})
+    return bundle(key, log, *signed_statement(key, public(key)))
 
 
 def main():
