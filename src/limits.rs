@@ -42,5 +42,8 @@ pub(crate) const INVENTORY_RELOAD_SECONDS: u64 = 2;
 /// Seconds that open requests get to finish after a signal to stop.
 pub(crate) const SHUTDOWN_SECONDS_MAX: u64 = 20;
 
+/// How often it is looked whether a log on Kafka has passed by what a later version wrote.
+pub(crate) const PASSED_BY_SECONDS: u64 = 5;
+
 /// Bytes of a configuration or inventory file.
 pub(crate) const CONFIG_BYTES_MAX: u64 = 16 << 20;

@@ -1,12 +1,13 @@
 //! Where finding and responding are done by processes of their own: the one records what it finds and decides nothing, the
 //! other decides on what it reads. Both fold what the other concludes.
 
+use keywatch_store::log::kafka::PassedBy;
 use keywatch_store::{Finding, Instant, Topic};
 
 use super::Executor;
 use crate::error::Error;
 use crate::lifecycle::record;
-use crate::lifecycle::self_monitoring::finding_refused;
+use crate::lifecycle::self_monitoring::{finding_refused, messages_passed_by};
 use crate::limits::{FINDING_EARLY_NS_MAX, UNPLANNED_MAX};
 
 /// Whether a finding says that it was decided later than it can have been where log time has come to `known`.
@@ -54,6 +55,29 @@ impl Executor {
             self.refuse(finding, now).await?;
         }
         Ok(())
+    }
+
+    /// Tells people that the log here lacks messages of a later version, once an hour of log time of `system` for each partition
+    /// of a topic. Who only finds, and `responds` to nothing, records it for who does.
+    ///
+    /// # Errors
+    /// As [`Executor::record`].
+    pub async fn tell_passed_by(
+        &self,
+        system: &str,
+        (role, responds): (&str, bool),
+        passed: &PassedBy,
+    ) -> Result<(), Error> {
+        self.follow()?;
+        let finding = messages_passed_by(system, role, passed, self.shared.alert_log.time_of(system));
+        let is_told = self.with_state(|state| {
+            state.is_planned(&finding) || state.unplanned().any(|unplanned| unplanned.id == finding.id)
+        });
+        match (is_told, responds) {
+            (true, _) => Ok(()),
+            (false, true) => self.take_own(&finding).await,
+            (false, false) => self.record(&finding).await.map(drop),
+        }
     }
 
     /// Records a finding and leaves what it deserves to another process; whether it was not there before.

@@ -1,12 +1,13 @@
 //! Findings of keywatch's own, about keywatch itself: they are told like any other and ask for no response.
 
+use keywatch_store::log::kafka::PassedBy;
 use keywatch_store::{EventId, Finding, Instant, Severity};
 
 use crate::delivery::failing_receiver::FailingReceiver;
 use crate::error::Error;
 use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::silence::{Allowed, Silence};
-use crate::policy::routes::{FAILED_RULE, GONE_RULE, REFUSED_ID, REFUSED_RULE, SILENCED_RULE};
+use crate::policy::routes::{FAILED_RULE, GONE_RULE, PASSED_BY_RULE, REFUSED_ID, REFUSED_RULE, SILENCED_RULE};
 use crate::response::intent::{Degree, Progress, Response, Ruled, Step};
 use crate::response::replicas::{Drift, Found};
 use crate::response::wording::name_targets;
@@ -85,6 +86,31 @@ pub fn finding_refused(refused: &Finding, at: Instant) -> Finding {
                        id), and at the event that it names, if there is one.\n\
                        Compare the clocks of the brokers.\n\
                        Where the clocks are right, take the machine that finds for taken over: give its role another key."
+        .to_owned();
+    finding
+}
+
+/// The finding that messages of a partition of a topic are passed by, which a role has signed and the process that is `role`
+/// cannot read; the same one for an hour of log time of `system`. Whoever has the key of a role can write any number: all of a
+/// partition within the hour are one finding, and the metric counts them.
+#[must_use]
+pub fn messages_passed_by(system: &str, role: &str, passed: &PassedBy, now: Instant) -> Finding {
+    let PassedBy { topic, partition, first_offset, messages } = passed;
+    let hour = now.nanoseconds().div_euclid(HOUR_NS);
+    let entity = format!("{topic}/{partition}");
+    let anchor = EventId::derive(system, SOURCE, &format!("passed by/{entity}/{role}/{hour}"));
+    let mut finding = about_keywatch(PASSED_BY_RULE, system, &entity, anchor, now);
+    finding.severity = Severity::Critical;
+    finding.title = format!("Nothing is known of what a later version writes to {topic}, partition {partition}");
+    finding.meaning = format!(
+        "Messages from offset {first_offset} on carry the MAC of a role of keywatch and cannot be read here; {messages} were counted \
+         so far. The rules see nothing of what they say, in every system of the partition, and the copy of the process with the role \
+         {role} lacks them. Either another process is of a later version, or somebody has the key of a role. Further ones within the \
+         hour are counted in keywatch_log_later_messages and not told."
+    );
+    finding.runbook = "See of which version each process is, and upgrade those that read before those that write.\n\
+                       Have the copy made anew then: docs/kafka.md says how under Upgrading.\n\
+                       Where no later version runs, take the key of the role for stolen, and give every role another one."
         .to_owned();
     finding
 }
@@ -300,4 +326,31 @@ pub(crate) fn delivery_failed(receiver: &FailingReceiver, now: Instant) -> Findi
 pub(crate) fn about_keywatch(rule: &str, system: &str, entity: &str, anchor: EventId, time: Instant) -> Finding {
     let about = Finding::about(rule, Severity::High, system, entity, anchor, time);
     Finding { source: SOURCE.to_owned(), suppress_ns: HOUR_NS, ..about }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_messages_are_passed_by_they_are_one_finding_an_hour_for_each_partition_of_a_topic() {
+        let passed = |topic: &str, partition, first_offset, messages| PassedBy {
+            topic: topic.to_owned(),
+            partition,
+            first_offset,
+            messages,
+        };
+        let found = |role: &str, passed: &PassedBy, at| messages_passed_by("cold", role, passed, Instant(at));
+        let one = found("all", &passed("k.events", 0, 7, 1), HOUR_NS);
+        assert_eq!((one.severity, one.entity.as_str()), (Severity::Critical, "k.events/0"));
+        assert_eq!(found("all", &passed("k.events", 0, 9, 80), 2 * HOUR_NS - 1).id, one.id);
+        let others = [
+            found("all", &passed("k.events", 0, 7, 1), 2 * HOUR_NS),
+            found("all", &passed("k.events", 1, 7, 1), HOUR_NS),
+            found("all", &passed("k.conclusions", 0, 7, 1), HOUR_NS),
+            // Written by another process: the same id with other words would be a conflict.
+            found("detect", &passed("k.events", 0, 7, 1), HOUR_NS),
+        ];
+        assert!(others.iter().all(|other| other.id != one.id));
+    }
 }

@@ -14,6 +14,7 @@ use keywatch_store::{Clock, Event, Instant, Log, Position, Topic, line};
 use super::cut::{Cut, Gaps};
 use super::place::{self, LeftOut, Place, Records};
 use super::since::Since;
+use crate::commands::backtest::input::lacks;
 use crate::limits::COPY_OUTAGE_MS_MAX;
 use crate::output;
 use crate::service::config::log::LogConfig;
@@ -136,7 +137,7 @@ fn accept_directory(arguments: &CopyArguments, directory: &Path) -> anyhow::Resu
             ends = Topic::ALL.map(|topic| log.end(topic));
         }
     }
-    place::lacks(directory, ends)
+    lacks(directory, ends)
 }
 
 /// Checks that somebody answers for what is missing at the beginning of a topic.

@@ -18,6 +18,7 @@ use keywatch_store::log::TopicHead;
 use keywatch_store::log::embedded::{Acceptance, Accepted, Options, Progress, Report, accept_loss, check};
 use keywatch_store::{Clock, Topic};
 
+use crate::commands::backtest::input::lacks;
 use crate::service::evaluation::{alerting_snapshots, snapshots};
 use crate::{clock, output};
 
@@ -102,7 +103,7 @@ fn check_log(place: &Place) -> anyhow::Result<ExitCode> {
     bars.end();
     let report = report?;
     show(&report)?;
-    let lacks = place::lacks(&place.directory, report.topics.map(|found| found.end.position))?;
+    let lacks = lacks(&place.directory, report.topics.map(|found| found.end.position))?;
     lacks.iter().try_for_each(|said| output::line(said))?;
     Ok(ExitCode::from(u8::from(!(report.damage.is_empty() && lacks.is_empty()))))
 }
