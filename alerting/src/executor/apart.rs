@@ -39,7 +39,8 @@ impl Executor {
             known = %at,
             "a finding is not evaluated: it says that it was decided later than anything can have been"
         );
-        self.take_own(&finding_refused(finding, at)).await
+        let refused = finding_refused(finding, at, &self.shared.policy().systems);
+        self.take_own(&refused).await
     }
 
     /// The same for what stands in the log when a process starts, by the wall clock: [`Executor::resume`] acts on what is left.
@@ -87,17 +88,34 @@ impl Executor {
     pub async fn record(&self, finding: &Finding) -> Result<bool, Error> {
         let _turn = self.turn().await?;
         self.follow()?;
-        let (is_known, is_full) = self.with_state(|state| {
-            let is_known = state.is_planned(finding) || state.is_unplanned(finding);
-            (is_known, state.unplanned().nth(UNPLANNED_MAX - 1).is_some())
-        });
-        if is_known {
+        if self.is_recorded(finding) {
             return Ok(false);
         }
+        let is_full = self.with_state(|state| state.unplanned().nth(UNPLANNED_MAX - 1).is_some());
         if is_full {
             return Err(Error::NobodyResponds { findings: UNPLANNED_MAX });
         }
-        self.shared.alert_log.append(Topic::Conclusions, vec![record::finding_created(finding)])?;
+        let written = self.shared.alert_log.append(Topic::Conclusions, vec![record::finding_created(finding)])?;
+        if written.iter().any(|event| event.kind() == "finding.created") {
+            return Ok(true);
+        }
+        // It is a repeat, or its id has a record that says something else: what is told of that is not this finding.
+        self.follow()?;
+        if !self.is_recorded(finding) {
+            let Finding { system, rule, id, .. } = finding;
+            tracing::error!(
+                system,
+                rule,
+                id,
+                "somebody else has written a finding with the id of this one; it is recorded beside it"
+            );
+            self.shared.alert_log.append(Topic::Conclusions, vec![record::finding_created_beside(finding)])?;
+        }
         Ok(true)
+    }
+
+    /// Whether it is in the log, as far as alerting remembers.
+    fn is_recorded(&self, finding: &Finding) -> bool {
+        self.with_state(|state| state.is_planned(finding) || state.is_unplanned(finding))
     }
 }

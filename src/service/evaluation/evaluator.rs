@@ -242,6 +242,7 @@ impl Evaluator {
             policy: Policy {
                 routes: config.routes.clone(),
                 aliases: operators::aliases(&config.operators),
+                systems: self.inventory.systems.iter().map(|system| system.id.clone()).collect(),
                 ..config.alerting.clone()
             },
             sites,
