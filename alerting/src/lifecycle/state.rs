@@ -297,11 +297,13 @@ impl AlertState {
     }
 
     fn compromised(&mut self, event: &Event) {
-        match event.kind() {
-            "credential.accepted" => self.doors.apply(event),
-            _ => self.compromises.apply(event),
+        if event.kind() == "credential.accepted" {
+            for door in self.doors.apply(event) {
+                self.compromises.settle_door(&door, &self.doors);
+            }
+        } else if let Some(declared) = self.compromises.apply(event) {
+            self.compromises.settle(&declared, &self.doors);
         }
-        self.compromises.settle(&self.doors);
     }
 
     /// By which credentials processes that take events in recognise sources.
