@@ -30,6 +30,7 @@ Examples:
   keywatch log accept-loss keywatch-data --by ann --reason 'disk failed, sources send again'
                                                     go on without what is missing
   keywatch log tail keywatch.toml --follow --kind signing.   what is written to the log on Kafka that this file names
+  keywatch log copy --backup keywatch-data backup   the same records under the same key, for `keywatch run` to go on with
   keywatch log copy keywatch-data keywatch.toml     from the embedded log to Kafka, with all log times
   keywatch log copy keywatch.toml keep --since 2026-01-01T00:00:00Z
                                                     what came since then, with what was declared before
