@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use keywatch_store::event::Origin;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Amount, Clock, Event, Instant, Log, Topic};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 const PASSWORD: &str = "correct-horse-battery";
@@ -315,7 +315,7 @@ async fn p7_what_a_client_prepares_has_a_limit_and_room_again_once_it_is_closed(
 
 /// What the server says of something that it refuses.
 fn said(refused: &tokio_postgres::Error) -> &str {
-    refused.as_db_error().map_or("nothing", |error| error.message())
+    refused.as_db_error().map_or("nothing", DbError::message)
 }
 
 #[tokio::test(flavor = "multi_thread")]

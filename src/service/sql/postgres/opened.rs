@@ -43,11 +43,11 @@ impl Opened {
     /// What the client is told; then it is not opened.
     pub(super) fn open(&mut self, name: &str, bytes: usize) -> PgWireResult<()> {
         check_name(name)?;
-        let others = || self.portals.iter().filter(|(other, _)| *other != name);
-        if others().count() >= SQL_PORTALS_MAX {
+        let others = self.portals.iter().filter(|(other, _)| other.as_str() != name);
+        let (count, all) = others.fold((0, bytes), |(count, all), (_, bytes)| (count + 1, all.saturating_add(*bytes)));
+        if count >= SQL_PORTALS_MAX {
             return Err(error("53400", format!("{SQL_PORTALS_MAX} portals are open already; close some first")));
         }
-        let all = others().fold(bytes, |all, (_, bytes)| all.saturating_add(*bytes));
         if all > SQL_PORTAL_BYTES_MAX {
             let problem =
                 format!("parameters of {all} bytes in open portals, at most {SQL_PORTAL_BYTES_MAX} are taken");

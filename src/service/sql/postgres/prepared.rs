@@ -137,7 +137,7 @@ impl ExtendedQueryHandler for Questions {
     {
         let statement = message.statement_name.as_deref().unwrap_or(DEFAULT_NAME);
         let name = message.portal_name.as_deref().unwrap_or(DEFAULT_NAME);
-        let bytes: usize = message.parameters.iter().flatten().map(|value| value.len()).sum();
+        let bytes: usize = message.parameters.iter().flatten().map(|value| value[..].len()).sum();
         match client.portal_store().get_statement(statement) {
             Some(Entry::Value(statement)) => {
                 let portal = Portal::try_new(&message, statement)?;
