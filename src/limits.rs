@@ -45,5 +45,8 @@ pub(crate) const SHUTDOWN_SECONDS_MAX: u64 = 20;
 /// Wallets of a system up to which each has metrics of its own.
 pub(crate) const LABELLED_WALLETS_MAX: usize = 1000;
 
+/// How often it is looked whether a log on Kafka has passed by what a later version wrote.
+pub(crate) const PASSED_BY_SECONDS: u64 = 5;
+
 /// Bytes of a configuration or inventory file.
 pub(crate) const CONFIG_BYTES_MAX: u64 = 16 << 20;

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use keywatch_store::event::Origin;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Amount, Clock, Event, Instant, Log, Topic};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 const PASSWORD: &str = "correct-horse-battery";
@@ -311,6 +311,59 @@ async fn p7_what_a_client_prepares_has_a_limit_and_room_again_once_it_is_closed(
     assert!(refused.as_db_error().is_some_and(|error| error.message().contains("close some first")), "{refused:?}");
     drop(prepared);
     assert!(client.prepare(&long).await.is_ok());
+}
+
+/// What the server says of something that it refuses.
+fn said(refused: &tokio_postgres::Error) -> &str {
+    refused.as_db_error().map_or("nothing", DbError::message)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_what_is_prepared_is_counted_as_what_is_asked() {
+    let keywatch = Answering::start();
+    let client = keywatch.connect("ann", PASSWORD).await.unwrap();
+    let mut refused = None;
+    for _ in 0..2_000 {
+        if let Err(error) = client.prepare("SELECT 1").await {
+            refused = Some(error);
+            break;
+        }
+    }
+    let refused = refused.expect("more than an operator may prepare at once");
+    assert!(said(&refused).contains("too many questions"), "{refused:?}");
+    let other = keywatch.connect("bob", PASSWORD).await.unwrap();
+    assert!(other.prepare("SELECT 1").await.is_ok(), "another operator's are others");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_what_is_prepared_waits_for_a_place_and_portals_have_a_limit() {
+    let keywatch = Answering::start_on("127.0.0.1:0", "concurrent_max = 1\n", &[]);
+    let mut client = keywatch.connect("ann", PASSWORD).await.unwrap();
+    let statement = client.prepare("SELECT * FROM generate_series(1, 10)").await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    let (mut portals, mut refused) = (Vec::new(), None);
+    while refused.is_none() && portals.len() < 1_000 {
+        match transaction.bind(&statement, &[]).await {
+            Ok(portal) => portals.push(portal),
+            Err(error) => refused = Some(error),
+        }
+    }
+    let refused = refused.expect("more portals than a client has");
+    assert!(said(&refused).contains("portals are open already"), "{refused:?}");
+    drop((portals, transaction));
+
+    let transaction = client.transaction().await.unwrap();
+    let portal = transaction.bind(&statement, &[]).await.unwrap();
+    assert_eq!(transaction.query_portal(&portal, 1).await.unwrap().len(), 1);
+    // Its rows are not taken yet, so it has the only place.
+    let other = keywatch.connect("bob", PASSWORD).await.unwrap();
+    let refused = other.prepare("SELECT 1 + 1").await.unwrap_err();
+    assert!(said(&refused).contains("as many queries as are allowed"), "{refused:?}");
+    drop((portal, transaction));
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while let Err(refused) = other.prepare("SELECT 1 + 1").await {
+        assert!(std::time::Instant::now() < until, "{refused:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

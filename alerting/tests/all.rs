@@ -12,6 +12,7 @@ mod emergencies;
 mod escalation;
 mod flood;
 mod heartbeats;
+mod joins;
 mod opa_api;
 mod operators;
 mod outage;

@@ -3,8 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{self, Duration};
 
-use keywatch_alerting::{Action, CompromiseRequest, Error, Executor, RefusedBySource, Rests, Saved, Sink, Terminal};
+use keywatch_alerting::{
+    Action, AlertState, CompromiseRequest, Error, Executor, RefusedBySource, Rests, Saved, Sink, Terminal,
+};
 use keywatch_store::event::Origin;
 use keywatch_store::finding::Proof;
 use keywatch_store::{Event, Finding, Instant, Log, Severity, Topic};
@@ -280,4 +283,40 @@ async fn p1_what_is_tainted_is_the_same_with_a_restart_at_every_record() {
     live.restore_credential(&id, "bob", "it was ours", at(1_002)).await.unwrap();
     declare(&live, request("node", at(-60), Some(at(30)))).await;
     same_with_a_restart_at_every_record(&log, &live, sinks).await;
+}
+
+/// What keywatch itself writes down at that time.
+fn own(id: &str, kind: &str, detail: &serde_json::Value, seconds: i64) -> Event {
+    let origin = Origin { system: SYSTEM.to_owned(), source: "keywatch".to_owned() };
+    let mut event = Event::builder(&origin, id, kind, at(seconds));
+    event.time(at(seconds));
+    event.detail(detail);
+    event.build_own()
+}
+
+#[test]
+fn p7_a_process_that_is_made_up_costs_what_it_says_and_not_what_all_have_said() {
+    let (mut state, declared, processes) = (AlertState::default(), 100, 3_000);
+    for number in 0..declared {
+        let id = format!("{number:032x}");
+        let request = json!(request("safe", at(-60), None));
+        let detail = json!({ "compromise_id": id, "by": "ann", "request": request, "refused": ["stolen"] });
+        state.apply(&own(&id, "credential.compromised", &detail, 0));
+    }
+    let mut accept = |number: i64, prints: &[&str]| {
+        let process = format!("made up {number}");
+        let id = format!("{process} {}", prints.len());
+        let detail = json!({ "of": "safe", "process": process, "prints": prints });
+        state.apply(&own(&id, "credential.accepted", &detail, number));
+    };
+    let begun = time::Instant::now();
+    (0..processes).for_each(|number| accept(number, &["stolen"]));
+    accept(7, &[]);
+    let taken = begun.elapsed();
+    for compromise in state.compromises().iter() {
+        assert_eq!(compromise.doors.len(), usize::try_from(processes).unwrap());
+        assert_eq!((compromise.doors["made up 6"], compromise.doors["made up 7"]), (None, Some(at(7))));
+    }
+    assert_eq!(state.compromises().iter().count(), declared);
+    assert!(taken < Duration::from_secs(15), "{taken:?}");
 }

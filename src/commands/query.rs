@@ -22,7 +22,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use super::backtest::input::open_log;
+use super::backtest::input::{lacks, open_log};
 use crate::limits::{QUERY_PROGRESS_MILLISECONDS, QUERY_ROW_GROUP_ROWS_MAX, QUERY_ROWS_SHOWN_MAX, SQL_STACK_BYTES};
 use crate::output;
 use crate::service::sql::cells::Cells;
@@ -117,6 +117,9 @@ fn find(paths: &[PathBuf]) -> anyhow::Result<Records> {
         && path.join("data").is_dir()
     {
         let log = open_log(path)?;
+        for said in lacks(path, Topic::ALL.map(|topic| log.end(topic)))? {
+            output::note(&format!("{}: {said}", path.display()));
+        }
         let segments = Arc::new(log.segments());
         for topic in Topic::ALL {
             let bar = output::progress(usize::try_from(log.end(topic).0).unwrap_or(usize::MAX));

@@ -85,6 +85,18 @@ pub(crate) const SQL_BURST_MAX: u32 = 200;
 /// Kilobytes of the statements that one client has prepared and not closed, each counted up to the next whole one.
 pub(crate) const SQL_PREPARED_KILOBYTES_MAX: usize = 1024;
 
+/// Statements that one client has by name and has not closed.
+pub(crate) const SQL_STATEMENTS_MAX: usize = 1024;
+
+/// Portals that one client has by name and has not closed; outside of a transaction none outlives its question.
+pub(crate) const SQL_PORTALS_MAX: usize = 64;
+
+/// Bytes of the parameters that are bound in the portals of one client.
+pub(crate) const SQL_PORTAL_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of the name of a statement or a portal.
+pub(crate) const SQL_NAME_BYTES_MAX: usize = 256;
+
 /// Seconds that a query waits for its turn.
 pub(crate) const SQL_WAIT_SECONDS_MAX: u64 = 5;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::log::kafka::{Concluding, KafkaLog, Producer, Settings};
+use keywatch_store::log::kafka::{Concluding, KafkaLog, PassedBy, Producer, Settings};
 use keywatch_store::log::segments::Segments;
 use keywatch_store::{Clock, Log, LogWriter, Position, Topic};
 use tokio::sync::Notify;
@@ -22,6 +22,9 @@ use crate::service::spool::Spool;
 
 /// Fails where another process has taken the place of this one.
 pub(crate) type Confirm = Arc<dyn Fn() -> Result<(), keywatch_store::Error> + Send + Sync>;
+
+/// What a log on Kafka has passed by since a later version wrote it, by topic; nothing of the embedded one.
+pub(crate) type PassedMessages = Arc<dyn Fn() -> Vec<PassedBy> + Send + Sync>;
 
 /// The log, open.
 pub(crate) struct OpenLog {
@@ -87,6 +90,12 @@ impl ReadableLog {
     pub(crate) fn confirm(&self) -> Confirm {
         let kafka = self.kafka.clone();
         Arc::new(move || kafka.as_ref().map_or(Ok(()), |kafka| kafka.confirm()))
+    }
+
+    /// What was passed by, as it is asked.
+    pub(crate) fn passed_by(&self) -> PassedMessages {
+        let kafka = self.kafka.clone();
+        Arc::new(move || kafka.as_ref().map(|kafka| kafka.passed_by()).unwrap_or_default())
     }
 }
 

@@ -1,4 +1,5 @@
-//! Whether each part is ready, for `/readyz`. A part that says nothing is not asked about.
+//! Whether each part is ready, for `/readyz`, and what people should know of one that is. A part that says nothing is not asked
+//! about.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use crate::service::metrics::Metrics;
 /// What keeps keywatch from being ready, by part.
 pub(crate) struct Readiness {
     obstacles: Mutex<BTreeMap<&'static str, String>>,
+    warnings: Mutex<BTreeMap<&'static str, String>>,
     metrics: Arc<Metrics>,
 }
 
@@ -15,7 +17,7 @@ impl Readiness {
     /// Ready.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Arc<Readiness> {
         metrics.ready.with_label_values::<&str>(&[]).set(1);
-        Arc::new(Readiness { obstacles: Mutex::default(), metrics })
+        Arc::new(Readiness { obstacles: Mutex::default(), warnings: Mutex::default(), metrics })
     }
 
     /// `part` is ready.
@@ -32,6 +34,16 @@ impl Readiness {
     /// What stands in the way; empty when everything is ready.
     pub(crate) fn obstacles(&self) -> BTreeMap<&'static str, String> {
         self.obstacles.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// `part` is ready, and people should know something of it all the same.
+    pub(crate) fn warn(&self, part: &'static str, of: impl Into<String>) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).insert(part, of.into());
+    }
+
+    /// What people should know.
+    pub(crate) fn warnings(&self) -> BTreeMap<&'static str, String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<&'static str, String>) -> Option<String>) {

@@ -131,6 +131,7 @@ impl Parts {
         let evaluator = Evaluator {
             role: self.role,
             confirm: readable.confirm(),
+            passed_by: readable.passed_by(),
             bundles: bundles.clone(),
             log: Arc::clone(&readable.log),
             inventory: inventory.now(),

@@ -15,6 +15,7 @@ use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::foreign::{read, write};
 use super::log::all;
@@ -24,8 +25,12 @@ use super::running::{THIRD, copied, log_section, sessions};
 use super::shares::{EVALUATE, PARTITIONS, SYSTEMS, ask, of_all_systems, send, until_shared};
 use super::{open, settings, tools};
 use crate::running::machine::{Machine, Running};
+use crate::support::command::{err, keywatch};
 use crate::support::kafka::{Broker, broker, prefix};
 use crate::support::tree;
+
+/// The rule of the finding that messages were passed by.
+const PASSED_BY: &str = "keywatch/messages_passed_by";
 
 /// A message as it was kept.
 #[derive(Deserialize)]
@@ -192,6 +197,8 @@ fn of_a_later_version() -> [Vec<u8>; 4] {
 async fn p2_what_a_later_version_wrote_is_passed_by_told_of_and_holds_up_nothing() {
     let (broker, prefix) = (broker(), prefix());
     let machine = Machine::new(THIRD);
+    let (hash, may) = (hex::encode(Sha256::digest("operator")), "roles = [\"viewer\"]\nsystems = [\"*\"]\n");
+    machine.configure(&format!("[[operators]]\nname = \"ann\"\n{may}token_sha256 = \"{hash}\"\n"));
     machine.configure(&log_section(&broker, &prefix, "key_file = \"role.key\"\n"));
     let running = machine.start().await;
     running.send(sessions("ann", 1..=2)).await;
@@ -209,12 +216,17 @@ async fn p2_what_a_later_version_wrote_is_passed_by_told_of_and_holds_up_nothing
     running.until("keywatch_rule_findings_total", "", 2).await;
     assert_eq!(running.metric("keywatch_log_foreign_messages_total", "").await, 0);
     until_later(&running, 4).await;
+    until_told(&running).await;
     running.stop();
 
     let [events, conclusions] = copied(&machine);
     let expected = [("ann-42".to_owned(), 1), ("bob-3".to_owned(), 1)];
     assert_eq!(machine.found(&events, &conclusions), expected.into());
     assert!(events.iter().all(|event| event.actor() != Some("eve")));
+    // However many there are, people are told once; twice where an hour ends in between.
+    let told = of_passed_by(&conclusions);
+    assert!((1..=2).contains(&told.len()), "{told:?}");
+    assert!(told.iter().all(|entity| *entity == format!("{topic}/0")), "{told:?}");
     // They are in Kafka, for the version that can read them, and no tool takes the log for whole without them.
     let directory = machine.path("");
     let (checked, _) = tools::log(&directory, &["check", "keywatch.toml"], 1);
@@ -228,10 +240,17 @@ async fn p2_what_a_later_version_wrote_is_passed_by_told_of_and_holds_up_nothing
     assert!(checked.contains("events: this copy of a log on Kafka lacks what a later version wrote"), "{checked}");
     let (_, said) = tools::log(&directory, &["copy", own, "kept-of-it"], 1);
     assert!(said.contains("events: this copy of a log on Kafka lacks"), "{said}");
+    let counted = ["query", "SELECT count(*) FROM events", own];
+    for (arguments, code) in [(&["backtest", own][..], 1), (&counted[..], 0)] {
+        let asked = keywatch(&directory, arguments, b"");
+        assert_eq!(asked.status.code(), Some(code), "{}", err(&asked));
+        assert!(err(&asked).contains("events: this copy of a log on Kafka lacks"), "{}", err(&asked));
+    }
 
     // Which ones the copy lacks is remembered, and it goes on.
     let running = machine.start().await;
     until_later(&running, 1).await;
+    until_told(&running).await;
     running.send(sessions("carl", 1..=3)).await;
     running.until("keywatch_rule_findings_total", "", 1).await;
     running.stop();
@@ -248,6 +267,29 @@ async fn until_later(running: &Running, messages: u64) {
         }
     };
     tokio::time::timeout(std::time::Duration::from_mins(1), said).await.expect("it says what its copy lacks");
+}
+
+/// Entities of the findings that something was passed by.
+fn of_passed_by(conclusions: &[Event]) -> Vec<String> {
+    let of_rule = |event: &&Event| event.kind() == "finding.created" && event.detail().value()["rule"] == PASSED_BY;
+    let entity = |event: &Event| event.detail().value()["entity"].as_str().unwrap().to_owned();
+    conclusions.iter().filter(of_rule).map(entity).collect()
+}
+
+/// Waits until `/readyz` warns of it and people are told.
+async fn until_told(running: &Running) {
+    let told = async {
+        loop {
+            let (status, ready) = ask(running, "/readyz", None).await;
+            let (_, listed) = ask(running, "/v1/alerts?limit=1000", None).await;
+            let is_alert = listed["alerts"].as_array().unwrap().iter().any(|alert| alert["rule"] == PASSED_BY);
+            if status == StatusCode::OK && ready["warnings"]["log"].is_string() && is_alert {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_mins(1), told).await.expect("people are told, and it stays ready");
 }
 
 /// Gives a machine a rule more, which finds the fourth session of an actor.

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::machine::{Machine, Rule, Running, alerting_snapshots, position, presented, snapshots};
+use crate::support::command::{err, keywatch};
 
 /// Finds the third session of an actor, and no other.
 const THIRD: Rule = Rule {
@@ -67,6 +68,35 @@ async fn p1_a_restart_goes_on_from_what_was_kept_and_finds_what_needs_both_lives
     running.until("keywatch_rule_findings_total", "", 1).await;
     running.stop();
     assert_eq!(machine.record().found(), third(&["ann", "bob"]));
+}
+
+#[tokio::test]
+async fn p1_a_backup_is_gone_on_with_in_the_place_of_its_log() {
+    let machine = Machine::new(THIRD);
+    first_life(&machine).await;
+    let before = machine.record();
+    let copied = keywatch(&machine.path(""), &["log", "copy", "--backup", "keywatch-data", "backup"], b"");
+    assert!(copied.status.success(), "{}", err(&copied));
+    // No further one is written over it, and nothing else is made a backup of.
+    for (from, to) in [("keywatch-data", "backup"), ("keywatch-data", "keywatch.toml")] {
+        let refused = keywatch(&machine.path(""), &["log", "copy", "--backup", from, to], b"");
+        assert!(!refused.status.success() && !err(&refused).is_empty(), "{from} {to}");
+    }
+    std::fs::remove_dir_all(machine.path("keywatch-data")).unwrap();
+    std::fs::rename(machine.path("backup"), machine.path("keywatch-data")).unwrap();
+    let backup = machine.record();
+    assert_eq!((&backup.events, &backup.conclusions), (&before.events, &before.conclusions), "with all log times");
+
+    let running = machine.start().await;
+    running.send(sessions("bob", 1..=3)).await;
+    assert_eq!(running.metric("keywatch_ingest_repeats_total", "idp").await, 3, "the log has them");
+    running.send(sessions("ann", 3..=4)).await;
+    running.until("keywatch_rule_findings_total", "", 1).await;
+    running.stop();
+    let record = machine.record();
+    assert_eq!(record.found(), third(&["ann", "bob"]));
+    let told = record.told();
+    assert!(!told.is_empty() && told.values().all(|times| *times == 1), "{told:?}");
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! Where finding and responding are done by processes of their own: the one records what it finds and decides nothing, the
 //! other decides on what it reads. Both fold what the other concludes.
 
+use keywatch_store::log::kafka::PassedBy;
 use keywatch_store::{Finding, Instant, Topic};
 
 use super::Executor;
 use crate::error::Error;
 use crate::lifecycle::record;
-use crate::lifecycle::self_monitoring::finding_refused;
+use crate::lifecycle::self_monitoring::{finding_refused, messages_passed_by};
 use crate::limits::{FINDING_EARLY_NS_MAX, UNPLANNED_MAX};
 
 /// Whether a finding says that it was decided later than it can have been where log time has come to `known`.
@@ -38,7 +39,8 @@ impl Executor {
             known = %at,
             "a finding is not evaluated: it says that it was decided later than anything can have been"
         );
-        self.take_own(&finding_refused(finding, at)).await
+        let refused = finding_refused(finding, at, &self.shared.policy().systems);
+        self.take_own(&refused).await
     }
 
     /// The same for what stands in the log when a process starts, by the wall clock: [`Executor::resume`] acts on what is left.
@@ -56,6 +58,29 @@ impl Executor {
         Ok(())
     }
 
+    /// Tells people that the log here lacks messages of a later version, once an hour of log time of `system` for each partition
+    /// of a topic. Who only finds, and `responds` to nothing, records it for who does.
+    ///
+    /// # Errors
+    /// As [`Executor::record`].
+    pub async fn tell_passed_by(
+        &self,
+        system: &str,
+        (role, responds): (&str, bool),
+        passed: &PassedBy,
+    ) -> Result<(), Error> {
+        self.follow()?;
+        let finding = messages_passed_by(system, role, passed, self.shared.alert_log.time_of(system));
+        let is_told = self.with_state(|state| {
+            state.is_planned(&finding) || state.unplanned().any(|unplanned| unplanned.id == finding.id)
+        });
+        match (is_told, responds) {
+            (true, _) => Ok(()),
+            (false, true) => self.take_own(&finding).await,
+            (false, false) => self.record(&finding).await.map(drop),
+        }
+    }
+
     /// Records a finding and leaves what it deserves to another process; whether it was not there before.
     ///
     /// # Errors
@@ -63,17 +88,34 @@ impl Executor {
     pub async fn record(&self, finding: &Finding) -> Result<bool, Error> {
         let _turn = self.turn().await?;
         self.follow()?;
-        let (is_known, is_full) = self.with_state(|state| {
-            let is_known = state.is_planned(finding) || state.is_unplanned(finding);
-            (is_known, state.unplanned().nth(UNPLANNED_MAX - 1).is_some())
-        });
-        if is_known {
+        if self.is_recorded(finding) {
             return Ok(false);
         }
+        let is_full = self.with_state(|state| state.unplanned().nth(UNPLANNED_MAX - 1).is_some());
         if is_full {
             return Err(Error::NobodyResponds { findings: UNPLANNED_MAX });
         }
-        self.shared.alert_log.append(Topic::Conclusions, vec![record::finding_created(finding)])?;
+        let written = self.shared.alert_log.append(Topic::Conclusions, vec![record::finding_created(finding)])?;
+        if written.iter().any(|event| event.kind() == "finding.created") {
+            return Ok(true);
+        }
+        // It is a repeat, or its id has a record that says something else: what is told of that is not this finding.
+        self.follow()?;
+        if !self.is_recorded(finding) {
+            let Finding { system, rule, id, .. } = finding;
+            tracing::error!(
+                system,
+                rule,
+                id,
+                "somebody else has written a finding with the id of this one; it is recorded beside it"
+            );
+            self.shared.alert_log.append(Topic::Conclusions, vec![record::finding_created_beside(finding)])?;
+        }
         Ok(true)
+    }
+
+    /// Whether it is in the log, as far as alerting remembers.
+    fn is_recorded(&self, finding: &Finding) -> bool {
+        self.with_state(|state| state.is_planned(finding) || state.is_unplanned(finding))
     }
 }

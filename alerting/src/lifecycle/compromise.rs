@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::lifecycle::action::SOURCE;
-use crate::lifecycle::doors::Doors;
+use crate::lifecycle::doors::{DoorName, Doors};
 use crate::limits::{
     COMPROMISE_AFTER_NS, COMPROMISE_ASKED_NS, COMPROMISE_WITNESS_NS, COMPROMISES_ALONE_MAX, COMPROMISES_ALONE_NS,
     COMPROMISES_ALONE_REPEATED_MAX, COMPROMISES_MAX, OPERATION_TEXT_BYTES_MAX, SILENCE_TEXT_BYTES_MAX,
@@ -201,12 +201,22 @@ impl Compromises {
         self.0.insert(compromise.id.clone(), compromise);
     }
 
-    /// Holds them against what processes say that they take.
-    pub(crate) fn settle(&mut self, doors: &Doors) {
-        for compromise in self.0.values_mut() {
-            let CompromiseRequest { system, source, .. } = &compromise.request;
-            let closed = doors.closed(system, source, &compromise.refused);
-            compromise.doors = closed;
+    /// Holds the one of that id against what processes say that they take.
+    pub(crate) fn settle(&mut self, id: &str, doors: &Doors) {
+        let Some(compromise) = self.0.get_mut(id) else { return };
+        let CompromiseRequest { system, source, .. } = &compromise.request;
+        let closed = doors.closed(system, source, &compromise.refused);
+        compromise.doors = closed;
+    }
+
+    /// Holds those of a source against what one process says now. Whoever has the key of a role can have any number of processes
+    /// say something: what the others have said is not gone through again.
+    pub(crate) fn settle_door(&mut self, name: &DoorName, doors: &Doors) {
+        let (system, source, _) = name;
+        let is_of =
+            |compromise: &&mut Compromise| &compromise.request.system == system && &compromise.request.source == source;
+        for Compromise { refused, doors: closed, .. } in self.0.values_mut().filter(is_of) {
+            doors.renew_closed(name, refused, closed);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::limits::{
 };
 
 /// System, source and process.
-type DoorName = (String, String, String);
+pub(crate) type DoorName = (String, String, String);
 
 /// What a process said last, and before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,18 +36,20 @@ struct Accepted {
 }
 
 impl Doors {
-    /// Takes in what a process says.
-    pub(crate) fn apply(&mut self, event: &Event) {
-        let Ok(Accepted { of, process, mut prints }) = Accepted::deserialize(event.detail().value()) else { return };
+    /// Takes in what a process says. Of which of them something else is known by now: of that one, and of one that is forgotten
+    /// for it.
+    pub(crate) fn apply(&mut self, event: &Event) -> Vec<DoorName> {
+        let Ok(Accepted { of, process, mut prints }) = Accepted::deserialize(event.detail().value()) else {
+            return Vec::new();
+        };
         prints.retain(|print| print.len() <= DOOR_PRINT_BYTES_MAX);
         within_limit(&mut prints);
         let name = (event.system().to_owned(), of, process);
-        if !self.0.contains_key(&name) && self.0.len() >= DOORS_MAX {
-            self.forget_one();
-        }
-        let statements = self.0.entry(name).or_default();
+        let is_over = !self.0.contains_key(&name) && self.0.len() >= DOORS_MAX;
+        let forgotten = if is_over { self.forget_one() } else { None };
+        let statements = self.0.entry(name.clone()).or_default();
         if statements.last().is_some_and(|last| last.prints == prints) {
-            return;
+            return Vec::new();
         }
         statements.push(Statement { at: event.time(), prints });
         if statements.len() > DOOR_STATEMENTS_MAX {
@@ -56,17 +58,18 @@ impl Doors {
             statements[0].prints.extend(second.prints);
             within_limit(&mut statements[0].prints);
         }
+        forgotten.into_iter().chain([name]).collect()
     }
 
     /// One that takes nothing any more gives way, and if there is none, the one that was heard least lately.
-    fn forget_one(&mut self) {
+    fn forget_one(&mut self) -> Option<DoorName> {
         let over = self.0.iter().min_by_key(|(_, statements)| {
             let last = statements.last();
             last.map(|last| (!last.prints.is_empty(), last.at))
         });
-        if let Some(name) = over.map(|(name, _)| name.clone()) {
-            self.0.remove(&name);
-        }
+        let name = over.map(|(name, _)| name.clone())?;
+        self.0.remove(&name);
+        Some(name)
     }
 
     /// Fingerprints of all by which a source is recognised or was, by any of them, as far as it is remembered: a word that
@@ -111,17 +114,45 @@ impl Doors {
         source: &str,
         refused: &BTreeSet<String>,
     ) -> BTreeMap<String, Option<Instant>> {
-        let closed = self.of(system, source).filter_map(|(process, statements)| {
-            let last = statements.iter().rposition(|statement| !statement.prints.is_disjoint(refused))?;
-            Some((process.to_owned(), statements.get(last + 1).map(|statement| statement.at)))
-        });
-        closed.collect()
+        let mut closed = BTreeMap::new();
+        self.of(system, source)
+            .for_each(|(process, statements)| note_closed(process, statements, refused, &mut closed));
+        closed
+    }
+
+    /// Brings what [`Doors::closed`] said of that one up to date.
+    pub(crate) fn renew_closed(
+        &self,
+        name: &DoorName,
+        refused: &BTreeSet<String>,
+        closed: &mut BTreeMap<String, Option<Instant>>,
+    ) {
+        let statements = self.0.get(name).map_or(&[][..], Vec::as_slice);
+        note_closed(&name.2, statements, refused, closed);
     }
 
     fn of<'a>(&'a self, system: &'a str, source: &'a str) -> impl Iterator<Item = (&'a str, &'a [Statement])> {
         let first = (system.to_owned(), source.to_owned(), String::new());
         let own = self.0.range(first..).take_while(move |((of, name, _), _)| of == system && name == source);
         own.map(|((_, _, process), statements)| (process.as_str(), statements.as_slice()))
+    }
+}
+
+/// Notes whether a process has taken one of the `refused` credentials, and from when on it takes none of them any more.
+fn note_closed(
+    process: &str,
+    statements: &[Statement],
+    refused: &BTreeSet<String>,
+    closed: &mut BTreeMap<String, Option<Instant>>,
+) {
+    match statements.iter().rposition(|statement| !statement.prints.is_disjoint(refused)) {
+        Some(last) => {
+            let from = statements.get(last + 1).map(|statement| statement.at);
+            closed.insert(process.to_owned(), from);
+        }
+        None => {
+            closed.remove(process);
+        }
     }
 }
 
@@ -146,12 +177,12 @@ mod tests {
         said_of(doors, "idp", process, at, names);
     }
 
-    fn said_of(doors: &mut Doors, of: &str, process: &str, at: i64, names: &[&str]) {
+    fn said_of(doors: &mut Doors, of: &str, process: &str, at: i64, names: &[&str]) -> Vec<DoorName> {
         let origin = Origin { system: "cold".into(), source: "keywatch".into() };
         let mut event = Event::builder(&origin, &format!("{process}/{at}"), "credential.accepted", Instant(at));
         event.time(Instant(at));
         event.detail(&json!({ "of": of, "process": process, "prints": prints(names) }));
-        doors.apply(&event.build_own());
+        doors.apply(&event.build_own())
     }
 
     #[test]
@@ -197,6 +228,28 @@ mod tests {
         }
         let refused = doors.prints("cold", "idp");
         assert_eq!((refused.len(), refused.contains("stolen")), (COMPROMISE_PRINTS_MAX, true));
+    }
+
+    #[test]
+    fn what_is_brought_up_to_date_with_each_word_is_what_all_of_them_say() {
+        let (mut doors, mut kept, refused) = (Doors::default(), BTreeMap::new(), prints(&["print-0", "print-1"]));
+        let mut say = |of: &str, process: &str, at: i64, names: &[&str]| {
+            for name in said_of(&mut doors, of, process, at, names).iter().filter(|(_, of, _)| of == "idp") {
+                doors.renew_closed(name, &refused, &mut kept);
+            }
+            (kept.clone(), doors.closed("cold", "idp", &refused))
+        };
+        for step in 0..400 {
+            let (process, print) = (format!("process {}", step * 7 % 5), format!("print-{}", step * step % 7));
+            let names = if step % 11 == 0 { vec![] } else { vec![print.as_str()] };
+            let (kept, all) = say("idp", &process, step, &names);
+            assert_eq!(kept, all, "step {step}");
+        }
+        for number in 0..DOORS_MAX {
+            say("opa", &format!("made up {number}"), 1_000, &["print"]);
+        }
+        let (kept, all) = say("opa", "one more", 1_001, &["print"]);
+        assert!(kept.is_empty() && all.is_empty(), "those of the source were forgotten: {kept:?}, {all:?}");
     }
 
     #[test]

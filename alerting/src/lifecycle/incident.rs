@@ -320,9 +320,8 @@ impl Incident {
         add_witnesses(&mut self.witnesses, &other.witnesses);
         self.opened = self.opened.min(other.opened);
         self.last = self.last.max(other.last);
-        // What nobody has taken up is not taken up by what somebody made of something less.
-        let unseen = (other.severity > self.severity && other.handling.status == Status::Open)
-            || (self.severity > other.severity && self.handling.status == Status::Open);
+        // What nobody has taken up is not taken up by what somebody made of something that is worth no more.
+        let unseen = other.awaits_people(self.severity) || self.awaits_people(other.severity);
         if other.severity > self.severity {
             self.severity = other.severity;
             self.title = other.title;
@@ -337,6 +336,14 @@ impl Incident {
         }
         self.merged.insert(other.id);
         self.merged.extend(other.merged);
+    }
+
+    /// Whether people have still to take it up, also where they have taken up another one of that severity that turns out to be
+    /// the same. Of one that is worth as much as that and that nobody was to be told of, they have not.
+    fn awaits_people(&self, taken_up: Severity) -> bool {
+        let is_told = self.paging.pages > 0 || self.paging.waiting.is_some();
+        let is_grave = self.severity > taken_up || (self.severity == taken_up && is_told);
+        self.handling.status == Status::Open && is_grave
     }
 
     /// Whether it is remembered: it may take in more, waits for people, or was resolved not long ago.

@@ -214,18 +214,20 @@ fn by_operator(
 }
 
 impl Compromises {
-    /// Takes in a record about a credential that somebody else had; other kinds are passed over.
-    pub fn apply(&mut self, event: &Event) {
+    /// Takes in a record about a credential that somebody else had; other kinds are passed over. The id of what is declared, where
+    /// something is.
+    pub fn apply(&mut self, event: &Event) -> Option<String> {
         if !event.kind().starts_with("credential.") {
-            return;
+            return None;
         }
-        let Ok(said) = Compromised::deserialize(event.detail().value()) else { return };
+        let said = Compromised::deserialize(event.detail().value()).ok()?;
         let Compromised { compromise_id: id, by, request, refused, shared_with, asked_by, reason } = said;
         match (event.kind(), request) {
             (kind @ ("credential.compromised" | "credential.compromise_asked"), Some(request)) => {
                 let waits = kind == "credential.compromise_asked";
-                let compromise = Compromise::new(id, request, refused, by, event.time());
+                let compromise = Compromise::new(id.clone(), request, refused, by, event.time());
                 self.declared(Compromise { shared_with, waits, asked_by, ..compromise });
+                return Some(id);
             }
             ("credential.restore_asked", _) => {
                 self.restore_asked(&id, by, reason.unwrap_or_default(), event.time());
@@ -233,6 +235,7 @@ impl Compromises {
             ("credential.restored", _) => self.restored(&id, by, event.time()),
             _ => {}
         }
+        None
     }
 }
 

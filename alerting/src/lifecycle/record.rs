@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use keywatch_store::event::{Builder, Origin};
 use keywatch_store::{Amount, Event, Finding, Topic};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::delivery::occasion::PendingNotification;
 use crate::delivery::standing::DueEscalation;
@@ -32,6 +33,14 @@ pub fn records(actions: &[Action]) -> Vec<(Topic, Event)> {
 #[must_use]
 pub fn finding_created(finding: &Finding) -> Event {
     about(finding, &format!("finding/{}", finding.id), "finding.created", &json!(finding)).build_own()
+}
+
+/// The same where another record has its id: under an id of all that it says, which nobody can take who says something else.
+#[must_use]
+pub fn finding_created_beside(finding: &Finding) -> Event {
+    let detail = json!(finding);
+    let digest = hex::encode(Sha256::digest(detail.to_string()));
+    about(finding, &format!("finding/{}/{digest}", finding.id), "finding.created", &detail).build_own()
 }
 
 /// The `incident.paged` record: what had waited is told.

@@ -1,15 +1,23 @@
 //! Findings of keywatch's own, about keywatch itself: they are told like any other and ask for no response.
 
+use std::collections::BTreeSet;
+
+use keywatch_store::log::kafka::PassedBy;
 use keywatch_store::{EventId, Finding, Instant, Severity};
 
 use crate::delivery::failing_receiver::FailingReceiver;
 use crate::error::Error;
 use crate::lifecycle::action::SOURCE;
 use crate::lifecycle::silence::{Allowed, Silence};
-use crate::policy::routes::{FAILED_RULE, GONE_RULE, REFUSED_ID, REFUSED_RULE, SILENCED_RULE};
+use crate::policy::routes::{
+    FAILED_RULE, GONE_RULE, PASSED_BY_RULE, REFUSED_DECIDED, REFUSED_ID, REFUSED_RULE, SILENCED_RULE,
+};
 use crate::response::intent::{Degree, Progress, Response, Ruled, Step};
 use crate::response::replicas::{Drift, Found};
 use crate::response::wording::name_targets;
+
+/// The entity of what is refused of systems that are not declared.
+const UNDECLARED: &str = "systems that are not declared";
 
 const HOUR_NS: i64 = 3_600 * 1_000_000_000;
 
@@ -65,15 +73,23 @@ pub fn allowed_after_revocation(progress: &Progress) -> Option<Finding> {
 }
 
 /// The finding that what another process has found is not acted upon, since it says that it was decided later than anything can
-/// have been `at` that time. Whoever can write one can write any number: all of a system within the hour are one alert, which
-/// pages once and counts the others, and each is a finding in the log.
+/// have been `at` that time. Whoever can write one can write any number, of as many systems as come to mind: all of one of the
+/// `declared` systems within the hour are one alert, which pages once and counts the others, and so are all of other systems
+/// together, under the first one that is declared. Each is a finding in the log. Where none is declared, every system is.
 #[must_use]
-pub fn finding_refused(refused: &Finding, at: Instant) -> Finding {
+pub fn finding_refused(refused: &Finding, at: Instant, declared: &BTreeSet<String>) -> Finding {
     let Finding { id, rule, system, decided, .. } = refused;
-    let anchor = EventId::derive(system, SOURCE, &format!("refused/{id}"));
-    let mut finding = about_keywatch(REFUSED_RULE, system, system, anchor, at);
+    let (under, entity) = match declared.first() {
+        Some(first) if !declared.contains(system) => (first.as_str(), UNDECLARED),
+        _ => (system.as_str(), system.as_str()),
+    };
+    // Another one may have the same id.
+    let anchor = EventId::derive(system, SOURCE, &format!("refused/{id}/{decided}"));
+    let mut finding = about_keywatch(REFUSED_RULE, under, entity, anchor, at);
     finding.severity = Severity::Critical;
-    finding.facts = [(REFUSED_ID, id), ("rule", rule)].map(|(name, fact)| (name.to_owned(), fact.clone())).into();
+    let decided_at = decided.to_string();
+    let facts = [(REFUSED_ID, id), (REFUSED_DECIDED, &decided_at), ("rule", rule), ("system", system)];
+    finding.facts = facts.map(|(name, fact)| (name.to_owned(), fact.clone())).into();
     finding.title =
         format!("A finding of {rule} is not evaluated: it is of {at} and says that it was decided at {decided}");
     finding.meaning =
@@ -85,6 +101,31 @@ pub fn finding_refused(refused: &Finding, at: Instant) -> Finding {
                        id), and at the event that it names, if there is one.\n\
                        Compare the clocks of the brokers.\n\
                        Where the clocks are right, take the machine that finds for taken over: give its role another key."
+        .to_owned();
+    finding
+}
+
+/// The finding that messages of a partition of a topic are passed by, which a role has signed and the process that is `role`
+/// cannot read; the same one for an hour of log time of `system`. Whoever has the key of a role can write any number: all of a
+/// partition within the hour are one finding, and the metric counts them.
+#[must_use]
+pub fn messages_passed_by(system: &str, role: &str, passed: &PassedBy, now: Instant) -> Finding {
+    let PassedBy { topic, partition, first_offset, messages } = passed;
+    let hour = now.nanoseconds().div_euclid(HOUR_NS);
+    let entity = format!("{topic}/{partition}");
+    let anchor = EventId::derive(system, SOURCE, &format!("passed by/{entity}/{role}/{hour}"));
+    let mut finding = about_keywatch(PASSED_BY_RULE, system, &entity, anchor, now);
+    finding.severity = Severity::Critical;
+    finding.title = format!("Nothing is known of what a later version writes to {topic}, partition {partition}");
+    finding.meaning = format!(
+        "Messages from offset {first_offset} on carry the MAC of a role of keywatch and cannot be read here; {messages} were counted \
+         so far. The rules see nothing of what they say, in every system of the partition, and the copy of the process with the role \
+         {role} lacks them. Either another process is of a later version, or somebody has the key of a role. Further ones within the \
+         hour are counted in keywatch_log_later_messages and not told."
+    );
+    finding.runbook = "See of which version each process is, and upgrade those that read before those that write.\n\
+                       Have the copy made anew then: docs/kafka.md says how under Upgrading.\n\
+                       Where no later version runs, take the key of the role for stolen, and give every role another one."
         .to_owned();
     finding
 }
@@ -300,4 +341,49 @@ pub(crate) fn delivery_failed(receiver: &FailingReceiver, now: Instant) -> Findi
 pub(crate) fn about_keywatch(rule: &str, system: &str, entity: &str, anchor: EventId, time: Instant) -> Finding {
     let about = Finding::about(rule, Severity::High, system, entity, anchor, time);
     Finding { source: SOURCE.to_owned(), suppress_ns: HOUR_NS, ..about }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_messages_are_passed_by_they_are_one_finding_an_hour_for_each_partition_of_a_topic() {
+        let passed = |topic: &str, partition, first_offset, messages| PassedBy {
+            topic: topic.to_owned(),
+            partition,
+            first_offset,
+            messages,
+        };
+        let found = |role: &str, passed: &PassedBy, at| messages_passed_by("cold", role, passed, Instant(at));
+        let one = found("all", &passed("k.events", 0, 7, 1), HOUR_NS);
+        assert_eq!((one.severity, one.entity.as_str()), (Severity::Critical, "k.events/0"));
+        assert_eq!(found("all", &passed("k.events", 0, 9, 80), 2 * HOUR_NS - 1).id, one.id);
+        let others = [
+            found("all", &passed("k.events", 0, 7, 1), 2 * HOUR_NS),
+            found("all", &passed("k.events", 1, 7, 1), HOUR_NS),
+            found("all", &passed("k.conclusions", 0, 7, 1), HOUR_NS),
+            // Written by another process: the same id with other words would be a conflict.
+            found("detect", &passed("k.events", 0, 7, 1), HOUR_NS),
+        ];
+        assert!(others.iter().all(|other| other.id != one.id));
+    }
+
+    #[test]
+    fn what_is_refused_of_invented_systems_is_one_alert_and_of_each_declared_one_another() {
+        let declared = BTreeSet::from(["cold", "warm"].map(str::to_owned));
+        let told = |system: &str, decided: i64| {
+            let anchor = EventId::derive(system, "idp", "1");
+            let refused = Finding::about("own/seen", Severity::High, system, "ann", anchor, Instant(decided));
+            let finding = finding_refused(&refused, Instant(1), &declared);
+            assert_eq!(finding.facts["system"], system);
+            finding
+        };
+        let alert = |finding: Finding| (finding.system, finding.entity);
+        assert_eq!(alert(told("cold", 9)), ("cold".to_owned(), "cold".to_owned()));
+        assert_eq!(alert(told("warm", 9)), ("warm".to_owned(), "warm".to_owned()));
+        let invented = ["one", "two", "three"].map(|system| alert(told(system, 9)));
+        assert!(invented.iter().all(|alert| *alert == ("cold".to_owned(), UNDECLARED.to_owned())), "{invented:?}");
+        assert_ne!(told("cold", 9).id, told("cold", 10).id, "another one of the same id is refused too");
+    }
 }

@@ -24,7 +24,7 @@ use crate::lifecycle::protection::Protections;
 use crate::lifecycle::silence::Silences;
 use crate::lifecycle::switch::Switches;
 use crate::limits::{INCIDENT_ALERTS_MAX, SWEEP_RECORDS};
-use crate::policy::routes::{REFUSED_ID, REFUSED_RULE};
+use crate::policy::routes::{REFUSED_DECIDED, REFUSED_ID, REFUSED_RULE};
 use crate::response::active_sessions::ActiveSessions;
 use crate::response::aftermath;
 use crate::response::break_glass::BreakGlass;
@@ -108,9 +108,13 @@ impl AlertState {
     fn found(&mut self, event: &Event) {
         let Ok(finding) = Finding::deserialize(event.detail().value()) else { return };
         if finding.rule == REFUSED_RULE {
-            // One that an earlier version wrote has it as its entity.
+            // One that an earlier version wrote has it as its entity, and does not say when it was decided.
             let refused = finding.facts.get(REFUSED_ID).unwrap_or(&finding.entity);
-            self.unplanned.retain(|(decided, id), _| id != refused || *decided <= finding.decided);
+            let is_it = |decided: &Instant| match finding.facts.get(REFUSED_DECIDED) {
+                Some(refused) => decided.to_string() == *refused,
+                None => *decided > finding.decided,
+            };
+            self.unplanned.retain(|(decided, id), _| id != refused || !is_it(decided));
         }
         if !self.planned.contains(&finding.id) {
             self.unplanned.insert((finding.decided, finding.id.clone()), finding);
@@ -309,11 +313,13 @@ impl AlertState {
     }
 
     fn compromised(&mut self, event: &Event) {
-        match event.kind() {
-            "credential.accepted" => self.doors.apply(event),
-            _ => self.compromises.apply(event),
+        if event.kind() == "credential.accepted" {
+            for door in self.doors.apply(event) {
+                self.compromises.settle_door(&door, &self.doors);
+            }
+        } else if let Some(declared) = self.compromises.apply(event) {
+            self.compromises.settle(&declared, &self.doors);
         }
-        self.compromises.settle(&self.doors);
     }
 
     /// By which credentials processes that take events in recognise sources.

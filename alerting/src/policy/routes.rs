@@ -127,7 +127,9 @@ pub fn receivers(finding: &Finding, routes: &[Route], all: &[String]) -> (Vec<St
         FAILED_RULE | GONE_RULE => {
             return (all.iter().filter(|name| **name != finding.entity).cloned().collect(), Vec::new());
         }
-        SILENCED_RULE | COMPROMISED_RULE | LOWERED_RULE | REFUSED_RULE => return (all.to_vec(), Vec::new()),
+        SILENCED_RULE | COMPROMISED_RULE | LOWERED_RULE | REFUSED_RULE | PASSED_BY_RULE => {
+            return (all.to_vec(), Vec::new());
+        }
         _ => {}
     }
     let matching: Vec<&Route> = routes.iter().filter(|route| route.matches(finding)).collect();
@@ -150,12 +152,18 @@ pub(crate) const GONE_RULE: &str = "keywatch/destination_gone";
 /// The rule of the finding that somebody silenced findings.
 pub(crate) const SILENCED_RULE: &str = "keywatch/silenced";
 
-/// The rule of the finding that another process's finding is not acted upon; its entity is the system, so that however many
-/// are refused are one alert.
+/// The rule of the finding that another process's finding is not acted upon; its entity is the system, or stands for all systems
+/// that are not declared, so that however many are refused are one alert.
 pub(crate) const REFUSED_RULE: &str = "keywatch/finding_refused";
 
 /// The fact of it that has the id of what is not acted upon.
 pub(crate) const REFUSED_ID: &str = "refused";
+
+/// The fact of it that says when that says it was decided: what has the same id and was decided at another time is another one.
+pub(crate) const REFUSED_DECIDED: &str = "decided";
+
+/// The rule of the finding that messages of a later version are passed by; its entity is the partition of the topic.
+pub(crate) const PASSED_BY_RULE: &str = "keywatch/messages_passed_by";
 
 /// The rule of the finding that a start has lowered what rules may do.
 pub(crate) const LOWERED_RULE: &str = "keywatch/protection_lowered";

@@ -38,6 +38,10 @@ pub struct Policy {
     /// Further names of people, by the one that stands in records: a session may know `ann` as `ann@firm.example`.
     #[serde(skip)]
     pub aliases: BTreeMap<String, BTreeSet<String>>,
+    /// Systems that are declared where this process started: what is refused of any other is told together. All are where none
+    /// is named.
+    #[serde(skip)]
+    pub systems: BTreeSet<String>,
     /// System → source → trust group, from the inventory.
     #[serde(skip)]
     pub trust_groups: BTreeMap<String, BTreeMap<String, String>>,
@@ -125,6 +129,7 @@ impl Default for Policy {
             destinations: Vec::new(),
             routes: Vec::new(),
             aliases: BTreeMap::new(),
+            systems: BTreeSet::new(),
             trust_groups: BTreeMap::new(),
         }
     }

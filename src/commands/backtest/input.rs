@@ -1,4 +1,5 @@
-//! What history is read from: incident directories, files of event lines, standard input, embedded logs.
+//! What history is read from: incident directories, files of event lines, standard input, embedded logs; and what such a log says
+//! that it lacks.
 //!
 //! It finds out which of these a path is, and what stands beside it; it reads no event.
 
@@ -6,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use keywatch_store::Inventory;
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::{Clock, Error};
+use keywatch_store::log::kafka::lacking;
+use keywatch_store::{Clock, Error, Inventory, Position, Topic};
 
 use crate::event_files::DeclaredInventory;
 use crate::incident::Incident;
@@ -85,6 +86,22 @@ pub(crate) fn open_log(path: &Path) -> anyhow::Result<EmbeddedLog> {
     }
 }
 
+/// What a log in a directory lacks that ends there, in the order of its topics: one that is a copy of a log on Kafka knows what it
+/// has passed by. As people are told.
+///
+/// # Errors
+/// What is known of the copy cannot be read.
+pub(crate) fn lacks(directory: &Path, ends: [Position; 2]) -> anyhow::Result<Vec<String>> {
+    let said = |(topic, offset): (Topic, i64)| {
+        format!(
+            "{}: this copy of a log on Kafka lacks what a later version wrote there, from offset {offset} on; have it made anew by \
+             a version that can read that",
+            topic.name()
+        )
+    };
+    Ok(lacking(directory, ends)?.into_iter().map(said).collect())
+}
+
 /// Bytes of all files of a directory. It only moves a bar, so what cannot be read counts nothing.
 fn size(directory: &Path) -> u64 {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
@@ -111,6 +128,20 @@ mod tests {
         copy_all(&log, &copy);
         let _running = EmbeddedLog::open(&log, Options::new(Clock::Recorded)).unwrap();
         assert!(open_log(&copy).is_ok(), "a copy is another log");
+    }
+
+    #[test]
+    fn a_copy_of_a_log_on_kafka_says_what_it_lacks() {
+        let directory = tempfile::tempdir().unwrap();
+        let ends = |events| [Position(events), Position(0)];
+        assert!(lacks(directory.path(), ends(1)).unwrap().is_empty(), "it is no copy");
+        let steps = r#"[{"from":0,"to":5,"end":0,"lacks_from":3},{"from":0,"to":0,"end":0}]"#;
+        let topics = r#"["k.events","k.conclusions"]"#;
+        let progress = format!(r#"{{"cluster":"c","topics":{topics},"partitions":1,"partition":0,"steps":{steps}}}"#);
+        fs::write(directory.path().join("kafka-progress.json"), progress).unwrap();
+        let [said]: [String; 1] = lacks(directory.path(), ends(1)).unwrap().try_into().unwrap();
+        assert!(said.starts_with("events:") && said.contains("from offset 3 on"), "{said}");
+        assert!(lacks(directory.path(), ends(0)).unwrap().is_empty(), "the step was not taken");
     }
 
     fn copy_all(from: &Path, to: &Path) {

@@ -71,8 +71,8 @@ Examples:
 Several inputs are one history; name them in the order of time. A log that `keywatch run` has open cannot be read.
 docs/backtest.md says how every figure comes about.
 
-Exit codes: 0 done; 1 done, and a line was rejected, a rule was parked, a threshold does not hold or, with --diff, the \
-packs differ; 2 not done.")]
+Exit codes: 0 done; 1 done, and a line was rejected, a log lacks what a later version wrote, a rule was parked, a threshold \
+does not hold or, with --diff, the packs differ; 2 not done.")]
 pub(crate) struct Arguments {
     /// History: the directory of a log or of an incident, a file of event lines, or `-` for standard input
     #[arg(required = true, value_name = "LOG|DIR|FILE")]

@@ -18,7 +18,7 @@ use keywatch_store::limits::LATENESS_TOLERANCE_NS;
 use keywatch_store::log::admission::{Admission, ContentHash, Fingerprint, Verdict};
 use keywatch_store::{Clock, Event, Instant, Log, Topic};
 
-use super::input::{Form, Input, open_log};
+use super::input::{Form, Input, lacks, open_log};
 use super::parsing::each_line;
 use crate::event_files::DeclaredInventory;
 use crate::limits::{BACKTEST_READ_BUFFER_BYTES, BACKTEST_REJECTS_SHOWN_MAX};
@@ -42,6 +42,8 @@ pub(super) struct Read {
     pub(super) moved: u64,
     /// Events of kind `session.started`.
     pub(super) sessions: u64,
+    /// What logs say that they lack.
+    pub(super) lacks: Vec<String>,
     /// Log time of each input.
     pub(super) inputs: Vec<Span>,
     /// Log time of each system.
@@ -126,6 +128,11 @@ impl Reader {
 
     fn log(&mut self, path: &Path, bytes: u64) -> anyhow::Result<()> {
         let log = open_log(path)?;
+        for said in lacks(path, Topic::ALL.map(|topic| log.end(topic)))? {
+            let said = format!("{}: {said}", path.display());
+            self.bar.suspend(|| output::note(&said));
+            self.read.lacks.push(said);
+        }
         let (first, end) = (log.oldest(Topic::Events), log.end(Topic::Events));
         ensure!(first < end, "{} is a log without events", path.display());
         let bar_begun = self.bar.position();

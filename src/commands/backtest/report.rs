@@ -56,6 +56,9 @@ pub(super) struct Report {
     pub(super) conflicts: u64,
     /// Events that were older than what their system had said before.
     pub(super) moved: u64,
+    /// What a copy of a log on Kafka lacks, as it says itself: the rules have not seen it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) lacks: Vec<String>,
     /// Findings of all rules.
     pub(super) findings: u64,
     /// Findings by severity, the worst first in the table.
@@ -130,6 +133,7 @@ impl Report {
             repeats: read.repeats,
             conflicts: read.conflicts,
             moved: read.moved,
+            lacks: read.lacks.clone(),
             findings: tallies.iter().map(|tally| tally.findings).sum(),
             severities: severities(&tallies),
             alerts: alerts.finish(),
@@ -143,7 +147,7 @@ impl Report {
     /// Whether everything was read, everything holds, and the packs do not differ.
     pub(super) fn is_good(&self) -> bool {
         let same = self.diff.as_ref().is_none_or(|diff| diff.parked.is_empty() && !diff.is_difference());
-        self.rejects == 0 && self.failures.is_empty() && same
+        self.rejects == 0 && self.lacks.is_empty() && self.failures.is_empty() && same
     }
 }
 

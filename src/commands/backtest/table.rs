@@ -78,6 +78,7 @@ fn totals(report: &Report) -> String {
     ];
     lines.extend(report.peak_bytes.map(|bytes| format!("{} resident at most", BinaryBytes(bytes))));
     lines.extend(irregularities([report.rejects, report.repeats, report.conflicts, report.moved]));
+    lines.extend(report.lacks.iter().cloned());
     lines.join("\n")
 }
 

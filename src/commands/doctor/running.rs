@@ -102,7 +102,10 @@ impl Answers {
 
 fn ready(answer: &Result<Value, String>, url: &str) -> Vec<Line> {
     let value = match answer {
-        Ok(value) if value["ready"] == true => return vec![Line::fine(AREA, url, "runs and is ready")],
+        Ok(value) if value["ready"] == true => {
+            let fine = Line::fine(AREA, url, "runs and is ready");
+            return std::iter::once(fine).chain(warnings(value)).collect();
+        }
         Ok(value) => value,
         Err(problem) => {
             let advice = "name the address of keywatch itself with --url";
@@ -114,7 +117,18 @@ fn ready(answer: &Result<Value, String>, url: &str) -> Vec<Line> {
     let line = |(part, why): (&String, &Value)| {
         Line::wrong(AREA, part, format!("is not ready: {}", why.as_str().unwrap_or_default()), advice)
     };
-    obstacles.map(line).collect()
+    obstacles.map(line).chain(warnings(value)).collect()
+}
+
+/// What it warns of though it is ready. Who shares partitions warns of each of them.
+fn warnings(value: &Value) -> Vec<Line> {
+    let advice = "docs/kafka.md says under Upgrading what to do about it";
+    let all = value["warnings"].as_object().into_iter().flatten();
+    let line = |(part, why): (&String, &Value)| {
+        let said = why.as_str().map_or_else(|| why.to_string(), str::to_owned);
+        Line::doubtful(AREA, part, said, advice)
+    };
+    all.map(line).collect()
 }
 
 fn receiver(view: &Value) -> Line {
@@ -162,5 +176,16 @@ mod tests {
         assert_eq!(states, expected);
         assert!(answers.heard().is_none());
         assert!(lines.iter().all(|line| (line.state == State::Wrong) == line.advice.is_some()));
+    }
+
+    #[test]
+    fn what_it_warns_of_is_a_line_though_it_is_ready() {
+        let states = |answer: Value| -> Vec<(String, State)> {
+            ready(&Ok(answer), "url").into_iter().map(|line| (line.name, line.state)).collect()
+        };
+        let fine = ("url".to_owned(), State::Fine);
+        assert_eq!(states(json!({ "ready": true })), [fine.clone()]);
+        let warned = json!({ "ready": true, "warnings": { "log": "the copy lacks something" } });
+        assert_eq!(states(warned), [fine, ("log".to_owned(), State::Doubtful)]);
     }
 }

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use keywatch_store::log::admission::{Admission, Admitted};
-use keywatch_store::log::embedded::{EmbeddedLog, Options};
+use keywatch_store::log::embedded::{EmbeddedLog, Options, begin_backup, complete_backup};
 use keywatch_store::log::kafka::{KafkaLog, Settings, partition_of};
 use keywatch_store::{Clock, Event, Instant, Log, Position, Topic, line};
 
 use super::cut::{Cut, Gaps};
 use super::place::{self, LeftOut, Place, Records};
 use super::since::Since;
+use crate::commands::backtest::input::lacks;
 use crate::limits::COPY_OUTAGE_MS_MAX;
 use crate::output;
 use crate::service::config::log::LogConfig;
@@ -36,6 +37,9 @@ pub(super) struct CopyArguments {
     /// Who goes on without what is missing; it stands in the copy
     #[arg(long, value_name = "NAME", requires = "from_cut")]
     by: Option<String>,
+    /// Make a backup of the log of `keywatch run` in a directory: TO has its key, and `keywatch run` goes on with it in its place
+    #[arg(long, conflicts_with_all = ["since", "from_cut"])]
+    backup: bool,
 }
 
 /// Where records go. All of these run the admission of a recorded clock: records keep their times.
@@ -70,6 +74,7 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
         arguments.by.as_ref().is_none_or(|by| !by.trim().is_empty()),
         "--by is empty; who reads the copy wants to know"
     );
+    check_backup(arguments.backup, &from, &to)?;
     let lacks = match &from {
         // What of it cannot be copied is known before anything is made.
         Place::Directory(directory) => accept_directory(arguments, directory)?,
@@ -84,6 +89,9 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
             accept(arguments, topic, source.as_ref())?;
             sources.push(source);
         }
+    }
+    if arguments.backup {
+        begin_backup(&arguments.from, &arguments.to)?;
     }
     let mut target = Target::create(&to)?;
     let (mut rows, mut unreadable) = (Vec::new(), 0);
@@ -114,6 +122,9 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
         unreadable += counts.left_out.unreadable;
     }
     target.end()?;
+    if arguments.backup {
+        complete_backup(&arguments.to)?;
+    }
     output::line(&output::table(["topic", "written", "repeats", "conflicts", "foreign", "unreadable"], rows))?;
     lacks.iter().for_each(|said| output::note(said));
     if unreadable == 0 {
@@ -126,6 +137,16 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(1))
 }
 
+/// Checks that both places are directories where a backup is made.
+fn check_backup(backup: bool, from: &Place, to: &Place) -> anyhow::Result<()> {
+    let are_directories = matches!((from, to), (Place::Directory(_), Place::Directory(_)));
+    ensure!(
+        are_directories || !backup,
+        "--backup makes a directory of a directory; docs/kafka.md says how a log on Kafka is backed up and restored"
+    );
+    Ok(())
+}
+
 /// Checks both topics of a log in a directory; what it lacks and knows of.
 fn accept_directory(arguments: &CopyArguments, directory: &Path) -> anyhow::Result<Vec<String>> {
     let mut ends = [Position(0); 2];
@@ -133,10 +154,15 @@ fn accept_directory(arguments: &CopyArguments, directory: &Path) -> anyhow::Resu
         let source = Records::of(&Place::Directory(directory.to_owned()), topic)?;
         accept(arguments, topic, source.as_ref())?;
         if let Some(Records::Log(log, ..)) = &source {
+            ensure!(
+                log.clock() == Clock::Wall || !arguments.backup,
+                "--backup: {} holds a log with the recorded clock, with which no `keywatch run` goes on",
+                directory.display()
+            );
             ends = Topic::ALL.map(|topic| log.end(topic));
         }
     }
-    place::lacks(directory, ends)
+    lacks(directory, ends)
 }
 
 /// Checks that somebody answers for what is missing at the beginning of a topic.

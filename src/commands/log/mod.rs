@@ -18,6 +18,7 @@ use keywatch_store::log::TopicHead;
 use keywatch_store::log::embedded::{Acceptance, Accepted, Options, Progress, Report, accept_loss, check};
 use keywatch_store::{Clock, Topic};
 
+use crate::commands::backtest::input::lacks;
 use crate::service::evaluation::{alerting_snapshots, snapshots};
 use crate::{clock, output};
 
@@ -29,6 +30,7 @@ Examples:
   keywatch log accept-loss keywatch-data --by ann --reason 'disk failed, sources send again'
                                                     go on without what is missing
   keywatch log tail keywatch.toml --follow --kind signing.   what is written to the log on Kafka that this file names
+  keywatch log copy --backup keywatch-data backup   the same records under the same key, for `keywatch run` to go on with
   keywatch log copy keywatch-data keywatch.toml     from the embedded log to Kafka, with all log times
   keywatch log copy keywatch.toml keep --since 2026-01-01T00:00:00Z
                                                     what came since then, with what was declared before
@@ -102,7 +104,7 @@ fn check_log(place: &Place) -> anyhow::Result<ExitCode> {
     bars.end();
     let report = report?;
     show(&report)?;
-    let lacks = place::lacks(&place.directory, report.topics.map(|found| found.end.position))?;
+    let lacks = lacks(&place.directory, report.topics.map(|found| found.end.position))?;
     lacks.iter().try_for_each(|said| output::line(said))?;
     Ok(ExitCode::from(u8::from(!(report.damage.is_empty() && lacks.is_empty()))))
 }

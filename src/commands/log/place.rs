@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use keywatch_store::log::embedded::{EmbeddedLog, Options};
-use keywatch_store::log::kafka::{KafkaReader, ReadFrom, Settings, Unread, lacking};
+use keywatch_store::log::kafka::{KafkaReader, ReadFrom, Settings, Unread};
 use keywatch_store::{Clock, Error, Event, Log, Position, Topic};
 
 use super::cut::Cut;
@@ -74,22 +74,6 @@ pub(super) fn open(directory: &Path) -> anyhow::Result<EmbeddedLog> {
         Err(Error::OtherClock { found, .. }) => Ok(EmbeddedLog::open(directory, Options::new(found))?),
         opened => Ok(opened?),
     }
-}
-
-/// What a log in a directory lacks that ends there, in the order of its topics: one that is a copy of a log on Kafka knows what it
-/// has passed by. As people are told.
-///
-/// # Errors
-/// What is known of the copy cannot be read.
-pub(super) fn lacks(directory: &Path, ends: [Position; 2]) -> anyhow::Result<Vec<String>> {
-    let said = |(topic, offset): (Topic, i64)| {
-        format!(
-            "{}: this copy of a log on Kafka lacks what a later version wrote there, from offset {offset} on; have it made anew by \
-             a version that can read that",
-            topic.name()
-        )
-    };
-    Ok(lacking(directory, ends)?.into_iter().map(said).collect())
 }
 
 /// The records of one topic, piece by piece.

@@ -32,6 +32,7 @@ use crate::service::evaluation::heartbeat::{refresh, repeat};
 use crate::service::evaluation::history::History;
 use crate::service::evaluation::lag::{self, Lag};
 use crate::service::evaluation::outage::{Outages, unless_interrupted};
+use crate::service::evaluation::passed_by;
 use crate::service::evaluation::pipeline::{Handled, Pipeline, Resumption};
 use crate::service::evaluation::progress::Progress;
 use crate::service::evaluation::snapshots::{self, Snapshots};
@@ -40,7 +41,7 @@ use crate::service::evaluation::state_store::uploads::State;
 use crate::service::evaluation::system_records;
 use crate::service::evaluation::ticks::{Ticks, standstill};
 use crate::service::integrations;
-use crate::service::log::Confirm;
+use crate::service::log::{Confirm, PassedMessages};
 use crate::service::metrics::Metrics;
 use crate::service::operators;
 use crate::service::readiness::Readiness;
@@ -66,6 +67,8 @@ pub(crate) struct Evaluator {
     pub(crate) log: Arc<dyn Log>,
     /// Fails once another process responds in the place of this one.
     pub(crate) confirm: Confirm,
+    /// What the log has passed by.
+    pub(crate) passed_by: PassedMessages,
     /// What is declared.
     pub(crate) inventory: Arc<Inventory>,
     /// Counters.
@@ -183,6 +186,10 @@ impl Evaluator {
             tasks.spawn(until(stopping.clone(), refreshing));
             tasks.spawn(until(stopping.clone(), repeat(executor.clone())));
         }
+        let of = (self.inventory.systems.first().map(|system| system.id.clone()), role);
+        let passed =
+            passed_by::watch(self.passed_by, of, executor.clone(), outages.clone(), Arc::clone(&self.readiness));
+        tasks.spawn(until(stopping.clone(), passed));
         let lag = Arc::new(Lag::default());
         tasks.spawn(until(stopping.clone(), lag::watch(Arc::clone(&lag), Arc::clone(&self.readiness))));
         let protections = role.responds().then_some(protections);
@@ -235,6 +242,7 @@ impl Evaluator {
             policy: Policy {
                 routes: config.routes.clone(),
                 aliases: operators::aliases(&config.operators),
+                systems: self.inventory.systems.iter().map(|system| system.id.clone()).collect(),
                 ..config.alerting.clone()
             },
             sites,
@@ -417,6 +425,7 @@ mod tests {
         let evaluator = Evaluator {
             role: Role::All,
             confirm: Arc::new(|| Ok(())),
+            passed_by: Arc::new(Vec::new),
             log: log.clone(),
             inventory: Arc::new(Inventory::parse("inventory", "[[systems]]\nid = \"cold\"").unwrap()),
             metrics: Arc::clone(&metrics),

@@ -9,6 +9,7 @@
 //! | [`isolation`] | parked rules on their way back |
 //! | [`found_elsewhere`] | findings of another process, where this one only responds |
 //! | [`outage`] | waiting while the log cannot be written |
+//! | [`passed_by`] | what a log on Kafka lacks, since a later version wrote it |
 //! | [`heartbeat`] | decision points and pagers hear of keywatch over and over |
 //! | [`lag`] | whether the rules have fallen behind the log |
 //! | [`ticks`] | when log time goes on by itself |
@@ -30,6 +31,7 @@ mod isolation;
 mod labels;
 mod lag;
 mod outage;
+mod passed_by;
 pub(crate) mod pipeline;
 mod pipeline_metrics;
 mod progress;

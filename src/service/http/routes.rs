@@ -7,7 +7,7 @@
 //! | `GET /v1/stream/<feed>` | a WebSocket on which a source sends batches; see [`stream`] |
 //! | `GET /metrics` | Prometheus text, or `OpenMetrics` where that is asked for |
 //! | `GET /healthz` | 200 while the process serves |
-//! | `GET /readyz` | 200, or 503 naming the parts that are not ready |
+//! | `GET /readyz` | 200, or 503 naming the parts that are not ready; with what people should be warned of |
 //!
 //! It knows no format and no rule: the feed reads, the intake stores.
 
@@ -71,7 +71,12 @@ async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Respo
 async fn readyz(State(server): State<Arc<Server>>) -> Response {
     let obstacles = server.readiness.obstacles();
     let status = if obstacles.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": obstacles.is_empty(), "obstacles": obstacles }))).into_response()
+    let mut said = json!({ "ready": obstacles.is_empty(), "obstacles": obstacles });
+    let warnings = server.readiness.warnings();
+    if !warnings.is_empty() {
+        said["warnings"] = json!(warnings);
+    }
+    (status, Json(said)).into_response()
 }
 
 #[cfg(test)]

@@ -269,9 +269,15 @@ async fn readyz(State(front): State<Arc<Front>>) -> Response {
         front.readiness.obstacles().into_iter().map(|(part, why)| (part.to_owned(), why.into())).collect();
     let answers = front.gather("/readyz").await;
     let partitions: Vec<u32> = answers.iter().map(|(partition, _)| *partition).collect();
+    let mut warnings = Map::new();
     for (partition, answer) in answers {
         let why = match answer {
-            Some((StatusCode::OK, _)) => continue,
+            Some((StatusCode::OK, text)) => {
+                let said = serde_json::from_str::<Value>(&text).ok();
+                let warned = said.and_then(|mut said| said.get_mut("warnings").map(Value::take));
+                warnings.extend(warned.map(|warned| (format!("partition {partition}"), warned)));
+                continue;
+            }
             Some((_, text)) => serde_json::from_str::<Value>(&text)
                 .map_or(Value::from(text), |mut said| said.get_mut("obstacles").map(Value::take).unwrap_or_default()),
             None => "it does not answer yet".into(),
@@ -281,7 +287,11 @@ async fn readyz(State(front): State<Arc<Front>>) -> Response {
     }
     let is_ready = obstacles.is_empty();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": is_ready, "obstacles": obstacles, "partitions": partitions }))).into_response()
+    let mut said = json!({ "ready": is_ready, "obstacles": obstacles, "partitions": partitions });
+    if !warnings.is_empty() {
+        said["warnings"] = Value::Object(warnings);
+    }
+    (status, Json(said)).into_response()
 }
 
 /// Which partition's page this browser is shown. It opens nothing: each has its own sign-in.

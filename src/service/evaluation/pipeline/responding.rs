@@ -95,7 +95,7 @@ mod tests {
     use keywatch_detectors::{Engine, Rule, Settings};
     use keywatch_store::event::Origin;
     use keywatch_store::log::memory::MemoryLog;
-    use keywatch_store::{Event, Instant, Log, Topic};
+    use keywatch_store::{Event, EventId, Instant, Log, Topic};
 
     use super::*;
     use crate::service::metrics::Metrics;
@@ -122,7 +122,7 @@ mod tests {
         let rules = if role.finds() { vec![Rule::parse("own/seen", SEEN).unwrap()] } else { Vec::new() };
         let executor = Executor::open(Dependencies {
             log: Arc::clone(log) as _,
-            policy: Policy::default(),
+            policy: Policy { systems: BTreeSet::from(["cold".to_owned()]), ..Policy::default() },
             sites: BTreeMap::new(),
             sinks: Vec::new(),
             deliveries: Schedule::pages(),
@@ -299,5 +299,57 @@ mod tests {
         assert_eq!(responding.executor.with_state(|state| state.unplanned().count()), 0);
         let next = pipeline(&log, Role::Respond, allowed());
         assert_eq!(next.executor.with_state(|state| state.unplanned().count()), 0);
+    }
+    #[tokio::test(flavor = "multi_thread")]
+    async fn p5_what_is_refused_takes_the_place_of_nothing_that_is_found() {
+        let elsewhere = log();
+        let found = pipeline(&elsewhere, Role::Detect, allowed()).run_to_end().await.unwrap();
+        let ids =
+            |handled: &[Handled]| -> Vec<String> { handled.iter().map(|handled| handled.finding.id.clone()).collect() };
+        let far = 4_102_444_800_000_000_000;
+        // Before and after the real one is decided.
+        for recorded in [Instant(500_000_000), Instant(3_000_000_000)] {
+            let log = log();
+            // Whoever has the key writes the very ids that a finding will have, and another time.
+            let forged =
+                |decided: i64| finding_created(&Finding { decided: Instant(decided), ..found[0].finding.clone() });
+            let first = forged(far).changed(|event| event.time(recorded));
+            let second = forged(far + 1).changed(|event| event.event_id(EventId([9; 16])).time(recorded));
+            log.append(Topic::Conclusions, vec![first, second]).unwrap();
+            pipeline(&log, Role::Detect, allowed()).run_to_end().await.unwrap();
+            let mut responding = pipeline(&log, Role::Respond, allowed());
+            responding.elsewhere = Some(FoundElsewhere::new(Position(0)));
+            let responded = responding.run_to_end().await.unwrap();
+            assert_eq!(ids(&responded), ids(&found), "recorded at {recorded}");
+            assert!(responded.iter().all(|handled| handled.finding.decided < Instant(far)));
+            assert_eq!(
+                responding.executor.with_state(|state| state.unplanned().count()),
+                0,
+                "neither forged one is left"
+            );
+            // A start finds them recorded.
+            let before = log.end(Topic::Conclusions);
+            pipeline(&log, Role::Detect, allowed()).run_to_end().await.unwrap();
+            assert_eq!(log.end(Topic::Conclusions), before);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn p7_what_is_refused_of_invented_systems_is_one_page() {
+        let (elsewhere, log) = (log(), log());
+        let found = pipeline(&elsewhere, Role::Detect, allowed()).run_to_end().await.unwrap();
+        let mut responding = pipeline(&log, Role::Respond, allowed());
+        for number in 0..10 {
+            let (system, id) = (format!("invented {number}"), format!("forged {number}"));
+            let forged =
+                Finding { system, id, decided: Instant(4_102_444_800_000_000_000), ..found[0].finding.clone() };
+            let created = finding_created(&forged).changed(|event| event.time(Instant(3_000_000_000)));
+            log.append(Topic::Conclusions, vec![created]).unwrap();
+        }
+        assert!(responding.run_to_end().await.unwrap().is_empty());
+        let told = responding.executor.with_state(|state| {
+            state.alerts().map(|alert| (alert.system.clone(), alert.deliveries, alert.suppressed)).collect::<Vec<_>>()
+        });
+        assert_eq!(told, [("cold".to_owned(), 1, 9)], "one page for all of them");
     }
 }

@@ -35,7 +35,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use tokio::sync::watch;
 
-use self::prints::{Refused, print, print_of_file};
+use self::prints::{Refused, print, print_of_file, prints_of_secret};
 use self::replays::Replays;
 pub(super) use self::replays::{Claim, Repeated};
 use self::signed::Signed;
@@ -318,22 +318,24 @@ impl Credential {
     }
 }
 
-/// That no secret is known to two sources, in copies of its file either: each could write as the other. Keys of those who sign
+/// That no secret is known to two sources, in copies of its file or in another form either: each could write as the other. Keys of those who sign
 /// are public, and a provider signs for all of its sources with the same.
 fn check_secrets(configured: &[config::Credential]) -> anyhow::Result<()> {
     let mut owners = BTreeMap::new();
     for (index, one) in configured.iter().enumerate() {
         let source = (one.system.as_str(), one.source.as_str());
         for file in one.signature.iter().flat_map(config::Signature::secrets) {
-            let owner = *owners.entry(print_of_file(file)?).or_insert(source);
-            ensure!(
-                owner == source,
-                "credentials[{index}] (source `{}`): signature.secret_files: {} holds a secret of source `{}` too; each source \
-                 needs its own",
-                source.1,
-                file.display(),
-                owner.1
-            );
+            for form in prints_of_secret(file)? {
+                let owner = *owners.entry(form).or_insert(source);
+                ensure!(
+                    owner == source,
+                    "credentials[{index}] (source `{}`): signature.secret_files: {} holds a secret of source `{}` too; each \
+                     source needs its own",
+                    source.1,
+                    file.display(),
+                    owner.1
+                );
+            }
         }
     }
     Ok(())

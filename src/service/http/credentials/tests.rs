@@ -143,6 +143,41 @@ fn no_two_sources_know_one_secret_in_copies_of_its_file_either() {
 }
 
 #[test]
+fn nor_do_they_know_it_in_another_form() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let with = |source: &str, scheme: &str, name: &str, secret: &[u8]| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, secret).unwrap();
+        let secret_files = vec![file];
+        let signature = match scheme {
+            "webhooks" => config::Signature::StandardWebhooks { secret_files },
+            _ => config::Signature::BodyHmac { header: "x".into(), secret_files },
+        };
+        config::Credential { signature: Some(signature), ..configured(source) }
+    };
+    let prefixed = format!("whsec_{text}");
+    for (scheme, secret, is_taken) in [
+        ("hmac", text.to_owned(), false),
+        ("hmac", format!("{prefixed}\n"), false),
+        ("webhooks", prefixed.clone(), false),
+        ("webhooks", prefixed.replace('M', "N"), true),
+        ("hmac", text.replace('M', "N"), true),
+    ] {
+        let one = with("source-one", "webhooks", "one", prefixed.as_bytes());
+        let two = with("source-two", scheme, "two", secret.as_bytes());
+        assert_eq!(Credentials::new(&[one, two], &Installed::default()).is_ok(), is_taken, "{scheme}: {secret}");
+    }
+    // One that another source has as it is decoded.
+    let encoded = "whsec_YS1zZWNyZXQtb2YtYXQtbGVhc3QtMjQtYnl0ZXM=";
+    for (decoded, is_taken) in [("a-secret-of-at-least-24-bytes", false), ("another-secret-of-24-bytes", true)] {
+        let one = with("source-one", "webhooks", "one", encoded.as_bytes());
+        let two = with("source-two", "hmac", "two", decoded.as_bytes());
+        assert_eq!(Credentials::new(&[one, two], &Installed::default()).is_ok(), is_taken, "{decoded}");
+    }
+}
+
+#[test]
 fn p8_kinds_that_are_not_its_own_are_refused_and_so_is_what_a_replay_could_be() {
     let now = Instant::from_unix_seconds(1_740_116_560).unwrap();
     let event = |kind: &str, seconds: i64| {

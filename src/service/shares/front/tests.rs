@@ -27,9 +27,11 @@ fn partition(number: u32) -> Router {
             (StatusCode::NOT_FOUND, Json(json!({ "error": "no" })))
         }
     };
+    // One of them is ready, and warns of something.
+    let ready = if number == 1 { json!({ "warnings": { "log": "lacks something" } }) } else { json!({}) };
     let secure = |headers: HeaderMap| async move { format!("{:?}", headers.get("x-forwarded-proto")) };
     Router::new()
-        .route("/readyz", get(|| async { "{}" }))
+        .route("/readyz", get(move || async move { Json(ready) }))
         .route("/metrics", get(|| async { "# HELP keywatch_ready r\n# TYPE keywatch_ready gauge\nkeywatch_ready 1\n" }))
         .route("/v1/alerts", get(move || async move { Json(list) }))
         .route("/v1/alerts/{id}", get(find))
@@ -131,7 +133,8 @@ async fn a_browser_chooses_a_partition_and_scrapers_see_all() {
         assert!(metrics.lines().any(|line| line == series), "no {series} in {metrics}");
     }
     let (status, _, ready) = ask(&door, to("/readyz"), "").await;
-    let expected = json!({ "ready": true, "obstacles": {}, "partitions": [0, 1] });
+    let warnings = json!({ "partition 1": { "log": "lacks something" } });
+    let expected = json!({ "ready": true, "obstacles": {}, "partitions": [0, 1], "warnings": warnings });
     assert_eq!((status, serde_json::from_str::<Value>(&ready).unwrap()), (StatusCode::OK, expected));
 }
 

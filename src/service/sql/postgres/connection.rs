@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,16 +21,18 @@ use pgwire::api::{ClientInfo, ClientPortalStore, ConnectionHandle, METADATA_USER
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use super::answer::{self, Asked};
 use super::errors::{error, query_error};
+use super::opened::Opened;
 use super::scram::Scram;
 use super::{Shared, User, catalog, settings, tables, values};
 use crate::clock;
 use crate::limits::{SQL_PREPARED_KILOBYTES_MAX, SQL_REFUSAL_MILLISECONDS, SQL_TEXT_BYTES_MAX, SQL_WAIT_SECONDS_MAX};
+use crate::service::http::bucket::Bucket;
 use crate::service::sql::session::Session;
 
 /// A client.
@@ -42,6 +44,8 @@ pub(super) struct Connection {
     session: OnceLock<Arc<Session>>,
     /// Kilobytes of what it may prepare yet.
     pub(super) prepared: Arc<Semaphore>,
+    /// What it has by name.
+    opened: Mutex<Opened>,
     /// When the query under way has to be over.
     pub(super) until: Arc<Mutex<Option<Instant>>>,
 }
@@ -55,7 +59,13 @@ impl Connection {
         let driver = AuthDriver::new(Arc::new(parameters)).with_connection_manager(Arc::clone(&shared.connections));
         let (user, session) = (OnceLock::new(), OnceLock::new());
         let prepared = Arc::new(Semaphore::new(SQL_PREPARED_KILOBYTES_MAX));
-        Arc::new(Connection { shared, peer, driver, user, session, prepared, until: Arc::default() })
+        let opened = Mutex::default();
+        Arc::new(Connection { shared, peer, driver, user, session, prepared, opened, until: Arc::default() })
+    }
+
+    /// What it has by name.
+    pub(super) fn opened(&self) -> MutexGuard<'_, Opened> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the user sees.
@@ -72,7 +82,15 @@ impl Connection {
     /// Leave to ask, within the time that a statement has. What is asked is in the log before it is answered.
     pub(super) async fn ask(&self, sql: &str) -> PgWireResult<Asked> {
         let user = self.user.get().ok_or(PgWireError::UserNameRequired)?;
-        let allowed = user.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(std::time::Instant::now());
+        let place = self.place(user, &user.allowance, sql).await?;
+        self.write_down(user, sql).await?;
+        let reading = self.session()?.reading();
+        Asked::new(&user.name, sql, self.shared.statement, place, &self.until, reading)
+    }
+
+    /// A place among the queries that are under way, where the user has something left of an allowance.
+    async fn place(&self, user: &User, allowance: &Mutex<Bucket>, sql: &str) -> PgWireResult<OwnedSemaphorePermit> {
+        let allowed = allowance.lock().unwrap_or_else(PoisonError::into_inner).take(std::time::Instant::now());
         if let Err(wait) = allowed {
             let problem = format!("too many questions; ask again in {} ms", wait.as_millis());
             return Err(error("53400", problem));
@@ -83,9 +101,7 @@ impl Connection {
             tracing::warn!(user = user.name, sql, "a query was refused: as many as are allowed are under way");
             return Err(error("53300", "as many queries as are allowed are under way; ask again later"));
         };
-        self.write_down(user, sql).await?;
-        let reading = self.session()?.reading();
-        Asked::new(&user.name, sql, self.shared.statement, place, &self.until, reading)
+        Ok(place)
     }
 
     /// Leaves a record in each system whose rows may be seen; without it there is no answer.
@@ -103,10 +119,16 @@ impl Connection {
         Err(error("58030", "the question could not be written down, so it is not answered"))
     }
 
-    /// The plan of a question that is prepared, made away from the threads that serve connections.
+    /// The plan of a question that is prepared, made away from the threads that serve connections. It takes a place as a query does,
+    /// which is free once the planning has ended, also where nobody waits for it any more.
     pub(super) async fn plan(&self, sql: &str) -> PgWireResult<LogicalPlan> {
+        let user = self.user.get().ok_or(PgWireError::UserNameRequired)?;
+        let place = self.place(user, &user.preparing, sql).await?;
         let (session, sql) = (Arc::clone(self.session()?), sql.to_owned());
-        let planned = tokio::task::spawn_blocking(move || Handle::current().block_on(session.plan(&sql)));
+        let planned = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            Handle::current().block_on(session.plan(&sql))
+        });
         let planned = tokio::time::timeout(self.shared.statement, planned).await;
         let planned = planned.map_err(|_| error("57014", "planning the query took too long; ask for less"))?;
         planned.map_err(|_| error("XX000", "planning broke off; this is a defect of keywatch"))?.map_err(query_error)

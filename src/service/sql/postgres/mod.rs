@@ -5,7 +5,7 @@
 //! | [`encryption`] | TLS, and who has to use it |
 //! | [`scram`] | who it is: SCRAM-SHA-256 (RFC 7677) |
 //! | [`connection`], [`serving`] | what one client asks, and what it is answered; a connection from beginning to end |
-//! | [`prepared`] | questions with parameters |
+//! | [`prepared`], [`opened`] | questions with parameters, and how many a client has |
 //! | [`answer`] | rows as they come, within their time |
 //! | [`values`], [`errors`] | types, values and errors as PostgreSQL has them |
 //! | [`keeping`] | segments as the log grows |
@@ -21,6 +21,7 @@ mod connection;
 mod encryption;
 mod errors;
 mod keeping;
+mod opened;
 mod prepared;
 mod scram;
 mod serving;
@@ -92,6 +93,8 @@ struct User {
     verifier: Verifier,
     /// What is left of the questions that are taken of one operator in a while.
     allowance: Mutex<Bucket>,
+    /// The same of statements that are planned to be asked later: a driver prepares what it asks once.
+    preparing: Mutex<Bucket>,
 }
 
 impl Endpoint {
@@ -168,8 +171,9 @@ fn users(operators: &[Configured], inventory: &Inventory) -> anyhow::Result<BTre
         let declared = inventory.systems.iter().map(|system| system.id.clone());
         let systems = declared.filter(|system| scope.holds(system)).collect();
         let rate = Rate { per_second: SQL_PER_SECOND_MAX, burst: SQL_BURST_MAX };
-        let allowance = Mutex::new(Bucket::full(rate, std::time::Instant::now()));
-        users.insert(name.clone(), Arc::new(User { name, scope, systems, verifier, allowance }));
+        let full = || Mutex::new(Bucket::full(rate, std::time::Instant::now()));
+        let (allowance, preparing) = (full(), full());
+        users.insert(name.clone(), Arc::new(User { name, scope, systems, verifier, allowance, preparing }));
     }
     Ok(users)
 }

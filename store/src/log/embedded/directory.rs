@@ -81,6 +81,21 @@ pub(in crate::log) fn create_key(file: &Path) -> Result<(), Error> {
     written.and_then(|()| sync_directory(file)).map_err(|error| cannot_write(file, &error))
 }
 
+/// Writes the key in `from` to a file that is not there yet.
+///
+/// # Errors
+/// As of [`read_key`]; [`Error::Storage`] where the file is there.
+pub(super) fn copy_key(from: &Path, to: &Path) -> Result<(), Error> {
+    read_key(from)?;
+    if to.exists() {
+        return Err(storage(to, "there is a key already; name a directory without a log".to_owned()));
+    }
+    let text = fs::read_to_string(from).map_err(|error| storage(from, error.to_string()))?;
+    let draft = to.with_extension("key.new");
+    let written = write_private(&draft, text.trim()).and_then(|()| fs::rename(&draft, to));
+    written.and_then(|()| sync_directory(to)).map_err(|error| cannot_write(to, &error))
+}
+
 fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

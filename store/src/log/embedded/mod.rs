@@ -9,6 +9,7 @@
 //! | `files` | the storage crate's files, looked through before it may open them |
 //! | `damage` | what is wrong with a log, in words |
 //! | `check`, `walk`, `scratch` | looking through a whole log, round its damage, on a scratch copy |
+//! | `backup` | a copy that is gone on with in the place of its log |
 //! | `acceptance`, `replacement` | going on with a loss, under somebody's name; how what was written takes the damaged log's place |
 //! | `disk` | batches and small values on the storage crate; nothing else knows that crate |
 //! | `state` | the small values |
@@ -21,6 +22,7 @@
 //! It does not know what an event means, and repairs nothing by itself: what does not verify is reported.
 
 mod acceptance;
+mod backup;
 mod check;
 mod clocks;
 mod damage;
@@ -54,6 +56,7 @@ use crate::log::{BatchPlace, TopicHead};
 use crate::{Appended, Clock, Error, Event, Instant, Log, Position, Topic};
 
 pub use acceptance::{Acceptance, Accepted, accept_loss};
+pub use backup::{begin_backup, complete_backup};
 pub use check::{Progress, Report, TopicReport, check};
 pub use clocks::{Clocks, SystemClocks};
 pub use damage::{Damage, FileDamage, Loss};

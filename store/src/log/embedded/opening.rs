@@ -52,7 +52,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
 
 /// Waits for a log of this process that was closed a moment ago: threads of the storage crate may still be at its files.
 /// Nobody else has them open, since the directory is locked.
-fn await_closed(path: &Path) -> Result<(), Error> {
+pub(super) fn await_closed(path: &Path) -> Result<(), Error> {
     for storage in [path.join("data"), directory::ids(path).join("tables")] {
         if let Ok(lock) = fs::File::open(storage.join("lock")) {
             directory::wait_for_lock(&lock, path, CLOSING_WAIT_MS_MAX)?;

@@ -23,13 +23,22 @@ struct State {
     open: HashMap<u64, Claim>,
     /// Messages that no role wrote.
     foreign: u64,
-    /// Messages of a later version that the copy lacks.
-    later: u64,
+    /// Messages of a later version that the copy lacks, by topic.
+    later: [Later; 2],
     /// Whether a topic was read to its end, since its last message.
     at_end: [bool; 2],
     /// How long records of each topic took to get into the copy.
     folds: [Vec<Duration>; 2],
     stopped: Option<String>,
+}
+
+/// Messages of a later version of one topic that were passed by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Later {
+    /// How many.
+    pub(super) count: u64,
+    /// Offset of the first of them.
+    pub(super) first: Option<i64>,
 }
 
 /// What is known of an append.
@@ -145,16 +154,18 @@ impl Claims {
         self.state().foreign
     }
 
-    /// A message of a later version was passed by.
-    pub(super) fn count_later(&self) -> u64 {
+    /// A message of a later version, at that offset of a topic, was passed by; how many were, of both topics.
+    pub(super) fn count_later(&self, topic: usize, offset: i64) -> u64 {
         let mut state = self.state();
-        state.later += 1;
-        state.later
+        let later = &mut state.later[topic];
+        later.count += 1;
+        later.first.get_or_insert(offset);
+        state.later.iter().map(|later| later.count).sum()
     }
 
-    /// Messages of a later version that were passed by since the log was opened; one more for each topic of which the copy
-    /// lacked some before.
-    pub(super) fn later(&self) -> u64 {
+    /// Messages of a later version that were passed by since the log was opened, by topic; one more for each topic of which the
+    /// copy lacked some before.
+    pub(super) fn later(&self) -> [Later; 2] {
         self.state().later
     }
 
@@ -286,6 +297,14 @@ mod tests {
         assert_eq!([0, 1].map(|topic| claims.behind(topic, 6)), [1, 0]);
         claims.met_end(1, false);
         assert_eq!([0, 1].map(|topic| claims.behind(topic, 4)), [0, 0], "it was asked before it was read");
+    }
+
+    #[test]
+    fn what_a_later_version_wrote_is_counted_by_topic_and_the_first_of_it_is_known() {
+        let claims = Claims::default();
+        assert_eq!(claims.later(), [Later::default(); 2]);
+        assert_eq!([(0, 7), (1, 3), (0, 9)].map(|(topic, offset)| claims.count_later(topic, offset)), [1, 2, 3]);
+        assert_eq!(claims.later(), [Later { count: 2, first: Some(7) }, Later { count: 1, first: Some(3) }]);
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl Follower {
 
     /// A role signed it, it is whole, and this version cannot know what it says. It stays in Kafka for the version that can.
     fn pass_by(&self, offset: i64, why: &Error) {
-        let count = self.claims.count_later();
+        let count = self.claims.count_later(topic_index(self.topic), offset);
         if count.is_power_of_two() {
             let topic = &self.name;
             tracing::error!(topic, offset, count, %why, "a message is passed by: a role signed it, and this version cannot read it, as a later one may");

@@ -73,7 +73,7 @@ pub use progress::lacking;
 pub use reader::{Extent, KafkaReader, ReadFrom, Seen, Unread};
 pub use settings::{Concluding, Settings};
 
-use claims::Claims;
+use claims::{Claims, Later};
 use context::KafkaConsumer;
 use follower::Follower;
 use message::Seal;
@@ -102,6 +102,19 @@ pub struct KafkaLog {
     partition: u32,
     stop: Arc<AtomicBool>,
     followers: Vec<JoinHandle<()>>,
+}
+
+/// Messages of one topic of a partition that a role of keywatch signed, that this version cannot read, and that the copy lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedBy {
+    /// The name of the topic in Kafka.
+    pub topic: String,
+    /// Its partition.
+    pub partition: u32,
+    /// Offset of the first of them.
+    pub first_offset: i64,
+    /// How many since the log was opened; one more where the copy lacked some before.
+    pub messages: u64,
 }
 
 impl KafkaLog {
@@ -210,7 +223,7 @@ impl KafkaLog {
     /// Says that the copy lacks what a later version wrote, which the version that runs now may be able to read.
     fn say_what_lacks(&self, topic: Topic, step: Step, directory: &Path) {
         let Some(offset) = step.lacks_from else { return };
-        self.claims.count_later();
+        self.claims.count_later(topic_index(topic), offset);
         tracing::error!(
             topic = self.settings.topic(topic),
             offset,
@@ -248,7 +261,19 @@ impl KafkaLog {
     /// topic of which the copy lacked some before.
     #[must_use]
     pub fn later_messages(&self) -> u64 {
-        self.claims.later()
+        self.claims.later().iter().map(|later| later.count).sum()
+    }
+
+    /// The same by topic, without those of which none were passed by.
+    #[must_use]
+    pub fn passed_by(&self) -> Vec<PassedBy> {
+        let later = self.claims.later();
+        let of_topic = |topic: Topic| {
+            let Later { count: messages, first } = later[topic_index(topic)];
+            let (name, partition) = (self.settings.topic(topic), self.partition);
+            first.map(|first_offset| PassedBy { topic: name, partition, first_offset, messages })
+        };
+        Topic::ALL.into_iter().filter_map(of_topic).collect()
     }
 
     /// Has the cluster not forget that this process has its partition, which it does after some days without conclusions. To be
