@@ -128,7 +128,7 @@ async fn backfill(range: &Range) -> anyhow::Result<ExitCode> {
     let system = inventory.system(&configured.system).context("the inventory has no such system")?;
     let endpoints = start::endpoints(configured, &Metrics::new())?;
     match start::configured(configured, system)? {
-        AnyChain::Evm(chain) => read(&chain, &endpoints, range).await,
+        AnyChain::Evm(chain) => read(chain.as_ref(), &endpoints, range).await,
         AnyChain::Bitcoin(chain) => read(&chain, &endpoints, range).await,
     }
 }
@@ -180,7 +180,7 @@ async fn check(place: &Place) -> anyhow::Result<ExitCode> {
         let chain = start::configured(configured, system)?;
         for node in start::endpoints(configured, &Metrics::new())?.nodes() {
             let looked = match &chain {
-                AnyChain::Evm(chain) => look(chain, node).await,
+                AnyChain::Evm(chain) => look(chain.as_ref(), node).await,
                 AnyChain::Bitcoin(chain) => look(chain, node).await,
             };
             fine &= looked.is_ok();

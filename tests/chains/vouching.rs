@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 use super::watcher::{Watcher, of_kind};
 use crate::dashboards::left_out;
 use crate::support::anvil::{ACCOUNTS, Anvil};
+use crate::support::command::keywatch;
 use crate::support::geth::Geth;
-use crate::support::keywatch;
 
 const WALLET: &str = ACCOUNTS[0];
 const OTHER: &str = ACCOUNTS[1];

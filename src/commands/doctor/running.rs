@@ -184,7 +184,7 @@ mod tests {
             ready(&Ok(answer), "url").into_iter().map(|line| (line.name, line.state)).collect()
         };
         let fine = ("url".to_owned(), State::Fine);
-        assert_eq!(states(json!({ "ready": true })), [fine.clone()]);
+        assert_eq!(states(json!({ "ready": true })), std::slice::from_ref(&fine));
         let warned = json!({ "ready": true, "warnings": { "log": "the copy lacks something" } });
         assert_eq!(states(warned), [fine, ("log".to_owned(), State::Doubtful)]);
     }

@@ -41,7 +41,7 @@ pub(crate) struct Agreed<T> {
     /// What each said where not all said the same: node, and what stands for its answer.
     pub(crate) dissent: Vec<(String, String)>,
     /// How many say so.
-    pub(crate) agreed: usize,
+    pub(crate) voices: usize,
 }
 
 impl Endpoints {
@@ -109,7 +109,7 @@ impl Endpoints {
             if by_mark.len() > 1 { by_mark.iter().flat_map(said).collect() } else { Vec::new() };
         let enough = by_mark.into_values().find(|(names, _)| names.len() >= self.quorum);
         match (enough, trouble) {
-            (Some((names, answer)), _) => Ok(Agreed { answer, dissent, agreed: names.len() }),
+            (Some((names, answer)), _) => Ok(Agreed { answer, dissent, voices: names.len() }),
             (None, trouble) => Err(self.no_quorum(&dissent, trouble)),
         }
     }
@@ -144,7 +144,7 @@ impl Endpoints {
                     if !dissent.is_empty() {
                         dissent.push((endpoint.node.name().to_owned(), mark(&answer)));
                     }
-                    return Ok(Agreed { answer, dissent, agreed: 1 });
+                    return Ok(Agreed { answer, dissent, voices: 1 });
                 }
                 Err(trouble) => {
                     if trouble.class == Class::Unvouched {

@@ -427,7 +427,7 @@ impl<C: Chain> Follower<C> {
         for height in (cursor.oldest()..cursor.tip().height).rev() {
             let read = cursor.at(height).map(|read| read.hash.as_str());
             let now = self.hash_agreed(height).await?;
-            agreed = agreed.min(now.agreed);
+            agreed = agreed.min(now.voices);
             match now.answer {
                 Some(hash) if read == Some(hash.as_str()) => return Ok((height, Agreement { agreed, quorum })),
                 Some(_) => {}

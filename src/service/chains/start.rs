@@ -152,14 +152,14 @@ impl Parts {
 /// A chain of either kind.
 pub(crate) enum AnyChain {
     /// Ethereum or one of its relatives.
-    Evm(EvmChain),
+    Evm(Box<EvmChain>),
     /// Bitcoin or one of its test networks.
     Bitcoin(BitcoinChain),
 }
 
 impl AnyChain {
     fn evm(self) -> Option<EvmChain> {
-        if let AnyChain::Evm(chain) = self { Some(chain) } else { None }
+        if let AnyChain::Evm(chain) = self { Some(*chain) } else { None }
     }
 
     fn bitcoin(self) -> Option<BitcoinChain> {
@@ -182,8 +182,8 @@ pub(crate) fn configured(chain: &config::Chain, system: &System) -> anyhow::Resu
         let vouching = Vouching::new(if chain.verifies() { chain.endpoints.len() } else { 0 });
         let (traces, storage, origin) = (chain.traces, chain.storage, origin(chain));
         let (told, used) = (evm_metadata::Told::default(), evm_destinations::Told::default());
-        let chain = EvmChain { origin, network, watched, traces, storage, told, used, vouching };
-        (AnyChain::Evm(chain), unreadable)
+        let chain = EvmChain { origin, network, watched, traces, storage, told, vouching, used };
+        (AnyChain::Evm(Box::new(chain)), unreadable)
     };
     for wallet in unreadable {
         tracing::warn!(

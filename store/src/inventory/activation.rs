@@ -184,7 +184,7 @@ mod tests {
         );
         let read_back = line::read(line.as_bytes()).unwrap();
         assert_eq!(read(&read_back).as_ref(), Some(&system));
-        assert_eq!(Inventory::from_activation(&read_back).unwrap().systems, [system.clone()]);
+        assert_eq!(Inventory::from_activation(&read_back).unwrap().systems, std::slice::from_ref(&system));
         for table in TABLES {
             assert_eq!(system.batch(table).unwrap().num_rows(), system.rows(table.name).len());
         }

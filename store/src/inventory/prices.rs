@@ -176,7 +176,8 @@ impl System {
     /// What is wrong with its prices.
     pub(super) fn check_prices(&self) -> Result<(), String> {
         let currency = &self.currency;
-        if !currency.is_empty() && !(currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase())) {
+        let is_code = currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase());
+        if !(currency.is_empty() || is_code) {
             return Err(format!("`currency`: `{currency}` is no code of three capital letters (ISO 4217)"));
         }
         for asset in &self.assets {

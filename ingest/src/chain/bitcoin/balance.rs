@@ -131,7 +131,7 @@ pub fn listed(answer: &Value, watched: &Watched) -> Result<Listed, String> {
         };
         let (script, value, made) = read().ok_or("its list has a coin without script, amount or height")?;
         let Some(wallet) = watched.wallet(&script) else { continue };
-        let mut add = |sums: &mut BTreeMap<String, BTreeMap<u64, i64>>| {
+        let add = |sums: &mut BTreeMap<String, BTreeMap<u64, i64>>| {
             let sum = sums.entry(wallet.to_owned()).or_default().entry(made).or_default();
             *sum = sum.saturating_add(units(value));
         };

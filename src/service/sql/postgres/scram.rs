@@ -193,6 +193,7 @@ mod tests {
             systems: Vec::new(),
             verifier: verifier.clone(),
             allowance: Mutex::new(Bucket::full(rate, Instant::now())),
+            preparing: Mutex::new(Bucket::full(rate, Instant::now())),
         };
         Scram { user: user.then(|| Arc::new(known)), name: "user".into(), verifier, sent: None }
     }
