@@ -68,7 +68,7 @@ bench-respond: claim $(KEYWATCH_TEST_OPA) ## a thousand revocations at three rea
 	cargo test --release --locked --test all -- --ignored --nocapture --test-threads 1 a_thousand_revocations
 
 bench-chains: claim $(KEYWATCH_TEST_ANVIL) $(KEYWATCH_TEST_BTCD) ## followers of chains: blocks a second while catching up, requests a block, memory over a hundred thousand blocks, from a block to its finding (anvil, btcd)
-	cargo test --release --locked --test all -- --ignored --nocapture --test-threads 1 chains::figures::
+	cargo test --release --locked --test all -- --ignored --nocapture --test-threads 1 chains::figures
 
 bench-peers: claim ## keywatch beside DataFusion, Flink SQL and rsigma (ARGS="keyed groups shipped flink rsigma growth"; each up to three minutes)
 	cargo bench --profile peers --locked --workspace --bench peers -- $(ARGS)

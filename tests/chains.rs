@@ -20,7 +20,7 @@
 //! | [`announcements`] | nodes of Bitcoin that announce their blocks over `ZeroMQ` |
 //! | [`lag`] | a node that answers and has stopped |
 //! | [`memory`] | what a follower keeps of many blocks |
-//! | [`figures`] | measurements, which are run by hand |
+//! | [`figures`], [`figures_of_hashes`] | measurements, which are run by hand |
 //! | [`endpoints`] | several nodes: one that is down, one that lies |
 //! | [`vouching`] | nodes that answer with what the hash of a block does not stand for |
 //!
@@ -37,6 +37,7 @@ mod door;
 mod endpoints;
 mod ethereum;
 mod figures;
+mod figures_of_hashes;
 mod finality;
 mod generated;
 mod geth;
