@@ -367,6 +367,30 @@ async fn p7_what_is_prepared_waits_for_a_place_and_portals_have_a_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn portals_end_with_their_transaction_and_deallocated_statements_leave_room() {
+    let keywatch = Answering::start();
+    let mut client = keywatch.connect("ann", PASSWORD).await.unwrap();
+    let statement = client.prepare("SELECT 1").await.unwrap();
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let transaction = client.transaction().await.unwrap();
+        for _ in 0..40 {
+            kept.push(transaction.bind(&statement, &[]).await.unwrap());
+        }
+        transaction.commit().await.unwrap();
+    }
+    drop((kept, statement));
+    let long = format!("SELECT 1 /* {} */", "x".repeat(60 << 10));
+    let mut prepared = Vec::new();
+    for _ in 0..3 {
+        for _ in 0..10 {
+            prepared.push(client.prepare(&long).await.unwrap());
+        }
+        client.batch_execute("DEALLOCATE ALL").await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn drivers_get_values_in_their_own_types() {
     let keywatch = Answering::start();
     let client = keywatch.connect("ann", PASSWORD).await.unwrap();

@@ -118,6 +118,20 @@ async fn what_is_taken_back_is_unconfirmed_and_what_is_found_again_pages_no_seco
 }
 
 #[tokio::test]
+async fn what_a_node_knew_of_an_address_is_taken_back_and_stands_again_with_its_transaction() {
+    let (log, executor) = scene().await;
+    let used = json!({"used": "delegatecall", "block": 12, "block_hash": "a", "epoch": 0});
+    hear(&log, &executor, vec![said("chain.destination", "a", 10, Some("contract"), &used)]).await;
+    executor.take(&found("a", 10, Severity::High)).await.unwrap();
+    let left = json!({"event": event_id("a").to_string(), "kind": "chain.destination", "block": 12, "epoch": 1});
+    hear(&log, &executor, vec![reorg(20, 1, (2, 2)), said("chain.retracted", "left", 20, None, &left)]).await;
+    assert!(unconfirmed(&executor).is_some_and(|taken_back| taken_back.block == 12));
+    hear(&log, &executor, vec![transfer("b", 30, 13)]).await;
+    assert_eq!(unconfirmed(&executor), None, "its transaction is in a block, though nobody tells of the address again");
+    assert_eq!(log.of_kind("alert.confirmed").len(), 1);
+}
+
+#[tokio::test]
 async fn what_is_final_closes_what_several_nodes_agree_on_and_nobody_has_to_look_at() {
     let cases = [
         (Severity::Low, (2, 2), Status::Open, Status::Resolved),

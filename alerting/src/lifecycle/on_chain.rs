@@ -16,9 +16,20 @@ use crate::lifecycle::grounds::Unconfirmed;
 use crate::lifecycle::pairs;
 use crate::limits::{ALERT_EVENTS_MAX, CHAIN_EVENTS_MAX, RETRACTED_KEPT_NS, RETRACTED_MAX};
 
-/// Kinds whose events a follower takes back with the block that they stood in.
-const OF_BLOCKS: [&str; 6] =
-    ["chain.tx", "chain.transfer", "chain.contract", "chain.module_tx", "chain.approval", "chain.balance"];
+/// Kinds whose events a follower takes back with the block that they stood in. A signature (`chain.signature`) is out in the world
+/// whatever becomes of its block, and is not among them.
+const OF_BLOCKS: [&str; 7] = [
+    "chain.tx",
+    "chain.transfer",
+    "chain.contract",
+    "chain.module_tx",
+    "chain.approval",
+    "chain.balance",
+    OF_DESTINATION,
+];
+
+/// What a node knew of an address that a transaction used.
+const OF_DESTINATION: &str = "chain.destination";
 
 /// By system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -242,7 +253,9 @@ impl Chains {
         let (source, chain) = follower(event);
         let again = Some((event.event_id(), event.time()));
         for one in self.taken_back.values_mut().filter(|one| one.again.is_none() && one.tx.is_some()) {
-            let is_it = one.tx.as_deref() == event.tx() && one.kind == event.kind();
+            // No node may be able to tell that a second time, and the transaction is there all the same.
+            let is_kind = one.kind == event.kind() || one.kind == OF_DESTINATION;
+            let is_it = is_kind && one.tx.as_deref() == event.tx();
             if is_it && one.source == source && one.chain == chain {
                 one.again = again;
             }

@@ -63,6 +63,20 @@ struct Counts {
     last: Option<Instant>,
 }
 
+impl Counts {
+    /// As a row of the table.
+    fn row(&self, topic: Topic) -> [String; 6] {
+        [
+            topic.name().to_owned(),
+            self.written.to_string(),
+            self.repeats.to_string(),
+            self.conflicts.to_string(),
+            self.left_out.foreign.to_string(),
+            self.left_out.unreadable.to_string(),
+        ]
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -83,7 +97,7 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
     // The source first: where there is none, nothing is made.
     let mut sources = Vec::new();
     for topic in Topic::ALL {
-        // An embedded log is open once at a time, so that its second topic is opened after the first was copied.
+        // An embedded log is open once at a time, so that its second topic is read of the same opening after the first.
         if !matches!((&from, topic), (Place::Directory(_), Topic::Conclusions)) {
             let source = Records::of(&from, topic)?;
             accept(arguments, topic, source.as_ref())?;
@@ -94,13 +108,11 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
         begin_backup(&arguments.from, &arguments.to)?;
     }
     let mut target = Target::create(&to)?;
-    let (mut rows, mut unreadable) = (Vec::new(), 0);
+    let (mut rows, mut unreadable, mut before) = (Vec::new(), 0, None);
     for (topic, source) in Topic::ALL.into_iter().zip(sources.into_iter().map(Some).chain([None])) {
-        let source = match source {
-            Some(opened) => opened,
-            None => Records::of(&from, topic)?,
-        };
-        let Some(source) = source else { continue };
+        // Nobody writes between the two topics of a directory.
+        let source = source.unwrap_or_else(|| before.take().map(|before: Records| before.turn_to(topic)));
+        let Some(mut source) = source else { continue };
         let cuts = source.cuts();
         for cut in &cuts {
             output::note(&format!("{} {cut}", topic.name()));
@@ -110,16 +122,15 @@ pub(super) fn run(arguments: &CopyArguments) -> anyhow::Result<ExitCode> {
             output::note("a file of event lines has the events only; conclusions are not copied");
             continue;
         }
-        let counts = target.take(topic, source, arguments.since, gaps).with_context(|| topic.name().to_owned())?;
-        rows.push([
-            topic.name().to_owned(),
-            counts.written.to_string(),
-            counts.repeats.to_string(),
-            counts.conflicts.to_string(),
-            counts.left_out.foreign.to_string(),
-            counts.left_out.unreadable.to_string(),
-        ]);
+        let counts = target.take(topic, &mut source, arguments.since, gaps).with_context(|| topic.name().to_owned())?;
+        ensure!(
+            !arguments.backup || counts.repeats + counts.conflicts == 0,
+            "the copy has not every record of {} as it is, so it is no backup: copy the directory with `cp -a`",
+            topic.name()
+        );
+        rows.push(counts.row(topic));
         unreadable += counts.left_out.unreadable;
+        before = Some(source);
     }
     target.end()?;
     if arguments.backup {
@@ -232,7 +243,7 @@ impl Target {
     fn take(
         &mut self,
         topic: Topic,
-        mut source: Records,
+        source: &mut Records,
         since: Option<Instant>,
         mut gaps: Gaps,
     ) -> anyhow::Result<Counts> {

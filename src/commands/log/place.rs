@@ -130,6 +130,17 @@ impl Records {
         }))
     }
 
+    /// The records of another topic: of a log in a directory, without that anybody opens it in between. Others stay as they are.
+    pub(super) fn turn_to(self, topic: Topic) -> Records {
+        match self {
+            Records::Log(log, ..) => {
+                let oldest = log.oldest(topic);
+                Records::Log(log, topic, oldest)
+            }
+            other => other,
+        }
+    }
+
     /// What is missing at the beginning: each part of which earlier records are kept no more.
     pub(super) fn cuts(&self) -> Vec<Cut> {
         match self {

@@ -2,7 +2,7 @@
 //! stands for: the next node is asked. Where no node has another, all of them may lie, or a fork brought a form that is not known
 //! here; then the block is read all the same, and that nothing vouches for it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use keywatch_ingest::chain::evm::{Block, Receipt, events, roots};
@@ -19,8 +19,8 @@ pub(super) const VOUCHED: &str = "hash";
 pub(crate) struct Vouching {
     /// How many nodes there are; 0 where nothing is held against anything.
     nodes: usize,
-    /// Names of nodes by height.
-    unvouched: Mutex<BTreeMap<u64, BTreeSet<String>>>,
+    /// Names of nodes by height, what was last looked at last: old blocks are read beside new ones.
+    unvouched: Mutex<VecDeque<(u64, BTreeSet<String>)>>,
 }
 
 /// A node answered with what the hash of its block does not stand for, and another may have what it does.
@@ -48,15 +48,15 @@ impl Vouching {
             return Ok(None);
         }
         let mut unvouched = self.unvouched.lock().unwrap_or_else(PoisonError::into_inner);
-        let Err(problem) = held_against_hash(block, receipts, clock::now()) else {
-            unvouched.remove(&block.number);
-            return Ok(None);
-        };
-        let said_by = unvouched.entry(block.number).or_default();
+        let at = unvouched.iter().position(|(height, _)| *height == block.number);
+        let known = at.and_then(|at| unvouched.remove(at));
+        let Err(problem) = held_against_hash(block, receipts, clock::now()) else { return Ok(None) };
+        let mut said_by = known.map_or_else(BTreeSet::new, |(_, said_by)| said_by);
         said_by.insert(node.to_owned());
         let everywhere = said_by.len() >= self.nodes;
+        unvouched.push_back((block.number, said_by));
         while unvouched.len() > UNVOUCHED_BLOCKS_MAX {
-            unvouched.pop_first();
+            unvouched.pop_front();
         }
         if everywhere { Ok(Some(problem)) } else { Err(Unvouched(problem)) }
     }
@@ -104,6 +104,9 @@ mod tests {
             assert!(vouching.judge("one", &block(number), &[]).is_err());
         }
         assert_eq!(vouching.unvouched.lock().unwrap().len(), UNVOUCHED_BLOCKS_MAX);
+        // An old one is read beside them, as of a wallet that is added.
+        assert!(vouching.judge("one", &block(1), &[]).is_err());
+        assert!(vouching.judge("two", &block(1), &[]).unwrap().is_some());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`rpc`] | the shapes of a node's answers |
+//! | [`rpc`], `fields` | the shapes of a node's answers, and how their members are written |
 //! | [`roots`] | whether a block's hash vouches for what a node answered of it |
 //! | `signed`, `rlp` | transactions as they are signed and hashed |
 //! | [`read`] | a block with all that was read of it, and whether its parts belong together |
@@ -31,6 +31,7 @@ pub mod decode;
 pub mod delegations;
 pub mod destinations;
 pub mod events;
+mod fields;
 mod logs;
 pub mod metadata;
 pub mod read;

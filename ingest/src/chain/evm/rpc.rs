@@ -3,14 +3,11 @@
 //! Source of the format: the Ethereum JSON-RPC specification (ethereum/execution-apis), `eth_getBlockByNumber` with full
 //! transactions, `eth_getBlockReceipts`, and the output of geth's `callTracer`. Members that nobody needs are passed over.
 
-use std::fmt;
-use std::marker::PhantomData;
-use std::str::FromStr;
-
 use alloy::primitives::{Address, B256, Bytes, U256};
-use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::Deserialize;
+
+pub use super::fields::parse_quantity;
+use super::fields::{lenient, lenient_list, list, optional, parsed, quantity};
 
 /// A block with its transactions in full.
 #[derive(Clone, Debug, Deserialize)]
@@ -354,134 +351,4 @@ impl Receipt {
             .saturating_add(product(self.blob_gas_used, self.blob_gas_price))
             .saturating_add(self.l1_fee.unwrap_or_default())
     }
-}
-
-/// A text that has a form of its own, as an address.
-struct Text<T>(PhantomData<T>);
-
-impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Text<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("hexadecimal digits behind 0x")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        text.parse().map_err(|problem| E::custom(format_args!("{problem}")))
-    }
-}
-
-fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<T, D::Error> {
-    deserializer.deserialize_str(Text(PhantomData))
-}
-
-/// A wrapper that serde can put into options and lists.
-struct Parsed<T>(T);
-
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer).map(Parsed)
-    }
-}
-
-fn optional<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Ok(Option::<Parsed<T>>::deserialize(deserializer)?.map(|Parsed(value)| value))
-}
-
-/// What is only needed to prove something: where a node writes it in another form, it is not there, and the block is read.
-struct Lenient<T>(PhantomData<T>);
-
-impl<'de, T: FromStr> Visitor<'de> for Lenient<T> {
-    type Value = Option<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Option<T>, E> {
-        Ok(text.parse().ok())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Option<T>, A::Error> {
-        while sequence.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<T>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-}
-
-fn lenient<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<Option<T>, D::Error> {
-    deserializer.deserialize_any(Lenient(PhantomData))
-}
-
-fn lenient_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
-    Ok(Vec::deserialize(Value::deserialize(deserializer)?).ok())
-}
-
-fn list<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    struct List<T>(PhantomData<T>);
-    impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for List<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of hexadecimal texts")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
-            let mut items = Vec::with_capacity(4);
-            while let Some(Parsed(item)) = sequence.next_element()? {
-                items.push(item);
-            }
-            Ok(items)
-        }
-    }
-    deserializer.deserialize_seq(List(PhantomData))
-}
-
-/// A number that fits 64 bits, hexadecimal behind `0x`.
-///
-/// # Errors
-/// What is wrong with the text.
-pub fn parse_quantity(text: &str) -> Result<u64, String> {
-    let digits = text.strip_prefix("0x").ok_or_else(|| format!("`{text}` is no quantity"))?;
-    u64::from_str_radix(digits, 16).map_err(|problem| format!("`{text}`: {problem}"))
-}
-
-fn quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    struct Quantity;
-    impl Visitor<'_> for Quantity {
-        type Value = u64;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a quantity, hexadecimal behind 0x")
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
-            parse_quantity(text).map_err(E::custom)
-        }
-    }
-    deserializer.deserialize_str(Quantity)
 }

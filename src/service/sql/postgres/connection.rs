@@ -1,5 +1,6 @@
 //! One client: who it is, what it asks, what it is answered.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -29,7 +30,8 @@ use super::answer::{self, Asked};
 use super::errors::{error, query_error};
 use super::opened::Opened;
 use super::scram::Scram;
-use super::{Shared, User, catalog, settings, tables, values};
+use super::settings::{self, Deallocated};
+use super::{Shared, User, catalog, tables, values};
 use crate::clock;
 use crate::limits::{SQL_PREPARED_KILOBYTES_MAX, SQL_REFUSAL_MILLISECONDS, SQL_TEXT_BYTES_MAX, SQL_WAIT_SECONDS_MAX};
 use crate::service::http::bucket::Bucket;
@@ -66,6 +68,24 @@ impl Connection {
     /// What it has by name.
     pub(super) fn opened(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes what ends with a text that was answered: with a transaction all portals, and the statements that it names.
+    pub(super) fn close<S: PortalStore>(&self, store: &S, sql: &str, response: &Response) {
+        let mut opened = self.opened();
+        if matches!(response, Response::TransactionEnd(_)) {
+            store.clear_portals();
+            opened.close_portals();
+        }
+        let closed = match settings::deallocated(sql) {
+            Some(Deallocated::All) => opened.close_statements(),
+            Some(Deallocated::One(name)) => BTreeSet::from([name]),
+            None => return,
+        };
+        for name in closed {
+            store.rm_statement(&name);
+            opened.close_statement(&name);
+        }
     }
 
     /// What the user sees.
@@ -254,7 +274,9 @@ impl SimpleQueryHandler for Connection {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        Ok(vec![self.answer(&*client, query).await?])
+        let response = self.answer(&*client, query).await?;
+        self.close(client.portal_store(), query, &response);
+        Ok(vec![response])
     }
 }
 

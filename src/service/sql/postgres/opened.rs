@@ -57,6 +57,11 @@ impl Opened {
         Ok(())
     }
 
+    /// All statements are closed; their names.
+    pub(super) fn close_statements(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.statements)
+    }
+
     /// A statement was closed.
     pub(super) fn close_statement(&mut self, name: &str) {
         self.statements.remove(name);
@@ -95,6 +100,8 @@ mod tests {
         assert!(opened.check_statement("one more").is_err() && opened.check_statement("s0").is_ok());
         opened.close_statement("s1");
         assert!(opened.check_statement("one more").is_ok());
+        assert_eq!(opened.close_statements().len(), SQL_STATEMENTS_MAX - 1);
+        assert!(opened.close_statements().is_empty());
 
         (0..SQL_PORTALS_MAX).for_each(|number| opened.open(&format!("p{number}"), 1).unwrap());
         assert!(opened.open("one more", 1).is_err() && opened.open("p0", 1).is_ok());

@@ -209,6 +209,7 @@ impl ExtendedQueryHandler for Questions {
         let prepared = &portal.statement.statement;
         let Some(plan) = &prepared.plan else {
             if let Some(response) = without_rows(&prepared.sql)? {
+                self.0.close(client.portal_store(), &prepared.sql, &response);
                 return Ok(response);
             }
             let rows = prepared.answer.clone();

@@ -90,11 +90,11 @@ pub(super) fn set(sql: &str) -> PgWireResult<Option<Response>> {
     if let Some(rest) = after(text, "RESET") {
         return if rest.eq_ignore_ascii_case("all") || find(rest).is_some() { done("RESET") } else { Ok(None) };
     }
-    if after(text, "DISCARD").is_some_and(|rest| rest.eq_ignore_ascii_case("all")) {
-        return done("DISCARD ALL");
-    }
-    if after(text, "DEALLOCATE").is_some_and(|rest| rest.eq_ignore_ascii_case("all")) {
-        return done("DEALLOCATE ALL");
+    match deallocated(sql) {
+        Some(Deallocated::All) if after(text, "DISCARD").is_some() => return done("DISCARD ALL"),
+        Some(Deallocated::All) => return done("DEALLOCATE ALL"),
+        Some(Deallocated::One(_)) => return done("DEALLOCATE"),
+        None => {}
     }
     let Some(rest) = after(text, "SET") else { return Ok(None) };
     let rest = after(rest, "SESSION").or_else(|| after(rest, "LOCAL")).unwrap_or(rest);
@@ -115,6 +115,36 @@ pub(super) fn set(sql: &str) -> PgWireResult<Option<Response>> {
         return done("SET");
     }
     Err(error("22023", format!("{name} is `{is}` here and cannot be `{value}`")))
+}
+
+/// Prepared statements that a text closes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Deallocated {
+    /// All of the client.
+    All,
+    /// The one of a name.
+    One(String),
+}
+
+/// What a text closes, as `DEALLOCATE` and `DISCARD ALL` of PostgreSQL do.
+pub(super) fn deallocated(sql: &str) -> Option<Deallocated> {
+    let text = statement(sql);
+    if is_several(text) {
+        return None;
+    }
+    if let Some(rest) = after(text, "DISCARD") {
+        return rest.eq_ignore_ascii_case("all").then_some(Deallocated::All);
+    }
+    let rest = after(text, "DEALLOCATE")?;
+    let name = after(rest, "PREPARE").filter(|name| !name.is_empty()).unwrap_or(rest);
+    if name.eq_ignore_ascii_case("all") {
+        return Some(Deallocated::All);
+    }
+    if let Some(quoted) = name.strip_prefix('"') {
+        return quoted.strip_suffix('"').map(|name| Deallocated::One(name.replace("\"\"", "\"")));
+    }
+    let is_word = !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+    is_word.then(|| Deallocated::One(name.to_lowercase()))
 }
 
 /// The name and the value of what follows `SET`.
@@ -196,6 +226,7 @@ mod tests {
             "RESET search_path",
             "DISCARD ALL",
             "DEALLOCATE ALL",
+            "DEALLOCATE \"_pg3_0\"",
         ] {
             assert!(is_agreed(sql), "{sql}");
         }
@@ -218,8 +249,29 @@ mod tests {
             "SET TRANSACTION READ ONLY; SELECT 1",
             "SET ROLE admin",
             "SHOW TABLES",
+            "DISCARD PLANS",
+            "DEALLOCATE",
+            "DEALLOCATE a; SELECT 1",
         ] {
             assert!(matches!(set(sql), Ok(None)), "{sql}");
+        }
+    }
+
+    #[test]
+    fn names_of_what_is_closed_are_read_as_postgresql_reads_them() {
+        for (sql, name) in [
+            ("DEALLOCATE \"_pg3_0\"", "_pg3_0"),
+            ("deallocate prepare S_1;", "s_1"),
+            ("DEALLOCATE \"a \"\"b\"\"\"", "a \"b\""),
+            ("DEALLOCATE prepare", "prepare"),
+        ] {
+            assert_eq!(deallocated(sql), Some(Deallocated::One(name.to_owned())), "{sql}");
+        }
+        for sql in ["DEALLOCATE ALL", "DEALLOCATE PREPARE ALL;", "discard all"] {
+            assert_eq!(deallocated(sql), Some(Deallocated::All), "{sql}");
+        }
+        for sql in ["DEALLOCATE", "DEALLOCATE \"a", "DISCARD PLANS", "SELECT 1"] {
+            assert_eq!(deallocated(sql), None, "{sql}");
         }
     }
 

@@ -16,11 +16,15 @@ use crate::{Clock, Error};
 /// backup.
 ///
 /// # Errors
-/// [`Error::Storage`] where `to` has a key already or `from` has none, [`Error::CannotWrite`], [`Error::InUse`].
+/// [`Error::Storage`] where `to` has a log or a key already or `from` has none, [`Error::CannotWrite`], [`Error::InUse`].
 pub fn begin_backup(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), Error> {
     let (from, to) = (from.as_ref(), to.as_ref());
     let role = Options::new(Clock::Recorded).role;
     let _lock = directory::lock(to)?;
+    if head_file::path(to).exists() || to.join("data").exists() {
+        let problem = "there is a log already; name a directory without one".to_owned();
+        return Err(Error::Storage { path: to.to_owned(), problem });
+    }
     directory::copy_key(&directory::key_file(from, &role), &directory::key_file(to, &role))
 }
 
@@ -75,6 +79,9 @@ mod tests {
         complete_backup(&to).unwrap();
         let keys = [&from, &to].map(|place| std::fs::read_to_string(directory::key_file(place, "keywatch")).unwrap());
         assert_eq!(keys[0].trim(), keys[1].trim());
+        std::fs::remove_file(directory::key_file(&to, "keywatch")).unwrap();
+        assert!(begin_backup(&from, &to).is_err(), "a log whose key lies elsewhere gets none");
+        std::fs::copy(directory::key_file(&from, "keywatch"), directory::key_file(&to, "keywatch")).unwrap();
 
         let log = EmbeddedLog::open(&to, Options::new(Clock::Wall)).unwrap();
         assert_eq!(log.read(Topic::Events, Position(0), 9).unwrap(), records, "with the times of the log");
