@@ -228,6 +228,74 @@ async fn what_was_taken_back_before_a_rule_decided_is_told_once_and_as_unconfirm
     assert_eq!(kinds[..3], ["finding.created", "alert.opened", "alert.unconfirmed"]);
 }
 
+/// An alert that keywatch has resolved beside one of another source, which a person has resolved then if that `is_seen_to`.
+async fn resolved_by_keywatch(is_seen_to: bool) -> (Arc<MortalLog>, Executor) {
+    let (log, executor) = scene().await;
+    hear(&log, &executor, vec![transfer("a", 10, 12)]).await;
+    executor.take(&found("a", 10, Severity::Medium)).await.unwrap();
+    if is_seen_to {
+        let about = Finding::about("own/other", Severity::Medium, SYSTEM, WALLET, event_id("elsewhere"), at(11));
+        executor.take(&Finding { wallet: Some(WALLET.into()), ..about }).await.unwrap();
+    }
+    hear(&log, &executor, vec![reorg(20, 1, (2, 2)), retracted("a", 20, 12, 1), final_up_to(12, 40)]).await;
+    let name = |state: &AlertState| {
+        let other = state.alerts().find(|alert| alert.rule == "own/other")?;
+        assert_eq!(state.incidents().iter().count(), 1);
+        Some(other.alert_id.clone())
+    };
+    if let Some(other) = executor.with_state(name) {
+        let resolve = Act::Resolve { verdict: Verdict::Benign, reason: "meant".into() };
+        executor.operate(&other, "ann", None, resolve, at(45)).await.unwrap();
+    }
+    let is_resolved = |state: &AlertState| state.incidents().iter().all(|one| one.handling.status == Status::Resolved);
+    assert!(executor.with_state(is_resolved));
+    (log, executor)
+}
+
+#[tokio::test]
+async fn what_keywatch_resolved_wrongly_is_open_again_also_where_a_person_resolved_the_rest() {
+    for is_seen_to in [false, true] {
+        let (log, executor) = resolved_by_keywatch(is_seen_to).await;
+        let pages = executor.with_state(|state| state.incidents().iter().next().unwrap().paging.pages);
+        hear(&log, &executor, vec![transfer("b", 50, 20)]).await;
+        executor.take(&found("b", 50, Severity::Medium)).await.unwrap();
+        executor.with_state(|state| {
+            let incident = state.incidents().iter().next().unwrap();
+            let alert = state.alerts().find(|alert| alert.rule == "chain/much").unwrap();
+            assert_eq!((alert.status(incident), alert.verdict), (Status::Open, None), "seen to: {is_seen_to}");
+            assert_eq!(incident.paging.pages, pages + 1, "people are told once, seen to: {is_seen_to}");
+            assert!(state.alerts().all(|other| other.rule == "chain/much" || other.verdict == Some(Verdict::Benign)));
+        });
+    }
+}
+
+#[tokio::test]
+async fn p4_people_are_told_that_it_is_open_again_wherever_the_log_stops_taking_records() {
+    let (log, executor) = resolved_by_keywatch(false).await;
+    hear(&log, &executor, vec![transfer("b", 50, 20)]).await;
+    executor.idle().await;
+    let said = |log: &MortalLog| -> Vec<(String, EventId)> {
+        concluded(log).into_iter().map(|(kind, id, _)| (kind, id)).collect()
+    };
+    let all = said(&log);
+    let kinds: Vec<&str> = all.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert!(kinds.ends_with(&["alert.reopened", "incident.paged", "alert.confirmed"]), "{kinds:?}");
+    for lost in 0..=3 {
+        let again = MortalLog::immortal();
+        again.append(Topic::Events, log.all(Topic::Events)).unwrap();
+        let told = log.all(Topic::Conclusions).into_iter().filter(|event| event.kind() != "alert.notified");
+        again.append(Topic::Conclusions, told.take(all.len() - lost).collect()).unwrap();
+        let next = executor_of(&again);
+        next.page_due(SYSTEM, at(50)).await.unwrap();
+        next.idle().await;
+        assert_eq!(said(&again), all, "{lost} were lost");
+    }
+}
+
+fn executor_of(log: &Arc<MortalLog>) -> Executor {
+    executor(log, &FaultyPdp::new(), sinks())
+}
+
 /// A theft that is taken back, found again, taken back for good, and something else after it.
 fn story() -> (Vec<Event>, Vec<Finding>) {
     let events = vec![
