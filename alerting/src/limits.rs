@@ -54,6 +54,9 @@ pub const CHAIN_EVENTS_MAX: usize = 20_000;
 /// Events that were taken back in one system and are remembered at each log time; twice as many are kept.
 pub const RETRACTED_MAX: usize = 10_000;
 
+/// Alerts whose events were taken back that are written down at once.
+pub const RETRACTIONS_AT_ONCE_MAX: usize = 1_024;
+
 /// Log time for which it is remembered that an event was taken back: an alert whose blocks are not final by then stays unconfirmed.
 pub const RETRACTED_KEPT_NS: i64 = 7 * 86_400 * 1_000_000_000;
 

@@ -228,6 +228,25 @@ async fn what_was_taken_back_before_a_rule_decided_is_told_once_and_as_unconfirm
     assert_eq!(kinds[..3], ["finding.created", "alert.opened", "alert.unconfirmed"]);
 }
 
+#[tokio::test]
+async fn p7_however_many_alerts_one_node_takes_back_they_are_noted_at_once() {
+    let (log, executor) = scene().await;
+    let alerts = 200;
+    hear(&log, &executor, vec![transfer("a", 10, 12)]).await;
+    for number in 0..alerts {
+        let entity = format!("{WALLET} {number}");
+        let about = Finding::about("chain/much", Severity::Low, SYSTEM, &entity, event_id("a"), at(10));
+        executor.take(&Finding { wallet: Some(WALLET.into()), ..about }).await.unwrap();
+    }
+    executor.idle().await;
+    let appended = log.append(Topic::Events, vec![reorg(20, 1, (1, 1)), retracted("a", 20, 12, 1)]).unwrap();
+    executor.observe(appended.first, &appended.written);
+    log.dies_after(1);
+    executor.page_due(SYSTEM, at(21)).await.unwrap();
+    assert_eq!(log.of_kind("alert.unconfirmed").len(), alerts);
+    assert!(executor.with_state(|state| state.alerts().all(|alert| alert.grounds.unconfirmed.is_some())));
+}
+
 /// An alert that keywatch has resolved beside one of another source, which a person has resolved then if that `is_seen_to`.
 async fn resolved_by_keywatch(is_seen_to: bool) -> (Arc<MortalLog>, Executor) {
     let (log, executor) = scene().await;
