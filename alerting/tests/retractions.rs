@@ -158,6 +158,25 @@ async fn what_is_final_closes_what_several_nodes_agree_on_and_nobody_has_to_look
 }
 
 #[tokio::test]
+async fn what_a_person_has_said_something_about_is_theirs_to_resolve() {
+    let said = Act::Comment { comment: "I ask the exchange".into() };
+    let unassigned = Act::Assign { assignee: None };
+    for act in [said, unassigned] {
+        let (log, executor) = scene().await;
+        hear(&log, &executor, vec![transfer("a", 10, 12)]).await;
+        executor.take(&found("a", 10, Severity::Low)).await.unwrap();
+        if matches!(act, Act::Assign { .. }) {
+            let given = Act::Assign { assignee: Some("bob".into()) };
+            executor.operate(&alert(&executor).0.incident, "ann", None, given, at(14)).await.unwrap();
+        }
+        executor.operate(&alert(&executor).0.incident, "ann", None, act, at(15)).await.unwrap();
+        hear(&log, &executor, vec![reorg(20, 1, (2, 2)), retracted("a", 20, 12, 1), final_up_to(12, 40)]).await;
+        assert!(unconfirmed(&executor).unwrap().is_final);
+        assert_eq!(alert(&executor).1, Status::Open);
+    }
+}
+
+#[tokio::test]
 async fn a_response_keeps_its_alert_open_and_shows_it_to_who_decides() {
     let (log, executor) = scene().await;
     hear(&log, &executor, vec![transfer("a", 10, 12)]).await;

@@ -89,10 +89,15 @@ impl AlertState {
     }
 
     /// Whether it is over once what came instead of its events is final: several nodes agree, it is below high, nobody sees to it
-    /// and nothing was done for it.
+    /// or has said or done anything about it, and nothing was done for it.
     fn may_resolve(&self, alert: &Alert, unconfirmed: &Unconfirmed) -> bool {
         let Some(incident) = self.incidents().get(&alert.incident) else { return false };
-        let is_untouched = alert.status(incident) == Status::Open && incident.handling.assignee.is_none();
+        let by_people = |entry: &Entry| {
+            entry.by != SOURCE && entry.alert_id.as_ref().is_none_or(|alert_id| *alert_id == alert.alert_id)
+        };
+        let is_untouched = alert.status(incident) == Status::Open
+            && incident.handling.assignee.is_none()
+            && !incident.handling.entries.iter().any(by_people);
         let has_response =
             || self.responses_of(&incident.id).any(|progress| progress.response.alert_id == alert.alert_id);
         unconfirmed.is_final
