@@ -2,8 +2,9 @@
 //! safe to say, and the same however the records are cut and wherever a start goes on.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::support::{FaultyPdp, MortalLog, SYSTEM, WALLET, at, executor, executor_from};
+use crate::support::{FaultyPdp, MortalLog, SYSTEM, WALLET, allowed, at, executor, executor_from, finding};
 use keywatch_alerting::{
     Act, Action, Alert, AlertState, Executor, History, Saved, Sink, Status, Terminal, Unconfirmed, Verdict,
 };
@@ -146,7 +147,8 @@ async fn what_is_final_closes_what_several_nodes_agree_on_and_nobody_has_to_look
         assert_eq!(resolved.len(), usize::from(after == Status::Resolved), "{case}");
         if let Some(record) = resolved.first() {
             assert_eq!(record.actor(), Some("keywatch"), "{case}");
-            assert_eq!(alert(&executor).0.verdict, Some(Verdict::False), "{case}");
+            let closed = alert(&executor).0;
+            assert_eq!((closed.verdict, closed.is_closed_by_keywatch()), (Some(Verdict::False), true), "{case}");
         }
         // In a later block all the same: it is open again.
         hear(&log, &executor, vec![transfer("b", 50, 20)]).await;
@@ -245,6 +247,25 @@ async fn what_was_taken_back_before_a_rule_decided_is_told_once_and_as_unconfirm
     assert_eq!(log.of_kind("alert.notified").len(), 1);
     let kinds = log.kinds(Topic::Conclusions);
     assert_eq!(kinds[..3], ["finding.created", "alert.opened", "alert.unconfirmed"]);
+}
+
+#[tokio::test]
+async fn p5_what_is_revoked_waits_for_nothing_that_is_noted_of_a_chain() {
+    let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
+    let executor = executor(&log, &pdp, Vec::new());
+    executor.resume().await.unwrap();
+    let taken_back = vec![allowed("d-1"), transfer("a", 10, 12), reorg(20, 1, (2, 2)), retracted("a", 20, 12, 1)];
+    hear(&log, &executor, taken_back).await;
+    let waited = Finding { anchor: event_id("a"), ..finding("1", 60) };
+    let published = pdp.publishes.load(Ordering::SeqCst);
+    // The finding, what is requested and the alert are written; then nothing is any more.
+    log.dies_after(3);
+    executor.take(&waited).await.unwrap_err();
+    assert!(pdp.publishes.load(Ordering::SeqCst) > published);
+    log.dies_after(usize::MAX);
+    executor.resume().await.unwrap();
+    executor.page_due(SYSTEM, at(60)).await.unwrap();
+    assert_eq!((log.of_kind("response.requested").len(), log.of_kind("alert.unconfirmed").len()), (1, 1));
 }
 
 #[tokio::test]
