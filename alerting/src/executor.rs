@@ -152,8 +152,6 @@ impl Executor {
     pub async fn take(&self, finding: &Finding) -> Result<Vec<Action>, Error> {
         self.tell_aftermath(&finding.system, finding.decided).await?;
         let actions = self.intend(finding).await?;
-        // What a rule waited for may have been taken back before it decided: the page says so.
-        self.tell_retracted(&finding.system, finding.decided).await?;
         if actions.iter().any(|action| matches!(action, Action::Revoke(_) | Action::Propose(_))) {
             self.go_ways().await?;
         }
@@ -167,6 +165,8 @@ impl Executor {
                 self.take_own(&reached).await?;
             }
         }
+        // What a rule waited for may have been taken back before it decided: the page says so. No response waits for that.
+        self.tell_retracted(&finding.system, finding.decided).await?;
         self.shared.outbox.dispatch();
         Ok(actions)
     }

@@ -47,12 +47,15 @@ pub const ALERT_MEMBERS_MAX: usize = 1_024;
 /// Events of blocks that an alert remembers it stands on; one that stands on more is never unconfirmed.
 pub const ALERT_EVENTS_MAX: usize = 256;
 
-/// Events of chains of one system that are remembered, so that it is known which findings hang on them; beyond these the oldest
-/// tenth is forgotten.
+/// Events of chains of one system that are remembered at each log time, so that it is known which findings hang on them. Twice as
+/// many are kept: what is known of a log time is the same as long as no more than these are read beyond it.
 pub const CHAIN_EVENTS_MAX: usize = 20_000;
 
-/// Events that were taken back in one system and are remembered; beyond these the oldest tenth is forgotten.
+/// Events that were taken back in one system and are remembered at each log time; twice as many are kept.
 pub const RETRACTED_MAX: usize = 10_000;
+
+/// Alerts whose events were taken back that are written down at once.
+pub const RETRACTIONS_AT_ONCE_MAX: usize = 1_024;
 
 /// Log time for which it is remembered that an event was taken back: an alert whose blocks are not final by then stays unconfirmed.
 pub const RETRACTED_KEPT_NS: i64 = 7 * 86_400 * 1_000_000_000;

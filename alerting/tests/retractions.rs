@@ -2,8 +2,9 @@
 //! safe to say, and the same however the records are cut and wherever a start goes on.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::support::{FaultyPdp, MortalLog, SYSTEM, WALLET, at, executor, executor_from};
+use crate::support::{FaultyPdp, MortalLog, SYSTEM, WALLET, allowed, at, executor, executor_from, finding};
 use keywatch_alerting::{
     Act, Action, Alert, AlertState, Executor, History, Saved, Sink, Status, Terminal, Unconfirmed, Verdict,
 };
@@ -160,7 +161,8 @@ async fn what_is_final_closes_what_several_nodes_agree_on_and_nobody_has_to_look
         assert_eq!(resolved.len(), usize::from(after == Status::Resolved), "{case}");
         if let Some(record) = resolved.first() {
             assert_eq!(record.actor(), Some("keywatch"), "{case}");
-            assert_eq!(alert(&executor).0.verdict, Some(Verdict::False), "{case}");
+            let closed = alert(&executor).0;
+            assert_eq!((closed.verdict, closed.is_closed_by_keywatch()), (Some(Verdict::False), true), "{case}");
         }
         // In a later block all the same: it is open again.
         hear(&log, &executor, vec![transfer("b", 50, 20)]).await;
@@ -168,6 +170,25 @@ async fn what_is_final_closes_what_several_nodes_agree_on_and_nobody_has_to_look
         let (found_again, status) = alert(&executor);
         assert_eq!((found_again.grounds.unconfirmed, found_again.verdict), (None, None), "{case}");
         assert_eq!(status == Status::Acknowledged, before == Status::Acknowledged, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_person_has_said_something_about_is_theirs_to_resolve() {
+    let said = Act::Comment { comment: "I ask the exchange".into() };
+    let unassigned = Act::Assign { assignee: None };
+    for act in [said, unassigned] {
+        let (log, executor) = scene().await;
+        hear(&log, &executor, vec![transfer("a", 10, 12)]).await;
+        executor.take(&found("a", 10, Severity::Low)).await.unwrap();
+        if matches!(act, Act::Assign { .. }) {
+            let given = Act::Assign { assignee: Some("bob".into()) };
+            executor.operate(&alert(&executor).0.incident, "ann", None, given, at(14)).await.unwrap();
+        }
+        executor.operate(&alert(&executor).0.incident, "ann", None, act, at(15)).await.unwrap();
+        hear(&log, &executor, vec![reorg(20, 1, (2, 2)), retracted("a", 20, 12, 1), final_up_to(12, 40)]).await;
+        assert!(unconfirmed(&executor).unwrap().is_final);
+        assert_eq!(alert(&executor).1, Status::Open);
     }
 }
 
@@ -240,6 +261,112 @@ async fn what_was_taken_back_before_a_rule_decided_is_told_once_and_as_unconfirm
     assert_eq!(log.of_kind("alert.notified").len(), 1);
     let kinds = log.kinds(Topic::Conclusions);
     assert_eq!(kinds[..3], ["finding.created", "alert.opened", "alert.unconfirmed"]);
+}
+
+#[tokio::test]
+async fn p5_what_is_revoked_waits_for_nothing_that_is_noted_of_a_chain() {
+    let (log, pdp) = (MortalLog::immortal(), FaultyPdp::new());
+    let executor = executor(&log, &pdp, Vec::new());
+    executor.resume().await.unwrap();
+    let taken_back = vec![allowed("d-1"), transfer("a", 10, 12), reorg(20, 1, (2, 2)), retracted("a", 20, 12, 1)];
+    hear(&log, &executor, taken_back).await;
+    let waited = Finding { anchor: event_id("a"), ..finding("1", 60) };
+    let published = pdp.publishes.load(Ordering::SeqCst);
+    // The finding, what is requested and the alert are written; then nothing is any more.
+    log.dies_after(3);
+    executor.take(&waited).await.unwrap_err();
+    assert!(pdp.publishes.load(Ordering::SeqCst) > published);
+    log.dies_after(usize::MAX);
+    executor.resume().await.unwrap();
+    executor.page_due(SYSTEM, at(60)).await.unwrap();
+    assert_eq!((log.of_kind("response.requested").len(), log.of_kind("alert.unconfirmed").len()), (1, 1));
+}
+
+#[tokio::test]
+async fn p7_however_many_alerts_one_node_takes_back_they_are_noted_at_once() {
+    let (log, executor) = scene().await;
+    let alerts = 200;
+    hear(&log, &executor, vec![transfer("a", 10, 12)]).await;
+    for number in 0..alerts {
+        let entity = format!("{WALLET} {number}");
+        let about = Finding::about("chain/much", Severity::Low, SYSTEM, &entity, event_id("a"), at(10));
+        executor.take(&Finding { wallet: Some(WALLET.into()), ..about }).await.unwrap();
+    }
+    executor.idle().await;
+    let appended = log.append(Topic::Events, vec![reorg(20, 1, (1, 1)), retracted("a", 20, 12, 1)]).unwrap();
+    executor.observe(appended.first, &appended.written);
+    log.dies_after(1);
+    executor.page_due(SYSTEM, at(21)).await.unwrap();
+    assert_eq!(log.of_kind("alert.unconfirmed").len(), alerts);
+    assert!(executor.with_state(|state| state.alerts().all(|alert| alert.grounds.unconfirmed.is_some())));
+}
+
+/// An alert that keywatch has resolved beside one of another source, which a person has resolved then if that `is_seen_to`.
+async fn resolved_by_keywatch(is_seen_to: bool) -> (Arc<MortalLog>, Executor) {
+    let (log, executor) = scene().await;
+    hear(&log, &executor, vec![transfer("a", 10, 12)]).await;
+    executor.take(&found("a", 10, Severity::Medium)).await.unwrap();
+    if is_seen_to {
+        let about = Finding::about("own/other", Severity::Medium, SYSTEM, WALLET, event_id("elsewhere"), at(11));
+        executor.take(&Finding { wallet: Some(WALLET.into()), ..about }).await.unwrap();
+    }
+    hear(&log, &executor, vec![reorg(20, 1, (2, 2)), retracted("a", 20, 12, 1), final_up_to(12, 40)]).await;
+    let name = |state: &AlertState| {
+        let other = state.alerts().find(|alert| alert.rule == "own/other")?;
+        assert_eq!(state.incidents().iter().count(), 1);
+        Some(other.alert_id.clone())
+    };
+    if let Some(other) = executor.with_state(name) {
+        let resolve = Act::Resolve { verdict: Verdict::Benign, reason: "meant".into() };
+        executor.operate(&other, "ann", None, resolve, at(45)).await.unwrap();
+    }
+    let is_resolved = |state: &AlertState| state.incidents().iter().all(|one| one.handling.status == Status::Resolved);
+    assert!(executor.with_state(is_resolved));
+    (log, executor)
+}
+
+#[tokio::test]
+async fn what_keywatch_resolved_wrongly_is_open_again_also_where_a_person_resolved_the_rest() {
+    for is_seen_to in [false, true] {
+        let (log, executor) = resolved_by_keywatch(is_seen_to).await;
+        let pages = executor.with_state(|state| state.incidents().iter().next().unwrap().paging.pages);
+        hear(&log, &executor, vec![transfer("b", 50, 20)]).await;
+        executor.take(&found("b", 50, Severity::Medium)).await.unwrap();
+        executor.with_state(|state| {
+            let incident = state.incidents().iter().next().unwrap();
+            let alert = state.alerts().find(|alert| alert.rule == "chain/much").unwrap();
+            assert_eq!((alert.status(incident), alert.verdict), (Status::Open, None), "seen to: {is_seen_to}");
+            assert_eq!(incident.paging.pages, pages + 1, "people are told once, seen to: {is_seen_to}");
+            assert!(state.alerts().all(|other| other.rule == "chain/much" || other.verdict == Some(Verdict::Benign)));
+        });
+    }
+}
+
+#[tokio::test]
+async fn p4_people_are_told_that_it_is_open_again_wherever_the_log_stops_taking_records() {
+    let (log, executor) = resolved_by_keywatch(false).await;
+    hear(&log, &executor, vec![transfer("b", 50, 20)]).await;
+    executor.idle().await;
+    let said = |log: &MortalLog| -> Vec<(String, EventId)> {
+        concluded(log).into_iter().map(|(kind, id, _)| (kind, id)).collect()
+    };
+    let all = said(&log);
+    let kinds: Vec<&str> = all.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert!(kinds.ends_with(&["alert.reopened", "incident.paged", "alert.confirmed"]), "{kinds:?}");
+    for lost in 0..=3 {
+        let again = MortalLog::immortal();
+        again.append(Topic::Events, log.all(Topic::Events)).unwrap();
+        let told = log.all(Topic::Conclusions).into_iter().filter(|event| event.kind() != "alert.notified");
+        again.append(Topic::Conclusions, told.take(all.len() - lost).collect()).unwrap();
+        let next = executor_of(&again);
+        next.page_due(SYSTEM, at(50)).await.unwrap();
+        next.idle().await;
+        assert_eq!(said(&again), all, "{lost} were lost");
+    }
+}
+
+fn executor_of(log: &Arc<MortalLog>) -> Executor {
+    executor(log, &FaultyPdp::new(), sinks())
 }
 
 /// A theft that is taken back, found again, taken back for good, and something else after it.

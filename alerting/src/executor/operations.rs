@@ -51,8 +51,9 @@ impl Executor {
             if let Some(problem) = operation.problem() {
                 return Err(Error::Refused { problem });
             }
-            let verdict =
-                state.alerts_of(incident).find(|alert| alert.alert_id == name).and_then(|alert| alert.verdict);
+            // What keywatch says of an alert, nobody has said.
+            let mut judged = state.alerts_of(incident).filter(|alert| !alert.is_closed_by_keywatch());
+            let verdict = judged.find(|alert| alert.alert_id == name).and_then(|alert| alert.verdict);
             if is_done(incident, &operation, verdict).map_err(|problem| Error::Refused { problem })? {
                 return Ok(Operated { incident: operation.incident, changed: false });
             }

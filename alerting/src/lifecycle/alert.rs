@@ -111,6 +111,12 @@ impl Alert {
         }
     }
 
+    /// Whether it was keywatch that resolved it, since what it saw is not on the chain: no person has judged it.
+    #[must_use]
+    pub fn is_closed_by_keywatch(&self) -> bool {
+        self.verdict.is_some() && self.grounds.unconfirmed.as_ref().is_some_and(|unconfirmed| unconfirmed.is_resolved)
+    }
+
     /// What it stands on was taken back, or stands again, from log time `at` on.
     pub(crate) fn stands(&mut self, at: Instant, unconfirmed: Option<Unconfirmed>) {
         if self.grounds.settle(at, unconfirmed) {

@@ -84,6 +84,9 @@ fn judged<'a>(state: &'a AlertState, alert_id: &str) -> Result<(&'a Alert, Verdi
             "an entry is made from the verdict `false` or `benign`; resolve the alert with one first".to_owned()
         );
     };
+    if alert.is_closed_by_keywatch() {
+        return Err("keywatch resolved it, and nobody has judged it; resolve the alert with a verdict first".to_owned());
+    }
     if alert.severity >= Severity::Critical {
         return Err(
             "criticals are not put on the allow-list: silence them for some hours, or change the rule".to_owned()

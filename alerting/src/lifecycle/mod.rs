@@ -9,7 +9,7 @@
 //! | [`state`], [`alert`], [`incident`] | the fold: all of it, one alert, and alerts that belong together |
 //! | [`paging`], [`member`] | when an incident pages, and what people were told; what of a finding joins one |
 //! | [`handling`], [`silence`], [`operation`] | what operators do: the fold, and as records |
-//! | [`grounds`], `on_chain`, `retraction` | what alerts stand on of what chains said, which of it was taken back, and what follows |
+//! | [`grounds`], `on_chain`, `newest`, `retraction` | what alerts stand on of what chains said, which of it was taken back, and what follows |
 //! | [`matcher`] | which findings a silence means |
 //! | [`allowance`] | entries of the allow-list: silences made from a verdict |
 //! | [`compromise`], `doors` | sources whose credential somebody else had, and what is therefore tainted; which processes take which credentials |
@@ -38,6 +38,7 @@ pub mod history;
 pub mod incident;
 pub mod matcher;
 pub mod member;
+pub(crate) mod newest;
 pub(crate) mod on_chain;
 pub mod operation;
 pub mod paging;

@@ -13,23 +13,17 @@ use serde_json::Value;
 
 use crate::lifecycle::alert::Alert;
 use crate::lifecycle::grounds::Unconfirmed;
+use crate::lifecycle::newest::Newest;
 use crate::lifecycle::pairs;
 use crate::limits::{ALERT_EVENTS_MAX, CHAIN_EVENTS_MAX, RETRACTED_KEPT_NS, RETRACTED_MAX};
 
 /// Kinds whose events a follower takes back with the block that they stood in. A signature (`chain.signature`) is out in the world
 /// whatever becomes of its block, and is not among them.
-const OF_BLOCKS: [&str; 7] = [
-    "chain.tx",
-    "chain.transfer",
-    "chain.contract",
-    "chain.module_tx",
-    "chain.approval",
-    "chain.balance",
-    OF_DESTINATION,
-];
+const OF_BLOCKS: [&str; 7] =
+    ["chain.tx", "chain.transfer", "chain.contract", "chain.module_tx", "chain.approval", "chain.balance", DESTINATION];
 
 /// What a node knew of an address that a transaction used.
-const OF_DESTINATION: &str = "chain.destination";
+const DESTINATION: &str = "chain.destination";
 
 /// By system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,20 +34,11 @@ pub(crate) struct OnChain {
 /// The chains of one system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Chains {
-    #[serde(with = "pairs")]
-    said: BTreeMap<EventId, Said>,
-    #[serde(with = "pairs")]
-    taken_back: BTreeMap<EventId, TakenBack>,
+    said: Newest<Place, CHAIN_EVENTS_MAX>,
+    taken_back: Newest<TakenBack, RETRACTED_MAX>,
     /// The last reorganisation of each source and chain.
     #[serde(with = "pairs")]
     reorganisations: BTreeMap<(String, String), Reorganisation>,
-}
-
-/// An event of a chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Said {
-    at: Instant,
-    place: Place,
 }
 
 /// Where an event of a chain stands.
@@ -118,18 +103,18 @@ impl OnChain {
         }
     }
 
-    /// The events of blocks that a finding hangs on: none where it hangs on what waits for its block, `None` where it hangs on
-    /// nothing that a chain said, or on more than is remembered of an alert.
+    /// The events of blocks that a finding hangs on: none where it hangs on what waits for its block, `None` where what it is about
+    /// stands in no block, as what another source says does not, or where it hangs on more than is remembered of an alert.
     pub(crate) fn of(&self, finding: &Finding) -> Option<BTreeSet<EventId>> {
         let said = &self.systems.get(&finding.system)?.said;
-        match said.get(&finding.anchor).map(|anchor| anchor.place) {
-            Some(Place::Pool) => return Some(BTreeSet::new()),
+        match said.get(&finding.anchor, finding.decided)? {
+            Place::Pool => return Some(BTreeSet::new()),
             // That something was taken back is what it found.
-            Some(Place::Follower) => return None,
-            Some(Place::Block) | None => {}
+            Place::Follower => return None,
+            Place::Block => {}
         }
         let evidence = std::iter::once(&finding.anchor).chain(&finding.evidence);
-        let in_blocks = evidence.filter(|id| said.get(*id).is_some_and(|said| said.place == Place::Block));
+        let in_blocks = evidence.filter(|id| said.get(id, finding.decided) == Some(&Place::Block));
         let events: BTreeSet<EventId> = in_blocks.copied().collect();
         (1..=ALERT_EVENTS_MAX).contains(&events.len()).then_some(events)
     }
@@ -142,7 +127,7 @@ impl OnChain {
     /// Whether a finding is of a transaction that an alert stands on and that was taken back: it is in another block again.
     pub(crate) fn is_found_again(&self, alert: &Alert, finding: &Finding) -> bool {
         let Some(chains) = self.systems.get(&alert.system).filter(|_| finding.tx.is_some()) else { return false };
-        let taken_back = alert.grounds.events().iter().filter_map(|id| chains.taken_back.get(id));
+        let taken_back = alert.grounds.events().iter().filter_map(|id| chains.taken_back.get(id, finding.decided));
         taken_back.filter(|one| one.at <= finding.decided).any(|one| one.tx == finding.tx)
     }
 
@@ -152,10 +137,11 @@ impl OnChain {
         let (events, from) = (alert.grounds.events(), alert.grounds.settled.max(alert.last));
         let Some(chains) = self.systems.get(&alert.system).filter(|_| from <= until) else { return Vec::new() };
         // Of nearly every alert nothing was.
-        if !events.iter().any(|id| chains.taken_back.contains_key(id)) {
+        if !events.iter().any(|id| chains.taken_back.kept(id).is_some()) {
             return Vec::new();
         }
-        let all = events.iter().flat_map(|id| chains.taken_back(id)).flat_map(TakenBack::times);
+        // Of all that is kept, since what is forgotten by `until` was remembered before.
+        let all = events.iter().flat_map(|id| chains.taken_back(id, None)).flat_map(TakenBack::times);
         let mut times: BTreeSet<Instant> = all.filter(|at| from < *at && *at <= until).collect();
         // What a rule waited for may have been taken back before it decided.
         times.insert(from);
@@ -175,7 +161,7 @@ impl OnChain {
     /// Forgets what was taken back long before `now` in `system`.
     pub(crate) fn sweep(&mut self, system: &str, now: Instant) {
         if let Some(chains) = self.systems.get_mut(system) {
-            chains.taken_back.retain(|_, one| one.at.saturating_add(RETRACTED_KEPT_NS) >= now);
+            chains.taken_back.retain(|one| one.at.saturating_add(RETRACTED_KEPT_NS) >= now);
         }
     }
 }
@@ -188,20 +174,25 @@ impl TakenBack {
 }
 
 impl Chains {
-    /// An event that was taken back, and then what came in its place as often as that was taken back, too.
-    fn taken_back(&self, id: &EventId) -> Vec<&TakenBack> {
+    /// An event that was taken back, and then what came in its place as often as that was taken back, too: as far as it is
+    /// remembered at log time `at`, or all that is kept.
+    fn taken_back(&self, id: &EventId, at: Option<Instant>) -> Vec<&TakenBack> {
+        let get = |id: &EventId| match at {
+            Some(at) => self.taken_back.get(id, at),
+            None => self.taken_back.kept(id),
+        };
         let mut all = Vec::new();
-        let mut next = self.taken_back.get(id);
+        let mut next = get(id);
         while let Some(one) = next.filter(|_| all.len() < ALERT_EVENTS_MAX) {
             all.push(one);
-            next = one.again.and_then(|(id, _)| self.taken_back.get(&id));
+            next = one.again.and_then(|(id, _)| get(&id));
         }
         all
     }
 
     /// What of an event is left at log time `at`, itself or what came in its place; nothing where it stands.
     fn left(&self, id: &EventId, at: Instant) -> Option<&TakenBack> {
-        for one in self.taken_back(id) {
+        for one in self.taken_back(id, Some(at)) {
             if one.at > at {
                 return None;
             }
@@ -217,7 +208,8 @@ impl Chains {
         let left: Option<Vec<&TakenBack>> = events.iter().map(|id| self.left(id, at)).collect();
         let left = left.unwrap_or_default();
         let Some(last) = left.iter().max_by_key(|one| (one.at, one.block)) else {
-            let is_back = events.iter().any(|id| self.taken_back.contains_key(id) && self.left(id, at).is_none());
+            let was_left = |id: &EventId| self.taken_back.get(id, at).is_some_and(|one| one.at <= at);
+            let is_back = events.iter().any(|id| was_left(id) && self.left(id, at).is_none());
             // What is no longer remembered was taken back all the same.
             return before.filter(|_| !is_back).cloned();
         };
@@ -244,18 +236,16 @@ impl Chains {
         if place == Place::Block {
             self.is_back(event);
         }
-        self.said.insert(event.event_id(), Said { at: event.time(), place });
-        forget_oldest(&mut self.said, CHAIN_EVENTS_MAX, |said| said.at);
+        self.said.put(event.event_id(), event.time(), place);
     }
 
     /// A transaction is in a block: what was taken back of it stands in this one.
     fn is_back(&mut self, event: &Event) {
         let (source, chain) = follower(event);
         let again = Some((event.event_id(), event.time()));
-        for one in self.taken_back.values_mut().filter(|one| one.again.is_none() && one.tx.is_some()) {
-            // No node may be able to tell that a second time, and the transaction is there all the same.
-            let is_kind = one.kind == event.kind() || one.kind == OF_DESTINATION;
-            let is_it = is_kind && one.tx.as_deref() == event.tx();
+        for one in self.taken_back.each_mut(event.time()).filter(|one| one.again.is_none() && one.tx.is_some()) {
+            let is_kind = one.kind == event.kind() || one.kind == DESTINATION;
+            let is_it = one.tx.as_deref() == event.tx() && is_kind;
             if is_it && one.source == source && one.chain == chain {
                 one.again = again;
             }
@@ -280,14 +270,13 @@ impl Chains {
         let (at, tx) = (event.time(), event.tx().map(str::to_owned));
         let kind = detail["kind"].as_str().unwrap_or_default().to_owned();
         let taken_back = TakenBack { at, source, chain, kind, tx, block, of, final_at: None, again: None };
-        self.taken_back.insert(id, taken_back);
-        forget_oldest(&mut self.taken_back, RETRACTED_MAX, |one| one.at);
+        self.taken_back.put(id, at, taken_back);
     }
 
     fn final_up_to(&mut self, event: &Event, detail: &Value) {
         let Some(height) = detail["block"].as_u64().filter(|_| event.outcome() == Some("final")) else { return };
         let (source, chain) = follower(event);
-        for one in self.taken_back.values_mut() {
+        for one in self.taken_back.each_mut(event.time()) {
             if one.final_at.is_none() && one.block <= height && one.source == source && one.chain == chain {
                 one.final_at = Some(event.time());
             }
@@ -300,14 +289,74 @@ fn follower(event: &Event) -> (String, String) {
     (event.source().to_owned(), event.chain().unwrap_or_default().to_owned())
 }
 
-/// Forgets the oldest tenth once there are more than `max`.
-fn forget_oldest<T>(all: &mut BTreeMap<EventId, T>, max: usize, at: impl Fn(&T) -> Instant) {
-    if all.len() <= max {
-        return;
+#[cfg(test)]
+mod tests {
+    use keywatch_store::Severity;
+    use keywatch_store::event::Origin;
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(kind: &str, number: usize, tx: &str, detail: &Value) -> Event {
+        let origin = Origin { system: "cold".into(), source: "node".into() };
+        let time = Instant(i64::try_from(number).unwrap());
+        let mut event = Event::builder(&origin, &format!("{kind}/{number}"), kind, time);
+        event.time(time).chain("local").tx(tx).detail(detail);
+        event.build_own()
     }
-    let mut order: Vec<(Instant, EventId)> = all.iter().map(|(id, one)| (at(one), *id)).collect();
-    order.sort_unstable();
-    for (_, id) in order.iter().take(max.div_ceil(10)) {
-        all.remove(id);
+
+    fn in_block(kind: &str, number: usize, tx: &str) -> Event {
+        said(kind, number, tx, &json!({"block": number, "block_hash": number.to_string(), "epoch": 0}))
+    }
+
+    fn about(anchor: &Event, evidence: &[&Event]) -> Finding {
+        let evidence = evidence.iter().map(|event| event.event_id()).collect();
+        let at = anchor.time();
+        Finding { evidence, ..Finding::about("chain/x", Severity::Low, "cold", "w", anchor.event_id(), at) }
+    }
+
+    #[test]
+    fn p1_what_a_finding_hangs_on_is_the_same_however_many_records_are_read_at_once() {
+        let events: Vec<Event> =
+            (0..CHAIN_EVENTS_MAX + 5_000).map(|number| in_block("chain.tx", number, "0x01")).collect();
+        let of = |on_chain: &OnChain, last: usize, first: usize| {
+            on_chain.of(&about(&events[last], &[&events[first]])).map(|events| events.len())
+        };
+        let mut on_chain = OnChain::default();
+        let mut expected = Vec::new();
+        for (number, event) in events.iter().enumerate() {
+            on_chain.apply(event);
+            if number >= CHAIN_EVENTS_MAX {
+                let first = number - CHAIN_EVENTS_MAX;
+                expected.push([of(&on_chain, number, first), of(&on_chain, number, first + 1)]);
+            }
+        }
+        assert!(expected.iter().all(|of| *of == [Some(1), Some(2)]), "the last {CHAIN_EVENTS_MAX} are known as such");
+        let after: Vec<_> = (CHAIN_EVENTS_MAX..events.len())
+            .map(|last| [0, 1].map(|more| of(&on_chain, last, last - CHAIN_EVENTS_MAX + more)))
+            .collect();
+        assert_eq!(after, expected, "what came behind it changes nothing");
+    }
+
+    #[test]
+    fn what_another_source_says_is_taken_back_by_no_block() {
+        let (mut on_chain, payment) = (OnChain::default(), in_block("chain.transfer", 1, "0x01"));
+        on_chain.apply(&payment);
+        let signed = said("signing.signed", 2, "0x01", &json!({}));
+        on_chain.apply(&signed);
+        assert_eq!(on_chain.of(&about(&signed, &[&signed, &payment])), None);
+        assert_eq!(on_chain.of(&about(&payment, &[&signed, &payment])).unwrap(), BTreeSet::from([payment.event_id()]));
+    }
+
+    #[test]
+    fn what_a_node_does_not_tell_again_of_an_address_stands_with_its_transaction() {
+        let (mut on_chain, used) = (OnChain::default(), in_block(DESTINATION, 1, "0x01"));
+        let detail = json!({"event": used.event_id().to_string(), "kind": DESTINATION, "block": 1, "epoch": 1});
+        let all = [used.clone(), said("chain.retracted", 2, "0x01", &detail), in_block("chain.tx", 3, "0x01")];
+        all.iter().for_each(|event| on_chain.apply(event));
+        assert_eq!(on_chain.of(&about(&used, &[])).unwrap(), BTreeSet::from([used.event_id()]));
+        let chains = &on_chain.systems["cold"];
+        assert!(chains.left(&used.event_id(), Instant(2)).is_some());
+        assert!(chains.left(&used.event_id(), Instant(3)).is_none(), "it is in a block again");
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::lifecycle::action::{AlertRecord, Cause, SOURCE, derive_id};
 use crate::lifecycle::alert::Alert;
 use crate::lifecycle::grounds::Unconfirmed;
-use crate::lifecycle::handling::{Act, Status, Verdict};
+use crate::lifecycle::handling::{Act, Entry, Status, Verdict};
 use crate::lifecycle::incident::Incident;
 use crate::lifecycle::on_chain::Change;
 use crate::lifecycle::operation::Operation;
@@ -48,31 +48,56 @@ impl AlertState {
 
     /// The records of a change of an alert: how it stands, that keywatch resolves it where that closes it, and that it is open again
     /// and told where keywatch had resolved it wrongly.
+    ///
+    /// A log may take the first of them and fail. What stands in the alert's own record is over: so people are told before it.
     pub(crate) fn retraction_records(&self, alert_id: &str, change: &Change) -> Vec<Event> {
         let Some(alert) = self.alert_by_id(alert_id) else { return Vec::new() };
-        let mut records = vec![record(alert, change)];
-        let Some(incident) = self.incidents().get(&alert.incident) else { return records };
+        let own = record(alert, change);
+        let Some(incident) = self.incidents().get(&alert.incident) else { return vec![own] };
         match &change.unconfirmed {
             Some(unconfirmed) if self.may_resolve(alert, unconfirmed) => {
                 let act = Act::Resolve { verdict: Verdict::False, reason: unconfirmed.sentence() };
-                records.push(operation(incident, Some(alert_id), act, change.at));
+                vec![own, operation(incident, Some(alert_id), act, None, change.at)]
             }
-            None if is_wrong(alert, incident) => {
-                let reason = "What it saw is in a block again.".to_owned();
-                records.push(operation(incident, None, Act::Reopen { reason }, change.at));
-                let told = self.deliveries().last_told(&incident.id);
-                records.extend(told.map(|told| records_of::paged(&told_again(told, incident, change.at))));
+            None if alert.is_closed_by_keywatch() => {
+                let mut records = self.opened_again(alert, incident, change.at);
+                records.push(own);
+                records
             }
-            _ => {}
+            _ => vec![own],
         }
+    }
+
+    /// That an incident is open again and told, as far as it is not: keywatch has resolved the alert, and whoever resolved the
+    /// others with it, and the incident, had not seen this one.
+    fn opened_again(&self, alert: &Alert, incident: &Incident, at: Instant) -> Vec<Event> {
+        let key = format!("{}/{at}", alert.alert_id);
+        let is_it = |entry: &Entry| entry.by == SOURCE && entry.key.as_ref() == Some(&key);
+        let has_begun = incident.handling.entries.iter().any(is_it);
+        if !has_begun && incident.handling.status != Status::Resolved {
+            return Vec::new();
+        }
+        let mut records = Vec::new();
+        if !has_begun {
+            let reason = "What it saw is in a block again.".to_owned();
+            records.push(operation(incident, None, Act::Reopen { reason }, Some(key), at));
+        }
+        let told = self.deliveries().last_told(&incident.id);
+        let untold = told.filter(|told| !(has_begun && told.paged == Some(at) && told.causes == [Cause::Reopened]));
+        records.extend(untold.map(|told| records_of::paged(&told_again(told, incident, at))));
         records
     }
 
     /// Whether it is over once what came instead of its events is final: several nodes agree, it is below high, nobody sees to it
-    /// and nothing was done for it.
+    /// or has said or done anything about it, and nothing was done for it.
     fn may_resolve(&self, alert: &Alert, unconfirmed: &Unconfirmed) -> bool {
         let Some(incident) = self.incidents().get(&alert.incident) else { return false };
-        let is_untouched = alert.status(incident) == Status::Open && incident.handling.assignee.is_none();
+        let by_people = |entry: &Entry| {
+            entry.by != SOURCE && entry.alert_id.as_ref().is_none_or(|alert_id| *alert_id == alert.alert_id)
+        };
+        let is_untouched = alert.status(incident) == Status::Open
+            && incident.handling.assignee.is_none()
+            && !incident.handling.entries.iter().any(by_people);
         let has_response =
             || self.responses_of(&incident.id).any(|progress| progress.response.alert_id == alert.alert_id);
         unconfirmed.is_final
@@ -98,12 +123,6 @@ pub(crate) fn said(event: &Event) -> Option<Said> {
     Said::deserialize(event.detail().value()).ok()
 }
 
-/// Whether keywatch had resolved the alert, and the incident with it.
-fn is_wrong(alert: &Alert, incident: &Incident) -> bool {
-    let by_keywatch = incident.handling.resolved.as_ref().is_some_and(|(_, _, by, _)| by == SOURCE);
-    by_keywatch && alert.grounds.unconfirmed.as_ref().is_some_and(|unconfirmed| unconfirmed.is_resolved)
-}
-
 /// The page that an incident is open again.
 fn told_again(told: &AlertRecord, incident: &Incident, at: Instant) -> AlertRecord {
     AlertRecord {
@@ -118,9 +137,9 @@ fn told_again(told: &AlertRecord, incident: &Incident, at: Instant) -> AlertReco
     }
 }
 
-fn operation(incident: &Incident, alert_id: Option<&str>, act: Act, at: Instant) -> Event {
+fn operation(incident: &Incident, alert_id: Option<&str>, act: Act, key: Option<String>, at: Instant) -> Event {
     let alert_id = alert_id.map(str::to_owned);
-    let operation = Operation { incident: incident.id.clone(), alert_id, by: SOURCE.to_owned(), key: None, act };
+    let operation = Operation { incident: incident.id.clone(), alert_id, by: SOURCE.to_owned(), key, act };
     let mut record = operation.record(&incident.system, incident.handling.acts, at);
     record.set_time(at);
     record

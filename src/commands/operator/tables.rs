@@ -390,6 +390,6 @@ pub(super) fn handover(report: &Value) -> String {
 
 /// What each rule cost a shift.
 fn rule_table(rules: &[Value]) -> String {
-    let columns = ["rule", "alerts", "findings", "true", "false", "benign", "test"];
+    let columns = ["rule", "alerts", "findings", "true", "false", "benign", "test", "retracted"];
     table(columns, rules.iter().map(|rule| columns.map(|field| text(rule, field))))
 }

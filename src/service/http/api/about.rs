@@ -185,7 +185,9 @@ fn rules(state: &AlertState, operator: &Operator, within: &dyn Fn(Instant) -> bo
         rules.entry(&alert.rule).or_default().push(alert);
     }
     let view = |(rule, alerts): (&str, Vec<&Alert>)| {
-        let verdicts = |wanted: Verdict| alerts.iter().filter(|alert| alert.verdict == Some(wanted)).count();
+        let (retracted, judged): (Vec<&Alert>, Vec<&Alert>) =
+            alerts.iter().copied().partition(|alert| alert.is_closed_by_keywatch());
+        let verdicts = |wanted: Verdict| judged.iter().filter(|alert| alert.verdict == Some(wanted)).count();
         let findings: u64 = alerts.iter().map(|alert| 1 + alert.suppressed).sum();
         json!({
             "rule": rule,
@@ -195,6 +197,7 @@ fn rules(state: &AlertState, operator: &Operator, within: &dyn Fn(Instant) -> bo
             "false": verdicts(Verdict::False),
             "benign": verdicts(Verdict::Benign),
             "test": verdicts(Verdict::Test),
+            "retracted": retracted.len(),
         })
     };
     rules.into_iter().map(view).collect()

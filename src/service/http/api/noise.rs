@@ -106,7 +106,10 @@ fn concerns(event: &Event) -> bool {
 }
 
 fn view(state: &AlertState, rule: &str, alerts: &[&AlertSummary]) -> Value {
-    let verdicts = |wanted: Option<Verdict>| alerts.iter().filter(|counted| counted.alert.verdict == wanted).count();
+    // What keywatch resolved, since it is not on its chain any more, no person has judged.
+    let (retracted, judged): (Vec<&AlertSummary>, Vec<&AlertSummary>) =
+        alerts.iter().copied().partition(|counted| counted.alert.is_closed_by_keywatch());
+    let verdicts = |wanted: Option<Verdict>| judged.iter().filter(|counted| counted.alert.verdict == wanted).count();
     let waits = waits(state, alerts);
     json!({
         "rule": rule,
@@ -116,6 +119,7 @@ fn view(state: &AlertState, rule: &str, alerts: &[&AlertSummary]) -> Value {
         "false": verdicts(Some(Verdict::False)),
         "benign": verdicts(Some(Verdict::Benign)),
         "test": verdicts(Some(Verdict::Test)),
+        "retracted": retracted.len(),
         "unjudged": verdicts(None),
         "acknowledged": waits.len(),
         "acknowledge_seconds_median": waits.get(waits.len() / 2),

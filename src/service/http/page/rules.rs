@@ -150,6 +150,7 @@ fn figures(cost: &Value) -> Markup {
                 dt { "Verdicts" }
                 dd { (count("true")) " true, " (count("false")) " false" }
                 dd.more { (count("benign")) " benign, " (count("test")) " test, " (count("unjudged")) " not judged" }
+                @if count("retracted") > 0 { dd.more { (count("retracted")) " taken back by a chain" } }
             }
             div { dt { "Incidents taken up" } dd { (count("acknowledged")) } }
             div {
@@ -230,7 +231,7 @@ mod tests {
             "running": { "processor_seconds": 1.5, "records": 1_000_000, "rows": 41_000, "bytes": 2_500_000, "parked": true },
         });
         let cost = json!({
-            "rule": "own/a&b", "alerts": 7, "findings": 41, "false": 3, "acknowledged": 2,
+            "rule": "own/a&b", "alerts": 7, "findings": 41, "false": 3, "retracted": 1, "acknowledged": 2,
             "acknowledge_seconds_median": 90, "acknowledge_seconds_max": 600,
         });
         let noise = json!({ "complete": false, "rules": [cost] });
@@ -238,7 +239,7 @@ mod tests {
         assert!(listed.contains("href=\"/page/rules/own/a&amp;b\""), "{listed}");
         assert!(listed.contains("class=\"number\">41<") && listed.contains("the first part"), "{listed}");
         let shown = one(&rule, &cost, &html! {}).into_string();
-        let cost = ["told as 7 alerts", "0 true, 3 false", "1 min 30 s", "at most 10 min"];
+        let cost = ["told as 7 alerts", "0 true, 3 false", "1 taken back by a chain", "1 min 30 s", "at most 10 min"];
         let load = ["41000 rows", "2.5 MB", "1.5 s", "1.50 µs a record, of 1000000", "✕ parked"];
         for said in cost.into_iter().chain(load) {
             assert!(shown.contains(said), "no `{said}` in {shown}");
