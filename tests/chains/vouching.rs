@@ -72,6 +72,13 @@ fn blames(method: &str, result: &mut Value) {
     }
 }
 
+/// Names a hash of each block that is longer than any record may be.
+fn overflows(method: &str, result: &mut Value) {
+    if method == "eth_getBlockByNumber" && result.is_object() {
+        result["hash"] = json!(format!("0x{}", "ab".repeat(1 << 20)));
+    }
+}
+
 fn amounts(watcher: &Watcher) -> Vec<i128> {
     let events = watcher.told();
     of_kind(&events, "chain.transfer").iter().map(|event| event.amount().unwrap().saturated()).collect()
@@ -116,6 +123,27 @@ async fn where_no_node_has_another_the_block_is_read_and_it_is_told_that_nothing
     let checked = keywatch(watcher.path(), &["chain", "check"], b"");
     let said = String::from_utf8(checked.stdout).unwrap();
     assert!(said.contains("its hash stands for other receipts"), "{said}");
+}
+
+#[tokio::test]
+async fn a_node_that_names_no_hash_stops_nobody() {
+    let node = Anvil::start().await;
+    let liar = liar(&node.url(), overflows).await;
+    let settings = "head_seconds = 1";
+    let watcher = Watcher::new(&[("honest", node.url()), ("liar", liar)], settings);
+    let watching = watcher.start();
+    // It is asked for its newest block at a rhythm.
+    watching.until("keywatch_chain_errors_total", "class=\"malformed\"", 2).await;
+    node.pay(WALLET, OTHER, 3).await;
+    watching.until_read(&node).await;
+    watching.stop();
+    assert_eq!(amounts(&watcher), [3]);
+    let events = watcher.told();
+    let named: Vec<String> = of_kind(&events, "chain.head")
+        .iter()
+        .map(|event| event.detail().value()["replica"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(!named.is_empty() && named.iter().all(|name| name == "honest"), "{named:?}");
 }
 
 #[tokio::test]

@@ -182,6 +182,12 @@ impl EvmChain {
     }
 }
 
+/// A hash as events have it. What a node answers in its place may be of any length, and goes into records.
+fn hash_of(node: &Node, said: &str) -> Result<String, Trouble> {
+    let problem = |_| node.trouble(Class::Malformed, "the hash that it names of a block is none".to_owned());
+    Ok(format!("{:#x}", said.parse::<B256>().map_err(problem)?))
+}
+
 /// Why not everything that a block touched is compared.
 fn crowded(wallets: usize, balances: usize) -> Option<String> {
     (wallets + balances > 0).then(|| {
@@ -217,14 +223,14 @@ impl Chain for EvmChain {
 
     async fn hash_at(&self, node: &Node, height: u64) -> Result<Option<String>, Trouble> {
         let answer: Option<Hash> = node.ask_for("eth_getBlockByNumber", json!([format!("{height:#x}"), false])).await?;
-        Ok(answer.map(|block| block.hash))
+        answer.map(|block| hash_of(node, &block.hash)).transpose()
     }
 
     async fn header(&self, node: &Node, height: u64) -> Result<Option<Header>, Trouble> {
         let asked = json!([format!("{height:#x}"), false]);
         let Some(block) = node.ask_for::<Stamped>("eth_getBlockByNumber", asked).await? else { return Ok(None) };
         let time = parse_quantity(&block.timestamp).map_err(|problem| node.trouble(Class::Malformed, problem))?;
-        Ok(Some(Header { hash: block.hash, time: events::seconds(time) }))
+        Ok(Some(Header { hash: hash_of(node, &block.hash)?, time: events::seconds(time) }))
     }
 
     async fn finalized(&self, node: &Node) -> Result<Option<u64>, Trouble> {
