@@ -24,6 +24,9 @@ pub(crate) const NODE_LATE_MILLISECONDS_MAX: u64 = 4;
 /// Blocks of which it is remembered which nodes have one that its hash does not stand for.
 pub(crate) const UNVOUCHED_BLOCKS_MAX: usize = 256;
 
+/// Seconds for which a node that does not have a block is waited for, where others have one that its hash does not stand for.
+pub(crate) const UNVOUCHED_SECONDS_MAX: u64 = 60;
+
 /// Seconds for which the senders of a new block are held against their signatures.
 pub(crate) const VOUCHED_SENDERS_SECONDS_MAX: i64 = 600;
 

@@ -108,6 +108,26 @@ async fn what_a_node_hides_or_changes_is_read_from_the_next_and_told() {
 }
 
 #[tokio::test]
+async fn with_a_quorum_it_is_told_too_who_answers_with_something_else() {
+    let node = Anvil::start().await;
+    let liar = liar(&node.url(), denies).await;
+    let settings = format!("{VERIFIED}\nquorum = 2");
+    let nodes = [("liar", liar), ("honest", node.url()), ("other", node.url())];
+    let watcher = Watcher::new(&nodes, &settings);
+    node.pay(WALLET, OTHER, 3).await;
+    let watching = watcher.start();
+    watching.until_read(&node).await;
+    watching.stop();
+    assert_eq!(amounts(&watcher), [3]);
+    let events = watcher.told();
+    let told = of_kind(&events, "chain.disagreement");
+    assert_eq!(told.len(), 1, "{told:?}");
+    let said = told[0].detail().value()["said"].clone();
+    let named: Vec<&Value> = said.as_array().unwrap().iter().map(|said| &said["endpoint"]).collect();
+    assert_eq!(named, ["honest", "other", "liar"], "{said}");
+}
+
+#[tokio::test]
 async fn where_no_node_has_another_the_block_is_read_and_it_is_told_that_nothing_vouches_for_it() {
     let node = Anvil::start().await;
     let liar = liar(&node.url(), denies).await;

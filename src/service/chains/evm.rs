@@ -246,7 +246,14 @@ impl Chain for EvmChain {
 
     async fn fetch(&self, node: &Node, height: u64) -> Result<Option<Fetched<ReadBlock>>, Trouble> {
         let asked = node.ask_for("eth_getBlockByNumber", json!([format!("{height:#x}"), true])).await?;
-        let Some(block) = asked else { return Ok(None) };
+        let Some(block) = asked else {
+            if self.vouching.is_stuck(height, tokio::time::Instant::now()) {
+                let problem =
+                    format!("it has no block {height}, of which others have one that its hash does not stand for");
+                return Err(node.trouble(Class::Missing, problem));
+            }
+            return Ok(None);
+        };
         let block: Block = block;
         if block.number != height {
             let problem = format!("it was asked for block {height} and answers block {}", block.number);
