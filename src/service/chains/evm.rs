@@ -283,7 +283,9 @@ impl Chain for EvmChain {
         if self.storage != Storage::Never {
             let moved = metadata::moved(&block.receipts, &self.watched, &self.network.name);
             block.metadata = evm_metadata::read(node, &self.told, &block, moved).await;
-            let uses = destinations::uses(&self.decoder().block(&block, 0), &self.watched, &self.network.name);
+            let told = self.decoder().block(&block, 0);
+            block.is_quiet = told.is_empty();
+            let uses = destinations::uses(&told, &self.watched, &self.network.name);
             block.destinations = evm_destinations::read(node, &self.used, &block.block, uses).await;
         }
         Ok(Some(Fetched { at, block }))
@@ -306,7 +308,8 @@ impl Chain for EvmChain {
     }
 
     fn events(&self, fetched: &Fetched<ReadBlock>, epoch: u64) -> Vec<Event> {
-        self.decoder().block(&fetched.block, epoch)
+        // Most blocks are about nobody who is watched, and are looked through once.
+        if fetched.block.is_quiet { Vec::new() } else { self.decoder().block(&fetched.block, epoch) }
     }
 
     fn news(&self, fetched: &Fetched<ReadBlock>, epoch: u64) -> Vec<Event> {
