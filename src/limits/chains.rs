@@ -146,6 +146,9 @@ pub(crate) const METADATA_AGAIN_SECONDS: u64 = 86_400;
 /// Gas that a token gets to say what it calls itself, so that none keeps a node busy or makes it answer much.
 pub(crate) const METADATA_GAS_MAX: u64 = 1_000_000;
 
+/// Seconds that all questions about undeclared addresses of one block may take, so that a slow node delays no block by more.
+pub(crate) const DESTINATIONS_SECONDS_MAX: u64 = 15;
+
 /// Time after which the use of an undeclared address is told again.
 pub(crate) const DESTINATIONS_AGAIN_SECONDS: u64 = 86_400;
 

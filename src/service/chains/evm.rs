@@ -1,6 +1,7 @@
 //! What is asked of nodes of Ethereum and its relatives. What the answers mean is decided in `keywatch_ingest::chain::evm`.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use keywatch_ingest::chain::evm::rhythm::{At, Pair, Rhythm};
@@ -22,7 +23,7 @@ use super::evm_vouching::{Unvouched, VOUCHED, Vouching};
 use super::follower::chain::{Chain, Fetched, Header};
 use super::node::{Class, Node, Trouble};
 use super::{evm_balances, evm_destinations, evm_metadata, evm_tokens};
-
+use crate::limits::DESTINATIONS_SECONDS_MAX;
 use crate::service::config::chain::Storage;
 
 /// Parts of a block that it may be read without, beside the balances of each token.
@@ -286,7 +287,8 @@ impl Chain for EvmChain {
             let told = self.decoder().block(&block, 0);
             block.is_quiet = told.is_empty();
             let uses = destinations::uses(&told, &self.watched, &self.network.name);
-            block.destinations = evm_destinations::read(node, &self.used, &block.block, uses).await;
+            let patience = Duration::from_secs(DESTINATIONS_SECONDS_MAX);
+            block.destinations = evm_destinations::read(node, &self.used, &block.block, uses, patience).await;
         }
         Ok(Some(Fetched { at, block }))
     }
