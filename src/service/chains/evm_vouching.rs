@@ -48,11 +48,12 @@ impl Vouching {
         self.nodes > 0
     }
 
-    /// Holds what a node answered against the hash of the block; gives what is wrong where that is so at every node. Senders are
-    /// recovered of blocks of the last minutes, since that takes longer than everything else about a block together.
+    /// Holds what a node answered against the hash of the block; gives what is wrong where that is so at as many nodes as it
+    /// takes. Senders are recovered of blocks of the last minutes, since that takes longer than everything else about a block
+    /// together.
     ///
     /// # Errors
-    /// It is not what the hash stands for, and not all nodes have been asked.
+    /// It is not what the hash stands for, and others are still to be asked.
     pub(super) fn judge(&self, node: &str, block: &Block, receipts: &[Receipt]) -> Result<Option<String>, Unvouched> {
         if !self.is_on() {
             return Ok(None);

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// A block with its transactions in full.
 #[derive(Clone, Debug, Deserialize)]
@@ -438,7 +438,9 @@ fn lenient<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<Opt
 }
 
 fn lenient_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
-    Ok(Vec::deserialize(Value::deserialize(deserializer)?).ok())
+    // Not as values, of which a list of very many empty ones takes ten times as much as its text.
+    let text = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(text.get()).ok())
 }
 
 fn list<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<Vec<T>, D::Error> {
