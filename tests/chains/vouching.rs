@@ -128,6 +128,24 @@ async fn with_a_quorum_it_is_told_too_who_answers_with_something_else() {
 }
 
 #[tokio::test]
+async fn where_the_other_node_is_away_nothing_is_read_and_it_is_told_what_the_first_one_said() {
+    let node = Anvil::start().await;
+    let liar = liar(&node.url(), denies).await;
+    let watcher = Watcher::new(&[("liar", liar), ("away", "http://127.0.0.1:9".to_owned())], VERIFIED);
+    node.pay(WALLET, OTHER, 3).await;
+    let watching = watcher.start();
+    // What was wrong the first time is told before it is asked again.
+    watching.until("keywatch_chain_errors_total", "class=\"unvouched\"", 2).await;
+    watching.stop();
+    let events = watcher.told();
+    assert!(of_kind(&events, "chain.tx").is_empty());
+    let down = of_kind(&events, "source.status").into_iter().find(|event| event.outcome() == Some("down")).unwrap();
+    let reason = down.reason().unwrap();
+    assert!(reason.contains("`away`") && reason.contains("node `liar`: block 1 "), "{reason}");
+    assert!(reason.contains("its hash stands for other receipts"), "{reason}");
+}
+
+#[tokio::test]
 async fn where_no_node_has_another_the_block_is_read_and_it_is_told_that_nothing_vouches_for_it() {
     let node = Anvil::start().await;
     let liar = liar(&node.url(), denies).await;

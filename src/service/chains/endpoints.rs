@@ -158,7 +158,13 @@ impl Endpoints {
                 }
             }
         }
-        Err(last.unwrap_or_else(|| Trouble::new(Class::Unreachable, "no node is configured".into())))
+        let mut trouble = last.unwrap_or_else(|| Trouble::new(Class::Unreachable, "no node is configured".into()));
+        // That the last of them is away is not all that is wrong.
+        let last = trouble.endpoint.clone();
+        for (name, said) in dissent.into_iter().filter(|(name, _)| *name != last) {
+            trouble.problem = format!("{}; node `{name}`: {said}", trouble.problem);
+        }
+        Err(trouble)
     }
 }
 
