@@ -152,7 +152,7 @@ mod tests {
     fn wallets_whose_old_blocks_are_not_read_are_known_in_them_all_the_same() {
         let declared = system(&[("a", "base", 0), ("b", "base", 0)]);
         let all: Watching<System> =
-            Watching::new("base", &declared, Arc::new(|system: &System| Ok(system.clone()))).unwrap();
+            Watching::new("base", &declared, Arc::new(|system: &System| anyhow::Ok(system.clone()))).unwrap();
         let only = all.only(&["b".to_owned()]).unwrap();
         let wallets: Vec<(&str, &str)> =
             only.wallets.iter().map(|wallet| (wallet.wallet.as_str(), wallet.chain.as_str())).collect();
