@@ -89,6 +89,9 @@ pub const BALANCES_READ_MAX: usize = 100;
 /// Seconds after which it is told again what a wallet holds of an asset that has not changed.
 pub const BALANCES_TOLD_SECONDS: i64 = 86_400;
 
+/// Coins that cannot be spent yet, each of one wallet and block, that are remembered: they stand in each record of the cursor.
+pub const IMMATURE_COINS_MAX: usize = 10_000;
+
 /// Wallets of one chain whose coins are counted, since the sums stand in each record of the cursor.
 pub const HOLDINGS_WALLETS_MAX: usize = 1000;
 

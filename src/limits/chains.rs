@@ -24,6 +24,9 @@ pub(crate) const NODE_LATE_MILLISECONDS_MAX: u64 = 4;
 /// Blocks of which it is remembered which nodes have one that its hash does not stand for.
 pub(crate) const UNVOUCHED_BLOCKS_MAX: usize = 256;
 
+/// Seconds for which a node that does not have a block is waited for, where others have one that its hash does not stand for.
+pub(crate) const UNVOUCHED_SECONDS_MAX: u64 = 60;
+
 /// Seconds for which the senders of a new block are held against their signatures.
 pub(crate) const VOUCHED_SENDERS_SECONDS_MAX: i64 = 600;
 
@@ -142,6 +145,9 @@ pub(crate) const METADATA_AGAIN_SECONDS: u64 = 86_400;
 
 /// Gas that a token gets to say what it calls itself, so that none keeps a node busy or makes it answer much.
 pub(crate) const METADATA_GAS_MAX: u64 = 1_000_000;
+
+/// Seconds that all questions about undeclared addresses of one block may take, so that a slow node delays no block by more.
+pub(crate) const DESTINATIONS_SECONDS_MAX: u64 = 15;
 
 /// Time after which the use of an undeclared address is told again.
 pub(crate) const DESTINATIONS_AGAIN_SECONDS: u64 = 86_400;

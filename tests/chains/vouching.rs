@@ -72,6 +72,13 @@ fn blames(method: &str, result: &mut Value) {
     }
 }
 
+/// Names a hash of each block that is longer than any record may be.
+fn overflows(method: &str, result: &mut Value) {
+    if method == "eth_getBlockByNumber" && result.is_object() {
+        result["hash"] = json!(format!("0x{}", "ab".repeat(1 << 20)));
+    }
+}
+
 fn amounts(watcher: &Watcher) -> Vec<i128> {
     let events = watcher.told();
     of_kind(&events, "chain.transfer").iter().map(|event| event.amount().unwrap().saturated()).collect()
@@ -101,6 +108,44 @@ async fn what_a_node_hides_or_changes_is_read_from_the_next_and_told() {
 }
 
 #[tokio::test]
+async fn with_a_quorum_it_is_told_too_who_answers_with_something_else() {
+    let node = Anvil::start().await;
+    let liar = liar(&node.url(), denies).await;
+    let settings = format!("{VERIFIED}\nquorum = 2");
+    let nodes = [("liar", liar), ("honest", node.url()), ("other", node.url())];
+    let watcher = Watcher::new(&nodes, &settings);
+    node.pay(WALLET, OTHER, 3).await;
+    let watching = watcher.start();
+    watching.until_read(&node).await;
+    watching.stop();
+    assert_eq!(amounts(&watcher), [3]);
+    let events = watcher.told();
+    let told = of_kind(&events, "chain.disagreement");
+    assert_eq!(told.len(), 1, "{told:?}");
+    let said = told[0].detail().value()["said"].clone();
+    let named: Vec<&Value> = said.as_array().unwrap().iter().map(|said| &said["endpoint"]).collect();
+    assert_eq!(named, ["honest", "other", "liar"], "{said}");
+}
+
+#[tokio::test]
+async fn where_the_other_node_is_away_nothing_is_read_and_it_is_told_what_the_first_one_said() {
+    let node = Anvil::start().await;
+    let liar = liar(&node.url(), denies).await;
+    let watcher = Watcher::new(&[("liar", liar), ("away", "http://127.0.0.1:9".to_owned())], VERIFIED);
+    node.pay(WALLET, OTHER, 3).await;
+    let watching = watcher.start();
+    // What was wrong the first time is told before it is asked again.
+    watching.until("keywatch_chain_errors_total", "class=\"unvouched\"", 2).await;
+    watching.stop();
+    let events = watcher.told();
+    assert!(of_kind(&events, "chain.tx").is_empty());
+    let down = of_kind(&events, "source.status").into_iter().find(|event| event.outcome() == Some("down")).unwrap();
+    let reason = down.reason().unwrap();
+    assert!(reason.contains("`away`") && reason.contains("node `liar`: block 1 "), "{reason}");
+    assert!(reason.contains("its hash stands for other receipts"), "{reason}");
+}
+
+#[tokio::test]
 async fn where_no_node_has_another_the_block_is_read_and_it_is_told_that_nothing_vouches_for_it() {
     let node = Anvil::start().await;
     let liar = liar(&node.url(), denies).await;
@@ -116,6 +161,27 @@ async fn where_no_node_has_another_the_block_is_read_and_it_is_told_that_nothing
     let checked = keywatch(watcher.path(), &["chain", "check"], b"");
     let said = String::from_utf8(checked.stdout).unwrap();
     assert!(said.contains("its hash stands for other receipts"), "{said}");
+}
+
+#[tokio::test]
+async fn a_node_that_names_no_hash_stops_nobody() {
+    let node = Anvil::start().await;
+    let liar = liar(&node.url(), overflows).await;
+    let settings = "head_seconds = 1";
+    let watcher = Watcher::new(&[("honest", node.url()), ("liar", liar)], settings);
+    let watching = watcher.start();
+    // It is asked for its newest block at a rhythm.
+    watching.until("keywatch_chain_errors_total", "class=\"malformed\"", 2).await;
+    node.pay(WALLET, OTHER, 3).await;
+    watching.until_read(&node).await;
+    watching.stop();
+    assert_eq!(amounts(&watcher), [3]);
+    let events = watcher.told();
+    let named: Vec<String> = of_kind(&events, "chain.head")
+        .iter()
+        .map(|event| event.detail().value()["replica"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(!named.is_empty() && named.iter().all(|name| name == "honest"), "{named:?}");
 }
 
 #[tokio::test]

@@ -196,8 +196,8 @@ impl Holdings {
         if let Some(held) = self.wallets.get_mut(wallet) {
             let coins = listed.units.get(wallet).into_iter().flat_map(BTreeMap::values);
             *held = Held { since: 0, units: coins.copied().fold(0, i64::saturating_add) };
-            for (height, units) in listed.coinbase.get(wallet).into_iter().flatten() {
-                self.rewards.pay(wallet, *height, *units);
+            if let Some(coins) = listed.coinbase.get(wallet) {
+                self.rewards.adopt(wallet, coins, listed.height);
             }
         }
     }

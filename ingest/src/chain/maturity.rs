@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use crate::limits::IMMATURE_COINS_MAX;
+
 /// Blocks from the one that paid a miner to the first in which that may be spent.
 const COINBASE_MATURITY: u64 = 100;
 
@@ -17,10 +19,20 @@ pub(super) struct Rewards {
 }
 
 impl Rewards {
-    /// The block at a height paid that to a wallet.
+    /// The block at a height paid that to a wallet. They stand in each record of a cursor, so that there is an end of them.
     pub(super) fn pay(&mut self, wallet: &str, height: u64, units: i64) {
-        if units > 0 {
+        let count: usize = self.wallets.values().map(BTreeMap::len).sum();
+        if units > 0 && count < IMMATURE_COINS_MAX {
             self.wallets.entry(wallet.to_owned()).or_default().insert(height, units);
+        }
+    }
+
+    /// Takes what a node lists that blocks paid to a wallet, as of the block at `tip`. What is long mature, or above it, is none
+    /// of it, whatever the node says.
+    pub(super) fn adopt(&mut self, wallet: &str, coins: &BTreeMap<u64, i64>, tip: u64) {
+        let from = tip.saturating_sub(2 * COINBASE_MATURITY);
+        for (height, units) in coins.range(from..=tip) {
+            self.pay(wallet, *height, *units);
         }
     }
 
@@ -123,6 +135,18 @@ mod tests {
         assert_eq!(rewards.immature("miner", 0, 150), 0);
         rewards.settle(101);
         assert_eq!(rewards, Rewards::default());
+    }
+
+    #[test]
+    fn p7_a_node_that_lists_very_many_coins_makes_no_record_too_long() {
+        let coins: BTreeMap<u64, i64> = (0..5000).map(|height| (height, 1)).collect();
+        let mut rewards = Rewards::default();
+        rewards.adopt("one", &coins, 1000);
+        assert_eq!((rewards.wallets["one"].len(), rewards.immature("one", 0, 1000)), (201, 99));
+        for other in 0..200 {
+            rewards.adopt(&other.to_string(), &coins, 1000);
+        }
+        assert_eq!(rewards.wallets.values().map(BTreeMap::len).sum::<usize>(), IMMATURE_COINS_MAX);
     }
 
     #[test]

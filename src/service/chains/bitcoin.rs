@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bitcoin::consensus::encode::deserialize_hex;
-use bitcoin::{Block, Network, OutPoint, ScriptBuf, Transaction, TxOut, Txid, constants};
+use bitcoin::{Block, BlockHash, Network, OutPoint, ScriptBuf, Transaction, TxOut, Txid, constants};
 use keywatch_ingest::chain::bitcoin::balance::{self, satoshi};
 use keywatch_ingest::chain::bitcoin::{Coins, Decoder, Heights, Place, Watched};
 use keywatch_ingest::chain::follow::{BlockRef, ReadRef, Used};
@@ -222,10 +222,13 @@ impl Chain for BitcoinChain {
     }
 
     async fn hash_at(&self, node: &Node, height: u64) -> Result<Option<String>, Trouble> {
-        match node.ask("getblockhash", json!([height])).await {
-            Err(trouble) if trouble.code.is_some_and(|code| NO_SUCH_HEIGHT.contains(&code)) => Ok(None),
-            answer => answer.map(Some),
-        }
+        let hash = match node.ask::<String>("getblockhash", json!([height])).await {
+            Err(trouble) if trouble.code.is_some_and(|code| NO_SUCH_HEIGHT.contains(&code)) => return Ok(None),
+            answer => answer?,
+        };
+        // What a node answers in its place may be of any length, and goes into records.
+        let problem = |_| node.trouble(Class::Malformed, "the hash that it names of a block is none".to_owned());
+        Ok(Some(hash.parse::<BlockHash>().map_err(problem)?.to_string()))
     }
 
     async fn header(&self, node: &Node, height: u64) -> Result<Option<NodeHeader>, Trouble> {

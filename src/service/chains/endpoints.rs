@@ -75,7 +75,8 @@ impl Endpoints {
         if fit.len() >= self.quorum { fit } else { self.endpoints.iter().collect() }
     }
 
-    /// What `ask` gets. `mark` makes what is compared of an answer.
+    /// What `ask` gets. `mark` makes what is compared of an answer. A node that answered with what a block's hash does not stand
+    /// for dissents.
     ///
     /// # Errors
     /// No node answers, or too few say the same.
@@ -91,7 +92,7 @@ impl Endpoints {
         let voices = self.voices();
         let asked = voices.into_iter().map(|endpoint| async move { (endpoint, ask(Arc::clone(&endpoint.node)).await) });
         let mut by_mark: BTreeMap<String, (Vec<String>, T)> = BTreeMap::new();
-        let mut trouble = None;
+        let (mut unvouched, mut trouble) = (Vec::new(), None);
         for (endpoint, answer) in join_all(asked).await {
             endpoint.note(answer.as_ref().err());
             match answer {
@@ -99,14 +100,18 @@ impl Endpoints {
                     let entry = by_mark.entry(mark(&answer)).or_insert_with(|| (Vec::new(), answer));
                     entry.0.push(endpoint.node.name().to_owned());
                 }
+                Err(problem) if problem.class == Class::Unvouched => {
+                    unvouched.push((endpoint.node.name().to_owned(), problem.problem));
+                }
                 Err(problem) => trouble = Some(problem),
             }
         }
         let said = |(mark, (names, _)): (&String, &(Vec<String>, T))| {
             names.iter().map(|name| (name.clone(), mark.clone())).collect::<Vec<_>>()
         };
+        let differ = by_mark.len() > 1 || !unvouched.is_empty();
         let dissent: Vec<(String, String)> =
-            if by_mark.len() > 1 { by_mark.iter().flat_map(said).collect() } else { Vec::new() };
+            if differ { by_mark.iter().flat_map(said).chain(unvouched).collect() } else { Vec::new() };
         let enough = by_mark.into_values().find(|(names, _)| names.len() >= self.quorum);
         match (enough, trouble) {
             (Some((names, answer)), _) => Ok(Agreed { answer, dissent, voices: names.len() }),
@@ -122,8 +127,7 @@ impl Endpoints {
         Trouble::new(Class::NoQuorum, problem)
     }
 
-    /// The answer of the first node that has one. A node before it that answered with what a block's hash does not stand for
-    /// dissents.
+    /// The answer of the first node that has one. Nodes before it may dissent.
     async fn first<T, F, A>(&self, ask: F, mark: impl Fn(&T) -> String) -> Result<Agreed<T>, Trouble>
     where
         F: Fn(Arc<Node>) -> A,
@@ -154,7 +158,13 @@ impl Endpoints {
                 }
             }
         }
-        Err(last.unwrap_or_else(|| Trouble::new(Class::Unreachable, "no node is configured".into())))
+        let mut trouble = last.unwrap_or_else(|| Trouble::new(Class::Unreachable, "no node is configured".into()));
+        // That the last of them is away is not all that is wrong.
+        let last = trouble.endpoint.clone();
+        for (name, said) in dissent.into_iter().filter(|(name, _)| *name != last) {
+            trouble.problem = format!("{}; node `{name}`: {said}", trouble.problem);
+        }
+        Err(trouble)
     }
 }
 

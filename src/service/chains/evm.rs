@@ -1,6 +1,7 @@
 //! What is asked of nodes of Ethereum and its relatives. What the answers mean is decided in `keywatch_ingest::chain::evm`.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use keywatch_ingest::chain::evm::rhythm::{At, Pair, Rhythm};
@@ -22,7 +23,7 @@ use super::evm_vouching::{Unvouched, VOUCHED, Vouching};
 use super::follower::chain::{Chain, Fetched, Header};
 use super::node::{Class, Node, Trouble};
 use super::{evm_balances, evm_destinations, evm_metadata, evm_tokens};
-
+use crate::limits::DESTINATIONS_SECONDS_MAX;
 use crate::service::config::chain::Storage;
 
 /// Parts of a block that it may be read without, beside the balances of each token.
@@ -182,6 +183,12 @@ impl EvmChain {
     }
 }
 
+/// A hash as events have it. What a node answers in its place may be of any length, and goes into records.
+fn hash_of(node: &Node, said: &str) -> Result<String, Trouble> {
+    let problem = |_| node.trouble(Class::Malformed, "the hash that it names of a block is none".to_owned());
+    Ok(format!("{:#x}", said.parse::<B256>().map_err(problem)?))
+}
+
 /// Why not everything that a block touched is compared.
 fn crowded(wallets: usize, balances: usize) -> Option<String> {
     (wallets + balances > 0).then(|| {
@@ -217,14 +224,14 @@ impl Chain for EvmChain {
 
     async fn hash_at(&self, node: &Node, height: u64) -> Result<Option<String>, Trouble> {
         let answer: Option<Hash> = node.ask_for("eth_getBlockByNumber", json!([format!("{height:#x}"), false])).await?;
-        Ok(answer.map(|block| block.hash))
+        answer.map(|block| hash_of(node, &block.hash)).transpose()
     }
 
     async fn header(&self, node: &Node, height: u64) -> Result<Option<Header>, Trouble> {
         let asked = json!([format!("{height:#x}"), false]);
         let Some(block) = node.ask_for::<Stamped>("eth_getBlockByNumber", asked).await? else { return Ok(None) };
         let time = parse_quantity(&block.timestamp).map_err(|problem| node.trouble(Class::Malformed, problem))?;
-        Ok(Some(Header { hash: block.hash, time: events::seconds(time) }))
+        Ok(Some(Header { hash: hash_of(node, &block.hash)?, time: events::seconds(time) }))
     }
 
     async fn finalized(&self, node: &Node) -> Result<Option<u64>, Trouble> {
@@ -240,7 +247,14 @@ impl Chain for EvmChain {
 
     async fn fetch(&self, node: &Node, height: u64) -> Result<Option<Fetched<ReadBlock>>, Trouble> {
         let asked = node.ask_for("eth_getBlockByNumber", json!([format!("{height:#x}"), true])).await?;
-        let Some(block) = asked else { return Ok(None) };
+        let Some(block) = asked else {
+            if self.vouching.is_stuck(height, tokio::time::Instant::now()) {
+                let problem =
+                    format!("it has no block {height}, of which others have one that its hash does not stand for");
+                return Err(node.trouble(Class::Missing, problem));
+            }
+            return Ok(None);
+        };
         let block: Block = block;
         if block.number != height {
             let problem = format!("it was asked for block {height} and answers block {}", block.number);
@@ -270,8 +284,11 @@ impl Chain for EvmChain {
         if self.storage != Storage::Never {
             let moved = metadata::moved(&block.receipts, &self.watched, &self.network.name);
             block.metadata = evm_metadata::read(node, &self.told, &block, moved).await;
-            let uses = destinations::uses(&self.decoder().block(&block, 0), &self.watched, &self.network.name);
-            block.destinations = evm_destinations::read(node, &self.used, &block.block, uses).await;
+            let told = self.decoder().block(&block, 0);
+            block.is_quiet = told.is_empty();
+            let uses = destinations::uses(&told, &self.watched, &self.network.name);
+            let patience = Duration::from_secs(DESTINATIONS_SECONDS_MAX);
+            block.destinations = evm_destinations::read(node, &self.used, &block.block, uses, patience).await;
         }
         Ok(Some(Fetched { at, block }))
     }
@@ -293,7 +310,8 @@ impl Chain for EvmChain {
     }
 
     fn events(&self, fetched: &Fetched<ReadBlock>, epoch: u64) -> Vec<Event> {
-        self.decoder().block(&fetched.block, epoch)
+        // Most blocks are about nobody who is watched, and are looked through once.
+        if fetched.block.is_quiet { Vec::new() } else { self.decoder().block(&fetched.block, epoch) }
     }
 
     fn news(&self, fetched: &Fetched<ReadBlock>, epoch: u64) -> Vec<Event> {

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use alloy::primitives::{Address, Bytes};
 use keywatch_ingest::chain::evm::Block;
@@ -13,6 +14,7 @@ use keywatch_ingest::limits::{CONTRACTS_DATED_MAX, DESTINATIONS_ASKED_MAX};
 use keywatch_store::Event;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 
 use super::node::Node;
 use crate::limits::{DESTINATIONS_AGAIN_SECONDS, DESTINATIONS_TOLD_MAX};
@@ -82,18 +84,20 @@ fn key(event: &Event) -> Option<(Key, u64, u64)> {
 }
 
 /// What a node knows of those addresses that were not told of lately. One that it cannot tell of, as of a block that is older
-/// than its state, is passed over: nothing of this holds up a block.
-pub(super) async fn read(node: &Node, told: &Told, block: &Block, uses: Vec<Use>) -> Vec<Seen> {
+/// than its state, is passed over, and so is what takes it longer than `patience` all together: nothing of this holds up a block.
+pub(super) async fn read(node: &Node, told: &Told, block: &Block, uses: Vec<Use>, patience: Duration) -> Vec<Seen> {
+    let until = Instant::now() + patience;
     let open = told.open(uses, block.timestamp);
     let questions: Vec<(&str, Value)> = open.iter().flat_map(|used| questions(used, block)).collect();
-    let Ok(answers) = node.ask_each_alone::<String>(&questions).await else { return Vec::new() };
+    let answered = timeout_at(until, node.ask_each_alone::<String>(&questions)).await;
+    let Ok(Ok(answers)) = answered else { return Vec::new() };
     let answered = open.into_iter().zip(answers.chunks_exact(4));
     let mut seen: Vec<Seen> = answered.filter_map(|(used, answers)| destinations::seen(used, answers)).collect();
     let contracts = (0..seen.len()).filter(|index| seen[*index].is_contract());
     let dated: Vec<usize> = contracts.take(CONTRACTS_DATED_MAX).collect();
     for index in dated {
-        let since = since(node, &seen[index], block).await;
-        seen[index].since = since;
+        let Ok(found) = timeout_at(until, since(node, &seen[index], block)).await else { break };
+        seen[index].since = found;
     }
     seen
 }
@@ -138,14 +142,18 @@ async fn made(node: &Node, height: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use keywatch_store::Instant;
+    use keywatch_ingest::chain::evm::Watched;
+    use keywatch_store::Instant as Time;
     use keywatch_store::event::Origin;
+    use tokio::net::TcpListener;
 
+    use super::super::node::NodeSettings;
     use super::*;
+    use crate::service::metrics::Metrics;
 
     fn told_at(height: u64, to: u8, used: &str, seconds: i64) -> Event {
         let origin = Origin { system: "cold".into(), source: "node".into() };
-        let time = Instant::from_unix_seconds(seconds).unwrap();
+        let time = Time::from_unix_seconds(seconds).unwrap();
         let mut event = Event::builder(&origin, &format!("{height}/{to}/{used}"), "chain.destination", time);
         event.wallet(format!("{:#x}", Address::with_last_byte(1)));
         event.to_address(format!("{:#x}", Address::with_last_byte(to)));
@@ -154,7 +162,7 @@ mod tests {
 
     fn left(told: &Told, event: Event) -> bool {
         let origin = Origin { system: "cold".into(), source: "node".into() };
-        let other = Event::builder(&origin, "other", "chain.tx", Instant(1)).build_own();
+        let other = Event::builder(&origin, "other", "chain.tx", Time(1)).build_own();
         let mut events = vec![other, event];
         told.leave_out(&mut events);
         assert_eq!(events[0].kind(), "chain.tx", "nothing else is left out");
@@ -173,5 +181,29 @@ mod tests {
         assert!(!left(&told, told_at(12, 2, "payment", 1_030)), "its block is still there");
         let again = 1_000 + i64::try_from(DESTINATIONS_AGAIN_SECONDS).unwrap();
         assert!(left(&told, told_at(9_000, 2, "payment", again)));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_answer_holds_up_no_block_for_longer_than_is_borne() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let url = format!("http://{}", silent.local_addr().unwrap()).parse().unwrap();
+        let settings = NodeSettings { name: "silent".to_owned(), url, requests_per_second: 1000 };
+        let node = Node::new(&settings, "base", Metrics::new()).unwrap();
+        let word = format!("{:#x}", Address::repeat_byte(7).into_word());
+        let block = json!({
+            "hash": word, "parentHash": word, "number": "0x9", "timestamp": "0x1", "receiptsRoot": word, "transactions": [],
+        });
+        let block: Block = serde_json::from_value(block).unwrap();
+        let origin = Origin { system: "cold".into(), source: "node".into() };
+        let mut event = Event::builder(&origin, "9", "chain.contract", Time(1));
+        event.wallet(format!("{:#x}", Address::repeat_byte(1)));
+        let event =
+            event.detail(&json!({"change": "owner", "after": format!("{:#x}", Address::repeat_byte(7))})).build_own();
+        let uses = destinations::uses(&[event], &Watched::default(), "base");
+        assert_eq!(uses.len(), 1);
+        let asked = read(&node, &Told::default(), &block, uses, Duration::from_millis(50));
+        let seen = tokio::time::timeout(Duration::from_secs(10), asked).await;
+        assert_eq!(seen, Ok(Vec::new()));
     }
 }

@@ -179,7 +179,7 @@ pub(crate) fn configured(chain: &config::Chain, system: &System) -> anyhow::Resu
     } else {
         let (watched, unreadable) = evm::Watched::of(system, &chain.chain);
         let network = chain.network()?;
-        let vouching = Vouching::new(if chain.verifies() { chain.endpoints.len() } else { 0 });
+        let vouching = Vouching::new(if chain.verifies() { doubters(chain) } else { 0 });
         let (traces, storage, origin) = (chain.traces, chain.storage, origin(chain));
         let (told, used) = (evm_metadata::Told::default(), evm_destinations::Told::default());
         let chain = EvmChain { origin, network, watched, traces, storage, told, vouching, used };
@@ -193,6 +193,12 @@ pub(crate) fn configured(chain: &config::Chain, system: &System) -> anyhow::Resu
         );
     }
     Ok(made)
+}
+
+/// How many nodes have to have nothing better before a block is read for which nothing vouches: all of them, or as many as a
+/// quorum asks for, so that one that is away holds up nothing that the others agree on.
+fn doubters(chain: &config::Chain) -> usize {
+    if chain.quorum > 1 { chain.quorum } else { chain.endpoints.len() }
 }
 
 /// Who the events of a follower are written under.

@@ -48,14 +48,16 @@ impl<C> Watching<C> {
         Ok(Watching { chain, system: Arc::new(system.clone()), digest, name: name.to_owned(), make })
     }
 
-    /// The chain with some of its wallets; those that are not declared any more are left out.
+    /// The chain with some of its wallets watched; those that are not declared any more are left out. The others are known as
+    /// addresses of the system all the same.
     ///
     /// # Errors
     /// The chain cannot be made.
     pub(crate) fn only(&self, wallets: &[String]) -> anyhow::Result<C> {
         let mut system = System::clone(&self.system);
         let wanted: HashSet<&str> = wallets.iter().map(String::as_str).collect();
-        system.wallets.retain(|wallet| wanted.contains(wallet.wallet.as_str()));
+        let others = system.wallets.iter_mut().filter(|wallet| !wanted.contains(wallet.wallet.as_str()));
+        others.for_each(|wallet| wallet.chain.clear());
         (self.make)(&system)
     }
 
@@ -123,10 +125,11 @@ mod tests {
         System { id: "cold".into(), wallets: wallets.iter().map(wallet).collect(), ..System::default() }
     }
 
-    /// A chain that is only the names of its wallets.
+    /// A chain that is only the names of its wallets, which are those of any chain.
     #[expect(clippy::unnecessary_wraps, reason = "what makes a chain may fail")]
     fn names(system: &System) -> anyhow::Result<Vec<String>> {
-        Ok(system.wallets.iter().map(|wallet| wallet.wallet.clone()).collect())
+        let watched = system.wallets.iter().filter(|wallet| !wallet.chain.is_empty());
+        Ok(watched.map(|wallet| wallet.wallet.clone()).collect())
     }
 
     #[tokio::test]
@@ -143,6 +146,17 @@ mod tests {
         assert_eq!(next.added(&first.system), [("b".to_owned(), 7), ("d".to_owned(), 0)]);
         assert_eq!(next.only(&["b".to_owned(), "gone".to_owned()]).unwrap(), ["b"]);
         assert!(next.changed(&first.system).is_empty());
+    }
+
+    #[test]
+    fn wallets_whose_old_blocks_are_not_read_are_known_in_them_all_the_same() {
+        let declared = system(&[("a", "base", 0), ("b", "base", 0)]);
+        let all: Watching<System> =
+            Watching::new("base", &declared, Arc::new(|system: &System| anyhow::Ok(system.clone()))).unwrap();
+        let only = all.only(&["b".to_owned()]).unwrap();
+        let wallets: Vec<(&str, &str)> =
+            only.wallets.iter().map(|wallet| (wallet.wallet.as_str(), wallet.chain.as_str())).collect();
+        assert_eq!(wallets, [("a", ""), ("b", "base")]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// A text that has a form of its own, as an address.
 struct Text<T>(PhantomData<T>);
@@ -99,7 +99,9 @@ pub(super) fn lenient<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) ->
 pub(super) fn lenient_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<Vec<T>>, D::Error> {
-    Ok(Vec::deserialize(Value::deserialize(deserializer)?).ok())
+    // Not as values, of which a list of very many empty ones takes ten times as much as its text.
+    let text = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(text.get()).ok())
 }
 
 /// A list of texts, each in the form of its type.

@@ -29,6 +29,8 @@ pub struct ReadBlock {
     pub destinations: Vec<Seen>,
     /// What became of the questions about calls, what stands in contracts, and what wallets hold.
     pub asked: Asked,
+    /// Whether it was looked through when all of that was there, and nothing is told of it.
+    pub is_quiet: bool,
 }
 
 impl ReadBlock {
@@ -69,6 +71,7 @@ impl ReadBlock {
             metadata: Vec::new(),
             destinations: Vec::new(),
             asked: Asked::default(),
+            is_quiet: false,
         })
     }
 }

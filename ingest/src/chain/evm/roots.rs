@@ -7,7 +7,7 @@
 //!
 //! Sources: Yellow Paper, section 4.3; EIP-2718, EIP-1559, EIP-4895, EIP-4844, EIP-4788, EIP-7685 for what a header has had since.
 
-use alloy::primitives::{B256, U256, keccak256};
+use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy::trie::root::ordered_trie_root_encoded;
 
 use super::rlp::{put, put_list, put_number};
@@ -49,9 +49,14 @@ fn check_parts(block: &Block, receipts: &[Receipt]) -> Result<(), String> {
         if keccak256(&whole) != transaction.hash {
             return Err(format!("{:#x} has another hash", transaction.hash));
         }
+        let has_list = transaction.authorization_list.as_ref().is_some_and(|list| !list.is_empty());
+        if has_list && signed::kind(transaction.kind) != Some(signed::DELEGATING) {
+            return Err(format!("{:#x} is of a type that carries no authorizations", transaction.hash));
+        }
         sent.push(whole);
     }
     same("transactions", &sent, block.transactions_root)?;
+    makes(block, receipts)?;
     let (mut became, mut gas, mut logs) = (Vec::with_capacity(receipts.len()), U256::ZERO, 0_u64);
     for receipt in receipts {
         let hash = receipt.transaction_hash;
@@ -87,6 +92,26 @@ fn check_parts(block: &Block, receipts: &[Receipt]) -> Result<(), String> {
     same("withdrawals", &paid.ok_or("a withdrawal names no validator")?, Some(root))
 }
 
+/// Holds the address of each contract that a transaction makes against who sends it: no trie has it.
+fn makes(block: &Block, receipts: &[Receipt]) -> Result<(), String> {
+    for (sent, receipt) in block.transactions.iter().zip(receipts) {
+        let (said, made) = (receipt.contract_address, created(sent.from, sent.nonce));
+        let is_so = sent.to.is_some() || said == Some(made) || (said.is_none() && !receipt.succeeded());
+        if !is_so {
+            return Err(format!("the receipt of {:#x} names another contract than it makes", sent.hash));
+        }
+    }
+    Ok(())
+}
+
+/// Where a contract stands that an account makes with its transaction of that number (Yellow Paper, section 7).
+fn created(from: Address, nonce: u64) -> Address {
+    let mut list = Vec::with_capacity(32);
+    put(&mut list, from.as_slice());
+    put_number(&mut list, U256::from(nonce));
+    Address::from_word(keccak256(listed(&list)))
+}
+
 /// Holds the root of the trie of `items`, which are numbered, against the header's.
 fn same(what: &str, items: &[Vec<u8>], root: Option<B256>) -> Result<(), String> {
     let found = ordered_trie_root_encoded(items);
@@ -112,7 +137,18 @@ fn header(block: &Block) -> Option<Vec<u8>> {
     put(&mut list, block.extra_data.as_ref()?);
     put(&mut list, block.mix_hash?.as_slice());
     put(&mut list, block.nonce.as_ref()?);
-    // Each of these came with a fork, and those after it later.
+    // Each of these came with a fork, and those after it later: one that was left out would let the next stand in its place.
+    let forks = [
+        block.base_fee_per_gas.is_some(),
+        block.withdrawals_root.is_some(),
+        block.blob_gas_used.is_some(),
+        block.excess_blob_gas.is_some(),
+        block.parent_beacon_block_root.is_some(),
+        block.requests_hash.is_some(),
+    ];
+    if forks.windows(2).any(|pair| pair == [false, true]) {
+        return None;
+    }
     block.base_fee_per_gas.iter().for_each(|fee| put_number(&mut list, *fee));
     block.withdrawals_root.iter().for_each(|root| put(&mut list, root.as_slice()));
     block.blob_gas_used.iter().for_each(|gas| put_number(&mut list, *gas));
@@ -128,9 +164,10 @@ fn whole_receipt(receipt: &Receipt) -> Option<Vec<u8>> {
     let bytes: usize = receipt.logs.iter().map(|log| log.data.len() + 160).sum();
     let mut list = Vec::with_capacity(bytes + 320);
     match (receipt.status, receipt.root) {
-        (Some(status), _) => put_number(&mut list, status),
+        (Some(status), _) if status <= U256::ONE => put_number(&mut list, status),
         (None, Some(root)) => put(&mut list, root.as_slice()),
-        (None, None) => return None,
+        // A root of before Byzantium written as a number is no status.
+        _ => return None,
     }
     put_number(&mut list, receipt.cumulative_gas_used?);
     put(&mut list, receipt.logs_bloom.as_ref()?);
@@ -210,6 +247,8 @@ mod tests {
             (first, "/receipts/5/status", json!("0x1")),
             (first, "/receipts/0/status", json!("0x0")),
             (first, "/receipts/0/gasUsed", json!("0x1")),
+            (first, "/receipts/1/contractAddress", address.clone()),
+            (first, "/receipts/1/contractAddress", Value::Null),
             (first, "/receipts/1/logs", json!([])),
             (first, "/receipts/1/logs/0/data", json!("0x")),
             (first, "/receipts/1/logs/0/address", address.clone()),
@@ -230,6 +269,34 @@ mod tests {
         without["block"]["transactions"].as_array_mut().unwrap().pop();
         without["receipts"].as_array_mut().unwrap().pop();
         assert!(checked(&without).unwrap_err().ends_with("its hash stands for other transactions"), "one was left out");
+    }
+
+    #[test]
+    fn a_transaction_of_another_type_carries_no_authorizations() {
+        let mut changed = recorded().remove(0);
+        let list = changed["block"]["transactions"][4]["authorizationList"].clone();
+        assert_eq!(list.as_array().map(Vec::len), Some(1));
+        changed["block"]["transactions"][0]["authorizationList"] = list;
+        assert!(checked(&changed).unwrap_err().ends_with("is of a type that carries no authorizations"));
+        changed["block"]["transactions"][0]["authorizationList"] = json!([]);
+        assert_eq!(checked(&changed), Ok(()), "an empty one says nothing");
+    }
+
+    #[test]
+    fn what_a_header_lacks_leaves_its_place_to_nothing_else() {
+        // As headers were between the forks Shanghai and Cancun.
+        let mut before = recorded().remove(1);
+        for later in ["blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot", "requestsHash"] {
+            before["block"][later] = Value::Null;
+        }
+        let hash = keccak256(header(&parts(&before).0).unwrap());
+        before["block"]["hash"] = json!(format!("{hash:#x}"));
+        assert_eq!(checked(&before), Ok(()));
+        let mut hiding = before;
+        let root = hiding["block"]["withdrawalsRoot"].take();
+        hiding["block"]["blobGasUsed"] = root;
+        hiding["block"]["withdrawals"] = json!([]);
+        assert!(checked(&hiding).unwrap_err().ends_with("its header lacks what every header has"));
     }
 
     #[test]

@@ -79,9 +79,12 @@ impl Signed {
     }
 }
 
+/// The type that carries authorizations (EIP-7702).
+pub(super) const DELEGATING: u8 = 4;
+
 /// The type of a transaction that is known here; nodes from before there were types say none.
 pub(super) fn kind(said: Option<U256>) -> Option<u8> {
-    u8::try_from(said.unwrap_or_default()).ok().filter(|kind| *kind <= 4)
+    u8::try_from(said.unwrap_or_default()).ok().filter(|kind| *kind <= DELEGATING)
 }
 
 /// What a transaction says before its signature.
@@ -108,7 +111,7 @@ fn payload(sent: &Transaction, kind: u8) -> Option<Vec<u8>> {
         sent.blob_versioned_hashes.as_ref()?.iter().for_each(|hash| put(&mut hashes, hash.0.as_slice()));
         put_list(&mut out, &hashes);
     }
-    if kind == 4 {
+    if kind == DELEGATING {
         let entries = sent.authorization_list.as_ref()?.iter().map(authorization).collect::<Option<Vec<_>>>()?;
         put_list(&mut out, &entries.concat());
     }

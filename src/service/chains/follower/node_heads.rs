@@ -14,11 +14,11 @@ use futures::future::join_all;
 use keywatch_store::Event;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::chain::{Chain, Header, head_of};
 use crate::clock;
-use crate::limits::HEAD_TOLD_SECONDS;
+use crate::limits::{HEAD_TOLD_SECONDS, NODE_CALL_SECONDS_MAX};
 use crate::service::chains::endpoints::Endpoints;
 use crate::service::chains::node::{Node, Trouble};
 use crate::service::chains::writing;
@@ -141,10 +141,9 @@ impl<C: Chain> HeadWatcher<C> {
 
     async fn look(&mut self) -> anyhow::Result<()> {
         let chain = &self.chain;
-        let asked = self.endpoints.nodes().map(|node| newest(chain.as_ref(), node));
+        let asked = self.endpoints.nodes().map(|node| in_time(newest(chain.as_ref(), node)));
         // A node that does not answer has no head; that it does not is said by its status.
-        let heads: Vec<Option<(u64, Header)>> =
-            join_all(asked).await.into_iter().map(|head| head.ok().flatten()).collect();
+        let heads: Vec<Option<(u64, Header)>> = join_all(asked).await;
         let now = Instant::now();
         let names: Vec<String> = self.endpoints.nodes().map(|node| node.name().to_owned()).collect();
         let mut events = Vec::new();
@@ -157,9 +156,8 @@ impl<C: Chain> HeadWatcher<C> {
         }
         let heights: Vec<Option<u64>> = heads.iter().map(|head| head.as_ref().map(|(height, _)| *height)).collect();
         if let Some(height) = self.branches.height(&heights, now) {
-            let asked = self.endpoints.nodes().map(|node| named(chain.as_ref(), node, height));
-            let named: Vec<Option<String>> =
-                join_all(asked).await.into_iter().map(|hash| hash.ok().flatten()).collect();
+            let asked = self.endpoints.nodes().map(|node| in_time(named(chain.as_ref(), node, height)));
+            let named: Vec<Option<String>> = join_all(asked).await;
             if let Some(lasts) = self.branches.judge(height, &named, now) {
                 events.push(disagreement(chain.as_ref(), height, &names, &named, lasts));
             }
@@ -175,6 +173,12 @@ impl<C: Chain> HeadWatcher<C> {
 fn tells(told: Option<&(String, Instant)>, hash: &str, now: Instant) -> bool {
     let again = Duration::from_secs(HEAD_TOLD_SECONDS);
     told.is_none_or(|(before, at)| before != hash || now.duration_since(*at) >= again)
+}
+
+/// What a node answers, where it does so in time: one that is slow keeps what the others say waiting for no longer than one
+/// question may take.
+async fn in_time<T>(asked: impl Future<Output = Result<Option<T>, Trouble>>) -> Option<T> {
+    timeout(Duration::from_secs(NODE_CALL_SECONDS_MAX), asked).await.ok()?.ok().flatten()
 }
 
 /// The newest block of a node.
