@@ -200,6 +200,8 @@ impl<'a> Told<'a> {
         put(&mut detail, "hash_recomputed", self.recomputed.hash.map(|hash| json!(format!("{hash:#x}"))));
         put(&mut detail, "operation", Some(json!(self.record.operation)));
         put(&mut detail, "nonce", Some(integer_or_text(&self.record.nonce.to_string())));
+        let gas_price = self.record.gas_price;
+        put(&mut detail, "gas_price", (!gas_price.is_zero()).then(|| json!(gas_price.to_string())));
         detail
     }
 

@@ -199,6 +199,17 @@ fn every_field_that_is_signed_is_checked() {
 }
 
 #[test]
+fn what_the_wallet_pays_back_to_whoever_executes_is_told() {
+    let said = |record: &Value| -> Vec<Value> {
+        events(record).iter().take(2).map(|event| event.detail().value()["gas_price"].clone()).collect()
+    };
+    let mut paying = record(SHOWN);
+    assert_eq!(said(&paying), [Value::Null, Value::Null]);
+    paying["gasPrice"] = json!("1000000000000");
+    assert_eq!(said(&paying), [json!("1000000000000"), json!("1000000000000")]);
+}
+
+#[test]
 fn numbers_may_be_numbers_or_text_and_zero_addresses_null() {
     let told = events(&record(SHOWN));
     let mut other = record(SHOWN);
