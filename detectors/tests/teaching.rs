@@ -45,6 +45,12 @@ fn a_look_alike_that_was_planted_is_no_known_destination() {
 }
 
 #[test]
+fn a_token_that_nobody_declared_hides_no_approval_that_a_wallet_gave_itself() {
+    let told = entities("chain/indicator_seen");
+    assert!(told.contains("0xbad100000000000000000000000000000000bad1"), "{told:?}");
+}
+
+#[test]
 fn a_payment_that_only_waited_makes_no_known_destination() {
     let told = entities("chain/destination_first_seen");
     assert_eq!(told.len(), 2, "{told:?}");
