@@ -112,9 +112,10 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// What is done with tokens. Code that is delegated to does what it likes, whatever its call looks like.
+    /// What is done with tokens. Code that is delegated to does what it likes, whatever its call looks like; and what is sent
+    /// along with a call is what leaves, since tokens refuse it.
     fn tokens(&self) -> Option<Tokens> {
-        self.call.as_ref().filter(|_| self.record.operation == 0)?.tokens
+        self.call.as_ref().filter(|_| self.record.operation == 0 && self.record.value.is_zero())?.tokens
     }
 
     fn events(&self) -> Result<Vec<Event>, Problem> {
