@@ -35,8 +35,8 @@ parameters:
     type: duration
     default: 13 days
     meaning: >-
-      how long before a payment orders are held against what left within `order_reach`, so that what one paid excuses no second
-      payment while the order is within reach and the first payment no longer is; three days more than `order_reach`
+      how long before a payment its order may have been recorded where payments are held against orders for ten days instead of
+      seven, so that an order excuses no second payment once the first is forgotten; where `order_reach` is longer, that holds
   ledger_delay:
     type: duration
     default: 2 minutes
@@ -52,12 +52,12 @@ SELECT
         ELSE least(amount, CAST('10000000000000000000000000000000000000' AS DECIMAL(38, 0)))
       END
       <= ordered_in_all
-    AND least(paid_in_reach, CAST('10000000000000000000000000000000000000' AS DECIMAL(38, 0)))
+    AND least(paid_in_ten_days, CAST('10000000000000000000000000000000000000' AS DECIMAL(38, 0)))
       + CASE
         WHEN repeats THEN 0
         ELSE least(amount, CAST('10000000000000000000000000000000000000' AS DECIMAL(38, 0)))
       END
-      <= opened_before AS ordered,
+      <= greatest(opened_before, opened) AS ordered,
   ledger IS NOT NULL OR orders_before > 0 AS ledger_known,
   single
     -- What a transaction gives to a batching contract is told by the transfers out of it.
@@ -105,8 +105,8 @@ FROM (
       ), 0) AS paid_before,
       coalesce(sum(CASE WHEN settles THEN amount END) OVER (
         PARTITION BY wallet, to_address, asset ORDER BY time
-        RANGE BETWEEN $order_reach PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
-      ), 0) AS paid_in_reach,
+        RANGE BETWEEN INTERVAL '10 days' PRECEDING AND INTERVAL '1 nanosecond' PRECEDING
+      ), 0) AS paid_in_ten_days,
       count(*) FILTER (WHERE opens) OVER (
         PARTITION BY wallet ORDER BY time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND CURRENT ROW
       ) AS orders_before,
