@@ -45,6 +45,25 @@ fn a_look_alike_that_was_planted_is_no_known_destination() {
 }
 
 #[test]
+fn a_token_that_is_asked_for_when_it_is_stolen_was_there_before() {
+    let told = entities("chain/asset_drained");
+    assert!(told.iter().any(|entity| entity.ends_with("0x6fe9fa44478072b400f87d5a04d02b54f60c79e3")), "{told:?}");
+}
+
+#[test]
+fn who_sends_more_than_dust_does_not_take_the_place_of_whom_the_wallet_pays() {
+    let told = entities("chain/destination_lookalike");
+    let theft = "0xc307b632ca379cb7df9cf79d98584204568f2197 0x5b7ef08829ac6d1353e04bb17f62d0c5a9920c4d";
+    assert!(told.contains(theft), "the first payment to the other is out of reach: {told:?}");
+}
+
+#[test]
+fn a_token_that_nobody_declared_hides_no_approval_that_a_wallet_gave_itself() {
+    let told = entities("chain/indicator_seen");
+    assert!(told.contains("0xbad100000000000000000000000000000000bad1"), "{told:?}");
+}
+
+#[test]
 fn a_payment_that_only_waited_makes_no_known_destination() {
     let told = entities("chain/destination_first_seen");
     assert_eq!(told.len(), 2, "{told:?}");

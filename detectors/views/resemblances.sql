@@ -48,8 +48,12 @@ FROM (
   FROM (
     SELECT
       *,
-      -- Who was there first is imitated: that the wallet once paid the look-alike makes it no other.
-      first_value(CASE WHEN deals THEN counterparty END) IGNORE NULLS OVER alike_before AS dealt_with,
+      -- Who was there first is imitated: that the wallet once paid the look-alike makes it no other. Who was paid comes before
+      -- who paid: a stranger may send more than dust, and wait until the first payment to the other is out of reach.
+      coalesce(
+        first_value(CASE WHEN deals AND (direction = 'in') IS NOT TRUE THEN counterparty END) IGNORE NULLS OVER alike_before,
+        first_value(CASE WHEN deals THEN counterparty END) IGNORE NULLS OVER alike_before
+      ) AS dealt_with,
       last_value(CASE WHEN brings AND NOT deals THEN counterparty END) IGNORE NULLS OVER alike_before AS planted,
       last_value(CASE WHEN brings AND NOT deals THEN event_id END) IGNORE NULLS OVER alike_before AS planted_last
     FROM (

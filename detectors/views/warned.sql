@@ -2,8 +2,8 @@
 meaning: >-
   Events that name something the inventory lists among `indicators`, as long as it is not expired. A destination counts where
   somebody of the system may have named it, and not where a stranger had a contract say so: in a transfer of nothing out of
-  a wallet, in a transfer or approval of a token that is neither known by a symbol nor declared, in a call that a multisig
-  refused.
+  a wallet, in a transfer or approval of a token that is neither known by a symbol nor declared and in whose transaction the
+  wallet had no part, in a call that a multisig refused.
 columns:
   indicator: what is warned of
   warning: the label of the indicator
@@ -48,8 +48,8 @@ FROM (
       c.*,
       coalesce(
         CASE
-          WHEN kind = 'chain.transfer' THEN detail_text(detail, 'direction') = 'out' AND (amount = 0 OR is_unknown)
-          WHEN kind = 'chain.approval' THEN detail_text(detail, 'through') IS NULL AND is_unknown
+          WHEN kind = 'chain.transfer' THEN detail_text(detail, 'direction') = 'out' AND (amount = 0 OR (is_unknown AND acted = 0))
+          WHEN kind = 'chain.approval' THEN detail_text(detail, 'through') IS NULL AND is_unknown AND acted = 0
           WHEN kind = 'chain.tx' THEN outcome = 'failed' AND request IS NULL AND actor <> wallet
         END,
         false
@@ -57,7 +57,12 @@ FROM (
     FROM (
       SELECT d.*, char_length(d.asset) >= 20 AND a.asset IS NULL AS is_unknown
       FROM (
-        SELECT *
+        SELECT
+          *,
+          -- A wallet's own transaction is told before what is in it.
+          count(*) FILTER (WHERE kind = 'chain.tx' AND outcome = 'success') OVER (
+            PARTITION BY wallet, tx ORDER BY time RANGE BETWEEN INTERVAL '1 hour' PRECEDING AND CURRENT ROW
+          ) AS acted
         FROM events
         WHERE kind IN (
           'chain.approval', 'chain.transfer', 'chain.tx', 'decision', 'session.mfa', 'session.presented', 'session.started',

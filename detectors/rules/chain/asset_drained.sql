@@ -54,6 +54,9 @@ FROM (
       received - sent AS left_now,
       coalesce(
         goes_out
+          -- Anybody can make a token of their own report transfers to and from a stranger's wallet. What came before the business
+          -- asked for it came all the same.
+          AND (char_length(asset) < 20 OR asset_declared OR dealt_in > 0)
           AND received > 0
           AND sent <= received
           -- Products stay within 38 digits whatever amounts a chain reports; beyond 10^35 they count as 10^35.
@@ -94,11 +97,7 @@ FROM (
             AND e.asset IS NOT NULL
         )
       )
-      WHERE kind = 'chain.transfer'
-        AND amount > 0
-        AND (outcome IS NULL OR outcome = 'success')
-        -- Anybody can make a token of their own report transfers to and from a stranger's wallet.
-        AND (char_length(asset) < 20 OR asset_declared OR dealt_in > 0)
+      WHERE kind = 'chain.transfer' AND amount > 0 AND (outcome IS NULL OR outcome = 'success')
       WINDOW so_far AS (
         PARTITION BY wallet, chain, asset ORDER BY time RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
       )

@@ -10,7 +10,7 @@ meaning: >-
   A multisig executes one transaction for each nonce. A second request with the same nonce is what is left to be seen
   when people sign one thing and another is executed with their signatures. A plain cancellation (nothing sent to the
   wallet itself) is left out, and so is the one request that somebody else then files in place of what was cancelled. So are
-  requests that each pay a wallet of the system and do nothing else: whichever of them is executed, nothing leaves.
+  requests that each pay a wallet of the system and do nothing else, nor pay anybody for the gas: whichever of them is executed, nothing leaves.
 runbook:
   - "Put the two side by side: SELECT time, kind, request, actor, to_address, asset, amount, detail FROM events WHERE wallet = '<wallet>' AND request IN ('<request>', '<other_request>') ORDER BY time"
   - Ask the proposer of the later one, by voice, why there is a second. A replacement has a person who can say what was wrong with the first.
@@ -66,7 +66,9 @@ FROM (
         own.wallet IS NOT NULL
           AND (e.outcome = 'verified') IS TRUE
           AND (detail_int(detail, 'operation') = 0) IS TRUE
-          AND coalesce(detail_text(detail, 'call.name') = 'transfer', detail_text(detail, 'selector') IS NULL) AS stays,
+          AND coalesce(detail_text(detail, 'call.name') = 'transfer', detail_text(detail, 'selector') IS NULL)
+          -- Whoever is paid for the gas may be paid any amount for it.
+          AND detail_text(detail, 'gas_price') IS NULL AS stays,
         -- Owners cancel a request by signing an empty call to the wallet itself under its nonce.
         coalesce(
           coalesce(detail_text(detail, 'to'), e.to_address) = e.wallet

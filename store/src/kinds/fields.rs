@@ -4,6 +4,11 @@ use super::kind::Field;
 
 pub(super) const BY: Field = ("by", "text", "name of the operator");
 pub(super) const CALL: Field = ("call", "object", "decoded call: name and arguments");
+pub(super) const GAS_PRICE: Field = (
+    "gas_price",
+    "text",
+    "what the wallet pays to whom the request names, or whoever executes it, for a unit of gas; left out where that is nothing",
+);
 pub(super) const HASH_FILED: Field = ("hash_filed", "text", "safeTxHash as filed");
 pub(super) const HASH_RECOMPUTED: Field = ("hash_recomputed", "text", "safeTxHash recomputed from the fields");
 pub(super) const INNER_DELEGATE_TO: Field = (

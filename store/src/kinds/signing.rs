@@ -1,7 +1,8 @@
 //! The kinds of signing: what was asked for, who agreed, what was signed.
 
 use super::fields::{
-    CALL, HASH_FILED, HASH_RECOMPUTED, INNER_DELEGATE_TO, NONCE, OPERATION, PROVENANCE, TO, UNLIMITED_SPENDER,
+    CALL, GAS_PRICE, HASH_FILED, HASH_RECOMPUTED, INNER_DELEGATE_TO, NONCE, OPERATION, PROVENANCE, TO,
+    UNLIMITED_SPENDER,
 };
 use super::kind::{Field, Kind, source};
 
@@ -31,6 +32,7 @@ const SAFE_REQUEST: &[Field] = &[
     HASH_RECOMPUTED,
     OPERATION,
     NONCE,
+    GAS_PRICE,
     TO,
     CALL,
     INNER_DELEGATE_TO,
@@ -47,6 +49,7 @@ const APPROVED: &[Field] = &[
     HASH_RECOMPUTED,
     OPERATION,
     NONCE,
+    GAS_PRICE,
     PROVENANCE,
 ];
 

@@ -224,7 +224,8 @@ impl Decoder<'_> {
         complete(&mut event, place, Value::Object(detail))
     }
 
-    /// What a call does, as far as its bytes tell: a token's units where a token is called, else the native value.
+    /// What a call does, as far as its bytes tell: a token's units where a token is called, else the native value. What is sent along
+    /// with a call is what leaves, since tokens refuse it.
     pub(super) fn add_called(
         &self,
         event: &mut Builder,
@@ -235,7 +236,7 @@ impl Decoder<'_> {
         operation: u8,
     ) {
         let known = Call::decode(data);
-        match known.as_ref().filter(|_| operation == 0).and_then(|call| call.tokens) {
+        match known.as_ref().filter(|_| operation == 0 && value.is_zero()).and_then(|call| call.tokens) {
             Some(Tokens::Move { recipient, amount: units }) => {
                 event.asset(registry::token(&self.network.name, &address(to)));
                 event.to_address(address(recipient)).amount(amount(units));

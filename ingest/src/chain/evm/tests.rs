@@ -175,6 +175,8 @@ fn a_token_is_told_by_its_log_and_by_its_call() {
         ["chain.tx 0x1111 success USDT 0x1111 0x9999 9", "chain.transfer 0x1111 success out USDT 0x1111 0x9999 8",],
         "a token that takes a fee asked for 9 moves 8"
     );
+    let events = told(&read(vec![transaction(1, WALLET, USDT, 5, &input, 1, &json!([]))], None), 0);
+    assert_eq!(shown(&events)[0], "chain.tx 0x1111 success ETH 0x1111 0xdac1 5", "no token takes what is sent along");
 }
 
 #[test]

@@ -112,9 +112,10 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// What is done with tokens. Code that is delegated to does what it likes, whatever its call looks like.
+    /// What is done with tokens. Code that is delegated to does what it likes, whatever its call looks like; and what is sent
+    /// along with a call is what leaves, since tokens refuse it.
     fn tokens(&self) -> Option<Tokens> {
-        self.call.as_ref().filter(|_| self.record.operation == 0)?.tokens
+        self.call.as_ref().filter(|_| self.record.operation == 0 && self.record.value.is_zero())?.tokens
     }
 
     fn events(&self) -> Result<Vec<Event>, Problem> {
@@ -200,6 +201,8 @@ impl<'a> Told<'a> {
         put(&mut detail, "hash_recomputed", self.recomputed.hash.map(|hash| json!(format!("{hash:#x}"))));
         put(&mut detail, "operation", Some(json!(self.record.operation)));
         put(&mut detail, "nonce", Some(integer_or_text(&self.record.nonce.to_string())));
+        let gas_price = self.record.gas_price;
+        put(&mut detail, "gas_price", (!gas_price.is_zero()).then(|| json!(gas_price.to_string())));
         detail
     }
 

@@ -199,6 +199,26 @@ fn every_field_that_is_signed_is_checked() {
 }
 
 #[test]
+fn what_is_sent_along_with_a_tokens_transfer_is_what_leaves() {
+    let mut sent = by_nonce(67);
+    sent["value"] = json!("7");
+    let requested = events(&sent).remove(0);
+    assert_eq!((requested.asset(), requested.amount().unwrap().to_string()), (Some("ETH"), "7".to_owned()));
+    assert_eq!(requested.to_address(), Some("0xd5f7838f5c461feff7fe49ea5ebaf7728bb0adfa"), "not whom the call names");
+}
+
+#[test]
+fn what_the_wallet_pays_back_to_whoever_executes_is_told() {
+    let said = |record: &Value| -> Vec<Value> {
+        events(record).iter().take(2).map(|event| event.detail().value()["gas_price"].clone()).collect()
+    };
+    let mut paying = record(SHOWN);
+    assert_eq!(said(&paying), [Value::Null, Value::Null]);
+    paying["gasPrice"] = json!("1000000000000");
+    assert_eq!(said(&paying), [json!("1000000000000"), json!("1000000000000")]);
+}
+
+#[test]
 fn numbers_may_be_numbers_or_text_and_zero_addresses_null() {
     let told = events(&record(SHOWN));
     let mut other = record(SHOWN);

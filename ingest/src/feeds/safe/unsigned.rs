@@ -29,11 +29,13 @@ pub(super) fn module_transaction(context: &Context<'_>, fields: &Fields<'_>) -> 
     let operation = operation(fields)?;
     let data = fields.bytes("data")?.unwrap_or_default();
     let call = Call::decode(&data);
-    let moved = call.as_ref().filter(|_| operation == 0).and_then(|call| call.tokens);
+    let value = fields.need_word("value")?;
+    // What is sent along with a call is what leaves, since tokens refuse it.
+    let moved = call.as_ref().filter(|_| operation == 0 && value.is_zero()).and_then(|call| call.tokens);
     let (asset, units, recipient) = match moved {
         Some(Tokens::Move { recipient, amount }) => (registry::token(&chain, &canonical(called)), amount, recipient),
         Some(Tokens::Allow { amount }) => (registry::token(&chain, &canonical(called)), amount, called),
-        None => (native(&chain), fields.need_word("value")?, called),
+        None => (native(&chain), value, called),
     };
     let id = format!("module/{}", fields.need_text("moduleTransactionId")?);
     let mut event = Event::builder(context.origin, &id, "chain.module_tx", fields.need_time("executionDate")?);
