@@ -1,6 +1,7 @@
 //! Nodes that answer with what the hash of a block does not stand for.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -90,6 +91,9 @@ async fn what_a_node_hides_or_changes_is_read_from_the_next_and_told() {
         let node = Anvil::start().await;
         let liar = liar(&node.url(), lie).await;
         let watcher = Watcher::new(&[("liar", liar), ("honest", node.url())], VERIFIED);
+        // Senders are recovered of new blocks.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        node.rpc("evm_setNextBlockTimestamp", json!([now])).await;
         node.pay(WALLET, OTHER, 3).await;
         let watching = watcher.start();
         watching.until_read(&node).await;
@@ -145,7 +149,7 @@ async fn where_the_other_node_is_away_nothing_is_read_and_it_is_told_what_the_fi
     assert!(reason.contains("its hash stands for other receipts"), "{reason}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn where_no_node_has_another_the_block_is_read_and_it_is_told_that_nothing_vouches_for_it() {
     let node = Anvil::start().await;
     let liar = liar(&node.url(), denies).await;

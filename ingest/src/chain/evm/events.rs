@@ -36,7 +36,8 @@ impl Decoder<'_> {
     /// An event of `wallet`; `id` tells it apart within its transaction, or its block.
     pub(super) fn event(&self, place: &Place<'_>, kind: &str, wallet: Address, id: &str) -> Builder {
         let transaction = place.tx.map(|(transaction, _)| format!("{:#x}", transaction.hash));
-        let within = transaction.as_deref().unwrap_or("block");
+        // What is of no transaction, several wallets may have in one block.
+        let within = transaction.clone().unwrap_or_else(|| format!("block/{wallet:#x}"));
         let id = format!("{kind}/{}/{}/{:#x}/{within}/{id}", self.network.name, place.epoch, place.hash);
         let mut event = Event::builder(self.origin, &id, kind, place.time);
         event.wallet(address(wallet)).chain(&self.network.name).tx(transaction);

@@ -1,5 +1,7 @@
 //! Blocks as nodes answer them, and what is told of them.
 
+use std::collections::BTreeSet;
+
 use alloy::primitives::{Address, B256, U256};
 use alloy::sol_types::SolCall;
 use keywatch_store::event::Origin;
@@ -377,6 +379,25 @@ fn value_that_moved_without_a_known_call_is_what_the_balance_has_left_over() {
     block.looked[0].before.values.truncate(3);
     block.looked[0].after.values.truncate(3);
     assert_eq!(told(&block, 0).len(), 1);
+}
+
+#[test]
+fn two_wallets_that_a_block_changed_in_silence_are_two_of_each() {
+    let mut block = read(vec![transaction(1, OTHER, OTHER, 0, &[], 1, &json!([]))], None);
+    let mut swept = looked("implementation", &word(USDT), &word(OTHER));
+    swept.before.balance = U256::from(100);
+    block.looked = [SAFE, WALLET].map(|wallet| Looked { wallet: wallet.parse().unwrap(), ..swept.clone() }).into();
+    block.held = [SAFE, WALLET]
+        .map(|wallet| Held {
+            wallet: wallet.parse().unwrap(),
+            token: USDT.parse().unwrap(),
+            before: U256::from(7),
+            after: U256::ZERO,
+        })
+        .into();
+    let events = told(&block, 0);
+    let ids: BTreeSet<String> = events.iter().map(|event| event.event_id().to_string()).collect();
+    assert_eq!((ids.len(), events.len()), (6, 6), "{events:?}");
 }
 
 #[test]
