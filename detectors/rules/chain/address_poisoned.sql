@@ -10,7 +10,7 @@ without_history: >-
   Addresses are held against those of the inventory from the first transfer on, and against those with which the wallet dealt as
   soon as it did.
 response: []
-suppress_for: 1d
+suppress_for: 7d
 meaning: >-
   Somebody had an address that looks like another one written into the wallet's history: by dust that came from it, by a
   transfer of nothing that anybody can ask an honest token for, or by a token that says what it likes. It waits for somebody

@@ -202,7 +202,8 @@ mod tests {
             event.detail(&json!({"change": "owner", "after": format!("{:#x}", Address::repeat_byte(7))})).build_own();
         let uses = destinations::uses(&[event], &Watched::default(), "base");
         assert_eq!(uses.len(), 1);
-        let asked = read(&node, &Told::default(), &block, uses, Duration::from_millis(50));
+        let told = Told::default();
+        let asked = read(&node, &told, &block, uses, Duration::from_millis(50));
         let seen = tokio::time::timeout(Duration::from_secs(10), asked).await;
         assert_eq!(seen, Ok(Vec::new()));
     }
