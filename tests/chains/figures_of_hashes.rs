@@ -1,6 +1,6 @@
 //! What it takes to hold a block against its hash; a measurement, run by hand (`make bench-chains`).
 
-#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a bench prints its table")]
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 use std::time::{Duration, Instant};
 
