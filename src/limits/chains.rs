@@ -30,6 +30,9 @@ pub(crate) const UNVOUCHED_SECONDS_MAX: u64 = 60;
 /// Seconds for which the senders of a new block are held against their signatures.
 pub(crate) const VOUCHED_SENDERS_SECONDS_MAX: i64 = 600;
 
+/// Old blocks between two times that it is kept beside a file how far it goes.
+pub(crate) const BACKFILL_KEPT_BLOCKS: u64 = 64;
+
 /// Blocks that a follower puts into the log at once.
 pub(crate) const FOLLOW_BLOCKS_MAX: u64 = 64;
 

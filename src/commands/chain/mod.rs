@@ -1,8 +1,10 @@
 //! `keywatch chain`: follows the chains of a configuration without the rest of the service, reads a range of old blocks, and
 //! says whether nodes can be followed.
 
+mod event_file;
+
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +15,8 @@ use keywatch_store::log::embedded::{EmbeddedLog, Options};
 use keywatch_store::{Clock, Inventory, Log, line};
 use tokio::sync::{Notify, watch};
 
-use crate::limits::{FOLLOW_FETCHES_MAX, SHUTDOWN_SECONDS_MAX};
+use self::event_file::{EventFile, Progress};
+use crate::limits::{BACKFILL_KEPT_BLOCKS, FOLLOW_FETCHES_MAX, SHUTDOWN_SECONDS_MAX};
 use crate::service::chains::endpoints::Endpoints;
 use crate::service::chains::follower::chain::{Chain, Fetched};
 use crate::service::chains::node::{Class, Node, Trouble};
@@ -33,6 +36,8 @@ Examples:
   keywatch chain check                                   can the nodes of keywatch.toml be followed?
   keywatch chain backfill ethereum-node --from 21895000 --to 21895500 > events.jsonl
                                                          events of old blocks, e.g. of a wallet that was added
+  keywatch chain backfill ethereum-node --from 19000000 --out events.jsonl
+                                                         the same into a file; called again after an interruption, it goes on
   keywatch chain follow                                  blocks into the log, without rules, alerts and the front door
 
 docs/chains.md says what is read and what is told. `keywatch run` follows the same chains beside everything else.
@@ -46,7 +51,7 @@ pub(crate) struct Arguments {
 enum Action {
     /// Read blocks into the log until it is stopped; no other keywatch may have the log open
     Follow(Place),
-    /// Write the events of a range of blocks to standard output, one a line
+    /// Write the events of a range of blocks to standard output or a file, one a line
     Backfill(Range),
     /// Ask each node what it is, where it stands, and whether it answers everything that is asked of it
     Check(Place),
@@ -72,6 +77,9 @@ struct Range {
     /// Last block [default: the newest]
     #[arg(long, value_name = "HEIGHT")]
     to: Option<u64>,
+    /// File for the events; how far it goes is kept beside it in FILE.progress, and the same command goes on there
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
 }
@@ -134,15 +142,24 @@ async fn backfill(range: &Range) -> anyhow::Result<ExitCode> {
 }
 
 async fn read<C: Chain>(chain: &C, endpoints: &Endpoints, range: &Range) -> anyhow::Result<ExitCode> {
+    let begun = range.out.as_deref().map(EventFile::begun).transpose()?.flatten();
     let newest = endpoints.agreed(|node| async move { chain.head(&node).await }, u64::to_string).await?.answer;
-    let to = range.to.unwrap_or(newest);
+    let to = range.to.or(begun.as_ref().map(|begun| begun.to)).unwrap_or(newest);
     ensure!(to <= newest, "--to: the newest block is {newest}");
     ensure!(range.from <= to, "--from: it is behind block {to}");
+    let (mut next, mut events) = (range.from, 0);
+    if let Some(begun) = &begun {
+        check_begun(begun, range, to)?;
+        output::note(&format!("{} blocks and {} events are there; it goes on", begun.next - begun.from, begun.events));
+        (next, events) = (begun.next, begun.events);
+        chain.take_used(&begun.used);
+    }
+    let mut file = range.out.as_deref().map(|path| opened(path, begun, range, to)).transpose()?;
     let mut out = output::buffered();
     let bar = output::progress(usize::try_from(to - range.from + 1).unwrap_or(usize::MAX));
+    bar.set_position(next - range.from);
     let fetch = |height| async move { (height, block(chain, endpoints, height).await) };
-    let mut fetching = stream::iter(range.from..=to).map(fetch).buffered(FOLLOW_FETCHES_MAX);
-    let mut events = 0_usize;
+    let mut fetching = stream::iter(next..=to).map(fetch).buffered(FOLLOW_FETCHES_MAX);
     while let Some((height, fetched)) = fetching.next().await {
         let mut fetched = fetched?;
         // A block before it may have shown addresses to be used that nobody watched when it was fetched.
@@ -151,14 +168,39 @@ async fn read<C: Chain>(chain: &C, endpoints: &Endpoints, range: &Range) -> anyh
         }
         for event in chain.news(&fetched, 0) {
             events += 1;
-            writeln!(out, "{}", line::write(&event))?;
+            match &mut file {
+                Some(file) => writeln!(file, "{}", line::write(&event))?,
+                None => writeln!(out, "{}", line::write(&event))?,
+            }
+        }
+        if let Some(file) = &mut file
+            && (height + 1).is_multiple_of(BACKFILL_KEPT_BLOCKS)
+        {
+            file.keep(height + 1, events, chain.used())?;
         }
         bar.inc(1);
     }
     out.flush()?;
+    file.map_or(Ok(()), EventFile::finish)?;
     bar.finish_and_clear();
     output::note(&format!("{} blocks, {events} events", to - range.from + 1));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A file that was begun goes on with the same range of the same source.
+fn check_begun(begun: &Progress, range: &Range, to: u64) -> anyhow::Result<()> {
+    let is_same = (begun.source.as_str(), begun.from, begun.to) == (range.source.as_str(), range.from, to);
+    let Progress { source, from, to, .. } = begun;
+    ensure!(is_same, "--out: it was begun for `{source}` --from {from} --to {to}; say the same, or name another file");
+    Ok(())
+}
+
+fn opened(path: &Path, begun: Option<Progress>, range: &Range, to: u64) -> anyhow::Result<EventFile> {
+    let file = match begun {
+        Some(begun) => EventFile::go_on(path, begun),
+        None => EventFile::create(path, &range.source, range.from, to),
+    };
+    file.context("--out")
 }
 
 /// A block as enough nodes have it.
