@@ -1,7 +1,7 @@
 //! Several nodes of one chain: one that is down delays nothing, one of another chain is not followed, and of nodes that say
 //! different things none is followed until enough agree.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::door::Door;
 use super::watcher::{Watcher, of_kind, standing};
@@ -122,4 +122,44 @@ async fn where_too_few_agree_nothing_is_read() {
     assert!(of_kind(&events, "chain.transfer").is_empty());
     let reasons: Vec<&str> = of_kind(&events, "source.status").iter().filter_map(|event| event.reason()).collect();
     assert!(reasons.iter().any(|reason| reason.contains("no 2 nodes say the same")), "{reasons:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_blocks_that_broke_off_go_on_where_they_were_and_are_the_same_in_the_end() {
+    let node = Anvil::start().await;
+    for number in 1..=100 {
+        node.pay(WALLET, OTHER, number).await;
+    }
+    let watcher = Watcher::new(&[("anvil", node.url())], "");
+    let read = |arguments: &[&str]| {
+        let command = [&["chain", "backfill", "node", "--from", "1"], arguments].concat();
+        keywatch(watcher.path(), &command, b"")
+    };
+    let whole = out(&read(&["--to", "100"]));
+    assert!(whole.lines().count() > 200, "a transaction and a transfer each, and the destination");
+
+    // As it stands behind an interruption in block 65: a part of a line too many, and what is kept of 64 blocks.
+    let upto = |height: u64| {
+        let is_before =
+            |line: &&str| serde_json::from_str::<Value>(line).unwrap()["detail"]["block"].as_u64() < Some(height);
+        whole.lines().filter(is_before).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let before = upto(64);
+    let file = watcher.path().join("events.jsonl");
+    std::fs::write(&file, format!("{before}{{\"event_id\":")).unwrap();
+    let progress = json!({
+        "source": "node", "from": 1, "to": 100, "next": 64, "events": before.lines().count(), "bytes": before.len(), "used": {},
+    });
+    std::fs::write(watcher.path().join("events.jsonl.progress"), progress.to_string()).unwrap();
+    let other = read(&["--to", "99", "--out", "events.jsonl"]);
+    assert_eq!(other.status.code(), Some(2), "another range does not go on");
+    let gone_on = read(&["--out", "events.jsonl"]);
+    assert!(gone_on.status.success(), "{gone_on:?}");
+    let lines = |text: &str| {
+        let of_blocks = |line: &&str| !line.contains("chain.destination");
+        text.lines().filter(of_blocks).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // What was told of a destination is not remembered across an interruption, and is told again.
+    assert_eq!(lines(&std::fs::read_to_string(&file).unwrap()), lines(&whole));
+    assert!(!watcher.path().join("events.jsonl.progress").exists());
 }
