@@ -111,6 +111,27 @@ async fn what_a_node_hides_or_changes_is_read_from_the_next_and_told() {
     }
 }
 
+/// Has no receipts yet.
+fn lags(method: &str, result: &mut Value) {
+    if method == "eth_getBlockReceipts" {
+        result.as_array_mut().into_iter().for_each(Vec::clear);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_have_the_receipts_yet_is_passed_over_and_no_liar() {
+    let node = Anvil::start().await;
+    let late = liar(&node.url(), lags).await;
+    let watcher = Watcher::new(&[("late", late), ("other", node.url())], VERIFIED);
+    node.pay(WALLET, OTHER, 3).await;
+    let watching = watcher.start();
+    watching.until_read(&node).await;
+    watching.until("keywatch_chain_errors_total", "class=\"malformed\"", 1).await;
+    watching.stop();
+    assert_eq!(amounts(&watcher), [3]);
+    assert!(of_kind(&watcher.told(), "chain.disagreement").is_empty());
+}
+
 #[tokio::test]
 async fn with_a_quorum_it_is_told_too_who_answers_with_something_else() {
     let node = Anvil::start().await;
