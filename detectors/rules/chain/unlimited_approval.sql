@@ -1,5 +1,5 @@
 /*
-version: 3
+version: 2
 title: "Wallet {wallet} lets {spender} take any amount of {asset}"
 severity: high
 entity: the wallet and the spender
