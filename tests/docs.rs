@@ -71,7 +71,9 @@ fn inventory_reference() -> String {
         "# Inventory\n\nGenerated from `store/src/inventory/` by `make docs`; edit that.\n\n\
          What you declare about your systems, as TOML: one `[[systems]]` for each trusted environment, with the tables \
          below as arrays in it (`[[systems.wallets]]` and so on). Rules join them under the names below; every table also \
-         has the column `system`, and a row of `events` sees the inventory as of its own time.\n\n\
+         has the column `system`, and a row of `events` sees the inventory as of its own time. Addresses may be written with \
+         the capitals of EIP-55: where their case says nothing they are read in lower case, as events have them, and so are \
+         names of chains.\n\n\
          What is declared of a system is one record of the log, which has room for some 20,000 wallets with all that is \
          declared of them, or for as much of other rows. An inventory with more is not used: `keywatch doctor`, a start and \
          a running keywatch say how many of its rows have room. The others can be declared in a system of their own.\n",

@@ -19,15 +19,24 @@ use crate::limits::INVENTORY_RELOAD_SECONDS;
 use crate::service::config::{self, Config};
 use crate::service::evaluation::system_records;
 use crate::service::intake::Intake;
+use crate::service::readiness::Readiness;
+
+/// As `/readyz` names the file.
+const PART: &str = "inventory";
 
 /// What is declared now.
 pub(crate) type Declared = watch::Receiver<Arc<Inventory>>;
 
 /// Goes on looking at the file as long as somebody uses what it gives. `records` says whether a change is written into the
-/// log, which one process does.
-pub(crate) fn follow(config: &Config, intake: &Arc<Intake>, records: bool) -> Declared {
+/// log, which one process does. `readiness` is told as long as the file is not used.
+pub(crate) fn follow(
+    config: &Config,
+    intake: &Arc<Intake>,
+    records: bool,
+    readiness: Option<&Arc<Readiness>>,
+) -> Declared {
     let (sender, declared) = watch::channel(intake.inventory.now());
-    let file = File { config: config.clone(), intake: Arc::clone(intake), records };
+    let file = File { config: config.clone(), intake: Arc::clone(intake), records, readiness: readiness.cloned() };
     tokio::spawn(async move { file.follow(&sender).await });
     declared
 }
@@ -36,6 +45,7 @@ struct File {
     config: Config,
     intake: Arc<Intake>,
     records: bool,
+    readiness: Option<Arc<Readiness>>,
 }
 
 impl File {
@@ -55,7 +65,7 @@ impl File {
             }
             let before = Arc::clone(&sender.borrow());
             match read(&self.config, &before) {
-                Ok(None) => {}
+                Ok(None) => self.tell(true),
                 Ok(Some(inventory)) => {
                     if let Err(error) = self.record(&before, &inventory).await {
                         tracing::error!("the changed inventory is not in the log yet: {error:#}");
@@ -64,11 +74,27 @@ impl File {
                     let inventory = Arc::new(inventory);
                     self.intake.inventory.set(Arc::clone(&inventory));
                     sender.send_replace(inventory);
+                    self.tell(true);
                     tracing::info!("the inventory was read anew");
                 }
-                Err(error) => tracing::error!("the changed inventory is not used; the one before stays: {error:#}"),
+                Err(error) => {
+                    self.tell(false);
+                    tracing::error!("the changed inventory is not used; the one before stays: {error:#}");
+                }
             }
             taken = found;
+        }
+    }
+
+    /// Whether the file is what is used. Anybody may ask whether keywatch is ready, so that it is not said there what is wrong.
+    fn tell(&self, is_used: bool) {
+        let Some(readiness) = &self.readiness else { return };
+        if is_used {
+            readiness.settle(PART);
+        } else {
+            let said = "the changed file is not used, and what was declared before stays; the log of the process and \
+                        `keywatch doctor` say why";
+            readiness.warn(PART, said);
         }
     }
 

@@ -41,6 +41,11 @@ impl Readiness {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).insert(part, of.into());
     }
 
+    /// What people should have known of `part` is over.
+    pub(crate) fn settle(&self, part: &'static str) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).remove(part);
+    }
+
     /// What people should know.
     pub(crate) fn warnings(&self) -> BTreeMap<&'static str, String> {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()

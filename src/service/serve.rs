@@ -186,7 +186,7 @@ impl Further {
         if let Some(ReadableLog { log, .. }) = &parts.log.readable
             && parts.role.finds()
         {
-            let declared = inventory_file::follow(config, &parts.intake, true);
+            let declared = inventory_file::follow(config, &parts.intake, true, Some(&parts.readiness));
             self.followers = start::followers(&config.chains, log, &declared, &parts.intake, stopping)?;
             pulls::pullers(&config.pull, (log, &parts.intake), stopping, &mut self.followers)?;
             self.declared = Some(declared);

@@ -131,11 +131,15 @@ async fn wallets_beyond_the_room_of_a_record_are_refused_and_the_inventory_befor
     assert!(line.contains("system `cold`: what is declared of it takes") && line.contains(fit), "{line}");
     let looked = keywatch(watcher.path(), &["doctor"], b"");
     assert!(!looked.status.success() && out(&looked).contains(fit), "{}", out(&looked));
+    let ready = || async { reqwest::get(format!("{}/readyz", serving.url)).await.unwrap().text().await.unwrap() };
+    let warned = ready().await;
+    assert!(warned.contains("\"ready\":true") && warned.contains("the changed file is not used"), "{warned}");
 
     // The wallet of before is watched as ever, and so is one that is added to a declaration that has room.
     let paid = node.pay(ACCOUNTS[1], ACCOUNTS[0], 700).await;
     std::fs::write(watcher.path().join("inventory.toml"), format!("{before}{}", crowd(5))).unwrap();
     heard(&told, "the inventory was read anew");
+    assert_eq!(ready().await, r#"{"obstacles":{},"ready":true}"#);
     assert!(serving.stop().success());
     let watching = watcher.start();
     watching.until_read(&node).await;

@@ -41,7 +41,8 @@ SELECT
   e.tx,
   e.amount,
   e.to_address,
-  e.asset,
+  -- A transaction has the chain's own asset, of which nobody may take any: it is the token that was called.
+  coalesce(allowing, e.asset) AS asset,
   spender
 FROM (
   SELECT
@@ -66,6 +67,11 @@ FROM (
         detail_text(detail, 'unlimited_spender') AS spender,
         coalesce(request, tx) AS subject,
         detail_text(detail, 'token') AS token,
+        CASE
+          WHEN kind IN ('chain.tx', 'chain.module_tx')
+            AND detail_text(detail, 'call.name') IN ('approve', 'increaseAllowance', 'setApprovalForAll')
+            THEN detail_text(detail, 'to')
+        END AS allowing,
         detail_text(detail, 'through') AS through
       FROM events
       WHERE kind IN ('signing.requested', 'signing.signed', 'chain.tx', 'chain.module_tx', 'chain.approval') AND wallet IS NOT NULL

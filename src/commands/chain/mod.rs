@@ -118,7 +118,7 @@ async fn follow(place: &Place) -> anyhow::Result<ExitCode> {
     let log: Arc<dyn Log> = log;
     let intake = Arc::new(intake);
     // The next `keywatch run` writes into the log what is declared.
-    let declared = inventory_file::follow(&config, &intake, false);
+    let declared = inventory_file::follow(&config, &intake, false, None);
     let mut followers = start::followers(&config.chains, &log, &declared, &intake, &stopping)?;
     while let Some(ended) = followers.join_next().await {
         ended.context("a follower broke off; this is a defect of keywatch")??;

@@ -42,7 +42,8 @@ fn sources(text: &mut String, system: &SeenSystem) {
             text,
             "\n# {events} events; it was silent for {} at most.\n[[systems.sources]]\nsource = {}\nfeed = {}\n\
              # trust_group = \"\"        # sources that one attacker could hold together; without it, it corroborates nothing\n\
-             # heartbeat_seconds = {}   # a longer silence is told of; above 86400 none is\n",
+             # heartbeat_seconds = {}   # a longer silence is told of; above 86400 none is\n\
+             # max_delay_seconds = 0     # what comes later counts as late, which without it is nearly all: see what its way takes\n",
             span(*silence),
             quoted(name),
             quoted(feed),

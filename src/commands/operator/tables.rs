@@ -158,7 +158,12 @@ pub(super) fn shown(incident: &Value) -> String {
     for alert in items(&incident["alert_list"]).iter().filter(|alert| alert["unconfirmed"].is_object()) {
         line("unconfirmed", &format!("{}: {}", text(alert, "rule"), text(&alert["unconfirmed"], "says")));
     }
+    // What was asked for may be another alert than the one that the incident is named after.
     let finding = &incident["finding"];
+    let found = text(finding, "title");
+    if found != text(incident, "title") {
+        line("found", &found);
+    }
     line("why", &text(finding, "meaning"));
     line("do", &text(finding, "runbook"));
     if let Some(facts) = finding["facts"].as_object() {

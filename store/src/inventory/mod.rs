@@ -2,7 +2,7 @@
 //! one `inventory.activated` a system, so that rules see the inventory as of their row's own time.
 //!
 //! Every entry is one row of a table that rules may join; [`TABLES`] lists them with their keys. Addresses of chains
-//! with case-insensitive forms are to be written lower case, as the feeds write them.
+//! with case-insensitive forms become lower case when a file is read, as the feeds write them.
 
 mod activation;
 mod assets;
@@ -13,6 +13,7 @@ mod prices;
 mod private_keys;
 mod quotes;
 mod tables;
+mod written;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,9 +59,10 @@ impl Inventory {
     pub fn parse(file: &str, text: &str) -> Result<Inventory, Error> {
         let refuse =
             |problem: String| Error::Inventory { file: file.to_owned(), problem: private_keys::hidden(&problem) };
-        let inventory: Inventory =
+        let mut inventory: Inventory =
             toml::from_str(text).map_err(|error| refuse(error.to_string().trim_end().to_owned()))?;
-        for system in &inventory.systems {
+        for system in &mut inventory.systems {
+            system.write_as_events();
             system.check().map_err(|problem| refuse(format!("system `{}`: {problem}", system.id)))?;
         }
         let mut ids: Vec<&str> = inventory.systems.iter().map(|system| system.id.as_str()).collect();

@@ -180,7 +180,11 @@ pub const TABLES: &[Table] = &[
             ("source", Cell::Text, "the authenticated source"),
             ("feed", Cell::Text, "feed that reads it"),
             ("trust_group", Cell::Text, "sources that one attacker could hold together"),
-            ("max_delay_seconds", Cell::Integer, "documented delivery delay"),
+            (
+                "max_delay_seconds",
+                Cell::Integer,
+                "documented delivery delay; what comes later is `late`, which at 0 nearly everything is",
+            ),
             (
                 "heartbeat_seconds",
                 Cell::Integer,

@@ -50,6 +50,11 @@ pub(super) fn sentence(row: &Row) -> String {
         }
         "chain.transfer" if event["facts"]["direction"] == "in" => format!("{} arrive{}", value(event), from(event)),
         "chain.transfer" => format!("{} leave{}", value(event), to(event)),
+        "chain.approval" => allowed(event),
+        "chain.destination" => {
+            let what = if text(event, "outcome") == "contract" { "a contract" } else { "an address" };
+            format!("{} is {what} that nobody declared", short(text(event, "to_address")))
+        }
         "chain.contract" => changed(event["facts"]["change"].as_str().unwrap_or("contract")),
         "chain.retracted" => {
             let of = ["tx", "wallet"].map(|field| text(event, field)).into_iter().find(|name| !name.is_empty());
@@ -60,6 +65,16 @@ pub(super) fn sentence(row: &Row) -> String {
         "" if event["says"].is_string() => text(event, "says").to_owned(),
         kind => format!("{kind} from {}", text(event, "source")),
     }
+}
+
+/// Who may take what of a wallet. More digits than an amount of ours has are no amount that anybody has.
+fn allowed(event: &Value) -> String {
+    let spender = short(text(event, "to_address"));
+    if text(event, "outcome") == "revoked" {
+        return format!("{spender} may take nothing from the wallet any more");
+    }
+    let much = if text(event, "amount").len() < 38 { value(event) } else { "any amount of a token".to_owned() };
+    format!("{spender} may take {much} from the wallet")
 }
 
 /// What changed of a wallet's contract.

@@ -112,6 +112,23 @@ fn what_moves_nothing_or_arrives_neither_left_nor_wants_a_signature() {
 }
 
 #[test]
+fn an_allowance_and_a_destination_are_told_in_words() {
+    let allowance = |second, outcome: &str, amount: &str| {
+        event(second, "chain.approval", &json!({ "to_address": "0xb", "outcome": outcome, "amount": amount }))
+    };
+    let told = incident(&[
+        allowance(1, "granted", "5"),
+        allowance(2, "granted", &"9".repeat(38)),
+        allowance(3, "revoked", "0"),
+        event(4, "chain.destination", &json!({ "to_address": "0xc", "outcome": "contract" })),
+    ]);
+    let shown = timeline(&told).into_string();
+    for part in ["0xb may take 5", "0xb may take any amount", "0xb may take nothing", "0xc is a contract that nobody"] {
+        assert!(shown.contains(part), "no `{part}` in {shown}");
+    }
+}
+
+#[test]
 fn where_nobody_tells_of_decisions_none_is_missing() {
     let lonely = incident(&[
         event(5, "signing.requested", &json!({ "request": "r" })),
