@@ -142,7 +142,7 @@ async fn old_blocks_that_broke_off_go_on_where_they_were_and_are_the_same_in_the
     let upto = |height: u64| {
         let is_before =
             |line: &&str| serde_json::from_str::<Value>(line).unwrap()["detail"]["block"].as_u64() < Some(height);
-        whole.lines().filter(is_before).map(|line| format!("{line}\n")).collect::<String>()
+        whole.lines().filter(is_before).flat_map(|line| [line, "\n"]).collect::<String>()
     };
     let before = upto(64);
     let file = watcher.path().join("events.jsonl");
